@@ -1,0 +1,59 @@
+# The two commands that matter: `make run` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DATA   ?= .countermand
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes --only-binary :all:
+
+.PHONY: help run setup test lint bench lock docs clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
+
+run: $(VENV)/.ready-to-run ## set up what is missing, then start the demo (PORT=8080, DATA=.countermand)
+	@$(BIN)/countermand demo --data-dir $(DATA) $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT))
+
+setup: $(VENV)/.ready-to-run ## only make the environment
+
+test: $(VENV)/.ready-to-test ## everything that checks the project: ruff, mypy, import-linter, pytest
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.ready-to-run ## measure the cancellation path; results go to bench/results/
+	$(BIN)/python bench/run.py
+
+docs: $(VENV)/.ready-to-run ## draw again the pages that are made from the code
+	$(BIN)/python -m countermand.drawings
+
+lock: ## pin the requirements again (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --custom-compile-command 'make lock' --override requirements/leave-out.txt requirements/run.in -o requirements/run.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --custom-compile-command 'make lock' --override requirements/leave-out.txt requirements/test.in -o requirements/test.txt
+
+clean: ## remove the environment and the caches; the demo's data stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# A stamp file a set-up: a second run finds it newer than what it was made from and installs nothing.
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Countermand needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Making $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV) || { \
+	  echo "Python's venv module is missing here; on Debian and Ubuntu: apt-get install python3-venv"; rm -rf $(VENV); exit 1; }
+	@touch $@
+
+$(VENV)/.ready-to-run: requirements/run.txt pyproject.toml $(VENV)/.made
+	@echo "Installing what Countermand runs on ..."
+	@$(PIP) -r requirements/run.txt
+	@$(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.ready-to-test: requirements/test.txt $(VENV)/.ready-to-run
+	@echo "Installing what checks it ..."
+	@$(PIP) -r requirements/test.txt
+	@touch $@

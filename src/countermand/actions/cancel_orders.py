@@ -1,0 +1,271 @@
+"""Cancel orders: each at most once, whoever asks, however often, over whichever door.
+
+The common yes is one guarded statement for a whole batch: the policy, compiled to SQL, decides on the very row it
+writes. Whatever that did not cancel is read once, set-based, decided in Python so that the answer can say why, and
+recorded before it is answered.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_random_exponential,
+)
+
+from countermand.actions.errors import (
+    IdempotencyKeyReusedError,
+    KeyTakenError,
+    NotFoundError,
+    OutcomeUnknownError,
+    TransientConflictError,
+    UnavailableError,
+    UnfitDataError,
+)
+from countermand.actions.explain import PolicyArchive
+from countermand.actions.group_commit import GO_AGAIN, GoAgain
+from countermand.actions.ports import (
+    CancellationStore,
+    CancelOrder,
+    Clock,
+    CommandId,
+    KeptOutcome,
+    OrderView,
+    Policies,
+    RefusalRecord,
+)
+from countermand.domain.cancellation import Granted, Refused, decide
+from countermand.domain.order import Order, OrderId
+from countermand.domain.client import ClientId
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cancelled:
+    """Done, and committed. `view` is the order as it stands now, for those who wanted it."""
+
+    order_id: OrderId
+    view: OrderView | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotCancelled:
+    """Refused by the policy, and recorded."""
+
+    order_id: OrderId
+    refused: Refused
+
+
+CancelOutcome = Cancelled | NotCancelled
+_Answer = CancelOutcome | Exception | GoAgain
+_Key = tuple[ClientId, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelOrders:
+    """Runs batches of commands. `settle_limit_s` bounds the search for the outcome of a commit that was cut off."""
+
+    store: CancellationStore
+    policies: Policies
+    archive: PolicyArchive
+    clock: Clock
+    settle_limit_s: float = 10.0
+
+    async def __call__(self, batch: Sequence[CancelOrder]) -> list[_Answer]:
+        """One answer for each command, in order: an outcome, an exception (certainly not done, but for
+        `OutcomeUnknownError`), or GO_AGAIN."""
+        now = self.clock()
+        answers = await self._cancel(_first_of_each(batch), now)
+        rest = [command for command in batch if command.command_id not in answers]
+        if rest:
+            answers |= await _or_all_fail(rest, lambda: self._decide(rest, now))
+        await self._show(batch, answers)
+        return [answers[command.command_id] for command in batch]
+
+    async def _cancel(self, commands: Sequence[CancelOrder], now: datetime) -> dict[CommandId, _Answer]:
+        """The guarded statement. Answers those it cancelled and those that failed; the others are still to be decided."""
+        try:
+            cancelled = await self._with_retries(lambda: self.store.cancel(commands, now))
+        except KeyTakenError:
+            # Somebody's key was used before, perhaps in another process. Those keys are known by now, so their
+            # commands sit out; what is left cannot clash again, but for a key used at this very moment.
+            kept = await self.store.kept(_keys(commands))
+            free = [c for c in commands if _key(c) not in kept]
+            return await (self._one_by_one(free, now) if len(free) == len(commands) else self._cancel(free, now))
+        except UnfitDataError:
+            return await self._one_by_one(commands, now)
+        except OutcomeUnknownError as error:
+            return await self._settle(commands, error)
+        except UnavailableError as error:
+            return {command.command_id: error for command in commands}
+        return {
+            command.command_id: Cancelled(order_id=command.order_id)
+            for command in commands
+            if command.command_id in cancelled
+        }
+
+    async def _one_by_one(self, commands: Sequence[CancelOrder], now: datetime) -> dict[CommandId, _Answer]:
+        """One command's bad value must not fail the others' batch."""
+        answers: dict[CommandId, _Answer] = {}
+        for command in commands:
+            if len(commands) > 1:
+                answers |= await self._cancel([command], now)
+            else:
+                log.error("the database refused a cancellation", order_id=command.order_id)
+                answers[command.command_id] = UnavailableError("the database refused this cancellation")
+        return answers
+
+    async def _with_retries(self, run: Callable[[], Awaitable[frozenset[CommandId]]]) -> frozenset[CommandId]:
+        """A deadlock or a serialisation failure undid the whole batch: it is run again, three times, with jitter."""
+        try:
+            async for attempt in AsyncRetrying(
+                retry=retry_if_exception_type(TransientConflictError),
+                stop=stop_after_attempt(4),
+                wait=wait_random_exponential(multiplier=0.01, max=0.2),
+                reraise=True,
+            ):
+                with attempt:
+                    return await run()
+        except TransientConflictError as error:
+            raise UnavailableError(str(error)) from error
+        raise AssertionError("unreachable: the loop returns or raises")
+
+    async def _settle(self, commands: Sequence[CancelOrder], error: Exception) -> dict[CommandId, _Answer]:
+        """The commit was cut off: look for our own commands. Found is done; not found within the limit is unknown."""
+        found: frozenset[CommandId] = frozenset()
+        try:
+            async for attempt in AsyncRetrying(
+                retry=retry_if_exception_type((UnavailableError, OutcomeUnknownError)),
+                stop=stop_after_delay(self.settle_limit_s),
+                wait=wait_random_exponential(multiplier=0.05, max=1),
+                reraise=True,
+            ):
+                with attempt:
+                    found = await self.store.committed(commands)
+        except (UnavailableError, OutcomeUnknownError):
+            log.warning("the outcome of a batch is unknown", commands=len(commands))
+        return {
+            command.command_id: Cancelled(order_id=command.order_id) if command.command_id in found else error
+            for command in commands
+        }
+
+    async def _decide(self, rest: Sequence[CancelOrder], now: datetime) -> dict[CommandId, _Answer]:
+        """Why not? One read for all, Python's decision for each, one insert for the refusals."""
+        kept = await self.store.kept(_keys(rest))
+        orders = await self.store.orders(list({command.order_id for command in rest}))
+        answers: dict[CommandId, _Answer] = {}
+        refused_here: dict[_Key, tuple[str, NotCancelled]] = {}
+        refusals: list[RefusalRecord] = []
+        for command in rest:
+            key = _key(command)
+            if key is not None and command.idempotency is not None:
+                if key in kept:
+                    answers[command.command_id] = await self._answer_again(command, kept[key])
+                    continue
+                if key in refused_here:
+                    fingerprint, earlier = refused_here[key]
+                    same = fingerprint == command.idempotency.fingerprint
+                    answers[command.command_id] = earlier if same else IdempotencyKeyReusedError()
+                    continue
+            order = orders.get(command.order_id)
+            if order is None or not _may_know(command, order):
+                answers[command.command_id] = NotFoundError("there is no such order")
+                continue
+            match decide(order.facts, self.policies.of(order), now):
+                case Granted():
+                    answers[command.command_id] = GO_AGAIN
+                case Refused(policy_version=version) as refused:
+                    outcome = NotCancelled(order_id=order.id, refused=refused)
+                    answers[command.command_id] = outcome
+                    refusals.append(
+                        RefusalRecord(command=command, decided_at=now, policy_version=version, facts=order.facts)
+                    )
+                    if key is not None and command.idempotency is not None:
+                        refused_here[key] = (command.idempotency.fingerprint, outcome)
+        if refusals:
+            try:
+                await self.store.refuse(refusals)
+            except (KeyTakenError, TransientConflictError):
+                # A key came into use elsewhere since it was looked up: what it stands for is known next round.
+                answers |= {refusal.command.command_id: GO_AGAIN for refusal in refusals}
+        return answers
+
+    async def _answer_again(self, command: CancelOrder, kept: KeptOutcome | str) -> CancelOutcome | Exception:
+        """The same request under the same key gets the same answer; another request under it gets none."""
+        assert command.idempotency is not None
+        if isinstance(kept, str) or kept.fingerprint != command.idempotency.fingerprint:
+            return IdempotencyKeyReusedError()
+        if kept.refusal is None:
+            return Cancelled(order_id=kept.order_id)
+        policy = await self.archive.policy(kept.refusal.policy_version)
+        match decide(kept.refusal.facts, policy, kept.refusal.decided_at):
+            case Refused() as refused:
+                return NotCancelled(order_id=kept.order_id, refused=refused)
+            case Granted():
+                raise AssertionError(f"policy {policy.version} no longer refuses what it refused")
+
+    async def _show(self, batch: Sequence[CancelOrder], answers: dict[CommandId, _Answer]) -> None:
+        """Read the orders that answers show. They are committed: a failed read leaves the view out, not the answer."""
+        shown = [c for c in batch if c.wants_order and isinstance(answers[c.command_id], Cancelled)]
+        if not shown:
+            return
+        try:
+            views = await self.store.views([command.order_id for command in shown])
+        except (UnavailableError, OutcomeUnknownError):
+            log.warning("cancelled orders could not be read back", orders=len(shown))
+            return
+        for command in shown:
+            answers[command.command_id] = Cancelled(order_id=command.order_id, view=views.get(command.order_id))
+
+
+async def _or_all_fail(
+    commands: Sequence[CancelOrder], run: Callable[[], Awaitable[dict[CommandId, _Answer]]]
+) -> dict[CommandId, _Answer]:
+    """What was not cancelled and cannot be explained now is certainly not done: each may ask again."""
+    try:
+        return await run()
+    except (UnavailableError, OutcomeUnknownError, UnfitDataError) as error:
+        unavailable = UnavailableError(str(error))
+        return {command.command_id: unavailable for command in commands}
+
+
+def _first_of_each(batch: Sequence[CancelOrder]) -> list[CancelOrder]:
+    """The commands that enter the statement: for each order, the first of each client; for each key, the first.
+
+    Of each *client*, so that a stranger's attempts on an order never stand in its owner's way. An operator acting on
+    behalf matches any order, so where there is one it enters alone: two that match one row must not meet in it.
+    """
+    led_by_operator = {command.order_id for command in batch if command.on_behalf}
+    taken: set[tuple[OrderId, ClientId | None]] = set()
+    keys: set[_Key] = set()
+    first = []
+    for command in batch:
+        if command.order_id in led_by_operator and not command.on_behalf:
+            continue
+        place = (command.order_id, None if command.on_behalf else command.client_id)
+        key = _key(command)
+        if place in taken or key in keys:
+            continue
+        taken.add(place)
+        if key is not None:
+            keys.add(key)
+        first.append(command)
+    return first
+
+
+def _may_know(command: CancelOrder, order: Order) -> bool:
+    return command.on_behalf or order.client_id == command.client_id
+
+
+def _key(command: CancelOrder) -> _Key | None:
+    return None if command.idempotency is None else (command.client_id, command.idempotency.key)
+
+
+def _keys(commands: Sequence[CancelOrder]) -> list[_Key]:
+    return [key for command in commands if (key := _key(command)) is not None]

@@ -1,0 +1,69 @@
+"""How does the world say no? Exceptions that carry their data and know nothing of HTTP.
+
+A refusal by the business is no exception but a value (`Refused`, `NotCancelled`); a bug is neither and is never caught.
+Each contract gives these their status in one place.
+"""
+
+
+class CountermandError(Exception):
+    """The world says no."""
+
+
+class NotFoundError(CountermandError):
+    """There is no such thing, or none that the caller may know of."""
+
+
+class ConflictError(CountermandError):
+    """What was asked does not fit the order as it stands. `code` is stable; the message is for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class FieldsError(CountermandError):
+    """Fields of the request do not hold: `errors` are (field, sentence) pairs, all of them at once."""
+
+    def __init__(self, errors: list[tuple[str, str]]) -> None:
+        super().__init__("; ".join(sentence for _, sentence in errors))
+        self.errors = errors
+
+
+class NotAuthenticatedError(CountermandError):
+    """Who calls is unknown: no credential, a wrong one, or one that no longer counts. The message says nothing secret."""
+
+
+class KeySetUnavailableError(CountermandError):
+    """The token names a key that is not known, and the issuer's key set cannot be had right now."""
+
+
+class UnavailableError(CountermandError):
+    """Certainly not done, and worth asking again in `retry_after_s` seconds."""
+
+    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class OutcomeUnknownError(CountermandError):
+    """The database went away between the question and its answer: done or not, a repeat settles it."""
+
+
+class TransientConflictError(CountermandError):
+    """The database chose another transaction over this one (deadlock, serialisation): done again, it may well work."""
+
+
+class UnfitDataError(CountermandError):
+    """The database refused a value of the batch (a constraint, a range); nothing of the batch was done."""
+
+
+class KeyTakenError(UnfitDataError):
+    """An idempotency key of the batch is already in use; nothing of the batch was done."""
+
+
+class IdempotencyKeyReusedError(CountermandError):
+    """The client used this `Idempotency-Key` before, for another request."""
+
+
+class SchemaError(CountermandError):
+    """The database's schema is none this version works with. The message says what to do."""

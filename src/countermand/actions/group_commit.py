@@ -1,0 +1,113 @@
+"""How do many commands become one transaction, without anybody waiting for a timer?
+
+A batch is what has queued up while the last one was being written, so a lone caller waits for nobody. There is one
+flight a process at a time: a second one makes smaller batches that meet on the same rows (measured).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
+
+import structlog
+
+from countermand.actions.errors import OutcomeUnknownError, UnavailableError
+
+Command = TypeVar("Command")
+Outcome = TypeVar("Outcome")
+
+log = structlog.get_logger()
+
+
+class GoAgain:
+    """Instead of an outcome: something changed in between; ask once more, on a fresh view."""
+
+
+GO_AGAIN: Final = GoAgain()
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting(Generic[Command, Outcome]):
+    command: Command
+    answer: "asyncio.Future[Outcome]"
+    rounds: int = 0
+
+
+@dataclass(eq=False)
+class GroupCommit(Generic[Command, Outcome]):
+    """Runs commands in batches. `run` gives, for each command of a batch, an outcome, an exception, or GO_AGAIN.
+
+    `batch_cap` and `queue_cap` count commands. `rounds_cap` is how often a command may go again before it is answered
+    503: three suffices, because a round is lost only to somebody else's change of the very same order.
+    """
+
+    run: Callable[[Sequence[Command]], Awaitable[Sequence[Outcome | Exception | GoAgain]]]
+    batch_cap: int = 512
+    queue_cap: int = 10_000
+    rounds_cap: int = 3
+    _queue: deque[_Waiting[Command, Outcome]] = field(default_factory=deque)
+    _flight: "asyncio.Task[None] | None" = None
+    _closed: bool = False
+
+    async def submit(self, command: Command) -> Outcome:
+        """Wait for the command's outcome. Raises what `run` gave for it, or `UnavailableError` beyond the queue's cap.
+
+        A caller that goes away takes nothing back: once in flight, its command is done like any other.
+        """
+        if self._closed:
+            raise UnavailableError("this server is stopping")
+        if len(self._queue) >= self.queue_cap:
+            raise UnavailableError(f"{self.queue_cap} cancellations are already waiting")
+        waiting: _Waiting[Command, Outcome] = _Waiting(command, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        if self._flight is None:
+            self._flight = asyncio.create_task(self._fly(), name="group commit")
+        return await waiting.answer
+
+    async def close(self) -> None:
+        """Take nothing more, and finish what was taken."""
+        self._closed = True
+        if self._flight is not None:
+            await self._flight
+
+    async def _fly(self) -> None:
+        try:
+            while self._queue:
+                batch = self._take()
+                if batch:
+                    await self._run(batch)
+                # The answers just given run now, and the next requests are read: they are the next batch.
+                await asyncio.sleep(0)
+        finally:
+            self._flight = None
+
+    def _take(self) -> list[_Waiting[Command, Outcome]]:
+        batch: list[_Waiting[Command, Outcome]] = []
+        while self._queue and len(batch) < self.batch_cap:
+            waiting = self._queue.popleft()
+            if not waiting.answer.done():  # a caller that went away before its command was taken
+                batch.append(waiting)
+        return batch
+
+    async def _run(self, batch: list[_Waiting[Command, Outcome]]) -> None:
+        try:
+            outcomes = await self.run([waiting.command for waiting in batch])
+        except Exception as error:  # noqa: BLE001 - a bug in `run` must not leave callers waiting for ever
+            log.exception("a batch failed", commands=len(batch))
+            outcomes = [OutcomeUnknownError(f"a batch failed: {type(error).__name__}")] * len(batch)
+        again = []
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, GoAgain):
+                waiting.rounds += 1
+                if waiting.rounds < self.rounds_cap:
+                    again.append(waiting)
+                    continue
+                outcome = UnavailableError("the order kept changing while it was being decided")  # noqa: PLW2901
+            if waiting.answer.done():
+                continue
+            if isinstance(outcome, Exception):
+                waiting.answer.set_exception(outcome)
+            else:
+                waiting.answer.set_result(outcome)
+        self._queue.extendleft(reversed(again))  # they came first, and stay first

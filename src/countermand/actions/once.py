@@ -1,0 +1,58 @@
+"""How is a request that changes something done once, however often it is sent under one `Idempotency-Key`?
+
+For everything but a cancellation, whose key is written by its own guarded statement.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
+
+from countermand.actions.errors import ConflictError, IdempotencyKeyReusedError, KeyTakenError
+from countermand.actions.ports import Clock, IdempotencyKey, Store, Transaction
+from countermand.domain.client import ClientId
+
+
+def fingerprint_of(method: str, path: str, body: bytes) -> str:
+    """What makes two requests the same: method, path and body, to the byte."""
+    digest = hashlib.sha256(f"{method} {path}\n".encode())
+    digest.update(body)
+    return digest.hexdigest()
+
+
+async def once(
+    store: Store,
+    clock: Clock,
+    client_id: ClientId,
+    key: IdempotencyKey | None,
+    do: Callable[[Transaction], Awaitable[bytes]],
+    refuse: Callable[[ConflictError], bytes],
+) -> bytes:
+    """Run `do` in a transaction and give its answer; under a key that was used before, give the answer of that time.
+
+    The key is written in the transaction of the effect. A business refusal (`ConflictError`) undoes what `do` did and is
+    kept like a success, in the words of `refuse`. Every other exception undoes all, and leaves the key free. Raises
+    `IdempotencyKeyReusedError` where the key stands for another request.
+    """
+    async for attempt in AsyncRetrying(
+        # Two at once under one key: the second fails on the first's key, and then finds its answer.
+        retry=retry_if_exception_type(KeyTakenError),
+        stop=stop_after_attempt(3),
+        reraise=True,
+    ):
+        with attempt:
+            async with store.transaction() as tx:
+                if key is not None and (kept := await tx.kept_answer(client_id, key.key)) is not None:
+                    fingerprint, answer = kept
+                    if fingerprint != key.fingerprint or answer is None:
+                        raise IdempotencyKeyReusedError
+                    return answer
+                try:
+                    async with tx.part():
+                        answer = await do(tx)
+                except ConflictError as error:
+                    answer = refuse(error)
+                if key is not None:
+                    await tx.keep_answer(client_id, key, answer, clock())
+                return answer
+    raise AssertionError("unreachable: the loop returns or raises")

@@ -1,0 +1,330 @@
+"""What do the actions need from outside? Protocols that `storage` fulfils; tests hold every implementation to them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NewType, Protocol
+
+from countermand.domain.appointment import Appointment, AppointmentId
+from countermand.domain.client import Client, ClientId
+from countermand.domain.contract import Contract, Door
+from countermand.domain.facts import Fact, FactKind
+from countermand.domain.money import Money
+from countermand.domain.order import Order, OrderFacts, OrderId
+from countermand.domain.payment import Payment
+from countermand.domain.policy import Policy, PolicyVersion
+
+CommandId = NewType("CommandId", str)
+
+# The current instant: aware, UTC, whole microseconds. Asked once for each decision, whose "now" it is.
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IdempotencyKey:
+    """A client's key for a request, and the fingerprint (method, path and body) of the request it stands for."""
+
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CancelOrder:
+    """The wish to cancel an order. `on_behalf` lets an operator cancel what another client placed."""
+
+    command_id: CommandId
+    order_id: OrderId
+    client_id: ClientId
+    door: Door
+    on_behalf: bool = False
+    reason: str | None = None
+    idempotency: IdempotencyKey | None = None
+    wants_order: bool = False  # the answer shows the whole order as it stands after the commit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CancellationRecord:
+    """The decision record of a yes. Its primary key is the order's number, so there is at most one."""
+
+    order_id: OrderId
+    command_id: CommandId
+    decided_at: datetime
+    client_id: ClientId
+    door: Door
+    policy_version: PolicyVersion
+    facts: OrderFacts
+    reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RefusalRecord:
+    """The decision record of a no by policy."""
+
+    command: CancelOrder
+    decided_at: datetime
+    policy_version: PolicyVersion
+    facts: OrderFacts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptRefusal:
+    """A refusal as an idempotency key keeps it: decided again on the same facts, it gives the same findings."""
+
+    policy_version: PolicyVersion
+    facts: OrderFacts
+    decided_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptOutcome:
+    """What an idempotency key of a cancellation stands for: the order was cancelled, or, with `refusal`, was not."""
+
+    fingerprint: str
+    order_id: OrderId
+    refusal: KeptRefusal | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """So many of a product, in an order; `parent` is the combo product it is a part of."""
+
+    product_uid: str
+    quantity: int
+    parent_uid: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ticket:
+    """One place at one event. Only a valid one gives entry."""
+
+    uid: str
+    product_uid: str
+    code: str
+    valid: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Product:
+    """What can be bought: `availability` is what is left of `total_availability`."""
+
+    uid: str
+    name: Mapping[str, str]
+    price: Money
+    service_costs: Money
+    availability: int
+    total_availability: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Method:
+    """A way to pay (`kind` "payment") or to be sent the tickets ("shipping"), and what it costs."""
+
+    uid: str
+    kind: str
+    name: Mapping[str, str]
+    image: str | None
+    costs: Money
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderView:
+    """An order with everything a contract shows of it. `details` is what was given when it was placed, as JSON values."""
+
+    order: Order
+    details: Mapping[str, Any]
+    appointments: tuple[Appointment, ...] = ()
+    lines: tuple[Line, ...] = ()
+    products: tuple[Product, ...] = ()
+    tickets: tuple[Ticket, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """A fact as the outbox has it."""
+
+    kind: FactKind
+    order_version: int
+    recorded_at: datetime
+    client_id: ClientId
+    details: Mapping[str, Any]
+    delivered_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class History:
+    """What happened to an order: its facts, every refused attempt to cancel it, its cancellation, its money."""
+
+    facts: tuple[Told, ...]
+    refusals: tuple[RefusalRecord, ...]
+    cancellation: CancellationRecord | None
+    payments: tuple[Payment, ...]
+
+
+class CancellationStore(Protocol):
+    """The few set-based statements of the hot path. A batch never holds two commands that could cancel one order."""
+
+    async def cancel(self, commands: Sequence[CancelOrder], now: datetime) -> frozenset[CommandId]:
+        """Cancel, in one transaction, whatever the policies in force allow at `now`; say which commands did it.
+
+        Committed before it returns, with everything a cancellation changes: the order's state, its cancellation, its
+        appointment, tickets and stock, its facts in the outbox, the idempotency keys. Raises `KeyTakenError` or
+        `UnfitDataError` (nothing done), `TransientConflictError` (nothing done), `UnavailableError` (certainly not
+        done) or `OutcomeUnknownError`.
+        """
+        ...
+
+    async def committed(self, commands: Sequence[CancelOrder]) -> frozenset[CommandId]:
+        """Which of these commands have cancelled their order, themselves and no other command."""
+        ...
+
+    async def orders(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, Order]:
+        """The orders with these numbers, in one read."""
+        ...
+
+    async def kept(self, keys: Sequence[tuple[ClientId, str]]) -> Mapping[tuple[ClientId, str], KeptOutcome | str]:
+        """What these idempotency keys stand for: a cancellation's outcome, or the fingerprint of some other request."""
+        ...
+
+    async def refuse(self, refusals: Sequence[RefusalRecord]) -> None:
+        """Record refusals, and their idempotency keys, in one transaction. Raises as `cancel` does."""
+        ...
+
+    async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
+        """The orders with everything a contract shows of them, in one set of reads."""
+        ...
+
+
+class Reading(Protocol):
+    """Reads from one consistent snapshot."""
+
+    async def order(self, order_id: OrderId) -> Order | None:
+        """The order with this number."""
+        ...
+
+    async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
+        """Orders with everything a contract shows of them; numbers without an order are left out."""
+        ...
+
+    async def history(self, order_id: OrderId) -> History:
+        """Everything that happened to an order, oldest first."""
+        ...
+
+    async def products(self, uids: Sequence[str]) -> Mapping[str, Product]:
+        """The products with these uids; unknown ones are left out."""
+        ...
+
+    async def methods(self, uids: Sequence[str]) -> Mapping[str, Method]:
+        """The payment and shipping methods with these uids; unknown ones are left out."""
+        ...
+
+    async def payment(self, reference: str) -> tuple[OrderId, Payment] | None:
+        """The payment with the provider's reference, and its order."""
+        ...
+
+    async def policy_content(self, version: PolicyVersion) -> Mapping[str, Any] | None:
+        """The content of a policy that was in force at some time."""
+        ...
+
+    async def kept_answer(self, client_id: ClientId, key: str) -> tuple[str, bytes | None] | None:
+        """An idempotency key's fingerprint and, unless it stands for a cancellation, its stored answer."""
+        ...
+
+
+class Transaction(Reading, Protocol):
+    """Reads and writes that commit together or not at all, when the block that opened it ends without an exception."""
+
+    async def lock_order(self, order_id: OrderId) -> Order | None:
+        """Take the order's row; everybody who changes what decisions look at does this before anything else."""
+        ...
+
+    async def next_number(self, counter: str) -> int:
+        """Count up: the numbers of telecom orders, appointments and references."""
+        ...
+
+    async def insert_order(self, view: OrderView) -> None:
+        """Add an order with its details, lines and tickets. Raises `UnfitDataError` where its number is taken."""
+        ...
+
+    async def change_order(self, order: Order, facts: OrderFacts) -> Order:
+        """Give a locked order new facts, and raise its version."""
+        ...
+
+    async def reserve(self, wanted: Mapping[str, int]) -> Sequence[str]:
+        """Take so many of each product off its availability; give the uids of those that have too few."""
+        ...
+
+    async def release_tickets(self, order_id: OrderId) -> None:
+        """Make an order's tickets invalid and give their places back to the products."""
+        ...
+
+    async def insert_appointment(self, order_id: OrderId, appointment: Appointment) -> None:
+        """Add an appointment. The database allows an order one active appointment at most."""
+        ...
+
+    async def change_appointment(self, order_id: OrderId, appointment: Appointment) -> None:
+        """Overwrite the appointment with the same id."""
+        ...
+
+    async def appointment(self, order_id: OrderId, appointment_id: AppointmentId) -> Appointment | None:
+        """One appointment of an order."""
+        ...
+
+    async def active_appointment(self, order_id: OrderId) -> Appointment | None:
+        """The one that still stands, if any."""
+        ...
+
+    async def insert_payment(self, order_id: OrderId, payment: Payment) -> None:
+        """Record money. The provider's reference is unique."""
+        ...
+
+    async def tell(self, order: Order, client_id: ClientId, facts: Sequence[Fact], now: datetime) -> None:
+        """Put facts into the outbox, under the order's new version."""
+        ...
+
+    async def keep_answer(self, client_id: ClientId, key: IdempotencyKey, answer: bytes, now: datetime) -> None:
+        """Store what an idempotency key stands for. Raises `KeyTakenError` where the key is in use."""
+        ...
+
+    def part(self) -> AbstractAsyncContextManager[None]:
+        """A part of the transaction that can be undone by itself, by an exception that leaves the block."""
+        ...
+
+
+class Store(Protocol):
+    """The database."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Begin a transaction that may write. Raises `UnavailableError` where the database cannot be had."""
+        ...
+
+    def snapshot(self) -> AbstractAsyncContextManager[Reading]:
+        """Begin a read."""
+        ...
+
+    async def keep_policies(self, policies: Sequence[Policy], now: datetime) -> None:
+        """Store the policies in force, so that decisions under them can always be explained."""
+        ...
+
+
+class Clients(Protocol):
+    """The clients, as `web/auth.py` and `countermand client` need them."""
+
+    async def by_key(self, key: str) -> tuple[Client, str] | None:
+        """The client with this key, and its secret's SHA-256 (hexadecimal). Revoked ones, too."""
+        ...
+
+    async def by_identity(self, issuer: str, subject: str) -> Client | None:
+        """The client whose tokens come from `issuer` and name `subject`. Revoked ones, too."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policies:
+    """The policies in force, one a contract."""
+
+    by_contract: Mapping[Contract, Policy]
+
+    def of(self, order: Order) -> Policy:
+        """The policy of the order's own contract, whichever door was used."""
+        return self.by_contract[order.contract]

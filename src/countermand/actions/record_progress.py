@@ -1,0 +1,182 @@
+"""Record what happened to an order elsewhere: its state advanced, its visit was agreed, moved or called off, it was paid.
+
+Each takes the order's row first, and only then reads, writes, brings the order's facts up to date and raises its
+version. So each of them and a cancellation come one after the other, never half of each.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from countermand.actions.errors import ConflictError, FieldsError, NotFoundError
+from countermand.actions.ports import Transaction
+from countermand.domain.appointment import Appointment, AppointmentId, AppointmentState
+from countermand.domain.client import ClientId
+from countermand.domain.contract import Contract
+from countermand.domain.facts import (
+    Fact,
+    appointment_cancelled,
+    appointment_moved,
+    appointment_set,
+    order_advanced,
+    payment_recorded,
+)
+from countermand.domain.money import Money
+from countermand.domain.order import Order, OrderId
+from countermand.domain.order_state import ENDED_UNFULFILLED, MOVES, Move, OrderState, state_after
+from countermand.domain.payment import Payment
+
+
+async def advance_order(tx: Transaction, client_id: ClientId, order_id: OrderId, move: Move, now: datetime) -> Order:
+    """Move an order to its next state, as the table of moves has it. An order that ends gives back what it held.
+
+    Raises `NotFoundError`, or `ConflictError` with `use_cancel` or `move_not_allowed`.
+    """
+    order = await _locked(tx, order_id)
+    if move is Move.CANCEL:
+        raise ConflictError("use_cancel", "an order is cancelled by its own call, which asks the policy")
+    after = state_after(order.state, move)
+    if after is None:
+        allowed = ", ".join(sorted(MOVES[order.state].keys() - {Move.CANCEL})) or "nothing"
+        raise ConflictError("move_not_allowed", f"an order that is {order.state} cannot {move}; it can: {allowed}")
+    return await _advance(tx, client_id, order, after, now)
+
+
+async def set_appointment(
+    tx: Transaction, client_id: ClientId, order_id: OrderId, starts_at: datetime, ends_at: datetime, now: datetime
+) -> Appointment:
+    """Agree a visit. Raises `NotFoundError`, `FieldsError`, or `ConflictError` with `order_ended`, `has_appointment`."""
+    order = await _locked(tx, order_id)
+    _check_times(starts_at, ends_at)
+    _check_open(order)
+    if (active := await tx.active_appointment(order_id)) is not None:
+        raise ConflictError("has_appointment", f"the order has the active appointment {active.id}; move or cancel that")
+    appointment = Appointment(
+        id=AppointmentId(await tx.next_number("appointment")),
+        state=AppointmentState.BOOKED,
+        starts_at=starts_at,
+        ends_at=ends_at,
+    )
+    await tx.insert_appointment(order_id, appointment)
+    await _appointment_changed(tx, client_id, order, starts_at, appointment_set(appointment), now)
+    return appointment
+
+
+async def move_appointment(
+    tx: Transaction,
+    client_id: ClientId,
+    order_id: OrderId,
+    appointment_id: AppointmentId,
+    starts_at: datetime,
+    ends_at: datetime,
+    now: datetime,
+) -> Appointment:
+    """Give a visit another time. Raises as `set_appointment`, or `ConflictError` with `appointment_over`."""
+    order = await _locked(tx, order_id)
+    _check_times(starts_at, ends_at)
+    _check_open(order)
+    before = await _active(tx, order_id, appointment_id)
+    after = replace(before, starts_at=starts_at, ends_at=ends_at)
+    await tx.change_appointment(order_id, after)
+    fact = appointment_moved(after, before.starts_at)
+    await _appointment_changed(tx, client_id, order, starts_at, fact, now)
+    return after
+
+
+async def cancel_appointment(
+    tx: Transaction, client_id: ClientId, order_id: OrderId, appointment_id: AppointmentId, now: datetime
+) -> Appointment:
+    """Call a visit off. Raises `NotFoundError`, or `ConflictError` with `appointment_over`."""
+    order = await _locked(tx, order_id)
+    before = await _active(tx, order_id, appointment_id)
+    after = replace(before, state=AppointmentState.CANCELLED, cancelled_at=now)
+    await tx.change_appointment(order_id, after)
+    await _appointment_changed(tx, client_id, order, None, appointment_cancelled(after), now)
+    return after
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordedPayment:
+    """The payment as it stands recorded; `repeated` when the provider had reported it before."""
+
+    payment: Payment
+    order: Order
+    repeated: bool
+
+
+async def record_payment(
+    tx: Transaction, client_id: ClientId, order_id: OrderId, reference: str, money: Money, now: datetime
+) -> RecordedPayment:
+    """Record money that came in. For an order that has ended it is kept as late money, which never revives the order:
+    the caller answers that with a refusal, but the record stays. A repeat of a reference gives the first.
+
+    Raises `NotFoundError`, or `ConflictError` with `payment_reference_used`.
+    """
+    order = await _locked(tx, order_id)
+    if (recorded := await tx.payment(reference)) is not None:
+        of_order, payment = recorded
+        if of_order != order_id or payment.money != money:
+            raise ConflictError("payment_reference_used", f"the reference {reference} stands for another payment")
+        return RecordedPayment(payment=payment, order=order, repeated=True)
+    payment = Payment(reference=reference, money=money, recorded_at=now, is_late=order.state in ENDED_UNFULFILLED)
+    await tx.insert_payment(order_id, payment)
+    if payment.is_late:
+        changed = await tx.change_order(order, order.facts)
+        await tx.tell(changed, client_id, [payment_recorded(payment)], now)
+        return RecordedPayment(payment=payment, order=changed, repeated=False)
+    facts = [payment_recorded(payment)]
+    after = replace(order.facts, first_payment_at=order.facts.first_payment_at or now)
+    if order.contract is Contract.SHOPPING and order.state is OrderState.PENDING:
+        after = replace(after, state=OrderState.COMPLETED)
+        facts.append(order_advanced(order.state, OrderState.COMPLETED))
+    changed = await tx.change_order(order, after)
+    await tx.tell(changed, client_id, facts, now)
+    return RecordedPayment(payment=payment, order=changed, repeated=False)
+
+
+async def _locked(tx: Transaction, order_id: OrderId) -> Order:
+    order = await tx.lock_order(order_id)
+    if order is None:
+        raise NotFoundError("there is no such order")
+    return order
+
+
+async def _advance(tx: Transaction, client_id: ClientId, order: Order, after: OrderState, now: datetime) -> Order:
+    facts = [order_advanced(order.state, after)]
+    changes = replace(order.facts, state=after)
+    if after in ENDED_UNFULFILLED:
+        if (active := await tx.active_appointment(order.id)) is not None:
+            released = replace(active, state=AppointmentState.CANCELLED, cancelled_at=now)
+            await tx.change_appointment(order.id, released)
+            facts.append(appointment_cancelled(released))
+            changes = replace(changes, appointment_starts_at=None)
+        await tx.release_tickets(order.id)
+    changed = await tx.change_order(order, changes)
+    await tx.tell(changed, client_id, facts, now)
+    return changed
+
+
+async def _active(tx: Transaction, order_id: OrderId, appointment_id: AppointmentId) -> Appointment:
+    appointment = await tx.appointment(order_id, appointment_id)
+    if appointment is None:
+        raise NotFoundError("there is no such appointment")
+    if not appointment.is_active:
+        raise ConflictError("appointment_over", f"the appointment {appointment_id} is {appointment.state}")
+    return appointment
+
+
+async def _appointment_changed(
+    tx: Transaction, client_id: ClientId, order: Order, starts_at: datetime | None, fact: Fact, now: datetime
+) -> None:
+    changed = await tx.change_order(order, replace(order.facts, appointment_starts_at=starts_at))
+    await tx.tell(changed, client_id, [fact], now)
+
+
+def _check_open(order: Order) -> None:
+    if not MOVES[order.state]:
+        raise ConflictError("order_ended", f"an order that is {order.state} takes no appointment")
+
+
+def _check_times(starts_at: datetime, ends_at: datetime) -> None:
+    if ends_at <= starts_at:
+        said = ends_at.isoformat()
+        raise FieldsError([("ends_at", f"ends_at must lie after starts_at ({starts_at.isoformat()}), not on {said}")])

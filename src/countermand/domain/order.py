@@ -1,0 +1,51 @@
+"""What is an order, and which of its facts do decisions look at?"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NewType
+
+from countermand.domain.client import ClientId
+from countermand.domain.contract import Contract
+from countermand.domain.order_state import OrderState
+
+OrderId = NewType("OrderId", int)
+OrderUid = NewType("OrderUid", str)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderFacts:
+    """All that a cancellation policy may look at. Each is a column of the order's row, kept true by whoever changes it."""
+
+    state: OrderState
+    appointment_starts_at: datetime | None = None  # start of the active appointment
+    first_payment_at: datetime | None = None  # when the first payment was recorded, whatever became of it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """An order as its row has it. `version` rises by one with every change."""
+
+    id: OrderId
+    contract: Contract
+    uid: OrderUid | None  # ticket orders are named by this; telecom orders by their number
+    reference: str
+    client_id: ClientId
+    version: int
+    created_at: datetime
+    facts: OrderFacts
+
+    @property
+    def state(self) -> OrderState:
+        """Where the order stands."""
+        return self.facts.state
+
+
+def order_id_of(uid: str) -> OrderId:
+    """The number of the order with this uid: the first 62 bits of its SHA-256, with the 63rd set.
+
+    So a uid leads to its row through the primary key alone, on one machine or on the right shard of many, with no
+    second index. The set bit keeps these numbers apart from the small ones that are counted up for telecom orders.
+    Should two uids ever share a number, the second order's creation fails on the key and is tried with another uid.
+    """
+    return OrderId(int.from_bytes(hashlib.sha256(uid.encode()).digest()[:8]) >> 2 | 1 << 62)

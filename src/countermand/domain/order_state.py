@@ -1,0 +1,112 @@
+"""Which states can an order be in, and which moves lead from one to another?
+
+One table for both contracts. The page `docs/states.md` is drawn from it, and a test visits every cell. A cancellation
+policy may only narrow what this table allows, never widen it.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from countermand.domain.contract import Contract
+
+
+class OrderState(StrEnum):
+    """Where an order stands. Neither contract publishes its list of states: these are inferred (see the glossary)."""
+
+    # telecom orders
+    SUBMITTED = "submitted"
+    ACCEPTED = "accepted"
+    IN_PROGRESS = "in_progress"
+    PAST_NO_RETURN = "past_no_return"
+    HELD = "held"
+    REJECTED = "rejected"
+    ACTIVATED = "activated"
+    # ticket orders
+    PENDING = "pending"
+    COMPLETED = "completed"
+    EXPIRED = "expired"
+    FAILED = "failed"
+    # both
+    CANCELLED = "cancelled"
+
+
+class Move(StrEnum):
+    """What can happen to an order."""
+
+    ACCEPT = "accept"
+    START = "start"
+    PASS_NO_RETURN = "pass_no_return"
+    HOLD = "hold"
+    REJECT = "reject"
+    ACTIVATE = "activate"
+    COMPLETE = "complete"
+    EXPIRE = "expire"
+    FAIL = "fail"
+    CANCEL = "cancel"
+
+
+OPENING_STATE: Final[Mapping[Contract, OrderState]] = MappingProxyType(
+    {Contract.CONNECT: OrderState.SUBMITTED, Contract.SHOPPING: OrderState.PENDING}
+)
+
+MOVES: Final[Mapping[OrderState, Mapping[Move, OrderState]]] = MappingProxyType(
+    {
+        OrderState.SUBMITTED: {
+            Move.ACCEPT: OrderState.ACCEPTED,
+            Move.HOLD: OrderState.HELD,
+            Move.REJECT: OrderState.REJECTED,
+            Move.CANCEL: OrderState.CANCELLED,
+        },
+        OrderState.ACCEPTED: {
+            Move.START: OrderState.IN_PROGRESS,
+            Move.HOLD: OrderState.HELD,
+            Move.REJECT: OrderState.REJECTED,
+            Move.CANCEL: OrderState.CANCELLED,
+        },
+        OrderState.IN_PROGRESS: {
+            Move.PASS_NO_RETURN: OrderState.PAST_NO_RETURN,
+            Move.ACTIVATE: OrderState.ACTIVATED,
+            Move.HOLD: OrderState.HELD,
+            Move.REJECT: OrderState.REJECTED,
+            Move.CANCEL: OrderState.CANCELLED,
+        },
+        OrderState.PAST_NO_RETURN: {Move.ACTIVATE: OrderState.ACTIVATED},
+        OrderState.HELD: {
+            Move.ACCEPT: OrderState.ACCEPTED,
+            Move.START: OrderState.IN_PROGRESS,
+            Move.REJECT: OrderState.REJECTED,
+            Move.CANCEL: OrderState.CANCELLED,
+        },
+        # A rejection by the network does not end the order: it can be put right and taken up again, or cancelled.
+        OrderState.REJECTED: {Move.ACCEPT: OrderState.ACCEPTED, Move.CANCEL: OrderState.CANCELLED},
+        # A running service is ended by its own cancellation, which is another resource than the order.
+        OrderState.ACTIVATED: {},
+        OrderState.PENDING: {
+            Move.COMPLETE: OrderState.COMPLETED,
+            Move.EXPIRE: OrderState.EXPIRED,
+            Move.FAIL: OrderState.FAILED,
+            Move.CANCEL: OrderState.CANCELLED,
+        },
+        # The table lets a completed order be cancelled; that nothing has been paid is the policy's business.
+        OrderState.COMPLETED: {Move.CANCEL: OrderState.CANCELLED},
+        OrderState.EXPIRED: {},
+        OrderState.FAILED: {},
+        OrderState.CANCELLED: {},
+    }
+)
+
+CANCELLABLE_STATES: Final[frozenset[OrderState]] = frozenset(
+    state for state, moves in MOVES.items() if Move.CANCEL in moves
+)
+
+# Entering one of these gives back what the order held: its appointment, its tickets' places, its stock.
+ENDED_UNFULFILLED: Final[frozenset[OrderState]] = frozenset(
+    {OrderState.CANCELLED, OrderState.EXPIRED, OrderState.FAILED}
+)
+
+
+def state_after(state: OrderState, move: Move) -> OrderState | None:
+    """The state that `move` leads to from `state`, or None where the table has no such move."""
+    return MOVES[state].get(move)

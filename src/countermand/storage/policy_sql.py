@@ -1,0 +1,45 @@
+"""How does a policy, which Python evaluates to explain, become a predicate that acts on the order's own row?"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, and_, or_
+from sqlalchemy.engine import Dialect
+
+from countermand.domain.policy import Policy
+from countermand.domain.rules import Comparison, IsAbsent, IsNotWithin, IsOneOf, PastActive
+
+_MICROSECONDS_AN_HOUR = 3_600_000_000
+
+
+def policy_predicate(policy: Policy, orders: FromClause, now: ColumnElement[Any]) -> ColumnElement[bool]:
+    """True for just those rows of `orders` that `decide` would grant at `now` (microseconds since 1970)."""
+    return and_(*(_predicate(rule.comparison, orders, now) for rule in policy.rules))
+
+
+def policies_predicate(policies: Iterable[Policy], orders: FromClause, now: ColumnElement[Any]) -> ColumnElement[bool]:
+    """The same for orders of every contract: each is asked by its own contract's policy."""
+    return or_(
+        *(
+            and_(orders.c.contract == policy.contract.value, policy_predicate(policy, orders, now))
+            for policy in policies
+        )
+    )
+
+
+def as_text(predicate: ColumnElement[bool], dialect: Dialect) -> str:
+    """The predicate as SQL text, its parameters written out: they come from the policy, never from a request."""
+    return str(predicate.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+
+
+def _predicate(comparison: Comparison, orders: FromClause, now: ColumnElement[Any]) -> ColumnElement[bool]:
+    column = orders.c[comparison.fact.value]
+    match comparison:
+        case IsOneOf(states=states):
+            return column.in_(sorted(state.value for state in states))
+        case IsAbsent():
+            return column.is_(None)
+        case IsNotWithin(notice_h=notice_h, past_active=past_active):
+            later = column > now + notice_h * _MICROSECONDS_AN_HOUR
+            begun = [column <= now] if past_active is PastActive.IGNORED else []
+            return or_(column.is_(None), later, *begun)
