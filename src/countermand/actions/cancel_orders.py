@@ -40,8 +40,8 @@ from countermand.actions.ports import (
     RefusalRecord,
 )
 from countermand.domain.cancellation import Granted, Refused, decide
-from countermand.domain.order import Order, OrderId
 from countermand.domain.client import ClientId
+from countermand.domain.order import Order, OrderId
 
 log = structlog.get_logger()
 
@@ -79,7 +79,8 @@ class CancelOrders:
 
     async def __call__(self, batch: Sequence[CancelOrder]) -> list[_Answer]:
         """One answer for each command, in order: an outcome, an exception (certainly not done, but for
-        `OutcomeUnknownError`), or GO_AGAIN."""
+        `OutcomeUnknownError`), or GO_AGAIN.
+        """
         now = self.clock()
         answers = await self._cancel(_first_of_each(batch), now)
         rest = [command for command in batch if command.command_id not in answers]

@@ -93,7 +93,7 @@ class GroupCommit(Generic[Command, Outcome]):
     async def _run(self, batch: list[_Waiting[Command, Outcome]]) -> None:
         try:
             outcomes = await self.run([waiting.command for waiting in batch])
-        except Exception as error:  # noqa: BLE001 - a bug in `run` must not leave callers waiting for ever
+        except Exception as error:
             log.exception("a batch failed", commands=len(batch))
             outcomes = [OutcomeUnknownError(f"a batch failed: {type(error).__name__}")] * len(batch)
         again = []

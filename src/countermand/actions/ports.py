@@ -318,6 +318,10 @@ class Clients(Protocol):
         """The client whose tokens come from `issuer` and name `subject`. Revoked ones, too."""
         ...
 
+    async def current(self, ids: Sequence[ClientId]) -> Sequence[tuple[Client, str | None]]:
+        """These clients as they are now, with their secrets' hashes, in one query."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Policies:

@@ -7,7 +7,34 @@ from typing import Final
 # ISO 4217 currencies whose minor unit is not a hundredth. The shopping contract prints two decimals always
 # (published amount page), so an amount in one of these cannot be said in it and is refused where it enters.
 _OTHER_THAN_TWO_DECIMALS: Final = frozenset(
-    "BHD IQD JOD KWD LYD OMR TND CLF UYW BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split()
+    [
+        "BHD",
+        "IQD",
+        "JOD",
+        "KWD",
+        "LYD",
+        "OMR",
+        "TND",
+        "CLF",
+        "UYW",
+        "BIF",
+        "CLP",
+        "DJF",
+        "GNF",
+        "ISK",
+        "JPY",
+        "KMF",
+        "KRW",
+        "PYG",
+        "RWF",
+        "UGX",
+        "UYI",
+        "VND",
+        "VUV",
+        "XAF",
+        "XOF",
+        "XPF",
+    ]
 )
 _LARGEST_MINOR: Final = 10**15  # a thousand times a thousand million; guards the 64-bit columns, not a business rule
 

@@ -32,6 +32,12 @@ class SqliteClients:
         row = await self._row((clients.c.issuer == issuer) & (clients.c.subject == subject))
         return None if row is None else client_of(row)
 
+    async def current(self, ids: Sequence[ClientId]) -> Sequence[tuple[Client, str | None]]:
+        """See `Clients.current`."""
+        async with self._store.snapshot() as reading:
+            rows = await reading.rows(select(clients).where(clients.c.id.in_(ids)))
+        return [(client_of(row), row["secret_sha256"]) for row in rows]
+
     async def all(self) -> Sequence[Client]:
         """Every client, revoked ones included, in the order they were added."""
         async with self._store.snapshot() as reading:

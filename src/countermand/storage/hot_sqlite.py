@@ -120,7 +120,7 @@ class SqliteCancellations:
         versions = " ".join(f"WHEN '{contract}' THEN '{policy.version}'" for contract, policy in in_force.items())
         predicate = policies_predicate(in_force.values(), orders.alias("o"), literal_column(":now", BigInteger))
         self._cancel = _CANCEL.format(versions=versions, predicate=as_text(predicate, sqlite.dialect()))
-        member = select(literal_column("value")).select_from(func.json_each(text(":ids")))
+        member: Select[Any] = select(literal_column("value")).select_from(func.json_each(text(":ids")))
         self._views = {name: _text(query) for name, query in view_queries(lambda column: column.in_(member)).items()}
 
     def close(self) -> None:
@@ -256,4 +256,4 @@ def _visit(row: sqlite3.Row) -> tuple[int, str]:
 
 
 def _text(query: Select[Any]) -> str:
-    return str(query.compile(dialect=sqlite.dialect()))
+    return str(query.compile(dialect=sqlite.dialect(paramstyle="named")))

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Executable, event, insert, select, update
+from sqlalchemy import Executable, delete, event, insert, select, update
 from sqlalchemy.engine import CursorResult, RowMapping
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -53,7 +53,6 @@ from countermand.storage.tables import (
     cancellations,
     counters,
     idempotency_keys,
-    instant,
     methods,
     micros,
     order_details,
@@ -123,6 +122,22 @@ class SqliteStore:
         """See `Store.keep_policies`."""
         async with self.transaction() as tx:
             await tx.keep_policies(kept, now)
+
+    async def forget_keys(self, before: datetime, *, at_most: int) -> int:
+        """Forget idempotency keys from before an instant, some at a time; say how many."""
+        kept = idempotency_keys.c
+        old = (
+            select(kept.client_id, kept.key)
+            .where(kept.created_at < micros(before))
+            .order_by(kept.created_at)
+            .limit(at_most)
+        )
+        async with self.transaction() as tx:
+            rows = await tx.rows(old)
+            for row in rows:
+                this = (kept.client_id == row["client_id"], kept.key == row["key"])
+                await tx.run(delete(idempotency_keys).where(*this))
+        return len(rows)
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -402,6 +417,10 @@ class SqlTransaction:
 
     async def _one(self, statement: Executable) -> RowMapping | None:
         return (await self._execute(statement)).mappings().one_or_none()
+
+    async def run(self, statement: Executable) -> None:
+        """Run a statement that gives no rows, with our errors."""
+        await self._execute(statement)
 
     async def rows(self, statement: Executable) -> Sequence[RowMapping]:
         """The rows of any statement, with our errors."""

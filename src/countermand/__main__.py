@@ -1,0 +1,5 @@
+"""`python -m countermand`."""
+
+from countermand.cli import main
+
+main()

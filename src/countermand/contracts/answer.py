@@ -1,0 +1,109 @@
+"""What goes back to the caller, and which requests are no requests of a contract at all?"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from litestar.types import Receive, Scope, Send
+
+from countermand.actions.errors import CountermandError
+
+JSON: Final = "application/json"
+HAL: Final = "application/hal+json"
+
+
+class MethodNotAllowedError(CountermandError):
+    """405: the path is known, the method is not one of `allow`."""
+
+    def __init__(self, method: str, allow: Iterable[str]) -> None:
+        self.allow = ", ".join(sorted(allow))
+        super().__init__(f"the method {method} is not allowed here; allowed: {self.allow}")
+
+
+class BodyTooLargeError(CountermandError):
+    """413: the body has more bytes than `limit`."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the body is larger than {limit} bytes")
+
+
+class UnsupportedMediaTypeError(CountermandError):
+    """415: the body is said to be something else than JSON in UTF-8."""
+
+    def __init__(self, given: str) -> None:
+        super().__init__(f"the body must be application/json, not {given!r}")
+
+
+class MalformedRequestError(CountermandError):
+    """400: the request cannot be read, or a header does not hold. The message names what and where."""
+
+
+class ForbiddenError(CountermandError):
+    """403: the caller is known and may not do this. Where a contract hides that, it answers as for what is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status, header lines and a body. It is an ASGI application, too: it answers every request with itself."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    body: bytes = b""
+
+    def with_headers(self, *headers: tuple[bytes, bytes]) -> "Answer":
+        """The same answer with more header lines."""
+        return Answer(self.status, (*self.headers, *headers), self.body)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
+        """Send it. Always with a Content-Length: without one, the server would send an empty body in chunks."""
+        length = (b"content-length", b"%d" % len(self.body))
+        await send({"type": "http.response.start", "status": self.status, "headers": [*self.headers, length]})
+        is_head = scope.get("method") == "HEAD"
+        await send({"type": "http.response.body", "body": b"" if is_head else self.body, "more_body": False})
+
+
+def json_answer(
+    status: int, content: Any, *, headers: tuple[tuple[bytes, bytes], ...] = (), media_type: str = JSON
+) -> Answer:
+    """An answer with a JSON body: a message Struct, or plain values."""
+    return Answer(status, (*headers, (b"content-type", media_type.encode())), msgspec.json.encode(content))
+
+
+def headers_of(scope: Scope) -> Mapping[bytes, bytes]:
+    """The request's headers by lower-case name. A header sent twice is the list of both, as HTTP reads it."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers
+
+
+def check_media_type(headers: Mapping[bytes, bytes], *, also: tuple[str, ...] = ()) -> None:
+    """Let JSON in UTF-8 pass, or no media type at all: the shopping page's own example has none (inferred, 22)."""
+    given = headers.get(b"content-type", b"").decode("latin-1").strip()
+    if not given:
+        return
+    media_type, *parameters = (part.strip().lower() for part in given.split(";"))
+    charsets = [p.removeprefix("charset=").strip('"') for p in parameters if p.startswith("charset=")]
+    if media_type not in {JSON, *also} or any(charset not in {"utf-8", "utf8"} for charset in charsets):
+        raise UnsupportedMediaTypeError(given)
+
+
+# Stored with an idempotency key, and sent again as it is.
+class _Stored(msgspec.Struct):
+    status: int
+    headers: list[tuple[str, str]]
+    body: str
+
+
+def stored(answer: Answer) -> bytes:
+    """An answer as bytes to keep."""
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers]
+    return msgspec.json.encode(_Stored(answer.status, headers, answer.body.decode()))
+
+
+def restored(kept: bytes) -> Answer:
+    """The answer that was kept."""
+    it = msgspec.json.decode(kept, type=_Stored)
+    headers = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in it.headers)
+    return Answer(it.status, headers, it.body.encode())

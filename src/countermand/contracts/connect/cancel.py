@@ -1,0 +1,67 @@
+"""`POST /api/connect/orders/cancel`, without any input or output: bytes in, a command; a decision, bytes out.
+
+The order of checks (inferred, decision 13): method and media type, token, version, JSON, fields, and only then whether
+the order exists, is the caller's, and may be cancelled. All versions have one behaviour (documented).
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Final
+
+from countermand.actions.cancel_orders import Cancelled, CancelOutcome
+from countermand.actions.errors import NotFoundError
+from countermand.actions.ports import CancelOrder, CommandId
+from countermand.contracts.answer import Answer, MethodNotAllowedError, check_media_type
+from countermand.contracts.body import decode, read
+from countermand.contracts.connect.messages import CancelRequest
+from countermand.contracts.connect.translate import CANCELLED, error_answer, refusal_answer
+from countermand.contracts.connect.versions import version_of
+from countermand.contracts.door import BearerToken, bearer
+from countermand.contracts.idempotency import idempotency_key
+from countermand.domain.client import Client, Permission
+from countermand.domain.contract import Door
+from countermand.domain.order import OrderId
+
+PATH: Final = "/api/connect/orders/cancel"
+LARGEST_ID: Final = 2**63 - 1
+
+
+class ConnectCancel:
+    """Fulfils `CancelDoor`."""
+
+    door = Door.CONNECT
+    paths = frozenset({PATH})
+
+    def check_transport(self, method: str, headers: Mapping[bytes, bytes]) -> None:
+        """405 and 415 (inferred, decision 12)."""
+        if method != "POST":
+            raise MethodNotAllowedError(method, ["POST"])
+        check_media_type(headers)
+
+    def credential(self, headers: Mapping[bytes, bytes]) -> BearerToken:
+        """The OAuth bearer access token (documented)."""
+        return bearer(headers)
+
+    def command(self, client: Client, headers: Mapping[bytes, bytes], body: bytes) -> CancelOrder:
+        """Version, key, JSON, fields, permission, in this order."""
+        version_of(headers)
+        key = idempotency_key(headers, "POST", PATH, body)
+        order_id = read(CancelRequest, decode(body)).orderId
+        # Without the permission: as if the order were not there (decision 27). A number that can be no order's: the same.
+        if not client.may(Permission.CANCEL) or not 0 < order_id <= LARGEST_ID:
+            raise NotFoundError("there is no such order")
+        return CancelOrder(
+            command_id=CommandId(os.urandom(16).hex()),
+            order_id=OrderId(order_id),
+            client_id=client.id,
+            door=Door.CONNECT,
+            idempotency=key,
+        )
+
+    def answer(self, outcome: CancelOutcome) -> Answer:
+        """200 with no body (documented), or 422 with the reasons (inferred)."""
+        return CANCELLED if isinstance(outcome, Cancelled) else refusal_answer(outcome.refused)
+
+    def error(self, error: Exception) -> Answer:
+        """See `CancelDoor.error`."""
+        return error_answer(error)

@@ -1,0 +1,1 @@
+"""The shopping contract (ticketing): HAL, a key and a secret, `POST /ordercancellation/`."""

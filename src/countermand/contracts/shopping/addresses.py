@@ -1,0 +1,53 @@
+"""Which addresses does the shopping contract speak of? They are built in one place, from what the operator configured."""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+# We make 32 lower-case hexadecimal characters, and take any of the documented form (decision 23).
+_UID: Final = r"[0-9a-z]{32}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Addresses:
+    """`public` is the API's own address, `documentation` the pages that profiles and curies lead to; neither ends in a
+    slash. `payment` and `etickets` have `{uid}` and `{token}` to fill in; they are pages of the operator's own.
+    """
+
+    public: str
+    documentation: str
+    payment: str
+    etickets: str
+
+    def order(self, uid: str) -> str:
+        """The order's own address, which is its name in every request."""
+        return f"{self.public}/orders/{uid}"
+
+    def product(self, uid: str) -> str:
+        """A product's."""
+        return f"{self.public}/products/{uid}"
+
+    def ticket(self, uid: str) -> str:
+        """A ticket's."""
+        return f"{self.public}/tickets/{uid}"
+
+    def uid_of_order(self, uri: str) -> str | None:
+        """The uid in an order's address, a trailing slash tolerated; None for any other address (decisions 8 and 23)."""
+        return self._uid(uri, "orders")
+
+    def uid_of_product(self, uri: str) -> str | None:
+        """The uid in a product's address; None for any other."""
+        return self._uid(uri, "products")
+
+    def curies(self) -> list[dict[str, Any]]:
+        """Where the names of links are explained."""
+        href = f"{self.documentation}/{{rel}}.html"
+        return [{"name": "shop", "href": href, "templated": True, "type": "text/html"}]
+
+    def profile(self, page: str) -> dict[str, Any]:
+        """The page that explains a resource."""
+        return {"href": f"{self.documentation}/{page}.html", "type": "text/html"}
+
+    def _uid(self, uri: str, resource: str) -> str | None:
+        found = re.fullmatch(f"{re.escape(self.public)}/{resource}/({_UID})/?", uri)
+        return found[1] if found else None

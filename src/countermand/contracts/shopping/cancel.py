@@ -1,0 +1,99 @@
+"""`POST /ordercancellation/`, without any input or output: bytes in, a command; a decision, bytes out.
+
+The order of checks (inferred, decision 7): method and media type, credentials, the `cancel` permission, the body, the
+order among the caller's own, already cancelled, payment and state.
+"""
+
+import base64
+import binascii
+import os
+from collections.abc import Mapping
+from typing import Final
+
+from countermand.actions.cancel_orders import Cancelled, CancelOutcome
+from countermand.actions.errors import FieldsError, NotAuthenticatedError, OutcomeUnknownError
+from countermand.actions.ports import CancelOrder, CommandId
+from countermand.contracts.answer import HAL, Answer, ForbiddenError, MethodNotAllowedError, check_media_type
+from countermand.contracts.body import decode, read, shown
+from countermand.contracts.door import BasicKey
+from countermand.contracts.idempotency import idempotency_key
+from countermand.contracts.shopping.addresses import Addresses
+from countermand.contracts.shopping.messages import CancelRequest
+from countermand.contracts.shopping.translate import error_answer, order_answer, refusal_answer
+from countermand.domain.client import Client, Permission
+from countermand.domain.contract import Door
+from countermand.domain.order import order_id_of
+
+PATH: Final = "/ordercancellation"
+_LONGEST_CREDENTIAL: Final = 1024
+
+
+class ShoppingCancel:
+    """Fulfils `CancelDoor`. Both spellings of the path are served, without a redirect, which would lose the body."""
+
+    door = Door.SHOPPING
+    paths = frozenset({PATH, PATH + "/"})
+
+    def __init__(self, addresses: Addresses) -> None:
+        self._addresses = addresses
+
+    def check_transport(self, method: str, headers: Mapping[bytes, bytes]) -> None:
+        """Only POST is accepted (documented); 415 is ours (decision 22)."""
+        if method != "POST":
+            raise MethodNotAllowedError(method, ["POST"])
+        check_media_type(headers, also=(HAL,))
+
+    def credential(self, headers: Mapping[bytes, bytes]) -> BasicKey:
+        """The application's key and secret."""
+        return basic(headers)
+
+    def command(self, client: Client, headers: Mapping[bytes, bytes], body: bytes) -> CancelOrder:
+        """Permission, key, JSON, fields, in this order."""
+        if not client.may(Permission.CANCEL):
+            raise ForbiddenError("Forbidden. No cancel permission.")
+        key = idempotency_key(headers, "POST", PATH, body)
+        request = read(CancelRequest, decode(body))
+        if not request.reason.strip():
+            raise FieldsError([("reason", f"reason must say something, not {shown(request.reason)}")])
+        uid = self._addresses.uid_of_order(request.order)
+        if uid is None:
+            like = self._addresses.order("<uid>")
+            raise FieldsError(
+                [("order", f"order must be the uri of an order, like {like}, not {shown(request.order)}")]
+            )
+        return CancelOrder(
+            command_id=CommandId(os.urandom(16).hex()),
+            order_id=order_id_of(uid),
+            client_id=client.id,
+            door=Door.SHOPPING,
+            reason=request.reason,
+            idempotency=key,
+            wants_order=True,
+        )
+
+    def answer(self, outcome: CancelOutcome) -> Answer:
+        """200 with the whole order (inferred, decision 1), or the documented refusals."""
+        if not isinstance(outcome, Cancelled):
+            return refusal_answer(outcome.refused)
+        if outcome.view is None:  # cancelled, but it could not be read back: a repeat says 409
+            raise OutcomeUnknownError("the order is cancelled, but could not be read")
+        return order_answer(200, outcome.view, self._addresses)
+
+    def error(self, error: Exception) -> Answer:
+        """See `CancelDoor.error`."""
+        return error_answer(error)
+
+
+def basic(headers: Mapping[bytes, bytes]) -> BasicKey:
+    """The key and secret of a request. Raises `NotAuthenticatedError`."""
+    needed = "an application key and secret are needed: Authorization: Basic <base64 of key:secret>"
+    scheme, _, encoded = headers.get(b"authorization", b"").strip().partition(b" ")
+    if scheme.lower() != b"basic" or len(encoded) > _LONGEST_CREDENTIAL:
+        raise NotAuthenticatedError(needed)
+    try:
+        key, colon, secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        raise NotAuthenticatedError("the Basic credentials are not base64 of key:secret") from None
+    if not (key and colon and secret):
+        raise NotAuthenticatedError("the Basic credentials are not base64 of key:secret")
+    return BasicKey(key, secret)

@@ -1,0 +1,183 @@
+"""What do the bodies of the shopping contract look like? One Struct each: it decodes, checks, and describes itself."""
+
+from decimal import Decimal
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+REASON_CAP = 2000  # characters; the published page names no limit (inferred, decision 9)
+
+
+class CancelRequest(Struct, kw_only=True):
+    """The published body of a cancellation."""
+
+    order: Annotated[str, Meta(description="The uri of the order you wish to cancel.", min_length=1)]
+    reason: Annotated[
+        str, Meta(description="The reason for cancelling this order.", min_length=1, max_length=REASON_CAP)
+    ]
+
+
+class AmountGiven(Struct, kw_only=True):
+    """An amount as a request has it."""
+
+    amount: Annotated[Decimal, Meta(extra_json_schema={"type": "number", "minimum": 0, "multipleOf": 0.01})]
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", examples=["EUR"])]
+
+
+class SelectionGiven(Struct, kw_only=True):
+    """So many of a product."""
+
+    product: Annotated[str, Meta(min_length=1, description="The uri of the product")]
+    quantity: Annotated[int, Meta(ge=1, le=100)]
+
+
+class ExternalPurchaseGiven(Struct, kw_only=True):
+    """Something bought elsewhere that the invoice names; never part of the totals (inferred, decision 20)."""
+
+    title: dict[str, str]
+    product_reference: Annotated[str, Meta(max_length=255)]
+    unit_price: AmountGiven
+    quantity: Annotated[int, Meta(ge=1, le=10_000)]
+
+
+class Consumer(Struct, kw_only=True):
+    """Who the order is for, as given; `ip` only on orders."""
+
+    first_name: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
+    last_name: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
+    date_of_birth: Annotated[str, Meta(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] | UnsetType = UNSET
+    email: Annotated[str, Meta(max_length=255, pattern=r"^[^@\s]+@[^@\s]+$")] | UnsetType = UNSET
+    gender: Annotated[int, Meta(ge=0, le=9)] | UnsetType = UNSET
+    phone_number: Annotated[str, Meta(max_length=50)] | UnsetType = UNSET
+    address: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
+    postal_code: Annotated[str, Meta(max_length=32)] | UnsetType = UNSET
+    city: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
+    country: Annotated[str, Meta(pattern="^[A-Z]{2}$")] | UnsetType = UNSET
+    state: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
+    language: Annotated[str, Meta(pattern="^[a-z]{2}$")] | UnsetType = UNSET
+    ip: Annotated[str, Meta(max_length=45)] | UnsetType = UNSET
+
+
+class CreateRequest(Struct, kw_only=True):
+    """An order for tickets. The fields that a cancellation and its answer need."""
+
+    products: Annotated[list[SelectionGiven], Meta(min_length=1, max_length=100)]
+    consumer: Consumer
+    payment_method: (
+        Annotated[str, Meta(min_length=1, max_length=32, description="uid; optional for free orders")] | None
+    ) = None
+    shipping_method: Annotated[str, Meta(min_length=1, max_length=32, description="uid")] | None = None
+    external_purchases: Annotated[list[ExternalPurchaseGiven], Meta(max_length=100)] = []
+    external_reference: Annotated[str, Meta(max_length=32)] | None = None
+    redirect_url: Annotated[str, Meta(max_length=255, pattern="^https?://")] | None = None
+
+
+_Number = Annotated[Raw, Meta(description="Two decimals, always", extra_json_schema={"type": "number"})]
+
+
+class Amount(Struct, kw_only=True):
+    """Money: a JSON number with two decimals, as 1.00, and an ISO 4217 currency."""
+
+    amount: _Number
+    currency: str
+
+
+class Selection(Struct, kw_only=True, omit_defaults=True):
+    """A line of an order; `parent` is there on parts of a combo product."""
+
+    parent: str | UnsetType = UNSET
+    product: str
+    quantity: int
+
+
+class Method(Struct, kw_only=True, omit_defaults=True):
+    """How the order is paid, or how the tickets are sent. Empty where none was chosen (documented)."""
+
+    uid: str | UnsetType = UNSET
+    name: dict[str, str] | UnsetType = UNSET
+    image: str | UnsetType = UNSET
+    costs: Amount | UnsetType = UNSET
+
+
+class ExternalPurchase(Struct, kw_only=True):
+    """Something bought elsewhere."""
+
+    title: dict[str, str]
+    product_reference: str
+    unit_price: Amount
+    quantity: int
+
+
+class Product(Struct, kw_only=True, rename={"links": "_links"}):
+    """What was bought."""
+
+    links: dict[str, Any]
+    uid: str
+    name: dict[str, str]
+    price: Amount
+    availability: int
+    total_availability: int
+
+
+class Ticket(Struct, kw_only=True, rename={"links": "_links"}):
+    """One place; `valid` is ours (decision 24)."""
+
+    links: dict[str, Any]
+    uid: str
+    code: str
+    valid: bool
+
+
+class Order(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
+    """The order, with every key and link of the published example, in its order."""
+
+    links: dict[str, Any]
+    uid: str
+    reference: str
+    created_date: str
+    status: str
+    product_selection: list[Selection]
+    consumer: dict[str, Any]
+    payment_method: Method
+    shipping_method: Method
+    product_total: Amount
+    service_costs: Amount
+    grand_total: Amount
+    external_purchases: list[ExternalPurchase]
+    external_reference: str | None
+    embedded: dict[str, Any]
+
+
+class Reason(Struct, kw_only=True):
+    """One thing that is wrong; `path` names the field, where it is one."""
+
+    code: str
+    message: str
+    path: str | None = None
+
+
+class Error(Struct, kw_only=True, omit_defaults=True):
+    """`type` and `message` (from the vendor's own client); `errors` is ours: every reason by itself."""
+
+    type: str
+    message: str
+    errors: list[Reason] = []
+
+
+class Finding(Struct, kw_only=True):
+    """Ours: what one rule of the policy found. `changes_at` is the first instant at which it would find otherwise."""
+
+    code: str
+    passed: bool
+    message: str
+    changes_at: str | None
+
+
+class Cancellability(Struct, kw_only=True, rename={"links": "_links"}):
+    """Ours: may this order be cancelled, why not, until when? `cancellable_until` is the first instant of no."""
+
+    links: dict[str, Any]
+    cancellable: bool
+    cancellable_until: str | None
+    decided_at: str
+    findings: list[Finding]

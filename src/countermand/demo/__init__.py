@@ -1,0 +1,54 @@
+"""A service with sample data, for a laptop: nothing to configure, and everything it makes stays in one folder."""
+
+from pathlib import Path
+from typing import Any, Final
+
+from countermand.bootstrap import Database
+from countermand.demo.credentials import ISSUER, KEY_SET, Credentials, private_file
+from countermand.demo.sample_orders import SampleOrders
+from countermand.demo.welcome import welcome
+from countermand.serving import ServingError, serve
+from countermand.settings import Settings, read_settings
+from countermand.storage.schema import migrate
+
+_DATABASE: Final = "countermand.sqlite3"
+# Everything the demo makes: --fresh removes just these.
+_MADE: Final = (
+    _DATABASE,
+    f"{_DATABASE}-wal",
+    f"{_DATABASE}-shm",
+    "demo.json",
+    *Credentials.FILES,
+)
+
+
+def run_demo(*, data_dir: Path, host: str, port: int, fresh: bool) -> None:
+    """Make what is missing, serve, and say how it is called. Raises `ServingError` where it cannot."""
+    folder = data_dir.resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if fresh:
+            for name in _MADE:
+                (folder / name).unlink(missing_ok=True)
+        credentials = Credentials.of(folder)
+    except OSError as error:
+        raise ServingError(f"{data_dir} cannot be used: {error.strerror or error}") from error
+    migrate(folder / _DATABASE)
+    settings = read_settings(
+        database_path=folder / _DATABASE,
+        host=host,
+        port=port,
+        connect_issuer=ISSUER,
+        connect_key_set=str(folder / KEY_SET),
+        log_level="warning",
+    )
+    made: dict[str, Any] = {}
+
+    async def prepare(settings: Settings, database: Database, url: str) -> None:
+        made.update(await SampleOrders(settings, database, credentials, url).prepare())
+        # Before the first answer, whole or not at all, and for its owner's eyes alone.
+        public = {name: part for name, part in made.items() if not name.startswith("_")}
+        private_file(folder / "demo.json", public)
+        credentials.write_headers(folder, made["connect"]["access_token"])
+
+    serve(settings, prepare=prepare, announce=lambda url: welcome(folder, url, made))

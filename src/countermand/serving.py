@@ -1,0 +1,167 @@
+"""Serve: bind, open, answer, and stop without losing what was taken."""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from ipaddress import ip_address
+
+import httpx
+import structlog
+import uvicorn
+
+from countermand.bootstrap import Database, build, open_database
+from countermand.settings import Settings
+
+if sys.platform != "win32":
+    from uvloop import new_event_loop
+else:
+    from asyncio import new_event_loop
+
+_POLL_S = 0.02
+
+
+class ServingError(Exception):
+    """It cannot be served: the message says why, and what to do."""
+
+
+class _Server(uvicorn.Server):
+    """Stops on SIGINT and SIGTERM, and then returns: everything after it is still done."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGINT, signal.SIGTERM)
+        try:
+            for one in signals:
+                loop.add_signal_handler(one, self.handle_exit, one, None)
+        except NotImplementedError:  # Windows
+            with super().capture_signals():
+                yield
+            return
+        try:
+            yield
+        finally:
+            for one in signals:
+                loop.remove_signal_handler(one)
+
+
+def serve(
+    settings: Settings,
+    *,
+    prepare: Callable[[Settings, Database, str], Awaitable[None]] | None = None,
+    announce: Callable[[str], None],
+) -> None:
+    """Serve until told to stop. `prepare` runs before anything is answered, `announce` once `/readyz` says 200.
+
+    Both get the address that clients use. Raises `ServingError`, and `SchemaError` with what to do.
+    """
+    listening = _bound(settings.host, settings.port)
+    set_up_logging(settings)
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(_serve(settings, listening, prepare, announce))
+
+
+async def _serve(
+    settings: Settings,
+    listening: socket.socket,
+    prepare: Callable[[Settings, Database, str], Awaitable[None]] | None,
+    announce: Callable[[str], None],
+) -> None:
+    here = _address(settings.host, listening.getsockname()[1])
+    public_url = settings.public_url or here
+    database = open_database(settings)
+    try:
+        if prepare is not None:
+            await prepare(settings, database, public_url)
+        service = build(settings, database, public_url)
+        server = _Server(
+            uvicorn.Config(
+                service.application,
+                access_log=False,
+                http="httptools",
+                lifespan="on",
+                log_config=None,
+                server_header=False,
+                timeout_graceful_shutdown=settings.stop_limit_s,
+                ws="none",
+            )
+        )
+        announcing = asyncio.create_task(_announce_when_ready(here, public_url, announce))
+        await server.serve(sockets=[listening])
+        announcing.cancel()
+        with suppress(asyncio.CancelledError):
+            await announcing
+        await service.commit.close()
+    finally:
+        await database.close()
+
+
+async def _announce_when_ready(here: str, public_url: str, announce: Callable[[str], None]) -> None:
+    """Ask it as a client would, until it says it is ready."""
+    async with httpx.AsyncClient(base_url=here, timeout=5, trust_env=False) as client:
+        while True:
+            with suppress(httpx.HTTPError):
+                if (await client.get("/readyz")).is_success:
+                    break
+            await asyncio.sleep(_POLL_S)
+    announce(public_url)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A bound socket, so that a taken port is known before anything is made."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except OSError as error:
+        said = error.strerror or str(error)
+        raise ServingError(f"cannot listen on {host}:{port}: {said}; choose another with --port") from error
+    return listening
+
+
+def _address(host: str, port: int) -> str:
+    """Where it listens, as an address a client on this machine can use."""
+    with suppress(ValueError):
+        ip = ip_address(host)
+        if ip.is_unspecified:
+            host = "127.0.0.1" if ip.version == 4 else "::1"  # noqa: PLR2004
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def set_up_logging(settings: Settings) -> None:
+    """Log to standard error, one line each; uvicorn's and our own alike."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    timestamps = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            timestamps,
+            structlog.processors.dict_tracebacks
+            if settings.log_format == "json"
+            else structlog.processors.StackInfoRenderer(),
+            renderer,
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=max(level, logging.WARNING), format="%(message)s", stream=sys.stderr)

@@ -1,0 +1,117 @@
+"""What can an operator set? One frozen value, read once, from the environment and a TOML file; units are in the names."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from countermand.domain.contract import Contract
+from countermand.domain.policy import DEFAULT_RULES, Policy, policy_of
+
+PREFIX: Final = "COUNTERMAND_"
+
+
+class SettingsError(Exception):
+    """A setting does not hold. The message names it and its value."""
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default. In the environment each has the prefix `COUNTERMAND_`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_nested_delimiter="__")
+
+    database_path: Path = Field(Path("countermand.sqlite3"), description="The SQLite database")
+    host: str = Field("127.0.0.1", description="The address to listen on")
+    port: int = Field(8080, ge=0, le=65535, description="The port to listen on; 0 takes a free one")
+    public_url: str | None = Field(
+        None, description="The address clients use, without a trailing slash; by default where it listens"
+    )
+
+    connect_issuer: str | None = Field(None, description="The `iss` of access tokens for connect")
+    connect_key_set: str | None = Field(None, description="The issuer's key set: a file, or an http(s) URL")
+    connect_client_claim: Literal["clientId", "userId", "azp", "sub"] = Field(
+        "clientId", description="The claim that names the client"
+    )
+    connect_audience: str | None = Field(None, description="What a token's `aud` must have; by default not asked")
+    key_set_refresh_s: float = Field(300, gt=0, description="How often key sets are read again")
+    client_refresh_s: float = Field(2, ge=0, le=60, description="How soon a revoked client counts as revoked")
+
+    shopping_documentation_url: str = Field(
+        "https://shopping-api-docs.paylogic.com/documentation", description="Where profiles and curies lead"
+    )
+    shopping_payment_url: str = Field(
+        "{public_url}/payments/{uid}", description="The page a buyer pays on: {public_url} and {uid} are filled in"
+    )
+    shopping_etickets_url: str = Field(
+        "{public_url}/etickets/{token}",
+        description="The page with the e-tickets: {public_url} and {token} are filled in",
+    )
+
+    policies: Mapping[Contract, list[dict[str, Any]]] = Field(
+        default_factory=dict, description="By contract: the list of rules that decide, each a name and its parameters"
+    )
+
+    batch_cap: int = Field(512, ge=1, le=4096, description="Cancellations in one transaction at most")
+    queue_cap: int = Field(10_000, ge=1, description="Cancellations that may wait; beyond it, 503")
+    database_busy_limit_s: float = Field(5, gt=0, description="How long to wait for another process's write lock")
+    settle_limit_s: float = Field(10, gt=0, description="How long to look for the outcome of a commit that was cut off")
+    stop_limit_s: int = Field(30, ge=1, description="How long a stop waits for requests under way")
+    idempotency_kept_h: int = Field(24, ge=1, le=24 * 366, description="How long an Idempotency-Key is kept")
+    log_format: Literal["text", "json"] = Field("text", description="How log lines look")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Which log lines are written")
+
+    @field_validator("public_url", "shopping_documentation_url")
+    @classmethod
+    def _plain_url(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return None if value is None else value.rstrip("/")
+
+    def policy(self, contract: Contract) -> Policy:
+        """The policy in force for a contract. Raises `SettingsError`."""
+        try:
+            return policy_of(contract, self.policies.get(contract, DEFAULT_RULES[contract]))
+        except ValueError as error:
+            raise SettingsError(str(error)) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given in code wins over the environment, and that over the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def read_settings(file: Path | None = None, **given: Any) -> Settings:
+    """Read the settings. Raises `SettingsError` with a sentence for each that does not hold."""
+    if file is not None and not file.is_file():
+        raise SettingsError(f"there is no settings file {file}")
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=file)
+
+    try:
+        settings = FromFile(**{name: value for name, value in given.items() if value is not None})
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{file} is not TOML: {error}") from None
+    except ValidationError as error:
+        raise SettingsError("\n".join(_sentence(one, file) for one in error.errors())) from None
+    for contract in Contract:
+        settings.policy(contract)
+    return settings
+
+
+def _sentence(error: Any, file: Path | None) -> str:
+    name = "__".join(str(part) for part in error["loc"])
+    said = f"{PREFIX}{name.upper()}" + (f" (or {name} in {file})" if file is not None else "")
+    if error["type"] == "extra_forbidden":
+        return f"{said} is no setting; see: countermand serve --help"
+    return f"{said}: {error['msg'].removeprefix('Value error, ')}, not {error['input']!r}"

@@ -1,0 +1,1 @@
+"""HTTP: the plain front for the cancel paths, the framework for the rest, who is calling, and the operator's own API."""

@@ -1,0 +1,202 @@
+"""The routes of every contract and of the operator, joined into one ASGI application."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from litestar import Litestar, Request, Response
+from litestar.exceptions import HTTPException, MethodNotAllowedException
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp
+
+from countermand.actions.cancel_orders import CancelOutcome
+from countermand.actions.errors import CountermandError, NotFoundError
+from countermand.actions.group_commit import GroupCommit
+from countermand.actions.ports import CancelOrder
+from countermand.contracts.answer import Answer, MalformedRequestError, MethodNotAllowedError, headers_of
+from countermand.contracts.connect import routes as connect
+from countermand.contracts.connect.cancel import ConnectCancel
+from countermand.contracts.connect.translate import error_answer as connect_error
+from countermand.contracts.door import CancelDoor
+from countermand.contracts.openapi import Operation, document
+from countermand.contracts.routing import Call, Route, Services
+from countermand.contracts.shopping import routes as shopping
+from countermand.contracts.shopping.addresses import Addresses
+from countermand.contracts.shopping.cancel import ShoppingCancel
+from countermand.contracts.shopping.translate import error_answer as shopping_error
+from countermand.web import manage
+from countermand.web.front import CancelCall, Front, traced
+from countermand.web.manage_translate import problem_answer
+from countermand.web.pages import page_routes
+from countermand.web.transport import ClientGoneError, read_body
+
+log = structlog.get_logger()
+
+Speak = Callable[[Exception], Answer]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A contract, or the operator's API: its routes, its cancel path, its words for errors, and its description."""
+
+    name: str
+    title: str
+    about: str
+    prefix: str
+    routes: Sequence[Route]
+    cancel: tuple[CancelDoor, Operation] | None
+    speak: Speak
+    security: Mapping[str, Any]
+
+    def openapi(self, server: str, version: str) -> dict[str, Any]:
+        """The part's OpenAPI 3.1 document."""
+        operations = [route.operation for route in self.routes]
+        if self.cancel is not None:
+            operations.insert(0, self.cancel[1])
+        return document(
+            title=self.title,
+            version=version,
+            description=self.about,
+            server=server,
+            operations=operations,
+            security=self.security,
+        )
+
+
+_NOT_AFFILIATED: Final = "An independent implementation of a published contract, not affiliated with its owner. "
+
+
+def parts(addresses: Addresses, commit: GroupCommit[CancelOrder, CancelOutcome]) -> tuple[Part, ...]:
+    """Everything that is spoken here. Another contract is another folder, and another entry in this list."""
+    return (
+        Part(
+            name="connect",
+            title="Countermand: connect (telecom wholesale)",
+            about=_NOT_AFFILIATED + "Every call needs `Authorization: Bearer` and `X-API-VERSION`.",
+            prefix="/api/connect",
+            routes=connect.ROUTES,
+            cancel=(ConnectCancel(), connect.CANCEL),
+            speak=connect_error,
+            security={"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        ),
+        Part(
+            name="manage",
+            title="Countermand: management",
+            about="Ours: for the operator and the systems beside Countermand.",
+            prefix=manage.ROOT,
+            routes=manage.routes(commit.submit),
+            cancel=None,
+            speak=problem_answer,
+            security={"bearer": {"type": "http", "scheme": "bearer"}},
+        ),
+        Part(
+            name="shopping",
+            title="Countermand: shopping (ticketing)",
+            about=_NOT_AFFILIATED + "HAL; every call needs an application's key and secret.",
+            prefix="/",
+            routes=shopping.routes(addresses),
+            cancel=(ShoppingCancel(addresses), shopping.CANCEL),
+            speak=shopping_error,
+            security={"basic": {"type": "http", "scheme": "basic"}},
+        ),
+    )
+
+
+def application(
+    services: Services,
+    addresses: Addresses,
+    commit: GroupCommit[CancelOrder, CancelOutcome],
+    *,
+    version: str,
+    ready: Callable[[], Awaitable[str | None]],
+    lifespan: Callable[[Litestar], AbstractAsyncContextManager[None]] | None = None,
+    with_front: bool = True,
+) -> ASGIApp:
+    """The whole application. `ready` gives None, or why it is not; without the front, the framework does everything."""
+    spoken = parts(addresses, commit)
+    calls = {
+        part.name: CancelCall(door=part.cancel[0], authenticator=services.authenticator, commit=commit)
+        for part in spoken
+        if part.cancel is not None
+    }
+    handlers: list[HTTPRouteHandler] = [*page_routes(spoken, services.public_url, version, ready)]
+    for part in spoken:
+        handlers += [_handler(route, part.speak, services) for route in part.routes]
+        if part.cancel is not None:
+            handlers.append(_cancel_handler(calls[part.name]))
+    rest = Litestar(
+        route_handlers=handlers,
+        openapi_config=None,
+        lifespan=[] if lifespan is None else [lifespan],
+        exception_handlers={HTTPException: _unrouted(spoken), Exception: _unrouted(spoken)},
+        logging_config=None,
+    )
+    return Front(list(calls.values()), rest) if with_front else rest
+
+
+def _handler(route: Route, speak: Speak, services: Services) -> HTTPRouteHandler:
+    operation = route.operation
+    path = re.sub(r"{(\w+)}", r"{\1:str}", operation.path)
+
+    async def handle(request: Request[Any, Any, Any]) -> ASGIApp:
+        headers = headers_of(request.scope)
+        try:
+            call = Call(
+                method=operation.method,
+                path=request.scope["path"],
+                headers=headers,
+                path_parameters={name: str(value) for name, value in request.path_params.items()},
+                query=dict(request.query_params.items()),
+                body=await read_body(headers, request.receive),
+            )
+            answer = await route.handle(call, services)
+        except CountermandError as error:
+            answer = speak(error)
+        except ClientGoneError:
+            answer = Answer(400)  # nobody hears it
+        except Exception as error:
+            log.exception("unexpected failure", path=request.scope["path"])
+            answer = speak(error)
+        return traced(answer, headers, request.scope)
+
+    return HTTPRouteHandler(path, http_method=operation.method, name=None, status_code=200)(handle)
+
+
+def _cancel_handler(call: CancelCall) -> HTTPRouteHandler:
+    async def handle(request: Request[Any, Any, Any]) -> ASGIApp:
+        try:
+            return await call.answer(request.scope, request.receive)
+        except ClientGoneError:
+            return Answer(400)
+
+    (path, *_) = sorted(call.door.paths)
+    return HTTPRouteHandler(path, http_method="POST", status_code=200)(handle)
+
+
+def _unrouted(spoken: Sequence[Part]) -> Callable[[Request[Any, Any, Any], Exception], Response[Any]]:
+    """What the framework itself says no to, in the words of the contract whose address was asked."""
+
+    def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+        part = next(part for part in spoken if request.scope["path"].startswith(part.prefix))
+        ours: Exception = error
+        if isinstance(error, MethodNotAllowedException):
+            allow = (error.headers or {}).get("Allow", "")
+            ours = MethodNotAllowedError(request.method, [name.strip() for name in allow.split(",") if name.strip()])
+        elif isinstance(error, HTTPException):
+            missing = error.status_code == 404  # noqa: PLR2004
+            ours = (
+                NotFoundError("there is nothing here")
+                if missing
+                else MalformedRequestError("the request cannot be read")
+            )
+        else:
+            log.error("unexpected failure", path=request.scope["path"], exc_info=error)
+        answer = traced(part.speak(ours), headers_of(request.scope), request.scope)
+        headers = {name.decode(): value.decode() for name, value in answer.headers}
+        media_type = headers.pop("content-type", None)
+        return Response(answer.body, status_code=answer.status, headers=headers, media_type=media_type)
+
+    return handle

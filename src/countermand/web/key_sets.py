@@ -1,0 +1,89 @@
+"""Which public keys does an issuer of tokens have right now?
+
+A key set comes from a file or a URL and is known by `kid`. It is read at the start and every few minutes, so that a
+withdrawn key stops counting; an unknown `kid` makes it look again, at most once a minute. Nobody but the caller with the
+unknown `kid` ever waits for it.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import httpx
+import structlog
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet, RSAKey
+
+from countermand.actions.errors import KeySetUnavailableError
+
+log = structlog.get_logger()
+
+_LOOK_AGAIN_S: Final = 60.0
+_FETCH_TIMEOUT_S: Final = 5.0
+_LARGEST_SET_BYTES: Final = 1 << 20
+
+
+class KeyRing:
+    """The keys of one issuer. `source` is a path or an http(s) URL; `changes` counts how often the set became another."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._keys: Mapping[str, RSAKey] = {}
+        self._loaded = b""
+        self._failed = True
+        self._looked_at: float | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self.changes = 0
+
+    async def key(self, kid: str) -> RSAKey | None:
+        """The key with this id, or None. Raises `KeySetUnavailableError` where only the issuer could tell."""
+        if kid not in self._keys:
+            await self._look_again()
+        if kid not in self._keys and self._failed:
+            raise KeySetUnavailableError(
+                "the issuer's key set cannot be had right now, so this token cannot be checked"
+            )
+        return self._keys.get(kid)
+
+    async def refresh(self) -> None:
+        """Read the set now. What cannot be had leaves the old set standing."""
+        self._looked_at = time.monotonic()
+        try:
+            content = await self._content()
+            if content != self._loaded:
+                self._keys = _read(content)
+                self._loaded = content
+                self.changes += 1
+            self._failed = False
+        except (httpx.HTTPError, OSError, ValueError, JoseError) as error:
+            self._failed = True
+            log.warning("key set unavailable", source=self._source, error=str(error))
+
+    async def _look_again(self) -> None:
+        """At most once a minute, and once for however many callers wait."""
+        if self._looking is None:
+            if self._looked_at is not None and time.monotonic() - self._looked_at < _LOOK_AGAIN_S:
+                return
+            self._looking = asyncio.create_task(self.refresh(), name="key set")
+            self._looking.add_done_callback(lambda _: setattr(self, "_looking", None))
+        await asyncio.shield(self._looking)
+
+    async def _content(self) -> bytes:
+        if self._source.startswith(("http://", "https://")):
+            async with httpx.AsyncClient(timeout=_FETCH_TIMEOUT_S) as client:
+                reply = (await client.get(self._source)).raise_for_status()
+                content = reply.content
+        else:
+            content = await asyncio.to_thread(Path(self._source).read_bytes)
+        if len(content) > _LARGEST_SET_BYTES:
+            raise ValueError(f"a key set of {len(content)} bytes is too large")
+        return content
+
+
+def _read(content: bytes) -> Mapping[str, RSAKey]:
+    """RSA signature keys alone: nothing else can verify RS256, so nothing else can be confused for one."""
+    keys = KeySet.import_key_set(json.loads(content)).keys
+    return {key.kid: key for key in keys if isinstance(key, RSAKey) and key.kid and key.get("use", "sig") == "sig"}

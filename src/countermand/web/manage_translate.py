@@ -1,0 +1,180 @@
+"""How do orders, decisions and errors look in the operator's API?"""
+
+from http import HTTPStatus
+from typing import Final
+
+from countermand.actions.errors import (
+    ConflictError,
+    CountermandError,
+    FieldsError,
+    IdempotencyKeyReusedError,
+    NotAuthenticatedError,
+    NotFoundError,
+    UnavailableError,
+)
+from countermand.actions.explain import Explanation
+from countermand.actions.ports import CancellationRecord, CommandId, History, OrderView, RefusalRecord
+from countermand.contracts.answer import (
+    Answer,
+    BodyTooLargeError,
+    ForbiddenError,
+    MalformedRequestError,
+    MethodNotAllowedError,
+    UnsupportedMediaTypeError,
+    json_answer,
+)
+from countermand.domain.appointment import Appointment
+from countermand.domain.cancellation import Granted, Refused
+from countermand.domain.payment import Payment
+from countermand.web import manage_messages as messages
+
+_STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
+    MalformedRequestError: (400, "bad_request"),
+    NotAuthenticatedError: (401, "unauthorized"),
+    ForbiddenError: (403, "forbidden"),
+    NotFoundError: (404, "not_found"),
+    MethodNotAllowedError: (405, "method_not_allowed"),
+    ConflictError: (409, "conflict"),
+    BodyTooLargeError: (413, "payload_too_large"),
+    UnsupportedMediaTypeError: (415, "unsupported_media_type"),
+    FieldsError: (422, "invalid_field"),
+    IdempotencyKeyReusedError: (422, "idempotency_key_reused"),
+    UnavailableError: (503, "unavailable"),
+}
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    errors: list[messages.Wrong] | None = None,
+    *,
+    headers: tuple[tuple[bytes, bytes], ...] = (),
+) -> Answer:
+    """Problem details (RFC 9457)."""
+    shown = messages.Problem(
+        title=HTTPStatus(status).phrase, status=status, code=code, detail=detail, errors=errors or []
+    )
+    return json_answer(status, shown, headers=headers, media_type=messages.PROBLEM_JSON)
+
+
+def problem_answer(error: Exception) -> Answer:
+    """The world's no. What is not in the table is unexpected, and says nothing about itself."""
+    status, code = _STATUS.get(type(error), (500, "unexpected"))
+    match error:
+        case ConflictError(code=own_code):
+            return problem(status, own_code, str(error))
+        case FieldsError(errors=fields):
+            wrong = [messages.Wrong(code=code, field=field, message=said) for field, said in fields]
+            return problem(status, code, str(error), wrong)
+        case NotAuthenticatedError():
+            return problem(status, code, str(error), headers=((b"www-authenticate", b"Bearer"),))
+        case MethodNotAllowedError(allow=allow):
+            return problem(status, code, str(error), headers=((b"allow", allow.encode()),))
+        case UnavailableError(retry_after_s=seconds):
+            return problem(status, code, str(error), headers=((b"retry-after", b"%d" % seconds),))
+        case IdempotencyKeyReusedError():
+            return problem(status, code, "this Idempotency-Key was used for another request")
+        case CountermandError() if status < 500:  # noqa: PLR2004 - ours to explain
+            return problem(status, code, str(error))
+    return problem(500, "unexpected", "There was an unexpected error; done or not, a repeat settles it")
+
+
+def refusal_answer(refused: Refused) -> Answer:
+    """Every rule that refused."""
+    wrong = [messages.Wrong(code=one.code, field=None, message=one.sentence) for one in refused.broken]
+    return problem(409, refused.broken[0].code, "; ".join(one.sentence for one in refused.broken), wrong)
+
+
+def order_shown(view: OrderView, history: History) -> messages.Order:
+    """An order with its history."""
+    order, cancellation = view.order, history.cancellation
+    return messages.Order(
+        id=order.id,
+        uid=order.uid,
+        contract=order.contract.value,
+        reference=order.reference,
+        client_id=order.client_id,
+        state=order.state.value,
+        version=order.version,
+        created_at=order.created_at,
+        appointment_starts_at=order.facts.appointment_starts_at,
+        first_payment_at=order.facts.first_payment_at,
+        appointments=[appointment_shown(one) for one in view.appointments],
+        tickets=[messages.Ticket(uid=t.uid, product_uid=t.product_uid, valid=t.valid) for t in view.tickets],
+        payments=[payment_shown(one) for one in history.payments],
+        cancellation=None if cancellation is None else _record(cancellation, cancellation.command_id),
+        refusals=[_record(one, one.command.command_id) for one in history.refusals],
+        facts=[
+            messages.Fact(
+                kind=one.kind.value,
+                order_version=one.order_version,
+                recorded_at=one.recorded_at,
+                client_id=one.client_id,
+                details=dict(one.details),
+                delivered_at=one.delivered_at,
+            )
+            for one in history.facts
+        ],
+    )
+
+
+def appointment_shown(appointment: Appointment) -> messages.Appointment:
+    """A visit."""
+    return messages.Appointment(
+        id=appointment.id,
+        state=appointment.state.value,
+        starts_at=appointment.starts_at,
+        ends_at=appointment.ends_at,
+        cancelled_at=appointment.cancelled_at,
+    )
+
+
+def payment_shown(payment: Payment) -> messages.Payment:
+    """A payment."""
+    return messages.Payment(
+        reference=payment.reference,
+        amount_minor=payment.money.minor,
+        currency=payment.money.currency,
+        recorded_at=payment.recorded_at,
+        late=payment.is_late,
+    )
+
+
+def decision_shown(explanation: Explanation) -> messages.Decision:
+    """A decision with every finding."""
+    decision = explanation.decision
+    return messages.Decision(
+        order_id=explanation.order.id,
+        cancellable=isinstance(decision, Granted),
+        cancellable_until=decision.cancellable_until if isinstance(decision, Granted) else None,
+        at=explanation.at,
+        policy_version=decision.policy_version,
+        findings=[
+            messages.Finding(
+                rule=one.rule,
+                code=one.code,
+                passed=one.passed,
+                fact=one.fact.value,
+                value=one.value,
+                message=one.sentence,
+                changes_at=one.turns_at,
+            )
+            for one in decision.findings
+        ],
+    )
+
+
+def _record(record: CancellationRecord | RefusalRecord, command_id: CommandId) -> messages.DecisionRecord:
+    asked = record.command if isinstance(record, RefusalRecord) else record
+    return messages.DecisionRecord(
+        command_id=command_id,
+        decided_at=record.decided_at,
+        client_id=asked.client_id,
+        door=asked.door.value,
+        policy_version=record.policy_version,
+        state=record.facts.state.value,
+        appointment_starts_at=record.facts.appointment_starts_at,
+        first_payment_at=record.facts.first_payment_at,
+        reason=asked.reason,
+    )

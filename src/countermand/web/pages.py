@@ -1,0 +1,147 @@
+"""Pages that belong to no contract: is it alive, is it ready, and how is it called? All of it works offline."""
+
+import html
+from collections.abc import Awaitable, Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from litestar import Request, get
+from litestar.exceptions import NotFoundException
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp
+
+from countermand.contracts.answer import Answer, json_answer
+
+if TYPE_CHECKING:
+    from countermand.web.app import Part
+
+_OURS: Final = Path(__file__).parent / "assets"
+_SWAGGER_FILES: Final = ("swagger-ui-bundle.js", "swagger-ui.css")
+_OUR_FILES: Final = {"docs.js": "text/javascript", "docs.css": "text/css", "favicon.svg": "image/svg+xml"}
+_SAFE: Final = (
+    # Swagger UI sets styles inline and draws its icons from data: addresses; scripts come from here alone.
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        b"connect-src 'self'; font-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+
+
+def page_routes(
+    spoken: "Sequence[Part]", server: str, version: str, ready: Callable[[], Awaitable[str | None]]
+) -> list[HTTPRouteHandler]:
+    """`/healthz`, `/readyz`, `/docs` and its documents."""
+    documents = {part.name: json_answer(200, part.openapi(server, version)) for part in spoken}
+    pages = {part.name: _html(_reader(part, version)) for part in spoken}
+    files = _files()
+
+    async def health() -> ASGIApp:
+        return json_answer(200, {"status": "ok"})
+
+    async def readiness() -> ASGIApp:
+        why_not = await ready()
+        if why_not is None:
+            return json_answer(200, {"status": "ready"})
+        return json_answer(503, {"status": "not ready", "reason": why_not}, headers=((b"retry-after", b"1"),))
+
+    async def root(request: Request[Any, Any, Any]) -> ASGIApp:
+        if "text/html" not in request.headers.get("accept", ""):
+            _no_such_page()
+        return Answer(302, ((b"location", b"/docs"),))
+
+    async def index() -> ASGIApp:
+        return _html(_index(spoken, version))
+
+    async def reader(name: str) -> ASGIApp:
+        return pages[name] if name in pages else _no_such_page()
+
+    async def openapi(name: str) -> ASGIApp:
+        return documents[name] if name in documents else _no_such_page()
+
+    async def file(name: str) -> ASGIApp:
+        return files[name] if name in files else _no_such_page()
+
+    return [
+        get("/")(root),
+        get("/healthz")(health),
+        get("/readyz")(readiness),
+        get("/docs")(index),
+        get("/docs/{name:str}")(reader),
+        get("/docs/{name:str}/openapi.json")(openapi),
+        get("/docs/assets/{name:str}")(file),
+    ]
+
+
+def _no_such_page() -> NoReturn:
+    """There is no such page."""
+    raise NotFoundException
+
+
+def _files() -> dict[str, Answer]:
+    found = {name: (_OURS / name, media_type) for name, media_type in _OUR_FILES.items()}
+    if (swagger := _swagger_folder()) is not None:
+        found |= {
+            name: (swagger / name, "text/css" if name.endswith(".css") else "text/javascript")
+            for name in _SWAGGER_FILES
+        }
+    cached = (b"cache-control", b"public, max-age=3600")
+    return {
+        name: Answer(200, (*_SAFE, cached, (b"content-type", media_type.encode())), path.read_bytes())
+        for name, (path, media_type) in found.items()
+    }
+
+
+def _swagger_folder() -> Path | None:
+    """Swagger UI's files in the wheel that ships them; the wheel's own code is never imported."""
+    found = find_spec("drf_spectacular_sidecar")
+    if found is None or found.origin is None:
+        return None
+    return Path(found.origin).parent / "static/drf_spectacular_sidecar/swagger-ui-dist"
+
+
+def _html(text: str) -> Answer:
+    return Answer(200, (*_SAFE, (b"content-type", b"text/html; charset=utf-8")), text.encode())
+
+
+_PAGE: Final = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<link rel="icon" href="/docs/assets/favicon.svg" type="image/svg+xml">
+{head}
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+
+
+def _index(spoken: "Sequence[Part]", version: str) -> str:
+    entries = "\n".join(
+        f'<li><a href="/docs/{part.name}">{html.escape(part.title)}</a>'
+        f'<p>{html.escape(part.about)}</p><a href="/docs/{part.name}/openapi.json">OpenAPI 3.1 document</a></li>'
+        for part in spoken
+    )
+    body = f"<main>\n<h1>Countermand {html.escape(version)}</h1>\n<p>The calls, by contract:</p>\n<ul>\n{entries}\n</ul>\n</main>"
+    head = '<link rel="stylesheet" href="/docs/assets/docs.css">'
+    return _PAGE.format(title="Countermand: the calls", head=head, body=body)
+
+
+def _reader(part: "Part", version: str) -> str:
+    if _swagger_folder() is None:
+        document = f'<a href="/docs/{part.name}/openapi.json">OpenAPI 3.1 document</a>'
+        body = f"<main><h1>{html.escape(part.title)} {html.escape(version)}</h1><p>{document}</p></main>"
+        return _PAGE.format(title=html.escape(part.title), head="", body=body)
+    head = '<link rel="stylesheet" href="/docs/assets/swagger-ui.css">'
+    body = (
+        f'<div id="calls" data-document="/docs/{part.name}/openapi.json"></div>\n'
+        '<script src="/docs/assets/swagger-ui-bundle.js"></script>\n<script src="/docs/assets/docs.js"></script>'
+    )
+    return _PAGE.format(title=html.escape(part.title), head=head, body=body)
