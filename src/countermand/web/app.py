@@ -183,8 +183,7 @@ def _unrouted(spoken: Sequence[Part]) -> Callable[[Request[Any, Any, Any], Excep
         part = next(part for part in spoken if request.scope["path"].startswith(part.prefix))
         ours: Exception = error
         if isinstance(error, MethodNotAllowedException):
-            allow = (error.headers or {}).get("Allow", "")
-            ours = MethodNotAllowedError(request.method, [name.strip() for name in allow.split(",") if name.strip()])
+            ours = MethodNotAllowedError(request.method, _allowed(spoken, request.scope["path"]))
         elif isinstance(error, HTTPException):
             missing = error.status_code == 404  # noqa: PLR2004
             ours = (
@@ -200,3 +199,16 @@ def _unrouted(spoken: Sequence[Part]) -> Callable[[Request[Any, Any, Any], Excep
         return Response(answer.body, status_code=answer.status, headers=headers, media_type=media_type)
 
     return handle
+
+
+def _allowed(spoken: Sequence[Part], path: str) -> set[str]:
+    """The methods that some call has at this path; a page has GET."""
+    operations = [route.operation for part in spoken for route in part.routes]
+    operations += [part.cancel[1] for part in spoken if part.cancel is not None]
+    asked = path.rstrip("/")
+    fitting = {one.method for one in operations if re.fullmatch(_any_value(one.path.rstrip("/")), asked)}
+    return set(fitting) or {"GET"}
+
+
+def _any_value(path: str) -> str:
+    return re.sub(r"{\w+}", "[^/]+", path)

@@ -56,14 +56,14 @@ def page_routes(
     async def index() -> ASGIApp:
         return _html(_index(spoken, version))
 
-    async def reader(name: str) -> ASGIApp:
-        return pages[name] if name in pages else _no_such_page()
+    async def reader(request: Request[Any, Any, Any]) -> ASGIApp:
+        return pages.get(request.path_params["name"]) or _no_such_page()
 
-    async def openapi(name: str) -> ASGIApp:
-        return documents[name] if name in documents else _no_such_page()
+    async def openapi(request: Request[Any, Any, Any]) -> ASGIApp:
+        return documents.get(request.path_params["name"]) or _no_such_page()
 
-    async def file(name: str) -> ASGIApp:
-        return files[name] if name in files else _no_such_page()
+    async def file(request: Request[Any, Any, Any]) -> ASGIApp:
+        return files.get(request.path_params["name"]) or _no_such_page()
 
     return [
         get("/")(root),

@@ -1,0 +1,108 @@
+"""The service as a process of its own, over real HTTP on loopback."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+START_LIMIT_S = 30
+
+
+@dataclass
+class Running:
+    """A process, and where it listens."""
+
+    process: subprocess.Popen[str]
+    base_url: str
+    said: list[str] = field(default_factory=list)
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self) -> int:
+        """As an operator would; gives the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(40)
+
+
+@dataclass
+class Demo(Running):
+    """A running demo, with what its demo.json says."""
+
+    folder: Path = Path()
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return json.loads((self.folder / "demo.json").read_text())
+
+    def connect_headers(self, token: str = "access_token") -> dict[str, str]:
+        token = self.json["connect"][token]
+        return {"Authorization": f"Bearer {token}", "X-API-VERSION": "7", "Content-Type": "application/json"}
+
+    def manage_headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.json['manage']['token']}", "Content-Type": "application/json"}
+
+    def client(self, **more: Any) -> httpx.Client:
+        return httpx.Client(base_url=self.base_url, timeout=30, trust_env=False, **more)
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "countermand.sqlite3"
+
+
+def countermand(*arguments: str, environment: dict[str, str] | None = None, **more: Any) -> subprocess.Popen[str]:
+    """Start the command line in a process of its own, with a clean environment."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("COUNTERMAND_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "countermand", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=more.pop("stderr", subprocess.PIPE),
+        text=True,
+        env=clean | (environment or {}),
+        **more,
+    )
+
+
+def until_ready(process: subprocess.Popen[str]) -> tuple[str, list[str]]:
+    """Read what it says until it is ready: the address, and the lines so far."""
+    said: list[str] = []
+    ends_at = time.monotonic() + START_LIMIT_S
+    assert process.stdout is not None
+    while time.monotonic() < ends_at:
+        readable, _, _ = select.select([process.stdout], [], [], 0.1)
+        if readable and (line := process.stdout.readline()):
+            said.append(line.rstrip("\n"))
+            if line.startswith("Countermand is ready at "):
+                return line.split()[-1], said
+        elif process.poll() is not None:
+            break
+    process.kill()
+    raise AssertionError(f"it did not become ready: {said} {process.stderr and process.stderr.read()}")
+
+
+@contextmanager
+def a_demo(folder: Path, *arguments: str, port: int = 0) -> Iterator[Demo]:
+    """A running demo on a free port."""
+    process = countermand("demo", "--data-dir", str(folder), "--port", str(port), *arguments)
+    try:
+        base_url, said = until_ready(process)
+        yield Demo(process, base_url, said, folder)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(40)
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()

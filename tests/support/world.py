@@ -1,0 +1,325 @@
+"""A whole service in the test's own process: a real SQLite file, a clock the test sets, and clients of every kind."""
+
+import asyncio
+import base64
+import itertools
+import json
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+from litestar.types import ASGIApp
+from sqlalchemy import insert, select
+
+from countermand.actions.cancel_orders import CancelOutcome
+from countermand.actions.place_orders import TicketOrder, place_service_order, place_ticket_order
+from countermand.actions.ports import CancelOrder, CommandId, IdempotencyKey, Line, OrderView
+from countermand.actions.record_progress import advance_order, record_payment, set_appointment
+from countermand.bootstrap import Database, Service, build, open_database
+from countermand.domain.appointment import Appointment
+from countermand.domain.client import Client, Permission
+from countermand.domain.contract import Door
+from countermand.domain.money import Money
+from countermand.domain.order import OrderId, OrderUid
+from countermand.domain.order_state import Move
+from countermand.settings import Settings, read_settings
+from countermand.storage.schema import migrate
+from countermand.storage.tables import methods, metadata, products
+from countermand.web.auth import hash_of
+
+ISSUER = "http://localhost:10342/auth/realms/superloop"
+PUBLIC_URL = "http://shop.test"
+NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+EVERYTHING = frozenset(Permission)
+
+_signing_key: RSAKey | None = None
+
+
+def signing_key() -> RSAKey:
+    """One RSA key for the whole run: making one takes a tenth of a second."""
+    global _signing_key  # noqa: PLW0603
+    if _signing_key is None:
+        _signing_key = RSAKey.generate_key(2048, {"kid": "test-key", "use": "sig", "alg": "RS256"})
+    return _signing_key
+
+
+@dataclass
+class Clock:
+    """What time it is, as the test says."""
+
+    now: datetime = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+@dataclass
+class Caller:
+    """A client with what it needs to call."""
+
+    client: Client
+    key: str = ""
+    secret: str = ""
+    subject: str = ""
+
+    @property
+    def basic(self) -> str:
+        return "Basic " + base64.b64encode(f"{self.key}:{self.secret}".encode()).decode()
+
+
+@dataclass
+class World:
+    """The service and everything around it. Made by the fixture `world`."""
+
+    folder: Path
+    settings: Settings
+    clock: Clock
+    database: Database
+    service: Service
+    http: httpx.AsyncClient
+    _numbers: Any = field(default_factory=itertools.count)
+
+    # who calls
+
+    async def connect_client(self, subject: str = "partner", *, permissions: frozenset[Permission] = EVERYTHING) -> Caller:
+        client = await self.database.clients.add(
+            door=Door.CONNECT,
+            name=subject,
+            permissions=permissions,
+            key=None,
+            secret_sha256=None,
+            identity=(ISSUER, subject),
+            now=self.clock(),
+        )
+        return Caller(client, subject=subject)
+
+    async def shopping_client(self, *, permissions: frozenset[Permission] = EVERYTHING) -> Caller:
+        return await self._with_secret(Door.SHOPPING, permissions)
+
+    async def manage_client(self, *, permissions: frozenset[Permission] = EVERYTHING) -> Caller:
+        return await self._with_secret(Door.MANAGE, permissions)
+
+    async def _with_secret(self, door: Door, permissions: frozenset[Permission]) -> Caller:
+        key, secret = secrets.token_hex(12), secrets.token_urlsafe(32)
+        client = await self.database.clients.add(
+            door=door,
+            name=f"{door} {key[:4]}",
+            permissions=permissions,
+            key=key,
+            secret_sha256=hash_of(secret),
+            identity=None,
+            now=self.clock(),
+        )
+        return Caller(client, key, secret)
+
+    def claims(self, subject: str, **changed: Any) -> dict[str, Any]:
+        """Claims as on the published page. `changed` overrides; a value of None leaves the claim out."""
+        now_s = int(self.clock().timestamp())
+        claims = {
+            "exp": now_s + 3000,
+            "iat": now_s,
+            "auth_time": 0,
+            "jti": secrets.token_hex(16),
+            "iss": ISSUER,
+            "sub": "ca0ce66a-408c-4b3a-aa73-119b492346bc",
+            "typ": "Bearer",
+            "azp": subject,
+            "scope": "",
+            "clientId": subject,
+            "userId": "11001",
+        } | changed
+        return {name: value for name, value in claims.items() if value is not None}
+
+    def token(self, caller: Caller | str, **changed: Any) -> str:
+        subject = caller if isinstance(caller, str) else caller.subject
+        header = {"alg": "RS256", "typ": "JWT", "kid": signing_key().kid}
+        return jwt.encode(header, self.claims(subject, **changed), signing_key(), algorithms=["RS256"])
+
+    def connect_headers(self, caller: Caller, **more: str) -> dict[str, str]:
+        """`more` has header names with _ for -: connect_headers(me, Idempotency_Key="k")."""
+        return {
+            "Authorization": f"Bearer {self.token(caller)}",
+            "X-API-VERSION": "7",
+            "Content-Type": "application/json",
+        } | {name.replace("_", "-"): value for name, value in more.items()}
+
+    def shopping_headers(self, caller: Caller, **more: str) -> dict[str, str]:
+        return {"Authorization": caller.basic, "Content-Type": "application/json"} | {
+            name.replace("_", "-"): value for name, value in more.items()
+        }
+
+    def manage_headers(self, caller: Caller, **more: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {caller.key}.{caller.secret}", "Content-Type": "application/json"} | {
+            name.replace("_", "-"): value for name, value in more.items()
+        }
+
+    # orders, through the same actions as every request
+
+    async def service_order(
+        self, owner: Caller, *, appointment_in: timedelta | None = None, moves: tuple[Move, ...] = ()
+    ) -> OrderId:
+        details = {"sourceType": "nbn", "locationId": "LOC380100009114", "planName": "Home Fast 100/20"}
+        async with self.database.store.transaction() as tx:
+            order_id = (await place_service_order(tx, owner.client.id, details, self.clock())).order.id
+        if appointment_in is not None:
+            await self.appointment(order_id, appointment_in)
+        for move in moves:
+            await self.advance(order_id, move)
+        return order_id
+
+    async def appointment(self, order_id: OrderId, starts_in: timedelta) -> Appointment:
+        starts_at = self.clock() + starts_in
+        async with self.database.store.transaction() as tx:
+            order = await tx.order(order_id)
+            assert order is not None
+            return await set_appointment(
+                tx, order.client_id, order_id, starts_at, starts_at + timedelta(hours=4), self.clock()
+            )
+
+    async def advance(self, order_id: OrderId, move: Move) -> None:
+        async with self.database.store.transaction() as tx:
+            order = await tx.order(order_id)
+            assert order is not None
+            await advance_order(tx, order.client_id, order_id, move, self.clock())
+
+    async def product(self, *, stock: int = 100, price_minor: int = 1250) -> str:
+        uid = secrets.token_hex(16)
+        async with self.database.store.transaction() as tx:
+            await tx.run(
+                insert(products).values(
+                    uid=uid,
+                    name=json.dumps({"en": "Day ticket"}),
+                    price_minor=price_minor,
+                    service_costs_minor=0,
+                    currency="EUR",
+                    availability=stock,
+                    total_availability=stock,
+                )
+            )
+        return uid
+
+    async def payment_method(self, *, costs_minor: int = 100) -> str:
+        uid = secrets.token_hex(16)
+        async with self.database.store.transaction() as tx:
+            name = json.dumps({"en": "iDeal"})
+            await tx.run(
+                insert(methods).values(
+                    uid=uid, kind="payment", name=name, image=None, costs_minor=costs_minor, currency="EUR"
+                )
+            )
+        return uid
+
+    async def ticket_order(
+        self,
+        owner: Caller,
+        *,
+        product: str | None = None,
+        quantity: int = 2,
+        uid: str | None = None,
+        paid: bool = False,
+    ) -> OrderView:
+        wanted = TicketOrder(
+            lines=[Line(product_uid=product or await self.product(), quantity=quantity)],
+            payment_method_uid=await self.payment_method(),
+            shipping_method_uid=None,
+            details={"consumer": {"first_name": "John", "last_name": "Doe"}},
+        )
+        async with self.database.store.transaction() as tx:
+            made = None if uid is None else OrderUid(uid)
+            view = await place_ticket_order(tx, owner.client.id, wanted, self.clock(), uid=made)
+        if paid:
+            await self.pay(view.order.id)
+        return view
+
+    async def pay(self, order_id: OrderId, reference: str | None = None) -> None:
+        async with self.database.store.transaction() as tx:
+            order = await tx.order(order_id)
+            assert order is not None
+            money = Money(minor=2500, currency="EUR")
+            await record_payment(
+                tx, order.client_id, order_id, reference or secrets.token_hex(8), money, self.clock()
+            )
+
+    def uri(self, view: OrderView) -> str:
+        return f"{PUBLIC_URL}/orders/{view.order.uid}"
+
+    # the cancellation, below HTTP
+
+    def command(self, caller: Caller, order_id: OrderId, *, key: str | None = None, **more: Any) -> CancelOrder:
+        return CancelOrder(
+            command_id=CommandId(secrets.token_hex(16)),
+            order_id=order_id,
+            client_id=caller.client.id,
+            door=caller.client.door,
+            idempotency=None if key is None else IdempotencyKey(key=key, fingerprint=f"cancel {order_id}"),
+            **more,
+        )
+
+    async def cancel(self, caller: Caller, order_id: OrderId, **more: Any) -> CancelOutcome:
+        return await self.service.commit.submit(self.command(caller, order_id, **more))
+
+    # what the database has
+
+    async def rows(self, table: str, order_id: OrderId | None = None) -> list[dict[str, Any]]:
+        """A table's rows (of one order), as plain values: what happened, and what did not."""
+        it = metadata.tables[table]
+        query = select(it)
+        if order_id is not None:
+            query = query.where((it.c.id if table == "orders" else it.c.order_id) == order_id)
+        async with self.database.store.snapshot() as reading:
+            return [dict(row) for row in await reading.rows(query)]
+
+
+@asynccontextmanager
+async def a_world(folder: Path, *, with_front: bool = True, **settings: Any) -> AsyncIterator[World]:
+    """A service on a new database in `folder`. `settings` overrides any setting."""
+    key_set = folder / "key-set.json"
+    key_set.write_text(json.dumps({"keys": [signing_key().as_dict(private=False)]}))
+    read = read_settings(
+        **{
+            "database_path": folder / "test.sqlite3",
+            "connect_issuer": ISSUER,
+            "connect_key_set": str(key_set),
+            "client_refresh_s": 0,
+            "log_level": "error",
+        }
+        | settings
+    )
+    if not read.database_path.exists():
+        migrate(read.database_path)
+    clock = Clock()
+    database = open_database(read)
+    service = build(read, database, PUBLIC_URL, clock=clock, with_front=with_front)
+    transport = httpx.ASGITransport(service.application, raise_app_exceptions=False)
+    async with (
+        _running(service.application),
+        httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL) as http,
+    ):
+        yield World(folder, read, clock, database, service, http)
+    await database.close()
+
+
+@asynccontextmanager
+async def _running(application: ASGIApp) -> AsyncIterator[None]:
+    """Start and stop an application as a server does."""
+    to_application: asyncio.Queue[Any] = asyncio.Queue()
+    from_application: asyncio.Queue[Any] = asyncio.Queue()
+    scope: Any = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+    task = asyncio.create_task(application(scope, to_application.get, from_application.put))
+    for moment in ("startup", "shutdown"):
+        await to_application.put({"type": f"lifespan.{moment}"})
+        said = await from_application.get()
+        assert said["type"] == f"lifespan.{moment}.complete", said
+        if moment == "startup":
+            yield
+    await task
