@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import structlog
 from litestar import Litestar
@@ -30,7 +31,9 @@ from countermand.web.key_sets import KeyRing
 
 log = structlog.get_logger()
 
-_SWEEP_EVERY_S = 600
+_SWEEP_EVERY_S: Final = 600.0
+_SWEEP_PAUSE_S: Final = 0.05
+_SWEPT_AT_ONCE: Final = 1000
 
 
 def utc_now() -> datetime:
@@ -121,6 +124,7 @@ def build(
         policies=database.policies,
         clock=clock,
         authenticator=Authentication(tokens, directory),
+        cancel=commit.submit,
         public_url=public_url,
     )
 
@@ -173,8 +177,8 @@ async def _forget_keys(store: SqliteStore, clock: Clock, kept_h: int) -> None:
     """Idempotency keys are kept for a while, and forgotten a few at a time, so that nobody waits for it."""
     while True:
         try:
-            while await store.forget_keys(clock() - timedelta(hours=kept_h), at_most=1000):
-                await asyncio.sleep(0.05)
+            forgotten = await store.forget_keys(clock() - timedelta(hours=kept_h), at_most=_SWEPT_AT_ONCE)
         except CountermandError as error:
             log.warning("old idempotency keys stay for now", reason=str(error))
-        await asyncio.sleep(_SWEEP_EVERY_S)
+            forgotten = 0
+        await asyncio.sleep(_SWEEP_PAUSE_S if forgotten == _SWEPT_AT_ONCE else _SWEEP_EVERY_S)

@@ -66,7 +66,7 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
 
 @app.callback()
 def _main(
-    version: Annotated[
+    version: Annotated[  # noqa: FBT002 - an option has a default
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and stop.")
     ] = False,
 ) -> None:
@@ -100,7 +100,7 @@ def demo(
     data_dir: Annotated[Path, typer.Option(help="Where the sample data is kept.")] = Path(".countermand"),
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8080,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew: remove what an earlier demo made.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew: remove what it made before.")] = False,  # noqa: FBT002
 ) -> None:
     """Start a service with sample data, and print requests to paste: nothing to configure."""
     if not is_loopback(host):

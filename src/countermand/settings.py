@@ -1,4 +1,4 @@
-"""What can an operator set? One frozen value, read once, from the environment and a TOML file; units are in the names."""
+"""What can an operator set? One frozen value, read once from the environment and a file; units are in the names."""
 
 import tomllib
 from collections.abc import Mapping

@@ -78,8 +78,9 @@ class CancelOrders:
     settle_limit_s: float = 10.0
 
     async def __call__(self, batch: Sequence[CancelOrder]) -> list[_Answer]:
-        """One answer for each command, in order: an outcome, an exception (certainly not done, but for
-        `OutcomeUnknownError`), or GO_AGAIN.
+        """One answer for each command, in order: an outcome, an exception, or GO_AGAIN.
+
+        An exception means certainly not done, but for `OutcomeUnknownError`.
         """
         now = self.clock()
         answers = await self._cancel(_first_of_each(batch), now)
@@ -90,7 +91,7 @@ class CancelOrders:
         return [answers[command.command_id] for command in batch]
 
     async def _cancel(self, commands: Sequence[CancelOrder], now: datetime) -> dict[CommandId, _Answer]:
-        """The guarded statement. Answers those it cancelled and those that failed; the others are still to be decided."""
+        """The guarded statement. Answers those it cancelled and those that failed; the others are yet to be decided."""
         try:
             cancelled = await self._with_retries(lambda: self.store.cancel(commands, now))
         except KeyTakenError:
@@ -161,34 +162,28 @@ class CancelOrders:
         kept = await self.store.kept(_keys(rest))
         orders = await self.store.orders(list({command.order_id for command in rest}))
         answers: dict[CommandId, _Answer] = {}
-        refused_here: dict[_Key, tuple[str, NotCancelled]] = {}
+        refused_here: dict[_Key, CancelOrder] = {}  # by key, the command of this batch that it stands for
         refusals: list[RefusalRecord] = []
         for command in rest:
+            answer: _Answer
             key = _key(command)
-            if key is not None and command.idempotency is not None:
-                if key in kept:
-                    answers[command.command_id] = await self._answer_again(command, kept[key])
-                    continue
-                if key in refused_here:
-                    fingerprint, earlier = refused_here[key]
-                    same = fingerprint == command.idempotency.fingerprint
-                    answers[command.command_id] = earlier if same else IdempotencyKeyReusedError()
-                    continue
-            order = orders.get(command.order_id)
-            if order is None or not _may_know(command, order):
-                answers[command.command_id] = NotFoundError("there is no such order")
-                continue
-            match decide(order.facts, self.policies.of(order), now):
-                case Granted():
-                    answers[command.command_id] = GO_AGAIN
-                case Refused(policy_version=version) as refused:
-                    outcome = NotCancelled(order_id=order.id, refused=refused)
-                    answers[command.command_id] = outcome
+            if key is not None and key in kept:
+                answer = await self._answer_again(command, kept[key])
+            elif key is not None and key in refused_here:
+                first = refused_here[key]
+                same = first.idempotency == command.idempotency
+                answer = answers[first.command_id] if same else IdempotencyKeyReusedError()
+            else:
+                order = orders.get(command.order_id)
+                answer = self._judged(command, order, now)
+                if isinstance(answer, NotCancelled) and order is not None:
+                    version = answer.refused.policy_version
                     refusals.append(
                         RefusalRecord(command=command, decided_at=now, policy_version=version, facts=order.facts)
                     )
-                    if key is not None and command.idempotency is not None:
-                        refused_here[key] = (command.idempotency.fingerprint, outcome)
+                    if key is not None:
+                        refused_here[key] = command
+            answers[command.command_id] = answer
         if refusals:
             try:
                 await self.store.refuse(refusals)
@@ -197,10 +192,19 @@ class CancelOrders:
                 answers |= {refusal.command.command_id: GO_AGAIN for refusal in refusals}
         return answers
 
+    def _judged(self, command: CancelOrder, order: Order | None, now: datetime) -> _Answer:
+        """Python's decision. Where it says yes, something changed since the statement: ask again on a fresh view."""
+        if order is None or not (command.on_behalf or order.client_id == command.client_id):
+            return NotFoundError("there is no such order")
+        match decide(order.facts, self.policies.of(order), now):
+            case Granted():
+                return GO_AGAIN
+            case Refused() as refused:
+                return NotCancelled(order_id=order.id, refused=refused)
+
     async def _answer_again(self, command: CancelOrder, kept: KeptOutcome | str) -> CancelOutcome | Exception:
         """The same request under the same key gets the same answer; another request under it gets none."""
-        assert command.idempotency is not None
-        if isinstance(kept, str) or kept.fingerprint != command.idempotency.fingerprint:
+        if isinstance(kept, str) or command.idempotency is None or kept.fingerprint != command.idempotency.fingerprint:
             return IdempotencyKeyReusedError()
         if kept.refusal is None:
             return Cancelled(order_id=kept.order_id)
@@ -258,10 +262,6 @@ def _first_of_each(batch: Sequence[CancelOrder]) -> list[CancelOrder]:
             keys.add(key)
         first.append(command)
     return first
-
-
-def _may_know(command: CancelOrder, order: Order) -> bool:
-    return command.on_behalf or order.client_id == command.client_id
 
 
 def _key(command: CancelOrder) -> _Key | None:

@@ -30,11 +30,7 @@ class FieldsError(CountermandError):
 
 
 class NotAuthenticatedError(CountermandError):
-    """Who calls is unknown: no credential, a wrong one, or one that no longer counts. The message says nothing secret."""
-
-
-class KeySetUnavailableError(CountermandError):
-    """The token names a key that is not known, and the issuer's key set cannot be had right now."""
+    """Who calls is unknown: no credential, a wrong one, or one that counts no more. The message tells no secret."""
 
 
 class UnavailableError(CountermandError):
@@ -43,6 +39,15 @@ class UnavailableError(CountermandError):
     def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class KeySetUnavailableError(UnavailableError):
+    """The token names a key that is not known, and the issuer's key set cannot be had right now."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the issuer's key set cannot be had right now, so this token cannot be checked", retry_after_s=5
+        )
 
 
 class OutcomeUnknownError(CountermandError):
@@ -63,6 +68,9 @@ class KeyTakenError(UnfitDataError):
 
 class IdempotencyKeyReusedError(CountermandError):
     """The client used this `Idempotency-Key` before, for another request."""
+
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key was used for another request")
 
 
 class SchemaError(CountermandError):

@@ -30,8 +30,8 @@ async def once(
 ) -> bytes:
     """Run `do` in a transaction and give its answer; under a key that was used before, give the answer of that time.
 
-    The key is written in the transaction of the effect. A business refusal (`ConflictError`) undoes what `do` did and is
-    kept like a success, in the words of `refuse`. Every other exception undoes all, and leaves the key free. Raises
+    The key is written in the transaction of the effect. A business refusal (`ConflictError`) undoes what `do` did and
+    is kept like a success, in the words of `refuse`. Every other exception undoes all, and leaves the key free. Raises
     `IdempotencyKeyReusedError` where the key stands for another request.
     """
     async for attempt in AsyncRetrying(

@@ -129,7 +129,7 @@ class Method:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrderView:
-    """An order with everything a contract shows of it. `details` is what was given when it was placed, as JSON values."""
+    """An order with everything a contract shows of it; `details`, as JSON values, is what was given at its placing."""
 
     order: Order
     details: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""Record what happened to an order elsewhere: its state advanced, its visit was agreed, moved or called off, it was paid.
+"""Record what happened to an order elsewhere: it advanced, its visit was agreed, moved or called off, it was paid.
 
 Each takes the order's row first, and only then reads, writes, brings the order's facts up to date and raises its
 version. So each of them and a cancellation come one after the other, never half of each.
@@ -44,7 +44,7 @@ async def advance_order(tx: Transaction, client_id: ClientId, order_id: OrderId,
 async def set_appointment(
     tx: Transaction, client_id: ClientId, order_id: OrderId, starts_at: datetime, ends_at: datetime, now: datetime
 ) -> Appointment:
-    """Agree a visit. Raises `NotFoundError`, `FieldsError`, or `ConflictError` with `order_ended`, `has_appointment`."""
+    """Agree a visit. Raises `NotFoundError`, `FieldsError`, `ConflictError` with `order_ended` or `has_appointment`."""
     order = await _locked(tx, order_id)
     _check_times(starts_at, ends_at)
     _check_open(order)
@@ -106,10 +106,10 @@ class RecordedPayment:
 async def record_payment(
     tx: Transaction, client_id: ClientId, order_id: OrderId, reference: str, money: Money, now: datetime
 ) -> RecordedPayment:
-    """Record money that came in. For an order that has ended it is kept as late money, which never revives the order:
-    the caller answers that with a refusal, but the record stays. A repeat of a reference gives the first.
+    """Record money that came in; a repeat of a reference gives the first.
 
-    Raises `NotFoundError`, or `ConflictError` with `payment_reference_used`.
+    For an order that has ended it is kept as late money, which never revives the order: the caller answers that with a
+    refusal, but the record stays. Raises `NotFoundError`, or `ConflictError` with `payment_reference_used`.
     """
     order = await _locked(tx, order_id)
     if (recorded := await tx.payment(reference)) is not None:

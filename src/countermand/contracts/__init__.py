@@ -1,1 +1,1 @@
-"""The published contracts, one folder each, and what every spoken contract needs; the contracts do not know each other."""
+"""The published contracts, one folder each, and what all of them need. The contracts do not know each other."""

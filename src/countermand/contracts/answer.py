@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from litestar.types import Receive, Scope, Send
 
-from countermand.actions.errors import CountermandError
+from countermand.actions.errors import CountermandError, NotAuthenticatedError, UnavailableError
 
 JSON: Final = "application/json"
 HAL: Final = "application/hal+json"
@@ -40,7 +40,7 @@ class MalformedRequestError(CountermandError):
 
 
 class ForbiddenError(CountermandError):
-    """403: the caller is known and may not do this. Where a contract hides that, it answers as for what is not there."""
+    """403: the caller is known and may not do this. A contract that hides it answers as for what is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,18 @@ def json_answer(
 ) -> Answer:
     """An answer with a JSON body: a message Struct, or plain values."""
     return Answer(status, (*headers, (b"content-type", media_type.encode())), msgspec.json.encode(content))
+
+
+def error_headers(error: Exception, *, challenge: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    """The headers that HTTP itself asks for with an error; `challenge` is the credential a contract wants."""
+    match error:
+        case NotAuthenticatedError():
+            return ((b"www-authenticate", challenge),)
+        case MethodNotAllowedError(allow=allow):
+            return ((b"allow", allow.encode()),)
+        case UnavailableError(retry_after_s=seconds):
+            return ((b"retry-after", b"%d" % seconds),)
+    return ()
 
 
 def headers_of(scope: Scope) -> Mapping[bytes, bytes]:

@@ -147,7 +147,7 @@ def _struct_in(known: inspect.Type) -> type[msgspec.Struct] | None:
     return plain.cls if isinstance(plain, inspect.StructType) else None
 
 
-def _said(known: inspect.Type) -> str:  # noqa: PLR0911 - one line a type
+def _said(known: inspect.Type) -> str:  # noqa: C901, PLR0911 - one line a type
     """What a type asks for, in words."""
     match _plain(known):
         case inspect.IntType(ge=low, le=high):

@@ -3,7 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from countermand.actions.ports import Clock, Policies, Store
+from countermand.actions.cancel_orders import CancelOutcome
+from countermand.actions.ports import CancelOrder, Clock, Policies, Store
 from countermand.contracts.answer import Answer
 from countermand.contracts.door import Authenticator
 from countermand.contracts.openapi import Operation
@@ -29,6 +30,7 @@ class Services:
     policies: Policies
     clock: Clock
     authenticator: Authenticator
+    cancel: Callable[[CancelOrder], Awaitable[CancelOutcome]]  # the way into the group commit that every door shares
     public_url: str
 
 

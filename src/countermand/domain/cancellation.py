@@ -10,7 +10,7 @@ from countermand.domain.rules import Finding, examine
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Granted:
-    """Yes. `cancellable_until` is the first instant of no, if nothing but time passes; None: there is no such instant."""
+    """Yes. `cancellable_until` is the first instant of no if nothing but time passes; None where there is none."""
 
     policy_version: PolicyVersion
     findings: tuple[Finding, ...]

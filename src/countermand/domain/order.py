@@ -15,7 +15,7 @@ OrderUid = NewType("OrderUid", str)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrderFacts:
-    """All that a cancellation policy may look at. Each is a column of the order's row, kept true by whoever changes it."""
+    """All that a cancellation policy may look at: columns of the order's row, kept true by whoever changes them."""
 
     state: OrderState
     appointment_starts_at: datetime | None = None  # start of the active appointment

@@ -37,7 +37,7 @@ class Move(StrEnum):
 
     ACCEPT = "accept"
     START = "start"
-    PASS_NO_RETURN = "pass_no_return"
+    PASS_NO_RETURN = "pass_no_return"  # noqa: S105 - a point on the way, no password
     HOLD = "hold"
     REJECT = "reject"
     ACTIVATE = "activate"

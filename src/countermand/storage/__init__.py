@@ -1,1 +1,1 @@
-"""Where orders are kept: SQLite. Fulfils the protocols of `actions/ports.py`, and turns the driver's errors into ours."""
+"""Where orders are kept: SQLite. Fulfils the protocols of `actions/ports.py`, in our errors, not the driver's."""

@@ -47,8 +47,9 @@ _ACTIVE: Final = ", ".join(f"'{state}'" for state in sorted(ACTIVE_APPOINTMENT_S
 _CANCEL: Final = """
 INSERT INTO cancellations (order_id, command_id, decided_at, client_id, contract, door, policy_version,
                            state, appointment_starts_at, first_payment_at, reason)
-SELECT o.id, json_extract(b.value, '$[1]'), :now, json_extract(b.value, '$[2]'), o.contract, json_extract(b.value, '$[4]'),
-       CASE o.contract {versions} END, o.state, o.appointment_starts_at, o.first_payment_at, json_extract(b.value, '$[5]')
+SELECT o.id, json_extract(b.value, '$[1]'), :now, json_extract(b.value, '$[2]'), o.contract,
+       json_extract(b.value, '$[4]'), CASE o.contract {versions} END, o.state, o.appointment_starts_at,
+       o.first_payment_at, json_extract(b.value, '$[5]')
 FROM json_each(:batch) AS b CROSS JOIN orders AS o ON o.id = json_extract(b.value, '$[0]')
 WHERE (json_extract(b.value, '$[3]') OR o.client_id = json_extract(b.value, '$[2]')) AND ({predicate})
 RETURNING order_id, command_id, contract, state, appointment_starts_at, reason
@@ -128,7 +129,7 @@ class SqliteCancellations:
         self._connection.close()
 
     async def cancel(self, commands: Sequence[CancelOrder], now: datetime) -> frozenset[CommandId]:
-        """See `CancellationStore.cancel`. The guarded statement writes the cancellations; the rest follows from them."""
+        """See `CancellationStore.cancel`. The guarded statement writes the cancellations, and the rest follows."""
         if not commands:
             return frozenset()
         batch = json.dumps([[c.order_id, c.command_id, c.client_id, c.on_behalf, c.door, c.reason] for c in commands])
@@ -167,7 +168,7 @@ class SqliteCancellations:
             if command.idempotency is not None:
                 key = command.idempotency
                 keys.append((command.client_id, key.key, key.fingerprint, at, command.order_id, False, *decided))
-        async with self._transaction() as run:
+        async with self._transaction():
             self._connection.executemany(_REFUSE, rows)
             self._insert_keys(keys)
 

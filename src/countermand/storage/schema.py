@@ -18,7 +18,7 @@ _SQLITE_NEEDED: Final = (3, 35, 0)  # RETURNING, and JSON built in nearly everyw
 
 
 def migrate(path: Path) -> tuple[int, int]:
-    """Bring the database to the newest schema; makes the file where there is none. Gives the numbers before and after."""
+    """Bring the database to the newest schema, making the file if need be; gives the numbers before and after."""
     _check_sqlite()
     path.parent.mkdir(parents=True, exist_ok=True)
     before = schema_of(path)

@@ -69,7 +69,7 @@ class Part:
 _NOT_AFFILIATED: Final = "An independent implementation of a published contract, not affiliated with its owner. "
 
 
-def parts(addresses: Addresses, commit: GroupCommit[CancelOrder, CancelOutcome]) -> tuple[Part, ...]:
+def parts(addresses: Addresses) -> tuple[Part, ...]:
     """Everything that is spoken here. Another contract is another folder, and another entry in this list."""
     return (
         Part(
@@ -87,7 +87,7 @@ def parts(addresses: Addresses, commit: GroupCommit[CancelOrder, CancelOutcome])
             title="Countermand: management",
             about="Ours: for the operator and the systems beside Countermand.",
             prefix=manage.ROOT,
-            routes=manage.routes(commit.submit),
+            routes=manage.ROUTES,
             cancel=None,
             speak=problem_answer,
             security={"bearer": {"type": "http", "scheme": "bearer"}},
@@ -116,7 +116,7 @@ def application(
     with_front: bool = True,
 ) -> ASGIApp:
     """The whole application. `ready` gives None, or why it is not; without the front, the framework does everything."""
-    spoken = parts(addresses, commit)
+    spoken = parts(addresses)
     calls = {
         part.name: CancelCall(door=part.cancel[0], authenticator=services.authenticator, commit=commit)
         for part in spoken

@@ -1,8 +1,8 @@
 """Which public keys does an issuer of tokens have right now?
 
 A key set comes from a file or a URL and is known by `kid`. It is read at the start and every few minutes, so that a
-withdrawn key stops counting; an unknown `kid` makes it look again, at most once a minute. Nobody but the caller with the
-unknown `kid` ever waits for it.
+withdrawn key stops counting; an unknown `kid` makes it look again, at most once a minute. Nobody but the caller with
+the unknown `kid` ever waits for it.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _LARGEST_SET_BYTES: Final = 1 << 20
 
 
 class KeyRing:
-    """The keys of one issuer. `source` is a path or an http(s) URL; `changes` counts how often the set became another."""
+    """The keys of one issuer, from a path or an http(s) URL. `changes` counts how often the set became another."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -43,9 +43,7 @@ class KeyRing:
         if kid not in self._keys:
             await self._look_again()
         if kid not in self._keys and self._failed:
-            raise KeySetUnavailableError(
-                "the issuer's key set cannot be had right now, so this token cannot be checked"
-            )
+            raise KeySetUnavailableError
         return self._keys.get(kid)
 
     async def refresh(self) -> None:

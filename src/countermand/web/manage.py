@@ -1,6 +1,6 @@
 """The operator's own API, `/manage/v1`: read an order with its history, record what happened, cancel on behalf.
 
-Ours throughout. Errors are problem details (RFC 9457). Everything that can change an answer takes the order's row first.
+Ours throughout. Errors are problem details (RFC 9457). Whatever can change an answer takes the order's row first.
 """
 
 import os
@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from countermand.actions.cancel_orders import Cancelled, CancelOutcome
+from countermand.actions.cancel_orders import Cancelled
 from countermand.actions.errors import FieldsError, NotFoundError, OutcomeUnknownError, UnavailableError
 from countermand.actions.explain import explain
 from countermand.actions.once import once
@@ -50,8 +50,6 @@ _EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 _LARGEST_ID: Final = 2**63 - 1
 
-Cancel = Callable[[CancelOrder], Awaitable[CancelOutcome]]
-
 _ID: Final = parameter(
     "id",
     "path",
@@ -84,199 +82,95 @@ _CHANGES: Final[Mapping[int, Reply]] = {
 }
 
 
-def routes(cancel: Cancel) -> tuple[Route, ...]:
-    """The calls; `cancel` is the way into the group commit that every door shares."""
+async def _read_one(call: Call, services: Services) -> Answer:
+    await _caller(call, services, Permission.READ)
+    view, history = await read_history(services.store, _order_id(call))
+    return json_answer(200, order_shown(view, history))
 
-    async def read_one(call: Call, services: Services) -> Answer:
-        await _caller(call, services, Permission.READ)
-        view, history = await read_history(services.store, _order_id(call))
-        return json_answer(200, order_shown(view, history))
 
-    async def cancellability(call: Call, services: Services) -> Answer:
-        await _caller(call, services, Permission.READ)
-        at = _instant("at", call.query["at"]) if "at" in call.query else None
-        explanation = await explain(
-            services.store, services.policies, services.clock, _order_id(call), owner=None, at=at
-        )
-        return json_answer(200, decision_shown(explanation))
+async def _cancellability(call: Call, services: Services) -> Answer:
+    await _caller(call, services, Permission.READ)
+    at = _instant("at", call.query["at"]) if "at" in call.query else None
+    explanation = await explain(services.store, services.policies, services.clock, _order_id(call), owner=None, at=at)
+    return json_answer(200, decision_shown(explanation))
 
-    async def pay(call: Call, services: Services) -> Answer:
-        async def do(tx: Transaction, client: Client) -> Answer:
-            given = read(messages.PaymentGiven, decode(call.body))
-            try:
-                money = Money.of(given.amount, given.currency)
-            except ValueError as error:
-                raise FieldsError([("amount", f"amount: {error}")]) from None
-            recorded = await record_payment(tx, client.id, _order_id(call), given.reference, money, services.clock())
-            if recorded.payment.is_late:
-                said = f"the order is {recorded.order.state}; the payment {given.reference} is kept as late money"
-                return problem(409, "late_money", said)
-            return json_answer(200 if recorded.repeated else 201, payment_shown(recorded.payment))
 
-        return await _change(call, services, do)
-
-    async def set_visit(call: Call, services: Services) -> Answer:
-        async def do(tx: Transaction, client: Client) -> Answer:
-            times = _times(call)
-            visit = await set_appointment(tx, client.id, _order_id(call), *times, services.clock())
-            return json_answer(201, appointment_shown(visit))
-
-        return await _change(call, services, do)
-
-    async def move_visit(call: Call, services: Services) -> Answer:
-        async def do(tx: Transaction, client: Client) -> Answer:
-            times = _times(call)
-            visit = await move_appointment(
-                tx, client.id, _order_id(call), _appointment_id(call), *times, services.clock()
-            )
-            return json_answer(200, appointment_shown(visit))
-
-        return await _change(call, services, do)
-
-    async def cancel_visit(call: Call, services: Services) -> Answer:
-        async def do(tx: Transaction, client: Client) -> Answer:
-            visit = await cancel_appointment(tx, client.id, _order_id(call), _appointment_id(call), services.clock())
-            return json_answer(200, appointment_shown(visit))
-
-        return await _change(call, services, do)
-
-    async def advance(call: Call, services: Services) -> Answer:
-        async def do(tx: Transaction, client: Client) -> Answer:
-            given = read(messages.MoveGiven, decode(call.body))
-            order = await advance_order(tx, client.id, _order_id(call), Move(given.move), services.clock())
-            return json_answer(200, messages.State(state=order.state.value, version=order.version))
-
-        return await _change(call, services, do)
-
-    async def cancel_order(call: Call, services: Services) -> Answer:
-        client = await _caller(call, services, Permission.CANCEL)
-        check_media_type(call.headers)
-        key = idempotency_key(call.headers, call.method, call.path, call.body)
-        given = read(messages.CancelGiven, decode(call.body))
-        if not given.reason.strip():
-            raise FieldsError([("reason", f"reason must say something, not {shown(given.reason)}")])
-        outcome = await cancel(
-            CancelOrder(
-                command_id=CommandId(os.urandom(16).hex()),
-                order_id=_order_id(call),
-                client_id=client.id,
-                door=Door.MANAGE,
-                on_behalf=True,
-                reason=given.reason,
-                idempotency=key,
-            )
-        )
-        if not isinstance(outcome, Cancelled):
-            return refusal_answer(outcome.refused)
+async def _pay(call: Call, services: Services) -> Answer:
+    async def do(tx: Transaction, client: Client) -> Answer:
+        given = read(messages.PaymentGiven, decode(call.body))
         try:
-            view, history = await read_history(services.store, outcome.order_id)
-        except UnavailableError as error:  # it is done, so "certainly not done" would be a lie
-            raise OutcomeUnknownError(str(error)) from error
-        return json_answer(200, order_shown(view, history))
+            money = Money.of(given.amount, given.currency)
+        except ValueError as error:
+            raise FieldsError([("amount", f"amount: {error}")]) from None
+        recorded = await record_payment(tx, client.id, _order_id(call), given.reference, money, services.clock())
+        if recorded.payment.is_late:
+            said = f"the order is {recorded.order.state}; the payment {given.reference} is kept as late money"
+            return problem(409, "late_money", said)
+        return json_answer(200 if recorded.repeated else 201, payment_shown(recorded.payment))
 
-    def route(
-        name: str,
-        method: Literal["GET", "POST", "PUT", "DELETE"],
-        path: str,
-        summary: str,
-        handle: Callable[[Call, Services], Awaitable[Answer]],
-        good: Mapping[int, Reply],
-        request: Any = None,
-        *more: Mapping[str, Any],
-    ) -> Route:
-        changes = method != "GET"
-        parameters = (_ID, *more, *((IDEMPOTENCY_KEY,) if changes else ()))
-        replies = {**_PROBLEMS, **(_CHANGES if changes else {}), **good}
-        if not changes:
-            replies[422] = _CHANGES[422]
-        return Route(
-            operation=Operation(
-                name=name,
-                method=method,
-                path=path,
-                summary=summary,
-                description="Ours.",
-                request=request,
-                parameters=parameters,
-                replies=replies,
-            ),
-            handle=handle,
+    return await _change(call, services, do)
+
+
+async def _set_visit(call: Call, services: Services) -> Answer:
+    async def do(tx: Transaction, client: Client) -> Answer:
+        times = _times(call)
+        visit = await set_appointment(tx, client.id, _order_id(call), *times, services.clock())
+        return json_answer(201, appointment_shown(visit))
+
+    return await _change(call, services, do)
+
+
+async def _move_visit(call: Call, services: Services) -> Answer:
+    async def do(tx: Transaction, client: Client) -> Answer:
+        times = _times(call)
+        visit = await move_appointment(tx, client.id, _order_id(call), _appointment_id(call), *times, services.clock())
+        return json_answer(200, appointment_shown(visit))
+
+    return await _change(call, services, do)
+
+
+async def _cancel_visit(call: Call, services: Services) -> Answer:
+    async def do(tx: Transaction, client: Client) -> Answer:
+        visit = await cancel_appointment(tx, client.id, _order_id(call), _appointment_id(call), services.clock())
+        return json_answer(200, appointment_shown(visit))
+
+    return await _change(call, services, do)
+
+
+async def _advance(call: Call, services: Services) -> Answer:
+    async def do(tx: Transaction, client: Client) -> Answer:
+        given = read(messages.MoveGiven, decode(call.body))
+        order = await advance_order(tx, client.id, _order_id(call), Move(given.move), services.clock())
+        return json_answer(200, messages.State(state=order.state.value, version=order.version))
+
+    return await _change(call, services, do)
+
+
+async def _cancel_order(call: Call, services: Services) -> Answer:
+    client = await _caller(call, services, Permission.CANCEL)
+    check_media_type(call.headers)
+    key = idempotency_key(call.headers, call.method, call.path, call.body)
+    given = read(messages.CancelGiven, decode(call.body))
+    if not given.reason.strip():
+        raise FieldsError([("reason", f"reason must say something, not {shown(given.reason)}")])
+    outcome = await services.cancel(
+        CancelOrder(
+            command_id=CommandId(os.urandom(16).hex()),
+            order_id=_order_id(call),
+            client_id=client.id,
+            door=Door.MANAGE,
+            on_behalf=True,
+            reason=given.reason,
+            idempotency=key,
         )
-
-    order = {200: Reply(when="The order with its history", message=messages.Order)}
-    visit = {200: Reply(when="The appointment as it stands", message=messages.Appointment)}
-    return (
-        route("readOrder", "GET", _ORDER, "Read an order with its history", read_one, order),
-        route(
-            "explainOrder",
-            "GET",
-            _ORDER + "/cancellability",
-            "May it be cancelled, why, until when? Changes nothing",
-            cancellability,
-            {200: Reply(when="The decision with every finding", message=messages.Decision)},
-            None,
-            _AT,
-        ),
-        route(
-            "cancelOrder",
-            "POST",
-            _ORDER + "/cancel",
-            "Cancel on the customer's behalf: the same policy, audited",
-            cancel_order,
-            order,
-            messages.CancelGiven,
-        ),
-        route(
-            "recordPayment",
-            "POST",
-            _ORDER + "/payments",
-            "Record a payment; for an order that has ended, 409, and it is kept as late money",
-            pay,
-            {
-                201: Reply(when="Recorded", message=messages.Payment),
-                200: Reply(when="The provider had reported it before", message=messages.Payment),
-            },
-            messages.PaymentGiven,
-        ),
-        route(
-            "setAppointment",
-            "POST",
-            _ORDER + "/appointments",
-            "Agree an appointment",
-            set_visit,
-            {201: Reply(when="Agreed", message=messages.Appointment)},
-            messages.AppointmentGiven,
-        ),
-        route(
-            "moveAppointment",
-            "PUT",
-            _ORDER + "/appointments/{appointment}",
-            "Give an appointment another time",
-            move_visit,
-            visit,
-            messages.AppointmentGiven,
-            _APPOINTMENT,
-        ),
-        route(
-            "cancelAppointment",
-            "DELETE",
-            _ORDER + "/appointments/{appointment}",
-            "Call an appointment off",
-            cancel_visit,
-            visit,
-            None,
-            _APPOINTMENT,
-        ),
-        route(
-            "advanceOrder",
-            "POST",
-            _ORDER + "/moves",
-            "Advance an order to its next state",
-            advance,
-            {200: Reply(when="The order's new state", message=messages.State)},
-            messages.MoveGiven,
-        ),
     )
+    if not isinstance(outcome, Cancelled):
+        return refusal_answer(outcome.refused)
+    try:
+        view, history = await read_history(services.store, outcome.order_id)
+    except UnavailableError as error:  # it is done, so "certainly not done" would be a lie
+        raise OutcomeUnknownError(str(error)) from error
+    return json_answer(200, order_shown(view, history))
 
 
 async def _change(call: Call, services: Services, do: Callable[[Transaction, Client], Awaitable[Answer]]) -> Answer:
@@ -339,3 +233,109 @@ def _in_range(name: str, instant: datetime) -> datetime:
         said = instant.isoformat()
         raise FieldsError([(name, f"{name} must lie between the years 2000 and 2200, not on {said}")])
     return instant.astimezone(UTC)
+
+
+def _route(
+    name: str,
+    method: Literal["GET", "POST", "PUT", "DELETE"],
+    path: str,
+    summary: str,
+    handle: Callable[[Call, Services], Awaitable[Answer]],
+    good: Mapping[int, Reply],
+    request: Any = None,
+    *more: Mapping[str, Any],
+) -> Route:
+    changes = method != "GET"
+    parameters = (_ID, *more, *((IDEMPOTENCY_KEY,) if changes else ()))
+    replies = {**_PROBLEMS, **(_CHANGES if changes else {}), **good}
+    if not changes:
+        replies[422] = _CHANGES[422]
+    return Route(
+        operation=Operation(
+            name=name,
+            method=method,
+            path=path,
+            summary=summary,
+            description="Ours.",
+            request=request,
+            parameters=parameters,
+            replies=replies,
+        ),
+        handle=handle,
+    )
+
+
+_ORDER_REPLY: Final = {200: Reply(when="The order with its history", message=messages.Order)}
+_APPOINTMENT_REPLY: Final = {200: Reply(when="The appointment as it stands", message=messages.Appointment)}
+ROUTES: Final = (
+    _route("readOrder", "GET", _ORDER, "Read an order with its history", _read_one, _ORDER_REPLY),
+    _route(
+        "explainOrder",
+        "GET",
+        _ORDER + "/cancellability",
+        "May it be cancelled, why, until when? Changes nothing",
+        _cancellability,
+        {200: Reply(when="The decision with every finding", message=messages.Decision)},
+        None,
+        _AT,
+    ),
+    _route(
+        "cancelOrder",
+        "POST",
+        _ORDER + "/cancel",
+        "Cancel on the customer's behalf: the same policy, audited",
+        _cancel_order,
+        _ORDER_REPLY,
+        messages.CancelGiven,
+    ),
+    _route(
+        "recordPayment",
+        "POST",
+        _ORDER + "/payments",
+        "Record a payment; for an order that has ended, 409, and it is kept as late money",
+        _pay,
+        {
+            201: Reply(when="Recorded", message=messages.Payment),
+            200: Reply(when="The provider had reported it before", message=messages.Payment),
+        },
+        messages.PaymentGiven,
+    ),
+    _route(
+        "setAppointment",
+        "POST",
+        _ORDER + "/appointments",
+        "Agree an appointment",
+        _set_visit,
+        {201: Reply(when="Agreed", message=messages.Appointment)},
+        messages.AppointmentGiven,
+    ),
+    _route(
+        "moveAppointment",
+        "PUT",
+        _ORDER + "/appointments/{appointment}",
+        "Give an appointment another time",
+        _move_visit,
+        _APPOINTMENT_REPLY,
+        messages.AppointmentGiven,
+        _APPOINTMENT,
+    ),
+    _route(
+        "cancelAppointment",
+        "DELETE",
+        _ORDER + "/appointments/{appointment}",
+        "Call an appointment off",
+        _cancel_visit,
+        _APPOINTMENT_REPLY,
+        None,
+        _APPOINTMENT,
+    ),
+    _route(
+        "advanceOrder",
+        "POST",
+        _ORDER + "/moves",
+        "Advance an order to its next state",
+        _advance,
+        {200: Reply(when="The order's new state", message=messages.State)},
+        messages.MoveGiven,
+    ),
+)

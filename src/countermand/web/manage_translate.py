@@ -5,7 +5,6 @@ from typing import Final
 
 from countermand.actions.errors import (
     ConflictError,
-    CountermandError,
     FieldsError,
     IdempotencyKeyReusedError,
     NotAuthenticatedError,
@@ -21,6 +20,7 @@ from countermand.contracts.answer import (
     MalformedRequestError,
     MethodNotAllowedError,
     UnsupportedMediaTypeError,
+    error_headers,
     json_answer,
 )
 from countermand.domain.appointment import Appointment
@@ -41,6 +41,7 @@ _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     IdempotencyKeyReusedError: (422, "idempotency_key_reused"),
     UnavailableError: (503, "unavailable"),
 }
+_UNEXPECTED: Final = (500, "unexpected")
 
 
 def problem(
@@ -60,24 +61,16 @@ def problem(
 
 def problem_answer(error: Exception) -> Answer:
     """The world's no. What is not in the table is unexpected, and says nothing about itself."""
-    status, code = _STATUS.get(type(error), (500, "unexpected"))
+    status, code = _STATUS.get(type(error), _UNEXPECTED)
+    detail, wrong = str(error), []
     match error:
         case ConflictError(code=own_code):
-            return problem(status, own_code, str(error))
+            code = own_code
         case FieldsError(errors=fields):
             wrong = [messages.Wrong(code=code, field=field, message=said) for field, said in fields]
-            return problem(status, code, str(error), wrong)
-        case NotAuthenticatedError():
-            return problem(status, code, str(error), headers=((b"www-authenticate", b"Bearer"),))
-        case MethodNotAllowedError(allow=allow):
-            return problem(status, code, str(error), headers=((b"allow", allow.encode()),))
-        case UnavailableError(retry_after_s=seconds):
-            return problem(status, code, str(error), headers=((b"retry-after", b"%d" % seconds),))
-        case IdempotencyKeyReusedError():
-            return problem(status, code, "this Idempotency-Key was used for another request")
-        case CountermandError() if status < 500:  # noqa: PLR2004 - ours to explain
-            return problem(status, code, str(error))
-    return problem(500, "unexpected", "There was an unexpected error; done or not, a repeat settles it")
+        case _ if (status, code) == _UNEXPECTED:
+            detail = "There was an unexpected error; done or not, a repeat settles it"
+    return problem(status, code, detail, wrong, headers=error_headers(error, challenge=b"Bearer"))
 
 
 def refusal_answer(refused: Refused) -> Answer:

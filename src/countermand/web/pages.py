@@ -23,8 +23,10 @@ _SAFE: Final = (
     # Swagger UI sets styles inline and draws its icons from data: addresses; scripts come from here alone.
     (
         b"content-security-policy",
-        b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-        b"connect-src 'self'; font-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        (
+            b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+            b"connect-src 'self'; font-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+        ),
     ),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -129,7 +131,8 @@ def _index(spoken: "Sequence[Part]", version: str) -> str:
         f'<p>{html.escape(part.about)}</p><a href="/docs/{part.name}/openapi.json">OpenAPI 3.1 document</a></li>'
         for part in spoken
     )
-    body = f"<main>\n<h1>Countermand {html.escape(version)}</h1>\n<p>The calls, by contract:</p>\n<ul>\n{entries}\n</ul>\n</main>"
+    title = f"<h1>Countermand {html.escape(version)}</h1>"
+    body = f"<main>\n{title}\n<p>The calls, by contract:</p>\n<ul>\n{entries}\n</ul>\n</main>"
     head = '<link rel="stylesheet" href="/docs/assets/docs.css">'
     return _PAGE.format(title="Countermand: the calls", head=head, body=body)
 

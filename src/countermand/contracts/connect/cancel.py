@@ -47,7 +47,7 @@ class ConnectCancel:
         version_of(headers)
         key = idempotency_key(headers, "POST", PATH, body)
         order_id = read(CancelRequest, decode(body)).orderId
-        # Without the permission: as if the order were not there (decision 27). A number that can be no order's: the same.
+        # Without the permission, and for a number that can be no order's: as if it were not there (decisions 10, 27).
         if not client.may(Permission.CANCEL) or not 0 < order_id <= LARGEST_ID:
             raise NotFoundError("there is no such order")
         return CancelOrder(

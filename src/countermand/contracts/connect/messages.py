@@ -105,17 +105,6 @@ class Error(Struct, kw_only=True):
 
 
 class Errors(Struct, kw_only=True):
-    """The "standard error format". The published pages say only what it tells; its names here are ours (decision 17)."""
+    """The "standard error format". The pages say only what it tells; its names here are ours (decision 17)."""
 
     errors: list[Error]
-
-
-SAMPLE_CREATE: "CreateRequest" = CreateRequest(
-    sourceType="nbn",
-    contactName="Jo Citizen",
-    contactPhone="0412 345 678",
-    contactEmail="jo@example.com",
-    locationId="LOC380100009114",
-    planName="Home Fast 100/20",
-    aggregationMethod="L2TP",
-)

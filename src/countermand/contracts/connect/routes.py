@@ -55,8 +55,8 @@ CANCEL: Final = Operation(
     path=PATH,
     summary="Cancel an order",
     description=(
-        "You can cancel an order if it is cancelable and has no active appointment, or its appointment is not within 26 "
-        "hours of now. Done when the answer arrives. 200, 401, 404 and 500 are documented; the others are inferred."
+        "You can cancel an order if it is cancelable and has no active appointment, or one not within 26 hours of now. "
+        "Done when the answer arrives. 200, 401, 404 and 500 are documented; the others are inferred."
     ),
     request=messages.CancelRequest,
     parameters=(_VERSION, IDEMPOTENCY_KEY),
@@ -125,7 +125,7 @@ ROUTES: Final = (
             method="POST",
             path=_CREATE,
             summary="Create an order",
-            description="Creates an order and its service together. The fields that a cancellation needs; more will follow.",
+            description="Creates an order and its service together: the fields that a cancellation needs, so far.",
             request=messages.CreateRequest,
             parameters=(_VERSION, IDEMPOTENCY_KEY),
             replies={

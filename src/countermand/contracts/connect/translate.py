@@ -6,7 +6,6 @@ from typing import Final
 
 from countermand.actions.errors import (
     ConflictError,
-    CountermandError,
     FieldsError,
     IdempotencyKeyReusedError,
     KeySetUnavailableError,
@@ -23,6 +22,7 @@ from countermand.contracts.answer import (
     MalformedRequestError,
     MethodNotAllowedError,
     UnsupportedMediaTypeError,
+    error_headers,
     json_answer,
 )
 from countermand.contracts.connect import messages
@@ -58,7 +58,13 @@ _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     KeySetUnavailableError: (503, "unavailable"),
 }
 _NOT_FOUND: Final = "You are not authorised or the id provided does not exist"
-_UNEXPECTED: Final = "There was an unexpected error processing the request"
+_UNEXPECTED: Final = (500, "unexpected")
+_UNEXPECTED_SAID: Final = "There was an unexpected error processing the request"
+_HEADER_AT_FAULT: Final[dict[type[Exception], str]] = {
+    NotAuthenticatedError: "Authorization",
+    KeySetUnavailableError: "Authorization",
+    IdempotencyKeyReusedError: "Idempotency-Key",
+}
 
 
 def errors_answer(
@@ -70,33 +76,19 @@ def errors_answer(
 
 def error_answer(error: Exception) -> Answer:
     """The world's no. The same bytes for what is not there and for what is another's (decision 14)."""
-    status, code = _STATUS.get(type(error), (500, "unexpected"))
+    status, code = _STATUS.get(type(error), _UNEXPECTED)
     match error:
         case FieldsError(errors=fields):
             said = [messages.Error(code=code, field=field, message=sentence) for field, sentence in fields]
-            return errors_answer(status, said)
         case NotFoundError() | ForbiddenError():
-            return errors_answer(status, [messages.Error(code=code, field=None, message=_NOT_FOUND)])
-        case NotAuthenticatedError():
-            said = [messages.Error(code=code, field="Authorization", message=str(error))]
-            return errors_answer(status, said, headers=((b"www-authenticate", b"Bearer"),))
-        case MethodNotAllowedError(allow=allow):
-            said = [messages.Error(code=code, field=None, message=str(error))]
-            return errors_answer(status, said, headers=((b"allow", allow.encode()),))
-        case UnavailableError(retry_after_s=seconds):
-            said = [messages.Error(code=code, field=None, message=str(error))]
-            return errors_answer(status, said, headers=((b"retry-after", b"%d" % seconds),))
-        case KeySetUnavailableError():
-            said = [messages.Error(code=code, field="Authorization", message=str(error))]
-            return errors_answer(status, said, headers=((b"retry-after", b"5"),))
-        case IdempotencyKeyReusedError():
-            message = "this Idempotency-Key was used for another request"
-            return errors_answer(status, [messages.Error(code=code, field="Idempotency-Key", message=message)])
+            said = [messages.Error(code=code, field=None, message=_NOT_FOUND)]
         case ConflictError(code=own_code):
-            return errors_answer(status, [messages.Error(code=own_code, field=None, message=str(error))])
-        case CountermandError() if status < 500:  # noqa: PLR2004 - ours to explain
-            return errors_answer(status, [messages.Error(code=code, field=None, message=str(error))])
-    return errors_answer(500, [messages.Error(code="unexpected", field=None, message=_UNEXPECTED)])
+            said = [messages.Error(code=own_code, field=None, message=str(error))]
+        case _ if (status, code) == _UNEXPECTED:
+            said = [messages.Error(code=code, field=None, message=_UNEXPECTED_SAID)]
+        case _:
+            said = [messages.Error(code=code, field=_HEADER_AT_FAULT.get(type(error)), message=str(error))]
+    return errors_answer(status, said, headers=error_headers(error, challenge=b"Bearer"))
 
 
 def refusal_answer(refused: Refused) -> Answer:

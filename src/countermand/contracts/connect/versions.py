@@ -16,7 +16,7 @@ AGGREGATION_METHOD_REQUIRED_FROM: Final = 4
 
 
 def version_of(headers: Mapping[bytes, bytes]) -> int:
-    """The version asked for. Raises `MalformedRequestError`. Never `int()`, which reads ٧ and 07 and +7, too."""
+    """The version asked for. Raises `MalformedRequestError`. Never by `int()`, which reads 07 and +7, too."""
     given = headers.get(b"x-api-version")
     if given is None:
         raise MalformedRequestError(f"the header {HEADER} is missing; supported versions: 1 to 8")

@@ -1,4 +1,4 @@
-"""Which addresses does the shopping contract speak of? They are built in one place, from what the operator configured."""
+"""Which addresses does the shopping contract speak of? All are built here, from what the operator configured."""
 
 import re
 from dataclasses import dataclass
@@ -10,8 +10,9 @@ _UID: Final = r"[0-9a-z]{32}"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Addresses:
-    """`public` is the API's own address, `documentation` the pages that profiles and curies lead to; neither ends in a
-    slash. `payment` and `etickets` have `{uid}` and `{token}` to fill in; they are pages of the operator's own.
+    """`public` is the API's own address, `documentation` where profiles and curies lead; neither ends in a slash.
+
+    `payment` and `etickets` have `{uid}` and `{token}` to fill in: they are pages of the operator's own.
     """
 
     public: str
@@ -32,7 +33,7 @@ class Addresses:
         return f"{self.public}/tickets/{uid}"
 
     def uid_of_order(self, uri: str) -> str | None:
-        """The uid in an order's address, a trailing slash tolerated; None for any other address (decisions 8 and 23)."""
+        """The uid in an order's address, a trailing slash tolerated; None for any other (decisions 8 and 23)."""
         return self._uid(uri, "orders")
 
     def uid_of_product(self, uri: str) -> str | None:

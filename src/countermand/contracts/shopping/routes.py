@@ -56,7 +56,7 @@ CANCEL: Final = Operation(
     path=PATH + "/",
     summary="Cancel an order",
     description=(
-        "Needs the `cancel` permission, the credentials that created the order, a valid state, and no payment recorded. "
+        "Needs the `cancel` permission, the credentials that created the order, a valid state and no payment. "
         "The same call is served without the trailing slash. 403, 404, 400 and 409 are documented; the others are ours."
     ),
     request=messages.CancelRequest,

@@ -8,7 +8,6 @@ from msgspec import UNSET, Raw
 
 from countermand.actions.errors import (
     ConflictError,
-    CountermandError,
     FieldsError,
     IdempotencyKeyReusedError,
     KeySetUnavailableError,
@@ -26,6 +25,7 @@ from countermand.contracts.answer import (
     MalformedRequestError,
     MethodNotAllowedError,
     UnsupportedMediaTypeError,
+    error_headers,
     json_answer,
 )
 from countermand.contracts.shopping import messages
@@ -58,32 +58,23 @@ _CONFLICTS: Final[Mapping[str, tuple[int, str]]] = {
     "currencies_differ": (400, "BAD_REQUEST"),
 }
 _ALREADY: Final = "order_already_cancelled"
-_UNEXPECTED: Final = "There was an unexpected error processing the request"
+_UNEXPECTED: Final = (500, "UNKNOWN_ERROR")
 
 
 def error_answer(error: Exception) -> Answer:
     """The world's no: `type` and `message` on top (inferred from the vendor's own client)."""
-    status, kind = _STATUS.get(type(error), (500, "UNKNOWN_ERROR"))
+    status, kind = _STATUS.get(type(error), _UNEXPECTED)
+    message, reasons = str(error), []
     match error:
         case FieldsError(errors=fields):
             reasons = [messages.Reason(code="INVALID_FIELD", message=said, path=path) for path, said in fields]
-            return _error(status, kind, str(error), reasons)
-        case NotAuthenticatedError():
-            return _error(status, kind, str(error), headers=((b"www-authenticate", b'Basic realm="shopping"'),))
-        case MethodNotAllowedError(allow=allow):
-            return _error(status, kind, str(error), headers=((b"allow", allow.encode()),))
-        case UnavailableError(retry_after_s=seconds):
-            return _error(status, kind, str(error), headers=((b"retry-after", b"%d" % seconds),))
         case NotFoundError():
-            return _error(status, kind, "Not found. The order was not found.")
-        case IdempotencyKeyReusedError():
-            return _error(status, kind, "this Idempotency-Key was used for another request")
+            message = "Not found. The order was not found."
         case ConflictError(code=code) if code in _CONFLICTS:
             status, kind = _CONFLICTS[code]
-            return _error(status, kind, str(error))
-        case CountermandError() if status < 500:  # noqa: PLR2004 - ours to explain
-            return _error(status, kind, str(error))
-    return _error(500, "UNKNOWN_ERROR", _UNEXPECTED)
+        case _ if (status, kind) == _UNEXPECTED:
+            message = "There was an unexpected error processing the request"
+    return _error(status, kind, message, reasons, headers=error_headers(error, challenge=b'Basic realm="shopping"'))
 
 
 def refusal_answer(refused: Refused) -> Answer:
