@@ -1,5 +1,6 @@
 """Who may call the demo: made at its first start, kept ever after, never a constant of the code."""
 
+import base64
 import json
 import os
 import secrets
@@ -15,6 +16,8 @@ from joserfc.jwk import RSAKey
 ISSUER: Final = "https://countermand.example/auth/realms/demo"
 KEY_SET: Final = "demo-key-set.json"
 CONNECT_HEADERS: Final = "connect.headers"
+_SHOPPING_HEADERS: Final = "shopping.headers"
+_MANAGE_HEADERS: Final = "manage.headers"
 _SECRETS: Final = "demo-secrets.json"
 _SIGNING_KEY: Final = "demo-signing-key.json"
 _KEYS: Final = ("shopping", "shopping_other", "shopping_no_permission", "manage")
@@ -24,7 +27,7 @@ _KEYS: Final = ("shopping", "shopping_other", "shopping_no_permission", "manage"
 class Credentials:
     """The demo's signing key, and a (key, secret) for each client that has one."""
 
-    FILES = (KEY_SET, CONNECT_HEADERS, _SECRETS, _SIGNING_KEY)
+    FILES = (KEY_SET, CONNECT_HEADERS, _SHOPPING_HEADERS, _MANAGE_HEADERS, _SECRETS, _SIGNING_KEY)
 
     signing_key: RSAKey
     keys: dict[str, tuple[str, str]]
@@ -69,9 +72,14 @@ class Credentials:
         return jwt.encode(header, claims, self.signing_key, algorithms=["RS256"])
 
     def write_headers(self, folder: Path, access_token: str) -> None:
-        """The headers of a connect request, as curl reads them from a file: a token is long to paste."""
-        lines = (f"Authorization: Bearer {access_token}", "X-API-VERSION: 7", "Content-Type: application/json")
-        private_text(folder / CONNECT_HEADERS, "\n".join(lines) + "\n")
+        """The headers of a request to each door, as `curl -H @FILE` reads them: a token is long to paste."""
+        basic = base64.b64encode(":".join(self.keys["shopping"]).encode()).decode()
+        for name, lines in {
+            CONNECT_HEADERS: (f"Authorization: Bearer {access_token}", "X-API-VERSION: 7"),
+            _SHOPPING_HEADERS: (f"Authorization: Basic {basic}",),
+            _MANAGE_HEADERS: (f"Authorization: Bearer {'.'.join(self.keys['manage'])}",),
+        }.items():
+            private_text(folder / name, "\n".join((*lines, "Content-Type: application/json")) + "\n")
 
 
 def private_file(path: Path, content: Any) -> None:

@@ -4,67 +4,24 @@ All writes of a process go through one asyncio lock and `BEGIN IMMEDIATE`, the c
 """
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Executable, delete, event, insert, select, update
-from sqlalchemy.engine import CursorResult, RowMapping
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import delete, event, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from countermand.actions.errors import KeyTakenError, UnfitDataError
-from countermand.actions.ports import (
-    History,
-    IdempotencyKey,
-    Method,
-    OrderView,
-    Product,
-)
-from countermand.domain.appointment import ACTIVE_APPOINTMENT_STATES, Appointment, AppointmentId
-from countermand.domain.client import ClientId
-from countermand.domain.facts import Fact
-from countermand.domain.order import Order, OrderFacts, OrderId
-from countermand.domain.payment import Payment
-from countermand.domain.policy import Policy, PolicyVersion
+from countermand.actions.errors import CountermandError, OutcomeUnknownError
+from countermand.domain.policy import Policy
 from countermand.storage.hot_sqlite import PRAGMAS
-from countermand.storage.rows import (
-    ViewRows,
-    appointment_columns,
-    appointment_of,
-    cancellation_of,
-    facts_columns,
-    method_of,
-    order_of,
-    orders_with_details,
-    payment_of,
-    product_of,
-    refusal_of,
-    told_of,
-    view_queries,
-    written,
-)
-from countermand.storage.sqlite_errors import our_error, patiently
+from countermand.storage.sqlite_errors import patiently
 from countermand.storage.tables import (
-    appointments,
-    cancellations,
-    counters,
     idempotency_keys,
-    methods,
     micros,
-    order_details,
-    order_lines,
-    orders,
-    outbox,
-    payments,
-    policies,
-    products,
-    refusals,
-    tickets,
 )
+from countermand.storage.transaction import SqlTransaction, translated_driver
 
 
 def engine_for(path: Path) -> AsyncEngine:
@@ -92,7 +49,7 @@ class SqliteStore:
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator["SqlTransaction"]:
         """See `Store.snapshot`. A reader never waits for the writer, nor the writer for it (WAL)."""
-        with _translated():
+        with translated_driver():
             async with self._engine.connect() as connection:
                 await connection.exec_driver_sql("BEGIN")
                 try:
@@ -103,20 +60,20 @@ class SqliteStore:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["SqlTransaction"]:
         """See `Store.transaction`."""
-        with _translated():
+        with translated_driver():
             async with self._write_lock, self._engine.connect() as connection:
 
                 async def begin() -> None:
-                    with _translated():
+                    with translated_driver():
                         await connection.exec_driver_sql("BEGIN IMMEDIATE")
 
                 await patiently(begin, limit_s=self._busy_limit_s)
                 try:
                     yield SqlTransaction(connection)
-                    await connection.exec_driver_sql("COMMIT")
                 except BaseException:
                     await _rolled_back(connection)
                     raise
+                await _committed(connection)
 
     async def keep_policies(self, kept: Sequence[Policy], now: datetime) -> None:
         """See `Store.keep_policies`."""
@@ -144,302 +101,22 @@ class SqliteStore:
         await self._engine.dispose()
 
 
-class SqlTransaction:
-    """Fulfils `Reading` and `Transaction` on one connection."""
-
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
-
-    # reading
-
-    async def order(self, order_id: OrderId) -> Order | None:
-        """See `Reading.order`."""
-        row = await self._one(orders_with_details().where(orders.c.id == order_id))
-        return None if row is None else order_of(row)
-
-    async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
-        """See `Reading.views`."""
-        queries = view_queries(lambda column: column.in_(order_ids))
-        return ViewRows(**{name: await self.rows(query) for name, query in queries.items()}).views()
-
-    async def history(self, order_id: OrderId) -> History:
-        """See `Reading.history`."""
-        told = await self.rows(
-            select(outbox).where(outbox.c.order_id == order_id).order_by(outbox.c.order_version, outbox.c.kind)
-        )
-        refused = await self.rows(
-            select(refusals).where(refusals.c.order_id == order_id).order_by(refusals.c.decided_at)
-        )
-        cancelled = await self._one(select(cancellations).where(cancellations.c.order_id == order_id))
-        paid = await self.rows(select(payments).where(payments.c.order_id == order_id).order_by(payments.c.recorded_at))
-        return History(
-            facts=tuple(told_of(row) for row in told),
-            refusals=tuple(refusal_of(row) for row in refused),
-            cancellation=None if cancelled is None else cancellation_of(cancelled),
-            payments=tuple(payment_of(row) for row in paid),
-        )
-
-    async def products(self, uids: Sequence[str]) -> Mapping[str, Product]:
-        """See `Reading.products`."""
-        rows = await self.rows(select(products).where(products.c.uid.in_(uids)))
-        return {row["uid"]: product_of(row) for row in rows}
-
-    async def methods(self, uids: Sequence[str]) -> Mapping[str, Method]:
-        """See `Reading.methods`."""
-        rows = await self.rows(select(methods).where(methods.c.uid.in_(uids)))
-        return {row["uid"]: method_of(row) for row in rows}
-
-    async def payment(self, reference: str) -> tuple[OrderId, Payment] | None:
-        """See `Reading.payment`."""
-        row = await self._one(select(payments).where(payments.c.reference == reference))
-        return None if row is None else (OrderId(row["order_id"]), payment_of(row))
-
-    async def policy_content(self, version: PolicyVersion) -> Mapping[str, Any] | None:
-        """See `Reading.policy_content`."""
-        row = await self._one(select(policies.c.content).where(policies.c.version == version))
-        return None if row is None else json.loads(row["content"])
-
-    async def kept_answer(self, client_id: ClientId, key: str) -> tuple[str, bytes | None] | None:
-        """See `Reading.kept_answer`."""
-        kept = idempotency_keys.c
-        row = await self._one(select(kept.fingerprint, kept.answer).where(kept.client_id == client_id, kept.key == key))
-        if row is None:
-            return None
-        return row["fingerprint"], None if row["answer"] is None else row["answer"].encode()
-
-    # writing
-
-    async def lock_order(self, order_id: OrderId) -> Order | None:
-        """See `Transaction.lock_order`. On SQLite the transaction holds the one write lock already."""
-        return await self.order(order_id)
-
-    async def next_number(self, counter: str) -> int:
-        """See `Transaction.next_number`."""
-        counted = (
-            update(counters)
-            .where(counters.c.name == counter)
-            .values(last=counters.c.last + 1)
-            .returning(counters.c.last)
-        )
-        row = await self._one(counted)
-        if row is not None:
-            return int(row["last"])
-        await self._execute(insert(counters).values(name=counter, last=1))
-        return 1
-
-    async def insert_order(self, view: OrderView) -> None:
-        """See `Transaction.insert_order`."""
-        order = view.order
-        await self._execute(
-            insert(orders).values(
-                id=order.id,
-                contract=order.contract.value,
-                client_id=order.client_id,
-                version=order.version,
-                created_at=micros(order.created_at),
-                **facts_columns(order.facts),
-            )
-        )
-        await self._execute(
-            insert(order_details).values(
-                order_id=order.id, uid=order.uid, reference=order.reference, details=written(view.details)
-            )
-        )
-        lines = [
-            {
-                "order_id": order.id,
-                "line": number,
-                "product_uid": line.product_uid,
-                "quantity": line.quantity,
-                "parent_uid": line.parent_uid,
-            }
-            for number, line in enumerate(view.lines, start=1)
-        ]
-        made = [
-            {
-                "order_id": order.id,
-                "number": number,
-                "uid": ticket.uid,
-                "product_uid": ticket.product_uid,
-                "code": ticket.code,
-                "valid": ticket.valid,
-            }
-            for number, ticket in enumerate(view.tickets, start=1)
-        ]
-        if lines:
-            await self._execute(insert(order_lines), lines)
-        if made:
-            await self._execute(insert(tickets), made)
-
-    async def change_order(self, order: Order, facts: OrderFacts) -> Order:
-        """See `Transaction.change_order`."""
-        changed = await self._one(
-            update(orders)
-            .where(orders.c.id == order.id, orders.c.version == order.version)
-            .values(version=order.version + 1, **facts_columns(facts))
-            .returning(orders.c.version)
-        )
-        assert changed is not None, "the order was locked, so nobody else changed it"
-        changed_order = await self.order(order.id)
-        assert changed_order is not None
-        return changed_order
-
-    async def reserve(self, wanted: Mapping[str, int]) -> Sequence[str]:
-        """See `Transaction.reserve`. By uid, the lock order of every transaction."""
-        short = []
-        for uid in sorted(wanted):
-            taken = await self._execute(
-                update(products)
-                .where(products.c.uid == uid, products.c.availability >= wanted[uid])
-                .values(availability=products.c.availability - wanted[uid])
-            )
-            if taken.rowcount == 0:
-                short.append(uid)
-        return short
-
-    async def release_tickets(self, order_id: OrderId) -> None:
-        """See `Transaction.release_tickets`."""
-        released = await self.rows(
-            update(tickets)
-            .where(tickets.c.order_id == order_id, tickets.c.valid)
-            .values(valid=False)
-            .returning(tickets.c.product_uid)
-        )
-        uids = [row["product_uid"] for row in released]
-        for uid in sorted(set(uids)):
-            await self._execute(
-                update(products)
-                .where(products.c.uid == uid)
-                .values(availability=products.c.availability + uids.count(uid))
-            )
-
-    async def insert_appointment(self, order_id: OrderId, appointment: Appointment) -> None:
-        """See `Transaction.insert_appointment`."""
-        await self._execute(insert(appointments).values(appointment_columns(order_id, appointment)))
-
-    async def change_appointment(self, order_id: OrderId, appointment: Appointment) -> None:
-        """See `Transaction.change_appointment`."""
-        await self._execute(
-            update(appointments)
-            .where(appointments.c.order_id == order_id, appointments.c.id == appointment.id)
-            .values(appointment_columns(order_id, appointment))
-        )
-
-    async def appointment(self, order_id: OrderId, appointment_id: AppointmentId) -> Appointment | None:
-        """See `Transaction.appointment`."""
-        row = await self._one(
-            select(appointments).where(appointments.c.order_id == order_id, appointments.c.id == appointment_id)
-        )
-        return None if row is None else appointment_of(row)
-
-    async def active_appointment(self, order_id: OrderId) -> Appointment | None:
-        """See `Transaction.active_appointment`."""
-        active = [state.value for state in ACTIVE_APPOINTMENT_STATES]
-        row = await self._one(
-            select(appointments).where(appointments.c.order_id == order_id, appointments.c.state.in_(active))
-        )
-        return None if row is None else appointment_of(row)
-
-    async def insert_payment(self, order_id: OrderId, payment: Payment) -> None:
-        """See `Transaction.insert_payment`."""
-        await self._execute(
-            insert(payments).values(
-                order_id=order_id,
-                reference=payment.reference,
-                amount_minor=payment.money.minor,
-                currency=payment.money.currency,
-                recorded_at=micros(payment.recorded_at),
-                is_late=payment.is_late,
-            )
-        )
-
-    async def tell(self, order: Order, client_id: ClientId, facts: Sequence[Fact], now: datetime) -> None:
-        """See `Transaction.tell`."""
-        rows = [
-            {
-                "order_id": order.id,
-                "order_version": order.version,
-                "kind": fact.kind.value,
-                "recorded_at": micros(now),
-                "client_id": client_id,
-                "details": written(fact.details),
-            }
-            for fact in facts
-        ]
-        await self._execute(insert(outbox), rows)
-
-    async def keep_answer(self, client_id: ClientId, key: IdempotencyKey, answer: bytes, now: datetime) -> None:
-        """See `Transaction.keep_answer`."""
-        try:
-            await self._execute(
-                insert(idempotency_keys).values(
-                    client_id=client_id,
-                    key=key.key,
-                    fingerprint=key.fingerprint,
-                    created_at=micros(now),
-                    answer=answer.decode(),
-                )
-            )
-        except UnfitDataError as error:
-            raise KeyTakenError(str(error)) from error
-
-    async def keep_policies(self, kept: Sequence[Policy], now: datetime) -> None:
-        """See `Store.keep_policies`."""
-        known = {row["version"] for row in await self.rows(select(policies.c.version))}
-        new = [
-            {
-                "version": policy.version,
-                "contract": policy.contract.value,
-                "content": written(policy.content),
-                "first_used_at": micros(now),
-            }
-            for policy in kept
-            if policy.version not in known
-        ]
-        if new:
-            await self._execute(insert(policies), new)
-
-    @asynccontextmanager
-    async def part(self) -> AsyncIterator[None]:
-        """See `Transaction.part`."""
-        await self._connection.exec_driver_sql("SAVEPOINT part")
-        try:
-            yield
-        except BaseException:
-            await self._connection.exec_driver_sql("ROLLBACK TO part")
-            raise
-        finally:
-            await self._connection.exec_driver_sql("RELEASE part")
-
-    async def _execute(self, statement: Executable, rows: Sequence[dict[str, Any]] | None = None) -> CursorResult[Any]:
-        with _translated():
-            return await self._connection.execute(statement, rows)
-
-    async def _one(self, statement: Executable) -> RowMapping | None:
-        return (await self._execute(statement)).mappings().one_or_none()
-
-    async def run(self, statement: Executable) -> None:
-        """Run a statement that gives no rows, with our errors."""
-        await self._execute(statement)
-
-    async def rows(self, statement: Executable) -> Sequence[RowMapping]:
-        """The rows of any statement, with our errors."""
-        return (await self._execute(statement)).mappings().all()
+async def _committed(connection: AsyncConnection) -> None:
+    try:
+        with translated_driver():
+            await connection.exec_driver_sql("COMMIT")
+    except CountermandError as error:
+        if not await _in_transaction(connection):
+            raise OutcomeUnknownError(str(error)) from error
+        await _rolled_back(connection)  # still open, so nothing was written
+        raise
 
 
 async def _rolled_back(connection: AsyncConnection) -> None:
-    raw = await connection.get_raw_connection()
-    if raw.driver_connection is not None and raw.driver_connection.in_transaction:
+    if await _in_transaction(connection):
         await connection.exec_driver_sql("ROLLBACK")
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Raise the driver's errors as ours."""
-    try:
-        yield
-    except (DBAPIError, OverflowError) as error:
-        ours = our_error(error.orig if isinstance(error, DBAPIError) and error.orig is not None else error)
-        if ours is None:
-            raise
-        raise ours from error
+async def _in_transaction(connection: AsyncConnection) -> bool:
+    raw = await connection.get_raw_connection()
+    return raw.driver_connection is not None and bool(raw.driver_connection.in_transaction)
