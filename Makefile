@@ -27,7 +27,8 @@ bench: $(VENV)/.ready-to-run ## measure the cancellation path; results go to ben
 	$(BIN)/python bench/run.py
 
 docs: $(VENV)/.ready-to-run ## draw again the pages that are made from the code
-	$(BIN)/python -m countermand.drawings
+	$(BIN)/python docs/draw_states.py
+	$(BIN)/python docs/draw_settings.py
 
 lock: ## pin the requirements again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
