@@ -142,18 +142,18 @@ def build(
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         await database.store.keep_policies(list(database.policies.by_contract.values()), clock())
         await tokens.refresh()
+        stopping = asyncio.Event()
         chores = [
-            asyncio.create_task(_refresh_keys(tokens, settings.key_set_refresh_s), name="key sets"),
-            asyncio.create_task(_forget_keys(database.store, clock, settings.idempotency_kept_h), name="old keys"),
+            asyncio.create_task(_refresh_keys(tokens, settings.key_set_refresh_s, stopping), name="key sets"),
+            asyncio.create_task(
+                _forget_keys(database.store, clock, settings.idempotency_kept_h, stopping), name="old keys"
+            ),
         ]
         try:
             yield
         finally:
-            for chore in chores:
-                chore.cancel()
-                with suppress(asyncio.CancelledError):
-                    await chore
-            await commit.close()
+            stopping.set()
+            await asyncio.gather(commit.close(), *chores)
 
     application_ = application(
         services,
@@ -167,18 +167,25 @@ def build(
     return Service(application=application_, database=database, commit=commit)
 
 
-async def _refresh_keys(tokens: Tokens, every_s: float) -> None:
-    while True:
-        await asyncio.sleep(every_s)
+async def _refresh_keys(tokens: Tokens, every_s: float, stopping: asyncio.Event) -> None:
+    while not await _stops_within(every_s, stopping):
         await tokens.refresh()
 
 
-async def _forget_keys(store: SqliteStore, clock: Clock, kept_h: int) -> None:
+async def _forget_keys(store: SqliteStore, clock: Clock, kept_h: int, stopping: asyncio.Event) -> None:
     """Idempotency keys are kept for a while, and forgotten a few at a time, so that nobody waits for it."""
-    while True:
+    pause_s = 0.0
+    while not await _stops_within(pause_s, stopping):
         try:
             forgotten = await store.forget_keys(clock() - timedelta(hours=kept_h), at_most=_SWEPT_AT_ONCE)
         except CountermandError as error:
             log.warning("old idempotency keys stay for now", reason=str(error))
             forgotten = 0
-        await asyncio.sleep(_SWEEP_PAUSE_S if forgotten == _SWEPT_AT_ONCE else _SWEEP_EVERY_S)
+        pause_s = _SWEEP_PAUSE_S if forgotten == _SWEPT_AT_ONCE else _SWEEP_EVERY_S
+
+
+async def _stops_within(seconds: float, stopping: asyncio.Event) -> bool:
+    """Wait, unless the service stops: chores end between two pieces of work, never in the middle of one."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stopping.wait(), seconds)
+    return stopping.is_set()

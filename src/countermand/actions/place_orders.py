@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from countermand.actions.errors import ConflictError, UnfitDataError
+from countermand.actions.errors import ConflictError, UnavailableError, UnfitDataError
 from countermand.actions.ports import Line, Method, OrderView, Product, Ticket, Transaction
 from countermand.domain.client import ClientId
 from countermand.domain.contract import Contract
@@ -112,7 +112,7 @@ async def _place(tx: Transaction, view: OrderView, now: datetime) -> OrderView:
     try:
         await tx.insert_order(view)
     except UnfitDataError as error:
-        raise ConflictError("order_exists", f"there is an order {view.order.reference} already") from error
+        raise UnavailableError("the order's number is taken; ask again for another") from error
     await tx.tell(view.order, view.order.client_id, [order_placed(view.order.state)], now)
     return view
 

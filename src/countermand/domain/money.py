@@ -1,7 +1,8 @@
 """How much, in which currency? Whole minor units inside; two decimals outside."""
 
+import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Final
 
 # ISO 4217 currencies whose minor unit is not a hundredth. The shopping contract prints two decimals always
@@ -36,6 +37,7 @@ _OTHER_THAN_TWO_DECIMALS: Final = frozenset(
         "XPF",
     ]
 )
+_DECIMALS: Final = 2
 _LARGEST_MINOR: Final = 10**15  # a thousand times a thousand million; guards the 64-bit columns, not a business rule
 
 
@@ -47,7 +49,7 @@ class Money:
     currency: str
 
     def __post_init__(self) -> None:
-        if len(self.currency) != 3 or not (self.currency.isascii() and self.currency.isupper()):  # noqa: PLR2004 - ISO 4217
+        if not re.fullmatch("[A-Z]{3}", self.currency):
             raise ValueError(f"a currency is three capital letters, not {self.currency!r}")
         if self.currency in _OTHER_THAN_TWO_DECIMALS:
             raise ValueError(f"amounts here have two decimals, which {self.currency} has not")
@@ -57,16 +59,18 @@ class Money:
     @classmethod
     def of(cls, amount: Decimal | int, currency: str) -> "Money":
         """Read an amount in major units. Refuses (ValueError) what has more than two decimals: nothing is rounded."""
-        try:
-            minor = Decimal(amount).scaleb(2)
-            whole = minor.to_integral_value()
-        except InvalidOperation:
-            raise ValueError(f"{amount!r} is not an amount") from None
-        if minor != whole:
-            raise ValueError(f"an amount has at most two decimals, not {amount}")
-        if abs(whole) > _LARGEST_MINOR:
-            raise ValueError(f"an amount lies between 0 and {_LARGEST_MINOR // 100}, not {amount}")
-        return cls(minor=int(whole), currency=currency)
+        given = Decimal(amount)
+        if not given.is_finite() or given.adjusted() > len(str(_LARGEST_MINOR)):
+            raise ValueError(f"an amount lies between 0 and {_LARGEST_MINOR // 100}, not {given:.4g}")
+        # By its digits, since arithmetic on decimals rounds to 28 of them.
+        negative, digits, exponent = given.as_tuple()
+        assert isinstance(exponent, int), "it is finite"
+        significant = "".join(map(str, digits)).rstrip("0")
+        exponent += len(digits) - len(significant)
+        if significant and -exponent > _DECIMALS:
+            raise ValueError(f"an amount has at most two decimals, not {-exponent}")
+        minor = int(significant) * 10 ** (exponent + _DECIMALS) if significant else 0
+        return cls(minor=-minor if negative else minor, currency=currency)
 
     def __str__(self) -> str:
         return f"{self.minor // 100}.{self.minor % 100:02d}"

@@ -82,7 +82,7 @@ def policy_of(contract: Contract, rules: Sequence[Mapping[str, Any]]) -> Policy:
     for entry in rules:
         parameters = dict(entry)
         name = parameters.pop("name", None)
-        if name not in RULES:
+        if not isinstance(name, str) or name not in RULES:
             raise ValueError(f"the {contract} policy names the rule {name!r}; there are {', '.join(RULES)}")
         try:
             made.append(RULES[name](**parameters))

@@ -100,7 +100,8 @@ def examine(rule: Rule, facts: OrderFacts, now: datetime) -> Finding:
     words = {"value": said, "turns_at": _said(turns_at)}
     if isinstance(rule.comparison, IsNotWithin):
         words["hours"] = str(rule.comparison.notice_h)
-        words["limit"] = None if value is None else _said(value - timedelta(hours=rule.comparison.notice_h))
+        limit = None if value is None else value.astimezone(UTC) - timedelta(hours=rule.comparison.notice_h)
+        words["limit"] = _said(limit)
     sentence = (rule.when_kept if passed else rule.when_broken).format(**words)
     return Finding(
         rule=rule.name,
@@ -122,11 +123,14 @@ def _compare(comparison: Comparison, value: Any, now: datetime) -> tuple[bool, d
         case IsNotWithin(notice_h=notice_h, past_active=past_active):
             if value is None:
                 return True, None
+            # In UTC, since datetimes of one local zone are compared and moved by their wall clocks.
+            value, now = value.astimezone(UTC), now.astimezone(UTC)
             if past_active is PastActive.IGNORED and value <= now:
                 return True, None
             first_no = value - timedelta(hours=notice_h)
             if now < first_no:
-                return True, first_no
+                never = past_active is PastActive.IGNORED and notice_h == 0  # ignored from the instant it would block
+                return True, None if never else first_no
             return False, value if past_active is PastActive.IGNORED else None
 
 
@@ -172,8 +176,8 @@ def no_appointment_within(*, notice_h: int, past_active: str = "blocks") -> Rule
     That exactly `notice_h` hours is within, and that an appointment which began and is still active blocks, is
     inferred (decision 4 of the connect contract).
     """
-    if not 0 <= notice_h <= 24 * 366:
-        raise ValueError(f"notice_h must lie between 0 and 8784 hours, not {notice_h}")
+    if type(notice_h) is not int or not 0 <= notice_h <= 24 * 366:
+        raise ValueError(f"notice_h must be a whole number of hours between 0 and 8784, not {notice_h!r}")
     past = PastActive(past_active)
     again = ", and again from {turns_at}" if past is PastActive.IGNORED else ""
     return Rule(

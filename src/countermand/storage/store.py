@@ -118,5 +118,7 @@ async def _rolled_back(connection: AsyncConnection) -> None:
 
 
 async def _in_transaction(connection: AsyncConnection) -> bool:
+    if connection.invalidated:  # a cancelled caller: the driver's connection is closed, which rolls back
+        return False
     raw = await connection.get_raw_connection()
     return raw.driver_connection is not None and bool(raw.driver_connection.in_transaction)

@@ -206,8 +206,9 @@ def _allowed(spoken: Sequence[Part], path: str) -> set[str]:
     operations = [route.operation for part in spoken for route in part.routes]
     operations += [part.cancel[1] for part in spoken if part.cancel is not None]
     asked = path.rstrip("/")
+    spelled_out = {one.method for one in operations if one.path.rstrip("/") == asked}
     fitting = {one.method for one in operations if re.fullmatch(_any_value(one.path.rstrip("/")), asked)}
-    return set(fitting) or {"GET"}
+    return spelled_out or fitting or {"GET"}
 
 
 def _any_value(path: str) -> str:

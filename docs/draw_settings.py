@@ -1,0 +1,203 @@
+"""Writes docs/settings.md and countermand.example.toml from the settings themselves: `python docs/draw_settings.py`."""
+
+import json
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from pathlib import Path
+from types import UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from countermand.domain.contract import Contract
+from countermand.domain.order_state import CANCELLABLE_STATES
+from countermand.domain.policy import DEFAULT_RULES
+from countermand.domain.rules import RULES
+from countermand.settings import PREFIX, Settings
+
+_ROOT: Final = Path(__file__).parent.parent
+PAGE: Final = _ROOT / "docs/settings.md"
+EXAMPLE: Final = _ROOT / "countermand.example.toml"
+
+_POLICIES: Final = "policies"  # has a section of its own
+_BOUNDS: Final = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+_NAMES: Final = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}
+# A value to show where there is no default; TOML has no word for "not set".
+_FOR_EXAMPLE: Final = {
+    "public_url": "https://orders.example.com",
+    "connect_issuer": "https://sso.example.com/auth/realms/partners",
+    "connect_key_set": "https://sso.example.com/auth/realms/partners/protocol/openid-connect/certs",
+    "connect_audience": "countermand",
+}
+# The parameters of each rule: name, what it may be, what it does.
+_PARAMETERS: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
+    "state_allows": (
+        (
+            "only",
+            f"list of states; default all of them: {', '.join(sorted(CANCELLABLE_STATES))}",
+            "narrows the states in which an order may be cancelled; no policy can widen them",
+        ),
+    ),
+    "not_already_cancelled": (),
+    "no_appointment_within": (
+        ("notice_h", "whole number of hours, 0 to 8784; required", "exactly this many hours is still within"),
+        (
+            "past_active",
+            "`blocks` (default) or `ignored`",
+            "what an active appointment that has already begun does: it refuses too, or it is left out of account",
+        ),
+    ),
+    "nothing_paid": (),
+}
+
+_PAGE_OPENING: Final = f"""# Settings
+
+<!-- Written by docs/draw_settings.py; change the settings, not this page. -->
+
+Each setting can be given in the environment, as `{PREFIX}` and its name in capitals, or by its name in a TOML file
+(`countermand serve --settings FILE`, or `{PREFIX}SETTINGS=FILE`). What the command line gives wins over the
+environment, and that over the file. A value that does not hold is refused at the start, in a sentence that names it.
+Units are the last part of a name: `_s` are seconds, `_h` hours.
+
+`countermand.example.toml` has every setting, commented out, at its default.
+
+| setting | in the environment | type | default | what it is |
+| --- | --- | --- | --- | --- |
+"""
+
+_PAGE_POLICIES: Final = """
+## Policies
+
+A policy is a list of rules, and all of them must hold for an order to be cancelled. Each contract has its own; the one
+of the order's contract decides, whichever way the request came. Every rule is asked, so that a refusal gives all its
+reasons. The list replaces the default one whole; a rule that is left out is not asked. `state_allows` must always be
+there.
+
+A policy's version is the hash of its content. The server stores the content in the database when it starts, so every
+decision of the past can be explained, whatever the file says today.
+
+| rule | what must hold | parameters |
+| --- | --- | --- |
+"""
+
+_POLICY_EXAMPLE: Final = """\
+# Two days' notice, not one; a visit that has begun does not hold an order back; and nothing is cancelled once the
+# network has taken it up.
+[[policies.connect]]
+name = "state_allows"
+only = ["submitted", "accepted", "held"]
+
+[[policies.connect]]
+name = "no_appointment_within"
+notice_h = 48
+past_active = "ignored"
+
+[[policies.shopping]]
+name = "not_already_cancelled"
+
+[[policies.shopping]]
+name = "state_allows"
+only = ["pending"]
+
+[[policies.shopping]]
+name = "nothing_paid"
+"""
+
+
+def page() -> str:
+    """The text of docs/settings.md."""
+    rows = "".join(_row(name, it) for name, it in Settings.model_fields.items())
+    rules = "".join(_rule(name) for name in RULES)
+    defaults = _fenced("toml", "".join(_default_policies()))
+    in_one = json.dumps({contract.value: [dict(rule) for rule in rules] for contract, rules in DEFAULT_RULES.items()})
+    variable = _fenced("sh", f"export {PREFIX}POLICIES='{in_one}'\n")
+    return (
+        f"{_PAGE_OPENING}{rows}{_PAGE_POLICIES}{rules}"
+        f"\nWithout a word about policies, it is as if the file had:\n\n{defaults}"
+        f"\nA complete example of other ones:\n\n{_fenced('toml', _POLICY_EXAMPLE)}"
+        f"\nIn the environment the same is JSON, for all contracts in one variable (here the defaults):\n\n{variable}"
+    )
+
+
+def example() -> str:
+    """The text of countermand.example.toml."""
+    parts = ["# Every setting at its default; docs/settings.md says more. Written by docs/draw_settings.py.\n"]
+    for name, it in Settings.model_fields.items():
+        if name == _POLICIES:
+            continue
+        said = "" if it.default is not None else "; not set by default: this is an example"
+        shown = _FOR_EXAMPLE[name] if it.default is None else it.default
+        parts.append(f"\n# {it.description} ({_type(it)}{said}).\n#{name} = {_toml(shown)}\n")
+    about = Settings.model_fields[_POLICIES].description
+    commented = "".join(f"#{line}" if line.strip() else line for line in _default_policies())
+    parts.append(f"\n# {about}. Tables stand at the end of the file.\n{commented}")
+    return "".join(parts)
+
+
+def _row(name: str, it: FieldInfo) -> str:
+    default = "see [below](#policies)" if name == _POLICIES else _default(it)
+    cells = (f"`{name}`", f"`{PREFIX}{name.upper()}`", _type(it), default, _escaped(it.description or ""))
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _default(it: FieldInfo) -> str:
+    return "not set" if it.default is None else f"`{_escaped(str(it.default))}`"
+
+
+def _type(it: FieldInfo) -> str:
+    """The type in words, with its bounds."""
+    bounds = [f"{sign} {value}" for one in it.metadata for key, sign in _BOUNDS.items() if (value := _bound(one, key))]
+    return ", ".join((_type_name(it.annotation), *bounds))
+
+
+def _bound(constraint: Any, key: str) -> str | None:
+    value = getattr(constraint, key, None)
+    return None if value is None else str(value)
+
+
+def _type_name(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return "one of " + ", ".join(f"`{one}`" for one in arguments)
+    if origin in {Union, UnionType}:
+        (plain,) = (one for one in arguments if one is not type(None))
+        return _type_name(plain)
+    if origin is not None:
+        return "a list of rules by contract"
+    return _NAMES[annotation]
+
+
+def _rule(name: str) -> str:
+    parameters = "<br>".join(f"`{one}`: {what}; {does}" for one, what, does in _PARAMETERS[name]) or "none"
+    sentence = (RULES[name].__doc__ or "").strip().partition("\n")[0]
+    return f"| `{name}` | {_escaped(sentence)} | {parameters} |\n"
+
+
+def _default_policies() -> Iterator[str]:
+    for number, (contract, rules) in enumerate(DEFAULT_RULES.items()):
+        for rule in rules:
+            yield "" if number == 0 and rule is rules[0] else "\n"
+            yield f"[[policies.{Contract(contract).value}]]\n"
+            for name, value in rule.items():
+                yield f"{name} = {_toml(value)}\n"
+
+
+def _toml(value: Any) -> str:
+    """A plain value as TOML writes it: like JSON, for all that stands here."""
+    if isinstance(value, Path | Enum):
+        value = str(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _fenced(language: str, text: str) -> str:
+    return f"```{language}\n{text}```\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
+    EXAMPLE.write_text(example())
+    print(f"Wrote {PAGE.relative_to(_ROOT)} and {EXAMPLE.relative_to(_ROOT)}")

@@ -1,0 +1,207 @@
+"""Is every no of ours known to every contract? A forgotten member is a failing test, never a silent default."""
+
+import ast
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import countermand
+from countermand.actions import errors, place_orders
+from countermand.actions.errors import CountermandError
+from countermand.contracts import answer
+from countermand.contracts.answer import Answer
+from countermand.contracts.connect import translate as connect
+from countermand.contracts.shopping import translate as shopping
+from countermand.domain.cancellation import Refused
+from countermand.domain.contract import Contract, Door
+from countermand.domain.order import OrderFacts
+from countermand.domain.order_state import MOVES, OPENING_STATE, OrderState
+from countermand.domain.policy import DEFAULT_RULES, PolicyVersion
+from countermand.domain.rules import RULES, FactName, examine
+from countermand.storage.tables import metadata
+from countermand.web import manage_translate as manage
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+SECRET = "a sentence that is for us alone"
+
+TABLES = {"connect": connect._STATUS, "shopping": shopping._STATUS, "manage": manage._STATUS}
+SPOKEN: dict[str, Callable[[Exception], Answer]] = {
+    "connect": connect.error_answer,
+    "shopping": shopping.error_answer,
+    "manage": manage.problem_answer,
+}
+
+# On purpose in no table: 500, and not a word about why.
+_UNEXPECTED_EVERYWHERE = {
+    errors.OutcomeUnknownError,  # done or not; a repeat settles it
+    errors.TransientConflictError,  # run again by the actions, and then `UnavailableError`
+    errors.UnfitDataError,  # what could be wrong with a value was asked before it came to the database
+    errors.KeyTakenError,  # settled by the actions: the key's own answer
+    errors.SchemaError,  # no server starts with it
+}
+UNEXPECTED = {
+    "connect": _UNEXPECTED_EVERYWHERE,
+    "shopping": _UNEXPECTED_EVERYWHERE | {errors.ConflictError},  # told apart by its code instead, see below
+    "manage": _UNEXPECTED_EVERYWHERE | {errors.KeySetUnavailableError},  # an operator's token has no issuer to ask
+}
+
+# Those that take something else than a sentence.
+MADE: dict[type[CountermandError], CountermandError] = {
+    errors.KeySetUnavailableError: errors.KeySetUnavailableError(),
+    errors.IdempotencyKeyReusedError: errors.IdempotencyKeyReusedError(),
+    errors.ConflictError: errors.ConflictError("a_code", SECRET),
+    errors.FieldsError: errors.FieldsError([("a_field", SECRET)]),
+    answer.MethodNotAllowedError: answer.MethodNotAllowedError("PATCH", ["GET"]),
+    answer.BodyTooLargeError: answer.BodyTooLargeError(65536),
+    answer.UnsupportedMediaTypeError: answer.UnsupportedMediaTypeError("text/plain"),
+}
+
+BROKEN_BY = {
+    "state_allows": OrderFacts(state=OrderState.ACTIVATED),
+    "not_already_cancelled": OrderFacts(state=OrderState.CANCELLED),
+    "no_appointment_within": OrderFacts(state=OrderState.HELD, appointment_starts_at=NOW),
+    "nothing_paid": OrderFacts(state=OrderState.COMPLETED, first_payment_at=NOW),
+}
+PARAMETERS = {"no_appointment_within": {"notice_h": 26}}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_error_of_ours_has_a_status_or_is_named_as_unexpected(name):
+    known = set(TABLES[name])
+
+    assert known | UNEXPECTED[name] == set(all_errors())
+    assert known & UNEXPECTED[name] == set()
+
+
+@pytest.mark.parametrize(("name", "kind"), [(name, kind) for name, table in TABLES.items() for kind in table])
+def test_an_error_is_answered_with_its_status_and_explained(name, kind):
+    said = SPOKEN[name](MADE.get(kind) or kind(SECRET))
+
+    status, code = TABLES[name][kind]
+    assert said.status == status
+    assert (MADE[kind].code if kind is errors.ConflictError else code) in words(said)
+    assert {"unexpected", "UNKNOWN_ERROR"} & words(said) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        (name, MADE.get(kind) or kind(SECRET))
+        for name, kinds in UNEXPECTED.items()
+        for kind in sorted(kinds, key=lambda kind: kind.__name__)
+    ]
+    + [(name, ZeroDivisionError(SECRET)) for name in TABLES],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_what_is_unexpected_is_500_and_says_nothing_about_itself(name, error):
+    said = SPOKEN[name](error)
+
+    assert said.status == 500
+    assert {"unexpected", "UNKNOWN_ERROR"} & words(said)
+    assert SECRET.encode() not in said.body
+
+
+def test_shopping_knows_every_conflict_that_placing_an_order_can_meet():
+    # A uid that somebody else gave is only taken over from elsewhere, never over the contract.
+    assert conflict_codes(place_orders) - {"order_exists"} == set(shopping._CONFLICTS)
+
+
+@pytest.mark.parametrize("code", shopping._CONFLICTS)
+def test_shopping_answers_each_conflict_in_its_own_words(code):
+    said = shopping.error_answer(errors.ConflictError(code, SECRET))
+
+    status, kind = shopping._CONFLICTS[code]
+    assert (said.status, msgspec.json.decode(said.body)["type"]) == (status, kind)
+    assert msgspec.json.decode(said.body)["message"] == SECRET
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rules_refusal_has_its_code_in_every_contract(rule):
+    finding = examine(RULES[rule](**PARAMETERS.get(rule, {})), BROKEN_BY[rule], NOW)
+    assert not finding.passed
+    refused = Refused(policy_version=PolicyVersion("0" * 16), findings=(finding,))
+
+    assert connect.refusal_answer(refused).status == 422
+    assert {finding.code, finding.sentence} <= words(connect.refusal_answer(refused))
+    assert manage.refusal_answer(refused).status == 409
+    assert {finding.code, finding.sentence} <= words(manage.refusal_answer(refused))
+    said = shopping.refusal_answer(refused)
+    if finding.code == shopping._ALREADY:
+        assert (said.status, msgspec.json.decode(said.body)["type"]) == (409, "ORDER_ALREADY_CANCELED")
+    else:
+        assert (said.status, msgspec.json.decode(said.body)["type"]) == (403, "FORBIDDEN")
+        assert {finding.code.upper(), finding.sentence} <= words(said)
+
+
+def test_a_rule_has_the_name_it_is_called_by_and_a_code_of_its_own():
+    rules = {name: RULES[name](**PARAMETERS.get(name, {})) for name in RULES}
+
+    assert {name: rule.name for name, rule in rules.items()} == {name: name for name in RULES}
+    assert len({rule.code for rule in rules.values()}) == len(rules)
+    assert shopping._ALREADY in {rule.code for rule in rules.values()}
+
+
+def test_every_state_has_its_row_of_moves():
+    assert MOVES.keys() == set(OrderState)
+
+
+def test_every_contract_has_a_door_an_opening_state_a_policy_and_words_for_errors():
+    for complete in (set(OPENING_STATE), set(DEFAULT_RULES)):
+        assert complete == set(Contract)
+    assert {contract.value for contract in Contract} | {"manage"} == {door.value for door in Door} == set(TABLES)
+
+
+@pytest.mark.parametrize("table", ["orders", "cancellations", "refusals", "idempotency_keys"])
+def test_every_fact_that_decisions_look_at_is_a_column_wherever_decisions_are_kept(table):
+    facts = {fact.value for fact in FactName}
+
+    assert facts == {field.name for field in fields(OrderFacts)}
+    assert facts <= set(metadata.tables[table].c.keys())
+
+
+def all_errors() -> Iterator[type[CountermandError]]:
+    """Every error of ours, wherever in the package; none that a test made."""
+    for module in pkgutil.walk_packages(countermand.__path__, "countermand."):
+        if not module.name.endswith("__main__") and ".migrations" not in module.name:
+            importlib.import_module(module.name)
+    waiting = [CountermandError]
+    for kind in waiting:
+        waiting += [one for one in kind.__subclasses__() if one.__module__.startswith("countermand.")]
+    yield from waiting[1:]
+
+
+def words(said: Answer) -> set[str]:
+    """Every string in an answer's body."""
+
+    def strings(value: Any) -> Iterator[str]:
+        match value:
+            case str():
+                yield value
+            case list():
+                for one in value:
+                    yield from strings(one)
+            case dict():
+                yield from strings(list(value.values()))
+
+    return set(strings(msgspec.json.decode(said.body)))
+
+
+def conflict_codes(module: Any) -> set[str]:
+    """The codes of every `ConflictError` raised in a module; where a kind of method is filled in, one for each kind."""
+    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
+    raised = [
+        node.args[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "ConflictError"
+    ]
+    codes = {code.value for code in raised if isinstance(code, ast.Constant)}
+    filled_in = [ast.unparse(code) for code in raised if not isinstance(code, ast.Constant)]
+    assert filled_in == ["f'{kind}_method_not_applicable'"]
+    return codes | {f"{kind}_method_not_applicable" for kind in ("payment", "shipping")}

@@ -1,0 +1,97 @@
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "countermand"
+DOMAIN = sorted((SOURCE / "domain").glob("*.py"))
+ACTIONS = sorted((SOURCE / "actions").glob("*.py"))
+
+# What the domain needs of the standard library. No clock to read, no input or output, no randomness is among it.
+PURE = {
+    "collections",
+    "dataclasses",
+    "datetime",
+    "decimal",
+    "enum",
+    "functools",
+    "hashlib",
+    "json",
+    "re",
+    "types",
+    "typing",
+}
+# Frameworks, drivers, network, environment: the actions name what they need as protocols in `ports.py` instead.
+OUTSIDE = {
+    "aiosqlite",
+    "alembic",
+    "asyncpg",
+    "httpx",
+    "joserfc",
+    "litestar",
+    "msgspec",
+    "os",
+    "pydantic",
+    "pydantic_settings",
+    "socket",
+    "sqlalchemy",
+    "sqlite3",
+    "typer",
+    "uvicorn",
+}
+CLOCKS = {"now", "utcnow", "today", "time"}
+
+
+def test_imports_go_downward_only():
+    ran = subprocess.run(
+        [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "3 kept, 0 broken" in ran.stdout
+
+
+@pytest.mark.parametrize("path", DOMAIN, ids=lambda path: path.name)
+def test_the_domain_imports_a_pure_part_of_the_standard_library_and_itself(path):
+    names = imported(path)
+
+    assert sys.stdlib_module_names >= PURE
+    assert [
+        name for name in names if name.split(".")[0] not in PURE and not name.startswith("countermand.domain")
+    ] == []
+
+
+@pytest.mark.parametrize("path", DOMAIN, ids=lambda path: path.name)
+def test_the_domain_never_asks_what_time_it_is(path):
+    calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+
+    assert [call.attr for call in calls if isinstance(call, ast.Attribute) and call.attr in CLOCKS] == []
+
+
+@pytest.mark.parametrize("path", ACTIONS, ids=lambda path: path.name)
+def test_the_actions_know_no_framework_no_driver_and_no_network(path):
+    names = imported(path)
+
+    assert [name for name in names if name.split(".")[0] in OUTSIDE] == []
+    assert [
+        name for name in names if name.startswith("countermand.") and name.split(".")[1] not in {"actions", "domain"}
+    ] == []
+
+
+def imported(path: Path) -> set[str]:
+    """The modules a file imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute, so that this can be read off"
+            names.add(node.module)
+    return names

@@ -1,0 +1,103 @@
+import re
+
+import msgspec
+import pytest
+from litestar import Litestar
+
+from countermand.contracts.shopping.addresses import Addresses
+from countermand.web.app import Part, parts
+from countermand.web.front import Front
+from support.world import World
+
+PAGES = {"/", "/healthz", "/readyz", "/docs", "/docs/{name}", "/docs/{name}/openapi.json", "/docs/assets/{name}"}
+ADDRESSES = Addresses(public="http://shop.test", documentation="http://docs.test", payment="", etickets="")
+
+
+PARTS = {part.name: part for part in parts(ADDRESSES)}
+OPERATIONS = [
+    (part.name, operation.method, operation.path)
+    for part in PARTS.values()
+    for operation in [*(route.operation for route in part.routes), *([part.cancel[1]] if part.cancel else [])]
+]
+
+
+def test_every_operation_is_described_once():
+    addresses = [(method, bare(path)) for _, method, path in OPERATIONS]
+
+    assert len(addresses) == len(set(addresses))
+    assert sorted(addresses) == sorted(address for part in PARTS.values() for address in described(part))
+
+
+@pytest.mark.parametrize(("name", "method", "path"), OPERATIONS)
+async def test_every_operation_described_is_served(both_worlds: World, name: str, method: str, path: str):
+    answer = await both_worlds.http.request(method, re.sub(r"{\w+}", "1", path))
+
+    # Nobody in particular calls, which only who serves the call can say: an address that is not there is 404 or 405.
+    assert answer.status_code == 401, answer.text
+    assert PARTS[name].prefix == "/" or path.startswith(PARTS[name].prefix)
+
+
+async def test_nothing_is_served_that_is_not_described(both_worlds: World):
+    rest = both_worlds.service.application
+    rest = rest._rest if isinstance(rest, Front) else rest
+    assert isinstance(rest, Litestar)
+
+    served = {
+        (method, bare(route.path_format))
+        for route in rest.routes
+        for method in getattr(route, "methods", {"GET"}) - {"OPTIONS", "HEAD"}
+    }
+
+    assert served - {("GET", page) for page in map(bare, PAGES)} == {
+        (method, bare(path)) for _, method, path in OPERATIONS
+    }
+
+
+@pytest.mark.parametrize("path", sorted({path for _, _, path in OPERATIONS}))
+async def test_another_method_is_told_the_methods_described(both_worlds: World, path: str):
+    answer = await both_worlds.http.request("PATCH", re.sub(r"{\w+}", "1", path))
+
+    assert answer.status_code == 405
+    assert set(answer.headers["allow"].split(", ")) == {method for _, method, other in OPERATIONS if other == path}
+
+
+@pytest.mark.parametrize("name", PARTS)
+async def test_the_document_that_is_served_is_the_parts_own(world: World, name: str):
+    served = await world.http.get(f"/docs/{name}/openapi.json")
+
+    assert served.status_code == 200
+    document = served.json()
+    assert document["openapi"].startswith("3.1")
+    expected = PARTS[name].openapi(document["servers"][0]["url"], document["info"]["version"])
+    assert document["paths"].keys() == expected["paths"].keys()
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_document_names_each_operation_once_and_its_parameters_and_messages_are_there(name):
+    document = msgspec.json.decode(msgspec.json.encode(PARTS[name].openapi("http://shop.test", "0")))
+    operations = {
+        (method, path): operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+
+    names = [operation["operationId"] for operation in operations.values()]
+    assert len(names) == len(set(names))
+    for (method, path), operation in operations.items():
+        in_path = [one["name"] for one in operation["parameters"] if one["in"] == "path"]
+        assert sorted(in_path) == sorted(re.findall(r"{(\w+)}", path)), (method, path)
+        assert any(status.startswith("2") for status in operation["responses"])
+        assert {"401", "500", "503"} <= operation["responses"].keys()
+    text = msgspec.json.encode(document).decode()
+    referred = set(re.findall(r'"#/components/schemas/(\w+)"', text))
+    assert referred <= document["components"]["schemas"].keys()
+
+
+def described(part: Part) -> list[tuple[str, str]]:
+    document = part.openapi("http://shop.test", "0")
+    return [(method.upper(), bare(path)) for path, methods in document["paths"].items() for method in methods]
+
+
+def bare(path: str) -> str:
+    """Without the slash at the end, which both spellings of the shopping cancellation may or may not have."""
+    return path.rstrip("/") or "/"

@@ -1,0 +1,113 @@
+import sqlite3
+from contextlib import closing
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+
+from countermand.domain.appointment import AppointmentState
+from countermand.domain.contract import Contract, Door
+from countermand.domain.facts import FactKind
+from countermand.domain.order_state import OrderState
+from countermand.storage import schema
+from countermand.storage.tables import metadata
+
+
+@pytest.fixture
+def migrated(tmp_path):
+    path = tmp_path / "migrated.sqlite3"
+    assert schema.migrate(path) == (0, schema.NEWEST_SCHEMA)
+    return path
+
+
+def test_the_migrations_make_the_tables_of_the_code(migrated):
+    engine = create_engine(f"sqlite:///{migrated}")
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True, "target_metadata": metadata}
+        )
+        differences = compare_metadata(context, metadata)
+    engine.dispose()
+
+    assert differences == []
+
+
+def test_down_to_keys_foreign_keys_indexes_and_row_numbers(migrated, tmp_path):
+    """What the comparison above does not look at on SQLite: partial indexes, WITHOUT ROWID, the order of a key."""
+    made = tmp_path / "made.sqlite3"
+    engine = create_engine(f"sqlite:///{made}")
+    metadata.create_all(engine)
+    engine.dispose()
+
+    assert shape(migrated) == shape(made)
+
+
+def test_a_second_migration_changes_nothing(migrated):
+    before = shape(migrated)
+
+    assert schema.migrate(migrated) == (schema.NEWEST_SCHEMA, schema.NEWEST_SCHEMA)
+    assert shape(migrated) == before
+
+
+def test_the_newest_schema_is_the_last_migration_and_the_oldest_is_among_them():
+    folder = schema.Path(schema.__file__).parent / "migrations"
+    numbers = [int(script.revision) for script in ScriptDirectory(str(folder)).walk_revisions()]
+
+    assert max(numbers) == schema.NEWEST_SCHEMA
+    assert schema.OLDEST_SCHEMA in numbers
+    assert sorted(numbers) == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("orders.state", OrderState),
+        ("orders.contract", Contract),
+        ("cancellations.state", OrderState),
+        ("cancellations.contract", Contract),
+        ("cancellations.door", Door),
+        ("refusals.state", OrderState),
+        ("refusals.door", Door),
+        ("idempotency_keys.state", OrderState),
+        ("appointments.state", AppointmentState),
+        ("clients.door", Door),
+        ("policies.contract", Contract),
+        ("outbox.kind", FactKind),
+    ],
+)
+def test_every_word_of_ours_fits_its_column(column, values):
+    table, name = column.split(".")
+
+    assert max(len(value) for value in values) <= metadata.tables[table].c[name].type.length
+
+
+def shape(path):
+    """A database's tables as SQLite tells of them, but for Alembic's own."""
+    with closing(sqlite3.connect(path)) as connection:
+        made = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall())
+        made.pop("alembic_version", None)
+        return {
+            table: {
+                "columns": connection.execute(f"PRAGMA table_info({table})").fetchall(),
+                "foreign keys": sorted(connection.execute(f"PRAGMA foreign_key_list({table})").fetchall()),
+                "indexes": indexes(connection, table),
+                "without rowid": "WITHOUT ROWID" in sql,
+            }
+            for table, sql in made.items()
+        }
+
+
+def indexes(connection, table):
+    found = connection.execute(f"PRAGMA index_list({table})").fetchall()
+    said = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index'").fetchall())
+    return sorted(
+        (
+            unique,
+            origin,
+            [column for *_, column in connection.execute(f"PRAGMA index_info({name})")],
+            " ".join((said.get(name) or "").split()),
+        )
+        for _, name, unique, origin, _ in found
+    )

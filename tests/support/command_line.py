@@ -1,0 +1,57 @@
+"""The command line in the test's own process: as the entry point runs it, and without two seconds of starting."""
+
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from countermand import cli
+from countermand.settings import PREFIX
+
+Run = Callable[..., "Said"]
+
+
+@dataclass
+class Said:
+    """What a command said, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs `countermand ARGUMENTS` with settings in the environment. An error that is not ours rises: a stack trace."""
+
+    def run(*arguments: str, **settings: Any) -> Said:
+        capsys.readouterr()
+        with monkeypatch.context() as here, ThreadPoolExecutor(1) as thread:
+            here.setattr(sys, "argv", ["countermand", *arguments])
+            for name, value in settings.items():
+                here.setenv(PREFIX + name.upper(), str(value))
+            # A command has an event loop of its own, and a thread has one loop at most.
+            code = thread.submit(_exit_code).result()
+        out, err = capsys.readouterr()
+        return Said(code, out, err)
+
+    return run
+
+
+def _exit_code() -> int:
+    try:
+        cli.main()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    return 0
+
+
+def assert_one_sentence(said: Said, *names: str) -> None:
+    """It refused: exit code 2, and on standard error one sentence that names the things."""
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("countermand: ")
+    assert said.err.count("\n") == 1, said.err
+    for name in names:
+        assert name in said.err

@@ -1,0 +1,114 @@
+"""`countermand serve` as a process of its own, on the database of a world that the test goes on looking into."""
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from support.processes import Running, countermand, until_ready
+from support.world import ISSUER, PUBLIC_URL, World
+
+PREFIX = "COUNTERMAND_"
+
+
+@dataclass
+class Served(Running):
+    """A running server: where it really listens, and the file its log goes to."""
+
+    port: int = 0
+    log_file: Path = field(default_factory=Path)
+
+    @property
+    def here(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text()
+
+    @property
+    def log_lines(self) -> list[dict[str, Any]]:
+        """The log as values: fails on a line that is no JSON object."""
+        return [json.loads(line) for line in self.log.splitlines()]
+
+    def client(self, **more: Any) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self.here, timeout=30, trust_env=False, **more)
+
+
+def environment_of(world: World, **settings: Any) -> dict[str, str]:
+    """The environment that makes a server serve the world's database. A setting of None is left out."""
+    given = {
+        "database_path": world.settings.database_path,
+        "connect_issuer": ISSUER,
+        "connect_key_set": world.folder / "key-set.json",
+        "client_refresh_s": 0.2,
+        "public_url": PUBLIC_URL,
+    } | settings
+    return {PREFIX + name.upper(): str(value) for name, value in given.items() if value is not None}
+
+
+@contextmanager
+def a_server(world: World, *arguments: str, **settings: Any) -> Iterator[Served]:
+    """A running server on the world's database, and on a port that was free a moment ago.
+
+    Port 0 will not do here: with a public address, the server announces that, and not where it listens.
+    """
+    port, log_file = free_port(), world.folder / "server.log"
+    with log_file.open("w") as log:
+        process = countermand(
+            "serve", "--port", str(port), *arguments, environment=environment_of(world, **settings), stderr=log
+        )
+    try:
+        base_url, said = until_ready(process)
+        yield Served(process, base_url, said, port=port, log_file=log_file)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(40)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def free_port() -> int:
+    with socket.socket() as asked:
+        asked.bind(("127.0.0.1", 0))
+        return int(asked.getsockname()[1])
+
+
+def a_connection(port: int) -> socket.socket:
+    """A plain connection, for what no HTTP library would send."""
+    return socket.create_connection(("127.0.0.1", port), timeout=20)
+
+
+def next_answer(
+    connection: socket.socket, left: bytes = b"", *, has_body: bool = True
+) -> tuple[int, dict[str, str], bytes, bytes]:
+    """Read one answer with a Content-Length: status, headers, body, and what came after it already."""
+    while b"\r\n\r\n" not in left:
+        piece = connection.recv(65536)
+        assert piece, f"the connection ended after {left!r}"
+        left += piece
+    head, _, left = left.partition(b"\r\n\r\n")
+    status_line, *lines = head.decode("latin-1").split("\r\n")
+    found = re.match(r"HTTP/1\.1 (\d{3})", status_line)
+    assert found, status_line
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    length = int(headers["content-length"]) if has_body else 0
+    while len(left) < length:
+        piece = connection.recv(65536)
+        assert piece, f"the connection ended within a body: {left!r}"
+        left += piece
+    return int(found[1]), headers, left[:length], left[length:]
+
+
+def request(method: str, path: str, headers: dict[str, str], body: bytes = b"") -> bytes:
+    """A request as bytes; a Content-Length is added unless one is given."""
+    lines = {"Host": "127.0.0.1", "Content-Length": str(len(body))} | headers
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    return f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body
