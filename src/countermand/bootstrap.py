@@ -10,10 +10,11 @@ from typing import Final
 import structlog
 from litestar import Litestar
 from litestar.types import ASGIApp
+from sqlalchemy.exc import DBAPIError
 
 from countermand import __version__
 from countermand.actions.cancel_orders import CancelOrders, CancelOutcome
-from countermand.actions.errors import CountermandError, SchemaError, UnavailableError
+from countermand.actions.errors import CountermandError, UnavailableError
 from countermand.actions.explain import PolicyArchive
 from countermand.actions.group_commit import GroupCommit
 from countermand.actions.ports import CancelOrder, Clock, Policies
@@ -23,8 +24,8 @@ from countermand.domain.contract import Contract
 from countermand.settings import Settings
 from countermand.storage.clients import SqliteClients
 from countermand.storage.hot_sqlite import SqliteCancellations
-from countermand.storage.schema import check_schema
-from countermand.storage.store import SqliteStore, engine_for
+from countermand.storage.schema import check_schema, is_known_schema
+from countermand.storage.store import SqliteStore
 from countermand.web.app import application
 from countermand.web.auth import Authentication, Directory, Issuer, Tokens
 from countermand.web.key_sets import KeyRing
@@ -62,7 +63,7 @@ def open_database(settings: Settings) -> Database:
     write_lock = asyncio.Lock()
     busy_limit_s = settings.database_busy_limit_s
     policies = Policies(by_contract={contract: settings.policy(contract) for contract in Contract})
-    store = SqliteStore(engine_for(settings.database_path), write_lock, busy_limit_s=busy_limit_s)
+    store = SqliteStore(settings.database_path, write_lock, busy_limit_s=busy_limit_s)
     return Database(
         store=store,
         clients=SqliteClients(store),
@@ -129,14 +130,14 @@ def build(
     )
 
     async def ready() -> str | None:
+        """None, or why not: in words for anybody, as anybody may ask."""
         try:
-            check_schema(settings.database_path)
             async with database.store.snapshot() as reading:
-                await reading.policy_content(database.policies.by_contract[Contract.CONNECT].version)
-        except (SchemaError, UnavailableError) as error:
+                number = await reading.schema_number()
+        except (UnavailableError, DBAPIError) as error:
             log.warning("not ready", reason=str(error))
-            return str(error)
-        return None
+            return "the database cannot be used"
+        return None if is_known_schema(number) else "the database has another schema than this version works with"
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -153,7 +154,8 @@ def build(
             yield
         finally:
             stopping.set()
-            await asyncio.gather(commit.close(), *chores)
+            await commit.close()
+            await asyncio.gather(*chores)
 
     application_ = application(
         services,

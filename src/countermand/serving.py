@@ -8,10 +8,13 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
+from typing import Final
 
 import httpx
 import structlog
 import uvicorn
+from structlog.typing import Processor
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from countermand.bootstrap import Database, build, open_database
 from countermand.settings import Settings
@@ -21,11 +24,33 @@ if sys.platform != "win32":
 else:
     from asyncio import new_event_loop
 
-_POLL_S = 0.02
+_POLL_S: Final = 0.02
+_HEAD_CAP_BYTES: Final = 256 * 1024
 
 
 class ServingError(Exception):
     """It cannot be served: the message says why, and what to do."""
+
+
+class _BoundedHttp(HttpToolsProtocol):
+    """Hangs up on a request whose head does not end: the parser itself would gather it without bound."""
+
+    _head_bytes = 0
+    _in_head = True
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._head_bytes = self._head_bytes + len(data) if self._in_head else 0
+        if self._head_bytes > _HEAD_CAP_BYTES:
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_head = True
+        super().on_message_complete()
 
 
 class _Server(uvicorn.Server):
@@ -82,7 +107,7 @@ async def _serve(
             uvicorn.Config(
                 service.application,
                 access_log=False,
-                http="httptools",
+                http=_BoundedHttp,
                 lifespan="on",
                 log_config=None,
                 server_header=False,
@@ -142,26 +167,35 @@ def is_loopback(host: str) -> bool:
 
 
 def set_up_logging(settings: Settings) -> None:
-    """Log to standard error, one line each; uvicorn's and our own alike."""
+    """Log to standard error, the server's own lines and ours alike; as JSON, each is one line.
+
+    Exceptions are told without the values of local variables: those hold credentials.
+    """
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    timestamps = structlog.processors.TimeStamper(fmt="iso", utc=True)
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if settings.log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if settings.log_format == "json":
+        told = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        shared.append(structlog.processors.ExceptionRenderer(told))
+        renderer: Processor = structlog.processors.JSONRenderer()
+    else:
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            timestamps,
-            structlog.processors.dict_tracebacks
-            if settings.log_format == "json"
-            else structlog.processors.StackInfoRenderer(),
-            renderer,
-        ],
+        processors=[*shared, renderer],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=max(level, logging.WARNING), format="%(message)s", stream=sys.stderr)
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    logging.basicConfig(level=max(level, logging.WARNING), handlers=[lines], force=True)

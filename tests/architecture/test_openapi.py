@@ -5,7 +5,7 @@ import pytest
 from litestar import Litestar
 
 from countermand.contracts.shopping.addresses import Addresses
-from countermand.web.app import Part, parts
+from countermand.web.parts import Part, parts
 from countermand.web.front import Front
 from support.world import World
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from sqlalchemy import select
-from support.world import Caller, World
 
 from countermand.storage.tables import metadata
+from support.world import Caller, World
 
 CANCEL = "/api/connect/orders/cancel"
 SIX_HEADERS = {
@@ -80,7 +80,9 @@ async def send(
     async def take(message: Any) -> None:
         if message["type"] == "http.response.start":
             sent["status"] = message["status"]
-            lines.extend((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in message["headers"])
+            lines.extend(
+                (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in message["headers"]
+            )
         else:
             sent["body"] += message.get("body", b"")
 

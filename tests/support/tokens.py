@@ -10,6 +10,7 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from joserfc.jwk import RSAKey
+
 from support.world import ISSUER, NOON, signing_key
 
 NOW_S = int(NOON.timestamp())
@@ -49,6 +50,11 @@ def sealed(head: Any, claims: Any, secret: bytes) -> str:
     """A token with an HS256 signature: as if `secret` were shared."""
     text = f"{part(head)}.{part(claims)}"
     return f"{text}.{part(hmac.digest(secret, text.encode(), hashlib.sha256))}"
+
+
+def flawed(token: str) -> str:
+    """The token with one character of its signature changed."""
+    return token[:-20] + ("A" if token[-20] != "A" else "B") + token[-19:]
 
 
 def claims(**changed: Any) -> dict[str, Any]:
@@ -175,8 +181,6 @@ FORGED: dict[str, Callable[[], str]] = {
     "many dots": lambda: "." * 1000,
     "five parts, as an encrypted token has": lambda: "a.b.c.d.e",
     "padding": lambda: signed(header(), claims()) + "==",
-    "one character off": lambda: (lambda it: it[:-20] + ("A" if it[-20] != "A" else "B") + it[-19:])(
-        signed(header(), claims())
-    ),
+    "one character off": lambda: flawed(signed(header(), claims())),
     "no base64": lambda: "!!.!!.!!",
 }

@@ -5,7 +5,7 @@ writes. Whatever that did not cancel is read once, set-based, decided in Python 
 recorded before it is answered.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -84,9 +84,11 @@ class CancelOrders:
         """
         now = self.clock()
         answers = await self._cancel(_first_of_each(batch), now)
-        rest = [command for command in batch if command.command_id not in answers]
+        # What could not be written now may still be answered: by what a key stands for, or as not there.
+        blocked = {one: answer for one, answer in answers.items() if isinstance(answer, UnavailableError)}
+        rest = [c for c in batch if c.command_id not in answers or c.command_id in blocked]
         if rest:
-            answers |= await _or_all_fail(rest, lambda: self._decide(rest, now))
+            answers |= await self._decide(rest, now, blocked)
         await self._show(batch, answers)
         return [answers[command.command_id] for command in batch]
 
@@ -97,7 +99,10 @@ class CancelOrders:
         except KeyTakenError:
             # Somebody's key was used before, perhaps in another process. Those keys are known by now, so their
             # commands sit out; what is left cannot clash again, but for a key used at this very moment.
-            kept = await self.store.kept(_keys(commands))
+            try:
+                kept = await self.store.kept(_keys(commands))
+            except UnavailableError as error:
+                return {command.command_id: error for command in commands}
             free = [c for c in commands if _key(c) not in kept]
             return await (self._one_by_one(free, now) if len(free) == len(commands) else self._cancel(free, now))
         except UnfitDataError:
@@ -157,10 +162,18 @@ class CancelOrders:
             for command in commands
         }
 
-    async def _decide(self, rest: Sequence[CancelOrder], now: datetime) -> dict[CommandId, _Answer]:
-        """Why not? One read for all, Python's decision for each, one insert for the refusals."""
-        kept = await self.store.kept(_keys(rest))
-        orders = await self.store.orders(list({command.order_id for command in rest}))
+    async def _decide(
+        self, rest: Sequence[CancelOrder], now: datetime, blocked: Mapping[CommandId, UnavailableError]
+    ) -> dict[CommandId, _Answer]:
+        """Why not? One read for all, Python's decision for each, one insert for the refusals.
+
+        A `blocked` command is answered where reading suffices, and otherwise stays certainly not done.
+        """
+        try:
+            kept = await self.store.kept(_keys(rest))
+            orders = await self.store.orders(list({command.order_id for command in rest}))
+        except UnavailableError as error:
+            return {command.command_id: error for command in rest}
         answers: dict[CommandId, _Answer] = {}
         refused_here: dict[_Key, CancelOrder] = {}  # by key, the command of this batch that it stands for
         refusals: list[RefusalRecord] = []
@@ -176,21 +189,33 @@ class CancelOrders:
             else:
                 order = orders.get(command.order_id)
                 answer = self._judged(command, order, now)
-                if isinstance(answer, NotCancelled) and order is not None:
-                    version = answer.refused.policy_version
-                    refusals.append(
-                        RefusalRecord(command=command, decided_at=now, policy_version=version, facts=order.facts)
-                    )
+                if command.command_id in blocked and not isinstance(answer, NotFoundError):
+                    answer = blocked[command.command_id]
+                elif isinstance(answer, NotCancelled) and order is not None:
+                    refusals.append(_refusal(command, order, answer, now))
                     if key is not None:
                         refused_here[key] = command
             answers[command.command_id] = answer
-        if refusals:
-            try:
-                await self.store.refuse(refusals)
-            except (KeyTakenError, TransientConflictError):
-                # A key came into use elsewhere since it was looked up: what it stands for is known next round.
-                answers |= {refusal.command.command_id: GO_AGAIN for refusal in refusals}
-        return answers
+        return answers | await self._refuse(refusals, answers)
+
+    async def _refuse(
+        self, refusals: Sequence[RefusalRecord], answers: Mapping[CommandId, _Answer]
+    ) -> dict[CommandId, _Answer]:
+        """Record refusals before they are answered. Gives other answers to those that could not be recorded."""
+        if not refusals:
+            return {}
+        try:
+            await self.store.refuse(refusals)
+        except (KeyTakenError, TransientConflictError):
+            # A key came into use elsewhere since it was looked up: what it stands for is known next round.
+            instead: _Answer = GO_AGAIN
+        except (UnavailableError, OutcomeUnknownError, UnfitDataError) as error:
+            instead = UnavailableError(str(error))  # recorded or not, nothing was cancelled
+        else:
+            return {}
+        # Commands under one key share one answer: none of them may be given it.
+        unrecorded = {id(answers[refusal.command.command_id]) for refusal in refusals}
+        return {one: instead for one, answer in answers.items() if id(answer) in unrecorded}
 
     def _judged(self, command: CancelOrder, order: Order | None, now: datetime) -> _Answer:
         """Python's decision. Where it says yes, something changed since the statement: ask again on a fresh view."""
@@ -208,12 +233,19 @@ class CancelOrders:
             return IdempotencyKeyReusedError()
         if kept.refusal is None:
             return Cancelled(order_id=kept.order_id)
-        policy = await self.archive.policy(kept.refusal.policy_version)
+        try:
+            policy = await self.archive.policy(kept.refusal.policy_version)
+        except (NotFoundError, ValueError) as error:  # never stored, or stored by a newer version
+            log.warning("a kept refusal cannot be explained", policy_version=kept.refusal.policy_version)
+            return OutcomeUnknownError(str(error))
+        except UnavailableError as error:
+            return error
         match decide(kept.refusal.facts, policy, kept.refusal.decided_at):
             case Refused() as refused:
                 return NotCancelled(order_id=kept.order_id, refused=refused)
             case Granted():
-                raise AssertionError(f"policy {policy.version} no longer refuses what it refused")
+                log.error("a policy no longer refuses what it refused", policy_version=policy.version)
+                return OutcomeUnknownError(f"policy {policy.version} no longer refuses what it refused")
 
     async def _show(self, batch: Sequence[CancelOrder], answers: dict[CommandId, _Answer]) -> None:
         """Read the orders that answers show. They are committed: a failed read leaves the view out, not the answer."""
@@ -229,15 +261,14 @@ class CancelOrders:
             answers[command.command_id] = Cancelled(order_id=command.order_id, view=views.get(command.order_id))
 
 
-async def _or_all_fail(
-    commands: Sequence[CancelOrder], run: Callable[[], Awaitable[dict[CommandId, _Answer]]]
-) -> dict[CommandId, _Answer]:
-    """What was not cancelled and cannot be explained now is certainly not done: each may ask again."""
-    try:
-        return await run()
-    except (UnavailableError, OutcomeUnknownError, UnfitDataError) as error:
-        unavailable = UnavailableError(str(error))
-        return {command.command_id: unavailable for command in commands}
+def _refusal(command: CancelOrder, order: Order, answer: NotCancelled, now: datetime) -> RefusalRecord:
+    return RefusalRecord(
+        command=command,
+        contract=order.contract,
+        decided_at=now,
+        policy_version=answer.refused.policy_version,
+        facts=order.facts,
+    )
 
 
 def _first_of_each(batch: Sequence[CancelOrder]) -> list[CancelOrder]:

@@ -54,7 +54,8 @@ async def place_ticket_order(
 
     An order that costs nothing is completed at once. `uid` is for an order that already has one elsewhere. Raises
     `ConflictError` with the codes `product_not_available`, `insufficient_products`, `payment_method_missing`,
-    `payment_method_not_applicable`, `shipping_method_not_applicable`, `currencies_differ`, `too_many_tickets`.
+    `payment_method_not_applicable`, `shipping_method_not_applicable`, `currencies_differ`, `total_out_of_range`,
+    `too_many_tickets`.
     """
     quantities = Counter({line.product_uid: 0 for line in wanted.lines})
     for line in wanted.lines:
@@ -146,7 +147,10 @@ def _totals(
     if grand_total > 0:  # nobody is charged for the payment of nothing
         grand_total += sum(cost.minor for cost in costs)
     currency = min(currencies)
-    Money(minor=grand_total, currency=currency)  # refuses what no column holds
+    try:
+        Money(minor=grand_total, currency=currency)
+    except ValueError as error:
+        raise ConflictError("total_out_of_range", str(error)) from None
     return {
         "currency": currency,
         "product_total_minor": product_total,

@@ -51,6 +51,7 @@ class CancellationRecord:
     command_id: CommandId
     decided_at: datetime
     client_id: ClientId
+    contract: Contract  # the order's
     door: Door
     policy_version: PolicyVersion
     facts: OrderFacts
@@ -62,6 +63,7 @@ class RefusalRecord:
     """The decision record of a no by policy."""
 
     command: CancelOrder
+    contract: Contract  # the order's
     decided_at: datetime
     policy_version: PolicyVersion
     facts: OrderFacts

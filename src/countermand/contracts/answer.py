@@ -59,8 +59,7 @@ class Answer:
         """Send it. Always with a Content-Length: without one, the server would send an empty body in chunks."""
         length = (b"content-length", b"%d" % len(self.body))
         await send({"type": "http.response.start", "status": self.status, "headers": [*self.headers, length]})
-        is_head = scope.get("method") == "HEAD"
-        await send({"type": "http.response.body", "body": b"" if is_head else self.body, "more_body": False})
+        await send({"type": "http.response.body", "body": self.body, "more_body": False})
 
 
 def json_answer(

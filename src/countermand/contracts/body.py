@@ -5,9 +5,11 @@ on NUL and lone surrogates in strings, on numbers of absurd length, on deep nest
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any, Final, TypeVar
+from itertools import islice
+from typing import Any, Final, TypeGuard, TypeVar
 
 import msgspec
 from msgspec import inspect
@@ -17,6 +19,8 @@ from countermand.contracts.answer import MalformedRequestError
 
 BODY_CAP_BYTES: Final = 64 * 1024
 _DIGITS_CAP: Final = 400  # of a number; longer ones are no business of an order, and slow to read
+_DEPTH_CAP: Final = 64
+_ERRORS_CAP: Final = 20  # in one answer
 _SHOWN_CAP: Final = 60  # characters of a wrong value that an error repeats
 
 Message = TypeVar("Message", bound=msgspec.Struct)
@@ -33,6 +37,8 @@ def decode(body: bytes) -> Any:
     except json.JSONDecodeError as error:
         said = "the body is empty" if not body.strip() else f"the body is not JSON: {error.msg} at byte {error.pos}"
         raise MalformedRequestError(said) from None
+    if body.count(b"[") + body.count(b"{") > _DEPTH_CAP:
+        _check_depth(decoded)
     # Without a backslash there is no escape, and a bare NUL or surrogate cannot have passed JSON or UTF-8.
     if b"\\" in body:
         _check_strings(decoded)
@@ -42,8 +48,7 @@ def decode(body: bytes) -> Any:
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
         raise MalformedRequestError(f"the field {shown(twice)} stands twice in one object")
     return made
 
@@ -72,6 +77,17 @@ _DECODER: Final = json.JSONDecoder(
 )
 
 
+def _check_depth(value: Any) -> None:
+    """Deeper than any message, and far from where the interpreter gives up on it."""
+    level, depth = [value], 0
+    while level:
+        if depth > _DEPTH_CAP:
+            raise MalformedRequestError(f"the body is nested more than {_DEPTH_CAP} levels deep")
+        inner = [one for one in level if isinstance(one, list | dict)]
+        level = [one for it in inner for one in (it.values() if isinstance(it, dict) else it)]
+        depth += 1
+
+
 def _check_strings(value: Any) -> None:
     """No NUL, which databases refuse, and no lone surrogate, which is no character."""
     to_check = [value]
@@ -95,10 +111,11 @@ def read(message: type[Message], decoded: Any) -> Message:
     Fields that the message does not know are ignored.
     """
     try:
-        return msgspec.convert(decoded, message)
+        # Decimal as a type of the input: else a string would do for a number.
+        return msgspec.convert(decoded, message, builtin_types=(Decimal,))
     except msgspec.ValidationError as error:
         # msgspec stops at the first; we go through all of them.
-        raise FieldsError(list(_errors(message, decoded, "")) or [("body", str(error))]) from None
+        raise FieldsError(list(islice(_errors(message, decoded, ""), _ERRORS_CAP)) or [("body", str(error))]) from None
 
 
 def shown(value: Any) -> str:
@@ -110,14 +127,13 @@ def shown(value: Any) -> str:
 def _errors(expected: Any, value: Any, path: str) -> Iterator[tuple[str, str]]:
     """Everything that is wrong with a value, field by field, as (path, sentence)."""
     try:
-        msgspec.convert(value, expected)
+        msgspec.convert(value, expected, builtin_types=(Decimal,))
     except msgspec.ValidationError:
         pass
     else:
         return
-    known = inspect.type_info(expected)
-    item = _struct_in(known.item_type) if isinstance(known := _plain(known), inspect.ListType) else None
-    if item is not None and isinstance(value, list) and value:
+    known = _plain(inspect.type_info(expected))
+    if _is_list_that_fits(known, value) and (item := _struct_in(known.item_type)) is not None:
         for index, element in enumerate(value):
             yield from _errors(item, element, f"{path}[{index}]")
     elif (struct := _struct_in(known)) is not None and isinstance(value, dict):
@@ -130,6 +146,13 @@ def _errors(expected: Any, value: Any, path: str) -> Iterator[tuple[str, str]]:
     else:
         name = path or "the body"
         yield path or "body", f"{name} must be {_said(inspect.type_info(expected))}, not {shown(value)}"
+
+
+def _is_list_that_fits(known: inspect.Type, value: Any) -> TypeGuard[inspect.ListType]:
+    """Whether a list is wanted and there, of an allowed length: only then are its elements worth a look."""
+    if not isinstance(known, inspect.ListType) or not isinstance(value, list):
+        return False
+    return (known.min_length or 0) <= len(value) <= (len(value) if known.max_length is None else known.max_length)
 
 
 def _plain(known: inspect.Type) -> inspect.Type:

@@ -49,7 +49,7 @@ class CancelDoor(Protocol):
     """A contract's own cancel call, sans I/O."""
 
     door: Door
-    paths: frozenset[str]  # the request may come on any of these; the first in order is its canonical one
+    paths: frozenset[str]  # the request may come on any of these
 
     def check_transport(self, method: str, headers: Mapping[bytes, bytes]) -> None:
         """Method and media type. Raises the errors of `contracts/answer.py`."""

@@ -36,7 +36,6 @@ class Operation:
     replies: Mapping[int, Reply]
     request: type[msgspec.Struct] | None = None
     parameters: Sequence[Mapping[str, Any]] = ()
-    tag: str = ""
 
 
 def parameter(
@@ -97,8 +96,6 @@ def _operation(one: Operation, schema_of: Mapping[Any, Any], scheme: str) -> dic
         "parameters": list(one.parameters),
         "responses": {str(status): _reply(reply, schema_of) for status, reply in sorted(one.replies.items())},
     }
-    if one.tag:
-        described["tags"] = [one.tag]
     if one.request is not None:
         described["requestBody"] = {"required": True, "content": {JSON: {"schema": schema_of[one.request]}}}
     return described

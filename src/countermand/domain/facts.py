@@ -41,11 +41,6 @@ def order_advanced(before: OrderState, after: OrderState) -> Fact:
     return Fact(kind=FactKind.ORDER_ADVANCED, details={"from": before, "to": after})
 
 
-def order_cancelled(before: OrderState, reason: str | None) -> Fact:
-    """An order was cancelled. Told once, whoever asked and however often."""
-    return Fact(kind=FactKind.ORDER_CANCELLED, details={"from": before, "reason": reason})
-
-
 def appointment_set(appointment: Appointment) -> Fact:
     """A visit was agreed."""
     return Fact(kind=FactKind.APPOINTMENT_SET, details=_visit(appointment))

@@ -38,7 +38,7 @@ _OTHER_THAN_TWO_DECIMALS: Final = frozenset(
     ]
 )
 _DECIMALS: Final = 2
-_LARGEST_MINOR: Final = 10**15  # a thousand times a thousand million; guards the 64-bit columns, not a business rule
+_LARGEST_MINOR: Final = 10**15  # ten million million; guards the 64-bit columns, not a business rule
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NewType
+from typing import Final, NewType
 
 from countermand.domain.client import ClientId
 from countermand.domain.contract import Contract
@@ -11,6 +11,10 @@ from countermand.domain.order_state import OrderState
 
 OrderId = NewType("OrderId", int)
 OrderUid = NewType("OrderUid", str)
+
+LARGEST_ORDER_ID: Final = 2**63 - 1
+# We make 32 hexadecimal characters, and take any of the documented form (decision 23 of the shopping contract).
+UID_PATTERN: Final = "[0-9a-z]{32}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +43,14 @@ class Order:
     def state(self) -> OrderState:
         """Where the order stands."""
         return self.facts.state
+
+
+def order_id_from(digits: str) -> OrderId | None:
+    """The number that some digits write, or None where they write none that an order can have."""
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= len(str(LARGEST_ORDER_ID))):
+        return None
+    number = int(digits)
+    return OrderId(number) if 0 < number <= LARGEST_ORDER_ID else None
 
 
 def order_id_of(uid: str) -> OrderId:

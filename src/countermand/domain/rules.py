@@ -12,6 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
+from countermand.domain.instants import written_instant
 from countermand.domain.order import OrderFacts
 from countermand.domain.order_state import CANCELLABLE_STATES, OrderState
 
@@ -137,7 +138,7 @@ def _compare(comparison: Comparison, value: Any, now: datetime) -> tuple[bool, d
 def _said(value: datetime | str | None) -> str | None:
     """A fact as a sentence says it: instants in UTC, without a fraction unless there is one."""
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return written_instant(value)
     return None if value is None else str(value)
 
 

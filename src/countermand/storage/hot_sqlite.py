@@ -88,9 +88,9 @@ INSERT INTO idempotency_keys (client_id, key, fingerprint, created_at, order_id,
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _REFUSE: Final = """
-INSERT INTO refusals (order_id, command_id, decided_at, client_id, door, policy_version,
+INSERT INTO refusals (order_id, command_id, decided_at, client_id, contract, door, policy_version,
                       state, appointment_starts_at, first_payment_at, reason)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _COMMITTED: Final = """
 SELECT command_id FROM cancellations WHERE order_id IN (SELECT value FROM json_each(:ids))
@@ -163,7 +163,16 @@ class SqliteCancellations:
             command, at = refusal.command, micros(refusal.decided_at)
             decided = (refusal.policy_version, *facts_columns(refusal.facts).values())
             rows.append(
-                (command.order_id, command.command_id, at, command.client_id, command.door, *decided, command.reason)
+                (
+                    command.order_id,
+                    command.command_id,
+                    at,
+                    command.client_id,
+                    refusal.contract,
+                    command.door,
+                    *decided,
+                    command.reason,
+                )
             )
             if command.idempotency is not None:
                 key = command.idempotency

@@ -4,7 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Select, select
@@ -27,6 +27,7 @@ from countermand.domain.appointment import Appointment, AppointmentId, Appointme
 from countermand.domain.client import Client, ClientId, Permission
 from countermand.domain.contract import Contract, Door
 from countermand.domain.facts import FactKind
+from countermand.domain.instants import written_instant
 from countermand.domain.money import Money
 from countermand.domain.order import Order, OrderFacts, OrderId, OrderUid
 from countermand.domain.order_state import OrderState
@@ -57,7 +58,7 @@ def written(document: Mapping[str, Any]) -> str:
 
 def _said(value: Any) -> str:
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return written_instant(value)
     raise TypeError(f"{type(value).__name__} has no JSON form here")
 
 
@@ -190,6 +191,7 @@ def cancellation_of(row: Row) -> CancellationRecord:
         command_id=CommandId(row["command_id"]),
         decided_at=instant(row["decided_at"]),
         client_id=ClientId(row["client_id"]),
+        contract=Contract(row["contract"]),
         door=Door(row["door"]),
         policy_version=PolicyVersion(row["policy_version"]),
         facts=facts_of(row),
@@ -208,6 +210,7 @@ def refusal_of(row: Row) -> RefusalRecord:
             on_behalf=row["door"] == Door.MANAGE,
             reason=row["reason"],
         ),
+        contract=Contract(row["contract"]),
         decided_at=instant(row["decided_at"]),
         policy_version=PolicyVersion(row["policy_version"]),
         facts=facts_of(row),

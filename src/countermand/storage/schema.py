@@ -37,8 +37,13 @@ def check_schema(path: Path) -> None:
     if not path.exists():
         raise SchemaError(f"there is no database at {path}; make one with: countermand migrate")
     number = schema_of(path)
-    if not OLDEST_SCHEMA <= number <= NEWEST_SCHEMA:
+    if not is_known_schema(number):
         raise SchemaError(_outside(path, number))
+
+
+def is_known_schema(number: int) -> bool:
+    """Whether this version works with the schema of this number."""
+    return OLDEST_SCHEMA <= number <= NEWEST_SCHEMA
 
 
 def schema_of(path: Path) -> int:

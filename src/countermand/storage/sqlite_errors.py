@@ -5,9 +5,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from countermand.actions.errors import CountermandError, UnavailableError, UnfitDataError
+
+log = structlog.get_logger()
 
 # Primary result codes: the file cannot be written or read now, which says nothing about the request.
 _THE_WORLD: Final = frozenset(
@@ -33,7 +36,8 @@ def our_error(error: BaseException) -> CountermandError | None:
     if isinstance(error, sqlite3.Error):
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code in _THE_WORLD:
-            return UnavailableError(f"the database cannot be used right now: {error}")
+            log.warning("database error", error=str(error))
+            return UnavailableError("the database cannot be used right now")
     return None
 
 

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import delete, event, select
+from sqlalchemy import URL, delete, event, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from countermand.actions.errors import CountermandError, OutcomeUnknownError
@@ -23,11 +23,17 @@ from countermand.storage.tables import (
 )
 from countermand.storage.transaction import SqlTransaction, translated_driver
 
+_READERS: Final = 5
 
-def engine_for(path: Path) -> AsyncEngine:
+
+def engine_for(path: Path, *, connections: int) -> AsyncEngine:
     """An engine whose transactions are begun and ended by hand, below."""
     engine = create_async_engine(
-        f"sqlite+aiosqlite:///{path}", isolation_level="AUTOCOMMIT", connect_args={"timeout": 0}
+        URL.create("sqlite+aiosqlite", database=str(path)),
+        isolation_level="AUTOCOMMIT",
+        connect_args={"timeout": 0},
+        pool_size=connections,
+        max_overflow=0,
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -39,10 +45,14 @@ def engine_for(path: Path) -> AsyncEngine:
 
 
 class SqliteStore:
-    """Fulfils `Store`. `busy_limit_s` bounds the wait for a write lock that another process holds."""
+    """Fulfils `Store`. `busy_limit_s` bounds the wait for a write lock that another process holds.
 
-    def __init__(self, engine: AsyncEngine, write_lock: asyncio.Lock, *, busy_limit_s: float) -> None:
-        self._engine = engine
+    Writers have a connection of their own: whoever holds the write lock must never wait behind readers for one.
+    """
+
+    def __init__(self, path: Path, write_lock: asyncio.Lock, *, busy_limit_s: float) -> None:
+        self._reading = engine_for(path, connections=_READERS)
+        self._writing = engine_for(path, connections=1)
         self._write_lock = write_lock
         self._busy_limit_s = busy_limit_s
 
@@ -50,7 +60,7 @@ class SqliteStore:
     async def snapshot(self) -> AsyncIterator["SqlTransaction"]:
         """See `Store.snapshot`. A reader never waits for the writer, nor the writer for it (WAL)."""
         with translated_driver():
-            async with self._engine.connect() as connection:
+            async with self._reading.connect() as connection:
                 await connection.exec_driver_sql("BEGIN")
                 try:
                     yield SqlTransaction(connection)
@@ -61,7 +71,7 @@ class SqliteStore:
     async def transaction(self) -> AsyncIterator["SqlTransaction"]:
         """See `Store.transaction`."""
         with translated_driver():
-            async with self._write_lock, self._engine.connect() as connection:
+            async with self._writing.connect() as connection, self._write_lock:
 
                 async def begin() -> None:
                     with translated_driver():
@@ -83,22 +93,15 @@ class SqliteStore:
     async def forget_keys(self, before: datetime, *, at_most: int) -> int:
         """Forget idempotency keys from before an instant, some at a time; say how many."""
         kept = idempotency_keys.c
-        old = (
-            select(kept.client_id, kept.key)
-            .where(kept.created_at < micros(before))
-            .order_by(kept.created_at)
-            .limit(at_most)
-        )
+        old = select(kept.client_id, kept.key).where(kept.created_at < micros(before))
+        these = tuple_(kept.client_id, kept.key).in_(old.order_by(kept.created_at).limit(at_most))
         async with self.transaction() as tx:
-            rows = await tx.rows(old)
-            for row in rows:
-                this = (kept.client_id == row["client_id"], kept.key == row["key"])
-                await tx.run(delete(idempotency_keys).where(*this))
-        return len(rows)
+            return await tx.run(delete(idempotency_keys).where(these))
 
     async def close(self) -> None:
         """Give the connections back."""
-        await self._engine.dispose()
+        await self._reading.dispose()
+        await self._writing.dispose()
 
 
 async def _committed(connection: AsyncConnection) -> None:

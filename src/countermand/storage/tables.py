@@ -201,6 +201,7 @@ refusals = Table(
     Column("command_id", _UID, primary_key=True),
     Column("decided_at", Instant, nullable=False),
     Column("client_id", Integer, nullable=False),
+    Column("contract", _NAME, nullable=False),
     Column("door", _NAME, nullable=False),
     Column("policy_version", String(16), nullable=False),
     Column("state", _STATE, nullable=False),

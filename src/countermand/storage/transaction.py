@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Executable, insert, select, update
+from sqlalchemy import Executable, column, insert, select, table, update
 from sqlalchemy.engine import CursorResult, RowMapping
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from countermand.actions.errors import KeyTakenError, UnfitDataError
+from countermand.actions.errors import KeyTakenError, UnavailableError, UnfitDataError
 from countermand.actions.ports import (
     History,
     IdempotencyKey,
@@ -60,6 +61,8 @@ from countermand.storage.tables import (
     tickets,
 )
 
+_REFUSALS_SHOWN: Final = 500  # the newest; every attempt on an order leaves one
+
 
 class SqlTransaction:
     """Fulfils `Reading` and `Transaction` on one connection."""
@@ -85,13 +88,16 @@ class SqlTransaction:
             select(outbox).where(outbox.c.order_id == order_id).order_by(outbox.c.order_version, outbox.c.kind)
         )
         refused = await self.rows(
-            select(refusals).where(refusals.c.order_id == order_id).order_by(refusals.c.decided_at)
+            select(refusals)
+            .where(refusals.c.order_id == order_id)
+            .order_by(refusals.c.decided_at.desc())
+            .limit(_REFUSALS_SHOWN)
         )
         cancelled = await self._one(select(cancellations).where(cancellations.c.order_id == order_id))
         paid = await self.rows(select(payments).where(payments.c.order_id == order_id).order_by(payments.c.recorded_at))
         return History(
             facts=tuple(told_of(row) for row in told),
-            refusals=tuple(refusal_of(row) for row in refused),
+            refusals=tuple(refusal_of(row) for row in reversed(refused)),
             cancellation=None if cancelled is None else cancellation_of(cancelled),
             payments=tuple(payment_of(row) for row in paid),
         )
@@ -323,10 +329,12 @@ class SqlTransaction:
         try:
             yield
         except BaseException:
-            await self._connection.exec_driver_sql("ROLLBACK TO part")
+            # Where the disk failed, SQLite has undone the whole transaction, and the part with it.
+            with suppress(DBAPIError):
+                await self._connection.exec_driver_sql("ROLLBACK TO part")
+                await self._connection.exec_driver_sql("RELEASE part")
             raise
-        finally:
-            await self._connection.exec_driver_sql("RELEASE part")
+        await self._connection.exec_driver_sql("RELEASE part")
 
     async def _execute(self, statement: Executable, rows: Sequence[dict[str, Any]] | None = None) -> CursorResult[Any]:
         with translated_driver():
@@ -335,9 +343,14 @@ class SqlTransaction:
     async def _one(self, statement: Executable) -> RowMapping | None:
         return (await self._execute(statement)).mappings().one_or_none()
 
-    async def run(self, statement: Executable) -> None:
-        """Run a statement that gives no rows, with our errors."""
-        await self._execute(statement)
+    async def run(self, statement: Executable) -> int:
+        """Run a statement that gives no rows, with our errors; say how many rows it changed."""
+        return (await self._execute(statement)).rowcount
+
+    async def schema_number(self) -> int:
+        """The number of the database's schema."""
+        row = await self._one(select(column("version_num")).select_from(table("alembic_version")))
+        return 0 if row is None else int(row["version_num"])
 
     async def rows(self, statement: Executable) -> Sequence[RowMapping]:
         """The rows of any statement, with our errors."""
@@ -349,6 +362,8 @@ def translated_driver() -> Iterator[None]:
     """Raise the driver's errors as ours."""
     try:
         yield
+    except PoolTimeoutError as error:
+        raise UnavailableError("every connection to the database is taken") from error
     except (DBAPIError, OverflowError) as error:
         ours = our_error(error.orig if isinstance(error, DBAPIError) and error.orig is not None else error)
         if ours is None:

@@ -1,13 +1,13 @@
 """The routes of every contract and of the operator, joined into one ASGI application."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from litestar import Litestar, Request, Response
+from litestar.enums import HttpMethod
 from litestar.exceptions import HTTPException, MethodNotAllowedException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
@@ -17,92 +17,15 @@ from countermand.actions.errors import CountermandError, NotFoundError
 from countermand.actions.group_commit import GroupCommit
 from countermand.actions.ports import CancelOrder
 from countermand.contracts.answer import Answer, MalformedRequestError, MethodNotAllowedError, headers_of
-from countermand.contracts.connect import routes as connect
-from countermand.contracts.connect.cancel import ConnectCancel
-from countermand.contracts.connect.translate import error_answer as connect_error
-from countermand.contracts.door import CancelDoor
-from countermand.contracts.openapi import Operation, document
+from countermand.contracts.body import shown
 from countermand.contracts.routing import Call, Route, Services
-from countermand.contracts.shopping import routes as shopping
 from countermand.contracts.shopping.addresses import Addresses
-from countermand.contracts.shopping.cancel import ShoppingCancel
-from countermand.contracts.shopping.translate import error_answer as shopping_error
-from countermand.web import manage
 from countermand.web.front import CancelCall, Front, traced
-from countermand.web.manage_translate import problem_answer
 from countermand.web.pages import page_routes
+from countermand.web.parts import Part, Speak, parts
 from countermand.web.transport import ClientGoneError, read_body
 
 log = structlog.get_logger()
-
-Speak = Callable[[Exception], Answer]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """A contract, or the operator's API: its routes, its cancel path, its words for errors, and its description."""
-
-    name: str
-    title: str
-    about: str
-    prefix: str
-    routes: Sequence[Route]
-    cancel: tuple[CancelDoor, Operation] | None
-    speak: Speak
-    security: Mapping[str, Any]
-
-    def openapi(self, server: str, version: str) -> dict[str, Any]:
-        """The part's OpenAPI 3.1 document."""
-        operations = [route.operation for route in self.routes]
-        if self.cancel is not None:
-            operations.insert(0, self.cancel[1])
-        return document(
-            title=self.title,
-            version=version,
-            description=self.about,
-            server=server,
-            operations=operations,
-            security=self.security,
-        )
-
-
-_NOT_AFFILIATED: Final = "An independent implementation of a published contract, not affiliated with its owner. "
-
-
-def parts(addresses: Addresses) -> tuple[Part, ...]:
-    """Everything that is spoken here. Another contract is another folder, and another entry in this list."""
-    return (
-        Part(
-            name="connect",
-            title="Countermand: connect (telecom wholesale)",
-            about=_NOT_AFFILIATED + "Every call needs `Authorization: Bearer` and `X-API-VERSION`.",
-            prefix="/api/connect",
-            routes=connect.ROUTES,
-            cancel=(ConnectCancel(), connect.CANCEL),
-            speak=connect_error,
-            security={"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
-        ),
-        Part(
-            name="manage",
-            title="Countermand: management",
-            about="Ours: for the operator and the systems beside Countermand.",
-            prefix=manage.ROOT,
-            routes=manage.ROUTES,
-            cancel=None,
-            speak=problem_answer,
-            security={"bearer": {"type": "http", "scheme": "bearer"}},
-        ),
-        Part(
-            name="shopping",
-            title="Countermand: shopping (ticketing)",
-            about=_NOT_AFFILIATED + "HAL; every call needs an application's key and secret.",
-            prefix="/",
-            routes=shopping.routes(addresses),
-            cancel=(ShoppingCancel(addresses), shopping.CANCEL),
-            speak=shopping_error,
-            security={"basic": {"type": "http", "scheme": "basic"}},
-        ),
-    )
 
 
 def application(
@@ -158,7 +81,7 @@ def _handler(route: Route, speak: Speak, services: Services) -> HTTPRouteHandler
         except ClientGoneError:
             answer = Answer(400)  # nobody hears it
         except Exception as error:
-            log.exception("unexpected failure", path=request.scope["path"])
+            log.exception("unexpected failure", path=shown(request.scope["path"]))
             answer = speak(error)
         return traced(answer, headers, request.scope)
 
@@ -173,14 +96,16 @@ def _cancel_handler(call: CancelCall) -> HTTPRouteHandler:
             return Answer(400)
 
     (path, *_) = sorted(call.door.paths)
-    return HTTPRouteHandler(path, http_method="POST", status_code=200)(handle)
+    # Every method, since the contract itself says which it takes.
+    methods = [HttpMethod.POST, HttpMethod.GET, HttpMethod.PUT, HttpMethod.PATCH, HttpMethod.DELETE, HttpMethod.OPTIONS]
+    return HTTPRouteHandler(path, http_method=methods, status_code=200)(handle)
 
 
 def _unrouted(spoken: Sequence[Part]) -> Callable[[Request[Any, Any, Any], Exception], Response[Any]]:
     """What the framework itself says no to, in the words of the contract whose address was asked."""
 
     def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-        part = next(part for part in spoken if request.scope["path"].startswith(part.prefix))
+        part = next((part for part in spoken if request.scope["path"].startswith(part.prefix)), spoken[-1])
         ours: Exception = error
         if isinstance(error, MethodNotAllowedException):
             ours = MethodNotAllowedError(request.method, _allowed(spoken, request.scope["path"]))
@@ -192,7 +117,7 @@ def _unrouted(spoken: Sequence[Part]) -> Callable[[Request[Any, Any, Any], Excep
                 else MalformedRequestError("the request cannot be read")
             )
         else:
-            log.error("unexpected failure", path=request.scope["path"], exc_info=error)
+            log.error("unexpected failure", path=shown(request.scope["path"]), exc_info=error)
         answer = traced(part.speak(ours), headers_of(request.scope), request.scope)
         headers = {name.decode(): value.decode() for name, value in answer.headers}
         media_type = headers.pop("content-type", None)
@@ -201,7 +126,7 @@ def _unrouted(spoken: Sequence[Part]) -> Callable[[Request[Any, Any, Any], Excep
     return handle
 
 
-def _allowed(spoken: Sequence[Part], path: str) -> set[str]:
+def _allowed(spoken: Sequence[Part], path: str) -> Collection[str]:
     """The methods that some call has at this path; a page has GET."""
     operations = [route.operation for part in spoken for route in part.routes]
     operations += [part.cancel[1] for part in spoken if part.cancel is not None]

@@ -20,12 +20,14 @@ from joserfc.jwk import RSAKey
 from countermand.actions.errors import NotAuthenticatedError
 from countermand.actions.ports import Clients
 from countermand.contracts.door import BasicKey, BearerToken, Credential
-from countermand.domain.client import Client, ClientId
+from countermand.domain.client import Client
 from countermand.domain.contract import Door
 from countermand.web.key_sets import KeyRing
 
 _REMEMBERED_CAP: Final = 10_000
 _LONGEST_TOKEN: Final = 8 * 1024
+_LONGEST_KEY: Final = 64  # as wide as its column
+_UNKNOWN_CAP: Final = 1_000
 _CLOCK_LEEWAY_S: Final = 5  # an issuer's clock may be a little ahead of ours; for `nbf` alone
 
 # What a string that is no token makes of the readers: never more than a 401.
@@ -59,12 +61,13 @@ class Tokens:
         if changes != self._changes:  # a key came or went: what was verified with it is verified again
             self._remembered.clear()
             self._changes = changes
+        if len(token) > _LONGEST_TOKEN:
+            raise NotAuthenticatedError("the bearer token is too long")
         digest = hashlib.sha256(token.encode()).digest()
         remembered = self._remembered.get(digest)
         if remembered is None:
             remembered = await self._verified(token)
-            if len(self._remembered) >= _REMEMBERED_CAP:
-                del self._remembered[next(iter(self._remembered))]
+            _make_room(self._remembered, _REMEMBERED_CAP)
             self._remembered[digest] = remembered
         expires_at_s, identity = remembered
         if expires_at_s <= self._now_s():
@@ -78,8 +81,6 @@ class Tokens:
 
     async def _verified(self, token: str) -> tuple[float, Identity]:
         invalid = NotAuthenticatedError("the bearer token is not valid")
-        if len(token) > _LONGEST_TOKEN:
-            raise invalid
         header, claims = _unverified(token)
         issuer = self._issuers.get(claims.get("iss", "")) if isinstance(claims.get("iss"), str) else None
         kid = header.get("kid")
@@ -113,26 +114,44 @@ class Directory:
     def __init__(self, clients: Clients, *, refresh_s: float) -> None:
         self._clients = clients
         self._refresh_s = refresh_s
-        self._by_key: dict[str, tuple[Client, str] | None] = {}
-        self._by_identity: dict[Identity, Client | None] = {}
+        self._by_key: dict[str, tuple[Client, str]] = {}
+        self._by_identity: dict[Identity, Client] = {}
+        self._unknown: dict[str | Identity, None] = {}
         self._refreshed_at = time.monotonic()
         self._refreshing: asyncio.Task[None] | None = None
 
     async def by_key(self, key: str) -> tuple[Client, str] | None:
         """The client with this key, and its secret's SHA-256."""
         await self._refresh_if_old()
+        if key in self._unknown:
+            return None
         if key not in self._by_key:
-            _make_room(self._by_key)
-            self._by_key[key] = await self._clients.by_key(key)
+            found = await self._clients.by_key(key)
+            if found is None:
+                self._remember_unknown(key)
+                return None
+            _make_room(self._by_key, _REMEMBERED_CAP)
+            self._by_key[key] = found
         return self._by_key.get(key)
 
     async def by_identity(self, identity: Identity) -> Client | None:
         """The client whose tokens name this identity."""
         await self._refresh_if_old()
+        if identity in self._unknown:
+            return None
         if identity not in self._by_identity:
-            _make_room(self._by_identity)
-            self._by_identity[identity] = await self._clients.by_identity(*identity)
+            found = await self._clients.by_identity(*identity)
+            if found is None:
+                self._remember_unknown(identity)
+                return None
+            _make_room(self._by_identity, _REMEMBERED_CAP)
+            self._by_identity[identity] = found
         return self._by_identity.get(identity)
+
+    def _remember_unknown(self, name: str | Identity) -> None:
+        """Apart from the known ones, which strangers must not push out."""
+        _make_room(self._unknown, _UNKNOWN_CAP)
+        self._unknown[name] = None
 
     async def _refresh_if_old(self) -> None:
         if time.monotonic() - self._refreshed_at < self._refresh_s:
@@ -144,11 +163,12 @@ class Directory:
 
     async def _refresh(self) -> None:
         """Read the remembered clients again, in one query; the unknown ones are forgotten, and asked for anew."""
-        ids: set[ClientId] = {known[0].id for known in self._by_key.values() if known is not None}
-        ids |= {client.id for client in self._by_identity.values() if client is not None}
+        ids = {client.id for client, _ in self._by_key.values()}
+        ids |= {client.id for client in self._by_identity.values()}
         current = await self._clients.current(sorted(ids)) if ids else []
         self._by_key = {client.key: (client, secret) for client, secret in current if client.key and secret}
         self._by_identity = {client.identity: client for client, _ in current if client.identity}
+        self._unknown = {}
         self._refreshed_at = time.monotonic()
 
 
@@ -176,6 +196,8 @@ class Authentication:
         return client
 
     async def _with_secret(self, key: str, secret: str) -> Client | None:
+        if len(key) > _LONGEST_KEY:
+            return None
         known = await self._directory.by_key(key)
         if known is None:
             return None
@@ -210,6 +232,6 @@ def _is_instant(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1 << 53
 
 
-def _make_room(remembered: dict[Any, Any]) -> None:
-    if len(remembered) >= _REMEMBERED_CAP:
+def _make_room(remembered: dict[Any, Any], cap: int) -> None:
+    if len(remembered) >= cap:
         del remembered[next(iter(remembered))]

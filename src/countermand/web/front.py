@@ -4,6 +4,7 @@ A framework costs more than the whole rest of a cancellation (57 of 89 microseco
 around it. They are routes of the framework, too, on the same `CancelCall`, and golden tests run on both.
 """
 
+import logging
 import re
 import secrets
 from collections.abc import Mapping, Sequence
@@ -12,19 +13,21 @@ from typing import Final, cast
 
 import structlog
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from countermand.actions.cancel_orders import CancelOutcome
 from countermand.actions.errors import CountermandError
 from countermand.actions.group_commit import GroupCommit
 from countermand.actions.ports import CancelOrder
 from countermand.contracts.answer import Answer, headers_of
+from countermand.contracts.body import shown
 from countermand.contracts.door import Authenticator, CancelDoor
 from countermand.web.transport import ClientGoneError, read_body
 
 log = structlog.get_logger()
 
 _REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
+_CLIENT_ERROR: Final = 400
 _SERVER_ERROR: Final = 500
 
 
@@ -51,7 +54,7 @@ class CancelCall:
         except ClientGoneError:
             raise
         except Exception as error:
-            log.exception("unexpected failure", path=scope["path"])
+            log.exception("unexpected failure", path=shown(scope["path"]))
             answer = door.error(error)
         return traced(answer, headers, scope)
 
@@ -60,9 +63,12 @@ def traced(answer: Answer, headers: Mapping[bytes, bytes], scope: Scope) -> Answ
     """Give the caller's request id back, and an unexpected failure an id to ask about; log what was not done."""
     given = headers.get(b"x-request-id", b"")
     request_id = given if _REQUEST_ID.fullmatch(given) else b""
-    if answer.status >= _SERVER_ERROR:
-        request_id = request_id or secrets.token_hex(8).encode()
-        log.error("failed", path=scope["path"], status=answer.status, request_id=request_id.decode())
+    if answer.status >= _CLIENT_ERROR:
+        failed = answer.status >= _SERVER_ERROR
+        if failed:
+            request_id = request_id or secrets.token_hex(8).encode()
+        told = {"path": shown(scope["path"]), "status": answer.status, "request_id": request_id.decode()}
+        log.log(logging.ERROR if failed else logging.INFO, "failed" if failed else "refused", **told)
     return answer.with_headers((b"x-request-id", request_id)) if request_id else answer
 
 
@@ -74,13 +80,25 @@ class Front:
         self._rest = rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One string comparison decides."""
+        """One look-up of the path decides."""
+        if scope.get("method") == "HEAD":  # answered as GET is, without the body
+            send = _without_body(send)
         call = self._hot.get(scope["path"]) if scope["type"] == ScopeType.HTTP else None
         if call is None:
-            await self._rest(scope, receive, send)
+            is_head = scope.get("method") == "HEAD"
+            await self._rest(cast("Scope", {**scope, "method": "GET"}) if is_head else scope, receive, send)
             return
         try:
             answer = await call.answer(cast("HTTPScope", scope), receive)
         except ClientGoneError:
             return
         await answer(scope, receive, send)
+
+
+def _without_body(send: Send) -> Send:
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_head

@@ -10,19 +10,19 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import structlog
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet, RSAKey
+from joserfc.jwk import RSAKey
 
 from countermand.actions.errors import KeySetUnavailableError
 
 log = structlog.get_logger()
 
 _LOOK_AGAIN_S: Final = 60.0
-_FETCH_TIMEOUT_S: Final = 5.0
+_FETCH_LIMIT_S: Final = 5.0
 _LARGEST_SET_BYTES: Final = 1 << 20
 
 
@@ -56,9 +56,9 @@ class KeyRing:
                 self._loaded = content
                 self.changes += 1
             self._failed = False
-        except (httpx.HTTPError, OSError, ValueError, JoseError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever an issuer may send, or not send: the old set stands
             self._failed = True
-            log.warning("key set unavailable", source=self._source, error=str(error))
+            log.warning("key set unavailable", source=self._source, error=repr(error))
 
     async def _look_again(self) -> None:
         """At most once a minute, and once for however many callers wait."""
@@ -71,17 +71,34 @@ class KeyRing:
 
     async def _content(self) -> bytes:
         if self._source.startswith(("http://", "https://")):
-            async with httpx.AsyncClient(timeout=_FETCH_TIMEOUT_S) as client:
-                reply = (await client.get(self._source)).raise_for_status()
-                content = reply.content
-        else:
-            content = await asyncio.to_thread(Path(self._source).read_bytes)
-        if len(content) > _LARGEST_SET_BYTES:
-            raise ValueError(f"a key set of {len(content)} bytes is too large")
-        return content
+            async with asyncio.timeout(_FETCH_LIMIT_S):
+                return await _fetched(self._source)
+        return await asyncio.to_thread(Path(self._source).read_bytes)
+
+
+async def _fetched(url: str) -> bytes:
+    pieces, size = [], 0
+    async with httpx.AsyncClient() as client, client.stream("GET", url) as reply:
+        reply.raise_for_status()
+        async for piece in reply.aiter_bytes():
+            pieces.append(piece)
+            size += len(piece)
+            if size > _LARGEST_SET_BYTES:
+                raise ValueError(f"a key set of more than {_LARGEST_SET_BYTES} bytes is too large")
+    return b"".join(pieces)
 
 
 def _read(content: bytes) -> Mapping[str, RSAKey]:
     """RSA signature keys alone: nothing else can verify RS256, so nothing else can be confused for one."""
-    keys = KeySet.import_key_set(json.loads(content)).keys
-    return {key.kid: key for key in keys if isinstance(key, RSAKey) and key.kid and key.get("use", "sig") == "sig"}
+    listed = json.loads(content)["keys"]
+    keys = [_key(one) for one in listed if one.get("kty") == "RSA" and one.get("use", "sig") == "sig"]
+    return {key.kid: key for key in keys if key is not None and key.kid}
+
+
+def _key(written: dict[str, Any]) -> RSAKey | None:
+    """A key that cannot be read is left out: the others of its set still count."""
+    try:
+        return RSAKey.import_key(written)
+    except (JoseError, ValueError, TypeError) as error:
+        log.warning("unreadable key in a key set", error=str(error))
+        return None

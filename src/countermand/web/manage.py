@@ -4,9 +4,10 @@ Ours throughout. Errors are problem details (RFC 9457). Whatever can change an a
 """
 
 import os
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from countermand.actions.cancel_orders import Cancelled
 from countermand.actions.errors import FieldsError, NotFoundError, OutcomeUnknownError, UnavailableError
@@ -31,7 +32,7 @@ from countermand.domain.appointment import AppointmentId
 from countermand.domain.client import Client, Permission
 from countermand.domain.contract import Door
 from countermand.domain.money import Money
-from countermand.domain.order import OrderId, order_id_of
+from countermand.domain.order import UID_PATTERN, OrderId, order_id_from, order_id_of
 from countermand.domain.order_state import Move
 from countermand.web import manage_messages as messages
 from countermand.web.manage_translate import (
@@ -44,11 +45,12 @@ from countermand.web.manage_translate import (
     refusal_answer,
 )
 
+Given = TypeVar("Given")
+
 ROOT: Final = "/manage/v1"
 _ORDER: Final = ROOT + "/orders/{id}"
 _EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
-_LARGEST_ID: Final = 2**63 - 1
 
 _ID: Final = parameter(
     "id",
@@ -96,54 +98,48 @@ async def _cancellability(call: Call, services: Services) -> Answer:
 
 
 async def _pay(call: Call, services: Services) -> Answer:
-    async def do(tx: Transaction, client: Client) -> Answer:
-        given = read(messages.PaymentGiven, decode(call.body))
-        try:
-            money = Money.of(given.amount, given.currency)
-        except ValueError as error:
-            raise FieldsError([("amount", f"amount: {error}")]) from None
-        recorded = await record_payment(tx, client.id, _order_id(call), given.reference, money, services.clock())
+    async def do(tx: Transaction, client: Client, given: tuple[str, Money]) -> Answer:
+        recorded = await record_payment(tx, client.id, _order_id(call), *given, services.clock())
         if recorded.payment.is_late:
-            said = f"the order is {recorded.order.state}; the payment {given.reference} is kept as late money"
+            said = (
+                f"the order is {recorded.order.state}; the payment {recorded.payment.reference} is kept as late money"
+            )
             return problem(409, "late_money", said)
         return json_answer(200 if recorded.repeated else 201, payment_shown(recorded.payment))
 
-    return await _change(call, services, do)
+    return await _change(call, services, _payment, do)
 
 
 async def _set_visit(call: Call, services: Services) -> Answer:
-    async def do(tx: Transaction, client: Client) -> Answer:
-        times = _times(call)
+    async def do(tx: Transaction, client: Client, times: tuple[datetime, datetime]) -> Answer:
         visit = await set_appointment(tx, client.id, _order_id(call), *times, services.clock())
         return json_answer(201, appointment_shown(visit))
 
-    return await _change(call, services, do)
+    return await _change(call, services, _times, do)
 
 
 async def _move_visit(call: Call, services: Services) -> Answer:
-    async def do(tx: Transaction, client: Client) -> Answer:
-        times = _times(call)
+    async def do(tx: Transaction, client: Client, times: tuple[datetime, datetime]) -> Answer:
         visit = await move_appointment(tx, client.id, _order_id(call), _appointment_id(call), *times, services.clock())
         return json_answer(200, appointment_shown(visit))
 
-    return await _change(call, services, do)
+    return await _change(call, services, _times, do)
 
 
 async def _cancel_visit(call: Call, services: Services) -> Answer:
-    async def do(tx: Transaction, client: Client) -> Answer:
+    async def do(tx: Transaction, client: Client, _: None) -> Answer:
         visit = await cancel_appointment(tx, client.id, _order_id(call), _appointment_id(call), services.clock())
         return json_answer(200, appointment_shown(visit))
 
-    return await _change(call, services, do)
+    return await _change(call, services, _nothing, do)
 
 
 async def _advance(call: Call, services: Services) -> Answer:
-    async def do(tx: Transaction, client: Client) -> Answer:
-        given = read(messages.MoveGiven, decode(call.body))
-        order = await advance_order(tx, client.id, _order_id(call), Move(given.move), services.clock())
+    async def do(tx: Transaction, client: Client, move: Move) -> Answer:
+        order = await advance_order(tx, client.id, _order_id(call), move, services.clock())
         return json_answer(200, messages.State(state=order.state.value, version=order.version))
 
-    return await _change(call, services, do)
+    return await _change(call, services, _move, do)
 
 
 async def _cancel_order(call: Call, services: Services) -> Answer:
@@ -173,14 +169,20 @@ async def _cancel_order(call: Call, services: Services) -> Answer:
     return json_answer(200, order_shown(view, history))
 
 
-async def _change(call: Call, services: Services, do: Callable[[Transaction, Client], Awaitable[Answer]]) -> Answer:
-    """Record something, in one transaction, once under one key."""
+async def _change(
+    call: Call,
+    services: Services,
+    given_in: Callable[[Call], Given],
+    do: Callable[[Transaction, Client, Given], Awaitable[Answer]],
+) -> Answer:
+    """Record something, in one transaction, once under one key; what cannot be read never gets that far."""
     client = await _caller(call, services, Permission.RECORD)
     check_media_type(call.headers)
     key = idempotency_key(call.headers, call.method, call.path, call.body)
+    given = given_in(call)
 
     async def run(tx: Transaction) -> bytes:
-        return stored(await do(tx, client))
+        return stored(await do(tx, client, given))
 
     return restored(
         await once(services.store, services.clock, client.id, key, run, lambda error: stored(problem_answer(error)))
@@ -197,19 +199,33 @@ async def _caller(call: Call, services: Services, permission: Permission) -> Cli
 def _order_id(call: Call) -> OrderId:
     """A number, or a uid: 32 digits are a uid, too."""
     given = call.path_parameters["id"]
-    if len(given) == 32:  # noqa: PLR2004 - a uid's length
-        return order_id_of(given)
-    return OrderId(_number(given))
+    order_id = order_id_of(given) if re.fullmatch(UID_PATTERN, given) else order_id_from(given)
+    if order_id is None:
+        raise NotFoundError("there is no such order")
+    return order_id
 
 
 def _appointment_id(call: Call) -> AppointmentId:
-    return AppointmentId(_number(call.path_parameters["appointment"]))
+    number = order_id_from(call.path_parameters["appointment"])  # numbers of one kind: counted up from 1
+    if number is None:
+        raise NotFoundError("there is no such appointment")
+    return AppointmentId(number)
 
 
-def _number(digits: str) -> int:
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 20 and int(digits) <= _LARGEST_ID):  # noqa: PLR2004
-        raise NotFoundError("there is no such thing")
-    return int(digits)
+def _nothing(_: Call) -> None:
+    return None
+
+
+def _payment(call: Call) -> tuple[str, Money]:
+    given = read(messages.PaymentGiven, decode(call.body))
+    try:
+        return given.reference, Money.of(given.amount, given.currency)
+    except ValueError as error:
+        raise FieldsError([("amount", f"amount: {error}")]) from None
+
+
+def _move(call: Call) -> Move:
+    return Move(read(messages.MoveGiven, decode(call.body)).move)
 
 
 def _times(call: Call) -> tuple[datetime, datetime]:

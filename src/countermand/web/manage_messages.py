@@ -19,7 +19,7 @@ class PaymentGiven(Struct, kw_only=True):
 
     reference: Annotated[str, Meta(min_length=1, max_length=255)]
     amount: Annotated[Decimal, Meta(extra_json_schema={"type": "number", "minimum": 0, "multipleOf": 0.01})]
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", examples=["EUR"])]
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", examples=["EUR"])]
 
 
 class AppointmentGiven(Struct, kw_only=True):
@@ -108,6 +108,7 @@ class DecisionRecord(Struct, kw_only=True):
     command_id: str
     decided_at: datetime
     client_id: int
+    contract: str
     door: str
     policy_version: str
     state: str

@@ -164,6 +164,7 @@ def _record(record: CancellationRecord | RefusalRecord, command_id: CommandId) -
         command_id=command_id,
         decided_at=record.decided_at,
         client_id=asked.client_id,
+        contract=record.contract.value,
         door=asked.door.value,
         policy_version=record.policy_version,
         state=record.facts.state.value,

@@ -4,7 +4,7 @@ import html
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from litestar import Request, get
 from litestar.exceptions import NotFoundException
@@ -12,9 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from countermand.contracts.answer import Answer, json_answer
-
-if TYPE_CHECKING:
-    from countermand.web.app import Part
+from countermand.web.parts import Part
 
 _OURS: Final = Path(__file__).parent / "assets"
 _SWAGGER_FILES: Final = ("swagger-ui-bundle.js", "swagger-ui.css")
@@ -34,7 +32,7 @@ _SAFE: Final = (
 
 
 def page_routes(
-    spoken: "Sequence[Part]", server: str, version: str, ready: Callable[[], Awaitable[str | None]]
+    spoken: Sequence[Part], server: str, version: str, ready: Callable[[], Awaitable[str | None]]
 ) -> list[HTTPRouteHandler]:
     """`/healthz`, `/readyz`, `/docs` and its documents."""
     documents = {part.name: json_answer(200, part.openapi(server, version)) for part in spoken}
@@ -125,7 +123,7 @@ _PAGE: Final = """<!doctype html>
 """
 
 
-def _index(spoken: "Sequence[Part]", version: str) -> str:
+def _index(spoken: Sequence[Part], version: str) -> str:
     entries = "\n".join(
         f'<li><a href="/docs/{part.name}">{html.escape(part.title)}</a>'
         f'<p>{html.escape(part.about)}</p><a href="/docs/{part.name}/openapi.json">OpenAPI 3.1 document</a></li>'
@@ -137,7 +135,7 @@ def _index(spoken: "Sequence[Part]", version: str) -> str:
     return _PAGE.format(title="Countermand: the calls", head=head, body=body)
 
 
-def _reader(part: "Part", version: str) -> str:
+def _reader(part: Part, version: str) -> str:
     if _swagger_folder() is None:
         document = f'<a href="/docs/{part.name}/openapi.json">OpenAPI 3.1 document</a>'
         body = f"<main><h1>{html.escape(part.title)} {html.escape(version)}</h1><p>{document}</p></main>"

@@ -20,10 +20,9 @@ from countermand.contracts.door import BearerToken, bearer
 from countermand.contracts.idempotency import idempotency_key
 from countermand.domain.client import Client, Permission
 from countermand.domain.contract import Door
-from countermand.domain.order import OrderId
+from countermand.domain.order import LARGEST_ORDER_ID, OrderId
 
 PATH: Final = "/api/connect/orders/cancel"
-LARGEST_ID: Final = 2**63 - 1
 
 
 class ConnectCancel:
@@ -48,7 +47,7 @@ class ConnectCancel:
         key = idempotency_key(headers, "POST", PATH, body)
         order_id = read(CancelRequest, decode(body)).orderId
         # Without the permission, and for a number that can be no order's: as if it were not there (decisions 10, 27).
-        if not client.may(Permission.CANCEL) or not 0 < order_id <= LARGEST_ID:
+        if not client.may(Permission.CANCEL) or not 0 < order_id <= LARGEST_ORDER_ID:
             raise NotFoundError("there is no such order")
         return CancelOrder(
             command_id=CommandId(os.urandom(16).hex()),

@@ -23,15 +23,15 @@ class CreateRequest(Struct, kw_only=True):
     contactPhone: Annotated[
         str,
         Meta(
-            pattern=r"^(\+?61|0)[ -]?[23478]([ -]?[0-9]){8}$",
+            pattern=r"^(\+?61|0)[ -]?[23478]([ -]?[0-9]){8}$(?!\n)",
             description="A valid Australian landline or mobile number",
             examples=["0412 345 678"],
         ),
     ]
     contactEmail: Annotated[
-        str, Meta(max_length=50, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s.]+$", examples=["jo@example.com"])
+        str, Meta(max_length=50, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s.]+$(?!\n)", examples=["jo@example.com"])
     ]
-    locationId: Annotated[str, Meta(pattern="^LOC[0-9]{12}$", examples=["LOC380100009114"])]
+    locationId: Annotated[str, Meta(pattern=r"^LOC[0-9]{12}$(?!\n)", examples=["LOC380100009114"])]
     planName: Annotated[str, Meta(min_length=1, max_length=100, examples=["Home Fast 100/20"])]
     aggregationMethod: Annotated[Literal["L2TP", "ETHERNET"] | None, Meta(description="Required from version 4 on")] = (
         None

@@ -14,7 +14,7 @@ from countermand.actions.read_orders import read_order
 from countermand.contracts.answer import Answer, ForbiddenError, check_media_type, restored, stored
 from countermand.contracts.body import decode, read
 from countermand.contracts.connect import messages
-from countermand.contracts.connect.cancel import LARGEST_ID, PATH
+from countermand.contracts.connect.cancel import PATH
 from countermand.contracts.connect.translate import cancellability_answer, error_answer, order_answer
 from countermand.contracts.connect.versions import AGGREGATION_METHOD_REQUIRED_FROM, HEADER, version_of
 from countermand.contracts.door import bearer
@@ -23,7 +23,7 @@ from countermand.contracts.openapi import IDEMPOTENCY_KEY, Operation, Reply, par
 from countermand.contracts.routing import Call, Route, Services
 from countermand.domain.client import Client, Permission
 from countermand.domain.contract import Door
-from countermand.domain.order import OrderId
+from countermand.domain.order import OrderId, order_id_from
 
 _CREATE: Final = "/api/connect/orders/create"
 _ORDER: Final = "/api/connect/orders/{id}"
@@ -112,10 +112,10 @@ async def _caller(call: Call, services: Services, permission: Permission) -> Cli
 
 
 def _order_id(call: Call) -> OrderId:
-    digits = call.path_parameters["id"]
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 20 and 0 < int(digits) <= LARGEST_ID):  # noqa: PLR2004
+    order_id = order_id_from(call.path_parameters["id"])
+    if order_id is None:
         raise NotFoundError("there is no such order")
-    return OrderId(int(digits))
+    return order_id
 
 
 ROUTES: Final = (

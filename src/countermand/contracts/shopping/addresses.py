@@ -2,10 +2,9 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-# We make 32 lower-case hexadecimal characters, and take any of the documented form (decision 23).
-_UID: Final = r"[0-9a-z]{32}"
+from countermand.domain.order import UID_PATTERN
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,5 +49,5 @@ class Addresses:
         return {"href": f"{self.documentation}/{page}.html", "type": "text/html"}
 
     def _uid(self, uri: str, resource: str) -> str | None:
-        found = re.fullmatch(f"{re.escape(self.public)}/{resource}/({_UID})/?", uri)
+        found = re.fullmatch(f"{re.escape(self.public)}/{resource}/({UID_PATTERN})/?", uri)
         return found[1] if found else None

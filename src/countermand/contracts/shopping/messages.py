@@ -21,7 +21,7 @@ class AmountGiven(Struct, kw_only=True):
     """An amount as a request has it."""
 
     amount: Annotated[Decimal, Meta(extra_json_schema={"type": "number", "minimum": 0, "multipleOf": 0.01})]
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", examples=["EUR"])]
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", examples=["EUR"])]
 
 
 class SelectionGiven(Struct, kw_only=True):
@@ -45,16 +45,16 @@ class Consumer(Struct, kw_only=True):
 
     first_name: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
     last_name: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
-    date_of_birth: Annotated[str, Meta(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] | UnsetType = UNSET
-    email: Annotated[str, Meta(max_length=255, pattern=r"^[^@\s]+@[^@\s]+$")] | UnsetType = UNSET
+    date_of_birth: Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$(?!\n)")] | UnsetType = UNSET
+    email: Annotated[str, Meta(max_length=255, pattern=r"^[^@\s]+@[^@\s]+$(?!\n)")] | UnsetType = UNSET
     gender: Annotated[int, Meta(ge=0, le=9)] | UnsetType = UNSET
     phone_number: Annotated[str, Meta(max_length=50)] | UnsetType = UNSET
     address: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
     postal_code: Annotated[str, Meta(max_length=32)] | UnsetType = UNSET
     city: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
-    country: Annotated[str, Meta(pattern="^[A-Z]{2}$")] | UnsetType = UNSET
+    country: Annotated[str, Meta(pattern=r"^[A-Z]{2}$(?!\n)")] | UnsetType = UNSET
     state: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
-    language: Annotated[str, Meta(pattern="^[a-z]{2}$")] | UnsetType = UNSET
+    language: Annotated[str, Meta(pattern=r"^[a-z]{2}$(?!\n)")] | UnsetType = UNSET
     ip: Annotated[str, Meta(max_length=45)] | UnsetType = UNSET
 
 

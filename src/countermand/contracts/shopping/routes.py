@@ -1,5 +1,6 @@
 """The shopping contract's calls: what each is for, and what it does."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ from countermand.contracts.shopping.translate import cancellability_answer, erro
 from countermand.domain.client import Client, Permission
 from countermand.domain.contract import Door
 from countermand.domain.money import Money
-from countermand.domain.order import OrderId, order_id_of
+from countermand.domain.order import UID_PATTERN, OrderId, order_id_of
 
 _ORDERS: Final = "/orders"
 _ORDER: Final = "/orders/{uid}"
@@ -215,6 +216,6 @@ async def _caller(call: Call, services: Services, permission: Permission) -> Cli
 
 def _order_id(call: Call) -> OrderId:
     uid = call.path_parameters["uid"]
-    if len(uid) != 32:  # noqa: PLR2004 - decision 23
+    if not re.fullmatch(UID_PATTERN, uid):
         raise NotFoundError("there is no such order")
     return order_id_of(uid)

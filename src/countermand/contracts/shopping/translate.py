@@ -31,6 +31,7 @@ from countermand.contracts.answer import (
 from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.domain.cancellation import Granted, Refused
+from countermand.domain.instants import written_instant
 from countermand.domain.money import Money
 
 # Each of our errors: status, type. The first four types are documented; the others ours (decision 22).
@@ -56,6 +57,7 @@ _CONFLICTS: Final[Mapping[str, tuple[int, str]]] = {
     "shipping_method_not_applicable": (400, "SHIPPING_METHOD_NOT_APPLICABLE"),
     "too_many_tickets": (400, "MAX_PER_ORDER_EXCEEDED"),
     "currencies_differ": (400, "BAD_REQUEST"),
+    "total_out_of_range": (400, "BAD_REQUEST"),
 }
 _ALREADY: Final = "order_already_cancelled"
 _UNEXPECTED: Final = (500, "UNKNOWN_ERROR")
@@ -149,14 +151,14 @@ def cancellability_answer(explanation: Explanation, addresses: Addresses) -> Ans
             "curies": addresses.curies(),
         },
         cancellable=isinstance(decision, Granted),
-        cancellable_until=None if until is None else _exact(until),
-        decided_at=_exact(explanation.at),
+        cancellable_until=None if until is None else written_instant(until),
+        decided_at=written_instant(explanation.at),
         findings=[
             messages.Finding(
                 code=one.code.upper(),
                 passed=one.passed,
                 message=one.sentence,
-                changes_at=None if one.turns_at is None else _exact(one.turns_at),
+                changes_at=None if one.turns_at is None else written_instant(one.turns_at),
             )
             for one in decision.findings
         ],
@@ -230,7 +232,3 @@ def _page(href: str) -> dict[str, str]:
 def _date_time(instant: datetime) -> str:
     """ISO 8601 in UTC, to the second (documented)."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _exact(instant: datetime) -> str:
-    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

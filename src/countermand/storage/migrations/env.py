@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from alembic import context
-from sqlalchemy import create_engine
+from sqlalchemy import URL, create_engine
 
 from countermand.storage.tables import metadata
 
 path: Path = context.config.attributes["path"]
 # All or nothing: one transaction around every migration, which SQLite allows for changes of the schema, too.
-engine = create_engine(f"sqlite:///{path}", isolation_level="AUTOCOMMIT")
+engine = create_engine(URL.create("sqlite", database=str(path)), isolation_level="AUTOCOMMIT")
 with engine.connect() as connection:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
     context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)

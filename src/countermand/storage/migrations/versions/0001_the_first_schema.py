@@ -124,6 +124,7 @@ def upgrade() -> None:
         sa.Column("command_id", sa.String(length=32), nullable=False),
         sa.Column("decided_at", sa.BigInteger(), nullable=False),
         sa.Column("client_id", sa.Integer(), nullable=False),
+        sa.Column("contract", sa.String(length=16), nullable=False),
         sa.Column("door", sa.String(length=16), nullable=False),
         sa.Column("policy_version", sa.String(length=16), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),

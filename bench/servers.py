@@ -1,0 +1,130 @@
+"""What is measured: three servers that differ in one thing each, every one in a process of its own."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sample import ISSUER, Sample
+
+_HERE: Final = Path(__file__).parent
+_READY: Final = "Countermand is ready at "
+_START_LIMIT_S: Final = 60
+_STOP_LIMIT_S: Final = 60
+
+
+class ServerError(Exception):
+    """A server did not start, or did not stop as it should."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A server to measure: what is run, with which settings, and whether it cancels at all."""
+
+    name: str
+    about: str
+    command: tuple[str, ...]
+    settings: Mapping[str, str]
+    cancels: bool
+
+
+NO_OP: Final = Kind(
+    name="no-op",
+    about="HTTP, token and contract, no store (bench/no_op.py)",
+    command=(str(_HERE / "no_op.py"),),
+    settings={},
+    cancels=False,
+)
+BATCHED: Final = Kind(
+    name="batched",
+    about="the product as it is: group commit",
+    command=("-m", "countermand", "serve"),
+    settings={},
+    cancels=True,
+)
+UNBATCHED: Final = Kind(
+    name="unbatched",
+    about="the product with COUNTERMAND_BATCH_CAP=1: a transaction for each cancellation",
+    command=("-m", "countermand", "serve"),
+    settings={"COUNTERMAND_BATCH_CAP": "1"},
+    cancels=True,
+)
+KINDS: Final = (NO_OP, BATCHED, UNBATCHED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A server that is ready."""
+
+    pid: int
+    port: int
+
+    def cpu_s(self) -> float | None:
+        """Seconds of processor time used so far, in user and system mode; None where the system has no /proc."""
+        try:
+            text = Path(f"/proc/{self.pid}/stat").read_text()
+        except OSError:
+            return None
+        # The name in brackets may itself have spaces and brackets; utime and stime are the 12th and 13th after it.
+        after_name = text.rpartition(")")[2].split()
+        return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def running(kind: Kind, sample: Sample, database: Path) -> Iterator[Server]:
+    """Start a server on a free port, and stop it: once this ends, all that it answered is in the database."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("COUNTERMAND_")}
+    environment = {
+        **clean,
+        "COUNTERMAND_DATABASE_PATH": str(database),
+        "COUNTERMAND_PORT": "0",
+        "COUNTERMAND_CONNECT_ISSUER": ISSUER,
+        "COUNTERMAND_CONNECT_KEY_SET": str(sample.key_set),
+        "COUNTERMAND_LOG_LEVEL": "warning",
+        **kind.settings,
+    }
+    process = subprocess.Popen(
+        [sys.executable, *kind.command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=database.parent,
+    )
+    said: list[str] = []
+    # Somebody must read what it logs, or a full pipe would stop it in the middle of a measurement.
+    listener = threading.Thread(target=lambda: said.extend(process.stderr or ()), daemon=True)
+    listener.start()
+    try:
+        yield Server(pid=process.pid, port=_port(process, said))
+    finally:
+        process.terminate()
+        try:
+            process.wait(_STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        listener.join()
+    if process.returncode != 0:
+        raise ServerError(f"the {kind.name} server ended with {process.returncode}: {''.join(said[-20:])}")
+    if said:
+        raise ServerError(f"the {kind.name} server complained: {''.join(said[-20:])}")
+
+
+def _port(process: subprocess.Popen[str], said: list[str]) -> int:
+    assert process.stdout is not None
+    too_long = threading.Timer(_START_LIMIT_S, process.kill)
+    too_long.start()
+    try:
+        for line in process.stdout:
+            if line.startswith(_READY):
+                return int(line.rpartition(":")[2])
+    finally:
+        too_long.cancel()
+    process.wait()
+    raise ServerError(f"a server did not become ready: {''.join(said[-20:])}")

@@ -1,0 +1,206 @@
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from countermand.domain.order_state import CANCELLABLE_STATES, Move, OrderState
+from support.connect_calls import Reply, cancel, contents, send
+from support.world import PUBLIC_URL, Caller, World
+
+CREATE = "/api/connect/orders/create"
+WANTED = {
+    "sourceType": "nbn",
+    "contactName": "Jo Citizen",
+    "contactPhone": "0412 345 678",
+    "contactEmail": "jo@example.com",
+    "locationId": "LOC380100009114",
+    "planName": "Home Fast 100/20",
+    "aggregationMethod": "L2TP",
+}
+MORE = {
+    "customerReference": "ours-1",
+    "quoteName": "spring",
+    "term": 1,
+    "trafficClass": "tc4",
+    "productType": "Access Only",
+    "restorationSla": "Standard",
+}
+
+
+@pytest.mark.parametrize("wanted", [WANTED, WANTED | MORE], ids=["least", "most"])
+async def test_an_order_is_created_and_its_location_shows_the_same_resource(world: World, wanted: dict[str, Any]):
+    me = await world.connect_client()
+    reply = await create(world, me, wanted)
+    assert reply.status == 201
+    order_id = reply.json["id"]
+    assert reply.headers["location"] == f"{PUBLIC_URL}/api/connect/orders/{order_id}"
+    assert reply.json == {
+        "id": order_id,
+        "orderType": "new",
+        "status": "submitted",
+        "isCancellable": True,
+        "createdOn": "2026-11-21T12:00:00Z",
+        "customerRef": wanted.get("customerReference"),
+        "quoteName": wanted.get("quoteName"),
+        "locId": "LOC380100009114",
+        "bandwidthProfile": {"planName": "Home Fast 100/20"},
+        "aggregationMethod": "L2TP",
+        "trafficClass": wanted.get("trafficClass"),
+        "eSla": wanted.get("restorationSla"),
+        "appointments": [],
+    }
+    again = await get(world, me, f"/api/connect/orders/{order_id}")
+    assert (again.status, again.body) == (200, reply.body)
+    (order,) = await world.rows("orders", order_id)
+    assert (order["client_id"], order["contract"], order["state"]) == (me.client.id, "connect", "submitted")
+    assert (await cancel(world, me, {"orderId": order_id})).status == 200
+
+
+BOTH_SIDES: list[tuple[str, list[Any], list[Any]]] = [
+    ("sourceType", ["nbn"], ["NBN", "uniti", "", 1]),
+    ("contactName", ["J", "j" * 40], ["", "j" * 41, 7]),
+    (
+        "contactPhone",
+        ["0412345678", "0412 345 678", "+61 412 345 678", "+61412345678", "02 9876 5432", "07-3333-4444"],
+        ["", "041234567", "04123456789", "0112345678", "+1 212 555 0100", "phone", "0412345678\n", 412345678],
+    ),
+    (
+        "contactEmail",
+        ["a@b.c", "a" * 38 + "@example.com"],
+        ["", "a" * 39 + "@example.com", "a", "a@b", "a b@c.d", "@b.c", "a@b.c\n", "a@b@c.d"],
+    ),
+    ("locationId", ["LOC380100009114"], ["", "LOC38010000911", "LOC3801000091145", "loc380100009114", "380100009114"]),
+    ("locationId", ["LOC000000000000"], ["LOC380100009114\n", "LOC38010000911٤", " LOC380100009114", 380100009114]),
+    ("planName", ["p", "p" * 100], ["", "p" * 101]),
+    ("aggregationMethod", ["L2TP", "ETHERNET"], ["l2tp", "", "PPPoE", 1]),
+    ("customerReference", ["", "r" * 200, None], ["r" * 201, 1]),
+    ("quoteName", ["", "q" * 50, None], ["q" * 51, []]),
+    ("term", [0, 1, 120, None], [-1, 121, 1.5, "1", True]),
+    ("trafficClass", ["", "t" * 20, None], ["t" * 21]),
+    ("productType", ["", "t" * 50, None], ["t" * 51]),
+    ("restorationSla", ["", "s" * 50, None], ["s" * 51]),
+]
+GOOD = [(field, value) for field, good, _ in BOTH_SIDES for value in good]
+BAD = [(field, value) for field, _, bad in BOTH_SIDES for value in bad]
+
+
+async def test_every_field_takes_what_lies_just_inside_its_limits(world: World):
+    me = await world.connect_client()
+    replies = [(field, value, await create(world, me, WANTED | {field: value})) for field, value in GOOD]
+    assert [(field, value, reply.body) for field, value, reply in replies if reply.status != 201] == []
+    assert len(await world.rows("orders")) == len(GOOD)
+
+
+@pytest.mark.parametrize("field", dict.fromkeys(field for field, _ in BAD))
+async def test_every_field_refuses_what_lies_just_outside_and_is_named(world: World, field: str):
+    me = await world.connect_client()
+    before = await contents(world)
+    replies = [(value, await create(world, me, WANTED | {field: value})) for name, value in BAD if name == field]
+    assert [value for value, reply in replies if reply.status != 422] == []
+    assert {(error["code"], error["field"]) for _, reply in replies for error in reply.errors} == {
+        ("invalid_field", field)
+    }
+    assert await contents(world) == before
+
+
+async def test_every_wrong_field_is_named_at_once(world: World):
+    me = await world.connect_client()
+    before = await contents(world)
+    reply = await create(world, me, {"contactName": "", "planName": 5, "term": "x"})
+    assert reply.status == 422
+    assert {error["field"] for error in reply.errors} == {
+        *("contactName", "planName", "term"),
+        *("sourceType", "contactPhone", "contactEmail", "locationId"),
+    }
+    assert await contents(world) == before
+
+
+@pytest.mark.parametrize(("version", "status"), [(v, 201 if v < 4 else 422) for v in range(1, 9)])
+async def test_the_aggregation_method_is_required_from_version_4_on(world: World, version: int, status: int):
+    me = await world.connect_client()
+    without = {name: value for name, value in WANTED.items() if name != "aggregationMethod"}
+    reply = await create(world, me, without, version=str(version))
+    assert reply.status == status
+    assert len(await world.rows("orders")) == (1 if status == 201 else 0)
+    if status == 422:
+        assert reply.error["field"] == "aggregationMethod"
+        assert "required from version 4 on" in reply.error["message"]
+    assert (await create(world, me, WANTED, version=str(version))).status == 201
+
+
+NO_ID = ["0", "-1", "2", "abc", "1.0", "1e0", "9" * 19, str(2**63), "9" * 40, "\u0661", "1%00", "+1"]
+
+
+@pytest.mark.parametrize("tail", ["", "/cancellability"])
+async def test_anothers_order_reads_to_the_byte_like_one_that_is_not_there(world: World, tail: str):
+    me, stranger = await world.connect_client("me"), await world.connect_client("stranger")
+    mine = await world.service_order(me)
+    tickets = await world.ticket_order(await world.shopping_client())
+    before = await contents(world)
+    unknown = await get(world, stranger, f"/api/connect/orders/999999{tail}")
+    assert unknown.status == 404
+    assert unknown.error["message"] == "You are not authorised or the id provided does not exist"
+    asked = [f"/api/connect/orders/{given}{tail}" for given in (mine, tickets.order.id, *NO_ID)]
+    replies = {path: await get(world, stranger, path) for path in asked}
+    assert {path: reply for path, reply in replies.items() if reply != unknown} == {}
+    assert (await get(world, me, f"/api/connect/orders/{mine}{tail}")).status == 200
+    assert await contents(world) == before
+
+
+STATES = {
+    (): "submitted",
+    (Move.ACCEPT,): "accepted",
+    (Move.ACCEPT, Move.START): "in_progress",
+    (Move.ACCEPT, Move.START, Move.PASS_NO_RETURN): "past_no_return",
+    (Move.ACCEPT, Move.START, Move.ACTIVATE): "activated",
+    (Move.HOLD,): "held",
+    (Move.REJECT,): "rejected",
+}
+
+
+@pytest.mark.parametrize(("moves", "state"), STATES.items(), ids=STATES.values())
+async def test_is_cancellable_speaks_of_the_state_alone(world: World, moves: tuple[Move, ...], state: str):
+    me = await world.connect_client()
+    order_id = await world.service_order(me, appointment_in=timedelta(hours=1), moves=moves)
+    shown = (await get(world, me, f"/api/connect/orders/{order_id}")).json
+    assert (shown["status"], shown["isCancellable"]) == (state, OrderState(state) in CANCELLABLE_STATES)
+    assert shown["isCancellable"] is (state not in {"past_no_return", "activated"})
+
+
+async def test_a_cancelled_order_stays_readable_and_shows_it_at_once_with_its_appointment(world: World):
+    me = await world.connect_client()
+    order_id = await world.service_order(me, appointment_in=timedelta(hours=30))
+    path = f"/api/connect/orders/{order_id}"
+    before = (await get(world, me, path)).json
+    assert before["appointments"] == [
+        {
+            "id": before["appointments"][0]["id"],
+            "status": "booked",
+            "startTime": "2026-11-22T18:00:00Z",
+            "endTime": "2026-11-22T22:00:00Z",
+        }
+    ]
+    assert (await cancel(world, me, {"orderId": order_id})).status == 200
+    after = (await get(world, me, path)).json
+    changed = {"status": "cancelled", "isCancellable": False}
+    assert after == before | changed | {"appointments": [before["appointments"][0] | {"status": "cancelled"}]}
+
+
+@pytest.mark.parametrize("path", ["/api/connect/orders/1", "/api/connect/orders/1/cancellability"])
+@pytest.mark.parametrize(("changed", "status"), [({"X-API-VERSION": "9"}, 400), ({"Authorization": "Bearer x"}, 401)])
+async def test_reading_asks_for_the_same_headers(world: World, path: str, changed: dict[str, str], status: int):
+    me = await world.connect_client()
+    assert await world.service_order(me) == 1
+    reply = await send(world, "GET", path, (world.connect_headers(me) | changed).items())
+    assert (reply.status, len(reply.errors)) == (status, 1)
+    assert (await get(world, me, path)).status == 200
+
+
+async def create(world: World, caller: Caller, wanted: dict[str, Any], version: str = "7") -> Reply:
+    headers = world.connect_headers(caller) | {"X-API-VERSION": version}
+    return await send(world, "POST", CREATE, headers.items(), json.dumps(wanted).encode())
+
+
+async def get(world: World, caller: Caller, path: str) -> Reply:
+    return await send(world, "GET", path, world.connect_headers(caller).items())

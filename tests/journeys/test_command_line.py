@@ -1,0 +1,334 @@
+"""The command line: what it says, whom it lets call on a running server, and how it refuses."""
+
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import typer
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from countermand import __version__, cli
+from countermand.bootstrap import utc_now
+from countermand.domain.contract import Door
+from countermand.settings import PREFIX
+from support.command_line import Run, Said, assert_one_sentence, runner
+from support.processes import countermand
+from support.serving import Served, a_server
+from support.world import ISSUER, Caller, World, a_world
+
+REFRESH_S = 0.2
+SLACK_S = 10  # a busy machine may be slow; what counts is that it comes to be true without a restart
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    return runner(monkeypatch, capsys)
+
+
+# what it says
+
+
+def test_it_says_its_version_as_a_process_of_its_own():
+    process = countermand("--version")
+    assert process.communicate(timeout=60) == (f"countermand {__version__}\n", "")
+    assert process.returncode == 0
+
+
+def commands() -> Iterator[tuple[tuple[str, ...], Any]]:
+    def within(path: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+        yield path, command
+        for name, inner in getattr(command, "commands", {}).items():
+            yield from within((*path, name), inner)
+
+    yield from within((), typer.main.get_command(cli.app))
+
+
+COMMANDS = {" ".join(path) or "countermand": (path, command) for path, command in commands()}
+
+
+def test_these_are_the_commands():
+    assert {"serve", "demo", "migrate"} <= set(COMMANDS)
+    assert {f"client {verb}" for verb in ("add", "list", "rotate", "revoke")} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize(("path", "command"), COMMANDS.values(), ids=COMMANDS)
+def test_every_command_and_every_option_of_it_is_explained(path: tuple[str, ...], command: Any, run: Run):
+    said = run(*path, "--help")
+    assert (said.code, said.err) == (0, "")
+    assert command.help
+    for one in command.params:
+        assert one.help, f"{path} {one.name}"
+        assert re.search(rf"(?m)^  +({'|'.join(map(re.escape, one.opts))}|{one.name.upper()})\b", said.out), one.name
+    for name, inner in getattr(command, "commands", {}).items():
+        assert re.search(rf"(?m)^  {name} +\w", said.out)
+        assert inner.help
+
+
+# the database
+
+
+def test_migrate_makes_a_database_once_and_leaves_a_newer_one_alone(run: Run, tmp_path: Path):
+    path = tmp_path / "new" / "orders.sqlite3"
+    first, again = (run("migrate", database_path=path) for _ in range(2))
+    assert first == Said(0, f"{path}: schema 1 (was none)\n", "")
+    assert again == Said(0, f"{path}: schema 1, as it was\n", "")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0002'")
+        connection.commit()
+        before = list(connection.iterdump())
+        for command in (("migrate",), ("client", "list")):
+            said = run(*command, database_path=path)
+            assert_one_sentence(said, str(path), "schema 2", "start a newer Countermand")
+        assert list(connection.iterdump()) == before
+
+
+# who may call
+
+
+@pytest_asyncio.fixture
+async def made(tmp_path: Path) -> AsyncIterator[World]:
+    async with a_world(tmp_path) as world:
+        world.clock.now = utc_now()
+        yield world
+
+
+@pytest.fixture
+def server(made: World) -> Iterator[Served]:
+    with a_server(made, client_refresh_s=REFRESH_S) as running:
+        yield running
+
+
+async def test_a_shop_that_is_added_can_call_at_once_keeps_its_orders_when_rotated_and_is_gone_when_revoked(
+    run: Run, made: World, server: Served
+):
+    def client(*arguments: str) -> Said:
+        return run("client", *arguments, database_path=made.settings.database_path)
+
+    added = client(
+        "add", "--contract", "shopping", "--name", "The shop", "--permission", "read", "--permission", "cancel"
+    )
+    assert (added.code, added.err) == (0, "")
+    key, secret = shown(added)
+    (id_,) = re.findall(r"client (\d+) \(The shop\): cancel, read\n", added.out)
+    shop = Caller((await made.database.clients.all())[-1], key, secret)
+    kept, cancelled = await made.ticket_order(shop), await made.ticket_order(shop)
+
+    async with server.client() as http:
+
+        async def status(auth: tuple[str, str]) -> int:
+            return (await http.get(f"/orders/{kept.order.uid}", auth=auth)).status_code
+
+        assert await status((key, secret)) == 200
+        assert await status((key, secret + "x")) == 401
+
+        rotated = client("rotate", id_)
+        new = shown(rotated)
+        assert (rotated.code, rotated.err) == (0, "")
+        assert new[0] != key
+        assert new[1] != secret
+        await until_true(lambda: status(new), 200)
+        await until_true(lambda: status((key, secret)), 401)
+        asked = {"order": made.uri(cancelled), "reason": "The buyer asked"}
+        assert (await http.post("/ordercancellation/", json=asked, auth=new)).status_code == 200
+
+        listed = client("list")
+        assert new[0] in listed.out
+        assert not [one for one in (secret, new[1], key) if one in listed.out]
+
+        assert client("revoke", id_) == Said(0, f"Revoked the shopping client {id_} (The shop)\n", "")
+        await until_true(lambda: status(new), 401)
+        asked["order"] = made.uri(kept)
+        assert (await http.post("/ordercancellation/", json=asked, auth=new)).status_code == 401
+    assert await made.rows("cancellations", kept.order.id) == []
+    assert not [one for one in (secret, new[1]) if one in server.log]
+
+
+async def test_an_operator_that_is_added_can_call_at_once_and_is_gone_when_rotated_or_revoked(
+    run: Run, made: World, server: Served
+):
+    order_id = await made.service_order(await made.connect_client())
+
+    def client(*arguments: str) -> Said:
+        return run("client", *arguments, database_path=made.settings.database_path)
+
+    added = client("add", "--contract", "manage", "--name", "Operator")
+    (id_,) = re.findall(r"client (\d+) \(Operator\): cancel, read, record\n", added.out)
+    token = shown(added)[0]
+    async with server.client() as http:
+
+        async def status(bearer: str) -> int:
+            headers = {"Authorization": f"Bearer {bearer}"}
+            return (await http.get(f"/manage/v1/orders/{order_id}", headers=headers)).status_code
+
+        assert await status(token) == 200
+        new = shown(client("rotate", id_))[0]
+        await until_true(lambda: status(new), 200)
+        await until_true(lambda: status(token), 401)
+        assert client("revoke", id_).code == 0
+        await until_true(lambda: status(new), 401)
+    assert token.partition(".")[2] not in client("list").out
+
+
+async def test_a_partner_that_is_added_can_call_with_its_issuers_tokens_until_it_is_revoked(
+    run: Run, made: World, server: Served
+):
+    def client(*arguments: str) -> Said:
+        path, issuer = made.settings.database_path, ISSUER
+        return run("client", *arguments, database_path=path, connect_issuer=issuer)
+
+    headers = {"Authorization": f"Bearer {made.token('portal-api')}", "X-API-VERSION": "7"}
+    wanted = {
+        "sourceType": "nbn",
+        "contactName": "Jo Citizen",
+        "contactPhone": "0412 345 678",
+        "contactEmail": "jo@example.com",
+        "locationId": "LOC380100009114",
+        "planName": "Home Fast 100/20",
+        "aggregationMethod": "L2TP",
+    }
+    async with server.client(headers=headers) as http:
+
+        async def create() -> int:
+            return (await http.post("/api/connect/orders/create", json=wanted)).status_code
+
+        assert await create() == 401
+        added = client("add", "--contract", "connect", "--name", "Partner", "--client-id", "portal-api")
+        (id_,) = re.findall(r"client (\d+) \(Partner\): cancel, create, read\n", added.out)
+        assert "secret" not in added.out
+        await until_true(create, 201)
+        (order,) = await made.rows("orders")
+        assert order["client_id"] == int(id_)
+
+        again = client("add", "--contract", "connect", "--name", "Another", "--client-id", "portal-api")
+        assert_one_sentence(again, "portal-api")
+        assert_one_sentence(client("rotate", id_), f"client {id_}", "key and secret")
+        assert client("revoke", id_).code == 0
+        await until_true(create, 401)
+        cancel = await http.post("/api/connect/orders/cancel", json={"orderId": order["id"]})
+        assert cancel.status_code == 401
+    assert len(await made.rows("clients")) == 1
+    assert await made.rows("cancellations") == []
+
+
+async def test_the_list_shows_every_client_whole_however_narrow_the_page(run: Run, made: World):
+    partner, shop = await made.connect_client("a-partner-with-a-long-name"), await made.shopping_client()
+    await made.database.clients.revoke(shop.client.id, made.clock())
+    said = run("client", "list", database_path=made.settings.database_path)
+    assert (said.code, said.err) == (0, "")
+    for whole in (ISSUER, partner.subject, shop.key, *Door.SHOPPING.split(), f"{made.clock():%Y-%m-%d %H:%M:%SZ}"):
+        assert whole in said.out
+    assert shop.secret not in said.out
+
+
+def shown(said: Said) -> tuple[str, str]:
+    """The key and the secret (or the token alone) that a command showed, and that they are shown once."""
+    assert said.out.endswith("It is not shown again.\n")
+    lines = dict(line.split(": ", 1) for line in said.out.splitlines() if re.match(r"(key|secret|token): ", line))
+    return (lines["token"], "") if "token" in lines else (lines["key"], lines["secret"])
+
+
+async def until_true(ask: Callable[[], Any], wanted: int) -> None:
+    """A running server knows of a change after its refresh interval: nothing is restarted."""
+    attempts = AsyncRetrying(
+        wait=wait_fixed(REFRESH_S / 2),
+        stop=stop_after_delay(REFRESH_S + SLACK_S),
+        retry=retry_if_exception_type(AssertionError),
+        reraise=True,
+    )
+    async for attempt in attempts:
+        with attempt:
+            assert await ask() == wanted
+
+
+# how it refuses
+
+
+def a_toml(text: str) -> Callable[[Path], list[str]]:
+    def it(folder: Path) -> list[str]:
+        (folder / "settings.toml").write_text(text)
+        return ["migrate", "--settings", str(folder / "settings.toml")]
+
+    return it
+
+
+def plain(*arguments: str) -> Callable[[Path], list[str]]:
+    return lambda _: list(arguments)
+
+
+AN_ISSUER = {"connect_issuer": ISSUER, "connect_key_set": "certs.json"}  # without them, serve has a word about it
+UNKNOWN_RULE = '{"connect": [{"name": "state_allows"}, {"name": "nothing_sent"}]}'
+REFUSALS: dict[str, tuple[Callable[[Path], list[str]], dict[str, str], tuple[str, ...]]] = {
+    "a rule nobody knows": (plain("migrate"), {"policies": UNKNOWN_RULE}, ("connect", "nothing_sent")),
+    "a port in words": (plain("serve"), {"port": "soon"}, ("COUNTERMAND_PORT", "'soon'")),
+    "a level nobody knows": (plain("serve"), {"log_level": "loud"}, ("COUNTERMAND_LOG_LEVEL", "'loud'")),
+    "a refresh too slow": (plain("migrate"), {"client_refresh_s": "61"}, ("COUNTERMAND_CLIENT_REFRESH_S", "'61'")),
+    "policies that are no JSON": (plain("migrate"), {"policies": "{"}, ("COUNTERMAND_POLICIES", "{")),
+    "no settings file": (plain("serve", "--settings", "nowhere.toml"), {}, ("nowhere.toml",)),
+    "no settings file, by variable": (plain("serve"), {"settings": "nowhere.toml"}, ("nowhere.toml",)),
+    "broken TOML": (a_toml("port 8080"), {}, ("settings.toml", "not TOML", "line 1")),
+    "TOML that is no text": (a_toml("host = '\x00'"), {}, ("settings.toml", "not TOML")),
+    "a key nobody knows": (a_toml("porto = 8080"), {}, ("settings.toml", "porto")),
+    "no database to list": (plain("client", "list"), {}, ("no database at", "countermand migrate")),
+    "a database in a file": (plain("migrate"), {"database_path": f"{__file__}/orders.sqlite3"}, (__file__,)),
+    "a database that is none": (plain("migrate"), {"database_path": __file__}, (__file__, "not an SQLite database")),
+    "two workers": (plain("serve", "--workers", "2"), {}, ("--workers 2", "one writer")),
+    "a host nobody has": (plain("serve", "--host", "nowhere.invalid", "--port", "0"), AN_ISSUER, ("nowhere.invalid",)),
+    "no client id": (
+        plain("client", "add", "--contract", "connect", "--name", "Partner", "--issuer", ISSUER),
+        {},
+        ("--client-id",),
+    ),
+    "no issuer": (
+        plain("client", "add", "--contract", "connect", "--name", "Partner", "--client-id", "portal-api"),
+        {},
+        ("--issuer", "COUNTERMAND_CONNECT_ISSUER"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("command", "environment", "names"), REFUSALS.values(), ids=REFUSALS)
+def test_what_cannot_be_done_is_said_in_one_sentence(
+    command: Callable[[Path], list[str]],
+    environment: dict[str, str],
+    names: tuple[str, ...],
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.chdir(tmp_path)
+    assert_one_sentence(run(*command(tmp_path), **environment), *names)
+    assert not list(tmp_path.glob("*.sqlite3"))
+
+
+@pytest.mark.parametrize("verb", ["rotate", "revoke"])
+async def test_a_client_that_is_not_there_is_named(verb: str, run: Run, world: World):
+    caller = await world.shopping_client()
+    said = run("client", verb, "999", database_path=world.settings.database_path)
+    assert_one_sentence(said, "client 999")
+    assert await world.database.clients.by_key(caller.key) is not None
+    (row,) = await world.rows("clients")
+    assert row["revoked_at"] is None
+
+
+@pytest.mark.parametrize(
+    ("schema", "names"),
+    [(None, ("no database at", "countermand migrate")), ("0002", ("schema 2", "start a newer Countermand"))],
+)
+def test_a_database_that_cannot_be_served_is_one_sentence(
+    schema: str | None, names: tuple[str, ...], run: Run, tmp_path: Path
+):
+    path = tmp_path / "orders.sqlite3"
+    if schema is not None:
+        run("migrate", database_path=path)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = ?", [schema])
+            connection.commit()
+    environment = {PREFIX + name.upper(): value for name, value in (AN_ISSUER | {"database_path": str(path)}).items()}
+    process = countermand("serve", "--port", "0", environment=environment)
+    out, err = process.communicate(timeout=60)
+    assert_one_sentence(Said(process.returncode, out, err), str(path), *names)

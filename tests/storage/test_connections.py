@@ -1,0 +1,227 @@
+"""What every connection promises: durable commits, and constraints that hold whatever the code does."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import insert, text
+
+from countermand.actions.cancel_orders import Cancelled
+from countermand.actions.errors import KeyTakenError, UnavailableError, UnfitDataError
+from countermand.actions.place_orders import place_service_order
+from countermand.actions.ports import IdempotencyKey, Transaction
+from countermand.domain.appointment import Appointment, AppointmentId, AppointmentState
+from countermand.domain.money import Money
+from countermand.domain.order import OrderId
+from countermand.domain.payment import Payment
+from countermand.storage.tables import order_lines
+from support.races import column
+from support.world import World
+
+SETTINGS = [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 0)]
+
+
+@pytest.mark.parametrize(("pragma", "value"), SETTINGS)
+async def test_the_cancellation_paths_connection_is_durable_and_never_waits_by_itself(
+    world: World, pragma: str, value: object
+):
+    connection = world.database.cancellations._connection  # the very one that commits, asked itself
+    assert connection.execute(f"PRAGMA {pragma}").fetchone()[0] == value
+
+
+@pytest.mark.parametrize(("pragma", "value"), SETTINGS)
+async def test_so_is_every_other_connection(world: World, pragma: str, value: object):
+    async with world.database.store.snapshot() as reading:
+        (row,) = await reading.rows(text(f"PRAGMA {pragma}"))
+    async with world.database.store.transaction() as tx:
+        (writing,) = await tx.rows(text(f"PRAGMA {pragma}"))
+    assert [*row.values(), *writing.values()] == [value, value]
+
+
+async def test_the_database_itself_allows_an_order_one_active_appointment(world: World):
+    me = await world.connect_client()
+    order_id = await world.service_order(me, appointment_in=timedelta(hours=30))
+    with pytest.raises(UnfitDataError):
+        async with world.database.store.transaction() as tx:
+            await tx.insert_appointment(order_id, visit(world, 1000, AppointmentState.BOOKED))
+    with closing(sqlite3.connect(world.settings.database_path)) as outside, pytest.raises(sqlite3.IntegrityError):
+        outside.execute(
+            "INSERT INTO appointments (order_id, id, state, starts_at, ends_at) VALUES (?, 1000, 'reserved', 1, 2)",
+            (order_id,),
+        )
+    assert [row["state"] for row in await world.rows("appointments", order_id)] == ["booked"]
+
+
+async def test_beside_the_active_appointment_there_may_be_any_number_of_closed_ones(world: World):
+    me = await world.connect_client()
+    order_id = await world.service_order(me, appointment_in=timedelta(hours=30))
+    closed = [AppointmentState.COMPLETED, AppointmentState.INCOMPLETE, AppointmentState.CANCELLED]
+    async with world.database.store.transaction() as tx:
+        for number, state in enumerate(closed * 2):
+            await tx.insert_appointment(order_id, visit(world, 1000 + number, state))
+    assert len(await world.rows("appointments", order_id)) == 7
+
+
+async def test_the_database_itself_allows_an_order_one_cancellation(world: World):
+    me = await world.connect_client()
+    order_id = await world.service_order(me)
+    await world.cancel(me, order_id)
+    with closing(sqlite3.connect(world.settings.database_path)) as outside, pytest.raises(sqlite3.IntegrityError):
+        outside.execute(
+            "INSERT INTO cancellations SELECT order_id, 'another', decided_at, client_id, contract, door,"
+            " policy_version, state, NULL, NULL, NULL FROM cancellations"
+        )
+    assert len(await world.rows("cancellations")) == 1
+
+
+async def test_an_order_whose_number_is_taken_clashes(world: World):
+    me = await world.connect_client()
+    order_id = await world.service_order(me)
+    async with world.database.store.snapshot() as reading:
+        view = (await reading.views([order_id]))[order_id]
+    with pytest.raises(UnfitDataError):
+        async with world.database.store.transaction() as tx:
+            await tx.insert_order(view)
+    assert len(await world.rows("orders")) == len(await world.rows("order_details")) == 1
+
+
+async def test_a_payment_reference_is_unique_across_orders(world: World):
+    me = await world.connect_client()
+    first, second = await world.service_order(me), await world.service_order(me)
+    await world.pay(first, "ref-1")
+    payment = Payment(reference="ref-1", money=Money(minor=1, currency="EUR"), recorded_at=world.clock(), is_late=False)
+    with pytest.raises(UnfitDataError):
+        async with world.database.store.transaction() as tx:
+            await tx.insert_payment(second, payment)
+    assert [row["order_id"] for row in await world.rows("payments")] == [first]
+
+
+async def test_a_line_of_a_product_that_is_not_there_clashes(world: World):
+    me = await world.connect_client()
+    order_id = await world.service_order(me)
+    with pytest.raises(UnfitDataError):
+        async with world.database.store.transaction() as tx:
+            await tx.run(insert(order_lines).values(order_id=order_id, line=1, product_uid="no such", quantity=1))
+    assert await world.rows("order_lines") == []
+
+
+async def test_an_idempotency_key_in_use_is_a_clash_of_its_own(world: World):
+    me = await world.connect_client()
+    key = IdempotencyKey(key="k", fingerprint="f")
+
+    async def keep(answer: bytes) -> None:
+        async with world.database.store.transaction() as tx:
+            await tx.keep_answer(me.client.id, key, answer, world.clock())
+
+    await keep(b"first")
+    with pytest.raises(KeyTakenError):
+        await keep(b"second")
+    assert [row["answer"] for row in await world.rows("idempotency_keys")] == ["first"]
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), UnavailableError("away"), asyncio.CancelledError()])
+async def test_a_transaction_left_by_an_exception_leaves_nothing(world: World, error: BaseException):
+    me = await world.connect_client()
+
+    async def places_and_fails() -> None:
+        async with world.database.store.transaction() as tx:
+            await place_service_order(tx, me.client.id, {}, world.clock())
+            raise error
+
+    with pytest.raises(type(error)):
+        await places_and_fails()
+    for table in ("orders", "order_details", "outbox", "counters"):
+        assert await world.rows(table) == []
+    assert await world.service_order(me) == 1
+
+
+async def test_a_part_left_by_an_exception_is_undone_by_itself(world: World):
+    me = await world.connect_client()
+
+    async def places_and_fails(tx: Transaction) -> None:
+        async with tx.part():
+            await place_service_order(tx, me.client.id, {}, world.clock())
+            raise ValueError("no")
+
+    async with world.database.store.transaction() as tx:
+        kept = (await place_service_order(tx, me.client.id, {}, world.clock())).order.id
+        with pytest.raises(ValueError, match="no"):
+            await places_and_fails(tx)
+    assert [row["id"] for row in await world.rows("orders")] == [kept]
+
+
+async def test_a_snapshot_sees_nothing_of_what_is_committed_after_it_began(world: World):
+    me = await world.connect_client()
+    order_id = await world.service_order(me)
+    async with world.database.store.snapshot() as reading:
+        before = await reading.order(order_id)
+        await world.cancel(me, order_id)
+        assert await reading.order(order_id) == before
+    assert [row["state"] for row in await world.rows("orders")] == ["cancelled"]
+
+
+async def test_views_are_the_same_on_both_ways_to_the_database_and_leave_unknown_orders_out(world: World):
+    me, shop = await world.connect_client(), await world.shopping_client()
+    service = await world.service_order(me, appointment_in=timedelta(hours=30))
+    tickets = await world.ticket_order(shop, quantity=3)
+    asked = [service, OrderId(service + 1), tickets.order.id]
+    async with world.database.store.snapshot() as reading:
+        views = await reading.views(asked)
+        assert await reading.views([]) == {}
+    assert views == await world.database.cancellations.views(asked)
+    assert await world.database.cancellations.views([]) == {}
+    assert list(views) == [service, tickets.order.id]
+    assert (len(views[service].appointments), views[service].tickets) == (1, ())
+    view = views[tickets.order.id]
+    assert view == tickets
+    assert (len(view.tickets), len(view.lines), len(view.products)) == (3, 1, 1)
+
+
+async def test_when_the_disk_is_full_nothing_is_half_done_and_it_works_again_when_there_is_room(world: World):
+    shop = await world.shopping_client()
+    product = await world.product(stock=100)
+    orders = [(await world.ticket_order(shop, product=product)).order.id for _ in range(30)]
+    commands = [world.command(shop, order_id, key=str(order_id), reason="r" * 2000) for order_id in orders]
+    with full_disk(world):
+        answers = await world.service.commit.run(commands)
+    assert {type(answer) for answer in answers} == {UnavailableError}
+    assert {row["state"] for row in await world.rows("orders")} == {"pending"}
+    assert all(row["valid"] for row in await world.rows("tickets"))
+    assert [row["availability"] for row in await world.rows("products")] == [100 - 2 * 30]
+    for table in ("cancellations", "idempotency_keys", "refusals"):
+        assert await world.rows(table) == []
+    assert {type(answer) for answer in await world.service.commit.run(commands)} == {Cancelled}
+    assert [row["availability"] for row in await world.rows("products")] == [100]
+    assert column(world.settings.database_path, "PRAGMA integrity_check") == ["ok"]
+
+
+async def test_when_the_disk_is_full_a_refusal_is_not_answered_as_if_it_were_recorded(world: World):
+    me = await world.connect_client()
+    order_id = await world.service_order(me, appointment_in=timedelta(hours=3))
+    commands = [world.command(me, order_id, reason="r" * 2000) for _ in range(30)]
+    with full_disk(world):
+        answers = await world.service.commit.run(commands)
+    assert {type(answer) for answer in answers} == {UnavailableError}
+    assert await world.rows("refusals") == []
+
+
+@contextmanager
+def full_disk(world: World) -> Iterator[None]:
+    """The cancellation path's connection may not make the file any larger."""
+    connection = world.database.cancellations._connection
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    try:
+        yield
+    finally:
+        connection.execute("PRAGMA max_page_count = 1073741823")
+
+
+def visit(world: World, number: int, state: AppointmentState) -> Appointment:
+    starts_at = world.clock() + timedelta(hours=40)
+    return Appointment(
+        id=AppointmentId(number), state=state, starts_at=starts_at, ends_at=starts_at + timedelta(hours=4)
+    )

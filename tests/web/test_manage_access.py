@@ -1,0 +1,208 @@
+"""Who may call the management API, and what does it say about what it cannot read?"""
+
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from countermand.domain.client import Permission
+from support.database_contents import changed, contents
+from support.manage_calls import PAYMENT, ROOT, VISIT, fields, manage, problem
+from support.world import EVERYTHING, World
+
+# Every call: method, path below the order, a body that would work, the permission it needs.
+CALLS: dict[str, tuple[str, str, Any, Permission]] = {
+    "read": ("GET", "", None, Permission.READ),
+    "explain": ("GET", "/cancellability", None, Permission.READ),
+    "cancel": ("POST", "/cancel", {"reason": "asked by phone"}, Permission.CANCEL),
+    "pay": ("POST", "/payments", PAYMENT, Permission.RECORD),
+    "set": ("POST", "/appointments", VISIT, Permission.RECORD),
+    "move": ("PUT", "/appointments/1", VISIT, Permission.RECORD),
+    "call off": ("DELETE", "/appointments/1", None, Permission.RECORD),
+    "advance": ("POST", "/moves", {"move": "accept"}, Permission.RECORD),
+}
+_CHANGES = [name for name, (method, *_) in CALLS.items() if method != "GET"]
+_WITH_BODY = [name for name, (_, _, body, _) in CALLS.items() if body is not None]
+
+
+async def test_every_call_needs_a_token_of_this_door_that_counts(world: World):
+    order_id = await _an_order_with_a_visit(world)
+    operator, shop = await world.manage_client(), await world.shopping_client()
+    partner, gone = await world.connect_client("another"), await world.manage_client()
+    await world.database.clients.revoke(gone.client.id, world.clock())
+    credentials = {
+        "nothing": None,
+        "no scheme": f"{operator.key}.{operator.secret}",
+        "another scheme": f"Basic {operator.key}.{operator.secret}",
+        "no token": "Bearer ",
+        "no secret": f"Bearer {operator.key}",
+        "an empty secret": f"Bearer {operator.key}.",
+        "another secret": f"Bearer {operator.key}.{operator.secret}x",
+        "an unknown key": f"Bearer nobody.{operator.secret}",
+        "no ASCII": f"Bearer {operator.key}.{operator.secret}é".encode(),
+        "a shop's": f"Bearer {shop.key}.{shop.secret}",
+        "a partner's": f"Bearer {world.token(partner)}",
+        "a revoked operator's": f"Bearer {gone.key}.{gone.secret}",
+    }
+    before = await contents(world)
+    for method, path, body, _ in CALLS.values():
+        told = {}
+        for what, value in credentials.items():
+            headers = {} if value is None else {"Authorization": value}
+            answer = await world.http.request(method, f"{ROOT}/{order_id}{path}", headers=headers, json=body)
+            told[what] = (*problem(answer), answer.headers["www-authenticate"])
+        assert told == dict.fromkeys(credentials, (401, "unauthorized", "Bearer"))
+    assert not changed(before, await contents(world))
+
+
+async def test_every_call_needs_its_own_permission_and_no_other(world: World):
+    order_id = await _an_order_with_a_visit(world)
+    before = await contents(world)
+    for method, path, body, permission in CALLS.values():
+        operator = await world.manage_client(permissions=EVERYTHING - {permission})
+        answer = await manage(world, operator, method, f"{order_id}{path}", body)
+        assert problem(answer) == (403, "forbidden")
+        assert permission in answer.json()["detail"]
+    assert changed(before, await contents(world)) == {"clients"}
+    for name in ["read", "explain", "set", "advance", "pay", "cancel"]:
+        method, path, body, permission = CALLS[name]
+        other = await world.service_order(await world.connect_client(name))
+        operator = await world.manage_client(permissions=frozenset({permission}))
+        assert (await manage(world, operator, method, f"{other}{path}", body)).status_code < 300, name
+
+
+async def test_no_call_knows_an_order_that_is_not_there(world: World):
+    order_id, operator = await _an_order_with_a_visit(world), await world.manage_client()
+    before = await contents(world)
+    strange = ["0", str(order_id + 1), "-1", "1.0", "9" * 19, "9" * 20, "0" * 32, "x" * 32, "٣", "%00", "abc", "1%2F2"]
+    for method, path, body, _ in CALLS.values():
+        told = {order: problem(await manage(world, operator, method, f"{order}{path}", body)) for order in strange}
+        assert told == dict.fromkeys(strange, (404, "not_found"))
+    assert not changed(before, await contents(world))
+
+
+async def test_no_call_knows_an_appointment_that_is_not_there_or_is_anothers(world: World):
+    order_id, operator = await _an_order_with_a_visit(world), await world.manage_client()
+    other = await world.service_order(await world.connect_client("another"), appointment_in=timedelta(hours=40))
+    (foreign,) = [row["id"] for row in await world.rows("appointments", other)]
+    before = await contents(world)
+    strange = [str(foreign), "0", "99", "-1", "9" * 19, "9" * 25, "x", "%00"]
+    for name in ["move", "call off"]:
+        method, _, body, _ = CALLS[name]
+        told = {
+            visit: problem(await manage(world, operator, method, f"{order_id}/appointments/{visit}", body))
+            for visit in strange
+        }
+        assert told == dict.fromkeys(strange, (404, "not_found"))
+    assert not changed(before, await contents(world))
+
+
+_WRONG: dict[str, list[tuple[Any, list[str]]]] = {
+    "cancel": [
+        ({}, ["reason"]),
+        ({"reason": ""}, ["reason"]),
+        ({"reason": " \n"}, ["reason"]),
+        ({"reason": None}, ["reason"]),
+        ({"reason": "r" * 2001}, ["reason"]),
+    ],
+    "pay": [
+        ({}, ["reference", "amount", "currency"]),
+        ({"reference": "", "amount": "x", "currency": "eur"}, ["reference", "amount", "currency"]),
+        ({"reference": "r" * 256, "amount": None, "currency": "EURO"}, ["reference", "amount", "currency"]),
+        (PAYMENT | {"amount": "25.00"}, ["amount"]),
+        (PAYMENT | {"amount": "1E+999999"}, ["amount"]),
+        (PAYMENT | {"amount": "NaN"}, ["amount"]),
+        (PAYMENT | {"amount": -0.01}, ["amount"]),
+        (PAYMENT | {"amount": 0.001}, ["amount"]),
+        (PAYMENT | {"amount": 10**13 + 1}, ["amount"]),
+        (PAYMENT | {"currency": "JPY"}, ["amount"]),
+    ],
+    "set": [
+        ({}, ["starts_at", "ends_at"]),
+        ({"starts_at": "soon", "ends_at": 1}, ["starts_at", "ends_at"]),
+        (VISIT | {"starts_at": "2026-11-23T01:00:00"}, ["starts_at"]),
+        (VISIT | {"starts_at": "1999-12-31T23:59:59Z"}, ["starts_at"]),
+        (VISIT | {"ends_at": "2200-01-01T00:00:00Z"}, ["ends_at"]),
+        (VISIT | {"ends_at": VISIT["starts_at"]}, ["ends_at"]),
+        (VISIT | {"ends_at": "2026-11-23T00:59:59.999999Z"}, ["ends_at"]),
+        (VISIT | {"ends_at": "2026-11-23T02:00:00+01:00"}, ["ends_at"]),
+    ],
+    "advance": [
+        ({}, ["move"]),
+        ({"move": "cancel"}, ["move"]),
+        ({"move": "Accept"}, ["move"]),
+        ({"move": 1}, ["move"]),
+    ],
+}
+_WRONG["move"] = _WRONG["set"]
+
+
+@pytest.mark.parametrize("name", _WITH_BODY)
+async def test_fields_that_do_not_hold_are_all_named_and_nothing_is_done(world: World, name: str):
+    order_id, operator = await _an_order_with_a_visit(world), await world.manage_client()
+    method, path, _, _ = CALLS[name]
+    before = await contents(world)
+    for body, expected in _WRONG[name]:
+        answer = await manage(world, operator, method, f"{order_id}{path}", body)
+        assert fields(answer) == expected, body
+    assert not changed(before, await contents(world))
+
+
+@pytest.mark.parametrize("name", _WITH_BODY)
+async def test_a_body_that_cannot_be_read_is_400_413_or_415_and_nothing_is_done(world: World, name: str):
+    order_id, operator = await _an_order_with_a_visit(world), await world.manage_client()
+    method, path, _, _ = CALLS[name]
+    before = await contents(world)
+
+    async def send(body: bytes, **headers: str) -> httpx.Response:
+        sent = world.manage_headers(operator, **headers)
+        return await world.http.request(method, f"{ROOT}/{order_id}{path}", headers=sent, content=body)
+
+    for body in [b"", b"{", b'{"a": 1, "a": 2}', b"[" * 60_000, b'"\\ud800"', b"\xff", b"{'reason': 'r'}"]:
+        assert problem(await send(body)) == (400, "bad_request"), body[:20]
+    for body in [b"[]", b"null", b"3"]:
+        assert problem(await send(body)) == (422, "invalid_field")
+    assert problem(await send(b" " * (64 * 1024 + 1))) == (413, "payload_too_large")
+    assert problem(await send(b"{}", Content_Type="text/plain")) == (415, "unsupported_media_type")
+    assert not changed(before, await contents(world))
+
+
+@pytest.mark.parametrize("name", _CHANGES)
+async def test_a_key_that_is_none_is_400_and_nothing_is_done(world: World, name: str):
+    order_id, operator = await _an_order_with_a_visit(world), await world.manage_client()
+    method, path, body, _ = CALLS[name]
+    before = await contents(world)
+    for key in ["", "a b", '"a', "k" * 256, "é"]:
+        answer = await world.http.request(
+            method,
+            f"{ROOT}/{order_id}{path}",
+            headers=world.manage_headers(operator) | {"Idempotency-Key": key.encode()},
+            json=body,
+        )
+        assert problem(answer) == (400, "bad_request"), key
+    assert not changed(before, await contents(world))
+
+
+async def test_a_method_that_a_path_has_not_is_405_with_those_it_has(world: World):
+    operator = await world.manage_client()
+    told = {
+        path: (await manage(world, operator, "PATCH", f"1{path}", {})).headers.get("allow")
+        for path in ["", "/cancellability", "/cancel", "/payments", "/appointments", "/appointments/1", "/moves"]
+    }
+    assert told == {
+        "": "GET",
+        "/cancellability": "GET",
+        "/cancel": "POST",
+        "/payments": "POST",
+        "/appointments": "POST",
+        "/appointments/1": "DELETE, PUT",
+        "/moves": "POST",
+    }
+    assert problem(await manage(world, operator, "PATCH", "1/moves", {})) == (405, "method_not_allowed")
+    assert problem(await manage(world, operator, "GET", "1/nothing/there")) == (404, "not_found")
+
+
+async def _an_order_with_a_visit(world: World) -> int:
+    """Appointment 1 is its own."""
+    return await world.service_order(await world.connect_client(), appointment_in=timedelta(hours=48))
