@@ -137,7 +137,10 @@ def build(
         except (UnavailableError, DBAPIError) as error:
             log.warning("not ready", reason=str(error))
             return "the database cannot be used"
-        return None if is_known_schema(number) else "the database has another schema than this version works with"
+        if is_known_schema(number):
+            return None
+        log.warning("not ready", schema=number)
+        return "the database has another schema than this version works with"
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:

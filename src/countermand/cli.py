@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import sys
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from countermand import __version__
 from countermand.actions.errors import CountermandError
@@ -175,12 +176,14 @@ def add_client(
 def list_clients(settings: SettingsFile = None) -> None:
     """List the clients."""
     them = _with_clients(read_settings(settings), SqliteClients.all)
-    table = Table("id", "contract", "name", "permissions", "known by", "revoked")
+    names = ("id", "contract", "name", "permissions", "known by", "revoked")
+    table = Table(*(Column(name, overflow="fold") for name in names))
     for one in them:
         known_by = one.key or " ".join(one.identity or ())
         revoked = "" if one.revoked_at is None else one.revoked_at.strftime("%Y-%m-%d %H:%M:%SZ")
         table.add_row(str(one.id), one.door, one.name, " ".join(sorted(one.permissions)), known_by, revoked)
-    Console(soft_wrap=True).print(table)
+    # For people as wide as their terminal; into a pipe one line a client, whole, for whoever searches it.
+    Console(width=None if sys.stdout.isatty() else 1000).print(table)
 
 
 @clients.command("rotate")

@@ -79,14 +79,16 @@ def serve(
     *,
     prepare: Callable[[Settings, Database, str], Awaitable[None]] | None = None,
     announce: Callable[[str], None],
+    listening: socket.socket | None = None,
 ) -> None:
     """Serve until told to stop. `prepare` runs before anything is answered, `announce` once `/readyz` says 200.
 
-    Both get the address that clients use. Raises `ServingError`, and `SchemaError` with what to do.
+    `listening` is a socket that `bound` gave; without one, the settings say where. Both callbacks get the address that
+    clients use. Raises `ServingError`, and `SchemaError` with what to do.
     """
-    listening = _bound(settings.host, settings.port)
+    listening = listening or bound(settings.host, settings.port)
     set_up_logging(settings)
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    with listening, asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(_serve(settings, listening, prepare, announce))
 
 
@@ -136,13 +138,17 @@ async def _announce_when_ready(here: str, public_url: str, announce: Callable[[s
     announce(public_url)
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def bound(host: str, port: int) -> socket.socket:
     """A bound socket, so that a taken port is known before anything is made."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+        except OSError:
+            listening.close()
+            raise
     except OSError as error:
         said = error.strerror or str(error)
         raise ServingError(f"cannot listen on {host}:{port}: {said}; choose another with --port") from error

@@ -1,12 +1,14 @@
 """What can an operator set? One frozen value, read once from the environment and a file; units are in the names."""
 
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings.exceptions import SettingsError as UnreadableError
 
 from countermand.domain.contract import Contract
 from countermand.domain.policy import DEFAULT_RULES, Policy, policy_of
@@ -21,7 +23,7 @@ class SettingsError(Exception):
 class Settings(BaseSettings):
     """Every setting, with its default. In the environment each has the prefix `COUNTERMAND_`."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_nested_delimiter="__")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", allow_inf_nan=False)
 
     database_path: Path = Field(Path("countermand.sqlite3"), description="The SQLite database")
     host: str = Field("127.0.0.1", description="The address to listen on")
@@ -70,12 +72,22 @@ class Settings(BaseSettings):
             raise ValueError("must begin with http:// or https://")
         return None if value is None else value.rstrip("/")
 
+    @field_validator("shopping_payment_url", "shopping_etickets_url")
+    @classmethod
+    def _fillable_url(cls, value: str, info: ValidationInfo) -> str:
+        blank = "uid" if info.field_name == "shopping_payment_url" else "token"
+        try:
+            value.replace("{public_url}", "").format(**{blank: ""})
+        except (KeyError, IndexError, ValueError, AttributeError):
+            raise ValueError(f"may have {{public_url}} and {{{blank}}} to fill in, and no other braces") from None
+        return value
+
     def policy(self, contract: Contract) -> Policy:
         """The policy in force for a contract. Raises `SettingsError`."""
         try:
             return policy_of(contract, self.policies.get(contract, DEFAULT_RULES[contract]))
         except ValueError as error:
-            raise SettingsError(str(error)) from None
+            raise SettingsError(f"{PREFIX}POLICIES: {error}") from None
 
     @classmethod
     def settings_customise_sources(
@@ -100,8 +112,11 @@ def read_settings(file: Path | None = None, **given: Any) -> Settings:
 
     try:
         settings = FromFile(**{name: value for name, value in given.items() if value is not None})
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} is not TOML: {error}") from None
+    except UnreadableError as error:  # POLICIES is the one setting that is JSON
+        name = f"{PREFIX}POLICIES"
+        raise SettingsError(f"{name} must be JSON, not {os.environ.get(name)!r}: {error.__cause__}") from None
     except ValidationError as error:
         raise SettingsError("\n".join(_sentence(one, file) for one in error.errors())) from None
     for contract in Contract:

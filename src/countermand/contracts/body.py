@@ -7,7 +7,7 @@ on NUL and lone surrogates in strings, on numbers of absurd length, on deep nest
 import json
 from collections import Counter
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from itertools import islice
 from typing import Any, Final, TypeGuard, TypeVar
 
@@ -62,8 +62,11 @@ def _int(digits: str) -> int:
 def _decimal(digits: str) -> Decimal:
     if len(digits) > _DIGITS_CAP:
         raise MalformedRequestError(f"a number of {len(digits)} digits is too long")
-    number = Decimal(digits)
-    if abs(number.adjusted()) > _DIGITS_CAP:
+    try:
+        number = Decimal(digits)
+    except InvalidOperation:  # an exponent beyond what decimals have
+        number = None
+    if number is None or abs(number.adjusted()) > _DIGITS_CAP:
         raise MalformedRequestError(f"the number {shown(digits)} is out of range")
     return number
 

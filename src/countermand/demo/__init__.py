@@ -1,5 +1,6 @@
 """A service with sample data, for a laptop: nothing to configure, and everything it makes stays in one folder."""
 
+import socket
 from pathlib import Path
 from typing import Any, Final
 
@@ -7,7 +8,7 @@ from countermand.bootstrap import Database
 from countermand.demo.credentials import ISSUER, KEY_SET, Credentials, private_file
 from countermand.demo.sample_orders import SampleOrders
 from countermand.demo.welcome import welcome
-from countermand.serving import ServingError, serve
+from countermand.serving import ServingError, bound, serve
 from countermand.settings import Settings, read_settings
 from countermand.storage.schema import migrate
 
@@ -24,6 +25,12 @@ _MADE: Final = (
 
 def run_demo(*, data_dir: Path, host: str, port: int, fresh: bool) -> None:
     """Make what is missing, serve, and say how it is called. Raises `ServingError` where it cannot."""
+    # Bound first: a port that is taken is known before anything is made or, with --fresh, taken away.
+    with bound(host, port) as listening:
+        _run(data_dir, host, port, fresh=fresh, listening=listening)
+
+
+def _run(data_dir: Path, host: str, port: int, *, fresh: bool, listening: socket.socket) -> None:
     folder = data_dir.resolve()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,4 +58,4 @@ def run_demo(*, data_dir: Path, host: str, port: int, fresh: bool) -> None:
         private_file(folder / "demo.json", public)
         credentials.write_headers(folder, made["connect"]["access_token"])
 
-    serve(settings, prepare=prepare, announce=lambda url: welcome(folder, url, made))
+    serve(settings, prepare=prepare, announce=lambda url: welcome(folder, url, made), listening=listening)

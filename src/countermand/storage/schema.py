@@ -20,7 +20,10 @@ _SQLITE_NEEDED: Final = (3, 35, 0)  # RETURNING, and JSON built in nearly everyw
 def migrate(path: Path) -> tuple[int, int]:
     """Bring the database to the newest schema, making the file if need be; gives the numbers before and after."""
     _check_sqlite()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SchemaError(f"there can be no database at {path}: {error.strerror}") from error
     before = schema_of(path)
     if before > NEWEST_SCHEMA:
         raise SchemaError(_outside(path, before))

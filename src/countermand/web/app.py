@@ -17,10 +17,9 @@ from countermand.actions.errors import CountermandError, NotFoundError
 from countermand.actions.group_commit import GroupCommit
 from countermand.actions.ports import CancelOrder
 from countermand.contracts.answer import Answer, MalformedRequestError, MethodNotAllowedError, headers_of
-from countermand.contracts.body import shown
 from countermand.contracts.routing import Call, Route, Services
 from countermand.contracts.shopping.addresses import Addresses
-from countermand.web.front import CancelCall, Front, traced
+from countermand.web.front import CancelCall, Front, printable, traced
 from countermand.web.pages import page_routes
 from countermand.web.parts import Part, Speak, parts
 from countermand.web.transport import ClientGoneError, read_body
@@ -45,7 +44,7 @@ def application(
         for part in spoken
         if part.cancel is not None
     }
-    handlers: list[HTTPRouteHandler] = [*page_routes(spoken, services.public_url, version, ready)]
+    handlers: list[HTTPRouteHandler] = [*page_routes(spoken, version, ready)]
     for part in spoken:
         handlers += [_handler(route, part.speak, services) for route in part.routes]
         if part.cancel is not None:
@@ -79,9 +78,9 @@ def _handler(route: Route, speak: Speak, services: Services) -> HTTPRouteHandler
         except CountermandError as error:
             answer = speak(error)
         except ClientGoneError:
-            answer = Answer(400)  # nobody hears it
+            return Answer(400)  # nobody hears it
         except Exception as error:
-            log.exception("unexpected failure", path=shown(request.scope["path"]))
+            log.exception("unexpected failure", path=printable(request.scope["path"]))
             answer = speak(error)
         return traced(answer, headers, request.scope)
 
@@ -96,9 +95,8 @@ def _cancel_handler(call: CancelCall) -> HTTPRouteHandler:
             return Answer(400)
 
     (path, *_) = sorted(call.door.paths)
-    # Every method, since the contract itself says which it takes.
-    methods = [HttpMethod.POST, HttpMethod.GET, HttpMethod.PUT, HttpMethod.PATCH, HttpMethod.DELETE, HttpMethod.OPTIONS]
-    return HTTPRouteHandler(path, http_method=methods, status_code=200)(handle)
+    # OPTIONS, too, which the framework would answer by itself: the contract says which methods it takes.
+    return HTTPRouteHandler(path, http_method=[HttpMethod.POST, HttpMethod.OPTIONS], status_code=200)(handle)
 
 
 def _unrouted(spoken: Sequence[Part]) -> Callable[[Request[Any, Any, Any], Exception], Response[Any]]:
@@ -117,7 +115,7 @@ def _unrouted(spoken: Sequence[Part]) -> Callable[[Request[Any, Any, Any], Excep
                 else MalformedRequestError("the request cannot be read")
             )
         else:
-            log.error("unexpected failure", path=shown(request.scope["path"]), exc_info=error)
+            log.error("unexpected failure", path=printable(request.scope["path"]), exc_info=error)
         answer = traced(part.speak(ours), headers_of(request.scope), request.scope)
         headers = {name.decode(): value.decode() for name, value in answer.headers}
         media_type = headers.pop("content-type", None)

@@ -20,7 +20,6 @@ from countermand.actions.errors import CountermandError
 from countermand.actions.group_commit import GroupCommit
 from countermand.actions.ports import CancelOrder
 from countermand.contracts.answer import Answer, headers_of
-from countermand.contracts.body import shown
 from countermand.contracts.door import Authenticator, CancelDoor
 from countermand.web.transport import ClientGoneError, read_body
 
@@ -54,9 +53,14 @@ class CancelCall:
         except ClientGoneError:
             raise
         except Exception as error:
-            log.exception("unexpected failure", path=shown(scope["path"]))
+            log.exception("unexpected failure", path=printable(scope["path"]))
             answer = door.error(error)
         return traced(answer, headers, scope)
+
+
+def printable(path: str) -> str:
+    """A path as a log line may have it: a caller must not be able to write lines of its own."""
+    return path.encode("unicode_escape").decode("ascii")
 
 
 def traced(answer: Answer, headers: Mapping[bytes, bytes], scope: Scope) -> Answer:
@@ -67,7 +71,7 @@ def traced(answer: Answer, headers: Mapping[bytes, bytes], scope: Scope) -> Answ
         failed = answer.status >= _SERVER_ERROR
         if failed:
             request_id = request_id or secrets.token_hex(8).encode()
-        told = {"path": shown(scope["path"]), "status": answer.status, "request_id": request_id.decode()}
+        told = {"path": printable(scope["path"]), "status": answer.status, "request_id": request_id.decode()}
         log.log(logging.ERROR if failed else logging.INFO, "failed" if failed else "refused", **told)
     return answer.with_headers((b"x-request-id", request_id)) if request_id else answer
 

@@ -32,10 +32,10 @@ _SAFE: Final = (
 
 
 def page_routes(
-    spoken: Sequence[Part], server: str, version: str, ready: Callable[[], Awaitable[str | None]]
+    spoken: Sequence[Part], version: str, ready: Callable[[], Awaitable[str | None]]
 ) -> list[HTTPRouteHandler]:
     """`/healthz`, `/readyz`, `/docs` and its documents."""
-    documents = {part.name: json_answer(200, part.openapi(server, version)) for part in spoken}
+    documents = {part.name: json_answer(200, part.openapi(version)) for part in spoken}
     pages = {part.name: _html(_reader(part, version)) for part in spoken}
     files = _files()
 
@@ -126,7 +126,7 @@ _PAGE: Final = """<!doctype html>
 def _index(spoken: Sequence[Part], version: str) -> str:
     entries = "\n".join(
         f'<li><a href="/docs/{part.name}">{html.escape(part.title)}</a>'
-        f'<p>{html.escape(part.about)}</p><a href="/docs/{part.name}/openapi.json">OpenAPI 3.1 document</a></li>'
+        f'<p>{html.escape(part.about.replace("`", ""))}</p><a href="/docs/{part.name}/openapi.json">OpenAPI 3.1 document</a></li>'
         for part in spoken
     )
     title = f"<h1>Countermand {html.escape(version)}</h1>"

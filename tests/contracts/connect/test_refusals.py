@@ -156,6 +156,7 @@ async def test_a_refusal_is_recorded_with_the_facts_and_the_policy_it_was_decide
         "order_id": order_id,
         "decided_at": micros(NOON + timedelta(seconds=7)),
         "client_id": me.client.id,
+        "contract": "connect",
         "door": "connect",
         "policy_version": world.database.policies.by_contract[Contract.CONNECT].version,
         "state": "accepted",

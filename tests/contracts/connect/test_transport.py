@@ -140,6 +140,26 @@ async def test_an_unexpected_failure_is_500_that_says_nothing_about_itself_and_c
     assert (await cancel(world, me, {"orderId": order_id})).status == 200
 
 
+@pytest.mark.parametrize(
+    ("table", "moves"), [("cancellations", ()), ("refusals", (Move.ACCEPT, Move.START, Move.ACTIVATE))]
+)
+async def test_a_database_that_takes_no_decision_is_503_in_our_words_alone_and_changes_nothing(
+    both_worlds: World, table: str, moves: tuple[Move, ...]
+):
+    world = both_worlds
+    me = await world.connect_client()
+    order_id = await world.service_order(me, moves=moves)
+    refuse = f"CREATE TRIGGER deaf BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'words of its own'); END"
+    async with world.database.store.transaction() as tx:
+        await tx.run(text(refuse))
+    before = await contents(world)
+    reply = await cancel(world, me, {"orderId": order_id})
+    assert (reply.status, reply.codes) == (503, ["unavailable"])
+    assert int(reply.headers["retry-after"]) > 0
+    assert "words of its own" not in reply.error["message"]
+    assert await contents(world) == before
+
+
 async def test_an_address_that_is_none_is_404_in_the_contracts_own_words(both_worlds: World):
     reply = await send(both_worlds, "POST", CANCEL + "/it", [])
     assert reply.status == 404
