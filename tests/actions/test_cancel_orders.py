@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from itertools import permutations
 from typing import Any
@@ -9,6 +10,7 @@ from countermand.actions.cancel_orders import Cancelled, CancelOutcome, NotCance
 from countermand.actions.errors import IdempotencyKeyReusedError, NotFoundError
 from countermand.actions.ports import CancelOrder
 from countermand.actions.record_progress import move_appointment
+from countermand.domain.appointment import AppointmentId, AppointmentState
 from countermand.domain.order import OrderId
 from support.world import Caller, World
 
@@ -107,6 +109,23 @@ async def test_a_batch_releases_all_that_its_orders_held_and_nothing_of_others(w
         assert {fact["kind"] for fact in facts} - {"appointment.cancelled"} == {"order.cancelled"}
     assert "appointment.cancelled" in await told(world, visited)
     assert "order.cancelled" not in await told(world, kept.order.id)
+
+
+async def test_visits_that_were_over_before_stay_as_they_were(world: World):
+    me = await world.connect_client()
+    order_id = await world.service_order(me, appointment_in=timedelta(hours=30))
+    over = [AppointmentState.COMPLETED, AppointmentState.INCOMPLETE, AppointmentState.CANCELLED]
+    async with world.database.store.transaction() as tx:
+        visit = await tx.active_appointment(order_id)
+        assert visit is not None
+        for number, state in enumerate(over, start=1000):
+            await tx.insert_appointment(order_id, replace(visit, id=AppointmentId(number), state=state))
+    before = await world.rows("appointments", order_id)
+    assert await world.service.commit.run([world.command(me, order_id)]) == [Cancelled(order_id=order_id)]
+    after = await world.rows("appointments", order_id)
+    assert [row for row in after if row["id"] != visit.id] == [row for row in before if row["id"] != visit.id]
+    assert [row["state"] for row in after if row["id"] == visit.id] == ["cancelled"]
+    assert (await told(world, order_id)).count("appointment.cancelled") == 1
 
 
 async def test_the_answer_shows_the_order_as_it_stands_after_the_commit_to_those_who_asked(world: World):

@@ -94,16 +94,18 @@ def test_method_path_and_body_make_a_request_the_same_and_nothing_else_does():
     assert len({same, *others}) == 5
 
 
-@pytest.mark.parametrize("sent", NO_KEYS.values(), ids=NO_KEYS.keys())
-async def test_a_cancel_with_a_header_that_is_no_key_is_400_and_changes_nothing(both_worlds: World, sent: bytes):
+async def test_a_cancel_with_a_header_that_is_no_key_is_400_and_changes_nothing(both_worlds: World):
     world = both_worlds
     me = await world.connect_client()
     order_id = await world.service_order(me)
     before = await contents(world)
-    reply = await cancel(world, me, {"orderId": order_id}, headers={"Idempotency-Key": sent})
-    assert reply.status == 400
-    assert reply.error["code"] == "bad_request"
-    assert "Idempotency-Key" in reply.error["message"]
+    replies = {
+        name: await cancel(world, me, {"orderId": order_id}, headers={"Idempotency-Key": sent})
+        for name, sent in NO_KEYS.items()
+    }
+    assert {name: reply.status for name, reply in replies.items() if reply.status != 400} == {}
+    assert {reply.error["code"] for reply in replies.values()} == {"bad_request"}
+    assert all("Idempotency-Key" in reply.error["message"] for reply in replies.values())
     assert await contents(world) == before
 
 

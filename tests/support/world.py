@@ -1,10 +1,16 @@
 """A whole service in the test's own process: a real SQLite file, a clock the test sets, and clients of every kind."""
 
 import asyncio
+import atexit
 import base64
+import contextlib
+import functools
 import itertools
 import json
 import secrets
+import shutil
+import sqlite3
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -31,7 +37,7 @@ from countermand.domain.order import OrderId, OrderUid
 from countermand.domain.order_state import Move
 from countermand.settings import Settings, read_settings
 from countermand.storage.schema import migrate
-from countermand.storage.tables import methods, metadata, products
+from countermand.storage.tables import metadata, methods, products
 from countermand.web.auth import hash_of
 
 ISSUER = "http://localhost:10342/auth/realms/superloop"
@@ -91,7 +97,9 @@ class World:
 
     # who calls
 
-    async def connect_client(self, subject: str = "partner", *, permissions: frozenset[Permission] = EVERYTHING) -> Caller:
+    async def connect_client(
+        self, subject: str = "partner", *, permissions: frozenset[Permission] = EVERYTHING
+    ) -> Caller:
         client = await self.database.clients.add(
             door=Door.CONNECT,
             name=subject,
@@ -246,9 +254,7 @@ class World:
             order = await tx.order(order_id)
             assert order is not None
             money = Money(minor=2500, currency="EUR")
-            await record_payment(
-                tx, order.client_id, order_id, reference or secrets.token_hex(8), money, self.clock()
-            )
+            await record_payment(tx, order.client_id, order_id, reference or secrets.token_hex(8), money, self.clock())
 
     def uri(self, view: OrderView) -> str:
         return f"{PUBLIC_URL}/orders/{view.order.uid}"
@@ -280,6 +286,18 @@ class World:
             return [dict(row) for row in await reading.rows(query)]
 
 
+@functools.cache
+def migrated() -> Path:
+    """An empty database of the newest schema, made once a run: migrating takes longer than most tests."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    path = Path(folder.name) / "template.sqlite3"
+    migrate(path)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
+
+
 @asynccontextmanager
 async def a_world(folder: Path, *, with_front: bool = True, **settings: Any) -> AsyncIterator[World]:
     """A service on a new database in `folder`. `settings` overrides any setting."""
@@ -296,7 +314,7 @@ async def a_world(folder: Path, *, with_front: bool = True, **settings: Any) -> 
         | settings
     )
     if not read.database_path.exists():
-        migrate(read.database_path)
+        shutil.copy(migrated(), read.database_path)
     clock = Clock()
     database = open_database(read)
     service = build(read, database, PUBLIC_URL, clock=clock, with_front=with_front)

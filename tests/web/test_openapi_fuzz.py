@@ -33,7 +33,7 @@ _SAME_EVERY_TIME = settings(
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=30,
+    max_examples=20,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )

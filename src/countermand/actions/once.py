@@ -26,12 +26,13 @@ async def once(
     client_id: ClientId,
     key: IdempotencyKey | None,
     do: Callable[[Transaction], Awaitable[bytes]],
-    refuse: Callable[[ConflictError], bytes],
+    refuse: Callable[[ConflictError], bytes | None],
 ) -> bytes:
     """Run `do` in a transaction and give its answer; under a key that was used before, give the answer of that time.
 
     The key is written in the transaction of the effect. A business refusal (`ConflictError`) undoes what `do` did and
-    is kept like a success, in the words of `refuse`. Every other exception undoes all, and leaves the key free. Raises
+    is kept like a success, in the words of `refuse`, unless these are None: then it is raised like every other
+    exception, which undoes all, and leaves the key free. Raises
     `IdempotencyKeyReusedError` where the key stands for another request.
     """
     async for attempt in AsyncRetrying(
@@ -51,7 +52,9 @@ async def once(
                     async with tx.part():
                         answer = await do(tx)
                 except ConflictError as error:
-                    answer = refuse(error)
+                    if (refusal := refuse(error)) is None:
+                        raise
+                    answer = refusal
                 if key is not None:
                     await tx.keep_answer(client_id, key, answer, clock())
                 return answer

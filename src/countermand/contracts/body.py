@@ -114,11 +114,20 @@ def read(message: type[Message], decoded: Any) -> Message:
     Fields that the message does not know are ignored.
     """
     try:
-        # Decimal as a type of the input: else a string would do for a number.
-        return msgspec.convert(decoded, message, builtin_types=(Decimal,))
+        return msgspec.convert(decoded, message, dec_hook=_number)
     except msgspec.ValidationError as error:
         # msgspec stops at the first; we go through all of them.
         raise FieldsError(list(islice(_errors(message, decoded, ""), _ERRORS_CAP)) or [("body", str(error))]) from None
+
+
+class Number(Decimal):
+    """A JSON number, exactly. msgspec's own Decimal would take a string for one, too."""
+
+
+def _number(wanted: type, value: Any) -> Any:
+    if wanted is not Number or isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise ValueError(f"no {wanted.__name__}")
+    return Number(value)
 
 
 def shown(value: Any) -> str:
@@ -130,7 +139,7 @@ def shown(value: Any) -> str:
 def _errors(expected: Any, value: Any, path: str) -> Iterator[tuple[str, str]]:
     """Everything that is wrong with a value, field by field, as (path, sentence)."""
     try:
-        msgspec.convert(value, expected, builtin_types=(Decimal,))
+        msgspec.convert(value, expected, dec_hook=_number)
     except msgspec.ValidationError:
         pass
     else:
@@ -178,7 +187,7 @@ def _said(known: inspect.Type) -> str:  # noqa: C901, PLR0911 - one line a type
     match _plain(known):
         case inspect.IntType(ge=low, le=high):
             return "a whole number" + _between(low, high)
-        case inspect.FloatType() | inspect.DecimalType():
+        case inspect.FloatType() | inspect.CustomType():  # Number is the one type of our own
             return "a number"
         case inspect.BoolType():
             return "true or false"

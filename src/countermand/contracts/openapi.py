@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from countermand.contracts.answer import JSON
+from countermand.contracts.body import Number
 
 _REFERENCES: Final = "#/components/schemas/{name}"
 
@@ -67,7 +68,7 @@ def document(
     messages = {one.request for one in operations if one.request is not None}
     messages |= {reply.message for one in operations for reply in one.replies.values() if reply.message is not None}
     ordered = sorted(messages, key=lambda message: message.__name__)
-    schemas, components = msgspec.json.schema_components(ordered, ref_template=_REFERENCES)
+    schemas, components = msgspec.json.schema_components(ordered, schema_hook=_schema, ref_template=_REFERENCES)
     schema_of = dict(zip(ordered, schemas, strict=True))
     paths: dict[str, Any] = {}
     for one in operations:
@@ -84,6 +85,12 @@ def document(
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": dict(security)},
     }
+
+
+def _schema(of: type) -> dict[str, Any]:
+    if of is not Number:
+        raise NotImplementedError(f"{of.__name__} has no JSON schema here")
+    return {"type": "number"}
 
 
 def _operation(one: Operation, schema_of: Mapping[Any, Any], scheme: str) -> dict[str, Any]:

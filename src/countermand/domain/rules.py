@@ -148,7 +148,7 @@ def state_allows(*, only: list[str] | None = None) -> Rule:
     Raises ValueError where `only` names a state that the table never lets be cancelled: a policy may not widen it.
     """
     if not isinstance(only, list | None):
-        raise ValueError(f"only must be a list of states, not {only!r}")
+        raise ValueError(f"only must be a list of states, not {only!r}")  # noqa: TRY004 - a value of the settings
     states = CANCELLABLE_STATES if only is None else frozenset(OrderState(state) for state in only)
     if not states <= CANCELLABLE_STATES:
         forbidden = ", ".join(sorted(states - CANCELLABLE_STATES))

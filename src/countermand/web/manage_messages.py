@@ -1,11 +1,11 @@
 """What do the bodies of the operator's API look like? Ours throughout; amounts in requests are decimal numbers."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, get_args
 
 from msgspec import Meta, Struct
 
+from countermand.contracts.body import Number
 from countermand.domain.order_state import Move
 
 PROBLEM_JSON: Final = "application/problem+json"
@@ -18,7 +18,7 @@ class PaymentGiven(Struct, kw_only=True):
     """Money that a provider reports. A repeat of its reference is the same payment."""
 
     reference: Annotated[str, Meta(min_length=1, max_length=255)]
-    amount: Annotated[Decimal, Meta(extra_json_schema={"type": "number", "minimum": 0, "multipleOf": 0.01})]
+    amount: Annotated[Number, Meta(extra_json_schema={"type": "number", "minimum": 0, "multipleOf": 0.01})]
     currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", examples=["EUR"])]
 
 

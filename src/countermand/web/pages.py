@@ -124,15 +124,17 @@ _PAGE: Final = """<!doctype html>
 
 
 def _index(spoken: Sequence[Part], version: str) -> str:
-    entries = "\n".join(
-        f'<li><a href="/docs/{part.name}">{html.escape(part.title)}</a>'
-        f'<p>{html.escape(part.about.replace("`", ""))}</p><a href="/docs/{part.name}/openapi.json">OpenAPI 3.1 document</a></li>'
-        for part in spoken
-    )
+    entries = "\n".join(_entry(part) for part in spoken)
     title = f"<h1>Countermand {html.escape(version)}</h1>"
     body = f"<main>\n{title}\n<p>The calls, by contract:</p>\n<ul>\n{entries}\n</ul>\n</main>"
     head = '<link rel="stylesheet" href="/docs/assets/docs.css">'
     return _PAGE.format(title="Countermand: the calls", head=head, body=body)
+
+
+def _entry(part: Part) -> str:
+    about = html.escape(part.about.replace("`", ""))
+    document = f'<a href="/docs/{part.name}/openapi.json">OpenAPI 3.1 document</a>'
+    return f'<li><a href="/docs/{part.name}">{html.escape(part.title)}</a><p>{about}</p>{document}</li>'
 
 
 def _reader(part: Part, version: str) -> str:

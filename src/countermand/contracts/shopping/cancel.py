@@ -53,14 +53,15 @@ class ShoppingCancel:
             raise ForbiddenError("Forbidden. No cancel permission.")
         key = idempotency_key(headers, "POST", PATH, body)
         request = read(CancelRequest, decode(body))
-        if not request.reason.strip():
-            raise FieldsError([("reason", f"reason must say something, not {shown(request.reason)}")])
         uid = self._addresses.uid_of_order(request.order)
+        wrong = []
         if uid is None:
             like = self._addresses.order("<uid>")
-            raise FieldsError(
-                [("order", f"order must be the uri of an order, like {like}, not {shown(request.order)}")]
-            )
+            wrong.append(("order", f"order must be the uri of an order, like {like}, not {shown(request.order)}"))
+        if not request.reason.strip():
+            wrong.append(("reason", f"reason must say something, not {shown(request.reason)}"))
+        if uid is None or wrong:
+            raise FieldsError(wrong)
         return CancelOrder(
             command_id=CommandId(os.urandom(16).hex()),
             order_id=order_id_of(uid),

@@ -1,9 +1,10 @@
 """What do the bodies of the shopping contract look like? One Struct each: it decodes, checks, and describes itself."""
 
-from decimal import Decimal
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from countermand.contracts.body import Number
 
 REASON_CAP = 2000  # characters; the published page names no limit (inferred, decision 9)
 
@@ -20,7 +21,7 @@ class CancelRequest(Struct, kw_only=True):
 class AmountGiven(Struct, kw_only=True):
     """An amount as a request has it."""
 
-    amount: Annotated[Decimal, Meta(extra_json_schema={"type": "number", "minimum": 0, "multipleOf": 0.01})]
+    amount: Annotated[Number, Meta(extra_json_schema={"type": "number", "minimum": 0, "multipleOf": 0.01})]
     currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", examples=["EUR"])]
 
 

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
 
-from countermand.actions.errors import FieldsError, NotFoundError
+from countermand.actions.errors import ConflictError, FieldsError, NotFoundError
 from countermand.actions.explain import explain
 from countermand.actions.once import once
 from countermand.actions.place_orders import TicketOrder, place_ticket_order
@@ -88,9 +89,7 @@ def routes(addresses: Addresses) -> tuple[Route, ...]:
             location = addresses.order(view.order.uid or "").encode()
             return stored(order_answer(201, view, addresses, headers=((b"location", location),)))
 
-        return restored(
-            await once(services.store, services.clock, client.id, key, place, lambda error: stored(error_answer(error)))
-        )
+        return restored(await once(services.store, services.clock, client.id, key, place, _refused))
 
     async def read_one(call: Call, services: Services) -> Answer:
         client = await _caller(call, services, Permission.READ)
@@ -162,6 +161,12 @@ def routes(addresses: Addresses) -> tuple[Route, ...]:
             handle=cancellability,
         ),
     )
+
+
+def _refused(error: ConflictError) -> bytes | None:
+    """A business refusal is kept under its key; a request that is wrong by itself (400, 404) is not."""
+    answer = error_answer(error)
+    return stored(answer) if answer.status == HTTPStatus.CONFLICT else None
 
 
 def _wanted(request: messages.CreateRequest, addresses: Addresses) -> TicketOrder:
