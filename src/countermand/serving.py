@@ -39,9 +39,9 @@ class _BoundedHttp(HttpToolsProtocol):
     _in_head = True
 
     def data_received(self, data: bytes) -> None:
+        self._head_bytes += len(data)
         super().data_received(data)
-        self._head_bytes = self._head_bytes + len(data) if self._in_head else 0
-        if self._head_bytes > _HEAD_CAP_BYTES:
+        if self._in_head and self._head_bytes > _HEAD_CAP_BYTES:
             self.transport.close()
 
     def on_headers_complete(self) -> None:
@@ -49,7 +49,7 @@ class _BoundedHttp(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        self._in_head = True
+        self._in_head, self._head_bytes = True, 0
         super().on_message_complete()
 
 
@@ -112,6 +112,7 @@ async def _serve(
                 http=_BoundedHttp,
                 lifespan="on",
                 log_config=None,
+                proxy_headers=False,  # nothing here asks who is behind the proxy; addresses come from the settings
                 server_header=False,
                 timeout_graceful_shutdown=settings.stop_limit_s,
                 ws="none",

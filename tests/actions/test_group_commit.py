@@ -233,7 +233,7 @@ class Writing:
 
 async def turns() -> None:
     """Let everything that can run do so, while no time passes."""
-    for _ in range(5):
+    for _ in range(10):
         await asyncio.sleep(0)
 
 

@@ -6,6 +6,7 @@ recorded before it is answered.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -130,10 +131,12 @@ class CancelOrders:
 
     async def _with_retries(self, run: Callable[[], Awaitable[frozenset[CommandId]]]) -> frozenset[CommandId]:
         """A deadlock or a serialisation failure undid the whole batch: it is run again, three times, with jitter."""
+        with suppress(TransientConflictError):
+            return await run()  # nearly always; what follows costs more than a small batch
         try:
             async for attempt in AsyncRetrying(
                 retry=retry_if_exception_type(TransientConflictError),
-                stop=stop_after_attempt(4),
+                stop=stop_after_attempt(3),
                 wait=wait_random_exponential(multiplier=0.01, max=0.2),
                 reraise=True,
             ):
@@ -144,7 +147,7 @@ class CancelOrders:
         raise AssertionError("unreachable: the loop returns or raises")
 
     async def _settle(self, commands: Sequence[CancelOrder], error: Exception) -> dict[CommandId, _Answer]:
-        """The commit was cut off: look for our own commands. Found is done; not found within the limit is unknown."""
+        """The commit was cut off: look for our own commands. Any found: it is done. None: done or not, nobody knows."""
         found: frozenset[CommandId] = frozenset()
         try:
             async for attempt in AsyncRetrying(
@@ -157,9 +160,13 @@ class CancelOrders:
                     found = await self.store.committed(commands)
         except (UnavailableError, OutcomeUnknownError):
             log.warning("the outcome of a batch is unknown", commands=len(commands))
+        if not found:
+            return {command.command_id: error for command in commands}
+        # A batch commits whole: the commands that are not found were not what it cancelled, and are yet to be decided.
         return {
-            command.command_id: Cancelled(order_id=command.order_id) if command.command_id in found else error
+            command.command_id: Cancelled(order_id=command.order_id)
             for command in commands
+            if command.command_id in found
         }
 
     async def _decide(

@@ -19,6 +19,8 @@ Outcome = TypeVar("Outcome")
 
 log = structlog.get_logger()
 
+_IDLE_TURNS: Final = 3
+
 
 class GoAgain:
     """Instead of an outcome: something changed in between; ask once more, on a fresh view."""
@@ -74,13 +76,26 @@ class GroupCommit(Generic[Command, Outcome]):
     async def _fly(self) -> None:
         try:
             while self._queue:
+                await self._let_them_come()
                 batch = self._take()
                 if batch:
                     await self._run(batch)
-                # The answers just given run now, and the next requests are read: they are the next batch.
-                await asyncio.sleep(0)
+                await asyncio.sleep(0)  # the answers just given leave, before anything else is written
         finally:
             self._flight = None
+
+    async def _let_them_come(self) -> None:
+        """Go on reading while commands come in, and write once the event loop has nothing more for us.
+
+        Without it, the first one or two callers to ask again after a batch are a batch of their own, and all others
+        wait for its flush to the disk: half of all batches were so (measured). Three turns without a command, because
+        a request takes two from the socket to here. A turn of an idle loop takes 2 µs; a lone caller waits for six.
+        """
+        seen, idle = len(self._queue), 0
+        while idle < _IDLE_TURNS and len(self._queue) < self.batch_cap:
+            await asyncio.sleep(0)
+            idle = idle + 1 if len(self._queue) == seen else 0
+            seen = len(self._queue)
 
     def _take(self) -> list[_Waiting[Command, Outcome]]:
         batch: list[_Waiting[Command, Outcome]] = []

@@ -7,6 +7,7 @@ commit holds the loop for one fsync; whoever asked meanwhile is the next batch. 
 import asyncio
 import json
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -106,6 +107,8 @@ PRAGMAS: Final = (
     "journal_mode = WAL",
     "synchronous = FULL",
     "foreign_keys = ON",
+    # What a statement may have to undo, SQLite would otherwise write to a file: as many pages again as to the WAL.
+    "temp_store = MEMORY",
     "cache_size = -65536",  # 64 MiB: the pages of recent orders stay at hand
 )
 
@@ -220,8 +223,10 @@ class SqliteCancellations:
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[_Run]:
         """One write transaction. Nothing awaits between its BEGIN and its COMMIT, so a batch holds the lock briefly."""
+        asked_at = time.monotonic()
         async with self._write_lock:
-            await patiently(self._begin, limit_s=self._busy_limit_s)
+            with translated():  # the limit is for the whole wait, our own lock's included
+                await patiently(self._begin, limit_s=self._busy_limit_s - (time.monotonic() - asked_at))
             try:
                 with translated():
                     yield self._connection.execute
@@ -231,8 +236,7 @@ class SqliteCancellations:
             self._commit()
 
     async def _begin(self) -> None:
-        with translated():
-            self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.execute("BEGIN IMMEDIATE")
 
     def _commit(self) -> None:
         try:
@@ -248,7 +252,8 @@ class SqliteCancellations:
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection with our settings; transactions are begun by hand. `synchronous=FULL`: a commit is on the disk."""
-    connection = sqlite3.connect(path, isolation_level=None, timeout=0)
+    # mode=rw: a file that is not there is never made here; making one is what migrations are for.
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=0)
     connection.row_factory = sqlite3.Row
     for pragma in PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")

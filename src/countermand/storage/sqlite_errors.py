@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from typing import Final
 
 import structlog
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from sqlalchemy.exc import DBAPIError
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from countermand.actions.errors import CountermandError, UnavailableError, UnfitDataError
 
@@ -53,13 +54,26 @@ def translated() -> Iterator[None]:
         raise ours from error
 
 
-async def patiently(begin: Callable[[], Awaitable[None]], *, limit_s: float) -> None:
-    """Begin a write, while another process has the lock: ask again, awaited, for `limit_s` seconds at most.
+def _is_busy(error: BaseException) -> bool:
+    """Whether another process has the lock; also as SQLAlchemy wraps it."""
+    code = getattr(getattr(error, "orig", error), "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+async def patiently(begin: Callable[[], Awaitable[object]], *, limit_s: float) -> None:
+    """Begin a write. While another process has the lock, ask again, awaited, for `limit_s` seconds at most.
 
     Never with SQLite's own busy timeout, which would hold the event loop, and with it whoever must let go of the lock.
     """
+    try:
+        await begin()  # nearly always; what follows costs more than a BEGIN
+    except (sqlite3.Error, DBAPIError) as error:
+        if not _is_busy(error):
+            raise
+    else:
+        return
     async for attempt in AsyncRetrying(
-        retry=retry_if_exception_type(UnavailableError),
+        retry=retry_if_exception(_is_busy),
         stop=stop_after_delay(limit_s),
         wait=wait_random_exponential(multiplier=0.005, max=0.1),
         reraise=True,

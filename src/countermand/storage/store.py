@@ -4,6 +4,7 @@ All writes of a process go through one asyncio lock and `BEGIN IMMEDIATE`, the c
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -29,7 +30,8 @@ _READERS: Final = 5
 def engine_for(path: Path, *, connections: int) -> AsyncEngine:
     """An engine whose transactions are begun and ended by hand, below."""
     engine = create_async_engine(
-        URL.create("sqlite+aiosqlite", database=str(path)),
+        # mode=rw: a file that is not there must not be made, least of all by the question whether all is well.
+        URL.create("sqlite+aiosqlite", database=path.absolute().as_uri(), query={"mode": "rw", "uri": "true"}),
         isolation_level="AUTOCOMMIT",
         connect_args={"timeout": 0},
         pool_size=connections,
@@ -70,14 +72,12 @@ class SqliteStore:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["SqlTransaction"]:
         """See `Store.transaction`."""
+        asked_at = time.monotonic()
         with translated_driver():
             async with self._writing.connect() as connection, self._write_lock:
-
-                async def begin() -> None:
-                    with translated_driver():
-                        await connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-                await patiently(begin, limit_s=self._busy_limit_s)
+                # The limit is for the whole wait, our own lock's included.
+                limit_s = self._busy_limit_s - (time.monotonic() - asked_at)
+                await patiently(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"), limit_s=limit_s)
                 try:
                     yield SqlTransaction(connection)
                 except BaseException:
