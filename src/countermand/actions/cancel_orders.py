@@ -143,7 +143,7 @@ class CancelOrders:
                 with attempt:
                     return await run()
         except TransientConflictError as error:
-            raise UnavailableError(str(error)) from error
+            raise UnavailableError("the database kept choosing other transactions") from error
         raise AssertionError("unreachable: the loop returns or raises")
 
     async def _settle(self, commands: Sequence[CancelOrder], error: Exception) -> dict[CommandId, _Answer]:
@@ -217,7 +217,8 @@ class CancelOrders:
             # A key came into use elsewhere since it was looked up: what it stands for is known next round.
             instead: _Answer = GO_AGAIN
         except (UnavailableError, OutcomeUnknownError, UnfitDataError) as error:
-            instead = UnavailableError(str(error))  # recorded or not, nothing was cancelled
+            log.warning("refusals could not be recorded", reason=str(error))
+            instead = UnavailableError("the refusal could not be recorded")  # recorded or not, nothing was cancelled
         else:
             return {}
         # Commands under one key share one answer: none of them may be given it.

@@ -7,6 +7,7 @@ flight a process at a time: a second one makes smaller batches that meet on the 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
@@ -109,7 +110,8 @@ class GroupCommit(Generic[Command, Outcome]):
         try:
             outcomes = await self.run([waiting.command for waiting in batch])
         except Exception as error:
-            log.exception("a batch failed", commands=len(batch))
+            with suppress(Exception):  # neither must a log that cannot be written
+                log.exception("a batch failed", commands=len(batch))
             outcomes = [OutcomeUnknownError(f"a batch failed: {type(error).__name__}")] * len(batch)
         again = []
         for waiting, outcome in zip(batch, outcomes, strict=True):

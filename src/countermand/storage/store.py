@@ -22,7 +22,7 @@ from countermand.storage.tables import (
     idempotency_keys,
     micros,
 )
-from countermand.storage.transaction import SqlTransaction, translated_driver
+from countermand.storage.transaction import SqlTransaction, translated_driver, unbroken
 
 _READERS: Final = 5
 
@@ -63,7 +63,7 @@ class SqliteStore:
         """See `Store.snapshot`. A reader never waits for the writer, nor the writer for it (WAL)."""
         with translated_driver():
             async with self._reading.connect() as connection:
-                await connection.exec_driver_sql("BEGIN")
+                await unbroken(connection.exec_driver_sql("BEGIN"))
                 try:
                     yield SqlTransaction(connection)
                 finally:
@@ -74,10 +74,10 @@ class SqliteStore:
         """See `Store.transaction`."""
         asked_at = time.monotonic()
         with translated_driver():
-            async with self._writing.connect() as connection, self._write_lock:
+            async with self._write_lock, self._writing.connect() as connection:
                 # The limit is for the whole wait, our own lock's included.
                 limit_s = self._busy_limit_s - (time.monotonic() - asked_at)
-                await patiently(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"), limit_s=limit_s)
+                await patiently(lambda: unbroken(connection.exec_driver_sql("BEGIN IMMEDIATE")), limit_s=limit_s)
                 try:
                     yield SqlTransaction(connection)
                 except BaseException:
@@ -107,7 +107,7 @@ class SqliteStore:
 async def _committed(connection: AsyncConnection) -> None:
     try:
         with translated_driver():
-            await connection.exec_driver_sql("COMMIT")
+            await unbroken(connection.exec_driver_sql("COMMIT"))
     except CountermandError as error:
         if not await _in_transaction(connection):
             raise OutcomeUnknownError(str(error)) from error
@@ -117,7 +117,7 @@ async def _committed(connection: AsyncConnection) -> None:
 
 async def _rolled_back(connection: AsyncConnection) -> None:
     if await _in_transaction(connection):
-        await connection.exec_driver_sql("ROLLBACK")
+        await unbroken(connection.exec_driver_sql("ROLLBACK"))
 
 
 async def _in_transaction(connection: AsyncConnection) -> bool:

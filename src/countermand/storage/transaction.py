@@ -1,10 +1,11 @@
 """Reads and writes of one transaction, in SQLAlchemy Core: the ports `Reading` and `Transaction`."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Executable, column, insert, select, table, update
 from sqlalchemy.engine import CursorResult, RowMapping
@@ -62,6 +63,9 @@ from countermand.storage.tables import (
 )
 
 _REFUSALS_SHOWN: Final = 500  # the newest; every attempt on an order leaves one
+
+
+Result = TypeVar("Result")
 
 
 class SqlTransaction:
@@ -325,7 +329,7 @@ class SqlTransaction:
     @asynccontextmanager
     async def part(self) -> AsyncIterator[None]:
         """See `Transaction.part`."""
-        await self._connection.exec_driver_sql("SAVEPOINT part")
+        await unbroken(self._connection.exec_driver_sql("SAVEPOINT part"))
         try:
             yield
         except BaseException:
@@ -338,7 +342,7 @@ class SqlTransaction:
 
     async def _execute(self, statement: Executable, rows: Sequence[dict[str, Any]] | None = None) -> CursorResult[Any]:
         with translated_driver():
-            return await self._connection.execute(statement, rows)
+            return await unbroken(self._connection.execute(statement, rows))
 
     async def _one(self, statement: Executable) -> RowMapping | None:
         return (await self._execute(statement)).mappings().one_or_none()
@@ -355,6 +359,19 @@ class SqlTransaction:
     async def rows(self, statement: Executable) -> Sequence[RowMapping]:
         """The rows of any statement, with our errors."""
         return (await self._execute(statement)).mappings().all()
+
+
+async def unbroken(statement: Coroutine[Any, Any, Result]) -> Result:
+    """Let a statement end, even when its caller is cancelled.
+
+    Cut off in the middle, the driver's thread would go on by itself, and its transaction would hold the write lock.
+    """
+    running = asyncio.ensure_future(statement)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.gather(running, return_exceptions=True)
+        raise
 
 
 @contextmanager

@@ -214,10 +214,11 @@ def _unverified(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Header and claims as they claim to be, to find the key that must have signed them. Nothing is believed yet."""
     try:
         signed = jws.extract_compact(token.encode())
+        header: object = signed.headers()  # a dict, says the library; a string or a list, says a forged token
         claims = json.loads(signed.payload)
     except _UNREADABLE as error:
         raise NotAuthenticatedError("the bearer token is not valid") from error
-    return signed.headers(), claims if isinstance(claims, dict) else {}
+    return header if isinstance(header, dict) else {}, claims if isinstance(claims, dict) else {}
 
 
 def _decoded(token: str, key: RSAKey) -> Mapping[str, Any]:

@@ -91,7 +91,12 @@ async def _fetched(url: str) -> bytes:
 def _read(content: bytes) -> Mapping[str, RSAKey]:
     """RSA signature keys alone: nothing else can verify RS256, so nothing else can be confused for one."""
     listed = json.loads(content)["keys"]
-    keys = [_key(one) for one in listed if one.get("kty") == "RSA" and one.get("use", "sig") == "sig"]
+    if not isinstance(listed, list):
+        raise TypeError("the keys of a key set are a list")
+    ours = [
+        one for one in listed if isinstance(one, dict) and one.get("kty") == "RSA" and one.get("use", "sig") == "sig"
+    ]
+    keys = [_key(one) for one in ours]
     return {key.kid: key for key in keys if key is not None and key.kid}
 
 
