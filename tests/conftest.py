@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+
 from support.processes import Demo, a_demo
 from support.world import World, a_world
 

@@ -5,8 +5,8 @@ import pytest
 from litestar import Litestar
 
 from countermand.contracts.shopping.addresses import Addresses
-from countermand.web.parts import Part, parts
 from countermand.web.front import Front
+from countermand.web.parts import Part, parts
 from support.world import World
 
 PAGES = {"/", "/healthz", "/readyz", "/docs", "/docs/{name}", "/docs/{name}/openapi.json", "/docs/assets/{name}"}
