@@ -68,13 +68,13 @@ async def test_the_document_that_is_served_is_the_parts_own(world: World, name: 
     assert served.status_code == 200
     document = served.json()
     assert document["openapi"].startswith("3.1")
-    expected = PARTS[name].openapi(document["info"]["version"])
+    expected = PARTS[name].openapi("/", document["info"]["version"])
     assert document["paths"].keys() == expected["paths"].keys()
 
 
 @pytest.mark.parametrize("name", PARTS)
 def test_a_document_names_each_operation_once_and_its_parameters_and_messages_are_there(name):
-    document = msgspec.json.decode(msgspec.json.encode(PARTS[name].openapi("0")))
+    document = msgspec.json.decode(msgspec.json.encode(PARTS[name].openapi("/", "0")))
     operations = {
         (method, path): operation
         for path, methods in document["paths"].items()
@@ -94,7 +94,7 @@ def test_a_document_names_each_operation_once_and_its_parameters_and_messages_ar
 
 
 def described(part: Part) -> list[tuple[str, str]]:
-    document = part.openapi("0")
+    document = part.openapi("/", "0")
     return [(method.upper(), bare(path)) for path, methods in document["paths"].items() for method in methods]
 
 

@@ -60,6 +60,7 @@ def document(
     title: str,
     version: str,
     description: str,
+    server_path: str,
     operations: Sequence[Operation],
     security: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -81,7 +82,8 @@ def document(
             "description": description,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/"}],  # where the document came from, by whatever name that is called
+        # Where the document came from, by whatever name that is called, and the path under which a proxy has it.
+        "servers": [{"url": server_path}],
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": dict(security)},
     }

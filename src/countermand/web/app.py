@@ -44,7 +44,7 @@ def application(
         for part in spoken
         if part.cancel is not None
     }
-    handlers: list[HTTPRouteHandler] = [*page_routes(spoken, version, ready)]
+    handlers: list[HTTPRouteHandler] = [*page_routes(spoken, services.public_url, version, ready)]
     for part in spoken:
         handlers += [_handler(route, part.speak, services) for route in part.routes]
         if part.cancel is not None:

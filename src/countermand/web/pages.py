@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, NoReturn
+from urllib.parse import urlsplit
 
 from litestar import Request, get
 from litestar.exceptions import NotFoundException
@@ -32,10 +33,11 @@ _SAFE: Final = (
 
 
 def page_routes(
-    spoken: Sequence[Part], version: str, ready: Callable[[], Awaitable[str | None]]
+    spoken: Sequence[Part], public_url: str, version: str, ready: Callable[[], Awaitable[str | None]]
 ) -> list[HTTPRouteHandler]:
     """`/healthz`, `/readyz`, `/docs` and its documents."""
-    documents = {part.name: json_answer(200, part.openapi(version)) for part in spoken}
+    server_path = urlsplit(public_url).path or "/"
+    documents = {part.name: json_answer(200, part.openapi(server_path, version)) for part in spoken}
     pages = {part.name: _html(_reader(part, version)) for part in spoken}
     files = _files()
 

@@ -34,7 +34,7 @@ class Part:
     speak: Speak
     security: Mapping[str, Any]
 
-    def openapi(self, version: str) -> dict[str, Any]:
+    def openapi(self, server_path: str, version: str) -> dict[str, Any]:
         """The part's OpenAPI 3.1 document."""
         operations = [route.operation for route in self.routes]
         if self.cancel is not None:
@@ -43,6 +43,7 @@ class Part:
             title=self.title,
             version=version,
             description=self.about,
+            server_path=server_path,
             operations=operations,
             security=self.security,
         )
