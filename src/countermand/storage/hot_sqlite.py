@@ -5,7 +5,6 @@ commit holds the loop for one fsync; whoever asked meanwhile is the next batch. 
 """
 
 import asyncio
-import json
 import sqlite3
 import time
 from collections import Counter
@@ -15,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import BigInteger, Select, func, literal_column, select, text
 from sqlalchemy.dialects import sqlite
 
@@ -109,6 +109,9 @@ PRAGMAS: Final = (
     "foreign_keys = ON",
     # What a statement may have to undo, SQLite would otherwise write to a file: as many pages again as to the WAL.
     "temp_store = MEMORY",
+    # 16 MB between checkpoints instead of 4: pages that many cancellations touch are written back once for all of them
+    # (a sixth more cancellations a second, measured).
+    "wal_autocheckpoint = 4000",
     "cache_size = -65536",  # 64 MiB: the pages of recent orders stay at hand
 )
 
@@ -135,7 +138,7 @@ class SqliteCancellations:
         """See `CancellationStore.cancel`. The guarded statement writes the cancellations, and the rest follows."""
         if not commands:
             return frozenset()
-        batch = json.dumps([[c.order_id, c.command_id, c.client_id, c.on_behalf, c.door, c.reason] for c in commands])
+        batch = _json([[c.order_id, c.command_id, c.client_id, c.on_behalf, c.door, c.reason] for c in commands])
         async with self._transaction() as run:
             won = run(self._cancel, {"now": micros(now), "batch": batch}).fetchall()
             if won:
@@ -146,17 +149,17 @@ class SqliteCancellations:
     async def committed(self, commands: Sequence[CancelOrder]) -> frozenset[CommandId]:
         """See `CancellationStore.committed`."""
         ids = {command.command_id for command in commands}
-        found = self._read(_COMMITTED, ids=json.dumps([command.order_id for command in commands]))
+        found = self._read(_COMMITTED, ids=_json([command.order_id for command in commands]))
         return frozenset(CommandId(row["command_id"]) for row in found if row["command_id"] in ids)
 
     async def orders(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, Order]:
         """See `CancellationStore.orders`."""
-        found = self._read(self._views["orders"], ids=json.dumps(order_ids))
+        found = self._read(self._views["orders"], ids=_json(order_ids))
         return {OrderId(row["id"]): order_of(row) for row in found}
 
     async def kept(self, keys: Sequence[tuple[ClientId, str]]) -> Mapping[tuple[ClientId, str], KeptOutcome | str]:
         """See `CancellationStore.kept`."""
-        found = self._read(_KEPT, keys=json.dumps(keys)) if keys else []
+        found = self._read(_KEPT, keys=_json(keys)) if keys else []
         return {(ClientId(row["client_id"]), row["key"]): kept_of(row) for row in found}
 
     async def refuse(self, refusals: Sequence[RefusalRecord]) -> None:
@@ -186,19 +189,19 @@ class SqliteCancellations:
 
     async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
         """See `CancellationStore.views`."""
-        ids = json.dumps(order_ids)
+        ids = _json(order_ids)
         return ViewRows(**{name: self._read(query, ids=ids) for name, query in self._views.items()}).views()
 
     def _finish(self, run: _Run, won: Sequence[sqlite3.Row], now: int) -> None:
         """Everything a cancellation changes besides its own row. What a batch does not need is left out."""
-        ids = json.dumps([row["order_id"] for row in won])
+        ids = _json([row["order_id"] for row in won])
         run(_CANCEL_ORDERS, {"ids": ids})
         run(_TELL_CANCELLED, {"ids": ids})
         if with_visit := [row["order_id"] for row in won if row["appointment_starts_at"] is not None]:
-            released = run(_RELEASE_APPOINTMENTS, {"ids": json.dumps(with_visit), "now": now}).fetchall()
-            run(_TELL_APPOINTMENTS, {"visits": json.dumps([_visit(row) for row in released])})
+            released = run(_RELEASE_APPOINTMENTS, {"ids": _json(with_visit), "now": now}).fetchall()
+            run(_TELL_APPOINTMENTS, {"visits": _json([_visit(row) for row in released])})
         if with_tickets := [row["order_id"] for row in won if row["contract"] == Contract.SHOPPING]:
-            released = run(_RELEASE_TICKETS, {"ids": json.dumps(with_tickets)}).fetchall()
+            released = run(_RELEASE_TICKETS, {"ids": _json(with_tickets)}).fetchall()
             given_back = Counter(row["product_uid"] for row in released)
             self._connection.executemany(_GIVE_BACK, sorted((n, uid) for uid, n in given_back.items()))
 
@@ -248,6 +251,10 @@ class SqliteCancellations:
             # Still open, so nothing was written: the disk was full, or the file could not be locked.
             self._connection.rollback()
             raise UnavailableError(str(error)) from error
+
+
+def _json(batch: Sequence[Any]) -> str:
+    return msgspec.json.encode(batch).decode()
 
 
 def connect(path: Path) -> sqlite3.Connection:
