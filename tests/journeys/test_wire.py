@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -48,6 +49,25 @@ async def test_requests_sent_at_once_on_one_connection_are_answered_in_their_ord
             statuses.append(status)
     assert (statuses, left) == ([200] * 10 + [422, 404, 404], b"")
     assert [len(await world.rows("cancellations", order_id)) for order_id in orders] == [1] * 10
+
+
+async def test_a_connection_lives_on_however_much_has_gone_over_it(server: Served):
+    asked = request("GET", "/healthz", {"X-Padding": "x" * 1000})
+    with a_connection(server.port) as connection:
+        left = b""
+        for _ in range(1_000):  # four times what one request's head may have
+            connection.sendall(asked)
+            status, _, _, left = next_answer(connection, left)
+            assert status == 200
+
+
+async def test_a_head_without_an_end_is_hung_up_on_and_a_large_one_is_not(server: Served):
+    with a_connection(server.port) as connection:
+        connection.sendall(request("GET", "/healthz", {"X-Padding": "x" * 200_000}))
+        assert next_answer(connection, b"")[0] == 200
+    with a_connection(server.port) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nX-Padding: ")
+        assert is_hung_up_on(connection, sending=b"x" * 65_536, times=200)
 
 
 async def test_a_connection_serves_one_request_after_another(world: World, server: Served):
@@ -169,3 +189,12 @@ async def a_partner(world: World) -> tuple[Caller, Caller, dict[str, str]]:
 
 async def everything(world: World) -> dict[str, list[dict[str, Any]]]:
     return {name: await world.rows(name) for name in metadata.tables}
+
+
+def is_hung_up_on(connection: socket.socket, *, sending: bytes, times: int) -> bool:
+    try:
+        for _ in range(times):
+            connection.sendall(sending)
+        return connection.recv(1) == b""
+    except OSError:  # reset, or a broken pipe
+        return True
