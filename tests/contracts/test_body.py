@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from countermand.actions.errors import FieldsError
 from countermand.contracts.answer import MalformedRequestError
-from countermand.contracts.body import BODY_CAP_BYTES, decode, read
+from countermand.contracts.body import BODY_CAP_BYTES, decode, read, shown
 from countermand.contracts.connect.messages import CancelRequest
 from countermand.contracts.connect.translate import SIX_HEADERS as SAID_SIX
 from countermand.contracts.shopping.messages import CancelRequest as ShoppingCancelRequest
@@ -283,3 +283,7 @@ def _filled(template: bytes, call: Prepared) -> bytes:
 def _pieces(body: bytes, number: int) -> list[bytes]:
     size = -(-len(body) // number)
     return [body[start : start + size] for start in range(0, len(body), size)]
+
+
+def test_an_error_repeats_a_number_as_a_number_and_a_string_as_a_string():
+    assert (shown(decode(b"1.50")), shown(decode(b'"1.50"'))) == ("1.50", '"1.50"')

@@ -120,13 +120,12 @@ class CancelOrders:
 
     async def _one_by_one(self, commands: Sequence[CancelOrder], now: datetime) -> dict[CommandId, _Answer]:
         """One command's bad value must not fail the others' batch."""
+        if len(commands) == 1:
+            log.error("the database refused a cancellation", order_id=commands[0].order_id)
+            return {commands[0].command_id: UnavailableError("the database refused this cancellation")}
         answers: dict[CommandId, _Answer] = {}
         for command in commands:
-            if len(commands) > 1:
-                answers |= await self._cancel([command], now)
-            else:
-                log.error("the database refused a cancellation", order_id=command.order_id)
-                answers[command.command_id] = UnavailableError("the database refused this cancellation")
+            answers |= await self._cancel([command], now)
         return answers
 
     async def _with_retries(self, run: Callable[[], Awaitable[frozenset[CommandId]]]) -> frozenset[CommandId]:

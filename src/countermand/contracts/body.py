@@ -132,7 +132,7 @@ def _number(wanted: type, value: Any) -> Any:
 
 def shown(value: Any) -> str:
     """A wrong value as an error repeats it: as JSON, cut short, with nothing that a terminal would obey."""
-    text = json.dumps(value, ensure_ascii=True, default=str)
+    text = str(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=True, default=str)
     return text if len(text) <= _SHOWN_CAP else text[: _SHOWN_CAP - 1] + "…"
 
 
