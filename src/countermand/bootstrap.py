@@ -1,11 +1,11 @@
 """The one place where parts are chosen and joined: settings in, a running service out."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from litestar import Litestar
@@ -18,20 +18,33 @@ from countermand.actions.errors import CountermandError, UnavailableError
 from countermand.actions.explain import PolicyArchive
 from countermand.actions.group_commit import GroupCommit
 from countermand.actions.ports import CancelOrder, Clock, Policies
+from countermand.actions.watch import NOBODY, Watch
 from countermand.contracts.routing import Services
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.domain.contract import Contract
 from countermand.settings import Settings
-from countermand.storage.clients import SqliteClients
-from countermand.storage.hot_sqlite import SqliteCancellations
-from countermand.storage.schema import check_schema, is_known_schema
-from countermand.storage.store import SqliteStore
+from countermand.storage.clients import SqlClients
+from countermand.storage.postgres.cancellations import PostgresCancellations
+from countermand.storage.postgres.connections import PostgresAddress
+from countermand.storage.postgres.store import PostgresStore
+from countermand.storage.schema import DatabaseAddress, Schema, check_schema
+from countermand.storage.sqlite.cancellations import SqliteCancellations
+from countermand.storage.sqlite.store import SqliteStore
+from countermand.storage.store import SqlStore
+from countermand.telemetry.bounded import Bounded
+from countermand.telemetry.joined import Logging, Telemetry, telemetry_of
 from countermand.web.app import application
 from countermand.web.auth import Authentication, Directory, Issuer, Tokens
 from countermand.web.key_sets import KeyRing
 
+if TYPE_CHECKING:
+    from countermand.web.traced import TracedCalls
+
 log = structlog.get_logger()
 
+_PROBE_LIMIT_S: Final = 1.5  # whoever asks whether we are ready, or scrapes, hears something within two seconds
+_POST_EVERY_S: Final = 0.5
+_OVERTAKEN_CAP: Final = 4  # slow batches beside the one under way, each with a connection of its own
 _SWEEP_EVERY_S: Final = 600.0
 _SWEEP_PAUSE_S: Final = 0.05
 _SWEPT_AT_ONCE: Final = 1000
@@ -44,32 +57,54 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, kw_only=True)
 class Database:
-    """The parts that keep things, joined around the process's one write lock."""
+    """The parts that keep things, all on one database."""
 
-    store: SqliteStore
-    clients: SqliteClients
-    cancellations: SqliteCancellations
+    store: SqlStore
+    clients: SqlClients
+    cancellations: SqliteCancellations | PostgresCancellations
     policies: Policies
 
     async def close(self) -> None:
         """Give everything back."""
-        self.cancellations.close()
+        await self.cancellations.close()
         await self.store.close()
 
 
-def open_database(settings: Settings) -> Database:
-    """Open the database, on the running event loop. Raises `SchemaError` with what to do."""
-    check_schema(settings.database_path)
-    write_lock = asyncio.Lock()
-    busy_limit_s = settings.database_busy_limit_s
-    policies = Policies(by_contract={contract: settings.policy(contract) for contract in Contract})
-    store = SqliteStore(settings.database_path, write_lock, busy_limit_s=busy_limit_s)
-    return Database(
-        store=store,
-        clients=SqliteClients(store),
-        cancellations=SqliteCancellations(settings.database_path, policies, write_lock, busy_limit_s=busy_limit_s),
-        policies=policies,
+def address_of(settings: Settings) -> DatabaseAddress:
+    """Which database the settings name."""
+    if settings.database_url is None:
+        return settings.database_path
+    return PostgresAddress(
+        url=settings.database_url.get_secret_value(),
+        connect_limit_s=settings.database_connect_limit_s,
+        busy_limit_s=settings.database_busy_limit_s,
+        statement_limit_s=settings.database_statement_limit_s,
     )
+
+
+async def open_database(settings: Settings, *, watch: Watch = NOBODY) -> Database:
+    """Open the database, on the running event loop. Raises `SchemaError` with what to do."""
+    address = address_of(settings)
+    await check_schema(address)
+    policies = Policies(by_contract={contract: settings.policy(contract) for contract in Contract})
+    busy_limit_s = settings.database_busy_limit_s
+    store: SqlStore
+    cancellations: SqliteCancellations | PostgresCancellations
+    if isinstance(address, PostgresAddress):
+        store = PostgresStore(address, connections=settings.database_connections)
+        cancellations = PostgresCancellations(
+            address,
+            policies,
+            connections=settings.flights + _OVERTAKEN_CAP,
+            distributed=settings.database_distributed,
+            watch=watch,
+        )
+        await cancellations.open()
+    else:
+        write_lock = asyncio.Lock()  # the process's one, around everything that writes
+        store = SqliteStore(address, write_lock, busy_limit_s=busy_limit_s)
+        cancellations = SqliteCancellations(address, policies, write_lock, busy_limit_s=busy_limit_s, watch=watch)
+    return Database(store=store, clients=SqlClients(store), cancellations=cancellations, policies=policies)
 
 
 def addresses_of(settings: Settings, public_url: str) -> Addresses:
@@ -89,6 +124,17 @@ class Service:
     application: ASGIApp
     database: Database
     commit: GroupCommit[CancelOrder, CancelOutcome]
+    ready: Callable[[], Awaitable[str | None]]
+
+
+def telemetry_for(settings: Settings, *, worker: int | None = None) -> Telemetry:
+    """What watches a service, as the settings want it. `worker` numbers this process where several share an address."""
+    logging = Logging(
+        format=settings.log_format, level=settings.log_level, each_request=settings.log_requests, worker=worker
+    )
+    return telemetry_of(
+        version=__version__, logging=logging, traces_url=settings.traces_url, traces_share=settings.traces_share
+    )
 
 
 def build(
@@ -98,8 +144,13 @@ def build(
     *,
     clock: Clock = utc_now,
     with_front: bool = True,
+    telemetry: Telemetry | None = None,
 ) -> Service:
-    """Join the parts. Without the front, the framework carries the cancel paths, too."""
+    """Join the parts. Without the front, the framework carries the cancel paths, too.
+
+    `telemetry` is the one whose watch the database was opened with.
+    """
+    telemetry = telemetry or telemetry_for(settings)
     issuers = {}
     if settings.connect_issuer is not None and settings.connect_key_set is not None:
         issuers[settings.connect_issuer] = Issuer(
@@ -116,9 +167,21 @@ def build(
         archive=PolicyArchive(store=database.store),
         clock=clock,
         settle_limit_s=settings.settle_limit_s,
+        watch=telemetry.watch,
     )
     commit: GroupCommit[CancelOrder, CancelOutcome] = GroupCommit(
-        run=cancel, batch_cap=settings.batch_cap, queue_cap=settings.queue_cap
+        run=cancel,
+        batch_cap=settings.batch_cap,
+        queue_cap=settings.queue_cap,
+        flights=settings.flights,
+        slow_s=settings.slow_batch_s,
+        overtaken_cap=0 if settings.is_sqlite else _OVERTAKEN_CAP,  # there, all wait for one lock
+        watch=telemetry.watch,
+    )
+    telemetry.counts.ask(
+        queue_depth=lambda: commit.waiting,
+        oldest_undelivered=Bounded(lambda: _oldest_undelivered(database.store), limit_s=_PROBE_LIMIT_S),
+        now=clock,
     )
     services = Services(
         store=database.store,
@@ -129,17 +192,18 @@ def build(
         public_url=public_url,
     )
 
+    ask_schema = Bounded(lambda: _schema(database.store), limit_s=_PROBE_LIMIT_S)
+
     async def ready() -> str | None:
         """None, or why not: in words for anybody, as anybody may ask."""
         try:
-            async with database.store.snapshot() as reading:
-                number = await reading.schema_number()
-        except (UnavailableError, DBAPIError) as error:
-            log.warning("not ready", reason=str(error))
+            schema = await ask_schema()
+        except (UnavailableError, DBAPIError, TimeoutError) as error:
+            log.warning("not ready", reason=str(error) or f"no answer from the database within {_PROBE_LIMIT_S:g} s")
             return "the database cannot be used"
-        if is_known_schema(number):
+        if schema.is_known:
             return None
-        log.warning("not ready", schema=number)
+        log.warning("not ready", schema=schema.number, oldest_code=schema.oldest_code)
         return "the database has another schema than this version works with"
 
     @asynccontextmanager
@@ -148,6 +212,7 @@ def build(
         await tokens.refresh()
         stopping = asyncio.Event()
         chores = [
+            asyncio.create_task(_post_counts(telemetry, stopping), name="counts"),
             asyncio.create_task(_refresh_keys(tokens, settings.key_set_refresh_s, stopping), name="key sets"),
             asyncio.create_task(
                 _forget_keys(database.store, clock, settings.idempotency_kept_h, stopping), name="old keys"
@@ -159,6 +224,7 @@ def build(
             stopping.set()
             await commit.close()
             await asyncio.gather(*chores)
+            await telemetry.close()
 
     application_ = application(
         services,
@@ -166,10 +232,36 @@ def build(
         commit,
         version=__version__,
         ready=ready,
+        requests=telemetry.requests,
+        metrics=telemetry.counts if settings.metrics else None,
+        traces=_traced_calls(telemetry),
         lifespan=lifespan,
         with_front=with_front,
     )
-    return Service(application=application_, database=database, commit=commit)
+    return Service(application=application_, database=database, commit=commit, ready=ready)
+
+
+def _traced_calls(telemetry: Telemetry) -> "TracedCalls | None":
+    if telemetry.tracing is None:
+        return None
+    from countermand.web.traced import TracedCalls  # noqa: PLC0415 - OpenTelemetry is imported only where it is wanted
+
+    return TracedCalls(telemetry.tracing)
+
+
+async def _schema(store: SqlStore) -> Schema:
+    async with store.snapshot() as reading:
+        return Schema(*await reading.schema())
+
+
+async def _oldest_undelivered(store: SqlStore) -> datetime | None:
+    async with store.snapshot() as reading:
+        return await reading.oldest_undelivered()
+
+
+async def _post_counts(telemetry: Telemetry, stopping: asyncio.Event) -> None:
+    while not await _stops_within(_POST_EVERY_S, stopping):
+        telemetry.counts.post()
 
 
 async def _refresh_keys(tokens: Tokens, every_s: float, stopping: asyncio.Event) -> None:
@@ -177,7 +269,7 @@ async def _refresh_keys(tokens: Tokens, every_s: float, stopping: asyncio.Event)
         await tokens.refresh()
 
 
-async def _forget_keys(store: SqliteStore, clock: Clock, kept_h: int, stopping: asyncio.Event) -> None:
+async def _forget_keys(store: SqlStore, clock: Clock, kept_h: int, stopping: asyncio.Event) -> None:
     """Idempotency keys are kept for a while, and forgotten a few at a time, so that nobody waits for it."""
     pause_s = 0.0
     while not await _stops_within(pause_s, stopping):

@@ -14,13 +14,13 @@ from rich.table import Column, Table
 
 from countermand import __version__
 from countermand.actions.errors import CountermandError
-from countermand.bootstrap import open_database, utc_now
+from countermand.bootstrap import address_of, open_database, utc_now
 from countermand.demo import run_demo
 from countermand.domain.client import Client, ClientId, Permission
 from countermand.domain.contract import Door
 from countermand.serving import ServingError, is_loopback, serve
 from countermand.settings import Settings, SettingsError, read_settings
-from countermand.storage.clients import SqliteClients
+from countermand.storage.clients import SqlClients
 from countermand.storage.schema import migrate as migrate_database
 from countermand.web.auth import hash_of
 
@@ -112,9 +112,9 @@ def demo(
 @app.command()
 def migrate(settings: SettingsFile = None) -> None:
     """Make the database, or bring it to the newest schema."""
-    path = read_settings(settings).database_path
-    before, after = migrate_database(path)
-    typer.echo(f"{path}: schema {after}" + (", as it was" if before == after else f" (was {before or 'none'})"))
+    where = address_of(read_settings(settings))
+    before, after = migrate_database(where)
+    typer.echo(f"{where}: schema {after}" + (", as it was" if before == after else f" (was {before or 'none'})"))
 
 
 class DoorName(StrEnum):
@@ -175,7 +175,7 @@ def add_client(
 @clients.command("list")
 def list_clients(settings: SettingsFile = None) -> None:
     """List the clients."""
-    them = _with_clients(read_settings(settings), SqliteClients.all)
+    them = _with_clients(read_settings(settings), SqlClients.all)
     names = ("id", "contract", "name", "permissions", "known by", "revoked")
     table = Table(*(Column(name, overflow="fold") for name in names))
     for one in them:
@@ -230,9 +230,9 @@ def _show_secret(client: Client, secret: str | None) -> None:
     typer.echo("It is not shown again.")
 
 
-def _with_clients(settings: Settings, do: Callable[[SqliteClients], Awaitable[Given]]) -> Given:
+def _with_clients(settings: Settings, do: Callable[[SqlClients], Awaitable[Given]]) -> Given:
     async def run() -> Given:
-        database = open_database(settings)
+        database = await open_database(settings)
         try:
             return await do(database.clients)
         finally:

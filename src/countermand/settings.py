@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings.exceptions import SettingsError as UnreadableError
 
@@ -26,6 +26,15 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", allow_inf_nan=False)
 
     database_path: Path = Field(Path("countermand.sqlite3"), description="The SQLite database")
+    database_url: SecretStr | None = Field(
+        None, description="A PostgreSQL database to use instead: postgresql://user:password@host/name"
+    )
+    database_distributed: bool = Field(
+        False, description="PostgreSQL with tables distributed by order (Citus): a batch is written in parts"
+    )
+    database_connections: int = Field(
+        10, ge=1, le=1000, description="PostgreSQL: connections a process, beside those that cancel"
+    )
     host: str = Field("127.0.0.1", description="The address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="The port to listen on; 0 takes a free one")
     public_url: str | None = Field(
@@ -58,14 +67,36 @@ class Settings(BaseSettings):
 
     batch_cap: int = Field(512, ge=1, le=4096, description="Cancellations in one transaction at most")
     queue_cap: int = Field(10_000, ge=1, description="Cancellations that may wait; beyond it, 503")
-    database_busy_limit_s: float = Field(5, gt=0, description="How long to wait for another process's write lock")
+    flights: int = Field(1, ge=1, le=256, description="PostgreSQL: batches a process writes at once")
+    slow_batch_s: float = Field(
+        0.25, gt=0, description="PostgreSQL: after how long the next batch no longer waits for one under way"
+    )
+    database_connect_limit_s: float = Field(3, gt=0, description="PostgreSQL: how long to try to reach the server")
+    database_busy_limit_s: float = Field(
+        5, gt=0, description="How long to wait for a connection, or for what another process has locked"
+    )
+    database_statement_limit_s: float = Field(10, gt=0, description="PostgreSQL: how long a statement may take")
     settle_limit_s: float = Field(10, gt=0, description="How long to look for the outcome of a commit that was cut off")
     stop_limit_s: int = Field(30, ge=1, description="How long a stop waits for requests under way")
     idempotency_kept_h: int = Field(24, ge=1, le=24 * 366, description="How long an Idempotency-Key is kept")
     log_format: Literal["text", "json"] = Field("text", description="How log lines look")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Which log lines are written")
+    log_requests: bool = Field(True, description="A line for each request at level info; otherwise for failures alone")
+    metrics: bool = Field(True, description="Whether /metrics is answered, to whoever can reach the port")
+    traces_url: str | None = Field(
+        None, description="Where traces are sent: an OTLP/HTTP endpoint, with its path; by default nowhere"
+    )
+    traces_share: float = Field(1, ge=0, le=1, description="The part of requests that is traced, unless a caller says")
 
-    @field_validator("public_url", "shopping_documentation_url")
+    @field_validator("database_url")
+    @classmethod
+    def _postgres_url(cls, value: SecretStr | None) -> SecretStr | None:
+        url = "" if value is None else value.get_secret_value()
+        if url and not url.startswith(("postgresql://", "postgres://")):
+            raise ValueError("must begin with postgresql://; an SQLite file is named by DATABASE_PATH")
+        return value if url else None
+
+    @field_validator("public_url", "shopping_documentation_url", "traces_url")
     @classmethod
     def _plain_url(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):
@@ -81,6 +112,11 @@ class Settings(BaseSettings):
         except (KeyError, IndexError, ValueError, AttributeError):
             raise ValueError(f"may have {{public_url}} and {{{blank}}} to fill in, and no other braces") from None
         return value
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is one file, for one process."""
+        return self.database_url is None
 
     def policy(self, contract: Contract) -> Policy:
         """The policy in force for a contract. Raises `SettingsError`."""
@@ -129,4 +165,6 @@ def _sentence(error: Any, file: Path | None) -> str:
     said = f"{PREFIX}{name.upper()}" + (f" (or {name} in {file})" if file is not None else "")
     if error["type"] == "extra_forbidden":
         return f"{said} is no setting; see: countermand serve --help"
-    return f"{said}: {error['msg'].removeprefix('Value error, ')}, not {error['input']!r}"
+    wrong = error["msg"].removeprefix("Value error, ")
+    # An address has a password in it: it is told where to look, and not repeated.
+    return f"{said}: {wrong}" if error["loc"] == ("database_url",) else f"{said}: {wrong}, not {error['input']!r}"

@@ -20,6 +20,7 @@ from tenacity import (
 )
 
 from countermand.actions.errors import (
+    HeldError,
     IdempotencyKeyReusedError,
     KeyTakenError,
     NotFoundError,
@@ -40,6 +41,7 @@ from countermand.actions.ports import (
     Policies,
     RefusalRecord,
 )
+from countermand.actions.watch import NOBODY, Watch
 from countermand.domain.cancellation import Granted, Refused, decide
 from countermand.domain.client import ClientId
 from countermand.domain.order import Order, OrderId
@@ -77,6 +79,7 @@ class CancelOrders:
     archive: PolicyArchive
     clock: Clock
     settle_limit_s: float = 10.0
+    watch: Watch = NOBODY
 
     async def __call__(self, batch: Sequence[CancelOrder]) -> list[_Answer]:
         """One answer for each command, in order: an outcome, an exception, or GO_AGAIN.
@@ -84,7 +87,10 @@ class CancelOrders:
         An exception means certainly not done, but for `OutcomeUnknownError`.
         """
         now = self.clock()
-        answers = await self._cancel(_first_of_each(batch), now)
+        first = _first_of_each(batch)
+        if len(first) < len(batch):
+            self.watch.absorbed(len(batch) - len(first))
+        answers = await self._cancel(first, now)
         # What could not be written now may still be answered: by what a key stands for, or as not there.
         blocked = {one: answer for one, answer in answers.items() if isinstance(answer, UnavailableError)}
         rest = [c for c in batch if c.command_id not in answers or c.command_id in blocked]
@@ -108,6 +114,8 @@ class CancelOrders:
             return await (self._one_by_one(free, now) if len(free) == len(commands) else self._cancel(free, now))
         except UnfitDataError:
             return await self._one_by_one(commands, now)
+        except HeldError as error:  # by whoever changes one of the orders: the others need not wait for it
+            return await self._one_by_one(commands, now) if len(commands) > 1 else {commands[0].command_id: error}
         except OutcomeUnknownError as error:
             return await self._settle(commands, error)
         except UnavailableError as error:
@@ -132,6 +140,7 @@ class CancelOrders:
         """A deadlock or a serialisation failure undid the whole batch: it is run again, three times, with jitter."""
         with suppress(TransientConflictError):
             return await run()  # nearly always; what follows costs more than a small batch
+        self.watch.retried()
         try:
             async for attempt in AsyncRetrying(
                 retry=retry_if_exception_type(TransientConflictError),
@@ -146,7 +155,7 @@ class CancelOrders:
         raise AssertionError("unreachable: the loop returns or raises")
 
     async def _settle(self, commands: Sequence[CancelOrder], error: Exception) -> dict[CommandId, _Answer]:
-        """The commit was cut off: look for our own commands. Any found: it is done. None: done or not, nobody knows."""
+        """The commit was cut off: look for our own commands. What the store says of them in the end is final."""
         found: frozenset[CommandId] = frozenset()
         try:
             async for attempt in AsyncRetrying(
@@ -159,8 +168,11 @@ class CancelOrders:
                     found = await self.store.committed(commands)
         except (UnavailableError, OutcomeUnknownError):
             log.warning("the outcome of a batch is unknown", commands=len(commands))
-        if not found:
             return {command.command_id: error for command in commands}
+        log.info("the outcome of a batch was found", commands=len(commands), cancelled=len(found))
+        if not found:
+            undone = UnavailableError("the database went away before the order was cancelled")
+            return {command.command_id: undone for command in commands}
         # A batch commits whole: the commands that are not found were not what it cancelled, and are yet to be decided.
         return {
             command.command_id: Cancelled(order_id=command.order_id)
@@ -187,6 +199,7 @@ class CancelOrders:
             answer: _Answer
             key = _key(command)
             if key is not None and key in kept:
+                self.watch.absorbed(1)
                 answer = await self._answer_again(command, kept[key])
             elif key is not None and key in refused_here:
                 first = refused_here[key]

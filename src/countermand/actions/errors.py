@@ -41,6 +41,10 @@ class UnavailableError(CountermandError):
         self.retry_after_s = retry_after_s
 
 
+class HeldError(UnavailableError):
+    """Another transaction held a row of the batch for longer than anybody waits; nothing of the batch was done."""
+
+
 class KeySetUnavailableError(UnavailableError):
     """The token names a key that is not known, and the issuer's key set cannot be had right now."""
 

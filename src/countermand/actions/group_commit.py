@@ -1,7 +1,8 @@
 """How do many commands become one transaction, without anybody waiting for a timer?
 
 A batch is what has queued up while the last one was being written, so a lone caller waits for nobody. There is one
-flight a process at a time: a second one makes smaller batches that meet on the same rows (measured).
+flight a process at a time: a second one makes smaller batches that meet on the same rows (measured). But a flight that
+takes long, as one of its orders is held by somebody else, or its outcome is being looked for, is overtaken.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from typing import Final, Generic, TypeVar
 import structlog
 
 from countermand.actions.errors import OutcomeUnknownError, UnavailableError
+from countermand.actions.watch import NOBODY, Watch
 
 Command = TypeVar("Command")
 Outcome = TypeVar("Outcome")
@@ -42,16 +44,27 @@ class GroupCommit(Generic[Command, Outcome]):
     """Runs commands in batches. `run` gives, for each command of a batch, an outcome, an exception, or GO_AGAIN.
 
     `batch_cap` and `queue_cap` count commands. `rounds_cap` is how often a command may go again before it is answered
-    503: three suffices, because a round is lost only to somebody else's change of the very same order.
+    503: three suffices, because a round is lost only to somebody else's change of the very same order. `flights` are
+    written at once, and besides them up to `overtaken_cap` that take longer than `slow_s` seconds.
     """
 
     run: Callable[[Sequence[Command]], Awaitable[Sequence[Outcome | Exception | GoAgain]]]
     batch_cap: int = 512
     queue_cap: int = 10_000
     rounds_cap: int = 3
+    flights: int = 1
+    slow_s: float = 0.25
+    overtaken_cap: int = 0
+    watch: Watch = NOBODY
     _queue: deque[_Waiting[Command, Outcome]] = field(default_factory=deque)
-    _flight: "asyncio.Task[None] | None" = None
+    _flying: "set[asyncio.Task[None]]" = field(default_factory=set)
+    _overtaken: "set[asyncio.Task[None]]" = field(default_factory=set)
     _closed: bool = False
+
+    @property
+    def waiting(self) -> int:
+        """How many commands wait to be taken."""
+        return len(self._queue)
 
     async def submit(self, command: Command) -> Outcome:
         """Wait for the command's outcome. Raises what `run` gave for it, or `UnavailableError` beyond the queue's cap.
@@ -61,29 +74,53 @@ class GroupCommit(Generic[Command, Outcome]):
         if self._closed:
             raise UnavailableError("this server is stopping")
         if len(self._queue) >= self.queue_cap:
+            self.watch.turned_away()
             raise UnavailableError(f"{self.queue_cap} cancellations are already waiting")
         waiting: _Waiting[Command, Outcome] = _Waiting(command, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
-        if self._flight is None:
-            self._flight = asyncio.create_task(self._fly(), name="group commit")
+        if len(self._flying) < self.flights:
+            self._take_off()
         return await waiting.answer
 
     async def close(self) -> None:
         """Take nothing more, and finish what was taken."""
         self._closed = True
-        if self._flight is not None:
-            await self._flight
+        while under_way := self._flying | self._overtaken:
+            await asyncio.wait(under_way)
+
+    def _take_off(self) -> None:
+        flight = asyncio.create_task(self._fly(), name="group commit")
+        self._flying.add(flight)
+        flight.add_done_callback(self._landed)
+
+    def _landed(self, flight: "asyncio.Task[None]") -> None:
+        self._flying.discard(flight)
+        self._overtaken.discard(flight)
+        if self._queue and len(self._flying) < self.flights:  # came while the last of them was landing
+            self._take_off()
 
     async def _fly(self) -> None:
-        try:
-            while self._queue:
-                await self._let_them_come()
-                batch = self._take()
-                if batch:
-                    await self._run(batch)
-                await asyncio.sleep(0)  # the answers just given leave, before anything else is written
-        finally:
-            self._flight = None
+        flight = asyncio.current_task()
+        assert flight is not None
+        while self._queue and flight not in self._overtaken:
+            await self._let_them_come()
+            batch = self._take()
+            if batch:
+                slow = asyncio.get_running_loop().call_later(self.slow_s, self._overtake, flight)
+                try:
+                    with self.watch.batch([waiting.command for waiting in batch]):
+                        await self._run(batch)
+                finally:
+                    slow.cancel()
+            await asyncio.sleep(0)  # the answers just given leave, before anything else is written
+
+    def _overtake(self, flight: "asyncio.Task[None]") -> None:
+        """Let others go on while this flight takes its time; it takes no further batch."""
+        if len(self._overtaken) < self.overtaken_cap:
+            self._flying.discard(flight)
+            self._overtaken.add(flight)
+            if self._queue:
+                self._take_off()
 
     async def _let_them_come(self) -> None:
         """Go on reading while commands come in, and write once the event loop has nothing more for us.

@@ -171,13 +171,17 @@ class CancellationStore(Protocol):
 
         Committed before it returns, with everything a cancellation changes: the order's state, its cancellation, its
         appointment, tickets and stock, its facts in the outbox, the idempotency keys. Raises `KeyTakenError` or
-        `UnfitDataError` (nothing done), `TransientConflictError` (nothing done), `UnavailableError` (certainly not
-        done) or `OutcomeUnknownError`.
+        `UnfitDataError` (nothing done), `TransientConflictError` (nothing done), `HeldError` (nothing done, as another
+        transaction holds one of the orders), `UnavailableError` (certainly not done) or `OutcomeUnknownError`.
         """
         ...
 
     async def committed(self, commands: Sequence[CancelOrder]) -> frozenset[CommandId]:
-        """Which of these commands have cancelled their order, themselves and no other command."""
+        """Which of these commands have cancelled their order, themselves and no other command.
+
+        The answer is final: what has not happened by now never will. Raises `OutcomeUnknownError` while it still may,
+        and `UnavailableError`.
+        """
         ...
 
     async def orders(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, Order]:
@@ -220,8 +224,12 @@ class Reading(Protocol):
         """The payment and shipping methods with these uids; unknown ones are left out."""
         ...
 
-    async def payment(self, reference: str) -> tuple[OrderId, Payment] | None:
-        """The payment with the provider's reference, and its order."""
+    async def payment(self, order_id: OrderId, reference: str) -> Payment | None:
+        """An order's payment with the provider's reference."""
+        ...
+
+    async def oldest_undelivered(self) -> datetime | None:
+        """Since when the oldest fact waits in the outbox."""
         ...
 
     async def policy_content(self, version: PolicyVersion) -> Mapping[str, Any] | None:
@@ -276,8 +284,12 @@ class Transaction(Reading, Protocol):
         """The one that still stands, if any."""
         ...
 
+    async def claim_reference(self, reference: str, order_id: OrderId) -> OrderId:
+        """Take a provider's reference for an order, unless one has it; gives the order that has it now."""
+        ...
+
     async def insert_payment(self, order_id: OrderId, payment: Payment) -> None:
-        """Record money. The provider's reference is unique."""
+        """Record money, under a reference that the order has claimed."""
         ...
 
     async def tell(self, order: Order, client_id: ClientId, facts: Sequence[Fact], now: datetime) -> None:

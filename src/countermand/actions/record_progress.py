@@ -112,11 +112,12 @@ async def record_payment(
     refusal, but the record stays. Raises `NotFoundError`, or `ConflictError` with `payment_reference_used`.
     """
     order = await _locked(tx, order_id)
-    if (recorded := await tx.payment(reference)) is not None:
-        of_order, payment = recorded
-        if of_order != order_id or payment.money != money:
-            raise ConflictError("payment_reference_used", f"the reference {reference} stands for another payment")
-        return RecordedPayment(payment=payment, order=order, repeated=True)
+    of_order = await tx.claim_reference(reference, order_id)
+    recorded = await tx.payment(order_id, reference)
+    if of_order != order_id or (recorded is not None and recorded.money != money):
+        raise ConflictError("payment_reference_used", f"the reference {reference} stands for another payment")
+    if recorded is not None:
+        return RecordedPayment(payment=recorded, order=order, repeated=True)
     payment = Payment(reference=reference, money=money, recorded_at=now, is_late=order.state in ENDED_UNFULFILLED)
     await tx.insert_payment(order_id, payment)
     if payment.is_late:

@@ -43,6 +43,7 @@ def _run(data_dir: Path, host: str, port: int, *, fresh: bool, listening: socket
     migrate(folder / _DATABASE)
     settings = read_settings(
         database_path=folder / _DATABASE,
+        database_url="",  # whatever the environment says: the demo keeps to its folder
         host=host,
         port=port,
         connect_issuer=ISSUER,

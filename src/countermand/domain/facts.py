@@ -41,6 +41,11 @@ def order_advanced(before: OrderState, after: OrderState) -> Fact:
     return Fact(kind=FactKind.ORDER_ADVANCED, details={"from": before, "to": after})
 
 
+def order_cancelled(before: OrderState, reason: str | None) -> Fact:
+    """An order was cancelled."""
+    return Fact(kind=FactKind.ORDER_CANCELLED, details={"from": before, "reason": reason})
+
+
 def appointment_set(appointment: Appointment) -> Fact:
     """A visit was agreed."""
     return Fact(kind=FactKind.APPOINTMENT_SET, details=_visit(appointment))

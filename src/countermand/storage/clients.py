@@ -12,14 +12,14 @@ from countermand.actions.errors import ConflictError, NotFoundError, UnfitDataEr
 from countermand.domain.client import Client, ClientId, Permission
 from countermand.domain.contract import Door
 from countermand.storage.rows import client_of
-from countermand.storage.store import SqliteStore
+from countermand.storage.store import SqlStore
 from countermand.storage.tables import clients, micros
 
 
-class SqliteClients:
+class SqlClients:
     """Fulfils `Clients`, and changes them for the command line."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: SqlStore) -> None:
         self._store = store
 
     async def by_key(self, key: str) -> tuple[Client, str] | None:

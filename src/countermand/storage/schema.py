@@ -1,77 +1,178 @@
 """Which schema does a database have, is it one this version works with, and how does it become the newest?"""
 
+import asyncio
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import URL, Connection, create_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from countermand.actions.errors import SchemaError
-from countermand.storage.hot_sqlite import connect
+from countermand.storage.postgres.connections import PostgresAddress
+from countermand.storage.postgres.errors import DRIVER_ERRORS
+from countermand.storage.sqlite.cancellations import connect
 
-# Migrations are numbered 0001, 0002, … They expand first and contract later, so a version works with a range.
-OLDEST_SCHEMA: Final = 1
-NEWEST_SCHEMA: Final = 1
+# Migrations are numbered 0001, 0002, … They expand first and contract later, so a version works with a range: with
+# every schema from OLDEST_SCHEMA up, and with newer ones as long as these say that they work with NEWEST_SCHEMA.
+OLDEST_SCHEMA: Final = 2
+NEWEST_SCHEMA: Final = 2
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _SQLITE_NEEDED: Final = (3, 35, 0)  # RETURNING, and JSON built in nearly everywhere
+_POSTGRES_NEEDED: Final = 15
+
+DatabaseAddress = Path | PostgresAddress  # an SQLite file, or a PostgreSQL database
 
 
-def migrate(path: Path) -> tuple[int, int]:
-    """Bring the database to the newest schema, making the file if need be; gives the numbers before and after."""
-    _check_sqlite()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SchemaError(f"there can be no database at {path}: {error.strerror}") from error
-    before = schema_of(path)
-    if before > NEWEST_SCHEMA:
-        raise SchemaError(_outside(path, before))
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.attributes["path"] = path
-    command.upgrade(config, "head")
-    return before, schema_of(path)
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A database's schema: its number, 0 for none, and the oldest schema whose code works with it."""
+
+    number: int
+    oldest_code: int = 0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether this version works with it."""
+        return self.number >= OLDEST_SCHEMA and self.oldest_code <= NEWEST_SCHEMA
 
 
-def check_schema(path: Path) -> None:
+def migrate(where: DatabaseAddress) -> tuple[int, int]:
+    """Bring the database to the newest schema, making an SQLite file if need be; gives the numbers before and after.
+
+    Several at once are safe: one migrates, the others wait and find it done. Raises `SchemaError`.
+    """
+    if isinstance(where, Path):
+        _check_sqlite()
+        try:
+            where.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SchemaError(f"there can be no database at {where}: {error.strerror}") from error
+        before = _sqlite_schema(where)
+        _migrate_sqlite(where, before)
+        return before.number, _sqlite_schema(where).number
+    before = asyncio.run(_postgres_schema(where))
+    _check_not_newer(where, before)
+    if before.number < NEWEST_SCHEMA:
+        asyncio.run(_migrate_postgres(where))
+    return before.number, asyncio.run(_postgres_schema(where)).number
+
+
+async def check_schema(where: DatabaseAddress) -> None:
     """Raise `SchemaError`, with what to do, unless the database's schema is one this version works with."""
-    _check_sqlite()
+    if isinstance(where, Path):
+        _check_sqlite()
+        if not where.exists():
+            raise SchemaError(f"there is no database at {where}; make one with: countermand migrate")
+        found = _sqlite_schema(where)
+    else:
+        found = await _postgres_schema(where)
+    if not found.is_known:
+        raise SchemaError(_outside(where, found))
+
+
+def _migrate_sqlite(path: Path, before: Schema) -> None:
+    _check_not_newer(path, before)
+    # All or nothing: one transaction around every migration, which SQLite allows for changes of the schema, too.
+    engine = create_engine(URL.create("sqlite", database=str(path)), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        _upgrade(connection)
+        connection.exec_driver_sql("COMMIT")
+    engine.dispose()
+
+
+async def _migrate_postgres(address: PostgresAddress) -> None:
+    def upgrade(connection: Connection) -> None:
+        # Held until the commit: of several nodes that migrate at once, one does.
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('countermand migrate'))")
+        _upgrade(connection)
+
+    async def unlimited() -> "asyncpg.Connection[asyncpg.Record]":
+        """A migration of much data takes as long as it takes."""
+        options = address.connect_options(statement_timeout="0", lock_timeout="0")
+        return await asyncpg.connect(**options | {"command_timeout": None})
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=unlimited)
+    async with engine.begin() as connection:
+        await connection.run_sync(upgrade)
+    await engine.dispose()
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _sqlite_schema(path: Path) -> Schema:
     if not path.exists():
-        raise SchemaError(f"there is no database at {path}; make one with: countermand migrate")
-    number = schema_of(path)
-    if not is_known_schema(number):
-        raise SchemaError(_outside(path, number))
-
-
-def is_known_schema(number: int) -> bool:
-    """Whether this version works with the schema of this number."""
-    return OLDEST_SCHEMA <= number <= NEWEST_SCHEMA
-
-
-def schema_of(path: Path) -> int:
-    """The number of the database's schema; 0 where it has none."""
-    if not path.exists():
-        return 0
+        return Schema(0)
     try:
         with closing(connect(path)) as connection:
-            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            return _schema(lambda query: connection.execute(query).fetchone())
     except sqlite3.OperationalError as error:
         if "no such table" in str(error):
-            return 0
+            return Schema(0)
         raise SchemaError(f"{path} cannot be read: {error}") from error
     except sqlite3.DatabaseError as error:
         raise SchemaError(f"{path} is not an SQLite database") from error
-    return int(row["version_num"]) if row else 0
 
 
-def _outside(path: Path, number: int) -> str:
-    works_with = f"this version works with {OLDEST_SCHEMA} to {NEWEST_SCHEMA}"
-    if number == 0:
-        return f"the database {path} has no schema yet; make it with: countermand migrate"
-    if number < OLDEST_SCHEMA:
-        return f"the database {path} has schema {number}, {works_with}; bring it up with: countermand migrate"
-    return f"the database {path} has schema {number}, {works_with}; start a newer Countermand"
+async def _postgres_schema(address: PostgresAddress) -> Schema:
+    try:
+        connection = await address.connect()
+    except (ValueError, *DRIVER_ERRORS) as error:
+        said = str(error) or type(error).__name__
+        raise SchemaError(f"the database {address} cannot be reached: {said}") from error
+    try:
+        if connection.get_server_version().major < _POSTGRES_NEEDED:
+            version = ".".join(map(str, connection.get_server_version()[:2]))
+            raise SchemaError(f"the database {address} is PostgreSQL {version}; needed is {_POSTGRES_NEEDED} or newer")
+        exists = "SELECT to_regclass('alembic_version') IS NOT NULL, to_regclass('schema_notes') IS NOT NULL"
+        has_number, has_notes = await connection.fetchrow(exists) or (False, False)
+        if not has_number:
+            return Schema(0)
+        number = await connection.fetchval(_NUMBER)
+        note = await connection.fetchval(_OLDEST_CODE) if has_notes else None
+        return Schema(int(number or 0), note or 0)
+    finally:
+        await connection.close()
+
+
+_NUMBER: Final = "SELECT version_num FROM alembic_version"
+_OLDEST_CODE: Final = "SELECT oldest_code FROM schema_notes ORDER BY number DESC LIMIT 1"
+_HAS_NOTES: Final = "SELECT count(*) FROM sqlite_master WHERE name = 'schema_notes'"
+
+
+def _schema(first_row: Callable[[str], tuple[int, ...] | None]) -> Schema:
+    row = first_row(_NUMBER)
+    if row is None:
+        return Schema(0)
+    noted = first_row(_OLDEST_CODE) if (first_row(_HAS_NOTES) or (0,))[0] else None
+    return Schema(int(row[0]), 0 if noted is None else noted[0])
+
+
+def _check_not_newer(where: DatabaseAddress, found: Schema) -> None:
+    if found.number > NEWEST_SCHEMA:
+        raise SchemaError(f"the database {where} has schema {found.number}, which is newer than {NEWEST_SCHEMA}, ours")
+
+
+def _outside(where: DatabaseAddress, found: Schema) -> str:
+    if found.number == 0:
+        return f"the database {where} has no schema yet; make it with: countermand migrate"
+    if found.number < OLDEST_SCHEMA:
+        works_with = f"this version works with {OLDEST_SCHEMA} and newer"
+        return f"the database {where} has schema {found.number}, {works_with}; bring it up with: countermand migrate"
+    needs = f"schema {found.number}, which needs a Countermand for schema {found.oldest_code} or newer"
+    return f"the database {where} has {needs}, and this one is for {NEWEST_SCHEMA}; start a newer Countermand"
 
 
 def _check_sqlite() -> None:

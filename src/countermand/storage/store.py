@@ -1,127 +1,47 @@
-"""Reads and transactions for everything but the cancellation path, in SQLAlchemy Core.
+"""Reads and transactions for everything but the cancellation path, on either database."""
 
-All writes of a process go through one asyncio lock and `BEGIN IMMEDIATE`, the cancellation path's batches included.
-"""
-
-import asyncio
-import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Final
 
-from sqlalchemy import URL, delete, event, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy import delete, select, tuple_
 
-from countermand.actions.errors import CountermandError, OutcomeUnknownError
+from countermand.actions.errors import UnfitDataError
 from countermand.domain.policy import Policy
-from countermand.storage.hot_sqlite import PRAGMAS
-from countermand.storage.sqlite_errors import patiently
-from countermand.storage.tables import (
-    idempotency_keys,
-    micros,
-)
-from countermand.storage.transaction import SqlTransaction, translated_driver, unbroken
-
-_READERS: Final = 5
+from countermand.storage.tables import idempotency_keys, micros
+from countermand.storage.transaction import SqlTransaction
 
 
-def engine_for(path: Path, *, connections: int) -> AsyncEngine:
-    """An engine whose transactions are begun and ended by hand, below."""
-    engine = create_async_engine(
-        # mode=rw: a file that is not there must not be made, least of all by the question whether all is well.
-        URL.create("sqlite+aiosqlite", database=path.absolute().as_uri(), query={"mode": "rw", "uri": "true"}),
-        isolation_level="AUTOCOMMIT",
-        connect_args={"timeout": 0},
-        pool_size=connections,
-        max_overflow=0,
-    )
+class SqlStore(ABC):
+    """Fulfils `Store`. What SQLite and PostgreSQL do alike is here; how a transaction begins and ends is theirs."""
 
-    @event.listens_for(engine.sync_engine, "connect")
-    def _set_up(connection: Any, _: Any) -> None:
-        for pragma in PRAGMAS:
-            connection.execute(f"PRAGMA {pragma}")
+    @abstractmethod
+    def snapshot(self) -> AbstractAsyncContextManager[SqlTransaction]:
+        """See `Store.snapshot`."""
 
-    return engine
-
-
-class SqliteStore:
-    """Fulfils `Store`. `busy_limit_s` bounds the wait for a write lock that another process holds.
-
-    Writers have a connection of their own: whoever holds the write lock must never wait behind readers for one.
-    """
-
-    def __init__(self, path: Path, write_lock: asyncio.Lock, *, busy_limit_s: float) -> None:
-        self._reading = engine_for(path, connections=_READERS)
-        self._writing = engine_for(path, connections=1)
-        self._write_lock = write_lock
-        self._busy_limit_s = busy_limit_s
-
-    @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator["SqlTransaction"]:
-        """See `Store.snapshot`. A reader never waits for the writer, nor the writer for it (WAL)."""
-        with translated_driver():
-            async with self._reading.connect() as connection:
-                await unbroken(connection.exec_driver_sql("BEGIN"))
-                try:
-                    yield SqlTransaction(connection)
-                finally:
-                    await _rolled_back(connection)
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator["SqlTransaction"]:
+    @abstractmethod
+    def transaction(self) -> AbstractAsyncContextManager[SqlTransaction]:
         """See `Store.transaction`."""
-        asked_at = time.monotonic()
-        with translated_driver():
-            async with self._write_lock, self._writing.connect() as connection:
-                # The limit is for the whole wait, our own lock's included.
-                limit_s = self._busy_limit_s - (time.monotonic() - asked_at)
-                await patiently(lambda: unbroken(connection.exec_driver_sql("BEGIN IMMEDIATE")), limit_s=limit_s)
-                try:
-                    yield SqlTransaction(connection)
-                except BaseException:
-                    await _rolled_back(connection)
-                    raise
-                await _committed(connection)
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Give the connections back."""
 
     async def keep_policies(self, kept: Sequence[Policy], now: datetime) -> None:
         """See `Store.keep_policies`."""
-        async with self.transaction() as tx:
-            await tx.keep_policies(kept, now)
+        async with self.snapshot() as reading:
+            known = await reading.known_policies()
+        for policy in kept:
+            if policy.version not in known:
+                with suppress(UnfitDataError):  # another node has just stored it
+                    async with self.transaction() as tx:
+                        await tx.keep_policy(policy, now)
 
     async def forget_keys(self, before: datetime, *, at_most: int) -> int:
         """Forget idempotency keys from before an instant, some at a time; say how many."""
         kept = idempotency_keys.c
         old = select(kept.client_id, kept.key).where(kept.created_at < micros(before))
-        these = tuple_(kept.client_id, kept.key).in_(old.order_by(kept.created_at).limit(at_most))
+        some = old.order_by(kept.created_at).limit(at_most).with_for_update(skip_locked=True)
         async with self.transaction() as tx:
-            return await tx.run(delete(idempotency_keys).where(these))
-
-    async def close(self) -> None:
-        """Give the connections back."""
-        await self._reading.dispose()
-        await self._writing.dispose()
-
-
-async def _committed(connection: AsyncConnection) -> None:
-    try:
-        with translated_driver():
-            await unbroken(connection.exec_driver_sql("COMMIT"))
-    except CountermandError as error:
-        if not await _in_transaction(connection):
-            raise OutcomeUnknownError(str(error)) from error
-        await _rolled_back(connection)  # still open, so nothing was written
-        raise
-
-
-async def _rolled_back(connection: AsyncConnection) -> None:
-    if await _in_transaction(connection):
-        await unbroken(connection.exec_driver_sql("ROLLBACK"))
-
-
-async def _in_transaction(connection: AsyncConnection) -> bool:
-    if connection.invalidated:  # a cancelled caller: the driver's connection is closed, which rolls back
-        return False
-    raw = await connection.get_raw_connection()
-    return raw.driver_connection is not None and bool(raw.driver_connection.in_transaction)
+            return await tx.run(delete(idempotency_keys).where(tuple_(kept.client_id, kept.key).in_(some)))

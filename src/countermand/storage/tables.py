@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    select,
     text,
 )
 
@@ -105,7 +106,7 @@ order_lines = Table(
     metadata,
     _belongs_to_order(),
     Column("line", Integer, primary_key=True, autoincrement=False),
-    Column("product_uid", ForeignKey("products.uid"), nullable=False),
+    Column("product_uid", _UID, nullable=False),
     Column("quantity", Integer, nullable=False),
     Column("parent_uid", _UID),
     sqlite_with_rowid=False,
@@ -129,11 +130,20 @@ payments = Table(
     "payments",
     metadata,
     _belongs_to_order(),
-    Column("reference", String(255), primary_key=True, unique=True),
+    Column("reference", String(255), primary_key=True),
     Column("amount_minor", BigInteger, nullable=False),
     Column("currency", String(3), nullable=False),
     Column("recorded_at", Instant, nullable=False),
     Column("is_late", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Which order a provider's reference stands for: unique over all orders, wherever their payments are kept.
+payment_references = Table(
+    "payment_references",
+    metadata,
+    Column("reference", String(255), primary_key=True),
+    Column("order_id", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -143,7 +153,7 @@ tickets = Table(
     _belongs_to_order(),
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("uid", _UID, nullable=False),
-    Column("product_uid", ForeignKey("products.uid"), nullable=False),
+    Column("product_uid", _UID, nullable=False),
     Column("code", String(64), nullable=False),
     Column("valid", Boolean, nullable=False),
     sqlite_with_rowid=False,
@@ -208,6 +218,7 @@ refusals = Table(
     Column("appointment_starts_at", Instant),
     Column("first_payment_at", Instant),
     Column("reason", Text),
+    Index("ix_refusals_decided_at", "decided_at"),
     sqlite_with_rowid=False,
 )
 
@@ -237,6 +248,12 @@ outbox = Table(
         sqlite_where=text("delivered_at IS NULL"),
         postgresql_where=text("delivered_at IS NULL"),
     ),
+    Index(
+        "ix_outbox_delivered_at",
+        "delivered_at",
+        sqlite_where=text("delivered_at IS NOT NULL"),
+        postgresql_where=text("delivered_at IS NOT NULL"),
+    ),
     sqlite_with_rowid=False,
 )
 
@@ -259,9 +276,21 @@ idempotency_keys = Table(
     sqlite_with_rowid=False,
 )
 
+# On SQLite. PostgreSQL counts with sequences of the same names: many nodes would queue up at a row.
 counters = Table(
     "counters",
     metadata,
     Column("name", _NAME, primary_key=True),
     Column("last", BigInteger, nullable=False),
 )
+COUNTERS: Final = ("order", "reference", "appointment")
+
+# One row a schema: its number, and the oldest schema whose code works with it. A migration that only adds leaves
+# `oldest_code` as it was, so that nodes of the version before go on; one that takes away raises it.
+schema_notes = Table(
+    "schema_notes",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("oldest_code", Integer, nullable=False),
+)
+NEWEST_NOTE: Final = select(schema_notes).order_by(schema_notes.c.number.desc()).limit(1)

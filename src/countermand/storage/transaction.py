@@ -2,18 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Executable, column, insert, select, table, update
+from sqlalchemy import Executable, Table, func, insert, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult, RowMapping
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from countermand.actions.errors import KeyTakenError, UnavailableError, UnfitDataError
+from countermand.actions.errors import CountermandError, KeyTakenError, UnavailableError, UnfitDataError
 from countermand.actions.ports import (
     History,
     IdempotencyKey,
@@ -43,18 +44,20 @@ from countermand.storage.rows import (
     view_queries,
     written,
 )
-from countermand.storage.sqlite_errors import our_error
 from countermand.storage.tables import (
+    NEWEST_NOTE,
     appointments,
     cancellations,
     counters,
     idempotency_keys,
+    instant,
     methods,
     micros,
     order_details,
     order_lines,
     orders,
     outbox,
+    payment_references,
     payments,
     policies,
     products,
@@ -64,15 +67,19 @@ from countermand.storage.tables import (
 
 _REFUSALS_SHOWN: Final = 500  # the newest; every attempt on an order leaves one
 
-
 Result = TypeVar("Result")
+
+# What an error of the driver means for us; None for a bug of ours.
+OurError = Callable[[BaseException], CountermandError | None]
 
 
 class SqlTransaction:
     """Fulfils `Reading` and `Transaction` on one connection."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, our_error: OurError) -> None:
         self._connection = connection
+        self._our_error = our_error
+        self._on_postgres = connection.dialect.name == "postgresql"
 
     # reading
 
@@ -116,10 +123,17 @@ class SqlTransaction:
         rows = await self.rows(select(methods).where(methods.c.uid.in_(uids)))
         return {row["uid"]: method_of(row) for row in rows}
 
-    async def payment(self, reference: str) -> tuple[OrderId, Payment] | None:
+    async def payment(self, order_id: OrderId, reference: str) -> Payment | None:
         """See `Reading.payment`."""
-        row = await self._one(select(payments).where(payments.c.reference == reference))
-        return None if row is None else (OrderId(row["order_id"]), payment_of(row))
+        row = await self._one(
+            select(payments).where(payments.c.order_id == order_id, payments.c.reference == reference)
+        )
+        return None if row is None else payment_of(row)
+
+    async def oldest_undelivered(self) -> datetime | None:
+        """See `Reading.oldest_undelivered`."""
+        row = await self._one(select(func.min(outbox.c.recorded_at).label("at")).where(outbox.c.delivered_at.is_(None)))
+        return None if row is None or row["at"] is None else instant(row["at"])
 
     async def policy_content(self, version: PolicyVersion) -> Mapping[str, Any] | None:
         """See `Reading.policy_content`."""
@@ -137,11 +151,17 @@ class SqlTransaction:
     # writing
 
     async def lock_order(self, order_id: OrderId) -> Order | None:
-        """See `Transaction.lock_order`. On SQLite the transaction holds the one write lock already."""
-        return await self.order(order_id)
+        """See `Transaction.lock_order`. SQLite knows no row locks: there the transaction holds the one write lock."""
+        locked = orders_with_details().where(orders.c.id == order_id).with_for_update(key_share=True, of=orders)
+        row = await self._one(locked)
+        return None if row is None else order_of(row)
 
     async def next_number(self, counter: str) -> int:
-        """See `Transaction.next_number`."""
+        """See `Transaction.next_number`. On PostgreSQL a sequence: nobody waits, and a number may be left out."""
+        if self._on_postgres:
+            row = await self._one(select(func.nextval(f"{counter}_number").label("last")))
+            assert row is not None
+            return int(row["last"])
         counted = (
             update(counters)
             .where(counters.c.name == counter)
@@ -267,6 +287,15 @@ class SqlTransaction:
         )
         return None if row is None else appointment_of(row)
 
+    async def claim_reference(self, reference: str, order_id: OrderId) -> OrderId:
+        """See `Transaction.claim_reference`. Where another transaction is claiming it, this waits for its end."""
+        claim = self._insert(payment_references).values(reference=reference, order_id=order_id)
+        await self._execute(claim.on_conflict_do_nothing(index_elements=["reference"]))
+        claimed = payment_references.c
+        row = await self._one(select(claimed.order_id).where(claimed.reference == reference))
+        assert row is not None, "claims are never taken back"
+        return OrderId(row["order_id"])
+
     async def insert_payment(self, order_id: OrderId, payment: Payment) -> None:
         """See `Transaction.insert_payment`."""
         await self._execute(
@@ -310,39 +339,42 @@ class SqlTransaction:
         except UnfitDataError as error:
             raise KeyTakenError(str(error)) from error
 
-    async def keep_policies(self, kept: Sequence[Policy], now: datetime) -> None:
-        """See `Store.keep_policies`."""
-        known = {row["version"] for row in await self.rows(select(policies.c.version))}
-        new = [
-            {
-                "version": policy.version,
-                "contract": policy.contract.value,
-                "content": written(policy.content),
-                "first_used_at": micros(now),
-            }
-            for policy in kept
-            if policy.version not in known
-        ]
-        if new:
-            await self._execute(insert(policies), new)
+    async def known_policies(self) -> frozenset[PolicyVersion]:
+        """The versions of every policy that was ever in force."""
+        return frozenset(PolicyVersion(row["version"]) for row in await self.rows(select(policies.c.version)))
+
+    async def keep_policy(self, policy: Policy, now: datetime) -> None:
+        """Store a policy. Raises `UnfitDataError` where it is there."""
+        await self._execute(
+            insert(policies).values(
+                version=policy.version,
+                contract=policy.contract.value,
+                content=written(policy.content),
+                first_used_at=micros(now),
+            )
+        )
 
     @asynccontextmanager
     async def part(self) -> AsyncIterator[None]:
         """See `Transaction.part`."""
-        await unbroken(self._connection.exec_driver_sql("SAVEPOINT part"))
+        await self._execute(text("SAVEPOINT part"))
         try:
             yield
         except BaseException:
-            # Where the disk failed, SQLite has undone the whole transaction, and the part with it.
-            with suppress(DBAPIError):
-                await self._connection.exec_driver_sql("ROLLBACK TO part")
-                await self._connection.exec_driver_sql("RELEASE part")
+            # Where the disk failed or the connection is gone, the whole transaction is undone, and the part with it.
+            with suppress(DBAPIError, CountermandError):
+                await self._execute(text("ROLLBACK TO part"))
+                await self._execute(text("RELEASE part"))
             raise
-        await self._connection.exec_driver_sql("RELEASE part")
+        await self._execute(text("RELEASE part"))
 
     async def _execute(self, statement: Executable, rows: Sequence[dict[str, Any]] | None = None) -> CursorResult[Any]:
-        with translated_driver():
+        with translated_driver(self._our_error):
             return await unbroken(self._connection.execute(statement, rows))
+
+    def _insert(self, into: Table) -> "postgresql.Insert | sqlite.Insert":
+        """An insert that may say what to do on a conflict, which every database spells for itself."""
+        return postgresql.insert(into) if self._on_postgres else sqlite.insert(into)
 
     async def _one(self, statement: Executable) -> RowMapping | None:
         return (await self._execute(statement)).mappings().one_or_none()
@@ -351,10 +383,10 @@ class SqlTransaction:
         """Run a statement that gives no rows, with our errors; say how many rows it changed."""
         return (await self._execute(statement)).rowcount
 
-    async def schema_number(self) -> int:
-        """The number of the database's schema."""
-        row = await self._one(select(column("version_num")).select_from(table("alembic_version")))
-        return 0 if row is None else int(row["version_num"])
+    async def schema(self) -> tuple[int, int]:
+        """The number of the database's schema, and of the oldest code that works with it."""
+        row = await self._one(NEWEST_NOTE)
+        return (0, 0) if row is None else (row["number"], row["oldest_code"])
 
     async def rows(self, statement: Executable) -> Sequence[RowMapping]:
         """The rows of any statement, with our errors."""
@@ -375,14 +407,16 @@ async def unbroken(statement: Coroutine[Any, Any, Result]) -> Result:
 
 
 @contextmanager
-def translated_driver() -> Iterator[None]:
+def translated_driver(our_error: OurError) -> Iterator[None]:
     """Raise the driver's errors as ours."""
     try:
         yield
+    except CountermandError:
+        raise
     except PoolTimeoutError as error:
         raise UnavailableError("every connection to the database is taken") from error
-    except (DBAPIError, OverflowError) as error:
-        ours = our_error(error.orig if isinstance(error, DBAPIError) and error.orig is not None else error)
+    except Exception as error:
+        ours = our_error(error)
         if ours is None:
             raise
         raise ours from error

@@ -27,6 +27,7 @@ from countermand.actions.ports import (
     Policies,
     RefusalRecord,
 )
+from countermand.actions.watch import NOBODY, Watch
 from countermand.domain.appointment import (
     ACTIVE_APPOINTMENT_STATES,
     Appointment,
@@ -40,7 +41,7 @@ from countermand.domain.order import Order, OrderId
 from countermand.domain.order_state import OrderState
 from countermand.storage.policy_sql import as_text, policies_predicate
 from countermand.storage.rows import ViewRows, facts_columns, kept_of, order_of, view_queries, written
-from countermand.storage.sqlite_errors import patiently, translated
+from countermand.storage.sqlite.errors import patiently, translated
 from countermand.storage.tables import instant, micros, orders
 
 _ACTIVE: Final = ", ".join(f"'{state}'" for state in sorted(ACTIVE_APPOINTMENT_STATES))
@@ -120,7 +121,16 @@ PRAGMAS: Final = (
 class SqliteCancellations:
     """Fulfils `CancellationStore`. `write_lock` is the process's one lock around everything that writes."""
 
-    def __init__(self, path: Path, policies: Policies, write_lock: asyncio.Lock, *, busy_limit_s: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        policies: Policies,
+        write_lock: asyncio.Lock,
+        *,
+        busy_limit_s: float,
+        watch: Watch = NOBODY,
+    ) -> None:
+        self._watch = watch
         self._connection = connect(path)
         self._write_lock = write_lock
         self._busy_limit_s = busy_limit_s
@@ -131,7 +141,7 @@ class SqliteCancellations:
         member: Select[Any] = select(literal_column("value")).select_from(func.json_each(text(":ids")))
         self._views = {name: _text(query) for name, query in view_queries(lambda column: column.in_(member)).items()}
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Give the connection back."""
         self._connection.close()
 
@@ -141,10 +151,11 @@ class SqliteCancellations:
             return frozenset()
         batch = _json([[c.order_id, c.command_id, c.client_id, c.on_behalf, c.door, c.reason] for c in commands])
         async with self._transaction() as run:
-            won = run(self._cancel, {"now": micros(now), "batch": batch}).fetchall()
-            if won:
-                self._finish(run, won, micros(now))
-                self._keep(commands, {row["command_id"]: row for row in won}, micros(now))
+            with self._watch.statement("cancel"):
+                won = run(self._cancel, {"now": micros(now), "batch": batch}).fetchall()
+                if won:
+                    self._finish(run, won, micros(now))
+                    self._keep(commands, {row["command_id"]: row for row in won}, micros(now))
         return frozenset(CommandId(row["command_id"]) for row in won)
 
     async def committed(self, commands: Sequence[CancelOrder]) -> frozenset[CommandId]:

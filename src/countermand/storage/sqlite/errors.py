@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from countermand.actions.errors import CountermandError, UnavailableError, UnfitDataError
@@ -31,6 +32,7 @@ _THE_WORLD: Final = frozenset(
 
 def our_error(error: BaseException) -> CountermandError | None:
     """The error in our terms; None for what is a bug of ours and must rise as it is."""
+    error = getattr(error, "orig", None) or error  # as SQLAlchemy wraps it
     if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | OverflowError):
         return UnfitDataError(str(error))
     if isinstance(error, sqlite3.Error):
@@ -64,6 +66,13 @@ async def patiently(begin: Callable[[], Awaitable[object]], *, limit_s: float) -
 
     Never with SQLite's own busy timeout, which would hold the event loop, and with it whoever must let go of the lock.
     """
+    try:
+        await begin()  # nearly always; what follows costs more than a BEGIN
+    except (sqlite3.Error, DBAPIError) as error:
+        if not _is_busy(error):
+            raise
+    else:
+        return
     async for attempt in AsyncRetrying(
         retry=retry_if_exception(_is_busy),
         stop=stop_after_delay(limit_s),

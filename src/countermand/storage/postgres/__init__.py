@@ -1,0 +1,1 @@
+"""For whoever outgrows one machine: many nodes, which share nothing but the database."""

@@ -1,0 +1,196 @@
+"""The statements of the cancellation path, as SQL text: one for a whole batch, or the same apart.
+
+`$1` is always the instant of the decision. Every list of rows travels as arrays, one a column.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from sqlalchemy import BigInteger, literal_column
+from sqlalchemy.dialects import postgresql
+
+from countermand.domain.appointment import ACTIVE_APPOINTMENT_STATES, AppointmentState
+from countermand.domain.contract import Contract
+from countermand.domain.facts import FactKind
+from countermand.domain.order_state import OrderState
+from countermand.domain.policy import Policy
+from countermand.storage.policy_sql import as_text, policies_predicate
+from countermand.storage.tables import orders
+
+_ACTIVE: Final = ", ".join(f"'{state}'" for state in sorted(ACTIVE_APPOINTMENT_STATES))
+
+
+def _written_instant(column: str) -> str:
+    """Microseconds since 1970 as `domain/instants.py` writes an instant, to the letter."""
+    fraction = f"(({column} % 1000000 + 1000000) % 1000000)"
+    seconds = f"timestamp 'epoch' + (({column} - {fraction}) / 1000000) * interval '1 second'"
+    return (
+        f"to_char({seconds}, 'YYYY-MM-DD\"T\"HH24:MI:SS')"
+        f" || CASE {fraction} WHEN 0 THEN '' ELSE '.' || lpad({fraction}::text, 6, '0') END || 'Z'"
+    )
+
+
+_VISIT_DETAILS: Final = (
+    "json_build_object('appointment_id', {0}.id, "
+    f"'starts_at', {_written_instant('{0}.starts_at')}, 'ends_at', {_written_instant('{0}.ends_at')})::text"
+)
+
+
+def order_cancelled_details(row: str) -> str:
+    """The details of the fact that an order was cancelled, as SQL, from a row with its old state and the reason."""
+    return f"json_build_object('from', {row}.state, 'reason', {row}.reason)::text"
+
+
+def visit_details(row: str) -> str:
+    """The details of the fact that an appointment was cancelled, as SQL, from its row."""
+    return _VISIT_DETAILS.format(row)
+
+
+def policy_predicate(policies: Iterable[Policy]) -> str:
+    """The policies in force as a predicate on the order's row `o`, at `$1`."""
+    predicate = policies_predicate(policies, orders.alias("o"), literal_column("$1::bigint", BigInteger))
+    return as_text(predicate, postgresql.dialect())  # type: ignore[no-untyped-call]
+
+
+def policy_versions(policies: Iterable[Policy]) -> str:
+    """The version of the policy in force, by the contract of a row `c`."""
+    versions = " ".join(f"WHEN '{policy.contract}' THEN '{policy.version}'" for policy in policies)
+    return f"CASE c.contract {versions} END"
+
+
+# Which orders of a batch may be cancelled. Their rows are locked by number, the order of every transaction; whoever
+# waited for a lock is asked again on the row's newest version (PostgreSQL re-checks the row it locks).
+_SEEN: Final = """
+seen AS (
+    SELECT o.id AS order_id, o.version, o.contract, o.state, o.appointment_starts_at, o.first_payment_at,
+           b.command_id, b.client_id, b.door, b.reason
+    FROM {batch} JOIN orders AS o ON o.id = b.order_id
+    WHERE (b.on_behalf OR o.client_id = b.client_id) AND ({predicate})
+    ORDER BY o.id FOR NO KEY UPDATE OF o
+)"""
+# What this statement reads elsewhere, it reads as it was when the statement began: an appointment booked meanwhile
+# would stay active. So a row that changed while we waited (its version is not the one that this snapshot has) is not
+# cancelled now, and goes round again on a fresh snapshot.
+_CANCELLED: Final = f"""
+cancelled AS (
+    UPDATE orders AS o SET state = '{OrderState.CANCELLED}', appointment_starts_at = NULL, version = o.version + 1
+    FROM seen WHERE o.id = seen.order_id AND o.version = seen.version
+    RETURNING seen.order_id, o.version, seen.contract, seen.state, seen.appointment_starts_at, seen.first_payment_at,
+              seen.command_id, seen.client_id, seen.door, seen.reason
+)"""
+_RECORDED: Final = """
+recorded AS (
+    INSERT INTO cancellations (order_id, command_id, decided_at, client_id, contract, door, policy_version,
+                               state, appointment_starts_at, first_payment_at, reason)
+    SELECT c.order_id, c.command_id, $1::bigint, c.client_id, c.contract, c.door, {versions},
+           c.state, c.appointment_starts_at, c.first_payment_at, c.reason
+    FROM cancelled AS c
+)"""
+_TOLD: Final = f"""
+told AS (
+    INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details)
+    SELECT c.order_id, c.version, '{FactKind.ORDER_CANCELLED}', $1::bigint, c.client_id, {order_cancelled_details("c")}
+    FROM cancelled AS c
+)"""
+_VISITS: Final = f"""
+visits AS (
+    UPDATE appointments AS a SET state = '{AppointmentState.CANCELLED}', cancelled_at = $1::bigint
+    FROM cancelled AS c
+    WHERE c.appointment_starts_at IS NOT NULL AND a.order_id = c.order_id AND a.state IN ({_ACTIVE})
+    RETURNING a.order_id, c.version, c.client_id, a.id, a.starts_at, a.ends_at
+), told_visits AS (
+    INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details)
+    SELECT v.order_id, v.version, '{FactKind.APPOINTMENT_CANCELLED}', $1::bigint, v.client_id, {visit_details("v")}
+    FROM visits AS v
+)"""
+# A batch adds up what goes back to a product and writes it once; products are locked by uid, after everything else.
+_RELEASED: Final = f"""
+released AS (
+    UPDATE tickets AS t SET valid = false FROM cancelled AS c
+    WHERE c.contract = '{Contract.SHOPPING}' AND t.order_id = c.order_id AND t.valid
+    RETURNING t.product_uid
+), sums AS (
+    SELECT r.product_uid, count(*)::integer AS places FROM released AS r GROUP BY r.product_uid
+), held AS (
+    SELECT p.uid, s.places FROM sums AS s JOIN products AS p ON p.uid = s.product_uid
+    ORDER BY p.uid FOR NO KEY UPDATE OF p
+), given_back AS (
+    UPDATE products AS p SET availability = p.availability + held.places FROM held WHERE p.uid = held.uid
+)"""
+# A plain insert: a key in use fails the batch. Passing it over would cancel another order under a used key.
+_KEPT: Final = """
+kept AS (
+    INSERT INTO idempotency_keys (client_id, key, fingerprint, created_at, order_id, cancelled)
+    SELECT c.client_id, k.key, k.fingerprint, $1::bigint, c.order_id, true
+    FROM unnest($8::text[], $9::text[], $10::text[]) AS k (command_id, key, fingerprint)
+    JOIN cancelled AS c ON c.command_id = k.command_id
+)"""
+_BATCH: Final = """unnest($2::bigint[], $3::text[], $4::integer[], $5::boolean[], $6::text[], $7::text[])
+        AS b (order_id, command_id, client_id, on_behalf, door, reason)"""
+
+
+def cancel_batch(policies: Iterable[Policy], *, batch: str = _BATCH, with_keys: bool) -> str:
+    """The whole cancellation of a batch, in one statement and one round trip. Gives the commands that did it.
+
+    `batch` is where the commands come from: a relation `b` with the columns order_id, command_id, client_id,
+    on_behalf, door and reason.
+    """
+    policies = list(policies)
+    parts = [
+        _SEEN.format(batch=batch, predicate=policy_predicate(policies)),
+        _CANCELLED,
+        _RECORDED.format(versions=policy_versions(policies)),
+        _TOLD,
+        _VISITS,
+        _RELEASED,
+        *([_KEPT] if with_keys else []),
+    ]
+    return f"WITH {', '.join(parts)}\nSELECT c.command_id FROM cancelled AS c"
+
+
+# The same apart, for databases that take no data-modifying WITH over several shards (Citus): each names its orders by
+# number, and what one gives, the next gets as arrays. What was read first is written against its version.
+SEE: Final = """
+SELECT o.id AS order_id, o.version, o.contract, o.client_id, o.state, o.appointment_starts_at, o.first_payment_at
+FROM orders AS o WHERE o.id = ANY($2::bigint[]) AND ({predicate})"""
+CANCEL: Final = f"""
+UPDATE orders AS o SET state = '{OrderState.CANCELLED}', appointment_starts_at = NULL, version = o.version + 1
+WHERE o.id = ANY($1::bigint[]) AND o.version = ($2::integer[])[array_position($1::bigint[], o.id)]
+RETURNING o.id"""
+RECORD: Final = """
+INSERT INTO cancellations (order_id, command_id, decided_at, client_id, contract, door, policy_version,
+                           state, appointment_starts_at, first_payment_at, reason)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::integer[], $5::text[], $6::text[], $7::text[],
+                     $8::text[], $9::bigint[], $10::bigint[], $11::text[])"""
+TELL: Final = """
+INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details)
+SELECT * FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::bigint[], $5::integer[], $6::text[])"""
+RELEASE_APPOINTMENTS: Final = f"""
+UPDATE appointments SET state = '{AppointmentState.CANCELLED}', cancelled_at = $1
+WHERE order_id = ANY($2::bigint[]) AND state IN ({_ACTIVE})
+RETURNING order_id, id, starts_at, ends_at"""
+RELEASE_TICKETS: Final = """
+UPDATE tickets SET valid = false WHERE order_id = ANY($1::bigint[]) AND valid RETURNING product_uid"""
+GIVE_BACK: Final = "UPDATE products SET availability = availability + $2 WHERE uid = $1"
+KEEP: Final = """
+INSERT INTO idempotency_keys (client_id, key, fingerprint, created_at, order_id, cancelled, policy_version,
+                              state, appointment_starts_at, first_payment_at)
+SELECT * FROM unnest($1::integer[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::boolean[], $7::text[],
+                     $8::text[], $9::bigint[], $10::bigint[])"""
+REFUSE: Final = """
+INSERT INTO refusals (order_id, command_id, decided_at, client_id, contract, door, policy_version,
+                      state, appointment_starts_at, first_payment_at, reason)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::integer[], $5::text[], $6::text[], $7::text[],
+                     $8::text[], $9::bigint[], $10::bigint[], $11::text[])"""
+COMMITTED: Final = """
+SELECT command_id FROM cancellations WHERE order_id = ANY($1::bigint[]) AND command_id = ANY($2::text[])"""
+KEPT: Final = """
+SELECT k.* FROM unnest($1::integer[], $2::text[]) AS asked (client_id, key)
+JOIN idempotency_keys AS k ON k.client_id = asked.client_id AND k.key = asked.key"""
+# Ends what still runs for a connection that was cut off, and says whether it is still there. Our own role's backends
+# may always be ended; a process number alone may have been given to another meanwhile.
+END_BACKEND: Final = """
+SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2"""
+BACKEND: Final = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+# A commit that waits for a synchronous standby vouches for every commit before it.
+VOUCH: Final = "SELECT pg_logical_emit_message(true, 'countermand', 'settled')"

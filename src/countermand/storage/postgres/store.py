@@ -1,0 +1,79 @@
+"""Reads and transactions on PostgreSQL."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from countermand.actions.errors import CountermandError, OutcomeUnknownError
+from countermand.storage.postgres.connections import PostgresAddress
+from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered, our_error
+from countermand.storage.store import SqlStore
+from countermand.storage.transaction import SqlTransaction, translated_driver, unbroken
+
+
+class PostgresStore(SqlStore):
+    """Fulfils `Store`. Whoever changes an order locks its row first, so READ COMMITTED is enough for writing."""
+
+    def __init__(self, address: PostgresAddress, *, connections: int) -> None:
+        engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=address.connect,
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=address.busy_limit_s,
+            pool_pre_ping=True,  # a restarted server costs nobody an error
+        )
+        self._engine = engine
+        self._reading = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[SqlTransaction]:
+        """See `Store.snapshot`. One view of all tables, as of the first statement."""
+        async with _connected(self._reading) as connection:
+            try:
+                yield SqlTransaction(connection, our_error)
+            finally:
+                await _rolled_back(connection)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[SqlTransaction]:
+        """See `Store.transaction`."""
+        async with _connected(self._engine) as connection:
+            try:
+                yield SqlTransaction(connection, our_error)
+            except BaseException:
+                await _rolled_back(connection)
+                raise
+            await _committed(connection)
+
+    async def close(self) -> None:
+        """See `SqlStore.close`."""
+        await self._engine.dispose()
+
+
+@asynccontextmanager
+async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    with translated_driver(our_error):
+        connection = await engine.connect()
+    try:
+        yield connection
+    finally:
+        await unbroken(connection.close())
+
+
+async def _committed(connection: AsyncConnection) -> None:
+    try:
+        await unbroken(connection.commit())
+    except (*DRIVER_ERRORS, DBAPIError) as error:
+        if is_unanswered(error):
+            raise OutcomeUnknownError("the database went away while it committed") from error
+        ours: CountermandError | None = our_error(error)
+        raise ours or error from error
+
+
+async def _rolled_back(connection: AsyncConnection) -> None:
+    # Where the connection is gone, so is the transaction.
+    with suppress(*DRIVER_ERRORS, DBAPIError):
+        await unbroken(connection.rollback())

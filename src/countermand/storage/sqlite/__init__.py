@@ -1,0 +1,1 @@
+"""Everything in one file: for one process, with nothing to install."""

@@ -1,0 +1,109 @@
+"""Reads and transactions on SQLite.
+
+All writes of a process go through one asyncio lock and `BEGIN IMMEDIATE`, the cancellation path's batches included.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import URL, event
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from countermand.actions.errors import CountermandError, OutcomeUnknownError
+from countermand.storage.sqlite.cancellations import PRAGMAS
+from countermand.storage.sqlite.errors import our_error, patiently
+from countermand.storage.store import SqlStore
+from countermand.storage.transaction import SqlTransaction, translated_driver, unbroken
+
+_READERS: Final = 5
+
+
+def engine_for(path: Path, *, connections: int) -> AsyncEngine:
+    """An engine whose transactions are begun and ended by hand, below."""
+    engine = create_async_engine(
+        # mode=rw: a file that is not there must not be made, least of all by the question whether all is well.
+        URL.create("sqlite+aiosqlite", database=path.absolute().as_uri(), query={"mode": "rw", "uri": "true"}),
+        isolation_level="AUTOCOMMIT",
+        connect_args={"timeout": 0},
+        pool_size=connections,
+        max_overflow=0,
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _set_up(connection: Any, _: Any) -> None:
+        for pragma in PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+class SqliteStore(SqlStore):
+    """Fulfils `Store`. `busy_limit_s` bounds the wait for a write lock that another process holds.
+
+    Writers have a connection of their own: whoever holds the write lock must never wait behind readers for one.
+    """
+
+    def __init__(self, path: Path, write_lock: asyncio.Lock, *, busy_limit_s: float) -> None:
+        self._reading = engine_for(path, connections=_READERS)
+        self._writing = engine_for(path, connections=1)
+        self._write_lock = write_lock
+        self._busy_limit_s = busy_limit_s
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[SqlTransaction]:
+        """See `Store.snapshot`. A reader never waits for the writer, nor the writer for it (WAL)."""
+        with translated_driver(our_error):
+            async with self._reading.connect() as connection:
+                await unbroken(connection.exec_driver_sql("BEGIN"))
+                try:
+                    yield SqlTransaction(connection, our_error)
+                finally:
+                    await _rolled_back(connection)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[SqlTransaction]:
+        """See `Store.transaction`."""
+        asked_at = time.monotonic()
+        with translated_driver(our_error):
+            async with self._write_lock, self._writing.connect() as connection:
+                # The limit is for the whole wait, our own lock's included.
+                limit_s = self._busy_limit_s - (time.monotonic() - asked_at)
+                await patiently(lambda: unbroken(connection.exec_driver_sql("BEGIN IMMEDIATE")), limit_s=limit_s)
+                try:
+                    yield SqlTransaction(connection, our_error)
+                except BaseException:
+                    await _rolled_back(connection)
+                    raise
+                await _committed(connection)
+
+    async def close(self) -> None:
+        """See `SqlStore.close`."""
+        await self._reading.dispose()
+        await self._writing.dispose()
+
+
+async def _committed(connection: AsyncConnection) -> None:
+    try:
+        with translated_driver(our_error):
+            await unbroken(connection.exec_driver_sql("COMMIT"))
+    except CountermandError as error:
+        if not await _in_transaction(connection):
+            raise OutcomeUnknownError(str(error)) from error
+        await _rolled_back(connection)  # still open, so nothing was written
+        raise
+
+
+async def _rolled_back(connection: AsyncConnection) -> None:
+    if await _in_transaction(connection):
+        await unbroken(connection.exec_driver_sql("ROLLBACK"))
+
+
+async def _in_transaction(connection: AsyncConnection) -> bool:
+    if connection.invalidated:  # a cancelled caller: the driver's connection is closed, which rolls back
+        return False
+    raw = await connection.get_raw_connection()
+    return raw.driver_connection is not None and bool(raw.driver_connection.in_transaction)
