@@ -1,4 +1,4 @@
-"""A whole service in the test's own process: a real SQLite file, a clock the test sets, and clients of every kind."""
+"""A whole service in the test's own process: a real database, a clock the test sets, and clients of every kind."""
 
 import asyncio
 import atexit
@@ -39,6 +39,7 @@ from countermand.settings import Settings, read_settings
 from countermand.storage.schema import migrate
 from countermand.storage.tables import metadata, methods, products
 from countermand.web.auth import hash_of
+from support.postgres import a_database
 
 ISSUER = "http://localhost:10342/auth/realms/superloop"
 PUBLIC_URL = "http://shop.test"
@@ -299,8 +300,19 @@ def migrated() -> Path:
 
 
 @asynccontextmanager
-async def a_world(folder: Path, *, with_front: bool = True, **settings: Any) -> AsyncIterator[World]:
-    """A service on a new database in `folder`. `settings` overrides any setting."""
+async def a_world(
+    folder: Path, on: str = "sqlite", *, with_front: bool = True, **settings: Any
+) -> AsyncIterator[World]:
+    """A service on a new database of its own, `on` "sqlite" or "postgres". `settings` overrides any setting."""
+    with contextlib.ExitStack() as stack:
+        if on == "postgres" and "database_url" not in settings:
+            settings["database_url"] = stack.enter_context(a_database())
+        async with _a_world(folder, with_front=with_front, **settings) as made:
+            yield made
+
+
+@asynccontextmanager
+async def _a_world(folder: Path, *, with_front: bool, **settings: Any) -> AsyncIterator[World]:
     key_set = folder / "key-set.json"
     key_set.write_text(json.dumps({"keys": [signing_key().as_dict(private=False)]}))
     read = read_settings(
@@ -313,10 +325,10 @@ async def a_world(folder: Path, *, with_front: bool = True, **settings: Any) -> 
         }
         | settings
     )
-    if not read.database_path.exists():
+    if read.is_sqlite and not read.database_path.exists():
         shutil.copy(migrated(), read.database_path)
     clock = Clock()
-    database = open_database(read)
+    database = await open_database(read)
     service = build(read, database, PUBLIC_URL, clock=clock, with_front=with_front)
     transport = httpx.ASGITransport(service.application, raise_app_exceptions=False)
     async with (
