@@ -1,7 +1,7 @@
 """The one place where parts are chosen and joined: settings in, a running service out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,6 +27,14 @@ from countermand.storage.clients import SqlClients
 from countermand.storage.postgres.cancellations import PostgresCancellations
 from countermand.storage.postgres.connections import PostgresAddress
 from countermand.storage.postgres.store import PostgresStore
+from countermand.storage.retention import (
+    CANCELLATIONS,
+    DELIVERED_FACTS,
+    IDEMPOTENCY_KEYS,
+    REFUSALS,
+    Kept,
+    forget,
+)
 from countermand.storage.schema import DatabaseAddress, Schema, check_schema
 from countermand.storage.sqlite.cancellations import SqliteCancellations
 from countermand.storage.sqlite.store import SqliteStore
@@ -47,7 +55,7 @@ _POST_EVERY_S: Final = 0.5
 _OVERTAKEN_CAP: Final = 4  # slow batches beside the one under way, each with a connection of its own
 _SWEEP_EVERY_S: Final = 600.0
 _SWEEP_PAUSE_S: Final = 0.05
-_SWEPT_AT_ONCE: Final = 1000
+FORGOTTEN_AT_ONCE: Final = 1000
 
 
 def utc_now() -> datetime:
@@ -151,15 +159,7 @@ def build(
     `telemetry` is the one whose watch the database was opened with.
     """
     telemetry = telemetry or telemetry_for(settings)
-    issuers = {}
-    if settings.connect_issuer is not None and settings.connect_key_set is not None:
-        issuers[settings.connect_issuer] = Issuer(
-            name=settings.connect_issuer,
-            keys=KeyRing(settings.connect_key_set),
-            claim=settings.connect_client_claim,
-            audience=settings.connect_audience,
-        )
-    tokens = Tokens(issuers, lambda: clock().timestamp())
+    tokens = Tokens(_issuers(settings), lambda: clock().timestamp())
     directory = Directory(database.clients, refresh_s=settings.client_refresh_s)
     cancel = CancelOrders(
         store=database.cancellations,
@@ -214,9 +214,7 @@ def build(
         chores = [
             asyncio.create_task(_post_counts(telemetry, stopping), name="counts"),
             asyncio.create_task(_refresh_keys(tokens, settings.key_set_refresh_s, stopping), name="key sets"),
-            asyncio.create_task(
-                _forget_keys(database.store, clock, settings.idempotency_kept_h, stopping), name="old keys"
-            ),
+            asyncio.create_task(_forget_old(database.store, clock, retention_of(settings), stopping), name="old rows"),
         ]
         try:
             yield
@@ -239,6 +237,18 @@ def build(
         with_front=with_front,
     )
     return Service(application=application_, database=database, commit=commit, ready=ready)
+
+
+def _issuers(settings: Settings) -> dict[str, Issuer]:
+    if settings.connect_issuer is None or settings.connect_key_set is None:
+        return {}
+    issuer = Issuer(
+        name=settings.connect_issuer,
+        keys=KeyRing(settings.connect_key_set),
+        claim=settings.connect_client_claim,
+        audience=settings.connect_audience,
+    )
+    return {issuer.name: issuer}
 
 
 def _traced_calls(telemetry: Telemetry) -> "TracedCalls | None":
@@ -269,16 +279,31 @@ async def _refresh_keys(tokens: Tokens, every_s: float, stopping: asyncio.Event)
         await tokens.refresh()
 
 
-async def _forget_keys(store: SqlStore, clock: Clock, kept_h: int, stopping: asyncio.Event) -> None:
-    """Idempotency keys are kept for a while, and forgotten a few at a time, so that nobody waits for it."""
+def retention_of(settings: Settings) -> dict[Kept, timedelta]:
+    """What is forgotten after how long; what is kept for ever is not there."""
+    kept = {
+        IDEMPOTENCY_KEYS: timedelta(hours=settings.idempotency_kept_h),
+        DELIVERED_FACTS: timedelta(days=settings.delivered_kept_d),
+        REFUSALS: timedelta(days=settings.refusals_kept_d),
+    }
+    if settings.cancellations_kept_d is not None:
+        kept[CANCELLATIONS] = timedelta(days=settings.cancellations_kept_d)
+    return kept
+
+
+async def _forget_old(
+    store: SqlStore, clock: Clock, retention: Mapping[Kept, timedelta], stopping: asyncio.Event
+) -> None:
+    """What is old is forgotten some at a time, so that nobody waits for it."""
     pause_s = 0.0
     while not await _stops_within(pause_s, stopping):
-        try:
-            forgotten = await store.forget_keys(clock() - timedelta(hours=kept_h), at_most=_SWEPT_AT_ONCE)
-        except CountermandError as error:
-            log.warning("old idempotency keys stay for now", reason=str(error))
-            forgotten = 0
-        pause_s = _SWEEP_PAUSE_S if forgotten == _SWEPT_AT_ONCE else _SWEEP_EVERY_S
+        most = 0
+        for kept, age in retention.items():
+            try:
+                most = max(most, await forget(store, kept, clock() - age, at_most=FORGOTTEN_AT_ONCE))
+            except CountermandError as error:
+                log.warning("what is old stays for now", what=kept.name, reason=str(error))
+        pause_s = _SWEEP_PAUSE_S if most == FORGOTTEN_AT_ONCE else _SWEEP_EVERY_S
 
 
 async def _stops_within(seconds: float, stopping: asyncio.Event) -> bool:

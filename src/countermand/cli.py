@@ -4,25 +4,30 @@ import asyncio
 import secrets
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Column, Table
 
 from countermand import __version__
 from countermand.actions.errors import CountermandError
-from countermand.bootstrap import address_of, open_database, utc_now
+from countermand.bootstrap import FORGOTTEN_AT_ONCE, address_of, open_database, retention_of, utc_now
 from countermand.demo import run_demo
 from countermand.domain.client import Client, ClientId, Permission
 from countermand.domain.contract import Door
 from countermand.serving import ServingError, is_loopback, serve
 from countermand.settings import Settings, SettingsError, read_settings
 from countermand.storage.clients import SqlClients
+from countermand.storage.retention import Kept, count_old, forget
 from countermand.storage.schema import migrate as migrate_database
+from countermand.storage.store import SqlStore
 from countermand.web.auth import hash_of
+from countermand.workers import serve_with_workers
 
 app = typer.Typer(
     name="countermand",
@@ -79,21 +84,30 @@ def serve_command(
     settings: SettingsFile = None,
     host: Annotated[str | None, typer.Option(help="The address to listen on.  [default: 127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="The port to listen on.  [default: 8080]")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes. SQLite has one writer, so one.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that share the address. SQLite has one writer, so one.")
+    ] = 1,
 ) -> None:
     """Serve the configured database until told to stop (Ctrl-C, SIGTERM).
 
     Every setting can be given as a COUNTERMAND_… variable or in the file; docs/settings.md lists them all.
     """
-    if workers > 1:
-        raise ServingError(f"--workers {workers}: SQLite has one writer, so there can be one process alone")
     read = read_settings(settings, host=host, port=port)
+    if workers > 1 and read.is_sqlite:
+        raise ServingError(f"--workers {workers}: SQLite has one writer, so there can be one process alone")
     if read.connect_issuer is None or read.connect_key_set is None:
         errors.print(
             "No COUNTERMAND_CONNECT_ISSUER and COUNTERMAND_CONNECT_KEY_SET: every connect token will be refused.",
             markup=False,
         )
-    serve(read, announce=lambda url: typer.echo(f"Countermand is ready at {url}"))
+    if workers > 1:
+        serve_with_workers(read, workers, announce=_say_ready)
+    else:
+        serve(read, announce=_say_ready)
+
+
+def _say_ready(url: str) -> None:
+    typer.echo(f"Countermand is ready at {url}")
 
 
 @app.command()
@@ -115,6 +129,43 @@ def migrate(settings: SettingsFile = None) -> None:
     where = address_of(read_settings(settings))
     before, after = migrate_database(where)
     typer.echo(f"{where}: schema {after}" + (", as it was" if before == after else f" (was {before or 'none'})"))
+
+
+@app.command()
+def prune(
+    settings: SettingsFile = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be forgotten.")] = False,  # noqa: FBT002
+) -> None:
+    """Forget what is old: idempotency keys, delivered facts, refusals; cancellations where a setting says so.
+
+    A running server does the same every ten minutes. How long each is kept: the settings *_kept_h and *_kept_d.
+    """
+    read = read_settings(settings)
+
+    async def run() -> None:
+        database = await open_database(read)
+        try:
+            for kept, age in retention_of(read).items():
+                await _prune(database.store, kept, utc_now() - age, dry_run=dry_run)
+        finally:
+            await database.close()
+
+    asyncio.run(run())
+
+
+async def _prune(store: SqlStore, kept: Kept, before: datetime, *, dry_run: bool) -> None:
+    old = await count_old(store, kept, before)
+    about = f"{kept.name} from before {before:%Y-%m-%d %H:%M}Z"
+    if dry_run:
+        typer.echo(f"{about}: {old:,}")
+        return
+    forgotten = 0
+    with Progress(console=errors, transient=True) as progress:
+        task = progress.add_task(kept.name, total=old)
+        while now_forgotten := await forget(store, kept, before, at_most=FORGOTTEN_AT_ONCE):
+            forgotten += now_forgotten
+            progress.update(task, completed=forgotten)
+    typer.echo(f"{about}: {forgotten:,} forgotten")
 
 
 class DoorName(StrEnum):

@@ -7,16 +7,17 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final
 
-import httpx
 import structlog
 import uvicorn
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from countermand.bootstrap import Database, build, open_database
+from countermand.bootstrap import Database, build, open_database, telemetry_for
 from countermand.settings import Settings
 
 if sys.platform != "win32":
@@ -30,6 +31,14 @@ _HEAD_CAP_BYTES: Final = 256 * 1024
 
 class ServingError(Exception):
     """It cannot be served: the message says why, and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a process stands among several: its number, and what becomes readable when their parent is gone."""
+
+    worker: int
+    parent_ended: int
 
 
 class _BoundedHttp(HttpToolsProtocol):
@@ -80,16 +89,17 @@ def serve(
     prepare: Callable[[Settings, Database, str], Awaitable[None]] | None = None,
     announce: Callable[[str], None],
     listening: socket.socket | None = None,
+    place: Place | None = None,
 ) -> None:
-    """Serve until told to stop. `prepare` runs before anything is answered, `announce` once `/readyz` says 200.
+    """Serve until told to stop. `prepare` runs before anything is answered, `announce` once this process is ready.
 
     `listening` is a socket that `bound` gave; without one, the settings say where. Both callbacks get the address that
-    clients use. Raises `ServingError`, and `SchemaError` with what to do.
+    clients use. `place` is for one of several processes. Raises `ServingError`, and `SchemaError` with what to do.
     """
     listening = listening or bound(settings.host, settings.port)
-    set_up_logging(settings)
+    set_up_logging(settings, worker=None if place is None else place.worker)
     with listening, asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_serve(settings, listening, prepare, announce))
+        runner.run(_serve(settings, listening, prepare, announce, place))
 
 
 async def _serve(
@@ -97,14 +107,16 @@ async def _serve(
     listening: socket.socket,
     prepare: Callable[[Settings, Database, str], Awaitable[None]] | None,
     announce: Callable[[str], None],
+    place: Place | None,
 ) -> None:
     here = _address(settings.host, listening.getsockname()[1])
     public_url = settings.public_url or here
-    database = open_database(settings)
+    telemetry = telemetry_for(settings, worker=None if place is None else place.worker)
+    database = await open_database(settings, watch=telemetry.watch)
     try:
         if prepare is not None:
             await prepare(settings, database, public_url)
-        service = build(settings, database, public_url)
+        service = build(settings, database, public_url, telemetry=telemetry)
         server = _Server(
             uvicorn.Config(
                 service.application,
@@ -118,25 +130,29 @@ async def _serve(
                 ws="none",
             )
         )
-        announcing = asyncio.create_task(_announce_when_ready(here, public_url, announce))
+        if place is not None:  # nobody would restart or stop an orphan
+            asyncio.get_running_loop().add_reader(place.parent_ended, partial(setattr, server, "should_exit", True))
+        announcing = asyncio.create_task(_announce_when_ready(server, service.ready, partial(announce, public_url)))
         await server.serve(sockets=[listening])
         announcing.cancel()
         with suppress(asyncio.CancelledError):
             await announcing
         await service.commit.close()
+        if not server.started:
+            raise ServingError("it could not start: the log says why")
     finally:
         await database.close()
 
 
-async def _announce_when_ready(here: str, public_url: str, announce: Callable[[str], None]) -> None:
-    """Ask it as a client would, until it says it is ready."""
-    async with httpx.AsyncClient(base_url=here, timeout=5, trust_env=False) as client:
-        while True:
-            with suppress(httpx.HTTPError):
-                if (await client.get("/readyz")).is_success:
-                    break
-            await asyncio.sleep(_POLL_S)
-    announce(public_url)
+async def _announce_when_ready(
+    server: uvicorn.Server, ready: Callable[[], Awaitable[str | None]], announce: Callable[[], None]
+) -> None:
+    """Not asked over the socket: where several processes share it, another one would answer."""
+    while True:
+        if server.started and await ready() is None:
+            break
+        await asyncio.sleep(_POLL_S)
+    announce()
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -173,8 +189,10 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def set_up_logging(settings: Settings) -> None:
+def set_up_logging(settings: Settings, *, worker: int | None = None) -> None:
     """Log to standard error, the server's own lines and ours alike; as JSON, each is one line.
+
+    `worker` is told in every line.
 
     Exceptions are told without the values of local variables: those hold credentials.
     """
@@ -184,6 +202,8 @@ def set_up_logging(settings: Settings) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    if worker is not None:
+        shared.append(partial(_with_worker, worker))
     if settings.log_format == "json":
         told = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         shared.append(structlog.processors.ExceptionRenderer(told))
@@ -206,3 +226,7 @@ def set_up_logging(settings: Settings) -> None:
         )
     )
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[lines], force=True)
+
+
+def _with_worker(worker: int, _logger: Any, _method: str, event: EventDict) -> EventDict:
+    return {**event, "worker": worker}

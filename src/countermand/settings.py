@@ -79,6 +79,11 @@ class Settings(BaseSettings):
     settle_limit_s: float = Field(10, gt=0, description="How long to look for the outcome of a commit that was cut off")
     stop_limit_s: int = Field(30, ge=1, description="How long a stop waits for requests under way")
     idempotency_kept_h: int = Field(24, ge=1, le=24 * 366, description="How long an Idempotency-Key is kept")
+    delivered_kept_d: int = Field(30, ge=1, le=36_500, description="How long a fact is kept once it is delivered")
+    refusals_kept_d: int = Field(400, ge=1, le=36_500, description="How long a refused cancellation is kept")
+    cancellations_kept_d: int | None = Field(
+        None, ge=1, le=36_500, description="How long the record of a cancellation is kept; by default for ever"
+    )
     log_format: Literal["text", "json"] = Field("text", description="How log lines look")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Which log lines are written")
     log_requests: bool = Field(True, description="A line for each request at level info; otherwise for failures alone")

@@ -6,9 +6,15 @@ For everything but a cancellation, whose key is written by its own guarded state
 import hashlib
 from collections.abc import Awaitable, Callable
 
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from countermand.actions.errors import ConflictError, IdempotencyKeyReusedError, KeyTakenError
+from countermand.actions.errors import (
+    ConflictError,
+    IdempotencyKeyReusedError,
+    KeyTakenError,
+    TransientConflictError,
+    UnavailableError,
+)
 from countermand.actions.ports import Clock, IdempotencyKey, Store, Transaction
 from countermand.domain.client import ClientId
 
@@ -32,13 +38,28 @@ async def once(
 
     The key is written in the transaction of the effect. A business refusal (`ConflictError`) undoes what `do` did and
     is kept like a success, in the words of `refuse`, unless these are None: then it is raised like every other
-    exception, which undoes all, and leaves the key free. Raises
-    `IdempotencyKeyReusedError` where the key stands for another request.
+    exception, which undoes all, and leaves the key free. Raises `IdempotencyKeyReusedError` where the key stands for
+    another request, and `UnavailableError` where the database kept choosing other transactions.
     """
+    try:
+        return await _with_retries(store, clock, client_id, key, do, refuse)
+    except TransientConflictError as error:
+        raise UnavailableError("the database kept choosing other transactions") from error
+
+
+async def _with_retries(
+    store: Store,
+    clock: Clock,
+    client_id: ClientId,
+    key: IdempotencyKey | None,
+    do: Callable[[Transaction], Awaitable[bytes]],
+    refuse: Callable[[ConflictError], bytes | None],
+) -> bytes:
     async for attempt in AsyncRetrying(
         # Two at once under one key: the second fails on the first's key, and then finds its answer.
-        retry=retry_if_exception_type(KeyTakenError),
+        retry=retry_if_exception_type((KeyTakenError, TransientConflictError)),
         stop=stop_after_attempt(3),
+        wait=wait_random_exponential(multiplier=0.01, max=0.2),
         reraise=True,
     ):
         with attempt:

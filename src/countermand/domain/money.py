@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 # ISO 4217 currencies whose minor unit is not a hundredth. The shopping contract prints two decimals always
@@ -49,10 +50,7 @@ class Money:
     currency: str
 
     def __post_init__(self) -> None:
-        if not re.fullmatch("[A-Z]{3}", self.currency):
-            raise ValueError(f"a currency is three capital letters, not {self.currency!r}")
-        if self.currency in _OTHER_THAN_TWO_DECIMALS:
-            raise ValueError(f"amounts here have two decimals, which {self.currency} has not")
+        _check_currency(self.currency)
         if not 0 <= self.minor <= _LARGEST_MINOR:
             raise ValueError(f"an amount lies between 0 and {_LARGEST_MINOR // 100}, not {self.minor / 100:.2f}")
 
@@ -74,3 +72,12 @@ class Money:
 
     def __str__(self) -> str:
         return f"{self.minor // 100}.{self.minor % 100:02d}"
+
+
+@lru_cache(maxsize=256)
+def _check_currency(currency: str) -> None:
+    """Remembers those that hold: an order in an answer has half a dozen amounts in one currency."""
+    if not re.fullmatch("[A-Z]{3}", currency):
+        raise ValueError(f"a currency is three capital letters, not {currency!r}")
+    if currency in _OTHER_THAN_TWO_DECIMALS:
+        raise ValueError(f"amounts here have two decimals, which {currency} has not")

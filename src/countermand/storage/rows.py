@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+import msgspec
 from sqlalchemy import ColumnElement, Select, select
 
 from countermand.actions.ports import (
@@ -139,7 +140,7 @@ def product_of(row: Row) -> Product:
     """A product, from its row."""
     return Product(
         uid=row["uid"],
-        name=json.loads(row["name"]),
+        name=msgspec.json.decode(row["name"]),
         price=Money(minor=row["price_minor"], currency=row["currency"]),
         service_costs=Money(minor=row["service_costs_minor"], currency=row["currency"]),
         availability=row["availability"],
@@ -152,7 +153,7 @@ def method_of(row: Row) -> Method:
     return Method(
         uid=row["uid"],
         kind=row["kind"],
-        name=json.loads(row["name"]),
+        name=msgspec.json.decode(row["name"]),
         image=row["image"],
         costs=Money(minor=row["costs_minor"], currency=row["currency"]),
     )
@@ -164,7 +165,7 @@ def client_of(row: Row) -> Client:
         id=ClientId(row["id"]),
         door=Door(row["door"]),
         name=row["name"],
-        permissions=frozenset(Permission(permission) for permission in json.loads(row["permissions"])),
+        permissions=frozenset(Permission(permission) for permission in msgspec.json.decode(row["permissions"])),
         key=row["key"],
         identity=None if row["issuer"] is None else (row["issuer"], row["subject"]),
         created_at=instant(row["created_at"]),
@@ -179,7 +180,7 @@ def told_of(row: Row) -> Told:
         order_version=row["order_version"],
         recorded_at=instant(row["recorded_at"]),
         client_id=ClientId(row["client_id"]),
-        details=json.loads(row["details"]),
+        details=msgspec.json.decode(row["details"]),
         delivered_at=_instant_or_none(row["delivered_at"]),
     )
 
@@ -256,7 +257,7 @@ class ViewRows:
             )
             views[order.id] = OrderView(
                 order=order,
-                details=json.loads(row["details"]),
+                details=msgspec.json.decode(row["details"]),
                 appointments=tuple(appointment_of(r) for r in of_order["appointments"].get(order.id, ())),
                 lines=lines,
                 products=tuple({line.product_uid: products[line.product_uid] for line in lines}.values()),

@@ -5,11 +5,8 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import datetime
 
-from sqlalchemy import delete, select, tuple_
-
 from countermand.actions.errors import UnfitDataError
 from countermand.domain.policy import Policy
-from countermand.storage.tables import idempotency_keys, micros
 from countermand.storage.transaction import SqlTransaction
 
 
@@ -37,11 +34,3 @@ class SqlStore(ABC):
                 with suppress(UnfitDataError):  # another node has just stored it
                     async with self.transaction() as tx:
                         await tx.keep_policy(policy, now)
-
-    async def forget_keys(self, before: datetime, *, at_most: int) -> int:
-        """Forget idempotency keys from before an instant, some at a time; say how many."""
-        kept = idempotency_keys.c
-        old = select(kept.client_id, kept.key).where(kept.created_at < micros(before))
-        some = old.order_by(kept.created_at).limit(at_most).with_for_update(skip_locked=True)
-        async with self.transaction() as tx:
-            return await tx.run(delete(idempotency_keys).where(tuple_(kept.client_id, kept.key).in_(some)))

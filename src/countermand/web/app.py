@@ -3,7 +3,8 @@
 import re
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from litestar import Litestar, Request, Response
@@ -12,79 +13,118 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
-from countermand.actions.cancel_orders import CancelOutcome
 from countermand.actions.errors import CountermandError, NotFoundError
-from countermand.actions.group_commit import GroupCommit
-from countermand.actions.ports import CancelOrder
 from countermand.contracts.answer import Answer, MalformedRequestError, MethodNotAllowedError, headers_of
 from countermand.contracts.routing import Call, Route, Services
 from countermand.contracts.shopping.addresses import Addresses
-from countermand.web.front import CancelCall, Front, printable, traced
-from countermand.web.pages import page_routes
-from countermand.web.parts import Part, Speak, parts
+from countermand.domain.contract import Door
+from countermand.telemetry.counts import Counts
+from countermand.telemetry.requests import Requests, RouteReports
+from countermand.web.front import OTHER_METHOD, CancelCall, Commit, Front
+from countermand.web.pages import metrics_route, page_routes
+from countermand.web.parts import Part, parts
+from countermand.web.reporting import Seen, given_request_id, outcome_of, started_s, with_request_id
 from countermand.web.transport import ClientGoneError, read_body
 
+if TYPE_CHECKING:  # imported by whoever switches traces on
+    from countermand.web.traced import TracedCalls
+
 log = structlog.get_logger()
+
+_NO_ROUTE: Final = "none"
+_CANCEL_ORDER: Final = "cancelOrder"
 
 
 def application(
     services: Services,
     addresses: Addresses,
-    commit: GroupCommit[CancelOrder, CancelOutcome],
+    commit: Commit,
     *,
     version: str,
     ready: Callable[[], Awaitable[str | None]],
+    requests: Requests,
+    metrics: Counts | None = None,
+    traces: "TracedCalls | None" = None,
     lifespan: Callable[[Litestar], AbstractAsyncContextManager[None]] | None = None,
     with_front: bool = True,
 ) -> ASGIApp:
-    """The whole application. `ready` gives None, or why it is not; without the front, the framework does everything."""
+    """The whole application. `ready` gives None, or why it is not; without the front, the framework does everything.
+
+    Where `metrics` are given, `/metrics` tells them; where `traces` are, every call is traced.
+    """
     spoken = parts(addresses)
+    if traces is not None:
+        services, commit = traces.services(services), traces.commit(commit)
     calls = {
-        part.name: CancelCall(door=part.cancel[0], authenticator=services.authenticator, commit=commit)
+        part.name: CancelCall(
+            door=door,
+            authenticator=services.authenticator,
+            commit=commit,
+            reports=requests.route("POST", operation.path, door=door.door),
+            reports_of_other_methods=requests.route(OTHER_METHOD, operation.path, door=door.door),
+        )
         for part in spoken
         if part.cancel is not None
+        for door, operation in [part.cancel]
     }
-    handlers: list[HTTPRouteHandler] = [*page_routes(spoken, services.public_url, version, ready)]
+    if traces is not None:
+        calls = {name: traces.cancel(call) for name, call in calls.items()}
+    handlers: list[HTTPRouteHandler] = [*page_routes(spoken, services.public_url, version, ready, requests)]
+    if metrics is not None:
+        handlers.append(metrics_route(metrics, requests))
     for part in spoken:
-        handlers += [_handler(route, part.speak, services) for route in part.routes]
+        handlers += [_handler(route, part, services, requests, traces) for route in part.routes]
         if part.cancel is not None:
             handlers.append(_cancel_handler(calls[part.name]))
+    unrouted = _unrouted(spoken, requests.route(OTHER_METHOD, _NO_ROUTE))
     rest = Litestar(
         route_handlers=handlers,
         openapi_config=None,
         lifespan=[] if lifespan is None else [lifespan],
-        exception_handlers={HTTPException: _unrouted(spoken), Exception: _unrouted(spoken)},
+        exception_handlers={HTTPException: unrouted, Exception: unrouted},
         logging_config=None,
     )
     return Front(list(calls.values()), rest) if with_front else rest
 
 
-def _handler(route: Route, speak: Speak, services: Services) -> HTTPRouteHandler:
+def _handler(
+    route: Route, part: Part, services: Services, requests: Requests, traces: "TracedCalls | None"
+) -> HTTPRouteHandler:
     operation = route.operation
     path = re.sub(r"{(\w+)}", r"{\1:str}", operation.path)
+    is_cancel = part.name == Door.MANAGE and operation.name == _CANCEL_ORDER
+    reports = requests.route(operation.method, operation.path, door=Door.MANAGE if is_cancel else None)
 
     async def handle(request: Request[Any, Any, Any]) -> ASGIApp:
         headers = headers_of(request.scope)
+        given_id = given_request_id(headers)
+        request_id = given_id or reports.new_id()
+        path_parameters = {name: str(value) for name, value in request.path_params.items()}
+        seen = Seen(services, path_parameters)
         try:
             call = Call(
                 method=operation.method,
                 path=request.scope["path"],
                 headers=headers,
-                path_parameters={name: str(value) for name, value in request.path_params.items()},
+                path_parameters=path_parameters,
                 query=dict(request.query_params.items()),
                 body=await read_body(headers, request.receive),
             )
-            answer = await route.handle(call, services)
+            answer = await route.handle(call, replace(services, authenticator=seen, cancel=seen.cancel))
         except CountermandError as error:
-            answer = speak(error)
+            seen.failed(error)
+            answer = part.speak(error)
         except ClientGoneError:
             return Answer(400)  # nobody hears it
         except Exception as error:
-            log.exception("unexpected failure", path=printable(request.scope["path"]))
-            answer = speak(error)
-        return traced(answer, headers, request.scope)
+            log.exception("unexpected failure", request_id=request_id)
+            seen.failed(error)
+            answer = part.speak(error)
+        seen.report(reports, answer, request_id, request.scope)
+        return with_request_id(answer, given_id, request_id)
 
-    return HTTPRouteHandler(path, http_method=operation.method, name=None, status_code=200)(handle)
+    handler = handle if traces is None else traces.handler(operation, handle)
+    return HTTPRouteHandler(path, http_method=operation.method, name=None, status_code=200)(handler)
 
 
 def _cancel_handler(call: CancelCall) -> HTTPRouteHandler:
@@ -99,10 +139,15 @@ def _cancel_handler(call: CancelCall) -> HTTPRouteHandler:
     return HTTPRouteHandler(path, http_method=[HttpMethod.POST, HttpMethod.OPTIONS], status_code=200)(handle)
 
 
-def _unrouted(spoken: Sequence[Part]) -> Callable[[Request[Any, Any, Any], Exception], Response[Any]]:
+def _unrouted(
+    spoken: Sequence[Part], reports: RouteReports
+) -> Callable[[Request[Any, Any, Any], Exception], Response[Any]]:
     """What the framework itself says no to, in the words of the contract whose address was asked."""
 
     def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+        headers = headers_of(request.scope)
+        given_id = given_request_id(headers)
+        request_id = given_id or reports.new_id()
         part = next((part for part in spoken if request.scope["path"].startswith(part.prefix)), spoken[-1])
         ours: Exception = error
         if isinstance(error, MethodNotAllowedException):
@@ -115,11 +160,14 @@ def _unrouted(spoken: Sequence[Part]) -> Callable[[Request[Any, Any, Any], Excep
                 else MalformedRequestError("the request cannot be read")
             )
         else:
-            log.error("unexpected failure", path=printable(request.scope["path"]), exc_info=error)
-        answer = traced(part.speak(ours), headers_of(request.scope), request.scope)
-        headers = {name.decode(): value.decode() for name, value in answer.headers}
-        media_type = headers.pop("content-type", None)
-        return Response(answer.body, status_code=answer.status, headers=headers, media_type=media_type)
+            log.error("unexpected failure", request_id=request_id, exc_info=error)
+        outcome, code = outcome_of(ours)
+        answer = part.speak(ours)
+        reports.answered(request_id, started_s(request.scope), answer.status, outcome, code)
+        answer = with_request_id(answer, given_id, request_id)
+        told = {name.decode(): value.decode() for name, value in answer.headers}
+        media_type = told.pop("content-type", None)
+        return Response(answer.body, status_code=answer.status, headers=told, media_type=media_type)
 
     return handle
 

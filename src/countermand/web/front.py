@@ -4,30 +4,43 @@ A framework costs more than the whole rest of a cancellation (57 of 89 microseco
 around it. They are routes of the framework, too, on the same `CancelCall`, and golden tests run on both.
 """
 
-import logging
-import re
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from time import perf_counter
+from typing import Final, Protocol, cast
 
 import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from countermand.actions.cancel_orders import CancelOutcome
+from countermand.actions.cancel_orders import Cancelled, CancelOutcome
 from countermand.actions.errors import CountermandError
-from countermand.actions.group_commit import GroupCommit
 from countermand.actions.ports import CancelOrder
 from countermand.contracts.answer import Answer, headers_of
 from countermand.contracts.door import Authenticator, CancelDoor
+from countermand.telemetry.requests import RouteReports
+from countermand.web.reporting import (
+    CANCELLED,
+    REFUSED,
+    codes_of,
+    given_request_id,
+    note_start,
+    outcome_of,
+    with_request_id,
+)
 from countermand.web.transport import ClientGoneError, read_body
 
 log = structlog.get_logger()
 
-_REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
-_CLIENT_ERROR: Final = 400
-_SERVER_ERROR: Final = 500
+OTHER_METHOD: Final = "other"  # than the one that a path has; a caller can call methods anything
+
+
+class Commit(Protocol):
+    """The way into a batch; `GroupCommit` is one."""
+
+    async def submit(self, command: CancelOrder) -> CancelOutcome:
+        """Wait for the command's outcome. Raises our errors."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,44 +49,42 @@ class CancelCall:
 
     door: CancelDoor
     authenticator: Authenticator
-    commit: GroupCommit[CancelOrder, CancelOutcome]
+    commit: Commit
+    reports: RouteReports
+    reports_of_other_methods: RouteReports
 
     async def answer(self, scope: HTTPScope, receive: Receive) -> Answer:
         """Never raises, but `ClientGoneError`."""
+        started_s = perf_counter()
         headers = headers_of(scope)
-        door = self.door
+        given_id = given_request_id(headers)
+        request_id = given_id or self.reports.new_id()
+        door, client_id, order, code = self.door, None, None, ""
         try:
             door.check_transport(scope["method"], headers)
             body = await read_body(headers, receive)
             client = await self.authenticator.client(door.door, door.credential(headers))
+            client_id = client.id
             command = door.command(client, headers, body)
-            answer = door.answer(await self.commit.submit(command))
+            order = str(command.order_id)
+            decided = await self.commit.submit(command)
+            answer = door.answer(decided)
+            if isinstance(decided, Cancelled):
+                outcome = CANCELLED
+            else:
+                outcome, code = REFUSED, codes_of(decided.refused)
         except CountermandError as error:
             answer = door.error(error)
+            outcome, code = outcome_of(error)
         except ClientGoneError:
             raise
         except Exception as error:
-            log.exception("unexpected failure", path=printable(scope["path"]))
+            log.exception("unexpected failure", request_id=request_id)
             answer = door.error(error)
-        return traced(answer, headers, scope)
-
-
-def printable(path: str) -> str:
-    """A path as a log line may have it: a caller must not be able to write lines of its own."""
-    return path.encode("unicode_escape").decode("ascii")
-
-
-def traced(answer: Answer, headers: Mapping[bytes, bytes], scope: Scope) -> Answer:
-    """Give the caller's request id back, and an unexpected failure an id to ask about; log what was not done."""
-    given = headers.get(b"x-request-id", b"")
-    request_id = given if _REQUEST_ID.fullmatch(given) else b""
-    if answer.status >= _CLIENT_ERROR:
-        failed = answer.status >= _SERVER_ERROR
-        if failed:
-            request_id = request_id or secrets.token_hex(8).encode()
-        told = {"path": printable(scope["path"]), "status": answer.status, "request_id": request_id.decode()}
-        log.log(logging.ERROR if failed else logging.INFO, "failed" if failed else "refused", **told)
-    return answer.with_headers((b"x-request-id", request_id)) if request_id else answer
+            outcome, code = outcome_of(error)
+        reports = self.reports if scope["method"] == "POST" else self.reports_of_other_methods
+        reports.answered(request_id, started_s, answer.status, outcome, code, client_id, order)
+        return with_request_id(answer, given_id, request_id)
 
 
 class Front:
@@ -85,11 +96,12 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One look-up of the path decides."""
-        if scope.get("method") == "HEAD":  # answered as GET is, without the body
+        is_head = scope.get("method") == "HEAD"
+        if is_head:  # answered as GET is, without the body
             send = _without_body(send)
         call = self._hot.get(scope["path"]) if scope["type"] == ScopeType.HTTP else None
         if call is None:
-            is_head = scope.get("method") == "HEAD"
+            note_start(scope)
             await self._rest(cast("Scope", {**scope, "method": "GET"}) if is_head else scope, receive, send)
             return
         try:

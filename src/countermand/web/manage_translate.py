@@ -6,6 +6,7 @@ from typing import Final
 from countermand.actions.errors import (
     ConflictError,
     FieldsError,
+    HeldError,
     IdempotencyKeyReusedError,
     NotAuthenticatedError,
     NotFoundError,
@@ -40,6 +41,7 @@ _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     FieldsError: (422, "invalid_field"),
     IdempotencyKeyReusedError: (422, "idempotency_key_reused"),
     UnavailableError: (503, "unavailable"),
+    HeldError: (503, "unavailable"),
 }
 _UNEXPECTED: Final = (500, "unexpected")
 

@@ -12,12 +12,16 @@ from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
-from countermand.contracts.answer import Answer, json_answer
+from countermand.contracts.answer import Answer, headers_of, json_answer
+from countermand.telemetry.counts import Counts
+from countermand.telemetry.requests import Requests
 from countermand.web.parts import Part
+from countermand.web.reporting import DONE, given_request_id, started_s, with_request_id
 
 _OURS: Final = Path(__file__).parent / "assets"
 _SWAGGER_FILES: Final = ("swagger-ui-bundle.js", "swagger-ui.css")
 _OUR_FILES: Final = {"docs.js": "text/javascript", "docs.css": "text/css", "favicon.svg": "image/svg+xml"}
+_OUTCOMES: Final = {503: "unavailable"}
 _SAFE: Final = (
     # Swagger UI sets styles inline and draws its icons from data: addresses; scripts come from here alone.
     (
@@ -32,8 +36,15 @@ _SAFE: Final = (
 )
 
 
+Page = Callable[[Request[Any, Any, Any]], Awaitable[Answer]]
+
+
 def page_routes(
-    spoken: Sequence[Part], public_url: str, version: str, ready: Callable[[], Awaitable[str | None]]
+    spoken: Sequence[Part],
+    public_url: str,
+    version: str,
+    ready: Callable[[], Awaitable[str | None]],
+    requests: Requests,
 ) -> list[HTTPRouteHandler]:
     """`/healthz`, `/readyz`, `/docs` and its documents."""
     server_path = urlsplit(public_url).path or "/"
@@ -41,41 +52,65 @@ def page_routes(
     pages = {part.name: _html(_reader(part, version)) for part in spoken}
     files = _files()
 
-    async def health() -> ASGIApp:
+    async def health(_: Request[Any, Any, Any]) -> Answer:
         return json_answer(200, {"status": "ok"})
 
-    async def readiness() -> ASGIApp:
+    async def readiness(_: Request[Any, Any, Any]) -> Answer:
         why_not = await ready()
         if why_not is None:
             return json_answer(200, {"status": "ready"})
         return json_answer(503, {"status": "not ready", "reason": why_not}, headers=((b"retry-after", b"1"),))
 
-    async def root(request: Request[Any, Any, Any]) -> ASGIApp:
+    async def root(request: Request[Any, Any, Any]) -> Answer:
         if "text/html" not in request.headers.get("accept", ""):
             _no_such_page()
         return Answer(302, ((b"location", b"/docs"),))
 
-    async def index() -> ASGIApp:
+    async def index(_: Request[Any, Any, Any]) -> Answer:
         return _html(_index(spoken, version))
 
-    async def reader(request: Request[Any, Any, Any]) -> ASGIApp:
+    async def reader(request: Request[Any, Any, Any]) -> Answer:
         return pages.get(request.path_params["name"]) or _no_such_page()
 
-    async def openapi(request: Request[Any, Any, Any]) -> ASGIApp:
+    async def openapi(request: Request[Any, Any, Any]) -> Answer:
         return documents.get(request.path_params["name"]) or _no_such_page()
 
-    async def file(request: Request[Any, Any, Any]) -> ASGIApp:
+    async def file(request: Request[Any, Any, Any]) -> Answer:
         return files.get(request.path_params["name"]) or _no_such_page()
 
-    return [
-        get("/")(root),
-        get("/healthz")(health),
-        get("/readyz")(readiness),
-        get("/docs")(index),
-        get("/docs/{name:str}")(reader),
-        get("/docs/{name:str}/openapi.json")(openapi),
-        get("/docs/assets/{name:str}")(file),
-    ]
+    pages_by_path: dict[str, Page] = {
+        "/": root,
+        "/healthz": health,
+        "/readyz": readiness,
+        "/docs": index,
+        "/docs/{name:str}": reader,
+        "/docs/{name:str}/openapi.json": openapi,
+        "/docs/assets/{name:str}": file,
+    }
+    return [_route(path, page, requests) for path, page in pages_by_path.items()]
+
+
+def metrics_route(metrics: Counts, requests: Requests) -> HTTPRouteHandler:
+    """`/metrics`, for whoever can reach the port: numbers, and nothing of any one order or client."""
+
+    async def tell(request: Request[Any, Any, Any]) -> Answer:
+        body, media_type = await metrics.page(request.headers.get("accept", ""))
+        return Answer(200, ((b"content-type", media_type.encode()), (b"cache-control", b"no-store")), body)
+
+    return _route("/metrics", tell, requests)
+
+
+def _route(path: str, page: Page, requests: Requests) -> HTTPRouteHandler:
+    reports = requests.route("GET", path.replace(":str", ""), quiet=True)
+
+    async def handle(request: Request[Any, Any, Any]) -> ASGIApp:
+        given_id = given_request_id(headers_of(request.scope))
+        request_id = given_id or reports.new_id()
+        answer = await page(request)
+        reports.answered(request_id, started_s(request.scope), answer.status, _OUTCOMES.get(answer.status, DONE))
+        return with_request_id(answer, given_id, request_id)
+
+    return get(path)(handle)
 
 
 def _no_such_page() -> NoReturn:

@@ -7,6 +7,7 @@ from typing import Final
 from countermand.actions.errors import (
     ConflictError,
     FieldsError,
+    HeldError,
     IdempotencyKeyReusedError,
     KeySetUnavailableError,
     NotAuthenticatedError,
@@ -55,6 +56,7 @@ _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     ConflictError: (422, "refused"),
     IdempotencyKeyReusedError: (422, "idempotency_key_reused"),
     UnavailableError: (503, "unavailable"),
+    HeldError: (503, "unavailable"),
     KeySetUnavailableError: (503, "unavailable"),
 }
 _NOT_FOUND: Final = "You are not authorised or the id provided does not exist"

@@ -2,9 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from countermand.domain.order import UID_PATTERN
+
+_UID: Final = re.compile(UID_PATTERN)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,5 +51,6 @@ class Addresses:
         return {"href": f"{self.documentation}/{page}.html", "type": "text/html"}
 
     def _uid(self, uri: str, resource: str) -> str | None:
-        found = re.fullmatch(f"{re.escape(self.public)}/{resource}/({UID_PATTERN})/?", uri)
-        return found[1] if found else None
+        before = f"{self.public}/{resource}/"
+        uid = uri.removeprefix(before).removesuffix("/")
+        return uid if uri.startswith(before) and _UID.fullmatch(uid) else None

@@ -9,6 +9,7 @@ from msgspec import UNSET, Raw
 from countermand.actions.errors import (
     ConflictError,
     FieldsError,
+    HeldError,
     IdempotencyKeyReusedError,
     KeySetUnavailableError,
     NotAuthenticatedError,
@@ -46,6 +47,7 @@ _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     UnsupportedMediaTypeError: (415, "UNSUPPORTED_MEDIA_TYPE"),
     IdempotencyKeyReusedError: (422, "IDEMPOTENCY_KEY_REUSED"),
     UnavailableError: (503, "UNAVAILABLE"),
+    HeldError: (503, "UNAVAILABLE"),
     KeySetUnavailableError: (503, "UNAVAILABLE"),
 }
 # What the business says no to when an order is placed (types from the vendor's own client; statuses inferred).
@@ -231,4 +233,4 @@ def _page(href: str) -> dict[str, str]:
 
 def _date_time(instant: datetime) -> str:
     """ISO 8601 in UTC, to the second (documented)."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"

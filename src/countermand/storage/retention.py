@@ -1,0 +1,47 @@
+"""What is old, and may be forgotten? Whatever was told, refused or answered so long ago that nobody asks any more.
+
+Some rows at a time, each in a transaction of its own, so that nobody waits; several nodes may do it at once.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Column, ColumnElement, Table, delete, func, select, tuple_
+
+from countermand.storage.store import SqlStore
+from countermand.storage.tables import cancellations, idempotency_keys, micros, outbox, refusals
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Kept:
+    """Rows that are kept for a while, and the instant that says how old one is."""
+
+    name: str  # for people
+    table: Table
+    since: Column[int]
+
+    def older(self, before: datetime) -> ColumnElement[bool]:
+        """Those from before an instant. A fact that is not delivered has no age: it is never forgotten."""
+        return self.since < micros(before)
+
+
+IDEMPOTENCY_KEYS: Final = Kept(name="idempotency keys", table=idempotency_keys, since=idempotency_keys.c.created_at)
+DELIVERED_FACTS: Final = Kept(name="delivered facts", table=outbox, since=outbox.c.delivered_at)
+REFUSALS: Final = Kept(name="refusals", table=refusals, since=refusals.c.decided_at)
+CANCELLATIONS: Final = Kept(name="cancellations", table=cancellations, since=cancellations.c.decided_at)
+
+
+async def forget(store: SqlStore, kept: Kept, before: datetime, *, at_most: int) -> int:
+    """Delete rows from before an instant, some at a time; says how many. What another node deletes is left to it."""
+    key = list(kept.table.primary_key.columns)
+    some = select(*key).where(kept.older(before)).limit(at_most).with_for_update(skip_locked=True)
+    async with store.transaction() as tx:
+        return await tx.run(delete(kept.table).where(tuple_(*key).in_(some)))
+
+
+async def count_old(store: SqlStore, kept: Kept, before: datetime) -> int:
+    """How many rows are from before an instant."""
+    async with store.snapshot() as reading:
+        (row,) = await reading.rows(select(func.count().label("old")).where(kept.older(before)))
+    return int(row["old"])

@@ -1,0 +1,161 @@
+"""How are requests and batches traced, for an OpenTelemetry collector? Imported only where traces are switched on.
+
+A request is a trace of its own, or a part of its caller's (W3C `traceparent`). A batch serves many requests, so it is
+no part of any one of them: it is a trace of its own, linked with each that it serves, from both sides.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Final
+
+from opentelemetry import context as contexts
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler, SamplingResult, TraceIdRatioBased
+from opentelemetry.trace import Link, Span, SpanKind, TraceState
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import Attributes
+
+from countermand.actions.watch import Watch
+
+WAIT: Final = "wait for the batch"
+BATCH: Final = "batch"
+
+_LONGEST_BATCH: Final = 4096  # the most that `batch_cap` can be: a batch is linked with all its requests
+_EXPORT_LIMIT_S: Final = 5.0
+_CARRIED: Final = ("traceparent", "tracestate")
+
+
+class Tracing:
+    """Makes spans and sends them to `url` (OTLP over HTTP), from a thread of its own; a lost collector is only logged.
+
+    `share` is the part of the requests that is traced; where a caller sends `traceparent`, its decision counts.
+    """
+
+    def __init__(self, url: str, *, share: float, version: str, worker: int | None) -> None:
+        about: dict[str, str | int] = {"service.name": "countermand", "service.version": version}
+        if worker is not None:
+            about["countermand.worker"] = worker
+        self._provider = TracerProvider(
+            sampler=ParentBased(_WithItsRequests(TraceIdRatioBased(share))),
+            resource=Resource.create(about),
+            span_limits=SpanLimits(max_links=_LONGEST_BATCH),
+            shutdown_on_exit=False,
+        )
+        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(url, timeout=_EXPORT_LIMIT_S)))
+        self._tracer = self._provider.get_tracer("countermand", version)
+        self._carrier = TraceContextTextMapPropagator()
+        self._waiting: dict[str, Span] = {}
+
+    def request(self, method: str, route: str, headers: Mapping[bytes, bytes]) -> AbstractContextManager[Span]:
+        """The span of a whole request. `headers` are by lower-case name."""
+        carried = {name: headers[name.encode()].decode("latin-1") for name in _CARRIED if name.encode() in headers}
+        return self._tracer.start_as_current_span(
+            f"{method} {route}",
+            context=self._carrier.extract(carried, context=Context()),
+            kind=SpanKind.SERVER,
+            attributes={"http.request.method": method, "http.route": route},
+        )
+
+    def hop(self, name: str) -> AbstractContextManager[Span]:
+        """The span of one hop of the current request."""
+        return self._tracer.start_as_current_span(name)
+
+    @contextmanager
+    def waiting(self, command_id: str) -> Iterator[None]:
+        """The span of a command's wait. It ends when its batch begins."""
+        span = self._tracer.start_span(WAIT)
+        self._waiting[command_id] = span
+        try:
+            yield
+        finally:
+            del self._waiting[command_id]
+            _end(span)
+
+    @contextmanager
+    def batch(self, command_ids: Sequence[str]) -> Iterator[None]:
+        """The span of a batch; none where none of its requests is traced."""
+        served = [span for one in command_ids if (span := self._waiting.get(one)) is not None]
+        traced = [span for span in served if span.get_span_context().trace_flags.sampled]
+        # Not in the context that is there: the flight was started by one request, and serves them all.
+        token = contexts.attach(Context())
+        try:
+            if not traced:
+                yield
+                return
+            links = [Link(span.get_span_context()) for span in traced]
+            with self._tracer.start_as_current_span(
+                BATCH, links=links, attributes={"countermand.commands": len(command_ids)}
+            ) as span:
+                for waited in traced:
+                    waited.add_link(span.get_span_context())
+                    _end(waited)
+                yield
+        finally:
+            contexts.detach(token)
+
+    def statement(self, name: str) -> AbstractContextManager[object]:
+        """The span of one round trip to the database, where the batch has one."""
+        return self._tracer.start_as_current_span(name, kind=SpanKind.CLIENT, attributes={"db.operation.name": name})
+
+    def request_id(self) -> str | None:
+        """A name for the current request under which its trace is found, too; None where it is not traced."""
+        current = trace.get_current_span().get_span_context()
+        return trace.format_trace_id(current.trace_id) if current.trace_flags.sampled else None
+
+    async def close(self) -> None:
+        """Send what is left. Within some seconds, wherever the collector is."""
+        await asyncio.to_thread(self._provider.shutdown)
+
+
+class TracingWatch:
+    """Fulfils `Watch`: traces, and tells another."""
+
+    def __init__(self, tracing: Tracing, other: Watch) -> None:
+        self._tracing, self._other = tracing, other
+        self.retried, self.absorbed, self.turned_away = other.retried, other.absorbed, other.turned_away
+
+    @contextmanager
+    def batch(self, commands: Sequence[Any]) -> Iterator[None]:
+        """See `Watch.batch`."""
+        with self._other.batch(commands), self._tracing.batch([command.command_id for command in commands]):
+            yield
+
+    @contextmanager
+    def statement(self, name: str) -> Iterator[None]:
+        """See `Watch.statement`."""
+        with self._other.statement(name), self._tracing.statement(name):
+            yield
+
+
+class _WithItsRequests(Sampler):
+    """A batch is linked with traced requests alone, and then it is traced, too; for a request, `requests` decides."""
+
+    def __init__(self, requests: Sampler) -> None:
+        self._requests = requests
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        sampler = ALWAYS_ON if links else self._requests
+        return sampler.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
+
+    def get_description(self) -> str:
+        return f"WithItsRequests({self._requests.get_description()})"
+
+
+def _end(span: Span) -> None:
+    if span.is_recording():
+        span.end()

@@ -1,0 +1,102 @@
+"""What is old is forgotten, to the microsecond, some at a time; what counts is never forgotten."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from countermand.actions.cancel_orders import Cancelled, NotCancelled
+from countermand.storage.retention import (
+    CANCELLATIONS,
+    DELIVERED_FACTS,
+    IDEMPOTENCY_KEYS,
+    REFUSALS,
+    count_old,
+    forget,
+)
+from countermand.storage.tables import micros, outbox
+from support.database_contents import changed, contents
+from support.world import NOON
+
+ALL = [CANCELLATIONS, DELIVERED_FACTS, IDEMPOTENCY_KEYS, REFUSALS]
+
+
+async def an_order_of_each_kind(world):
+    """A cancelled order and a refused one, each under a key, and all their facts delivered at noon."""
+    owner = await world.connect_client()
+    cancelled, refused = await world.service_order(owner), await world.service_order(owner)
+    await world.appointment(refused, timedelta(hours=3))
+    assert isinstance(await world.cancel(owner, cancelled, key="one"), Cancelled)
+    assert isinstance(await world.cancel(owner, refused, key="two"), NotCancelled)
+    await deliver_everything(world)
+    return owner, cancelled, refused
+
+
+async def deliver_everything(world):
+    async with world.database.store.transaction() as tx:
+        await tx.run(update(outbox).values(delivered_at=micros(NOON)))
+
+
+@pytest.mark.parametrize("kept", ALL, ids=lambda kept: kept.name)
+async def test_what_is_older_goes_and_what_is_as_old_as_that_stays(world, kept):
+    await an_order_of_each_kind(world)
+    store = world.database.store
+    before = await contents(world)
+
+    assert await count_old(store, kept, NOON) == 0
+    assert await forget(store, kept, NOON, at_most=1000) == 0
+    assert changed(before, await contents(world)) == set()
+
+    later = NOON + timedelta(microseconds=1)
+    rows = len(before[kept.table.name])
+    assert await count_old(store, kept, later) == rows > 0
+    assert await forget(store, kept, later, at_most=1000) == rows
+    after = await contents(world)
+    assert changed(before, after) == {kept.table.name}
+    assert after[kept.table.name] == []
+
+
+async def test_some_at_a_time(world):
+    await an_order_of_each_kind(world)
+    later = NOON + timedelta(seconds=1)
+
+    gone = [await forget(world.database.store, DELIVERED_FACTS, later, at_most=2) for _ in range(3)]
+
+    assert gone == [2, 2, 0]
+    assert await world.rows("outbox") == []
+
+
+async def test_a_fact_that_is_not_delivered_is_never_forgotten(world):
+    owner, cancelled, _ = await an_order_of_each_kind(world)
+    undelivered = await world.service_order(owner)
+
+    await forget(world.database.store, DELIVERED_FACTS, NOON + timedelta(days=36_500), at_most=1000)
+
+    assert [row["order_id"] for row in await world.rows("outbox")] == [undelivered]
+    assert await world.rows("outbox", cancelled) == []
+
+
+async def test_an_order_stays_cancelled_when_its_record_is_forgotten(world):
+    owner, cancelled, _ = await an_order_of_each_kind(world)
+
+    assert await forget(world.database.store, CANCELLATIONS, NOON + timedelta(days=1), at_most=1000) == 1
+
+    assert isinstance(await world.cancel(owner, cancelled), NotCancelled)
+    assert await world.rows("cancellations") == []
+
+
+async def test_two_nodes_may_forget_at_once(postgres_world):
+    world = postgres_world
+    owner = await world.connect_client()
+    for _ in range(20):
+        await world.service_order(owner)
+    await deliver_everything(world)
+    later = NOON + timedelta(seconds=1)
+
+    gone = await asyncio.gather(*(forget(world.database.store, DELIVERED_FACTS, later, at_most=6) for _ in range(5)))
+
+    assert sum(gone) <= 20
+    while await forget(world.database.store, DELIVERED_FACTS, later, at_most=6):
+        pass
+    assert await world.rows("outbox") == []
