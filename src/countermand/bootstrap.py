@@ -13,6 +13,7 @@ from litestar.types import ASGIApp
 from sqlalchemy.exc import DBAPIError
 
 from countermand import __version__
+from countermand.actions.cancel_and_show import CancelAndShow, ReadBack
 from countermand.actions.cancel_orders import CancelOrders, CancelOutcome
 from countermand.actions.errors import CountermandError, UnavailableError
 from countermand.actions.explain import PolicyArchive
@@ -53,6 +54,7 @@ log = structlog.get_logger()
 _PROBE_LIMIT_S: Final = 1.5  # whoever asks whether we are ready, or scrapes, hears something within two seconds
 _POST_EVERY_S: Final = 0.5
 _OVERTAKEN_CAP: Final = 4  # slow batches beside the one under way, each with a connection of its own
+_READ_BACK_FLIGHTS: Final = 2
 _SWEEP_EVERY_S: Final = 600.0
 _SWEEP_PAUSE_S: Final = 0.05
 FORGOTTEN_AT_ONCE: Final = 1000
@@ -103,7 +105,7 @@ async def open_database(settings: Settings, *, watch: Watch = NOBODY) -> Databas
         cancellations = PostgresCancellations(
             address,
             policies,
-            connections=settings.flights + _OVERTAKEN_CAP,
+            connections=settings.flights + _OVERTAKEN_CAP + _READ_BACK_FLIGHTS,
             distributed=settings.database_distributed,
             watch=watch,
         )
@@ -132,6 +134,7 @@ class Service:
     application: ASGIApp
     database: Database
     commit: GroupCommit[CancelOrder, CancelOutcome]
+    cancel: CancelAndShow
     ready: Callable[[], Awaitable[str | None]]
 
 
@@ -178,6 +181,9 @@ def build(
         overtaken_cap=0 if settings.is_sqlite else _OVERTAKEN_CAP,  # there, all wait for one lock
         watch=telemetry.watch,
     )
+    cancel_and_show = CancelAndShow(
+        commit=commit, read_back=GroupCommit(run=ReadBack(store=database.cancellations), flights=_READ_BACK_FLIGHTS)
+    )
     telemetry.counts.ask(
         queue_depth=lambda: commit.waiting,
         oldest_undelivered=Bounded(lambda: _oldest_undelivered(database.store), limit_s=_PROBE_LIMIT_S),
@@ -188,7 +194,7 @@ def build(
         policies=database.policies,
         clock=clock,
         authenticator=Authentication(tokens, directory),
-        cancel=commit.submit,
+        cancel=cancel_and_show.submit,
         public_url=public_url,
     )
 
@@ -220,14 +226,14 @@ def build(
             yield
         finally:
             stopping.set()
-            await commit.close()
+            await cancel_and_show.close()
             await asyncio.gather(*chores)
             await telemetry.close()
 
     application_ = application(
         services,
         addresses_of(settings, public_url),
-        commit,
+        cancel_and_show,
         version=__version__,
         ready=ready,
         requests=telemetry.requests,
@@ -236,7 +242,7 @@ def build(
         lifespan=lifespan,
         with_front=with_front,
     )
-    return Service(application=application_, database=database, commit=commit, ready=ready)
+    return Service(application=application_, database=database, commit=commit, cancel=cancel_and_show, ready=ready)
 
 
 def _issuers(settings: Settings) -> dict[str, Issuer]:

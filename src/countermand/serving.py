@@ -1,6 +1,7 @@
 """Serve: bind, open, answer, and stop without losing what was taken."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -25,6 +26,7 @@ if sys.platform != "win32":
 else:
     from asyncio import new_event_loop
 
+_COLLECTED_AFTER: Final = 50_000  # objects more than before
 _POLL_S: Final = 0.02
 _HEAD_CAP_BYTES: Final = 256 * 1024
 
@@ -130,6 +132,11 @@ async def _serve(
                 ws="none",
             )
         )
+        # All that is there now stays to the end: no collection needs to look at it again. What a request leaves behind
+        # goes without one; looking for cycles as often as Python does by itself costs a tenth of the throughput.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_COLLECTED_AFTER, *gc.get_threshold()[1:])
         if place is not None:  # nobody would restart or stop an orphan
             asyncio.get_running_loop().add_reader(place.parent_ended, partial(setattr, server, "should_exit", True))
         announcing = asyncio.create_task(_announce_when_ready(server, service.ready, partial(announce, public_url)))
@@ -137,7 +144,7 @@ async def _serve(
         announcing.cancel()
         with suppress(asyncio.CancelledError):
             await announcing
-        await service.commit.close()
+        await service.cancel.close()
         if not server.started:
             raise ServingError("it could not start: the log says why")
     finally:

@@ -51,7 +51,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cancelled:
-    """Done, and committed. `view` is the order as it stands now, for those who wanted it."""
+    """Done, and committed. `view` is the order as it stands now, read by `CancelAndShow` for those who wanted it."""
 
     order_id: OrderId
     view: OrderView | None = None
@@ -96,7 +96,6 @@ class CancelOrders:
         rest = [c for c in batch if c.command_id not in answers or c.command_id in blocked]
         if rest:
             answers |= await self._decide(rest, now, blocked)
-        await self._show(batch, answers)
         return [answers[command.command_id] for command in batch]
 
     async def _cancel(self, commands: Sequence[CancelOrder], now: datetime) -> dict[CommandId, _Answer]:
@@ -266,19 +265,6 @@ class CancelOrders:
             case Granted():
                 log.error("a policy no longer refuses what it refused", policy_version=policy.version)
                 return OutcomeUnknownError(f"policy {policy.version} no longer refuses what it refused")
-
-    async def _show(self, batch: Sequence[CancelOrder], answers: dict[CommandId, _Answer]) -> None:
-        """Read the orders that answers show. They are committed: a failed read leaves the view out, not the answer."""
-        shown = [c for c in batch if c.wants_order and isinstance(answers[c.command_id], Cancelled)]
-        if not shown:
-            return
-        try:
-            views = await self.store.views([command.order_id for command in shown])
-        except (UnavailableError, OutcomeUnknownError):
-            log.warning("cancelled orders could not be read back", orders=len(shown))
-            return
-        for command in shown:
-            answers[command.command_id] = Cancelled(order_id=command.order_id, view=views.get(command.order_id))
 
 
 def _refusal(command: CancelOrder, order: Order, answer: NotCancelled, now: datetime) -> RefusalRecord:

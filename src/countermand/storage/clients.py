@@ -93,8 +93,11 @@ class SqlClients:
         return client_of(rows[0])
 
     async def _row(self, condition: ColumnElement[bool]) -> RowMapping | None:
-        async with self._store.snapshot() as reading:
-            rows = await reading.rows(select(clients).where(condition))
+        try:
+            async with self._store.snapshot() as reading:
+                rows = await reading.rows(select(clients).where(condition))
+        except UnfitDataError:  # what no row can hold (a NUL), no row has
+            return None
         return rows[0] if rows else None
 
     async def _change(self, statement: Executable) -> Sequence[RowMapping]:

@@ -129,9 +129,12 @@ def _sqlite_schema(path: Path) -> Schema:
 async def _postgres_schema(address: PostgresAddress) -> Schema:
     try:
         connection = await address.connect()
-    except (ValueError, *DRIVER_ERRORS) as error:
+    except DRIVER_ERRORS as error:
         said = str(error) or type(error).__name__
         raise SchemaError(f"the database {address} cannot be reached: {said}") from error
+    except (ValueError, OverflowError):  # they quote what should be a number, and may be a piece of the password
+        advice = "is its port one, and every / ? # @ : of the password percent-encoded?"
+        raise SchemaError(f"the address of the database {address} cannot be read; {advice}") from None
     try:
         if connection.get_server_version().major < _POSTGRES_NEEDED:
             version = ".".join(map(str, connection.get_server_version()[:2]))

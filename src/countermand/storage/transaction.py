@@ -1,20 +1,18 @@
 """Reads and writes of one transaction, in SQLAlchemy Core: the ports `Reading` and `Transaction`."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from sqlalchemy import Executable, Table, func, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult, RowMapping
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from countermand.actions.errors import CountermandError, KeyTakenError, UnavailableError, UnfitDataError
+from countermand.actions.errors import CountermandError, KeyTakenError, UnfitDataError
 from countermand.actions.ports import (
     History,
     IdempotencyKey,
@@ -28,6 +26,7 @@ from countermand.domain.facts import Fact
 from countermand.domain.order import Order, OrderFacts, OrderId
 from countermand.domain.payment import Payment
 from countermand.domain.policy import Policy, PolicyVersion
+from countermand.storage.driver import OurError, translated_driver, unbroken
 from countermand.storage.rows import (
     ViewRows,
     appointment_columns,
@@ -66,11 +65,6 @@ from countermand.storage.tables import (
 )
 
 _REFUSALS_SHOWN: Final = 500  # the newest; every attempt on an order leaves one
-
-Result = TypeVar("Result")
-
-# What an error of the driver means for us; None for a bug of ours.
-OurError = Callable[[BaseException], CountermandError | None]
 
 
 class SqlTransaction:
@@ -391,32 +385,3 @@ class SqlTransaction:
     async def rows(self, statement: Executable) -> Sequence[RowMapping]:
         """The rows of any statement, with our errors."""
         return (await self._execute(statement)).mappings().all()
-
-
-async def unbroken(statement: Coroutine[Any, Any, Result]) -> Result:
-    """Let a statement end, even when its caller is cancelled.
-
-    Cut off in the middle, the driver's thread would go on by itself, and its transaction would hold the write lock.
-    """
-    running = asyncio.ensure_future(statement)
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.gather(running, return_exceptions=True)
-        raise
-
-
-@contextmanager
-def translated_driver(our_error: OurError) -> Iterator[None]:
-    """Raise the driver's errors as ours."""
-    try:
-        yield
-    except CountermandError:
-        raise
-    except PoolTimeoutError as error:
-        raise UnavailableError("every connection to the database is taken") from error
-    except Exception as error:
-        ours = our_error(error)
-        if ours is None:
-            raise
-        raise ours from error

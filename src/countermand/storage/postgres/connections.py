@@ -1,6 +1,6 @@
 """How is the database reached? One set of options for every connection, with a limit on every wait."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import asyncpg
@@ -17,7 +17,7 @@ class PostgresAddress:
     transaction holds, `statement_limit_s` for a statement to end.
     """
 
-    url: str
+    url: str = field(repr=False)  # has the password
     connect_limit_s: float = 3.0
     busy_limit_s: float = 5.0
     statement_limit_s: float = 10.0
@@ -48,9 +48,10 @@ class PostgresAddress:
         return await asyncpg.connect(**self.connect_options())
 
     def __str__(self) -> str:
-        """For people: without the password."""
+        """For people: without the password, also where it was not written as an address wants it."""
         scheme, _, rest = self.url.partition("://")
-        return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
+        where, _, options = rest.partition("?")
+        return f"{scheme}://{'…' if '@' in options else where.rpartition('@')[2]}"
 
 
 def _ms(seconds: float) -> str:

@@ -21,13 +21,15 @@ log = structlog.get_logger()
 _KEYS: str = "pk_idempotency_keys"
 _UNAVAILABLE = "the database cannot be used right now"
 # Classes of SQLSTATE: the database cannot work now, which says nothing about the request.
-_THE_WORLD = ("08", "25", "53", "54", "55", "57", "58", "F0", "XX")
+_THE_WORLD = ("08", "25", "28", "3D", "53", "54", "55", "57", "58", "F0", "XX")
 _CONNECTION_GONE = ("08", "57P")
 _LOCK_NOT_AVAILABLE = "55P03"
 _COMPLETION_UNKNOWN = "40003"
 
-# Whatever asyncpg raises that is not the server's word on a statement.
-DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+# What asyncpg raises by itself: an internal one, where among the hosts is none that takes writes.
+_THE_DRIVERS = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+# Whatever asyncpg raises, the server's word on a statement included.
+DRIVER_ERRORS = (asyncpg.PostgresError, *_THE_DRIVERS)
 
 
 def our_error(error: BaseException) -> CountermandError | None:
@@ -41,7 +43,7 @@ def our_error(error: BaseException) -> CountermandError | None:
         return HeldError("another transaction holds the order")
     if state.startswith("40"):
         return TransientConflictError(str(cause))
-    if state.startswith(_THE_WORLD) or isinstance(cause, asyncpg.InterfaceError | OSError | TimeoutError):
+    if state.startswith(_THE_WORLD) or isinstance(cause, _THE_DRIVERS):
         log.warning("database error", error=f"{type(cause).__name__}: {cause}", sqlstate=state or None)
         return UnavailableError(_UNAVAILABLE)
     return None
@@ -55,7 +57,7 @@ def is_unanswered(error: BaseException) -> bool:
     state = getattr(cause, "sqlstate", None) or ""
     if state:
         return state.startswith(_CONNECTION_GONE) or state == _COMPLETION_UNKNOWN
-    return isinstance(cause, asyncpg.InterfaceError | OSError | TimeoutError)
+    return isinstance(cause, _THE_DRIVERS)
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from countermand.actions.errors import CountermandError, OutcomeUnknownError
 from countermand.storage.postgres.connections import PostgresAddress
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered, our_error
+from countermand.storage.driver import translated_driver, unbroken
 from countermand.storage.store import SqlStore
-from countermand.storage.transaction import SqlTransaction, translated_driver, unbroken
+from countermand.storage.transaction import SqlTransaction
 
 
 class PostgresStore(SqlStore):

@@ -16,8 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from countermand.actions.errors import CountermandError, OutcomeUnknownError
 from countermand.storage.sqlite.cancellations import PRAGMAS
 from countermand.storage.sqlite.errors import our_error, patiently
+from countermand.storage.driver import translated_driver, unbroken
 from countermand.storage.store import SqlStore
-from countermand.storage.transaction import SqlTransaction, translated_driver, unbroken
+from countermand.storage.transaction import SqlTransaction
 
 _READERS: Final = 5
 

@@ -48,6 +48,7 @@ def upgrade() -> None:
 def _on_postgres() -> None:
     for counter in ("order", "reference", "appointment"):
         op.execute(f"CREATE SEQUENCE {counter}_number")
+        op.execute(f"SELECT setval('{counter}_number', last) FROM counters WHERE name = '{counter}' AND last > 0")
     # Room on the page for the row's next version: a change of what no index has then touches no index.
     for table, fillfactor in (("orders", 85), ("tickets", 90), ("products", 25)):
         op.execute(f"ALTER TABLE {table} SET (fillfactor = {fillfactor})")

@@ -1,0 +1,65 @@
+"""Cancel, and show the order as it stands afterwards to those who want to see it.
+
+Orders are read back in batches of their own, beside the next batch of cancellations: whoever only wants a yes does not
+wait for what others want to see.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from countermand.actions.cancel_orders import Cancelled, CancelOutcome
+from countermand.actions.errors import CountermandError
+from countermand.actions.group_commit import GroupCommit
+from countermand.actions.ports import CancellationStore, CancelOrder, OrderView
+from countermand.domain.order import OrderId
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadBack:
+    """Runs batches of orders to be read."""
+
+    store: CancellationStore
+
+    async def __call__(self, order_ids: Sequence[OrderId]) -> Sequence[OrderView | Exception]:
+        """One view, or exception, for each."""
+        try:
+            views = await self.store.views(list(set(order_ids)))
+        except CountermandError as error:
+            return [error] * len(order_ids)
+        return [views[order_id] for order_id in order_ids]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelAndShow:
+    """The way into both kinds of batches."""
+
+    commit: GroupCommit[CancelOrder, CancelOutcome]
+    read_back: GroupCommit[OrderId, OrderView]
+
+    @property
+    def waiting(self) -> int:
+        """How many cancellations wait to be taken."""
+        return self.commit.waiting
+
+    async def submit(self, command: CancelOrder) -> CancelOutcome:
+        """Wait for the command's outcome. Raises as `GroupCommit.submit` does.
+
+        The order is cancelled by the time it is read: where that fails, the outcome stands, and its view is left out.
+        """
+        outcome = await self.commit.submit(command)
+        if not (command.wants_order and isinstance(outcome, Cancelled)):
+            return outcome
+        try:
+            return replace(outcome, view=await self.read_back.submit(outcome.order_id))
+        except CountermandError as error:
+            log.warning("a cancelled order could not be read back", order_id=outcome.order_id, reason=str(error))
+            return outcome
+
+    async def close(self) -> None:
+        """Take nothing more, and finish what was taken."""
+        await self.commit.close()
+        await self.read_back.close()
