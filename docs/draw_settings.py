@@ -7,6 +7,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
 
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from countermand.domain.contract import Contract
@@ -21,13 +22,23 @@ EXAMPLE: Final = _ROOT / "countermand.example.toml"
 
 _POLICIES: Final = "policies"  # has a section of its own
 _BOUNDS: Final = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
-_NAMES: Final = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}
+_NAMES: Final = {
+    str: "text",
+    SecretStr: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    Path: "path",
+}
 # A value to show where there is no default; TOML has no word for "not set".
 _FOR_EXAMPLE: Final = {
+    "database_url": "postgresql://countermand:a-password@db.example.com/countermand",
     "public_url": "https://orders.example.com",
     "connect_issuer": "https://sso.example.com/auth/realms/partners",
     "connect_key_set": "https://sso.example.com/auth/realms/partners/protocol/openid-connect/certs",
     "connect_audience": "countermand",
+    "cancellations_kept_d": 3650,
+    "traces_url": "http://collector.example.com:4318/v1/traces",
 }
 # The parameters of each rule: name, what it may be, what it does.
 _PARAMETERS: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
