@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -166,6 +167,17 @@ async def _prune(store: SqlStore, kept: Kept, before: datetime, *, dry_run: bool
             forgotten += now_forgotten
             progress.update(task, completed=forgotten)
     typer.echo(f"{about}: {forgotten:,} forgotten")
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)
+def bench(context: typer.Context) -> None:
+    """Measure the cancellation path on this machine, beside what it could be at best; --help lists the options."""
+    program = Path(__file__).parents[2] / "bench" / "run.py"
+    if not program.is_file():
+        raise ServingError("the benchmark comes with the source: clone it, then `make bench`")
+    raise typer.Exit(subprocess.call([sys.executable, str(program), *context.args]))  # noqa: S603 - the caller's own words
 
 
 class DoorName(StrEnum):

@@ -22,7 +22,8 @@ Outcome = TypeVar("Outcome")
 
 log = structlog.get_logger()
 
-_IDLE_TURNS: Final = 3
+import os
+_IDLE_TURNS: Final = int(os.environ.get("IDLE","3"))
 
 
 class GoAgain:
