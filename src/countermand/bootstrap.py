@@ -176,6 +176,7 @@ def build(
         run=cancel,
         batch_cap=settings.batch_cap,
         queue_cap=settings.queue_cap,
+        queue_limit_s=settings.database_busy_limit_s,
         flights=settings.flights,
         slow_s=settings.slow_batch_s,
         overtaken_cap=0 if settings.is_sqlite else _OVERTAKEN_CAP,  # there, all wait for one lock

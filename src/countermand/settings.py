@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     )
     database_connect_limit_s: float = Field(3, gt=0, description="PostgreSQL: how long to try to reach the server")
     database_busy_limit_s: float = Field(
-        5, gt=0, description="How long to wait for a connection, or for what another process has locked"
+        5, gt=0, description="How long to wait in the queue, for a connection, or for what another has locked"
     )
     database_statement_limit_s: float = Field(10, gt=0, description="PostgreSQL: how long a statement may take")
     settle_limit_s: float = Field(10, gt=0, description="How long to look for the outcome of a commit that was cut off")

@@ -23,7 +23,8 @@ Outcome = TypeVar("Outcome")
 log = structlog.get_logger()
 
 import os
-_IDLE_TURNS: Final = int(os.environ.get("IDLE","3"))
+
+_IDLE_TURNS: Final = int(os.environ.get("IDLE", "3"))
 
 
 class GoAgain:
@@ -37,6 +38,7 @@ GO_AGAIN: Final = GoAgain()
 class _Waiting(Generic[Command, Outcome]):
     command: Command
     answer: "asyncio.Future[Outcome]"
+    since_s: float  # of the event loop's clock
     rounds: int = 0
 
 
@@ -44,7 +46,8 @@ class _Waiting(Generic[Command, Outcome]):
 class GroupCommit(Generic[Command, Outcome]):
     """Runs commands in batches. `run` gives, for each command of a batch, an outcome, an exception, or GO_AGAIN.
 
-    `batch_cap` and `queue_cap` count commands. `rounds_cap` is how often a command may go again before it is answered
+    `batch_cap` and `queue_cap` count commands, and one that waits for a flight longer than `queue_limit_s` is answered
+    503, since nothing of it was begun. `rounds_cap` is how often a command may go again before it is answered
     503: three suffices, because a round is lost only to somebody else's change of the very same order. `flights` are
     written at once, and besides them up to `overtaken_cap` that take longer than `slow_s` seconds.
     """
@@ -52,6 +55,7 @@ class GroupCommit(Generic[Command, Outcome]):
     run: Callable[[Sequence[Command]], Awaitable[Sequence[Outcome | Exception | GoAgain]]]
     batch_cap: int = 512
     queue_cap: int = 10_000
+    queue_limit_s: float = 5.0
     rounds_cap: int = 3
     flights: int = 1
     slow_s: float = 0.25
@@ -60,7 +64,8 @@ class GroupCommit(Generic[Command, Outcome]):
     _queue: deque[_Waiting[Command, Outcome]] = field(default_factory=deque)
     _flying: "set[asyncio.Task[None]]" = field(default_factory=set)
     _overtaken: "set[asyncio.Task[None]]" = field(default_factory=set)
-    _closed: bool = False
+    _closing: bool = False
+    _expiry: asyncio.TimerHandle | None = None
 
     @property
     def waiting(self) -> int:
@@ -72,22 +77,27 @@ class GroupCommit(Generic[Command, Outcome]):
 
         A caller that goes away takes nothing back: once in flight, its command is done like any other.
         """
-        if self._closed:
+        if self._closing:
             raise UnavailableError("this server is stopping")
         if len(self._queue) >= self.queue_cap:
             self.watch.turned_away()
             raise UnavailableError(f"{self.queue_cap} cancellations are already waiting")
-        waiting: _Waiting[Command, Outcome] = _Waiting(command, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        waiting: _Waiting[Command, Outcome] = _Waiting(command, loop.create_future(), loop.time())
         self._queue.append(waiting)
+        if self._expiry is None:
+            self._expiry = loop.call_later(self.queue_limit_s, self._expire)
         if len(self._flying) < self.flights:
             self._take_off()
         return await waiting.answer
 
     async def close(self) -> None:
         """Take nothing more, and finish what was taken."""
-        self._closed = True
+        self._closing = True
         while under_way := self._flying | self._overtaken:
             await asyncio.wait(under_way)
+        if self._expiry is not None:
+            self._expiry.cancel()
 
     def _take_off(self) -> None:
         flight = asyncio.create_task(self._fly(), name="group commit")
@@ -122,6 +132,18 @@ class GroupCommit(Generic[Command, Outcome]):
             self._overtaken.add(flight)
             if self._queue:
                 self._take_off()
+
+    def _expire(self) -> None:
+        """Answer those who waited too long, and look again when the next one may have. One timer for all."""
+        loop = asyncio.get_running_loop()
+        latest_s = loop.time() - self.queue_limit_s
+        while self._queue and self._queue[0].since_s <= latest_s:
+            waiting = self._queue.popleft()
+            if not waiting.answer.done():
+                waiting.answer.set_exception(UnavailableError("every flight takes longer than anybody waits"))
+        self._expiry = None
+        if self._queue:
+            self._expiry = loop.call_at(self._queue[0].since_s + self.queue_limit_s, self._expire)
 
     async def _let_them_come(self) -> None:
         """Go on reading while commands come in, and write once the event loop has nothing more for us.
