@@ -84,8 +84,12 @@ def error_headers(error: Exception, *, challenge: bytes) -> tuple[tuple[bytes, b
 
 def headers_of(scope: Scope) -> Mapping[bytes, bytes]:
     """The request's headers by lower-case name. A header sent twice is the list of both, as HTTP reads it."""
-    headers: dict[bytes, bytes] = {}
-    for name, value in scope["headers"]:
+    given = scope["headers"]
+    headers = dict(given)
+    if len(headers) == len(given):
+        return headers
+    headers = {}
+    for name, value in given:
         headers[name] = headers[name] + b", " + value if name in headers else value
     return headers
 

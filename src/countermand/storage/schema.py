@@ -17,7 +17,6 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from countermand.actions.errors import SchemaError
 from countermand.storage.postgres.connections import PostgresAddress
 from countermand.storage.postgres.errors import DRIVER_ERRORS
-from countermand.storage.sqlite.cancellations import connect
 
 # Migrations are numbered 0001, 0002, … They expand first and contract later, so a version works with a range: with
 # every schema from OLDEST_SCHEMA up, and with newer ones as long as these say that they work with NEWEST_SCHEMA.
@@ -26,6 +25,7 @@ NEWEST_SCHEMA: Final = 2
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _SQLITE_NEEDED: Final = (3, 35, 0)  # RETURNING, and JSON built in nearly everywhere
 _POSTGRES_NEEDED: Final = 15
+_MIGRATING_LIMIT_S: Final = 60.0  # how long to wait, on SQLite, for whoever migrates
 
 DatabaseAddress = Path | PostgresAddress  # an SQLite file, or a PostgreSQL database
 
@@ -80,12 +80,15 @@ async def check_schema(where: DatabaseAddress) -> None:
 def _migrate_sqlite(path: Path, before: Schema) -> None:
     _check_not_newer(path, before)
     # All or nothing: one transaction around every migration, which SQLite allows for changes of the schema, too.
-    engine = create_engine(URL.create("sqlite", database=str(path)), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        _upgrade(connection)
-        connection.exec_driver_sql("COMMIT")
-    engine.dispose()
+    options = {"timeout": _MIGRATING_LIMIT_S}
+    engine = create_engine(URL.create("sqlite", database=str(path)), isolation_level="AUTOCOMMIT", connect_args=options)
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            _upgrade(connection)
+            connection.exec_driver_sql("COMMIT")
+    finally:
+        engine.dispose()
 
 
 async def _migrate_postgres(address: PostgresAddress) -> None:
@@ -100,9 +103,11 @@ async def _migrate_postgres(address: PostgresAddress) -> None:
         return await asyncpg.connect(**options | {"command_timeout": None})
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=unlimited)
-    async with engine.begin() as connection:
-        await connection.run_sync(upgrade)
-    await engine.dispose()
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(upgrade)
+    finally:
+        await engine.dispose()
 
 
 def _upgrade(connection: Connection) -> None:
@@ -116,7 +121,9 @@ def _sqlite_schema(path: Path) -> Schema:
     if not path.exists():
         return Schema(0)
     try:
-        with closing(connect(path)) as connection:
+        # Not as the server connects, which never waits: another node may be migrating.
+        address = f"{path.absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(address, uri=True, timeout=_MIGRATING_LIMIT_S)) as connection:
             return _schema(lambda query: connection.execute(query).fetchone())
     except sqlite3.OperationalError as error:
         if "no such table" in str(error):

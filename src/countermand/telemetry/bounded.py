@@ -25,6 +25,7 @@ class Bounded(Generic[Told]):
             asking = self._asking
             if asking is None or asking.done():
                 asking = self._asking = asyncio.ensure_future(self._ask())
+                asking.add_done_callback(_heard)
             await asyncio.wait({asking}, timeout=ends_at_s - asyncio.get_running_loop().time())
             if not asking.done():
                 asking.cancel()
@@ -32,3 +33,9 @@ class Bounded(Generic[Told]):
             if not asking.cancelled():
                 return asking.result()
             # Somebody before us gave it up, and only now it has ended: that was no answer to us.
+
+
+def _heard(asked: "asyncio.Future[Told]") -> None:
+    """Where all who asked are gone, an error is nobody's."""
+    if not asked.cancelled():
+        asked.exception()

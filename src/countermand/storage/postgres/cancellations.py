@@ -1,8 +1,9 @@
 """The set-based statements of the cancellation path, on PostgreSQL: one statement, one round trip for a whole batch."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
@@ -20,7 +21,7 @@ from countermand.domain.contract import Contract
 from countermand.domain.facts import FactKind, appointment_cancelled, order_cancelled
 from countermand.domain.order import Order, OrderId
 from countermand.storage.postgres import statements
-from countermand.storage.postgres.connections import PostgresAddress
+from countermand.storage.postgres.connections import PostgresAddress, connect
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered, our_error
 from countermand.storage.rows import ViewRows, facts_columns, kept_of, order_of, view_queries, written
 from countermand.storage.tables import instant, micros
@@ -70,6 +71,7 @@ class PostgresCancellations:
             f"SELECT '{name}', row_to_json(r)::text FROM ({_text(query)}) AS r" for name, query in views.items()
         )
         pool: dict[str, Any] = {
+            "connect": connect,
             "min_size": 0,
             "max_size": connections,
             "max_queries": _UNLIMITED,
@@ -83,8 +85,12 @@ class PostgresCancellations:
         await self._pool
 
     async def close(self) -> None:
-        """Give the connections back."""
-        await self._pool.close()
+        """Give the connections back. Those at whose other end nobody is left are dropped."""
+        try:
+            async with asyncio.timeout(self._busy_limit_s):
+                await self._pool.close()
+        except DRIVER_ERRORS:
+            self._pool.terminate()
 
     async def cancel(self, commands: Sequence[CancelOrder], now: datetime) -> frozenset[CommandId]:
         """See `CancellationStore.cancel`."""
@@ -96,7 +102,7 @@ class PostgresCancellations:
                 return await self._cancel_batch(connection, commands, micros(now))
             except DRIVER_ERRORS as error:
                 if is_unanswered(error):
-                    connection.terminate()
+                    _hang_up(connection)
                     self._cut_off |= {command.command_id: backend for command in commands}
                     raise OutcomeUnknownError("the database went away while it cancelled") from error
                 raise our_error(error) or error from error
@@ -154,7 +160,7 @@ class PostgresCancellations:
                         await connection.execute(statements.KEEP, *_columns(keys))
             except DRIVER_ERRORS as error:
                 if is_unanswered(error):
-                    connection.terminate()
+                    _hang_up(connection)
                     raise OutcomeUnknownError("the database went away while it recorded refusals") from error
                 raise our_error(error) or error from error
 
@@ -254,7 +260,7 @@ class PostgresCancellations:
                 yield connection
             except DRIVER_ERRORS as error:
                 if is_unanswered(error):
-                    connection.terminate()
+                    _hang_up(connection)
                 raise our_error(error) or error from error
 
     async def _met(self, connection: _Connection) -> None:
@@ -262,6 +268,12 @@ class PostgresCancellations:
         row = await connection.fetchrow(statements.BACKEND)
         assert row is not None, "a backend sees itself"
         self._backends[row["pid"]] = (row["pid"], row["backend_start"])
+
+
+def _hang_up(connection: _Connection) -> None:
+    """Let go of a connection that may still be at work. One that the driver saw end is out of our hands already."""
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()
 
 
 async def _nothing_to_reset(_: "asyncpg.Connection[asyncpg.Record]") -> None:

@@ -1,12 +1,18 @@
 """How is the database reached? One set of options for every connection, with a limit on every wait."""
 
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
 import asyncpg
 
+_Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
 APPLICATION: Final = "countermand"
 _CLIENT_MARGIN_S: Final = 2.0  # the server says no first, with its reason; the client hangs up where it does not
+_NEXT_HOST_AFTER_S: Final = 0.2  # a host that has vanished must not use up the time for the others
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,15 +49,57 @@ class PostgresAddress:
             "server_settings": limits | settings,
         }
 
-    async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
+    async def connect(self) -> _Connection:
         """One connection, not of a pool."""
-        return await asyncpg.connect(**self.connect_options())
+        return await connect(**self.connect_options())
 
     def __str__(self) -> str:
         """For people: without the password, also where it was not written as an address wants it."""
         scheme, _, rest = self.url.partition("://")
         where, _, options = rest.partition("?")
         return f"{scheme}://{'…' if '@' in options else where.rpartition('@')[2]}"
+
+
+async def connect(dsn: str, **options: Any) -> _Connection:
+    """Connect to the first of the hosts that answers and takes writes. The driver would wait for one after the other.
+
+    Raises what one of them said, or did not say.
+    """
+    attempts = [
+        asyncio.ensure_future(_attempt(number * _NEXT_HOST_AFTER_S, url, options))
+        for number, url in enumerate(_of_each_host(dsn))
+    ]
+    waiting, chosen = set(attempts), None
+    try:
+        while waiting and chosen is None:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            chosen = next((attempt for attempt in done if attempt.exception() is None), None)
+    finally:
+        for attempt in attempts:
+            if attempt is not chosen:
+                attempt.cancel()
+                attempt.add_done_callback(_not_needed)
+    if chosen is not None:
+        return chosen.result()
+    refusals = [error for attempt in attempts if (error := attempt.exception()) is not None]
+    raise min(refusals, key=lambda error: not isinstance(error, asyncpg.PostgresError))
+
+
+async def _attempt(after_s: float, url: str, options: Mapping[str, Any]) -> _Connection:
+    await asyncio.sleep(after_s)
+    return await asyncpg.connect(url, **options)
+
+
+def _not_needed(attempt: "asyncio.Task[_Connection]") -> None:
+    if not attempt.cancelled() and attempt.exception() is None:
+        attempt.result().terminate()
+
+
+def _of_each_host(url: str) -> Sequence[str]:
+    """The same address for each of its hosts. Hosts named by `?host=` are left to the driver."""
+    parts = urlsplit(url)
+    account, at, hosts = parts.netloc.rpartition("@")
+    return [parts._replace(netloc=f"{account}{at}{host}").geturl() for host in hosts.split(",")]
 
 
 def _ms(seconds: float) -> str:

@@ -7,9 +7,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from countermand.actions.errors import CountermandError, OutcomeUnknownError
+from countermand.storage.driver import translated_driver, unbroken
 from countermand.storage.postgres.connections import PostgresAddress
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered, our_error
-from countermand.storage.driver import translated_driver, unbroken
 from countermand.storage.store import SqlStore
 from countermand.storage.transaction import SqlTransaction
 
