@@ -23,8 +23,8 @@ test: $(VENV)/.ready-to-test ## everything that checks the project: ruff, mypy, 
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
 
-bench: $(VENV)/.ready-to-run ## measure the cancellation path; results go to bench/results/
-	$(BIN)/python bench/run.py
+bench: $(VENV)/.ready-to-test ## measure the cancellation path; results go to bench/results/ (BENCH=--quick for a look)
+	$(BIN)/python bench/run.py $(BENCH)
 
 docs: $(VENV)/.ready-to-run ## draw again the pages that are made from the code
 	$(BIN)/python docs/draw_states.py

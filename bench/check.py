@@ -1,75 +1,117 @@
 """Did every 200 happen, once, whole? Asked of the database after the server has stopped."""
 
-import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Final
 
 from countermand.domain.appointment import ACTIVE_APPOINTMENT_STATES
+from countermand.domain.contract import Contract
 from countermand.domain.facts import FactKind
 from countermand.domain.order_state import OrderState
-from sample import Sample
+from databases import OrdersDatabase
+from made_orders import turns_table
+from sample import Turns
 
 
 class CheckError(Exception):
     """The database does not have what was answered. The message says what it has instead."""
 
 
-_STATES: Final = ", ".join(f"'{state.value}'" for state in sorted(ACTIVE_APPOINTMENT_STATES))
-_CANCELLED: Final = f"SELECT id FROM orders WHERE state = '{OrderState.CANCELLED.value}'"
-_DECIDED: Final = "SELECT order_id FROM cancellations"
+_ACTIVE: Final = ", ".join(f"'{state.value}'" for state in sorted(ACTIVE_APPOINTMENT_STATES))
+_DONE: Final = f"SELECT id FROM orders WHERE state = '{OrderState.CANCELLED.value}'"
 _TOLD: Final = f"SELECT order_id FROM outbox WHERE kind = '{FactKind.ORDER_CANCELLED.value}'"
-_STILL_ACTIVE: Final = f"SELECT order_id FROM appointments WHERE state IN ({_STATES})"
 _RELEASED: Final = "SELECT order_id FROM appointments WHERE cancelled_at IS NOT NULL"
 _TOLD_RELEASED: Final = f"SELECT order_id FROM outbox WHERE kind = '{FactKind.APPOINTMENT_CANCELLED.value}'"
-_REFUSED: Final = "SELECT order_id FROM refusals"
+_INVALID: Final = "SELECT order_id FROM tickets WHERE NOT valid"
 
 
-def check(database: Path, sample: Sample, *, answered: int, used: int, under_way: int) -> int:
-    """Hold the database against the answers; gives the number of orders cancelled. Raises `CheckError`.
+def _count(of: str) -> str:
+    return f"(SELECT count(*) FROM ({of}) AS counted)"
 
-    `answered` counts the 200s, `used` the ids handed out, `under_way` the requests that may have been cut off when the
-    load ended: those may have been cancelled without anybody hearing of it.
+
+# What is counted, in the order of `Counts`.
+_COUNTS: Final = (
+    _count(_DONE),
+    _count("SELECT order_id FROM cancellations"),
+    _count(_TOLD),
+    _count(_RELEASED),
+    _count(_TOLD_RELEASED),
+    _count(_INVALID),
+    "(SELECT coalesce(sum(availability), 0) FROM products)",
+)
+# What must not be there: a sentence, and the query that finds it.
+_NEVER: Final = {
+    "orders are cancelled without a cancellation row": f"{_DONE} EXCEPT SELECT order_id FROM cancellations",
+    "orders have a cancellation row and are not cancelled": f"SELECT order_id FROM cancellations EXCEPT {_DONE}",
+    "orders are cancelled and nobody was told": f"{_DONE} EXCEPT {_TOLD}",
+    "cancelled orders still have an active appointment": (
+        f"SELECT order_id FROM appointments WHERE state IN ({_ACTIVE}) AND order_id IN ({_DONE})"
+    ),
+    "appointments were released whose order is not cancelled": f"{_RELEASED} AND order_id NOT IN ({_DONE})",
+    "appointments were released and nobody was told": f"{_RELEASED} EXCEPT {_TOLD_RELEASED}",
+    "cancelled orders still have a valid ticket": (
+        f"SELECT id FROM orders WHERE state = '{OrderState.CANCELLED.value}' AND contract = '{Contract.SHOPPING.value}'"
+        " AND id IN (SELECT order_id FROM tickets WHERE valid)"
+    ),
+    "tickets are invalid whose order is not cancelled": f"{_INVALID} AND order_id NOT IN ({_DONE})",
+    "products have another stock than their valid tickets leave": (
+        "SELECT p.uid FROM products AS p LEFT JOIN"
+        " (SELECT product_uid, count(*) AS valid FROM tickets WHERE valid GROUP BY product_uid) AS t"
+        " ON t.product_uid = p.uid WHERE p.availability + coalesce(t.valid, 0) <> p.total_availability"
+    ),
+    "cancellations were refused": "SELECT order_id FROM refusals",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """What a database has at one moment, since it was made or restored."""
+
+    cancelled: int  # orders
+    recorded: int  # cancellation rows
+    told: int  # order.cancelled facts
+    visits_released: int
+    visits_told: int
+    tickets_invalid: int
+    stock: int  # places left, over all products
+
+
+def counts(database: OrdersDatabase) -> Counts:
+    """Count, before a run."""
+    names = Counts.__dataclass_fields__
+    found = database.row(f"SELECT {', '.join(_COUNTS)}")
+    return Counts(**dict(zip(names, found, strict=True)))
+
+
+def check(
+    database: OrdersDatabase, turns: Turns, before: Counts, *, answered: int, under_way: int, first: int, until: int
+) -> int:
+    """Hold the database against a run's answers; gives the number of orders it cancelled. Raises `CheckError`.
+
+    `answered` counts the 200s; `under_way` the requests that may have been cut off when the load ended: those may have
+    been cancelled without anybody hearing of it. The run asked for turns from `first` up to, but not including,
+    `until`; runs before it, since the last restore, only for earlier ones.
     """
-    with closing(sqlite3.connect(database)) as connection:
-
-        def orders_of(query: str) -> list[int]:
-            return [row[0] for row in connection.execute(query)]
-
-        cancelled, decided, told = orders_of(_CANCELLED), orders_of(_DECIDED), orders_of(_TOLD)
-        active = set(orders_of(_STILL_ACTIVE))
-        released, told_released = orders_of(_RELEASED), orders_of(_TOLD_RELEASED)
-        refused = orders_of(_REFUSED)
-        (whole,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    done = set(cancelled)
-    asked = _asked(sample.ids, used)
-    _demand(whole == "ok", f"SQLite finds the file damaged: {whole}")
-    _same("cancellation rows", decided, done)
-    _same(f"{FactKind.ORDER_CANCELLED.value} facts", told, done)
-    _demand(not done - asked, f"{len(done - asked)} orders are cancelled that nobody asked to cancel")
-    _demand(not done & active, f"{len(done & active)} cancelled orders still have an active appointment")
-    _same(f"{FactKind.APPOINTMENT_CANCELLED.value} facts", told_released, set(released))
-    _demand(not set(released) - done, "appointments were released whose order is not cancelled")
-    _demand(not refused, f"{len(refused)} cancellations were refused")
-    _demand(len(done) >= answered, f"{answered} requests were answered 200, and {len(done)} orders are cancelled")
-    most = answered + under_way
+    now = counts(database)
+    done = now.cancelled - before.cancelled
+    recorded, told = now.recorded - before.recorded, now.told - before.told
+    _demand(done == recorded == told, f"{done} orders were cancelled, {recorded} cancellations recorded, {told} told")
+    released, told = now.visits_released - before.visits_released, now.visits_told - before.visits_told
+    _demand(released == told, f"{released} appointments were released, and {told} told")
+    invalid, given_back = now.tickets_invalid - before.tickets_invalid, now.stock - before.stock
+    _demand(invalid == given_back, f"{invalid} tickets were made invalid, and {given_back} places given back")
+    _demand(done >= answered, f"{answered} requests were answered 200, and {done} orders were cancelled")
     _demand(
-        len(done) <= most, f"{len(done)} orders are cancelled: more than {answered} answers and {under_way} cut off"
+        done <= answered + under_way,
+        f"{done} orders were cancelled: more than {answered} answers and {under_way} that may have been cut off",
     )
-    return len(done)
-
-
-def _asked(ids: Path, used: int) -> set[int]:
-    with ids.open() as lines:
-        return {int(line.split()[0]) for _, line in zip(range(used), lines, strict=False)}
-
-
-def _same(what: str, found: Sequence[int], done: set[int]) -> None:
-    _demand(
-        len(found) == len(done) and set(found) == done,
-        f"there are {len(found)} {what} (of {len(set(found))} orders) for {len(done)} orders",
-    )
+    asked = f"SELECT order_id FROM {turns_table(turns.name)} WHERE turn < {until}"
+    never = {**_NEVER, "orders are cancelled that nobody asked for": f"{_DONE} EXCEPT {asked}"}
+    (known,) = database.row(f"SELECT {_count(asked + f' AND turn >= {first}')}")
+    _demand(known >= done, f"{done} orders were cancelled, and {known} had their turn")
+    found = database.row(f"SELECT {', '.join(map(_count, never.values()))}")
+    for sentence, how_many in zip(never, found, strict=True):
+        _demand(how_many == 0, f"{how_many} {sentence}")
+    return done
 
 
 def _demand(holds: bool, otherwise: str) -> None:  # noqa: FBT001 - reads as a sentence

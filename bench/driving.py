@@ -3,17 +3,20 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from sample import Sample
+from sample import Credentials, Turns
 
 _HERE: Final = Path(__file__).parent
-_PATIENCE_S: Final = 60  # beyond the seconds asked for: reading a million ids, and a machine under other load
+_PATIENCE_S: Final = 60  # beyond the seconds asked for: a machine under other load
+_OK: Final = "200"
 
 
 class LoadError(Exception):
@@ -24,11 +27,28 @@ class LoadError(Exception):
 class Load:
     """What one run of the load generator saw."""
 
-    used: int  # ids handed out so far, by earlier runs, too
+    used: int  # requests handed out so far, by earlier runs, too
     cancelled: int  # answers 200
     duration_s: float
     p50_ms: float
     p99_ms: float
+
+    @property
+    def cancels_a_second(self) -> float:
+        """How fast."""
+        return self.cancelled / self.duration_s
+
+
+NOTHING: Final = Load(used=0, cancelled=0, duration_s=0, p50_ms=0, p99_ms=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """How to ask: with wrk or in Python, as whom, over so many connections, each with one request under way."""
+
+    generator: str
+    credentials: Credentials
+    connections: int
 
 
 def generators() -> list[str]:
@@ -36,51 +56,84 @@ def generators() -> list[str]:
     return ["wrk", "python"] if shutil.which("wrk") else ["python"]
 
 
-def drive(generator: str, sample: Sample, port: int, *, connections: int, seconds: int, first: int) -> Load:
-    """Cancel for so many seconds. Raises `LoadError` unless every answer was 200."""
-    if generator == "wrk":
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", f"{_PATIENCE_S}s"]
+def drive(
+    asking: Asking, turns: Turns, port: int, *, first: int, seconds: int, stop_after: int = 0, statuses: bool = False
+) -> Load:
+    """Cancel from the turn `first` on, for so many seconds, or until so many were answered within them.
+
+    Raises `LoadError` unless every answer was 200. wrk by itself tells only 400 and more from less; with `statuses` it
+    is asked about each, at some microseconds an answer. What a 200 did, the database is asked afterwards.
+    """
+    if asking.generator == "wrk":
+        command = ["wrk", "-t1", f"-c{asking.connections}", f"-d{seconds}s", "--timeout", f"{_PATIENCE_S}s"]
         command += ["-s", str(_HERE / "cancel.lua"), f"http://127.0.0.1:{port}"]
-        said = _output(command, seconds, {"BENCH_FIRST": str(first), **_files(sample)})
+        environment = {
+            "BENCH_REQUESTS": str(turns.requests),
+            "BENCH_HEADERS": str(asking.credentials.headers),
+            "BENCH_FIRST": str(first),
+            "BENCH_STOP_AFTER": str(stop_after),
+            "BENCH_STATUSES": str(int(statuses)),
+        }
     else:
-        command = [sys.executable, str(_HERE / "load.py"), "--port", str(port), "--connections", str(connections)]
-        command += ["--seconds", str(seconds), "--first", str(first)]
-        command += ["--ids", str(sample.ids), "--tokens", str(sample.tokens)]
-        said = _output(command, seconds, {})
-    seen = json.loads(said.splitlines()[-1])
-    statuses: dict[str, int] = seen["statuses"]
-    if set(statuses) != {"200"} or seen["broken"]:
-        why = f"answers by status: {statuses}, broken connections: {seen['broken']}"
-        if seen["used"] > sample.orders:
-            why += f"; {sample.orders} orders were too few for so long: give more with --orders"
-        raise LoadError(why)
+        command = in_python(asking, turns, port, first=first, seconds=seconds)
+        command += ["--stop-after", str(stop_after)]
+        environment = {}
+    seen = _seen(command, seconds, environment)
+    _all_well(seen, turns)
     return Load(
         used=seen["used"],
-        cancelled=statuses["200"],
+        cancelled=seen["answers"],
         duration_s=seen["duration_s"],
         p50_ms=seen["p50_ms"],
         p99_ms=seen["p99_ms"],
     )
 
 
-def _files(sample: Sample) -> Mapping[str, str]:
-    return {"BENCH_IDS": str(sample.ids), "BENCH_TOKENS": str(sample.tokens)}
+def in_python(asking: Asking, turns: Turns, port: int, *, first: int, seconds: int) -> list[str]:
+    """The command that runs `load.py`."""
+    command = [sys.executable, str(_HERE / "load.py"), "--port", str(port), "--seconds", str(seconds)]
+    command += ["--connections", str(asking.connections), "--first", str(first)]
+    return [*command, "--requests", str(turns.requests), "--headers", str(asking.credentials.headers)]
 
 
-def _output(command: list[str], seconds: int, environment: Mapping[str, str]) -> str:
+def _all_well(seen: Mapping[str, Any], turns: Turns) -> None:
+    if seen["refused"] or seen["broken"] or set(seen["statuses"]) - {_OK}:
+        why = f"{seen['refused']} of {seen['answers']} answers were refusals or errors"
+        why += f" (by status: {seen['statuses'] or 'not counted'}), broken connections: {seen['broken']}"
+        if seen["used"] > turns.length:
+            why += f"; {turns.length} orders were too few for so long: give more with --orders"
+        raise LoadError(why)
+
+
+def _seen(command: list[str], seconds: int, environment: Mapping[str, str]) -> dict[str, Any]:
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
+    )
+    complaints: list[str] = []
+
+    def listen() -> None:
+        for line in process.stderr or ():
+            if line == "enough\n":
+                process.send_signal(signal.SIGINT)  # wrk ends then, and prints what it saw
+            else:
+                complaints.append(line)
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    too_long = threading.Timer(seconds + _PATIENCE_S, process.kill)
+    too_long.start()
     try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            check=True,
-            env={**os.environ, **environment},
-            timeout=seconds + _PATIENCE_S,
-        )
-    except subprocess.CalledProcessError as error:
-        raise LoadError(f"{command[0]} failed: {(error.stdout + error.stderr)[-1000:]}") from error
-    except subprocess.TimeoutExpired as error:
-        raise LoadError(f"{command[0]} did not end within {seconds + _PATIENCE_S} seconds") from error
-    if done.stderr:
-        raise LoadError(f"{command[0]} complained: {done.stderr[-1000:]}")
-    return done.stdout
+        assert process.stdout is not None
+        said = process.stdout.read()
+        process.wait()
+    finally:
+        too_long.cancel()
+        process.kill()
+        listener.join()
+        for stream in (process.stdout, process.stderr):
+            assert stream is not None
+            stream.close()
+    if process.returncode != 0 or complaints:
+        raise LoadError(f"{command[0]} ended with {process.returncode}: {(said + ''.join(complaints))[-1000:]}")
+    seen: dict[str, Any] = json.loads(said.splitlines()[-1])
+    return seen

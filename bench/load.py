@@ -1,121 +1,207 @@
-"""A load generator for machines without wrk: keep-alive connections on one event loop, in a process of its own.
+"""A load generator for machines without wrk, and for a constant rate: keep-alive connections on one event loop.
 
 It costs about as much as the server it drives, so its absolute numbers are lower than wrk's; ratios hold. It says the
-same on standard output as bench/cancel.lua.
+same on standard output as bench/cancel.lua. With a rate, requests are sent when they are due, whether or not the ones
+before were answered, and a request's time counts from then: a server that pauses is not let off.
 """
 
 import argparse
 import asyncio
 import json
+import re
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from pathlib import Path
 from typing import Final, cast
+
+from sample import LINE_BYTES
 
 if sys.platform != "win32":
     from uvloop import new_event_loop
 else:
     from asyncio import new_event_loop
 
-PATH: Final = "/api/connect/orders/cancel"
 _END_OF_HEAD: Final = b"\r\n\r\n"
+_CONTENT_LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_TICK_S: Final = 0.002
 
 
 class Requests:
-    """The requests in their sequence, each used once; wraps around when the ids are used up, as cancel.lua does."""
+    """The requests in their sequence, each used once; begins again when they are used up, as cancel.lua does."""
 
-    def __init__(self, ids: Path, tokens: Path, first: int, host: str) -> None:
+    def __init__(self, requests: Path, headers: Path, first: int, host: str) -> None:
         self.used = first
-        self._pairs = [line.split() for line in ids.read_text().splitlines()]
-        self._heads = [
-            f"POST {PATH} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n"
-            "X-API-VERSION: 7\r\nContent-Type: application/json\r\nContent-Length: "
-            for token in tokens.read_text().split()
-        ]
+        self._file = requests.open()
+        self._file.seek(first * LINE_BYTES)
+        self._uri = f"http://{host}/orders/"
+        self._heads = [_head(authorization, host) for authorization in headers.read_text().splitlines()]
 
     def next(self) -> bytes:
         """The next request, whole."""
-        order, client = self._pairs[self.used % len(self._pairs)]
+        line = self._file.read(LINE_BYTES)
+        if not line:
+            self._file.seek(0)
+            line = self._file.read(LINE_BYTES)
         self.used += 1
-        body = f'{{"orderId":{order}}}'
-        return f"{self._heads[int(client)]}{len(body)}\r\n\r\n{body}".encode()
+        name = line[5:].rstrip()
+        if line[0] == "s":
+            body = f'{{"order":"{self._uri}{name}","reason":"The visitor cannot come"}}'
+        else:
+            body = f'{{"orderId":{name}}}'
+        return f"{self._heads[int(line[1:4])]}{len(body)}\r\n\r\n{body}".encode()
+
+
+def _head(authorization: str, host: str) -> str:
+    by_key = authorization.startswith("Basic ")
+    path = "/ordercancellation/" if by_key else "/api/connect/orders/cancel"
+    version = "" if by_key else "X-API-VERSION: 7\r\n"
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: {authorization}\r\n{version}"
+        "Content-Type: application/json\r\nContent-Length: "
+    )
 
 
 class Tally:
-    """What was answered until `ends_at` (seconds of the performance counter)."""
+    """What was answered until `ends_at` (seconds of the performance counter), or until there were enough."""
 
-    def __init__(self, ends_at: float) -> None:
+    def __init__(self, ends_at: float, stop_after: int) -> None:
         self.ends_at = ends_at
+        self.stop_after = stop_after
+        self.ended_at = ends_at
+        self.over = asyncio.Event()
         self.statuses: Counter[str] = Counter()
         self.took_s: list[float] = []
+        self.told = 0
         self.broken = 0
+
+    def answered(self, status: str, took_s: float, now: float) -> None:
+        """Count an answer, unless it is too late."""
+        if now >= self.ends_at or self.over.is_set():
+            return
+        self.statuses[status] += 1
+        self.took_s.append(took_s)
+        if len(self.took_s) == self.stop_after:
+            self.ended_at = now
+            self.over.set()
+
+    def since_last_told(self) -> dict[str, float]:
+        """How it went since this was asked last."""
+        took_s, self.told = self.took_s[self.told :], len(self.took_s)
+        return {"answers": len(took_s), **_percentiles(took_s)}
 
 
 class Caller(asyncio.Protocol):
-    """One connection: asks, waits for the answer, asks again."""
+    """One connection: asks, and once answered asks what is next; without a pace that is at once."""
 
-    def __init__(self, requests: Requests, tally: Tally) -> None:
+    def __init__(self, requests: Requests, tally: Tally, pace: "Pace | None") -> None:
         self._requests = requests
         self._tally = tally
+        self._pace = pace
         self._received = b""
-        self._asked_at = 0.0
+        self._due_at = 0.0
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask the first time."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own is no subclass
-        self._ask()
+        self._go_on()
 
     def data_received(self, data: bytes) -> None:
         """An answer, or a piece of one."""
         self._received += data
         head, end, body = self._received.partition(_END_OF_HEAD)
-        if not end or len(body) < _content_length(head):
+        length = _CONTENT_LENGTH.search(head)
+        if not end or len(body) < (int(length[1]) if length else 0):
             return
         now = time.perf_counter()
-        if now >= self._tally.ends_at:
-            return
-        self._tally.statuses[head[9:12].decode()] += 1
-        self._tally.took_s.append(now - self._asked_at)
+        self._tally.answered(head[9:12].decode(), now - self._due_at, now)
         self._received = b""
-        self._ask()
+        self._go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Before the end, that is an error."""
-        self._tally.broken += time.perf_counter() < self._tally.ends_at
+        self._tally.broken += time.perf_counter() < self._tally.ends_at and not self._tally.over.is_set()
 
-    def _ask(self) -> None:
+    def ask(self, due_at: float) -> None:
+        """Send the next request; it was due at this second of the performance counter."""
         assert self._transport is not None
-        self._asked_at = time.perf_counter()
+        self._due_at = due_at
         self._transport.write(self._requests.next())
 
+    def _go_on(self) -> None:
+        if self._tally.over.is_set() or time.perf_counter() >= self._tally.ends_at:
+            return
+        if self._pace is None:
+            self.ask(time.perf_counter())
+        else:
+            self._pace.is_free(self)
 
-def _content_length(head: bytes) -> int:
-    before, found, after = head.lower().partition(b"\r\ncontent-length:")
-    return int(after.split(b"\r\n", 1)[0]) if found and before else 0
+
+class Pace:
+    """Sends so many requests a second, over whichever connections are free."""
+
+    def __init__(self, a_second: float) -> None:
+        self._every_s = 1 / a_second
+        self._free: deque[Caller] = deque()
+        self._next_at = time.perf_counter()
+
+    def is_free(self, caller: Caller) -> None:
+        """A connection waits for work."""
+        self._free.append(caller)
+
+    async def run(self, ends_at: float) -> None:
+        """Send what is due, until the end."""
+        while (now := time.perf_counter()) < ends_at:
+            while self._next_at <= now and self._free:
+                self._free.popleft().ask(self._next_at)
+                self._next_at += self._every_s
+            await asyncio.sleep(_TICK_S)
 
 
-async def _run(host: str, port: int, connections: int, seconds: float, requests: Requests) -> dict[str, object]:
+async def _run(given: argparse.Namespace, requests: Requests) -> dict[str, object]:
     loop = asyncio.get_running_loop()
     began = time.perf_counter()
-    tally = Tally(began + seconds)
+    tally = Tally(began + given.seconds, given.stop_after)
+    pace = Pace(given.rate) if given.rate else None
     made = await asyncio.gather(
-        *(loop.create_connection(lambda: Caller(requests, tally), host, port) for _ in range(connections))
+        *(
+            loop.create_connection(lambda: Caller(requests, tally, pace), given.host, given.port)
+            for _ in range(given.connections)
+        )
     )
+    pacing = asyncio.create_task(pace.run(tally.ends_at)) if pace is not None else None
+    telling = asyncio.create_task(_tell(tally, given.tell_every)) if given.tell_every else None
     # A little more than to the end, which uvloop's timers meet a millisecond early.
-    await asyncio.sleep(tally.ends_at - time.perf_counter() + 0.01)
+    loop.call_later(tally.ends_at - time.perf_counter() + 0.01, tally.over.set)
+    await tally.over.wait()
     for transport, _ in made:
         transport.abort()
-    took_s = sorted(tally.took_s) or [0.0]
+    if pacing is not None:
+        await pacing
+    if telling is not None:
+        telling.cancel()
     return {
         "used": requests.used,
+        "answers": tally.statuses.total(),
+        "refused": sum(times for status, times in tally.statuses.items() if status >= "400"),
         "statuses": dict(tally.statuses),
         "broken": tally.broken,
-        "duration_s": seconds,
-        "p50_ms": took_s[len(took_s) // 2] * 1000,
-        "p99_ms": took_s[len(took_s) * 99 // 100] * 1000,
+        "duration_s": tally.ended_at - began,
+        **_percentiles(tally.took_s),
     }
+
+
+async def _tell(tally: Tally, every_s: float) -> None:
+    while True:
+        await asyncio.sleep(every_s)
+        print(json.dumps(tally.since_last_told()), flush=True)
+
+
+def _percentiles(took_s: list[float]) -> dict[str, float]:
+    ascending = sorted(took_s) or [0.0]
+    middle, high = ascending[len(ascending) // 2], ascending[len(ascending) * 99 // 100]
+    return {"p50_ms": middle * 1000, "p99_ms": high * 1000}
 
 
 def main() -> None:
@@ -125,13 +211,16 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True, help="the server's port")
     parser.add_argument("--connections", type=int, default=64, help="connections, each with one request under way")
     parser.add_argument("--seconds", type=float, default=3.0, help="how long")
-    parser.add_argument("--ids", type=Path, required=True, help="a file with `order client` a line")
-    parser.add_argument("--tokens", type=Path, required=True, help="a file with a token a line, client by client")
-    parser.add_argument("--first", type=int, default=0, help="how many of the ids were used before")
+    parser.add_argument("--rate", type=float, default=0, help="requests a second; 0: as many as are answered")
+    parser.add_argument("--tell-every", type=float, default=0, help="seconds after which to say how it goes; 0: never")
+    parser.add_argument("--stop-after", type=int, default=0, help="answers after which to stop; 0: none")
+    parser.add_argument("--requests", type=Path, required=True, help="the requests, as bench/sample.py writes them")
+    parser.add_argument("--headers", type=Path, required=True, help="a client's Authorization a line")
+    parser.add_argument("--first", type=int, default=0, help="how many of the requests were used before")
     given = parser.parse_args()
-    requests = Requests(given.ids, given.tokens, given.first, f"{given.host}:{given.port}")
+    requests = Requests(given.requests, given.headers, given.first, f"{given.host}:{given.port}")
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        said = runner.run(_run(given.host, given.port, given.connections, given.seconds, requests))
+        said = runner.run(_run(given, requests))
     print(json.dumps(said))
 
 

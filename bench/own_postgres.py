@@ -195,11 +195,13 @@ class OwnPostgres:
         """Make a standby a primary, and wait until it takes writes."""
         assert self.sql("SELECT pg_promote(true, 60)") == "t", "the standby was not promoted"
 
-    def sql(self, statement: str, database: str = SUPERUSER) -> str:
-        """Execute SQL with psql, and give what it prints: a line a row, columns parted by `|`."""
-        return self._run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), "-c", statement).rstrip(
-            "\n"
-        )
+    def sql(self, statement: str, database: str = SUPERUSER, *, given: Path | None = None) -> str:
+        """Execute SQL with psql, and give what it prints: a line a row, columns parted by `|`.
+
+        Several statements, parted by `;`, are one transaction. `given` is what a `COPY … FROM STDIN` reads.
+        """
+        arguments = ("-XAtq", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), "-c", statement)
+        return self._run("psql", *arguments, given=given).rstrip("\n")
 
     def create_database(self, name: str, *, template: str = "template1") -> None:
         """Create a database; from a template it is a copy of its files, which nobody may be using meanwhile."""
@@ -269,15 +271,16 @@ class OwnPostgres:
         if include not in (text := main.read_text()):
             main.write_text(f"{text}\n{include}")
 
-    def _run(self, program: str, *arguments: str | Path) -> str:
+    def _run(self, program: str, *arguments: str | Path, given: Path | None = None) -> str:
         """A program of PostgreSQL's, to its end; gives what it printed."""
         command = [self.programs / program, *arguments]
-        options = self._account.options()
-        try:
-            done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=self.folder, **options)
-        except subprocess.CalledProcessError as error:
-            raise PostgresError(f"{program} failed: {error.stderr[-2000:]}") from error
-        return str(done.stdout)
+        with (given or Path(os.devnull)).open("rb") as its_input:
+            done = subprocess.run(
+                command, stdin=its_input, check=False, capture_output=True, cwd=self.folder, **self._account.options()
+            )
+        if done.returncode != 0:
+            raise PostgresError(f"{program} failed: {done.stderr.decode(errors='replace')[-2000:]}")
+        return str(done.stdout, "utf-8")
 
 
 @dataclass(frozen=True)

@@ -1,65 +1,184 @@
-"""Measure the cancellation path: durable cancels a second over HTTP, on SQLite, beside what they could be at best.
+"""Measure the cancellation path: durable cancels a second over HTTP, beside what they could be at best.
 
-Three servers take turns, round by round, each on a fresh copy of the same orders: the product; the same with a
-transaction for each cancellation; and the same with no store at all. After each run the database is held against what
-was answered. Results go to bench/results/, and are never asserted in a test.
+On a PostgreSQL of its own and on SQLite, the product takes turns, round by round, with the same server without a store,
+with itself writing a transaction for each cancellation, and with pgbench doing the same to the database one by one.
+After each run the database is held against what was answered. Results go to bench/results/latest.json and into
+docs/performance.md, and are never asserted in a test.
 """
 
 import argparse
+import shutil
 import sys
 import tempfile
-import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from check import CheckError, check
-from driving import LoadError, drive, generators
-from report import Measured, surroundings, tables, write_results
-from sample import Sample, make_sample
-from servers import KINDS, Kind, ServerError, running
+import flatness
+import soak
+from check import CheckError
+from databases import DURABILITY, POSTGRES_SETTINGS, OrdersDatabase, PostgresOrders, SqliteOrders
+from driving import LoadError, generators
+from machine import surroundings
+from own_postgres import OwnPostgres, PostgresError
+from pgbench import PgbenchError
+from report import MEASURED, SOAKED, in_a_line, page, soak_page, tables, write_into, write_results
+from rounds import Measured, Measuring, all_rounds, plan
+from sample import Credentials, make_credentials, make_sample
+from servers import ServerError
 
-_HERE = Path(__file__).parent
+_HERE: Final = Path(__file__).parent
+_PAGE: Final = _HERE.parent / "docs" / "performance.md"
+_DATABASES: Final = ("postgresql", "sqlite")
+_ERRORS: Final = (CheckError, LoadError, PgbenchError, PostgresError, ServerError)
+# A look instead of a measurement: these are the defaults then.
+_QUICK: Final[dict[str, Any]] = {
+    "orders": 200_000,
+    "connections": [64],
+    "sqlite_connections": [64],
+    "rounds": 1,
+    "seconds": 2,
+    "flatness_orders": 0,
+    "results": None,
+    "page": None,
+}
+_BYTES_AN_ORDER: Final = 1_500  # in PostgreSQL, with indexes and log; measured, and generously rounded
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, write the results, and say them."""
-    given = _arguments()
-    given.work_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="work-", dir=given.work_dir) as name:
-        work = Path(name)
-        (work / ".gitignore").write_text("*\n")  # should it be left behind after all
-        try:
-            runs, about = _measure(given, work)
-        except (CheckError, LoadError, ServerError) as error:
-            print(f"\nbench: {error}", file=sys.stderr)
-            return 1
-    page, data = write_results(given.results, about, runs)
-    print(f"\n{tables(runs)}\nWritten to {_near(page)} and {_near(data)}")
+    given = _arguments(arguments)
+    try:
+        with _work_folder(given) as work:
+            if given.soak:
+                _soak(given, work)
+            else:
+                _measure(given, work)
+    except _ERRORS as error:
+        print(f"\nbench: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
-def _measure(given: argparse.Namespace, work: Path) -> tuple[list[Measured], dict[str, Any]]:
-    at = surroundings(work)
-    print(f"Making {given.orders:,} orders ...", flush=True)
-    began = time.monotonic()
-    sample = make_sample(work, orders=given.orders, seed=given.seed)
-    print(f"  {sample.database.stat().st_size / 1e6:,.0f} MB in {time.monotonic() - began:.0f} s", flush=True)
-    if at["file_system"] == "tmpfs":
-        print("  Careful: the work folder is in memory, where a commit costs nothing. See --work-dir.", flush=True)
-    runs = []
-    for connections in given.connections:
-        for number in range(1, given.rounds + 1):
-            for kind in _turn(number):
-                run = _run(given, sample, work, kind, connections, number)
-                runs.append(run)
-                cpu = "" if run.server_cpu_us is None else f", {run.server_cpu_us:6.1f} µs of CPU each"
-                print(
-                    f"  {connections:3} connections, round {number}/{given.rounds}, {kind.name:9} "
-                    f"{run.cancels_a_second:8,.0f}/s, p50 {run.p50_ms:6.2f} ms, p99 {run.p99_ms:6.1f} ms{cpu}",
-                    flush=True,
-                )
+def _measure(given: argparse.Namespace, work: Path) -> None:
+    about = _about(given, work)
+    credentials = make_credentials(work)
+    measuring = Measuring(generator=given.load, credentials=credentials, seconds=given.seconds, warm_up=given.warm_up)
+    runs: list[Measured] = []
+    flat: list[flatness.Flat] = []
+    with _databases(given, work, about) as databases:
+        cells = [
+            cell
+            for database in databases
+            for cell in plan(
+                database, given.connections if database.dialect == "postgresql" else given.sqlite_connections
+            )
+        ]
+        print(f"Measuring: {given.rounds} rounds", flush=True)
+        for measured in all_rounds(measuring, cells, given.rounds):
+            print(in_a_line(measured), flush=True)
+            runs.append(measured)
+        for database in databases:
+            if given.flatness_orders and isinstance(database, PostgresOrders):
+                flat += _flatness(given, work, credentials, database.server)
+    print(f"\n{tables(runs)}")
+    if given.results is not None:
+        path, named = write_results(given.results, about, runs, flat)
+        print(f"Written to {_near(path)}")
+        if given.page is not None:
+            write_into(given.page, MEASURED, page(about, runs, named))
+            print(f"Written into {_near(given.page)}")
+
+
+def _flatness(
+    given: argparse.Namespace, work: Path, credentials: Credentials, server: OwnPostgres
+) -> list[flatness.Flat]:
+    print(f"Making {given.flatness_orders:,} orders, to see whether size matters ...", flush=True)
+    at_most = given.rounds * flatness.TURNS_EACH
+    large = make_sample(work / "large", orders=given.flatness_orders, seed=given.seed, at_most=at_most)
+    small = make_sample(work / "small", orders=min(flatness.SMALL, given.flatness_orders), seed=given.seed)
+    databases: list[OrdersDatabase] = [
+        PostgresOrders(small, server, "small"),
+        PostgresOrders(large, server, "large", spare=False),
+    ]
+
+    def tell(one: flatness.Flat) -> None:
+        print(f"  repetition {one.repetition}, {one.orders:10,} orders: {one.seconds:.3f} s", flush=True)
+
+    return flatness.measure(given.load, credentials, databases, given.rounds, tell)
+
+
+def _soak(given: argparse.Namespace, work: Path) -> None:
+    orders = max(given.orders, given.rate * (given.soak * soak.MINUTE_S + 2))
     about = {
-        "surroundings": at,
+        "date": date.today().isoformat(),  # noqa: DTZ011 - the reader's own day
+        "rate": given.rate,
+        "connections": soak.CONNECTIONS,
+        "orders": orders,
+    }
+    credentials = make_credentials(work)
+    print(f"Making {orders:,} orders ...", flush=True)
+
+    def tell(minute: soak.Minute) -> None:
+        print(
+            f"  minute {minute.minute}: {minute.cancels_a_second:,.0f}/s, p50 {minute.p50_ms:.2f} ms, "
+            f"p99 {minute.p99_ms:.1f} ms, {minute.rss_mb or 0:.1f} MB",
+            flush=True,
+        )
+
+    with OwnPostgres(POSTGRES_SETTINGS, within=work) as server:
+        database = PostgresOrders(make_sample(work, orders=orders, seed=given.seed), server, spare=False)
+        went = soak.soak(credentials, database, minutes=given.soak, rate=given.rate, tell=tell)
+    if given.page is not None:
+        write_into(given.page, SOAKED, soak_page(about, went))
+        print(f"Written into {_near(given.page)}")
+
+
+@contextmanager
+def _work_folder(given: argparse.Namespace) -> Iterator[Path]:
+    given.work_dir.mkdir(parents=True, exist_ok=True)
+    largest = max(given.orders * len(given.databases), given.flatness_orders + given.orders)
+    needed, free = largest * 2 * _BYTES_AN_ORDER, shutil.disk_usage(given.work_dir).free
+    if free < needed:
+        raise PostgresError(
+            f"{given.work_dir} has {free / 1e9:.0f} GB free, and some {needed / 1e9:.0f} GB are needed: choose another "
+            "with --work-dir, or fewer with --orders and --flatness-orders (0 leaves that out)"
+        )
+    with tempfile.TemporaryDirectory(prefix="countermand-bench-", dir=given.work_dir) as name:
+        work = Path(name)
+        work.chmod(0o711)  # PostgreSQL, as another user, passes through to its own folder
+        yield work
+
+
+@contextmanager
+def _databases(given: argparse.Namespace, work: Path, about: dict[str, Any]) -> Iterator[list[OrdersDatabase]]:
+    if about["surroundings"]["file_system"] == "tmpfs":
+        print("Careful: the work folder is in memory, where a commit costs nothing. See --work-dir.", flush=True)
+    print(f"Making {given.orders:,} orders ...", flush=True)
+    sample = make_sample(work, orders=given.orders, seed=given.seed)
+    databases: list[OrdersDatabase] = []
+    if "sqlite" in given.databases:
+        databases.append(SqliteOrders(sample, work / "sqlite"))
+    if "postgresql" not in given.databases:
+        yield databases
+        return
+    with OwnPostgres(POSTGRES_SETTINGS, within=work) as server:
+        settings = ", ".join(f"{name} {value}" for name, value in POSTGRES_SETTINGS.items())
+        version = server.sql("SHOW server_version")
+        off = [setting for setting in DURABILITY if server.sql(f"SHOW {setting}") != "on"]
+        assert not off, f"{off} off: that measures nothing"
+        about["postgresql"] = f"PostgreSQL {version} with its default durability, and {settings}"
+        databases.insert(0, PostgresOrders(sample, server))
+        yield databases
+
+
+def _about(given: argparse.Namespace, work: Path) -> dict[str, Any]:
+    return {
+        "date": date.today().isoformat(),  # noqa: DTZ011 - the reader's own day
+        "surroundings": surroundings(work),
+        "postgresql": None,
         "generator": given.load,
         "orders": given.orders,
         "seed": given.seed,
@@ -67,72 +186,64 @@ def _measure(given: argparse.Namespace, work: Path) -> tuple[list[Measured], dic
         "seconds": given.seconds,
         "warm_up": given.warm_up,
     }
-    return runs, about
 
 
-def _turn(number: int) -> list[Kind]:
-    """Another server begins each round, so that none is always the one after another's mess."""
-    start = number % len(KINDS)
-    return [*KINDS[start:], *KINDS[:start]]
-
-
-def _run(given: argparse.Namespace, sample: Sample, work: Path, kind: Kind, connections: int, number: int) -> Measured:
-    database = work / "run.sqlite3"
-    sample.copy(database)
-    try:
-        with running(kind, sample, database) as server:
-            warm_up = drive(given.load, sample, server.port, connections=connections, seconds=given.warm_up, first=0)
-            cpu_before = server.cpu_s()
-            load = drive(
-                given.load, sample, server.port, connections=connections, seconds=given.seconds, first=warm_up.used
-            )
-            cpu_after = server.cpu_s()
-        answered = warm_up.cancelled + load.cancelled if kind.cancels else 0
-        # Each of the two loads cuts its requests off at its end: one a connection at most.
-        under_way = 2 * connections if kind.cancels else 0
-        found = check(database, sample, answered=answered, used=load.used, under_way=under_way)
-    except (CheckError, LoadError, ServerError) as error:
-        raise type(error)(f"{kind.name}, {connections} connections, round {number}: {error}") from error
-    finally:
-        for suffix in ("", "-wal", "-shm"):
-            database.with_name(database.name + suffix).unlink(missing_ok=True)
-    cpu_s = None if cpu_before is None or cpu_after is None else cpu_after - cpu_before
-    return Measured(
-        kind=kind.name,
-        connections=connections,
-        round=number,
-        cancels_a_second=load.cancelled / load.duration_s,
-        p50_ms=load.p50_ms,
-        p99_ms=load.p99_ms,
-        server_cpu_us=None if cpu_s is None else cpu_s / load.cancelled * 1e6,
-        answered_200=warm_up.cancelled + load.cancelled,
-        found_cancelled=found,
-    )
-
-
-def _arguments() -> argparse.Namespace:
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     able = generators()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--orders", type=_count, default=200_000, help="orders in the database; each is cancelled once")
-    parser.add_argument("--connections", type=_counts, default="64", help="such as 1,8,64: each is measured by itself")
-    parser.add_argument("--rounds", type=_count, default=5, help="how often every server has its turn")
-    parser.add_argument("--seconds", type=_count, default=3, help="how long a run is measured, in whole seconds")
-    parser.add_argument("--warm-up", type=_count, default=1, help="how long before that it runs unmeasured")
-    parser.add_argument("--load", choices=able, default=able[0], help="the load generator; wrk where there is one")
-    parser.add_argument("--seed", type=int, default=1, help="for owners and the sequence of ids")
-    parser.add_argument("--work-dir", type=Path, default=_HERE, help="where to keep the databases meanwhile")
-    parser.add_argument("--results", type=Path, default=_HERE / "results", help="where to write the results")
-    return parser.parse_args()
+    parser = argparse.ArgumentParser(
+        prog="bench", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add = parser.add_argument
+    add("--quick", action="store_true", help="only a look: one round, few orders, nothing written unless asked for")
+    add("--soak", type=_count, nargs="?", const=10, metavar="MINUTES", help="a constant rate for so long, and no more")
+    add("--rate", type=_count, default=soak.RATE, help="requests a second of the soak")
+    add("--databases", type=_names, default=",".join(_DATABASES), help="which to measure")
+    add("--orders", type=_count, default=1_000_000, help="orders in a database; each is cancelled once")
+    add("--connections", type=_counts, default="64,8,1,256", help="each is measured by itself")
+    add("--sqlite-connections", type=_counts, default="64,1", help="the same, on SQLite")
+    add("--rounds", type=_count, default=5, help="how often everybody has a turn")
+    add("--seconds", type=_count, default=3, help="how long a run is measured, in whole seconds")
+    add("--warm-up", type=_whole, default=1, help="how long before that it runs unmeasured; 0: not at all")
+    add("--flatness-orders", type=_whole, default=10_000_000, help="the large database; 0 leaves it out")
+    add("--load", choices=able, default=able[0], help="the load generator; wrk where there is one")
+    add("--seed", type=int, default=1, help="for the sequence of ids")
+    add(
+        "--work-dir", type=Path, default=_roomy(), help="where to keep the databases meanwhile: on the disk in question"
+    )
+    add("--results", type=Path, default=_HERE / "results", help="where to write the results")
+    add("--page", type=Path, default=_PAGE, help="the page to write the tables into")
+    if parser.parse_known_args(arguments)[0].quick:
+        parser.set_defaults(**_QUICK)
+    return parser.parse_args(arguments)
+
+
+def _roomy() -> Path:
+    """A temporary folder that is on a disk where there is one: the usual one is in memory on some systems."""
+    kept = Path("/var/tmp")
+    return kept if kept.is_dir() else Path(tempfile.gettempdir())
+
+
+def _whole(given: str) -> int:
+    if not given.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {given!r}")
+    return int(given)
 
 
 def _count(given: str) -> int:
-    if not given.isdecimal() or int(given) < 1:
+    if _whole(given) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1 up, not {given!r}")
     return int(given)
 
 
 def _counts(given: str) -> list[int]:
     return [_count(part.strip()) for part in given.split(",")]
+
+
+def _names(given: str) -> list[str]:
+    names = [part.strip() for part in given.split(",")]
+    if unknown := set(names) - set(_DATABASES):
+        raise argparse.ArgumentTypeError(f"must be of {', '.join(_DATABASES)}, not {', '.join(unknown)}")
+    return names
 
 
 def _near(path: Path) -> Path:

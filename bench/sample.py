@@ -1,16 +1,14 @@
-"""What is there to cancel? Orders in the real schema, a hundred clients with tokens, and the ids, shuffled.
+"""What is there to cancel, and who asks? Orders, a hundred clients with credentials, and the orders' ids, shuffled.
 
-The rows are those that the product writes when orders are placed and appointments are made over its API: straight into
-SQLite only because a million requests would take longer than the measurement.
+An order is made from its place n = 1, 2, 3 … alone, in SQL on the database's own side (`made_orders.py`); here is the
+same in Python for the few things that a caller must know: its name, its owner, and how it is cancelled.
 """
 
+import base64
+import hashlib
 import json
-import os
 import random
-import shutil
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,68 +17,120 @@ from typing import Any, Final
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from countermand.domain.appointment import AppointmentState
-from countermand.domain.client import Permission
-from countermand.domain.contract import Contract, Door
-from countermand.domain.facts import FactKind
-from countermand.domain.order_state import OrderState
-from countermand.storage import tables
-from countermand.storage.rows import written
-from countermand.storage.schema import migrate
-from countermand.storage.tables import micros
-
 ISSUER: Final = "https://countermand.example/auth/realms/bench"
-CLIENTS: Final = 100
+CONNECT_CLIENTS: Final = 50  # numbered from 1
+SHOPPING_CLIENTS: Final = 50  # numbered after them
+CLIENTS: Final = CONNECT_CLIENTS + SHOPPING_CLIENTS
+# Of every three orders one has an appointment, one is for two tickets, and one holds nothing that must be released.
+KINDS: Final = 3
+WITH_APPOINTMENT, WITH_TICKETS, BARE = 0, 1, 2
 _TOKEN_LIFE: Final = timedelta(hours=12)
-_WITH_APPOINTMENT: Final = 3  # every third order
-_NOTICE: Final = timedelta(hours=30)  # beyond the policy's 26 hours, and beyond any measurement's length
+
+MIXED: Final = "mixed"
+BARE_ALONE: Final = "bare"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turns:
+    """Orders in the sequence in which they are to be cancelled, each once.
+
+    `requests` has a line of `LINE_BYTES` an order: `c` (connect) or `s` (shopping), the client's number from 0, the
+    order's name. `places` has `turn <tab> n` a line, for the database.
+    """
+
+    name: str
+    length: int
+    requests: Path
+    places: Path
+
+
+LINE_BYTES: Final = 38  # all alike, so that a load generator begins in the middle without reading what is before
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credentials:
+    """Who may call: the issuer's keys, and for each client, in order, the value of its `Authorization` header."""
+
+    key_set: Path
+    headers: Path
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """The files that every measured run starts from."""
+    """So many orders, and the sequences in which they are cancelled, by name."""
 
-    database: Path
-    key_set: Path
-    tokens: Path  # a token a line, client by client
-    ids: Path  # "order client" a line, in the order in which they are to be cancelled
     orders: int
-
-    def copy(self, to: Path) -> None:
-        """A database of its own for one run: no order is cancelled twice. On the disk before the run begins."""
-        shutil.copyfile(self.database, to)
-        with to.open("rb") as file:
-            os.fsync(file.fileno())
+    turns: dict[str, Turns]
 
 
-def make_sample(folder: Path, *, orders: int, seed: int) -> Sample:
-    """Make the files in `folder`. The same seed makes the same orders, owners and sequence of ids."""
-    now = datetime.now(UTC)
+def make_sample(folder: Path, *, orders: int, seed: int, at_most: int | None = None) -> Sample:
+    """Shuffle the orders of a database. The same seed makes the same sequences; `at_most` is how long they get."""
+    folder.mkdir(parents=True, exist_ok=True)
     chance = random.Random(seed)
-    owners = [chance.randrange(CLIENTS) for _ in range(orders)]
-    sample = Sample(
-        database=folder / "sample.sqlite3",
-        key_set=folder / "key-set.json",
-        tokens=folder / "tokens.txt",
-        ids=folder / "ids.txt",
+    ranges = {MIXED: range(1, orders + 1), BARE_ALONE: range(BARE, orders + 1, KINDS)}
+    # A true shuffle. A stride (n * step mod orders) looks shuffled, and can be neighbours in disguise: 1,000,003
+    # modulo a million is a stride of 3, so that each page is found where it was left, and the result flatters.
+    return Sample(
         orders=orders,
+        turns={
+            name: _write(folder, name, chance.sample(numbers, min(len(numbers), at_most or orders)))
+            for name, numbers in ranges.items()
+        },
     )
-    _make_tokens(sample, now)
-    # A true shuffle. A stride (id * step mod orders) looks shuffled, and can be neighbours in disguise: 1,000,003
-    # modulo a million is a stride of 3, so that SQLite finds each page where it left it, and the result flatters.
-    sequence = list(range(1, orders + 1))
-    chance.shuffle(sequence)
-    sample.ids.write_text("".join(f"{order} {owners[order - 1]}\n" for order in sequence))
-    _make_database(sample.database, owners, now)
-    return sample
 
 
-def _make_tokens(sample: Sample, now: datetime) -> None:
+def owner_of(n: int) -> int:
+    """The client's number, from 1; scattered, and the same as `made_orders.py` says in SQL."""
+    scattered = n * 2654435761 % 4294967296 // 65536
+    if n % KINDS == WITH_TICKETS:
+        return 1 + CONNECT_CLIENTS + scattered % SHOPPING_CLIENTS
+    return 1 + scattered % CONNECT_CLIENTS
+
+
+def uid_of(n: int) -> str:
+    """The uid of a ticket order; the same as `made_orders.py` says in SQL."""
+    return hashlib.md5(f"order {n}".encode(), usedforsecurity=False).hexdigest()
+
+
+def client_name(client: int) -> str:
+    """What the client with this number, from 1, is called: its name, its token's claim, its key."""
+    return f"partner-{client:03d}"
+
+
+def secret_of(client: int) -> str:
+    """The secret of a client with a key."""
+    return hashlib.sha256(client_name(client).encode()).hexdigest()
+
+
+def make_credentials(folder: Path) -> Credentials:
+    """Make tokens for the connect clients, keys and secrets for the others."""
+    now = datetime.now(UTC)
+    made = Credentials(key_set=folder / "key-set.json", headers=folder / "authorization.txt")
     key = RSAKey.generate_key(2048, {"kid": "bench", "use": "sig", "alg": "RS256"})
-    sample.key_set.write_text(json.dumps({"keys": [key.as_dict(private=False)]}))
+    made.key_set.write_text(json.dumps({"keys": [key.as_dict(private=False)]}))
     header = {"alg": "RS256", "typ": "JWT", "kid": "bench"}
-    tokens = [jwt.encode(header, _claims(client, now), key, algorithms=["RS256"]) for client in range(CLIENTS)]
-    sample.tokens.write_text("".join(f"{token}\n" for token in tokens))
+    tokens = (
+        f"Bearer {jwt.encode(header, _claims(client, now), key, algorithms=['RS256'])}\n"
+        for client in range(1, CONNECT_CLIENTS + 1)
+    )
+    keys = (
+        f"Basic {base64.b64encode(f'{client_name(client)}:{secret_of(client)}'.encode()).decode()}\n"
+        for client in range(CONNECT_CLIENTS + 1, CLIENTS + 1)
+    )
+    made.headers.write_text("".join((*tokens, *keys)))
+    return made
+
+
+def _write(folder: Path, name: str, sequence: Iterable[int]) -> Turns:
+    requests, places = folder / f"{name}-requests.txt", folder / f"{name}-places.txt"
+    length = 0
+    with requests.open("w") as of_requests, places.open("w") as of_places:
+        for turn, n in enumerate(sequence):
+            by_uid = n % KINDS == WITH_TICKETS
+            of_requests.write(f"{'s' if by_uid else 'c'}{owner_of(n) - 1:03d} {uid_of(n) if by_uid else n:<32}\n")
+            of_places.write(f"{turn}\t{n}\n")
+            length += 1
+    return Turns(name=name, length=length, requests=requests, places=places)
 
 
 def _claims(client: int, now: datetime) -> dict[str, Any]:
@@ -95,98 +145,13 @@ def _claims(client: int, now: datetime) -> dict[str, Any]:
         "iss": ISSUER,
         "sub": f"ca0ce66a-408c-4b3a-aa73-{client:012d}",
         "typ": "Bearer",
-        "azp": _subject(client),
+        "azp": client_name(client),
         "session_state": session,
         "acr": "1",
         "scope": "",
         "sid": session,
-        "clientId": _subject(client),
+        "clientId": client_name(client),
         "clientHost": "localhost",
         "userId": str(11001 + client),
         "clientAddress": "127.0.0.1",
     }
-
-
-def _subject(client: int) -> str:
-    return f"partner-{client:03d}"
-
-
-def _make_database(path: Path, owners: list[int], now: datetime) -> None:
-    migrate(path)
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = OFF")  # nothing to lose yet; the server turns WAL on
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.execute("BEGIN")
-        for name, rows in _rows(owners, now).items():
-            columns = [column.name for column in tables.metadata.tables[name].columns]
-            marks = ", ".join("?" * len(columns))
-            connection.executemany(f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({marks})", rows)
-        connection.execute("COMMIT")
-
-
-def _rows(owners: list[int], now: datetime) -> dict[str, Iterator[tuple[Any, ...]]]:
-    """Every table's rows, columns in the table's order, ascending: as years of business leave them."""
-    orders = len(owners)
-    visits = orders // _WITH_APPOINTMENT
-    first_visit, now_us, second_us = micros(now + _NOTICE), micros(now), 1_000_000
-    placed = micros(now - timedelta(days=30))
-    step = micros(now - timedelta(days=1)) - placed
-    # Plain strings: the driver asks long whether it may take an enum's member for one.
-    connect, booked = Contract.CONNECT.value, AppointmentState.BOOKED.value
-    states = tuple(state.value for state in (OrderState.SUBMITTED, OrderState.ACCEPTED, OrderState.IN_PROGRESS))
-    placed_fact, visit_fact = FactKind.ORDER_PLACED.value, FactKind.APPOINTMENT_SET.value
-    permissions = json.dumps(sorted((Permission.CREATE, Permission.READ, Permission.CANCEL)))
-
-    def placed_at(order: int) -> int:
-        return placed + step * order // orders
-
-    def visit(order: int) -> int | None:
-        """Within the next ten days after the notice, on a whole second; None for two orders of three."""
-        has_one = order % _WITH_APPOINTMENT == 0
-        return (first_visit // second_us + order * 7919 % 864_000) * second_us if has_one else None
-
-    def facts(order: int) -> Iterator[tuple[Any, ...]]:
-        client, starts_at = owners[order - 1] + 1, visit(order)
-        yield (order, 1, placed_fact, placed_at(order), client, '{"state":"submitted"}', None)
-        if starts_at is not None:
-            details = {"appointment_id": order // _WITH_APPOINTMENT, **_times(starts_at)}
-            yield (order, 2, visit_fact, placed_at(order) + second_us, client, written(details), None)
-
-    numbers = range(1, orders + 1)
-    return {
-        "clients": (
-            (n + 1, Door.CONNECT.value, _subject(n), permissions, None, None, ISSUER, _subject(n), now_us, None)
-            for n in range(CLIENTS)
-        ),
-        "orders": (
-            (n, connect, owners[n - 1] + 1, 2 if visit(n) else 1, states[n % 7 % 3], visit(n), None, placed_at(n))
-            for n in numbers
-        ),
-        "order_details": ((n, None, str(n), written(_details(n))) for n in numbers),
-        "appointments": (
-            (n * _WITH_APPOINTMENT, n, booked, starts_at, starts_at + 4 * 3600 * second_us, None)
-            for n in range(1, visits + 1)
-            if (starts_at := visit(n * _WITH_APPOINTMENT)) is not None
-        ),
-        "outbox": (row for n in numbers for row in facts(n)),
-        "counters": iter((("order", orders), ("appointment", visits))),
-    }
-
-
-def _details(order: int) -> dict[str, Any]:
-    """What a partner gives when it places an order."""
-    return {
-        "sourceType": "nbn",
-        "contactName": f"Jo Citizen {order}",
-        "contactPhone": "0412 345 678",
-        "contactEmail": f"jo.{order}@example.com",
-        "locationId": f"LOC{380_100_000_000 + order}",
-        "planName": "Home Fast 100/20",
-        "aggregationMethod": "L2TP",
-        "customerReference": f"C-{order:08d}",
-    }
-
-
-def _times(starts_at: int) -> dict[str, datetime]:
-    begins = tables.instant(starts_at)
-    return {"starts_at": begins, "ends_at": begins + timedelta(hours=4)}

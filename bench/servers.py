@@ -1,4 +1,4 @@
-"""What is measured: three servers that differ in one thing each, every one in a process of its own."""
+"""What is measured over HTTP: servers that differ in one thing each, every one a process of its own."""
 
 import os
 import subprocess
@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sample import ISSUER, Sample
+from databases import OrdersDatabase
+from sample import ISSUER, Credentials
 
 _HERE: Final = Path(__file__).parent
 _READY: Final = "Countermand is ready at "
 _START_LIMIT_S: Final = 60
 _STOP_LIMIT_S: Final = 60
+FLIGHTS_UNBATCHED: Final = 32  # as many as pgbench has clients
 
 
 class ServerError(Exception):
@@ -30,12 +32,13 @@ class Kind:
     about: str
     command: tuple[str, ...]
     settings: Mapping[str, str]
-    cancels: bool
+    cancels: bool = True
+    workers: int = 1
 
 
 NO_OP: Final = Kind(
     name="no-op",
-    about="HTTP, token and contract, no store (bench/no_op.py)",
+    about="HTTP, credentials, contract and answer, no store (bench/no_op.py)",
     command=(str(_HERE / "no_op.py"),),
     settings={},
     cancels=False,
@@ -45,16 +48,22 @@ BATCHED: Final = Kind(
     about="the product as it is: group commit",
     command=("-m", "countermand", "serve"),
     settings={},
-    cancels=True,
+)
+TWO_WORKERS: Final = Kind(
+    name="two workers",
+    about="the product as it is, with `--workers 2`",
+    command=("-m", "countermand", "serve", "--workers", "2"),
+    settings={},
+    workers=2,
 )
 UNBATCHED: Final = Kind(
     name="unbatched",
-    about="the product with COUNTERMAND_BATCH_CAP=1: a transaction for each cancellation",
+    about="the product with a transaction for each cancellation: COUNTERMAND_BATCH_CAP=1, and on PostgreSQL "
+    f"COUNTERMAND_FLIGHTS={FLIGHTS_UNBATCHED} connections",
     command=("-m", "countermand", "serve"),
-    settings={"COUNTERMAND_BATCH_CAP": "1"},
-    cancels=True,
+    settings={"COUNTERMAND_BATCH_CAP": "1", "COUNTERMAND_FLIGHTS": str(FLIGHTS_UNBATCHED)},
 )
-KINDS: Final = (NO_OP, BATCHED, UNBATCHED)
+KINDS: Final = (NO_OP, BATCHED, TWO_WORKERS, UNBATCHED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,28 +73,18 @@ class Server:
     pid: int
     port: int
 
-    def cpu_s(self) -> float | None:
-        """Seconds of processor time used so far, in user and system mode; None where the system has no /proc."""
-        try:
-            text = Path(f"/proc/{self.pid}/stat").read_text()
-        except OSError:
-            return None
-        # The name in brackets may itself have spaces and brackets; utime and stime are the 12th and 13th after it.
-        after_name = text.rpartition(")")[2].split()
-        return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
-
 
 @contextmanager
-def running(kind: Kind, sample: Sample, database: Path) -> Iterator[Server]:
+def running(kind: Kind, credentials: Credentials, database: OrdersDatabase) -> Iterator[Server]:
     """Start a server on a free port, and stop it: once this ends, all that it answered is in the database."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("COUNTERMAND_")}
     environment = {
         **clean,
-        "COUNTERMAND_DATABASE_PATH": str(database),
         "COUNTERMAND_PORT": "0",
         "COUNTERMAND_CONNECT_ISSUER": ISSUER,
-        "COUNTERMAND_CONNECT_KEY_SET": str(sample.key_set),
+        "COUNTERMAND_CONNECT_KEY_SET": str(credentials.key_set),
         "COUNTERMAND_LOG_LEVEL": "warning",
+        **database.settings(),
         **kind.settings,
     }
     process = subprocess.Popen(
@@ -94,7 +93,7 @@ def running(kind: Kind, sample: Sample, database: Path) -> Iterator[Server]:
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
-        cwd=database.parent,
+        cwd=credentials.key_set.parent,
     )
     said: list[str] = []
     # Somebody must read what it logs, or a full pipe would stop it in the middle of a measurement.
@@ -110,6 +109,9 @@ def running(kind: Kind, sample: Sample, database: Path) -> Iterator[Server]:
             process.kill()
             process.wait()
         listener.join()
+        for stream in (process.stdout, process.stderr):
+            assert stream is not None
+            stream.close()
     if process.returncode != 0:
         raise ServerError(f"the {kind.name} server ended with {process.returncode}: {''.join(said[-20:])}")
     if said:

@@ -7,6 +7,7 @@ import pytest
 
 from countermand.actions.cancel_orders import Cancelled, NotCancelled
 from countermand.actions.errors import (
+    HeldError,
     KeyTakenError,
     OutcomeUnknownError,
     TransientConflictError,
@@ -63,17 +64,61 @@ async def test_anothers_cancellation_of_the_order_is_not_taken_for_ours(world: W
     theirs, ours = world.command(me, order_id), world.command(me, order_id)
     await world.service.commit.run([theirs])
     cancel, _ = breaking(world, cancel=instead(OutcomeUnknownError("cut off")))
-    assert [type(answer) for answer in await cancel([ours])] == [OutcomeUnknownError]
+    assert [type(answer) for answer in await cancel([ours])] == [UnavailableError]
     assert [row["command_id"] for row in await world.rows("cancellations")] == [theirs.command_id]
 
 
-async def test_what_was_cut_off_and_is_not_found_stays_unknown_and_a_repeat_settles_it(world: World):
+async def test_what_was_cut_off_and_is_not_found_is_certainly_not_done_and_works_when_asked_again(world: World):
+    me = await world.connect_client()
+    commands = [world.command(me, await world.service_order(me), key=f"k{number}") for number in range(3)]
+    cancel, store = breaking(world, cancel=instead(OutcomeUnknownError("cut off"), times=1))
+    assert [type(answer) for answer in await cancel(commands)] == [UnavailableError] * 3
+    assert store.calls["committed"] == 1
+    assert await world.rows("cancellations") == await world.rows("idempotency_keys") == []
+    assert await states(world) == {"submitted"}
+    assert [type(answer) for answer in await cancel(commands)] == [Cancelled] * 3
+
+
+async def test_what_may_still_happen_stays_unknown_until_it_is_known(world: World):
     me = await world.connect_client()
     command = world.command(me, await world.service_order(me), key="k")
-    cancel, _ = breaking(world, cancel=instead(OutcomeUnknownError("cut off"), times=1))
+    busy = instead(OutcomeUnknownError("still busy"))
+    cancel, store = breaking(world, cancel=instead(OutcomeUnknownError("cut off"), times=1), committed=busy)
     assert [type(answer) for answer in await cancel([command])] == [OutcomeUnknownError]
-    assert await world.rows("cancellations") == []
+    assert store.calls["committed"] > 1
+    assert store.calls["refuse"] == 0
+    assert await world.rows("cancellations") == await world.rows("refusals") == []
     assert [type(answer) for answer in await cancel([command])] == [Cancelled]
+
+
+async def test_of_a_batch_that_was_cut_off_and_found_what_it_did_not_cancel_is_decided(world: World):
+    me = await world.connect_client()
+    granted, refused = await world.service_order(me), await world.service_order(me, appointment_in=WITHIN_NOTICE)
+    cancel, store = breaking(world, cancel=afterwards(OutcomeUnknownError("cut off")))
+    answers = await cancel([world.command(me, refused), world.command(me, granted)])
+    assert [type(answer) for answer in answers] == [NotCancelled, Cancelled]
+    assert store.calls["cancel"] == 1
+    assert [row["order_id"] for row in await world.rows("cancellations")] == [granted]
+    assert [row["order_id"] for row in await world.rows("refusals")] == [refused]
+
+
+@pytest.mark.parametrize("size", [1, 4])
+async def test_an_order_held_by_somebody_else_is_503_alone(world: World, size: int):
+    me = await world.connect_client()
+    commands = [world.command(me, await world.service_order(me)) for _ in range(size)]
+    held = commands[size // 2].command_id
+
+    async def waits(real: Real, asked: list[CancelOrder], *more: Any) -> Any:
+        if held in {command.command_id for command in asked}:
+            raise HeldError("held")
+        return await real(asked, *more)
+
+    cancel, store = breaking(world, cancel=waits)
+    answers = dict(zip((command.command_id for command in commands), await cancel(commands), strict=True))
+    assert isinstance(answers.pop(held), UnavailableError)
+    assert all(isinstance(answer, Cancelled) for answer in answers.values())
+    assert store.calls["cancel"] == (1 if size == 1 else 1 + size)
+    assert len(await world.rows("cancellations")) == size - 1
 
 
 async def test_the_search_for_the_outcome_goes_on_while_the_database_is_away(world: World):

@@ -9,7 +9,16 @@ from countermand.web.front import Front
 from countermand.web.parts import Part, parts
 from support.world import World
 
-PAGES = {"/", "/healthz", "/readyz", "/docs", "/docs/{name}", "/docs/{name}/openapi.json", "/docs/assets/{name}"}
+PAGES = {
+    "/",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/docs",
+    "/docs/{name}",
+    "/docs/{name}/openapi.json",
+    "/docs/assets/{name}",
+}
 ADDRESSES = Addresses(public="http://shop.test", documentation="http://docs.test", payment="", etickets="")
 
 

@@ -12,7 +12,11 @@ from countermand.domain.contract import Contract, Door
 from countermand.domain.facts import FactKind
 from countermand.domain.order_state import OrderState
 from countermand.storage import schema
-from countermand.storage.tables import metadata
+from countermand.storage.tables import COUNTERS, metadata
+from support.schemas import a_place, column, rows, with_connection
+
+# Only on PostgreSQL, and written in its own words: a summary of block ranges.
+BRIN = "ix_cancellations_decided_at"
 
 
 @pytest.fixture
@@ -22,16 +26,39 @@ def migrated(tmp_path):
     return path
 
 
-def test_the_migrations_make_the_tables_of_the_code(migrated):
-    engine = create_engine(f"sqlite:///{migrated}")
-    with engine.connect() as connection:
-        context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "compare_server_default": True, "target_metadata": metadata}
-        )
-        differences = compare_metadata(context, metadata)
-    engine.dispose()
+@pytest.mark.parametrize(("on", "besides"), [("sqlite", set()), ("postgres", {BRIN})])
+def test_the_migrations_make_the_tables_of_the_code(tmp_path, on, besides):
+    options = {"compare_type": True, "compare_server_default": True, "target_metadata": metadata}
 
-    assert differences == []
+    with a_place(tmp_path, on) as where:
+        schema.migrate(where)
+        differences = with_connection(
+            where,
+            lambda connection: compare_metadata(MigrationContext.configure(connection, opts=options), metadata),
+        )
+
+    assert {(what, index.name) for what, index in differences} == {("remove_index", name) for name in besides}
+
+
+def test_on_postgres_too_down_to_keys_constraints_and_partial_indexes(tmp_path):
+    with a_place(tmp_path, "postgres") as where, a_place(tmp_path, "postgres") as made:
+        schema.migrate(where)
+        with_connection(made, metadata.create_all)
+        by_migrations, by_tables = postgres_shape(where), postgres_shape(made)
+
+    assert BRIN in by_migrations["indexes"].pop(BRIN)
+    assert by_migrations == by_tables
+    assert "WHERE" in by_tables["indexes"]["uq_appointments_active"]
+
+
+def test_on_postgres_counters_are_sequences_and_rows_have_room_for_their_next_version(tmp_path):
+    with a_place(tmp_path, "postgres") as where:
+        schema.migrate(where)
+        sequences = column(where, "SELECT relname FROM pg_class WHERE relkind = 'S' AND relname LIKE '%_number'")
+        room = column(where, "SELECT relname FROM pg_class WHERE reloptions::text LIKE '%fillfactor%'")
+
+    assert set(sequences) == {f"{counter}_number" for counter in COUNTERS}
+    assert set(room) == {"orders", "tickets", "products"}
 
 
 def test_down_to_keys_foreign_keys_indexes_and_row_numbers(migrated, tmp_path):
@@ -81,6 +108,36 @@ def test_every_word_of_ours_fits_its_column(column, values):
     table, name = column.split(".")
 
     assert max(len(value) for value in values) <= metadata.tables[table].c[name].type.length
+
+
+def postgres_shape(where):
+    """Columns, constraints and indexes as PostgreSQL tells of them, but for Alembic's own table."""
+    ours = "NOT IN ('alembic_version', 'alembic_version_pkc')"
+    return {
+        "columns": {
+            (row["table_name"], row["column_name"]): (row["data_type"], row["character_maximum_length"], row["null"])
+            for row in rows(
+                where,
+                "SELECT table_name, column_name, data_type, character_maximum_length, is_nullable AS null"
+                f" FROM information_schema.columns WHERE table_schema = 'public' AND table_name {ours}",
+            )
+        },
+        "constraints": {
+            row["conname"]: row["said"]
+            for row in rows(
+                where,
+                "SELECT conname, pg_get_constraintdef(oid) AS said FROM pg_constraint"
+                f" WHERE connamespace = 'public'::regnamespace AND conname {ours} AND contype <> 'n'",
+            )
+        },
+        "indexes": {
+            row["indexname"]: row["indexdef"]
+            for row in rows(
+                where,
+                f"SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' AND indexname {ours}",
+            )
+        },
+    }
 
 
 def shape(path):

@@ -1,9 +1,8 @@
 """What every connection promises: durable commits, and constraints that hold whatever the code does."""
 
 import asyncio
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -13,11 +12,12 @@ from countermand.actions.cancel_orders import Cancelled
 from countermand.actions.errors import KeyTakenError, UnavailableError, UnfitDataError
 from countermand.actions.place_orders import place_service_order
 from countermand.actions.ports import IdempotencyKey, Transaction
-from countermand.domain.appointment import Appointment, AppointmentId, AppointmentState
+from countermand.domain.appointment import ACTIVE_APPOINTMENT_STATES, Appointment, AppointmentId, AppointmentState
 from countermand.domain.money import Money
 from countermand.domain.order import OrderId
 from countermand.domain.payment import Payment
-from countermand.storage.tables import order_lines
+from countermand.storage.tables import metadata
+from support.outside import BROKEN_CONSTRAINTS, outside
 from support.races import column
 from support.world import World
 
@@ -26,17 +26,17 @@ SETTINGS = [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("
 
 @pytest.mark.parametrize(("pragma", "value"), SETTINGS)
 async def test_the_cancellation_paths_connection_is_durable_and_never_waits_by_itself(
-    world: World, pragma: str, value: object
+    sqlite_world: World, pragma: str, value: object
 ):
-    connection = world.database.cancellations._connection  # the very one that commits, asked itself
+    connection = sqlite_world.database.cancellations._connection  # the very one that commits, asked itself
     assert connection.execute(f"PRAGMA {pragma}").fetchone()[0] == value
 
 
 @pytest.mark.parametrize(("pragma", "value"), SETTINGS)
-async def test_so_is_every_other_connection(world: World, pragma: str, value: object):
-    async with world.database.store.snapshot() as reading:
+async def test_so_is_every_other_connection(sqlite_world: World, pragma: str, value: object):
+    async with sqlite_world.database.store.snapshot() as reading:
         (row,) = await reading.rows(text(f"PRAGMA {pragma}"))
-    async with world.database.store.transaction() as tx:
+    async with sqlite_world.database.store.transaction() as tx:
         (writing,) = await tx.rows(text(f"PRAGMA {pragma}"))
     assert [*row.values(), *writing.values()] == [value, value]
 
@@ -47,11 +47,13 @@ async def test_the_database_itself_allows_an_order_one_active_appointment(world:
     with pytest.raises(UnfitDataError):
         async with world.database.store.transaction() as tx:
             await tx.insert_appointment(order_id, visit(world, 1000, AppointmentState.BOOKED))
-    with closing(sqlite3.connect(world.settings.database_path)) as outside, pytest.raises(sqlite3.IntegrityError):
-        outside.execute(
-            "INSERT INTO appointments (order_id, id, state, starts_at, ends_at) VALUES (?, 1000, 'reserved', 1, 2)",
-            (order_id,),
-        )
+    for state in sorted(ACTIVE_APPOINTMENT_STATES):
+        async with outside(world) as other:
+            with pytest.raises(BROKEN_CONSTRAINTS):
+                await other.rows(
+                    "INSERT INTO appointments (order_id, id, state, starts_at, ends_at)"
+                    f" VALUES ({order_id}, 1000, '{state}', 1, 2)"
+                )
     assert [row["state"] for row in await world.rows("appointments", order_id)] == ["booked"]
 
 
@@ -69,11 +71,12 @@ async def test_the_database_itself_allows_an_order_one_cancellation(world: World
     me = await world.connect_client()
     order_id = await world.service_order(me)
     await world.cancel(me, order_id)
-    with closing(sqlite3.connect(world.settings.database_path)) as outside, pytest.raises(sqlite3.IntegrityError):
-        outside.execute(
-            "INSERT INTO cancellations SELECT order_id, 'another', decided_at, client_id, contract, door,"
-            " policy_version, state, NULL, NULL, NULL FROM cancellations"
-        )
+    async with outside(world) as other:
+        with pytest.raises(BROKEN_CONSTRAINTS):
+            await other.rows(
+                "INSERT INTO cancellations SELECT order_id, 'another', decided_at, client_id, contract, door,"
+                " policy_version, state, NULL, NULL, NULL FROM cancellations"
+            )
     assert len(await world.rows("cancellations")) == 1
 
 
@@ -88,24 +91,58 @@ async def test_an_order_whose_number_is_taken_clashes(world: World):
     assert len(await world.rows("orders")) == len(await world.rows("order_details")) == 1
 
 
-async def test_a_payment_reference_is_unique_across_orders(world: World):
+async def test_a_payment_reference_belongs_to_the_order_that_claimed_it_first(world: World):
     me = await world.connect_client()
     first, second = await world.service_order(me), await world.service_order(me)
-    await world.pay(first, "ref-1")
+    async with world.database.store.transaction() as tx:
+        assert [await tx.claim_reference("ref-1", first) for _ in range(2)] == [first] * 2
+    async with world.database.store.transaction() as tx:
+        assert await tx.claim_reference("ref-1", second) == first
+        assert await tx.claim_reference("ref-2", second) == second
+    claimed = {row["reference"]: row["order_id"] for row in await world.rows("payment_references")}
+    assert claimed == {"ref-1": first, "ref-2": second}
+    async with outside(world) as other:
+        with pytest.raises(BROKEN_CONSTRAINTS):
+            await other.rows(f"INSERT INTO payment_references VALUES ('ref-1', {second})")
+
+
+async def test_a_claim_that_is_undone_leaves_the_reference_to_others(world: World):
+    me = await world.connect_client()
+    first, second = await world.service_order(me), await world.service_order(me)
+
+    async def claims_and_fails() -> None:
+        async with world.database.store.transaction() as tx:
+            await tx.claim_reference("ref-1", first)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await claims_and_fails()
+    async with world.database.store.transaction() as tx:
+        assert await tx.claim_reference("ref-1", second) == second
+
+
+async def test_an_order_has_a_payment_under_one_reference_once(world: World):
+    me = await world.connect_client()
+    order_id = await world.service_order(me)
+    await world.pay(order_id, "ref-1")
     payment = Payment(reference="ref-1", money=Money(minor=1, currency="EUR"), recorded_at=world.clock(), is_late=False)
     with pytest.raises(UnfitDataError):
         async with world.database.store.transaction() as tx:
-            await tx.insert_payment(second, payment)
-    assert [row["order_id"] for row in await world.rows("payments")] == [first]
+            await tx.insert_payment(order_id, payment)
+    assert [row["amount_minor"] for row in await world.rows("payments")] == [2500]
 
 
-async def test_a_line_of_a_product_that_is_not_there_clashes(world: World):
+@pytest.mark.parametrize("table", ["order_lines", "appointments", "payments", "tickets", "order_details"])
+async def test_nothing_belongs_to_an_order_that_is_not_there(world: World, table: str):
     me = await world.connect_client()
-    order_id = await world.service_order(me)
+    await world.service_order(me)
+    given: dict[type, object] = {int: 7, bool: True, str: "x"}
+    values = {column.name: given[column.type.python_type] for column in metadata.tables[table].c}
+    before = await world.rows(table)
     with pytest.raises(UnfitDataError):
         async with world.database.store.transaction() as tx:
-            await tx.run(insert(order_lines).values(order_id=order_id, line=1, product_uid="no such", quantity=1))
-    assert await world.rows("order_lines") == []
+            await tx.run(insert(metadata.tables[table]).values(values | {"order_id": 999}))
+    assert await world.rows(table) == before
 
 
 async def test_an_idempotency_key_in_use_is_a_clash_of_its_own(world: World):
@@ -135,7 +172,8 @@ async def test_a_transaction_left_by_an_exception_leaves_nothing(world: World, e
         await places_and_fails()
     for table in ("orders", "order_details", "outbox", "counters"):
         assert await world.rows(table) == []
-    assert await world.service_order(me) == 1
+    # PostgreSQL's sequences leave numbers out: nobody waits for one.
+    assert await world.service_order(me) == (1 if world.settings.is_sqlite else 2)
 
 
 async def test_a_part_left_by_an_exception_is_undone_by_itself(world: World):
@@ -180,7 +218,8 @@ async def test_views_are_the_same_on_both_ways_to_the_database_and_leave_unknown
     assert (len(view.tickets), len(view.lines), len(view.products)) == (3, 1, 1)
 
 
-async def test_when_the_disk_is_full_nothing_is_half_done_and_it_works_again_when_there_is_room(world: World):
+async def test_when_the_disk_is_full_nothing_is_half_done_and_it_works_again_when_there_is_room(sqlite_world: World):
+    world = sqlite_world
     shop = await world.shopping_client()
     product = await world.product(stock=100)
     orders = [(await world.ticket_order(shop, product=product)).order.id for _ in range(30)]
@@ -198,7 +237,8 @@ async def test_when_the_disk_is_full_nothing_is_half_done_and_it_works_again_whe
     assert column(world.settings.database_path, "PRAGMA integrity_check") == ["ok"]
 
 
-async def test_when_the_disk_is_full_a_refusal_is_not_answered_as_if_it_were_recorded(world: World):
+async def test_when_the_disk_is_full_a_refusal_is_not_answered_as_if_it_were_recorded(sqlite_world: World):
+    world = sqlite_world
     me = await world.connect_client()
     order_id = await world.service_order(me, appointment_in=timedelta(hours=3))
     commands = [world.command(me, order_id, reason="r" * 2000) for _ in range(30)]

@@ -1,40 +1,83 @@
 """The explained no and the fast yes come from one policy: here the two ways of asking it are held together."""
 
-import sqlite3
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
+import asyncpg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import BigInteger, literal_column
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import BigInteger, ColumnElement, literal_column
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
 
 from countermand.domain.cancellation import Granted, decide
 from countermand.domain.contract import Contract
 from countermand.domain.order import OrderFacts
 from countermand.domain.order_state import OrderState
 from countermand.domain.policy import DEFAULT_RULES, Policy, policy_of
-from countermand.storage.hot_sqlite import connect
 from countermand.storage.policy_sql import as_text, policies_predicate, policy_predicate
 from countermand.storage.schema import migrate
+from countermand.storage.sqlite.cancellations import connect
 from countermand.storage.tables import micros, orders
 from support.decisions import facts, instants_near, limits, policies
+from support.postgres import a_database
 
-NOW = literal_column(":now", BigInteger)
+DIALECTS: dict[str, Dialect] = {"sqlite": sqlite.dialect(), "postgres": postgresql.dialect()}
+NOW = {name: literal_column(now, BigInteger) for name, now in {"sqlite": ":now", "postgres": "$1::bigint"}.items()}
 DEFAULT = {contract: policy_of(contract, rules) for contract, rules in DEFAULT_RULES.items()}
+CLIENT = "INSERT INTO clients (id, door, name, permissions, created_at) VALUES (1, 'manage', 'me', '[]', 0)"
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory):
-    path = tmp_path_factory.mktemp("policy") / "orders.sqlite3"
+@dataclass(frozen=True)
+class Asked:
+    """A database that answers predicates: the statements run on one connection, in the test's own transaction."""
+
+    name: str
+    run: Callable[[str], object]
+    fetch: Callable[[str, int], Sequence[Any]]
+
+    def answers(self, predicate: Callable[[ColumnElement[Any]], ColumnElement[bool]], now: datetime) -> list[bool]:
+        """The predicate's value for each order by number: true or false, never unknown."""
+        written = as_text(predicate(NOW[self.name]), DIALECTS[self.name])
+        rows = self.fetch(f"SELECT ({written}) AS yes FROM orders AS o ORDER BY o.id", micros(now))
+        values = [row["yes"] for row in rows]
+        assert set(values) <= {0, 1}
+        return [bool(value) for value in values]
+
+
+@contextmanager
+def on_sqlite(folder: Path) -> Iterator[Asked]:
+    path = folder / "orders.sqlite3"
     migrate(path)
     with closing(connect(path)) as connection:
-        connection.execute(
-            "INSERT INTO clients (id, door, name, permissions, created_at) VALUES (1, 'manage', 'me', '[]', 0)"
-        )
-        yield connection
+        fetch = lambda query, now: connection.execute(query, {"now": now} if ":now" in query else {}).fetchall()  # noqa: E731
+        yield Asked("sqlite", connection.execute, fetch)
+
+
+@contextmanager
+def on_postgres() -> Iterator[Asked]:
+    with asyncio.Runner() as runner, a_database() as url:
+        connection = runner.run(asyncpg.connect(url))
+
+        def fetch(query: str, now: int) -> Any:
+            return runner.run(connection.fetch(query, *([now] if "$1" in query else [])))
+
+        yield Asked("postgres", lambda statement: runner.run(connection.execute(statement)), fetch)
+        runner.run(connection.close())
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def database(tmp_path_factory, request):
+    opened = on_sqlite(tmp_path_factory.mktemp("policy")) if request.param == "sqlite" else on_postgres()
+    with opened as asked:
+        asked.run(CLIENT)
+        yield asked
 
 
 @settings(deadline=None, max_examples=200)
@@ -43,8 +86,8 @@ def test_the_database_and_decide_agree_about_every_order_at_every_instant(databa
     nows = [data.draw(instants_near(policy, facts)) for facts in some]
     with some_orders(database, [(policy.contract, facts) for facts in some]):
         for now in nows:
-            asked = as_text(policy_predicate(policy, orders.alias("o"), NOW), sqlite.dialect())
-            assert answers(database, asked, now) == [granted(policy, facts, now) for facts in some]
+            answers = database.answers(lambda at: policy_predicate(policy, orders.alias("o"), at), now)
+            assert answers == [granted(policy, facts, now) for facts in some]
 
 
 @settings(deadline=None, max_examples=200)
@@ -59,8 +102,8 @@ def test_each_order_is_asked_by_its_own_contracts_policy(database, data, connect
     contract, chosen = data.draw(st.sampled_from(some))
     now = data.draw(instants_near(of[contract], chosen))
     with some_orders(database, some):
-        asked = as_text(policies_predicate(of.values(), orders.alias("o"), NOW), sqlite.dialect())
-        assert answers(database, asked, now) == [granted(of[contract], facts, now) for contract, facts in some]
+        answers = database.answers(lambda at: policies_predicate(of.values(), orders.alias("o"), at), now)
+        assert answers == [granted(of[contract], facts, now) for contract, facts in some]
 
 
 @pytest.mark.parametrize("past_active", ["blocks", "ignored"])
@@ -74,65 +117,53 @@ def test_the_database_and_decide_agree_at_every_limit(database, state, notice_h,
     policy = policy_of(Contract.CONNECT, rules)
     given = OrderFacts(state=state, appointment_starts_at=datetime.fromisoformat("2026-11-23T01:00:00Z"))
     with some_orders(database, [(Contract.CONNECT, given)]):
-        asked = as_text(policy_predicate(policy, orders.alias("o"), NOW), sqlite.dialect())
         for now in limits(policy, given):
-            assert answers(database, asked, now) == [granted(policy, given, now)]
+            answers = database.answers(lambda at: policy_predicate(policy, orders.alias("o"), at), now)
+            assert answers == [granted(policy, given, now)]
 
 
 def test_an_order_of_a_contract_that_has_no_policy_here_is_never_granted(database):
     now = datetime.fromisoformat("2026-11-23T01:00:00Z")
-    asked = as_text(policies_predicate([DEFAULT[Contract.CONNECT]], orders.alias("o"), NOW), sqlite.dialect())
-    with some_orders(
-        database,
-        [
-            (Contract.CONNECT, OrderFacts(state=OrderState.HELD)),
-            (Contract.SHOPPING, OrderFacts(state=OrderState.PENDING)),
-        ],
-    ):
-        assert answers(database, asked, now) == [True, False]
+    some = [
+        (Contract.CONNECT, OrderFacts(state=OrderState.HELD)),
+        (Contract.SHOPPING, OrderFacts(state=OrderState.PENDING)),
+    ]
+    with some_orders(database, some):
+        only_connect = [DEFAULT[Contract.CONNECT]]
+        answers = database.answers(lambda at: policies_predicate(only_connect, orders.alias("o"), at), now)
+        assert answers == [True, False]
 
 
+@pytest.mark.parametrize("name", DIALECTS)
 @pytest.mark.parametrize("contract", Contract)
-def test_the_predicate_reads_as_text_with_nothing_left_to_fill_in_but_now(contract):
-    text = as_text(policy_predicate(DEFAULT[contract], orders.alias("o"), NOW), sqlite.dialect())
+def test_the_predicate_reads_as_text_with_nothing_left_to_fill_in_but_now(contract, name):
+    now = str(NOW[name])
+    text = as_text(policy_predicate(DEFAULT[contract], orders.alias("o"), NOW[name]), DIALECTS[name])
 
-    assert "?" not in text
-    assert "POSTCOMPILE" not in text
-    assert text.replace(":now", "").count(":") == 0
-    assert (":now" in text) == (contract is Contract.CONNECT)
+    for placeholder in ("?", "POSTCOMPILE", "%(", ":", "$"):
+        assert placeholder not in text.replace(now, "")
+    assert (now in text) == (contract is Contract.CONNECT)
 
 
 def granted(policy: Policy, facts: OrderFacts, now: datetime) -> bool:
     return isinstance(decide(facts, policy, now), Granted)
 
 
-def answers(database: sqlite3.Connection, predicate: str, now: datetime) -> list[bool]:
-    """The predicate's value for each order by number: true or false, never unknown."""
-    rows = database.execute(f"SELECT ({predicate}) AS yes FROM orders AS o ORDER BY o.id", {"now": micros(now)})
-    values = [row["yes"] for row in rows]
-    assert set(values) <= {0, 1}
-    return [bool(value) for value in values]
-
-
 @contextmanager
-def some_orders(database: sqlite3.Connection, given: list[tuple[Contract, OrderFacts]]) -> Iterator[None]:
+def some_orders(database: Asked, given: list[tuple[Contract, OrderFacts]]) -> Iterator[None]:
     """Orders with these facts, numbered in this order, in the real table; gone again afterwards."""
-    rows = [
-        {
-            "id": number,
-            "contract": contract,
-            "state": facts.state,
-            "appointment_starts_at": facts.appointment_starts_at and micros(facts.appointment_starts_at),
-            "first_payment_at": facts.first_payment_at and micros(facts.first_payment_at),
-        }
+    rows = ", ".join(
+        f"({number}, '{contract}', 1, 1, '{facts.state}', "
+        f"{_written(facts.appointment_starts_at)}, {_written(facts.first_payment_at)}, 0)"
         for number, (contract, facts) in enumerate(given, start=1)
-    ]
-    database.execute("BEGIN")
+    )
+    database.run("BEGIN")
     try:
-        database.executemany(
-            "INSERT INTO orders VALUES (:id, :contract, 1, 1, :state, :appointment_starts_at, :first_payment_at, 0)",
-            rows,
-        )
+        database.run(f"INSERT INTO orders VALUES {rows}")
         yield
     finally:
-        database.rollback()
+        database.run("ROLLBACK")
+
+
+def _written(instant: datetime | None) -> str:
+    return "NULL" if instant is None else str(micros(instant))

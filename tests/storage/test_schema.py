@@ -1,146 +1,166 @@
-import sqlite3
-from contextlib import closing
+"""How a database gets its schema, and which schemas are worked with: the same on a file and on a server."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from countermand.actions.errors import SchemaError
 from countermand.bootstrap import open_database
-from countermand.settings import read_settings
-from countermand.storage.schema import NEWEST_SCHEMA, OLDEST_SCHEMA, check_schema, migrate, schema_of
+from countermand.settings import Settings, read_settings
+from countermand.storage.schema import NEWEST_SCHEMA, OLDEST_SCHEMA, DatabaseAddress, migrate
 from countermand.storage.tables import metadata
-from support.races import column, look
+from support.schemas import a_place, check, column, migrated_to, rows, tables, with_connection
+
+EVERY_TABLE = {*metadata.tables, "alembic_version"}
+NO_SCHEMA = r"has no schema yet; make it with: countermand migrate"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def where(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[DatabaseAddress]:
+    with a_place(tmp_path, request.param) as place:
+        yield place
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
+    """For what only a file can show."""
     return tmp_path / "some" / "folder" / "test.sqlite3"
 
 
-def test_a_database_is_made_with_every_table_and_is_then_one_to_work_with(path: Path):
-    assert migrate(path) == (0, NEWEST_SCHEMA)
-    check_schema(path)
-    assert tables(path) == {*metadata.tables, "alembic_version"}
+def test_a_database_is_made_with_every_table_and_is_then_one_to_work_with(where: DatabaseAddress):
+    assert migrate(where) == (0, NEWEST_SCHEMA)
+    check(where)
+    assert tables(where) == EVERY_TABLE
+    assert rows(where, "SELECT * FROM schema_notes") == [{"number": NEWEST_SCHEMA, "oldest_code": OLDEST_SCHEMA}]
 
 
-def test_the_migrations_make_what_the_tables_say_column_for_column(path: Path, tmp_path: Path):
-    migrate(path)
-    declared = tmp_path / "declared.sqlite3"
-    made_from(declared)
-    assert {name: shape(path, name) for name in metadata.tables} == {
-        name: shape(declared, name) for name in metadata.tables
-    }
-    assert indexes(path) == indexes(declared)
+def test_migrating_twice_changes_nothing(where: DatabaseAddress):
+    migrate(where)
+    rows(where, "INSERT INTO counters (name, last) VALUES ('order', 41) RETURNING last")
+    assert migrate(where) == (NEWEST_SCHEMA, NEWEST_SCHEMA)
+    assert tables(where) == EVERY_TABLE
+    assert rows(where, "SELECT * FROM counters") == [{"name": "order", "last": 41}]
+    assert column(where, "SELECT number FROM schema_notes") == [NEWEST_SCHEMA]
 
 
-def test_migrating_twice_changes_nothing(path: Path):
-    migrate(path)
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("INSERT INTO counters VALUES ('order', 41)")
-        connection.commit()
-    before = look(path, "SELECT sql FROM sqlite_master")
-    assert migrate(path) == (NEWEST_SCHEMA, NEWEST_SCHEMA)
-    assert look(path, "SELECT sql FROM sqlite_master") == before
-    assert look(path, "SELECT * FROM counters") == [{"name": "order", "last": 41}]
+def test_several_that_migrate_at_once_all_find_it_done(where: DatabaseAddress):
+    with ThreadPoolExecutor(4) as nodes:
+        done = list(nodes.map(migrate, [where] * 4))
+    assert {after for _, after in done} == {NEWEST_SCHEMA}
+    assert {before for before, _ in done} <= {0, NEWEST_SCHEMA}
+    assert 0 in {before for before, _ in done}
+    check(where)
+    assert column(where, "SELECT version_num FROM alembic_version") == [f"{NEWEST_SCHEMA:04}"]
+    assert column(where, "SELECT number FROM schema_notes") == [NEWEST_SCHEMA]
 
 
-def test_a_migration_is_done_whole_or_not_at_all(path: Path):
-    path.parent.mkdir(parents=True)
-    in_the_way(path, "tickets")
-    with pytest.raises(OperationalError, match="tickets"):
-        migrate(path)
-    assert tables(path) == {"tickets"}
-    assert schema_of(path) == 0
-    in_the_way(path, None)
-    assert migrate(path) == (0, NEWEST_SCHEMA)
+@pytest.mark.parametrize("table", ["tickets", "payment_references"])
+def test_a_migration_is_done_whole_or_not_at_all(where: DatabaseAddress, table: str):
+    with_connection(where, lambda connection: connection.exec_driver_sql(f"CREATE TABLE {table} (x int)"))
+    with pytest.raises(DBAPIError, match=table):
+        migrate(where)
+    assert tables(where) == {table}
+    with pytest.raises(SchemaError, match=NO_SCHEMA):
+        check(where)
+    with_connection(where, lambda connection: connection.exec_driver_sql(f"DROP TABLE {table}"))
+    assert migrate(where) == (0, NEWEST_SCHEMA)
 
 
-def test_without_a_database_the_command_that_makes_one_is_named(path: Path):
-    with pytest.raises(SchemaError, match=r"no database at .*test\.sqlite3; make one with: countermand migrate"):
-        check_schema(path)
-    assert not path.exists()
+def test_what_fails_in_the_last_migration_leaves_the_schema_that_was_there(where: DatabaseAddress):
+    migrated_to(where, 1)
+    with_connection(where, lambda connection: connection.exec_driver_sql("CREATE TABLE payment_references (x int)"))
+    before = tables(where)
+    with pytest.raises(DBAPIError, match="payment_references"):
+        migrate(where)
+    assert tables(where) == before
+    assert column(where, "SELECT version_num FROM alembic_version") == ["0001"]
+    with_connection(where, lambda connection: connection.exec_driver_sql("DROP TABLE payment_references"))
+    assert migrate(where) == (1, NEWEST_SCHEMA)
 
 
-def test_an_empty_database_is_sent_to_the_command_that_fills_it(path: Path):
-    path.parent.mkdir(parents=True)
-    path.touch()
-    assert schema_of(path) == 0
-    with pytest.raises(SchemaError, match="has no schema yet; make it with: countermand migrate"):
-        check_schema(path)
+def test_an_empty_database_is_sent_to_the_command_that_fills_it(where: DatabaseAddress):
+    if isinstance(where, Path):
+        where.parent.mkdir(parents=True)
+        where.touch()
+    with pytest.raises(SchemaError, match=NO_SCHEMA):
+        check(where)
+    assert tables(where) == set()
+
+
+def test_nothing_is_opened_on_a_schema_outside_the_range(where: DatabaseAddress):
+    with pytest.raises(SchemaError, match="countermand migrate"):
+        asyncio.run(open_database(settings_for(where)))
+    assert not isinstance(where, Path) or not where.exists()
 
 
 @pytest.mark.parametrize("number", [OLDEST_SCHEMA, NEWEST_SCHEMA])
-def test_both_ends_of_the_range_are_worked_with(path: Path, number: int):
-    migrate(path)
-    numbered(path, number)
-    check_schema(path)
-    assert schema_of(path) == number
+def test_both_ends_of_the_range_are_worked_with(where: DatabaseAddress, number: int):
+    migrate(where)
+    noted(where, number, OLDEST_SCHEMA)
+    check(where)
+
+
+def test_an_older_schema_is_sent_to_the_command_that_brings_it_up(where: DatabaseAddress):
+    migrated_to(where, OLDEST_SCHEMA - 1)
+    said = f"has schema {OLDEST_SCHEMA - 1}, this version works with {OLDEST_SCHEMA} and newer; bring it up with:"
+    with pytest.raises(SchemaError, match=said):
+        check(where)
+    with pytest.raises(SchemaError, match="countermand migrate"):
+        asyncio.run(open_database(settings_for(where)))
+    migrate(where)
+    check(where)
 
 
 @pytest.mark.parametrize("number", [NEWEST_SCHEMA + 1, 9999])
-def test_a_newer_schema_is_neither_worked_with_nor_touched(path: Path, number: int):
-    migrate(path)
-    numbered(path, number)
-    for use in (check_schema, migrate):
-        with pytest.raises(SchemaError, match=f"has schema {number}, .*; start a newer Countermand"):
-            use(path)
-    assert column(path, "SELECT version_num FROM alembic_version") == [f"{number:04}"]
+def test_a_newer_schema_that_says_it_works_with_this_version_is_worked_with_and_not_touched(
+    where: DatabaseAddress, number: int
+):
+    migrate(where)
+    noted(where, number, NEWEST_SCHEMA)
+    check(where)
+    with pytest.raises(SchemaError, match=f"has schema {number}, which is newer than {NEWEST_SCHEMA}, ours"):
+        migrate(where)
+    assert column(where, "SELECT version_num FROM alembic_version") == [f"{number:04}"]
 
 
-def test_an_older_schema_is_sent_to_the_command_that_brings_it_up(path: Path, monkeypatch: pytest.MonkeyPatch):
-    migrate(path)
-    monkeypatch.setattr("countermand.storage.schema.OLDEST_SCHEMA", NEWEST_SCHEMA + 1)
-    with pytest.raises(SchemaError, match=f"has schema {NEWEST_SCHEMA}, .*; bring it up with: countermand migrate"):
-        check_schema(path)
+@pytest.mark.parametrize("number", [NEWEST_SCHEMA + 1, 9999])
+def test_a_newer_schema_that_needs_newer_code_is_neither_worked_with_nor_touched(where: DatabaseAddress, number: int):
+    migrate(where)
+    noted(where, number, NEWEST_SCHEMA + 1)
+    said = f"has schema {number}, which needs a Countermand for schema {NEWEST_SCHEMA + 1} or newer, .*; start a newer"
+    with pytest.raises(SchemaError, match=said):
+        check(where)
+    with pytest.raises(SchemaError, match="newer"):
+        migrate(where)
+    assert column(where, "SELECT version_num FROM alembic_version") == [f"{number:04}"]
+
+
+def test_without_a_file_the_command_that_makes_one_is_named(path: Path):
+    with pytest.raises(SchemaError, match=r"no database at .*test\.sqlite3; make one with: countermand migrate"):
+        check(path)
+    assert not path.exists()
 
 
 def test_a_file_that_is_no_database_is_named_and_left_as_it_is(path: Path):
     path.parent.mkdir(parents=True)
     path.write_text("shopping list: bread, milk, and a good deal more than a hundred bytes " * 3)
     before = path.read_bytes()
-    for use in (check_schema, migrate):
+    for use in (check, migrate):
         with pytest.raises(SchemaError, match=r"test\.sqlite3 is not an SQLite database"):
             use(path)
     assert path.read_bytes() == before
 
 
-def test_nothing_is_opened_on_a_schema_outside_the_range(path: Path):
-    with pytest.raises(SchemaError, match="countermand migrate"):
-        open_database(read_settings(database_path=path))
-    assert not path.exists()
+def settings_for(where: DatabaseAddress) -> Settings:
+    return read_settings(database_path=where) if isinstance(where, Path) else read_settings(database_url=where.url)
 
 
-def tables(path: Path) -> set[str]:
-    return set(column(path, "SELECT name FROM sqlite_master WHERE type = 'table'"))
-
-
-def shape(path: Path, table: str) -> list[tuple[object, ...]]:
-    rows = look(path, f"SELECT name, type, \"notnull\", pk FROM pragma_table_info('{table}') ORDER BY name")
-    options = look(path, f"SELECT wr FROM pragma_table_list('{table}')")
-    return [tuple(row.values()) for row in [*rows, *options]]
-
-
-def indexes(path: Path) -> set[tuple[object, ...]]:
-    query = "SELECT tbl_name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
-    return {(row["tbl_name"], " ".join(row["sql"].split())) for row in look(path, query)}
-
-
-def made_from(path: Path) -> None:
-    """A database made straight from the tables, without a migration."""
-    engine = create_engine(f"sqlite:///{path}")
-    metadata.create_all(engine)
-    engine.dispose()
-
-
-def in_the_way(path: Path, table: str | None) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("DROP TABLE IF EXISTS tickets" if table is None else f"CREATE TABLE {table} (x)")
-        connection.commit()
-
-
-def numbered(path: Path, number: int) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = ?", (f"{number:04}",))
-        connection.commit()
+def noted(where: DatabaseAddress, number: int, oldest_code: int) -> None:
+    """As a version for a newer schema would have left it."""
+    rows(where, f"UPDATE alembic_version SET version_num = '{number:04}' RETURNING version_num")
+    rows(where, "DELETE FROM schema_notes RETURNING number")
+    rows(where, f"INSERT INTO schema_notes VALUES ({number}, {oldest_code}) RETURNING number")

@@ -1,4 +1,4 @@
-"""One writer at a time: within the process behind one asyncio lock, between processes behind SQLite's own."""
+"""Writers meet: on SQLite one at a time, behind one asyncio lock in the process and SQLite's own between processes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -32,8 +32,11 @@ async def books(world: World, _: Caller, order_id: OrderId) -> object:
     return await world.appointment(order_id, timedelta(hours=30))
 
 
-# Counts to two million: a few tenths of a second in one statement.
-SLOW = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) SELECT max(i) FROM n"
+# A few tenths of a second in one statement; the first counts to two million.
+SLOW = {
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) SELECT max(i) FROM n",
+    "postgres": "SELECT pg_sleep(0.3)",
+}
 WRITES: list[Write] = [cancels, is_refused, books]
 
 
@@ -45,18 +48,18 @@ async def impatient(tmp_path: Path) -> AsyncIterator[World]:
 
 
 @pytest.mark.parametrize("write", WRITES)
-async def test_a_writer_waits_for_another_process_while_the_loop_goes_on(world: World, write: Write):
-    me, order_id = await an_order_and_a_refused_one(world)
-    with another_process_writes(world.settings.database_path):
-        writing = asyncio.create_task(write(world, me, order_id))
+async def test_a_writer_waits_for_another_process_while_the_loop_goes_on(sqlite_world: World, write: Write):
+    me, order_id = await an_order_and_a_refused_one(sqlite_world)
+    with another_process_writes(sqlite_world.settings.database_path):
+        writing = asyncio.create_task(write(sqlite_world, me, order_id))
         # The lock is let go of by this very loop: were it held up in a busy timeout, the writer would give up first.
         for _ in range(100):
             await asyncio.sleep(0.001)
         assert not writing.done()
     assert not isinstance(await writing, Exception)
-    assert len(await world.rows("appointments", order_id)) == (write is books)
-    assert len(await world.rows("cancellations")) == (write is cancels)
-    assert len(await world.rows("refusals")) == (write is is_refused)
+    assert len(await sqlite_world.rows("appointments", order_id)) == (write is books)
+    assert len(await sqlite_world.rows("cancellations")) == (write is cancels)
+    assert len(await sqlite_world.rows("refusals")) == (write is is_refused)
 
 
 @pytest.mark.parametrize("write", WRITES)
@@ -88,24 +91,24 @@ async def test_the_limit_is_for_the_whole_wait_so_who_stood_behind_asks_once_mor
     assert asked.count("BEGIN IMMEDIATE") - by_the_first <= 2 * 9
 
 
-async def test_readers_wait_for_no_writer(world: World):
-    me, order_id = await an_order_and_a_refused_one(world)
-    with another_process_writes(world.settings.database_path):
-        assert [row["state"] for row in await world.rows("orders", order_id)] == ["submitted"]
-        assert list(await world.database.cancellations.views([order_id])) == [order_id]
-        assert await world.database.clients.by_identity(*me.client.identity or ("", "")) == me.client
+async def test_readers_wait_for_no_writer(sqlite_world: World):
+    me, order_id = await an_order_and_a_refused_one(sqlite_world)
+    with another_process_writes(sqlite_world.settings.database_path):
+        assert [row["state"] for row in await sqlite_world.rows("orders", order_id)] == ["submitted"]
+        assert list(await sqlite_world.database.cancellations.views([order_id])) == [order_id]
+        assert await sqlite_world.database.clients.by_identity(*me.client.identity or ("", "")) == me.client
 
 
-async def test_everybody_who_waited_is_served_when_the_lock_is_free(world: World):
-    me = await world.connect_client()
-    order_ids = [await world.service_order(me) for _ in range(10)]
-    with another_process_writes(world.settings.database_path):
-        waiting = [asyncio.create_task(world.cancel(me, order_id)) for order_id in order_ids]
-        waiting += [asyncio.create_task(world.service_order(me)) for _ in range(10)]
+async def test_everybody_who_waited_is_served_when_the_lock_is_free(sqlite_world: World):
+    me = await sqlite_world.connect_client()
+    order_ids = [await sqlite_world.service_order(me) for _ in range(10)]
+    with another_process_writes(sqlite_world.settings.database_path):
+        waiting = [asyncio.create_task(sqlite_world.cancel(me, order_id)) for order_id in order_ids]
+        waiting += [asyncio.create_task(sqlite_world.service_order(me)) for _ in range(10)]
         await asyncio.sleep(0.05)
         assert not any(one.done() for one in waiting)
     await asyncio.gather(*waiting)
-    states = sorted(row["state"] for row in await world.rows("orders"))
+    states = sorted(row["state"] for row in await sqlite_world.rows("orders"))
     assert states == ["cancelled"] * 10 + ["submitted"] * 10
 
 
@@ -144,7 +147,7 @@ async def test_a_transaction_whose_task_is_cancelled_in_a_statement_leaves_nothi
             assert order is not None
             await tx.change_order(order, replace(order.facts, state=OrderState.ACTIVATED))
             in_statement.set()
-            await tx.rows(text(SLOW))
+            await tx.rows(text(SLOW["sqlite" if world.settings.is_sqlite else "postgres"]))
 
     writing = asyncio.create_task(slowly())
     await in_statement.wait()

@@ -1,11 +1,16 @@
 """The real cancellation store, where the world breaks at the calls a test names, and nowhere else."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import text
 
 from countermand.actions.cancel_orders import CancelOrders
+from support.postgres import administer
 from support.world import World
 
 Real = Callable[..., Awaitable[Any]]
@@ -60,3 +65,36 @@ def afterwards(error: Exception) -> Breaks:
         raise error
 
     return broken
+
+
+async def takes_nothing(world: World, table: str, words: str, *, sqlstate: str = "23514") -> None:
+    """From now on, the database refuses every new row of a table, in words of its own."""
+    async with world.database.store.transaction() as tx:
+        if world.settings.is_sqlite:
+            refusing = f"SELECT RAISE(ABORT, '{words}')"
+            await tx.run(text(f"CREATE TRIGGER deaf BEFORE INSERT ON {table} BEGIN {refusing}; END"))
+            return
+        raising = f"RAISE EXCEPTION '{words}' USING ERRCODE = '{sqlstate}'"
+        await tx.run(text(f"CREATE FUNCTION deaf() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {raising}; END $$"))
+        await tx.run(text(f"CREATE TRIGGER deaf BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION deaf()"))
+
+
+@contextmanager
+def without_its_database(world: World) -> Iterator[None]:
+    """The database is away while the block runs: renamed, or closed to everybody."""
+    if world.settings.database_url is None:
+        path = world.settings.database_path
+        away = path.with_suffix(".away")
+        path.rename(away)
+        try:
+            yield
+        finally:
+            away.rename(path)
+        return
+    name = urlsplit(world.settings.database_url.get_secret_value()).path.removeprefix("/")
+    administer(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    administer(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'")
+    try:
+        yield
+    finally:
+        administer(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")

@@ -3,13 +3,15 @@
 Every test that asks for a database gets one of its own, copied from a migrated one.
 """
 
+import asyncio
 import atexit
 import functools
 import itertools
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -18,6 +20,9 @@ from countermand.storage.postgres.connections import PostgresAddress
 from countermand.storage.schema import migrate
 from own_postgres import OwnPostgres
 from support.elsewhere import elsewhere
+
+if TYPE_CHECKING:
+    from support.world import World
 
 NAMED = "COUNTERMAND_TEST_POSTGRES_URL"
 # What is tested with this server is what the service says and does; whether a commit outlives a crash is tested with
@@ -63,6 +68,32 @@ def administer(statement: str) -> None:
             await connection.close()
 
     elsewhere(run)
+
+
+@asynccontextmanager
+async def a_connection(world: "World") -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """A connection of the test's own to a world's database."""
+    url = world.settings.database_url
+    assert url is not None
+    connection = await asyncpg.connect(url.get_secret_value())
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def until_waiting(watching: asyncpg.Connection, how_many: int = 1, *, event: str = "Lock") -> list[int]:
+    """Return once so many backends of the database wait for such an event, a lock by default; gives their numbers."""
+    query = """
+    SELECT pid FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND $1 IN (wait_event_type, wait_event)
+    """
+    while True:
+        await watching.execute("SELECT pg_stat_clear_snapshot()")
+        waiting = [row["pid"] for row in await watching.fetch(query, event)]
+        if len(waiting) >= how_many:
+            return waiting
+        await asyncio.sleep(0.005)
 
 
 def drop(name: str) -> None:

@@ -278,13 +278,14 @@ class World:
     # what the database has
 
     async def rows(self, table: str, order_id: OrderId | None = None) -> list[dict[str, Any]]:
-        """A table's rows (of one order), as plain values: what happened, and what did not."""
+        """A table's rows (of one order) by their keys, as plain values: what happened, and what did not."""
         it = metadata.tables[table]
         query = select(it)
         if order_id is not None:
             query = query.where((it.c.id if table == "orders" else it.c.order_id) == order_id)
         async with self.database.store.snapshot() as reading:
-            return [dict(row) for row in await reading.rows(query)]
+            rows = [dict(row) for row in await reading.rows(query)]
+        return sorted(rows, key=lambda row: tuple(row[column.name] for column in it.primary_key))
 
 
 @functools.cache

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import sqlite3
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -11,8 +10,12 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 from jsonschema import Draft202012Validator
 from schemathesis.specs.openapi.definitions import OPENAPI_31
+from sqlalchemy import delete, insert, text
 
 from countermand.storage.schema import NEWEST_SCHEMA
+from countermand.storage.tables import schema_notes
+from support.breakage import without_its_database
+from support.postgres import drop
 from support.world import PUBLIC_URL, World, a_world
 
 _PARTS = ("connect", "manage", "shopping")
@@ -24,8 +27,8 @@ _CSS_LINK = re.compile(r"url\(\s*['\"]?([^'\")]+)|@import\s+['\"]([^'\"]+)")
 
 
 @pytest.mark.parametrize("path", _PAGES)
-async def test_a_page_and_all_it_leads_to_come_from_this_server_alone(world: World, path: str):
-    page = await world.http.get(path)
+async def test_a_page_and_all_it_leads_to_come_from_this_server_alone(sqlite_world: World, path: str):
+    page = await sqlite_world.http.get(path)
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     _is_guarded(page.headers)
     links = _LINK.findall(page.text)
@@ -33,21 +36,21 @@ async def test_a_page_and_all_it_leads_to_come_from_this_server_alone(world: Wor
     assert [urlsplit(link).netloc for link in links] == [""] * len(links)
     assert "//" not in re.sub(r"https?://shop\.test", "", page.text).replace("<!doctype", "")
     for link in links:
-        assert (await world.http.get(link)).status_code == 200, link
+        assert (await sqlite_world.http.get(link)).status_code == 200, link
         if link.endswith(".css"):
-            await _style_stays_here(world, link)
+            await _style_stays_here(sqlite_world, link)
 
 
-async def test_the_index_names_every_part_with_its_page_and_its_document(world: World):
-    index = (await world.http.get("/docs")).text
+async def test_the_index_names_every_part_with_its_page_and_its_document(sqlite_world: World):
+    index = (await sqlite_world.http.get("/docs")).text
     for part in _PARTS:
         assert f'href="/docs/{part}"' in index
         assert f'href="/docs/{part}/openapi.json"' in index
 
 
-async def test_a_reader_shows_its_own_document_and_runs_no_script_inline(world: World):
+async def test_a_reader_shows_its_own_document_and_runs_no_script_inline(sqlite_world: World):
     for part in _PARTS:
-        page = (await world.http.get(f"/docs/{part}")).text
+        page = (await sqlite_world.http.get(f"/docs/{part}")).text
         assert f'data-document="/docs/{part}/openapi.json"' in page
         assert re.findall(r"<script(?! src=)", page) == []
         assert re.findall(r"\son\w+=", page) == []
@@ -63,8 +66,8 @@ async def test_a_reader_shows_its_own_document_and_runs_no_script_inline(world: 
         ("swagger-ui-bundle.js", "text/javascript"),
     ],
 )
-async def test_an_asset_is_served_as_what_it_is_and_may_be_kept(world: World, name: str, media_type: str):
-    asset = await world.http.get(f"/docs/assets/{name}")
+async def test_an_asset_is_served_as_what_it_is_and_may_be_kept(sqlite_world: World, name: str, media_type: str):
+    asset = await sqlite_world.http.get(f"/docs/assets/{name}")
     assert (asset.status_code, asset.headers["content-type"]) == (200, media_type)
     assert "max-age" in asset.headers["cache-control"]
     _is_guarded(asset.headers)
@@ -73,7 +76,7 @@ async def test_an_asset_is_served_as_what_it_is_and_may_be_kept(world: World, na
         assert set(re.findall(r"https?://[^\"']+", asset.text)) == {"http://www.w3.org/2000/svg"}
 
 
-async def test_nothing_else_is_served_as_an_asset_or_a_page(world: World):
+async def test_nothing_else_is_served_as_an_asset_or_a_page(sqlite_world: World):
     for path in [
         "/docs/assets/nothing.js",
         "/docs/assets/../pages.py",
@@ -84,20 +87,20 @@ async def test_nothing_else_is_served_as_an_asset_or_a_page(world: World):
         "/docs/nothing/openapi.json",
         "/docs/connect/nothing.json",
     ]:
-        answer = await world.http.get(path)
+        answer = await sqlite_world.http.get(path)
         assert answer.status_code == 404, path
         assert "import" not in answer.text
 
 
-async def test_a_browser_is_led_from_the_root_to_the_pages_and_a_program_is_not(world: World):
-    led = await world.http.get("/", headers={"Accept": "text/html,*/*"})
+async def test_a_browser_is_led_from_the_root_to_the_pages_and_a_program_is_not(sqlite_world: World):
+    led = await sqlite_world.http.get("/", headers={"Accept": "text/html,*/*"})
     assert (led.status_code, led.headers["location"]) == (302, "/docs")
-    assert (await world.http.get("/", headers={"Accept": "application/json"})).status_code == 404
+    assert (await sqlite_world.http.get("/", headers={"Accept": "application/json"})).status_code == 404
 
 
 @pytest.mark.parametrize("part", _PARTS)
-async def test_a_document_is_valid_openapi_and_each_schema_in_it_a_valid_schema(world: World, part: str):
-    document = await _document(world, part)
+async def test_a_document_is_valid_openapi_and_each_schema_in_it_a_valid_schema(sqlite_world: World, part: str):
+    document = await _document(sqlite_world, part)
     Draft202012Validator(OPENAPI_31).validate(document)
     assert document["openapi"].startswith("3.1.")
     for schema in document["components"]["schemas"].values():
@@ -107,8 +110,8 @@ async def test_a_document_is_valid_openapi_and_each_schema_in_it_a_valid_schema(
 
 
 @pytest.mark.parametrize("part", _PARTS)
-async def test_a_document_names_this_server_its_security_and_each_operation_once(world: World, part: str):
-    document = await _document(world, part)
+async def test_a_document_names_this_server_its_security_and_each_operation_once(sqlite_world: World, part: str):
+    document = await _document(sqlite_world, part)
     (server,) = document["servers"]
     assert urljoin(f"{PUBLIC_URL}/docs/{part}/openapi.json", server["url"]).rstrip("/") == PUBLIC_URL
     (scheme,) = document["components"]["securitySchemes"]
@@ -123,17 +126,19 @@ async def test_a_document_names_this_server_its_security_and_each_operation_once
 
 
 @pytest.mark.parametrize("part", _PARTS)
-async def test_whatever_is_described_is_served(world: World, part: str):
+async def test_whatever_is_described_is_served(sqlite_world: World, part: str):
     """Without credentials, each call knows itself: 401, never 404 or 405."""
-    for path, method, _ in _operations(await _document(world, part)):
+    for path, method, _ in _operations(await _document(sqlite_world, part)):
         filled = path.replace("{uid}", "0" * 32)
-        answer = await world.http.request(method, re.sub(r"{\w+}", "1", filled))
+        answer = await sqlite_world.http.request(method, re.sub(r"{\w+}", "1", filled))
         assert answer.status_code == 401, (method, path)
 
 
-async def test_what_is_published_is_described(world: World):
+async def test_what_is_published_is_described(sqlite_world: World):
     described = {
-        (method.upper(), path) for part in _PARTS for path, method, _ in _operations(await _document(world, part))
+        (method.upper(), path)
+        for part in _PARTS
+        for path, method, _ in _operations(await _document(sqlite_world, part))
     }
     assert {
         ("POST", "/api/connect/orders/cancel"),
@@ -155,43 +160,53 @@ async def test_a_service_that_runs_is_alive_and_ready(both_worlds: World):
     assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
 
 
-async def test_without_its_database_it_is_alive_but_not_ready_and_says_why(world: World):
-    for path in world.folder.glob("test.sqlite3*"):
-        path.unlink()
-    await _is_unready(world, "the database cannot be used")
-    assert not world.settings.database_path.exists(), "the question must not make a database"
-
-
-async def test_on_a_database_without_a_schema_it_is_not_ready(world: World):
-    _replace(world.settings.database_path, [])
-    await _is_unready(world, "the database")
-
-
-async def test_on_a_schema_from_the_future_it_is_not_ready_and_says_why(world: World):
-    _replace(
-        world.settings.database_path,
-        [
-            "CREATE TABLE alembic_version (version_num TEXT)",
-            f"INSERT INTO alembic_version VALUES ({NEWEST_SCHEMA + 1})",
-        ],
-    )
-    await _is_unready(world, "another schema")
-
-
-async def test_on_a_file_that_is_no_database_it_is_not_ready(world: World):
-    for path in world.folder.glob("test.sqlite3*"):
-        path.unlink()
-    world.settings.database_path.write_text("no database " * 100)
-    await _is_unready(world, "the database cannot be used")
-
-
-async def test_when_its_database_is_back_it_is_ready_again(world: World):
-    path = world.settings.database_path
-    away = path.with_suffix(".away")
-    path.rename(away)
-    assert (await world.http.get("/readyz")).status_code == 503
-    away.rename(path)
+async def test_without_its_database_it_is_alive_but_not_ready_and_says_why_until_it_is_back(world: World):
+    with without_its_database(world):
+        for _ in range(2):
+            await _is_unready(world, "the database cannot be used")
+        assert not world.settings.database_path.exists(), "the question must not make a database"
     assert (await world.http.get("/readyz")).status_code == 200
+
+
+async def test_on_a_database_that_is_gone_for_good_it_is_not_ready(postgres_world: World):
+    url = postgres_world.settings.database_url
+    assert url is not None
+    drop(urlsplit(url.get_secret_value()).path.removeprefix("/"))
+    await _is_unready(postgres_world, "the database cannot be used")
+
+
+@pytest.mark.parametrize("table", ["schema_notes", "alembic_version"])
+async def test_on_a_database_that_has_lost_its_tables_it_is_not_ready_or_needs_them_not(world: World, table: str):
+    async with world.database.store.transaction() as tx:
+        await tx.run(text(f"DROP TABLE {table}"))
+    if table == "schema_notes":
+        await _is_unready(world, "the database cannot be used")
+    else:  # it is for migrations alone
+        assert (await world.http.get("/readyz")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("number", "oldest_code", "ready"),
+    [(1, 0, True), (1, 1, False), (5, 0, True), (5, 1, False), (-1, -1, False)],
+)
+async def test_it_is_ready_on_a_newer_schema_only_where_that_says_it_works_with_this_version(
+    world: World, number: int, oldest_code: int, *, ready: bool
+):
+    async with world.database.store.transaction() as tx:
+        await tx.run(delete(schema_notes))
+        noted = {"number": NEWEST_SCHEMA + number, "oldest_code": NEWEST_SCHEMA + oldest_code}
+        await tx.run(insert(schema_notes).values(**noted))
+    if ready:
+        assert (await world.http.get("/readyz")).status_code == 200
+    else:
+        await _is_unready(world, "another schema")
+
+
+async def test_on_a_file_that_is_no_database_it_is_not_ready(sqlite_world: World):
+    for path in sqlite_world.folder.glob("test.sqlite3*"):
+        path.unlink()
+    sqlite_world.settings.database_path.write_text("no database " * 100)
+    await _is_unready(sqlite_world, "the database cannot be used")
 
 
 async def test_a_service_stopped_at_any_moment_of_its_start_stops_in_peace(tmp_path: Path):
@@ -209,18 +224,6 @@ async def _is_unready(world: World, why: str) -> None:
     assert why in answer.json()["reason"]
     assert str(world.folder) not in answer.text
     assert (await world.http.get("/healthz")).status_code == 200
-
-
-def _replace(path: Path, statements: list[str]) -> None:
-    """Another file in the database's place."""
-    for old in path.parent.glob(path.name + "*"):
-        old.unlink()
-    connection = sqlite3.connect(path)
-    for statement in statements:
-        connection.execute(statement)
-    connection.commit()
-    connection.close()
-    path.touch()
 
 
 async def _document(world: World, part: str) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def error_headers(error: Exception, *, challenge: bytes) -> tuple[tuple[bytes, b
 
 def headers_of(scope: Scope) -> Mapping[bytes, bytes]:
     """The request's headers by lower-case name. A header sent twice is the list of both, as HTTP reads it."""
-    given = scope["headers"]
+    given = list(scope["headers"])
     headers = dict(given)
     if len(headers) == len(given):
         return headers

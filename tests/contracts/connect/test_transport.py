@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import TextClause, text
 
 from countermand.domain.order_state import Move
+from support.breakage import takes_nothing
 from support.connect_calls import CANCEL, cancel, contents, send
 from support.world import World
 
@@ -151,9 +152,7 @@ async def test_a_database_that_takes_no_decision_is_503_in_our_words_alone_and_c
     world = both_worlds
     me = await world.connect_client()
     order_id = await world.service_order(me, moves=moves)
-    refuse = f"CREATE TRIGGER deaf BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'words of its own'); END"
-    async with world.database.store.transaction() as tx:
-        await tx.run(text(refuse))
+    await takes_nothing(world, table, "words of its own")
     before = await contents(world)
     reply = await cancel(world, me, {"orderId": order_id})
     assert (reply.status, reply.codes) == (503, ["unavailable"])
