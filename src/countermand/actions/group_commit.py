@@ -140,6 +140,7 @@ class GroupCommit(Generic[Command, Outcome]):
         while self._queue and self._queue[0].since_s <= latest_s:
             waiting = self._queue.popleft()
             if not waiting.answer.done():
+                self.watch.turned_away()
                 waiting.answer.set_exception(UnavailableError("every flight takes longer than anybody waits"))
         self._expiry = None
         if self._queue:

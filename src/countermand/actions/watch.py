@@ -25,7 +25,7 @@ class Watch(Protocol):
         ...
 
     def turned_away(self) -> None:
-        """A command found the queue full."""
+        """A command found the queue full, or waited in it for too long."""
         ...
 
 

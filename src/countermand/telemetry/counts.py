@@ -115,7 +115,9 @@ class Counts:
             registry=ours,
         )
         self.turned_away = Counter(
-            "countermand_turned_away", "Cancellations refused with 503 because the queue was full", registry=ours
+            "countermand_turned_away",
+            "Cancellations refused with 503: the queue was full, or they waited too long",
+            registry=ours,
         )
         self._waiting = Gauge(
             "countermand_queue_commands",

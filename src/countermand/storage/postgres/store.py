@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from countermand.actions.errors import CountermandError, OutcomeUnknownError
@@ -24,8 +26,8 @@ class PostgresStore(SqlStore):
             pool_size=connections,
             max_overflow=0,
             pool_timeout=address.busy_limit_s,
-            pool_pre_ping=True,  # a restarted server costs nobody an error
         )
+        _look_after_connections(engine, limit_s=address.connect_limit_s)
         self._engine = engine
         self._reading = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
@@ -52,6 +54,26 @@ class PostgresStore(SqlStore):
     async def close(self) -> None:
         """See `SqlStore.close`."""
         await self._engine.dispose()
+
+
+def _look_after_connections(engine: AsyncEngine, *, limit_s: float) -> None:
+    """A server that restarted costs nobody an error, and one that vanished without a word no more than `limit_s`.
+
+    Not SQLAlchemy's own ping: it waits as long as a statement may take, keeps the connection that did not answer, and
+    says goodbye to every dead connection before the next is tried.
+    """
+
+    def ask(connection: Any, _record: Any, _proxy: Any) -> None:
+        try:
+            connection.run_async(lambda driver: driver.execute("SELECT", timeout=limit_s))
+        except DRIVER_ERRORS as error:
+            raise InvalidatePoolError from error  # the others are no younger
+
+    def drop(connection: Any, _record: Any) -> None:
+        connection.driver_connection.terminate()
+
+    event.listen(engine.sync_engine, "checkout", ask)
+    event.listen(engine.sync_engine, "close", drop)
 
 
 @asynccontextmanager
