@@ -198,7 +198,7 @@ def tables(runs: Sequence[Measured]) -> str:
     for key in _once((run.database, run.orders, run.connections, run.kind) for run in runs):
         own = [run for run in runs if (run.database, run.orders, run.connections, run.kind) == key]
         database, orders, connections, kind = key
-        clients = f", {own[0].clients} clients" if own[0].clients else ""
+        clients = f", clients: {own[0].clients}" if own[0].clients else ""
         middle = f"{_spread_of(own, 'mean_ms', '.2f')} mean" if own[0].clients else _spread_of(own, "p50_ms", ".2f")
         lines.append(
             (

@@ -1,0 +1,219 @@
+"""How do a million orders get into a database? Made in SQL, on its own side, from their places n = 1, 2, 3 …
+
+The rows are those that the product writes when orders are placed and appointments are made over its API, in the
+product's own tables: made here only because a million requests would take longer than the measurement. The SQL is the
+same for both databases, but for where the numbers come from.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+
+from countermand.domain.appointment import AppointmentState
+from countermand.domain.client import Permission
+from countermand.domain.contract import Contract, Door
+from countermand.domain.facts import FactKind
+from countermand.domain.order_state import OPENING_STATE, OrderState
+from countermand.storage.rows import written
+from countermand.storage.tables import COUNTERS, metadata, micros
+from countermand.web.auth import hash_of
+from sample import (
+    CLIENTS,
+    CONNECT_CLIENTS,
+    ISSUER,
+    KINDS,
+    SHOPPING_CLIENTS,
+    WITH_APPOINTMENT,
+    WITH_TICKETS,
+    client_name,
+    secret_of,
+)
+
+Dialect = Literal["postgresql", "sqlite"]
+
+PRODUCTS: Final = 50  # every ticket order is for one of these: they are hot
+REASON: Final = "The visitor cannot come"  # a ticket order's cancellation must give one
+_LEFT: Final = 1000  # of each product, not sold
+_NOTICE: Final = timedelta(hours=30)  # beyond the policy's 26 hours, and beyond any measurement's length
+_LANGUAGES: Final = ("en", "nl", "de", "fr", "es", "pt", "tr", "ru")
+_N: Final = "<n>"  # in a document: where the order's place goes
+_NUMBERS: Final[dict[Dialect, str]] = {
+    "postgresql": "generate_series(1::bigint, {0}) AS n(i)",
+    "sqlite": "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {0}) SELECT i FROM n) AS n",
+}
+_PREPARE: Final[dict[Dialect, tuple[str, ...]]] = {
+    "postgresql": (
+        # `order_id_of` of domain/order.py. On SQLite Python's own is registered, and so is md5.
+        (
+            "CREATE FUNCTION pg_temp.order_id_of(uid text) RETURNS bigint LANGUAGE sql IMMUTABLE RETURN"
+            " (('x' || encode(substr(sha256(uid::bytea), 1, 8), 'hex'))::bit(64)::bigint >> 2)"
+            " & ((1::bigint << 62) - 1) | (1::bigint << 62)"
+        ),
+        "SET session_replication_role = replica",  # foreign keys hold by construction; asking for each takes long
+    ),
+    "sqlite": (),
+}
+_FUNCTIONS: Final[dict[Dialect, str]] = {"postgresql": "pg_temp.order_id_of", "sqlite": "order_id_of"}
+_COUNTERS: Final[dict[Dialect, str]] = {
+    "postgresql": "SELECT setval('{0}_number', {1})",
+    "sqlite": "INSERT INTO counters (name, last) VALUES ('{0}', {1})",
+}
+_TICKETS_CHOSEN: Final = f"i % {KINDS} = {WITH_TICKETS}"
+_VISIT_CHOSEN: Final = f"i % {KINDS} = {WITH_APPOINTMENT}"
+_SCATTERED: Final = "i * 2654435761 % 4294967296 / 65536"
+
+
+def turns_table(name: str) -> str:
+    """The table that says which order has which turn: for pgbench, and for the check afterwards."""
+    return f"bench_turns_{name}"
+
+
+def places_table(name: str) -> str:
+    """Where a sequence's rows `turn, n` are loaded before the statements run."""
+    return f"bench_places_{name}"
+
+
+def statements(dialect: Dialect, orders: int, sequences: Iterable[str]) -> Iterator[str]:
+    """Everything that fills a fresh schema; the places of the sequences are loaded already."""
+    now = datetime.now(UTC)
+    computed = _computed(orders, now)
+    columns = ", ".join(f"{sql} AS {name}" for name, sql in computed.items())
+    made = f"(SELECT i, {columns} FROM {_NUMBERS[dialect].format(orders)}) AS made"
+    yield from _PREPARE[dialect]
+    yield _insert("clients", _values(_clients(now)))
+    for table, source in _of_orders(made).items():
+        yield _insert(table, source).replace("order_id_of", _FUNCTIONS[dialect])
+    for counter in COUNTERS:
+        yield _COUNTERS[dialect].format(counter, orders)
+    for name in sequences:
+        yield (
+            f"INSERT INTO {turns_table(name)} SELECT turn, id, client_id, contract,"
+            f" CASE WHEN uid IS NOT NULL THEN '{REASON}' END, md5('command ' || turn)"
+            f" FROM (SELECT turn, {columns} FROM (SELECT turn, n AS i FROM {places_table(name)}) AS place) AS made"
+        ).replace("order_id_of", _FUNCTIONS[dialect])
+        yield f"DROP TABLE {places_table(name)}"
+
+
+def _computed(orders: int, now: datetime) -> dict[str, str]:
+    """An order's facts, as SQL over its place `i`."""
+    connect, shopping = Contract.CONNECT.value, Contract.SHOPPING.value
+    states = (OrderState.SUBMITTED, OrderState.ACCEPTED, OrderState.IN_PROGRESS)
+    state = " ".join(f"WHEN i % 7 % 3 = {which} THEN '{one.value}'" for which, one in enumerate(states))
+    # All within a day: old enough for nothing to be swept away while we measure.
+    placed = micros(now - timedelta(hours=20))
+    step = micros(now - timedelta(hours=1)) - placed
+    first_visit_s = micros(now + _NOTICE) // 1_000_000
+    uid = "md5('order ' || i)"
+    return {
+        "uid": f"CASE WHEN {_TICKETS_CHOSEN} THEN {uid} END",
+        "id": f"CASE WHEN {_TICKETS_CHOSEN} THEN order_id_of({uid}) ELSE i END",
+        "contract": f"CASE WHEN {_TICKETS_CHOSEN} THEN '{shopping}' ELSE '{connect}' END",
+        "client_id": f"CASE WHEN {_TICKETS_CHOSEN} THEN {1 + CONNECT_CLIENTS} + {_SCATTERED} % {SHOPPING_CLIENTS}"
+        f" ELSE 1 + {_SCATTERED} % {CONNECT_CLIENTS} END",
+        "state": f"CASE WHEN {_TICKETS_CHOSEN} THEN '{OPENING_STATE[Contract.SHOPPING].value}' {state} END",
+        # Within ten days after the notice, on a whole second.
+        "starts_at": f"CASE WHEN {_VISIT_CHOSEN} THEN ({first_visit_s} + i * 7919 % 864000) * 1000000 END",
+        "placed_at": f"{placed} + {step} * i / {orders}",
+        "product_uid": f"md5('product ' || (i * 1597334677 % 4294967296 / 65536 % {PRODUCTS}))",
+    }
+
+
+def _of_orders(made: str) -> dict[str, str]:
+    """By table: where its rows come from, columns in the table's order. All but the last ascend by place."""
+    connect, shopping = written(_SERVICE), written(_TICKETS)
+    visit = '{"appointment_id":<n>,"starts_at":"<from>","ends_at":"<to>"}'
+    opening = {contract: written({"state": state}) for contract, state in OPENING_STATE.items()}
+    bought, visits = f"FROM {made} WHERE {_TICKETS_CHOSEN}", f"FROM {made} WHERE {_VISIT_CHOSEN}"
+    day = "2030-01-01T08:00:00Z"  # history, which nothing reads here
+    return {
+        "orders": "SELECT id, contract, client_id, CASE WHEN starts_at IS NULL THEN 1 ELSE 2 END, state, starts_at,"
+        f" NULL, placed_at FROM {made}",
+        "order_details": "SELECT id, uid, '' || i,"
+        f" CASE WHEN uid IS NULL THEN {_text(connect)} ELSE {_text(shopping)} END FROM {made}",
+        "order_lines": f"SELECT id, 1, product_uid, 2, NULL {bought}",
+        "appointments": f"SELECT id, i, '{AppointmentState.BOOKED.value}', starts_at, starts_at + 14400000000, NULL"
+        f" {visits}",
+        "tickets": f"SELECT id, number, md5('ticket ' || i || ' ' || number), product_uid,"
+        f" substr(md5('code ' || i || ' ' || number), 1, 20), TRUE"
+        f" FROM {made} CROSS JOIN (SELECT 1 AS number UNION ALL SELECT 2) AS numbers WHERE {_TICKETS_CHOSEN}",
+        "outbox": f"SELECT id, 1, '{FactKind.ORDER_PLACED.value}', placed_at, client_id,"
+        f" CASE WHEN uid IS NULL THEN {_text(opening[Contract.CONNECT])}"
+        f" ELSE {_text(opening[Contract.SHOPPING])} END, placed_at + 1000000 FROM {made}"
+        f" UNION ALL SELECT id, 2, '{FactKind.APPOINTMENT_SET.value}', placed_at + 1000000, client_id,"
+        f" {_text(visit.replace('<from>', day).replace('<to>', day))}, placed_at + 2000000 {visits}",
+        "products": f"SELECT uid, {_text(_name('Day ticket'))}, 1250, 150, 'EUR', {_LEFT}, {_LEFT} + sold"
+        " FROM (SELECT product_uid AS uid, count(*) AS sold FROM tickets GROUP BY product_uid) AS sales",
+    }
+
+
+def _clients(now: datetime) -> Iterator[tuple[Any, ...]]:
+    permissions = json.dumps(sorted((Permission.CREATE, Permission.READ, Permission.CANCEL)))
+    for client in range(1, CLIENTS + 1):
+        name = client_name(client)
+        if client <= CONNECT_CLIENTS:
+            yield (client, Door.CONNECT.value, name, permissions, None, None, ISSUER, name, micros(now), None)
+        else:
+            key = (name, hash_of(secret_of(client)), None, None)
+            yield (client, Door.SHOPPING.value, name, permissions, *key, micros(now), None)
+
+
+def _insert(table: str, source: str) -> str:
+    names = ", ".join(column.name for column in metadata.tables[table].columns)
+    return f"INSERT INTO {table} ({names}) {source}"
+
+
+def _values(rows: Iterable[tuple[Any, ...]]) -> str:
+    return "VALUES " + ", ".join(f"({', '.join(map(_literal, row))})" for row in rows)
+
+
+def _literal(value: str | int | None) -> str:
+    return "NULL" if value is None else _text(value) if isinstance(value, str) else str(value)
+
+
+def _text(document: str) -> str:
+    """A text as SQL, with the order's place filled in."""
+    quoted = document.replace("'", "''")
+    return f"'{quoted}'".replace(_N, "' || i || '")
+
+
+def _name(english: str) -> str:
+    return json.dumps({language: english if language == "en" else "" for language in _LANGUAGES})
+
+
+# What a partner gives when it places an order.
+_SERVICE: Final = {
+    "sourceType": "nbn",
+    "contactName": f"Jo Citizen {_N}",
+    "contactPhone": "0412 345 678",
+    "contactEmail": f"jo.{_N}@example.com",
+    "locationId": f"LOC{_N}",
+    "planName": "Home Fast 100/20",
+    "aggregationMethod": "L2TP",
+    "customerReference": f"C-{_N}",
+}
+# What the product keeps of an order for tickets (`actions/place_orders.py`).
+_TICKETS: Final = {
+    "consumer": {"first_name": "Jo", "last_name": "Visitor", "email": f"jo.{_N}@example.com", "country": "NL"},
+    "external_purchases": [],
+    "external_reference": f"bench-{_N}",
+    "currency": "EUR",
+    "product_total_minor": 2500,
+    "service_costs_minor": 300,
+    "grand_total_minor": 2950,
+    "payment_method": {
+        "uid": "6d1b2c0f8a7e4d5c9b3a1f0e2d4c6b8a",
+        "name": json.loads(_name("iDeal")),
+        "image": None,
+        "costs_minor": 100,
+        "currency": "EUR",
+    },
+    "shipping_method": {
+        "uid": "0f8a7e4d5c9b3a1f0e2d4c6b8a6d1b2c",
+        "name": json.loads(_name("Eticket")),
+        "image": None,
+        "costs_minor": 50,
+        "currency": "EUR",
+    },
+    "etickets_token": f"bench-token-of-order-{_N}",
+}

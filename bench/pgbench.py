@@ -1,0 +1,132 @@
+"""What can the database itself do, one order at a time? pgbench, with the product's own statement for a single order.
+
+The same writes and releases in one prepared statement an order, over the same kind of socket, and no order twice. The
+statement is derived from the product's (`storage/postgres/statements.py`): a row of the turns' table in place of the
+batch. Looking that row up is a probe of an index that has it all; pgbench cannot know a shuffled order otherwise.
+Its connections pin the plans as the product's do, but for the statement written by hand, which is left to the server:
+of two tries each under other load, 5.7k and 7.3k with pins to 5.8k and 6.1k without at 32 clients; by hand 15k and 18k
+to 22k and 25k.
+"""
+
+import os
+import re
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from countermand.domain.contract import Contract
+from countermand.domain.facts import FactKind
+from countermand.domain.order_state import OrderState
+from countermand.domain.policy import DEFAULT_RULES, policy_of
+from countermand.storage.postgres import statements
+from countermand.storage.postgres.cancellations import _PLANS as PLANS
+from databases import PostgresOrders
+from made_orders import turns_table
+from sample import BARE_ALONE, Turns
+
+_PATIENCE_S: Final = 60
+# Each client takes every so-manyth turn, from its own.
+_SCRIPT: Final = """\\set turn :first + :taken * :clients + :client_id
+\\set taken :taken + 1
+{statement};
+"""
+_TURN: Final = "(SELECT t.*, false AS on_behalf FROM {turns} AS t WHERE t.turn = :turn) AS b"
+# What one would write by hand for an order that holds nothing: nothing to release, no lock before the update.
+_BY_HAND: Final = f"""
+WITH cancelled AS (
+    UPDATE orders AS o SET state = '{OrderState.CANCELLED}', appointment_starts_at = NULL, version = o.version + 1
+    FROM {{batch}} WHERE o.id = b.order_id AND o.client_id = b.client_id AND ({{predicate}})
+    RETURNING b.order_id, o.version, o.contract, old.state, old.appointment_starts_at, old.first_payment_at,
+              b.command_id, b.client_id, b.door, b.reason
+), recorded AS (
+    INSERT INTO cancellations (order_id, command_id, decided_at, client_id, contract, door, policy_version,
+                               state, appointment_starts_at, first_payment_at, reason)
+    SELECT c.order_id, c.command_id, $1::bigint, c.client_id, c.contract, c.door, {{versions}},
+           c.state, c.appointment_starts_at, c.first_payment_at, c.reason
+    FROM cancelled AS c
+), told AS (
+    INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details)
+    SELECT c.order_id, c.version, '{FactKind.ORDER_CANCELLED}', $1::bigint, c.client_id, {{details}}
+    FROM cancelled AS c
+)
+SELECT c.command_id FROM cancelled AS c"""
+
+
+class PgbenchError(Exception):
+    """pgbench failed, or some of its transactions did."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PgbenchLoad:
+    """What pgbench saw: one transaction is one order."""
+
+    processed: int
+    cancels_a_second: float
+    average_ms: float
+
+
+def statement(turns: Turns) -> str:
+    """The statement for one order, whose turn is `:turn`, at the instant `:now`."""
+    policies = [policy_of(contract, DEFAULT_RULES[contract]) for contract in Contract]
+    batch = _TURN.format(turns=turns_table(turns.name))
+    if turns.name == BARE_ALONE:
+        text = _BY_HAND.format(
+            batch=batch,
+            predicate=statements.policy_predicate(policies),
+            versions=statements.policy_versions(policies),
+            details=statements.order_cancelled_details("c"),
+        )
+    else:
+        text = statements.cancel_batch(policies, batch=batch, with_keys=False)
+    # In a text, too, pgbench takes a colon before a letter for a variable of its own.
+    texts = re.sub(r"'[^']*'", lambda found: re.sub(r":(?=\w)", "' || chr(58) || '", found[0]), text)
+    return texts.replace("$1", ":now")
+
+
+def pgbench(database: PostgresOrders, turns: Turns, *, first: int, clients: int, seconds: int) -> PgbenchLoad:
+    """Cancel one by one for so many seconds, from the turn `first` on. Raises `PgbenchError`."""
+    server = database.server
+    pinned = {} if turns.name == BARE_ALONE else PLANS
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
+        script.write(_SCRIPT.format(statement=statement(turns)))
+        script.flush()
+        variables = {"first": first, "taken": 0, "clients": clients, "now": time.time_ns() // 1000}
+        command: list[str | Path] = [server.programs / "pgbench", "--no-vacuum", "--protocol=prepared"]
+        command += [f"--client={clients}", f"--jobs={min(clients, os.cpu_count() or 1)}", f"--time={seconds}"]
+        command += [f"--file={script.name}", *(f"--define={name}={value}" for name, value in variables.items())]
+        try:
+            done = subprocess.run(
+                [*command, server.url(database.name)],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=seconds + _PATIENCE_S,
+                env={**os.environ, "PGOPTIONS": " ".join(f"-c {name}={value}" for name, value in pinned.items())},
+            )
+        except subprocess.CalledProcessError as error:
+            raise PgbenchError(f"pgbench failed: {(error.stdout + error.stderr)[-1000:]}") from error
+    said = done.stdout
+    if int(_number(r"number of failed transactions: (\d+)", said)):
+        raise PgbenchError(f"transactions failed: {said}")
+    return PgbenchLoad(
+        processed=int(_number(r"transactions actually processed: (\d+)", said)),
+        cancels_a_second=_number(r"tps = ([\d.]+)", said),
+        average_ms=_number(r"latency average = ([\d.]+) ms", said),
+    )
+
+
+def next_turn(database: PostgresOrders, turns: Turns) -> int:
+    """The first turn after all that were used: pgbench's clients do not keep step."""
+    table = turns_table(turns.name)
+    (after,) = database.row(f"SELECT coalesce(max(turn) + 1, 0) FROM {table} JOIN cancellations USING (order_id)")
+    return after
+
+
+def _number(pattern: str, text: str) -> float:
+    found = re.search(pattern, text)
+    if found is None:
+        raise PgbenchError(f"pgbench said nothing like {pattern}: {text}")
+    return float(found[1])
