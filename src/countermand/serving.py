@@ -16,10 +16,10 @@ from typing import Any, Final
 import structlog
 import uvicorn
 from structlog.typing import EventDict, Processor
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from countermand.bootstrap import Database, build, open_database, telemetry_for
 from countermand.settings import Settings
+from countermand.web.http_protocol import HttpProtocol
 
 if sys.platform != "win32":
     from uvloop import new_event_loop
@@ -28,7 +28,6 @@ else:
 
 _COLLECTED_AFTER: Final = 50_000  # objects more than before
 _POLL_S: Final = 0.02
-_HEAD_CAP_BYTES: Final = 256 * 1024
 
 
 class ServingError(Exception):
@@ -41,27 +40,6 @@ class Place:
 
     worker: int
     parent_ended: int
-
-
-class _BoundedHttp(HttpToolsProtocol):
-    """Hangs up on a request whose head does not end: the parser itself would gather it without bound."""
-
-    _head_bytes = 0
-    _in_head = True
-
-    def data_received(self, data: bytes) -> None:
-        self._head_bytes += len(data)
-        super().data_received(data)
-        if self._in_head and self._head_bytes > _HEAD_CAP_BYTES:
-            self.transport.close()
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        self._in_head, self._head_bytes = True, 0
-        super().on_message_complete()
 
 
 class _Server(uvicorn.Server):
@@ -123,7 +101,7 @@ async def _serve(
             uvicorn.Config(
                 service.application,
                 access_log=False,
-                http=_BoundedHttp,
+                http=HttpProtocol,
                 lifespan="on",
                 log_config=None,
                 proxy_headers=False,  # nothing here asks who is behind the proxy; addresses come from the settings

@@ -1,10 +1,12 @@
 """What do the actions need from outside? Protocols that `storage` fulfils; tests hold every implementation to them."""
 
+import itertools
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NewType, Protocol
+from typing import Any, Final, NewType, Protocol
 
 from countermand.domain.appointment import Appointment, AppointmentId
 from countermand.domain.client import Client, ClientId
@@ -16,6 +18,15 @@ from countermand.domain.payment import Payment
 from countermand.domain.policy import Policy, PolicyVersion
 
 CommandId = NewType("CommandId", str)
+
+_process: Final = secrets.token_hex(8)
+_numbers: Final = itertools.count()
+
+
+def new_command_id() -> CommandId:
+    """An id that no other command of any process has: it need not be hard to guess, and 16 random bytes cost more."""
+    return CommandId(f"{_process}{next(_numbers):016x}")
+
 
 # The current instant: aware, UTC, whole microseconds. Asked once for each decision, whose "now" it is.
 Clock = Callable[[], datetime]

@@ -13,7 +13,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from countermand.actions.cancel_orders import CancelOrders
 from countermand.actions.explain import PolicyArchive
 from countermand.actions.place_orders import TicketOrder, place_service_order, place_ticket_order
-from countermand.actions.ports import CancelOrder, CommandId, Line
+from countermand.actions.ports import CancelOrder, Line, new_command_id
 from countermand.actions.record_progress import advance_order, record_payment, set_appointment
 from countermand.bootstrap import Database, addresses_of, utc_now
 from countermand.demo.credentials import ISSUER, Credentials
@@ -233,7 +233,7 @@ class SampleOrders:
             clock=utc_now,
         )
         command = CancelOrder(
-            command_id=CommandId(secrets.token_hex(16)),
+            command_id=new_command_id(),
             order_id=await self._ticket_order(client),
             client_id=client.id,
             door=Door.SHOPPING,

@@ -3,7 +3,6 @@
 Ours throughout. Errors are problem details (RFC 9457). Whatever can change an answer takes the order's row first.
 """
 
-import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from countermand.actions.cancel_orders import Cancelled
 from countermand.actions.errors import FieldsError, NotFoundError, OutcomeUnknownError, UnavailableError
 from countermand.actions.explain import explain
 from countermand.actions.once import once
-from countermand.actions.ports import CancelOrder, CommandId, Transaction
+from countermand.actions.ports import CancelOrder, Transaction, new_command_id
 from countermand.actions.read_orders import read_history
 from countermand.actions.record_progress import (
     advance_order,
@@ -151,7 +150,7 @@ async def _cancel_order(call: Call, services: Services) -> Answer:
         raise FieldsError([("reason", f"reason must say something, not {shown(given.reason)}")])
     outcome = await services.cancel(
         CancelOrder(
-            command_id=CommandId(os.urandom(16).hex()),
+            command_id=new_command_id(),
             order_id=_order_id(call),
             client_id=client.id,
             door=Door.MANAGE,

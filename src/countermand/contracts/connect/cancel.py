@@ -4,13 +4,12 @@ The order of checks (inferred, decision 13): method and media type, token, versi
 the order exists, is the caller's, and may be cancelled. All versions have one behaviour (documented).
 """
 
-import os
 from collections.abc import Mapping
 from typing import Final
 
 from countermand.actions.cancel_orders import Cancelled, CancelOutcome
 from countermand.actions.errors import NotFoundError
-from countermand.actions.ports import CancelOrder, CommandId
+from countermand.actions.ports import CancelOrder, new_command_id
 from countermand.contracts.answer import Answer, MethodNotAllowedError, check_media_type
 from countermand.contracts.body import decode, read
 from countermand.contracts.connect.messages import CancelRequest
@@ -50,7 +49,7 @@ class ConnectCancel:
         if not client.may(Permission.CANCEL) or not 0 < order_id <= LARGEST_ORDER_ID:
             raise NotFoundError("there is no such order")
         return CancelOrder(
-            command_id=CommandId(os.urandom(16).hex()),
+            command_id=new_command_id(),
             order_id=OrderId(order_id),
             client_id=client.id,
             door=Door.CONNECT,

@@ -6,13 +6,12 @@ order among the caller's own, already cancelled, payment and state.
 
 import base64
 import binascii
-import os
 from collections.abc import Mapping
 from typing import Final
 
 from countermand.actions.cancel_orders import Cancelled, CancelOutcome
 from countermand.actions.errors import FieldsError, NotAuthenticatedError, OutcomeUnknownError
-from countermand.actions.ports import CancelOrder, CommandId
+from countermand.actions.ports import CancelOrder, new_command_id
 from countermand.contracts.answer import HAL, Answer, ForbiddenError, MethodNotAllowedError, check_media_type
 from countermand.contracts.body import decode, read, shown
 from countermand.contracts.door import BasicKey
@@ -63,7 +62,7 @@ class ShoppingCancel:
         if uid is None or wrong:
             raise FieldsError(wrong)
         return CancelOrder(
-            command_id=CommandId(os.urandom(16).hex()),
+            command_id=new_command_id(),
             order_id=order_id_of(uid),
             client_id=client.id,
             door=Door.SHOPPING,

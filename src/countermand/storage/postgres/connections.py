@@ -99,6 +99,8 @@ def _of_each_host(url: str) -> Sequence[str]:
     """The same address for each of its hosts. Hosts named by `?host=` are left to the driver."""
     parts = urlsplit(url)
     account, at, hosts = parts.netloc.rpartition("@")
+    if "," not in hosts:
+        return [url]
     return [parts._replace(netloc=f"{account}{at}{host}").geturl() for host in hosts.split(",")]
 
 

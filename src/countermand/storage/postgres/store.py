@@ -68,6 +68,9 @@ def _look_after_connections(engine: AsyncEngine, *, limit_s: float) -> None:
             connection.run_async(lambda driver: driver.execute("SELECT", timeout=limit_s))
         except DRIVER_ERRORS as error:
             raise InvalidatePoolError from error  # the others are no younger
+        told = connection.driver_connection.get_settings()  # by the server, with that answer, once they change
+        if "on" in {getattr(told, name, "off") for name in ("default_transaction_read_only", "in_hot_standby")}:
+            raise InvalidatePoolError("the server takes no writes any more; another may")
 
     def drop(connection: Any, _record: Any) -> None:
         connection.driver_connection.terminate()
