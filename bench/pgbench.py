@@ -22,7 +22,7 @@ from countermand.domain.facts import FactKind
 from countermand.domain.order_state import OrderState
 from countermand.domain.policy import DEFAULT_RULES, policy_of
 from countermand.storage.postgres import statements
-from countermand.storage.postgres.cancellations import _PLANS as PLANS
+from countermand.storage.postgres.cancellations import PLANS
 from databases import PostgresOrders
 from made_orders import turns_table
 from sample import BARE_ALONE, Turns

@@ -200,11 +200,13 @@ def build(
     )
 
     ask_schema = Bounded(lambda: _schema(database.store), limit_s=_PROBE_LIMIT_S)
+    # Cancelling has connections of its own.
+    ask_cancellations = Bounded(lambda: database.cancellations.orders([]), limit_s=_PROBE_LIMIT_S)
 
     async def ready() -> str | None:
         """None, or why not: in words for anybody, as anybody may ask."""
         try:
-            schema = await ask_schema()
+            schema, _ = await asyncio.gather(ask_schema(), ask_cancellations())
         except (UnavailableError, DBAPIError, TimeoutError) as error:
             log.warning("not ready", reason=str(error) or f"no answer from the database within {_PROBE_LIMIT_S:g} s")
             return "the database cannot be used"

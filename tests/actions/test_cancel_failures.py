@@ -9,6 +9,7 @@ from countermand.actions.cancel_orders import Cancelled, NotCancelled
 from countermand.actions.errors import (
     HeldError,
     KeyTakenError,
+    NotFoundError,
     OutcomeUnknownError,
     TransientConflictError,
     UnavailableError,
@@ -105,20 +106,27 @@ async def test_of_a_batch_that_was_cut_off_and_found_what_it_did_not_cancel_is_d
 @pytest.mark.parametrize("size", [1, 4])
 async def test_an_order_held_by_somebody_else_is_503_alone(world: World, size: int):
     me = await world.connect_client()
-    commands = [world.command(me, await world.service_order(me)) for _ in range(size)]
-    held = commands[size // 2].command_id
-
-    async def waits(real: Real, asked: list[CancelOrder], *more: Any) -> Any:
-        if held in {command.command_id for command in asked}:
-            raise HeldError("held")
-        return await real(asked, *more)
-
-    cancel, store = breaking(world, cancel=waits)
+    commands = [world.command(me, await world.service_order(me), key=f"k{number}") for number in range(size)]
+    held = commands[size // 2]
+    cancel, store = breaking(world, cancel=held_by_another(held))
     answers = dict(zip((command.command_id for command in commands), await cancel(commands), strict=True))
-    assert isinstance(answers.pop(held), UnavailableError)
+    assert isinstance(answers.pop(held.command_id), HeldError)
     assert all(isinstance(answer, Cancelled) for answer in answers.values())
-    assert store.calls["cancel"] == (1 if size == 1 else 1 + size)
-    assert len(await world.rows("cancellations")) == size - 1
+    assert store.calls["cancel"] == 2  # the second time without waiting
+    assert len(await world.rows("cancellations")) == len(await world.rows("idempotency_keys")) == size - 1
+    assert await world.rows("refusals") == []
+
+
+async def test_an_order_that_is_held_is_refused_or_not_found_all_the_same(world: World):
+    me, other = await world.connect_client(), await world.connect_client("another")
+    refused = world.command(me, await world.service_order(me, appointment_in=WITHIN_NOTICE), key="k")
+    elses = world.command(other, await world.service_order(me))
+    granted = world.command(me, await world.service_order(me))
+    cancel, _ = breaking(world, cancel=instead(HeldError("held")))
+    answers = await cancel([refused, elses, granted])
+    assert [type(answer) for answer in answers] == [NotCancelled, NotFoundError, HeldError]
+    assert [row["order_id"] for row in await world.rows("refusals")] == [refused.order_id]
+    assert await world.rows("cancellations") == []
 
 
 async def test_the_search_for_the_outcome_goes_on_while_the_database_is_away(world: World):
@@ -148,10 +156,10 @@ async def test_one_commands_bad_value_fails_it_alone(world: World, size: int):
     commands = [world.command(me, await world.service_order(me)) for _ in range(size)]
     bad = commands[size // 2].command_id
 
-    async def unfit(real: Real, asked: list[CancelOrder], *more: Any) -> Any:
+    async def unfit(real: Real, asked: list[CancelOrder], *more: Any, **how: Any) -> Any:
         if bad in {command.command_id for command in asked}:
             raise UnfitDataError("out of range")
-        return await real(asked, *more)
+        return await real(asked, *more, **how)
 
     cancel, _ = breaking(world, cancel=unfit)
     answers = dict(zip((command.command_id for command in commands), await cancel(commands), strict=True))
@@ -246,10 +254,10 @@ async def test_an_order_that_keeps_changing_is_certainly_not_cancelled_after_thr
     order_id = await world.service_order(me, appointment_in=WITHIN_NOTICE)
     called_off = calls_off_the_visit(world, order_id)
 
-    async def booked_again(real: Real, *asked: Any) -> Any:
+    async def booked_again(real: Real, *asked: Any, **how: Any) -> Any:
         if await has_no_visit(world, order_id):
             await book(world, order_id)
-        return await real(*asked)
+        return await real(*asked, **how)
 
     cancel, store = breaking(world, cancel=booked_again, orders=called_off)
     with pytest.raises(UnavailableError):
@@ -257,6 +265,17 @@ async def test_an_order_that_keeps_changing_is_certainly_not_cancelled_after_thr
     assert store.calls["cancel"] == 3
     assert await states(world) == {"submitted"}
     assert await world.rows("cancellations") == await world.rows("refusals") == []
+
+
+def held_by_another(held: CancelOrder) -> Breaks:
+    """Another transaction holds this command's order for longer than anybody waits."""
+
+    async def waits(real: Real, asked: list[CancelOrder], *more: Any, skip_held: bool = False) -> Any:
+        if not skip_held and held in asked:
+            raise HeldError("held")
+        return await real([command for command in asked if command is not held], *more, skip_held=skip_held)
+
+    return waits
 
 
 def calls_off_the_visit(world: World, order_id: OrderId) -> Breaks:

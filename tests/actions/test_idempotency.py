@@ -11,6 +11,7 @@ from countermand.actions.cancel_orders import Cancelled, NotCancelled
 from countermand.actions.errors import IdempotencyKeyReusedError, NotFoundError
 from countermand.domain.client import Permission
 from countermand.domain.order_state import Move
+from countermand.storage.retention import IDEMPOTENCY_KEYS, forget
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, VISIT, manage, problem
 from support.shopping_calls import availability, kind
@@ -323,25 +324,13 @@ async def test_a_key_is_kept_for_its_hours_and_forgotten_after_them(world: World
     kept = timedelta(hours=world.settings.idempotency_kept_h)
     assert kept == timedelta(hours=24)
     store = world.database.store
-    assert await store.forget_keys(NOON + kept - kept, at_most=10) == 0
+    assert await forget(store, IDEMPOTENCY_KEYS, NOON + kept - kept, at_most=10) == 0
     assert (await _cancel(world, me, other, "k")).status_code == 422
     world.clock.now = NOON + kept + timedelta(microseconds=1)
-    assert await store.forget_keys(world.clock() - kept, at_most=10) == 1
+    assert await forget(store, IDEMPOTENCY_KEYS, world.clock() - kept, at_most=10) == 1
     assert await world.rows("idempotency_keys") == []
     assert (await _cancel(world, me, other, "k")).status_code == 200
     assert len(await world.rows("cancellations")) == 2
-
-
-async def test_old_keys_are_forgotten_a_few_at_a_time_oldest_first(world: World):
-    me = await world.connect_client()
-    for number in range(5):
-        await _cancel(world, me, await world.service_order(me), f"k{number}")
-        world.clock.forward(seconds=1)
-    store, end = world.database.store, NOON + timedelta(seconds=4)
-    assert await store.forget_keys(end, at_most=3) == 3
-    assert {row["key"] for row in await world.rows("idempotency_keys")} == {"k3", "k4"}
-    assert [await store.forget_keys(end, at_most=3) for _ in range(2)] == [1, 0]
-    assert [row["key"] for row in await world.rows("idempotency_keys")] == ["k4"]
 
 
 async def test_a_kept_yes_is_given_again_whatever_state_the_row_is_in(world: World):

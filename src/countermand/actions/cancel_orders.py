@@ -98,10 +98,12 @@ class CancelOrders:
             answers |= await self._decide(rest, now, blocked)
         return [answers[command.command_id] for command in batch]
 
-    async def _cancel(self, commands: Sequence[CancelOrder], now: datetime) -> dict[CommandId, _Answer]:
+    async def _cancel(
+        self, commands: Sequence[CancelOrder], now: datetime, *, skip_held: bool = False
+    ) -> dict[CommandId, _Answer]:
         """The guarded statement. Answers those it cancelled and those that failed; the others are yet to be decided."""
         try:
-            cancelled = await self._with_retries(lambda: self.store.cancel(commands, now))
+            cancelled = await self._with_retries(lambda: self.store.cancel(commands, now, skip_held=skip_held))
         except KeyTakenError:
             # Somebody's key was used before, perhaps in another process. Those keys are known by now, so their
             # commands sit out; what is left cannot clash again, but for a key used at this very moment.
@@ -113,8 +115,10 @@ class CancelOrders:
             return await (self._one_by_one(free, now) if len(free) == len(commands) else self._cancel(free, now))
         except UnfitDataError:
             return await self._one_by_one(commands, now)
-        except HeldError as error:  # by whoever changes one of the orders: the others need not wait for it
-            return await self._one_by_one(commands, now) if len(commands) > 1 else {commands[0].command_id: error}
+        except HeldError as error:
+            held: dict[CommandId, _Answer] = {command.command_id: error for command in commands}
+            # By whoever is changing one of the orders, or more: the batch has waited enough, and goes on without them.
+            return held if skip_held else held | await self._cancel(commands, now, skip_held=True)
         except OutcomeUnknownError as error:
             return await self._settle(commands, error)
         except UnavailableError as error:
@@ -207,8 +211,11 @@ class CancelOrders:
             else:
                 order = orders.get(command.order_id)
                 answer = self._judged(command, order, now)
-                if command.command_id in blocked and not isinstance(answer, NotFoundError):
-                    answer = blocked[command.command_id]
+                blocked_by = blocked.get(command.command_id)
+                # An order that another transaction holds can be refused; all else that is blocked cannot be written.
+                blockable = GoAgain if isinstance(blocked_by, HeldError) else (GoAgain, NotCancelled)
+                if blocked_by is not None and isinstance(answer, blockable):
+                    answer = blocked_by
                 elif isinstance(answer, NotCancelled) and order is not None:
                     refusals.append(_refusal(command, order, answer, now))
                     if key is not None:

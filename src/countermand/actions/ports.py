@@ -177,8 +177,12 @@ class History:
 class CancellationStore(Protocol):
     """The few set-based statements of the hot path. A batch never holds two commands that could cancel one order."""
 
-    async def cancel(self, commands: Sequence[CancelOrder], now: datetime) -> frozenset[CommandId]:
+    async def cancel(
+        self, commands: Sequence[CancelOrder], now: datetime, *, skip_held: bool = False
+    ) -> frozenset[CommandId]:
         """Cancel, in one transaction, whatever the policies in force allow at `now`; say which commands did it.
+
+        Waits for orders that another transaction holds, or, with `skip_held`, leaves them as they are.
 
         Committed before it returns, with everything a cancellation changes: the order's state, its cancellation, its
         appointment, tickets and stock, its facts in the outbox, the idempotency keys. Raises `KeyTakenError` or

@@ -12,11 +12,13 @@ import asyncpg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, create_engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_fixed
 
-from countermand.actions.errors import SchemaError
+from countermand.actions.errors import HeldError, SchemaError
 from countermand.storage.postgres.connections import PostgresAddress
-from countermand.storage.postgres.errors import DRIVER_ERRORS
+from countermand.storage.postgres.errors import DRIVER_ERRORS, our_error
 
 # Migrations are numbered 0001, 0002, … They expand first and contract later, so a version works with a range: with
 # every schema from OLDEST_SCHEMA up, and with newer ones as long as these say that they work with NEWEST_SCHEMA.
@@ -60,7 +62,12 @@ def migrate(where: DatabaseAddress) -> tuple[int, int]:
     before = asyncio.run(_postgres_schema(where))
     _check_not_newer(where, before)
     if before.number < NEWEST_SCHEMA:
-        asyncio.run(_migrate_postgres(where))
+        try:
+            asyncio.run(_migrate_postgres(where))
+        except (DBAPIError, *DRIVER_ERRORS) as error:
+            if (ours := our_error(error)) is None:
+                raise
+            raise SchemaError(f"the database {where} could not be migrated: {ours}; nothing was changed") from error
     return before.number, asyncio.run(_postgres_schema(where)).number
 
 
@@ -79,6 +86,8 @@ async def check_schema(where: DatabaseAddress) -> None:
 
 def _migrate_sqlite(path: Path, before: Schema) -> None:
     _check_not_newer(path, before)
+    if not path.exists():
+        path.touch(mode=0o600)  # it will hold names, and what clients are known by
     # All or nothing: one transaction around every migration, which SQLite allows for changes of the schema, too.
     options = {"timeout": _MIGRATING_LIMIT_S}
     engine = create_engine(URL.create("sqlite", database=str(path)), isolation_level="AUTOCOMMIT", connect_args=options)
@@ -92,6 +101,18 @@ def _migrate_sqlite(path: Path, before: Schema) -> None:
 
 
 async def _migrate_postgres(address: PostgresAddress) -> None:
+    """All or nothing. While it waits for a table's lock everybody waits behind it: so never for long at a time."""
+    async for attempt in AsyncRetrying(
+        retry=retry_if_exception(lambda error: isinstance(our_error(error), HeldError)),
+        stop=stop_after_delay(_MIGRATING_LIMIT_S),
+        wait=wait_fixed(1),
+        reraise=True,
+    ):
+        with attempt:
+            await _try_to_migrate_postgres(address)
+
+
+async def _try_to_migrate_postgres(address: PostgresAddress) -> None:
     def upgrade(connection: Connection) -> None:
         # Held until the commit: of several nodes that migrate at once, one does.
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('countermand migrate'))")
@@ -99,7 +120,7 @@ async def _migrate_postgres(address: PostgresAddress) -> None:
 
     async def unlimited() -> "asyncpg.Connection[asyncpg.Record]":
         """A migration of much data takes as long as it takes."""
-        options = address.connect_options(statement_timeout="0", lock_timeout="0")
+        options = address.connect_options(statement_timeout="0", lock_timeout="2000")
         return await asyncpg.connect(**options | {"command_timeout": None})
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=unlimited)
@@ -143,18 +164,24 @@ async def _postgres_schema(address: PostgresAddress) -> Schema:
         advice = "is its port one, and every / ? # @ : of the password percent-encoded?"
         raise SchemaError(f"the address of the database {address} cannot be read; {advice}") from None
     try:
-        if connection.get_server_version().major < _POSTGRES_NEEDED:
-            version = ".".join(map(str, connection.get_server_version()[:2]))
-            raise SchemaError(f"the database {address} is PostgreSQL {version}; needed is {_POSTGRES_NEEDED} or newer")
-        exists = "SELECT to_regclass('alembic_version') IS NOT NULL, to_regclass('schema_notes') IS NOT NULL"
-        has_number, has_notes = await connection.fetchrow(exists) or (False, False)
-        if not has_number:
-            return Schema(0)
-        number = await connection.fetchval(_NUMBER)
-        note = await connection.fetchval(_OLDEST_CODE) if has_notes else None
-        return Schema(int(number or 0), note or 0)
+        return await _schema_seen_by(connection, address)
+    except DRIVER_ERRORS as error:
+        raise SchemaError(f"the database {address} cannot be asked for its schema: {error}") from error
     finally:
         await connection.close()
+
+
+async def _schema_seen_by(connection: "asyncpg.Connection[asyncpg.Record]", address: PostgresAddress) -> Schema:
+    if connection.get_server_version().major < _POSTGRES_NEEDED:
+        version = ".".join(map(str, connection.get_server_version()[:2]))
+        raise SchemaError(f"the database {address} is PostgreSQL {version}; needed is {_POSTGRES_NEEDED} or newer")
+    exists = "SELECT to_regclass('alembic_version') IS NOT NULL, to_regclass('schema_notes') IS NOT NULL"
+    has_number, has_notes = await connection.fetchrow(exists) or (False, False)
+    if not has_number:
+        return Schema(0)
+    number = await connection.fetchval(_NUMBER)
+    note = await connection.fetchval(_OLDEST_CODE) if has_notes else None
+    return Schema(int(number or 0), note or 0)
 
 
 _NUMBER: Final = "SELECT version_num FROM alembic_version"

@@ -32,7 +32,7 @@ _Backend = tuple[int, datetime]  # a server process: its number, and when it beg
 
 # Pinned, as the batch's size is all that varies: a plan made for each batch costs more than running it (a lone
 # cancellation took 0.57 ms instead of 0.16), and one made while the tables were small must not read them whole later.
-_PLANS: Final = {
+PLANS: Final = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
@@ -40,6 +40,7 @@ _PLANS: Final = {
     "enable_mergejoin": "off",
     "max_parallel_workers_per_gather": "0",
 }
+_HELD_LIMIT_S: Final = 1.0  # whoever changes an order holds it for some milliseconds
 _UNLIMITED: Final = 1_000_000_000
 
 
@@ -62,14 +63,18 @@ class PostgresCancellations:
         self._backends: dict[int, _Backend] = {}
         self._cut_off: dict[CommandId, _Backend] = {}
         self._cancel_batch = self._in_parts if distributed else self._at_once
-        self._with_keys = statements.cancel_batch(self._in_force, with_keys=True)
-        self._without_keys = statements.cancel_batch(self._in_force, with_keys=False)
+        self._statements = {
+            (with_keys, skip_held): statements.cancel_batch(self._in_force, with_keys=with_keys, skip_held=skip_held)
+            for with_keys in (False, True)
+            for skip_held in (False, True)
+        }
         self._see = statements.SEE.format(predicate=statements.policy_predicate(self._in_force))
         views = view_queries(lambda column: column == any_(literal_column("$1::bigint[]")))
         self._orders = _text(views["orders"])
         self._views = " UNION ALL ".join(
             f"SELECT '{name}', row_to_json(r)::text FROM ({_text(query)}) AS r" for name, query in views.items()
         )
+        held_limit_s = min(_HELD_LIMIT_S, address.busy_limit_s)
         pool: dict[str, Any] = {
             "connect": connect,
             "min_size": 0,
@@ -78,7 +83,8 @@ class PostgresCancellations:
             "init": self._met,
             "reset": _nothing_to_reset,
         }
-        self._pool: _Pool = asyncpg.create_pool(**address.connect_options(**_PLANS), **pool)
+        options = address.connect_options(**PLANS, lock_timeout=f"{held_limit_s * 1000:.0f}")
+        self._pool: _Pool = asyncpg.create_pool(**options, **pool)
 
     async def open(self) -> None:
         """Make ready to connect. Connections are made when they are needed."""
@@ -92,14 +98,16 @@ class PostgresCancellations:
         except DRIVER_ERRORS:
             self._pool.terminate()
 
-    async def cancel(self, commands: Sequence[CancelOrder], now: datetime) -> frozenset[CommandId]:
+    async def cancel(
+        self, commands: Sequence[CancelOrder], now: datetime, *, skip_held: bool = False
+    ) -> frozenset[CommandId]:
         """See `CancellationStore.cancel`."""
         if not commands:
             return frozenset()
         async with self._connection() as connection:
             backend = self._backends[connection.get_server_pid()]
             try:
-                return await self._cancel_batch(connection, commands, micros(now))
+                return await self._cancel_batch(connection, commands, micros(now), skip_held)
             except DRIVER_ERRORS as error:
                 if is_unanswered(error):
                     _hang_up(connection)
@@ -175,25 +183,44 @@ class PostgresCancellations:
         return ViewRows(**rows).views()
 
     async def _at_once(
-        self, connection: _Connection, commands: Sequence[CancelOrder], now: int
+        self,
+        connection: _Connection,
+        commands: Sequence[CancelOrder],
+        now: int,
+        skip_held: bool,  # noqa: FBT001
     ) -> frozenset[CommandId]:
         batch = [(c.order_id, c.command_id, c.client_id, c.on_behalf, c.door.value, c.reason) for c in commands]
         keys = [
             (c.command_id, c.idempotency.key, c.idempotency.fingerprint) for c in commands if c.idempotency is not None
         ]
         with self._watch.statement("cancel"):
-            if keys:
-                found = await connection.fetch(self._with_keys, now, *_columns(batch), *_columns(keys))
-            else:
-                found = await connection.fetch(self._without_keys, now, *_columns(batch))
+            statement = self._statements[bool(keys), skip_held]
+            found = await connection.fetch(statement, now, *_columns(batch), *_columns(keys))
         return frozenset(CommandId(row[0]) for row in found)
 
     async def _in_parts(
-        self, connection: _Connection, commands: Sequence[CancelOrder], now: int
+        self,
+        connection: _Connection,
+        commands: Sequence[CancelOrder],
+        now: int,
+        skip_held: bool,  # noqa: FBT001
     ) -> frozenset[CommandId]:
         """The same apart, in the same order of locks: orders, appointments, tickets, products, each by its number."""
+        if not skip_held:
+            return await self._part(connection, commands, now)
+        cancelled: frozenset[CommandId] = frozenset()
+        for command in commands:  # no shard skips what is locked: so each is tried, and not waited for
+            with suppress(asyncpg.LockNotAvailableError):
+                cancelled |= await self._part(connection, [command], now, statements.DO_NOT_WAIT)
+        return cancelled
+
+    async def _part(
+        self, connection: _Connection, commands: Sequence[CancelOrder], now: int, first: str | None = None
+    ) -> frozenset[CommandId]:
         with self._watch.statement("cancel in parts"):
             async with connection.transaction():
+                if first is not None:
+                    await connection.execute(first)
                 seen = await connection.fetch(self._see, now, sorted({c.order_id for c in commands}))
                 rows = {row["order_id"]: row for row in seen}
                 mine = {
@@ -267,7 +294,8 @@ class PostgresCancellations:
         """Remember which server process a connection speaks to: should it be cut off, that one has the answer."""
         row = await connection.fetchrow(statements.BACKEND)
         assert row is not None, "a backend sees itself"
-        self._backends[row["pid"]] = (row["pid"], row["backend_start"])
+        # Under the number that the connection itself goes by: a pooler in between has its own.
+        self._backends[connection.get_server_pid()] = (row["pid"], row["backend_start"])
 
 
 def _hang_up(connection: _Connection) -> None:

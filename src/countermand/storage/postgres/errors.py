@@ -24,6 +24,7 @@ _UNAVAILABLE = "the database cannot be used right now"
 _THE_WORLD = ("08", "25", "28", "3D", "53", "54", "55", "57", "58", "F0", "XX")
 _CONNECTION_GONE = ("08", "57P")
 _LOCK_NOT_AVAILABLE = "55P03"
+_MISSING_RIGHT = "42501"
 _COMPLETION_UNKNOWN = "40003"
 
 # What asyncpg raises by itself: an internal one, where among the hosts is none that takes writes.
@@ -43,7 +44,7 @@ def our_error(error: BaseException) -> CountermandError | None:
         return HeldError("another transaction holds the order")
     if state.startswith("40"):
         return TransientConflictError(str(cause))
-    if state.startswith(_THE_WORLD) or isinstance(cause, _THE_DRIVERS):
+    if state.startswith(_THE_WORLD) or state == _MISSING_RIGHT or isinstance(cause, _THE_DRIVERS):
         log.warning("database error", error=f"{type(cause).__name__}: {cause}", sqlstate=state or None)
         return UnavailableError(_UNAVAILABLE)
     return None

@@ -66,7 +66,7 @@ seen AS (
            b.command_id, b.client_id, b.door, b.reason
     FROM {batch} JOIN orders AS o ON o.id = b.order_id
     WHERE (b.on_behalf OR o.client_id = b.client_id) AND ({predicate})
-    ORDER BY o.id FOR NO KEY UPDATE OF o
+    ORDER BY o.id FOR NO KEY UPDATE OF o {held}
 )"""
 # What this statement reads elsewhere, it reads as it was when the statement began: an appointment booked meanwhile
 # would stay active. So a row that changed while we waited (its version is not the one that this snapshot has) is not
@@ -129,15 +129,16 @@ _BATCH: Final = """unnest($2::bigint[], $3::text[], $4::integer[], $5::boolean[]
         AS b (order_id, command_id, client_id, on_behalf, door, reason)"""
 
 
-def cancel_batch(policies: Iterable[Policy], *, batch: str = _BATCH, with_keys: bool) -> str:
+def cancel_batch(policies: Iterable[Policy], *, batch: str = _BATCH, with_keys: bool, skip_held: bool = False) -> str:
     """The whole cancellation of a batch, in one statement and one round trip. Gives the commands that did it.
 
+    With `skip_held`, orders that another transaction holds are left as they are, instead of being waited for.
     `batch` is where the commands come from: a relation `b` with the columns order_id, command_id, client_id,
     on_behalf, door and reason.
     """
     policies = list(policies)
     parts = [
-        _SEEN.format(batch=batch, predicate=policy_predicate(policies)),
+        _SEEN.format(batch=batch, predicate=policy_predicate(policies), held="SKIP LOCKED" if skip_held else ""),
         _CANCELLED,
         _RECORDED.format(versions=policy_versions(policies)),
         _TOLD,
@@ -157,6 +158,7 @@ CANCEL: Final = f"""
 UPDATE orders AS o SET state = '{OrderState.CANCELLED}', appointment_starts_at = NULL, version = o.version + 1
 WHERE o.id = ANY($1::bigint[]) AND o.version = ($2::integer[])[array_position($1::bigint[], o.id)]
 RETURNING o.id"""
+DO_NOT_WAIT: Final = "SET LOCAL lock_timeout = '20ms'"
 RECORD: Final = """
 INSERT INTO cancellations (order_id, command_id, decided_at, client_id, contract, door, policy_version,
                            state, appointment_starts_at, first_payment_at, reason)

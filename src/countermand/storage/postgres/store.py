@@ -25,6 +25,7 @@ class PostgresStore(SqlStore):
             async_creator=address.connect,
             pool_size=connections,
             max_overflow=0,
+            hide_parameters=True,  # an error that is logged tells nobody's name
             pool_timeout=address.busy_limit_s,
         )
         _look_after_connections(engine, limit_s=address.connect_limit_s)

@@ -42,6 +42,7 @@ from countermand.domain.order_state import OrderState
 from countermand.storage.policy_sql import as_text, policies_predicate
 from countermand.storage.rows import ViewRows, facts_columns, kept_of, order_of, view_queries, written
 from countermand.storage.sqlite.errors import patiently, translated
+from countermand.storage.sqlite.file import OpenFile
 from countermand.storage.tables import instant, micros, orders
 
 _ACTIVE: Final = ", ".join(f"'{state}'" for state in sorted(ACTIVE_APPOINTMENT_STATES))
@@ -132,6 +133,7 @@ class SqliteCancellations:
     ) -> None:
         self._watch = watch
         self._connection = connect(path)
+        self._file = OpenFile(path)
         self._write_lock = write_lock
         self._busy_limit_s = busy_limit_s
         in_force = policies.by_contract
@@ -145,7 +147,13 @@ class SqliteCancellations:
         """Give the connection back."""
         self._connection.close()
 
-    async def cancel(self, commands: Sequence[CancelOrder], now: datetime) -> frozenset[CommandId]:
+    async def cancel(
+        self,
+        commands: Sequence[CancelOrder],
+        now: datetime,
+        *,
+        skip_held: bool = False,  # noqa: ARG002 - here whoever writes holds everything, and is waited for
+    ) -> frozenset[CommandId]:
         """See `CancellationStore.cancel`. The guarded statement writes the cancellations, and the rest follows."""
         if not commands:
             return frozenset()
@@ -238,6 +246,7 @@ class SqliteCancellations:
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[_Run]:
         """One write transaction. Nothing awaits between its BEGIN and its COMMIT, so a batch holds the lock briefly."""
+        self._file.check()
         asked_at = time.monotonic()
         async with self._write_lock:
             with translated():  # the limit is for the whole wait, our own lock's included

@@ -7,17 +7,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from os.path import samestat
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from countermand.actions.errors import CountermandError, OutcomeUnknownError, UnavailableError
+from countermand.actions.errors import CountermandError, OutcomeUnknownError
 from countermand.storage.driver import translated_driver, unbroken
 from countermand.storage.sqlite.cancellations import PRAGMAS
 from countermand.storage.sqlite.errors import our_error, patiently
+from countermand.storage.sqlite.file import OpenFile
 from countermand.storage.store import SqlStore
 from countermand.storage.transaction import SqlTransaction
 
@@ -33,6 +33,7 @@ def engine_for(path: Path, *, connections: int) -> AsyncEngine:
         connect_args={"timeout": 0},
         pool_size=connections,
         max_overflow=0,
+        hide_parameters=True,  # an error that is logged tells nobody's name
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -50,7 +51,7 @@ class SqliteStore(SqlStore):
     """
 
     def __init__(self, path: Path, write_lock: asyncio.Lock, *, busy_limit_s: float) -> None:
-        self._path, self._file = path, path.stat()
+        self._file = OpenFile(path)
         self._reading = engine_for(path, connections=_READERS)
         self._writing = engine_for(path, connections=1)
         self._write_lock = write_lock
@@ -59,7 +60,7 @@ class SqliteStore(SqlStore):
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[SqlTransaction]:
         """See `Store.snapshot`. A reader never waits for the writer, nor the writer for it (WAL)."""
-        self._check_file()
+        self._file.check()
         with translated_driver(our_error):
             async with self._reading.connect() as connection:
                 await unbroken(connection.exec_driver_sql("BEGIN"))
@@ -71,7 +72,7 @@ class SqliteStore(SqlStore):
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[SqlTransaction]:
         """See `Store.transaction`."""
-        self._check_file()
+        self._file.check()
         asked_at = time.monotonic()
         with translated_driver(our_error):
             async with self._write_lock, self._writing.connect() as connection:
@@ -89,15 +90,6 @@ class SqliteStore(SqlStore):
         """See `SqlStore.close`."""
         await self._reading.dispose()
         await self._writing.dispose()
-
-    def _check_file(self) -> None:
-        """A file that was taken away or replaced stays open here, and would take what nobody ever reads again."""
-        try:
-            same = samestat(self._path.stat(), self._file)
-        except OSError:
-            same = False
-        if not same:
-            raise UnavailableError(f"the database is no longer at {self._path}")
 
 
 async def _committed(connection: AsyncConnection) -> None:
