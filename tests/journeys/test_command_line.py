@@ -1,5 +1,6 @@
 """The command line: what it says, whom it lets call on a running server, and how it refuses."""
 
+import asyncio
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,9 +17,10 @@ from countermand import __version__, cli
 from countermand.bootstrap import utc_now
 from countermand.domain.contract import Door
 from countermand.settings import PREFIX
+from countermand.storage.schema import NEWEST_SCHEMA
 from support.command_line import Run, Said, assert_one_sentence, runner
 from support.processes import countermand
-from support.serving import Served, a_server
+from support.serving import Served, a_server, database_of
 from support.world import ISSUER, Caller, World, a_world
 
 REFRESH_S = 0.2
@@ -75,24 +77,31 @@ def test_every_command_and_every_option_of_it_is_explained(path: tuple[str, ...]
 def test_migrate_makes_a_database_once_and_leaves_a_newer_one_alone(run: Run, tmp_path: Path):
     path = tmp_path / "new" / "orders.sqlite3"
     first, again = (run("migrate", database_path=path) for _ in range(2))
-    assert first == Said(0, f"{path}: schema 1 (was none)\n", "")
-    assert again == Said(0, f"{path}: schema 1, as it was\n", "")
+    assert first == Said(0, f"{path}: schema {NEWEST_SCHEMA} (was none)\n", "")
+    assert again == Said(0, f"{path}: schema {NEWEST_SCHEMA}, as it was\n", "")
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '0002'")
-        connection.commit()
+        make_newer(connection)
         before = list(connection.iterdump())
-        for command in (("migrate",), ("client", "list")):
+        for command, advice in ((("migrate",), "newer"), (("client", "list"), "start a newer Countermand")):
             said = run(*command, database_path=path)
-            assert_one_sentence(said, str(path), "schema 2", "start a newer Countermand")
+            assert_one_sentence(said, str(path), f"schema {NEWEST_SCHEMA + 1}", advice)
         assert list(connection.iterdump()) == before
 
 
 # who may call
 
 
-@pytest_asyncio.fixture
-async def made(tmp_path: Path) -> AsyncIterator[World]:
-    async with a_world(tmp_path) as world:
+def make_newer(connection: sqlite3.Connection) -> None:
+    """As a migration of a later version leaves it, with which this one cannot work."""
+    newer = NEWEST_SCHEMA + 1
+    connection.execute("UPDATE alembic_version SET version_num = ?", [f"{newer:04}"])
+    connection.execute("INSERT INTO schema_notes (number, oldest_code) VALUES (?, ?)", [newer, newer])
+    connection.commit()
+
+
+@pytest_asyncio.fixture(params=["sqlite", "postgres"])
+async def made(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    async with a_world(tmp_path, request.param) as world:
         world.clock.now = utc_now()
         yield world
 
@@ -106,10 +115,10 @@ def server(made: World) -> Iterator[Served]:
 async def test_a_shop_that_is_added_can_call_at_once_keeps_its_orders_when_rotated_and_is_gone_when_revoked(
     run: Run, made: World, server: Served
 ):
-    def client(*arguments: str) -> Said:
-        return run("client", *arguments, database_path=made.settings.database_path)
+    async def client(*arguments: str) -> Said:
+        return await asyncio.to_thread(run, "client", *arguments, **database_of(made))
 
-    added = client(
+    added = await client(
         "add", "--contract", "shopping", "--name", "The shop", "--permission", "read", "--permission", "cancel"
     )
     assert (added.code, added.err) == (0, "")
@@ -126,7 +135,7 @@ async def test_a_shop_that_is_added_can_call_at_once_keeps_its_orders_when_rotat
         assert await status((key, secret)) == 200
         assert await status((key, secret + "x")) == 401
 
-        rotated = client("rotate", id_)
+        rotated = await client("rotate", id_)
         new = shown(rotated)
         assert (rotated.code, rotated.err) == (0, "")
         assert new[0] != key
@@ -136,11 +145,11 @@ async def test_a_shop_that_is_added_can_call_at_once_keeps_its_orders_when_rotat
         asked = {"order": made.uri(cancelled), "reason": "The buyer asked"}
         assert (await http.post("/ordercancellation/", json=asked, auth=new)).status_code == 200
 
-        listed = client("list")
+        listed = await client("list")
         assert new[0] in listed.out
         assert not [one for one in (secret, new[1], key) if one in listed.out]
 
-        assert client("revoke", id_) == Said(0, f"Revoked the shopping client {id_} (The shop)\n", "")
+        assert await client("revoke", id_) == Said(0, f"Revoked the shopping client {id_} (The shop)\n", "")
         await until_true(lambda: status(new), 401)
         asked["order"] = made.uri(kept)
         assert (await http.post("/ordercancellation/", json=asked, auth=new)).status_code == 401
@@ -153,10 +162,10 @@ async def test_an_operator_that_is_added_can_call_at_once_and_is_gone_when_rotat
 ):
     order_id = await made.service_order(await made.connect_client())
 
-    def client(*arguments: str) -> Said:
-        return run("client", *arguments, database_path=made.settings.database_path)
+    async def client(*arguments: str) -> Said:
+        return await asyncio.to_thread(run, "client", *arguments, **database_of(made))
 
-    added = client("add", "--contract", "manage", "--name", "Operator")
+    added = await client("add", "--contract", "manage", "--name", "Operator")
     (id_,) = re.findall(r"client (\d+) \(Operator\): cancel, read, record\n", added.out)
     token = shown(added)[0]
     async with server.client() as http:
@@ -166,20 +175,19 @@ async def test_an_operator_that_is_added_can_call_at_once_and_is_gone_when_rotat
             return (await http.get(f"/manage/v1/orders/{order_id}", headers=headers)).status_code
 
         assert await status(token) == 200
-        new = shown(client("rotate", id_))[0]
+        new = shown(await client("rotate", id_))[0]
         await until_true(lambda: status(new), 200)
         await until_true(lambda: status(token), 401)
-        assert client("revoke", id_).code == 0
+        assert (await client("revoke", id_)).code == 0
         await until_true(lambda: status(new), 401)
-    assert token.partition(".")[2] not in client("list").out
+    assert token.partition(".")[2] not in (await client("list")).out
 
 
 async def test_a_partner_that_is_added_can_call_with_its_issuers_tokens_until_it_is_revoked(
     run: Run, made: World, server: Served
 ):
-    def client(*arguments: str) -> Said:
-        path, issuer = made.settings.database_path, ISSUER
-        return run("client", *arguments, database_path=path, connect_issuer=issuer)
+    async def client(*arguments: str) -> Said:
+        return await asyncio.to_thread(run, "client", *arguments, **database_of(made), connect_issuer=ISSUER)
 
     headers = {"Authorization": f"Bearer {made.token('portal-api')}", "X-API-VERSION": "7"}
     wanted = {
@@ -197,17 +205,18 @@ async def test_a_partner_that_is_added_can_call_with_its_issuers_tokens_until_it
             return (await http.post("/api/connect/orders/create", json=wanted)).status_code
 
         assert await create() == 401
-        added = client("add", "--contract", "connect", "--name", "Partner", "--client-id", "portal-api")
+        added = await client("add", "--contract", "connect", "--name", "Partner", "--client-id", "portal-api")
+        assert (added.code, added.err) == (0, "")
         (id_,) = re.findall(r"client (\d+) \(Partner\): cancel, create, read\n", added.out)
         assert "secret" not in added.out
         await until_true(create, 201)
         (order,) = await made.rows("orders")
         assert order["client_id"] == int(id_)
 
-        again = client("add", "--contract", "connect", "--name", "Another", "--client-id", "portal-api")
+        again = await client("add", "--contract", "connect", "--name", "Another", "--client-id", "portal-api")
         assert_one_sentence(again, "portal-api")
-        assert_one_sentence(client("rotate", id_), f"client {id_}", "key and secret")
-        assert client("revoke", id_).code == 0
+        assert_one_sentence(await client("rotate", id_), f"client {id_}", "key and secret")
+        assert (await client("revoke", id_)).code == 0
         await until_true(create, 401)
         cancel = await http.post("/api/connect/orders/cancel", json={"orderId": order["id"]})
         assert cancel.status_code == 401
@@ -218,7 +227,7 @@ async def test_a_partner_that_is_added_can_call_with_its_issuers_tokens_until_it
 async def test_the_list_shows_every_client_whole_however_narrow_the_page(run: Run, made: World):
     partner, shop = await made.connect_client("a-partner-with-a-long-name"), await made.shopping_client()
     await made.database.clients.revoke(shop.client.id, made.clock())
-    said = run("client", "list", database_path=made.settings.database_path)
+    said = await asyncio.to_thread(run, "client", "list", **database_of(made))
     assert (said.code, said.err) == (0, "")
     for whole in (ISSUER, partner.subject, shop.key, *Door.SHOPPING.split(), f"{made.clock():%Y-%m-%d %H:%M:%SZ}"):
         assert whole in said.out
@@ -308,7 +317,7 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
 @pytest.mark.parametrize("verb", ["rotate", "revoke"])
 async def test_a_client_that_is_not_there_is_named(verb: str, run: Run, world: World):
     caller = await world.shopping_client()
-    said = run("client", verb, "999", database_path=world.settings.database_path)
+    said = await asyncio.to_thread(run, "client", verb, "999", **database_of(world))
     assert_one_sentence(said, "client 999")
     assert await world.database.clients.by_key(caller.key) is not None
     (row,) = await world.rows("clients")
@@ -316,18 +325,17 @@ async def test_a_client_that_is_not_there_is_named(verb: str, run: Run, world: W
 
 
 @pytest.mark.parametrize(
-    ("schema", "names"),
-    [(None, ("no database at", "countermand migrate")), ("0002", ("schema 2", "start a newer Countermand"))],
+    ("exists", "names"),
+    [("", ("no database at", "countermand migrate")), ("exists", ("schema 3", "start a newer Countermand"))],
 )
 def test_a_database_that_cannot_be_served_is_one_sentence(
-    schema: str | None, names: tuple[str, ...], run: Run, tmp_path: Path
+    exists: str, names: tuple[str, ...], run: Run, tmp_path: Path
 ):
     path = tmp_path / "orders.sqlite3"
-    if schema is not None:
+    if exists:
         run("migrate", database_path=path)
         with closing(sqlite3.connect(path)) as connection:
-            connection.execute("UPDATE alembic_version SET version_num = ?", [schema])
-            connection.commit()
+            make_newer(connection)
     environment = {PREFIX + name.upper(): value for name, value in (AN_ISSUER | {"database_path": str(path)}).items()}
     process = countermand("serve", "--port", "0", environment=environment)
     out, err = process.communicate(timeout=60)

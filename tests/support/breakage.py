@@ -28,9 +28,9 @@ class Breaking:
     def __getattr__(self, name: str) -> Real:
         real = getattr(self._real, name)
 
-        async def call(*asked: Any) -> Any:
+        async def call(*asked: Any, **how: Any) -> Any:
             self.calls[name] += 1
-            return await (self._breaks[name](real, *asked) if name in self._breaks else real(*asked))
+            return await (self._breaks[name](real, *asked, **how) if name in self._breaks else real(*asked, **how))
 
         return call
 
@@ -47,9 +47,9 @@ def instead(error: Exception, *, times: int | None = None) -> Breaks:
     """Raise, without having done anything: so many times, or always."""
     left = [times]
 
-    async def broken(real: Real, *asked: Any) -> Any:
+    async def broken(real: Real, *asked: Any, **how: Any) -> Any:
         if left[0] == 0:
-            return await real(*asked)
+            return await real(*asked, **how)
         if left[0] is not None:
             left[0] -= 1
         raise error
@@ -60,8 +60,8 @@ def instead(error: Exception, *, times: int | None = None) -> Breaks:
 def afterwards(error: Exception) -> Breaks:
     """Do it, and then raise as if nobody knew."""
 
-    async def broken(real: Real, *asked: Any) -> Any:
-        await real(*asked)
+    async def broken(real: Real, *asked: Any, **how: Any) -> Any:
+        await real(*asked, **how)
         raise error
 
     return broken

@@ -24,7 +24,10 @@ class Said:
 
 
 def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs `countermand ARGUMENTS` with settings in the environment. An error that is not ours rises: a stack trace."""
+    """Runs `countermand ARGUMENTS` with settings in the environment. An error that is not ours rises: a stack trace.
+
+    It waits for the command: beside a service on the test's own event loop, which may hold a lock, call it in a thread.
+    """
 
     def run(*arguments: str, **settings: Any) -> Said:
         capsys.readouterr()

@@ -23,7 +23,7 @@ Answer = tuple[int, bytes] | None
 
 async def place_orders(demo: Demo, number: int, *, appointment_in_h: int | None = None) -> list[OrderId]:
     """Orders of the demo's own partner, all in one transaction."""
-    database = open_database(read_settings(database_path=demo.database))
+    database = await open_database(read_settings(database_path=demo.database))
     partner = await database.clients.by_identity(ISSUER, "demo-partner")
     assert partner is not None
     now = utc_now()

@@ -28,6 +28,7 @@ NAMED = "COUNTERMAND_TEST_POSTGRES_URL"
 # What is tested with this server is what the service says and does; whether a commit outlives a crash is tested with
 # servers of their own, at PostgreSQL's defaults.
 _HASTY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
+_LIMIT_S = 30  # for what happens at once, or never
 _run = f"countermand_test_{secrets.token_hex(4)}"
 _numbers = itertools.count(1)
 
@@ -82,18 +83,29 @@ async def a_connection(world: "World") -> AsyncIterator["asyncpg.Connection[asyn
         await connection.close()
 
 
+async def until(watching: asyncpg.Connection, query: str) -> None:
+    """Return once a query says true."""
+    async with asyncio.timeout(_LIMIT_S):
+        while True:
+            await watching.execute("SELECT pg_stat_clear_snapshot()")
+            if await watching.fetchval(query):
+                return
+            await asyncio.sleep(0.005)
+
+
 async def until_waiting(watching: asyncpg.Connection, how_many: int = 1, *, event: str = "Lock") -> list[int]:
     """Return once so many backends of the database wait for such an event, a lock by default; gives their numbers."""
     query = """
     SELECT pid FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND $1 IN (wait_event_type, wait_event)
     """
-    while True:
-        await watching.execute("SELECT pg_stat_clear_snapshot()")
-        waiting = [row["pid"] for row in await watching.fetch(query, event)]
-        if len(waiting) >= how_many:
-            return waiting
-        await asyncio.sleep(0.005)
+    async with asyncio.timeout(_LIMIT_S):
+        while True:
+            await watching.execute("SELECT pg_stat_clear_snapshot()")
+            waiting = [row["pid"] for row in await watching.fetch(query, event)]
+            if len(waiting) >= how_many:
+                return waiting
+            await asyncio.sleep(0.005)
 
 
 def drop(name: str) -> None:

@@ -41,15 +41,28 @@ class Served(Running):
         return httpx.AsyncClient(base_url=self.here, timeout=30, trust_env=False, **more)
 
 
+def database_of(world: World) -> dict[str, str]:
+    """The setting that names the world's database."""
+    url = world.settings.database_url
+    return (
+        {"database_path": str(world.settings.database_path)}
+        if url is None
+        else {"database_url": url.get_secret_value()}
+    )
+
+
 def environment_of(world: World, **settings: Any) -> dict[str, str]:
     """The environment that makes a server serve the world's database. A setting of None is left out."""
-    given = {
-        "database_path": world.settings.database_path,
-        "connect_issuer": ISSUER,
-        "connect_key_set": world.folder / "key-set.json",
-        "client_refresh_s": 0.2,
-        "public_url": PUBLIC_URL,
-    } | settings
+    given = (
+        database_of(world)
+        | {
+            "connect_issuer": ISSUER,
+            "connect_key_set": world.folder / "key-set.json",
+            "client_refresh_s": 0.2,
+            "public_url": PUBLIC_URL,
+        }
+        | settings
+    )
     return {PREFIX + name.upper(): str(value) for name, value in given.items() if value is not None}
 
 
@@ -59,7 +72,8 @@ def a_server(world: World, *arguments: str, **settings: Any) -> Iterator[Served]
 
     Port 0 will not do here: with a public address, the server announces that, and not where it listens.
     """
-    port, log_file = free_port(), world.folder / "server.log"
+    port = free_port()
+    log_file = world.folder / f"server-{port}.log"
     with log_file.open("w") as log:
         process = countermand(
             "serve", "--port", str(port), *arguments, environment=environment_of(world, **settings), stderr=log

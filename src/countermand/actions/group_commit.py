@@ -22,9 +22,7 @@ Outcome = TypeVar("Outcome")
 
 log = structlog.get_logger()
 
-import os
-
-_IDLE_TURNS: Final = int(os.environ.get("IDLE", "3"))
+_IDLE_TURNS: Final = 3
 
 
 class GoAgain:
