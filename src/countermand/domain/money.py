@@ -71,7 +71,12 @@ class Money:
         return cls(minor=-minor if negative else minor, currency=currency)
 
     def __str__(self) -> str:
-        return f"{self.minor // 100}.{self.minor % 100:02d}"
+        return written_minor(self.minor)
+
+
+def written_minor(minor: int) -> str:
+    """Whole minor units in major ones, with two decimals: 250 is `2.50`."""
+    return f"{minor // 100}.{minor % 100:02d}"
 
 
 @lru_cache(maxsize=256)

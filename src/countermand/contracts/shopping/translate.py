@@ -33,7 +33,7 @@ from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.domain.cancellation import Granted, Refused
 from countermand.domain.instants import written_instant
-from countermand.domain.money import Money
+from countermand.domain.money import written_minor
 
 # Each of our errors: status, type. The first four types are documented; the others ours (decision 22).
 _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
@@ -99,7 +99,7 @@ def order_answer(
     currency = given["currency"]
 
     def total(name: str) -> messages.Amount:
-        return _amount(Money(minor=given[f"{name}_minor"], currency=currency))
+        return _amount(given[f"{name}_minor"], currency)
 
     shown = messages.Order(
         links={
@@ -179,8 +179,8 @@ def _error(
     return json_answer(status, messages.Error(type=kind, message=message, errors=reasons or []), headers=headers)
 
 
-def _amount(money: Money) -> messages.Amount:
-    return messages.Amount(amount=Raw(str(money).encode()), currency=money.currency)
+def _amount(minor: int, currency: str) -> messages.Amount:
+    return messages.Amount(amount=Raw(written_minor(minor).encode()), currency=currency)
 
 
 def _method(given: Mapping[str, Any] | None) -> messages.Method:
@@ -191,7 +191,7 @@ def _method(given: Mapping[str, Any] | None) -> messages.Method:
         uid=given["uid"],
         name=given["name"],
         image=given["image"] or UNSET,
-        costs=_amount(Money(minor=given["costs_minor"], currency=given["currency"])),
+        costs=_amount(given["costs_minor"], given["currency"]),
     )
 
 
@@ -199,7 +199,7 @@ def _external(given: Mapping[str, Any]) -> messages.ExternalPurchase:
     return messages.ExternalPurchase(
         title=given["title"],
         product_reference=given["product_reference"],
-        unit_price=_amount(Money(minor=given["unit_price_minor"], currency=given["currency"])),
+        unit_price=_amount(given["unit_price_minor"], given["currency"]),
         quantity=given["quantity"],
     )
 
@@ -209,7 +209,7 @@ def _product(product: Product, addresses: Addresses) -> messages.Product:
         links={"self": {"href": addresses.product(product.uid)}},
         uid=product.uid,
         name=dict(product.name),
-        price=_amount(product.price),
+        price=_amount(product.price.minor, product.price.currency),
         availability=product.availability,
         total_availability=product.total_availability,
     )

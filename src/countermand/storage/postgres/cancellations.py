@@ -72,7 +72,8 @@ class PostgresCancellations:
         views = view_queries(lambda column: column == any_(literal_column("$1::bigint[]")))
         self._orders = _text(views["orders"])
         self._views = " UNION ALL ".join(
-            f"SELECT '{name}', row_to_json(r)::text FROM ({_text(query)}) AS r" for name, query in views.items()
+            f"SELECT '{name}', coalesce(json_agg(r), '[]')::text FROM ({_text(query)}) AS r"
+            for name, query in views.items()
         )
         held_limit_s = min(_HELD_LIMIT_S, address.busy_limit_s)
         pool: dict[str, Any] = {
@@ -177,10 +178,7 @@ class PostgresCancellations:
         async with self._reading() as connection:
             with self._watch.statement("views"):
                 found = await connection.fetch(self._views, order_ids)
-        rows: dict[str, list[Any]] = {name: [] for name in ViewRows.__dataclass_fields__}
-        for name, row in found:
-            rows[name].append(msgspec.json.decode(row))
-        return ViewRows(**rows).views()
+        return ViewRows(**{name: msgspec.json.decode(rows) for name, rows in found}).views()
 
     async def _at_once(
         self,

@@ -35,7 +35,7 @@ DRIVER_ERRORS = (asyncpg.PostgresError, *_THE_DRIVERS)
 
 def our_error(error: BaseException) -> CountermandError | None:
     """The error in our terms, for what is certainly not done; None for a bug of ours, which must rise as it is."""
-    cause = _cause(error)
+    cause = driver_error(error)
     state = getattr(cause, "sqlstate", None) or ""
     if state.startswith(("22", "23")) or isinstance(cause, asyncpg.DataError | OverflowError):
         taken = getattr(cause, "constraint_name", None) == _KEYS
@@ -52,7 +52,7 @@ def our_error(error: BaseException) -> CountermandError | None:
 
 def is_unanswered(error: BaseException) -> bool:
     """Whether a statement was sent and its outcome never came: a commit may have happened."""
-    cause = _cause(error)
+    cause = driver_error(error)
     if isinstance(cause, asyncpg.DataError | OverflowError):  # refused by the driver: never sent
         return False
     state = getattr(cause, "sqlstate", None) or ""
@@ -61,7 +61,7 @@ def is_unanswered(error: BaseException) -> bool:
     return isinstance(cause, _THE_DRIVERS)
 
 
-def _cause(error: BaseException) -> BaseException:
+def driver_error(error: BaseException) -> BaseException:
     """The driver's own error, which SQLAlchemy wraps once or twice."""
     original = getattr(error, "orig", None) or error
     cause = original.__cause__
