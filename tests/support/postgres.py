@@ -49,7 +49,7 @@ def url_of(database: str) -> str:
 
 
 @functools.cache
-def _template() -> str:
+def template() -> str:
     """An empty database of the newest schema, made once a run."""
     name = f"{_run}_template"
     administer(f"CREATE DATABASE {name}")
@@ -116,8 +116,8 @@ def drop(name: str) -> None:
 def a_database(*, migrated: bool = True) -> Iterator[str]:
     """A database for one test; gives its address."""
     name = f"{_run}_{next(_numbers)}"
-    template = f" TEMPLATE {_template()} STRATEGY file_copy" if migrated else ""
-    administer(f"CREATE DATABASE {name}{template}")
+    copied = f" TEMPLATE {template()} STRATEGY file_copy" if migrated else ""
+    administer(f"CREATE DATABASE {name}{copied}")
     try:
         yield url_of(name)
     finally:

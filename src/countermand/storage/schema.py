@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_fixed
 
-from countermand.actions.errors import HeldError, SchemaError
+from countermand.actions.errors import HeldError, SchemaError, TransientConflictError
 from countermand.storage.postgres.connections import PostgresAddress
 from countermand.storage.postgres.errors import DRIVER_ERRORS, our_error
 
@@ -103,7 +103,7 @@ def _migrate_sqlite(path: Path, before: Schema) -> None:
 async def _migrate_postgres(address: PostgresAddress) -> None:
     """All or nothing. While it waits for a table's lock everybody waits behind it: so never for long at a time."""
     async for attempt in AsyncRetrying(
-        retry=retry_if_exception(lambda error: isinstance(our_error(error), HeldError)),
+        retry=retry_if_exception(lambda error: isinstance(our_error(error), HeldError | TransientConflictError)),
         stop=stop_after_delay(_MIGRATING_LIMIT_S),
         wait=wait_fixed(1),
         reraise=True,
