@@ -182,9 +182,8 @@ def build(
         overtaken_cap=0 if settings.is_sqlite else _OVERTAKEN_CAP,  # there, all wait for one lock
         watch=telemetry.watch,
     )
-    cancel_and_show = CancelAndShow(
-        commit=commit, read_back=GroupCommit(run=ReadBack(store=database.cancellations), flights=_READ_BACK_FLIGHTS)
-    )
+    read_back = ReadBack(store=database.cancellations, limit_s=settings.settle_limit_s)
+    cancel_and_show = CancelAndShow(commit=commit, read_back=GroupCommit(run=read_back, flights=_READ_BACK_FLIGHTS))
     telemetry.counts.ask(
         queue_depth=lambda: commit.waiting,
         oldest_undelivered=Bounded(lambda: _oldest_undelivered(database.store), limit_s=_PROBE_LIMIT_S),

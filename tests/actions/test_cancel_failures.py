@@ -220,15 +220,6 @@ async def test_what_cannot_be_explained_now_is_certainly_not_done_but_the_yes_of
     assert await world.rows("refusals") == []
 
 
-async def test_a_cancelled_order_that_cannot_be_read_back_is_cancelled_all_the_same(world: World):
-    shop = await world.shopping_client()
-    view = await world.ticket_order(shop)
-    cancel, _ = breaking(world, views=instead(UnavailableError("away")))
-    answers = await cancel([world.command(shop, view.order.id, wants_order=True)])
-    assert answers == [Cancelled(order_id=view.order.id)]
-    assert await states(world) == {"cancelled"}
-
-
 async def test_an_order_that_changed_between_statement_and_read_goes_round_again(world: World):
     me = await world.connect_client()
     changes, stays = await world.service_order(me, appointment_in=WITHIN_NOTICE), await world.service_order(me)

@@ -4,13 +4,15 @@ Orders are read back in batches of their own, beside the next batch of cancellat
 wait for what others want to see.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import structlog
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from countermand.actions.cancel_orders import Cancelled, CancelOutcome
-from countermand.actions.errors import CountermandError
+from countermand.actions.errors import CountermandError, UnavailableError
 from countermand.actions.group_commit import GroupCommit
 from countermand.actions.ports import CancellationStore, CancelOrder, OrderView
 from countermand.domain.order import OrderId
@@ -20,17 +22,31 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class ReadBack:
-    """Runs batches of orders to be read."""
+    """Runs batches of orders to be read. They are cancelled: a database that is away is waited for, up to `limit_s`."""
 
     store: CancellationStore
+    limit_s: float = 10.0
 
     async def __call__(self, order_ids: Sequence[OrderId]) -> Sequence[OrderView | Exception]:
         """One view, or exception, for each."""
         try:
-            views = await self.store.views(list(set(order_ids)))
+            views = await self._read(list(set(order_ids)))
         except CountermandError as error:
             return [error] * len(order_ids)
         return [views[order_id] for order_id in order_ids]
+
+    async def _read(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
+        with suppress(UnavailableError):
+            return await self.store.views(order_ids)  # nearly always; what follows costs more than a small batch
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(UnavailableError),
+            stop=stop_after_delay(self.limit_s),
+            wait=wait_random_exponential(multiplier=0.05, max=1),
+            reraise=True,
+        ):
+            with attempt:
+                return await self.store.views(order_ids)
+        raise AssertionError("unreachable: the loop returns or raises")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,9 +16,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_fixed
 
-from countermand.actions.errors import HeldError, SchemaError, TransientConflictError
+from countermand.actions.errors import SchemaError
 from countermand.storage.postgres.connections import PostgresAddress
-from countermand.storage.postgres.errors import DRIVER_ERRORS, our_error
+from countermand.storage.postgres.errors import DRIVER_ERRORS, driver_error
 
 # Migrations are numbered 0001, 0002, … They expand first and contract later, so a version works with a range: with
 # every schema from OLDEST_SCHEMA up, and with newer ones as long as these say that they work with NEWEST_SCHEMA.
@@ -27,6 +27,8 @@ NEWEST_SCHEMA: Final = 2
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _SQLITE_NEEDED: Final = (3, 35, 0)  # RETURNING, and JSON built in nearly everywhere
 _POSTGRES_NEEDED: Final = 15
+_PASSING: Final = (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError)
+_BEHIND_US_LIMIT_MS: Final = "500"  # a batch waits for a second, and must not come to say that an order is held
 _MIGRATING_LIMIT_S: Final = 60.0  # how long to wait, on SQLite, for whoever migrates
 
 DatabaseAddress = Path | PostgresAddress  # an SQLite file, or a PostgreSQL database
@@ -65,9 +67,8 @@ def migrate(where: DatabaseAddress) -> tuple[int, int]:
         try:
             asyncio.run(_migrate_postgres(where))
         except (DBAPIError, *DRIVER_ERRORS) as error:
-            if (ours := our_error(error)) is None:
-                raise
-            raise SchemaError(f"the database {where} could not be migrated: {ours}; nothing was changed") from error
+            said = driver_error(error)  # in the server's words; SQLAlchemy would add the whole statement
+            raise SchemaError(f"the database {where} could not be migrated: {said}; nothing was changed") from error
     return before.number, asyncio.run(_postgres_schema(where)).number
 
 
@@ -103,7 +104,7 @@ def _migrate_sqlite(path: Path, before: Schema) -> None:
 async def _migrate_postgres(address: PostgresAddress) -> None:
     """All or nothing. While it waits for a table's lock everybody waits behind it: so never for long at a time."""
     async for attempt in AsyncRetrying(
-        retry=retry_if_exception(lambda error: isinstance(our_error(error), HeldError | TransientConflictError)),
+        retry=retry_if_exception(lambda error: isinstance(driver_error(error), _PASSING)),
         stop=stop_after_delay(_MIGRATING_LIMIT_S),
         wait=wait_fixed(1),
         reraise=True,
@@ -120,7 +121,7 @@ async def _try_to_migrate_postgres(address: PostgresAddress) -> None:
 
     async def unlimited() -> "asyncpg.Connection[asyncpg.Record]":
         """A migration of much data takes as long as it takes."""
-        options = address.connect_options(statement_timeout="0", lock_timeout="2000")
+        options = address.connect_options(statement_timeout="0", lock_timeout=_BEHIND_US_LIMIT_MS)
         return await asyncpg.connect(**options | {"command_timeout": None})
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=unlimited)
@@ -173,7 +174,7 @@ async def _postgres_schema(address: PostgresAddress) -> Schema:
 
 async def _schema_seen_by(connection: "asyncpg.Connection[asyncpg.Record]", address: PostgresAddress) -> Schema:
     if connection.get_server_version().major < _POSTGRES_NEEDED:
-        version = ".".join(map(str, connection.get_server_version()[:2]))
+        version = connection.get_server_version().major
         raise SchemaError(f"the database {address} is PostgreSQL {version}; needed is {_POSTGRES_NEEDED} or newer")
     exists = "SELECT to_regclass('alembic_version') IS NOT NULL, to_regclass('schema_notes') IS NOT NULL"
     has_number, has_notes = await connection.fetchrow(exists) or (False, False)
