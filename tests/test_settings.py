@@ -6,6 +6,7 @@ import json
 import os
 import re
 import tomllib
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,28 @@ def test_a_policy_can_be_given_as_json_in_the_environment_or_as_tables_in_the_fi
         ("batch_cap", "1", "0"),
         ("batch_cap", "4096", "4097"),
         ("queue_cap", "1", "0"),
+        ("flights", "1", "0"),
+        ("flights", "256", "257"),
+        ("slow_batch_s", "0.001", "0"),
+        ("slow_batch_s", "0.25", "-0.25"),
+        ("database_connections", "1", "0"),
+        ("database_connections", "1000", "1001"),
+        ("database_connect_limit_s", "0.001", "0"),
+        ("database_connect_limit_s", "3", "inf"),
+        ("database_statement_limit_s", "0.001", "0"),
+        ("database_statement_limit_s", "10", "nan"),
+        ("database_distributed", "True", "perhaps"),
+        ("delivered_kept_d", "1", "0"),
+        ("delivered_kept_d", "36500", "36501"),
+        ("refusals_kept_d", "1", "0"),
+        ("refusals_kept_d", "36500", "36501"),
+        ("cancellations_kept_d", "1", "0"),
+        ("cancellations_kept_d", "36500", "36501"),
+        ("traces_share", "0.0", "-0.1"),
+        ("traces_share", "1.0", "1.1"),
+        ("traces_url", "http://127.0.0.1:4318/v1/traces", "127.0.0.1:4318"),
+        ("metrics", "False", "sometimes"),
+        ("log_requests", "False", "some"),
         ("idempotency_kept_h", "1", "0"),
         ("idempotency_kept_h", "8784", "8785"),
         ("idempotency_kept_h", "24", "1.5"),
@@ -135,6 +158,50 @@ def test_a_limit_is_kept_from_both_sides_and_the_sentence_names_the_setting_and_
     with pytest.raises(SettingsError) as raised:
         read_settings()
     assert_one_sentence_names(raised.value, PREFIX + name.upper(), repr(does_not))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:password@db.example.com/shop",
+        "postgres://user:password@db.example.com/shop",
+        "postgresql://one.example.com:5432,other.example.com:5433/shop?user=me",
+    ],
+)
+def test_an_address_of_postgresql_is_taken_as_it_is_and_shown_to_nobody(url: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(f"{PREFIX}DATABASE_URL", url)
+    settings = read_settings()
+    assert settings.database_url is not None
+    assert settings.database_url.get_secret_value() == url
+    assert not settings.is_sqlite
+    for shown in (repr(settings), str(settings), str(settings.model_dump()), settings.model_dump_json()):
+        assert "password@" not in shown
+        assert "example.com" not in shown.replace(settings.shopping_documentation_url, "")
+
+
+def test_without_an_address_it_is_a_file(monkeypatch: pytest.MonkeyPatch):
+    assert read_settings().is_sqlite
+    monkeypatch.setenv(f"{PREFIX}DATABASE_URL", "")  # as an unset variable of a container comes through
+    assert read_settings().is_sqlite
+
+
+@pytest.mark.parametrize("where", ["environment", "file"])
+@pytest.mark.parametrize(
+    "url",
+    ["mysql://user:S3cr3t@host/shop", "user:S3cr3t@host", "S3cr3t", "sqlite:///S3cr3t", " postgresql://u:S3cr3t@h/d"],
+)
+def test_any_other_address_is_refused_without_being_repeated(
+    url: str, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    file = None
+    if where == "environment":
+        monkeypatch.setenv(f"{PREFIX}DATABASE_URL", url)
+    else:
+        file = a_file(tmp_path, f'database_url = "{url}"\n')
+    with pytest.raises(SettingsError) as raised:
+        read_settings(file)
+    assert_one_sentence_names(raised.value, f"{PREFIX}DATABASE_URL", "postgresql://")
+    assert "S3cr3t" not in "".join(traceback.format_exception(raised.value))
 
 
 def test_every_setting_that_does_not_hold_gets_its_own_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -2,15 +2,15 @@
 
 import asyncio
 import secrets
-import sqlite3
 from collections import Counter
 from collections.abc import Coroutine
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -37,6 +37,7 @@ from countermand.domain.money import Money
 from countermand.domain.order import OrderId
 from countermand.domain.order_state import MOVES, Move
 from countermand.storage.tables import micros
+from support.outside import Outside, outside
 from support.world import Caller, World, a_world
 
 STOCK = 6
@@ -85,7 +86,7 @@ class Orders(RuleBasedStateMachine):
     partners: list[Caller]
     shops: list[Caller]
     operator: Caller
-    outside: sqlite3.Connection  # as another process sees the database: what is committed, alone
+    outside: Outside
 
     def run(self, doing: Coroutine[Any, Any, Any]) -> Any:
         return self.runner.run(doing)
@@ -252,8 +253,8 @@ class Orders(RuleBasedStateMachine):
             if row["valid"]:
                 assert self.expected[row["order_id"]].state not in ENDED
                 valid[row["product_uid"]] += 1
-        placeholders = ",".join("?" * len(self.products))
-        for row in self.look(f"SELECT * FROM products WHERE uid IN ({placeholders})", *self.products):
+        uids = ", ".join(f"'{uid}'" for uid in self.products)
+        for row in self.run(self.outside.rows(f"SELECT * FROM products WHERE uid IN ({uids})")):
             assert row["availability"] >= 0
             assert row["availability"] + valid[row["uid"]] == row["total_availability"] == STOCK
 
@@ -277,30 +278,29 @@ class Orders(RuleBasedStateMachine):
         assert code == refusal
         return done
 
-    def look(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
-        return [dict(row) for row in self.outside.execute(query, parameters)]
-
     def these(self, table: str, column: str = "order_id") -> list[dict[str, Any]]:
         """The rows of this example's orders."""
-        ids = list(self.expected)
-        return self.look(f"SELECT * FROM {table} WHERE {column} IN ({','.join('?' * len(ids))})", *ids) if ids else []
+        if not self.expected:
+            return []
+        ids = ", ".join(map(str, self.expected))
+        return self.run(self.outside.rows(f"SELECT * FROM {table} WHERE {column} IN ({ids})"))
 
 
-def test_orders_live_as_the_model_says(tmp_path: Path):
+@pytest.mark.parametrize(("on", "examples"), [("sqlite", 100), ("postgres", 50)])
+def test_orders_live_as_the_model_says(tmp_path: Path, on: str, examples: int):
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
-        world = runner.run(stack.enter_async_context(a_world(tmp_path)))
+        world = runner.run(stack.enter_async_context(a_world(tmp_path, on)))
         try:
             Orders.runner, Orders.world = runner, world
             Orders.partners = [runner.run(world.connect_client(name)) for name in ("partner", "other")]
             Orders.shops = [runner.run(world.shopping_client()) for _ in range(2)]
             Orders.operator = runner.run(world.manage_client())
-            Orders.outside = stack.enter_context(closing(sqlite3.connect(world.settings.database_path)))
-            Orders.outside.row_factory = sqlite3.Row
+            Orders.outside = runner.run(stack.enter_async_context(outside(world)))
             run_state_machine_as_test(
                 Orders,
                 settings=settings(
-                    max_examples=100,
+                    max_examples=examples,
                     stateful_step_count=30,
                     deadline=None,
                     suppress_health_check=list(HealthCheck),

@@ -61,7 +61,7 @@ def test_several_that_migrate_at_once_all_find_it_done(where: DatabaseAddress):
 @pytest.mark.parametrize("table", ["tickets", "payment_references"])
 def test_a_migration_is_done_whole_or_not_at_all(where: DatabaseAddress, table: str):
     with_connection(where, lambda connection: connection.exec_driver_sql(f"CREATE TABLE {table} (x int)"))
-    with pytest.raises(DBAPIError, match=table):
+    with pytest.raises((SchemaError, DBAPIError), match=table):
         migrate(where)
     assert tables(where) == {table}
     with pytest.raises(SchemaError, match=NO_SCHEMA):
@@ -74,7 +74,7 @@ def test_what_fails_in_the_last_migration_leaves_the_schema_that_was_there(where
     migrated_to(where, 1)
     with_connection(where, lambda connection: connection.exec_driver_sql("CREATE TABLE payment_references (x int)"))
     before = tables(where)
-    with pytest.raises(DBAPIError, match="payment_references"):
+    with pytest.raises((SchemaError, DBAPIError), match="payment_references"):
         migrate(where)
     assert tables(where) == before
     assert column(where, "SELECT version_num FROM alembic_version") == ["0001"]

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import asyncpg
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, create_engine, inspect
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from countermand.storage import schema
@@ -142,3 +143,53 @@ def migrate_as_newer_code(where: DatabaseAddress) -> None:
         schema._migrate_sqlite(where, schema._sqlite_schema(where))
     else:
         asyncio.run(schema._migrate_postgres(where))
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a database asks of those who write to it: columns, and every condition there is, by table."""
+
+    columns: dict[str, dict[str, tuple[str, bool, bool]]]  # type, may it be empty, is it filled in by itself
+    conditions: dict[str, set[str]]
+
+
+def newest_of(where: DatabaseAddress) -> Shape:
+    """The shape that a database has now."""
+
+    def look(connection: Connection) -> Shape:
+        seen = inspect(connection)
+        tables = set(seen.get_table_names()) - {"alembic_version"}
+        return Shape(
+            columns={
+                table: {
+                    column["name"]: (str(column["type"]), column["nullable"], column["default"] is not None)
+                    for column in seen.get_columns(table)
+                }
+                for table in tables
+            },
+            conditions={
+                table: {
+                    *(f"key {seen.get_pk_constraint(table)['constrained_columns']}",),
+                    *(f"unique {it['column_names']}" for it in seen.get_unique_constraints(table)),
+                    *(f"unique {it['column_names']}" for it in seen.get_indexes(table) if it["unique"]),
+                    *(f"refers {it['constrained_columns']}" for it in seen.get_foreign_keys(table)),
+                    *(f"check {it['sqltext']}" for it in seen.get_check_constraints(table)),
+                }
+                for table in tables
+            },
+        )
+
+    shape = with_connection(where, look)
+    assert isinstance(shape, Shape)
+    return shape
+
+
+def what_older_code_would_miss(before: Shape, after: Shape) -> list[str]:
+    """Everything that is not there any more, has become another, or asks more of old tables than they did."""
+    missed = [f"the table {table}" for table in before.columns.keys() - after.columns.keys()]
+    for table in before.columns.keys() & after.columns.keys():
+        old, new = before.columns[table], after.columns[table]
+        missed += [f"{table}.{name}" for name in old if new.get(name) != old[name]]
+        missed += [f"a value for {table}.{name}" for name in new.keys() - old.keys() if not any(new[name][1:])]
+        missed += [f"{table}: {asked}" for asked in after.conditions[table] - before.conditions[table]]
+    return sorted(missed)

@@ -165,7 +165,8 @@ async def test_without_its_database_it_is_alive_but_not_ready_and_says_why_until
         for _ in range(2):
             await _is_unready(world, "the database cannot be used")
         assert not world.settings.database_path.exists(), "the question must not make a database"
-    assert (await world.http.get("/readyz")).status_code == 200
+    # A question that was still being answered is not asked twice, so the first answer may be an old one.
+    assert 200 in [(await world.http.get("/readyz")).status_code for _ in range(2)]
 
 
 async def test_on_a_database_that_is_gone_for_good_it_is_not_ready(postgres_world: World):

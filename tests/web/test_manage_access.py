@@ -139,25 +139,25 @@ _WRONG["move"] = _WRONG["set"]
 
 
 @pytest.mark.parametrize("name", _WITH_BODY)
-async def test_fields_that_do_not_hold_are_all_named_and_nothing_is_done(world: World, name: str):
-    order_id, operator = await _an_order_with_a_visit(world), await world.manage_client()
+async def test_fields_that_do_not_hold_are_all_named_and_nothing_is_done(sqlite_world: World, name: str):
+    order_id, operator = await _an_order_with_a_visit(sqlite_world), await sqlite_world.manage_client()
     method, path, _, _ = CALLS[name]
-    before = await contents(world)
+    before = await contents(sqlite_world)
     for body, expected in _WRONG[name]:
-        answer = await manage(world, operator, method, f"{order_id}{path}", body)
+        answer = await manage(sqlite_world, operator, method, f"{order_id}{path}", body)
         assert fields(answer) == expected, body
-    assert not changed(before, await contents(world))
+    assert not changed(before, await contents(sqlite_world))
 
 
 @pytest.mark.parametrize("name", _WITH_BODY)
-async def test_a_body_that_cannot_be_read_is_400_413_or_415_and_nothing_is_done(world: World, name: str):
-    order_id, operator = await _an_order_with_a_visit(world), await world.manage_client()
+async def test_a_body_that_cannot_be_read_is_400_413_or_415_and_nothing_is_done(sqlite_world: World, name: str):
+    order_id, operator = await _an_order_with_a_visit(sqlite_world), await sqlite_world.manage_client()
     method, path, _, _ = CALLS[name]
-    before = await contents(world)
+    before = await contents(sqlite_world)
 
     async def send(body: bytes, **headers: str) -> httpx.Response:
-        sent = world.manage_headers(operator, **headers)
-        return await world.http.request(method, f"{ROOT}/{order_id}{path}", headers=sent, content=body)
+        sent = sqlite_world.manage_headers(operator, **headers)
+        return await sqlite_world.http.request(method, f"{ROOT}/{order_id}{path}", headers=sent, content=body)
 
     for body in [b"", b"{", b'{"a": 1, "a": 2}', b"[" * 60_000, b'"\\ud800"', b"\xff", b"{'reason': 'r'}"]:
         assert problem(await send(body)) == (400, "bad_request"), body[:20]
@@ -165,23 +165,23 @@ async def test_a_body_that_cannot_be_read_is_400_413_or_415_and_nothing_is_done(
         assert problem(await send(body)) == (422, "invalid_field")
     assert problem(await send(b" " * (64 * 1024 + 1))) == (413, "payload_too_large")
     assert problem(await send(b"{}", Content_Type="text/plain")) == (415, "unsupported_media_type")
-    assert not changed(before, await contents(world))
+    assert not changed(before, await contents(sqlite_world))
 
 
 @pytest.mark.parametrize("name", _CHANGES)
-async def test_a_key_that_is_none_is_400_and_nothing_is_done(world: World, name: str):
-    order_id, operator = await _an_order_with_a_visit(world), await world.manage_client()
+async def test_a_key_that_is_none_is_400_and_nothing_is_done(sqlite_world: World, name: str):
+    order_id, operator = await _an_order_with_a_visit(sqlite_world), await sqlite_world.manage_client()
     method, path, body, _ = CALLS[name]
-    before = await contents(world)
+    before = await contents(sqlite_world)
     for key in ["", "a b", '"a', "k" * 256, "é"]:
-        answer = await world.http.request(
+        answer = await sqlite_world.http.request(
             method,
             f"{ROOT}/{order_id}{path}",
-            headers=world.manage_headers(operator) | {"Idempotency-Key": key.encode()},
+            headers=sqlite_world.manage_headers(operator) | {"Idempotency-Key": key.encode()},
             json=body,
         )
         assert problem(answer) == (400, "bad_request"), key
-    assert not changed(before, await contents(world))
+    assert not changed(before, await contents(sqlite_world))
 
 
 async def test_a_method_that_a_path_has_not_is_405_with_those_it_has(world: World):

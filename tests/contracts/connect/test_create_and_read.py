@@ -93,15 +93,15 @@ async def test_every_field_takes_what_lies_just_inside_its_limits(world: World):
 
 
 @pytest.mark.parametrize("field", dict.fromkeys(field for field, _ in BAD))
-async def test_every_field_refuses_what_lies_just_outside_and_is_named(world: World, field: str):
-    me = await world.connect_client()
-    before = await contents(world)
-    replies = [(value, await create(world, me, WANTED | {field: value})) for name, value in BAD if name == field]
+async def test_every_field_refuses_what_lies_just_outside_and_is_named(sqlite_world: World, field: str):
+    me = await sqlite_world.connect_client()
+    before = await contents(sqlite_world)
+    replies = [(value, await create(sqlite_world, me, WANTED | {field: value})) for name, value in BAD if name == field]
     assert [value for value, reply in replies if reply.status != 422] == []
     assert {(error["code"], error["field"]) for _, reply in replies for error in reply.errors} == {
         ("invalid_field", field)
     }
-    assert await contents(world) == before
+    assert await contents(sqlite_world) == before
 
 
 async def test_every_wrong_field_is_named_at_once(world: World):
@@ -117,16 +117,16 @@ async def test_every_wrong_field_is_named_at_once(world: World):
 
 
 @pytest.mark.parametrize(("version", "status"), [(v, 201 if v < 4 else 422) for v in range(1, 9)])
-async def test_the_aggregation_method_is_required_from_version_4_on(world: World, version: int, status: int):
-    me = await world.connect_client()
+async def test_the_aggregation_method_is_required_from_version_4_on(sqlite_world: World, version: int, status: int):
+    me = await sqlite_world.connect_client()
     without = {name: value for name, value in WANTED.items() if name != "aggregationMethod"}
-    reply = await create(world, me, without, version=str(version))
+    reply = await create(sqlite_world, me, without, version=str(version))
     assert reply.status == status
-    assert len(await world.rows("orders")) == (1 if status == 201 else 0)
+    assert len(await sqlite_world.rows("orders")) == (1 if status == 201 else 0)
     if status == 422:
         assert reply.error["field"] == "aggregationMethod"
         assert "required from version 4 on" in reply.error["message"]
-    assert (await create(world, me, WANTED, version=str(version))).status == 201
+    assert (await create(sqlite_world, me, WANTED, version=str(version))).status == 201
 
 
 NO_ID = ["0", "-1", "2", "abc", "1.0", "1e0", "9" * 19, str(2**63), "9" * 40, "\u0661", "1%00", "+1"]
@@ -189,12 +189,12 @@ async def test_a_cancelled_order_stays_readable_and_shows_it_at_once_with_its_ap
 
 @pytest.mark.parametrize("path", ["/api/connect/orders/1", "/api/connect/orders/1/cancellability"])
 @pytest.mark.parametrize(("changed", "status"), [({"X-API-VERSION": "9"}, 400), ({"Authorization": "Bearer x"}, 401)])
-async def test_reading_asks_for_the_same_headers(world: World, path: str, changed: dict[str, str], status: int):
-    me = await world.connect_client()
-    assert await world.service_order(me) == 1
-    reply = await send(world, "GET", path, (world.connect_headers(me) | changed).items())
+async def test_reading_asks_for_the_same_headers(sqlite_world: World, path: str, changed: dict[str, str], status: int):
+    me = await sqlite_world.connect_client()
+    assert await sqlite_world.service_order(me) == 1
+    reply = await send(sqlite_world, "GET", path, (sqlite_world.connect_headers(me) | changed).items())
     assert (reply.status, len(reply.errors)) == (status, 1)
-    assert (await get(world, me, path)).status == 200
+    assert (await get(sqlite_world, me, path)).status == 200
 
 
 async def create(world: World, caller: Caller, wanted: dict[str, Any], version: str = "7") -> Reply:

@@ -203,15 +203,15 @@ _FIELDS: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 
 @pytest.mark.parametrize("what", _FIELDS)
-async def test_every_field_that_does_not_hold_is_named_at_once(world: World, what: str):
-    me = await world.shopping_client()
+async def test_every_field_that_does_not_hold_is_named_at_once(sqlite_world: World, what: str):
+    me = await sqlite_world.shopping_client()
     body, expected = _FIELDS[what]
-    before = await contents(world)
-    answer = await _create(world, me, body)
+    before = await contents(sqlite_world)
+    answer = await _create(sqlite_world, me, body)
     assert kind(answer) == (400, "BAD_REQUEST")
     assert [error["path"] for error in answer.json()["errors"]] == expected
     assert all(error["path"] in error["message"] for error in answer.json()["errors"])
-    assert not changed(before, await contents(world))
+    assert not changed(before, await contents(sqlite_world))
 
 
 async def test_addresses_and_amounts_that_do_not_hold_are_all_named_at_once(world: World):

@@ -102,14 +102,16 @@ async def test_why_not_is_said_rule_by_rule_before_anybody_tries(world: World, w
 
 @pytest.mark.parametrize("path", ["/orders/{uid}", "/orders/{uid}/cancellability"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
-async def test_an_order_is_only_read_at_its_address(world: World, method: str, path: str):
-    me = await world.shopping_client()
-    order = await world.ticket_order(me)
-    before = await contents(world)
-    answer = await world.http.request(method, path.format(uid=order.order.uid), headers=world.shopping_headers(me))
+async def test_an_order_is_only_read_at_its_address(sqlite_world: World, method: str, path: str):
+    me = await sqlite_world.shopping_client()
+    order = await sqlite_world.ticket_order(me)
+    before = await contents(sqlite_world)
+    answer = await sqlite_world.http.request(
+        method, path.format(uid=order.order.uid), headers=sqlite_world.shopping_headers(me)
+    )
     assert kind(answer) == (405, "METHOD_NOT_ALLOWED")
     assert answer.headers["allow"] == "GET"
-    assert not changed(before, await contents(world))
+    assert not changed(before, await contents(sqlite_world))
 
 
 async def _get(world: World, caller: Caller, rest: str) -> httpx.Response:
