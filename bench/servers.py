@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,24 +84,22 @@ def running(kind: Kind, credentials: Credentials, database: OrdersDatabase) -> I
         "COUNTERMAND_PORT": "0",
         "COUNTERMAND_CONNECT_ISSUER": ISSUER,
         "COUNTERMAND_CONNECT_KEY_SET": str(credentials.key_set),
-        "COUNTERMAND_LOG_LEVEL": "warning",
+        "COUNTERMAND_LOG_FORMAT": "json",  # a line a request, as in production
         **database.settings(),
         **kind.settings,
     }
-    process = subprocess.Popen(
-        [sys.executable, *kind.command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        cwd=credentials.key_set.parent,
-    )
-    said: list[str] = []
-    # Somebody must read what it logs, or a full pipe would stop it in the middle of a measurement.
-    listener = threading.Thread(target=lambda: said.extend(process.stderr or ()), daemon=True)
-    listener.start()
+    log = credentials.key_set.with_name("server.log")
+    with log.open("wb") as its_log:
+        process = subprocess.Popen(
+            [sys.executable, *kind.command],
+            stdout=subprocess.PIPE,
+            stderr=its_log,
+            text=True,
+            env=environment,
+            cwd=credentials.key_set.parent,
+        )
     try:
-        yield Server(pid=process.pid, port=_port(process, said))
+        yield Server(pid=process.pid, port=_port(process, log))
     finally:
         process.terminate()
         try:
@@ -108,17 +107,21 @@ def running(kind: Kind, credentials: Credentials, database: OrdersDatabase) -> I
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        listener.join()
-        for stream in (process.stdout, process.stderr):
-            assert stream is not None
-            stream.close()
+        assert process.stdout is not None
+        process.stdout.close()
     if process.returncode != 0:
-        raise ServerError(f"the {kind.name} server ended with {process.returncode}: {''.join(said[-20:])}")
-    if said:
-        raise ServerError(f"the {kind.name} server complained: {''.join(said[-20:])}")
+        raise ServerError(f"the {kind.name} server ended with {process.returncode}: {_complaints(log)}")
+    if complaints := _complaints(log):
+        raise ServerError(f"the {kind.name} server complained: {complaints}")
 
 
-def _port(process: subprocess.Popen[str], said: list[str]) -> int:
+def _complaints(log: Path) -> str:
+    """What the server logged besides a line for each request; the last of it."""
+    with log.open() as lines:
+        return "".join(deque((line for line in lines if '"level":"info","event":"request"' not in line), 20))
+
+
+def _port(process: subprocess.Popen[str], log: Path) -> int:
     assert process.stdout is not None
     too_long = threading.Timer(_START_LIMIT_S, process.kill)
     too_long.start()
@@ -129,4 +132,4 @@ def _port(process: subprocess.Popen[str], said: list[str]) -> int:
     finally:
         too_long.cancel()
     process.wait()
-    raise ServerError(f"a server did not become ready: {''.join(said[-20:])}")
+    raise ServerError(f"a server did not become ready: {_complaints(log)}")
