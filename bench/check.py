@@ -38,7 +38,8 @@ _COUNTS: Final = (
     _count(_INVALID),
     "(SELECT coalesce(sum(availability), 0) FROM products)",
 )
-# What must not be there: a sentence, and the query that finds it.
+# What must not be there: a sentence, and the query that finds it. By set differences, which a million rows do not slow
+# down: NOT IN looks at every row for every other once they no longer fit in memory.
 _NEVER: Final = {
     "orders are cancelled without a cancellation row": f"{_DONE} EXCEPT SELECT order_id FROM cancellations",
     "orders have a cancellation row and are not cancelled": f"SELECT order_id FROM cancellations EXCEPT {_DONE}",
@@ -46,13 +47,13 @@ _NEVER: Final = {
     "cancelled orders still have an active appointment": (
         f"SELECT order_id FROM appointments WHERE state IN ({_ACTIVE}) AND order_id IN ({_DONE})"
     ),
-    "appointments were released whose order is not cancelled": f"{_RELEASED} AND order_id NOT IN ({_DONE})",
+    "appointments were released whose order is not cancelled": f"{_RELEASED} EXCEPT {_DONE}",
     "appointments were released and nobody was told": f"{_RELEASED} EXCEPT {_TOLD_RELEASED}",
     "cancelled orders still have a valid ticket": (
         f"SELECT id FROM orders WHERE state = '{OrderState.CANCELLED.value}' AND contract = '{Contract.SHOPPING.value}'"
         " AND id IN (SELECT order_id FROM tickets WHERE valid)"
     ),
-    "tickets are invalid whose order is not cancelled": f"{_INVALID} AND order_id NOT IN ({_DONE})",
+    "tickets are invalid whose order is not cancelled": f"{_INVALID} EXCEPT {_DONE}",
     "products have another stock than their valid tickets leave": (
         "SELECT p.uid FROM products AS p LEFT JOIN"
         " (SELECT product_uid, count(*) AS valid FROM tickets WHERE valid GROUP BY product_uid) AS t"

@@ -10,6 +10,7 @@ import itertools
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -112,13 +113,44 @@ def drop(name: str) -> None:
     administer(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
+def _make(copied: str = "") -> str:
+    name = f"{_run}_{next(_numbers)}"
+    administer(f"CREATE DATABASE {name}{copied}")
+    return name
+
+
+class _Ahead:
+    """Makes the next test's database, and drops the last one's, while a test runs: a copy takes longer than many."""
+
+    def __init__(self) -> None:
+        self._hands = ThreadPoolExecutor(1)
+        self._made: Future[str] | None = None
+
+    def take(self) -> str:
+        copied = f" TEMPLATE {template()} STRATEGY file_copy"
+        if self._made is None:
+            self._made = self._hands.submit(_make, copied)
+            atexit.register(self._drop_the_last)
+        name = self._made.result()
+        self._made = self._hands.submit(_make, copied)
+        return name
+
+    def give_back(self, name: str) -> None:
+        self._hands.submit(drop, name)
+
+    def _drop_the_last(self) -> None:
+        assert self._made is not None
+        drop(self._made.result())
+
+
+_ahead = _Ahead()
+
+
 @contextmanager
 def a_database(*, migrated: bool = True) -> Iterator[str]:
     """A database for one test; gives its address."""
-    name = f"{_run}_{next(_numbers)}"
-    copied = f" TEMPLATE {template()} STRATEGY file_copy" if migrated else ""
-    administer(f"CREATE DATABASE {name}{copied}")
+    name = _ahead.take() if migrated else _make()
     try:
         yield url_of(name)
     finally:
-        drop(name)
+        _ahead.give_back(name)
