@@ -172,18 +172,22 @@ def build(
         settle_limit_s=settings.settle_limit_s,
         watch=telemetry.watch,
     )
+    idle_turns = 3 if settings.is_sqlite else 0
     commit: GroupCommit[CancelOrder, CancelOutcome] = GroupCommit(
         run=cancel,
         batch_cap=settings.batch_cap,
         queue_cap=settings.queue_cap,
         queue_limit_s=settings.database_busy_limit_s,
+        idle_turns=idle_turns,
         flights=settings.flights,
         slow_s=settings.slow_batch_s,
         overtaken_cap=0 if settings.is_sqlite else _OVERTAKEN_CAP,  # there, all wait for one lock
         watch=telemetry.watch,
     )
     read_back = ReadBack(store=database.cancellations, limit_s=settings.settle_limit_s)
-    cancel_and_show = CancelAndShow(commit=commit, read_back=GroupCommit(run=read_back, flights=_READ_BACK_FLIGHTS))
+    cancel_and_show = CancelAndShow(
+        commit=commit, read_back=GroupCommit(run=read_back, idle_turns=idle_turns, flights=_READ_BACK_FLIGHTS)
+    )
     telemetry.counts.ask(
         queue_depth=lambda: commit.waiting,
         oldest_undelivered=Bounded(lambda: _oldest_undelivered(database.store), limit_s=_PROBE_LIMIT_S),
