@@ -21,7 +21,7 @@ test: $(VENV)/.ready-to-test ## everything that checks the project: ruff, mypy, 
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 bench: $(VENV)/.ready-to-test ## measure the cancellation path; results go to bench/results/ (BENCH=--quick for a look)
 	$(BIN)/python bench/run.py $(BENCH)

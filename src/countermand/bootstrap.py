@@ -164,13 +164,66 @@ def build(
     telemetry = telemetry or telemetry_for(settings)
     tokens = Tokens(_issuers(settings), lambda: clock().timestamp())
     directory = Directory(database.clients, refresh_s=settings.client_refresh_s)
+    cancelling = _cancelling(settings, database, clock, telemetry.watch)
+    telemetry.counts.ask(
+        queue_depth=lambda: cancelling.waiting,
+        oldest_undelivered=Bounded(lambda: _oldest_undelivered(database.store), limit_s=_PROBE_LIMIT_S),
+        now=clock,
+    )
+    services = Services(
+        store=database.store,
+        policies=database.policies,
+        clock=clock,
+        authenticator=Authentication(tokens, directory),
+        cancel=cancelling.submit,
+        public_url=public_url,
+    )
+    ready = _readiness(database)
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        await database.store.keep_policies(list(database.policies.by_contract.values()), clock())
+        await tokens.refresh()
+        stopping = asyncio.Event()
+        chores = [
+            asyncio.create_task(_post_counts(telemetry, stopping), name="counts"),
+            asyncio.create_task(_refresh_keys(tokens, settings.key_set_refresh_s, stopping), name="key sets"),
+            asyncio.create_task(_forget_old(database.store, clock, retention_of(settings), stopping), name="old rows"),
+        ]
+        try:
+            yield
+        finally:
+            stopping.set()
+            await cancelling.close()
+            await asyncio.gather(*chores)
+            await telemetry.close()
+
+    application_ = application(
+        services,
+        addresses_of(settings, public_url),
+        cancelling,
+        version=__version__,
+        ready=ready,
+        requests=telemetry.requests,
+        metrics=telemetry.counts if settings.metrics else None,
+        traces=_traced_calls(telemetry),
+        lifespan=lifespan,
+        with_front=with_front,
+    )
+    return Service(
+        application=application_, database=database, commit=cancelling.commit, cancel=cancelling, ready=ready
+    )
+
+
+def _cancelling(settings: Settings, database: Database, clock: Clock, watch: Watch) -> CancelAndShow:
+    """The way into the batches."""
     cancel = CancelOrders(
         store=database.cancellations,
         policies=database.policies,
         archive=PolicyArchive(store=database.store),
         clock=clock,
         settle_limit_s=settings.settle_limit_s,
-        watch=telemetry.watch,
+        watch=watch,
     )
     idle_turns = 3 if settings.is_sqlite else 0
     commit: GroupCommit[CancelOrder, CancelOutcome] = GroupCommit(
@@ -182,26 +235,16 @@ def build(
         flights=settings.flights,
         slow_s=settings.slow_batch_s,
         overtaken_cap=0 if settings.is_sqlite else _OVERTAKEN_CAP,  # there, all wait for one lock
-        watch=telemetry.watch,
+        watch=watch,
     )
     read_back = ReadBack(store=database.cancellations, limit_s=settings.settle_limit_s)
-    cancel_and_show = CancelAndShow(
+    return CancelAndShow(
         commit=commit, read_back=GroupCommit(run=read_back, idle_turns=idle_turns, flights=_READ_BACK_FLIGHTS)
     )
-    telemetry.counts.ask(
-        queue_depth=lambda: commit.waiting,
-        oldest_undelivered=Bounded(lambda: _oldest_undelivered(database.store), limit_s=_PROBE_LIMIT_S),
-        now=clock,
-    )
-    services = Services(
-        store=database.store,
-        policies=database.policies,
-        clock=clock,
-        authenticator=Authentication(tokens, directory),
-        cancel=cancel_and_show.submit,
-        public_url=public_url,
-    )
 
+
+def _readiness(database: Database) -> Callable[[], Awaitable[str | None]]:
+    """Whom to ask whether the service is ready."""
     ask_schema = Bounded(lambda: _schema(database.store), limit_s=_PROBE_LIMIT_S)
     # Cancelling has connections of its own.
     ask_cancellations = Bounded(lambda: database.cancellations.orders([]), limit_s=_PROBE_LIMIT_S)
@@ -218,37 +261,7 @@ def build(
         log.warning("not ready", schema=schema.number, oldest_code=schema.oldest_code)
         return "the database has another schema than this version works with"
 
-    @asynccontextmanager
-    async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        await database.store.keep_policies(list(database.policies.by_contract.values()), clock())
-        await tokens.refresh()
-        stopping = asyncio.Event()
-        chores = [
-            asyncio.create_task(_post_counts(telemetry, stopping), name="counts"),
-            asyncio.create_task(_refresh_keys(tokens, settings.key_set_refresh_s, stopping), name="key sets"),
-            asyncio.create_task(_forget_old(database.store, clock, retention_of(settings), stopping), name="old rows"),
-        ]
-        try:
-            yield
-        finally:
-            stopping.set()
-            await cancel_and_show.close()
-            await asyncio.gather(*chores)
-            await telemetry.close()
-
-    application_ = application(
-        services,
-        addresses_of(settings, public_url),
-        cancel_and_show,
-        version=__version__,
-        ready=ready,
-        requests=telemetry.requests,
-        metrics=telemetry.counts if settings.metrics else None,
-        traces=_traced_calls(telemetry),
-        lifespan=lifespan,
-        with_front=with_front,
-    )
-    return Service(application=application_, database=database, commit=commit, cancel=cancel_and_show, ready=ready)
+    return ready
 
 
 def _issuers(settings: Settings) -> dict[str, Issuer]:
