@@ -97,6 +97,7 @@ async def test_a_migration_that_meets_others_waits_for_nobody_long_and_is_done_i
     name = urlsplit(world.settings.database_url.get_secret_value()).path.removeprefix("/")
     administer(f"ALTER DATABASE {name} SET deadlock_timeout = '100ms'")
     async with a_connection(world) as other, a_connection(world) as watching:
+        await other.execute("SET deadlock_timeout = '1min'")  # of the two, the migration is to be chosen
         async with other.transaction():
             held = "orders" if meets == "a long transaction" else "outbox"
             await other.execute(f"LOCK TABLE {held} IN ROW EXCLUSIVE MODE")
