@@ -225,22 +225,18 @@ def _cancelling(settings: Settings, database: Database, clock: Clock, watch: Wat
         settle_limit_s=settings.settle_limit_s,
         watch=watch,
     )
-    idle_turns = 3 if settings.is_sqlite else 0
     commit: GroupCommit[CancelOrder, CancelOutcome] = GroupCommit(
         run=cancel,
         batch_cap=settings.batch_cap,
         queue_cap=settings.queue_cap,
         queue_limit_s=settings.database_busy_limit_s,
-        idle_turns=idle_turns,
         flights=settings.flights,
         slow_s=settings.slow_batch_s,
         overtaken_cap=0 if settings.is_sqlite else _OVERTAKEN_CAP,  # there, all wait for one lock
         watch=watch,
     )
     read_back = ReadBack(store=database.cancellations, limit_s=settings.settle_limit_s)
-    return CancelAndShow(
-        commit=commit, read_back=GroupCommit(run=read_back, idle_turns=idle_turns, flights=_READ_BACK_FLIGHTS)
-    )
+    return CancelAndShow(commit=commit, read_back=GroupCommit(run=read_back, flights=_READ_BACK_FLIGHTS))
 
 
 def _readiness(database: Database) -> Callable[[], Awaitable[str | None]]:

@@ -22,6 +22,8 @@ Outcome = TypeVar("Outcome")
 
 log = structlog.get_logger()
 
+_IDLE_TURNS: Final = 3
+
 
 class GoAgain:
     """Instead of an outcome: something changed in between; ask once more, on a fresh view."""
@@ -44,8 +46,7 @@ class GroupCommit(Generic[Command, Outcome]):
 
     `batch_cap` and `queue_cap` count commands, and one that waits for a flight longer than `queue_limit_s` is answered
     503, since nothing of it was begun. `rounds_cap` is how often a command may go again before it is answered
-    503: three suffices, because a round is lost only to somebody else's change of the very same order. After so many
-    `idle_turns` of the event loop without a new command a batch is taken. `flights` are
+    503: three suffices, because a round is lost only to somebody else's change of the very same order. `flights` are
     written at once, and besides them up to `overtaken_cap` that take longer than `slow_s` seconds.
     """
 
@@ -54,7 +55,6 @@ class GroupCommit(Generic[Command, Outcome]):
     queue_cap: int = 10_000
     queue_limit_s: float = 5.0
     rounds_cap: int = 3
-    idle_turns: int = 3
     flights: int = 1
     slow_s: float = 0.25
     overtaken_cap: int = 0
@@ -62,6 +62,7 @@ class GroupCommit(Generic[Command, Outcome]):
     _queue: deque[_Waiting[Command, Outcome]] = field(default_factory=deque)
     _flying: "set[asyncio.Task[None]]" = field(default_factory=set)
     _overtaken: "set[asyncio.Task[None]]" = field(default_factory=set)
+    _last_batch: int = 0  # commands
     _closing: bool = False
     _expiry: asyncio.TimerHandle | None = None
 
@@ -115,6 +116,7 @@ class GroupCommit(Generic[Command, Outcome]):
             await self._let_them_come()
             batch = self._take()
             if batch:
+                self._last_batch = len(batch)
                 slow = asyncio.get_running_loop().call_later(self.slow_s, self._overtake, flight)
                 try:
                     with self.watch.batch([waiting.command for waiting in batch]):
@@ -145,17 +147,15 @@ class GroupCommit(Generic[Command, Outcome]):
             self._expiry = loop.call_at(self._queue[0].since_s + self.queue_limit_s, self._expire)
 
     async def _let_them_come(self) -> None:
-        """Go on reading while commands come in, and write once the event loop has nothing more for us.
+        """Go on reading while fewer have come than the last batch had, and the event loop still brings some.
 
         Without it, the first one or two callers to ask again after a batch are a batch of their own, and all others
-        wait for its flush to the disk: half of all batches were so (measured). Three turns without a command, because
-        a request takes two from the socket to here. A turn of an idle loop takes 2 µs; a lone caller waits for six.
-
-        That is for a database that writes on this very loop. Beside one that writes elsewhere, answers and requests are
-        dealt with meanwhile, and waiting would only leave it idle: there, no turn (a sixth more a second, measured).
+        wait for its flush to the disk: half of all batches were so (measured). Three turns without a command end it,
+        because a request takes two from the socket to here. Waiting for more than the last batch had would leave a
+        database idle that works beside us, while as many as that are there (a tenth fewer a second, measured).
         """
         seen, idle = len(self._queue), 0
-        while idle < self.idle_turns and len(self._queue) < self.batch_cap:
+        while idle < _IDLE_TURNS and len(self._queue) < min(self._last_batch, self.batch_cap):
             await asyncio.sleep(0)
             idle = idle + 1 if len(self._queue) == seen else 0
             seen = len(self._queue)
