@@ -1,0 +1,273 @@
+"""How does a partner get an access token, and who says which keys sign them? Paths and answers are Keycloak's.
+
+The token endpoint is documented (`private_key_jwt`, the path); the reply's shape is inferred from Keycloak, and errors
+are RFC 6749's. Sans I/O: what is a good assertion, `TokenEndpoint` knows.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from countermand.actions import errors
+from countermand.contracts import answer
+from countermand.contracts.answer import Answer, MalformedRequestError, error_headers, json_answer
+from countermand.contracts.openapi import Operation, Reply
+from countermand.contracts.routing import Call, Route, Services
+
+FORM: Final = "application/x-www-form-urlencoded"
+ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+GRANT_TYPE: Final = "client_credentials"
+_FIELDS_CAP: Final = 50
+_NOT_STORED: Final = ((b"cache-control", b"no-store"), (b"pragma", b"no-cache"))
+# Shorter than the overlap of a rotation, so that whoever remembers the keys knows a new one before it signs.
+_REMEMBERED: Final = ((b"cache-control", b"public, max-age=300"),)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenRequest:
+    """What a partner sends. `peer` is the address the request came from."""
+
+    assertion: str = field(repr=False)
+    client_id: str | None
+    peer: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Issued:
+    """An access token, and how many seconds it lives."""
+
+    access_token: str = field(repr=False)
+    expires_in_s: int
+
+
+class TokenEndpoint(Protocol):
+    """Gives tokens out; `web/own_issuer.py` does."""
+
+    realm: str
+    issuer: str
+    token_url: str
+    key_set_url: str
+
+    async def token(self, request: TokenRequest) -> Issued:
+        """Exchange an assertion. Raises `NotAuthenticatedError`, `UnavailableError`."""
+        ...
+
+    async def published(self) -> bytes:
+        """The public parts of the keys that count: a JWK set. Raises `UnavailableError`."""
+        ...
+
+
+class TokenForm(msgspec.Struct, kw_only=True):
+    """The form, as the OpenAPI document has it; what is read is read by `_form`."""
+
+    grant_type: str
+    client_assertion_type: str
+    client_assertion: str
+    client_id: str | None = None
+
+
+class AccessToken(msgspec.Struct, kw_only=True):
+    """The reply, in Keycloak's shape (inferred)."""
+
+    access_token: str
+    expires_in: int
+    refresh_expires_in: int = 0
+    token_type: str = "Bearer"  # noqa: S105 - a kind of token
+    not_before_policy: int = msgspec.field(name="not-before-policy", default=0)
+    scope: str = ""
+
+
+class TokenError(msgspec.Struct, kw_only=True):
+    """An error, as RFC 6749, section 5.2, has it."""
+
+    error: str
+    error_description: str
+
+
+class Configuration(msgspec.Struct, kw_only=True):
+    """What OpenID Connect Discovery and RFC 8414 ask for, as far as there is something here."""
+
+    issuer: str
+    token_endpoint: str
+    jwks_uri: str
+    grant_types_supported: list[str]
+    response_types_supported: list[str]
+    subject_types_supported: list[str]
+    id_token_signing_alg_values_supported: list[str]
+    token_endpoint_auth_methods_supported: list[str]
+    token_endpoint_auth_signing_alg_values_supported: list[str]
+
+
+class KeySet(msgspec.Struct, kw_only=True):
+    """Public keys, as RFC 7517 has them."""
+
+    keys: list[dict[str, str]]
+
+
+# A wrong media type is a malformed request, as RFC 6749 knows no 415. A commit that was cut off has given out nothing.
+_STATUS: Final[Mapping[type[Exception], tuple[int, str]]] = {
+    answer.MalformedRequestError: (400, "invalid_request"),
+    answer.UnsupportedMediaTypeError: (400, "invalid_request"),
+    answer.MethodNotAllowedError: (405, "invalid_request"),
+    answer.BodyTooLargeError: (413, "invalid_request"),
+    errors.NotAuthenticatedError: (401, "invalid_client"),
+    errors.NotFoundError: (404, "not_found"),
+    errors.UnavailableError: (503, "temporarily_unavailable"),
+    errors.HeldError: (503, "temporarily_unavailable"),
+    errors.KeySetUnavailableError: (503, "temporarily_unavailable"),
+}
+_UNEXPECTED: Final = (500, "server_error")
+
+
+def token_path(realm: str) -> str:
+    """The path of the token endpoint: the documented one, for the realm `superloop`."""
+    return f"{realm_path(realm)}/protocol/openid-connect/token"
+
+
+def realm_path(realm: str) -> str:
+    """The path of the issuer itself."""
+    return f"/auth/realms/{realm}"
+
+
+def error_answer(error: Exception) -> Answer:
+    """The world's no, as OAuth says it; a bug says nothing about itself."""
+    status, code = _STATUS.get(type(error), _UNEXPECTED)
+    said = str(error) if type(error) in _STATUS else "there was an unexpected error processing the request"
+    # HTTP wants a challenge with every 401; for what goes into the form, no scheme is registered.
+    headers = error_headers(error, challenge=b"private_key_jwt")
+    return _oauth_error(status, code, said, headers)
+
+
+def routes(endpoint: TokenEndpoint) -> Sequence[Route]:
+    """The three calls of our own realm."""
+
+    async def token(call: Call, _: Services) -> Answer:
+        return await _exchange(call, endpoint)
+
+    async def configuration(_: Call, __: Services) -> Answer:
+        return json_answer(200, _configuration(endpoint), headers=_REMEMBERED)
+
+    async def keys(_: Call, __: Services) -> Answer:
+        return Answer(200, (*_REMEMBERED, (b"content-type", answer.JSON.encode())), await endpoint.published())
+
+    handlers = (token, configuration, keys)
+    return [Route(operation=one, handle=it) for one, it in zip(_operations(endpoint.realm), handlers, strict=True)]
+
+
+async def _exchange(call: Call, endpoint: TokenEndpoint) -> Answer:
+    form = _form(call)
+    match form.get("grant_type"):
+        case None:
+            raise MalformedRequestError("the field grant_type is missing")
+        case other if other != GRANT_TYPE:
+            return _oauth_error(400, "unsupported_grant_type", f"grant_type must be {GRANT_TYPE}")
+    for name in ("client_assertion_type", "client_assertion"):
+        if name not in form:
+            raise MalformedRequestError(f"the field {name} is missing")
+    if form["client_assertion_type"] != ASSERTION_TYPE:
+        raise errors.NotAuthenticatedError(f"client_assertion_type must be {ASSERTION_TYPE}")
+    issued = await endpoint.token(
+        TokenRequest(assertion=form["client_assertion"], client_id=form.get("client_id"), peer=call.peer)
+    )
+    reply = AccessToken(access_token=issued.access_token, expires_in=issued.expires_in_s)
+    return json_answer(200, reply, headers=_NOT_STORED)
+
+
+def _form(call: Call) -> Mapping[str, str]:
+    """The fields of the body; those without a value are as if they were not there (RFC 6749, section 3.2)."""
+    media_type, *_ = call.headers.get(b"content-type", b"").decode("latin-1").split(";")
+    if media_type.strip().lower() != FORM:
+        raise MalformedRequestError(f"the body must be {FORM}")
+    try:
+        fields = parse_qsl(call.body.decode(), errors="strict", max_num_fields=_FIELDS_CAP)
+    except UnicodeDecodeError:
+        raise MalformedRequestError("the body is not UTF-8") from None
+    except ValueError:
+        raise MalformedRequestError(f"the body has more than {_FIELDS_CAP} fields") from None
+    form: dict[str, str] = {}
+    for name, value in fields:
+        if name in form:
+            raise MalformedRequestError(f"the field {name[:60]} stands there twice")
+        form[name] = value
+    return form
+
+
+def _oauth_error(status: int, code: str, said: str, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Answer:
+    # RFC 6749 allows a description neither quotation marks nor backslashes, nor anything but ASCII.
+    plain = "".join(one if " " <= one <= "~" else "?" for one in said.replace('"', "'").replace("\\", "/"))
+    return json_answer(status, TokenError(error=code, error_description=plain), headers=(*_NOT_STORED, *headers))
+
+
+def _configuration(endpoint: TokenEndpoint) -> Configuration:
+    return Configuration(
+        issuer=endpoint.issuer,
+        token_endpoint=endpoint.token_url,
+        jwks_uri=endpoint.key_set_url,
+        grant_types_supported=[GRANT_TYPE],
+        response_types_supported=[],
+        subject_types_supported=["public"],
+        id_token_signing_alg_values_supported=["RS256"],
+        token_endpoint_auth_methods_supported=["private_key_jwt"],
+        token_endpoint_auth_signing_alg_values_supported=["RS256"],
+    )
+
+
+def _operations(realm: str) -> tuple[Operation, Operation, Operation]:
+    root = realm_path(realm)
+    failed = {
+        500: Reply(when="There was an unexpected error", message=TokenError),
+        503: Reply(
+            when="Not done; worth asking again, with a new assertion",
+            message=TokenError,
+            headers={"Retry-After": "seconds"},
+        ),
+    }
+    return (
+        Operation(
+            name="getAccessToken",
+            tag="tokens",
+            method="POST",
+            path=token_path(realm),
+            summary="Get an access token",
+            description=(
+                "`grant_type` is `client_credentials`; `client_assertion` is a JWT (RFC 7523), signed with RS256, "
+                "whose header has the `kid` of a registered key. Its claims: `iss` and `sub`, both the client's id; "
+                "`aud`, this address or the issuer; `jti`, used once; `exp`; `nbf` or `iat`, at most 30,000 seconds "
+                "before `exp`."
+            ),
+            replies={
+                200: Reply(when="An access token", message=AccessToken),
+                400: Reply(when="The form, or its grant_type, does not hold", message=TokenError),
+                401: Reply(
+                    when="The assertion does not hold",
+                    message=TokenError,
+                    headers={"WWW-Authenticate": "for HTTP's sake"},
+                ),
+                413: Reply(when="The body is over 64 KiB", message=TokenError),
+                **failed,
+            },
+            request=TokenForm,
+            request_media_type=FORM,
+        ),
+        Operation(
+            name="getConfiguration",
+            tag="tokens",
+            method="GET",
+            path=f"{root}/.well-known/openid-configuration",
+            summary="Where tokens are given out, and where the keys are",
+            description="OpenID Connect Discovery, for whoever verifies our access tokens.",
+            replies={200: Reply(when="The configuration", message=Configuration)},
+        ),
+        Operation(
+            name="getKeySet",
+            tag="tokens",
+            method="GET",
+            path=f"{root}/protocol/openid-connect/certs",
+            summary="The public keys of our access tokens",
+            description="A JWK set. A new key stands here before it signs.",
+            replies={200: Reply(when="The keys", message=KeySet), **failed},
+        ),
+    )
