@@ -14,7 +14,7 @@ from countermand.contracts.answer import Answer, MethodNotAllowedError, check_me
 from countermand.contracts.body import decode, read
 from countermand.contracts.connect.messages import CancelRequest
 from countermand.contracts.connect.translate import CANCELLED, error_answer, refusal_answer
-from countermand.contracts.connect.versions import version_of
+from countermand.contracts.connect.versions import Versions
 from countermand.contracts.door import BearerToken, bearer
 from countermand.contracts.idempotency import idempotency_key
 from countermand.domain.client import Client, Permission
@@ -30,6 +30,9 @@ class ConnectCancel:
     door = Door.CONNECT
     paths = frozenset({PATH})
 
+    def __init__(self, versions: Versions) -> None:
+        self._versions = versions
+
     def check_transport(self, method: str, headers: Mapping[bytes, bytes]) -> None:
         """405 and 415 (inferred, decision 12)."""
         if method != "POST":
@@ -42,7 +45,7 @@ class ConnectCancel:
 
     def command(self, client: Client, headers: Mapping[bytes, bytes], body: bytes) -> CancelOrder:
         """Version, key, JSON, fields, permission, in this order."""
-        version_of(headers)
+        self._versions.of(headers)
         key = idempotency_key(headers, "POST", PATH, body)
         order_id = read(CancelRequest, decode(body)).orderId
         # Without the permission, and for a number that can be no order's: as if it were not there (decisions 10, 27).
@@ -55,6 +58,10 @@ class ConnectCancel:
             door=Door.CONNECT,
             idempotency=key,
         )
+
+    def notices(self, headers: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
+        """See `CancelDoor.notices`: that the version is deprecated (ours)."""
+        return self._versions.notices(headers)
 
     def answer(self, outcome: CancelOutcome) -> Answer:
         """200 with no body (documented), or 422 with the reasons (inferred)."""

@@ -3,10 +3,12 @@
 Field names are the contract's. Documented unless marked "inferred" or "ours".
 """
 
-from datetime import datetime
-from typing import Annotated, Literal
+from datetime import date, datetime
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
+
+from countermand.contracts.connect.versions import required_from
 
 
 class CancelRequest(Struct, kw_only=True):
@@ -15,66 +17,267 @@ class CancelRequest(Struct, kw_only=True):
     orderId: Annotated[int, Meta(description="The id of the order to cancel", examples=[1])]
 
 
+_PHONE: Final = r"^(\+?61|0)[ -]?[23478]([ -]?[0-9]){8}$(?!\n)"
+Phone = Annotated[
+    str, Meta(pattern=_PHONE, description="A valid Australian landline or mobile number", examples=["0412 345 678"])
+]
+Short = Annotated[str, Meta(min_length=1, max_length=100)]
+
+
+def _needed(operation: str, field: str) -> Meta:
+    return Meta(description=f"Required from version {required_from(operation)[field]} on")
+
+
+State = Literal["ACT", "NSW", "NT", "QLD", "SA", "TAS", "VIC", "WA"]
+
+
 class CreateRequest(Struct, kw_only=True):
-    """An order for a service. The fields that a cancellation and its answer need, and what the order shows again."""
+    """An order for a service. Names and limits documented, but for those marked.
+
+    What fields ask of each other: `create.py`. The `ntd…` fields, `portId`, `requireVLAN` and `vlanId` are from a
+    third party's client; where a pattern or a number of characters is not documented, it is inferred.
+    """
 
     sourceType: Literal["nbn"]
     contactName: Annotated[str, Meta(min_length=1, max_length=40)]
-    contactPhone: Annotated[
-        str,
-        Meta(
-            pattern=r"^(\+?61|0)[ -]?[23478]([ -]?[0-9]){8}$(?!\n)",
-            description="A valid Australian landline or mobile number",
-            examples=["0412 345 678"],
-        ),
-    ]
+    contactPhone: Phone
     contactEmail: Annotated[
         str, Meta(max_length=50, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s.]+$(?!\n)", examples=["jo@example.com"])
     ]
+    remoteQualificationSearchId: Annotated[Short, Meta(description="Of the qualification", examples=["QS000000000001"])]
+    qualificationSearchId: Annotated[Short, Meta(description="Of the qualification", examples=["1"])]
     locationId: Annotated[str, Meta(pattern=r"^LOC[0-9]{12}$(?!\n)", examples=["LOC380100009114"])]
-    planName: Annotated[str, Meta(min_length=1, max_length=100, examples=["Home Fast 100/20"])]
-    aggregationMethod: Annotated[Literal["L2TP", "ETHERNET"] | None, Meta(description="Required from version 4 on")] = (
-        None
-    )
+    planName: Annotated[Short, Meta(examples=["Home Fast 100/20"])]
+    term: Annotated[int, Meta(ge=0, le=120, description="Months", examples=[1])]
+    aggregationMethod: Annotated[Literal["L2TP", "ETHERNET"] | None, _needed("createOrder", "aggregationMethod")] = None
     customerReference: Annotated[str, Meta(max_length=200)] | None = None
     quoteName: Annotated[str, Meta(max_length=50)] | None = None
-    term: Annotated[int, Meta(ge=0, le=120, description="Months")] | None = None
-    trafficClass: Annotated[str, Meta(max_length=20)] | None = None
-    productType: Annotated[str, Meta(max_length=50)] | None = None
-    restorationSla: Annotated[str, Meta(max_length=50)] | None = None
+    remoteOrderId: Short | None = None
+    trafficClass: Annotated[str, Meta(max_length=20, examples=["tc4"])] | None = None
+    productType: Annotated[str, Meta(max_length=50, examples=["Access Only"])] | None = None
+    restorationSla: Annotated[str, Meta(max_length=50, examples=["Standard"])] | None = None
+    infrastructureId: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^(NTD|CPI)[0-9]{12}$(?!\n)",
+                description="The NTD or copper pair that is there",
+                examples=["NTD000000000123"],
+            ),
+        ]
+        | None
+    ) = None
+    portId: Annotated[int, Meta(ge=1, le=8)] | None = None
+    avcIdForTransfer: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^AVC[0-9]{12}$(?!\n)",
+                description="Needed where the infrastructure is in use",
+                examples=["AVC000000000123"],
+            ),
+        ]
+        | None
+    ) = None
+    transferType: (
+        Annotated[
+            Literal["SERVICE_TRANSFER", "CONNECT_OUTSTANDING"],
+            Meta(description="Needed where the infrastructure is in use"),
+        ]
+        | None
+    ) = None
+    potsWaiver: bool | None = None
+    potsServiceOwner: Annotated[bool | None, Meta(description="If false, potsWaiver must be true")] = None
+    requireVLAN: bool | None = None
+    vlanId: Annotated[int, Meta(ge=1, le=4094)] | None = None
+    ntdInstallation: Literal["nbn-tech", "nbn-no-action"] | None = None
+    ntdOption: Annotated[Short, Meta(examples=["NTD_2.5"])] | None = None
+    ntdName: Short | None = None
+    ntdPhoneNumber: Phone | None = None
+    ntdSameAddressDelivery: bool | None = None
+    ntdBusinessName: Short | None = None
+    ntdAddressLine1: Short | None = None
+    ntdAddressLine2: Annotated[str, Meta(max_length=100)] | None = None
+    ntdSuburb: Short | None = None
+    ntdPostcode: Annotated[str, Meta(pattern=r"^[0-9]{4}$(?!\n)")] | None = None
+    ntdState: State | None = None
+    ntdAuthorityToLeave: bool | None = None
+    ntdDeliveryInstructions: Annotated[str, Meta(max_length=500)] | None = None
+
+
+class AppointmentContact(Struct, kw_only=True):
+    """Whom the technician meets."""
+
+    name: str
+    type: str
+    phone: str
+    notes: str | None = None
 
 
 class Appointment(Struct, kw_only=True):
-    """A visit, as an order shows it (names from a third party's client)."""
+    """A visit (names of the documented webhook). Instants are UTC, to the second."""
 
     id: int
+    orderId: int
+    nbnAppointmentId: str
     status: str
     startTime: datetime
     endTime: datetime
+    slotType: Literal["AM", "PM"] | None
+    timezoneOffset: str | None
+    priorityAssist: bool
+    eSla: str | None
+    demandType: str
+    contact: AppointmentContact
+    customerRef: str | None
+    serviceId: int | None
+    cancelledOn: datetime | None
+
+
+class Appointments(Struct, kw_only=True):
+    """Ours: the appointments of an order, oldest first."""
+
+    appointments: list[Appointment]
+
+
+class SlotsWanted(Struct, kw_only=True):
+    """The published body of a request for slots."""
+
+    orderId: Annotated[int, Meta(description="The id of the order that the visit is for", examples=[1])]
+    dateFrom: Annotated[date, Meta(description="Slots on or after this date", examples=["2026-12-01"])]
+
+
+class OfferWithdrawn(Struct, kw_only=True):
+    """The published body of giving up an appointment-request."""
+
+    appointmentRequestId: Annotated[int, Meta(examples=[1])]
+
+
+class SlotWanted(Struct, kw_only=True):
+    """The published body of a booking."""
+
+    appointmentRequestId: Annotated[int, Meta(examples=[1])]
+    slotId: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class AppointmentUnwanted(Struct, kw_only=True):
+    """The published body of a request to cancel an appointment."""
+
+    appointmentId: Annotated[int, Meta(examples=[1])]
+
+
+class Slot(Struct, kw_only=True):
+    """A time that can be booked (names from a third party's client). `date` is the customer's."""
+
+    id: str
+    slotType: Literal["AM", "PM"]
+    date: date
+    startTime: datetime
+    endTime: datetime
+    timezoneOffset: str
+
+
+class AppointmentRequest(Struct, kw_only=True):
+    """Slots, as they were offered (inferred, decision 26). `id` is the appointmentRequestId to book with."""
+
+    id: int
+    orderId: int
+    dateFrom: date
+    slots: list[Slot]
+
+
+class AppointmentCancellation(Struct, kw_only=True):
+    """An appointment that was cancelled because somebody asked (inferred, decision 26)."""
+
+    id: int
+    appointmentId: int
+    orderId: int
+    cancelledOn: datetime
 
 
 class BandwidthProfile(Struct, kw_only=True):
-    """The plan's part of an order."""
+    """The plan's part of an order. Speeds in Mbit/s, where the plan is one that the operator has described."""
 
     planName: str
+    speedDown: int | None
+    speedUp: int | None
+    cvcInclusion: str | None
+
+
+class Infrastructure(Struct, kw_only=True):
+    """What the service runs on."""
+
+    id: str | None
+    portId: int | None
+    productId: str | None
+
+
+class MoneyAmount(Struct, kw_only=True):
+    """An amount as the contract writes it."""
+
+    amount: Annotated[str, Meta(examples=["75.00"])]
+    currency: str
+    symbol: str
+
+
+class Fee(Struct, kw_only=True):
+    """What the plan costs; null where the operator has not described it."""
+
+    attributes: dict[str, str]
+    oneTimeCharge: MoneyAmount | None
+    monthlyRecurringCharge: MoneyAmount | None
+
+
+class AdditionalFee(Struct, kw_only=True):
+    """A charge beside the plan's."""
+
+    addOnTypeName: str
+    fee: Fee
 
 
 class Order(Struct, kw_only=True):
-    """An order. `isCancellable` speaks of its state alone, not of the 26 hours (inferred, decision 3)."""
+    """An order. `isCancellable` speaks of its state alone, not of the 26 hours (inferred, decision 3).
+
+    Names of the documented webhook and, for `status`, `fee` and `additionalFees`, of a third party's client. What only
+    the network knows (`poi`, `region`, …) is null.
+    """
 
     id: int
     orderType: Literal["new", "transfer"]
     status: str
     isCancellable: bool
     createdOn: datetime  # ours
+    serviceId: int | None
+    serviceClass: str | None
+    technologyType: str | None
+    trafficClass: str | None
+    installationType: str | None
     customerRef: str | None
     quoteName: str | None
     locId: str
-    bandwidthProfile: BandwidthProfile
-    aggregationMethod: str | None
-    trafficClass: str | None
+    avcId: str | None
+    avcIdForTransfer: str | None
+    transferType: str | None
+    vlanId: int | None
+    poi: str | None
+    poiName: str | None
+    region: str | None
     eSla: str | None
+    bandwidthProfile: BandwidthProfile
+    infrastructure: Infrastructure
+    aggregationMethod: str | None
+    isNfas: bool
+    legacyTechnologyType: str | None
+    fee: Fee
+    additionalFees: list[AdditionalFee]
     appointments: list[Appointment]
+
+
+class Orders(Struct, kw_only=True):
+    """Ours: a page of the caller's orders, newest first. `next` is the address of the next page."""
+
+    orders: list[Order]
+    next: str | None
 
 
 class Finding(Struct, kw_only=True):

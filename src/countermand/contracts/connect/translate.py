@@ -1,7 +1,7 @@
 """How do orders, decisions and errors look in the connect contract? Every answer of the contract is made here."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from countermand.actions.errors import (
@@ -27,6 +27,8 @@ from countermand.contracts.answer import (
     json_answer,
 )
 from countermand.contracts.connect import messages
+from countermand.domain.appointment import Appointment
+from countermand.domain.appointment_task import AppointmentTask, Failure
 from countermand.domain.cancellation import Granted, Refused
 from countermand.domain.order_state import CANCELLABLE_STATES
 
@@ -42,6 +44,9 @@ SIX_HEADERS: Final = (
 
 # The published sample of a success: the six headers, and no body.
 CANCELLED: Final = Answer(200, SIX_HEADERS)
+WITHDRAWN: Final = Answer(204, SIX_HEADERS)
+# Not yet: worth asking again in a second (the header is ours).
+PENDING: Final = Answer(202, (*SIX_HEADERS, (b"retry-after", b"1")))
 
 # Each of our errors: status, code. An error that is not here is unexpected: 500, which says nothing about itself.
 _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
@@ -100,29 +105,134 @@ def refusal_answer(refused: Refused) -> Answer:
 
 
 def order_answer(status: int, view: OrderView, *, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Answer:
-    """An order resource (names of section 5.5)."""
+    """An order resource."""
+    return json_answer(status, order_shown(view), headers=(*SIX_HEADERS, *headers))
+
+
+def orders_answer(views: Sequence[OrderView], following: str | None) -> Answer:
+    """Ours: a page of orders, with the next one's address in the body and, as web tools look for it, in a header."""
+    link = () if following is None else ((b"link", f'<{following}>; rel="next"'.encode()),)
+    shown = messages.Orders(orders=[order_shown(view) for view in views], next=following)
+    return json_answer(200, shown, headers=(*SIX_HEADERS, *link))
+
+
+def order_shown(view: OrderView) -> messages.Order:
+    """An order as the contract has it."""
     given, order = view.details, view.order
-    shown = messages.Order(
+    plan = given.get("plan") or {}
+    return messages.Order(
         id=order.id,
-        orderType="new",
+        # Whoever takes over a telephone line without its number matching, or without owning it, waives it (documented).
+        orderType="transfer" if given.get("transferType") or given.get("potsWaiver") else "new",
         status=order.state.value,
         isCancellable=order.state in CANCELLABLE_STATES,
         createdOn=_seconds(order.created_at),
+        serviceId=given.get("serviceId"),
+        serviceClass=None,
+        technologyType=None,
+        trafficClass=given.get("trafficClass"),
+        installationType=given.get("ntdInstallation"),
         customerRef=given.get("customerReference"),
         quoteName=given.get("quoteName"),
         locId=given.get("locationId", ""),
-        bandwidthProfile=messages.BandwidthProfile(planName=given.get("planName", "")),
-        aggregationMethod=given.get("aggregationMethod"),
-        trafficClass=given.get("trafficClass"),
+        avcId=None,
+        avcIdForTransfer=given.get("avcIdForTransfer"),
+        transferType=given.get("transferType"),
+        vlanId=given.get("vlanId"),
+        poi=None,
+        poiName=None,
+        region=None,
         eSla=given.get("restorationSla"),
-        appointments=[
-            messages.Appointment(
-                id=one.id, status=one.state.value, startTime=_seconds(one.starts_at), endTime=_seconds(one.ends_at)
-            )
-            for one in view.appointments
-        ],
+        bandwidthProfile=messages.BandwidthProfile(
+            planName=given.get("planName", ""),
+            speedDown=plan.get("speed_down_mbit_s"),
+            speedUp=plan.get("speed_up_mbit_s"),
+            cvcInclusion=None,
+        ),
+        infrastructure=messages.Infrastructure(
+            id=given.get("infrastructureId"), portId=given.get("portId"), productId=None
+        ),
+        aggregationMethod=given.get("aggregationMethod"),
+        isNfas=False,
+        legacyTechnologyType=None,
+        fee=messages.Fee(
+            attributes={},
+            oneTimeCharge=_money(plan.get("one_time_charge")),
+            monthlyRecurringCharge=_money(plan.get("monthly_charge")),
+        ),
+        additionalFees=[],
+        appointments=[appointment_shown(view, one) for one in view.appointments],
     )
-    return json_answer(status, shown, headers=(*SIX_HEADERS, *headers))
+
+
+def appointment_shown(view: OrderView, appointment: Appointment) -> messages.Appointment:
+    """An appointment as the contract has it. `nbnAppointmentId` is ours where nobody else gave one (inferred)."""
+    given, slot = view.details, appointment.slot
+    return messages.Appointment(
+        id=appointment.id,
+        orderId=view.order.id,
+        nbnAppointmentId=appointment.remote_id or f"APT{appointment.id:012d}",
+        status=appointment.state.value,
+        startTime=_seconds(appointment.starts_at),
+        endTime=_seconds(appointment.ends_at),
+        slotType=None if slot is None else slot.half_day.value,
+        timezoneOffset=None if slot is None else _offset(slot.utc_offset),
+        priorityAssist=False,
+        eSla=given.get("restorationSla"),
+        demandType="Standard Install",
+        contact=messages.AppointmentContact(
+            name=given.get("contactName", ""), type="Primary Contact", phone=given.get("contactPhone", "")
+        ),
+        customerRef=given.get("customerReference"),
+        serviceId=given.get("serviceId"),
+        cancelledOn=None if appointment.cancelled_at is None else _seconds(appointment.cancelled_at),
+    )
+
+
+def slots_answer(task: AppointmentTask) -> Answer:
+    """The slots that were offered."""
+    assert task.from_date is not None, "whoever asks for slots says from when on"
+    offered = [
+        messages.Slot(
+            id=one.id,
+            slotType=one.half_day.value,
+            date=(one.starts_at + one.utc_offset).date(),
+            startTime=_seconds(one.starts_at),
+            endTime=_seconds(one.ends_at),
+            timezoneOffset=_offset(one.utc_offset),
+        )
+        for one in task.slots
+    ]
+    shown = messages.AppointmentRequest(id=task.id, orderId=task.order_id, dateFrom=task.from_date, slots=offered)
+    return json_answer(200, shown, headers=SIX_HEADERS)
+
+
+def appointment_answer(view: OrderView, appointment: Appointment) -> Answer:
+    """An appointment resource."""
+    return json_answer(200, appointment_shown(view, appointment), headers=SIX_HEADERS)
+
+
+def appointments_answer(view: OrderView) -> Answer:
+    """Ours: the appointments of an order."""
+    shown = messages.Appointments(appointments=[appointment_shown(view, one) for one in view.appointments])
+    return json_answer(200, shown, headers=SIX_HEADERS)
+
+
+def called_off_answer(task: AppointmentTask, appointment: Appointment) -> Answer:
+    """An appointment-cancellation resource."""
+    assert appointment.cancelled_at is not None, "the task is done"
+    shown = messages.AppointmentCancellation(
+        id=task.id,
+        appointmentId=appointment.id,
+        orderId=task.order_id,
+        cancelledOn=_seconds(appointment.cancelled_at),
+    )
+    return json_answer(200, shown, headers=SIX_HEADERS)
+
+
+def failure_answer(failure: Failure) -> Answer:
+    """What was asked and could not be done (422, documented; its shape inferred)."""
+    return errors_answer(422, [messages.Error(code=failure.code, field=None, message=failure.sentence)])
 
 
 def cancellability_answer(explanation: Explanation) -> Answer:
@@ -144,3 +254,14 @@ def cancellability_answer(explanation: Explanation) -> Answer:
 def _seconds(instant: datetime) -> datetime:
     """To the second, as the contract's samples have instants."""
     return instant.astimezone(UTC).replace(microsecond=0)
+
+
+def _offset(offset: timedelta) -> str:
+    """As the samples have it: +10:00."""
+    minutes = offset // timedelta(minutes=1)
+    hours, minutes_left = divmod(abs(minutes), 60)
+    return f"{'-' if minutes < 0 else '+'}{hours:02d}:{minutes_left:02d}"
+
+
+def _money(amount: str | None) -> messages.MoneyAmount | None:
+    return None if amount is None else messages.MoneyAmount(amount=amount, currency="AUD", symbol="$")

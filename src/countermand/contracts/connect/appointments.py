@@ -1,0 +1,258 @@
+"""Appointments of the connect contract: ask for slots, book one, cancel it, and look what became of it.
+
+Long calls answer 201 with a `Location`, and an empty body; a GET there answers 202 until there is a result, then 200
+with it, or 422 with the reason (documented; the addresses are inferred, decision 26).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from countermand.actions.appointment_ports import Arranging
+from countermand.actions.arrange import ask_for_slots, ask_to_call_off, book, read_task, withdraw_offer
+from countermand.actions.errors import NotFoundError
+from countermand.actions.ports import OrderView, Transaction
+from countermand.actions.read_orders import read_appointment, read_order
+from countermand.contracts.answer import Answer
+from countermand.contracts.body import read
+from countermand.contracts.connect import messages
+from countermand.contracts.connect.orders import ID, ORDER, ORDERS, order_id_in
+from countermand.contracts.connect.speaking import VERSION, Handle, Speaking, replies
+from countermand.contracts.connect.translate import (
+    PENDING,
+    SIX_HEADERS,
+    WITHDRAWN,
+    appointment_answer,
+    appointments_answer,
+    called_off_answer,
+    failure_answer,
+    slots_answer,
+)
+from countermand.contracts.openapi import IDEMPOTENCY_KEY, Operation, Reply, parameter
+from countermand.contracts.routing import Call, Route, Services
+from countermand.domain.appointment import AppointmentId, SlotId
+from countermand.domain.appointment_task import AppointmentTask, Failure, TaskId, TaskKind, TaskState
+from countermand.domain.client import Client, Permission
+from countermand.domain.order import LARGEST_ORDER_ID, OrderId, order_id_from
+
+_REQUESTS: Final = ORDERS + "/appointment-requests"
+_APPOINTMENTS: Final = ORDERS + "/appointments"
+_CANCELLATIONS: Final = ORDERS + "/appointment-cancellations"
+_FOUND_AT: Final[Mapping[TaskKind, str]] = {
+    TaskKind.OFFER_SLOTS: _REQUESTS + "/requests/",
+    TaskKind.BOOK: _APPOINTMENTS + "/requests/",
+    TaskKind.CANCEL: _CANCELLATIONS + "/requests/",
+}
+
+
+class ConnectAppointments:
+    """The calls on appointments."""
+
+    def __init__(self, speaking: Speaking, arranging: Arranging) -> None:
+        self._speaking = speaking
+        self._arranging = arranging
+
+    def routes(self) -> tuple[Route, ...]:
+        """The calls and what answers them."""
+        calls: tuple[tuple[Operation, Handle], ...] = (
+            (_ASK_FOR_SLOTS, self._ask_for_slots),
+            (_READ_SLOTS, self._slots),
+            (_WITHDRAW, self._withdraw),
+            (_BOOK, self._book),
+            (_READ_BOOKING, self._booking),
+            (_CALL_OFF, self._call_off),
+            (_READ_CANCELLATION, self._cancellation),
+            (_READ_APPOINTMENT, self._appointment),
+            (_LIST_APPOINTMENTS, self._appointments),
+        )
+        return tuple(Route(operation=operation, handle=handle) for operation, handle in calls)
+
+    async def _ask_for_slots(self, call: Call, services: Services) -> Answer:
+        async def do(tx: Transaction, client: Client, given: messages.SlotsWanted) -> Answer:
+            order_id = OrderId(_number(given.orderId))
+            task = await ask_for_slots(tx, self._arranging, client.id, order_id, given.dateFrom, services.clock())
+            return _taken(task, services)
+
+        return await self._speaking.change(call, services, lambda body, _: read(messages.SlotsWanted, body), do)
+
+    async def _withdraw(self, call: Call, services: Services) -> Answer:
+        async def do(tx: Transaction, client: Client, given: messages.OfferWithdrawn) -> Answer:
+            await withdraw_offer(tx, client.id, TaskId(_number(given.appointmentRequestId)))
+            return WITHDRAWN
+
+        return await self._speaking.change(call, services, lambda body, _: read(messages.OfferWithdrawn, body), do)
+
+    async def _book(self, call: Call, services: Services) -> Answer:
+        async def do(tx: Transaction, client: Client, given: messages.SlotWanted) -> Answer:
+            offer_id, slot_id = TaskId(_number(given.appointmentRequestId)), SlotId(given.slotId)
+            return _taken(await book(tx, self._arranging, client.id, offer_id, slot_id, services.clock()), services)
+
+        return await self._speaking.change(call, services, lambda body, _: read(messages.SlotWanted, body), do)
+
+    async def _call_off(self, call: Call, services: Services) -> Answer:
+        async def do(tx: Transaction, client: Client, given: messages.AppointmentUnwanted) -> Answer:
+            appointment_id = AppointmentId(_number(given.appointmentId))
+            return _taken(
+                await ask_to_call_off(tx, self._arranging, client.id, appointment_id, services.clock()), services
+            )
+
+        return await self._speaking.change(call, services, lambda body, _: read(messages.AppointmentUnwanted, body), do)
+
+    async def _slots(self, call: Call, services: Services) -> Answer:
+        task, _ = await self._task(call, services, TaskKind.OFFER_SLOTS)
+        if task.state is TaskState.WITHDRAWN:
+            gone = Failure(code="appointment_request_cancelled", sentence="the appointment-request was cancelled")
+            return failure_answer(gone)
+        return _unless_done(task) or slots_answer(task)
+
+    async def _booking(self, call: Call, services: Services) -> Answer:
+        task, view = await self._task(call, services, TaskKind.BOOK)
+        return _unless_done(task) or appointment_answer(view, _appointment_of(view, task))
+
+    async def _cancellation(self, call: Call, services: Services) -> Answer:
+        task, view = await self._task(call, services, TaskKind.CANCEL)
+        return _unless_done(task) or called_off_answer(task, _appointment_of(view, task))
+
+    async def _appointment(self, call: Call, services: Services) -> Answer:
+        client, _ = await self._speaking.caller(call, services, Permission.READ)
+        appointment_id = AppointmentId(_number_in(call))
+        view = await read_appointment(services.store, appointment_id, owner=client.id)
+        return appointment_answer(view, next(one for one in view.appointments if one.id == appointment_id))
+
+    async def _appointments(self, call: Call, services: Services) -> Answer:
+        client, _ = await self._speaking.caller(call, services, Permission.READ)
+        return appointments_answer(await read_order(services.store, order_id_in(call), owner=client.id))
+
+    async def _task(self, call: Call, services: Services, kind: TaskKind) -> tuple[AppointmentTask, OrderView]:
+        client, _ = await self._speaking.caller(call, services, Permission.READ)
+        return await read_task(services.store, client.id, TaskId(_number_in(call)), kind, services.clock())
+
+
+def _taken(task: AppointmentTask, services: Services) -> Answer:
+    location = f"{services.public_url}{_FOUND_AT[task.kind]}{task.id}"
+    return Answer(201, (*SIX_HEADERS, (b"location", location.encode())))
+
+
+def _unless_done(task: AppointmentTask) -> Answer | None:
+    if task.state is TaskState.PENDING:
+        return PENDING
+    return None if task.failure is None else failure_answer(task.failure)
+
+
+def _appointment_of(view: OrderView, task: AppointmentTask) -> Any:
+    return next(one for one in view.appointments if one.id == task.appointment_id)
+
+
+def _number(given: int) -> int:
+    """A number that something can have. Raises `NotFoundError` for any other (inferred, as decision 10)."""
+    if not 0 < given <= LARGEST_ORDER_ID:
+        raise NotFoundError("there is no such thing")
+    return given
+
+
+def _number_in(call: Call) -> int:
+    number = order_id_from(call.path_parameters["id"])
+    if number is None:
+        raise NotFoundError("there is no such thing")
+    return number
+
+
+_ASKED: Final = {
+    201: Reply(when="Taken; the result is found at Location", headers={"Location": "where to ask for the result"}),
+    422: Reply(when="A field does not hold, or the order as it stands does not allow it", message=messages.Errors),
+}
+_NOT_YET: Final = {
+    202: Reply(when="Not yet; ask again", headers={"Retry-After": "seconds (ours)"}),
+    422: Reply(when="It could not be done: why", message=messages.Errors),
+}
+_TASK: Final = parameter("id", "path", "The number in the Location", {"type": "integer", "format": "int64"})
+
+
+def _asking(name: str, path: str, summary: str, description: str, request: Any) -> Operation:
+    return Operation(
+        name=name,
+        method="POST",
+        path=path,
+        summary=summary,
+        description=description,
+        request=request,
+        parameters=(VERSION, IDEMPOTENCY_KEY),
+        replies=replies(_ASKED, with_body=True),
+    )
+
+
+def _looking(name: str, path: str, summary: str, message: Any) -> Operation:
+    return Operation(
+        name=name,
+        method="GET",
+        path=path + "{id}",
+        summary=summary,
+        description="Once it is there: 200 or 422 for good.",
+        parameters=(_TASK, VERSION),
+        replies=replies({**_NOT_YET, 200: Reply(when="The result", message=message)}),
+    )
+
+
+_ASK_FOR_SLOTS: Final = _asking(
+    "requestAppointmentSlots",
+    _REQUESTS + "/request",
+    "Ask for appointment slots",
+    "On or after a date, where the order is to be delivered.",
+    messages.SlotsWanted,
+)
+_READ_SLOTS: Final = _looking(
+    "readAppointmentSlots", _FOUND_AT[TaskKind.OFFER_SLOTS], "The slots asked for", messages.AppointmentRequest
+)
+_WITHDRAW: Final = Operation(
+    name="cancelAppointmentRequest",
+    method="POST",
+    path=_REQUESTS + "/cancel",
+    summary="Cancel an appointment-request",
+    description="It can no longer be booked from. An appointment that was booked stays. A repeat is answered alike.",
+    request=messages.OfferWithdrawn,
+    parameters=(VERSION, IDEMPOTENCY_KEY),
+    replies=replies(
+        {204: Reply(when="Cancelled"), 422: Reply(when="A field does not hold", message=messages.Errors)},
+        with_body=True,
+    ),
+)
+_BOOK: Final = _asking(
+    "bookAppointment",
+    _APPOINTMENTS + "/request",
+    "Book an appointment",
+    "In one of the slots offered. An order has one active appointment at most.",
+    messages.SlotWanted,
+)
+_READ_BOOKING: Final = _looking(
+    "readAppointmentBooking", _FOUND_AT[TaskKind.BOOK], "The appointment booked", messages.Appointment
+)
+_CALL_OFF: Final = _asking(
+    "cancelAppointment",
+    _CANCELLATIONS + "/request",
+    "Cancel an appointment",
+    "Possible until its point of no return.",
+    messages.AppointmentUnwanted,
+)
+_READ_CANCELLATION: Final = _looking(
+    "readAppointmentCancellation",
+    _FOUND_AT[TaskKind.CANCEL],
+    "The appointment cancelled",
+    messages.AppointmentCancellation,
+)
+_READ_APPOINTMENT: Final = Operation(
+    name="readAppointment",
+    method="GET",
+    path=_APPOINTMENTS + "/{id}",
+    summary="Read an appointment",
+    description="Ours: not part of the published contract.",
+    parameters=(parameter("id", "path", "The appointment's id", {"type": "integer", "format": "int64"}), VERSION),
+    replies=replies({200: Reply(when="The appointment", message=messages.Appointment)}),
+)
+_LIST_APPOINTMENTS: Final = Operation(
+    name="listAppointments",
+    method="GET",
+    path=ORDER + "/appointments",
+    summary="The appointments of an order",
+    description="Ours: not part of the published contract. Those that are over, too, oldest first.",
+    parameters=(ID, VERSION),
+    replies=replies({200: Reply(when="The appointments", message=messages.Appointments)}),
+)

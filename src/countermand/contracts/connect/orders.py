@@ -1,0 +1,274 @@
+"""Orders of the connect contract: create one, read one, list them, ask why one may not be cancelled."""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+
+from countermand.actions.errors import FieldsError, NotFoundError
+from countermand.actions.explain import explain
+from countermand.actions.place_orders import place_service_order
+from countermand.actions.ports import OrdersWanted, Transaction
+from countermand.actions.read_orders import list_orders, read_order
+from countermand.contracts.answer import Answer
+from countermand.contracts.body import shown
+from countermand.contracts.connect import messages
+from countermand.contracts.connect.create import create_request
+from countermand.contracts.connect.speaking import VERSION, Speaking, replies
+from countermand.contracts.connect.translate import cancellability_answer, order_answer, orders_answer
+from countermand.contracts.openapi import IDEMPOTENCY_KEY, Operation, Reply, parameter
+from countermand.contracts.routing import Call, Route, Services
+from countermand.domain.client import Client, Permission
+from countermand.domain.contract import Contract
+from countermand.domain.order import OrderId, order_id_from
+from countermand.domain.order_state import CANCELLABLE_STATES, STATES_OF, OrderState
+
+Wanted = TypeVar("Wanted")
+
+ORDERS: Final = "/api/connect/orders"
+_CREATE: Final = ORDERS + "/create"
+ORDER: Final = ORDERS + "/{id}"
+ID: Final = parameter("id", "path", "The order's id", {"type": "integer", "format": "int64"})
+
+_PAGE: Final = 50
+_LARGEST_PAGE: Final = 200
+_STATES: Final = STATES_OF[Contract.CONNECT]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What the operator says of a plan: its charges in Australian dollars, and its speeds in Mbit/s."""
+
+    one_time_charge: Decimal
+    monthly_charge: Decimal
+    speed_down_mbit_s: int | None = None
+    speed_up_mbit_s: int | None = None
+
+
+class ConnectOrders:
+    """The calls on orders. Where `plans` are described, by name, there are no others."""
+
+    def __init__(self, speaking: Speaking, plans: Mapping[str, Plan]) -> None:
+        self._speaking = speaking
+        self._plans = plans
+
+    def routes(self) -> tuple[Route, ...]:
+        """The calls and what answers them."""
+        return (
+            Route(operation=_CREATE_ORDER, handle=self._create),
+            Route(operation=_LIST_ORDERS, handle=self._list),
+            Route(operation=_READ_ORDER, handle=self._read),
+            Route(operation=_EXPLAIN_ORDER, handle=self._explain),
+        )
+
+    async def _create(self, call: Call, services: Services) -> Answer:
+        async def place(tx: Transaction, client: Client, wanted: messages.CreateRequest) -> Answer:
+            given: dict[str, Any] = msgspec.to_builtins(wanted)
+            details = {name: value for name, value in given.items() if value is not None}
+            if (plan := self._plans.get(wanted.planName)) is not None:
+                details["plan"] = _kept(plan)  # as it was when the order was placed
+            view = await place_service_order(tx, client.id, details, services.clock())
+            location = f"{services.public_url}{ORDERS}/{view.order.id}"
+            return order_answer(201, view, headers=((b"location", location.encode()),))
+
+        return await self._speaking.change(call, services, self._wanted, place)
+
+    def _wanted(self, decoded: Any, version: int) -> messages.CreateRequest:
+        return create_request(decoded, version, self._plans)
+
+    async def _read(self, call: Call, services: Services) -> Answer:
+        client, _ = await self._speaking.caller(call, services, Permission.READ)
+        return order_answer(200, await read_order(services.store, order_id_in(call), owner=client.id))
+
+    async def _list(self, call: Call, services: Services) -> Answer:
+        client, _ = await self._speaking.caller(call, services, Permission.READ)
+        at_most, wanted = _wanted_orders(call.query)
+        views = await list_orders(services.store, client.id, wanted, at_most + 1)
+        page, more = views[:at_most], len(views) > at_most
+        following = None
+        if more:
+            last = page[-1].order
+            query = {**call.query, "cursor": _cursor(last.created_at, last.id)}
+            following = f"{services.public_url}{ORDERS}?{urlencode(query)}"
+        return orders_answer(page, following)
+
+    async def _explain(self, call: Call, services: Services) -> Answer:
+        client, _ = await self._speaking.caller(call, services, Permission.READ)
+        explanation = await explain(
+            services.store, services.policies, services.clock, order_id_in(call), owner=client.id
+        )
+        return cancellability_answer(explanation)
+
+
+def order_id_in(call: Call) -> OrderId:
+    """The order that a path names. Raises `NotFoundError` for a number that no order can have."""
+    order_id = order_id_from(call.path_parameters["id"])
+    if order_id is None:
+        raise NotFoundError("there is no such order")
+    return order_id
+
+
+def _kept(plan: Plan) -> dict[str, Any]:
+    return {
+        "one_time_charge": f"{plan.one_time_charge:.2f}",
+        "monthly_charge": f"{plan.monthly_charge:.2f}",
+        "speed_down_mbit_s": plan.speed_down_mbit_s,
+        "speed_up_mbit_s": plan.speed_up_mbit_s,
+    }
+
+
+def _wanted_orders(query: Mapping[str, str]) -> tuple[int, OrdersWanted]:
+    """How many, and which. Raises `FieldsError` with every parameter that does not hold."""
+    reading = _Query(query)
+    at_most = reading.number("limit", 1, _LARGEST_PAGE, _PAGE)
+    states = reading.states()
+    wanted = OrdersWanted(
+        states=states,
+        created_from=reading.instant("createdFrom"),
+        created_before=reading.instant("createdBefore"),
+        before=reading.cursor(),
+    )
+    if reading.errors:
+        raise FieldsError(reading.errors)
+    return at_most, wanted
+
+
+class _Query:
+    """Reads parameters, and remembers what is wrong with them."""
+
+    def __init__(self, query: Mapping[str, str]) -> None:
+        self._query = query
+        self.errors: list[tuple[str, str]] = []
+
+    def number(self, name: str, low: int, high: int, default: int) -> int:
+        given = self._query.get(name)
+        if given is None:
+            return default
+        if given.isascii() and given.isdigit() and len(given) < len(str(high)) + 1 and low <= int(given) <= high:
+            return int(given)
+        return self._wrong(name, f"a whole number between {low} and {high}", default)
+
+    def states(self) -> frozenset[OrderState] | None:
+        states: frozenset[OrderState] | None = None
+        if (given := self._query.get("status")) is not None:
+            names = set(given.split(","))
+            states = frozenset(state for state in _STATES if state.value in names)
+            if len(states) != len(names):
+                states = self._wrong("status", "some of " + ", ".join(state.value for state in _STATES), states)
+        if (flag := self._query.get("isCancellable")) is not None:
+            if flag not in {"true", "false"}:
+                return self._wrong("isCancellable", "true or false", states)
+            fitting = frozenset(state for state in _STATES if (state in CANCELLABLE_STATES) == (flag == "true"))
+            states = fitting if states is None else states & fitting
+        return states
+
+    def instant(self, name: str) -> datetime | None:
+        given = self._query.get(name)
+        if given is None:
+            return None
+        try:
+            instant = datetime.fromisoformat(given).astimezone(UTC)
+        except (ValueError, OverflowError):
+            instant = None
+        if instant is None or datetime.fromisoformat(given).tzinfo is None:
+            return self._wrong(name, "an instant with a time zone, like 2026-11-23T01:00:00Z", None)
+        return instant
+
+    def cursor(self) -> tuple[datetime, OrderId] | None:
+        given = self._query.get("cursor")
+        if given is None:
+            return None
+        try:
+            at, number = base64.urlsafe_b64decode(given.encode()).decode().split(" ")
+            order_id, instant = order_id_from(number), datetime.fromisoformat(at)
+        except (ValueError, binascii.Error):
+            order_id, instant = None, None
+        if order_id is None or instant is None or instant.tzinfo is None:
+            return self._wrong("cursor", "one that an earlier page gave", None)
+        return instant, order_id
+
+    def _wrong(self, name: str, must_be: str, instead: Wanted) -> Wanted:
+        self.errors.append((name, f"{name} must be {must_be}, not {shown(self._query[name])}"))
+        return instead
+
+
+def _cursor(created_at: datetime, order_id: OrderId) -> str:
+    return base64.urlsafe_b64encode(f"{created_at.isoformat()} {order_id}".encode()).decode()
+
+
+_CREATE_ORDER: Final = Operation(
+    name="createOrder",
+    method="POST",
+    path=_CREATE,
+    summary="Create an order",
+    description="Creates an order and its service together.",
+    request=messages.CreateRequest,
+    parameters=(VERSION, IDEMPOTENCY_KEY),
+    replies=replies(
+        {
+            201: Reply(
+                when="The order as it was created", message=messages.Order, headers={"Location": "the order's URL"}
+            ),
+            422: Reply(when="Fields do not hold: all of them", message=messages.Errors),
+        },
+        with_body=True,
+    ),
+)
+_READ_ORDER: Final = Operation(
+    name="readOrder",
+    method="GET",
+    path=ORDER,
+    summary="Read an order",
+    description="One of the caller's own orders. Another client's is as unknown as one that is not there.",
+    parameters=(ID, VERSION),
+    replies=replies({200: Reply(when="The order", message=messages.Order)}),
+)
+
+
+def _filter(name: str, description: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    return parameter(name, "query", description, schema, required=False)
+
+
+_FILTERS: Final[Sequence[Mapping[str, Any]]] = (
+    _filter(
+        "status",
+        "Only orders in one of these, parted by commas",
+        {"type": "string", "examples": ["submitted,accepted"]},
+    ),
+    _filter("isCancellable", "Only orders whose state may, or may not, be cancelled", {"type": "boolean"}),
+    _filter("createdFrom", "Only orders from this instant on", {"type": "string", "format": "date-time"}),
+    _filter("createdBefore", "Only orders from before this instant", {"type": "string", "format": "date-time"}),
+    _filter(
+        "limit", "How many in a page", {"type": "integer", "minimum": 1, "maximum": _LARGEST_PAGE, "default": _PAGE}
+    ),
+    _filter("cursor", "Where the page begins, as the page before gave it", {"type": "string"}),
+)
+_LIST_ORDERS: Final = Operation(
+    name="listOrders",
+    method="GET",
+    path=ORDERS,
+    summary="List orders",
+    description="Ours: not part of the published contract. The caller's own orders, newest first, in pages.",
+    parameters=(VERSION, *_FILTERS),
+    replies=replies(
+        {
+            200: Reply(when="A page of orders", message=messages.Orders, headers={"Link": "the next page's address"}),
+            422: Reply(when="Parameters do not hold: all of them", message=messages.Errors),
+        }
+    ),
+)
+_EXPLAIN_ORDER: Final = Operation(
+    name="explainOrder",
+    method="GET",
+    path=ORDER + "/cancellability",
+    summary="May this order be cancelled, why not, until when?",
+    description="Ours: not part of the published contract. Changes nothing.",
+    parameters=(ID, VERSION),
+    replies=replies({200: Reply(when="The decision", message=messages.Cancellability)}),
+)
