@@ -5,10 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
+from countermand.actions.cancel_orders import Cancelled
 from countermand.actions.errors import UnavailableError
-from countermand.storage.postgres.connections import APPLICATION
+from countermand.storage.postgres.connections import APPLICATION, PostgresAddress
+from countermand.storage.schema import migrate
+from own_postgres import OwnPostgres
+from support.elsewhere import elsewhere
 from support.postgres import a_connection, until
 from support.world import World, a_world
 
@@ -81,3 +85,46 @@ async def test_when_every_connection_is_taken_one_waits_within_the_limit_and_hea
             with pytest.raises(UnavailableError):
                 await world.rows("orders")
         assert len(await world.rows("orders")) == 1
+
+
+async def test_when_even_a_new_connection_ends_before_it_is_used_one_hears_503_and_the_next_goes_on(
+    postgres_world: World,
+):
+    """As while a server falls over and over."""
+    engine = postgres_world.database.store._engine.sync_engine
+    ends = [0]
+
+    def end(connection: Any, *_: object) -> None:
+        ends[0] += 1
+        connection.driver_connection.terminate()
+
+    event.listen(engine, "checkout", end, insert=True)
+    with pytest.raises(UnavailableError):
+        await postgres_world.rows("orders")
+    event.remove(engine, "checkout", end)
+    assert ends[0] >= 2
+    assert await postgres_world.rows("orders") == []
+
+
+@pytest.mark.parametrize("in_parts", [False, True], ids=["at once", "in parts"])
+async def test_a_server_that_lives_on_but_takes_no_writes_any_more_is_left_for_the_one_that_does(
+    tmp_path: Path, *, in_parts: bool
+):
+    with OwnPostgres({"shared_buffers": "16MB"}) as old, OwnPostgres.standby_of(old, synchronous=True) as new:
+        old.create_database("shop")
+        elsewhere(migrate, PostgresAddress(url=old.url("shop")))
+        both = f"{old.url().rpartition('/')[0]},127.0.0.1:{new.port}/shop"
+        async with a_world(tmp_path, database_url=both, database_distributed=in_parts) as world:
+            me = await world.connect_client()
+            first, second, third = [await world.service_order(me) for _ in range(3)]
+            assert isinstance(await world.cancel(me, first), Cancelled)
+            elsewhere(old.configure, {"default_transaction_read_only": "on"})
+            async with world.database.cancellations._pool.acquire() as session:
+                await until(session, "SELECT current_setting('transaction_read_only') = 'on'")
+            elsewhere(new.promote)
+            with pytest.raises(UnavailableError):
+                await world.cancel(me, second)
+            for order_id in (second, third):
+                assert isinstance(await world.cancel(me, order_id), Cancelled)
+        assert old.sql("SELECT count(*) FROM cancellations", "shop") == "1"
+        assert new.sql("SELECT count(*) FROM cancellations", "shop") == "3"

@@ -1,6 +1,7 @@
 """A batch whose connection was cut off: done, certainly not done, or not yet known; and never a fourth."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -117,6 +118,26 @@ async def test_a_backend_that_is_gone_before_the_batch_is_sent_costs_nobody_an_o
     assert len(await world.rows("cancellations")) == 2
 
 
+async def test_a_batch_whose_outcome_nobody_can_tell_leaves_nothing_behind_in_the_node(tmp_path: Path):
+    async with on_a_wire(tmp_path, settle_limit_s=0.1) as (world, wire, past):
+        me = await world.connect_client()
+        order_id = await world.service_order(me)
+        store = world.database.cancellations
+        async with past.transaction():
+            await past.execute("SELECT 1 FROM orders WHERE id = $1 FOR UPDATE", order_id)
+            running = asyncio.create_task(run_when_told(world, [world.command(me, order_id)]))
+            (backend,) = await until_waiting(past)
+            os.kill(backend, signal.SIGSTOP)  # it does not end when it is told to
+            try:
+                wire.cut()
+                assert [type(answer) for answer in await running] == [OutcomeUnknownError]
+            finally:
+                os.kill(backend, signal.SIGCONT)
+        del running
+        gc.collect()
+        assert len(store._cut_off) == 0
+
+
 async def test_anothers_cancellation_that_happened_meanwhile_is_not_taken_for_ours(tmp_path: Path):
     async with on_a_wire(tmp_path) as (world, wire, past):
         me = await world.connect_client()
@@ -141,6 +162,7 @@ async def test_a_transaction_whose_commit_was_lost_is_unknown_and_done_or_not_wh
     async with on_a_wire(tmp_path) as (world, wire, past):
         me = await world.connect_client()
         order_id = await world.service_order(me)
+        await asyncio.sleep(0.5)  # at its start the service forgets what is old, which commits, too, and is through now
         wire.deafen_at(b"COMMIT;")
         paying = asyncio.create_task(world.pay(order_id, "psp-1"))
         await until(past, "SELECT count(*) = 1 FROM payments")
@@ -228,6 +250,7 @@ async def test_nothing_is_said_for_good_while_the_backend_that_was_cut_off_lives
                         await store.committed([command])
             finally:
                 os.kill(backend, signal.SIGCONT)
+            await until(other, f"SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = {backend}")
             assert await store.committed([command]) == frozenset()
         assert [row["state"] for row in await world.rows("orders")] == ["submitted"]
         assert await world.rows("cancellations") == []

@@ -154,6 +154,30 @@ async def test_an_order_held_for_long_is_503_alone_and_the_others_of_its_batch_a
         assert isinstance(await world.cancel(me, ids[2], key=f"{ids[2]}"), Cancelled)
 
 
+@pytest.mark.parametrize("sqlstate", ["23514", "40001", "57014"])
+async def test_what_fails_beside_a_held_order_takes_back_no_yes_that_was_committed_before_it(
+    tmp_path: Path, sqlstate: str
+):
+    """In parts, a batch that goes on without what is held commits each order by itself."""
+    async with nodes(tmp_path, 1, database_busy_limit_s=0.2, database_distributed=True) as (world,):
+        me = await world.connect_client()
+        ids = [await world.service_order(me) for _ in range(5)]
+        failing = f"RAISE EXCEPTION 'no' USING ERRCODE = '{sqlstate}'"
+        async with a_connection(world) as connection:
+            await connection.execute(
+                f"CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {failing}; END $$;"
+                "CREATE TRIGGER fails BEFORE INSERT ON cancellations FOR EACH ROW"
+                f" WHEN (NEW.order_id = {ids[2]}) EXECUTE FUNCTION fail()"
+            )
+            async with connection.transaction():
+                await connection.execute("SELECT 1 FROM orders WHERE id = $1 FOR UPDATE", ids[4])
+                answers = await world.service.commit.run([world.command(me, order_id) for order_id in ids])
+        assert [type(answer) for answer in answers[:2]] == [Cancelled, Cancelled]
+        assert all(isinstance(answer, UnavailableError) for answer in answers[2:])
+        assert [row["order_id"] for row in await world.rows("cancellations")] == ids[:2]
+        assert await world.rows("refusals") == []
+
+
 async def test_while_a_batch_waits_for_a_held_order_other_batches_go_on(tmp_path: Path):
     async with nodes(tmp_path, 1, slow_batch_s=0.05) as (world,):
         me = await world.connect_client()

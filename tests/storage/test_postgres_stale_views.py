@@ -9,16 +9,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from countermand.actions.appointments import cancel_appointment, move_appointment, set_appointment
 from countermand.actions.cancel_orders import Cancelled, CancelOutcome, NotCancelled
 from countermand.actions.errors import ConflictError
 from countermand.actions.ports import Transaction
-from countermand.actions.record_progress import (
-    advance_order,
-    cancel_appointment,
-    move_appointment,
-    record_payment,
-    set_appointment,
-)
+from countermand.actions.record_progress import advance_order, record_payment
 from countermand.domain.appointment import AppointmentId
 from countermand.domain.money import Money
 from countermand.domain.order import Order, OrderId

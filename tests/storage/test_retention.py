@@ -4,8 +4,9 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
+from countermand import chores
 from countermand.actions.cancel_orders import Cancelled, NotCancelled
 from countermand.storage.retention import (
     CANCELLATIONS,
@@ -17,7 +18,7 @@ from countermand.storage.retention import (
 )
 from countermand.storage.tables import micros, outbox
 from support.database_contents import changed, contents
-from support.world import NOON
+from support.world import NOON, a_world
 
 ALL = [CANCELLATIONS, DELIVERED_FACTS, IDEMPOTENCY_KEYS, REFUSALS]
 
@@ -100,3 +101,19 @@ async def test_two_nodes_may_forget_at_once(postgres_world):
     while await forget(world.database.store, DELIVERED_FACTS, later, at_most=6):
         pass
     assert await world.rows("outbox") == []
+
+
+@pytest.mark.parametrize("on", ["sqlite", "postgres"])
+async def test_a_node_goes_on_forgetting_the_rest_where_one_table_is_gone_and_stops_in_peace(tmp_path, monkeypatch, on):
+    monkeypatch.setattr(chores, "_SWEEP_EVERY_S", 0.01)
+    async with a_world(tmp_path, on) as world:
+        owner = await world.connect_client()
+        refused = await world.service_order(owner)
+        await world.appointment(refused, timedelta(hours=3))
+        assert isinstance(await world.cancel(owner, refused), NotCancelled)
+        async with world.database.store.transaction() as tx:
+            await tx.run(text("ALTER TABLE idempotency_keys RENAME TO elsewhere"))  # the first it looks at
+        world.clock.forward(days=401)
+        async with asyncio.timeout(10):
+            while await world.rows("refusals"):  # noqa: ASYNC110 - it has nobody to tell
+                await asyncio.sleep(0.01)

@@ -17,7 +17,19 @@ from support.world import World, a_world
 
 UID, PRODUCT, METHOD = "a" * 32, "b" * 32, "c" * 32
 SERVICE, TICKETS = 41, 4_000_000_000_000_000_001
-NEW = {"payment_references", "schema_notes"}
+NEW = {
+    *("payment_references", "schema_notes"),  # 2
+    *("client_keys", "signing_keys", "used_assertions", "slots", "appointment_tasks"),  # 3
+    *("events", "product_parts", "vouchers", "voucher_uses", "expiries", "consumers"),  # 4
+}
+NEW_COLUMNS = {
+    "appointments": {"slot_id", "half_day", "utc_offset_s", "remote_id"},
+    "products": {
+        *("event_uid", "reference", "min_per_order", "max_per_order", "is_separately_saleable", "is_enabled"),
+        *("needs_voucher", "sale_starts_at", "sale_ends_at", "viewing_order", "details"),
+    },
+    "methods": {"details"},
+}
 # The first schema's tables with a row or more each, parents first.
 DATA: dict[str, list[dict[str, Any]]] = {
     "clients": [
@@ -120,8 +132,8 @@ async def numbers_go_on(world: World) -> None:
 
 def contents(where: DatabaseAddress, table: str) -> list[tuple[Any, ...]]:
     """A table's rows, whatever a database calls true."""
-    names = ", ".join(metadata.tables[table].c.keys())
-    found = rows(where, f"SELECT {names} FROM {table}")
+    names = [column.name for column in metadata.tables[table].c if column.name not in NEW_COLUMNS.get(table, ())]
+    found = rows(where, f"SELECT {', '.join(names)} FROM {table}")
     return sorted((tuple(row.values()) for row in found), key=repr)
 
 

@@ -9,11 +9,13 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.sql.elements import ColumnElement
 
 from countermand.actions.errors import ConflictError, NotFoundError, UnfitDataError
-from countermand.domain.client import Client, ClientId, Permission
+from countermand.actions.token_ports import ClientKey
+from countermand.domain.client import OWN_ISSUER, Client, ClientId, Permission
 from countermand.domain.contract import Door
 from countermand.storage.rows import client_of
 from countermand.storage.store import SqlStore
-from countermand.storage.tables import clients, micros
+from countermand.storage.tables import client_keys, clients, micros
+from countermand.storage.transaction import SqlTransaction
 
 
 class SqlClients:
@@ -54,8 +56,12 @@ class SqlClients:
         secret_sha256: str | None,
         identity: tuple[str, str] | None,
         now: datetime,
+        client_key: ClientKey | None = None,
     ) -> Client:
-        """Add a client with a key and the hash of its secret, or with an identity. Raises `ConflictError`."""
+        """Add a client: with a key and the hash of its secret, or with an identity, and then perhaps a public key.
+
+        Raises `ConflictError`.
+        """
         issuer, subject = identity or (None, None)
         statement = (
             insert(clients)
@@ -72,9 +78,13 @@ class SqlClients:
             .returning(clients)
         )
         try:
-            return client_of((await self._change(statement))[0])
+            async with self._store.transaction() as tx:
+                added = client_of((await tx.rows(statement))[0])
+                if client_key is not None:
+                    await _add_key(tx, added.id, client_key, now)
         except UnfitDataError as error:
             raise ConflictError("client_exists", f"there is a client {subject or key!r} already") from error
+        return added
 
     async def rotate(self, client_id: ClientId, *, key: str, secret_sha256: str) -> Client:
         """Give a client a new key and secret: it stays itself, and keeps its orders. Raises `NotFoundError`."""
@@ -83,6 +93,35 @@ class SqlClients:
         if not rows:
             raise NotFoundError(f"there is no client {client_id} with a key and secret")
         return client_of(rows[0])
+
+    async def rotate_key(self, client_id: ClientId, new: ClientKey, now: datetime, *, keep_old: bool) -> Client:
+        """Give a client of our own endpoint a new public key. The newest old one goes on counting with `keep_old`.
+
+        Raises `NotFoundError`, and `ConflictError` where it has this key, or had it.
+        """
+        counting = (client_keys.c.client_id == client_id) & client_keys.c.revoked_at.is_(None)
+        kept = select(client_keys.c.kid).where(counting).order_by(client_keys.c.created_at.desc()).limit(1)
+        try:
+            async with self._store.transaction() as tx:
+                is_it = (clients.c.id == client_id) & (clients.c.issuer == OWN_ISSUER)
+                # Its row is locked, so that of two rotations at once the second stops what the first added.
+                rows = await tx.rows(select(clients).where(is_it).with_for_update())
+                if not rows:
+                    raise NotFoundError(f"there is no client {client_id} with keys of its own")
+                stays = [row["kid"] for row in await tx.rows(kept)] if keep_old else []
+                stopped = update(client_keys).where(counting, client_keys.c.kid.not_in(stays))
+                await tx.run(stopped.values(revoked_at=micros(now)))
+                await _add_key(tx, client_id, new, now)
+        except UnfitDataError as error:
+            raise ConflictError("key_exists", f"client {client_id} has, or had, the key {new.kid} already") from error
+        return client_of(rows[0])
+
+    async def one(self, client_id: ClientId) -> Client:
+        """The client with this number. Raises `NotFoundError`."""
+        found = await self.current([client_id])
+        if not found:
+            raise NotFoundError(f"there is no client {client_id}")
+        return found[0][0]
 
     async def revoke(self, client_id: ClientId, now: datetime) -> Client:
         """Let a client call no more. Raises `NotFoundError`."""
@@ -103,3 +142,8 @@ class SqlClients:
     async def _change(self, statement: Executable) -> Sequence[RowMapping]:
         async with self._store.transaction() as tx:
             return await tx.rows(statement)
+
+
+async def _add_key(tx: SqlTransaction, client_id: ClientId, new: ClientKey, now: datetime) -> None:
+    row = {"client_id": client_id, "kid": new.kid, "public_key": new.public_key, "created_at": micros(now)}
+    await tx.run(insert(client_keys).values(row))

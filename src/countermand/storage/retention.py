@@ -10,7 +10,15 @@ from typing import Final
 from sqlalchemy import Column, ColumnElement, Table, delete, func, select, tuple_
 
 from countermand.storage.store import SqlStore
-from countermand.storage.tables import cancellations, idempotency_keys, micros, outbox, refusals
+from countermand.storage.tables import (
+    cancellations,
+    idempotency_keys,
+    micros,
+    outbox,
+    refusals,
+    signing_keys,
+    used_assertions,
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,13 +30,15 @@ class Kept:
     since: Column[int]
 
     def older(self, before: datetime) -> ColumnElement[bool]:
-        """Those from before an instant. A fact that is not delivered has no age: it is never forgotten."""
+        """Those from before an instant. A fact that is not delivered, or a key that counts for good, has no age."""
         return self.since < micros(before)
 
 
 IDEMPOTENCY_KEYS: Final = Kept(name="idempotency keys", table=idempotency_keys, since=idempotency_keys.c.created_at)
 DELIVERED_FACTS: Final = Kept(name="delivered facts", table=outbox, since=outbox.c.delivered_at)
 REFUSALS: Final = Kept(name="refusals", table=refusals, since=refusals.c.decided_at)
+USED_ASSERTIONS: Final = Kept(name="used assertions", table=used_assertions, since=used_assertions.c.expires_at)
+RETIRED_KEYS: Final = Kept(name="retired signing keys", table=signing_keys, since=signing_keys.c.retired_at)
 CANCELLATIONS: Final = Kept(name="cancellations", table=cancellations, since=cancellations.c.decided_at)
 
 

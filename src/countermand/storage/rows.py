@@ -4,8 +4,8 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Protocol
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
 
 import msgspec
 from sqlalchemy import ColumnElement, Select, select
@@ -17,14 +17,13 @@ from countermand.actions.ports import (
     KeptOutcome,
     KeptRefusal,
     Line,
-    Method,
     OrderView,
-    Product,
     RefusalRecord,
     Ticket,
     Told,
 )
-from countermand.domain.appointment import Appointment, AppointmentId, AppointmentState
+from countermand.domain.appointment import Appointment, AppointmentId, AppointmentState, HalfDay, Slot, SlotId
+from countermand.domain.catalogue import Product
 from countermand.domain.client import Client, ClientId, Permission
 from countermand.domain.contract import Contract, Door
 from countermand.domain.facts import FactKind
@@ -105,17 +104,30 @@ def order_of(row: Row) -> Order:
 
 def appointment_of(row: Row) -> Appointment:
     """An appointment, from its row."""
+    starts_at, ends_at = instant(row["starts_at"]), instant(row["ends_at"])
+    slot = None
+    if row["slot_id"] is not None:
+        slot = Slot(
+            id=SlotId(row["slot_id"]),
+            starts_at=starts_at,
+            ends_at=ends_at,
+            half_day=HalfDay(row["half_day"]),
+            utc_offset=timedelta(seconds=row["utc_offset_s"]),
+        )
     return Appointment(
         id=AppointmentId(row["id"]),
         state=AppointmentState(row["state"]),
-        starts_at=instant(row["starts_at"]),
-        ends_at=instant(row["ends_at"]),
+        starts_at=starts_at,
+        ends_at=ends_at,
         cancelled_at=_instant_or_none(row["cancelled_at"]),
+        slot=slot,
+        remote_id=row["remote_id"],
     )
 
 
 def appointment_columns(order_id: OrderId, appointment: Appointment) -> dict[str, Any]:
     """The same as columns."""
+    slot = appointment.slot
     return {
         "order_id": order_id,
         "id": appointment.id,
@@ -123,6 +135,10 @@ def appointment_columns(order_id: OrderId, appointment: Appointment) -> dict[str
         "starts_at": micros(appointment.starts_at),
         "ends_at": micros(appointment.ends_at),
         "cancelled_at": _micros_or_none(appointment.cancelled_at),
+        "slot_id": None if slot is None else slot.id,
+        "half_day": None if slot is None else slot.half_day.value,
+        "utc_offset_s": None if slot is None else slot.utc_offset // timedelta(seconds=1),
+        "remote_id": appointment.remote_id,
     }
 
 
@@ -136,8 +152,19 @@ def payment_of(row: Row) -> Payment:
     )
 
 
+_SHOWN_OF_PRODUCTS: Final = (
+    "uid",
+    "name",
+    "price_minor",
+    "service_costs_minor",
+    "currency",
+    "availability",
+    "total_availability",
+)
+
+
 def product_of(row: Row) -> Product:
-    """A product, from its row."""
+    """A product as an order shows it, from its row: what only the catalogue says of it is left out."""
     return Product(
         uid=row["uid"],
         name=msgspec.json.decode(row["name"]),
@@ -145,17 +172,6 @@ def product_of(row: Row) -> Product:
         service_costs=Money(minor=row["service_costs_minor"], currency=row["currency"]),
         availability=row["availability"],
         total_availability=row["total_availability"],
-    )
-
-
-def method_of(row: Row) -> Method:
-    """A payment or shipping method, from its row."""
-    return Method(
-        uid=row["uid"],
-        kind=row["kind"],
-        name=msgspec.json.decode(row["name"]),
-        image=row["image"],
-        costs=Money(minor=row["costs_minor"], currency=row["currency"]),
     )
 
 
@@ -279,7 +295,7 @@ def view_queries(member: Callable[[ColumnElement[Any]], ColumnElement[bool]]) ->
         .where(member(order_lines.c.order_id))
         .order_by(order_lines.c.order_id, order_lines.c.line),
         "tickets": select(tickets).where(member(tickets.c.order_id)).order_by(tickets.c.order_id, tickets.c.number),
-        "products": select(products).where(products.c.uid.in_(of_lines)),
+        "products": select(*(products.c[name] for name in _SHOWN_OF_PRODUCTS)).where(products.c.uid.in_(of_lines)),
     }
 
 

@@ -4,56 +4,61 @@ Instants are whole microseconds since 1970 in UTC, as integers, on every databas
 same numbers. `orders.state` has no index, so that a change of it touches the order's row alone.
 """
 
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    select,
-    text,
-)
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, select, text
 
 from countermand.domain.appointment import ACTIVE_APPOINTMENT_STATES
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-
-
-def micros(instant: datetime) -> int:
-    """An aware instant as whole microseconds since 1970 in UTC."""
-    return (instant - _EPOCH) // _MICROSECOND
-
-
-def instant(value: int) -> datetime:
-    """The aware UTC instant of so many microseconds since 1970."""
-    return _EPOCH + timedelta(microseconds=value)
-
-
-Instant: Final = BigInteger  # whole microseconds since 1970 in UTC
-Document: Final = Text  # JSON; read and written in `storage/rows.py` alone
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
+from countermand.storage.catalogue_tables import (
+    events,
+    methods,
+    product_parts,
+    products,
+    vouchers,
 )
+from countermand.storage.columns import Document, Instant, Name, Uid, instant, metadata, micros
 
-_UID: Final = String(32)
+__all__ = [
+    "COUNTERS",
+    "NEWEST_NOTE",
+    "Instant",
+    "appointment_tasks",
+    "appointments",
+    "cancellations",
+    "client_keys",
+    "clients",
+    "consumers",
+    "counters",
+    "events",
+    "expiries",
+    "idempotency_keys",
+    "instant",
+    "metadata",
+    "methods",
+    "micros",
+    "order_details",
+    "order_lines",
+    "orders",
+    "outbox",
+    "payment_references",
+    "payments",
+    "policies",
+    "product_parts",
+    "products",
+    "refusals",
+    "schema_notes",
+    "signing_keys",
+    "slots",
+    "tickets",
+    "used_assertions",
+    "voucher_uses",
+    "vouchers",
+]
+
 _STATE: Final = String(16)
-_NAME: Final = String(16)
 _active = text("state IN ({})".format(", ".join(f"'{state}'" for state in sorted(ACTIVE_APPOINTMENT_STATES))))
+_in_slot = text(f"slot_id IS NOT NULL AND {_active.text}")
+_pending = text("state = 'pending'")
 
 
 def _belongs_to_order() -> Column[int]:
@@ -64,7 +69,7 @@ clients = Table(
     "clients",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("door", _NAME, nullable=False),
+    Column("door", Name, nullable=False),
     Column("name", Text, nullable=False),
     Column("permissions", Document, nullable=False),
     Column("key", String(64), unique=True),
@@ -76,26 +81,63 @@ clients = Table(
     Index("uq_clients_issuer_subject", "issuer", "subject", unique=True),
 )
 
+# The public keys that clients of our own token endpoint sign their assertions with.
+client_keys = Table(
+    "client_keys",
+    metadata,
+    Column("client_id", ForeignKey("clients.id"), primary_key=True, autoincrement=False),
+    Column("kid", String(64), primary_key=True),
+    Column("public_key", Document, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("revoked_at", Instant),
+)
+
+# What our own access tokens are signed with. A key counts from its making until `retired_at`, and signs from
+# `signs_from`: so every node knows it before it meets it. Two nodes that make one at once clash at its number.
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("kid", String(64), primary_key=True),
+    Column("number", Integer, nullable=False, unique=True),
+    Column("private_key", Document, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("signs_from", Instant, nullable=False),
+    Column("retired_at", Instant),
+)
+
+# Assertions that were exchanged for a token: each counts once, until it would not count anyway.
+used_assertions = Table(
+    "used_assertions",
+    metadata,
+    Column("client_id", Integer, primary_key=True, autoincrement=False),
+    Column("jti_sha256", String(64), primary_key=True),
+    Column("expires_at", Instant, nullable=False),
+    Index("ix_used_assertions_expires_at", "expires_at"),
+    sqlite_with_rowid=False,
+)
+
 # Narrow on purpose: every cancellation rewrites this row, and nothing else of the order.
 orders = Table(
     "orders",
     metadata,
     # INTEGER PRIMARY KEY is SQLite's own row number: 64 bits there, too.
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
-    Column("contract", _NAME, nullable=False),
+    Column("contract", Name, nullable=False),
     Column("client_id", ForeignKey("clients.id"), nullable=False),
     Column("version", Integer, nullable=False),
     Column("state", _STATE, nullable=False),
     Column("appointment_starts_at", Instant),
     Column("first_payment_at", Instant),
     Column("created_at", Instant, nullable=False),
+    # A client's orders, as lists have them. Of what a change of an order writes, it has nothing.
+    Index("ix_orders_client_id_created_at_id", "client_id", "created_at", "id"),
 )
 
 order_details = Table(
     "order_details",
     metadata,
     _belongs_to_order(),
-    Column("uid", _UID),
+    Column("uid", Uid),
     Column("reference", String(64), nullable=False),
     Column("details", Document, nullable=False),
     sqlite_with_rowid=True,
@@ -106,9 +148,9 @@ order_lines = Table(
     metadata,
     _belongs_to_order(),
     Column("line", Integer, primary_key=True, autoincrement=False),
-    Column("product_uid", _UID, nullable=False),
+    Column("product_uid", Uid, nullable=False),
     Column("quantity", Integer, nullable=False),
-    Column("parent_uid", _UID),
+    Column("parent_uid", Uid),
     sqlite_with_rowid=False,
 )
 
@@ -121,8 +163,50 @@ appointments = Table(
     Column("starts_at", Instant, nullable=False),
     Column("ends_at", Instant, nullable=False),
     Column("cancelled_at", Instant),
+    Column("slot_id", String(64)),
+    Column("half_day", String(2)),
+    Column("utc_offset_s", Integer),
+    Column("remote_id", String(64)),
     # At most one active appointment an order, whatever the code does.
     Index("uq_appointments_active", "order_id", unique=True, sqlite_where=_active, postgresql_where=_active),
+    Index("ix_appointments_id", "id"),
+    # How full a slot is: as many as stand in it. So whatever ends a visit gives its place back, with no count to keep.
+    Index("ix_appointments_slot_id", "slot_id", sqlite_where=_in_slot, postgresql_where=_in_slot),
+    sqlite_with_rowid=False,
+)
+
+# The operator's calendar. `area` is how the places it is for begin (LOC3801…), empty for all.
+slots = Table(
+    "slots",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("area", String(15), nullable=False),
+    Column("starts_at", Instant, nullable=False),
+    Column("ends_at", Instant, nullable=False),
+    Column("half_day", String(2), nullable=False),
+    Column("utc_offset_s", Integer, nullable=False),
+    Column("capacity", Integer, nullable=False),
+    Index("ix_slots_area_starts_at", "area", "starts_at"),
+)
+
+# What is asked about an appointment, and what came of it.
+appointment_tasks = Table(
+    "appointment_tasks",
+    metadata,
+    _belongs_to_order(),
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("client_id", Integer, nullable=False),
+    Column("kind", Name, nullable=False),
+    Column("state", _STATE, nullable=False),
+    Column("asked_at", Instant, nullable=False),
+    Column("answered_at", Instant),
+    Column("from_date", String(10)),
+    Column("offer_id", BigInteger),
+    Column("appointment_id", BigInteger),
+    Column("slots", Document),
+    Column("failure", Document),
+    Index("ix_appointment_tasks_id", "id"),
+    Index("ix_appointment_tasks_pending", "id", sqlite_where=_pending, postgresql_where=_pending),
     sqlite_with_rowid=False,
 )
 
@@ -152,34 +236,44 @@ tickets = Table(
     metadata,
     _belongs_to_order(),
     Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("uid", _UID, nullable=False),
-    Column("product_uid", _UID, nullable=False),
+    Column("uid", Uid, nullable=False),
+    Column("product_uid", Uid, nullable=False),
     Column("code", String(64), nullable=False),
     Column("valid", Boolean, nullable=False),
+    # Neither has what a cancellation writes.
+    Index("ix_tickets_uid", "uid"),
+    Index("ix_tickets_code", "code"),
     sqlite_with_rowid=False,
 )
 
-products = Table(
-    "products",
+# Which orders used a voucher. One whose order has ended unfulfilled does not count: so a cancellation writes none.
+voucher_uses = Table(
+    "voucher_uses",
     metadata,
-    Column("uid", _UID, primary_key=True),
-    Column("name", Document, nullable=False),
-    Column("price_minor", BigInteger, nullable=False),
-    Column("service_costs_minor", BigInteger, nullable=False),
-    Column("currency", String(3), nullable=False),
-    Column("availability", Integer, nullable=False),
-    Column("total_availability", Integer, nullable=False),
+    _belongs_to_order(),
+    Column("code", String(64), primary_key=True),
+    Index("ix_voucher_uses_code", "code"),
+    sqlite_with_rowid=False,
 )
 
-methods = Table(
-    "methods",
+# Orders that expire unless they are paid or end otherwise. Apart from the orders, so that a cancellation has nothing to
+# write here: whoever is due is looked at, and then no longer here.
+expiries = Table(
+    "expiries",
     metadata,
-    Column("uid", _UID, primary_key=True),
-    Column("kind", _NAME, nullable=False),
-    Column("name", Document, nullable=False),
-    Column("image", Text),
-    Column("costs_minor", BigInteger, nullable=False),
-    Column("currency", String(3), nullable=False),
+    _belongs_to_order(),
+    Column("expires_at", Instant, nullable=False),
+    Index("ix_expiries_expires_at", "expires_at"),
+)
+
+consumers = Table(
+    "consumers",
+    metadata,
+    Column("uid", Uid, primary_key=True),
+    Column("client_id", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("details", Document, nullable=False),
+    Index("ix_consumers_client_id_created_at_uid", "client_id", "created_at", "uid"),
 )
 
 # The tables that the cancellation path writes have no foreign keys: their rows come from a statement that read the
@@ -190,11 +284,11 @@ cancellations = Table(
     "cancellations",
     metadata,
     Column("order_id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
-    Column("command_id", _UID, nullable=False),
+    Column("command_id", Uid, nullable=False),
     Column("decided_at", Instant, nullable=False),
     Column("client_id", Integer, nullable=False),
-    Column("contract", _NAME, nullable=False),
-    Column("door", _NAME, nullable=False),
+    Column("contract", Name, nullable=False),
+    Column("door", Name, nullable=False),
     Column("policy_version", String(16), nullable=False),
     # the facts it was decided on
     Column("state", _STATE, nullable=False),
@@ -208,11 +302,11 @@ refusals = Table(
     "refusals",
     metadata,
     Column("order_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("command_id", _UID, primary_key=True),
+    Column("command_id", Uid, primary_key=True),
     Column("decided_at", Instant, nullable=False),
     Column("client_id", Integer, nullable=False),
-    Column("contract", _NAME, nullable=False),
-    Column("door", _NAME, nullable=False),
+    Column("contract", Name, nullable=False),
+    Column("door", Name, nullable=False),
     Column("policy_version", String(16), nullable=False),
     Column("state", _STATE, nullable=False),
     Column("appointment_starts_at", Instant),
@@ -226,7 +320,7 @@ policies = Table(
     "policies",
     metadata,
     Column("version", String(16), primary_key=True),
-    Column("contract", _NAME, nullable=False),
+    Column("contract", Name, nullable=False),
     Column("content", Document, nullable=False),
     Column("first_used_at", Instant, nullable=False),
 )
@@ -280,10 +374,10 @@ idempotency_keys = Table(
 counters = Table(
     "counters",
     metadata,
-    Column("name", _NAME, primary_key=True),
+    Column("name", Name, primary_key=True),
     Column("last", BigInteger, nullable=False),
 )
-COUNTERS: Final = ("order", "reference", "appointment")
+COUNTERS: Final = ("order", "reference", "appointment", "service", "task")
 
 # One row a schema: its number, and the oldest schema whose code works with it. A migration that only adds leaves
 # `oldest_code` as it was, so that nodes of the version before go on; one that takes away raises it.

@@ -6,38 +6,25 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Executable, Table, func, insert, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import CursorResult, RowMapping
+from sqlalchemy import func, insert, select, text, tuple_, update
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from countermand.actions.errors import CountermandError, KeyTakenError, UnfitDataError
-from countermand.actions.ports import (
-    History,
-    IdempotencyKey,
-    Method,
-    OrderView,
-    Product,
-)
-from countermand.domain.appointment import ACTIVE_APPOINTMENT_STATES, Appointment, AppointmentId
+from countermand.actions.ports import History, IdempotencyKey, OrdersWanted, OrderView
 from countermand.domain.client import ClientId
 from countermand.domain.facts import Fact
 from countermand.domain.order import Order, OrderFacts, OrderId
 from countermand.domain.payment import Payment
 from countermand.domain.policy import Policy, PolicyVersion
-from countermand.storage.driver import OurError, translated_driver, unbroken
+from countermand.storage.appointment_rows import AppointmentRows
+from countermand.storage.catalogue_rows import CatalogueRows
 from countermand.storage.rows import (
     ViewRows,
-    appointment_columns,
-    appointment_of,
     cancellation_of,
     facts_columns,
-    method_of,
     order_of,
     orders_with_details,
     payment_of,
-    product_of,
     refusal_of,
     told_of,
     view_queries,
@@ -45,12 +32,10 @@ from countermand.storage.rows import (
 )
 from countermand.storage.tables import (
     NEWEST_NOTE,
-    appointments,
     cancellations,
     counters,
     idempotency_keys,
     instant,
-    methods,
     micros,
     order_details,
     order_lines,
@@ -63,17 +48,13 @@ from countermand.storage.tables import (
     refusals,
     tickets,
 )
+from countermand.storage.ticketing_rows import TicketingRows
 
 _REFUSALS_SHOWN: Final = 500  # the newest; every attempt on an order leaves one
 
 
-class SqlTransaction:
+class SqlTransaction(AppointmentRows, CatalogueRows, TicketingRows):
     """Fulfils `Reading` and `Transaction` on one connection."""
-
-    def __init__(self, connection: AsyncConnection, our_error: OurError) -> None:
-        self._connection = connection
-        self._our_error = our_error
-        self._on_postgres = connection.dialect.name == "postgresql"
 
     # reading
 
@@ -86,6 +67,21 @@ class SqlTransaction:
         """See `Reading.views`."""
         queries = view_queries(lambda column: column.in_(order_ids))
         return ViewRows(**{name: await self.rows(query) for name, query in queries.items()}).views()
+
+    async def orders_of(self, client_id: ClientId, wanted: OrdersWanted, at_most: int) -> Sequence[OrderId]:
+        """See `Reading.orders_of`. Along one index, which has them in this order."""
+        newest = (orders.c.created_at.desc(), orders.c.id.desc())
+        found = select(orders.c.id).where(orders.c.client_id == client_id).order_by(*newest).limit(at_most)
+        if wanted.states is not None:
+            found = found.where(orders.c.state.in_([state.value for state in wanted.states]))
+        if wanted.created_from is not None:
+            found = found.where(orders.c.created_at >= micros(wanted.created_from))
+        if wanted.created_before is not None:
+            found = found.where(orders.c.created_at < micros(wanted.created_before))
+        if wanted.before is not None:
+            created_at, order_id = wanted.before
+            found = found.where(tuple_(orders.c.created_at, orders.c.id) < tuple_(micros(created_at), order_id))
+        return [OrderId(row["id"]) for row in await self.rows(found)]
 
     async def history(self, order_id: OrderId) -> History:
         """See `Reading.history`."""
@@ -106,16 +102,6 @@ class SqlTransaction:
             cancellation=None if cancelled is None else cancellation_of(cancelled),
             payments=tuple(payment_of(row) for row in paid),
         )
-
-    async def products(self, uids: Sequence[str]) -> Mapping[str, Product]:
-        """See `Reading.products`."""
-        rows = await self.rows(select(products).where(products.c.uid.in_(uids)))
-        return {row["uid"]: product_of(row) for row in rows}
-
-    async def methods(self, uids: Sequence[str]) -> Mapping[str, Method]:
-        """See `Reading.methods`."""
-        rows = await self.rows(select(methods).where(methods.c.uid.in_(uids)))
-        return {row["uid"]: method_of(row) for row in rows}
 
     async def payment(self, order_id: OrderId, reference: str) -> Payment | None:
         """See `Reading.payment`."""
@@ -225,19 +211,6 @@ class SqlTransaction:
         assert changed_order is not None
         return changed_order
 
-    async def reserve(self, wanted: Mapping[str, int]) -> Sequence[str]:
-        """See `Transaction.reserve`. By uid, the lock order of every transaction."""
-        short = []
-        for uid in sorted(wanted):
-            taken = await self._execute(
-                update(products)
-                .where(products.c.uid == uid, products.c.availability >= wanted[uid])
-                .values(availability=products.c.availability - wanted[uid])
-            )
-            if taken.rowcount == 0:
-                short.append(uid)
-        return short
-
     async def release_tickets(self, order_id: OrderId) -> None:
         """See `Transaction.release_tickets`."""
         released = await self.rows(
@@ -253,33 +226,6 @@ class SqlTransaction:
                 .where(products.c.uid == uid)
                 .values(availability=products.c.availability + uids.count(uid))
             )
-
-    async def insert_appointment(self, order_id: OrderId, appointment: Appointment) -> None:
-        """See `Transaction.insert_appointment`."""
-        await self._execute(insert(appointments).values(appointment_columns(order_id, appointment)))
-
-    async def change_appointment(self, order_id: OrderId, appointment: Appointment) -> None:
-        """See `Transaction.change_appointment`."""
-        await self._execute(
-            update(appointments)
-            .where(appointments.c.order_id == order_id, appointments.c.id == appointment.id)
-            .values(appointment_columns(order_id, appointment))
-        )
-
-    async def appointment(self, order_id: OrderId, appointment_id: AppointmentId) -> Appointment | None:
-        """See `Transaction.appointment`."""
-        row = await self._one(
-            select(appointments).where(appointments.c.order_id == order_id, appointments.c.id == appointment_id)
-        )
-        return None if row is None else appointment_of(row)
-
-    async def active_appointment(self, order_id: OrderId) -> Appointment | None:
-        """See `Transaction.active_appointment`."""
-        active = [state.value for state in ACTIVE_APPOINTMENT_STATES]
-        row = await self._one(
-            select(appointments).where(appointments.c.order_id == order_id, appointments.c.state.in_(active))
-        )
-        return None if row is None else appointment_of(row)
 
     async def claim_reference(self, reference: str, order_id: OrderId) -> OrderId:
         """See `Transaction.claim_reference`. Where another transaction is claiming it, this waits for its end."""
@@ -362,26 +308,7 @@ class SqlTransaction:
             raise
         await self._execute(text("RELEASE part"))
 
-    async def _execute(self, statement: Executable, rows: Sequence[dict[str, Any]] | None = None) -> CursorResult[Any]:
-        with translated_driver(self._our_error):
-            return await unbroken(self._connection.execute(statement, rows))
-
-    def _insert(self, into: Table) -> "postgresql.Insert | sqlite.Insert":
-        """An insert that may say what to do on a conflict, which every database spells for itself."""
-        return postgresql.insert(into) if self._on_postgres else sqlite.insert(into)
-
-    async def _one(self, statement: Executable) -> RowMapping | None:
-        return (await self._execute(statement)).mappings().one_or_none()
-
-    async def run(self, statement: Executable) -> int:
-        """Run a statement that gives no rows, with our errors; say how many rows it changed."""
-        return (await self._execute(statement)).rowcount
-
     async def schema(self) -> tuple[int, int]:
         """The number of the database's schema, and of the oldest code that works with it."""
         row = await self._one(NEWEST_NOTE)
         return (0, 0) if row is None else (row["number"], row["oldest_code"])
-
-    async def rows(self, statement: Executable) -> Sequence[RowMapping]:
-        """The rows of any statement, with our errors."""
-        return (await self._execute(statement)).mappings().all()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, Final, TypeAlias
+from weakref import WeakKeyDictionary
 
 import asyncpg
 import msgspec
@@ -61,7 +62,7 @@ class PostgresCancellations:
         self._busy_limit_s = address.busy_limit_s
         self._watch = watch
         self._backends: dict[int, _Backend] = {}
-        self._cut_off: dict[CommandId, _Backend] = {}
+        self._cut_off: WeakKeyDictionary[CancelOrder, _Backend] = WeakKeyDictionary()  # while anybody asks for it
         self._cancel_batch = self._in_parts if distributed else self._at_once
         self._statements = {
             (with_keys, skip_held): statements.cancel_batch(self._in_force, with_keys=with_keys, skip_held=skip_held)
@@ -112,13 +113,13 @@ class PostgresCancellations:
             except DRIVER_ERRORS as error:
                 if is_unanswered(error):
                     _hang_up(connection)
-                    self._cut_off |= {command.command_id: backend for command in commands}
+                    self._cut_off.update(dict.fromkeys(commands, backend))
                     raise OutcomeUnknownError("the database went away while it cancelled") from error
                 raise our_error(error) or error from error
 
     async def committed(self, commands: Sequence[CancelOrder]) -> frozenset[CommandId]:
         """See `CancellationStore.committed`. Asked once nobody can be committing any more, so that it is final."""
-        backends = {self._cut_off[c.command_id] for c in commands if c.command_id in self._cut_off}
+        backends = {self._cut_off[command] for command in commands if command in self._cut_off}
         async with self._reading() as connection:
             for backend in backends:
                 if await connection.fetchval(statements.END_BACKEND, *backend) is False:
@@ -127,8 +128,6 @@ class PostgresCancellations:
                 ids = [command.command_id for command in commands]
                 found = await connection.fetch(statements.COMMITTED, [c.order_id for c in commands], ids)
                 await connection.execute(statements.VOUCH)
-        for command in commands:
-            self._cut_off.pop(command.command_id, None)
         return frozenset(CommandId(row["command_id"]) for row in found)
 
     async def orders(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, Order]:
@@ -208,8 +207,14 @@ class PostgresCancellations:
             return await self._part(connection, commands, now)
         cancelled: frozenset[CommandId] = frozenset()
         for command in commands:  # no shard skips what is locked: so each is tried, and not waited for
-            with suppress(asyncpg.LockNotAvailableError):
+            try:
                 cancelled |= await self._part(connection, [command], now, statements.DO_NOT_WAIT)
+            except asyncpg.LockNotAvailableError:
+                continue
+            except DRIVER_ERRORS as error:
+                if not cancelled or is_unanswered(error):
+                    raise
+                break  # the others are committed, each by itself: they cannot be told that nothing was done
         return cancelled
 
     async def _part(
@@ -275,6 +280,10 @@ class PostgresCancellations:
             raise our_error(error) or UnavailableError("no connection to the database") from error
         try:
             yield connection
+        except UnavailableError as error:
+            if isinstance(error.__cause__, asyncpg.ReadOnlySQLTransactionError):
+                await self._pool.expire_connections()  # another server may take writes by now
+            raise
         finally:
             await self._pool.release(connection)
 

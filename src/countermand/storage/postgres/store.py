@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError, InvalidatePoolError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from countermand.actions.errors import CountermandError, OutcomeUnknownError
+from countermand.actions.errors import CountermandError, OutcomeUnknownError, UnavailableError
 from countermand.storage.driver import translated_driver, unbroken
 from countermand.storage.postgres.connections import PostgresAddress
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered, our_error
@@ -83,7 +83,10 @@ def _look_after_connections(engine: AsyncEngine, *, limit_s: float) -> None:
 @asynccontextmanager
 async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     with translated_driver(our_error):
-        connection = await engine.connect()
+        try:
+            connection = await engine.connect()
+        except InvalidRequestError as error:  # a new connection, too, had ended by the time it was asked
+            raise UnavailableError("no connection to the database stays") from error
     try:
         yield connection
     finally:
