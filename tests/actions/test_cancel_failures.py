@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from countermand.actions.appointments import cancel_appointment, set_appointment
 from countermand.actions.cancel_orders import Cancelled, NotCancelled
 from countermand.actions.errors import (
     HeldError,
@@ -17,7 +18,6 @@ from countermand.actions.errors import (
 )
 from countermand.actions.group_commit import GO_AGAIN, GroupCommit
 from countermand.actions.ports import CancelOrder
-from countermand.actions.record_progress import cancel_appointment, set_appointment
 from countermand.domain.order import OrderId
 from support.breakage import Breaks, Real, afterwards, breaking, instead
 from support.world import World

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from countermand.actions.appointments import move_appointment
 from countermand.actions.cancel_orders import Cancelled, CancelOutcome, NotCancelled
 from countermand.actions.errors import IdempotencyKeyReusedError, NotFoundError
 from countermand.actions.ports import CancelOrder
-from countermand.actions.record_progress import move_appointment
 from countermand.domain.appointment import AppointmentId, AppointmentState
 from countermand.domain.order import OrderId
 from support.world import Caller, World

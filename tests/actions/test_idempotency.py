@@ -12,6 +12,7 @@ from countermand.actions.errors import IdempotencyKeyReusedError, NotFoundError
 from countermand.domain.client import Permission
 from countermand.domain.order_state import Move
 from countermand.storage.retention import IDEMPOTENCY_KEYS, forget
+from support.connect_calls import SERVICE_ORDER
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, VISIT, manage, problem
 from support.shopping_calls import availability, kind
@@ -259,10 +260,8 @@ async def test_a_create_that_is_400_or_404_leaves_the_key_free(world: World):
 
 async def test_a_telecom_order_is_created_once_under_one_key(world: World):
     me = await world.connect_client()
-    body = {"sourceType": "nbn", "contactName": "Jo", "contactPhone": "0412345678", "contactEmail": "jo@example.com"}
-    body |= {"locationId": "LOC380100009114", "planName": "Home Fast 100/20", "aggregationMethod": "L2TP"}
     path, headers = "/api/connect/orders/create", world.connect_headers(me, Idempotency_Key="k")
-    answers = [await world.http.post(path, json=body, headers=headers) for _ in range(3)]
+    answers = [await world.http.post(path, json=SERVICE_ORDER, headers=headers) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [201] * 3
     assert len({(answer.content, answer.headers["location"]) for answer in answers}) == 1
     assert len(await world.rows("orders")) == 1

@@ -23,15 +23,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from countermand.actions.appointments import cancel_appointment, move_appointment, set_appointment
 from countermand.actions.cancel_orders import Cancelled, NotCancelled
 from countermand.actions.errors import ConflictError, NotFoundError
-from countermand.actions.record_progress import (
-    advance_order,
-    cancel_appointment,
-    move_appointment,
-    record_payment,
-    set_appointment,
-)
+from countermand.actions.record_progress import advance_order, record_payment
 from countermand.domain.appointment import AppointmentId
 from countermand.domain.money import Money
 from countermand.domain.order import OrderId

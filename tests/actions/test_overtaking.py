@@ -118,6 +118,27 @@ async def test_when_a_slow_batch_has_ended_another_may_be_overtaken():
     assert await second == "second done"
 
 
+async def test_a_slow_batch_that_could_not_be_overtaken_is_as_soon_as_another_slow_one_has_ended():
+    run = Held("first", "second")
+    commit = a_commit(run, overtaken_cap=1)
+    (first,) = asked(commit, "first")
+    await begun(run, 1)
+    await asyncio.sleep(SLOW_S * 3)
+    (second,) = asked(commit, "second")
+    await begun(run, 2)
+    await asyncio.sleep(SLOW_S * 3)
+    (other,) = asked(commit, "a")
+    await asyncio.sleep(SLOW_S * 3)
+    assert not other.done()
+    run.let_go("first")
+    async with asyncio.timeout(5):
+        assert await other == "a done"
+    assert not second.done()
+    run.let_go("second")
+    assert await asyncio.gather(first, second) == ["first done", "second done"]
+    assert run.most_at_once == 2
+
+
 @pytest.mark.parametrize("flights", [1, 2, 4])
 async def test_so_many_flights_are_written_at_once_and_no_more(flights: int):
     names = [f"held {number}" for number in range(8)]

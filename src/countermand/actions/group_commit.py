@@ -62,6 +62,7 @@ class GroupCommit(Generic[Command, Outcome]):
     _queue: deque[_Waiting[Command, Outcome]] = field(default_factory=deque)
     _flying: "set[asyncio.Task[None]]" = field(default_factory=set)
     _overtaken: "set[asyncio.Task[None]]" = field(default_factory=set)
+    _slow: "set[asyncio.Task[None]]" = field(default_factory=set)  # flying, and to be overtaken once there is room
     _last_batch: int = 0  # commands
     _closing: bool = False
     _expiry: asyncio.TimerHandle | None = None
@@ -106,6 +107,8 @@ class GroupCommit(Generic[Command, Outcome]):
     def _landed(self, flight: "asyncio.Task[None]") -> None:
         self._flying.discard(flight)
         self._overtaken.discard(flight)
+        if self._slow:
+            self._overtake(self._slow.pop())
         if self._queue and len(self._flying) < self.flights:  # came while the last of them was landing
             self._take_off()
 
@@ -123,15 +126,18 @@ class GroupCommit(Generic[Command, Outcome]):
                         await self._run(batch)
                 finally:
                     slow.cancel()
+                    self._slow.discard(flight)
             await asyncio.sleep(0)  # the answers just given leave, before anything else is written
 
     def _overtake(self, flight: "asyncio.Task[None]") -> None:
         """Let others go on while this flight takes its time; it takes no further batch."""
-        if len(self._overtaken) < self.overtaken_cap:
-            self._flying.discard(flight)
-            self._overtaken.add(flight)
-            if self._queue:
-                self._take_off()
+        if len(self._overtaken) >= self.overtaken_cap:
+            self._slow.add(flight)
+            return
+        self._flying.discard(flight)
+        self._overtaken.add(flight)
+        if self._queue:
+            self._take_off()
 
     def _expire(self) -> None:
         """Answer those who waited too long, and look again when the next one may have. One timer for all."""

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NewType, Protocol
 
-from countermand.domain.appointment import Appointment, AppointmentId
-from countermand.domain.client import Client, ClientId
+from countermand.actions.appointment_ports import AppointmentReading, AppointmentTransaction
+from countermand.actions.catalogue_ports import CatalogueReading, CatalogueTransaction
+from countermand.actions.ticketing_ports import TicketingReading, TicketingTransaction
+from countermand.domain.appointment import Appointment
+from countermand.domain.catalogue import Product
+from countermand.domain.client import Client, ClientId, Permission
 from countermand.domain.contract import Contract, Door
 from countermand.domain.facts import Fact, FactKind
-from countermand.domain.money import Money
 from countermand.domain.order import Order, OrderFacts, OrderId
+from countermand.domain.order_state import OrderState
 from countermand.domain.payment import Payment
 from countermand.domain.policy import Policy, PolicyVersion
 
@@ -40,7 +44,7 @@ class IdempotencyKey:
     fingerprint: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, weakref_slot=True)
 class CancelOrder:
     """The wish to cancel an order. `on_behalf` lets an operator cancel what another client placed."""
 
@@ -118,29 +122,6 @@ class Ticket:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Product:
-    """What can be bought: `availability` is what is left of `total_availability`."""
-
-    uid: str
-    name: Mapping[str, str]
-    price: Money
-    service_costs: Money
-    availability: int
-    total_availability: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Method:
-    """A way to pay (`kind` "payment") or to be sent the tickets ("shipping"), and what it costs."""
-
-    uid: str
-    kind: str
-    name: Mapping[str, str]
-    image: str | None
-    costs: Money
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class OrderView:
     """An order with everything a contract shows of it; `details`, as JSON values, is what was given at its placing."""
 
@@ -172,6 +153,19 @@ class History:
     refusals: tuple[RefusalRecord, ...]
     cancellation: CancellationRecord | None
     payments: tuple[Payment, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrdersWanted:
+    """Which of a client's orders: in one of `states`, placed in `created_from` <= … < `created_before`.
+
+    With `before`, only those that come after it in a list that begins with the newest.
+    """
+
+    states: frozenset[OrderState] | None = None
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+    before: tuple[datetime, OrderId] | None = None
 
 
 class CancellationStore(Protocol):
@@ -216,7 +210,7 @@ class CancellationStore(Protocol):
         ...
 
 
-class Reading(Protocol):
+class Reading(AppointmentReading, CatalogueReading, TicketingReading, Protocol):
     """Reads from one consistent snapshot."""
 
     async def order(self, order_id: OrderId) -> Order | None:
@@ -227,16 +221,12 @@ class Reading(Protocol):
         """Orders with everything a contract shows of them; numbers without an order are left out."""
         ...
 
+    async def orders_of(self, client_id: ClientId, wanted: OrdersWanted, at_most: int) -> Sequence[OrderId]:
+        """The numbers of a client's orders, newest first."""
+        ...
+
     async def history(self, order_id: OrderId) -> History:
         """Everything that happened to an order, oldest first."""
-        ...
-
-    async def products(self, uids: Sequence[str]) -> Mapping[str, Product]:
-        """The products with these uids; unknown ones are left out."""
-        ...
-
-    async def methods(self, uids: Sequence[str]) -> Mapping[str, Method]:
-        """The payment and shipping methods with these uids; unknown ones are left out."""
         ...
 
     async def payment(self, order_id: OrderId, reference: str) -> Payment | None:
@@ -256,7 +246,7 @@ class Reading(Protocol):
         ...
 
 
-class Transaction(Reading, Protocol):
+class Transaction(Reading, AppointmentTransaction, CatalogueTransaction, TicketingTransaction, Protocol):
     """Reads and writes that commit together or not at all, when the block that opened it ends without an exception."""
 
     async def lock_order(self, order_id: OrderId) -> Order | None:
@@ -264,7 +254,7 @@ class Transaction(Reading, Protocol):
         ...
 
     async def next_number(self, counter: str) -> int:
-        """Count up: the numbers of telecom orders, appointments and references."""
+        """Count up: the numbers of telecom orders and services, of appointments and tasks, and of references."""
         ...
 
     async def insert_order(self, view: OrderView) -> None:
@@ -275,28 +265,8 @@ class Transaction(Reading, Protocol):
         """Give a locked order new facts, and raise its version."""
         ...
 
-    async def reserve(self, wanted: Mapping[str, int]) -> Sequence[str]:
-        """Take so many of each product off its availability; give the uids of those that have too few."""
-        ...
-
     async def release_tickets(self, order_id: OrderId) -> None:
         """Make an order's tickets invalid and give their places back to the products."""
-        ...
-
-    async def insert_appointment(self, order_id: OrderId, appointment: Appointment) -> None:
-        """Add an appointment. The database allows an order one active appointment at most."""
-        ...
-
-    async def change_appointment(self, order_id: OrderId, appointment: Appointment) -> None:
-        """Overwrite the appointment with the same id."""
-        ...
-
-    async def appointment(self, order_id: OrderId, appointment_id: AppointmentId) -> Appointment | None:
-        """One appointment of an order."""
-        ...
-
-    async def active_appointment(self, order_id: OrderId) -> Appointment | None:
-        """The one that still stands, if any."""
         ...
 
     async def claim_reference(self, reference: str, order_id: OrderId) -> OrderId:
@@ -349,6 +319,36 @@ class Clients(Protocol):
 
     async def current(self, ids: Sequence[ClientId]) -> Sequence[tuple[Client, str | None]]:
         """These clients as they are now, with their secrets' hashes, in one query."""
+        ...
+
+
+class ClientAdministration(Protocol):
+    """The clients, as the operator changes them."""
+
+    async def all(self) -> Sequence[Client]:
+        """Every client, revoked ones included, in the order they were added."""
+        ...
+
+    async def add(
+        self,
+        *,
+        door: Door,
+        name: str,
+        permissions: frozenset[Permission],
+        key: str | None,
+        secret_sha256: str | None,
+        identity: tuple[str, str] | None,
+        now: datetime,
+    ) -> Client:
+        """Add a client with a key and the hash of its secret, or with an identity. Raises `ConflictError`."""
+        ...
+
+    async def rotate(self, client_id: ClientId, *, key: str, secret_sha256: str) -> Client:
+        """Give a client a new key and secret. Raises `NotFoundError`."""
+        ...
+
+    async def revoke(self, client_id: ClientId, now: datetime) -> Client:
+        """Let a client call no more. Raises `NotFoundError`."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Record what happened to an order elsewhere: it advanced, its visit was agreed, moved or called off, it was paid.
+"""Record what happened to an order elsewhere: it advanced, or it was paid.
 
 Each takes the order's row first, and only then reads, writes, brings the order's facts up to date and raises its
 version. So each of them and a cancellation come one after the other, never half of each.
@@ -7,19 +7,13 @@ version. So each of them and a cancellation come one after the other, never half
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from countermand.actions.errors import ConflictError, FieldsError, NotFoundError
+from countermand.actions.errors import ConflictError
+from countermand.actions.locked import locked
 from countermand.actions.ports import Transaction
-from countermand.domain.appointment import Appointment, AppointmentId, AppointmentState
+from countermand.domain.appointment import AppointmentState
 from countermand.domain.client import ClientId
 from countermand.domain.contract import Contract
-from countermand.domain.facts import (
-    Fact,
-    appointment_cancelled,
-    appointment_moved,
-    appointment_set,
-    order_advanced,
-    payment_recorded,
-)
+from countermand.domain.facts import appointment_cancelled, order_advanced, payment_recorded
 from countermand.domain.money import Money
 from countermand.domain.order import Order, OrderId
 from countermand.domain.order_state import ENDED_UNFULFILLED, MOVES, Move, OrderState, state_after
@@ -31,7 +25,7 @@ async def advance_order(tx: Transaction, client_id: ClientId, order_id: OrderId,
 
     Raises `NotFoundError`, or `ConflictError` with `use_cancel` or `move_not_allowed`.
     """
-    order = await _locked(tx, order_id)
+    order = await locked(tx, order_id)
     if move is Move.CANCEL:
         raise ConflictError("use_cancel", "an order is cancelled by its own call, which asks the policy")
     after = state_after(order.state, move)
@@ -39,59 +33,6 @@ async def advance_order(tx: Transaction, client_id: ClientId, order_id: OrderId,
         allowed = ", ".join(sorted(MOVES[order.state].keys() - {Move.CANCEL})) or "nothing"
         raise ConflictError("move_not_allowed", f"an order that is {order.state} cannot {move}; it can: {allowed}")
     return await _advance(tx, client_id, order, after, now)
-
-
-async def set_appointment(
-    tx: Transaction, client_id: ClientId, order_id: OrderId, starts_at: datetime, ends_at: datetime, now: datetime
-) -> Appointment:
-    """Agree a visit. Raises `NotFoundError`, `FieldsError`, `ConflictError` with `order_ended` or `has_appointment`."""
-    order = await _locked(tx, order_id)
-    _check_times(starts_at, ends_at)
-    _check_open(order)
-    if (active := await tx.active_appointment(order_id)) is not None:
-        raise ConflictError("has_appointment", f"the order has the active appointment {active.id}; move or cancel that")
-    appointment = Appointment(
-        id=AppointmentId(await tx.next_number("appointment")),
-        state=AppointmentState.BOOKED,
-        starts_at=starts_at,
-        ends_at=ends_at,
-    )
-    await tx.insert_appointment(order_id, appointment)
-    await _appointment_changed(tx, client_id, order, starts_at, appointment_set(appointment), now)
-    return appointment
-
-
-async def move_appointment(
-    tx: Transaction,
-    client_id: ClientId,
-    order_id: OrderId,
-    appointment_id: AppointmentId,
-    starts_at: datetime,
-    ends_at: datetime,
-    now: datetime,
-) -> Appointment:
-    """Give a visit another time. Raises as `set_appointment`, or `ConflictError` with `appointment_over`."""
-    order = await _locked(tx, order_id)
-    _check_times(starts_at, ends_at)
-    _check_open(order)
-    before = await _active(tx, order_id, appointment_id)
-    after = replace(before, starts_at=starts_at, ends_at=ends_at)
-    await tx.change_appointment(order_id, after)
-    fact = appointment_moved(after, before.starts_at)
-    await _appointment_changed(tx, client_id, order, starts_at, fact, now)
-    return after
-
-
-async def cancel_appointment(
-    tx: Transaction, client_id: ClientId, order_id: OrderId, appointment_id: AppointmentId, now: datetime
-) -> Appointment:
-    """Call a visit off. Raises `NotFoundError`, or `ConflictError` with `appointment_over`."""
-    order = await _locked(tx, order_id)
-    before = await _active(tx, order_id, appointment_id)
-    after = replace(before, state=AppointmentState.CANCELLED, cancelled_at=now)
-    await tx.change_appointment(order_id, after)
-    await _appointment_changed(tx, client_id, order, None, appointment_cancelled(after), now)
-    return after
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,7 +52,7 @@ async def record_payment(
     For an order that has ended it is kept as late money, which never revives the order: the caller answers that with a
     refusal, but the record stays. Raises `NotFoundError`, or `ConflictError` with `payment_reference_used`.
     """
-    order = await _locked(tx, order_id)
+    order = await locked(tx, order_id)
     of_order = await tx.claim_reference(reference, order_id)
     recorded = await tx.payment(order_id, reference)
     if of_order != order_id or (recorded is not None and recorded.money != money):
@@ -134,11 +75,18 @@ async def record_payment(
     return RecordedPayment(payment=payment, order=changed, repeated=False)
 
 
-async def _locked(tx: Transaction, order_id: OrderId) -> Order:
-    order = await tx.lock_order(order_id)
-    if order is None:
-        raise NotFoundError("there is no such order")
-    return order
+async def pay_in_sandbox(tx: Transaction, order_id: OrderId, now: datetime) -> bool:
+    """Pay a ticket order on the sandbox's page; False, and nothing done, where it cannot be paid. A repeat is one."""
+    order = await locked(tx, order_id)
+    reference = f"sandbox-{order.uid}"
+    if await tx.payment(order_id, reference) is not None:
+        return True
+    if order.state is not OrderState.PENDING:
+        return False
+    details = (await tx.views([order_id]))[order_id].details
+    money = Money(minor=details["grand_total_minor"], currency=details["currency"])
+    await record_payment(tx, order.client_id, order_id, reference, money, now)
+    return True
 
 
 async def _advance(tx: Transaction, client_id: ClientId, order: Order, after: OrderState, now: datetime) -> Order:
@@ -154,30 +102,3 @@ async def _advance(tx: Transaction, client_id: ClientId, order: Order, after: Or
     changed = await tx.change_order(order, changes)
     await tx.tell(changed, client_id, facts, now)
     return changed
-
-
-async def _active(tx: Transaction, order_id: OrderId, appointment_id: AppointmentId) -> Appointment:
-    appointment = await tx.appointment(order_id, appointment_id)
-    if appointment is None:
-        raise NotFoundError("there is no such appointment")
-    if not appointment.is_active:
-        raise ConflictError("appointment_over", f"the appointment {appointment_id} is {appointment.state}")
-    return appointment
-
-
-async def _appointment_changed(
-    tx: Transaction, client_id: ClientId, order: Order, starts_at: datetime | None, fact: Fact, now: datetime
-) -> None:
-    changed = await tx.change_order(order, replace(order.facts, appointment_starts_at=starts_at))
-    await tx.tell(changed, client_id, [fact], now)
-
-
-def _check_open(order: Order) -> None:
-    if not MOVES[order.state]:
-        raise ConflictError("order_ended", f"an order that is {order.state} takes no appointment")
-
-
-def _check_times(starts_at: datetime, ends_at: datetime) -> None:
-    if ends_at <= starts_at:
-        said = ends_at.isoformat()
-        raise FieldsError([("ends_at", f"ends_at must lie after starts_at ({starts_at.isoformat()}), not on {said}")])

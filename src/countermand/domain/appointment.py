@@ -1,11 +1,12 @@
 """When does somebody come to the customer, and does that visit still stand?"""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NewType
 
 AppointmentId = NewType("AppointmentId", int)
+SlotId = NewType("SlotId", str)
 
 
 class AppointmentState(StrEnum):
@@ -25,15 +26,39 @@ ACTIVE_APPOINTMENT_STATES: Final = frozenset(
 )
 
 
+class HalfDay(StrEnum):
+    """The documented types of a slot (`slotType`)."""
+
+    AM = "AM"
+    PM = "PM"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slot:
+    """A time at which a visit can be booked. Instants are UTC; `utc_offset` is the customer's, there and then."""
+
+    id: SlotId
+    starts_at: datetime
+    ends_at: datetime
+    half_day: HalfDay
+    utc_offset: timedelta
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Appointment:
-    """A visit agreed for an order. Instants are UTC; an order has at most one active appointment."""
+    """A visit agreed for an order. Instants are UTC; an order has at most one active appointment.
+
+    One that was booked has the slot it was booked in; one that the operator agreed otherwise has none. `remote_id` is
+    what it is called by whoever sends the technician.
+    """
 
     id: AppointmentId
     state: AppointmentState
     starts_at: datetime
     ends_at: datetime
     cancelled_at: datetime | None = None
+    slot: Slot | None = None
+    remote_id: str | None = None
 
     @property
     def is_active(self) -> bool:

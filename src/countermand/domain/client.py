@@ -1,13 +1,21 @@
 """Who calls, and what may they do?"""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NewType
+from types import MappingProxyType
+from typing import Final, NewType
 
 from countermand.domain.contract import Door
 
 ClientId = NewType("ClientId", int)
+
+# The issuer in the identity of those who get their tokens from our own endpoint, whatever its address is.
+OWN_ISSUER: Final = "countermand"
+
+# What such a client may be called: it is a claim, a form's field and the name of a file.
+OWN_CLIENT_ID_PATTERN: Final = "[A-Za-z0-9][A-Za-z0-9._~@-]{0,63}"
 
 
 class Permission(StrEnum):
@@ -16,7 +24,21 @@ class Permission(StrEnum):
     CREATE = "create"
     READ = "read"
     CANCEL = "cancel"
-    RECORD = "record"  # over the management API: payments, appointments, progress
+    READ_ALL = "read_all"  # over the shopping contract: the orders of other clients, too
+    RECORD = "record"  # over the management API: payments, appointments, progress, the catalogue
+    ADMINISTER = "administer"  # over the management API: who may call
+
+
+# What a client may do where nothing is said. Cancelling tickets is granted by the operator, never by default.
+DEFAULT_PERMISSIONS: Final[Mapping[Door, frozenset[Permission]]] = MappingProxyType(
+    {
+        Door.CONNECT: frozenset({Permission.CREATE, Permission.READ, Permission.CANCEL}),
+        Door.SHOPPING: frozenset({Permission.CREATE, Permission.READ}),
+        Door.MANAGE: frozenset({Permission.READ, Permission.RECORD, Permission.CANCEL}),
+    }
+)
+# What a browser application may do, whose token anybody can read in its page (documented: a minimal set).
+BROWSER_PERMISSIONS: Final = frozenset({Permission.CREATE, Permission.READ})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +53,7 @@ class Client:
     identity: tuple[str, str] | None
     created_at: datetime
     revoked_at: datetime | None = None
+    only_event: str | None = None  # the uid of the one event that it may sell, as a browser's token says
 
     def may(self, permission: Permission) -> bool:
         """Whether this client has the permission and has not been revoked."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from countermand.domain.appointment import Appointment
+from countermand.domain.appointment import Appointment, AppointmentState
 from countermand.domain.order_state import OrderState
 from countermand.domain.payment import Payment
 
@@ -18,6 +18,7 @@ class FactKind(StrEnum):
     ORDER_CANCELLED = "order.cancelled"
     APPOINTMENT_SET = "appointment.set"
     APPOINTMENT_MOVED = "appointment.moved"
+    APPOINTMENT_ADVANCED = "appointment.advanced"
     APPOINTMENT_CANCELLED = "appointment.cancelled"
     PAYMENT_RECORDED = "payment.recorded"
     LATE_MONEY_RECEIVED = "payment.late"
@@ -54,6 +55,14 @@ def appointment_set(appointment: Appointment) -> Fact:
 def appointment_moved(appointment: Appointment, starts_before: datetime) -> Fact:
     """A visit was moved; `details` has the new times and the old start."""
     return Fact(kind=FactKind.APPOINTMENT_MOVED, details={**_visit(appointment), "from": starts_before})
+
+
+def appointment_advanced(appointment: Appointment, before: AppointmentState) -> Fact:
+    """A visit began, or ended one way or the other."""
+    return Fact(
+        kind=FactKind.APPOINTMENT_ADVANCED,
+        details={**_visit(appointment), "from": before, "to": appointment.state},
+    )
 
 
 def appointment_cancelled(appointment: Appointment) -> Fact:

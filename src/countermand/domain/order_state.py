@@ -97,6 +97,28 @@ MOVES: Final[Mapping[OrderState, Mapping[Move, OrderState]]] = MappingProxyType(
     }
 )
 
+STATES_OF: Final[Mapping[Contract, tuple[OrderState, ...]]] = MappingProxyType(
+    {
+        Contract.CONNECT: (
+            OrderState.SUBMITTED,
+            OrderState.ACCEPTED,
+            OrderState.IN_PROGRESS,
+            OrderState.PAST_NO_RETURN,
+            OrderState.HELD,
+            OrderState.REJECTED,
+            OrderState.ACTIVATED,
+            OrderState.CANCELLED,
+        ),
+        Contract.SHOPPING: (
+            OrderState.PENDING,
+            OrderState.COMPLETED,
+            OrderState.EXPIRED,
+            OrderState.FAILED,
+            OrderState.CANCELLED,
+        ),
+    }
+)
+
 CANCELLABLE_STATES: Final[frozenset[OrderState]] = frozenset(
     state for state, moves in MOVES.items() if Move.CANCEL in moves
 )

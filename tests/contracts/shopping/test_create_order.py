@@ -139,9 +139,13 @@ async def test_what_does_not_fit_together_has_its_own_type_and_makes_nothing(wor
 
 
 _FIELDS: dict[str, tuple[dict[str, Any], list[str]]] = {
-    "nothing at all": ({}, ["products", "consumer"]),
+    "nothing at all": ({}, ["products"]),
     "no products": ({"products": [], "consumer": {}}, ["products"]),
-    "tickets instead": ({"tickets": ["t"], "consumer": {}}, ["products"]),
+    "no address of a ticket": ({"tickets": ["t"], "consumer": {}}, ["tickets[0]"]),
+    "tickets and products": (
+        {"tickets": ["t"], "products": [{"product": "p", "quantity": 1}], "consumer": {}},
+        ["products", "products[0].product", "tickets[0]"],
+    ),
     "each line's own": (
         {"products": [{"product": "", "quantity": 0}, {"quantity": 101}, {"product": 3}], "consumer": None},
         [
@@ -151,7 +155,6 @@ _FIELDS: dict[str, tuple[dict[str, Any], list[str]]] = {
             "products[1].quantity",
             "products[2].product",
             "products[2].quantity",
-            "consumer",
         ],
     ),
     "the consumer's": (

@@ -25,6 +25,10 @@ class Addresses:
         """The order's own address, which is its name in every request."""
         return f"{self.public}/orders/{uid}"
 
+    def event(self, uid: str) -> str:
+        """An event's."""
+        return f"{self.public}/events/{uid}"
+
     def product(self, uid: str) -> str:
         """A product's."""
         return f"{self.public}/products/{uid}"
@@ -33,6 +37,10 @@ class Addresses:
         """A ticket's."""
         return f"{self.public}/tickets/{uid}"
 
+    def consumer(self, uid: str) -> str:
+        """A consumer's."""
+        return f"{self.public}/consumers/{uid}"
+
     def uid_of_order(self, uri: str) -> str | None:
         """The uid in an order's address, a trailing slash tolerated; None for any other (decisions 8 and 23)."""
         return self._uid(uri, "orders")
@@ -40,6 +48,14 @@ class Addresses:
     def uid_of_product(self, uri: str) -> str | None:
         """The uid in a product's address; None for any other."""
         return self._uid(uri, "products")
+
+    def uid_of_event(self, uri: str) -> str | None:
+        """The uid in an event's address; None for any other."""
+        return self._uid(uri, "events")
+
+    def uid_of_ticket(self, uri: str) -> str | None:
+        """The uid in a ticket's address; None for any other."""
+        return self._uid(uri, "tickets")
 
     def curies(self) -> list[dict[str, Any]]:
         """Where the names of links are explained."""

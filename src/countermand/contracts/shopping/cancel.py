@@ -4,18 +4,17 @@ The order of checks (inferred, decision 7): method and media type, credentials, 
 order among the caller's own, already cancelled, payment and state.
 """
 
-import base64
-import binascii
 from collections.abc import Mapping
 from typing import Final
 
 from countermand.actions.cancel_orders import Cancelled, CancelOutcome
-from countermand.actions.errors import FieldsError, NotAuthenticatedError, OutcomeUnknownError
+from countermand.actions.errors import FieldsError, OutcomeUnknownError
 from countermand.actions.ports import CancelOrder, new_command_id
 from countermand.contracts.answer import HAL, Answer, ForbiddenError, MethodNotAllowedError, check_media_type
 from countermand.contracts.body import decode, read, shown
-from countermand.contracts.door import BasicKey
+from countermand.contracts.door import Credential
 from countermand.contracts.idempotency import idempotency_key
+from countermand.contracts.shopping.access import credential_of
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.messages import CancelRequest
 from countermand.contracts.shopping.translate import error_answer, order_answer, refusal_answer
@@ -24,7 +23,6 @@ from countermand.domain.contract import Door
 from countermand.domain.order import order_id_of
 
 PATH: Final = "/ordercancellation"
-_LONGEST_CREDENTIAL: Final = 1024
 
 
 class ShoppingCancel:
@@ -42,9 +40,9 @@ class ShoppingCancel:
             raise MethodNotAllowedError(method, ["POST"])
         check_media_type(headers, also=(HAL,))
 
-    def credential(self, headers: Mapping[bytes, bytes]) -> BasicKey:
-        """The application's key and secret."""
-        return basic(headers)
+    def credential(self, headers: Mapping[bytes, bytes]) -> Credential:
+        """The application's key and secret. A browser's token is one, too, but never may cancel (decision 18)."""
+        return credential_of(headers)
 
     def command(self, client: Client, headers: Mapping[bytes, bytes], body: bytes) -> CancelOrder:
         """Permission, key, JSON, fields, in this order."""
@@ -71,6 +69,10 @@ class ShoppingCancel:
             wants_order=True,
         )
 
+    def notices(self, headers: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:  # noqa: ARG002
+        """See `CancelDoor.notices`: none."""
+        return ()
+
     def answer(self, outcome: CancelOutcome) -> Answer:
         """200 with the whole order (inferred, decision 1), or the documented refusals."""
         if not isinstance(outcome, Cancelled):
@@ -82,18 +84,3 @@ class ShoppingCancel:
     def error(self, error: Exception) -> Answer:
         """See `CancelDoor.error`."""
         return error_answer(error)
-
-
-def basic(headers: Mapping[bytes, bytes]) -> BasicKey:
-    """The key and secret of a request. Raises `NotAuthenticatedError`."""
-    needed = "an application key and secret are needed: Authorization: Basic <base64 of key:secret>"
-    scheme, _, encoded = headers.get(b"authorization", b"").strip().partition(b" ")
-    if scheme.lower() != b"basic" or len(encoded) > _LONGEST_CREDENTIAL:
-        raise NotAuthenticatedError(needed)
-    try:
-        key, colon, secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        raise NotAuthenticatedError("the Basic credentials are not base64 of key:secret") from None
-    if not (key and colon and secret):
-        raise NotAuthenticatedError("the Basic credentials are not base64 of key:secret")
-    return BasicKey(key, secret)

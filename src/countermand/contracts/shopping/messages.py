@@ -1,11 +1,12 @@
 """What do the bodies of the shopping contract look like? One Struct each: it decodes, checks, and describes itself."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from countermand.contracts.body import Number
 
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", examples=["EUR"])]
 REASON_CAP = 2000  # characters; the published page names no limit (inferred, decision 9)
 
 
@@ -22,33 +23,18 @@ class AmountGiven(Struct, kw_only=True):
     """An amount as a request has it."""
 
     amount: Annotated[Number, Meta(extra_json_schema={"type": "number", "minimum": 0, "multipleOf": 0.01})]
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", examples=["EUR"])]
-
-
-class SelectionGiven(Struct, kw_only=True):
-    """So many of a product."""
-
-    product: Annotated[str, Meta(min_length=1, description="The uri of the product")]
-    quantity: Annotated[int, Meta(ge=1, le=100)]
-
-
-class ExternalPurchaseGiven(Struct, kw_only=True):
-    """Something bought elsewhere that the invoice names; never part of the totals (inferred, decision 20)."""
-
-    title: dict[str, str]
-    product_reference: Annotated[str, Meta(max_length=255)]
-    unit_price: AmountGiven
-    quantity: Annotated[int, Meta(ge=1, le=10_000)]
+    currency: Currency
 
 
 class Consumer(Struct, kw_only=True):
-    """Who the order is for, as given; `ip` only on orders."""
+    """Who something is for, as given. `uid` names a consumer that is kept already, and then all else is optional."""
 
+    uid: Annotated[str, Meta(pattern=r"^[0-9a-z]{32}$(?!\n)")] | UnsetType = UNSET
     first_name: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
     last_name: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
     date_of_birth: Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$(?!\n)")] | UnsetType = UNSET
     email: Annotated[str, Meta(max_length=255, pattern=r"^[^@\s]+@[^@\s]+$(?!\n)")] | UnsetType = UNSET
-    gender: Annotated[int, Meta(ge=0, le=9)] | UnsetType = UNSET
+    gender: Annotated[Literal[0, 1, 2, 9], Meta(description="unknown, male, female, other")] | UnsetType = UNSET
     phone_number: Annotated[str, Meta(max_length=50)] | UnsetType = UNSET
     address: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
     postal_code: Annotated[str, Meta(max_length=32)] | UnsetType = UNSET
@@ -56,21 +42,7 @@ class Consumer(Struct, kw_only=True):
     country: Annotated[str, Meta(pattern=r"^[A-Z]{2}$(?!\n)")] | UnsetType = UNSET
     state: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
     language: Annotated[str, Meta(pattern=r"^[a-z]{2}$(?!\n)")] | UnsetType = UNSET
-    ip: Annotated[str, Meta(max_length=45)] | UnsetType = UNSET
-
-
-class CreateRequest(Struct, kw_only=True):
-    """An order for tickets. The fields that a cancellation and its answer need."""
-
-    products: Annotated[list[SelectionGiven], Meta(min_length=1, max_length=100)]
-    consumer: Consumer
-    payment_method: (
-        Annotated[str, Meta(min_length=1, max_length=32, description="uid; optional for free orders")] | None
-    ) = None
-    shipping_method: Annotated[str, Meta(min_length=1, max_length=32, description="uid")] | None = None
-    external_purchases: Annotated[list[ExternalPurchaseGiven], Meta(max_length=100)] = []
-    external_reference: Annotated[str, Meta(max_length=32)] | None = None
-    redirect_url: Annotated[str, Meta(max_length=255, pattern="^https?://")] | None = None
+    cognito_user: Annotated[str, Meta(max_length=36)] | UnsetType = UNSET
 
 
 _Number = Annotated[Raw, Meta(description="Two decimals, always", extra_json_schema={"type": "number"})]
@@ -92,12 +64,17 @@ class Selection(Struct, kw_only=True, omit_defaults=True):
 
 
 class Method(Struct, kw_only=True, omit_defaults=True):
-    """How the order is paid, or how the tickets are sent. Empty where none was chosen (documented)."""
+    """How the order is paid, or how the tickets are sent. Empty where none was chosen (documented).
+
+    `required_consumer_fields` are in a bill alone (documented).
+    """
 
     uid: str | UnsetType = UNSET
     name: dict[str, str] | UnsetType = UNSET
     image: str | UnsetType = UNSET
     costs: Amount | UnsetType = UNSET
+    pickup_location: str | UnsetType = UNSET
+    required_consumer_fields: list[str] | UnsetType = UNSET
 
 
 class ExternalPurchase(Struct, kw_only=True):
@@ -130,7 +107,10 @@ class Ticket(Struct, kw_only=True, rename={"links": "_links"}):
 
 
 class Order(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
-    """The order, with every key and link of the published example, in its order."""
+    """The order, with every key and link of the published example, in its order.
+
+    `redirect_url` is there where one was given (documented; not in the example).
+    """
 
     links: dict[str, Any]
     uid: str
@@ -146,6 +126,7 @@ class Order(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embed
     grand_total: Amount
     external_purchases: list[ExternalPurchase]
     external_reference: str | None
+    redirect_url: str | UnsetType = UNSET
     embedded: dict[str, Any]
 
 

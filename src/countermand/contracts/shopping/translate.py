@@ -1,6 +1,7 @@
 """How do orders, decisions and errors look in the shopping contract? Every answer of the contract is made here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from countermand.actions.errors import (
     UnavailableError,
 )
 from countermand.actions.explain import Explanation
-from countermand.actions.ports import OrderView, Product, Ticket
+from countermand.actions.ports import Line, OrderView, Ticket
 from countermand.contracts.answer import (
     HAL,
     Answer,
@@ -32,8 +33,9 @@ from countermand.contracts.answer import (
 from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.domain.cancellation import Granted, Refused
+from countermand.domain.catalogue import Product
 from countermand.domain.instants import written_instant
-from countermand.domain.money import written_minor
+from countermand.domain.money import Money, written_minor
 
 # Each of our errors: status, type. The first four types are documented; the others ours (decision 22).
 _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
@@ -51,16 +53,29 @@ _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     KeySetUnavailableError: (503, "UNAVAILABLE"),
 }
 # What the business says no to when an order is placed (types from the vendor's own client; statuses inferred).
+# BAD_REQUEST is the documented word for what has no type of its own there; the last three types are ours.
 _CONFLICTS: Final[Mapping[str, tuple[int, str]]] = {
     "product_not_available": (404, "PRODUCT_NOT_AVAILABLE"),
+    "multiple_events": (400, "MULTIPLE_EVENTS"),
+    "not_on_sale": (409, "NOT_ON_SALE"),
+    "not_separately_saleable": (400, "NON_SEPARATELY_SALEABLE_PRODUCT"),
+    "profile_missing": (400, "PROFILE_MISSING"),
     "insufficient_products": (409, "INSUFFICIENT_PRODUCTS"),
     "payment_method_missing": (400, "PAYMENT_METHOD_MISSING"),
     "payment_method_not_applicable": (400, "PAYMENT_METHOD_NOT_APPLICABLE"),
     "shipping_method_not_applicable": (400, "SHIPPING_METHOD_NOT_APPLICABLE"),
     "too_many_tickets": (400, "MAX_PER_ORDER_EXCEEDED"),
+    "too_few_tickets": (400, "BAD_REQUEST"),
+    "consumer_unknown": (400, "BAD_REQUEST"),
+    "ticket_not_found": (404, "NOT_FOUND"),
+    "tickets_of_several_orders": (400, "BAD_REQUEST"),
     "currencies_differ": (400, "BAD_REQUEST"),
     "total_out_of_range": (400, "BAD_REQUEST"),
+    "voucher_not_applicable": (400, "VOUCHER_NOT_APPLICABLE"),
+    "voucher_used_up": (409, "VOUCHER_USED_UP"),
+    "tickets_not_transferable": (409, "TICKETS_NOT_TRANSFERABLE"),
 }
+_NO_ORDER: Final = {"there is no such order": "The order was not found."}  # the published page's sentence
 _ALREADY: Final = "order_already_cancelled"
 _UNEXPECTED: Final = (500, "UNKNOWN_ERROR")
 
@@ -73,7 +88,8 @@ def error_answer(error: Exception) -> Answer:
         case FieldsError(errors=fields):
             reasons = [messages.Reason(code="INVALID_FIELD", message=said, path=path) for path, said in fields]
         case NotFoundError():
-            message = "Not found. The order was not found."
+            said = str(error)
+            message = "Not found. " + (_NO_ORDER.get(said) or f"{said[:1].upper()}{said[1:]}.")
         case ConflictError(code=code) if code in _CONFLICTS:
             status, kind = _CONFLICTS[code]
         case _ if (status, kind) == _UNEXPECTED:
@@ -93,15 +109,20 @@ def refusal_answer(refused: Refused) -> Answer:
 def order_answer(
     status: int, view: OrderView, addresses: Addresses, *, headers: tuple[tuple[bytes, bytes], ...] = ()
 ) -> Answer:
-    """The whole order as HAL, key by key as in the published example."""
+    """The whole order as HAL."""
+    return json_answer(status, order_shown(view, addresses), headers=headers, media_type=HAL)
+
+
+def order_shown(view: OrderView, addresses: Addresses) -> messages.Order:
+    """An order, key by key as in the published example, with the prices it was placed at."""
     given, order = view.details, view.order
     assert order.uid is not None, "every ticket order has a uid"
     currency = given["currency"]
 
     def total(name: str) -> messages.Amount:
-        return _amount(given[f"{name}_minor"], currency)
+        return amount(given[f"{name}_minor"], currency)
 
-    shown = messages.Order(
+    return messages.Order(
         links={
             "curies": addresses.curies(),
             "self": {"href": addresses.order(order.uid)},
@@ -117,28 +138,47 @@ def order_answer(
         reference=order.reference,
         created_date=_date_time(order.created_at),
         status=order.state.value,
-        product_selection=[
-            messages.Selection(
-                parent=UNSET if line.parent_uid is None else addresses.product(line.parent_uid),
-                product=addresses.product(line.product_uid),
-                quantity=line.quantity,
-            )
-            for line in view.lines
-        ],
+        product_selection=selections(view.lines, addresses),
         consumer=given["consumer"],
-        payment_method=_method(given["payment_method"]),
-        shipping_method=_method(given["shipping_method"]),
+        payment_method=method_shown(given["payment_method"]),
+        shipping_method=method_shown(given["shipping_method"]),
         product_total=total("product_total"),
         service_costs=total("service_costs"),
         grand_total=total("grand_total"),
         external_purchases=[_external(one) for one in given.get("external_purchases", ())],
         external_reference=given.get("external_reference"),
+        redirect_url=given.get("redirect_url") or UNSET,
         embedded={
-            "shop:product": [_product(product, addresses) for product in view.products],
+            "shop:product": [product_shown(product, addresses) for product in _as_sold(view)],
             "shop:ticket": [_ticket(ticket, addresses) for ticket in view.tickets],
         },
     )
-    return json_answer(status, shown, headers=headers, media_type=HAL)
+
+
+def selections(lines: Sequence[Line], addresses: Addresses) -> list[messages.Selection]:
+    """Lines, the parts of a combo product with their `parent`."""
+    return [
+        messages.Selection(
+            parent=UNSET if line.parent_uid is None else addresses.product(line.parent_uid),
+            product=addresses.product(line.product_uid),
+            quantity=line.quantity,
+        )
+        for line in lines
+    ]
+
+
+def _as_sold(view: OrderView) -> list[Product]:
+    """The products, each at the price it had when the order was placed."""
+    kept = view.details.get("prices") or [None] * len(view.lines)
+    then = {
+        line.product_uid: price["price_minor"]
+        for line, price in zip(view.lines, kept, strict=True)
+        if price is not None
+    }
+    return [
+        replace(one, price=Money(minor=then.get(one.uid, one.price.minor), currency=one.price.currency))
+        for one in view.products
+    ]
 
 
 def cancellability_answer(explanation: Explanation, addresses: Addresses) -> Answer:
@@ -179,11 +219,12 @@ def _error(
     return json_answer(status, messages.Error(type=kind, message=message, errors=reasons or []), headers=headers)
 
 
-def _amount(minor: int, currency: str) -> messages.Amount:
+def amount(minor: int, currency: str) -> messages.Amount:
+    """Money, with two decimals."""
     return messages.Amount(amount=Raw(written_minor(minor).encode()), currency=currency)
 
 
-def _method(given: Mapping[str, Any] | None) -> messages.Method:
+def method_shown(given: Mapping[str, Any] | None) -> messages.Method:
     """Empty when none was chosen: the key is always there (documented for the shipping method)."""
     if given is None:
         return messages.Method()
@@ -191,7 +232,8 @@ def _method(given: Mapping[str, Any] | None) -> messages.Method:
         uid=given["uid"],
         name=given["name"],
         image=given["image"] or UNSET,
-        costs=_amount(given["costs_minor"], given["currency"]),
+        costs=amount(given["costs_minor"], given["currency"]),
+        pickup_location=given.get("pickup_location") or UNSET,
     )
 
 
@@ -199,17 +241,18 @@ def _external(given: Mapping[str, Any]) -> messages.ExternalPurchase:
     return messages.ExternalPurchase(
         title=given["title"],
         product_reference=given["product_reference"],
-        unit_price=_amount(given["unit_price_minor"], given["currency"]),
+        unit_price=amount(given["unit_price_minor"], given["currency"]),
         quantity=given["quantity"],
     )
 
 
-def _product(product: Product, addresses: Addresses) -> messages.Product:
+def product_shown(product: Product, addresses: Addresses) -> messages.Product:
+    """A product as an order embeds it."""
     return messages.Product(
         links={"self": {"href": addresses.product(product.uid)}},
         uid=product.uid,
         name=dict(product.name),
-        price=_amount(product.price.minor, product.price.currency),
+        price=amount(product.price.minor, product.price.currency),
         availability=product.availability,
         total_availability=product.total_availability,
     )

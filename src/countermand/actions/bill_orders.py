@@ -1,0 +1,63 @@
+"""What would an order for tickets cost now? Nothing is reserved, and nothing promised."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from countermand.actions.consumers import seen_consumer
+from countermand.actions.ports import Line, Reading
+from countermand.actions.ticket_order_rules import TicketOrder, basket_of, check_uses, short_of
+from countermand.actions.transfer_tickets import lines_of_transfer
+from countermand.domain.bill import Bill
+from countermand.domain.catalogue import Method
+from countermand.domain.client import ClientId
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Billed:
+    """The lines, what they cost, the methods that were chosen, and those that the consumer's country can use."""
+
+    lines: Sequence[Line]
+    bill: Bill
+    payment: Method | None
+    shipping: Method | None
+    methods: Sequence[Method]
+
+
+async def bill_tickets(reading: Reading, client_id: ClientId, wanted: TicketOrder, now: datetime) -> Billed:
+    """The bill of products. Raises as `place_ticket_order` does, but for what only an order needs."""
+    consumer = await seen_consumer(reading, client_id, wanted.consumer)
+    wanted = replace(wanted, details={**wanted.details, "consumer": consumer})
+    basket = await basket_of(reading, wanted, now)
+    await check_uses(reading, basket.vouchers)
+    if (short := short_of(basket.products, basket.quantities)) is not None:
+        raise short
+    country = consumer.get("country")
+    return Billed(
+        lines=basket.lines,
+        bill=basket.bill,
+        payment=basket.payment,
+        shipping=basket.shipping,
+        methods=[
+            method
+            for _, method in sorted((await reading.methods()).items())
+            # Without a country no payment methods are given back (documented).
+            if method.is_for(country)
+            and not (method.kind == "payment" and country is None)
+            and (method.costs.minor == 0 or method.costs.currency == basket.bill.currency)
+        ],
+    )
+
+
+async def bill_transfer(reading: Reading, client_id: ClientId, ticket_uids: Sequence[str]) -> Billed:
+    """The bill of tickets that are transferred: it costs nothing. Raises as `transferable` does."""
+    lines, currency = await lines_of_transfer(reading, client_id, ticket_uids)
+    bill = Bill(
+        currency=currency,
+        lines=(),
+        product_total_minor=0,
+        service_costs_minor=0,
+        donation_minor=0,
+        grand_total_minor=0,
+    )
+    return Billed(lines=lines, bill=bill, payment=None, shipping=None, methods=())

@@ -1,0 +1,158 @@
+"""Load the operator's catalogue: events, products, methods and vouchers, added or changed, however often."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from countermand.actions.catalogue_ports import CatalogueReading
+from countermand.actions.errors import ConflictError, FieldsError
+from countermand.actions.ports import Transaction
+from countermand.domain.catalogue import Event, Method, Product, Voucher
+
+Value = TypeVar("Value")
+
+_ASKED_AT_ONCE: Final = 1000
+ADDED: Final = "added"
+CHANGED: Final = "changed"
+AS_THEY_WERE: Final = "as they were"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Catalogue:
+    """Some of a catalogue, in the order in which it was given: an error names `products[3]`, counted from 0."""
+
+    events: Sequence[Event] = ()
+    products: Sequence[Product] = ()
+    methods: Sequence[Method] = ()
+    vouchers: Sequence[Voucher] = ()
+
+    def __len__(self) -> int:
+        return len(self.events) + len(self.products) + len(self.methods) + len(self.vouchers)
+
+
+async def check_references(reading: CatalogueReading, catalogue: Catalogue) -> None:
+    """Raise `FieldsError` for whatever is named and is neither in the catalogue that is given nor there already.
+
+    And for a combo product whose part is a combo itself or of another event, and for anything that stands twice.
+    """
+    errors = [*_doubles(catalogue)]
+    products = {one.uid: one for one in catalogue.products}
+    known = await _found(reading.products, _products_named(catalogue) - products.keys())
+    every_product = {**known, **products}
+    events: set[str] = {one.uid for one in catalogue.events}
+    events.update((await _found(reading.events_named, _events_named(catalogue) - events)).keys())
+    for index, product in enumerate(catalogue.products):
+        if product.event_uid not in events:
+            errors.append((f"products[{index}].event", f"there is no event {product.event_uid}"))
+        errors += _wrong_parts(f"products[{index}].parts", product, every_product)
+    errors += await _combos_of_combos(reading, catalogue)
+    for index, voucher in enumerate(catalogue.vouchers):
+        if voucher.event_uid not in events:
+            errors.append((f"vouchers[{index}].event", f"there is no event {voucher.event_uid}"))
+        for uid in voucher.product_uids:
+            if uid not in every_product or every_product[uid].event_uid != voucher.event_uid:
+                said = f"there is no product {uid} of the event {voucher.event_uid}"
+                errors.append((f"vouchers[{index}].products", said))
+    if errors:
+        raise FieldsError([(path, f"{path}: {said}") for path, said in errors])
+
+
+async def load_catalogue(tx: Transaction, catalogue: Catalogue) -> Counter[str]:
+    """Add what is new, change what differs; says how many were "added", "changed" and "as they were".
+
+    Of a product's stock the total is taken: what is held stays held. What a file does not name stays as it is. Raises
+    `ConflictError` with `more_held` where more is held of a product than its new total. The caller has checked the
+    references.
+    """
+    done: Counter[str] = Counter()
+    known_events = await tx.events_named([one.uid for one in catalogue.events])
+    for event in sorted(catalogue.events, key=lambda one: one.uid):
+        if _counted(done, known_events.get(event.uid), event):
+            await tx.put_event(event)
+    known_methods = await tx.methods([one.uid for one in catalogue.methods])
+    for method in sorted(catalogue.methods, key=lambda one: one.uid):
+        if _counted(done, known_methods.get(method.uid), method):
+            await tx.put_method(method)
+    known_vouchers = await tx.vouchers([one.code for one in catalogue.vouchers])
+    for voucher in sorted(catalogue.vouchers, key=lambda one: one.code):
+        if _counted(done, known_vouchers.get(voucher.code), voucher):
+            await tx.put_voucher(voucher)
+    known_products = await tx.products([one.uid for one in catalogue.products])
+    for product in sorted(catalogue.products, key=lambda one: one.uid):  # last, and by uid: one lock order for all
+        known = known_products.get(product.uid)
+        if _counted(done, known and replace(known, availability=0), replace(product, availability=0)):
+            await _put(tx, product)
+    return done
+
+
+async def _found(
+    look_up: Callable[[Sequence[str]], Awaitable[Mapping[Any, Value]]], names: AbstractSet[str]
+) -> Mapping[str, Value]:
+    """What there is by these names, however many: a database takes some thousands in one question."""
+    found: dict[str, Value] = {}
+    left = iter(sorted(names))
+    while some := list(islice(left, _ASKED_AT_ONCE)):
+        found.update(await look_up(some))
+    return found
+
+
+async def _put(tx: Transaction, product: Product) -> None:
+    if not await tx.put_product(product):
+        said = f"of the product {product.uid} more is held than its new total of {product.total_availability}"
+        raise ConflictError("more_held", said)
+
+
+def _counted(done: Counter[str], known: object, wanted: object) -> bool:
+    """Whether something has to be written."""
+    done[ADDED if known is None else AS_THEY_WERE if known == wanted else CHANGED] += 1
+    return known != wanted
+
+
+def _doubles(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
+    named: Mapping[str, tuple[str, Sequence[str]]] = {
+        "events": ("uid", [one.uid for one in catalogue.events]),
+        "products": ("uid", [one.uid for one in catalogue.products]),
+        "methods": ("uid", [one.uid for one in catalogue.methods]),
+        "vouchers": ("code", [one.code for one in catalogue.vouchers]),
+    }
+    for kind, (field, names) in named.items():
+        first: dict[str, int] = {}
+        for index, name in enumerate(names):
+            if first.setdefault(name, index) != index:
+                yield f"{kind}[{index}].{field}", f"{name} stands in {kind}[{first[name]}], too"
+
+
+def _products_named(catalogue: Catalogue) -> set[str]:
+    parts = {str(part.product_uid) for product in catalogue.products for part in product.parts}
+    return parts | {uid for voucher in catalogue.vouchers for uid in voucher.product_uids}
+
+
+def _events_named(catalogue: Catalogue) -> set[str]:
+    of_products = {str(one.event_uid) for one in catalogue.products if one.event_uid is not None}
+    return of_products | {str(one.event_uid) for one in catalogue.vouchers}
+
+
+async def _combos_of_combos(reading: CatalogueReading, catalogue: Catalogue) -> Sequence[tuple[str, str]]:
+    """Combo products that are parts of others which are there already, and stay as they are."""
+    given = {one.uid for one in catalogue.products}
+    combos = await _found(reading.combos_of, {one.uid for one in catalogue.products if one.parts})
+    return [
+        (f"products[{index}].parts", f"{product.uid} is a part of the combo product {combo}")
+        for index, product in enumerate(catalogue.products)
+        for combo in combos.get(product.uid, ())
+        if combo not in given
+    ]
+
+
+def _wrong_parts(path: str, product: Product, products: Mapping[str, Product]) -> Iterator[tuple[str, str]]:
+    for part in product.parts:
+        found = products.get(part.product_uid)
+        if found is None or found.event_uid != product.event_uid:
+            yield path, f"there is no product {part.product_uid} of the same event"
+        elif found.parts or found.uid == product.uid:
+            yield path, f"{part.product_uid} is a combo product itself"
+        elif found.price.currency != product.price.currency:
+            yield path, f"{part.product_uid} is sold in {found.price.currency}, not in {product.price.currency}"

@@ -1,0 +1,62 @@
+"""Who calls the shopping contract, and which orders may they see?
+
+An application calls with its key and secret (documented), a browser application with a token that may do less
+(documented), and whoever has an order's own token may read that order (documented: `Order-Token`).
+"""
+
+import hmac
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from countermand.actions.errors import NotAuthenticatedError, NotFoundError
+from countermand.actions.ports import OrderView
+from countermand.actions.read_orders import read_order
+from countermand.contracts.answer import ForbiddenError
+from countermand.contracts.door import Credential, bearer
+from countermand.contracts.routing import Call, Services
+from countermand.contracts.shopping.basic import basic
+from countermand.domain.client import Client, ClientId, Permission
+from countermand.domain.contract import Door
+from countermand.domain.order import UID_PATTERN, OrderId, order_id_of
+
+_ORDER_TOKEN: Final = b"order-token"
+
+
+def credential_of(headers: Mapping[bytes, bytes]) -> Credential:
+    """Basic or Bearer. Raises `NotAuthenticatedError`."""
+    scheme = headers.get(b"authorization", b"").strip().partition(b" ")[0].lower()
+    return bearer(headers) if scheme == b"bearer" else basic(headers)
+
+
+async def caller(call: Call, services: Services, permission: Permission) -> Client:
+    """Who calls, if they may do this. Raises `NotAuthenticatedError`, `ForbiddenError`."""
+    client = await services.authenticator.client(Door.SHOPPING, credential_of(call.headers))
+    if not client.may(permission):
+        raise ForbiddenError(f"Forbidden. No {permission} permission.")
+    return client
+
+
+def owner_for(client: Client) -> ClientId | None:
+    """Whose orders a client sees: its own, or, with the permission to see all, anybody's (None)."""
+    return None if client.may(Permission.READ_ALL) else client.id
+
+
+async def order_seen(call: Call, services: Services) -> OrderView:
+    """The order in the path, for its own token alone, or for a client that may see it. Raises our errors."""
+    token = call.headers.get(_ORDER_TOKEN)
+    if token is None:
+        client = await caller(call, services, Permission.READ)
+        return await read_order(services.store, _order_id(call), owner=owner_for(client))
+    view = await read_order(services.store, _order_id(call), owner=None)
+    own = str(view.details.get("order_token", ""))
+    if not own or not hmac.compare_digest(own.encode(), token.strip()):
+        raise NotAuthenticatedError("the Order-Token is not this order's")
+    return view
+
+
+def _order_id(call: Call) -> OrderId:
+    uid = call.path_parameters["uid"]
+    if not re.fullmatch(UID_PATTERN, uid):
+        raise NotFoundError("there is no such order")
+    return order_id_of(uid)

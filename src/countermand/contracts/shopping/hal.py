@@ -1,0 +1,68 @@
+"""How does a resource of the shopping contract look in HAL? What all of them have in common.
+
+Documented: the media type, `self`, `profile` and `curies` on every resource, templated links, absolute addresses,
+amounts with two decimals, instants in UTC to the second, texts as objects of languages.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from msgspec import Raw
+
+from countermand.contracts.answer import HAL, Answer, json_answer
+from countermand.contracts.shopping.addresses import Addresses
+from countermand.contracts.shopping.listing import Asked, Kind, search
+from countermand.contracts.shopping.messages import Amount
+from countermand.domain.money import Money
+
+LANGUAGES: Final = ("en", "nl", "de", "fr", "es", "pt", "tr", "ru")
+
+
+def hal_answer(content: Any, status: int = 200) -> Answer:
+    """An answer as HAL."""
+    return json_answer(status, content, media_type=HAL)
+
+
+def resource_links(addresses: Addresses, href: str, page: str, **more: Any) -> dict[str, Any]:
+    """The links of a resource at `href`, which the documentation's `page` explains; `more` names rels with _ for :."""
+    return {
+        "curies": addresses.curies(),
+        "self": {"href": href},
+        "profile": addresses.profile(page),
+        **{rel.replace("shop_", "shop:", 1): link for rel, link in more.items()},
+    }
+
+
+def list_links(
+    addresses: Addresses, address: str, page: str, asked: Asked, item_count: int, filters: Mapping[str, Kind]
+) -> dict[str, Any]:
+    """The links of a page of a list: itself, the other pages, and how to search."""
+    pages = asked.links(address, item_count)
+    return {
+        "curies": addresses.curies(),
+        "self": pages.pop("self"),
+        "profile": addresses.profile(page),
+        "search": search(address, filters),
+        **pages,
+    }
+
+
+def templated(href: str) -> dict[str, Any]:
+    """A link with something to fill in (RFC 6570)."""
+    return {"href": href, "templated": True}
+
+
+def amount(money: Money) -> Amount:
+    """Money: a number with two decimals, and its currency."""
+    return Amount(amount=Raw(str(money).encode()), currency=money.currency)
+
+
+def in_all_languages(text: Mapping[str, str] | None) -> dict[str, str]:
+    """A text with every language of the published examples; a missing one is empty."""
+    return dict.fromkeys(LANGUAGES, "") | dict(text or {})
+
+
+def date_time(instant: datetime) -> str:
+    """ISO 8601 in UTC, to the second."""
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"

@@ -1,0 +1,97 @@
+"""The root of the shopping contract, which leads to everything, and its status. Neither asks who calls (inferred)."""
+
+from typing import Final
+
+from litestar.datastructures.headers import Accept
+
+from countermand.contracts.answer import HAL, JSON, Answer
+from countermand.contracts.openapi import Operation, Reply
+from countermand.contracts.routing import Call, Route, Services
+from countermand.contracts.shopping import catalogue_messages as messages
+from countermand.contracts.shopping.addresses import Addresses
+from countermand.contracts.shopping.events import FILTERS as EVENT_FILTERS
+from countermand.contracts.shopping.events import PATH as EVENTS
+from countermand.contracts.shopping.hal import hal_answer, resource_links, templated
+from countermand.contracts.shopping.listing import search
+from countermand.contracts.shopping.products import PATH as PRODUCTS
+from countermand.contracts.shopping.products import filters_of
+from countermand.contracts.shopping.reading import DOWN
+
+STATUS: Final = "/status"
+_FOR_PEOPLE: Final = "/docs"
+_PAGE: Final = "text/html"
+_OF_BILLS: Final = "products,payment_method,shipping_method,country,external_purchase_amount"
+
+
+def root_routes(addresses: Addresses) -> tuple[Route, ...]:
+    """`/` and `/status`."""
+
+    async def root(call: Call, services: Services) -> Answer:  # noqa: ARG001 - every call is answered with services
+        if _is_for_people(call.headers.get(b"accept", b"")):
+            return Answer(302, ((b"location", _FOR_PEOPLE.encode()),))
+        return hal_answer(root_shown(addresses))
+
+    async def status(call: Call, services: Services) -> Answer:  # noqa: ARG001
+        async with services.store.snapshot() as reading:
+            await reading.events_named([])  # any question: what it raises is answered with 503
+        return hal_answer(
+            messages.Status(links=resource_links(addresses, addresses.public + STATUS, "status"), status="OK")
+        )
+
+    return (
+        Route(
+            operation=Operation(
+                name="readRoot",
+                method="GET",
+                path="/",
+                summary="Links to everything",
+                description="A browser is sent to the pages about the calls instead.",
+                is_public=True,
+                replies={
+                    **DOWN,
+                    200: Reply(when="The links", message=messages.Root, media_type=HAL),
+                    302: Reply(when="For a browser", headers={"Location": "the pages about the calls"}),
+                },
+            ),
+            handle=root,
+        ),
+        Route(
+            operation=Operation(
+                name="readStatus",
+                method="GET",
+                path=STATUS,
+                summary="Does the service work?",
+                description="200, or 503 while it is temporarily down.",
+                is_public=True,
+                replies={**DOWN, 200: Reply(when="It works", message=messages.Status, media_type=HAL)},
+            ),
+            handle=status,
+        ),
+    )
+
+
+def _is_for_people(accept: bytes) -> bool:
+    """Whether a page is wanted rather than HAL: HAL clients may take pages, too, but less."""
+    wanted = Accept(accept.decode("latin-1")) if accept else None
+    return wanted is not None and wanted.best_match([HAL, JSON, _PAGE]) == _PAGE
+
+
+def root_shown(addresses: Addresses) -> messages.Root:
+    """The documented links, but for those to what is not here: ticket transfers. `shop:product` and more are ours."""
+    public = addresses.public
+    return messages.Root(
+        links=resource_links(
+            addresses,
+            public + "/",
+            "root",
+            help={"href": public + _FOR_PEOPLE, "type": "text/html"},
+            shop_event=search(public + EVENTS, EVENT_FILTERS),
+            shop_product=search(public + PRODUCTS, filters_of(addresses)),
+            shop_order={"href": f"{public}/orders"},
+            shop_bill=templated(f"{public}/bill{{?{_OF_BILLS}}}"),
+            shop_tickets=templated(f"{public}/tickets?event={{event}}&code={{barcode}}"),
+            shop_ticket=templated(f"{public}/tickets/{{uid}}"),
+            shop_ordercancellation={"href": f"{public}/ordercancellation"},
+            shop_status={"href": public + STATUS},
+        )
+    )
