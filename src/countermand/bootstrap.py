@@ -1,8 +1,9 @@
 """The one place where parts are chosen and joined: settings in, a running service out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -13,6 +14,8 @@ from litestar.types import ASGIApp
 from sqlalchemy.exc import DBAPIError
 
 from countermand import __version__
+from countermand.actions.appointment_ports import AppointmentDesk, Arranging
+from countermand.actions.calendar import Calendar, OperatorsSystem
 from countermand.actions.cancel_and_show import CancelAndShow, ReadBack
 from countermand.actions.cancel_orders import CancelOrders, CancelOutcome
 from countermand.actions.errors import CountermandError, UnavailableError
@@ -20,44 +23,53 @@ from countermand.actions.explain import PolicyArchive
 from countermand.actions.group_commit import GroupCommit
 from countermand.actions.ports import CancelOrder, Clock, Policies
 from countermand.actions.watch import NOBODY, Watch
+from countermand.chores import expire_unpaid, forget_old, post_counts, refresh_keys
+from countermand.contracts.connect.orders import Plan
+from countermand.contracts.connect.routes import Connect
+from countermand.contracts.connect.versions import Versions
 from countermand.contracts.routing import Services
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.domain.contract import Contract
-from countermand.settings import Settings
+from countermand.settings import PREFIX, Settings, SettingsError
 from countermand.storage.clients import SqlClients
 from countermand.storage.postgres.cancellations import PostgresCancellations
 from countermand.storage.postgres.connections import PostgresAddress
+from countermand.storage.postgres.errors import DRIVER_ERRORS
 from countermand.storage.postgres.store import PostgresStore
 from countermand.storage.retention import (
     CANCELLATIONS,
     DELIVERED_FACTS,
     IDEMPOTENCY_KEYS,
     REFUSALS,
+    RETIRED_KEYS,
+    USED_ASSERTIONS,
     Kept,
-    forget,
 )
 from countermand.storage.schema import DatabaseAddress, Schema, check_schema
 from countermand.storage.sqlite.cancellations import SqliteCancellations
 from countermand.storage.sqlite.store import SqliteStore
 from countermand.storage.store import SqlStore
+from countermand.storage.tokens import SqlClientKeys, SqlSigningKeys, SqlUsedAssertions
 from countermand.telemetry.bounded import Bounded
 from countermand.telemetry.joined import Logging, Telemetry, telemetry_of
 from countermand.web.app import application
 from countermand.web.auth import Authentication, Directory, Issuer, Tokens
-from countermand.web.key_sets import KeyRing
+from countermand.web.buyer_pages import BuyerPages
+from countermand.web.key_sets import KeyRing, discovered, source_at
+from countermand.web.own_issuer import OwnIssuer
+from countermand.web.parts import parts
 
 if TYPE_CHECKING:
     from countermand.web.traced import TracedCalls
 
 log = structlog.get_logger()
 
+_DATABASE_ERRORS: Final = (CountermandError, DBAPIError, sqlite3.Error, *DRIVER_ERRORS)  # a table that is gone, too
 _PROBE_LIMIT_S: Final = 1.5  # whoever asks whether we are ready, or scrapes, hears something within two seconds
-_POST_EVERY_S: Final = 0.5
 _OVERTAKEN_CAP: Final = 4  # slow batches beside the one under way, each with a connection of its own
 _READ_BACK_FLIGHTS: Final = 2
-_SWEEP_EVERY_S: Final = 600.0
-_SWEEP_PAUSE_S: Final = 0.05
-FORGOTTEN_AT_ONCE: Final = 1000
+_OWN_KEYS_AT_MOST_EVERY_S: Final = 0.1
+_CLOCKS_APART: Final = timedelta(hours=1)  # what one node forgets, another whose clock is behind may still ask for
 
 
 def utc_now() -> datetime:
@@ -71,6 +83,8 @@ class Database:
 
     store: SqlStore
     clients: SqlClients
+    client_keys: SqlClientKeys
+    signing_keys: SqlSigningKeys
     cancellations: SqliteCancellations | PostgresCancellations
     policies: Policies
 
@@ -114,14 +128,21 @@ async def open_database(settings: Settings, *, watch: Watch = NOBODY) -> Databas
         write_lock = asyncio.Lock()  # the process's one, around everything that writes
         store = SqliteStore(address, write_lock, busy_limit_s=busy_limit_s)
         cancellations = SqliteCancellations(address, policies, write_lock, busy_limit_s=busy_limit_s, watch=watch)
-    return Database(store=store, clients=SqlClients(store), cancellations=cancellations, policies=policies)
+    return Database(
+        store=store,
+        clients=SqlClients(store),
+        client_keys=SqlClientKeys(store),
+        signing_keys=SqlSigningKeys(store),
+        cancellations=cancellations,
+        policies=policies,
+    )
 
 
 def addresses_of(settings: Settings, public_url: str) -> Addresses:
     """The addresses of the shopping contract."""
     return Addresses(
         public=public_url,
-        documentation=settings.shopping_documentation_url,
+        documentation=settings.shopping_documentation_url.replace("{public_url}", public_url),
         payment=settings.shopping_payment_url.replace("{public_url}", public_url),
         etickets=settings.shopping_etickets_url.replace("{public_url}", public_url),
     )
@@ -162,7 +183,8 @@ def build(
     `telemetry` is the one whose watch the database was opened with.
     """
     telemetry = telemetry or telemetry_for(settings)
-    tokens = Tokens(_issuers(settings), lambda: clock().timestamp())
+    own = own_issuer_of(settings, database, public_url, clock=clock)
+    tokens = Tokens(_issuers(settings, own), lambda: clock().timestamp())
     directory = Directory(database.clients, refresh_s=settings.client_refresh_s)
     cancelling = _cancelling(settings, database, clock, telemetry.watch)
     telemetry.counts.ask(
@@ -174,22 +196,31 @@ def build(
         store=database.store,
         policies=database.policies,
         clock=clock,
-        authenticator=Authentication(tokens, directory),
+        authenticator=Authentication(tokens, directory, lambda: clock().timestamp()),
         cancel=cancelling.submit,
         public_url=public_url,
     )
     ready = _readiness(database)
+    connect = connect_of(settings)
+    telemetry.counts.count_versions(connect.versions.taken)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         await database.store.keep_policies(list(database.policies.by_contract.values()), clock())
+        if own is not None:
+            await own.open()
         await tokens.refresh()
         stopping = asyncio.Event()
         chores = [
-            asyncio.create_task(_post_counts(telemetry, stopping), name="counts"),
-            asyncio.create_task(_refresh_keys(tokens, settings.key_set_refresh_s, stopping), name="key sets"),
-            asyncio.create_task(_forget_old(database.store, clock, retention_of(settings), stopping), name="old rows"),
+            asyncio.create_task(post_counts(telemetry, stopping), name="counts"),
+            asyncio.create_task(refresh_keys(tokens.refresh, settings.key_set_refresh_s, stopping), name="key sets"),
+            asyncio.create_task(forget_old(database.store, clock, retention_of(settings), stopping), name="old rows"),
+            asyncio.create_task(expire_unpaid(database.store, clock, stopping), name="unpaid orders"),
         ]
+        if own is not None:
+            every_s = max(settings.client_refresh_s, _OWN_KEYS_AT_MOST_EVERY_S)
+            own_keys = refresh_keys(own.key_ring.refresh, every_s, stopping)
+            chores.append(asyncio.create_task(own_keys, name="own keys"))
         try:
             yield
         finally:
@@ -200,11 +231,19 @@ def build(
 
     application_ = application(
         services,
-        addresses_of(settings, public_url),
+        parts(
+            connect,
+            addresses_of(settings, public_url),
+            database.clients,
+            own,
+            payment_limit=timedelta(seconds=settings.shopping_payment_limit_s),
+        ),
         cancelling,
         version=__version__,
         ready=ready,
         requests=telemetry.requests,
+        browser_origins=settings.shopping_allowed_origins,
+        buyer_pages=BuyerPages(database.store, clock, telemetry.requests, payments=settings.sandbox_payments),
         metrics=telemetry.counts if settings.metrics else None,
         traces=_traced_calls(telemetry),
         lifespan=lifespan,
@@ -212,6 +251,18 @@ def build(
     )
     return Service(
         application=application_, database=database, commit=cancelling.commit, cancel=cancelling, ready=ready
+    )
+
+
+def connect_of(settings: Settings) -> Connect:
+    """The connect contract, as the settings want it spoken."""
+    desk: AppointmentDesk = OperatorsSystem()
+    if settings.appointments == "calendar":
+        desk = Calendar(no_return=timedelta(hours=settings.appointment_no_return_h))
+    return Connect(
+        versions=Versions(deprecated_since=settings.connect_deprecated_since, sunset=settings.connect_sunset),
+        arranging=Arranging(desk=desk, answers_after=timedelta(seconds=settings.appointment_answers_after_s)),
+        plans={name: Plan(**dict(plan)) for name, plan in settings.connect_plans.items()},
     )
 
 
@@ -249,7 +300,7 @@ def _readiness(database: Database) -> Callable[[], Awaitable[str | None]]:
         """None, or why not: in words for anybody, as anybody may ask."""
         try:
             schema, _ = await asyncio.gather(ask_schema(), ask_cancellations())
-        except (UnavailableError, DBAPIError, TimeoutError) as error:
+        except _DATABASE_ERRORS as error:
             log.warning("not ready", reason=str(error) or f"no answer from the database within {_PROBE_LIMIT_S:g} s")
             return "the database cannot be used"
         if schema.is_known:
@@ -260,16 +311,37 @@ def _readiness(database: Database) -> Callable[[], Awaitable[str | None]]:
     return ready
 
 
-def _issuers(settings: Settings) -> dict[str, Issuer]:
-    if settings.connect_issuer is None or settings.connect_key_set is None:
-        return {}
-    issuer = Issuer(
-        name=settings.connect_issuer,
-        keys=KeyRing(settings.connect_key_set),
+def own_issuer_of(
+    settings: Settings, database: Database, public_url: str, *, clock: Clock = utc_now
+) -> OwnIssuer | None:
+    """Our own token endpoint, if there is one."""
+    if not settings.gives_tokens_out:
+        return None
+    return OwnIssuer(
+        public_url=public_url,
+        realm=settings.connect_realm,
+        signing_keys=database.signing_keys,
+        client_keys=database.client_keys,
+        used=SqlUsedAssertions(database.store),
+        clock=clock,
+    )
+
+
+def _issuers(settings: Settings, own: OwnIssuer | None) -> dict[str, Issuer]:
+    """Whose tokens count, by the `iss` that these have."""
+    issuers = {} if own is None else {own.issuer: own.as_issuer}
+    name, key_set = settings.connect_issuer, settings.connect_key_set
+    if name is None:
+        return issuers
+    if name in issuers:
+        raise SettingsError(f"{PREFIX}CONNECT_ISSUER is the address of our own token endpoint: leave it out")
+    issuers[name] = Issuer(
+        name=name,
+        keys=KeyRing(discovered(name) if key_set is None else source_at(key_set)),
         claim=settings.connect_client_claim,
         audience=settings.connect_audience,
     )
-    return {issuer.name: issuer}
+    return issuers
 
 
 def _traced_calls(telemetry: Telemetry) -> "TracedCalls | None":
@@ -286,18 +358,11 @@ async def _schema(store: SqlStore) -> Schema:
 
 
 async def _oldest_undelivered(store: SqlStore) -> datetime | None:
-    async with store.snapshot() as reading:
-        return await reading.oldest_undelivered()
-
-
-async def _post_counts(telemetry: Telemetry, stopping: asyncio.Event) -> None:
-    while not await _stops_within(_POST_EVERY_S, stopping):
-        telemetry.counts.post()
-
-
-async def _refresh_keys(tokens: Tokens, every_s: float, stopping: asyncio.Event) -> None:
-    while not await _stops_within(every_s, stopping):
-        await tokens.refresh()
+    try:
+        async with store.snapshot() as reading:
+            return await reading.oldest_undelivered()
+    except DBAPIError as error:  # its table is gone, or another: a scrape tells all that it can
+        raise UnavailableError("the outbox cannot be read") from error
 
 
 def retention_of(settings: Settings) -> dict[Kept, timedelta]:
@@ -306,29 +371,9 @@ def retention_of(settings: Settings) -> dict[Kept, timedelta]:
         IDEMPOTENCY_KEYS: timedelta(hours=settings.idempotency_kept_h),
         DELIVERED_FACTS: timedelta(days=settings.delivered_kept_d),
         REFUSALS: timedelta(days=settings.refusals_kept_d),
+        USED_ASSERTIONS: _CLOCKS_APART,
+        RETIRED_KEYS: _CLOCKS_APART,
     }
     if settings.cancellations_kept_d is not None:
         kept[CANCELLATIONS] = timedelta(days=settings.cancellations_kept_d)
     return kept
-
-
-async def _forget_old(
-    store: SqlStore, clock: Clock, retention: Mapping[Kept, timedelta], stopping: asyncio.Event
-) -> None:
-    """What is old is forgotten some at a time, so that nobody waits for it."""
-    pause_s = 0.0
-    while not await _stops_within(pause_s, stopping):
-        most = 0
-        for kept, age in retention.items():
-            try:
-                most = max(most, await forget(store, kept, clock() - age, at_most=FORGOTTEN_AT_ONCE))
-            except CountermandError as error:
-                log.warning("what is old stays for now", what=kept.name, reason=str(error))
-        pause_s = _SWEEP_PAUSE_S if most == FORGOTTEN_AT_ONCE else _SWEEP_EVERY_S
-
-
-async def _stops_within(seconds: float, stopping: asyncio.Event) -> bool:
-    """Wait, unless the service stops: chores end between two pieces of work, never in the middle of one."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stopping.wait(), seconds)
-    return stopping.is_set()

@@ -89,8 +89,7 @@ async def _serve(
     announce: Callable[[str], None],
     place: Place | None,
 ) -> None:
-    here = _address(settings.host, listening.getsockname()[1])
-    public_url = settings.public_url or here
+    public_url = public_url_of(settings, listening.getsockname()[1])
     telemetry = telemetry_for(settings, worker=None if place is None else place.worker)
     database = await open_database(settings, watch=telemetry.watch)
     try:
@@ -157,6 +156,11 @@ def bound(host: str, port: int) -> socket.socket:
     return listening
 
 
+def public_url_of(settings: Settings, port: int | None = None) -> str:
+    """The address clients use: the one that is set, or where it listens (or would)."""
+    return settings.public_url or _address(settings.host, settings.port if port is None else port)
+
+
 def _address(host: str, port: int) -> str:
     """Where it listens, as an address a client on this machine can use."""
     with suppress(ValueError):
@@ -183,7 +187,6 @@ def set_up_logging(settings: Settings, *, worker: int | None = None) -> None:
     """
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]

@@ -3,13 +3,24 @@
 import os
 import tomllib
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings.exceptions import SettingsError as UnreadableError
 
+from countermand.domain.client import OWN_ISSUER
 from countermand.domain.contract import Contract
 from countermand.domain.policy import DEFAULT_RULES, Policy, policy_of
 
@@ -18,6 +29,17 @@ PREFIX: Final = "COUNTERMAND_"
 
 class SettingsError(Exception):
     """A setting does not hold. The message names it and its value."""
+
+
+class ConnectPlan(BaseModel):
+    """What a plan costs, in Australian dollars, and how fast it is, in Mbit/s."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    one_time_charge: Decimal = Field(ge=0, max_digits=12, decimal_places=2)
+    monthly_charge: Decimal = Field(ge=0, max_digits=12, decimal_places=2)
+    speed_down_mbit_s: int | None = Field(None, ge=1)
+    speed_up_mbit_s: int | None = Field(None, ge=1)
 
 
 class Settings(BaseSettings):
@@ -41,17 +63,53 @@ class Settings(BaseSettings):
         None, description="The address clients use, without a trailing slash; by default where it listens"
     )
 
-    connect_issuer: str | None = Field(None, description="The `iss` of access tokens for connect")
-    connect_key_set: str | None = Field(None, description="The issuer's key set: a file, or an http(s) URL")
-    connect_client_claim: Literal["clientId", "userId", "azp", "sub"] = Field(
-        "clientId", description="The claim that names the client"
+    connect_token_endpoint: bool | None = Field(
+        None,
+        description="Whether access tokens are given out here; by default unless there is a CONNECT_ISSUER",
     )
-    connect_audience: str | None = Field(None, description="What a token's `aud` must have; by default not asked")
+    connect_realm: str = Field(
+        "superloop",
+        pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="Where: /auth/realms/REALM; the default is the published path",
+    )
+    connect_issuer: str | None = Field(
+        None, description="Somebody else's access tokens for connect count: their `iss`, which names its key set, too"
+    )
+    connect_key_set: str | None = Field(
+        None, description="That issuer's key set: a file, or an http(s) URL; by default as it says itself"
+    )
+    connect_client_claim: Literal["clientId", "client_id", "userId", "azp", "sub"] = Field(
+        "clientId", description="The claim of that issuer's tokens that names the client"
+    )
+    connect_audience: str | None = Field(
+        None, description="What the `aud` of that issuer's tokens must have; by default not asked"
+    )
     key_set_refresh_s: float = Field(300, gt=0, description="How often key sets are read again")
     client_refresh_s: float = Field(2, ge=0, le=60, description="How soon a revoked client counts as revoked")
 
+    connect_plans: Mapping[str, ConnectPlan] = Field(
+        default_factory=dict,
+        description="Plans by name, with charges and speeds; where there are any, no others are sold",
+    )
+    connect_deprecated_since: AwareDatetime | None = Field(
+        None, description="Answers in versions 1 and 2 say since when these are deprecated; by default they do not"
+    )
+    connect_sunset: AwareDatetime | None = Field(
+        None, description="Answers in versions 1 and 2 say until when these will work; by default they do not"
+    )
+    appointments: Literal["calendar", "remote"] = Field(
+        "calendar", description="Who offers and books appointments: the calendar here, or your system over /manage/v1"
+    )
+    appointment_no_return_h: int = Field(
+        0, ge=0, le=24 * 30, description="Calendar: how long before it begins an appointment can no longer be cancelled"
+    )
+    appointment_answers_after_s: float = Field(
+        0, ge=0, le=3600, description="How long answers about appointments are held back, to practise waiting for them"
+    )
+
     shopping_documentation_url: str = Field(
-        "https://shopping-api-docs.paylogic.com/documentation", description="Where profiles and curies lead"
+        "{public_url}/documentation",
+        description="Where profiles and curies lead, by default to pages of ours: {public_url} is filled in",
     )
     shopping_payment_url: str = Field(
         "{public_url}/payments/{uid}", description="The page a buyer pays on: {public_url} and {uid} are filled in"
@@ -59,6 +117,17 @@ class Settings(BaseSettings):
     shopping_etickets_url: str = Field(
         "{public_url}/etickets/{token}",
         description="The page with the e-tickets: {public_url} and {token} are filled in",
+    )
+
+    sandbox_payments: bool = Field(
+        False,
+        description="Whether the payment page is ours: a sandbox where no money moves, for whoever has its address",
+    )
+    shopping_allowed_origins: list[str] = Field(
+        default_factory=list, description="Origins of browser applications that may call the shopping contract"
+    )
+    shopping_payment_limit_s: float = Field(
+        3600, ge=1, le=366 * 24 * 3600, description="How long an order can be paid before it expires"
     )
 
     policies: Mapping[Contract, list[dict[str, Any]]] = Field(
@@ -101,10 +170,16 @@ class Settings(BaseSettings):
             raise ValueError("must begin with postgresql://; an SQLite file is named by DATABASE_PATH")
         return value if url else None
 
+    @field_validator("connect_issuer", "connect_key_set")
+    @classmethod
+    def _or_none(cls, value: str | None) -> str | None:
+        return value or None
+
     @field_validator("public_url", "shopping_documentation_url", "traces_url")
     @classmethod
-    def _plain_url(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("http://", "https://")):
+    def _plain_url(cls, value: str | None, info: ValidationInfo) -> str | None:
+        begins = ("http://", "https://", *(["{public_url}"] if info.field_name == "shopping_documentation_url" else []))
+        if value is not None and not value.startswith(begins):
             raise ValueError("must begin with http:// or https://")
         return None if value is None else value.rstrip("/")
 
@@ -122,6 +197,24 @@ class Settings(BaseSettings):
     def is_sqlite(self) -> bool:
         """Whether the database is one file, for one process."""
         return self.database_url is None
+
+    @property
+    def gives_tokens_out(self) -> bool:
+        """Whether there is a token endpoint of our own."""
+        return self.connect_issuer is None if self.connect_token_endpoint is None else self.connect_token_endpoint
+
+    def check_issuer(self) -> None:
+        """Raise `SettingsError` where nobody could know whose tokens count."""
+        issuer, key_set = self.connect_issuer, self.connect_key_set
+        if issuer is None and key_set is not None:
+            raise SettingsError(f"{PREFIX}CONNECT_KEY_SET needs {PREFIX}CONNECT_ISSUER: whose keys are they?")
+        if issuer == OWN_ISSUER:
+            raise SettingsError(
+                f"{PREFIX}CONNECT_ISSUER must not be {OWN_ISSUER!r}: clients of our own are known by that"
+            )
+        if issuer is not None and key_set is None and not issuer.startswith(("http://", "https://")):
+            wanted = f"must begin with https://, or {PREFIX}CONNECT_KEY_SET say where its keys are"
+            raise SettingsError(f"{PREFIX}CONNECT_ISSUER {wanted}, not {issuer!r}")
 
     def policy(self, contract: Contract) -> Policy:
         """The policy in force for a contract. Raises `SettingsError`."""
@@ -162,6 +255,7 @@ def read_settings(file: Path | None = None, **given: Any) -> Settings:
         raise SettingsError("\n".join(_sentence(one, file) for one in error.errors())) from None
     for contract in Contract:
         settings.policy(contract)
+    settings.check_issuer()
     return settings
 
 

@@ -11,6 +11,7 @@ from countermand.actions.errors import CountermandError, NotAuthenticatedError, 
 
 JSON: Final = "application/json"
 HAL: Final = "application/hal+json"
+_NO_CONTENT: Final = 204
 _USUAL: Final = frozenset({b"", b"application/json", b"application/json;charset=UTF-8"})  # needs no parsing
 
 
@@ -57,9 +58,11 @@ class Answer:
         return Answer(self.status, (*self.headers, *headers), self.body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
-        """Send it. Always with a Content-Length: without one, the server would send an empty body in chunks."""
-        length = (b"content-length", b"%d" % len(self.body))
-        await send({"type": "http.response.start", "status": self.status, "headers": [*self.headers, length]})
+        """Send it, with a Content-Length: without one, the server would send an empty body in chunks."""
+        headers = list(self.headers)
+        if self.status != _NO_CONTENT:  # which has no body, and must not say how long it is
+            headers.append((b"content-length", b"%d" % len(self.body)))
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
 
 

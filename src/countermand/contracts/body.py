@@ -20,7 +20,7 @@ from countermand.contracts.answer import MalformedRequestError
 BODY_CAP_BYTES: Final = 64 * 1024
 _DIGITS_CAP: Final = 400  # of a number; longer ones are no business of an order, and slow to read
 _DEPTH_CAP: Final = 64
-_ERRORS_CAP: Final = 20  # in one answer
+_ERRORS_CAP: Final = 60  # in one answer; no message has more fields
 _SHOWN_CAP: Final = 60  # characters of a wrong value that an error repeats
 
 Message = TypeVar("Message", bound=msgspec.Struct)

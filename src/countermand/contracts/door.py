@@ -63,6 +63,10 @@ class CancelDoor(Protocol):
         """The contract's further checks, in the contract's order. Raises our errors."""
         ...
 
+    def notices(self, headers: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
+        """Header lines that every answer to such a request has besides its own."""
+        ...
+
     def answer(self, outcome: CancelOutcome) -> Answer:
         """The decision, in the contract's words."""
         ...

@@ -36,6 +36,9 @@ class Operation:
     description: str
     replies: Mapping[int, Reply]
     request: type[msgspec.Struct] | None = None
+    request_media_type: str = JSON
+    tag: str = "orders"
+    is_public: bool = False  # asks for no credentials
     parameters: Sequence[Mapping[str, Any]] = ()
 
 
@@ -64,8 +67,8 @@ def document(
     operations: Sequence[Operation],
     security: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of some operations, all behind the same one security scheme."""
-    (scheme,) = security
+    """The OpenAPI 3.1 document of some operations, all behind the same one security scheme, or none."""
+    required: list[dict[str, list[str]]] = [{scheme: []} for scheme in security]
     messages = {one.request for one in operations if one.request is not None}
     messages |= {reply.message for one in operations for reply in one.replies.values() if reply.message is not None}
     ordered = sorted(messages, key=lambda message: message.__name__)
@@ -73,7 +76,7 @@ def document(
     schema_of = dict(zip(ordered, schemas, strict=True))
     paths: dict[str, Any] = {}
     for one in operations:
-        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, schema_of, scheme)
+        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, schema_of, required)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -95,18 +98,25 @@ def _schema(of: type) -> dict[str, Any]:
     return {"type": "number"}
 
 
-def _operation(one: Operation, schema_of: Mapping[Any, Any], scheme: str) -> dict[str, Any]:
+def _operation(
+    one: Operation, schema_of: Mapping[Any, Any], required: Sequence[Mapping[str, Sequence[str]]]
+) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": one.name,
         "summary": one.summary,
-        "tags": ["orders"],
+        "tags": [one.tag],
         "description": one.description,
-        "security": [{scheme: []}],
+        "security": required,
         "parameters": list(one.parameters),
         "responses": {str(status): _reply(reply, schema_of) for status, reply in sorted(one.replies.items())},
     }
+    if one.is_public:
+        described["security"] = []
     if one.request is not None:
-        described["requestBody"] = {"required": True, "content": {JSON: {"schema": schema_of[one.request]}}}
+        described["requestBody"] = {
+            "required": True,
+            "content": {one.request_media_type: {"schema": schema_of[one.request]}},
+        }
     return described
 
 

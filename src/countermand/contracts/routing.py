@@ -20,6 +20,8 @@ class Call:
     path_parameters: Mapping[str, str]
     query: Mapping[str, str]
     body: bytes
+    peer: str = ""  # the address it came from, which may be a proxy's
+    query_string: bytes = b""  # as it came: a name may stand there more than once
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

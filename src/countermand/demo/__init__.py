@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from countermand.bootstrap import Database
-from countermand.demo.credentials import ISSUER, KEY_SET, Credentials, private_file
+from countermand.demo.credentials import Credentials, private_file
 from countermand.demo.sample_orders import SampleOrders
 from countermand.demo.welcome import welcome
 from countermand.serving import ServingError, bound, serve
@@ -46,14 +46,16 @@ def _run(data_dir: Path, host: str, port: int, *, fresh: bool, listening: socket
         database_url="",  # whatever the environment says: the demo keeps to its folder
         host=host,
         port=port,
-        connect_issuer=ISSUER,
-        connect_key_set=str(folder / KEY_SET),
+        connect_issuer="",
+        connect_key_set="",
+        connect_token_endpoint=True,
+        sandbox_payments=True,
         log_level="warning",
     )
     made: dict[str, Any] = {}
 
     async def prepare(settings: Settings, database: Database, url: str) -> None:
-        made.update(await SampleOrders(settings, database, credentials, url).prepare())
+        made.update(await SampleOrders(settings, database, credentials, url, folder).prepare())
         # Before the first answer, whole or not at all, and for its owner's eyes alone.
         public = {name: part for name, part in made.items() if not name.startswith("_")}
         private_file(folder / "demo.json", public)

@@ -4,72 +4,53 @@ import base64
 import json
 import os
 import secrets
-import uuid
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-ISSUER: Final = "https://countermand.example/auth/realms/demo"
-KEY_SET: Final = "demo-key-set.json"
+from countermand.actions.token_ports import ClientKey
+from countermand.web.own_issuer import new_key, public_part
+
+PARTNER: Final = "demo-partner"
+OTHER_PARTNER: Final = "demo-other-partner"
 CONNECT_HEADERS: Final = "connect.headers"
 _SHOPPING_HEADERS: Final = "shopping.headers"
 _MANAGE_HEADERS: Final = "manage.headers"
 _SECRETS: Final = "demo-secrets.json"
-_SIGNING_KEY: Final = "demo-signing-key.json"
 _KEYS: Final = ("shopping", "shopping_other", "shopping_no_permission", "manage")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """The demo's signing key, and a (key, secret) for each client that has one."""
+    """A public key for each partner, whose private one is in a file, and a (key, secret) for each other client."""
 
-    FILES = (KEY_SET, CONNECT_HEADERS, _SHOPPING_HEADERS, _MANAGE_HEADERS, _SECRETS, _SIGNING_KEY)
+    FILES = (
+        CONNECT_HEADERS,
+        _SHOPPING_HEADERS,
+        _MANAGE_HEADERS,
+        _SECRETS,
+        f"{PARTNER}.pem",
+        f"{OTHER_PARTNER}.pem",
+    )
 
-    signing_key: RSAKey
+    client_keys: dict[str, ClientKey]
     keys: dict[str, tuple[str, str]]
 
     @classmethod
     def of(cls, folder: Path) -> "Credentials":
         """Those of an earlier start, or new ones, written down before they are used."""
-        signing_file, secrets_file = folder / _SIGNING_KEY, folder / _SECRETS
-        if not signing_file.exists():
-            made = RSAKey.generate_key(2048, {"kid": secrets.token_urlsafe(16), "use": "sig", "alg": "RS256"})
-            private_file(signing_file, made.as_dict(private=True))
+        secrets_file = folder / _SECRETS
         if not secrets_file.exists():
             private_file(secrets_file, {name: (secrets.token_hex(12), secrets.token_urlsafe(32)) for name in _KEYS})
-        signing_key = RSAKey.import_key(json.loads(signing_file.read_text()))
-        private_file(folder / KEY_SET, {"keys": [signing_key.as_dict(private=False)]})
         kept = json.loads(secrets_file.read_text())
-        return cls(signing_key=signing_key, keys={name: (key, secret) for name, (key, secret) in kept.items()})
-
-    def access_token(self, client: str, issued_at: datetime, life: timedelta) -> str:
-        """An access token in the shape of the one on the published page."""
-        issued_at_s, session = int(issued_at.timestamp()), str(uuid.uuid4())
-        claims = {
-            "exp": issued_at_s + int(life.total_seconds()),
-            "iat": issued_at_s,
-            "auth_time": 0,
-            "jti": str(uuid.uuid4()),
-            "iss": ISSUER,
-            "sub": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{ISSUER}/{client}")),
-            "typ": "Bearer",
-            "azp": client,
-            "session_state": session,
-            "acr": "1",
-            "scope": "",
-            "sid": session,
-            "clientId": client,
-            "clientHost": "localhost",
-            "userId": "11001",
-            "clientAddress": "127.0.0.1",
-            "apps": client,
-        }
-        header = {"alg": "RS256", "typ": "JWT", "kid": self.signing_key.kid}
-        return jwt.encode(header, claims, self.signing_key, algorithms=["RS256"])
+        return cls(
+            client_keys={
+                partner: _client_key(private_key_file(folder, partner)) for partner in (PARTNER, OTHER_PARTNER)
+            },
+            keys={name: (key, secret) for name, (key, secret) in kept.items()},
+        )
 
     def write_headers(self, folder: Path, access_token: str) -> None:
         """The headers of a request to each door, as `curl -H @FILE` reads them: a token is long to paste."""
@@ -80,6 +61,20 @@ class Credentials:
             _MANAGE_HEADERS: (f"Authorization: Bearer {'.'.join(self.keys['manage'])}",),
         }.items():
             private_text(folder / name, "\n".join((*lines, "Content-Type: application/json")) + "\n")
+
+
+def private_key_file(folder: Path, partner: str) -> Path:
+    """Where a partner's private key is kept: PKCS#8, PEM."""
+    return folder / f"{partner}.pem"
+
+
+def _client_key(file: Path) -> ClientKey:
+    """The public part of what is in the file, which is made if need be."""
+    if not file.exists():
+        _, private_key = new_key()
+        private_text(file, RSAKey.import_key(json.loads(private_key)).as_pem(private=True).decode())
+    key = RSAKey.import_key(file.read_bytes())
+    return ClientKey(kid=key.thumbprint(), public_key=json.dumps(public_part(key)))
 
 
 def private_file(path: Path, content: Any) -> None:

@@ -119,6 +119,13 @@ class Counts:
             "Cancellations refused with 503: the queue was full, or they waited too long",
             registry=ours,
         )
+        self._versions = Counter(
+            "countermand_connect_requests",
+            "Requests of the connect contract, by the version they were made in",
+            ("version",),
+            registry=ours,
+        )
+        self._versions_taken: Callable[[], Mapping[int, int]] = dict
         self._waiting = Gauge(
             "countermand_queue_commands",
             "Cancellations that wait for their batch",
@@ -149,6 +156,10 @@ class Counts:
 
         self._queue_depth, self._outbox_age_s = queue_depth, outbox_age_s
 
+    def count_versions(self, taken: Callable[[], Mapping[int, int]]) -> None:
+        """Say whom to ask, at every posting, how often each version of the connect contract was used since the last."""
+        self._versions_taken = taken
+
     def tally(self, method: str, route: str, status: int, cancellation: tuple[str, str, str] | None) -> Tally:
         """A new tally of requests that are alike; `cancellation` is door, outcome and code."""
         tally = Tally()
@@ -162,6 +173,9 @@ class Counts:
         """Bring the metrics up to date with the tallies."""
         for posting in self._postings:
             posting.post()
+        for version, times in self._versions_taken().items():
+            if times:
+                self._versions.labels(str(version)).inc(times)
         if self._queue_depth is not None:
             self._waiting.set(self._queue_depth())
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from litestar import Litestar, Request, Response
+from litestar.config.cors import CORSConfig
 from litestar.enums import HttpMethod
 from litestar.exceptions import HTTPException, MethodNotAllowedException
 from litestar.handlers import HTTPRouteHandler
@@ -16,14 +17,14 @@ from litestar.types import ASGIApp
 from countermand.actions.errors import CountermandError, NotFoundError
 from countermand.contracts.answer import Answer, MalformedRequestError, MethodNotAllowedError, headers_of
 from countermand.contracts.routing import Call, Route, Services
-from countermand.contracts.shopping.addresses import Addresses
 from countermand.domain.contract import Door
 from countermand.telemetry.counts import Counts
 from countermand.telemetry.requests import Requests, RouteReports
+from countermand.web.buyer_pages import BuyerPages
 from countermand.web.front import OTHER_METHOD, CancelCall, Commit, Front
 from countermand.web.pages import metrics_route, page_routes
-from countermand.web.parts import Part, parts
-from countermand.web.reporting import Seen, given_request_id, outcome_of, started_s, with_request_id
+from countermand.web.parts import Part
+from countermand.web.reporting import OUTCOMES, Seen, given_request_id, outcome_of, started_s, with_request_id
 from countermand.web.transport import ClientGoneError, read_body
 
 if TYPE_CHECKING:  # imported by whoever switches traces on
@@ -37,22 +38,24 @@ _CANCEL_ORDER: Final = "cancelOrder"
 
 def application(
     services: Services,
-    addresses: Addresses,
+    spoken: Sequence[Part],
     commit: Commit,
     *,
     version: str,
     ready: Callable[[], Awaitable[str | None]],
     requests: Requests,
+    browser_origins: Sequence[str] = (),
+    buyer_pages: BuyerPages | None = None,
     metrics: Counts | None = None,
     traces: "TracedCalls | None" = None,
     lifespan: Callable[[Litestar], AbstractAsyncContextManager[None]] | None = None,
     with_front: bool = True,
 ) -> ASGIApp:
-    """The whole application. `ready` gives None, or why it is not; without the front, the framework does everything.
+    """The whole application, of everything that is `spoken`. Without the front, the framework does everything.
 
-    Where `metrics` are given, `/metrics` tells them; where `traces` are, every call is traced.
+    `ready` gives None, or why it is not. Where `metrics` are given, `/metrics` tells them; where `traces` are, every
+    call is traced.
     """
-    spoken = parts(addresses)
     if traces is not None:
         services, commit = traces.services(services), traces.commit(commit)
     calls = {
@@ -70,6 +73,8 @@ def application(
     if traces is not None:
         calls = {name: traces.cancel(call) for name, call in calls.items()}
     handlers: list[HTTPRouteHandler] = [*page_routes(spoken, services.public_url, version, ready, requests)]
+    if buyer_pages is not None:
+        handlers += buyer_pages.routes()
     if metrics is not None:
         handlers.append(metrics_route(metrics, requests))
     for part in spoken:
@@ -80,11 +85,23 @@ def application(
     rest = Litestar(
         route_handlers=handlers,
         openapi_config=None,
+        cors_config=_cors(browser_origins) if browser_origins else None,
         lifespan=[] if lifespan is None else [lifespan],
         exception_handlers={HTTPException: unrouted, Exception: unrouted},
         logging_config=None,
     )
     return Front(list(calls.values()), rest) if with_front else rest
+
+
+def _cors(origins: Sequence[str]) -> CORSConfig:
+    """What browsers let pages of these origins do. Not on the cancel paths, which no browser application may call."""
+    return CORSConfig(
+        allow_origins=list(origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Order-Token", "X-Request-Id"],
+        expose_headers=["Location", "Retry-After", "X-Request-Id"],
+        max_age=600,
+    )
 
 
 def _handler(
@@ -109,9 +126,13 @@ def _handler(
                 path_parameters=path_parameters,
                 query=dict(request.query_params.items()),
                 body=await read_body(headers, request.receive),
+                peer=(request.scope.get("client") or ("",))[0],
+                query_string=request.scope["query_string"],
             )
             answer = await route.handle(call, replace(services, authenticator=seen, cancel=seen.cancel))
         except CountermandError as error:
+            if type(error) not in OUTCOMES:  # one that nobody foresaw here
+                log.exception("unexpected failure", request_id=request_id)
             seen.failed(error)
             answer = part.speak(error)
         except ClientGoneError:
@@ -121,7 +142,7 @@ def _handler(
             seen.failed(error)
             answer = part.speak(error)
         seen.report(reports, answer, request_id, request.scope)
-        return with_request_id(answer, given_id, request_id)
+        return with_request_id(answer.with_headers(*part.notices(headers)), given_id, request_id)
 
     handler = handle if traces is None else traces.handler(operation, handle)
     return HTTPRouteHandler(path, http_method=operation.method, name=None, status_code=200)(handler)
@@ -164,7 +185,7 @@ def _unrouted(
         outcome, code = outcome_of(ours)
         answer = part.speak(ours)
         reports.answered(request_id, started_s(request.scope), answer.status, outcome, code)
-        answer = with_request_id(answer, given_id, request_id)
+        answer = with_request_id(answer.with_headers(*part.notices(headers)), given_id, request_id)
         told = {name.decode(): value.decode() for name, value in answer.headers}
         media_type = told.pop("content-type", None)
         return Response(answer.body, status_code=answer.status, headers=told, media_type=media_type)

@@ -7,22 +7,23 @@ Clients are remembered, too, and read again every few seconds, all in one query:
 import asyncio
 import hashlib
 import hmac
-import json
+import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeGuard
 
-from joserfc import jws, jwt
-from joserfc.errors import JoseError
+from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from countermand.actions.errors import NotAuthenticatedError
 from countermand.actions.ports import Clients
 from countermand.contracts.door import BasicKey, BearerToken, Credential
-from countermand.domain.client import Client
+from countermand.domain.client import BROWSER_PERMISSIONS, Client
 from countermand.domain.contract import Door
+from countermand.web.browser_tokens import key_named_in, verified
 from countermand.web.key_sets import KeyRing
+from countermand.web.unverified import UNREADABLE, unverified
 
 _REMEMBERED_CAP: Final = 10_000
 _LONGEST_TOKEN: Final = 8 * 1024
@@ -30,20 +31,23 @@ _LONGEST_KEY: Final = 64  # as wide as its column
 _UNKNOWN_CAP: Final = 1_000
 _CLOCK_LEEWAY_S: Final = 5  # an issuer's clock may be a little ahead of ours; for `nbf` alone
 
-# What a string that is no token makes of the readers: never more than a 401.
-_UNREADABLE: Final = (JoseError, ValueError, TypeError, RecursionError)
+_ACCESS_TOKEN: Final = frozenset({"at+jwt", "application/at+jwt"})
 
 Identity = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Issuer:
-    """Whose tokens count: `claim` names the client; `audience`, where it is given, must be among the token's."""
+    """Whose tokens count: `claim` names the client; `audience`, where it is given, must be among the token's.
+
+    Its clients are registered under `known_as`: its name, unless it is our own, whose address may change.
+    """
 
     name: str
     keys: KeyRing
     claim: str = "clientId"
     audience: str | None = None
+    known_as: str | None = None
 
 
 class Tokens:
@@ -81,7 +85,7 @@ class Tokens:
 
     async def _verified(self, token: str) -> tuple[float, Identity]:
         invalid = NotAuthenticatedError("the bearer token is not valid")
-        header, claims = _unverified(token)
+        header, claims = unverified(token) or ({}, {})
         issuer = self._issuers.get(claims.get("iss", "")) if isinstance(claims.get("iss"), str) else None
         kid = header.get("kid")
         if issuer is None or header.get("alg") != "RS256" or not isinstance(kid, str):
@@ -89,7 +93,10 @@ class Tokens:
         key = await issuer.keys.key(kid)
         if key is None:
             raise invalid
-        return self._checked(issuer, _decoded(token, key))
+        claims = _decoded(token, key)
+        if not _is_access_token(header, claims):
+            raise NotAuthenticatedError("the bearer token is no access token")
+        return self._checked(issuer, claims)
 
     def _checked(self, issuer: Issuer, claims: Mapping[str, Any]) -> tuple[float, Identity]:
         expires_at_s, not_before_s = claims.get("exp"), claims.get("nbf", 0)
@@ -99,13 +106,13 @@ class Tokens:
             raise NotAuthenticatedError("the bearer token has no valid exp or nbf")
         if not_before_s > self._now_s() + _CLOCK_LEEWAY_S:
             raise NotAuthenticatedError("the bearer token is not valid yet")
-        if claims.get("iss") != issuer.name or claims.get("typ") != "Bearer":
-            raise NotAuthenticatedError("the bearer token is no access token of this issuer")
+        if claims.get("iss") != issuer.name:
+            raise NotAuthenticatedError("the bearer token is not of this issuer")
         if issuer.audience is not None and issuer.audience not in audiences:
             raise NotAuthenticatedError("the bearer token is for another audience")
         if not isinstance(subject, str) or not subject:
             raise NotAuthenticatedError(f"the bearer token has no {issuer.claim}")
-        return float(expires_at_s), (issuer.name, subject)
+        return float(expires_at_s), (issuer.known_as or issuer.name, subject)
 
 
 class Directory:
@@ -175,9 +182,10 @@ class Directory:
 class Authentication:
     """Fulfils `Authenticator`."""
 
-    def __init__(self, tokens: Tokens, directory: Directory) -> None:
+    def __init__(self, tokens: Tokens, directory: Directory, now_s: Callable[[], float] = time.time) -> None:
         self.tokens = tokens
         self._directory = directory
+        self._now_s = now_s
 
     async def client(self, door: Door, credential: Credential) -> Client:
         """See `Authenticator.client`."""
@@ -186,6 +194,8 @@ class Authentication:
                 client = await self._directory.by_identity(await self.tokens.identity(token))
             case Door.SHOPPING, BasicKey(key, secret):
                 client = await self._with_secret(key, secret)
+            case Door.SHOPPING, BearerToken(token):
+                client = await self._in_browser(token)
             case Door.MANAGE, BearerToken(token):
                 key, _, secret = token.partition(".")
                 client = await self._with_secret(key, secret)
@@ -194,6 +204,16 @@ class Authentication:
         if client is None or client.door is not door or client.revoked_at is not None:
             raise NotAuthenticatedError("the credentials are not valid")
         return client
+
+    async def _in_browser(self, token: str) -> Client | None:
+        """The client of a browser application's token, with no more than such an application may do."""
+        key = key_named_in(token)
+        known = None if key is None or len(key) > _LONGEST_KEY else await self._directory.by_key(key)
+        claims = None if known is None else verified(token, known[1], self._now_s())
+        if known is None or claims is None:
+            return None
+        client, _ = known
+        return replace(client, permissions=client.permissions & BROWSER_PERMISSIONS, only_event=claims.get("event"))
 
     async def _with_secret(self, key: str, secret: str) -> Client | None:
         if len(key) > _LONGEST_KEY:
@@ -205,27 +225,33 @@ class Authentication:
         return client if hmac.compare_digest(hash_of(secret), secret_sha256) else None
 
 
+def new_key() -> str:
+    """A key: what a client is known by; no secret."""
+    return secrets.token_hex(12)
+
+
+def new_secret() -> str:
+    """A secret: 256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
 def hash_of(secret: str) -> str:
     """How a secret of ours is kept: 256 random bits need no slow hash, which would only serve those who guess."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _unverified(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Header and claims as they claim to be, to find the key that must have signed them. Nothing is believed yet."""
-    try:
-        signed = jws.extract_compact(token.encode())
-        header: object = signed.headers()  # a dict, says the library; a string or a list, says a forged token
-        claims = json.loads(signed.payload)
-    except _UNREADABLE as error:
-        raise NotAuthenticatedError("the bearer token is not valid") from error
-    return header if isinstance(header, dict) else {}, claims if isinstance(claims, dict) else {}
-
-
 def _decoded(token: str, key: RSAKey) -> Mapping[str, Any]:
     try:
         return jwt.decode(token, key, algorithms=["RS256"]).claims
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise NotAuthenticatedError("the bearer token is not valid") from error
+
+
+def _is_access_token(header: Mapping[str, Any], claims: Mapping[str, Any]) -> bool:
+    """Keycloak says so in the claim `typ`, as on the published page; others in the header (RFC 9068, section 2.1)."""
+    if "typ" in claims:
+        return bool(claims["typ"] == "Bearer")
+    return isinstance(kind := header.get("typ"), str) and kind.lower() in _ACCESS_TOKEN
 
 
 def _is_instant(value: Any) -> TypeGuard[float]:

@@ -21,6 +21,7 @@ from countermand.contracts.door import Authenticator, CancelDoor
 from countermand.telemetry.requests import RouteReports
 from countermand.web.reporting import (
     CANCELLED,
+    OUTCOMES,
     REFUSED,
     codes_of,
     given_request_id,
@@ -74,6 +75,8 @@ class CancelCall:
             else:
                 outcome, code = REFUSED, codes_of(decided.refused)
         except CountermandError as error:
+            if type(error) not in OUTCOMES:  # one that nobody foresaw here
+                log.exception("unexpected failure", request_id=request_id)
             answer = door.error(error)
             outcome, code = outcome_of(error)
         except ClientGoneError:
@@ -84,6 +87,8 @@ class CancelCall:
             outcome, code = outcome_of(error)
         reports = self.reports if scope["method"] == "POST" else self.reports_of_other_methods
         reports.answered(request_id, started_s, answer.status, outcome, code, client_id, order)
+        if notices := door.notices(headers):
+            answer = answer.with_headers(*notices)
         return with_request_id(answer, given_id, request_id)
 
 

@@ -1,14 +1,16 @@
 """Which public keys does an issuer of tokens have right now?
 
-A key set comes from a file or a URL and is known by `kid`. It is read at the start and every few minutes, so that a
-withdrawn key stops counting; an unknown `kid` makes it look again, at most once a minute. Nobody but the caller with
-the unknown `kid` ever waits for it.
+A key set comes from a file, a URL, an issuer's own description of itself, or our own database, and is known by `kid`.
+It is read at the start and every few minutes, so that a withdrawn key stops counting; an unknown `kid` makes it look
+again, at most once a minute. Nobody but the caller with the unknown `kid` ever waits for it.
 """
 
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,11 +28,37 @@ _FETCH_LIMIT_S: Final = 5.0
 _LARGEST_SET_BYTES: Final = 1 << 20
 
 
-class KeyRing:
-    """The keys of one issuer, from a path or an http(s) URL. `changes` counts how often the set became another."""
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a key set is read: its name, for the log, and what reads the JSON document."""
 
-    def __init__(self, source: str) -> None:
+    name: str
+    read: Callable[[], Awaitable[bytes]]
+
+
+def source_at(place: str) -> Source:
+    """A key set in a file, or at an http(s) URL."""
+    if place.startswith(("http://", "https://")):
+        return Source(place, partial(_fetched, place))
+    return Source(place, lambda: asyncio.to_thread(Path(place).read_bytes))
+
+
+def discovered(issuer: str) -> Source:
+    """The key set that an issuer's own description names (OpenID Connect Discovery, section 4)."""
+    return Source(issuer, partial(_discovered, issuer))
+
+
+class KeyRing:
+    """The keys of one issuer. `changes` counts how often the set became another.
+
+    It looks for an unknown key once in `look_again_s` at most. Whoever comes sooner is told that there is none, or,
+    with `waits`, waits for the next look: for a source that is near.
+    """
+
+    def __init__(self, source: Source, *, look_again_s: float = _LOOK_AGAIN_S, waits: bool = False) -> None:
         self._source = source
+        self._look_again_s = look_again_s
+        self._waits = waits
         self._keys: Mapping[str, RSAKey] = {}
         self._loaded = b""
         self._failed = True
@@ -50,7 +78,8 @@ class KeyRing:
         """Read the set now. What cannot be had leaves the old set standing."""
         self._looked_at = time.monotonic()
         try:
-            content = await self._content()
+            async with asyncio.timeout(_FETCH_LIMIT_S):
+                content = await self._source.read()
             if content != self._loaded:
                 self._keys = _read(content)
                 self._loaded = content
@@ -58,22 +87,44 @@ class KeyRing:
             self._failed = False
         except Exception as error:  # noqa: BLE001 - whatever an issuer may send, or not send: the old set stands
             self._failed = True
-            log.warning("key set unavailable", source=self._source, error=repr(error))
+            log.warning("key set unavailable", source=self._source.name, error=repr(error))
+
+    async def content(self) -> bytes:
+        """The set as it was read last. Raises `KeySetUnavailableError` where it never could be."""
+        if not self._loaded:
+            await self._look_again()
+        if not self._loaded:
+            raise KeySetUnavailableError
+        return self._loaded
 
     async def _look_again(self) -> None:
-        """At most once a minute, and once for however many callers wait."""
+        """Once for however many callers wait, and not too often."""
         if self._looking is None:
-            if self._looked_at is not None and time.monotonic() - self._looked_at < _LOOK_AGAIN_S:
+            pause_s = 0.0
+            if self._looked_at is not None:
+                pause_s = max(0.0, self._looked_at + self._look_again_s - time.monotonic())
+            if pause_s and not self._waits:
                 return
-            self._looking = asyncio.create_task(self.refresh(), name="key set")
+            self._looking = asyncio.create_task(self._refresh_in(pause_s), name="key set")
             self._looking.add_done_callback(lambda _: setattr(self, "_looking", None))
         await asyncio.shield(self._looking)
 
-    async def _content(self) -> bytes:
-        if self._source.startswith(("http://", "https://")):
-            async with asyncio.timeout(_FETCH_LIMIT_S):
-                return await _fetched(self._source)
-        return await asyncio.to_thread(Path(self._source).read_bytes)
+    async def _refresh_in(self, pause_s: float) -> None:
+        if pause_s:
+            await asyncio.sleep(pause_s)
+        await self.refresh()
+
+
+async def _discovered(issuer: str) -> bytes:
+    described = json.loads(await _fetched(issuer.rstrip("/") + "/.well-known/openid-configuration"))
+    if described["issuer"] != issuer:
+        raise ValueError(f"it calls itself {described['issuer']!r}")
+    key_set = described["jwks_uri"]
+    if not isinstance(key_set, str) or not key_set.startswith(("http://", "https://")):
+        raise TypeError("its jwks_uri is no http(s) address")
+    if issuer.startswith("https://") and not key_set.startswith("https://"):
+        raise ValueError("its jwks_uri is without TLS, and it is not")
+    return await _fetched(key_set)
 
 
 async def _fetched(url: str) -> bytes:

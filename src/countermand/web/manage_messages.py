@@ -1,10 +1,11 @@
 """What do the bodies of the operator's API look like? Ours throughout; amounts in requests are decimal numbers."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal, get_args
 
 from msgspec import Meta, Struct
 
+from countermand.actions.load_calendar import AREA_PATTERN, CAPACITY_CAP, SLOT_ID_PATTERN
 from countermand.contracts.body import Number
 from countermand.domain.order_state import Move
 
@@ -42,13 +43,125 @@ class CancelGiven(Struct, kw_only=True):
 
 
 class Appointment(Struct, kw_only=True):
-    """A visit."""
+    """A visit. One that was booked has the `slot_id` it was booked in."""
 
     id: int
     state: str
     starts_at: datetime
     ends_at: datetime
     cancelled_at: datetime | None
+    slot_id: str | None
+    remote_id: str | None
+
+
+class AppointmentStateGiven(Struct, kw_only=True):
+    """How the visit goes. One that is completed or incomplete no longer stands."""
+
+    state: Literal["in_progress", "completed", "incomplete"]
+
+
+_SlotId = Annotated[str, Meta(pattern=f"^{SLOT_ID_PATTERN}$(?!\\n)", examples=["2026-12-01-AM"])]
+_Local = Annotated[
+    datetime, Meta(tz=True, description="With the customer's offset from UTC", examples=["2026-12-01T08:00:00+11:00"])
+]
+
+
+class OfferedSlot(Struct, kw_only=True):
+    """A slot that the operator's system offers. Without a `slot_type` it is AM if it begins before noon there."""
+
+    id: _SlotId
+    starts_at: _Local
+    ends_at: _Local
+    slot_type: Literal["AM", "PM"] | None = None
+
+
+class CalendarSlot(Struct, kw_only=True):
+    """A slot of the calendar, for places whose location id begins with `area`: an empty one is for all."""
+
+    id: _SlotId
+    starts_at: _Local
+    ends_at: _Local
+    capacity: Annotated[int, Meta(ge=0, le=CAPACITY_CAP)]
+    slot_type: Literal["AM", "PM"] | None = None
+    area: Annotated[str, Meta(pattern=f"^{AREA_PATTERN}$(?!\\n)", examples=["LOC3801"])] = ""
+
+
+class CalendarGiven(Struct, kw_only=True):
+    """Slots to be loaded."""
+
+    slots: Annotated[list[CalendarSlot], Meta(min_length=1, max_length=300)]
+
+
+class SlotShown(Struct, kw_only=True):
+    """A slot of the calendar, in which `booked` visits stand."""
+
+    id: str
+    area: str
+    starts_at: datetime
+    ends_at: datetime
+    slot_type: str
+    utc_offset_minutes: int
+    capacity: int
+    booked: int
+
+
+class Calendar(Struct, kw_only=True):
+    """A page of the calendar; `next` is what the next page comes `after`, if there is one."""
+
+    slots: list[SlotShown]
+    next: str | None
+
+
+class Loaded(Struct, kw_only=True):
+    """How many slots were added, changed, or the same already."""
+
+    added: int
+    changed: int
+    as_they_were: int
+
+
+class Yes(Struct, kw_only=True):
+    """It is done. `remote_id` is what the visit is called by you, if by anything."""
+
+    remote_id: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+
+
+class No(Struct, kw_only=True):
+    """It cannot be done: a stable code, and a sentence for people. The client is told both."""
+
+    code: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$(?!\n)", examples=["no_technician"])]
+    message: Annotated[str, Meta(min_length=1, max_length=500)]
+
+
+class TaskAnswer(Struct, kw_only=True):
+    """Just one of these: `slots` where slots are wanted, `accepted` for a booking or a cancellation, `refused`."""
+
+    slots: Annotated[list[OfferedSlot], Meta(max_length=300)] | None = None
+    accepted: Yes | None = None
+    refused: No | None = None
+
+
+class AppointmentTask(Struct, kw_only=True):
+    """What a client asked about an appointment. Which fields are there depends on its kind."""
+
+    id: int
+    order_id: int
+    client_id: int
+    kind: str
+    state: str
+    asked_at: datetime
+    from_date: date | None
+    slot_id: str | None
+    starts_at: datetime | None
+    ends_at: datetime | None
+    appointment_id: int | None
+    failure: No | None
+
+
+class AppointmentTasks(Struct, kw_only=True):
+    """What waits for an answer, by id."""
+
+    tasks: list[AppointmentTask]
 
 
 class Payment(Struct, kw_only=True):
@@ -66,6 +179,42 @@ class State(Struct, kw_only=True):
 
     state: str
     version: int
+
+
+class ClientGiven(Struct, kw_only=True):
+    """Who is to call, and where. Without permissions, what is usual there: never to cancel tickets."""
+
+    contract: Literal["shopping", "manage"]
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    permissions: list[Literal["create", "read", "read_all", "cancel", "record", "administer"]] = []
+
+
+class Client(Struct, kw_only=True):
+    """Somebody who may call, with what it is known by: a key, or an identity (issuer and name)."""
+
+    id: int
+    contract: str
+    name: str
+    permissions: list[str]
+    key: str | None
+    identity: list[str] | None
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+class Clients(Struct, kw_only=True):
+    """Everybody who may, or might, call."""
+
+    clients: list[Client]
+
+
+class KeyedClient(Struct, kw_only=True):
+    """A client with its secret. `token` is both in one, for a client of this API."""
+
+    client: Client
+    key: str
+    secret: str
+    token: str | None
 
 
 class Finding(Struct, kw_only=True):
@@ -140,6 +289,7 @@ class Order(Struct, kw_only=True):
     first_payment_at: datetime | None
     appointments: list[Appointment]
     tickets: list[Ticket]
+    order_token: str | None  # for the link that is mailed to the buyer; whoever has it can read the order
     payments: list[Payment]
     cancellation: DecisionRecord | None
     refusals: list[DecisionRecord]

@@ -1,8 +1,10 @@
 """How do orders, decisions and errors look in the operator's API?"""
 
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Final
 
+from countermand.actions.appointment_ports import OpenSlot
 from countermand.actions.errors import (
     ConflictError,
     FieldsError,
@@ -25,6 +27,7 @@ from countermand.contracts.answer import (
     json_answer,
 )
 from countermand.domain.appointment import Appointment
+from countermand.domain.appointment_task import AppointmentTask
 from countermand.domain.cancellation import Granted, Refused
 from countermand.domain.payment import Payment
 from countermand.web import manage_messages as messages
@@ -97,6 +100,7 @@ def order_shown(view: OrderView, history: History) -> messages.Order:
         first_payment_at=order.facts.first_payment_at,
         appointments=[appointment_shown(one) for one in view.appointments],
         tickets=[messages.Ticket(uid=t.uid, product_uid=t.product_uid, valid=t.valid) for t in view.tickets],
+        order_token=view.details.get("order_token"),
         payments=[payment_shown(one) for one in history.payments],
         cancellation=None if cancellation is None else _record(cancellation, cancellation.command_id),
         refusals=[_record(one, one.command.command_id) for one in history.refusals],
@@ -122,6 +126,42 @@ def appointment_shown(appointment: Appointment) -> messages.Appointment:
         starts_at=appointment.starts_at,
         ends_at=appointment.ends_at,
         cancelled_at=appointment.cancelled_at,
+        slot_id=None if appointment.slot is None else appointment.slot.id,
+        remote_id=appointment.remote_id,
+    )
+
+
+def task_shown(task: AppointmentTask) -> messages.AppointmentTask:
+    """What a client asked."""
+    failure, wanted = task.failure, task.wanted
+    return messages.AppointmentTask(
+        id=task.id,
+        order_id=task.order_id,
+        client_id=task.client_id,
+        kind=task.kind.value,
+        state=task.state.value,
+        asked_at=task.asked_at,
+        from_date=task.from_date,
+        slot_id=None if wanted is None else wanted.id,
+        starts_at=None if wanted is None else wanted.starts_at,
+        ends_at=None if wanted is None else wanted.ends_at,
+        appointment_id=task.appointment_id,
+        failure=None if failure is None else messages.No(code=failure.code, message=failure.sentence),
+    )
+
+
+def slot_shown(one: OpenSlot) -> messages.SlotShown:
+    """A slot of the calendar."""
+    slot = one.slot
+    return messages.SlotShown(
+        id=slot.id,
+        area=one.area,
+        starts_at=slot.starts_at,
+        ends_at=slot.ends_at,
+        slot_type=slot.half_day.value,
+        utc_offset_minutes=slot.utc_offset // timedelta(minutes=1),
+        capacity=one.capacity,
+        booked=one.booked,
     )
 
 

@@ -15,12 +15,18 @@ from litestar.types import ASGIApp
 from countermand.contracts.answer import Answer, headers_of, json_answer
 from countermand.telemetry.counts import Counts
 from countermand.telemetry.requests import Requests
+from countermand.web.explanations import RELATIONS, explanation
 from countermand.web.parts import Part
 from countermand.web.reporting import DONE, given_request_id, started_s, with_request_id
 
 _OURS: Final = Path(__file__).parent / "assets"
 _SWAGGER_FILES: Final = ("swagger-ui-bundle.js", "swagger-ui.css")
-_OUR_FILES: Final = {"docs.js": "text/javascript", "docs.css": "text/css", "favicon.svg": "image/svg+xml"}
+_OUR_FILES: Final = {
+    "docs.js": "text/javascript",
+    "docs.css": "text/css",
+    "buyer.css": "text/css",
+    "favicon.svg": "image/svg+xml",
+}
 _OUTCOMES: Final = {503: "unavailable"}
 _SAFE: Final = (
     # Swagger UI sets styles inline and draws its icons from data: addresses; scripts come from here alone.
@@ -51,6 +57,7 @@ def page_routes(
     documents = {part.name: json_answer(200, part.openapi(server_path, version)) for part in spoken}
     pages = {part.name: _html(_reader(part, version)) for part in spoken}
     files = _files()
+    explained = {f"{name}.html": _html(_explained(name)) for name in RELATIONS}
 
     async def health(_: Request[Any, Any, Any]) -> Answer:
         return json_answer(200, {"status": "ok"})
@@ -61,13 +68,12 @@ def page_routes(
             return json_answer(200, {"status": "ready"})
         return json_answer(503, {"status": "not ready", "reason": why_not}, headers=((b"retry-after", b"1"),))
 
-    async def root(request: Request[Any, Any, Any]) -> Answer:
-        if "text/html" not in request.headers.get("accept", ""):
-            _no_such_page()
-        return Answer(302, ((b"location", b"/docs"),))
-
     async def index(_: Request[Any, Any, Any]) -> Answer:
         return _html(_index(spoken, version))
+
+    async def relation(request: Request[Any, Any, Any]) -> Answer:
+        page = explained.get(request.path_params["name"])
+        return _no_such_page() if page is None else page
 
     async def reader(request: Request[Any, Any, Any]) -> Answer:
         return pages.get(request.path_params["name"]) or _no_such_page()
@@ -79,10 +85,10 @@ def page_routes(
         return files.get(request.path_params["name"]) or _no_such_page()
 
     pages_by_path: dict[str, Page] = {
-        "/": root,
         "/healthz": health,
         "/readyz": readiness,
         "/docs": index,
+        "/documentation/{name:str}": relation,
         "/docs/{name:str}": reader,
         "/docs/{name:str}/openapi.json": openapi,
         "/docs/assets/{name:str}": file,
@@ -166,6 +172,12 @@ def _index(spoken: Sequence[Part], version: str) -> str:
     body = f"<main>\n{title}\n<p>The calls, by contract:</p>\n<ul>\n{entries}\n</ul>\n</main>"
     head = '<link rel="stylesheet" href="/docs/assets/docs.css">'
     return _PAGE.format(title="Countermand: the calls", head=head, body=body)
+
+
+def _explained(name: str) -> str:
+    title, body = explanation(name)
+    head = '<link rel="stylesheet" href="/docs/assets/docs.css">'
+    return _PAGE.format(title=html.escape(f"{title}: shopping"), head=head, body=body)
 
 
 def _entry(part: Part) -> str:

@@ -109,7 +109,7 @@ class _TracedDoor:
     def __init__(self, tracing: Tracing, door: CancelDoor) -> None:
         self._tracing, self._door = tracing, door
         self.door, self.paths = door.door, door.paths
-        self.check_transport, self.credential = door.check_transport, door.credential
+        self.check_transport, self.credential, self.notices = door.check_transport, door.credential, door.notices
 
     def command(self, client: Client, headers: Mapping[bytes, bytes], body: bytes) -> CancelOrder:
         with self._tracing.hop("command"):

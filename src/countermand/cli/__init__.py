@@ -1,0 +1,165 @@
+"""The command line: serve, demo, migrate, prune; who may call, and our own keys, are files of their own."""
+
+import asyncio
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from countermand import __version__
+from countermand.actions.errors import CountermandError
+from countermand.bootstrap import address_of, open_database, retention_of, utc_now
+from countermand.chores import FORGOTTEN_AT_ONCE
+from countermand.cli.calendar import calendar
+from countermand.cli.catalogue import catalogue
+from countermand.cli.clients import clients
+from countermand.cli.database import SettingsFile
+from countermand.cli.keys import keys
+from countermand.demo import run_demo
+from countermand.serving import ServingError, is_loopback, serve
+from countermand.settings import SettingsError, read_settings
+from countermand.storage.retention import Kept, count_old, forget
+from countermand.storage.schema import migrate as migrate_database
+from countermand.storage.store import SqlStore
+from countermand.workers import serve_with_workers
+
+app = typer.Typer(
+    name="countermand",
+    help="An order service whose heart is order cancellation done right.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(clients, name="client")
+app.add_typer(keys, name="keys")
+app.add_typer(calendar, name="calendar")
+app.add_typer(catalogue, name="catalogue")
+errors = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def main() -> None:
+    """Run the command line; an error of ours is a sentence, not a stack trace."""
+    try:
+        app()
+    except (CountermandError, SettingsError, ServingError) as error:
+        errors.print(f"countermand: {error}", markup=False)
+        raise SystemExit(2) from None
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
+    if wanted:
+        typer.echo(f"countermand {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[  # noqa: FBT002 - an option has a default
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(name="serve")
+def serve_command(
+    settings: SettingsFile = None,
+    host: Annotated[str | None, typer.Option(help="The address to listen on.  [default: 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="The port to listen on.  [default: 8080]")] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that share the address. SQLite has one writer, so one.")
+    ] = 1,
+) -> None:
+    """Serve the configured database until told to stop (Ctrl-C, SIGTERM).
+
+    Every setting can be given as a COUNTERMAND_… variable or in the file; docs/settings.md lists them all.
+    """
+    read = read_settings(settings, host=host, port=port)
+    if workers > 1 and read.is_sqlite:
+        raise ServingError(f"--workers {workers}: SQLite has one writer, so there can be one process alone")
+    if read.connect_issuer is None and not read.gives_tokens_out:
+        errors.print(
+            "No COUNTERMAND_CONNECT_ISSUER and no token endpoint: every connect token will be refused.", markup=False
+        )
+    if workers > 1:
+        serve_with_workers(read, workers, announce=_say_ready)
+    else:
+        serve(read, announce=_say_ready)
+
+
+def _say_ready(url: str) -> None:
+    typer.echo(f"Countermand is ready at {url}")
+
+
+@app.command()
+def demo(
+    data_dir: Annotated[Path, typer.Option(help="Where the sample data is kept.")] = Path(".countermand"),
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8080,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew: remove what it made before.")] = False,  # noqa: FBT002
+) -> None:
+    """Start a service with sample data, and print requests to paste: nothing to configure."""
+    if not is_loopback(host):
+        errors.print(f"Careful: {host} can be reached from other machines, and this is a demo.", markup=False)
+    run_demo(data_dir=data_dir, host=host, port=port, fresh=fresh)
+
+
+@app.command()
+def migrate(settings: SettingsFile = None) -> None:
+    """Make the database, or bring it to the newest schema."""
+    where = address_of(read_settings(settings))
+    before, after = migrate_database(where)
+    typer.echo(f"{where}: schema {after}" + (", as it was" if before == after else f" (was {before or 'none'})"))
+
+
+@app.command()
+def prune(
+    settings: SettingsFile = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be forgotten.")] = False,  # noqa: FBT002
+) -> None:
+    """Forget what is old: idempotency keys, delivered facts, refusals; cancellations where a setting says so.
+
+    A running server does the same every ten minutes. How long each is kept: the settings *_kept_h and *_kept_d.
+    """
+    read = read_settings(settings)
+
+    async def run() -> None:
+        database = await open_database(read)
+        try:
+            for kept, age in retention_of(read).items():
+                await _prune(database.store, kept, utc_now() - age, dry_run=dry_run)
+        finally:
+            await database.close()
+
+    asyncio.run(run())
+
+
+async def _prune(store: SqlStore, kept: Kept, before: datetime, *, dry_run: bool) -> None:
+    old = await count_old(store, kept, before)
+    about = f"{kept.name} from before {before:%Y-%m-%d %H:%M}Z"
+    if dry_run:
+        typer.echo(f"{about}: {old:,}")
+        return
+    forgotten = 0
+    with Progress(console=errors, transient=True) as progress:
+        task = progress.add_task(kept.name, total=old)
+        while now_forgotten := await forget(store, kept, before, at_most=FORGOTTEN_AT_ONCE):
+            forgotten += now_forgotten
+            progress.update(task, completed=forgotten)
+    typer.echo(f"{about}: {forgotten:,} forgotten")
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)
+def bench(context: typer.Context) -> None:
+    """Measure the cancellation path on this machine, beside what it could be at best; --help lists the options."""
+    program = Path(__file__).parents[3] / "bench" / "run.py"
+    if not program.is_file():
+        raise ServingError("the benchmark comes with the source: clone it, then `make bench`")
+    raise typer.Exit(subprocess.call([sys.executable, str(program), *context.args]))  # noqa: S603 - the caller's own words

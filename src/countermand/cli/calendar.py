@@ -1,0 +1,127 @@
+"""The operator's calendar: load slots from a file, look at what there is."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from countermand.actions.appointment_ports import OpenSlot
+from countermand.actions.errors import ConflictError
+from countermand.actions.load_calendar import load_slots, slot_at
+from countermand.bootstrap import Database
+from countermand.cli.database import SettingsFile, with_database
+from countermand.domain.appointment import HalfDay
+from countermand.settings import SettingsError, read_settings
+
+calendar = typer.Typer(help="When appointments are possible: the slots that clients can book.", no_args_is_help=True)
+
+_NEEDED: Final = ("id", "starts_at", "ends_at", "capacity")
+_COLUMNS: Final = (*_NEEDED, "area", "slot_type")
+_AT_ONCE: Final = 500  # slots in one transaction
+_ERRORS_SHOWN: Final = 20
+
+
+@calendar.command("import")
+def import_slots(
+    file: Annotated[Path, typer.Argument(help="A CSV file with a line of headings.", exists=True, dir_okay=False)],
+    settings: SettingsFile = None,
+) -> None:
+    """Add the slots of a file, or change those with the same id; the same file again changes nothing.
+
+    Columns: id, starts_at and ends_at (with the customer's offset from UTC: 2026-12-01T08:00:00+11:00), capacity;
+    and, if you like, area (how the location ids begin that it is for, LOC3801; by default all) and slot_type (AM or PM;
+    by default AM for what begins before noon). The whole file is read first: if a line does not hold, nothing is
+    loaded.
+    """
+    slots = _read(file)
+    done: Counter[str] = Counter()
+
+    async def load(database: Database) -> None:
+        console = Console(stderr=True)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+            task = progress.add_task("slots", total=len(slots))
+            for some in _some_at_a_time(slots):
+                async with database.store.transaction() as tx:
+                    done.update(await load_slots(tx, some))
+                progress.advance(task, len(some))
+
+    try:
+        with_database(read_settings(settings), load)
+    except ConflictError as error:
+        raise SettingsError(f"{error}; loaded before that: {_said(done)}") from None
+    typer.echo(f"{file}: {len(slots):,} slots: {_said(done)}")
+
+
+def _said(done: Counter[str]) -> str:
+    return ", ".join(f"{done[what]:,} {what}" for what in ("added", "changed", "as they were"))
+
+
+def _some_at_a_time(slots: Sequence[OpenSlot]) -> Iterator[Sequence[OpenSlot]]:
+    left = iter(sorted(slots, key=lambda one: one.slot.id))
+    while some := list(islice(left, _AT_ONCE)):
+        yield some
+
+
+def _read(file: Path) -> Sequence[OpenSlot]:
+    """Every slot of the file. Raises `SettingsError` with each line that does not hold."""
+    slots: list[OpenSlot] = []
+    errors: list[str] = []
+    lines: dict[str, int] = {}
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as opened:
+            rows = csv.DictReader(opened, strict=True)
+            _check_headings(file, rows.fieldnames or [])
+            for row in rows:
+                line = rows.line_num
+                try:
+                    one = _slot(row)
+                except ValueError as error:
+                    errors.append(f"line {line}: {error}")
+                    continue
+                if (first := lines.setdefault(one.slot.id, line)) != line:
+                    errors.append(f"line {line}: the slot {one.slot.id} stands in line {first}, too")
+                slots.append(one)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SettingsError(f"{file} cannot be read as CSV in UTF-8: {error}") from None
+    if errors:
+        more = f"\nand {len(errors) - _ERRORS_SHOWN} more" if len(errors) > _ERRORS_SHOWN else ""
+        raise SettingsError(f"{file}: nothing was loaded\n" + "\n".join(errors[:_ERRORS_SHOWN]) + more)
+    return slots
+
+
+def _check_headings(file: Path, given: Sequence[str]) -> None:
+    missing = [name for name in _NEEDED if name not in given]
+    unknown = [name for name in given if name not in _COLUMNS]
+    if missing or unknown:
+        wrong = f"it has no {missing[0]}" if missing else f"there is no column {unknown[0]!r}"
+        raise SettingsError(f"{file} must begin with a line of headings, {', '.join(_COLUMNS)}: {wrong}")
+
+
+def _slot(row: Mapping[str, str | None]) -> OpenSlot:
+    given = {name: (row.get(name) or "").strip() for name in _COLUMNS}
+    if None in row or None in row.values():
+        raise ValueError("it has another number of values than the headings")
+    for name in _NEEDED:
+        if not given[name]:
+            raise ValueError(f"{name} is missing")
+    if not (given["capacity"].isascii() and given["capacity"].isdigit()):
+        raise ValueError(f"capacity must be a whole number from 0 up, not {given['capacity']!r}")
+    if given["slot_type"] not in {"", *HalfDay}:
+        raise ValueError(f"slot_type must be AM or PM, not {given['slot_type']!r}")
+    half_day = HalfDay(given["slot_type"]) if given["slot_type"] else None
+    starts_at, ends_at = (_instant(name, given[name]) for name in ("starts_at", "ends_at"))
+    return slot_at(given["id"], given["area"], starts_at, ends_at, half_day, int(given["capacity"]))
+
+
+def _instant(name: str, given: str) -> datetime:
+    try:
+        return datetime.fromisoformat(given)
+    except ValueError:
+        raise ValueError(f"{name} must be like 2026-12-01T08:00:00+11:00, not {given!r}") from None

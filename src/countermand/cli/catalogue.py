@@ -1,0 +1,103 @@
+"""The operator's catalogue on the command line: bring it in from a file."""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from countermand.actions.errors import ConflictError, FieldsError
+from countermand.actions.load_catalogue import (
+    ADDED,
+    AS_THEY_WERE,
+    CHANGED,
+    Catalogue,
+    check_references,
+    load_catalogue,
+)
+from countermand.bootstrap import Database
+from countermand.cli.database import SettingsFile, with_database
+from countermand.settings import SettingsError, read_settings
+from countermand.web.catalogue_files import CatalogueFile, CatalogueFileError, read_catalogue
+
+catalogue = typer.Typer(help="What can be bought: events, products, methods, vouchers.", no_args_is_help=True)
+
+_AT_ONCE: Final = 100  # products, or vouchers, in one transaction: whoever cancels meanwhile waits for it (guessed)
+_ERRORS_SHOWN: Final = 20
+
+
+@catalogue.callback()
+def _group() -> None:
+    """Without it, typer would take the only command for the whole group."""
+
+
+@catalogue.command("import")
+def import_catalogue(
+    file: Annotated[Path, typer.Argument(help="A file that ends in .json or .csv.", exists=True, dir_okay=False)],
+    settings: SettingsFile = None,
+) -> None:
+    """Add events, products, methods and vouchers, or change those with the same uid; what is not named stays.
+
+    JSON: an object with any of the lists events, products, methods, vouchers, as PUT /manage/v1/catalogue takes it.
+    CSV: one kind a file, a line of headings like uid, event, name.en, price.amount, price.currency, total_availability;
+    values of a list have ; between them. The whole file is read and checked first: if a line does not hold, nothing is
+    loaded. The same file again changes nothing. What is held of a product stays held when its total changes.
+    """
+    given = _read(file)
+    done: Counter[str] = Counter()
+
+    async def load(database: Database) -> None:
+        async with database.store.snapshot() as reading:
+            await check_references(reading, given.catalogue)
+        console = Console(stderr=True)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+            task = progress.add_task("items", total=len(given.catalogue))
+            for some in _some_at_a_time(given.catalogue):
+                async with database.store.transaction() as tx:
+                    done.update(await load_catalogue(tx, some))
+                progress.advance(task, len(some))
+
+    try:
+        with_database(read_settings(settings), load)
+    except FieldsError as error:
+        raise _not_loaded(file, given.said(error.errors)) from None
+    except ConflictError as error:
+        raise SettingsError(f"{error}; loaded before that: {_said(done)}") from None
+    typer.echo(f"{file}: {len(given.catalogue):,} items: {_said(done)}")
+
+
+def _said(done: Counter[str]) -> str:
+    return ", ".join(f"{done[what]:,} {what}" for what in (ADDED, CHANGED, AS_THEY_WERE))
+
+
+def _read(file: Path) -> CatalogueFile:
+    suffix = file.suffix.lower()
+    if suffix not in {".json", ".csv"}:
+        raise SettingsError(f"{file} must end in .json or .csv")
+    try:
+        return read_catalogue(file.read_bytes(), is_csv=suffix == ".csv")
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror or error}") from None
+    except CatalogueFileError as error:
+        raise _not_loaded(file, str(error).splitlines()) from None
+
+
+def _not_loaded(file: Path, errors: list[str]) -> SettingsError:
+    more = f"\nand {len(errors) - _ERRORS_SHOWN} more" if len(errors) > _ERRORS_SHOWN else ""
+    return SettingsError(f"{file}: nothing was loaded\n" + "\n".join(errors[:_ERRORS_SHOWN]) + more)
+
+
+def _some_at_a_time(whole: Catalogue) -> Iterator[Catalogue]:
+    """Events and methods first, which the rest refers to; products before the vouchers for them."""
+    if whole.events or whole.methods:
+        yield Catalogue(events=whole.events, methods=whole.methods)
+    products = iter(sorted(whole.products, key=lambda one: (bool(one.parts), one.uid)))
+    while some := list(islice(products, _AT_ONCE)):
+        yield Catalogue(products=some)
+    vouchers = iter(whole.vouchers)
+    while codes := list(islice(vouchers, _AT_ONCE)):
+        yield Catalogue(vouchers=codes)

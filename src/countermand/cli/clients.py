@@ -1,0 +1,280 @@
+"""Who may call: add, list, rotate and revoke clients."""
+
+import re
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+from countermand.actions.token_ports import ClientKey
+from countermand.bootstrap import utc_now
+from countermand.cli.database import SettingsFile, with_database
+from countermand.cli.key_files import given_key, made_key
+from countermand.contracts.connect.tokens import token_path
+from countermand.domain.client import (
+    DEFAULT_PERMISSIONS,
+    OWN_CLIENT_ID_PATTERN,
+    OWN_ISSUER,
+    Client,
+    ClientId,
+    Permission,
+)
+from countermand.domain.contract import Door
+from countermand.domain.order import UID_PATTERN
+from countermand.serving import public_url_of
+from countermand.settings import Settings, SettingsError, read_settings
+from countermand.web.auth import hash_of, new_key, new_secret
+from countermand.web.browser_tokens import browser_token
+
+clients = typer.Typer(help="Who may call: add, list, rotate and revoke clients.", no_args_is_help=True)
+
+
+class DoorName(StrEnum):
+    """The doors, for the command line."""
+
+    CONNECT = "connect"
+    SHOPPING = "shopping"
+    MANAGE = "manage"
+
+
+PrivateKeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="connect: where the private key that is made goes, a new file.  [default: named after the client]"
+    ),
+]
+PublicKeyFile = Annotated[
+    Path | None, typer.Option(help="connect: the partner's own public key (RSA, PEM or JWK), instead of making one.")
+]
+
+
+@clients.command("add")
+def add_client(
+    contract: Annotated[DoorName, typer.Option(help="Where it may call.")],
+    name: Annotated[str, typer.Option(help="Whose it is, for people.")],
+    permission: Annotated[
+        list[Permission] | None,
+        typer.Option(
+            help="What it may do; give it several times. By default: connect create, read, cancel; "
+            "shopping create, read; manage read, record, cancel."
+        ),
+    ] = None,
+    client_id: Annotated[
+        str | None,
+        typer.Option(
+            help="connect: what the partner is called in tokens; with an issuer, as that one calls it.  "
+            "[default: made up]"
+        ),
+    ] = None,
+    issuer: Annotated[
+        str | None,
+        typer.Option(
+            help="connect: who gives this client its tokens, if not we.  "
+            "[default: COUNTERMAND_CONNECT_ISSUER, where we give out none]"
+        ),
+    ] = None,
+    private_key_file: PrivateKeyFile = None,
+    public_key_file: PublicKeyFile = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Let somebody call. A secret or a private key is handed over once, here.
+
+    A connect client of our own token endpoint gets a key pair; one of another issuer is known by that issuer and its
+    client id; the others get a key and a secret.
+    """
+    read = read_settings(settings)
+    door = Door(contract.value)
+    given = frozenset(permission) if permission else DEFAULT_PERMISSIONS[door]
+    key_files = (private_key_file, public_key_file)
+    if door is Door.CONNECT and issuer is None and read.gives_tokens_out:
+        _add_own(read, name, given, client_id, *key_files)
+        return
+    if any(key_files):
+        raise SettingsError("key files are for connect clients of our own token endpoint")
+    identity, key, secret = None, None, None
+    if door is Door.CONNECT:
+        issuer = issuer or read.connect_issuer
+        if client_id is None or issuer is None:
+            raise SettingsError("a connect client needs --client-id, and --issuer or COUNTERMAND_CONNECT_ISSUER")
+        if issuer == OWN_ISSUER:
+            raise SettingsError(f"--issuer must not be {OWN_ISSUER!r}: leave it out for a client of our own")
+        identity = (issuer, client_id)
+    else:
+        key, secret = new_key(), new_secret()
+    added = with_database(
+        read,
+        lambda database: database.clients.add(
+            door=door,
+            name=name,
+            permissions=given,
+            key=key,
+            secret_sha256=None if secret is None else hash_of(secret),
+            identity=identity,
+            now=utc_now(),
+        ),
+    )
+    _say_added(added)
+    _show_secret(added, secret)
+
+
+@clients.command("list")
+def list_clients(settings: SettingsFile = None) -> None:
+    """List the clients."""
+    them = with_database(read_settings(settings), lambda database: database.clients.all())
+    names = ("id", "contract", "name", "permissions", "known by", "revoked")
+    table = Table(*(Column(name, overflow="fold") for name in names))
+    for one in them:
+        known_by = one.key or " ".join(one.identity or ())
+        revoked = "" if one.revoked_at is None else one.revoked_at.strftime("%Y-%m-%d %H:%M:%SZ")
+        table.add_row(str(one.id), one.door, one.name, " ".join(sorted(one.permissions)), known_by, revoked)
+    # For people as wide as their terminal; into a pipe one line a client, whole, for whoever searches it.
+    Console(width=None if sys.stdout.isatty() else 1000).print(table)
+
+
+@clients.command("rotate")
+def rotate_client(
+    client: Annotated[int, typer.Argument(help="The client's id, from `countermand client list`.")],
+    keep_old: Annotated[  # noqa: FBT002 - an option has a default
+        bool, typer.Option("--keep-old", help="connect: its newest old key goes on counting, until the next rotation.")
+    ] = False,
+    private_key_file: PrivateKeyFile = None,
+    public_key_file: PublicKeyFile = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Give a client a new key. It stays the same client, and keeps its orders; the old key or secret stops."""
+    read = read_settings(settings)
+    known = with_database(read, lambda database: database.clients.one(ClientId(client)))
+    if known.identity is not None and known.identity[0] == OWN_ISSUER:
+        _rotate_own(read, known, private_key_file, public_key_file, keep_old=keep_old)
+        return
+    if keep_old or private_key_file or public_key_file:
+        raise SettingsError(f"client {client} has no key of its own: --keep-old and key files are for those that have")
+    key, secret = new_key(), new_secret()
+    rotated = with_database(
+        read, lambda database: database.clients.rotate(known.id, key=key, secret_sha256=hash_of(secret))
+    )
+    typer.echo(f"Rotated the {rotated.door} client {rotated.id} ({rotated.name})")
+    _show_secret(rotated, secret)
+
+
+@clients.command("revoke")
+def revoke_client(
+    client: Annotated[int, typer.Argument(help="The client's id, from `countermand client list`.")],
+    settings: SettingsFile = None,
+) -> None:
+    """Let a client call no more. Running servers know within seconds (COUNTERMAND_CLIENT_REFRESH_S)."""
+    revoked = with_database(
+        read_settings(settings), lambda database: database.clients.revoke(ClientId(client), utc_now())
+    )
+    typer.echo(f"Revoked the {revoked.door} client {revoked.id} ({revoked.name})")
+
+
+@clients.command("browser-token")
+def make_browser_token(
+    client: Annotated[int, typer.Argument(help="The shopping client's id, from `countermand client list`.")],
+    event: Annotated[str | None, typer.Option(help="The uid of the one event it may sell.  [default: all]")] = None,
+    days: Annotated[int, typer.Option(min=1, max=3660, help="How long it counts.")] = 365,
+    settings: SettingsFile = None,
+) -> None:
+    """Make a token for an application that runs in browsers: it may show, order and read its orders, never cancel.
+
+    It stands in the page, for all to read. It stops with the client's secret: rotate or revoke the client.
+    """
+    if event is not None and not re.fullmatch(UID_PATTERN, event):
+        raise SettingsError(f"--event must be an event's uid, 32 characters, not {event!r}")
+    found = with_database(read_settings(settings), lambda database: database.clients.current([ClientId(client)]))
+    known, secret_sha256 = found[0] if found else (None, None)
+    if known is None or secret_sha256 is None or known.door is not Door.SHOPPING or known.revoked_at is not None:
+        raise SettingsError(f"there is no shopping client {client}, or it is revoked")
+    life = timedelta(days=days)
+    token = browser_token(known, secret_sha256, event_uid=event, now=utc_now(), life=life)
+    typer.echo(f"bearer_token: {token}")
+    typer.echo("Name the pages' origins in COUNTERMAND_SHOPPING_ALLOWED_ORIGINS, so that browsers let them call.")
+
+
+def _add_own(
+    read: Settings,
+    name: str,
+    permissions: frozenset[Permission],
+    client_id: str | None,
+    private_key_file: Path | None,
+    public_key_file: Path | None,
+) -> None:
+    """A client of our own token endpoint."""
+    client_id = client_id or new_key()
+    if not re.fullmatch(OWN_CLIENT_ID_PATTERN, client_id):
+        raise SettingsError(f"--client-id must be 1 to 64 letters, digits and . _ ~ @ -, not {client_id!r}")
+    private_key_file = private_key_file or (None if public_key_file else Path(f"{client_id}.pem"))
+    with _key_from(private_key_file, public_key_file) as client_key:
+        added = with_database(
+            read,
+            lambda database: database.clients.add(
+                door=Door.CONNECT,
+                name=name,
+                permissions=permissions,
+                key=None,
+                secret_sha256=None,
+                identity=(OWN_ISSUER, client_id),
+                now=utc_now(),
+                client_key=client_key,
+            ),
+        )
+    _say_added(added)
+    _hand_over(read, added, client_key, private_key_file)
+
+
+def _rotate_own(
+    read: Settings, known: Client, private_key_file: Path | None, public_key_file: Path | None, *, keep_old: bool
+) -> None:
+    _, client_id = known.identity or ("", "")
+    if private_key_file is None and public_key_file is None:
+        # Not the name that `add` takes: that file is likely to be there.
+        private_key_file = Path(f"{client_id}-{utc_now():%Y%m%dT%H%M%SZ}.pem")
+    with _key_from(private_key_file, public_key_file) as client_key:
+        rotated = with_database(
+            read,
+            lambda database: database.clients.rotate_key(known.id, client_key, utc_now(), keep_old=keep_old),
+        )
+    typer.echo(f"Rotated the {rotated.door} client {rotated.id} ({rotated.name})")
+    _hand_over(read, rotated, client_key, private_key_file)
+
+
+def _key_from(private_key_file: Path | None, public_key_file: Path | None) -> AbstractContextManager[ClientKey]:
+    """The partner's own key, or a new one."""
+    if private_key_file is not None and public_key_file is not None:
+        raise SettingsError("with --public-key-file no private key is made: leave --private-key-file out")
+    if public_key_file is not None:
+        return nullcontext(given_key(public_key_file))
+    assert private_key_file is not None
+    return made_key(private_key_file)
+
+
+def _say_added(added: Client) -> None:
+    typer.echo(f"Added the {added.door} client {added.id} ({added.name}): {', '.join(sorted(added.permissions))}")
+
+
+def _hand_over(read: Settings, client: Client, client_key: ClientKey, private_key_file: Path | None) -> None:
+    """What the partner needs."""
+    _, client_id = client.identity or ("", "")
+    typer.echo(f"token_url: {public_url_of(read)}{token_path(read.connect_realm)}")
+    typer.echo(f"client_id: {client_id}")
+    typer.echo(f"key_id: {client_key.kid}")
+    if private_key_file is not None:
+        typer.echo(f"private_key_file: {private_key_file.resolve()}")
+        typer.echo("The private key stands there alone, and cannot be had again.")
+
+
+def _show_secret(client: Client, secret: str | None) -> None:
+    if secret is None:
+        return
+    if client.door is Door.MANAGE:
+        typer.echo(f"token: {client.key}.{secret}")
+    else:
+        typer.echo(f"key: {client.key}\nsecret: {secret}")
+    typer.echo("It is not shown again.")

@@ -1,0 +1,71 @@
+"""Where does a partner's key come from, and where does the private one go? Files, and nothing but RSA in them."""
+
+import json
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from joserfc.errors import JoseError, SecurityWarning
+from joserfc.jwk import RSAKey
+
+from countermand.actions.token_ports import ClientKey
+from countermand.settings import SettingsError
+from countermand.web.own_issuer import new_key, public_part
+
+_LEAST_BITS: Final = 2048
+_KID: Final = re.compile("[!-~]{1,64}")
+
+
+@contextmanager
+def made_key(path: Path) -> Iterator[ClientKey]:
+    """Make a key pair; the private key goes into a new file, for its owner alone, that stays if the block succeeds."""
+    kid, private_key = new_key()
+    key = RSAKey.import_key(json.loads(private_key))
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise SettingsError(f"{path} is there already and stays as it is; name another --private-key-file") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written: {error.strerror}") from error
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(key.as_pem(private=True))  # PKCS#8
+            file.flush()
+            os.fsync(file.fileno())
+        yield client_key(kid, key)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def given_key(path: Path) -> ClientKey:
+    """A partner's own public key: PEM, or a JWK, whose `kid` is taken over. Raises `SettingsError`."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        written: Any = json.loads(content) if content.lstrip().startswith(b"{") else content
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SecurityWarning)  # a key that is too short is refused below
+            key = RSAKey.import_key(written)
+    except (JoseError, ValueError, TypeError) as error:
+        raise SettingsError(f"{path} has no RSA public key, as PEM or JWK: {error}") from error
+    if key.is_private:
+        raise SettingsError(f"{path} has a private key: it stays with the partner, who gives the public part alone")
+    if (bits := key.public_key.key_size) < _LEAST_BITS:
+        raise SettingsError(f"{path} has a key of {bits} bits; {_LEAST_BITS} are the least")
+    kid = written.get("kid") if isinstance(written, dict) else None
+    kid = key.thumbprint() if kid is None else kid
+    if not isinstance(kid, str) or not _KID.fullmatch(kid):
+        raise SettingsError(f"{path} has the kid {kid!r}, which must be 1 to 64 visible ASCII characters")
+    return client_key(kid, key)
+
+
+def client_key(kid: str, key: RSAKey) -> ClientKey:
+    """The public part, as it is kept."""
+    return ClientKey(kid=kid, public_key=json.dumps(public_part(key)))

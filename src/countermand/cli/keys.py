@@ -1,0 +1,83 @@
+"""Our own keys, which access tokens are signed with: list, rotate, withdraw."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from countermand.bootstrap import utc_now
+from countermand.cli.database import SettingsFile, with_database
+from countermand.domain.signing_key import SigningKey, signer
+from countermand.settings import read_settings
+from countermand.web.own_issuer import new_key
+
+keys = typer.Typer(help="The keys that our own access tokens are signed with.", no_args_is_help=True)
+
+
+@keys.command("list")
+def list_keys(settings: SettingsFile = None) -> None:
+    """List the keys that count, and those that were retired lately."""
+    _show(with_database(read_settings(settings), lambda database: database.signing_keys.all()))
+
+
+@keys.command("rotate")
+def rotate_keys(
+    overlap_s: Annotated[
+        int,
+        typer.Option(
+            min=0, max=30 * 24 * 3600, help="How long the new key is known everywhere before it signs, in seconds."
+        ),
+    ] = 600,
+    settings: SettingsFile = None,
+) -> None:
+    """Make a new key. The old one goes on signing for the overlap, and counts until its last token has expired."""
+    kid, private_key = new_key()
+    overlap = timedelta(seconds=overlap_s)
+    _show(
+        with_database(
+            read_settings(settings),
+            lambda database: database.signing_keys.rotate(kid, private_key, utc_now(), overlap=overlap),
+        )
+    )
+
+
+@keys.command("withdraw")
+def withdraw_key(
+    kid: Annotated[str, typer.Argument(help="The key's id, from `countermand keys list`.")],
+    settings: SettingsFile = None,
+) -> None:
+    """Let a key count no more, on every running server within seconds (COUNTERMAND_CLIENT_REFRESH_S).
+
+    Every token that it signed is refused from then on. If it was the one that signs, another takes over at once.
+    """
+    spare_kid, spare_private_key = new_key()
+    _show(
+        with_database(
+            read_settings(settings),
+            lambda database: database.signing_keys.withdraw(
+                kid, utc_now(), spare_kid=spare_kid, spare_private_key=spare_private_key
+            ),
+        )
+    )
+
+
+def _show(them: Sequence[SigningKey]) -> None:
+    """One line a key, and never what is private of it."""
+    now = utc_now()
+    signs = signer(them, now)
+    if not them:
+        typer.echo("no keys yet: the first server that starts makes one")
+    for one in them:
+        if not one.counts_at(now):
+            state = f"retired {_said(one.retired_at)}"
+        elif one is signs:
+            state = "signs"
+        else:
+            state = f"signs from {_said(one.signs_from)}" if one.signs_from > now else "counts"
+        until = f", until {_said(one.retired_at)}" if one.retired_at is not None and one.counts_at(now) else ""
+        typer.echo(f"{one.kid}  made {_said(one.created_at)}, {state}{until}")
+
+
+def _said(instant: datetime | None) -> str:
+    return "" if instant is None else f"{instant:%Y-%m-%d %H:%M:%SZ}"
