@@ -3,9 +3,14 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 
 from support.processes import Demo, a_demo
 from support.world import World, a_world
+
+# How long a case takes is nobody's business here: no test asserts a time.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest_asyncio.fixture(params=["sqlite", "postgres"])

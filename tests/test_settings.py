@@ -7,6 +7,7 @@ import os
 import re
 import tomllib
 import traceback
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,18 @@ def test_a_policy_can_be_given_as_json_in_the_environment_or_as_tables_in_the_fi
         ("idempotency_kept_h", "24", "1.5"),
         ("port", "8080", "soon"),
         ("connect_client_claim", "azp", "email"),
+        ("connect_client_claim", "client_id", "clientID"),
+        ("connect_token_endpoint", "False", "perhaps"),
+        ("connect_realm", "a" * 64, "a" * 65),
+        ("connect_realm", "partners.v2", "partners/v2"),
+        ("connect_realm", "0", ".."),
+        ("connect_deprecated_since", "2026-07-01 00:00:00+00:00", "2026-07-01 00:00:00"),
+        ("connect_sunset", "2027-07-01 00:00:00+10:00", "soon"),
+        ("appointments", "remote", "by phone"),
+        ("appointment_no_return_h", "0", "-1"),
+        ("appointment_no_return_h", "720", "721"),
+        ("appointment_answers_after_s", "0", "-0.1"),
+        ("appointment_answers_after_s", "3600", "3600.1"),
         ("log_format", "json", "xml"),
         ("log_level", "debug", "DEBUG!"),
         ("public_url", "https://orders.example.com", "orders.example.com"),
@@ -158,6 +171,30 @@ def test_a_limit_is_kept_from_both_sides_and_the_sentence_names_the_setting_and_
     with pytest.raises(SettingsError) as raised:
         read_settings()
     assert_one_sentence_names(raised.value, PREFIX + name.upper(), repr(does_not))
+
+
+@pytest.mark.parametrize(
+    ("name", "holds", "does_not"),
+    [
+        ("monthly_charge", "0", "-0.01"),
+        ("monthly_charge", 75.25, "75.255"),
+        ("one_time_charge", "9999999999.99", "10000000000"),
+        ("one_time_charge", 0, None),
+        ("speed_up_mbit_s", 1, 0),
+        ("speed_down_mbit_s", 1, 0.5),
+        ("speed_down_mbit_s", None, "fast"),
+    ],
+)
+def test_what_is_said_of_a_plan_is_kept_from_both_sides_and_named(
+    name: str, holds: Any, does_not: Any, monkeypatch: pytest.MonkeyPatch
+):
+    plan = {"one_time_charge": "0", "monthly_charge": "75"}
+    monkeypatch.setenv(f"{PREFIX}CONNECT_PLANS", json.dumps({"Fast": plan | {name: holds}}))
+    found = getattr(read_settings().connect_plans["Fast"], name)
+    assert found == (Decimal(str(holds)) if name.endswith("charge") else holds)
+    monkeypatch.setenv(f"{PREFIX}CONNECT_PLANS", json.dumps({"Fast": plan | {name: does_not}}))
+    with pytest.raises(SettingsError, match=f"COUNTERMAND_CONNECT_PLANS__FAST__{name.upper()}: "):
+        read_settings()
 
 
 @pytest.mark.parametrize(
@@ -321,7 +358,7 @@ def test_the_example_with_every_setting_uncommented_is_what_holds_without_it(tmp
 
 def test_the_pages_own_policies_can_be_used_as_they_are_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     drawn = the_drawing()
-    defaults, other = re.findall(r"```toml\n(.*?)```", drawn.page(), flags=re.DOTALL)
+    _, defaults, other = re.findall(r"```toml\n(.*?)```", drawn.page(), flags=re.DOTALL)
     for contract in Contract:
         ours = read_settings(a_file(tmp_path, defaults)).policy(contract)
         assert ours == read_settings().policy(contract)
@@ -329,6 +366,21 @@ def test_the_pages_own_policies_can_be_used_as_they_are_printed(tmp_path: Path, 
     (in_one,) = re.findall(rf"export {PREFIX}POLICIES='(.*)'", drawn.page())
     monkeypatch.setenv(f"{PREFIX}POLICIES", in_one)
     assert set(read_settings().policies) == set(Contract)
+
+
+def test_the_pages_own_plan_can_be_used_as_it_is_printed(tmp_path: Path):
+    plans, *_ = re.findall(r"```toml\n(.*?)```", the_drawing().page(), flags=re.DOTALL)
+    ((name, plan),) = read_settings(a_file(tmp_path, plans)).connect_plans.items()
+    assert (name, plan.model_dump()) == (
+        "Home Fast 100/20",
+        {
+            "one_time_charge": Decimal("0.00"),
+            "monthly_charge": Decimal("75.00"),
+            "speed_down_mbit_s": 100,
+            "speed_up_mbit_s": 20,
+        },
+    )
+    assert read_settings().connect_plans == {}
 
 
 def a_file(folder: Path, text: str) -> Path:

@@ -19,6 +19,7 @@ from countermand.domain.contract import Door
 from countermand.settings import PREFIX
 from countermand.storage.schema import NEWEST_SCHEMA
 from support.command_line import Run, Said, assert_one_sentence, runner
+from support.connect_calls import SERVICE_ORDER
 from support.processes import countermand
 from support.serving import Served, a_server, database_of
 from support.world import ISSUER, Caller, World, a_world
@@ -56,6 +57,7 @@ COMMANDS = {" ".join(path) or "countermand": (path, command) for path, command i
 def test_these_are_the_commands():
     assert {"serve", "demo", "migrate"} <= set(COMMANDS)
     assert {f"client {verb}" for verb in ("add", "list", "rotate", "revoke")} <= set(COMMANDS)
+    assert {f"keys {verb}" for verb in ("list", "rotate", "withdraw")} <= set(COMMANDS)
 
 
 @pytest.mark.parametrize(("path", "command"), COMMANDS.values(), ids=COMMANDS)
@@ -190,19 +192,10 @@ async def test_a_partner_that_is_added_can_call_with_its_issuers_tokens_until_it
         return await asyncio.to_thread(run, "client", *arguments, **database_of(made), connect_issuer=ISSUER)
 
     headers = {"Authorization": f"Bearer {made.token('portal-api')}", "X-API-VERSION": "7"}
-    wanted = {
-        "sourceType": "nbn",
-        "contactName": "Jo Citizen",
-        "contactPhone": "0412 345 678",
-        "contactEmail": "jo@example.com",
-        "locationId": "LOC380100009114",
-        "planName": "Home Fast 100/20",
-        "aggregationMethod": "L2TP",
-    }
     async with server.client(headers=headers) as http:
 
         async def create() -> int:
-            return (await http.post("/api/connect/orders/create", json=wanted)).status_code
+            return (await http.post("/api/connect/orders/create", json=SERVICE_ORDER)).status_code
 
         assert await create() == 401
         added = await client("add", "--contract", "connect", "--name", "Partner", "--client-id", "portal-api")
@@ -269,7 +262,7 @@ def plain(*arguments: str) -> Callable[[Path], list[str]]:
     return lambda _: list(arguments)
 
 
-AN_ISSUER = {"connect_issuer": ISSUER, "connect_key_set": "certs.json"}  # without them, serve has a word about it
+AN_ISSUER = {"connect_issuer": ISSUER, "connect_key_set": "certs.json"}
 UNKNOWN_RULE = '{"connect": [{"name": "state_allows"}, {"name": "nothing_sent"}]}'
 REFUSALS: dict[str, tuple[Callable[[Path], list[str]], dict[str, str], tuple[str, ...]]] = {
     "a rule nobody knows": (plain("migrate"), {"policies": UNKNOWN_RULE}, ("connect", "nothing_sent")),
@@ -294,9 +287,11 @@ REFUSALS: dict[str, tuple[Callable[[Path], list[str]], dict[str, str], tuple[str
     ),
     "no issuer": (
         plain("client", "add", "--contract", "connect", "--name", "Partner", "--client-id", "portal-api"),
-        {},
+        {"connect_token_endpoint": "false"},
         ("--issuer", "COUNTERMAND_CONNECT_ISSUER"),
     ),
+    "keys of nobody": (plain("migrate"), {"connect_key_set": "certs.json"}, ("COUNTERMAND_CONNECT_KEY_SET",)),
+    "an issuer nobody can find": (plain("serve"), {"connect_issuer": "sso"}, ("COUNTERMAND_CONNECT_ISSUER", "'sso'")),
 }
 
 
@@ -326,7 +321,10 @@ async def test_a_client_that_is_not_there_is_named(verb: str, run: Run, world: W
 
 @pytest.mark.parametrize(
     ("exists", "names"),
-    [("", ("no database at", "countermand migrate")), ("exists", ("schema 3", "start a newer Countermand"))],
+    [
+        ("", ("no database at", "countermand migrate")),
+        ("exists", (f"schema {NEWEST_SCHEMA + 1}", "start a newer Countermand")),
+    ],
 )
 def test_a_database_that_cannot_be_served_is_one_sentence(
     exists: str, names: tuple[str, ...], run: Run, tmp_path: Path

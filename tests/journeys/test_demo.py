@@ -21,7 +21,8 @@ from support.serving import free_port
 SECRET_FILES = (
     "demo.json",
     "demo-secrets.json",
-    "demo-signing-key.json",
+    "demo-partner.pem",
+    "demo-other-partner.pem",
     "connect.headers",
     "shopping.headers",
     "manage.headers",
@@ -29,6 +30,10 @@ SECRET_FILES = (
 SHAPE: dict[str, Any] = {
     "base_url": str,
     "connect": {
+        "token_url": str,
+        "client_id": str,
+        "key_id": str,
+        "private_key_file": str,
         "access_token": str,
         "other_access_token": str,
         "expired_access_token": str,
@@ -47,10 +52,16 @@ SHAPE: dict[str, Any] = {
         "other_secret": str,
         "no_permission_key": str,
         "no_permission_secret": str,
+        "bearer_token": str,
+        "event": str,
+        "products": {"paid": str, "free": str, "sold_out": str, "combo": str},
         "orders": {"cancellable": (str, 30), "paid": (str, 3), "others": (str, 3), "no_permission": (str, 3)},
     },
     "manage": {"token": str},
 }
+
+
+PRODUCT_KINDS = ("paid", "free", "sold_out", "combo")
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +89,7 @@ def test_what_is_secret_is_readable_by_its_owner_alone_and_nothing_is_left_half_
     modes = {name: stat.S_IMODE((shared.folder / name).stat().st_mode) for name in SECRET_FILES}
     assert modes == dict.fromkeys(SECRET_FILES, 0o600)
     database = {f"countermand.sqlite3{end}" for end in ("", "-wal", "-shm")}
-    assert {one.name for one in shared.folder.iterdir()} <= {*SECRET_FILES, "demo-key-set.json", *database}
+    assert {one.name for one in shared.folder.iterdir()} <= {*SECRET_FILES, *database}
 
 
 def test_the_database_holds_no_secret_only_its_hash(shared: Demo):
@@ -90,9 +101,9 @@ def test_the_database_holds_no_secret_only_its_hash(shared: Demo):
     assert [secret for secret in secrets if secret in kept] == []
 
 
-def test_tokens_live_a_day_and_name_the_key_of_the_key_set_but_the_expired_one_has_run_out(shared: Demo):
-    (key,) = json.loads((shared.folder / "demo-key-set.json").read_text())["keys"]
-    assert "d" not in key, "a public key alone"
+def test_tokens_live_a_day_and_name_the_published_key_but_the_expired_one_has_run_out(shared: Demo):
+    with shared.client() as http:
+        (key,) = http.get("/auth/realms/superloop/protocol/openid-connect/certs").json()["keys"]
     now = datetime.now(UTC)
     for name, has_expired in {"access_token": False, "other_access_token": False, "expired_access_token": True}.items():
         token = jws.extract_compact(shared.json["connect"][name].encode())
@@ -170,6 +181,24 @@ def test_the_management_token_reads_every_order_with_its_appointment_as_named(sh
                 assert timedelta(hours=hours, minutes=-10) < lies_ahead <= timedelta(hours=hours)
 
 
+def test_its_catalogue_has_a_product_of_each_kind_and_each_is_what_it_is_named_for(shared: Demo):
+    made = shared.json["shopping"]
+    with shared.client(auth=(made["key"], made["secret"])) as http:
+        event = http.get(made["event"]).json()
+        paid, free, sold_out, combo = (http.get(made["products"][name]).json() for name in PRODUCT_KINDS)
+        listed = http.get(event["_links"]["shop:products"]["href"]).json()
+    assert event["_links"]["self"]["href"] == made["event"]
+    assert (paid["price"]["amount"] > 0, paid["availability"] > 100, paid["sold_out"]) == (True, True, False)
+    assert (free["price"]["amount"], free["sold_out"]) == (0, False)
+    assert (sold_out["availability"], sold_out["sold_out"]) == (0, True)
+    assert sold_out["total_availability"] > 0
+    assert made["products"]["paid"] in combo["combo"]
+    assert combo["_links"]["self"]["href"] in paid["parents"]
+    uris = {one["_links"]["self"]["href"] for one in listed["_embedded"]["shop:product"]}
+    assert set(made["products"].values()) < uris
+    assert listed["item_count"] == len(uris)
+
+
 # every start
 
 
@@ -183,12 +212,12 @@ def test_the_next_start_keeps_ids_and_secrets_tops_up_what_was_used_and_adds_fre
             for uri in before["shopping"]["orders"]["cancellable"][5:]:
                 assert cancel_ticket_order(http, first, uri).status_code == 200
         assert first.stop() == 0
-    kept = {name: (first.folder / name).read_text() for name in ("demo-secrets.json", "demo-signing-key.json")}
-    with a_demo(tmp_path / "demo") as second:
+    kept = {name: (first.folder / name).read_text() for name in ("demo-secrets.json", "demo-partner.pem")}
+    with a_demo(tmp_path / "demo", port=int(before["base_url"].rpartition(":")[2])) as second:
         after = second.json
         assert_shape(after, SHAPE)
         assert {name: (second.folder / name).read_text() for name in kept} == kept
-        secrets = [name for name in before["shopping"] if name != "orders"]
+        secrets = [name for name in before["shopping"] if name.endswith(("key", "secret"))]
         assert [after["shopping"][name] for name in secrets] == [before["shopping"][name] for name in secrets]
         assert after["manage"] == before["manage"]
 
@@ -203,7 +232,7 @@ def test_the_next_start_keeps_ids_and_secrets_tops_up_what_was_used_and_adds_fre
         assert set(used_uris[:5]) <= uids
         assert not set(used_uris[5:]) & uids
 
-        # A token of the day before still counts: the signing key and the clients are the same.
+        # A token of the day before still counts: the signing key, the address and the clients are the same.
         headers = second.connect_headers() | {"Authorization": f"Bearer {before['connect']['access_token']}"}
         with second.client() as http:
             reply = http.post("/api/connect/orders/cancel", json={"orderId": used[0]}, headers=headers)
@@ -243,9 +272,10 @@ def test_fresh_removes_what_the_demo_made_and_nothing_else(tmp_path: Path):
     with a_demo(folder, "--fresh") as second:
         after = second.json
         assert_shape(after, SHAPE)
-        secrets = [name for name in before["shopping"] if name != "orders"]
+        secrets = [name for name in before["shopping"] if name.endswith(("key", "secret"))]
         assert all(after["shopping"][name] != before["shopping"][name] for name in secrets)
         assert after["manage"] != before["manage"]
+        assert after["connect"]["key_id"] != before["connect"]["key_id"]
         with second.client(headers=second.connect_headers()) as http:
             stale = {"Authorization": f"Bearer {before['connect']['access_token']}"}
             order = {"orderId": after["connect"]["orders"]["cancellable"][0]}

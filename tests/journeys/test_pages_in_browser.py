@@ -11,7 +11,7 @@ import pytest
 from support.browser import Browser, Page, a_browser
 from support.processes import Demo, a_demo
 
-CONTRACTS = ("connect", "manage", "shopping")
+CONTRACTS = ("connect", "manage", "shopping", "tokens")
 CALLS = "[...document.querySelectorAll('.opblock')]"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from countermand.storage.schema import NEWEST_SCHEMA
 from own_postgres import OwnPostgres
 from support.command_line import Run, Said, assert_one_sentence, runner
 from support.load import Ask, one
@@ -45,8 +46,8 @@ def test_migrate_makes_the_schema_once_and_says_so_without_the_password(server: 
     assert_one_sentence(unready, "no schema yet", "countermand migrate")
     first, again = (run("migrate", database_url=url + "?application_name=x") for _ in range(2))
     shown = f"postgresql://127.0.0.1:{server.port}/fresh"
-    assert first == Said(0, f"{shown}: schema 2 (was none)\n", first.err)
-    assert again == Said(0, f"{shown}: schema 2, as it was\n", again.err)
+    assert first == Said(0, f"{shown}: schema {NEWEST_SCHEMA} (was none)\n", first.err)
+    assert again == Said(0, f"{shown}: schema {NEWEST_SCHEMA}, as it was\n", again.err)
     assert PASSWORD not in first.out + first.err + again.out + again.err + unready.err
     assert run("client", "list", database_url=url).code == 0
     server.drop_database("fresh")
@@ -55,10 +56,12 @@ def test_migrate_makes_the_schema_once_and_says_so_without_the_password(server: 
 def test_a_newer_schema_is_left_alone(server: OwnPostgres, run: Run, tmp_path: Path):
     with a_shop(server, tmp_path) as newer:
         database = newer.url.rpartition("/")[2]
-        server.sql("UPDATE alembic_version SET version_num = '0003'; INSERT INTO schema_notes VALUES (3, 3)", database)
-        assert_refused(run("migrate", database_url=newer.url), "schema 3", "newer")
-        assert_refused(run("client", "list", database_url=newer.url), "schema 3", "start a newer Countermand")
-        assert server.sql("SELECT version_num FROM alembic_version", database) == "0003"
+        number = NEWEST_SCHEMA + 1
+        noted = f"INSERT INTO schema_notes VALUES ({number}, {number})"
+        server.sql(f"UPDATE alembic_version SET version_num = '{number:04}'; {noted}", database)
+        assert_refused(run("migrate", database_url=newer.url), f"schema {number}", "newer")
+        assert_refused(run("client", "list", database_url=newer.url), f"schema {number}", "start a newer Countermand")
+        assert server.sql("SELECT version_num FROM alembic_version", database) == f"{number:04}"
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])

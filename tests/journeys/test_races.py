@@ -13,7 +13,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from countermand.demo.sample_catalogue import DAY_TICKET, IDEAL, LOCKER
 from countermand.domain.order import order_id_of
+from support.connect_calls import SERVICE_ORDER
 from support.processes import Demo, a_demo
 from support.races import another_process_writes, column, look
 
@@ -291,16 +293,7 @@ async def pay(shop: Demo, http: httpx.AsyncClient, uri: str) -> int:
 
 
 async def service_order(shop: Demo, http: httpx.AsyncClient, *, visit_in_h: int | None = None) -> int:
-    wanted = {
-        "sourceType": "nbn",
-        "contactName": "Jo Citizen",
-        "contactPhone": "0412 345 678",
-        "contactEmail": "jo@example.com",
-        "locationId": "LOC380100009114",
-        "planName": "Home Fast 100/20",
-        "aggregationMethod": "L2TP",
-    }
-    made = await http.post("/api/connect/orders/create", json=wanted, headers=shop.connect_headers())
+    made = await http.post("/api/connect/orders/create", json=SERVICE_ORDER, headers=shop.connect_headers())
     order_id = made.raise_for_status().json()["id"]
     if visit_in_h is not None:
         path = f"/manage/v1/orders/{order_id}/appointments"
@@ -310,9 +303,9 @@ async def service_order(shop: Demo, http: httpx.AsyncClient, *, visit_in_h: int 
 
 async def ticket_order(shop: Demo, http: httpx.AsyncClient) -> str:
     """The uri of a new order for two tickets."""
-    (method,) = column(shop.database, "SELECT uid FROM methods WHERE kind = 'payment'")
+    method = IDEAL
     wanted = {
-        "products": [{"product": f"{shop.base_url}/products/{uid}", "quantity": 1} for uid in stock(shop)],
+        "products": [{"product": f"{shop.base_url}/products/{uid}", "quantity": 1} for uid in (DAY_TICKET, LOCKER)],
         "consumer": {"first_name": "Jo", "last_name": "Visitor"},
         "payment_method": method,
     }

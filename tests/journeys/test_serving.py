@@ -21,6 +21,8 @@ from sqlalchemy import text
 from countermand.bootstrap import utc_now
 from countermand.domain.client import Permission
 from countermand.domain.order_state import Move
+from countermand.storage.schema import NEWEST_SCHEMA
+from support.connect_calls import SERVICE_ORDER
 from support.serving import Served, a_connection, a_server, free_port, next_answer, request
 from support.world import World, a_world, signing_key
 
@@ -57,13 +59,14 @@ async def test_it_says_that_it_lives_and_is_ready_until_its_schema_is_another(ma
         health, readiness = await http.get("/healthz"), await http.get("/readyz")
         assert (health.status_code, health.json()) == (200, {"status": "ok"})
         assert (readiness.status_code, readiness.json()) == (200, {"status": "ready"})
-        await write(made, "INSERT INTO schema_notes (number, oldest_code) VALUES (3, 3)")
+        newer = NEWEST_SCHEMA + 1
+        await write(made, f"INSERT INTO schema_notes (number, oldest_code) VALUES ({newer}, {newer})")
         readiness = await http.get("/readyz")
         assert (readiness.status_code, readiness.headers["retry-after"]) == (503, "1")
         assert "schema" in readiness.json()["reason"]
         assert str(made.folder) not in readiness.text
         assert (await http.get("/healthz")).status_code == 200
-        await write(made, "UPDATE schema_notes SET oldest_code = 2 WHERE number = 3")
+        await write(made, f"UPDATE schema_notes SET oldest_code = {NEWEST_SCHEMA} WHERE number = {newer}")
         assert (await http.get("/readyz")).status_code == 200
 
 
@@ -153,7 +156,7 @@ async def test_the_public_address_is_in_every_location_and_link_wherever_it_list
             assert (await http.post(SHOPPING, headers={"Authorization": shop.basic}, json=there)).status_code == 400
 
             service_order = await http.post(
-                "/api/connect/orders/create", headers=made.connect_headers(partner), json=A_SERVICE_ORDER
+                "/api/connect/orders/create", headers=made.connect_headers(partner), json=SERVICE_ORDER
             )
             assert service_order.status_code == 201
             location = f"{public}/api/connect/orders/{service_order.json()['id']}"
@@ -265,17 +268,6 @@ async def test_of_many_cancels_while_it_stops_each_is_answered_or_was_refused_a_
     assert {order_id for order_id, is_done in zip(orders, answered, strict=True) if is_done} <= done
     assert server.process.returncode == 0
     assert [line for line in server.log_lines if line["level"] in {"error", "critical"}] == []
-
-
-A_SERVICE_ORDER = {
-    "sourceType": "nbn",
-    "contactName": "Jo Citizen",
-    "contactPhone": "0412 345 678",
-    "contactEmail": "jo@example.com",
-    "locationId": "LOC380100009114",
-    "planName": "Home Fast 100/20",
-    "aggregationMethod": "L2TP",
-}
 
 
 def codes_of(reply: httpx.Response) -> list[str]:

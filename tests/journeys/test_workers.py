@@ -50,6 +50,7 @@ async def test_all_answer_and_one_scrape_tells_the_sum_over_all(made: World, ser
             return (await http.post(CONNECT, json={"orderId": order})).status_code
 
     statuses = [await cancel(order) for order in orders] + [await cancel(order) for order in orders[:10]]
+    assert await until(lambda: sample(server, "countermand_connect_requests_total"), lambda number: number == 50)
     assert (statuses.count(200), statuses.count(422)) == (40, 10)
     done = await until(lambda: cancellations(server), lambda counted: sum(counted.values()) == 50)
     assert done == {("cancelled", ""): 40, ("refused", "order_not_cancellable"): 10}

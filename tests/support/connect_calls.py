@@ -12,6 +12,19 @@ from countermand.storage.tables import metadata
 from support.world import Caller, World
 
 CANCEL = "/api/connect/orders/cancel"
+# The least that an order for a service needs, in every version.
+SERVICE_ORDER = {
+    "sourceType": "nbn",
+    "contactName": "Jo Citizen",
+    "contactPhone": "0412 345 678",
+    "contactEmail": "jo@example.com",
+    "remoteQualificationSearchId": "QS000000000001",
+    "qualificationSearchId": "1",
+    "locationId": "LOC380100009114",
+    "planName": "Home Fast 100/20",
+    "term": 1,
+    "aggregationMethod": "L2TP",
+}
 SIX_HEADERS = {
     "x-content-type-options": "nosniff",
     "x-xss-protection": "1; mode=block",

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from urllib.parse import urlsplit
 
+from countermand.actions.appointments import set_appointment
 from countermand.actions.place_orders import place_service_order
-from countermand.actions.record_progress import set_appointment
 from countermand.bootstrap import open_database, utc_now
-from countermand.demo.credentials import ISSUER
+from countermand.demo.credentials import PARTNER
+from countermand.domain.client import OWN_ISSUER
 from countermand.domain.order import OrderId
 from countermand.settings import read_settings
 from support.processes import Demo
@@ -24,7 +25,7 @@ Answer = tuple[int, bytes] | None
 async def place_orders(demo: Demo, number: int, *, appointment_in_h: int | None = None) -> list[OrderId]:
     """Orders of the demo's own partner, all in one transaction."""
     database = await open_database(read_settings(database_path=demo.database))
-    partner = await database.clients.by_identity(ISSUER, "demo-partner")
+    partner = await database.clients.by_identity(OWN_ISSUER, PARTNER)
     assert partner is not None
     now = utc_now()
     made = []

@@ -174,7 +174,8 @@ async def _add_clients(shop: Shop) -> None:
     connection = await asyncpg.connect(shop.url)
     await connection.copy_records_to_table("clients", records=callers)
     await connection.execute("SELECT setval('clients_id_seq', 100)")
-    await connection.copy_records_to_table("products", records=products)
+    columns = ["uid", "name", "price_minor", "service_costs_minor", "currency", "availability", "total_availability"]
+    await connection.copy_records_to_table("products", records=products, columns=columns)
     await connection.close()
 
 
@@ -194,7 +195,7 @@ async def _made(connection: Any, plain: int, with_visit: int, tickets: int) -> O
     orders += [(order_id_of(OrderUid(uid)), "shopping", SHOP, 1, "pending", None, None, at) for uid in uids]
     details = [(id_, None, str(id_), _SERVICE) for id_ in ids]
     details += [(order_id_of(OrderUid(uid)), uid, uid[:8], _TICKETS) for uid in uids]
-    visits = [(id_, id_, "booked", starts_at, starts_at + 3_600_000_000, None) for id_ in made.with_visit]
+    visits = [(id_, id_, "booked", starts_at, starts_at + 3_600_000_000, *[None] * 5) for id_ in made.with_visit]
     lines, places = [], []
     for n, uid in enumerate(uids):
         order_id, product = order_id_of(OrderUid(uid)), f"{n % HOT_PRODUCTS:032x}"

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -29,6 +30,7 @@ NAMED = "COUNTERMAND_TEST_POSTGRES_URL"
 # What is tested with this server is what the service says and does; whether a commit outlives a crash is tested with
 # servers of their own, at PostgreSQL's defaults.
 _HASTY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
+_MEMORY = Path("/dev/shm")  # where there is one: making and dropping a database for each test is most of the work
 _LIMIT_S = 30  # for what happens at once, or never
 _run = f"countermand_test_{secrets.token_hex(4)}"
 _numbers = itertools.count(1)
@@ -39,7 +41,7 @@ def server_url() -> str:
     """The server's address, with the database to administer it from."""
     if named := os.environ.get(NAMED):
         return named
-    server = OwnPostgres(_HASTY)
+    server = OwnPostgres(_HASTY, within=_MEMORY if _MEMORY.is_dir() else None)
     server.start()
     atexit.register(server.close)
     return server.url()

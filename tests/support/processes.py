@@ -93,9 +93,9 @@ def until_ready(process: subprocess.Popen[str]) -> tuple[str, list[str]]:
 
 
 @contextmanager
-def a_demo(folder: Path, *arguments: str, port: int = 0) -> Iterator[Demo]:
+def a_demo(folder: Path, *arguments: str, port: int = 0, environment: dict[str, str] | None = None) -> Iterator[Demo]:
     """A running demo on a free port."""
-    process = countermand("demo", "--data-dir", str(folder), "--port", str(port), *arguments)
+    process = countermand("demo", "--data-dir", str(folder), "--port", str(port), *arguments, environment=environment)
     try:
         base_url, said = until_ready(process)
         yield Demo(process, base_url, said, folder)

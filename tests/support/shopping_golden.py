@@ -19,6 +19,7 @@ from countermand.storage.tables import products
 from support.world import World, a_world
 
 API = "https://shopping-api.paylogic.com"
+DOCUMENTATION = "https://shopping-api-docs.paylogic.com/documentation"
 UID = OrderUid("87a2195h3gd162fb35c5a3dbd7bapo1l")
 STOCK = 10
 SOLD = {  # of each product printed: tickets of the order
@@ -32,7 +33,7 @@ _LANGUAGES = ("en", "nl", "de", "fr", "es", "pt", "tr", "ru")
 @asynccontextmanager
 async def a_published_world(folder: Path, *, with_front: bool = True) -> AsyncIterator[World]:
     """As `a_world`, but spoken to at the page's host."""
-    async with a_world(folder) as world:
+    async with a_world(folder, shopping_documentation_url=DOCUMENTATION) as world:
         service = build(world.settings, world.database, API, clock=world.clock, with_front=with_front)
         transport = httpx.ASGITransport(service.application, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url=API) as http:

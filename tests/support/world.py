@@ -24,10 +24,11 @@ from joserfc.jwk import RSAKey
 from litestar.types import ASGIApp
 from sqlalchemy import insert, select
 
+from countermand.actions.appointments import set_appointment
 from countermand.actions.cancel_orders import CancelOutcome
 from countermand.actions.place_orders import TicketOrder, place_service_order, place_ticket_order
 from countermand.actions.ports import CancelOrder, CommandId, IdempotencyKey, Line, OrderView
-from countermand.actions.record_progress import advance_order, record_payment, set_appointment
+from countermand.actions.record_progress import advance_order, record_payment
 from countermand.bootstrap import Database, Service, build, open_database
 from countermand.domain.appointment import Appointment
 from countermand.domain.client import Client, Permission
@@ -45,6 +46,7 @@ ISSUER = "http://localhost:10342/auth/realms/superloop"
 PUBLIC_URL = "http://shop.test"
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 EVERYTHING = frozenset(Permission)
+EVERYTHING_OF_ITS_OWN = EVERYTHING - {Permission.READ_ALL}
 
 _signing_key: RSAKey | None = None
 
@@ -112,7 +114,7 @@ class World:
         )
         return Caller(client, subject=subject)
 
-    async def shopping_client(self, *, permissions: frozenset[Permission] = EVERYTHING) -> Caller:
+    async def shopping_client(self, *, permissions: frozenset[Permission] = EVERYTHING_OF_ITS_OWN) -> Caller:
         return await self._with_secret(Door.SHOPPING, permissions)
 
     async def manage_client(self, *, permissions: frozenset[Permission] = EVERYTHING) -> Caller:
@@ -333,7 +335,7 @@ async def _a_world(folder: Path, *, with_front: bool, **settings: Any) -> AsyncI
     service = build(read, database, PUBLIC_URL, clock=clock, with_front=with_front)
     transport = httpx.ASGITransport(service.application, raise_app_exceptions=False)
     async with (
-        _running(service.application),
+        running(service.application),
         httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL) as http,
     ):
         yield World(folder, read, clock, database, service, http)
@@ -341,7 +343,7 @@ async def _a_world(folder: Path, *, with_front: bool, **settings: Any) -> AsyncI
 
 
 @asynccontextmanager
-async def _running(application: ASGIApp) -> AsyncIterator[None]:
+async def running(application: ASGIApp) -> AsyncIterator[None]:
     """Start and stop an application as a server does."""
     to_application: asyncio.Queue[Any] = asyncio.Queue()
     from_application: asyncio.Queue[Any] = asyncio.Queue()

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as plain_text
+from sqlalchemy import text
 
 from countermand import __version__
 from countermand.domain.client import Permission
@@ -154,6 +155,34 @@ async def test_what_a_full_queue_turns_away_is_counted_and_nothing_else_is(tmp_p
         assert len(await world.rows("cancellations")) == 2
 
 
+async def test_requests_of_connect_are_counted_by_the_version_they_are_made_in(both_worlds: World):
+    world = both_worlds
+    me = await world.connect_client()
+    order_id = await world.service_order(me)
+
+    async def ask(version: str, method: str, path: str, body: object = None, **more: str) -> int:
+        headers = world.connect_headers(me, X_API_VERSION=version) | more
+        return (await world.http.request(method, path, headers=headers, json=body)).status_code
+
+    assert await ask("1", "GET", f"/api/connect/orders/{order_id}") == 200
+    assert await ask("1", "GET", "/api/connect/orders/999999") == 404
+    assert await ask("4", "POST", "/api/connect/orders/create", {}) == 422
+    assert await ask("8", "POST", CONNECT, {"orderId": order_id}) == 200
+    assert await ask("8", "POST", CONNECT, {"orderId": order_id}) == 422
+    # Nobody, no version, or no call at all.
+    assert await ask("8", "POST", CONNECT, {"orderId": order_id}, Authorization="Bearer x") == 401
+    assert await ask("9", "GET", f"/api/connect/orders/{order_id}") == 400
+    assert await ask("8", "PUT", CONNECT) == 405
+    assert await ask("8", "GET", "/api/connect/nowhere") == 404
+
+    for _ in range(2):  # looking counts nothing
+        assert await sample(world, "countermand_connect_requests_total") == {
+            labels(version="1"): 2,
+            labels(version="4"): 1,
+            labels(version="8"): 2,
+        }
+
+
 async def test_the_outbox_is_as_old_as_its_oldest_fact_that_nobody_was_told(world: World):
     partner = await world.connect_client()
     before = await sample(world, "countermand_outbox_age_seconds")
@@ -165,6 +194,15 @@ async def test_the_outbox_is_as_old_as_its_oldest_fact_that_nobody_was_told(worl
 
     assert before == {labels(): 0}
     assert await sample(world, "countermand_outbox_age_seconds") == {labels(): 180}
+
+
+async def test_an_outbox_that_is_gone_fails_no_scrape(world: World):
+    async with world.database.store.transaction() as tx:
+        await tx.run(text("ALTER TABLE outbox RENAME TO elsewhere"))
+    page = await world.http.get("/metrics")
+    assert page.status_code == 200
+    assert "countermand_build_info" in page.text
+    assert "outbox_age" not in page.text
 
 
 async def test_a_database_that_hangs_fails_no_scrape_and_is_asked_once(postgres_world: World):

@@ -14,7 +14,7 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from countermand.actions.errors import KeySetUnavailableError
 from countermand.web import key_sets
-from countermand.web.key_sets import KeyRing
+from countermand.web.key_sets import KeyRing, Source, source_at
 from support.connect_calls import cancel, contents
 from support.tokens import claims, header, signed
 from support.world import a_world
@@ -55,7 +55,7 @@ class Seconds:
 
 async def test_a_new_key_is_picked_up_because_a_token_names_it(issuer: Issuer, seconds: Seconds):
     issuer.has(jwk("one"))
-    ring = KeyRing(issuer.url)
+    ring = KeyRing(source_at(issuer.url))
     assert await ring.key("one") is not None
     issuer.has(jwk("one"), jwk("two"))
     seconds.now += 60
@@ -66,7 +66,7 @@ async def test_a_new_key_is_picked_up_because_a_token_names_it(issuer: Issuer, s
 
 async def test_a_withdrawn_key_stops_counting_when_the_set_is_read_again(issuer: Issuer):
     issuer.has(jwk("one"), jwk("two"))
-    ring = KeyRing(issuer.url)
+    ring = KeyRing(source_at(issuer.url))
     assert await ring.key("one") is not None
     issuer.has(jwk("two"))
     await ring.refresh()
@@ -76,7 +76,7 @@ async def test_a_withdrawn_key_stops_counting_when_the_set_is_read_again(issuer:
 
 async def test_the_same_set_read_again_is_no_change(issuer: Issuer):
     issuer.has(jwk("one"))
-    ring = KeyRing(issuer.url)
+    ring = KeyRing(source_at(issuer.url))
     for _ in range(3):
         await ring.refresh()
     assert (issuer.asked, ring.changes) == (3, 1)
@@ -87,7 +87,7 @@ async def test_unknown_keys_make_it_look_again_at_most_once_a_minute(
     issuer: Issuer, seconds: Seconds, later_s: float, asked: int
 ):
     issuer.has(jwk("one"))
-    ring = KeyRing(issuer.url)
+    ring = KeyRing(source_at(issuer.url))
     assert await ring.key("one") is not None
     seconds.now += later_s
     for number in range(20):
@@ -97,7 +97,7 @@ async def test_unknown_keys_make_it_look_again_at_most_once_a_minute(
 
 async def test_a_set_that_cannot_be_had_is_asked_for_at_most_once_a_minute_too(issuer: Issuer, seconds: Seconds):
     issuer.status = 500
-    ring = KeyRing(issuer.url)
+    ring = KeyRing(source_at(issuer.url))
     for minute in (1, 2):
         for _ in range(20):
             with pytest.raises(KeySetUnavailableError):
@@ -106,10 +106,27 @@ async def test_a_set_that_cannot_be_had_is_asked_for_at_most_once_a_minute_too(i
         seconds.now += 60
 
 
+@pytest.mark.usefixtures("seconds")
+async def test_whoever_waits_for_the_next_look_at_a_near_source_finds_the_new_key_and_all_wait_for_one_look():
+    sets, asked = [jwk("one")], 0
+
+    async def read() -> bytes:
+        nonlocal asked
+        asked += 1
+        return json.dumps({"keys": sets}).encode()
+
+    ring = KeyRing(Source("nearby", read), look_again_s=0.05, waits=True)
+    assert await ring.key("one") is not None
+    sets.append(jwk("two"))
+    looked_for = await asyncio.gather(ring.key("two"), *(ring.key(f"unknown {number}") for number in range(20)))
+    assert [key is not None for key in looked_for] == [True] + [False] * 20
+    assert asked == 2
+
+
 async def test_it_looks_once_for_however_many_callers_wait(issuer: Issuer):
     issuer.has(jwk("one"))
     issuer.answers.clear()
-    ring = KeyRing(issuer.url)
+    ring = KeyRing(source_at(issuer.url))
     callers = [asyncio.create_task(ring.key("one")) for _ in range(200)]
     await _until_asked(issuer, 1)
     issuer.answers.set()
@@ -121,7 +138,7 @@ async def test_nobody_with_a_known_key_waits_for_a_look_and_one_that_goes_away_t
     issuer: Issuer, seconds: Seconds
 ):
     issuer.has(jwk("one"))
-    ring = KeyRing(issuer.url)
+    ring = KeyRing(source_at(issuer.url))
     assert await ring.key("one") is not None
     issuer.has(jwk("one"), jwk("two"))
     issuer.answers.clear()
@@ -161,7 +178,7 @@ async def test_a_broken_or_too_large_set_leaves_the_old_one_standing_until_a_goo
     issuer: Issuer, seconds: Seconds, body: bytes
 ):
     issuer.has(jwk("one"))
-    ring = KeyRing(issuer.url)
+    ring = KeyRing(source_at(issuer.url))
     await ring.refresh()
     issuer.body = body
     await ring.refresh()
@@ -179,16 +196,16 @@ async def test_a_set_of_just_under_a_mebibyte_is_read(issuer: Issuer):
     content = json.dumps({"keys": [jwk("one")], "more": ""}).encode()
     issuer.body = content.replace(b'"more": ""', b'"more": "' + b"x" * ((1 << 20) - len(content)) + b'"')
     assert len(issuer.body) == 1 << 20
-    assert await KeyRing(issuer.url).key("one") is not None
+    assert await KeyRing(source_at(issuer.url)).key("one") is not None
     issuer.body += b" "
     with pytest.raises(KeySetUnavailableError):
-        await KeyRing(issuer.url).key("one")
+        await KeyRing(source_at(issuer.url)).key("one")
 
 
 @pytest.mark.parametrize("status", [302, 401, 404, 429, 500, 503])
 async def test_an_answer_that_is_no_success_leaves_the_old_one_standing(issuer: Issuer, status: int):
     issuer.has(jwk("one"))
-    ring = KeyRing(issuer.url)
+    ring = KeyRing(source_at(issuer.url))
     await ring.refresh()
     issuer.has(jwk("other"))
     issuer.status, issuer.headers = status, {"Location": issuer.url}
@@ -203,10 +220,10 @@ async def test_where_nobody_listens_it_says_so_and_works_when_somebody_does(
     issuer: Issuer, seconds: Seconds, tmp_path: Path
 ):
     for source in ("http://127.0.0.1:1/keys", "http://", "http://[/", str(tmp_path / "missing"), str(tmp_path)):
-        ring = KeyRing(source)
+        ring = KeyRing(source_at(source))
         with pytest.raises(KeySetUnavailableError):
             await ring.key("one")
-        ring._source = issuer.url  # as if somebody now listened there
+        ring._source = source_at(issuer.url)  # as if somebody now listened there
         issuer.has(jwk("one"))
         seconds.now += 60
         assert await ring.key("one") is not None, source
@@ -237,7 +254,7 @@ async def test_a_key_that_cannot_verify_rs256_is_ignored_and_spoils_no_other(
     issuer: Issuer, key: dict[str, Any], *, first: bool
 ):
     issuer.has(*([key, jwk("one")] if first else [jwk("one"), key]))
-    ring = KeyRing(issuer.url)
+    ring = KeyRing(source_at(issuer.url))
     assert await ring.key("one") is not None
     assert await ring.key("other") is None
     assert await ring.key("") is None
@@ -245,13 +262,13 @@ async def test_a_key_that_cannot_verify_rs256_is_ignored_and_spoils_no_other(
 
 async def test_an_rsa_key_without_a_use_counts(issuer: Issuer):
     issuer.has(jwk("one", use=None, alg=None))
-    assert await KeyRing(issuer.url).key("one") is not None
+    assert await KeyRing(source_at(issuer.url)).key("one") is not None
 
 
 async def test_a_set_in_a_file_is_rotated_by_writing_it_anew(tmp_path: Path, seconds: Seconds):
     file = tmp_path / "keys.json"
     file.write_text(json.dumps({"keys": [jwk("one")]}))
-    ring = KeyRing(str(file))
+    ring = KeyRing(source_at(str(file)))
     assert await ring.key("one") is not None
     file.write_text(json.dumps({"keys": [jwk("two")]}))
     assert await ring.key("two") is None

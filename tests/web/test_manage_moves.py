@@ -9,6 +9,7 @@ import pytest
 from countermand.domain.contract import Contract
 from countermand.domain.order_state import MOVES, OPENING_STATE, Move, OrderState
 from countermand.web.manage_messages import MoveName
+from support.connect_calls import cancel
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, fields, manage, problem
 from support.world import NOON, World
@@ -17,8 +18,10 @@ _PATHS: dict[OrderState, tuple[Move, ...]] = {
     OrderState.SUBMITTED: (),
     OrderState.ACCEPTED: (Move.ACCEPT,),
     OrderState.IN_PROGRESS: (Move.ACCEPT, Move.START),
-    OrderState.ACTIVATED: (Move.ACCEPT, Move.START, Move.ACTIVATE),
+    OrderState.PAST_NO_RETURN: (Move.ACCEPT, Move.START, Move.PASS_NO_RETURN),
+    OrderState.HELD: (Move.HOLD,),
     OrderState.REJECTED: (Move.REJECT,),
+    OrderState.ACTIVATED: (Move.ACCEPT, Move.START, Move.ACTIVATE),
 }
 
 
@@ -44,6 +47,30 @@ async def test_an_order_takes_the_moves_of_its_state_and_no_other(world: World, 
         assert (row["state"], row["version"]) == (after, version + 1)
         told = [fact["kind"] for fact in await world.rows("outbox", other) if fact["order_version"] == version + 1]
         assert told == ["order.advanced"]
+
+
+@pytest.mark.parametrize("state", _PATHS)
+async def test_an_orders_life_is_told_move_by_move_until_it_is_cancelled_or_cannot_be(world: World, state: OrderState):
+    operator, me = await world.manage_client(), await world.connect_client()
+    order_id = await world.service_order(me)
+    for move in _PATHS[state]:
+        assert (await manage(world, operator, "POST", f"{order_id}/moves", {"move": move})).status_code == 200
+    can = Move.CANCEL in MOVES[state]
+    assert (await cancel(world, me, {"orderId": order_id})).status == (200 if can else 422)
+    shown = (await manage(world, operator, "GET", f"{order_id}")).json()
+    assert shown["state"] == ("cancelled" if can else state)
+    assert (shown["cancellation"] is not None, len(shown["refusals"])) == (can, int(not can))
+    kinds = ["order.placed", *["order.advanced"] * len(_PATHS[state]), *["order.cancelled"] * can]
+    assert [(fact["kind"], fact["order_version"]) for fact in shown["facts"]] == [
+        (kind, version) for version, kind in enumerate(kinds, start=1)
+    ]
+    if not can:
+        return
+    before = await contents(world)
+    for move in get_args(MoveName):
+        answer = await manage(world, operator, "POST", f"{order_id}/moves", {"move": move})
+        assert problem(answer) == (409, "move_not_allowed")
+    assert not changed(before, await contents(world))
 
 
 async def test_every_move_but_cancelling_can_be_asked_for_by_name(world: World):

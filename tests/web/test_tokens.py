@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from countermand.actions.errors import NotAuthenticatedError
 from countermand.domain.contract import Door
 from countermand.web.auth import Issuer, Tokens
-from countermand.web.key_sets import KeyRing
+from countermand.web.key_sets import KeyRing, source_at
 from support.connect_calls import CANCEL, cancel, contents
 from support.processes import Demo, countermand, until_ready
 from support.tokens import FORGED, NOW_S, PUBLIC, by_us, claims, headed, header, part, signed, strangers_key
@@ -258,7 +258,7 @@ def verifier(folder: Path, *, audience: str | None = None) -> Tokens:
     """A verifier at noon, with a key set in a file."""
     source = folder / "keys.json"
     source.write_text(json.dumps({"keys": [PUBLIC]}))
-    return Tokens({ISSUER: Issuer(name=ISSUER, keys=KeyRing(str(source)), audience=audience)}, lambda: NOW_S)
+    return Tokens({ISSUER: Issuer(name=ISSUER, keys=KeyRing(source_at(str(source))), audience=audience)}, lambda: NOW_S)
 
 
 async def accepts(tokens: Tokens, token: str) -> bool:

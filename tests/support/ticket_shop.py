@@ -1,0 +1,142 @@
+"""A catalogue to sell from, through the storage port, and the calls of a shop that sells it."""
+
+import secrets
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import httpx
+
+from countermand.domain.catalogue import Event, EventUid, Method, Part, Product, ProductUid, Voucher
+from countermand.domain.money import Money
+from support.world import NOON, PUBLIC_URL, Caller, World
+
+_EVENT = Event(
+    uid=EventUid("e" * 32),
+    reference="1",
+    title={"en": "Festival"},
+    merchant_name="Merchant",
+    sale_starts_at=NOON - timedelta(days=1),
+    sale_ends_at=NOON + timedelta(days=30),
+)
+
+
+def euros(minor: int) -> Money:
+    return Money(minor=minor, currency="EUR")
+
+
+@dataclass
+class Shop:
+    """An event on sale, a way to pay it, and whoever sells."""
+
+    world: World
+    caller: Caller
+    event: Event
+    method: str
+
+    async def put(self, *things: Event | Product | Method | Voucher) -> None:
+        async with self.world.database.store.transaction() as tx:
+            for thing in things:
+                match thing:
+                    case Event():
+                        await tx.put_event(thing)
+                    case Product():
+                        assert await tx.put_product(thing)
+                    case Method():
+                        await tx.put_method(thing)
+                    case Voucher():
+                        await tx.put_voucher(thing)
+
+    async def product(self, *, stock: int = 100, price_minor: int = 1000, **more: Any) -> str:
+        """Another product of the event; gives its uid."""
+        made = Product(
+            uid=secrets.token_hex(16),
+            name={"en": "Ticket"},
+            price=more.pop("price", euros(price_minor)),
+            service_costs=euros(more.pop("service_costs_minor", 0)),
+            availability=stock,
+            total_availability=stock,
+            event_uid=more.pop("event_uid", self.event.uid),
+            **more,
+        )
+        await self.put(made)
+        return made.uid
+
+    async def combo(self, parts: dict[str, int], **more: Any) -> str:
+        made = tuple(Part(product_uid=ProductUid(uid), quantity=quantity) for uid, quantity in parts.items())
+        return await self.product(parts=made, **more)
+
+    async def change_event(self, **changed: Any) -> None:
+        self.event = replace(self.event, **changed)
+        await self.put(self.event)
+
+    async def pay_by(self, kind: str = "payment", *, costs_minor: int = 0, **more: Any) -> str:
+        """Another method; gives its uid."""
+        uid = secrets.token_hex(16)
+        costs = more.pop("costs", euros(costs_minor))
+        await self.put(Method(uid=uid, kind=kind, name={"en": kind}, image=None, costs=costs, **more))
+        return uid
+
+    async def voucher(self, code: str = "CODE", **more: Any) -> str:
+        await self.put(Voucher(code=code, event_uid=more.pop("event_uid", self.event.uid), **more))
+        return code
+
+    def body(self, wanted: dict[str, int], **more: Any) -> dict[str, Any]:
+        """An order's body; a field of `more` that is None is left out."""
+        body = {
+            "products": [{"product": f"{PUBLIC_URL}/products/{uid}", "quantity": n} for uid, n in wanted.items()],
+            "consumer": {"first_name": "John", "country": "NL"},
+            "payment_method": self.method,
+        } | more
+        return {name: value for name, value in body.items() if value is not None}
+
+    async def order(self, wanted: dict[str, int], **more: Any) -> httpx.Response:
+        return await self.post("/orders", self.body(wanted, **more))
+
+    async def bill(self, wanted: dict[str, int], **more: Any) -> httpx.Response:
+        return await self.post("/bill", self.body(wanted, **more))
+
+    async def post(self, path: str, body: Any, caller: Caller | None = None, **headers: str) -> httpx.Response:
+        given = self.world.shopping_headers(caller or self.caller, **headers)
+        return await self.world.http.post(path, json=body, headers=given)
+
+    async def get(self, path: str, caller: Caller | None = None, **query: Any) -> httpx.Response:
+        headers = {"Authorization": (caller or self.caller).basic}
+        return await self.world.http.get(path.removeprefix(PUBLIC_URL), params=query or None, headers=headers)
+
+    async def left(self) -> dict[str, int]:
+        """What is left of each product."""
+        return {row["uid"]: row["availability"] for row in await self.world.rows("products")}
+
+
+async def a_shop(world: World) -> Shop:
+    shop = Shop(world, await world.shopping_client(), _EVENT, "")
+    await shop.put(_EVENT)
+    shop.method = await shop.pay_by()
+    return shop
+
+
+async def check_conservation(world: World) -> None:
+    """What must hold whatever happened: places, tickets and money are all on exactly one side."""
+    orders = {row["id"]: row for row in await world.rows("orders")}
+    tickets = await world.rows("tickets")
+    held: dict[str, int] = {}
+    for ticket in tickets:
+        state = orders[ticket["order_id"]]["state"]
+        assert bool(ticket["valid"]) == (state in {"pending", "completed"}), state
+        held[ticket["product_uid"]] = held.get(ticket["product_uid"], 0) + bool(ticket["valid"])
+    for product in await world.rows("products"):
+        assert product["availability"] >= 0
+        assert product["availability"] + held.get(product["uid"], 0) == product["total_availability"]
+    in_time = {row["order_id"] for row in await world.rows("payments") if not row["is_late"]}
+    for payment in await world.rows("payments"):
+        ended = orders[payment["order_id"]]["state"] in {"cancelled", "expired", "failed"}
+        assert bool(payment["is_late"]) == ended
+    assert in_time == {order_id for order_id, row in orders.items() if row["first_payment_at"] is not None}
+    cancelled = {order_id for order_id, row in orders.items() if row["state"] == "cancelled"}
+    assert {row["order_id"] for row in await world.rows("cancellations")} == cancelled
+    uses: dict[str, int] = {}
+    for use in await world.rows("voucher_uses"):
+        uses[use["code"]] = uses.get(use["code"], 0) + (orders[use["order_id"]]["state"] in {"pending", "completed"})
+    for voucher in await world.rows("vouchers"):
+        assert voucher["uses_cap"] is None or uses.get(voucher["code"], 0) <= voucher["uses_cap"]

@@ -1,0 +1,231 @@
+"""`PUT /manage/v1/catalogue`: all of it or none, as often as one likes, and what is held stays held."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from countermand.domain.client import Permission
+from support.catalogue import get
+from support.database_contents import changed, contents
+from support.manage_calls import fields, problem
+from support.shopping_calls import availability, cancel
+from support.world import EVERYTHING, Caller, World
+
+PATH = "/manage/v1/catalogue"
+EVENT, DAY, LOCKER, BOTH = ("e" * 32, "d" * 32, "1" * 32, "b" * 32)
+OTHER_EVENT = "f" * 32
+
+
+def event(**given: Any) -> dict[str, Any]:
+    made = {
+        "uid": EVENT,
+        "merchant_name": "Canal Foundation",
+        "title": {"en": "Canal Days"},
+        "sale_start": "2026-11-01T00:00:00Z",
+        "sale_end": "2026-12-31T23:00:00+01:00",
+    }
+    return made | given
+
+
+def product(uid: str = DAY, **given: Any) -> dict[str, Any]:
+    made = {
+        "uid": uid,
+        "event": EVENT,
+        "name": {"en": "Day ticket"},
+        "price": {"amount": 12.5, "currency": "EUR"},
+        "total_availability": 10,
+    }
+    return made | given
+
+
+METHOD = {"uid": "a" * 32, "kind": "payment", "name": {"en": "iDeal"}, "costs": {"amount": 1, "currency": "EUR"}}
+VOUCHER = {"code": "SUMMER", "event": EVENT, "products": [DAY], "discount_percent": 10}
+WHOLE = {
+    "events": [event()],
+    "products": [
+        product(BOTH, parts=[{"product": LOCKER}, {"product": DAY, "quantity": 2}]),
+        product(),
+        product(LOCKER),
+    ],
+    "methods": [METHOD],
+    "vouchers": [VOUCHER],
+}
+
+
+async def test_a_catalogue_is_added_and_the_same_again_changes_nothing(world: World):
+    operator, shop = await world.manage_client(), await world.shopping_client()
+    first = await _load(world, operator, WHOLE)
+    assert (first.status_code, first.json()) == (200, {"added": 6, "changed": 0, "as_they_were": 0})
+    before = await contents(world)
+    again = await _load(world, operator, WHOLE)
+    assert again.json() == {"added": 0, "changed": 0, "as_they_were": 6}
+    assert not changed(before, await contents(world))
+    shown = (await get(world, shop, f"/products/{BOTH}")).json()
+    assert {uri[-32:] for uri in shown["combo"]} == {DAY, LOCKER}
+    assert (await get(world, shop, f"/events/{EVENT}")).json()["sale_end"] == "2026-12-31T22:00:00Z"
+    (kept,) = await world.rows("vouchers")
+    assert (kept["code"], kept["event_uid"], kept["discount_percent"], kept["uses_cap"]) == ("SUMMER", EVENT, 10, None)
+
+
+async def test_what_differs_is_changed_and_what_is_not_named_stays(world: World):
+    operator = await world.manage_client()
+    await _load(world, operator, WHOLE)
+    before = {row["uid"]: row for row in await world.rows("products")}
+    changes = {"products": [product(BOTH, name={"en": "Both"}, parts=[{"product": LOCKER}]), product()]}
+    assert (await _load(world, operator, changes)).json() == {"added": 0, "changed": 1, "as_they_were": 1}
+    after = {row["uid"]: row for row in await world.rows("products")}
+    assert {uid: after[uid] for uid in (DAY, LOCKER)} == {uid: before[uid] for uid in (DAY, LOCKER)}
+    assert after[BOTH]["name"] == '{"en":"Both"}'
+    (part,) = await world.rows("product_parts")
+    assert (part["combo_uid"], part["part_uid"], part["quantity"]) == (BOTH, LOCKER, 1)
+    assert (await _load(world, operator, {"events": [event(enabled=False)]})).json()["changed"] == 1
+    assert (await _load(world, operator, {"vouchers": [VOUCHER | {"uses_cap": 5}]})).json()["changed"] == 1
+    assert (await _load(world, operator, {"methods": [METHOD | {"countries": ["NL"]}]})).json()["changed"] == 1
+
+
+# total before, held, total after: what is left, or None where it is refused
+STOCK = [(10, 4, 12, 8), (10, 4, 10, 6), (10, 4, 5, 1), (10, 4, 4, 0), (10, 4, 3, None), (10, 4, 0, None), (4, 0, 0, 0)]
+
+
+@pytest.mark.parametrize(("before", "held", "after", "left"), STOCK)
+async def test_what_is_held_of_a_product_stays_held_when_its_total_changes(
+    world: World, before: int, held: int, after: int, left: int | None
+):
+    operator, shop = await world.manage_client(), await world.shopping_client()
+    await _load(world, operator, {"events": [event()], "products": [product(total_availability=before)]})
+    order = await world.ticket_order(shop, product=DAY, quantity=held) if held else None
+    contents_before = await contents(world)
+    wanted = {"events": [event(title={"en": "New"})], "products": [product(total_availability=after)]}
+    answer = await _load(world, operator, wanted)
+    if left is None:
+        assert problem(answer) == (409, "more_held")
+        assert f"new total of {after}" in answer.json()["detail"]
+        assert not changed(contents_before, await contents(world))
+        return
+    assert answer.status_code == 200
+    assert await availability(world, DAY) == left
+    if order is not None:  # what it held comes back, and no more
+        assert (await cancel(world, shop, world.uri(order))).status_code == 200
+    assert await availability(world, DAY) == after
+
+
+_HIGHEST = 100_000_000
+WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "no uid": ({"events": [{**event(), "uid": "x"}]}, ["events[0].uid"]),
+    "no title": ({"events": [{name: it for name, it in event().items() if name != "title"}]}, ["events[0].title"]),
+    "a language that is none": ({"events": [event(title={"english": "x"})]}, ["events[0].title"]),
+    "it ends before it begins": ({"events": [event(sale_end="2026-11-01T00:00:00Z")]}, ["events[0].sale_end"]),
+    "no time zone": ({"events": [event(event_start="2026-11-01T00:00:00")]}, ["events[0].event_start"]),
+    "long ago": ({"events": [event(sale_start="1999-12-31T23:59:59Z")]}, ["events[0].sale_start"]),
+    "most below least": (
+        {"events": [event(min_quantity_per_order=3, max_quantity_per_order=2)]},
+        ["events[0].max_quantity_per_order"],
+    ),
+    "no address": ({"events": [event(image="ftp://x")]}, ["events[0].image"]),
+    "three decimals": (
+        {"events": [event()], "products": [product(price={"amount": 1.005, "currency": "EUR"})]},
+        ["products[0].price"],
+    ),
+    "a currency without cents": (
+        {"events": [event()], "products": [product(price={"amount": 1, "currency": "JPY"})]},
+        ["products[0].price"],
+    ),
+    "two currencies": (
+        {"events": [event()], "products": [product(service_costs={"amount": 1, "currency": "USD"})]},
+        ["products[0].service_costs"],
+    ),
+    "a total below none": (
+        {"events": [event()], "products": [product(total_availability=-1)]},
+        ["products[0].total_availability"],
+    ),
+    "a total beyond all": (
+        {"events": [event()], "products": [product(total_availability=_HIGHEST + 1)]},
+        ["products[0].total_availability"],
+    ),
+    "an unknown event": ({"products": [product()]}, ["products[0].event"]),
+    "an unknown part": (
+        {"events": [event()], "products": [product(parts=[{"product": LOCKER}])]},
+        ["products[0].parts"],
+    ),
+    "a part of itself": ({"events": [event()], "products": [product(parts=[{"product": DAY}])]}, ["products[0].parts"]),
+    "a part twice": (
+        {"events": [event()], "products": [product(LOCKER), product(parts=[{"product": LOCKER}] * 2)]},
+        ["products[1].parts"],
+    ),
+    "a combo of a combo": (
+        {**WHOLE, "products": [*WHOLE["products"], product("c" * 32, parts=[{"product": BOTH}])]},
+        ["products[3].parts"],
+    ),
+    "a part of another event": (
+        {
+            "events": [event(), event(uid=OTHER_EVENT)],
+            "products": [product(), product(LOCKER, event=OTHER_EVENT, parts=[{"product": DAY}])],
+        },
+        ["products[1].parts"],
+    ),
+    "a part in another currency": (
+        {
+            "events": [event()],
+            "products": [product(price={"amount": 1, "currency": "USD"}), product(LOCKER, parts=[{"product": DAY}])],
+        },
+        ["products[1].parts"],
+    ),
+    "twice": ({"events": [event(), event()]}, ["events[1].uid"]),
+    "a voucher for nothing": ({"vouchers": [VOUCHER]}, ["vouchers[0].event", "vouchers[0].products"]),
+    "a discount beyond all": (
+        {**WHOLE, "vouchers": [VOUCHER | {"discount_percent": 101}]},
+        ["vouchers[0].discount_percent"],
+    ),
+    "a method of no kind": ({"methods": [METHOD | {"kind": "barter"}]}, ["methods[0].kind"]),
+    "a method for a consumer field that is none": (
+        {"methods": [METHOD | {"required_consumer_fields": ["shoe_size"]}]},
+        ["methods[0].required_consumer_fields"],
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+async def test_what_does_not_hold_is_named_and_nothing_is_loaded(sqlite_world: World, what: str):
+    given, named = WRONG[what]
+    operator = await sqlite_world.manage_client()
+    before = await contents(sqlite_world)
+    found = fields(await _load(sqlite_world, operator, given))
+    assert [one for one in found if not one.startswith(tuple(named))] == []
+    assert len(found) >= len(named)
+    assert not changed(before, await contents(sqlite_world))
+
+
+async def test_references_may_be_to_what_is_there_already_but_no_part_becomes_a_combo(world: World):
+    operator = await world.manage_client()
+    await _load(world, operator, WHOLE)
+    more = {"products": [product("c" * 32, parts=[{"product": DAY}])], "vouchers": [VOUCHER | {"code": "X"}]}
+    assert (await _load(world, operator, more)).json()["added"] == 2
+    before = await contents(world)
+    combo_of_combo = await _load(world, operator, {"products": [product(parts=[{"product": LOCKER}])]})
+    assert fields(combo_of_combo) == ["products[0].parts", "products[0].parts"]
+    of_a_combo = await _load(world, operator, {"products": [product("a" * 32, parts=[{"product": BOTH}])]})
+    assert fields(of_a_combo) == ["products[0].parts"]
+    assert not changed(before, await contents(world))
+
+
+async def test_loading_needs_the_permission_record(sqlite_world: World):
+    before = await sqlite_world.rows("events")
+    reader = await sqlite_world.manage_client(permissions=EVERYTHING - {Permission.RECORD})
+    assert problem(await _load(sqlite_world, reader, WHOLE)) == (403, "forbidden")
+    assert problem(await sqlite_world.http.put(PATH, json=WHOLE)) == (401, "unauthorized")
+    recorder = await sqlite_world.manage_client(permissions=frozenset({Permission.RECORD}))
+    assert await sqlite_world.rows("events") == before == []
+    assert (await _load(sqlite_world, recorder, WHOLE)).status_code == 200
+
+
+async def test_under_one_key_it_is_done_once(world: World):
+    operator = await world.manage_client()
+    answers = [await _load(world, operator, WHOLE, Idempotency_Key="k") for _ in range(2)]
+    assert [answer.json()["added"] for answer in answers] == [6, 6]
+    other = await _load(world, operator, {"events": [event()]}, Idempotency_Key="k")
+    assert problem(other) == (422, "idempotency_key_reused")
+
+
+async def _load(world: World, operator: Caller, body: Any, **headers: str) -> httpx.Response:
+    return await world.http.put(PATH, json=body, headers=world.manage_headers(operator, **headers))

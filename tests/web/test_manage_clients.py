@@ -1,0 +1,98 @@
+"""Who may call, over the operator's own API."""
+
+from typing import Any
+
+import httpx
+
+from countermand.domain.client import DEFAULT_PERMISSIONS, Permission
+from countermand.domain.contract import Door
+from support.world import Caller, World
+
+CLIENTS = "/manage/v1/clients"
+
+
+async def test_a_shop_is_let_in_given_a_new_secret_and_let_in_no_more(world: World):
+    admin = await world.manage_client()
+    made = await post(world, admin, CLIENTS, {"contract": "shopping", "name": "Shop", "permissions": ["read"]})
+    assert made.status_code == 201
+    assert made.headers["cache-control"] == "no-store"
+    client, key, secret = (made.json()[name] for name in ("client", "key", "secret"))
+    assert (client["name"], client["permissions"], client["revoked_at"]) == ("Shop", ["read"], None)
+    assert await status(world, key, secret) == 404  # known, and there is no such order
+    assert secret not in str(await world.rows("clients"))
+
+    rotated = (await post(world, admin, f"{CLIENTS}/{client['id']}/rotate", None)).json()
+    assert rotated["client"]["id"] == client["id"]
+    assert await status(world, key, secret) == 401
+    assert await status(world, rotated["key"], rotated["secret"]) == 404
+
+    revoked = await post(world, admin, f"{CLIENTS}/{client['id']}/revoke", None)
+    assert revoked.json()["revoked_at"] is not None
+    assert "secret" not in revoked.json()
+    assert await status(world, rotated["key"], rotated["secret"]) == 401
+
+
+async def test_without_permissions_a_client_may_do_what_is_usual_and_never_cancel_tickets(world: World):
+    admin = await world.manage_client()
+    for contract in ("shopping", "manage"):
+        made = await post(world, admin, CLIENTS, {"contract": contract, "name": contract})
+        assert made.json()["client"]["permissions"] == sorted(DEFAULT_PERMISSIONS[Door(contract)])
+    assert Permission.CANCEL not in DEFAULT_PERMISSIONS[Door.SHOPPING]
+    assert all(Permission.ADMINISTER not in usual for usual in DEFAULT_PERMISSIONS.values())
+
+
+async def test_an_operators_new_token_works_at_once(world: World):
+    admin = await world.manage_client()
+    made = await post(world, admin, CLIENTS, {"contract": "manage", "name": "Night shift"})
+    headers = {"Authorization": f"Bearer {made.json()['token']}"}
+    assert (await world.http.get("/manage/v1/orders/1", headers=headers)).status_code == 404
+    assert (await world.http.get(CLIENTS, headers=headers)).status_code == 403
+
+
+async def test_the_list_tells_everybody_and_no_secret(world: World):
+    admin, shop, partner = await world.manage_client(), await world.shopping_client(), await world.connect_client()
+    listed = (await world.http.get(CLIENTS, headers=world.manage_headers(admin))).json()["clients"]
+    assert [one["id"] for one in listed] == [admin.client.id, shop.client.id, partner.client.id]
+    assert listed[2]["identity"] == list(partner.client.identity or ())
+    assert not any(one.secret and one.secret in str(listed) for one in (admin, shop))
+
+
+async def test_only_who_may_administer_does(world: World):
+    everything_else = frozenset(Permission) - {Permission.ADMINISTER}
+    operator = await world.manage_client(permissions=everything_else)
+    before = await world.rows("clients")
+    asks = [
+        await world.http.get(CLIENTS, headers=world.manage_headers(operator)),
+        await post(world, operator, CLIENTS, {"contract": "manage", "name": "me", "permissions": ["administer"]}),
+        await post(world, operator, f"{CLIENTS}/{operator.client.id}/rotate", None),
+        await post(world, operator, f"{CLIENTS}/{operator.client.id}/revoke", None),
+    ]
+    assert {reply.status_code for reply in asks} == {403}
+    assert await world.rows("clients") == before
+
+
+async def test_what_does_not_hold_is_named_and_changes_nothing(world: World):
+    admin = await world.manage_client()
+    before = await world.rows("clients")
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"contract": "connect", "name": "x"}, "contract"),
+        ({"contract": "shopping"}, "name"),
+        ({"contract": "shopping", "name": " "}, "name"),
+        ({"contract": "shopping", "name": "x" * 201}, "name"),
+        ({"contract": "shopping", "name": "x", "permissions": ["fly"]}, "permissions"),
+    ]
+    for body, field in wrong:
+        reply = await post(world, admin, CLIENTS, body)
+        assert (reply.status_code, [one["field"] for one in reply.json()["errors"]]) == (422, [field])
+    for number in ("0", "999", "x", str(2**31), str(2**63)):
+        for call in ("rotate", "revoke"):
+            assert (await post(world, admin, f"{CLIENTS}/{number}/{call}", None)).status_code == 404
+    assert await world.rows("clients") == before
+
+
+async def post(world: World, caller: Caller, path: str, body: dict[str, Any] | None) -> httpx.Response:
+    return await world.http.post(path, json=body, headers=world.manage_headers(caller))
+
+
+async def status(world: World, key: str, secret: str) -> int:
+    return (await world.http.get(f"/orders/{'0' * 32}", auth=(key, secret))).status_code
