@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 DATA   ?= .countermand
+NODE   := tests/node
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes --only-binary :all:
 
 .PHONY: help run setup test lint bench lock docs clean
@@ -16,7 +17,7 @@ run: $(VENV)/.ready-to-run ## set up what is missing, then start the demo (PORT=
 
 setup: $(VENV)/.ready-to-run ## only make the environment
 
-test: $(VENV)/.ready-to-test ## everything that checks the project: ruff, mypy, import-linter, pytest
+test: $(VENV)/.ready-to-test $(VENV)/.node-packages ## everything that checks the project: ruff, mypy, import-linter, pytest
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -30,14 +31,16 @@ docs: $(VENV)/.ready-to-run ## draw again the pages that are made from the code
 	$(BIN)/python docs/draw_states.py
 	$(BIN)/python docs/draw_settings.py
 
-lock: ## pin the requirements again (needs uv)
+lock: $(VENV)/.ready-to-test ## pin the requirements again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	  --custom-compile-command 'make lock' --override requirements/leave-out.txt requirements/run.in -o requirements/run.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	  --custom-compile-command 'make lock' --override requirements/leave-out.txt requirements/test.in -o requirements/test.txt
+	cd $(NODE) && PATH="$(CURDIR)/$(BIN):$$PATH" npm install --package-lock-only --omit-lockfile-registry-resolved \
+	  --ignore-scripts --no-audit --no-fund --loglevel=error
 
 clean: ## remove the environment and the caches; the demo's data stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(NODE)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # A stamp file a set-up: a second run finds it newer than what it was made from and installs nothing.
 $(VENV)/.made:
@@ -57,4 +60,10 @@ $(VENV)/.ready-to-run: requirements/run.txt pyproject.toml $(VENV)/.made
 $(VENV)/.ready-to-test: requirements/test.txt $(VENV)/.ready-to-run
 	@echo "Installing what checks it ..."
 	@$(PIP) -r requirements/test.txt
+	@touch $@
+
+# A token server and a checker of pages that are not ours: run by the Node of the wheel, and by the browser.
+$(VENV)/.node-packages: $(NODE)/package-lock.json $(VENV)/.ready-to-test
+	@echo "Installing what the tests run on Node ..."
+	@cd $(NODE) && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@

@@ -132,8 +132,8 @@ def _of_orders(made: str) -> dict[str, str]:
         "order_details": "SELECT id, uid, '' || i,"
         f" CASE WHEN uid IS NULL THEN {_text(connect)} ELSE {_text(shopping)} END FROM {made}",
         "order_lines": f"SELECT id, 1, product_uid, 2, NULL {bought}",
-        "appointments": f"SELECT id, i, '{AppointmentState.BOOKED.value}', starts_at, starts_at + 14400000000, NULL"
-        f" {visits}",
+        "appointments": f"SELECT id, i, '{AppointmentState.BOOKED.value}', starts_at, starts_at + 14400000000,"
+        f" NULL, NULL, NULL, NULL, NULL {visits}",
         "tickets": f"SELECT id, number, md5('ticket ' || i || ' ' || number), product_uid,"
         f" substr(md5('code ' || i || ' ' || number), 1, 20), TRUE"
         f" FROM {made} CROSS JOIN (SELECT 1 AS number UNION ALL SELECT 2) AS numbers WHERE {_TICKETS_CHOSEN}",
@@ -142,7 +142,8 @@ def _of_orders(made: str) -> dict[str, str]:
         f" ELSE {_text(opening[Contract.SHOPPING])} END, placed_at + 1000000 FROM {made}"
         f" UNION ALL SELECT id, 2, '{FactKind.APPOINTMENT_SET.value}', placed_at + 1000000, client_id,"
         f" {_text(visit.replace('<from>', day).replace('<to>', day))}, placed_at + 2000000 {visits}",
-        "products": f"SELECT uid, {_text(_name('Day ticket'))}, 1250, 150, 'EUR', {_LEFT}, {_LEFT} + sold"
+        "products": f"SELECT uid, {_text(_name('Day ticket'))}, 1250, 150, 'EUR', {_LEFT}, {_LEFT} + sold,"
+        " NULL, '', 1, NULL, TRUE, TRUE, FALSE, NULL, NULL, 0, '{}'"
         " FROM (SELECT product_uid AS uid, count(*) AS sold FROM tickets GROUP BY product_uid) AS sales",
     }
 
@@ -187,10 +188,14 @@ _SERVICE: Final = {
     "contactName": f"Jo Citizen {_N}",
     "contactPhone": "0412 345 678",
     "contactEmail": f"jo.{_N}@example.com",
+    "remoteQualificationSearchId": f"QS{_N}",
+    "qualificationSearchId": _N,
     "locationId": f"LOC{_N}",
     "planName": "Home Fast 100/20",
+    "term": 1,
     "aggregationMethod": "L2TP",
     "customerReference": f"C-{_N}",
+    "serviceId": 1,
 }
 # What the product keeps of an order for tickets (`actions/place_orders.py`).
 _TICKETS: Final = {

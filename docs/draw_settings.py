@@ -7,20 +7,21 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
 
-from pydantic import SecretStr
+from pydantic import AwareDatetime, SecretStr
 from pydantic.fields import FieldInfo
 
 from countermand.domain.contract import Contract
 from countermand.domain.order_state import CANCELLABLE_STATES
 from countermand.domain.policy import DEFAULT_RULES
 from countermand.domain.rules import RULES
-from countermand.settings import PREFIX, Settings
+from countermand.settings import PREFIX, ConnectPlan, Settings
 
 _ROOT: Final = Path(__file__).parent.parent
 PAGE: Final = _ROOT / "docs/settings.md"
 EXAMPLE: Final = _ROOT / "countermand.example.toml"
 
 _POLICIES: Final = "policies"  # has a section of its own
+_SECTIONS: Final = {_POLICIES: "see [below](#policies)", "connect_plans": "none, see [below](#plans)"}
 _BOUNDS: Final = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 _NAMES: Final = {
     str: "text",
@@ -29,14 +30,18 @@ _NAMES: Final = {
     float: "number",
     bool: "true or false",
     Path: "path",
+    AwareDatetime: "instant with a time zone",
 }
 # A value to show where there is no default; TOML has no word for "not set".
 _FOR_EXAMPLE: Final = {
     "database_url": "postgresql://countermand:a-password@db.example.com/countermand",
     "public_url": "https://orders.example.com",
+    "connect_token_endpoint": True,
     "connect_issuer": "https://sso.example.com/auth/realms/partners",
     "connect_key_set": "https://sso.example.com/auth/realms/partners/protocol/openid-connect/certs",
     "connect_audience": "countermand",
+    "connect_deprecated_since": "2026-07-01T00:00:00Z",
+    "connect_sunset": "2027-07-01T00:00:00Z",
     "cancellations_kept_d": 3650,
     "traces_url": "http://collector.example.com:4318/v1/traces",
 }
@@ -74,6 +79,21 @@ Units are the last part of a name: `_s` are seconds, `_h` hours.
 
 | setting | in the environment | type | default | what it is |
 | --- | --- | --- | --- | --- |
+"""
+
+_PAGE_PLANS: Final = """
+## Plans
+
+What the plans of connect cost, in Australian dollars, and how fast they are, in Mbit/s. An order keeps its plan as it
+was when the order was placed. Where no plan is described, orders for any are taken, and show no charges.
+
+```toml
+[connect_plans."Home Fast 100/20"]
+one_time_charge = "0.00"
+monthly_charge = "75.00"
+speed_down_mbit_s = 100  # may be left out
+speed_up_mbit_s = 20  # may be left out
+```
 """
 
 _PAGE_POLICIES: Final = """
@@ -123,7 +143,7 @@ def page() -> str:
     in_one = json.dumps({contract.value: [dict(rule) for rule in rules] for contract, rules in DEFAULT_RULES.items()})
     variable = _fenced("sh", f"export {PREFIX}POLICIES='{in_one}'\n")
     return (
-        f"{_PAGE_OPENING}{rows}{_PAGE_POLICIES}{rules}"
+        f"{_PAGE_OPENING}{rows}{_PAGE_PLANS}{_PAGE_POLICIES}{rules}"
         f"\nWithout a word about policies, it is as if the file had:\n\n{defaults}"
         f"\nA complete example of other ones:\n\n{_fenced('toml', _POLICY_EXAMPLE)}"
         f"\nIn the environment the same is JSON, for all contracts in one variable (here the defaults):\n\n{variable}"
@@ -136,8 +156,9 @@ def example() -> str:
     for name, it in Settings.model_fields.items():
         if name == _POLICIES:
             continue
-        said = "" if it.default is not None else "; not set by default: this is an example"
-        shown = _FOR_EXAMPLE[name] if it.default is None else it.default
+        default = _default_of(it)
+        said = "" if default is not None else "; not set by default: this is an example"
+        shown = _FOR_EXAMPLE[name] if default is None else default
         parts.append(f"\n# {it.description} ({_type(it)}{said}).\n#{name} = {_toml(shown)}\n")
     about = Settings.model_fields[_POLICIES].description
     commented = "".join(f"#{line}" if line.strip() else line for line in _default_policies())
@@ -146,13 +167,18 @@ def example() -> str:
 
 
 def _row(name: str, it: FieldInfo) -> str:
-    default = "see [below](#policies)" if name == _POLICIES else _default(it)
+    default = _SECTIONS.get(name) or _default(it)
     cells = (f"`{name}`", f"`{PREFIX}{name.upper()}`", _type(it), default, _escaped(it.description or ""))
     return f"| {' | '.join(cells)} |\n"
 
 
 def _default(it: FieldInfo) -> str:
-    return "not set" if it.default is None else f"`{_escaped(str(it.default))}`"
+    default = _default_of(it)
+    return "not set" if default is None else f"`{_escaped(str(default))}`"
+
+
+def _default_of(it: FieldInfo) -> Any:
+    return it.get_default(call_default_factory=True, validated_data={})
 
 
 def _type(it: FieldInfo) -> str:
@@ -174,7 +200,7 @@ def _type_name(annotation: Any) -> str:
         (plain,) = (one for one in arguments if one is not type(None))
         return _type_name(plain)
     if origin is not None:
-        return "a list of rules by contract"
+        return "a table by name" if ConnectPlan in arguments else "a list of rules by contract"
     return _NAMES[annotation]
 
 
