@@ -6,6 +6,7 @@ from datetime import datetime
 
 from countermand.actions.consumers import seen_consumer
 from countermand.actions.ports import Line, Reading
+from countermand.actions.seat_tickets import seats_of_lines
 from countermand.actions.ticket_order_rules import TicketOrder, basket_of, check_uses, short_of
 from countermand.actions.transfer_tickets import lines_of_transfer
 from countermand.domain.bill import Bill
@@ -32,6 +33,8 @@ async def bill_tickets(reading: Reading, client_id: ClientId, wanted: TicketOrde
     await check_uses(reading, basket.vouchers)
     if (short := short_of(basket.products, basket.quantities)) is not None:
         raise short
+    seated = {uid for uid, product in basket.products.items() if product.is_seated}
+    await seats_of_lines(reading, basket.lines, seated, together=wanted.consecutive_seats)
     country = consumer.get("country")
     return Billed(
         lines=basket.lines,

@@ -45,6 +45,14 @@ class Page(Generic[Item]):
     total: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reserved:
+    """What came of taking places: the products that have too few, and those whose seats are numbered."""
+
+    short: Sequence[str]
+    seated: frozenset[str]
+
+
 class CatalogueReading(Protocol):
     """Reads of the catalogue."""
 
@@ -118,6 +126,10 @@ class CatalogueTransaction(CatalogueReading, Protocol):
         """Take vouchers, by code, so that nobody else counts their uses meanwhile."""
         ...
 
-    async def reserve(self, wanted: Mapping[str, int]) -> Sequence[str]:
-        """Take so many of each product off its availability; give the uids of those that have too few."""
+    async def reserve(self, wanted: Mapping[str, int]) -> Reserved:
+        """Take so many of each product off its availability, where it has so many."""
+        ...
+
+    async def lock_products(self, uids: Sequence[str]) -> None:
+        """Take products' rows and leave them as they are."""
         ...

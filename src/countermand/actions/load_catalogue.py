@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Final, TypeVar
 
@@ -11,6 +11,7 @@ from countermand.actions.catalogue_ports import CatalogueReading
 from countermand.actions.errors import ConflictError, FieldsError
 from countermand.actions.ports import Transaction
 from countermand.domain.catalogue import Event, Method, Product, Voucher
+from countermand.domain.seating import Stretch
 
 Value = TypeVar("Value")
 
@@ -22,12 +23,16 @@ AS_THEY_WERE: Final = "as they were"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Catalogue:
-    """Some of a catalogue, in the order in which it was given: an error names `products[3]`, counted from 0."""
+    """Some of a catalogue, in the order in which it was given: an error names `products[3]`, counted from 0.
+
+    `seats` has the plans of those products whose seats are numbered, by uid, with as many seats as their total.
+    """
 
     events: Sequence[Event] = ()
     products: Sequence[Product] = ()
     methods: Sequence[Method] = ()
     vouchers: Sequence[Voucher] = ()
+    seats: Mapping[str, Sequence[Stretch]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.events) + len(self.products) + len(self.methods) + len(self.vouchers)
@@ -64,8 +69,8 @@ async def load_catalogue(tx: Transaction, catalogue: Catalogue) -> Counter[str]:
     """Add what is new, change what differs; says how many were "added", "changed" and "as they were".
 
     Of a product's stock the total is taken: what is held stays held. What a file does not name stays as it is. Raises
-    `ConflictError` with `more_held` where more is held of a product than its new total. The caller has checked the
-    references.
+    `ConflictError` with `more_held` where more is held of a product than its new total, and with `seats_held` where a
+    ticket that counts would lose its seat, or have none. The caller has checked the references.
     """
     done: Counter[str] = Counter()
     known_events = await tx.events_named([one.uid for one in catalogue.events])
@@ -81,10 +86,15 @@ async def load_catalogue(tx: Transaction, catalogue: Catalogue) -> Counter[str]:
         if _counted(done, known_vouchers.get(voucher.code), voucher):
             await tx.put_voucher(voucher)
     known_products = await tx.products([one.uid for one in catalogue.products])
+    known_plans = await tx.seat_plans([one.uid for one in catalogue.products])
     for product in sorted(catalogue.products, key=lambda one: one.uid):  # last, and by uid: one lock order for all
-        known = known_products.get(product.uid)
-        if _counted(done, known and replace(known, availability=0), replace(product, availability=0)):
-            await _put(tx, product)
+        known, plan = known_products.get(product.uid), list(catalogue.seats.get(product.uid, ()))
+        wanted = replace(product, availability=0, is_seated=bool(plan))
+        known_plan = list(known_plans.get(product.uid, ()))
+        if _counted(done, known and (replace(known, availability=0), known_plan), (wanted, plan)):
+            await _put(tx, wanted)
+            if plan or known is not None:
+                await _put_seats(tx, product.uid, plan)
     return done
 
 
@@ -105,6 +115,24 @@ async def _put(tx: Transaction, product: Product) -> None:
         raise ConflictError("more_held", said)
 
 
+async def _put_seats(tx: Transaction, uid: str, plan: Sequence[Stretch]) -> None:
+    """Give a product whose row is taken its plan, unless it has it already."""
+    if list((await tx.seat_plans([uid])).get(uid, ())) == plan:
+        return
+    held = await tx.held_seats(uid)
+    there = {seat for stretch in plan for seat in stretch.seats()}
+    lost = [one.seat for one in held if one.seat not in there]
+    if lost:
+        first = min(lost)
+        said = f"section {first.section}, row {first.row}, seat {first.number} of the product {uid} is held"
+        raise ConflictError("seats_held", f"{said}, and the new plan has it not; {len(lost)} such seats in all")
+    product = (await tx.products([uid]))[uid]
+    unseated = product.total_availability - product.availability - len(held)
+    if plan and unseated:
+        raise ConflictError("seats_held", f"of the product {uid} {unseated} tickets are held that have no seat")
+    await tx.put_seats(uid, plan, held)
+
+
 def _counted(done: Counter[str], known: object, wanted: object) -> bool:
     """Whether something has to be written."""
     done[ADDED if known is None else AS_THEY_WERE if known == wanted else CHANGED] += 1
@@ -118,11 +146,11 @@ def _doubles(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
         "methods": ("uid", [one.uid for one in catalogue.methods]),
         "vouchers": ("code", [one.code for one in catalogue.vouchers]),
     }
-    for kind, (field, names) in named.items():
+    for kind, (named_by, names) in named.items():
         first: dict[str, int] = {}
         for index, name in enumerate(names):
             if first.setdefault(name, index) != index:
-                yield f"{kind}[{index}].{field}", f"{name} stands in {kind}[{first[name]}], too"
+                yield f"{kind}[{index}].{named_by}", f"{name} stands in {kind}[{first[name]}], too"
 
 
 def _products_named(catalogue: Catalogue) -> set[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from countermand.actions.errors import UnavailableError, UnfitDataError
 from countermand.actions.ports import OrderView, Ticket, Transaction
+from countermand.actions.seat_tickets import seat_tickets
 from countermand.actions.ticket_order_rules import (
     Basket,
     TicketOrder,
@@ -58,7 +59,7 @@ async def place_ticket_order(
 
     An order that costs nothing is completed at once; any other expires at `expires_at` unless it is paid. `uid` is for
     an order that already has one elsewhere. Raises `ConflictError` with the codes of `basket_of` and `check_buyer`,
-    `voucher_used_up`, `insufficient_products`.
+    `voucher_used_up`, `insufficient_products`, `insufficient_consecutive_seats`.
     """
     basket = await basket_of(tx, wanted, now)
     check_buyer(basket, wanted)
@@ -68,7 +69,8 @@ async def place_ticket_order(
     details = {**wanted.details, **_kept(basket), **page_tokens(order)}
     if wanted.ticket_consumers:
         details["ticket_consumers"] = dict(_ticket_consumers(basket, tickets, wanted.ticket_consumers))
-    await insert_and_tell(tx, OrderView(order=order, details=details, lines=basket.lines, tickets=tickets), now)
+    view = OrderView(order=order, details=details, lines=basket.lines, tickets=tickets)
+    await insert_and_tell(tx, view, now)
     if not is_free and expires_at is not None:
         await tx.expire_at(order.id, expires_at)
     # Vouchers, and products last, as in every transaction: one lock order for all.
@@ -77,8 +79,10 @@ async def place_ticket_order(
         await tx.lock_vouchers(codes)
         await check_uses(tx, basket.vouchers)
         await tx.use_vouchers(order.id, codes)
-    if short := await tx.reserve(basket.quantities):
-        raise insufficient(short[0])
+    reserved = await tx.reserve(basket.quantities)
+    if reserved.short:
+        raise insufficient(reserved.short[0])
+    await seat_tickets(tx, view, reserved.seated, together=wanted.consecutive_seats)
     return (await tx.views([order.id]))[order.id]
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final, NewType, Protocol
 
 from countermand.actions.appointment_ports import AppointmentReading, AppointmentTransaction
 from countermand.actions.catalogue_ports import CatalogueReading, CatalogueTransaction
+from countermand.actions.seat_ports import SeatReading, SeatTransaction
 from countermand.actions.ticketing_ports import TicketingReading, TicketingTransaction
 from countermand.domain.appointment import Appointment
 from countermand.domain.catalogue import Product
@@ -210,7 +211,7 @@ class CancellationStore(Protocol):
         ...
 
 
-class Reading(AppointmentReading, CatalogueReading, TicketingReading, Protocol):
+class Reading(AppointmentReading, CatalogueReading, SeatReading, TicketingReading, Protocol):
     """Reads from one consistent snapshot."""
 
     async def order(self, order_id: OrderId) -> Order | None:
@@ -246,7 +247,9 @@ class Reading(AppointmentReading, CatalogueReading, TicketingReading, Protocol):
         ...
 
 
-class Transaction(Reading, AppointmentTransaction, CatalogueTransaction, TicketingTransaction, Protocol):
+class Transaction(
+    Reading, AppointmentTransaction, CatalogueTransaction, SeatTransaction, TicketingTransaction, Protocol
+):
     """Reads and writes that commit together or not at all, when the block that opened it ends without an exception."""
 
     async def lock_order(self, order_id: OrderId) -> Order | None:

@@ -36,6 +36,7 @@ class TicketOrder:
     donation: Money | None = None
     currency: str | None = None
     ticket_consumers: Mapping[int, Sequence[Mapping[str, Any]]] | None = None
+    consecutive_seats: bool = True  # numbered seats of one line are side by side
     only_event: str | None = None  # the uid of the one event whose products whoever asks may have
 
     @property

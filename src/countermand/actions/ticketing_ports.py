@@ -47,7 +47,10 @@ class TicketingReading(Protocol):
     async def consumers_listed(
         self, owner: ClientId, conditions: Sequence[Condition], *, offset: int, at_most: int
     ) -> Page[KnownConsumer]:
-        """A client's consumers that meet all conditions, oldest first. Fields: those of the shopping contract."""
+        """A client's consumers that meet all conditions, oldest first. Fields: those of the shopping contract.
+
+        `reference` and `external_reference` are those of an order of the client that names the consumer by its uid.
+        """
         ...
 
     async def orders_due(self, now: datetime, at_most: int) -> Sequence[OrderId]:
@@ -76,4 +79,8 @@ class TicketingTransaction(TicketingReading, Protocol):
 
     async def withdraw_tickets(self, order_id: OrderId, uids: Sequence[str]) -> int:
         """Make tickets of a locked order invalid while their places stay taken; says how many were valid."""
+        ...
+
+    async def keep_details(self, order_id: OrderId, details: Mapping[str, Any]) -> None:
+        """Write the details of an order that was placed in this transaction again."""
         ...

@@ -1,4 +1,4 @@
-"""Transfer tickets to a new order, for somebody else: their places stay taken, their codes count no more.
+"""Transfer tickets to a new order, for somebody else: their places and seats stay taken, their codes count no more.
 
 Documented: a transfer makes a new ticket with a new code and invalidates the old one; all are from one order. Inferred:
 only the tickets of a completed order, by whoever may read that order; it costs nothing; and when the new order is
@@ -14,6 +14,7 @@ from typing import Any
 from countermand.actions.errors import ConflictError
 from countermand.actions.place_orders import insert_and_tell, new_ticket, new_ticket_order, page_tokens
 from countermand.actions.ports import Line, OrderView, Reading, Ticket, Transaction
+from countermand.actions.seat_tickets import kept, seat_of, take
 from countermand.domain.bill import LinePrice
 from countermand.domain.client import ClientId
 from countermand.domain.order import OrderId
@@ -54,7 +55,11 @@ async def transfer_tickets(tx: Transaction, client_id: ClientId, wanted: Transfe
     old = _valid(view, wanted.ticket_uids)
     order = await new_ticket_order(tx, client_id, now, is_completed=True)
     prices = prices_of_tickets(view)
-    kinds = Counter((ticket.product_uid, prices.get(ticket.uid)) for ticket in old)
+    kinds: dict[tuple[str, LinePrice | None], list[Ticket]] = {}
+    for ticket in old:
+        kinds.setdefault((ticket.product_uid, prices.get(ticket.uid)), []).append(ticket)
+    given_on = [(ticket, new_ticket(ticket.product_uid)) for alike in kinds.values() for ticket in alike]
+    seats = {new.uid: seat for ticket, new in given_on if (seat := seat_of(view, ticket)) is not None}
     made = OrderView(
         order=order,
         details={
@@ -67,14 +72,18 @@ async def transfer_tickets(tx: Transaction, client_id: ClientId, wanted: Transfe
             "payment_method": None,
             "shipping_method": None,
             **page_tokens(order),
+            **kept(seats),
         },
-        lines=tuple(Line(product_uid=uid, quantity=quantity) for (uid, _), quantity in kinds.items()),
-        tickets=tuple(new_ticket(uid) for (uid, _), quantity in kinds.items() for _ in range(quantity)),
+        lines=tuple(Line(product_uid=uid, quantity=len(alike)) for (uid, _), alike in kinds.items()),
+        tickets=tuple(new for _, new in given_on),
     )
     await insert_and_tell(tx, made, now)
     await tx.withdraw_tickets(before.id, [ticket.uid for ticket in old])
     # A cancellation that waits for the order must look at its tickets again.
     await tx.change_order(before, before.facts)
+    if seats:  # and the products last, as in every transaction
+        await tx.lock_products([ticket.product_uid for ticket in made.tickets if ticket.uid in seats])
+        await take(tx, order.id, made.tickets, seats)
     return (await tx.views([order.id]))[order.id]
 
 

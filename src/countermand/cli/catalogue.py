@@ -21,6 +21,7 @@ from countermand.actions.load_catalogue import (
 )
 from countermand.bootstrap import Database
 from countermand.cli.database import SettingsFile, with_database
+from countermand.domain.catalogue import Product
 from countermand.settings import SettingsError, read_settings
 from countermand.web.catalogue_files import CatalogueFile, CatalogueFileError, read_catalogue
 
@@ -95,9 +96,19 @@ def _some_at_a_time(whole: Catalogue) -> Iterator[Catalogue]:
     """Events and methods first, which the rest refers to; products before the vouchers for them."""
     if whole.events or whole.methods:
         yield Catalogue(events=whole.events, methods=whole.methods)
-    products = iter(sorted(whole.products, key=lambda one: (bool(one.parts), one.uid)))
-    while some := list(islice(products, _AT_ONCE)):
-        yield Catalogue(products=some)
+    some: list[Product] = []
+    for product in sorted(whole.products, key=lambda one: (bool(one.parts), one.uid)):
+        some.append(product)
+        if len(some) == _AT_ONCE or product.uid in whole.seats:  # seats are rows of their own, and may be many
+            yield _with_seats(some, whole)
+            some = []
+    if some:
+        yield _with_seats(some, whole)
     vouchers = iter(whole.vouchers)
     while codes := list(islice(vouchers, _AT_ONCE)):
         yield Catalogue(vouchers=codes)
+
+
+def _with_seats(products: list[Product], whole: Catalogue) -> Catalogue:
+    seats = {one.uid: whole.seats[one.uid] for one in products if one.uid in whole.seats}
+    return Catalogue(products=products, seats=seats)

@@ -9,6 +9,7 @@ from countermand.actions.load_catalogue import Catalogue, load_catalogue
 from countermand.actions.ports import Transaction
 from countermand.domain.catalogue import Event, EventUid, Method, Part, Product, ProductUid
 from countermand.domain.money import Money
+from countermand.domain.seating import Stretch
 
 _LANGUAGES: Final = ("en", "nl", "de", "fr", "es", "pt", "tr", "ru")
 _STOCK: Final = 10_000
@@ -25,6 +26,8 @@ DAY_TICKET: Final = uid_of("day ticket")
 LOCKER: Final = uid_of("locker")
 IDEAL: Final = uid_of("ideal")
 ETICKET: Final = uid_of("eticket")
+SEATED: Final = uid_of("evening concert")
+_SEATS: Final = [Stretch(section="Stalls", row=row, first=1, last=20) for row in "ABCDEFGHIJ"]
 # In demo.json: what each of them is good for trying.
 PRODUCTS: Final[Mapping[str, str]] = {
     "paid": DAY_TICKET,
@@ -38,7 +41,9 @@ async def prepare_catalogue(tx: Transaction, now: datetime) -> None:
     """Make what is missing or has changed. The dates stay while the sale is on, and then move on."""
     known = await tx.event(EVENT)
     opened_at = known.sale_starts_at if known is not None and known.is_on_sale(now) else _midnight(now)
-    await load_catalogue(tx, Catalogue(events=[_event(opened_at)], products=_products(), methods=_methods()))
+    seats = {SEATED: _SEATS}
+    whole = Catalogue(events=[_event(opened_at)], products=_products(), methods=_methods(), seats=seats)
+    await load_catalogue(tx, whole)
 
 
 def _midnight(now: datetime) -> datetime:
@@ -114,6 +119,15 @@ def _products() -> list[Product]:
             4500,
             stock=8,
             more={"sold_out_text": _said("All tours are taken.", "Alle rondleidingen zijn vol.")},
+        ),
+        _product(
+            "evening concert",
+            _said("Evening concert, numbered seats", "Avondconcert, genummerde plaatsen"),
+            6,
+            2500,
+            service_costs=_euros(150),
+            max_per_order=8,
+            stock=sum(len(row) for row in _SEATS),
         ),
     ]
 

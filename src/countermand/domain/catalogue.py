@@ -48,7 +48,8 @@ class Product:
     """What can be bought: `availability` is what is left of `total_availability`.
 
     A combo product is made of `parts`, which are taken off their own stocks together with it. Without a sale of its own
-    it is sold as long as its event is. `event_uid` is None for products from before there were events.
+    it is sold as long as its event is. `event_uid` is None for products from before there were events. Where it
+    `is_seated`, each of its places is a numbered seat.
     """
 
     uid: str
@@ -64,6 +65,7 @@ class Product:
     is_separately_saleable: bool = True
     is_enabled: bool = True
     needs_voucher: bool = False
+    is_seated: bool = False
     sale_starts_at: datetime | None = None
     sale_ends_at: datetime | None = None
     viewing_order: int = 0

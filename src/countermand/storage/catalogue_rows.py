@@ -15,7 +15,7 @@ from sqlalchemy import (
     update,
 )
 
-from countermand.actions.catalogue_ports import Condition, Page
+from countermand.actions.catalogue_ports import Condition, Page, Reserved
 from countermand.domain.catalogue import Event, EventUid, Method, Part, Product, ProductUid, Voucher
 from countermand.domain.money import Money
 from countermand.domain.order_state import ENDED_UNFULFILLED
@@ -180,18 +180,26 @@ class CatalogueRows(Filtering):
             select(vouchers.c.code).where(vouchers.c.code.in_(codes)).order_by(vouchers.c.code).with_for_update()
         )
 
-    async def reserve(self, wanted: Mapping[str, int]) -> Sequence[str]:
+    async def reserve(self, wanted: Mapping[str, int]) -> Reserved:
         """See `CatalogueTransaction.reserve`. By uid, the lock order of every transaction."""
-        short = []
+        short, seated = [], set()
         for uid in sorted(wanted):
-            taken = await self._execute(
+            taken = await self._one(
                 update(products)
                 .where(products.c.uid == uid, products.c.availability >= wanted[uid])
                 .values(availability=products.c.availability - wanted[uid])
+                .returning(products.c.is_seated)
             )
-            if taken.rowcount == 0:
+            if taken is None:
                 short.append(uid)
-        return short
+            elif taken["is_seated"]:
+                seated.add(uid)
+        return Reserved(short=short, seated=frozenset(seated))
+
+    async def lock_products(self, uids: Sequence[str]) -> None:
+        """See `CatalogueTransaction.lock_products`."""
+        locked = select(products.c.uid).where(products.c.uid.in_(uids)).order_by(products.c.uid)
+        await self._execute(locked.with_for_update(key_share=True))
 
     async def _with_parts(self, rows: Sequence[Row]) -> Sequence[Product]:
         parts: dict[str, list[Part]] = defaultdict(list)
@@ -262,6 +270,7 @@ def _whole_product_of(row: Row, parts: tuple[Part, ...]) -> Product:
         is_separately_saleable=bool(row["is_separately_saleable"]),
         is_enabled=bool(row["is_enabled"]),
         needs_voucher=bool(row["needs_voucher"]),
+        is_seated=bool(row["is_seated"]),
         sale_starts_at=_instant_or_none(row["sale_starts_at"]),
         sale_ends_at=_instant_or_none(row["sale_ends_at"]),
         viewing_order=row["viewing_order"],
@@ -286,6 +295,7 @@ def _product_columns(product: Product) -> dict[str, Any]:
         "is_separately_saleable": product.is_separately_saleable,
         "is_enabled": product.is_enabled,
         "needs_voucher": product.needs_voucher,
+        "is_seated": product.is_seated,
         "sale_starts_at": _micros_or_none(product.sale_starts_at),
         "sale_ends_at": _micros_or_none(product.sale_ends_at),
         "viewing_order": product.viewing_order,

@@ -40,6 +40,7 @@ products = Table(
     Column("is_separately_saleable", Boolean, nullable=False, server_default=true()),
     Column("is_enabled", Boolean, nullable=False, server_default=true()),
     Column("needs_voucher", Boolean, nullable=False, server_default=false()),
+    Column("is_seated", Boolean, nullable=False, server_default=false()),
     Column("sale_starts_at", Instant),
     Column("sale_ends_at", Instant),
     Column("viewing_order", Integer, nullable=False, server_default="0"),
@@ -56,6 +57,21 @@ product_parts = Table(
     Column("part_uid", Uid, primary_key=True),
     Column("quantity", Integer, nullable=False),
     Index("ix_product_parts_part_uid", "part_uid"),
+)
+
+# Numbered seats, those of one `stretch` side by side, and the ticket that last took each: it is free unless that one is
+# valid. So a cancellation writes none, and neither has it an index of tickets.
+seats = Table(
+    "seats",
+    metadata,
+    Column("product_uid", Uid, primary_key=True),
+    Column("section", String(64), primary_key=True),
+    Column("row", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("stretch", Integer, nullable=False),
+    Column("order_id", BigInteger),
+    Column("ticket_number", Integer),
+    sqlite_with_rowid=False,
 )
 
 methods = Table(

@@ -14,6 +14,7 @@ from countermand.storage.catalogue_tables import (
     methods,
     product_parts,
     products,
+    seats,
     vouchers,
 )
 from countermand.storage.columns import Document, Instant, Name, Uid, instant, metadata, micros
@@ -47,6 +48,7 @@ __all__ = [
     "products",
     "refusals",
     "schema_notes",
+    "seats",
     "signing_keys",
     "slots",
     "tickets",

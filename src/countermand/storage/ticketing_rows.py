@@ -1,6 +1,6 @@
 """Lists of orders, tickets by uid and code, consumers, used vouchers, and orders whose time is over."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -49,10 +49,14 @@ _CONSUMERS: Final = {
         "city",
         "country",
         "state",
-        "reference",
-        "external_reference",
     )
 }
+# What is said of a consumer by the orders that name it.
+_OF_CONSUMERS_ORDERS: Final = {
+    "reference": Field(column=order_details.c.reference),
+    "external_reference": _ORDERS["external_reference"],
+}
+_CONSUMER_OF_ORDER: Final = Field(column=order_details.c.details, path=("consumer", "uid"))
 
 
 class TicketingRows(Filtering):
@@ -97,7 +101,7 @@ class TicketingRows(Filtering):
         self, owner: ClientId, conditions: Sequence[Condition], *, offset: int, at_most: int
     ) -> Page[KnownConsumer]:
         """See `TicketingReading.consumers_listed`."""
-        met = (self._consumer_met(one) for one in conditions)
+        met = (self._consumer_met(owner, one) for one in conditions)
         found = select(consumers).where(consumers.c.client_id == owner, *met)
         rows, total = await self._page(found.order_by(consumers.c.created_at, consumers.c.uid), offset, at_most)
         return Page(items=[_consumer_of(row) for row in rows], total=total)
@@ -141,6 +145,12 @@ class TicketingRows(Filtering):
             .values(valid=False)
         )
 
+    async def keep_details(self, order_id: OrderId, details: Mapping[str, Any]) -> None:
+        """See `TicketingTransaction.keep_details`."""
+        await self._execute(
+            update(order_details).where(order_details.c.order_id == order_id).values(details=written(details))
+        )
+
     def _order_met(self, condition: Condition) -> ColumnElement[bool]:
         if condition.field == _EVENT:
             wanted = condition.value if condition.op is Op.IN else (condition.value,)
@@ -153,7 +163,13 @@ class TicketingRows(Filtering):
             return self._number_is(_ORDERS[_TOTAL], condition.value)
         return self._one_met(_ORDERS[condition.field], condition)
 
-    def _consumer_met(self, condition: Condition) -> ColumnElement[bool]:
+    def _consumer_met(self, owner: ClientId, condition: Condition) -> ColumnElement[bool]:
+        if condition.field in _OF_CONSUMERS_ORDERS:
+            return consumers.c.uid.in_(
+                select(self._value(_CONSUMER_OF_ORDER))
+                .select_from(order_details.join(orders, orders.c.id == order_details.c.order_id))
+                .where(orders.c.client_id == owner, self._one_met(_OF_CONSUMERS_ORDERS[condition.field], condition))
+            )
         if condition.field == _GENDER:
             return self._number_is(_CONSUMERS[_GENDER], condition.value)
         return self._one_met(_CONSUMERS[condition.field], condition)

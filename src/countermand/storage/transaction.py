@@ -30,6 +30,7 @@ from countermand.storage.rows import (
     view_queries,
     written,
 )
+from countermand.storage.seat_rows import SeatRows
 from countermand.storage.tables import (
     NEWEST_NOTE,
     cancellations,
@@ -53,7 +54,7 @@ from countermand.storage.ticketing_rows import TicketingRows
 _REFUSALS_SHOWN: Final = 500  # the newest; every attempt on an order leaves one
 
 
-class SqlTransaction(AppointmentRows, CatalogueRows, TicketingRows):
+class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
     """Fulfils `Reading` and `Transaction` on one connection."""
 
     # reading

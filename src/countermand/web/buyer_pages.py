@@ -21,11 +21,13 @@ from markupsafe import Markup
 from countermand.actions.errors import CountermandError, NotFoundError
 from countermand.actions.ports import Clock, OrderView, Store, Transaction
 from countermand.actions.record_progress import pay_in_sandbox
+from countermand.actions.seat_tickets import seat_of
 from countermand.contracts.answer import Answer, headers_of
 from countermand.domain.catalogue import Event, I18n
 from countermand.domain.money import written_minor
 from countermand.domain.order import UID_PATTERN, OrderUid, order_id_of
 from countermand.domain.order_state import OrderState
+from countermand.domain.seating import Seat
 from countermand.telemetry.requests import Requests
 from countermand.web.reporting import DONE, given_request_id, outcome_of, started_s, with_request_id
 
@@ -76,6 +78,7 @@ class _Shown:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _TicketShown:
     name: str
+    seat: str | None
     code: str
     svg: Markup
 
@@ -158,6 +161,7 @@ def _tickets_page(view: OrderView, events: Mapping[str, Event]) -> Answer:
         tickets = [
             _TicketShown(
                 name=_ticket_name(names[one.product_uid], events.get(one.product_uid)),
+                seat=_seat(seat_of(view, one)),
                 code=one.code,
                 svg=_code(one.code),
             )
@@ -179,6 +183,10 @@ def _ticket_name(name: str, event: Event | None) -> str:
         return name
     when = "" if event.starts_at is None else f", {event.starts_at:%Y-%m-%d}"
     return f"{_in_english(event.title)}: {name}{when}"
+
+
+def _seat(seat: Seat | None) -> str | None:
+    return None if seat is None else f"{seat.section}, row {seat.row}, seat {seat.number}"
 
 
 def _code(text: str) -> Markup:

@@ -151,6 +151,8 @@ def _item(kind: str, cells: Mapping[str, str]) -> dict[str, Any]:
             within[inner] = _number(cell) if inner == "amount" else cell
         elif name == "parts":
             made[name] = [_part(one) for one in cell.split(_BETWEEN)]
+        elif name == "seats":
+            made[name] = [_seats(one) for one in cell.split(_BETWEEN)]
         elif name in _LISTS:
             made[name] = [one.strip() for one in cell.split(_BETWEEN)]
         else:
@@ -162,6 +164,14 @@ def _part(cell: str) -> dict[str, Any]:
     """`<uid>*2`, or the uid alone for one."""
     uid, _, quantity = cell.strip().partition("*")
     return {"product": uid.strip()} | ({"quantity": _whole(quantity.strip())} if quantity else {})
+
+
+def _seats(cell: str) -> dict[str, Any] | str:
+    """`Stalls/A/1-20`: a section, a row, and the numbers of its first and last seat."""
+    found = re.fullmatch("(.+)/(.+)/([0-9]+)-([0-9]+)", cell.strip())
+    if found is None:
+        return cell
+    return {"section": found[1], "row": found[2], "first": _whole(found[3]), "last": _whole(found[4])}
 
 
 def _value(wanted: Any, cell: str) -> Any:

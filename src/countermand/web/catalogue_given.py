@@ -17,6 +17,7 @@ from countermand.domain.catalogue import Event, EventUid, Method, Part, Product,
 from countermand.domain.instants import written_instant
 from countermand.domain.money import Money
 from countermand.domain.order import UID_PATTERN
+from countermand.domain.seating import Stretch
 from countermand.web.manage_speaking import in_range
 
 Uid = Annotated[str, Meta(pattern=f"^{UID_PATTERN}$(?!\\n)", examples=["87a2195h3gd162fb35c5a3dbd7bapo1l"])]
@@ -26,6 +27,8 @@ Instant = Annotated[datetime, Meta(tz=True)]
 Url = Annotated[str, Meta(pattern=r"^https?://\S+$(?!\n)", max_length=2000)]
 _Word = Annotated[str, Meta(min_length=1, max_length=255)]
 _Reference = Annotated[str, Meta(max_length=64)]
+_Name = Annotated[str, Meta(min_length=1, max_length=64)]
+_SeatNumber = Annotated[int, Meta(ge=1, le=99_999)]
 _PerOrder = Annotated[int, Meta(ge=1, le=100)]
 Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}$(?!\n)", examples=["NL"])]
 ConsumerField = Literal[
@@ -90,8 +93,20 @@ class PartGiven(Struct, kw_only=True):
     quantity: Annotated[int, Meta(ge=1, le=100)] = 1
 
 
+class SeatsGiven(Struct, kw_only=True):
+    """Seats side by side, with the numbers from `first` to `last`: a row, or a part of it up to an aisle."""
+
+    section: _Name
+    row: _Name
+    first: _SeatNumber
+    last: _SeatNumber
+
+
 class ProductGiven(Struct, kw_only=True):
-    """What can be bought. What is held of it stays held when its total changes."""
+    """What can be bought. What is held of it stays held when its total changes.
+
+    With `seats`, the best first, each place is one of them, and the total need not be given.
+    """
 
     uid: Uid
     event: Uid
@@ -99,7 +114,8 @@ class ProductGiven(Struct, kw_only=True):
     name: Texts
     price: AmountGiven
     service_costs: AmountGiven | None = None
-    total_availability: Annotated[int, Meta(ge=0, le=100_000_000)]
+    total_availability: Annotated[int, Meta(ge=0, le=100_000_000)] | None = None
+    seats: Annotated[list[SeatsGiven], Meta(max_length=2000)] = []
     min_per_order: _PerOrder = 1
     max_per_order: _PerOrder | None = None
     separately_saleable: bool = True
@@ -155,6 +171,7 @@ KINDS: Final[dict[str, type[Struct]]] = {
     "methods": MethodGiven,
     "vouchers": VoucherGiven,
 }
+SEATS_CAP: Final = 20_000  # of one product: each of its orders looks at them all (guessed)
 _SHOWN_OF_EVENTS: Final = (
     "subtitle",
     "description",
@@ -193,6 +210,7 @@ def catalogue_of(given: CatalogueGiven) -> Catalogue:
         products=[one for one in products if one is not None],
         methods=[one for one in methods if one is not None],
         vouchers=[_voucher(one) for one in given.vouchers],
+        seats={one.uid: _plan(one) for one in given.products if one.seats},
     )
 
 
@@ -238,16 +256,20 @@ def _product(path: str, given: ProductGiven, errors: list[tuple[str, str]]) -> P
     uids = [part.product for part in given.parts]
     if len(set(uids)) != len(uids):
         found.append((f"{path}.parts", f"{path}.parts must have each product once"))
+    found += _seats_wrong(path, given)
     if found or price is None or costs is None:
         errors += found
         return None
+    total = (
+        sum(len(stretch) for stretch in _plan(given)) if given.total_availability is None else given.total_availability
+    )
     return Product(
         uid=given.uid,
         name=given.name,
         price=price,
         service_costs=costs,
-        availability=given.total_availability,
-        total_availability=given.total_availability,
+        availability=total,
+        total_availability=total,
         event_uid=EventUid(given.event),
         reference=given.reference,
         min_per_order=given.min_per_order,
@@ -264,6 +286,34 @@ def _product(path: str, given: ProductGiven, errors: list[tuple[str, str]]) -> P
         ),
         more=_more(given, _SHOWN_OF_PRODUCTS),
     )
+
+
+def _plan(given: ProductGiven) -> list[Stretch]:
+    return [Stretch(section=one.section, row=one.row, first=one.first, last=one.last) for one in given.seats]
+
+
+def _seats_wrong(path: str, given: ProductGiven) -> Iterator[tuple[str, str]]:
+    """Each seat stands once in a plan, and there are as many as the total says, where it says it."""
+    wanted, at = given.total_availability, f"{path}.total_availability"
+    if not given.seats:
+        if wanted is None:
+            yield at, f"{at} is missing"
+        return
+    count = 0
+    until: dict[tuple[str, str], list[SeatsGiven]] = {}
+    for index, one in enumerate(given.seats):
+        here = f"{path}.seats[{index}]"
+        if one.last < one.first:
+            yield f"{here}.last", f"{here}.last must be {one.first} or more, as the first is, not {one.last}"
+        others = until.setdefault((one.section, one.row), [])
+        if any(other.first <= one.last and one.first <= other.last for other in others):
+            yield here, f"{here} has seats of section {one.section}, row {one.row} that stand there already"
+        others.append(one)
+        count += max(0, one.last - one.first + 1)
+    if count > SEATS_CAP:
+        yield f"{path}.seats", f"{path}.seats must be at most {SEATS_CAP} seats, not {count}"
+    if wanted not in {None, count}:
+        yield at, f"{at} must be {count}, as many as the seats, not {wanted}"
 
 
 def _method(path: str, given: MethodGiven, errors: list[tuple[str, str]]) -> Method | None:

@@ -31,7 +31,8 @@ _DATE: Final = replace(TEXT, suffixes=(Op.LT, Op.LTE, Op.GT, Op.GTE))
 _EXACT: Final = replace(TEXT, suffixes=())
 _STARTING: Final = replace(TEXT, suffixes=(Op.STARTSWITH,))
 _GENDER: Final = "gender"
-_FILTERS: Final[Mapping[str, Kind]] = {  # documented, but for those by references, which consumers here do not have
+# All documented. A consumer has no references, orders have: inferred, that those of the orders that name it are meant.
+_FILTERS: Final[Mapping[str, Kind]] = {
     "email": _STARTING,
     "first_name": _STARTING,
     "last_name": _STARTING,
@@ -41,6 +42,8 @@ _FILTERS: Final[Mapping[str, Kind]] = {  # documented, but for those by referenc
     "city": _STARTING,
     "country": _EXACT,
     "state": _EXACT,
+    "reference": _EXACT,
+    "external_reference": _EXACT,
 }
 _POST: Final = Operation(
     name="createConsumer",

@@ -41,7 +41,10 @@ REFUSALS: Final[Mapping[int, Reply]] = {
         message=messages.Error,
     ),
     409: Reply(
-        when=("NOT_ON_SALE; INSUFFICIENT_PRODUCTS: too few are left; ours: VOUCHER_USED_UP, TICKETS_NOT_TRANSFERABLE"),
+        when=(
+            "NOT_ON_SALE; INSUFFICIENT_PRODUCTS: too few are left; INSUFFICIENT_CONSECUTIVE_SEATS: not side by side; "
+            "ours: VOUCHER_USED_UP, TICKETS_NOT_TRANSFERABLE"
+        ),
         message=messages.Error,
     ),
 }

@@ -97,13 +97,22 @@ class Product(Struct, kw_only=True, rename={"links": "_links"}):
     total_availability: int
 
 
+class Seating(Struct, kw_only=True):
+    """Where a ticket's seat is: that there is such an object is documented, its fields are inferred."""
+
+    section: str
+    row: str
+    seat: str
+
+
 class Ticket(Struct, kw_only=True, rename={"links": "_links"}):
-    """One place; `valid` is ours (decision 24)."""
+    """One place; `valid` is ours (decision 24). `seating` is there where seats are numbered (not in the example)."""
 
     links: dict[str, Any]
     uid: str
     code: str
     valid: bool
+    seating: Seating | UnsetType = UNSET
 
 
 class Order(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):

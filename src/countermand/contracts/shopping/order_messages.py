@@ -11,6 +11,7 @@ from countermand.contracts.shopping.messages import (
     Currency,
     Method,
     Order,
+    Seating,
     Selection,
 )
 
@@ -64,11 +65,13 @@ class CreateRequest(Struct, kw_only=True):
     external_purchases: Annotated[list[ExternalPurchaseGiven], Meta(max_length=100)] = []
     external_reference: Annotated[str, Meta(max_length=32)] | None = None
     redirect_url: Annotated[str, Meta(max_length=255, pattern="^https?://")] | None = None
-    check_consecutive_seats: Annotated[bool, Meta(description="Taken and not looked at: no seats are numbered")] = True
+    check_consecutive_seats: Annotated[
+        bool, Meta(description="Numbered seats of one line must be side by side; false takes any that are free")
+    ] = True
     vouchers: Annotated[list[Annotated[str, Meta(min_length=1, max_length=64)]], Meta(max_length=20)] = []
     currency: Currency | None = None
     opt_in: bool | None = None
-    captcha: Annotated[str, Meta(max_length=4096, description="Taken and not looked at")] | None = None
+    captcha: Annotated[str, Meta(max_length=4096, description="Taken, and verified by nobody (ours)")] | None = None
     donation_amount: AmountGiven | None = None
 
 
@@ -103,7 +106,7 @@ class OrderPage(Struct, kw_only=True, rename={"links": "_links", "embedded": "_e
 class WholeTicket(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
     """One place. `valid` is ours (decision 24); `service_fee_paid` is null until the order is completed (documented).
 
-    No seats are numbered here and nothing is personalised, so those fields say so.
+    `seating` is null where no seats are numbered. Nothing is personalised, so those fields say so.
     """
 
     links: dict[str, Any]
@@ -111,7 +114,7 @@ class WholeTicket(Struct, kw_only=True, rename={"links": "_links", "embedded": "
     code: str
     valid: bool
     consumer: dict[str, Any]
-    seating: None
+    seating: Seating | None
     subproduct: None
     has_valid_subscription: bool
     needs_personalization: bool

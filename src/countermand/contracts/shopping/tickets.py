@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from countermand.actions.errors import FieldsError
 from countermand.actions.read_tickets import TicketView, find_tickets, read_ticket
+from countermand.actions.seat_tickets import seat_of
 from countermand.actions.transfer_tickets import prices_of_tickets
 from countermand.contracts.answer import HAL, Answer
 from countermand.contracts.body import shown
@@ -16,7 +17,7 @@ from countermand.contracts.shopping.events import event_shown
 from countermand.contracts.shopping.hal import hal_answer, resource_links
 from countermand.contracts.shopping.order_messages import EmbeddedTickets, TicketPage, WholeTicket
 from countermand.contracts.shopping.reading import FAILURES, NOT_FOUND, UID, WRONG_QUERY, uid_in
-from countermand.contracts.shopping.translate import amount, product_shown
+from countermand.contracts.shopping.translate import amount, product_shown, seating_shown
 from countermand.domain.client import Permission
 from countermand.domain.order_state import OrderState
 
@@ -90,6 +91,7 @@ def _wanted(call: Call, addresses: Addresses) -> tuple[str, str]:
 def _shown(view: TicketView, addresses: Addresses) -> WholeTicket:
     ticket, order, details = view.ticket, view.order.order, view.order.details
     price = prices_of_tickets(view.order).get(ticket.uid)
+    seat = seat_of(view.order, ticket)
     is_paid = order.state is OrderState.COMPLETED
     consumers = details.get("ticket_consumers", {})
     buyer = {name: value for name, value in details["consumer"].items() if name != "ip"}
@@ -105,7 +107,7 @@ def _shown(view: TicketView, addresses: Addresses) -> WholeTicket:
         code=ticket.code,
         valid=ticket.valid,
         consumer=consumers.get(ticket.uid, buyer),
-        seating=None,
+        seating=None if seat is None else seating_shown(seat),
         subproduct=None,
         has_valid_subscription=False,
         needs_personalization=False,

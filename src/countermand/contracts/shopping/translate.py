@@ -19,6 +19,7 @@ from countermand.actions.errors import (
 )
 from countermand.actions.explain import Explanation
 from countermand.actions.ports import Line, OrderView, Ticket
+from countermand.actions.seat_tickets import seat_of
 from countermand.contracts.answer import (
     HAL,
     Answer,
@@ -36,6 +37,7 @@ from countermand.domain.cancellation import Granted, Refused
 from countermand.domain.catalogue import Product
 from countermand.domain.instants import written_instant
 from countermand.domain.money import Money, written_minor
+from countermand.domain.seating import Seat
 
 # Each of our errors: status, type. The first four types are documented; the others ours (decision 22).
 _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
@@ -61,6 +63,7 @@ _CONFLICTS: Final[Mapping[str, tuple[int, str]]] = {
     "not_separately_saleable": (400, "NON_SEPARATELY_SALEABLE_PRODUCT"),
     "profile_missing": (400, "PROFILE_MISSING"),
     "insufficient_products": (409, "INSUFFICIENT_PRODUCTS"),
+    "insufficient_consecutive_seats": (409, "INSUFFICIENT_CONSECUTIVE_SEATS"),
     "payment_method_missing": (400, "PAYMENT_METHOD_MISSING"),
     "payment_method_not_applicable": (400, "PAYMENT_METHOD_NOT_APPLICABLE"),
     "shipping_method_not_applicable": (400, "SHIPPING_METHOD_NOT_APPLICABLE"),
@@ -150,7 +153,7 @@ def order_shown(view: OrderView, addresses: Addresses) -> messages.Order:
         redirect_url=given.get("redirect_url") or UNSET,
         embedded={
             "shop:product": [product_shown(product, addresses) for product in _as_sold(view)],
-            "shop:ticket": [_ticket(ticket, addresses) for ticket in view.tickets],
+            "shop:ticket": [_ticket(view, ticket, addresses) for ticket in view.tickets],
         },
     )
 
@@ -258,7 +261,13 @@ def product_shown(product: Product, addresses: Addresses) -> messages.Product:
     )
 
 
-def _ticket(ticket: Ticket, addresses: Addresses) -> messages.Ticket:
+def seating_shown(seat: Seat) -> messages.Seating:
+    """Where a ticket's seat is."""
+    return messages.Seating(section=seat.section, row=seat.row, seat=str(seat.number))
+
+
+def _ticket(view: OrderView, ticket: Ticket, addresses: Addresses) -> messages.Ticket:
+    seat = seat_of(view, ticket)
     return messages.Ticket(
         links={
             "self": {"href": addresses.ticket(ticket.uid)},
@@ -267,6 +276,7 @@ def _ticket(ticket: Ticket, addresses: Addresses) -> messages.Ticket:
         uid=ticket.uid,
         code=ticket.code,
         valid=ticket.valid,
+        seating=UNSET if seat is None else seating_shown(seat),
     )
 
 

@@ -113,6 +113,7 @@ def wanted_of(
         donation=donation,
         currency=currency,
         ticket_consumers=for_whom,
+        consecutive_seats=request.check_consecutive_seats,
         only_event=only_event,
     )
 

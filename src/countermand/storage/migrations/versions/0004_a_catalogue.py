@@ -44,6 +44,7 @@ def _catalogue() -> None:
         sa.Column("is_separately_saleable", sa.Boolean(), nullable=False, server_default=sa.true()),
         sa.Column("is_enabled", sa.Boolean(), nullable=False, server_default=sa.true()),
         sa.Column("needs_voucher", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("is_seated", sa.Boolean(), nullable=False, server_default=sa.false()),
         sa.Column("sale_starts_at", sa.BigInteger(), nullable=True),
         sa.Column("sale_ends_at", sa.BigInteger(), nullable=True),
         sa.Column("viewing_order", sa.Integer(), nullable=False, server_default="0"),
@@ -59,6 +60,18 @@ def _catalogue() -> None:
         sa.PrimaryKeyConstraint("combo_uid", "part_uid", name=op.f("pk_product_parts")),
     )
     op.create_index("ix_product_parts_part_uid", "product_parts", ["part_uid"])
+    op.create_table(
+        "seats",
+        sa.Column("product_uid", sa.String(length=32), nullable=False),
+        sa.Column("section", sa.String(length=64), nullable=False),
+        sa.Column("row", sa.String(length=64), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("stretch", sa.Integer(), nullable=False),
+        sa.Column("order_id", sa.BigInteger(), nullable=True),
+        sa.Column("ticket_number", sa.Integer(), nullable=True),
+        sa.PrimaryKeyConstraint("product_uid", "section", "row", "number", name=op.f("pk_seats")),
+        sqlite_with_rowid=False,
+    )
     op.add_column("methods", sa.Column("details", sa.Text(), nullable=False, server_default="{}"))
     op.create_table(
         "vouchers",
