@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 import countermand
-from countermand.actions import consumers, errors, place_orders, ticket_order_rules, transfer_tickets
+from countermand.actions import consumers, errors, place_orders, seat_tickets, ticket_order_rules, transfer_tickets
 from countermand.actions.errors import CountermandError
 from countermand.contracts import answer
 from countermand.contracts.answer import Answer
@@ -116,7 +116,7 @@ def test_what_is_unexpected_is_500_and_says_nothing_about_itself(name, error):
 
 
 def test_shopping_knows_every_conflict_that_placing_an_order_can_meet():
-    modules = (place_orders, ticket_order_rules, transfer_tickets, consumers)
+    modules = (place_orders, seat_tickets, ticket_order_rules, transfer_tickets, consumers)
     assert set().union(*map(conflict_codes, modules)) == set(shopping._CONFLICTS)
 
 

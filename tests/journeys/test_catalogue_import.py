@@ -70,6 +70,20 @@ async def test_products_come_as_csv_too(run: Run, world: World, tmp_path: Path):
     assert parts == {LOCKER: 1, DAY: 2}
 
 
+async def test_seats_come_in_a_cell_and_in_json_and_are_the_same(run: Run, world: World, tmp_path: Path):
+    headings, line = "uid,event,name.en,price.amount,price.currency,seats", f"{DAY},{EVENT},Day ticket,12.50,EUR"
+    await imported(run, world, written(tmp_path, WHOLE.split('  "products"', maxsplit=1)[0].rstrip().rstrip(",") + "}"))
+    file = written(tmp_path, f"{headings}\n{line},Stalls/A/1-20; Stalls/B/2-5\n", "seats.csv")
+    assert "1 added" in (await imported(run, world, file)).out
+    assert await availability(world, DAY) == len(await world.rows("seats")) == 24
+    seats = """[{"section": "Stalls", "row": "A", "first": 1, "last": 20},
+                 {"section": "Stalls", "row": "B", "first": 2, "last": 5}], "total_availability": 24"""
+    by_json = WHOLE.replace('"total_availability": 10', f'"seats": {seats}')
+    assert "1 added, 0 changed, 2 as they were" in (await imported(run, world, written(tmp_path, by_json))).out
+    wrong = await imported(run, world, written(tmp_path, f"{headings}\n{line},Stalls/A/1-\n", "wrong.csv"))
+    assert "line 2: products[0].seats[0] must be an object, not" in wrong.err
+
+
 CSV_OF_OTHERS = {
     "events": f"uid,merchant_name,title.en,sale_start,sale_end,location.city,artists\n{'f' * 32},M,T,"
     "2026-01-01T00:00:00Z,2027-01-01T00:00:00Z,Groningen,A;B\n",

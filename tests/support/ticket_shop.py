@@ -1,5 +1,6 @@
 """A catalogue to sell from, through the storage port, and the calls of a shop that sells it."""
 
+import json
 import secrets
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -7,8 +8,10 @@ from typing import Any
 
 import httpx
 
+from countermand.actions.load_catalogue import Catalogue, load_catalogue
 from countermand.domain.catalogue import Event, EventUid, Method, Part, Product, ProductUid, Voucher
 from countermand.domain.money import Money
+from countermand.domain.seating import Stretch
 from support.world import NOON, PUBLIC_URL, Caller, World
 
 _EVENT = Event(
@@ -61,6 +64,21 @@ class Shop:
         )
         await self.put(made)
         return made.uid
+
+    async def seated(self, *rows: int, **more: Any) -> str:
+        """A product with numbered seats: so many in row A, B, …; gives its uid."""
+        uid = await self.product(stock=sum(rows), **more)
+        await self.seat(uid, *rows)
+        return uid
+
+    async def seat(self, uid: str, *rows: int) -> None:
+        """Give a product another plan. Raises what the loading raises."""
+        plan = [
+            Stretch(section="Stalls", row=row, first=1, last=last) for row, last in zip("ABCDEFGH", rows, strict=False)
+        ]
+        async with self.world.database.store.transaction() as tx:
+            product = replace((await tx.products([uid]))[uid], total_availability=sum(rows))
+            await load_catalogue(tx, Catalogue(products=[product], seats={uid: plan} if plan else {}))
 
     async def combo(self, parts: dict[str, int], **more: Any) -> str:
         made = tuple(Part(product_uid=ProductUid(uid), quantity=quantity) for uid, quantity in parts.items())
@@ -128,6 +146,7 @@ async def check_conservation(world: World) -> None:
     for product in await world.rows("products"):
         assert product["availability"] >= 0
         assert product["availability"] + held.get(product["uid"], 0) == product["total_availability"]
+    await check_seats(world)
     in_time = {row["order_id"] for row in await world.rows("payments") if not row["is_late"]}
     for payment in await world.rows("payments"):
         ended = orders[payment["order_id"]]["state"] in {"cancelled", "expired", "failed"}
@@ -140,3 +159,26 @@ async def check_conservation(world: World) -> None:
         uses[use["code"]] = uses.get(use["code"], 0) + (orders[use["order_id"]]["state"] in {"pending", "completed"})
     for voucher in await world.rows("vouchers"):
         assert voucher["uses_cap"] is None or uses.get(voucher["code"], 0) <= voucher["uses_cap"]
+
+
+async def check_seats(world: World) -> None:
+    """What holds though tickets were given on: no seat has two valid tickets, and each of a seated product has one.
+
+    It is the one that its order shows.
+    """
+    valid = [one for one in await world.rows("tickets") if one["valid"]]
+    for product in await world.rows("products"):
+        held = sum(one["product_uid"] == product["uid"] for one in valid)
+        assert product["availability"] + held == product["total_availability"]
+    said: dict[str, dict[str, Any]] = {}
+    for row in await world.rows("order_details"):
+        said |= json.loads(row["details"]).get("seats", {})
+    there = {
+        (row["product_uid"], row["section"], row["row"], row["number"]): (row["order_id"], row["ticket_number"])
+        for row in await world.rows("seats")
+    }
+    seated = {uid for uid, *_ in there}
+    seats = [one for one in valid if one["product_uid"] in seated]
+    sits = {(one["product_uid"], *said[one["uid"]].values()): (one["order_id"], one["number"]) for one in seats}
+    assert len(sits) == len(seats)
+    assert sits == {seat: there[seat] for seat in sits}

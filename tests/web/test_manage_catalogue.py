@@ -40,6 +40,7 @@ def product(uid: str = DAY, **given: Any) -> dict[str, Any]:
 
 
 METHOD = {"uid": "a" * 32, "kind": "payment", "name": {"en": "iDeal"}, "costs": {"amount": 1, "currency": "EUR"}}
+STALLS = {"section": "Stalls", "row": "A", "first": 1, "last": 10}
 VOUCHER = {"code": "SUMMER", "event": EVENT, "products": [DAY], "discount_percent": 10}
 WHOLE = {
     "events": [event()],
@@ -82,6 +83,40 @@ async def test_what_differs_is_changed_and_what_is_not_named_stays(world: World)
     assert (await _load(world, operator, {"events": [event(enabled=False)]})).json()["changed"] == 1
     assert (await _load(world, operator, {"vouchers": [VOUCHER | {"uses_cap": 5}]})).json()["changed"] == 1
     assert (await _load(world, operator, {"methods": [METHOD | {"countries": ["NL"]}]})).json()["changed"] == 1
+
+
+async def test_a_plan_of_seats_gives_the_total_and_the_same_again_changes_nothing(world: World):
+    operator = await world.manage_client()
+    rows = [STALLS, {"section": "Stalls", "row": "A", "first": 11, "last": 14}, STALLS | {"row": "B", "first": 3}]
+    seated = product(total_availability=None, seats=rows)
+    given = {"events": [event()], "products": [seated, product(LOCKER)]}
+    assert (await _load(world, operator, given)).json()["added"] == 3
+    assert (await availability(world, DAY), len(await world.rows("seats"))) == (22, 22)
+    before = await contents(world)
+    for again in (seated, seated | {"total_availability": 22}):
+        answer = await _load(world, operator, given | {"products": [again, product(LOCKER)]})
+        assert answer.json() == {"added": 0, "changed": 0, "as_they_were": 3}
+        assert not changed(before, await contents(world))
+    turned = await _load(world, operator, {"products": [seated | {"seats": rows[::-1]}]})  # other seats are the best
+    assert turned.json() == {"added": 0, "changed": 1, "as_they_were": 0}
+    assert (await _load(world, operator, {"products": [product(total_availability=5)]})).json()["changed"] == 1
+    assert await world.rows("seats") == []
+    assert await availability(world, DAY) == 5
+
+
+async def test_a_plan_without_a_seat_that_is_held_is_refused_whole(world: World):
+    operator, shop = await world.manage_client(), await world.shopping_client()
+    seated = product(total_availability=None, seats=[STALLS])
+    await _load(world, operator, {"events": [event()], "products": [seated]})
+    await world.ticket_order(shop, product=DAY, quantity=2)
+    before = await contents(world)
+    for wanted in (seated | {"seats": [STALLS | {"first": 2}]}, product(total_availability=10)):
+        answer = await _load(world, operator, {"products": [wanted, product(LOCKER)]})
+        assert problem(answer) == (409, "seats_held")
+        assert "section Stalls, row A, seat 1 of the product" in answer.json()["detail"]
+        assert not changed(before, await contents(world))
+    assert (await _load(world, operator, {"products": [seated | {"seats": [STALLS | {"last": 2}]}]})).status_code == 200
+    assert await availability(world, DAY) == 0
 
 
 # total before, held, total after: what is left, or None where it is refused
@@ -142,6 +177,34 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a total beyond all": (
         {"events": [event()], "products": [product(total_availability=_HIGHEST + 1)]},
         ["products[0].total_availability"],
+    ),
+    "neither a total nor seats": (
+        {"events": [event()], "products": [product(total_availability=None)]},
+        ["products[0].total_availability"],
+    ),
+    "as many seats, and one": (
+        {"events": [event()], "products": [product(total_availability=11, seats=[STALLS])]},
+        ["products[0].total_availability"],
+    ),
+    "the last seat before the first": (
+        {"events": [event()], "products": [product(total_availability=None, seats=[STALLS | {"last": 0, "first": 1}])]},
+        ["products[0].seats[0].last"],
+    ),
+    "a row that ends before it begins": (
+        {"events": [event()], "products": [product(total_availability=None, seats=[STALLS | {"first": 11}])]},
+        ["products[0].seats[0].last"],
+    ),
+    "a row without a name": (
+        {"events": [event()], "products": [product(seats=[STALLS | {"row": ""}])]},
+        ["products[0].seats[0].row"],
+    ),
+    "a seat twice": (
+        {"events": [event()], "products": [product(seats=[STALLS, STALLS | {"first": 10, "last": 12}])]},
+        ["products[0].seats[1]", "products[0].total_availability"],
+    ),
+    "more seats than a product has": (
+        {"events": [event()], "products": [product(total_availability=None, seats=[STALLS | {"last": 20_001}])]},
+        ["products[0].seats"],
     ),
     "an unknown event": ({"products": [product()]}, ["products[0].event"]),
     "an unknown part": (

@@ -80,6 +80,29 @@ async def test_consumers_are_found_by_what_is_said_of_them(shop: Shop):
     assert (kind(answer), answer.json()["errors"][0]["path"]) == ((400, "BAD_REQUEST"), "gender")
 
 
+async def test_consumers_are_found_by_the_references_of_the_orders_that_name_them(shop: Shop):
+    uid, john, jane = await shop.product(), await _kept(shop, **_JOHN), await _kept(shop, first_name="Jane")
+    by_john = [await shop.order({uid: 1}, consumer={"uid": john["uid"]}, external_reference="R1") for _ in range(2)]
+    await shop.order({uid: 1}, consumer=_JOHN, external_reference="R1")  # who is not named by uid is not kept
+    reference = by_john[0].json()["reference"]
+    other = await shop.world.shopping_client()
+    theirs = (await shop.post("/consumers", _JOHN, other)).json()
+    body = shop.body({uid: 1}, consumer={"uid": theirs["uid"]}, external_reference="R1")
+    assert (await shop.post("/orders", body, other)).status_code == 201
+    for query, expected in [
+        ({"external_reference": "R1"}, [john["uid"]]),
+        ({"reference": reference}, [john["uid"]]),
+        ({"reference": reference, "external_reference": "R1", "first_name": "John"}, [john["uid"]]),
+        ({"reference": reference, "first_name": "Jane"}, []),
+        ({"external_reference": "R"}, []),
+        ({"reference": reference + "0"}, []),
+        ({"external_reference__startswith": "X"}, [john["uid"], jane["uid"]]),  # only the exact match is documented
+    ]:
+        shown = (await shop.get("/consumers", **query)).json()
+        assert {one["uid"] for one in shown["_embedded"]["shop:consumer"]} == set(expected), query
+        assert shown["item_count"] == len(expected)
+
+
 async def test_keeping_and_reading_need_their_permissions(shop: Shop):
     kept = await _kept(shop, **_JOHN)
     nobody = await shop.world.shopping_client(permissions=EVERYTHING - {Permission.READ, Permission.CREATE})
