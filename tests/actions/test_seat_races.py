@@ -15,6 +15,7 @@ from countermand.actions.errors import ConflictError
 from countermand.actions.expire_orders import expire_due
 from countermand.domain.order import order_id_of
 from support.beside import beside
+from support.postgres import a_connection, until_waiting
 from support.shopping_calls import cancel
 from support.ticket_shop import Shop, a_shop, check_conservation, check_seats
 from support.world import PUBLIC_URL, World
@@ -95,6 +96,24 @@ async def _some_end(shop: Shop, random: Random, order: dict[str, Any]) -> Any:
 async def _another_plan(shop: Shop, uid: str, rows: tuple[int, ...]) -> None:
     with suppress(ConflictError):
         await shop.seat(uid, *rows)
+
+
+async def test_a_ticket_given_on_while_the_plan_changes_takes_its_seat_along(postgres_world: World):
+    shop = await a_shop(postgres_world)
+    uid = await shop.seated(3)
+    order = (await shop.order({uid: 2})).json()
+    await shop.world.pay(order_id_of(order["uid"]))
+    tickets = [one["_links"]["self"]["href"] for one in order["_embedded"]["shop:ticket"]]
+    async with a_connection(postgres_world) as other:
+        async with postgres_world.database.store.transaction() as tx:
+            await shop.seat_within(tx, uid, 2, 2)
+            giving = asyncio.create_task(shop.post("/orders", {"tickets": tickets, "consumer": {}}))
+            await until_waiting(other)
+        assert (await giving).status_code == 201
+    await check_seats(postgres_world)
+    assert [one["seating"]["row"] for one in (await shop.order({uid: 2})).json()["_embedded"]["shop:ticket"]] == [
+        "B"
+    ] * 2
 
 
 async def test_over_two_nodes_the_last_pair_is_sold_once(postgres_world: World):

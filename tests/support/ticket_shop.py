@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from countermand.actions.load_catalogue import Catalogue, load_catalogue
+from countermand.actions.ports import Transaction
 from countermand.domain.catalogue import Event, EventUid, Method, Part, Product, ProductUid, Voucher
 from countermand.domain.money import Money
 from countermand.domain.seating import Stretch
@@ -73,12 +74,16 @@ class Shop:
 
     async def seat(self, uid: str, *rows: int) -> None:
         """Give a product another plan. Raises what the loading raises."""
+        async with self.world.database.store.transaction() as tx:
+            await self.seat_within(tx, uid, *rows)
+
+    async def seat_within(self, tx: Transaction, uid: str, *rows: int) -> None:
+        """The same in a transaction of the test's."""
         plan = [
             Stretch(section="Stalls", row=row, first=1, last=last) for row, last in zip("ABCDEFGH", rows, strict=False)
         ]
-        async with self.world.database.store.transaction() as tx:
-            product = replace((await tx.products([uid]))[uid], total_availability=sum(rows))
-            await load_catalogue(tx, Catalogue(products=[product], seats={uid: plan} if plan else {}))
+        product = replace((await tx.products([uid]))[uid], total_availability=sum(rows))
+        await load_catalogue(tx, Catalogue(products=[product], seats={uid: plan} if plan else {}))
 
     async def combo(self, parts: dict[str, int], **more: Any) -> str:
         made = tuple(Part(product_uid=ProductUid(uid), quantity=quantity) for uid, quantity in parts.items())
