@@ -61,7 +61,7 @@ class Page:
 
     def until(self, condition: str) -> None:
         ends_at = time.monotonic() + _PATIENCE_S
-        while not self.value(condition):
+        while not self.value(f"document.body !== null && ({condition})"):  # between two pages there is none
             assert time.monotonic() < ends_at, f"{condition} did not come true; {self.complaints}"
             time.sleep(0.05)
 
