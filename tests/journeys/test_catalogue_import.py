@@ -99,6 +99,15 @@ async def test_more_than_one_transaction_holds_are_loaded_parts_before_combos(ru
     assert len(await world.rows("products")) == 603
 
 
+async def test_a_file_may_have_more_events_than_a_statement_has_parameters(run: Run, world: World, tmp_path: Path):
+    heading = "uid,merchant_name,title.en,sale_start,sale_end"
+    line = "M,T,2026-01-01T00:00:00Z,2027-01-01T00:00:00Z"
+    lines = [f"{number:032x},{line}" for number in range(33_000)]
+    said = await imported(run, world, written(tmp_path, "\n".join([heading, *lines]), "many.csv"))
+    assert (said.code, "33,000 added" in said.out) == (0, True), said.err
+    assert len(await world.rows("events")) == 33_000
+
+
 async def test_what_is_held_stays_held_and_a_total_below_it_is_refused(run: Run, world: World, tmp_path: Path):
     shop = await world.shopping_client()
     await imported(run, world, written(tmp_path, WHOLE))
@@ -107,9 +116,13 @@ async def test_what_is_held_stays_held_and_a_total_below_it_is_refused(run: Run,
     assert (await imported(run, world, written(tmp_path, WHOLE.replace(total, total[:-2] + "4")))).code == 0
     assert await availability(world, DAY) == 0
     before = await contents(world)
-    said = await imported(run, world, written(tmp_path, WHOLE.replace(total, total[:-2] + "3")))
+    lower = WHOLE.replace(total, total[:-2] + "3").replace('"Canal Days"', '"New"').replace("15.00", "16.00")
+    said = await imported(run, world, written(tmp_path, lower))
     assert (said.code, said.out) == (2, "")
-    assert f"of the product {DAY} more is held than its new total of 3; loaded before that: 0 added" in said.err
+    assert "nothing was loaded" in said.err
+    assert (
+        f"line 7: products[0].total_availability: of the product {DAY} more is held than its new total of 3" in said.err
+    )
     assert not changed(before, await contents(world))
 
 
@@ -167,6 +180,28 @@ WRONG: dict[str, tuple[str, str, list[str]]] = {
         ["line 2: products[0].separately_saleable must be"],
     ),
     "a part that is none": ("c.csv", LINES.replace("*2", "*two"), ["line 3: products[1].parts[1].quantity must be"]),
+    "a heading and one within it": (
+        "c.csv",
+        LINES.replace("types", "price").replace("small;metal", "5"),
+        ["line 1: the heading price.amount is within price, which is there, too"],
+    ),
+    "a quote that never ends": ("c.csv", LINES.replace('days"', "days"), ["line 3: unexpected end of data"]),
+    "a cell of several lines": (
+        "c.csv",
+        LINES.replace("Locker, and", "Locker,\r\n\nand").replace(",7,", ",seven,"),
+        ["line 3: products[1].total_availability"],
+    ),
+    "no JSON on a later line": ("c.json", WHOLE.replace("12.50,", "12.50 x"), ["line 8: the file is not JSON"]),
+    "an unknown field within another": (
+        "c.json",
+        WHOLE.replace('"sale_start"', '"location": {"town": "Groningen"}, "sale_start"'),
+        ["line 3: events[0].location.town is not known; known: name, address"],
+    ),
+    "an unknown field of a part": (
+        "c.json",
+        WHOLE.replace(f'{{"product": "{DAY}"', f'{{"product": "{DAY}", "quantiy": 2'),
+        ["line 9: products[1].parts[0].quantiy is not known; known: product, quantity"],
+    ),
     "another ending": ("c.txt", LINES, ["c.txt must end in .json or .csv"]),
 }
 

@@ -120,6 +120,11 @@ async def test_browsers_let_pages_of_allowed_origins_call_and_no_others(shop: Wo
         "/orders", json=await wanted(shop), headers=bearer(token_for(shop, me)) | {"Origin": SHOP}
     )
     assert made.headers["access-control-allow-origin"] == SHOP
+    for path in ("/manage/v1/clients", "/api/connect/orders", "/metrics"):  # it is the shopping contract that they call
+        elsewhere = await shop.http.options(path, headers={"Origin": SHOP} | asks)
+        assert "access-control-allow-origin" not in elsewhere.headers, path
+    for origin in ({}, {"Origin": SHOP}, {"Origin": "https://else.example"}):
+        assert (await shop.http.get("/status", headers=origin)).headers["vary"] == "Origin"
     cancels = await shop.http.options("/ordercancellation/", headers={"Origin": SHOP} | asks)
     assert (cancels.status_code, "access-control-allow-origin" in cancels.headers) == (405, False)
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from countermand.domain.client import Permission
-from support.catalogue import get
+from support.catalogue import get, listed
 from support.database_contents import changed, contents
 from support.manage_calls import fields, problem
 from support.shopping_calls import availability, cancel
@@ -207,6 +207,33 @@ async def test_references_may_be_to_what_is_there_already_but_no_part_becomes_a_
     of_a_combo = await _load(world, operator, {"products": [product("a" * 32, parts=[{"product": BOTH}])]})
     assert fields(of_a_combo) == ["products[0].parts"]
     assert not changed(before, await contents(world))
+
+
+async def test_a_part_stays_of_its_combos_event_and_currency(world: World):
+    operator = await world.manage_client()
+    await _load(world, operator, WHOLE | {"events": [event(), event(uid=OTHER_EVENT)]})
+    before = await contents(world)
+    moved = await _load(world, operator, {"products": [product(event=OTHER_EVENT)]})
+    assert fields(moved) == ["products[0].event"]
+    dollars = await _load(world, operator, {"products": [product(price={"amount": 1, "currency": "USD"})]})
+    assert fields(dollars) == ["products[0].price"]
+    assert not changed(before, await contents(world))
+    together = [product(one, event=OTHER_EVENT) for one in (DAY, LOCKER)]
+    together += [product(BOTH, event=OTHER_EVENT, parts=[{"product": LOCKER}, {"product": DAY}])]
+    assert (await _load(world, operator, {"products": together})).json()["changed"] == 3
+
+
+async def test_what_is_shown_to_the_second_is_found_by_what_is_shown(world: World):
+    operator, shop = await world.manage_client(), await world.shopping_client()
+    sale = {"sale_start": "2026-11-01T00:00:00.75Z", "sale_end": "2026-12-31T22:00:00.25Z"}
+    answer = await _load(world, operator, {"events": [event(**sale)], "products": [product(**sale)]})
+    assert answer.status_code == 200
+    for path, sort in ((f"/events/{EVENT}", "events"), (f"/products/{DAY}", "products")):
+        shown = (await get(world, shop, path)).json()
+        found = f"/{sort}?sale_start={shown['sale_start']}&sale_end={shown['sale_end']}"
+        assert await listed(world, shop, found) == [shown["uid"]]
+    within = event(sale_start="2026-11-01T00:00:00.1Z", sale_end="2026-11-01T00:00:00.9Z")
+    assert fields(await _load(world, operator, {"events": [within]})) == ["events[0].sale_end"]
 
 
 async def test_loading_needs_the_permission_record(sqlite_world: World):
