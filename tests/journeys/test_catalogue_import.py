@@ -1,10 +1,14 @@
 """`countermand catalogue import`: a file of JSON or CSV, loaded as often as one likes, whole or not at all."""
 
 import asyncio
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from countermand.cli.catalogue import _some_at_a_time
+from countermand.web.catalogue_files import read_catalogue
 from support.catalogue import get, listed
 from support.command_line import Run, Said, runner
 from support.database_contents import changed, contents
@@ -31,6 +35,16 @@ LINES = f"""{HEADINGS}
 {LOCKER},{EVENT},Locker,5.00,EUR,20,false,small;metal,
 {"2" * 32},{EVENT},"Locker, and two days",25.5,EUR,7,,,{LOCKER};{DAY}*2
 """
+
+
+ONE_OF_EACH = f"""{{
+  "events": [{{"uid": "{EVENT}", "merchant_name": "M", "title": {{}},
+               "sale_start": "2026-11-01T00:00:00Z", "sale_end": "2026-12-31T00:00:00Z"}}],
+  "products": [{{"uid": "{DAY}", "event": "{EVENT}", "name": {{}}, "price": {{"amount": 1, "currency": "EUR"}},
+                 "total_availability": 1}}],
+  "methods": [{{"uid": "{DAY}", "kind": "payment", "name": {{}}, "costs": {{"amount": 1, "currency": "EUR"}}}}],
+  "vouchers": [{{"code": "X", "event": "{EVENT}"}}]
+}}"""
 
 
 @pytest.fixture
@@ -99,13 +113,18 @@ async def test_more_than_one_transaction_holds_are_loaded_parts_before_combos(ru
     assert len(await world.rows("products")) == 603
 
 
-async def test_a_file_may_have_more_events_than_a_statement_has_parameters(run: Run, world: World, tmp_path: Path):
-    heading = "uid,merchant_name,title.en,sale_start,sale_end"
-    line = "M,T,2026-01-01T00:00:00Z,2027-01-01T00:00:00Z"
-    lines = [f"{number:032x},{line}" for number in range(33_000)]
-    said = await imported(run, world, written(tmp_path, "\n".join([heading, *lines]), "many.csv"))
-    assert (said.code, "33,000 added" in said.out) == (0, True), said.err
-    assert len(await world.rows("events")) == 33_000
+def test_a_hundred_of_anything_are_loaded_in_one_transaction_and_everything_once():
+    def many(kind: str) -> list[dict[str, Any]]:
+        (one,) = json.loads(ONE_OF_EACH)[kind]
+        name = "code" if kind == "vouchers" else "uid"
+        return [one | {name: f"{number:032x}"} for number in range(201)]
+
+    content = json.dumps({kind: many(kind) for kind in ("events", "products", "methods", "vouchers")})
+    whole = read_catalogue(content.encode(), is_csv=False).catalogue
+    pieces = list(_some_at_a_time(whole))
+    assert [len(piece) for piece in pieces] == [100, 100, 1] * 4
+    for kind in ("events", "methods", "products", "vouchers"):
+        assert [one for piece in pieces for one in getattr(piece, kind)] == list(getattr(whole, kind))
 
 
 async def test_what_is_held_stays_held_and_a_total_below_it_is_refused(run: Run, world: World, tmp_path: Path):

@@ -1,5 +1,7 @@
 """Browser applications: what their tokens let them do, and everything that they do not."""
 
+import base64
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -98,6 +100,15 @@ async def test_no_other_token_passes_for_one(shop: World):
     }
     statuses = {name: (await shop.http.get(uri, headers=bearer(one))).status_code for name, one in wrong.items()}
     assert statuses == dict.fromkeys(wrong, 401)
+
+
+@pytest.mark.parametrize("key", ["a\0b", "\ud800", "é" * 64, ""])
+async def test_a_key_that_no_database_would_take_is_nobodys(shop: World, key: str):
+    said = ({"alg": "HS256"}, {"iss": "countermand", "sub": key, "typ": "Browser", "exp": 4e9})
+    token = ".".join(base64.urlsafe_b64encode(json.dumps(one).encode()).decode().rstrip("=") for one in said) + ".AA"
+    assert (await shop.http.get("/events", headers=bearer(token))).status_code == 401
+    basic = base64.b64encode(f"{key}:secret".encode(errors="replace")).decode()
+    assert (await shop.http.get("/events", headers={"Authorization": f"Basic {basic}"})).status_code == 401
 
 
 async def test_it_opens_no_other_door(shop: World):
