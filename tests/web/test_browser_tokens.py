@@ -136,6 +136,7 @@ async def test_browsers_let_pages_of_allowed_origins_call_and_no_others(shop: Wo
         assert "access-control-allow-origin" not in elsewhere.headers, path
     for origin in ({}, {"Origin": SHOP}, {"Origin": "https://else.example"}):
         assert (await shop.http.get("/status", headers=origin)).headers["vary"] == "Origin"
+    assert (await shop.http.get("/")).headers["vary"] == "Accept, Origin"
     cancels = await shop.http.options("/ordercancellation/", headers={"Origin": SHOP} | asks)
     assert (cancels.status_code, "access-control-allow-origin" in cancels.headers) == (405, False)
 

@@ -1,5 +1,6 @@
 """`/manage/v1/catalogue`: brought in all or none, as often as one likes, what is held stays held; and read back."""
 
+import asyncio
 import json
 from typing import Any
 from urllib.parse import quote
@@ -215,6 +216,21 @@ async def test_references_may_be_to_what_is_there_already_but_no_part_becomes_a_
     of_a_combo = await _load(world, operator, {"products": [product("a" * 32, parts=[{"product": BOTH}])]})
     assert fields(of_a_combo) == ["products[0].parts"]
     assert not changed(before, await contents(world))
+
+
+async def test_brought_in_by_several_at_once_it_is_there_once(world: World):
+    operators = [await world.manage_client() for _ in range(4)]
+    swapped = {kind: items[::-1] for kind, items in WHOLE.items()}
+    answers = await asyncio.gather(*(_load(world, one, given) for one in operators for given in (WHOLE, swapped)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert {row["uid"]: (row["availability"], row["total_availability"]) for row in await world.rows("products")} == (
+        dict.fromkeys((DAY, LOCKER, BOTH), (10, 10))
+    )
+    assert sorted((row["part_uid"], row["quantity"]) for row in await world.rows("product_parts")) == [
+        (LOCKER, 1),
+        (DAY, 2),
+    ]
+    assert [len(await world.rows(table)) for table in ("events", "methods", "vouchers")] == [1, 1, 1]
 
 
 async def test_a_part_stays_of_its_combos_event_and_currency(world: World):

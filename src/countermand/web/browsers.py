@@ -45,8 +45,9 @@ def _for_one_origin(send: Send) -> Send:
 
     async def told(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = [header for header in message["headers"] if header[0].lower() != _VARY[0]]
-            message = {**message, "headers": [*headers, _VARY]}
+            headers = [(name.lower(), value) for name, value in message["headers"]]
+            if _VARY not in headers:
+                message = {**message, "headers": [*headers, _VARY]}
         await send(message)
 
     return told

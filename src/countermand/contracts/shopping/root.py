@@ -21,6 +21,7 @@ from countermand.contracts.shopping.reading import DOWN
 STATUS: Final = "/status"
 _FOR_PEOPLE: Final = "/docs"
 _PAGE: Final = "text/html"
+_VARIES: Final = (b"vary", b"Accept")
 _OF_BILLS: Final = "products,payment_method,shipping_method,country,external_purchase_amount"
 
 
@@ -29,8 +30,8 @@ def root_routes(addresses: Addresses) -> tuple[Route, ...]:
 
     async def root(call: Call, services: Services) -> Answer:  # noqa: ARG001 - every call is answered with services
         if _is_for_people(call.headers.get(b"accept", b"")):
-            return Answer(302, ((b"location", _FOR_PEOPLE.encode()),))
-        return hal_answer(root_shown(addresses, asked_at(call, addresses)))
+            return Answer(302, ((b"location", _FOR_PEOPLE.encode()), _VARIES))
+        return hal_answer(root_shown(addresses, asked_at(call, addresses))).with_headers(_VARIES)
 
     async def status(call: Call, services: Services) -> Answer:
         async with services.store.snapshot() as reading:
