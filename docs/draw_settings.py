@@ -199,6 +199,8 @@ def _type_name(annotation: Any) -> str:
     if origin in {Union, UnionType}:
         (plain,) = (one for one in arguments if one is not type(None))
         return _type_name(plain)
+    if origin is list:
+        return "a list of texts, as JSON in the environment"
     if origin is not None:
         return "a table by name" if ConnectPlan in arguments else "a list of rules by contract"
     return _NAMES[annotation]

@@ -290,11 +290,31 @@ def test_a_policy_that_does_not_hold_is_refused_in_a_sentence_with_the_value(
     assert_one_sentence_names(raised.value, f"{PREFIX}POLICIES", value)
 
 
-def test_json_that_is_none_is_refused_in_a_sentence_with_the_value(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv(f"{PREFIX}POLICIES", '{"connect": [')
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("POLICIES", '{"connect": ['), ("SHOPPING_ALLOWED_ORIGINS", "https://shop.example")],
+)
+def test_json_that_is_none_is_refused_in_a_sentence_with_the_value(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(f"{PREFIX}{name}", value)
     with pytest.raises(SettingsError) as raised:
         read_settings()
-    assert_one_sentence_names(raised.value, f"{PREFIX}POLICIES", '{"connect": [')
+    assert_one_sentence_names(raised.value, f"{PREFIX}{name}", value)
+
+
+@pytest.mark.parametrize("origin", ["https://shop.example", "http://localhost:3000", "https://shop.example:8443"])
+def test_an_origin_is_taken_as_browsers_say_it(origin: str):
+    assert read_settings(shopping_allowed_origins=[origin]).shopping_allowed_origins == [origin]
+
+
+@pytest.mark.parametrize(
+    "origin", ["*", "null", "shop.example", "https://shop.example/", "https://shop.example/buy", "https://Shop.example"]
+)
+def test_an_origin_that_no_browser_says_is_refused_and_named(origin: str):
+    with pytest.raises(SettingsError) as raised:
+        read_settings(shopping_allowed_origins=[origin])
+    assert_one_sentence_names(raised.value, f"{PREFIX}SHOPPING_ALLOWED_ORIGINS", origin)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What can an operator set? One frozen value, read once from the environment and a file; units are in the names."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
@@ -184,6 +185,15 @@ class Settings(BaseSettings):
             raise ValueError("must begin with http:// or https://")
         return None if value is None else value.rstrip("/")
 
+    @field_validator("shopping_allowed_origins")
+    @classmethod
+    def _origins(cls, value: list[str]) -> list[str]:
+        """As browsers say them (RFC 6454), since they are compared as they are."""
+        for origin in value:
+            if not re.fullmatch(r"https?://[a-z0-9.\-]+(:[0-9]+)?|https?://\[[0-9a-f:]+\](:[0-9]+)?", origin):
+                raise ValueError(f"must be origins like https://shop.example, which {origin!r} is not")
+        return value
+
     @field_validator("shopping_payment_url", "shopping_etickets_url")
     @classmethod
     def _fillable_url(cls, value: str, info: ValidationInfo) -> str:
@@ -246,8 +256,9 @@ def read_settings(file: Path | None = None, **given: Any) -> Settings:
         settings = _settings_of(file)(**{name: value for name, value in given.items() if value is not None})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} is not TOML: {error}") from None
-    except UnreadableError as error:  # POLICIES is the one setting that is JSON
-        name = f"{PREFIX}POLICIES"
+    except UnreadableError as error:  # of the settings that are JSON; pydantic names it within a sentence alone
+        named = re.search(r'field "(\w+)"', str(error))
+        name = PREFIX + (named[1].upper() if named else "POLICIES")
         raise SettingsError(f"{name} must be JSON, not {os.environ.get(name)!r}: {error.__cause__}") from None
     except ValidationError as error:
         raise SettingsError("\n".join(_sentence(one, file) for one in error.errors())) from None

@@ -1,10 +1,14 @@
 """`countermand catalogue import`: a file of JSON or CSV, loaded as often as one likes, whole or not at all."""
 
 import asyncio
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from countermand.cli.catalogue import _some_at_a_time
+from countermand.web.catalogue_files import read_catalogue
 from support.catalogue import get, listed
 from support.command_line import Run, Said, runner
 from support.database_contents import changed, contents
@@ -31,6 +35,16 @@ LINES = f"""{HEADINGS}
 {LOCKER},{EVENT},Locker,5.00,EUR,20,false,small;metal,
 {"2" * 32},{EVENT},"Locker, and two days",25.5,EUR,7,,,{LOCKER};{DAY}*2
 """
+
+
+ONE_OF_EACH = f"""{{
+  "events": [{{"uid": "{EVENT}", "merchant_name": "M", "title": {{}},
+               "sale_start": "2026-11-01T00:00:00Z", "sale_end": "2026-12-31T00:00:00Z"}}],
+  "products": [{{"uid": "{DAY}", "event": "{EVENT}", "name": {{}}, "price": {{"amount": 1, "currency": "EUR"}},
+                 "total_availability": 1}}],
+  "methods": [{{"uid": "{DAY}", "kind": "payment", "name": {{}}, "costs": {{"amount": 1, "currency": "EUR"}}}}],
+  "vouchers": [{{"code": "X", "event": "{EVENT}"}}]
+}}"""
 
 
 @pytest.fixture
@@ -113,6 +127,20 @@ async def test_more_than_one_transaction_holds_are_loaded_parts_before_combos(ru
     assert len(await world.rows("products")) == 603
 
 
+def test_a_hundred_of_anything_are_loaded_in_one_transaction_and_everything_once():
+    def many(kind: str) -> list[dict[str, Any]]:
+        (one,) = json.loads(ONE_OF_EACH)[kind]
+        name = "code" if kind == "vouchers" else "uid"
+        return [one | {name: f"{number:032x}"} for number in range(201)]
+
+    content = json.dumps({kind: many(kind) for kind in ("events", "products", "methods", "vouchers")})
+    whole = read_catalogue(content.encode(), is_csv=False).catalogue
+    pieces = list(_some_at_a_time(whole))
+    assert [len(piece) for piece in pieces] == [100, 100, 1] * 4
+    for kind in ("events", "methods", "products", "vouchers"):
+        assert [one for piece in pieces for one in getattr(piece, kind)] == list(getattr(whole, kind))
+
+
 async def test_what_is_held_stays_held_and_a_total_below_it_is_refused(run: Run, world: World, tmp_path: Path):
     shop = await world.shopping_client()
     await imported(run, world, written(tmp_path, WHOLE))
@@ -121,9 +149,13 @@ async def test_what_is_held_stays_held_and_a_total_below_it_is_refused(run: Run,
     assert (await imported(run, world, written(tmp_path, WHOLE.replace(total, total[:-2] + "4")))).code == 0
     assert await availability(world, DAY) == 0
     before = await contents(world)
-    said = await imported(run, world, written(tmp_path, WHOLE.replace(total, total[:-2] + "3")))
+    lower = WHOLE.replace(total, total[:-2] + "3").replace('"Canal Days"', '"New"').replace("15.00", "16.00")
+    said = await imported(run, world, written(tmp_path, lower))
     assert (said.code, said.out) == (2, "")
-    assert f"of the product {DAY} more is held than its new total of 3; loaded before that: 0 added" in said.err
+    assert "nothing was loaded" in said.err
+    assert (
+        f"line 7: products[0].total_availability: of the product {DAY} more is held than its new total of 3" in said.err
+    )
     assert not changed(before, await contents(world))
 
 
@@ -181,6 +213,28 @@ WRONG: dict[str, tuple[str, str, list[str]]] = {
         ["line 2: products[0].separately_saleable must be"],
     ),
     "a part that is none": ("c.csv", LINES.replace("*2", "*two"), ["line 3: products[1].parts[1].quantity must be"]),
+    "a heading and one within it": (
+        "c.csv",
+        LINES.replace("types", "price").replace("small;metal", "5"),
+        ["line 1: the heading price.amount is within price, which is there, too"],
+    ),
+    "a quote that never ends": ("c.csv", LINES.replace('days"', "days"), ["line 3: unexpected end of data"]),
+    "a cell of several lines": (
+        "c.csv",
+        LINES.replace("Locker, and", "Locker,\r\n\nand").replace(",7,", ",seven,"),
+        ["line 3: products[1].total_availability"],
+    ),
+    "no JSON on a later line": ("c.json", WHOLE.replace("12.50,", "12.50 x"), ["line 8: the file is not JSON"]),
+    "an unknown field within another": (
+        "c.json",
+        WHOLE.replace('"sale_start"', '"location": {"town": "Groningen"}, "sale_start"'),
+        ["line 3: events[0].location.town is not known; known: name, address"],
+    ),
+    "an unknown field of a part": (
+        "c.json",
+        WHOLE.replace(f'{{"product": "{DAY}"', f'{{"product": "{DAY}", "quantiy": 2'),
+        ["line 9: products[1].parts[0].quantiy is not known; known: product, quantity"],
+    ),
     "another ending": ("c.txt", LINES, ["c.txt must end in .json or .csv"]),
 }
 

@@ -1,5 +1,7 @@
 """Browser applications: what their tokens let them do, and everything that they do not."""
 
+import base64
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -100,6 +102,15 @@ async def test_no_other_token_passes_for_one(shop: World):
     assert statuses == dict.fromkeys(wrong, 401)
 
 
+@pytest.mark.parametrize("key", ["a\0b", "\ud800", "é" * 64, ""])
+async def test_a_key_that_no_database_would_take_is_nobodys(shop: World, key: str):
+    said = ({"alg": "HS256"}, {"iss": "countermand", "sub": key, "typ": "Browser", "exp": 4e9})
+    token = ".".join(base64.urlsafe_b64encode(json.dumps(one).encode()).decode().rstrip("=") for one in said) + ".AA"
+    assert (await shop.http.get("/events", headers=bearer(token))).status_code == 401
+    basic = base64.b64encode(f"{key}:secret".encode(errors="replace")).decode()
+    assert (await shop.http.get("/events", headers={"Authorization": f"Basic {basic}"})).status_code == 401
+
+
 async def test_it_opens_no_other_door(shop: World):
     me = await shop.shopping_client()
     headers = bearer(token_for(shop, me)) | {"X-API-VERSION": "7"}
@@ -120,6 +131,12 @@ async def test_browsers_let_pages_of_allowed_origins_call_and_no_others(shop: Wo
         "/orders", json=await wanted(shop), headers=bearer(token_for(shop, me)) | {"Origin": SHOP}
     )
     assert made.headers["access-control-allow-origin"] == SHOP
+    for path in ("/manage/v1/clients", "/api/connect/orders", "/metrics"):  # it is the shopping contract that they call
+        elsewhere = await shop.http.options(path, headers={"Origin": SHOP} | asks)
+        assert "access-control-allow-origin" not in elsewhere.headers, path
+    for origin in ({}, {"Origin": SHOP}, {"Origin": "https://else.example"}):
+        assert (await shop.http.get("/status", headers=origin)).headers["vary"] == "Origin"
+    assert (await shop.http.get("/")).headers["vary"] == "Accept, Origin"
     cancels = await shop.http.options("/ordercancellation/", headers={"Origin": SHOP} | asks)
     assert (cancels.status_code, "access-control-allow-origin" in cancels.headers) == (405, False)
 

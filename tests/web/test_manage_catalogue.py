@@ -1,12 +1,21 @@
-"""`PUT /manage/v1/catalogue`: all of it or none, as often as one likes, and what is held stays held."""
+"""`/manage/v1/catalogue`: brought in all or none, as often as one likes, what is held stays held; and read back."""
 
+import asyncio
+import json
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
+from sqlalchemy import delete
 
 from countermand.domain.client import Permission
-from support.catalogue import get
+from countermand.storage.tables import events as events_table
+from countermand.storage.tables import methods as methods_table
+from countermand.storage.tables import product_parts
+from countermand.storage.tables import products as products_table
+from countermand.storage.tables import vouchers as vouchers_table
+from support.catalogue import get, listed
 from support.database_contents import changed, contents
 from support.manage_calls import fields, problem
 from support.shopping_calls import availability, cancel
@@ -272,6 +281,174 @@ async def test_references_may_be_to_what_is_there_already_but_no_part_becomes_a_
     assert not changed(before, await contents(world))
 
 
+async def test_brought_in_by_several_at_once_it_is_there_once(world: World):
+    operators = [await world.manage_client() for _ in range(4)]
+    swapped = {kind: items[::-1] for kind, items in WHOLE.items()}
+    answers = await asyncio.gather(*(_load(world, one, given) for one in operators for given in (WHOLE, swapped)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert {row["uid"]: (row["availability"], row["total_availability"]) for row in await world.rows("products")} == (
+        dict.fromkeys((DAY, LOCKER, BOTH), (10, 10))
+    )
+    assert sorted((row["part_uid"], row["quantity"]) for row in await world.rows("product_parts")) == [
+        (LOCKER, 1),
+        (DAY, 2),
+    ]
+    assert [len(await world.rows(table)) for table in ("events", "methods", "vouchers")] == [1, 1, 1]
+
+
+async def test_a_part_stays_of_its_combos_event_and_currency(world: World):
+    operator = await world.manage_client()
+    await _load(world, operator, WHOLE | {"events": [event(), event(uid=OTHER_EVENT)]})
+    before = await contents(world)
+    moved = await _load(world, operator, {"products": [product(event=OTHER_EVENT)]})
+    assert fields(moved) == ["products[0].event"]
+    dollars = await _load(world, operator, {"products": [product(price={"amount": 1, "currency": "USD"})]})
+    assert fields(dollars) == ["products[0].price"]
+    assert not changed(before, await contents(world))
+    together = [product(one, event=OTHER_EVENT) for one in (DAY, LOCKER)]
+    together += [product(BOTH, event=OTHER_EVENT, parts=[{"product": LOCKER}, {"product": DAY}])]
+    assert (await _load(world, operator, {"products": together})).json()["changed"] == 3
+
+
+async def test_what_is_shown_to_the_second_is_found_by_what_is_shown(world: World):
+    operator, shop = await world.manage_client(), await world.shopping_client()
+    sale = {"sale_start": "2026-11-01T00:00:00.75Z", "sale_end": "2026-12-31T22:00:00.25Z"}
+    answer = await _load(world, operator, {"events": [event(**sale)], "products": [product(**sale)]})
+    assert answer.status_code == 200
+    for path, sort in ((f"/events/{EVENT}", "events"), (f"/products/{DAY}", "products")):
+        shown = (await get(world, shop, path)).json()
+        found = f"/{sort}?sale_start={shown['sale_start']}&sale_end={shown['sale_end']}"
+        assert await listed(world, shop, found) == [shown["uid"]]
+    within = event(sale_start="2026-11-01T00:00:00.1Z", sale_end="2026-11-01T00:00:00.9Z")
+    assert fields(await _load(world, operator, {"events": [within]})) == ["events[0].sale_end"]
+
+
+FULL = {
+    "events": [
+        event(
+            reference="CD",
+            event_start="2027-01-01T10:00:00Z",
+            event_end="2027-01-01T23:00:00Z",
+            enabled=False,
+            min_quantity_per_order=1,
+            max_quantity_per_order=9,
+            subtitle={"en": "S", "nl": ""},
+            description={"en": "D"},
+            long_description={"en": "L"},
+            sold_out_text={"en": "Gone"},
+            location={"name": "Canal Park", "city": "Groningen", "country": "NL"},
+            facilities=["lockers"],
+            artists=["Low Bridge"],
+            genres=[],
+            image="https://shop.example/a.png",
+            ticketshop="https://shop.example/",
+            personalization_start="2026-12-01T00:00:00Z",
+            personalization_end="2026-12-02T00:00:00Z",
+            fulfillment_starts_at="2026-12-03T00:00:00Z",
+            sale_end="2026-12-31T22:00:00Z",
+        )
+    ],
+    "products": [
+        product(
+            reference="D",
+            service_costs={"amount": 0.1, "currency": "EUR"},
+            min_per_order=2,
+            max_per_order=4,
+            separately_saleable=False,
+            enabled=False,
+            needs_voucher=True,
+            sale_start="2026-11-02T00:00:00Z",
+            sale_end="2026-11-03T00:00:00Z",
+            viewing_order=3,
+            subtitle={"en": "S"},
+            sold_out_text={"en": "Gone"},
+            additional_information={"en": "A"},
+            types=["day"],
+            requires_membership=True,
+            provides_membership=False,
+        ),
+        product(
+            "f" * 32,
+            total_availability=5,
+            seats=[
+                {"section": "Stalls", "row": "B", "first": 1, "last": 3},
+                {"section": "Stalls", "row": "A", "first": 7, "last": 8},
+            ],
+        ),
+        product("c" * 32, parts=[{"product": DAY, "quantity": 2}]),
+    ],
+    "methods": [
+        METHOD
+        | {"image": "https://shop.example/b.png", "countries": ["NL"], "required_consumer_fields": ["email"]}
+        | {"kind": "shipping", "pickup_location": "The door"}
+    ],
+    "vouchers": [VOUCHER | {"uses_cap": 5}],
+}
+
+
+async def test_what_was_brought_in_is_read_back_with_what_is_available_and_can_be_given_back(world: World):
+    operator = await world.manage_client()
+    await world.product()  # of no event, as there were before: nobody brought it in
+    assert (await _load(world, operator, FULL)).status_code == 200
+    async with world.database.store.transaction() as tx:
+        assert (await tx.reserve({DAY: 3})).short == []
+    before = await contents(world)
+    shown = (await _read(world, operator)).json()
+    assert shown.pop("next") is None
+    assert [one.pop("availability") for one in shown["products"]] == [7, 5, 10]
+    defaults = {"reference": "", "service_costs": {"amount": 0, "currency": "EUR"}, "min_per_order": 1, "parts": []}
+    defaults |= {"separately_saleable": True, "enabled": True, "needs_voucher": False, "viewing_order": 0}
+    assert shown == FULL | {"products": [defaults | one for one in FULL["products"]]}
+    whole = await _read(world, operator)
+    again = await world.http.put(PATH, content=whole.content, headers=world.manage_headers(operator))
+    assert again.json() == {"added": 0, "changed": 0, "as_they_were": 6}
+    assert not changed(before, await contents(world))
+
+
+async def test_all_of_it_comes_by_the_page_in_an_order_that_an_empty_database_takes(world: World):
+    operator = await world.manage_client()
+    uids = [f"{number:032x}" for number in range(1, 251)]
+    products = [product("0" * 32, parts=[{"product": uids[-1]}]), *(product(uid) for uid in uids)]
+    texts = [event(uid=f"{number:032x}", description={"en": "é" * 10_000}) for number in range(1, 8)]
+    for given in ({"events": [event()]}, *({"events": [one]} for one in texts)):
+        assert (await _load(world, operator, given)).status_code == 200
+    for start in range(0, 251, 50):
+        some = {"products": products[::-1][start : start + 50]}
+        assert (await _load(world, operator, some)).status_code == 200
+    await _load(world, operator, {"methods": [METHOD], "vouchers": [VOUCHER | {"products": uids[:1], "code": "?/#&"}]})
+    everything = await contents(world)
+    pages, after = [], None
+    while not pages or after is not None:
+        page = await _read(world, operator, after)
+        assert page.status_code == 200, page.text
+        after = page.json()["next"]
+        pages.append(page.content)
+    assert max(map(len, pages)) <= 64 * 1024
+    kinds = ("events", "products", "methods", "vouchers")
+    shown = {kind: [one for page in pages for one in json.loads(page)[kind]] for kind in kinds}
+    assert {kind: len(items) for kind, items in shown.items()} == dict(zip(kinds, (8, 251, 1, 1), strict=True))
+    assert [len({one.get("uid") for one in shown[kind]}) for kind in ("events", "products")] == [8, 251]
+    async with world.database.store.transaction() as tx:
+        for table in (product_parts, products_table, events_table, methods_table, vouchers_table):
+            await tx.run(delete(table))
+    for page in pages:
+        answer = await world.http.put(PATH, content=page, headers=world.manage_headers(operator))
+        assert (answer.status_code, answer.json()["changed"]) == (200, 0), answer.text
+    assert not changed(everything, await contents(world))
+
+
+@pytest.mark.parametrize("after", ["", "events", "seats/1", "events/%00", "events/" + "x" * 65, "%F0%9F%8E%AA"])
+async def test_a_page_that_no_other_led_to_is_refused(sqlite_world: World, after: str):
+    operator = await sqlite_world.manage_client()
+    assert fields(await _read(sqlite_world, operator, after)) == ["after"]
+
+
+async def test_reading_the_catalogue_needs_the_permission_read(sqlite_world: World):
+    recorder = await sqlite_world.manage_client(permissions=EVERYTHING - {Permission.READ})
+    assert problem(await _read(sqlite_world, recorder)) == (403, "forbidden")
+    assert problem(await sqlite_world.http.get(PATH)) == (401, "unauthorized")
+
+
 async def test_loading_needs_the_permission_record(sqlite_world: World):
     before = await sqlite_world.rows("events")
     reader = await sqlite_world.manage_client(permissions=EVERYTHING - {Permission.RECORD})
@@ -292,3 +469,8 @@ async def test_under_one_key_it_is_done_once(world: World):
 
 async def _load(world: World, operator: Caller, body: Any, **headers: str) -> httpx.Response:
     return await world.http.put(PATH, json=body, headers=world.manage_headers(operator, **headers))
+
+
+async def _read(world: World, operator: Caller, after: str | None = None) -> httpx.Response:
+    address = PATH if after is None else f"{PATH}?after={after if '%' in after else quote(after, safe='')}"
+    return await world.http.get(address, headers=world.manage_headers(operator))

@@ -53,8 +53,22 @@ class Reserved:
     seated: frozenset[str]
 
 
+class Section(StrEnum):
+    """The parts of a catalogue, in an order in which nothing refers to what comes after it."""
+
+    EVENTS = "events"
+    METHODS = "methods"
+    PRODUCTS = "products"
+    COMBOS = "combos"
+    VOUCHERS = "vouchers"
+
+
 class CatalogueReading(Protocol):
     """Reads of the catalogue."""
+
+    async def names_after(self, section: Section, name: str, at_most: int) -> Sequence[str]:
+        """The uids (of vouchers the codes) in a section that come after one, in order; not of products of no event."""
+        ...
 
     async def event(self, uid: str) -> Event | None:
         """The event with this uid."""

@@ -41,7 +41,8 @@ class Catalogue:
 async def check_references(reading: CatalogueReading, catalogue: Catalogue) -> None:
     """Raise `FieldsError` for whatever is named and is neither in the catalogue that is given nor there already.
 
-    And for a combo product whose part is a combo itself or of another event, and for anything that stands twice.
+    And for a combo product whose part is a combo itself, of another event or in another currency, and for anything that
+    stands twice.
     """
     errors = [*_doubles(catalogue)]
     products = {one.uid: one for one in catalogue.products}
@@ -53,7 +54,7 @@ async def check_references(reading: CatalogueReading, catalogue: Catalogue) -> N
         if product.event_uid not in events:
             errors.append((f"products[{index}].event", f"there is no event {product.event_uid}"))
         errors += _wrong_parts(f"products[{index}].parts", product, every_product)
-    errors += await _combos_of_combos(reading, catalogue)
+    errors += await _wrong_in_combos(reading, catalogue)
     for index, voucher in enumerate(catalogue.vouchers):
         if voucher.event_uid not in events:
             errors.append((f"vouchers[{index}].event", f"there is no event {voucher.event_uid}"))
@@ -61,8 +62,18 @@ async def check_references(reading: CatalogueReading, catalogue: Catalogue) -> N
             if uid not in every_product or every_product[uid].event_uid != voucher.event_uid:
                 said = f"there is no product {uid} of the event {voucher.event_uid}"
                 errors.append((f"vouchers[{index}].products", said))
-    if errors:
-        raise FieldsError([(path, f"{path}: {said}") for path, said in errors])
+    _raise(errors)
+
+
+async def check_stock(reading: CatalogueReading, catalogue: Catalogue) -> None:
+    """Raise `FieldsError` for products of which more is held than their new total: before anything is loaded."""
+    known = await _found(reading.products, {one.uid for one in catalogue.products})
+    errors = []
+    for index, product in enumerate(catalogue.products):
+        there = known.get(product.uid)
+        if there is not None and there.total_availability - there.availability > product.total_availability:
+            errors.append((f"products[{index}].total_availability", _more_held(product)))
+    _raise(errors)
 
 
 async def load_catalogue(tx: Transaction, catalogue: Catalogue) -> Counter[str]:
@@ -111,8 +122,16 @@ async def _found(
 
 async def _put(tx: Transaction, product: Product) -> None:
     if not await tx.put_product(product):
-        said = f"of the product {product.uid} more is held than its new total of {product.total_availability}"
-        raise ConflictError("more_held", said)
+        raise ConflictError("more_held", _more_held(product))
+
+
+def _more_held(product: Product) -> str:
+    return f"of the product {product.uid} more is held than its new total of {product.total_availability}"
+
+
+def _raise(errors: Sequence[tuple[str, str]]) -> None:
+    if errors:
+        raise FieldsError([(path, f"{path}: {said}") for path, said in errors])
 
 
 async def _put_seats(tx: Transaction, uid: str, plan: Sequence[Stretch]) -> None:
@@ -163,16 +182,22 @@ def _events_named(catalogue: Catalogue) -> set[str]:
     return of_products | {str(one.event_uid) for one in catalogue.vouchers}
 
 
-async def _combos_of_combos(reading: CatalogueReading, catalogue: Catalogue) -> Sequence[tuple[str, str]]:
-    """Combo products that are parts of others which are there already, and stay as they are."""
+async def _wrong_in_combos(reading: CatalogueReading, catalogue: Catalogue) -> Sequence[tuple[str, str]]:
+    """Products that would no longer fit into the combo products which are there already, and stay as they are."""
     given = {one.uid for one in catalogue.products}
-    combos = await _found(reading.combos_of, {one.uid for one in catalogue.products if one.parts})
-    return [
-        (f"products[{index}].parts", f"{product.uid} is a part of the combo product {combo}")
-        for index, product in enumerate(catalogue.products)
-        for combo in combos.get(product.uid, ())
-        if combo not in given
-    ]
+    combos = await _found(reading.combos_of, given)
+    staying = await _found(reading.products, {uid for uids in combos.values() for uid in uids} - given)
+    errors = []
+    for index, product in enumerate(catalogue.products):
+        for combo in (staying[uid] for uid in combos.get(product.uid, ()) if uid in staying):
+            said = f"{product.uid} is a part of the combo product {combo.uid}"
+            if product.parts:
+                errors.append((f"products[{index}].parts", said))
+            if product.event_uid != combo.event_uid:
+                errors.append((f"products[{index}].event", f"{said}, of the event {combo.event_uid}"))
+            if product.price.currency != combo.price.currency:
+                errors.append((f"products[{index}].price", f"{said}, which is sold in {combo.price.currency}"))
+    return errors
 
 
 def _wrong_parts(path: str, product: Product, products: Mapping[str, Product]) -> Iterator[tuple[str, str]]:

@@ -1,13 +1,14 @@
 """Read the catalogue: the events and products that can be bought, alone or by the page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from countermand.actions.catalogue_ports import CatalogueReading, Condition, Op, Page
+from countermand.actions.catalogue_ports import CatalogueReading, Condition, Op, Page, Section
 from countermand.actions.errors import NotFoundError
 from countermand.actions.ports import Store
-from countermand.domain.catalogue import Event, Product
+from countermand.domain.catalogue import Event, Method, Product, Voucher
+from countermand.domain.seating import Stretch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +27,39 @@ class EventView:
     event: Event
     is_sold_out: bool
     products: Sequence[ProductView] | None = None
+
+
+Item = Event | Method | Product | Voucher
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """Some of the catalogue: each item with its section and its name there, and the plans of seats by product."""
+
+    items: Sequence[tuple[Section, str, Item]]
+    seats: Mapping[str, Sequence[Stretch]]
+
+
+async def list_catalogue(store: Store, section: Section, name: str, *, at_most: int) -> Listed:
+    """What there is after a name in a section and in all sections after it, on sale or not, enabled or not."""
+    found: list[tuple[Section, str, Item]] = []
+    async with store.snapshot() as reading:
+        look_up: Mapping[Section, Callable[[Sequence[str]], Awaitable[Mapping[str, Item]]]] = {
+            Section.EVENTS: reading.events_named,
+            Section.METHODS: reading.methods,
+            Section.PRODUCTS: reading.products,
+            Section.COMBOS: reading.products,
+            Section.VOUCHERS: reading.vouchers,
+        }
+        sections = list(Section)
+        for each in sections[sections.index(section) :]:
+            names = await reading.names_after(each, name if each is section else "", at_most - len(found))
+            items = await look_up[each](names) if names else {}
+            found += [(each, one, items[one]) for one in names]
+            if len(found) == at_most:
+                break
+        seated = [item.uid for _, _, item in found if isinstance(item, Product) and item.is_seated]
+        return Listed(items=found, seats=await reading.seat_plans(seated) if seated else {})
 
 
 async def list_events(store: Store, conditions: Sequence[Condition], *, offset: int, at_most: int) -> Page[EventView]:

@@ -17,6 +17,7 @@ from countermand.actions.load_catalogue import (
     CHANGED,
     Catalogue,
     check_references,
+    check_stock,
     load_catalogue,
 )
 from countermand.bootstrap import Database
@@ -27,7 +28,7 @@ from countermand.web.catalogue_files import CatalogueFile, CatalogueFileError, r
 
 catalogue = typer.Typer(help="What can be bought: events, products, methods, vouchers.", no_args_is_help=True)
 
-_AT_ONCE: Final = 100  # products, or vouchers, in one transaction: whoever cancels meanwhile waits for it (guessed)
+_AT_ONCE: Final = 100  # items in one transaction: whoever cancels meanwhile waits for it (guessed)
 _ERRORS_SHOWN: Final = 20
 
 
@@ -46,7 +47,8 @@ def import_catalogue(
     JSON: an object with any of the lists events, products, methods, vouchers, as PUT /manage/v1/catalogue takes it.
     CSV: one kind a file, a line of headings like uid, event, name.en, price.amount, price.currency, total_availability;
     values of a list have ; between them. The whole file is read and checked first: if a line does not hold, nothing is
-    loaded. The same file again changes nothing. What is held of a product stays held when its total changes.
+    loaded. The same file again changes nothing. What is held of a product stays held when its total changes; a total
+    below what is held does not hold.
     """
     given = _read(file)
     done: Counter[str] = Counter()
@@ -54,6 +56,7 @@ def import_catalogue(
     async def load(database: Database) -> None:
         async with database.store.snapshot() as reading:
             await check_references(reading, given.catalogue)
+            await check_stock(reading, given.catalogue)
         console = Console(stderr=True)
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task("items", total=len(given.catalogue))
@@ -94,8 +97,10 @@ def _not_loaded(file: Path, errors: list[str]) -> SettingsError:
 
 def _some_at_a_time(whole: Catalogue) -> Iterator[Catalogue]:
     """Events and methods first, which the rest refers to; products before the vouchers for them."""
-    if whole.events or whole.methods:
-        yield Catalogue(events=whole.events, methods=whole.methods)
+    for start in range(0, len(whole.events), _AT_ONCE):
+        yield Catalogue(events=whole.events[start : start + _AT_ONCE])
+    for start in range(0, len(whole.methods), _AT_ONCE):
+        yield Catalogue(methods=whole.methods[start : start + _AT_ONCE])
     some: list[Product] = []
     for product in sorted(whole.products, key=lambda one: (bool(one.parts), one.uid)):
         some.append(product)

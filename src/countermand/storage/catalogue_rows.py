@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import (
+    ColumnElement,
     delete,
     func,
     insert,
@@ -15,7 +16,7 @@ from sqlalchemy import (
     update,
 )
 
-from countermand.actions.catalogue_ports import Condition, Page, Reserved
+from countermand.actions.catalogue_ports import Condition, Page, Reserved, Section
 from countermand.domain.catalogue import Event, EventUid, Method, Part, Product, ProductUid, Voucher
 from countermand.domain.money import Money
 from countermand.domain.order_state import ENDED_UNFULFILLED
@@ -36,8 +37,28 @@ from countermand.storage.tables import (
 _ENDED: Final = [state.value for state in sorted(ENDED_UNFULFILLED)]
 
 
+_NAMES: Final = {
+    Section.EVENTS: events.c.uid,
+    Section.METHODS: methods.c.uid,
+    Section.PRODUCTS: products.c.uid,
+    Section.COMBOS: products.c.uid,
+    Section.VOUCHERS: vouchers.c.code,
+}
+
+
 class CatalogueRows(Filtering):
     """Fulfils `CatalogueTransaction`."""
+
+    async def names_after(self, section: Section, name: str, at_most: int) -> Sequence[str]:
+        """See `CatalogueReading.names_after`."""
+        named: ColumnElement[Any] = _NAMES[section]
+        found = select(named.label("name")).where(named > name).order_by(named).limit(at_most)
+        combos = select(product_parts.c.combo_uid)
+        if section is Section.PRODUCTS:
+            found = found.where(products.c.event_uid.is_not(None), named.not_in(combos))
+        elif section is Section.COMBOS:
+            found = found.where(products.c.event_uid.is_not(None), named.in_(combos))
+        return [row["name"] for row in await self.rows(found)]
 
     async def event(self, uid: str) -> Event | None:
         """See `CatalogueReading.event`."""

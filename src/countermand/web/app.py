@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from litestar import Litestar, Request, Response
-from litestar.config.cors import CORSConfig
 from litestar.enums import HttpMethod
 from litestar.exceptions import HTTPException, MethodNotAllowedException
 from litestar.handlers import HTTPRouteHandler
@@ -20,6 +19,7 @@ from countermand.contracts.routing import Call, Route, Services
 from countermand.domain.contract import Door
 from countermand.telemetry.counts import Counts
 from countermand.telemetry.requests import Requests, RouteReports
+from countermand.web.browsers import OnlyShopping, cors
 from countermand.web.buyer_pages import BuyerPages
 from countermand.web.front import OTHER_METHOD, CancelCall, Commit, Front
 from countermand.web.pages import metrics_route, page_routes
@@ -82,26 +82,18 @@ def application(
         if part.cancel is not None:
             handlers.append(_cancel_handler(calls[part.name]))
     unrouted = _unrouted(spoken, requests.route(OTHER_METHOD, _NO_ROUTE))
-    rest = Litestar(
+    rest: ASGIApp = Litestar(
         route_handlers=handlers,
         openapi_config=None,
-        cors_config=_cors(browser_origins) if browser_origins else None,
+        cors_config=cors(browser_origins) if browser_origins else None,
         lifespan=[] if lifespan is None else [lifespan],
         exception_handlers={HTTPException: unrouted, Exception: unrouted},
         logging_config=None,
     )
+    if browser_origins:
+        shopping = next(part for part in spoken if part.name == Door.SHOPPING)
+        rest = OnlyShopping(rest, [route.operation.path for route in shopping.routes])
     return Front(list(calls.values()), rest) if with_front else rest
-
-
-def _cors(origins: Sequence[str]) -> CORSConfig:
-    """What browsers let pages of these origins do. Not on the cancel paths, which no browser application may call."""
-    return CORSConfig(
-        allow_origins=list(origins),
-        allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Order-Token", "X-Request-Id"],
-        expose_headers=["Location", "Retry-After", "X-Request-Id"],
-        max_age=600,
-    )
 
 
 def _handler(

@@ -208,7 +208,7 @@ class Authentication:
     async def _in_browser(self, token: str) -> Client | None:
         """The client of a browser application's token, with no more than such an application may do."""
         key = key_named_in(token)
-        known = None if key is None or len(key) > _LONGEST_KEY else await self._directory.by_key(key)
+        known = None if key is None or not _can_be_key(key) else await self._directory.by_key(key)
         claims = None if known is None else verified(token, known[1], self._now_s())
         if known is None or claims is None:
             return None
@@ -216,13 +216,18 @@ class Authentication:
         return replace(client, permissions=client.permissions & BROWSER_PERMISSIONS, only_event=claims.get("event"))
 
     async def _with_secret(self, key: str, secret: str) -> Client | None:
-        if len(key) > _LONGEST_KEY:
+        if not _can_be_key(key):
             return None
         known = await self._directory.by_key(key)
         if known is None:
             return None
         client, secret_sha256 = known
         return client if hmac.compare_digest(hash_of(secret), secret_sha256) else None
+
+
+def _can_be_key(given: str) -> bool:
+    """Whether it is worth asking a database, which takes no NUL and no lone surrogate."""
+    return len(given) <= _LONGEST_KEY and given.isascii() and given.isprintable()
 
 
 def new_key() -> str:

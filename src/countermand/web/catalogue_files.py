@@ -16,6 +16,7 @@ from countermand.actions.load_catalogue import Catalogue
 from countermand.contracts.answer import MalformedRequestError
 from countermand.contracts.body import decode, read
 from countermand.web.catalogue_given import KINDS, CatalogueGiven, catalogue_of
+from countermand.web.catalogue_shown import CatalogueShown
 
 _ITEM: Final = re.compile(r"(\w+)\[(\d+)\]")
 # A heading that only one kind has tells what the lines of a CSV file are.
@@ -55,8 +56,10 @@ def read_catalogue(content: bytes, *, is_csv: bool) -> CatalogueFile:
         return CatalogueFile(catalogue=catalogue_of(read(CatalogueGiven, decoded)), lines=lines)
     except FieldsError as error:
         raise CatalogueFileError("\n".join(_said(error.errors, lines))) from None
-    except (MalformedRequestError, UnicodeDecodeError, csv.Error) as error:
-        raise CatalogueFileError(str(error).replace("the body", "the file")) from None
+    except (MalformedRequestError, UnicodeDecodeError) as error:
+        where = error.__context__
+        line = f"line {where.lineno}: " if isinstance(where, json.JSONDecodeError) else ""
+        raise CatalogueFileError(line + str(error).replace("the body", "the file")) from None
 
 
 def _said(errors: Sequence[tuple[str, str]], lines: Mapping[tuple[str, int], int]) -> list[str]:
@@ -72,16 +75,36 @@ def _check_names(decoded: Any) -> None:
     """A name that is misspelt would otherwise be left out without a word."""
     if not isinstance(decoded, dict):
         return
-    found = [(name, f"there is no {name!r}, only {', '.join(KINDS)}") for name in decoded if name not in KINDS]
-    for kind, struct in KINDS.items():
-        items = decoded.get(kind)
-        for index, item in enumerate(items if isinstance(items, list) else []):
-            for name in item if isinstance(item, dict) else ():
-                if name not in struct.__struct_fields__:
-                    path = f"{kind}[{index}].{name}"
-                    found.append((path, f"{path} is not known; known: {', '.join(struct.__struct_fields__)}"))
+    shown = {field.name: field.type for field in msgspec.structs.fields(CatalogueShown)}  # what was read back, too
+    found = [(name, f"there is no {name!r}, only {', '.join(KINDS)}") for name in decoded if name not in shown]
+    for name, wanted in shown.items():
+        found += _unknown(name, wanted, decoded.get(name))
     if found:
         raise FieldsError(found)
+
+
+def _unknown(path: str, wanted: Any, value: Any) -> Iterator[tuple[str, str]]:
+    """The names in a value, or in each of a list, that what is wanted has not, and so within it."""
+    if isinstance(value, list):
+        for index, one in enumerate(value):
+            yield from _unknown(f"{path}[{index}]", wanted, one)
+    struct = _struct_in(wanted)
+    if struct is None or not isinstance(value, dict):
+        return
+    types = {field.name: field.type for field in msgspec.structs.fields(struct)}
+    for name, inner in value.items():
+        here = f"{path}.{name}"
+        if name in types:
+            yield from _unknown(here, types[name], inner)
+        else:
+            yield here, f"{here} is not known; known: {', '.join(types)}"
+
+
+def _struct_in(wanted: Any) -> type[msgspec.Struct] | None:
+    """The struct in a type like `list[Part]` or `Location | None`."""
+    if isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
+        return wanted
+    return next((found for one in get_args(wanted) if (found := _struct_in(one)) is not None), None)
 
 
 # JSON
@@ -120,25 +143,42 @@ def _start(text: str, at: int) -> int:
 
 def _from_csv(content: bytes) -> tuple[dict[str, Any], Mapping[tuple[str, int], int]]:
     """The lines of a file as one kind of item: a heading `name.en` is the `en` within `name`."""
-    rows = csv.DictReader(StringIO(content.decode(), newline=""), strict=True)
-    headings = list(rows.fieldnames or [])
+    rows = csv.reader(StringIO(content.decode(), newline=""), strict=True)
+    items: list[dict[str, Any]] = []
+    lines: dict[tuple[str, int], int] = {}
+    errors: list[tuple[str, str]] = []
+    begins = 1  # the line on which a row begins: a cell may have several
+    try:
+        headings = next(rows, [])
+        kind = _told_by(headings)
+        begins = rows.line_num + 1
+        for cells in rows:
+            if cells:
+                lines[kind, len(items)] = begins
+                if len(cells) != len(headings):
+                    errors.append((f"{kind}[{len(items)}]", "it has another number of values than the headings"))
+                elif any("\0" in cell for cell in cells):
+                    errors.append((f"{kind}[{len(items)}]", "it has a NUL character"))
+                items.append(_item(kind, {name: cell for name, cell in zip(headings, cells, strict=False) if cell}))
+            begins = rows.line_num + 1
+    except csv.Error as error:
+        raise CatalogueFileError(f"line {begins}: {error}") from None
+    if errors:
+        raise CatalogueFileError("\n".join(_said(errors, lines)))
+    return {kind: items}, lines
+
+
+def _told_by(headings: Sequence[str]) -> str:
+    """The kind that the headings tell. Raises `CatalogueFileError`."""
     kind = next((kind for heading, kind in _TOLD_BY.items() if heading in headings), None)
     if kind is None or len(set(headings)) != len(headings):
         told = ", ".join(f"{heading} ({of})" for heading, of in _TOLD_BY.items())
         raise CatalogueFileError(f"line 1: the headings must be different, and one of them tell what follows: {told}")
-    items: list[dict[str, Any]] = []
-    lines: dict[tuple[str, int], int] = {}
-    errors: list[tuple[str, str]] = []
-    for row in rows:
-        lines[kind, len(items)] = rows.line_num
-        if None in row or None in row.values():
-            errors.append((f"{kind}[{len(items)}]", "it has another number of values than the headings"))
-        elif any("\0" in (cell or "") for cell in row.values()):
-            errors.append((f"{kind}[{len(items)}]", "it has a NUL character"))
-        items.append(_item(kind, {name: cell for name, cell in row.items() if name is not None and cell}))
-    if errors:
-        raise CatalogueFileError("\n".join(_said(errors, lines)))
-    return {kind: items}, lines
+    for heading in headings:
+        name, dot, _ = heading.partition(".")
+        if dot and name in headings:
+            raise CatalogueFileError(f"line 1: the heading {heading} is within {name}, which is there, too")
+    return kind
 
 
 def _item(kind: str, cells: Mapping[str, str]) -> dict[str, Any]:

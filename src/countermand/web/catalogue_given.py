@@ -1,7 +1,7 @@
 """What does a catalogue look like when the operator brings it in, and is it sound by itself?
 
-The names are those under which the shopping contract shows things, so that what is read can be brought in again;
-`enabled`, `needs_voucher`, `service_costs`, `parts` and vouchers are ours.
+The names are those under which the shopping contract shows things, so that what is read can be brought in again
+(`catalogue_shown.py`); `enabled`, `needs_voucher`, `service_costs`, `parts` and vouchers are ours.
 """
 
 from collections.abc import Iterator
@@ -172,7 +172,7 @@ KINDS: Final[dict[str, type[Struct]]] = {
     "vouchers": VoucherGiven,
 }
 SEATS_CAP: Final = 20_000  # of one product: each of its orders looks at them all (guessed)
-_SHOWN_OF_EVENTS: Final = (
+SHOWN_OF_EVENTS: Final = (
     "subtitle",
     "description",
     "long_description",
@@ -187,7 +187,7 @@ _SHOWN_OF_EVENTS: Final = (
     "personalization_end",
     "fulfillment_starts_at",
 )
-_SHOWN_OF_PRODUCTS: Final = (
+SHOWN_OF_PRODUCTS: Final = (
     "subtitle",
     "sold_out_text",
     "additional_information",
@@ -230,14 +230,14 @@ def _event(path: str, given: EventGiven, errors: list[tuple[str, str]]) -> Event
         reference=given.reference,
         title=given.title,
         merchant_name=given.merchant_name,
-        sale_starts_at=given.sale_start.astimezone(UTC),
-        sale_ends_at=given.sale_end.astimezone(UTC),
-        starts_at=_utc(given.event_start),
-        ends_at=_utc(given.event_end),
+        sale_starts_at=_to_the_second(given.sale_start).astimezone(UTC),
+        sale_ends_at=_to_the_second(given.sale_end).astimezone(UTC),
+        starts_at=_or_none(given.event_start),
+        ends_at=_or_none(given.event_end),
         is_enabled=given.enabled,
         min_per_order=given.min_quantity_per_order,
         max_per_order=given.max_quantity_per_order,
-        more=_more(given, _SHOWN_OF_EVENTS),
+        more=_more(given, SHOWN_OF_EVENTS),
     )
 
 
@@ -277,14 +277,14 @@ def _product(path: str, given: ProductGiven, errors: list[tuple[str, str]]) -> P
         is_separately_saleable=given.separately_saleable,
         is_enabled=given.enabled,
         needs_voucher=given.needs_voucher,
-        sale_starts_at=_utc(given.sale_start),
-        sale_ends_at=_utc(given.sale_end),
+        sale_starts_at=_or_none(given.sale_start),
+        sale_ends_at=_or_none(given.sale_end),
         viewing_order=given.viewing_order,
         parts=tuple(
             Part(product_uid=ProductUid(part.product), quantity=part.quantity)
             for part in sorted(given.parts, key=lambda part: part.product)
         ),
-        more=_more(given, _SHOWN_OF_PRODUCTS),
+        more=_more(given, SHOWN_OF_PRODUCTS),
     )
 
 
@@ -357,6 +357,7 @@ def _instants_wrong(path: str, given: Struct, *names: str) -> Iterator[tuple[str
         instant = getattr(given, name)
         if instant is None:
             continue
+        instant = _to_the_second(instant)
         try:
             in_range(f"{path}.{name}", instant)
         except FieldsError as error:
@@ -372,8 +373,13 @@ def _order_wrong(path: str, name: str, least: int | None, most: int | None) -> I
         yield at, f"{at} must be {least} or more, as the minimum is, not {most}"
 
 
-def _utc(instant: datetime | None) -> datetime | None:
-    return None if instant is None else instant.astimezone(UTC)
+def _to_the_second(instant: datetime) -> datetime:
+    """As it is shown, and so found by a filter."""
+    return instant.replace(microsecond=0)
+
+
+def _or_none(instant: datetime | None) -> datetime | None:
+    return None if instant is None else _to_the_second(instant).astimezone(UTC)
 
 
 def _more(given: Struct, names: tuple[str, ...]) -> dict[str, Any]:
@@ -383,7 +389,7 @@ def _more(given: Struct, names: tuple[str, ...]) -> dict[str, Any]:
 
 def _shown(value: Any) -> Any:
     if isinstance(value, datetime):
-        return written_instant(value.replace(microsecond=0))
+        return written_instant(_to_the_second(value))
     if isinstance(value, Struct):
         return {name: inner for name, inner in structs.asdict(value).items() if inner is not None}
     return value

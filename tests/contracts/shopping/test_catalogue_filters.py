@@ -5,6 +5,9 @@ from urllib.parse import quote
 
 import pytest
 
+from countermand.actions.catalogue_ports import Condition, Op
+from countermand.contracts.shopping.events import FILTERS
+from countermand.contracts.shopping.listing import asked
 from support.catalogue import a_product, an_event, get, listed, put, uid
 from support.database_contents import changed, contents
 from support.shopping_calls import kind
@@ -254,3 +257,27 @@ async def test_a_hundred_values_are_taken_and_of_a_parameter_that_comes_twice_th
     assert await listed(world, me, f"/products?name=a&name={name}") == [product.uid]
     assert await listed(world, me, f"/products?name={name}&name=a") == []
     assert await listed(world, me, f"/products?name__startswith={quote('x%')}") == []
+
+
+async def test_a_name_that_ends_in_underscores_has_no_suffix_and_is_ignored(sqlite_world: World):
+    me, event = await sqlite_world.shopping_client(), an_event()
+    await put(sqlite_world, event)
+    assert await listed(sqlite_world, me, "/events?title__=Nothing&page__=x") == [event.uid]
+    answer = await get(sqlite_world, me, "/events?sale_start__=2030-01-01T00:00:00Z")
+    assert [one["uid"] for one in answer.json()["_embedded"]["shop:event"]] == [event.uid]
+
+
+async def test_text_beyond_ascii_is_found_quoted_and_as_the_bytes_themselves(world: World):
+    me = await world.shopping_client()
+    event, other = an_event(title={"en": "Mør 🎪 _%"}), an_event(title={"en": "Mor"})
+    await put(world, event, other)
+    for given in ("Mør 🎪 _%", "Mør"):
+        suffix = "" if given.endswith("%") else "__startswith"
+        assert await listed(world, me, f"/events?title{suffix}={quote(given)}") == [event.uid]
+
+
+@pytest.mark.parametrize("query", ["title=Mør&x=é", "title=M%C3%B8r&x=é"])
+def test_bytes_beyond_ascii_that_came_as_they_are_are_utf_8_too(query: str):
+    wanted = asked(query.encode(), FILTERS)
+    assert wanted.conditions == [Condition("title", Op.EQ, "Mør")]
+    assert wanted.links("/events", 0)["self"] == {"href": "/events?title=M%C3%B8r&x=%C3%A9"}

@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from countermand.domain.catalogue import Part, ProductUid
 from countermand.domain.client import Permission
 from support.breakage import without_its_database
-from support.catalogue import CURIES, a_product, an_event, get, languages, profile, put, uid
+from support.catalogue import CURIES, a_product, an_event, get, languages, listed, profile, put, uid
 from support.shopping_calls import availability, cancel, kind
 from support.world import EVERYTHING, NOON, PUBLIC_URL, World
 
@@ -258,3 +259,31 @@ def _links_in(value: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(value, list):
         for inner in value:
             yield from _links_in(inner)
+
+
+async def test_the_self_of_everything_keeps_the_query_it_was_asked_with(both_worlds: World):
+    me, event = await both_worlds.shopping_client(), an_event()
+    product = a_product(event)
+    await put(both_worlds, event, product)
+    for path in ("/", "/status", "/events", "/products", f"/events/{event.uid}", f"/products/{product.uid}"):
+        shown = (await get(both_worlds, me, f"{path}?_=17&x=%20y")).json()
+        assert shown["_links"]["self"]["href"] == f"{PUBLIC_URL}{path}?_=17&x=%20y"
+        assert [one["_links"]["self"]["href"].partition("?")[1] for one in embedded(shown)] == [""] * len(
+            embedded(shown)
+        )
+
+
+async def test_a_self_with_a_query_still_names_the_event_and_the_product(world: World):
+    me, event = await world.shopping_client(), an_event()
+    product = a_product(event)
+    await put(world, event, product)
+    itself = (await get(world, me, f"/events/{event.uid}?_=17")).json()["_links"]["self"]["href"]
+    assert await listed(world, me, f"/products?event={quote(itself, safe='')}") == [product.uid]
+    bought = (await get(world, me, f"/products/{product.uid}?_=17")).json()["_links"]["self"]["href"]
+    body = {"products": [{"product": bought, "quantity": 1}]}
+    bill = await world.http.post("/bill", json=body, headers=world.shopping_headers(me))
+    assert bill.status_code == 200, bill.text
+
+
+def embedded(shown: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one for items in shown.get("_embedded", {}).values() for one in items]

@@ -46,12 +46,12 @@ class Addresses:
         return self._uid(uri, "orders")
 
     def uid_of_product(self, uri: str) -> str | None:
-        """The uid in a product's address; None for any other."""
-        return self._uid(uri, "products")
+        """The uid in a product's address, such as its `self`, which may have a query; None for any other."""
+        return self._uid(uri.partition("?")[0], "products")
 
     def uid_of_event(self, uri: str) -> str | None:
-        """The uid in an event's address; None for any other."""
-        return self._uid(uri, "events")
+        """The uid in an event's address, such as its `self`, which may have a query; None for any other."""
+        return self._uid(uri.partition("?")[0], "events")
 
     def uid_of_ticket(self, uri: str) -> str | None:
         """The uid in a ticket's address; None for any other."""

@@ -17,6 +17,7 @@ from countermand.contracts.openapi import Operation, Reply
 from countermand.contracts.routing import Call, Route, Services
 from countermand.contracts.shopping import catalogue_messages as messages
 from countermand.contracts.shopping.addresses import Addresses
+from countermand.contracts.shopping.calling import asked_at
 from countermand.contracts.shopping.hal import date_time, hal_answer, in_all_languages, list_links, resource_links
 from countermand.contracts.shopping.listing import INSTANT, PAGE_SIZE, TEXT, Kind, asked, parameters
 from countermand.contracts.shopping.products import product_shown
@@ -63,7 +64,7 @@ def event_routes(addresses: Addresses) -> tuple[Route, ...]:
     async def read_one(call: Call, services: Services) -> Answer:
         await reader(call, services)
         view = await read_event(services.store, uid_in(call, "event"), services.clock(), at_most=PAGE_SIZE)
-        return hal_answer(event_shown(view, addresses))
+        return hal_answer(event_shown(view, addresses, asked_at(call, addresses)))
 
     return (
         Route(
@@ -101,8 +102,8 @@ def event_routes(addresses: Addresses) -> tuple[Route, ...]:
     )
 
 
-def event_shown(view: EventView, addresses: Addresses) -> messages.Event:
-    """An event with every documented field."""
+def event_shown(view: EventView, addresses: Addresses, itself: str | None = None) -> messages.Event:
+    """An event with every documented field; `itself` is the address that it was asked for by."""
     event, more = view.event, view.event.more
     address = addresses.event(event.uid)
     links: dict[str, Any] = {"shop_products": {"href": f"{addresses.public}/products?event={address}"}}
@@ -110,7 +111,7 @@ def event_shown(view: EventView, addresses: Addresses) -> messages.Event:
         links["shop_ticketshop"] = {"href": more["ticketshop"], "type": "text/html"}
     products = view.products
     return messages.Event(
-        links=resource_links(addresses, address, "event", **links),
+        links=resource_links(addresses, itself or address, "event", **links),
         uid=event.uid,
         reference=event.reference,
         merchant_name=event.merchant_name,

@@ -136,12 +136,13 @@ def asked(query_string: bytes, filters: Mapping[str, Kind]) -> Asked:
     conditions: list[Condition] = []
     errors: list[tuple[str, str]] = []
     page = 1
+    comparisons = _comparisons(filters)
     for name, given in _values(query_string).items():
-        field, _, suffix = name.partition("__")
         try:
             if name == "page":
                 page = _page_number(given[-1])
-            elif field in filters and (op := _op(suffix, filters[field])) is not None:
+            elif name in comparisons:
+                field, op = comparisons[name]
                 conditions.append(_condition(field, op, given, filters[field]))
         except ValueError as error:
             errors.append((name, f"{name} must be {error}, not {shown(','.join(given))}"))
@@ -155,10 +156,9 @@ def parameters(filters: Mapping[str, Kind]) -> tuple[dict[str, Any], ...]:
     described = [
         parameter("page", "query", "From 1; beyond the last is the last", _PAGE_SCHEMA, required=False),
     ]
-    for name in _names(filters):
-        kind = filters[name.partition("__")[0]]
-        schema = {"type": "string"} if name.endswith("__in") else kind.schema
-        about = "Any of several, between commas" if name.endswith("__in") else "Only items for which this holds"
+    for name, (field, op) in _comparisons(filters).items():
+        schema = {"type": "string"} if op is Op.IN else filters[field].schema
+        about = "Any of several, between commas" if op is Op.IN else "Only items for which this holds"
         described.append(parameter(name, "query", about, schema, required=False))
     return tuple(described)
 
@@ -166,11 +166,13 @@ def parameters(filters: Mapping[str, Kind]) -> tuple[dict[str, Any], ...]:
 _PAGE_SCHEMA: Final = {"type": "integer", "minimum": 1, "default": 1}
 
 
-def _names(filters: Mapping[str, Kind]) -> list[str]:
-    """Every parameter by which a list can be filtered."""
-    return [
-        name for field, kind in filters.items() for name in (field, *(f"{field}__{suffix}" for suffix in kind.suffixes))
-    ]
+def _comparisons(filters: Mapping[str, Kind]) -> Mapping[str, tuple[str, Op]]:
+    """Every parameter by which a list can be filtered: a field by itself, or with a suffix."""
+    return {
+        name: (field, op)
+        for field, kind in filters.items()
+        for name, op in ((field, Op.EQ), *((f"{field}__{suffix}", suffix) for suffix in kind.suffixes))
+    }
 
 
 def search(address: str, filters: Mapping[str, Kind]) -> dict[str, Any]:
@@ -180,7 +182,7 @@ def search(address: str, filters: Mapping[str, Kind]) -> dict[str, Any]:
 
 def _values(query_string: bytes) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for name, value in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True):
+    for name, value in parse_qsl(query_string.decode(errors="replace"), keep_blank_values=True):
         found.setdefault(name, []).append(value)
     return found
 
@@ -189,13 +191,6 @@ def _page_number(given: str) -> int:
     if not re.fullmatch("[0-9]+", given) or not given.strip("0"):
         raise ValueError("a whole number from 1 up")
     return int(given) if len(given) <= _PAGE_DIGITS else 10**_PAGE_DIGITS
-
-
-def _op(suffix: str, kind: Kind) -> Op | None:
-    """The comparison of a suffix; None for one that the filter has not."""
-    if not suffix:
-        return Op.EQ
-    return next((op for op in kind.suffixes if op.value == suffix), None)
 
 
 def _condition(field: str, op: Op, given: Sequence[str], kind: Kind) -> Condition:

@@ -15,6 +15,7 @@ from countermand.contracts.openapi import Operation, Reply
 from countermand.contracts.routing import Call, Route, Services
 from countermand.contracts.shopping import catalogue_messages as messages
 from countermand.contracts.shopping.addresses import Addresses
+from countermand.contracts.shopping.calling import asked_at
 from countermand.contracts.shopping.hal import (
     amount,
     date_time,
@@ -64,7 +65,8 @@ def product_routes(addresses: Addresses) -> tuple[Route, ...]:
 
     async def read_one(call: Call, services: Services) -> Answer:
         await reader(call, services)
-        return hal_answer(product_shown(await read_product(services.store, uid_in(call, "product")), addresses))
+        view = await read_product(services.store, uid_in(call, "product"))
+        return hal_answer(product_shown(view, addresses, asked_at(call, addresses)))
 
     return (
         Route(
@@ -102,12 +104,12 @@ def product_routes(addresses: Addresses) -> tuple[Route, ...]:
     )
 
 
-def product_shown(view: ProductView, addresses: Addresses) -> messages.CatalogueProduct:
-    """A product with every documented field."""
+def product_shown(view: ProductView, addresses: Addresses, itself: str | None = None) -> messages.CatalogueProduct:
+    """A product with every documented field; `itself` is the address that it was asked for by."""
     product, event, more = view.product, view.event, view.product.more
     its_event = {} if event is None else {"shop_event": {"href": addresses.event(event.uid)}}
     return messages.CatalogueProduct(
-        links=resource_links(addresses, addresses.product(product.uid), "product", **its_event),
+        links=resource_links(addresses, itself or addresses.product(product.uid), "product", **its_event),
         uid=product.uid,
         reference=product.reference,
         name=in_all_languages(product.name),

@@ -9,6 +9,7 @@ from countermand.contracts.openapi import Operation, Reply
 from countermand.contracts.routing import Call, Route, Services
 from countermand.contracts.shopping import catalogue_messages as messages
 from countermand.contracts.shopping.addresses import Addresses
+from countermand.contracts.shopping.calling import asked_at
 from countermand.contracts.shopping.events import FILTERS as EVENT_FILTERS
 from countermand.contracts.shopping.events import PATH as EVENTS
 from countermand.contracts.shopping.hal import hal_answer, resource_links, templated
@@ -20,6 +21,7 @@ from countermand.contracts.shopping.reading import DOWN
 STATUS: Final = "/status"
 _FOR_PEOPLE: Final = "/docs"
 _PAGE: Final = "text/html"
+_VARIES: Final = (b"vary", b"Accept")
 _OF_BILLS: Final = "products,payment_method,shipping_method,country,external_purchase_amount"
 
 
@@ -28,15 +30,14 @@ def root_routes(addresses: Addresses) -> tuple[Route, ...]:
 
     async def root(call: Call, services: Services) -> Answer:  # noqa: ARG001 - every call is answered with services
         if _is_for_people(call.headers.get(b"accept", b"")):
-            return Answer(302, ((b"location", _FOR_PEOPLE.encode()),))
-        return hal_answer(root_shown(addresses))
+            return Answer(302, ((b"location", _FOR_PEOPLE.encode()), _VARIES))
+        return hal_answer(root_shown(addresses, asked_at(call, addresses))).with_headers(_VARIES)
 
-    async def status(call: Call, services: Services) -> Answer:  # noqa: ARG001
+    async def status(call: Call, services: Services) -> Answer:
         async with services.store.snapshot() as reading:
             await reading.events_named([])  # any question: what it raises is answered with 503
-        return hal_answer(
-            messages.Status(links=resource_links(addresses, addresses.public + STATUS, "status"), status="OK")
-        )
+        links = resource_links(addresses, asked_at(call, addresses), "status")
+        return hal_answer(messages.Status(links=links, status="OK"))
 
     return (
         Route(
@@ -76,13 +77,13 @@ def _is_for_people(accept: bytes) -> bool:
     return wanted is not None and wanted.best_match([HAL, JSON, _PAGE]) == _PAGE
 
 
-def root_shown(addresses: Addresses) -> messages.Root:
+def root_shown(addresses: Addresses, itself: str) -> messages.Root:
     """The documented links, but for those to what is not here: ticket transfers. `shop:product` and more are ours."""
     public = addresses.public
     return messages.Root(
         links=resource_links(
             addresses,
-            public + "/",
+            itself,
             "root",
             help={"href": public + _FOR_PEOPLE, "type": "text/html"},
             shop_event=search(public + EVENTS, EVENT_FILTERS),

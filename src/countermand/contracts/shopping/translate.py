@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from msgspec import UNSET, Raw
@@ -33,6 +32,7 @@ from countermand.contracts.answer import (
 )
 from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.addresses import Addresses
+from countermand.contracts.shopping.hal import date_time
 from countermand.domain.cancellation import Granted, Refused
 from countermand.domain.catalogue import Product
 from countermand.domain.instants import written_instant
@@ -139,7 +139,7 @@ def order_shown(view: OrderView, addresses: Addresses) -> messages.Order:
         },
         uid=order.uid,
         reference=order.reference,
-        created_date=_date_time(order.created_at),
+        created_date=date_time(order.created_at),
         status=order.state.value,
         product_selection=selections(view.lines, addresses),
         consumer=given["consumer"],
@@ -282,8 +282,3 @@ def _ticket(view: OrderView, ticket: Ticket, addresses: Addresses) -> messages.T
 
 def _page(href: str) -> dict[str, str]:
     return {"href": href, "type": "text/html"}
-
-
-def _date_time(instant: datetime) -> str:
-    """ISO 8601 in UTC, to the second (documented)."""
-    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
