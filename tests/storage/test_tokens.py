@@ -83,9 +83,7 @@ async def test_of_two_withdrawals_at_once_one_adds_the_spare(world: World, order
     keys = world.database.signing_keys
     await keys.add_first("one", "{}", NOON)
     await keys.rotate("two", "{}", NOON, overlap=timedelta())
-    await asyncio.gather(
-        *(keys.withdraw(kid, NOON, spare_kid=f"spare {kid}", spare_private_key="{}") for kid in order)
-    )
+    await asyncio.gather(*(keys.withdraw(kid, NOON, spare_kid=f"spare {kid}", spare_private_key="{}") for kid in order))
     assert len([key for key in await keys.all() if key.retired_at is None]) == 1
 
 

@@ -49,7 +49,9 @@ async def test_no_other_token_reads_it(world: World):
     token = view.details["order_token"]
     for wrong in (token[:-1], token + "x", token[:32], "", "\xe9"):
         headers = {"Order-Token": wrong.encode("latin-1")}
-        assert (await world.http.get(world.uri(view), headers=headers)).status_code == 401
+        here = await world.http.get(world.uri(view), headers=headers)
+        nowhere = await world.http.get(f"/orders/{'0' * 32}", headers=headers)
+        assert (here.status_code, here.content) == (401, nowhere.content)
 
 
 async def test_the_orders_token_is_told_to_the_operator_and_not_to_the_shop(world: World):

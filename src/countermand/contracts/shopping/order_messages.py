@@ -1,6 +1,6 @@
 """What do requests of the shopping contract about orders look like, and what is answered besides an order?"""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -13,6 +13,11 @@ from countermand.contracts.shopping.messages import (
     Order,
     Selection,
 )
+
+
+# It becomes a `Location` and a source in a Content-Security-Policy: a host's name, no user, and no blank, control or
+# other character that a URL spells with a percent sign.
+_REDIRECT_URL: Final = r"^https?://[0-9A-Za-z.-]+(:[0-9]{1,5})?([/?#][!-~]*)?$(?!\n)"
 
 
 class OrderConsumer(Consumer, kw_only=True):
@@ -63,7 +68,7 @@ class CreateRequest(Struct, kw_only=True):
     shipping_method: Annotated[str, Meta(min_length=1, max_length=32, description="uid")] | ShippingGiven | None = None
     external_purchases: Annotated[list[ExternalPurchaseGiven], Meta(max_length=100)] = []
     external_reference: Annotated[str, Meta(max_length=32)] | None = None
-    redirect_url: Annotated[str, Meta(max_length=255, pattern="^https?://")] | None = None
+    redirect_url: Annotated[str, Meta(max_length=255, pattern=_REDIRECT_URL)] | None = None
     check_consecutive_seats: Annotated[bool, Meta(description="Taken and not looked at: no seats are numbered")] = True
     vouchers: Annotated[list[Annotated[str, Meta(min_length=1, max_length=64)]], Meta(max_length=20)] = []
     currency: Currency | None = None

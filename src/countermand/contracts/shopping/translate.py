@@ -150,7 +150,7 @@ def order_shown(view: OrderView, addresses: Addresses) -> messages.Order:
         redirect_url=given.get("redirect_url") or UNSET,
         embedded={
             "shop:product": [product_shown(product, addresses) for product in _as_sold(view)],
-            "shop:ticket": [_ticket(ticket, addresses) for ticket in view.tickets],
+            "shop:ticket": [_ticket(view, ticket, addresses) for ticket in view.tickets],
         },
     )
 
@@ -176,7 +176,7 @@ def _as_sold(view: OrderView) -> list[Product]:
         if price is not None
     }
     return [
-        replace(one, price=Money(minor=then.get(one.uid, one.price.minor), currency=one.price.currency))
+        replace(one, price=Money(minor=then[one.uid], currency=view.details["currency"])) if one.uid in then else one
         for one in view.products
     ]
 
@@ -258,7 +258,7 @@ def product_shown(product: Product, addresses: Addresses) -> messages.Product:
     )
 
 
-def _ticket(ticket: Ticket, addresses: Addresses) -> messages.Ticket:
+def _ticket(view: OrderView, ticket: Ticket, addresses: Addresses) -> messages.Ticket:
     return messages.Ticket(
         links={
             "self": {"href": addresses.ticket(ticket.uid)},
@@ -266,7 +266,7 @@ def _ticket(ticket: Ticket, addresses: Addresses) -> messages.Ticket:
         },
         uid=ticket.uid,
         code=ticket.code,
-        valid=ticket.valid,
+        valid=view.admits(ticket),
     )
 
 
