@@ -28,7 +28,8 @@ async def expire_due(store: Store, clock: Clock, *, at_most: int) -> int:
 async def expire_order(tx: Transaction, order_id: OrderId, now: datetime) -> bool:
     """End an order that is due, unless it ended or money came in for it meanwhile; says whether it did.
 
-    One that was paid in part is the operator's to look after: nobody asks again. Told in the name of the order's own client: nobody else asked for it.
+    One that was paid in part is the operator's to look after, and due no more. Told in the name of the order's own
+    client: nobody else asked for it.
     """
     order = await tx.lock_order(order_id)
     await tx.forget_expiry(order_id)

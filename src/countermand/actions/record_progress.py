@@ -54,7 +54,8 @@ async def record_payment(
 
     A ticket order is completed once all of it is paid, in its currency: until then it stays pending, and neither
     expires nor can be cancelled. For an order that has ended the payment is kept as late money, which never revives
-    the order: the caller answers that with a refusal, but the record stays. Raises `NotFoundError`, or `ConflictError` with `payment_reference_used`.
+    the order: the caller answers that with a refusal, but the record stays. Raises `NotFoundError`, or `ConflictError`
+    with `payment_reference_used`.
     """
     order = await locked(tx, order_id)
     of_order = await tx.claim_reference(reference, order_id)
@@ -95,7 +96,8 @@ async def pay_in_sandbox(tx: Transaction, order_id: OrderId, now: datetime) -> b
 
 async def _is_paid(tx: Transaction, order_id: OrderId) -> bool:
     details = (await tx.views([order_id]))[order_id].details
-    return await tx.paid_minor(order_id, details["currency"]) >= details["grand_total_minor"]
+    total_minor: int = details["grand_total_minor"]
+    return await tx.paid_minor(order_id, details["currency"]) >= total_minor
 
 
 async def _advance(tx: Transaction, client_id: ClientId, order: Order, after: OrderState, now: datetime) -> Order:

@@ -38,7 +38,7 @@ async def caller(call: Call, services: Services, permission: Permission) -> Clie
 
 
 async def application(call: Call, services: Services, permission: Permission) -> Client:
-    """The same, but for browser applications: anybody has their token, so they read orders whose uid they know, no more.
+    """The same, but for browser applications: anybody has their token, so of orders they read one whose uid they know.
 
     What lists the orders or consumers of a client, or gives tickets on, is for those who have its secret (inferred:
     what is documented for a browser's token is a minimal set, and none of these is in it). Raises as `caller` does.

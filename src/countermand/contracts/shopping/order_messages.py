@@ -14,7 +14,6 @@ from countermand.contracts.shopping.messages import (
     Selection,
 )
 
-
 # It becomes a `Location` and a source in a Content-Security-Policy: a host's name, no user, and no blank, control or
 # other character that a URL spells with a percent sign.
 _REDIRECT_URL: Final = r"^https?://[0-9A-Za-z.-]+(:[0-9]{1,5})?([/?#][!-~]*)?$(?!\n)"
