@@ -99,7 +99,7 @@ class Product(Struct, kw_only=True, rename={"links": "_links"}):
 
 
 class Ticket(Struct, kw_only=True, rename={"links": "_links"}):
-    """One place; `valid` is ours (decision 24)."""
+    """One place; `valid` is ours (decision 24): it gives entry, so it is of a completed order."""
 
     links: dict[str, Any]
     uid: str
