@@ -4,6 +4,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -241,11 +242,8 @@ def read_settings(file: Path | None = None, **given: Any) -> Settings:
     if file is not None and not file.is_file():
         raise SettingsError(f"there is no settings file {file}")
 
-    class FromFile(Settings):
-        model_config = SettingsConfigDict(toml_file=file)
-
     try:
-        settings = FromFile(**{name: value for name, value in given.items() if value is not None})
+        settings = _settings_of(file)(**{name: value for name, value in given.items() if value is not None})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} is not TOML: {error}") from None
     except UnreadableError as error:  # POLICIES is the one setting that is JSON
@@ -257,6 +255,16 @@ def read_settings(file: Path | None = None, **given: Any) -> Settings:
         settings.policy(contract)
     settings.check_issuer()
     return settings
+
+
+@cache
+def _settings_of(file: Path | None) -> type[Settings]:
+    """The settings that a file may give. Making the class takes longer than reading any file."""
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=file)
+
+    return FromFile
 
 
 def _sentence(error: Any, file: Path | None) -> str:

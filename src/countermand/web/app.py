@@ -112,7 +112,7 @@ def _handler(
     is_cancel = part.name == Door.MANAGE and operation.name == _CANCEL_ORDER
     reports = requests.route(operation.method, operation.path, door=Door.MANAGE if is_cancel else None)
 
-    async def handle(request: Request[Any, Any, Any]) -> ASGIApp:
+    async def handle(request: Request[Any, Any, Any]) -> Answer:
         headers = headers_of(request.scope)
         given_id = given_request_id(headers)
         request_id = given_id or reports.new_id()
@@ -149,7 +149,7 @@ def _handler(
 
 
 def _cancel_handler(call: CancelCall) -> HTTPRouteHandler:
-    async def handle(request: Request[Any, Any, Any]) -> ASGIApp:
+    async def handle(request: Request[Any, Any, Any]) -> Answer:
         try:
             return await call.answer(request.scope, request.receive)
         except ClientGoneError:

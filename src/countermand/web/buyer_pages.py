@@ -15,7 +15,6 @@ import segno
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Request
 from litestar.handlers import HTTPRouteHandler
-from litestar.types import ASGIApp
 from markupsafe import Markup
 
 from countermand.actions.errors import CountermandError, NotFoundError
@@ -248,7 +247,7 @@ def _failed_page(error: CountermandError, outcome: str) -> Answer:
 def _route(method: Any, path: str, page: Any, requests: Requests) -> HTTPRouteHandler:
     reports = requests.route(method, path)
 
-    async def handle(request: Request[Any, Any, Any]) -> ASGIApp:
+    async def handle(request: Request[Any, Any, Any]) -> Answer:
         given_id = given_request_id(headers_of(request.scope))
         request_id = given_id or reports.new_id()
         outcome, code = DONE, ""

@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -10,7 +11,6 @@ from urllib.parse import urlsplit
 from litestar import Request, get
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
-from litestar.types import ASGIApp
 
 from countermand.contracts.answer import Answer, headers_of, json_answer
 from countermand.telemetry.counts import Counts
@@ -54,10 +54,12 @@ def page_routes(
 ) -> list[HTTPRouteHandler]:
     """`/healthz`, `/readyz`, `/docs` and its documents."""
     server_path = urlsplit(public_url).path or "/"
-    documents = {part.name: json_answer(200, part.openapi(server_path, version)) for part in spoken}
-    pages = {part.name: _html(_reader(part, version)) for part in spoken}
+    by_name = {part.name: part for part in spoken}
     files = _files()
-    explained = {f"{name}.html": _html(_explained(name)) for name in RELATIONS}
+
+    @cache
+    def document(name: str) -> Answer:
+        return json_answer(200, by_name[name].openapi(server_path, version))
 
     async def health(_: Request[Any, Any, Any]) -> Answer:
         return json_answer(200, {"status": "ok"})
@@ -72,17 +74,19 @@ def page_routes(
         return _html(_index(spoken, version))
 
     async def relation(request: Request[Any, Any, Any]) -> Answer:
-        page = explained.get(request.path_params["name"])
-        return _no_such_page() if page is None else page
+        name, _, ending = request.path_params["name"].partition(".")
+        return _html(_explained(name)) if name in RELATIONS and ending == "html" else _no_such_page()
 
     async def reader(request: Request[Any, Any, Any]) -> Answer:
-        return pages.get(request.path_params["name"]) or _no_such_page()
+        part = by_name.get(request.path_params["name"])
+        return _no_such_page() if part is None else _html(_reader(part, version))
 
     async def openapi(request: Request[Any, Any, Any]) -> Answer:
-        return documents.get(request.path_params["name"]) or _no_such_page()
+        return document(name) if (name := request.path_params["name"]) in by_name else _no_such_page()
 
     async def file(request: Request[Any, Any, Any]) -> Answer:
-        return files.get(request.path_params["name"]) or _no_such_page()
+        found = files.get(request.path_params["name"])
+        return _no_such_page() if found is None else _file(*found)
 
     pages_by_path: dict[str, Page] = {
         "/healthz": health,
@@ -109,7 +113,7 @@ def metrics_route(metrics: Counts, requests: Requests) -> HTTPRouteHandler:
 def _route(path: str, page: Page, requests: Requests) -> HTTPRouteHandler:
     reports = requests.route("GET", path.replace(":str", ""), quiet=True)
 
-    async def handle(request: Request[Any, Any, Any]) -> ASGIApp:
+    async def handle(request: Request[Any, Any, Any]) -> Answer:
         given_id = given_request_id(headers_of(request.scope))
         request_id = given_id or reports.new_id()
         answer = await page(request)
@@ -124,18 +128,20 @@ def _no_such_page() -> NoReturn:
     raise NotFoundException
 
 
-def _files() -> dict[str, Answer]:
+def _files() -> dict[str, tuple[Path, str]]:
     found = {name: (_OURS / name, media_type) for name, media_type in _OUR_FILES.items()}
     if (swagger := _swagger_folder()) is not None:
         found |= {
             name: (swagger / name, "text/css" if name.endswith(".css") else "text/javascript")
             for name in _SWAGGER_FILES
         }
+    return found
+
+
+@cache
+def _file(path: Path, media_type: str) -> Answer:
     cached = (b"cache-control", b"public, max-age=3600")
-    return {
-        name: Answer(200, (*_SAFE, cached, (b"content-type", media_type.encode())), path.read_bytes())
-        for name, (path, media_type) in found.items()
-    }
+    return Answer(200, (*_SAFE, cached, (b"content-type", media_type.encode())), path.read_bytes())
 
 
 def _swagger_folder() -> Path | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from litestar import Request
-from litestar.types import ASGIApp, HTTPScope, Receive
+from litestar.types import HTTPScope, Receive
 from opentelemetry.trace import Span, StatusCode
 
 from countermand.actions.cancel_orders import CancelOutcome
@@ -20,7 +20,7 @@ from countermand.telemetry.tracing import Tracing
 from countermand.web.front import CancelCall, Commit
 from countermand.web.reporting import given_request_id
 
-Handle = Callable[[Request[Any, Any, Any]], Awaitable[ASGIApp]]
+Handle = Callable[[Request[Any, Any, Any]], Awaitable[Answer]]
 
 _SERVER_ERROR: Final = 500
 
@@ -39,7 +39,7 @@ class TracedCalls:
     def handler(self, operation: Operation, handle: Handle) -> Handle:
         """The same handler of the framework, in a span of its own."""
 
-        async def traced(request: Request[Any, Any, Any]) -> ASGIApp:
+        async def traced(request: Request[Any, Any, Any]) -> Answer:
             headers = headers_of(request.scope)
             with self.tracing.request(operation.method, operation.path, headers) as span:
                 answer = await handle(request)
@@ -124,7 +124,7 @@ class _TracedDoor:
             return self._door.error(error)
 
 
-def _tell(span: Span, headers: Mapping[bytes, bytes], answer: ASGIApp) -> None:
+def _tell(span: Span, headers: Mapping[bytes, bytes], answer: Answer) -> None:
     if (given := given_request_id(headers)) is not None:
         span.set_attribute("countermand.request_id", given)
     if isinstance(answer, Answer):
