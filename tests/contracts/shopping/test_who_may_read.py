@@ -32,7 +32,8 @@ async def test_an_orders_token_reads_that_order_without_any_credentials_and_does
     me = await world.shopping_client()
     view, other = await world.ticket_order(me), await world.ticket_order(me)
     token = view.details["order_token"]
-    assert (await world.http.get(world.uri(view), headers={"Order-Token": token})).status_code == 200
+    seen = await world.http.get(world.uri(view), headers={"Order-Token": token})
+    assert (seen.status_code, seen.headers["cache-control"]) == (200, "no-store")
     assert (
         await world.http.get(f"{world.uri(view)}/cancellability", headers={"Order-Token": token})
     ).status_code == 200
