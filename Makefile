@@ -22,7 +22,7 @@ test: $(VENV)/.ready-to-test $(VENV)/.node-packages ## everything that checks th
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/.ready-to-test ## measure the cancellation path; results go to bench/results/ (BENCH=--quick for a look)
 	$(BIN)/python bench/run.py $(BENCH)

@@ -13,6 +13,11 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Journeys first: they wait for processes most of the time, in which other tests run beside them."""
+    items.sort(key=lambda item: "journeys" not in item.path.parts)
+
+
 @pytest_asyncio.fixture(params=["sqlite", "postgres"])
 async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
     """A whole service on a new database, with a clock the test sets. Every test that asks for it runs on both."""
