@@ -1,17 +1,21 @@
 """Orders that are not paid in time end by themselves, and give back all they hold."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from countermand.actions.expire_orders import expire_due, expire_order
+from countermand.actions.record_progress import record_payment
+from countermand.domain.money import Money
 from countermand.domain.order import order_id_of
 from countermand.domain.order_state import Move
 from support.database_contents import changed, contents
+from support.postgres import a_connection
 from support.shopping_calls import cancel, kind
 from support.ticket_shop import Shop, a_shop, check_conservation
-from support.world import PUBLIC_URL, World
+from support.world import PUBLIC_URL, World, a_world
 
 _LIMIT = timedelta(hours=1)
 
@@ -89,6 +93,34 @@ async def test_the_longest_due_come_first_and_so_many_at_a_time(shop: Shop):
     looked_at = await expire_due(shop.world.database.store, shop.world.clock, at_most=2)
     assert looked_at == 2
     assert [await _status(shop, one) for one in orders] == ["expired", "expired", "pending"]
+
+
+async def test_what_was_paid_in_part_does_not_expire(shop: Shop):
+    uid = await shop.product(price_minor=1001)
+    order = order_id_of(await _order(shop, uid))
+    async with shop.world.database.store.transaction() as tx:
+        money = Money(minor=2001, currency="EUR")
+        await record_payment(tx, shop.caller.client.id, order, "psp-1", money, shop.world.clock())
+    shop.world.clock.now += _LIMIT
+    before = await contents(shop.world)
+    assert await _look(shop) == 1
+    assert set(changed(before, await contents(shop.world))) == {"expiries"}
+    assert await shop.left() == {uid: 98}
+    await check_conservation(shop.world)
+
+
+async def test_an_order_that_somebody_holds_stays_due_and_the_others_expire(tmp_path: Path):
+    async with a_world(tmp_path, "postgres", database_busy_limit_s=0.1) as world, a_connection(world) as other:
+        shop = await a_shop(world)
+        uid = await shop.product()
+        orders = [await _order(shop, uid) for _ in range(2)]
+        shop.world.clock.now += _LIMIT
+        async with other.transaction():
+            await other.execute("SELECT 1 FROM orders WHERE id = $1 FOR UPDATE", order_id_of(orders[0]))
+            await _look(shop)
+            assert [await _status(shop, one) for one in orders] == ["pending", "expired"]
+        assert await _look(shop) == 1
+        assert [await _status(shop, one) for one in orders] == ["expired", "expired"]
 
 
 @pytest.mark.parametrize("move", [Move.EXPIRE, Move.FAIL])

@@ -159,7 +159,7 @@ class Orders(RuleBasedStateMachine):
         order.version += 1
         if not late:
             order.paid_at = order.paid_at or self.world.clock()
-            if order.state == "pending":
+            if order.state == "pending" and 2500 * len(order.money) >= 1250 * order.quantity:
                 order.state = "completed"
 
     @rule(order=orders, other=orders)
@@ -175,8 +175,10 @@ class Orders(RuleBasedStateMachine):
     def it_advances(self, order: Expected, move: Move) -> None:
         if move is Move.CANCEL:
             refusal = "use_cancel"
+        elif move.value not in order.may_be_advanced:
+            refusal = "move_not_allowed"
         else:
-            refusal = None if move.value in order.may_be_advanced else "move_not_allowed"
+            refusal = "order_paid" if order.paid_at is not None and MOVES[order.state][move] in ENDED else None
         if self.attempt(advance_order, order.id, move, refusal=refusal) is not None:
             order.ends(MOVES[order.state][move].value)
             order.version += 1

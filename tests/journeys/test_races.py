@@ -288,7 +288,7 @@ async def change(shop: Demo, http: httpx.AsyncClient, race: Race, order_id: int)
 
 async def pay(shop: Demo, http: httpx.AsyncClient, uri: str) -> int:
     path = f"/manage/v1/orders/{uri.rsplit('/', 1)[1]}/payments"
-    given = {"reference": secrets.token_hex(8), "amount": 25.0, "currency": "EUR"}
+    given = {"reference": secrets.token_hex(8), "amount": 100.0, "currency": "EUR"}
     return (await http.post(path, json=given, headers=shop.manage_headers())).status_code
 
 

@@ -55,7 +55,7 @@ async def books_another(tx: Transaction, order: Order, world: World) -> None:
 
 
 async def pays(tx: Transaction, order: Order, world: World) -> None:
-    money = Money(minor=2500, currency="EUR")
+    money = Money(minor=5000, currency="EUR")
     await record_payment(tx, order.client_id, order.id, "psp-1", money, world.clock())
 
 

@@ -9,6 +9,7 @@ from countermand.domain.order import OrderId
 from countermand.storage.tables import micros
 from support.world import Caller, World
 
+_PRICED = '{"currency": "EUR", "grand_total_minor": 2500}'
 _numbers = itertools.count(1_000_000)
 
 
@@ -31,8 +32,8 @@ async def many_ticket_orders(
             [(order_id, shop.client.id, now) for order_id in ids],
         )
         await connection.executemany(
-            "INSERT INTO order_details (order_id, uid, reference, details) VALUES ($1, $2, $3, '{}')",
-            [(order_id, f"{order_id:032x}", f"T-{order_id}") for order_id in ids],
+            "INSERT INTO order_details (order_id, uid, reference, details) VALUES ($1, $2, $3, $4)",
+            [(order_id, f"{order_id:032x}", f"T-{order_id}", _PRICED) for order_id in ids],
         )
         await connection.executemany(
             "INSERT INTO tickets (order_id, number, uid, product_uid, code, valid) VALUES ($1, $2, $3, $4, $5, true)",

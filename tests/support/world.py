@@ -241,7 +241,7 @@ class World:
     ) -> OrderView:
         wanted = TicketOrder(
             lines=[Line(product_uid=product or await self.product(), quantity=quantity)],
-            payment_method_uid=await self.payment_method(),
+            payment_method_uid=await self.payment_method(costs_minor=0),
             shipping_method_uid=None,
             details={"consumer": {"first_name": "John", "last_name": "Doe"}},
         )
@@ -256,7 +256,8 @@ class World:
         async with self.database.store.transaction() as tx:
             order = await tx.order(order_id)
             assert order is not None
-            money = Money(minor=2500, currency="EUR")
+            details = (await tx.views([order_id]))[order_id].details
+            money = Money(minor=details.get("grand_total_minor", 2500), currency="EUR")
             await record_payment(tx, order.client_id, order_id, reference or secrets.token_hex(8), money, self.clock())
 
     def uri(self, view: OrderView) -> str:

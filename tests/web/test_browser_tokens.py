@@ -14,6 +14,7 @@ from joserfc.jwk import OctKey
 
 from countermand.web.auth import hash_of
 from countermand.web.browser_tokens import browser_token
+from support.database_contents import changed, contents
 from support.world import EVERYTHING, PUBLIC_URL, Caller, World, a_world
 
 SHOP = "https://shop.example"
@@ -40,6 +41,30 @@ async def test_a_browser_application_orders_and_reads_its_own_orders_and_cancels
         "/ordercancellation/", json={"order": uri, "reason": "x"}, headers=shop.shopping_headers(me)
     )
     assert done.status_code == 200
+
+
+async def test_whoever_reads_its_token_in_the_page_finds_no_other_buyer_with_it(shop: World):
+    me = await shop.shopping_client()
+    bought = await shop.ticket_order(me, paid=True)
+    kept = await shop.http.post("/consumers", json={"first_name": "Ann"}, headers=shop.shopping_headers(me))
+    ticket = f"{PUBLIC_URL}/tickets/{bought.tickets[0].uid}"
+    found = f"/tickets?event={PUBLIC_URL}/events/{'e' * 32}&code={bought.tickets[0].code}"
+    given = {"tickets": [ticket], "consumer": {"first_name": "A thief"}}
+    before = await contents(shop)
+    for method, path, body in [
+        ("GET", "/orders", None),
+        ("GET", "/consumers", None),
+        ("GET", kept.headers["location"], None),
+        ("GET", ticket, None),
+        ("GET", found, None),
+        ("POST", "/consumers", {"first_name": "Bob"}),
+        ("POST", "/orders", given),
+        ("POST", "/bill", given),
+    ]:
+        answer = await shop.http.request(method, path, json=body, headers=bearer(token_for(shop, me)))
+        assert (answer.status_code, answer.json()["type"]) == (403, "FORBIDDEN"), path
+        assert bought.tickets[0].code not in answer.text
+    assert not changed(before, await contents(shop))
 
 
 async def test_it_sees_no_other_clients_orders_whatever_its_client_may(shop: World):

@@ -1,8 +1,11 @@
 """The payment page and the tickets, over HTTP: what they say and do, and what they do not."""
 
+import re
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -82,6 +85,32 @@ async def test_the_tickets_are_there_once_paid_and_gone_once_cancelled(shop: Wor
     assert "<svg" not in page.text
 
 
+async def test_tickets_that_were_given_on_are_on_the_new_orders_page_alone(shop: World):
+    me = await shop.shopping_client()
+    uri, view = await order(shop, me, product=await shop.product(price_minor=0))
+    body = {"tickets": [f"{PUBLIC_URL}/tickets/{ticket.uid}" for ticket in view.tickets], "consumer": {}}
+    made = (await shop.http.post("/orders", json=body, headers=shop.shopping_headers(me))).json()
+    old = (await read(shop, me, uri)).json()["_links"]["shop:etickets"]["href"]
+    page, new = await shop.http.get(old), await shop.http.get(made["_links"]["shop:etickets"]["href"])
+    assert "given on to somebody else" in page.text
+    assert "<svg" not in page.text
+    assert not any(ticket.code in page.text + new.text for ticket in view.tickets)
+    assert all(ticket["code"] in new.text for ticket in made["_embedded"]["shop:ticket"])
+
+
+async def test_the_payment_page_names_all_that_makes_up_the_total(shop: World):
+    me = await shop.shopping_client()
+    uri, _ = await order(shop, me, donation_amount={"amount": 4.5, "currency": "EUR"})
+    page = await shop.http.get((await read(shop, me, uri)).json()["_links"]["payment"]["href"])
+    rows = dict(re.findall("<dt[^>]*>(.*)</dt><dd[^>]*>EUR (.*)</dd>", page.text))
+    total = rows.pop("To pay")
+    assert rows["Donation"] == "4.50"
+    assert sum(map(Decimal, rows.values())) == Decimal(total) == Decimal("30.50")
+    uri, _ = await order(shop, me)
+    page = await shop.http.get((await read(shop, me, uri)).json()["_links"]["payment"]["href"])
+    assert "Donation" not in page.text
+
+
 async def test_unpaid_tickets_are_not_shown(shop: World):
     me = await shop.shopping_client()
     uri, view = await order(shop, me)
@@ -130,17 +159,14 @@ async def test_the_payment_page_is_there_only_where_it_is_switched_on(sqlite_wor
     assert await sqlite_world.rows("payments", view.order.id) == []
 
 
-async def order(
-    shop: World, me: Caller, *, product: str | None = None, redirect_url: str | None = None
-) -> tuple[str, OrderView]:
+async def order(shop: World, me: Caller, *, product: str | None = None, **more: Any) -> tuple[str, OrderView]:
     """An order over HTTP for two tickets, 26.00 with the costs of paying, unless they are free."""
     uid = product or await shop.product()
     body = {
         "products": [{"product": f"{PUBLIC_URL}/products/{uid}", "quantity": 2}],
         "consumer": {"first_name": "Jo", "country": "NL"},
         "payment_method": await shop.payment_method(),
-        "redirect_url": redirect_url,
-    }
+    } | more
     made = await shop.http.post("/orders", json=body, headers=shop.shopping_headers(me))
     assert made.status_code == 201, made.text
     (row,) = [row for row in await shop.rows("order_details") if row["uid"] == made.json()["uid"]]

@@ -13,7 +13,7 @@ from support.world import NOON, World
 
 async def test_an_order_is_read_by_its_number_and_by_its_uid_alike(world: World):
     operator = await world.manage_client()
-    order = await world.ticket_order(await world.shopping_client(), uid="1" * 32)
+    order = await world.ticket_order(await world.shopping_client(), uid="1" * 32, paid=True)
     by_number = await manage(world, operator, "GET", str(order.order.id))
     by_uid = await manage(world, operator, "GET", "1" * 32)
     assert (by_number.status_code, by_number.headers["content-type"]) == (200, "application/json")

@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from countermand.actions.cancel_orders import NotCancelled
+from countermand.actions.expire_orders import expire_order
 from countermand.domain.order_state import Move
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, manage, problem
@@ -44,6 +46,47 @@ async def test_a_second_payment_leaves_the_instant_of_the_first(world: World):
     payments = sorted(row["recorded_at"] for row in await world.rows("payments", order.order.id))
     (row,) = await world.rows("orders", order.order.id)
     assert (row["first_payment_at"], row["version"], len(payments)) == (payments[0], 3, 2)
+
+
+@pytest.mark.parametrize("first", [{"amount": 24.99}, {"amount": 0}, {"currency": "USD"}])
+async def test_an_order_is_completed_once_all_of_it_is_paid_in_its_currency(world: World, first: dict[str, object]):
+    operator, shop = await world.manage_client(), await world.shopping_client()
+    order = await world.ticket_order(shop)
+    path = f"{order.order.id}/payments"
+    assert (await manage(world, operator, "POST", path, PAYMENT | first)).status_code == 201
+    (row,) = await world.rows("orders", order.order.id)
+    assert (row["state"], row["version"]) == ("pending", 2)
+    assert "order.advanced" not in [fact["kind"] for fact in await world.rows("outbox", order.order.id)]
+    # What was recorded is recorded: the order can neither be cancelled nor end otherwise.
+    assert isinstance(await world.cancel(shop, order.order.id), NotCancelled)
+    for move in ("expire", "fail"):
+        refused = await manage(world, operator, "POST", f"{order.order.id}/moves", {"move": move})
+        assert problem(refused) == (409, "order_paid")
+    async with world.database.store.transaction() as tx:
+        assert not await expire_order(tx, order.order.id, world.clock())
+    rest = 0.01 if first == {"amount": 24.99} else 25
+    body = {"reference": "tx 2", "amount": rest, "currency": "EUR"}
+    assert (await manage(world, operator, "POST", path, body)).status_code == 201
+    (row,) = await world.rows("orders", order.order.id)
+    assert (row["state"], row["version"]) == ("completed", 3)
+    assert [bool(payment["is_late"]) for payment in await world.rows("payments")] == [False, False]
+
+
+async def test_of_two_halves_that_come_in_at_once_the_second_completes_the_order(world: World):
+    operator, order = await world.manage_client(), await world.ticket_order(await world.shopping_client())
+    halves = [{"reference": name, "amount": 12.5, "currency": "EUR"} for name in ("tx 1", "tx 2")]
+    path = f"{order.order.id}/payments"
+    answers = await asyncio.gather(*(manage(world, operator, "POST", path, half) for half in halves))
+    assert [answer.status_code for answer in answers] == [201, 201]
+    (row,) = await world.rows("orders", order.order.id)
+    assert (row["state"], row["version"]) == ("completed", 3)
+
+
+async def test_what_was_paid_too_much_is_kept_and_completes_the_order(world: World):
+    operator, order = await world.manage_client(), await world.ticket_order(await world.shopping_client())
+    body = PAYMENT | {"amount": 99.99}
+    assert (await manage(world, operator, "POST", f"{order.order.id}/payments", body)).json()["amount_minor"] == 9999
+    assert [row["state"] for row in await world.rows("orders")] == ["completed"]
 
 
 async def test_a_repeated_reference_gives_the_first_payment_and_changes_nothing(world: World):

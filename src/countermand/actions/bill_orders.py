@@ -28,6 +28,9 @@ class Billed:
 async def bill_tickets(reading: Reading, client_id: ClientId, wanted: TicketOrder, now: datetime) -> Billed:
     """The bill of products. Raises as `place_ticket_order` does, but for what only an order needs."""
     consumer = await seen_consumer(reading, client_id, wanted.consumer)
+    for given in (wanted.ticket_consumers or {}).values():
+        for one in given:
+            await seen_consumer(reading, client_id, one)
     wanted = replace(wanted, details={**wanted.details, "consumer": consumer})
     basket = await basket_of(reading, wanted, now)
     await check_uses(reading, basket.vouchers)

@@ -114,7 +114,7 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ticket:
-    """One place at one event. Only a valid one gives entry."""
+    """One place at one event, which a valid one holds. See `OrderView.admits`."""
 
     uid: str
     product_uid: str
@@ -132,6 +132,10 @@ class OrderView:
     lines: tuple[Line, ...] = ()
     products: tuple[Product, ...] = ()
     tickets: tuple[Ticket, ...] = ()
+
+    def admits(self, ticket: Ticket) -> bool:
+        """Whether one of its tickets gives entry. Until the order is completed, a ticket only holds its place."""
+        return ticket.valid and self.order.state is OrderState.COMPLETED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -228,6 +232,10 @@ class Reading(AppointmentReading, CatalogueReading, SeatReading, TicketingReadin
 
     async def history(self, order_id: OrderId) -> History:
         """Everything that happened to an order, oldest first."""
+        ...
+
+    async def paid_minor(self, order_id: OrderId, currency: str) -> int:
+        """What came in for an order in a currency, late money left out."""
         ...
 
     async def payment(self, order_id: OrderId, reference: str) -> Payment | None:

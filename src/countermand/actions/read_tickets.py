@@ -40,7 +40,9 @@ async def find_tickets(store: Store, event_uid: str, code: str, *, owner: Client
             one
             for view in views.values()
             if owner in {None, view.order.client_id}
-            for one in await _shown(reading, view, [one for one in view.tickets if one.valid and one.code == code])
+            for one in await _shown(
+                reading, view, [one for one in view.tickets if view.admits(one) and one.code == code]
+            )
         ]
 
 

@@ -12,7 +12,6 @@ from countermand.actions.locked import locked
 from countermand.actions.ports import Transaction
 from countermand.domain.appointment import AppointmentState
 from countermand.domain.client import ClientId
-from countermand.domain.contract import Contract
 from countermand.domain.facts import appointment_cancelled, order_advanced, payment_recorded
 from countermand.domain.money import Money
 from countermand.domain.order import Order, OrderId
@@ -23,7 +22,7 @@ from countermand.domain.payment import Payment
 async def advance_order(tx: Transaction, client_id: ClientId, order_id: OrderId, move: Move, now: datetime) -> Order:
     """Move an order to its next state, as the table of moves has it. An order that ends gives back what it held.
 
-    Raises `NotFoundError`, or `ConflictError` with `use_cancel` or `move_not_allowed`.
+    Raises `NotFoundError`, or `ConflictError` with `use_cancel`, `move_not_allowed` or `order_paid`.
     """
     order = await locked(tx, order_id)
     if move is Move.CANCEL:
@@ -32,6 +31,10 @@ async def advance_order(tx: Transaction, client_id: ClientId, order_id: OrderId,
     if after is None:
         allowed = ", ".join(sorted(MOVES[order.state].keys() - {Move.CANCEL})) or "nothing"
         raise ConflictError("move_not_allowed", f"an order that is {order.state} cannot {move}; it can: {allowed}")
+    if after in ENDED_UNFULFILLED and order.facts.first_payment_at is not None:
+        raise ConflictError(
+            "order_paid", f"money came in for the order, so it cannot {move}, as it cannot be cancelled"
+        )
     return await _advance(tx, client_id, order, after, now)
 
 
@@ -49,8 +52,10 @@ async def record_payment(
 ) -> RecordedPayment:
     """Record money that came in; a repeat of a reference gives the first.
 
-    For an order that has ended it is kept as late money, which never revives the order: the caller answers that with a
-    refusal, but the record stays. Raises `NotFoundError`, or `ConflictError` with `payment_reference_used`.
+    A ticket order is completed once all of it is paid, in its currency: until then it stays pending, and neither
+    expires nor can be cancelled. For an order that has ended the payment is kept as late money, which never revives
+    the order: the caller answers that with a refusal, but the record stays. Raises `NotFoundError`, or `ConflictError`
+    with `payment_reference_used`.
     """
     order = await locked(tx, order_id)
     of_order = await tx.claim_reference(reference, order_id)
@@ -67,7 +72,7 @@ async def record_payment(
         return RecordedPayment(payment=payment, order=changed, repeated=False)
     facts = [payment_recorded(payment)]
     after = replace(order.facts, first_payment_at=order.facts.first_payment_at or now)
-    if order.contract is Contract.SHOPPING and order.state is OrderState.PENDING:
+    if order.state is OrderState.PENDING and await _is_paid(tx, order_id):
         after = replace(after, state=OrderState.COMPLETED)
         facts.append(order_advanced(order.state, OrderState.COMPLETED))
     changed = await tx.change_order(order, after)
@@ -87,6 +92,12 @@ async def pay_in_sandbox(tx: Transaction, order_id: OrderId, now: datetime) -> b
     money = Money(minor=details["grand_total_minor"], currency=details["currency"])
     await record_payment(tx, order.client_id, order_id, reference, money, now)
     return True
+
+
+async def _is_paid(tx: Transaction, order_id: OrderId) -> bool:
+    details = (await tx.views([order_id]))[order_id].details
+    total_minor: int = details["grand_total_minor"]
+    return await tx.paid_minor(order_id, details["currency"]) >= total_minor
 
 
 async def _advance(tx: Transaction, client_id: ClientId, order: Order, after: OrderState, now: datetime) -> Order:

@@ -18,7 +18,6 @@ from countermand.actions.seat_tickets import kept, seat_of, take
 from countermand.domain.bill import LinePrice
 from countermand.domain.client import ClientId
 from countermand.domain.order import OrderId
-from countermand.domain.order_state import OrderState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,8 +99,8 @@ async def lines_of_transfer(
 
 def _valid(view: OrderView, ticket_uids: Sequence[str]) -> Sequence[Ticket]:
     wanted = set(ticket_uids)
-    found = [ticket for ticket in view.tickets if ticket.uid in wanted and ticket.valid]
-    if view.order.state is not OrderState.COMPLETED or len(found) != len(wanted):
+    found = [ticket for ticket in view.tickets if ticket.uid in wanted and view.admits(ticket)]
+    if len(found) != len(wanted):
         raise ConflictError("tickets_not_transferable", "only valid tickets of a completed order are transferred")
     return found
 

@@ -53,6 +53,7 @@ class Client:
     identity: tuple[str, str] | None
     created_at: datetime
     revoked_at: datetime | None = None
+    in_browser: bool = False  # it calls with the token of a browser application, which anybody can read
     only_event: str | None = None  # the uid of the one event that it may sell, as a browser's token says
 
     def may(self, permission: Permission) -> bool:

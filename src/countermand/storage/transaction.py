@@ -111,6 +111,12 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
         )
         return None if row is None else payment_of(row)
 
+    async def paid_minor(self, order_id: OrderId, currency: str) -> int:
+        """See `Reading.paid_minor`."""
+        of_order = payments.c.order_id == order_id, payments.c.currency == currency, payments.c.is_late.is_(False)
+        row = await self._one(select(func.sum(payments.c.amount_minor).label("paid")).where(*of_order))
+        return 0 if row is None or row["paid"] is None else int(row["paid"])
+
     async def oldest_undelivered(self) -> datetime | None:
         """See `Reading.oldest_undelivered`."""
         row = await self._one(select(func.min(outbox.c.recorded_at).label("at")).where(outbox.c.delivered_at.is_(None)))

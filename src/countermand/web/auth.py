@@ -213,7 +213,8 @@ class Authentication:
         if known is None or claims is None:
             return None
         client, _ = known
-        return replace(client, permissions=client.permissions & BROWSER_PERMISSIONS, only_event=claims.get("event"))
+        may = client.permissions & BROWSER_PERMISSIONS
+        return replace(client, permissions=may, in_browser=True, only_event=claims.get("event"))
 
     async def _with_secret(self, key: str, secret: str) -> Client | None:
         if not _can_be_key(key):

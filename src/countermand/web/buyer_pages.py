@@ -50,6 +50,7 @@ _WHY_NOT: Final[Mapping[OrderState, str]] = {
     OrderState.FAILED: "This order has failed. It can no longer be paid.",
 }
 _NO_TICKETS: Final[Mapping[OrderState, str]] = {
+    OrderState.COMPLETED: "The tickets of this order were given on to somebody else. They are no longer valid.",
     OrderState.PENDING: "This order is not paid yet. Your tickets will be here once it is.",
     OrderState.CANCELLED: "This order was cancelled. Its tickets are no longer valid.",
     OrderState.EXPIRED: "This order was not paid in time. It has no tickets.",
@@ -71,6 +72,7 @@ class _Shown:
     product_total: str
     service_costs: str
     method_costs: Sequence[tuple[str, str]]
+    donation: str | None
     grand_total: str
 
 
@@ -154,24 +156,21 @@ def _payment_page(view: OrderView, *, status: int = 200) -> Answer:
 
 def _tickets_page(view: OrderView, events: Mapping[str, Event]) -> Answer:
     names = {product.uid: _in_english(product.name) for product in view.products}
-    state = view.order.state
-    tickets = []
-    if state is OrderState.COMPLETED:
-        tickets = [
-            _TicketShown(
-                name=_ticket_name(names[one.product_uid], events.get(one.product_uid)),
-                seat=_seat(seat_of(view, one)),
-                code=one.code,
-                svg=_code(one.code),
-            )
-            for one in view.tickets
-            if one.valid
-        ]
+    tickets = [
+        _TicketShown(
+            name=_ticket_name(names[one.product_uid], events.get(one.product_uid)),
+            seat=_seat(seat_of(view, one)),
+            code=one.code,
+            svg=_code(one.code),
+        )
+        for one in view.tickets
+        if view.admits(one)
+    ]
     text = _TEMPLATES.get_template("etickets.html").render(
         title="Your tickets",
         assets=_ASSETS,
         order=_shown(view),
-        said=_NO_TICKETS.get(state),
+        said=None if tickets else _NO_TICKETS[view.order.state],
         tickets=tickets,
     )
     return _page_answer(200, text)
@@ -213,6 +212,7 @@ def _shown(view: OrderView) -> _Shown:
         product_total=money(given["product_total_minor"]),
         service_costs=money(given["service_costs_minor"]),
         method_costs=[(_in_english(one["name"]), money(one["costs_minor"])) for one in methods if not is_free],
+        donation=money(given["donation_minor"]) if given.get("donation_minor") else None,
         grand_total=money(given["grand_total_minor"]),
     )
 

@@ -79,7 +79,7 @@ RELATIONS: Final[Mapping[str, Relation]] = {
     "orders": Relation(
         title="Orders",
         calls=("POST /orders", "GET /orders", "GET /orders/{uid}"),
-        about="An order takes its tickets off the stock until it is paid, cancelled, or has expired.",
+        about="An order takes its tickets off the stock, and gives them back when it is cancelled or expires.",
         message=messages.Order,
     ),
     "order": Relation(
@@ -110,7 +110,7 @@ RELATIONS: Final[Mapping[str, Relation]] = {
     "ticket": Relation(
         title="Ticket",
         calls=("GET /tickets/{uid}",),
-        about="One place. Only a valid ticket gives entry.",
+        about="One place. Only a valid ticket gives entry: one of an order that is completed.",
         message=order_messages.WholeTicket,
     ),
     "etickets": Relation(

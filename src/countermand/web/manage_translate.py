@@ -99,7 +99,7 @@ def order_shown(view: OrderView, history: History) -> messages.Order:
         appointment_starts_at=order.facts.appointment_starts_at,
         first_payment_at=order.facts.first_payment_at,
         appointments=[appointment_shown(one) for one in view.appointments],
-        tickets=[messages.Ticket(uid=t.uid, product_uid=t.product_uid, valid=t.valid) for t in view.tickets],
+        tickets=[messages.Ticket(uid=t.uid, product_uid=t.product_uid, valid=view.admits(t)) for t in view.tickets],
         order_token=view.details.get("order_token"),
         payments=[payment_shown(one) for one in history.payments],
         cancellation=None if cancellation is None else _record(cancellation, cancellation.command_id),

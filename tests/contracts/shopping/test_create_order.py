@@ -260,6 +260,36 @@ async def test_nobody_places_an_order_without_credentials_or_the_permission(worl
     assert not changed(before, await contents(world))
 
 
+@pytest.mark.parametrize("path", ["/orders", "/bill", "/consumers"])
+async def test_a_body_that_is_too_large_or_no_json_is_not_looked_at(world: World, path: str):
+    me = await world.shopping_client()
+    body = _json(_body(await world.product(), await world.payment_method()))
+    before = await contents(world)
+    for content, media_type, expected in [
+        (body + b" " * 64 * 1024, "application/json", (413, "PAYLOAD_TOO_LARGE")),
+        (body, "text/plain", (415, "UNSUPPORTED_MEDIA_TYPE")),
+        (b"{", "application/json", (400, "BAD_REQUEST")),
+    ]:
+        headers = world.shopping_headers(me) | {"Content-Type": media_type}
+        assert kind(await world.http.post(path, content=content, headers=headers)) == expected
+    assert not changed(before, await contents(world))
+
+
+@pytest.mark.parametrize("path", ["/orders", "/consumers"])
+async def test_a_key_stands_for_one_request_alone(world: World, path: str):
+    me = await world.shopping_client()
+    body = _body(await world.product(), await world.payment_method()) | {"first_name": "Ann"}
+    headers = world.shopping_headers(me) | {"Idempotency-Key": "a1"}
+    first = await world.http.post(path, json=body, headers=headers)
+    again = await world.http.post(path, json=body, headers=headers)
+    assert (first.status_code, again.status_code, again.content) == (201, 201, first.content)
+    assert again.headers["location"] == first.headers["location"]
+    before = await contents(world)
+    other = await world.http.post(path, json=body | {"first_name": "Bob"}, headers=headers)
+    assert kind(other) == (422, "IDEMPOTENCY_KEY_REUSED")
+    assert not changed(before, await contents(world))
+
+
 def _body(product: str, method: str | None, *, quantity: int = 2, **more: Any) -> dict[str, Any]:
     return {
         "products": [{"product": f"{PUBLIC_URL}/products/{product}", "quantity": quantity}],

@@ -173,12 +173,13 @@ async def test_an_order_keeps_the_prices_it_was_placed_at(shop: Shop):
         known = (await tx.products([uid]))[uid]
         changed_price = type(known)(
             **{name: getattr(known, name) for name in known.__dataclass_fields__}
-            | {"price": Money(minor=9900, currency="EUR")}
+            | {"price": Money(minor=9900, currency="USD")}
         )
         await tx.put_product(changed_price)
     shown = (await shop.get(made["_links"]["self"]["href"])).json()
     assert _totals(shown) == (10.0, 1.0, 11.0)
-    assert [one["price"]["amount"] for one in shown["_embedded"]["shop:product"]] == [10.0]
+    assert [one["price"] for one in shown["_embedded"]["shop:product"]] == [{"amount": 10.0, "currency": "EUR"}]
     ticket = (await shop.get(shown["_embedded"]["shop:ticket"][0]["_links"]["self"]["href"])).json()
     assert ticket["price"] == {"amount": 10.0, "currency": "EUR"}
-    assert _totals((await shop.order({uid: 1})).json()) == (99.0, 1.0, 100.0)
+    now = (await shop.order({uid: 1})).json()
+    assert (_totals(now), now["grand_total"]["currency"]) == ((99.0, 1.0, 100.0), "USD")

@@ -167,6 +167,22 @@ async def test_one_order_is_in_one_currency(shop: Shop):
         ("donation_amount", {"amount": -1, "currency": "EUR"}),
         ("redirect_url", "https://" + "x" * 248),
         ("redirect_url", "ftp://shop.test"),
+        ("redirect_url", "//shop.test"),
+        ("redirect_url", "https://"),
+        ("redirect_url", "https:///thanks"),
+        ("redirect_url", "https://["),
+        ("redirect_url", "https://shop.test\\@other.test"),
+        ("redirect_url", "https://shop.test@other.test"),
+        ("redirect_url", "https://shop.test;script-src *"),
+        ("redirect_url", "https://shop.test,other.test"),
+        ("redirect_url", "https://shop.test/thanks\r\nSet-Cookie: a=b"),
+        ("redirect_url", "https://shop.test/thanks\n"),
+        ("redirect_url", "https://shop.test/a b"),
+        ("redirect_url", "https://shop.test/\x7f"),
+        ("redirect_url", "https://shop.test/\u2028"),
+        ("redirect_url", "https://é.test/"),
+        ("consumer", {"date_of_birth": "2026-02-30"}),
+        ("consumer", {"date_of_birth": "2026-02-03\n"}),
         ("external_reference", "r" * 33),
         ("vouchers", ["v" * 65]),
         ("check_consecutive_seats", "yes"),
@@ -199,6 +215,15 @@ async def test_what_is_just_within_the_limits_is_taken(shop: Shop):
     assert (made["redirect_url"], made["external_reference"]) == ("https://" + "x" * 247, "r" * 32)
 
 
+@pytest.mark.parametrize(
+    "rest", ["", ":8443", "/", "/thanks?order=1&a=%C3%A9#top", "?back", "#top", ":80/a:b@c;d,e[f]\\"]
+)
+async def test_a_buyer_is_sent_to_any_page_of_a_host(sqlite_world: World, rest: str):
+    shop = await a_shop(sqlite_world)
+    url = f"http://shop-1.test{rest}"
+    assert (await _sold(shop, {await shop.product(): 1}, redirect_url=url))["redirect_url"] == url
+
+
 async def test_without_a_redirect_url_the_order_has_the_keys_of_the_example_alone(shop: Shop):
     assert "redirect_url" not in await _sold(shop, {await shop.product(): 1})
 
@@ -215,6 +240,23 @@ async def test_tickets_are_for_as_many_people_as_there_are_tickets(shop: Shop):
     tickets = (await shop.post("/orders", body)).json()["_embedded"]["shop:ticket"]
     names = [(await shop.get(one["_links"]["self"]["href"])).json()["consumer"] for one in tickets]
     assert names == [{"first_name": "Ann"}, {"first_name": "Bob"}]
+
+
+async def test_a_ticket_is_for_a_kept_consumer_of_ones_own_alone(shop: Shop):
+    kept = (await shop.post("/consumers", {"first_name": "Ann", "city": "Assen"})).json()["uid"]
+    body = shop.body({await shop.product(): 2})
+    body["products"][0]["consumers"] = [{"uid": kept}, {"uid": kept, "city": "Groningen"}]
+    stranger = await shop.world.shopping_client()
+    before = await contents(shop.world)
+    for path in ("/orders", "/bill"):
+        assert kind(await shop.post(path, body, stranger)) == (400, "BAD_REQUEST")
+    assert not changed(before, await contents(shop.world))
+    assert (await shop.post("/bill", body)).status_code == 200
+    tickets = (await shop.post("/orders", body)).json()["_embedded"]["shop:ticket"]
+    one, two = [(await shop.get(one["_links"]["self"]["href"])).json()["consumer"] for one in tickets]
+    assert one == {"uid": kept, "first_name": "Ann", "city": "Assen"}
+    assert (two["first_name"], two["city"]) == ("Ann", "Groningen")
+    assert two["uid"] != kept  # a revision
 
 
 async def test_a_delivery_address_is_kept_with_its_method(shop: Shop):

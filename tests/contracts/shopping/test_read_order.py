@@ -16,11 +16,11 @@ _CALLS = ("", "/cancellability")
 
 async def test_an_order_reads_as_it_was_created(world: World):
     me = await world.shopping_client()
-    order = await world.ticket_order(me)
+    order = await world.ticket_order(me, paid=True)
     answer = await _get(world, me, str(order.order.uid))
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/hal+json")
     shown = answer.json()
-    assert (shown["uid"], shown["reference"], shown["status"]) == (order.order.uid, order.order.reference, "pending")
+    assert (shown["uid"], shown["reference"], shown["status"]) == (order.order.uid, order.order.reference, "completed")
     assert [ticket["valid"] for ticket in shown["_embedded"]["shop:ticket"]] == [True, True]
     assert shown["_links"]["shop:cancellability"]["href"] == f"{world.uri(order)}/cancellability"
     assert all(link["href"].startswith("http") for link in shown["_links"].values() if isinstance(link, dict))

@@ -42,11 +42,14 @@ async def test_a_ticket_says_what_it_is_for_whom_and_whether_it_counts(shop: Sho
     assert shown["_links"]["shop:order"]["href"] == order["_links"]["self"]["href"]
     assert shown["consumer"] == consumer
     assert (shown["price"], shown["service_fee_paid"]) == ({"amount": 10.0, "currency": "EUR"}, None)
-    assert (shown["valid"], shown["code"]) == (True, order["_embedded"]["shop:ticket"][0]["code"])
+    # Who has not paid yet has a place, and no entry.
+    assert (shown["valid"], shown["code"]) == (False, order["_embedded"]["shop:ticket"][0]["code"])
+    assert order["_embedded"]["shop:ticket"][0]["valid"] is False
     assert shown["_embedded"]["shop:event"]["_links"]["self"]["href"] == _EVENT
     assert shown["_embedded"]["shop:product"]["uid"] in order["product_selection"][0]["product"]
     await shop.world.pay(order_id_of(order["uid"]))
-    assert (await shop.get(uri)).json()["service_fee_paid"] == {"amount": 1.5, "currency": "EUR"}
+    paid = (await shop.get(uri)).json()
+    assert (paid["service_fee_paid"], paid["valid"]) == ({"amount": 1.5, "currency": "EUR"}, True)
 
 
 async def test_a_ticket_is_seen_by_whoever_made_its_order_alone(shop: Shop):
@@ -60,8 +63,9 @@ async def test_a_ticket_is_seen_by_whoever_made_its_order_alone(shop: Shop):
     assert (await shop.world.http.get(uri.removeprefix(PUBLIC_URL))).status_code == 401
 
 
-async def test_at_the_door_a_valid_ticket_is_found_by_its_code_and_a_cancelled_one_is_not(shop: Shop):
-    order, _ = await _order(shop, 2), await _order(shop)
+async def test_at_the_door_a_valid_ticket_is_found_by_its_code_and_an_unpaid_or_cancelled_one_is_not(shop: Shop):
+    free = {await shop.product(price_minor=0): 2}
+    order, unpaid = (await shop.order(free, payment_method=None)).json(), await _order(shop)
     code = order["_embedded"]["shop:ticket"][0]["code"]
 
     async def found(code: str, event: str = _EVENT, who: Caller | None = None) -> list[str]:
@@ -73,6 +77,7 @@ async def test_at_the_door_a_valid_ticket_is_found_by_its_code_and_a_cancelled_o
 
     assert await found(code) == _tickets(order)[:1]
     assert await found(code[:-1]) == await found(code, f"{PUBLIC_URL}/events/{'f' * 32}") == []
+    assert await found(unpaid["_embedded"]["shop:ticket"][0]["code"]) == []
     assert await found(code, who=await shop.world.shopping_client()) == []
     await cancel(shop.world, shop.caller, order["_links"]["self"]["href"])
     assert await found(code) == []

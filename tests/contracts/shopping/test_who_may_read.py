@@ -32,7 +32,8 @@ async def test_an_orders_token_reads_that_order_without_any_credentials_and_does
     me = await world.shopping_client()
     view, other = await world.ticket_order(me), await world.ticket_order(me)
     token = view.details["order_token"]
-    assert (await world.http.get(world.uri(view), headers={"Order-Token": token})).status_code == 200
+    seen = await world.http.get(world.uri(view), headers={"Order-Token": token})
+    assert (seen.status_code, seen.headers["cache-control"]) == (200, "no-store")
     assert (
         await world.http.get(f"{world.uri(view)}/cancellability", headers={"Order-Token": token})
     ).status_code == 200
@@ -49,7 +50,9 @@ async def test_no_other_token_reads_it(world: World):
     token = view.details["order_token"]
     for wrong in (token[:-1], token + "x", token[:32], "", "\xe9"):
         headers = {"Order-Token": wrong.encode("latin-1")}
-        assert (await world.http.get(world.uri(view), headers=headers)).status_code == 401
+        here = await world.http.get(world.uri(view), headers=headers)
+        nowhere = await world.http.get(f"/orders/{'0' * 32}", headers=headers)
+        assert (here.status_code, here.content) == (401, nowhere.content)
 
 
 async def test_the_orders_token_is_told_to_the_operator_and_not_to_the_shop(world: World):

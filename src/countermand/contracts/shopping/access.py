@@ -37,6 +37,23 @@ async def caller(call: Call, services: Services, permission: Permission) -> Clie
     return client
 
 
+async def application(call: Call, services: Services, permission: Permission) -> Client:
+    """The same, but for browser applications: anybody has their token, so of orders they read one whose uid they know.
+
+    What lists the orders or consumers of a client, or gives tickets on, is for those who have its secret (inferred:
+    what is documented for a browser's token is a minimal set, and none of these is in it). Raises as `caller` does.
+    """
+    client = await caller(call, services, permission)
+    check_application(client)
+    return client
+
+
+def check_application(client: Client) -> None:
+    """Raises `ForbiddenError` for a browser application."""
+    if client.in_browser:
+        raise ForbiddenError("Forbidden. A browser application's token does not allow this.")
+
+
 def owner_for(client: Client) -> ClientId | None:
     """Whose orders a client sees: its own, or, with the permission to see all, anybody's (None)."""
     return None if client.may(Permission.READ_ALL) else client.id
@@ -48,10 +65,14 @@ async def order_seen(call: Call, services: Services) -> OrderView:
     if token is None:
         client = await caller(call, services, Permission.READ)
         return await read_order(services.store, _order_id(call), owner=owner_for(client))
-    view = await read_order(services.store, _order_id(call), owner=None)
+    wrong = NotAuthenticatedError("the Order-Token is not this order's")
+    try:
+        view = await read_order(services.store, _order_id(call), owner=None)
+    except NotFoundError:
+        raise wrong from None  # who has no token does not hear which orders there are
     own = str(view.details.get("order_token", ""))
     if not own or not hmac.compare_digest(own.encode(), token.strip()):
-        raise NotAuthenticatedError("the Order-Token is not this order's")
+        raise wrong
     return view
 
 

@@ -17,7 +17,7 @@ from countermand.contracts.answer import HAL, Answer, check_media_type
 from countermand.contracts.body import decode, read
 from countermand.contracts.openapi import Operation, Reply, parameter
 from countermand.contracts.routing import Call, Route, Services
-from countermand.contracts.shopping.access import caller
+from countermand.contracts.shopping.access import caller, check_application
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calling import WITH_BODY, asked_at
 from countermand.contracts.shopping.create import REFUSALS
@@ -95,6 +95,8 @@ def routes(addresses: Addresses) -> tuple[Route, ...]:
         check_media_type(call.headers, also=(HAL,))
         given = read(CreateRequest, decode(call.body))
         wanted = wanted_of(given, addresses, only_event=client.only_event)
+        if isinstance(wanted, TransferOrder):
+            check_application(client)
         return await answered(call, services, client, wanted)
 
     async def get(call: Call, services: Services) -> Answer:

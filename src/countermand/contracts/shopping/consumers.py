@@ -17,7 +17,7 @@ from countermand.contracts.idempotency import idempotency_key
 from countermand.contracts.openapi import IDEMPOTENCY_KEY, Operation, Reply
 from countermand.contracts.routing import Call, Route, Services
 from countermand.contracts.shopping import messages
-from countermand.contracts.shopping.access import caller
+from countermand.contracts.shopping.access import application
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calling import WITH_BODY, refused
 from countermand.contracts.shopping.hal import hal_answer, list_links, resource_links
@@ -94,7 +94,7 @@ def routes(addresses: Addresses) -> tuple[Route, ...]:
     """The calls, spoken with these addresses."""
 
     async def create(call: Call, services: Services) -> Answer:
-        client = await caller(call, services, Permission.CREATE)
+        client = await application(call, services, Permission.CREATE)
         check_media_type(call.headers, also=(HAL,))
         key = idempotency_key(call.headers, "POST", _CONSUMERS, call.body)
         given = msgspec.to_builtins(read(messages.Consumer, decode(call.body)))
@@ -107,12 +107,12 @@ def routes(addresses: Addresses) -> tuple[Route, ...]:
         return restored(await once(services.store, services.clock, client.id, key, keep, refused))
 
     async def read_one(call: Call, services: Services) -> Answer:
-        client = await caller(call, services, Permission.READ)
+        client = await application(call, services, Permission.READ)
         found = await read_consumer(services.store, uid_in(call, "consumer"), owner=client.id)
         return hal_answer(_shown(found, addresses))
 
     async def list_them(call: Call, services: Services) -> Answer:
-        client = await caller(call, services, Permission.READ)
+        client = await application(call, services, Permission.READ)
         wanted = asked(call.query_string, _FILTERS)
         conditions = [_as_kept(one) for one in wanted.conditions]
         found = await list_consumers(services.store, client.id, conditions, offset=wanted.offset, at_most=PAGE_SIZE)

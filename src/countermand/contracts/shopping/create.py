@@ -16,7 +16,7 @@ from countermand.contracts.idempotency import idempotency_key
 from countermand.contracts.openapi import IDEMPOTENCY_KEY, Operation, Reply
 from countermand.contracts.routing import Call, Route, Services
 from countermand.contracts.shopping import messages
-from countermand.contracts.shopping.access import caller
+from countermand.contracts.shopping.access import caller, check_application
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calling import WITH_BODY, refused
 from countermand.contracts.shopping.order_messages import CreateRequest
@@ -82,6 +82,9 @@ def routes(addresses: Addresses, payment_limit: timedelta) -> tuple[Route, ...]:
         key = idempotency_key(call.headers, "POST", ORDERS, call.body)
         wanted = wanted_of(read(CreateRequest, decode(call.body)), addresses, only_event=client.only_event)
 
+        if isinstance(wanted, TransferOrder):
+            check_application(client)
+
         async def place(tx: Transaction) -> bytes:
             view = await _placed(tx, client.id, wanted, services, payment_limit)
             location = addresses.order(view.order.uid or "").encode()
@@ -105,6 +108,9 @@ async def _placed(
         details["consumer"] = await consumer_of_order(tx, client_id, details["consumer"], now)
     if isinstance(wanted, TransferOrder):
         return await transfer_tickets(tx, client_id, replace(wanted, details=details), now)
-    return await place_ticket_order(
-        tx, client_id, replace(wanted, details=details), now, expires_at=now + payment_limit
-    )
+    for_whom = {
+        line: [await consumer_of_order(tx, client_id, one, now) for one in given]
+        for line, given in (wanted.ticket_consumers or {}).items()
+    }
+    wanted = replace(wanted, details=details, ticket_consumers=for_whom)
+    return await place_ticket_order(tx, client_id, wanted, now, expires_at=now + payment_limit)

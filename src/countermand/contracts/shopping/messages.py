@@ -1,5 +1,6 @@
 """What do the bodies of the shopping contract look like? One Struct each: it decodes, checks, and describes itself."""
 
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
@@ -32,7 +33,7 @@ class Consumer(Struct, kw_only=True):
     uid: Annotated[str, Meta(pattern=r"^[0-9a-z]{32}$(?!\n)")] | UnsetType = UNSET
     first_name: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
     last_name: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
-    date_of_birth: Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$(?!\n)")] | UnsetType = UNSET
+    date_of_birth: date | UnsetType = UNSET
     email: Annotated[str, Meta(max_length=255, pattern=r"^[^@\s]+@[^@\s]+$(?!\n)")] | UnsetType = UNSET
     gender: Annotated[Literal[0, 1, 2, 9], Meta(description="unknown, male, female, other")] | UnsetType = UNSET
     phone_number: Annotated[str, Meta(max_length=50)] | UnsetType = UNSET
@@ -106,7 +107,10 @@ class Seating(Struct, kw_only=True):
 
 
 class Ticket(Struct, kw_only=True, rename={"links": "_links"}):
-    """One place; `valid` is ours (decision 24). `seating` is there where seats are numbered (not in the example)."""
+    """One place; `valid` is ours (decision 24): it gives entry, so it is of a completed order.
+
+    `seating` is there where seats are numbered (not in the example).
+    """
 
     links: dict[str, Any]
     uid: str

@@ -1,6 +1,6 @@
 """What do requests of the shopping contract about orders look like, and what is answered besides an order?"""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -14,6 +14,10 @@ from countermand.contracts.shopping.messages import (
     Seating,
     Selection,
 )
+
+# It becomes a `Location` and a source in a Content-Security-Policy: a host's name, no user, and no blank, control or
+# other character that a URL spells with a percent sign.
+_REDIRECT_URL: Final = r"^https?://[0-9A-Za-z.-]+(:[0-9]{1,5})?([/?#][!-~]*)?$(?!\n)"
 
 
 class OrderConsumer(Consumer, kw_only=True):
@@ -64,7 +68,7 @@ class CreateRequest(Struct, kw_only=True):
     shipping_method: Annotated[str, Meta(min_length=1, max_length=32, description="uid")] | ShippingGiven | None = None
     external_purchases: Annotated[list[ExternalPurchaseGiven], Meta(max_length=100)] = []
     external_reference: Annotated[str, Meta(max_length=32)] | None = None
-    redirect_url: Annotated[str, Meta(max_length=255, pattern="^https?://")] | None = None
+    redirect_url: Annotated[str, Meta(max_length=255, pattern=_REDIRECT_URL)] | None = None
     check_consecutive_seats: Annotated[
         bool, Meta(description="Numbered seats of one line must be side by side; false takes any that are free")
     ] = True

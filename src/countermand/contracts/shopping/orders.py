@@ -12,7 +12,7 @@ from countermand.contracts.answer import HAL, Answer
 from countermand.contracts.openapi import Operation, Reply
 from countermand.contracts.routing import Call, Route, Services
 from countermand.contracts.shopping import messages
-from countermand.contracts.shopping.access import caller, order_seen, owner_for
+from countermand.contracts.shopping.access import application, order_seen, owner_for
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.create import ORDERS
 from countermand.contracts.shopping.hal import hal_answer, list_links, templated
@@ -64,7 +64,7 @@ def routes(addresses: Addresses) -> tuple[Route, ...]:
     filters = _filters(addresses)
 
     async def list_them(call: Call, services: Services) -> Answer:
-        client = await caller(call, services, Permission.READ)
+        client = await application(call, services, Permission.READ)
         wanted = asked(call.query_string, filters)
         conditions = [one for given in wanted.conditions for one in _as_kept(given)]
         found = await list_ticket_orders(
@@ -81,7 +81,9 @@ def routes(addresses: Addresses) -> tuple[Route, ...]:
         )
 
     async def read_one(call: Call, services: Services) -> Answer:
-        return order_answer(200, await order_seen(call, services), addresses)
+        # Said to caches, as an Order-Token is no Authorization, which alone tells them to share nothing.
+        keep_nothing = ((b"cache-control", b"no-store"),)
+        return order_answer(200, await order_seen(call, services), addresses, headers=keep_nothing)
 
     async def cancellability(call: Call, services: Services) -> Answer:
         seen = await order_seen(call, services)

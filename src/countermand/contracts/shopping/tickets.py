@@ -10,7 +10,7 @@ from countermand.contracts.answer import HAL, Answer
 from countermand.contracts.body import shown
 from countermand.contracts.openapi import Operation, Reply, parameter
 from countermand.contracts.routing import Call, Route, Services
-from countermand.contracts.shopping.access import caller, owner_for
+from countermand.contracts.shopping.access import application, owner_for
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calling import asked_at
 from countermand.contracts.shopping.events import event_shown
@@ -54,7 +54,7 @@ def routes(addresses: Addresses) -> tuple[Route, ...]:
     """The calls, spoken with these addresses."""
 
     async def find(call: Call, services: Services) -> Answer:
-        client = await caller(call, services, Permission.READ)
+        client = await application(call, services, Permission.READ)
         event, code = _wanted(call, addresses)
         found = await find_tickets(services.store, event, code, owner=owner_for(client))
         return hal_answer(
@@ -66,7 +66,7 @@ def routes(addresses: Addresses) -> tuple[Route, ...]:
         )
 
     async def read_one(call: Call, services: Services) -> Answer:
-        client = await caller(call, services, Permission.READ)
+        client = await application(call, services, Permission.READ)
         found = await read_ticket(services.store, uid_in(call, "ticket"), owner=owner_for(client))
         return hal_answer(_shown(found, addresses))
 
@@ -105,7 +105,7 @@ def _shown(view: TicketView, addresses: Addresses) -> WholeTicket:
         ),
         uid=ticket.uid,
         code=ticket.code,
-        valid=ticket.valid,
+        valid=view.order.admits(ticket),
         consumer=consumers.get(ticket.uid, buyer),
         seating=None if seat is None else seating_shown(seat),
         subproduct=None,

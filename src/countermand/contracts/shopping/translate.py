@@ -179,7 +179,7 @@ def _as_sold(view: OrderView) -> list[Product]:
         if price is not None
     }
     return [
-        replace(one, price=Money(minor=then.get(one.uid, one.price.minor), currency=one.price.currency))
+        replace(one, price=Money(minor=then[one.uid], currency=view.details["currency"])) if one.uid in then else one
         for one in view.products
     ]
 
@@ -275,7 +275,7 @@ def _ticket(view: OrderView, ticket: Ticket, addresses: Addresses) -> messages.T
         },
         uid=ticket.uid,
         code=ticket.code,
-        valid=ticket.valid,
+        valid=view.admits(ticket),
         seating=UNSET if seat is None else seating_shown(seat),
     )
 
