@@ -59,7 +59,7 @@ async def test_a_reader_has_one_view_of_everything_and_cannot_write(postgres_wor
 
 
 async def test_a_transaction_that_was_left_open_is_ended_and_holds_nothing_for_ever(tmp_path: Path):
-    async with a_world(tmp_path, "postgres", database_statement_limit_s=0.3) as world:
+    async with a_world(tmp_path, "postgres", database_statement_limit_s=1.5) as world:
         me = await world.connect_client()
         order_id = await world.service_order(me)
         async with a_connection(world) as other:

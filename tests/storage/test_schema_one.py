@@ -20,13 +20,13 @@ SERVICE, TICKETS = 41, 4_000_000_000_000_000_001
 NEW = {
     *("payment_references", "schema_notes"),  # 2
     *("client_keys", "signing_keys", "used_assertions", "slots", "appointment_tasks"),  # 3
-    *("events", "product_parts", "vouchers", "voucher_uses", "expiries", "consumers"),  # 4
+    *("events", "product_parts", "vouchers", "voucher_uses", "expiries", "consumers", "seats"),  # 4
 }
 NEW_COLUMNS = {
     "appointments": {"slot_id", "half_day", "utc_offset_s", "remote_id"},
     "products": {
         *("event_uid", "reference", "min_per_order", "max_per_order", "is_separately_saleable", "is_enabled"),
-        *("needs_voucher", "sale_starts_at", "sale_ends_at", "viewing_order", "details"),
+        *("needs_voucher", "sale_starts_at", "sale_ends_at", "viewing_order", "details", "is_seated"),
     },
     "methods": {"details"},
 }

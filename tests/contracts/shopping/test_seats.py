@@ -57,6 +57,7 @@ async def test_a_ticket_names_its_seat_wherever_it_is_shown(shop: Shop):
     read = (await shop.get(order["_links"]["self"]["href"])).json()
     assert _seats(read) == _seats(order)
     code = order["_embedded"]["shop:ticket"][1]["code"]
+    await shop.world.pay(order_id_of(order["uid"]))
     at_the_door = (await shop.get("/tickets", event=f"{PUBLIC_URL}/events/{'e' * 32}", code=code)).json()
     assert at_the_door["_embedded"]["shop:ticket"][0]["seating"]["seat"] == "1"
 
