@@ -1,3 +1,4 @@
+import gc
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -6,7 +7,10 @@ import pytest_asyncio
 from hypothesis import settings
 
 from support.processes import Demo, a_demo
+from support.shared_world import services_of_the_file
 from support.world import World, a_world
+
+__all__ = ["services_of_the_file"]
 
 # How long a case takes is nobody's business here: no test asserts a time.
 settings.register_profile("untimed", deadline=None)
@@ -16,6 +20,16 @@ settings.load_profile("untimed")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Journeys first: they wait for processes most of the time, in which other tests run beside them."""
     items.sort(key=lambda item: "journeys" not in item.path.parts)
+    for item in items:  # what the tests of a file share runs on one loop
+        if pytest_asyncio.is_async_test(item) and services_of_the_file.__name__ in item.fixturenames:
+            item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
+
+
+def pytest_collection_finish() -> None:
+    """All that is there now stays to the end: no collection of garbage needs to look at it again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, *gc.get_threshold()[1:])
 
 
 @pytest_asyncio.fixture(params=["sqlite", "postgres"])

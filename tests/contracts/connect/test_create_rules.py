@@ -8,7 +8,11 @@ import pytest
 from support.appointments import ORDERS, get, post
 from support.connect_calls import SERVICE_ORDER, Reply, cancel, contents
 from support.manage_calls import manage
+from support.shared_world import shared_sqlite_world, shared_world
 from support.world import Caller, World, a_world
+
+world = shared_world
+sqlite_world = shared_sqlite_world
 
 CREATE = ORDERS + "/create"
 VERSIONS = [str(number) for number in range(1, 9)]

@@ -1,0 +1,90 @@
+"""Services for all tests of a file, each of which finds its own as new: starting one takes longer than most tests.
+
+A file asks for it with `world = shared_world`, and so on. It is not for tests that break the service, that leave
+something running, or that need its chores at an hour of their own.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import Table, delete, exists, insert, select, text
+
+from countermand.storage.tables import metadata
+from support.world import NOON, World, a_world
+
+_OTHER_NUMBERS = "SELECT setval(seqrelid::regclass, seqstart, false) FROM pg_sequence"  # of PostgreSQL
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shared:
+    """A running service, with the rows that its database had before any test."""
+
+    world: World
+    at_first: dict[Table, list[dict[str, Any]]]
+
+    async def as_new(self) -> World:
+        """The world with nothing in it that a test before has left there, at the hour at which every test begins."""
+        tables = metadata.sorted_tables
+        any_rows = [exists().select_from(table).label(table.name) for table in tables]
+        async with self.world.database.store.transaction() as tx:
+            (filled,) = await tx.rows(select(*any_rows))
+            for table in reversed(tables):
+                if filled[table.name]:
+                    await tx.run(delete(table))
+            for table, rows in self.at_first.items():
+                await tx.run(insert(table).values(rows))
+            if not self.world.settings.is_sqlite:
+                await tx.run(text(_OTHER_NUMBERS))
+        self.world.clock.now = NOON
+        self.world.http.cookies.clear()
+        return self.world
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """What the tests of a file share. A service starts when the first test asks for it."""
+
+    stack: AsyncExitStack
+    folders: pytest.TempPathFactory
+    _started: dict[tuple[str, bool], _Shared] = field(default_factory=dict)
+
+    async def world(self, on: str, *, with_front: bool = True) -> World:
+        if (on, with_front) not in self._started:
+            world = await self.stack.enter_async_context(
+                a_world(self.folders.mktemp("shared"), on, with_front=with_front)
+            )
+            rows = {table: await world.rows(table.name) for table in metadata.sorted_tables}
+            at_first = {table: its for table, its in rows.items() if its}
+            self._started[on, with_front] = _Shared(world=world, at_first=at_first)
+        return await self._started[on, with_front].as_new()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def services_of_the_file(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Services]:
+    async with AsyncExitStack() as stack:
+        yield Services(stack=stack, folders=tmp_path_factory)
+
+
+@pytest_asyncio.fixture(params=["sqlite", "postgres"], loop_scope="module")
+async def shared_world(services_of_the_file: Services, request: pytest.FixtureRequest) -> World:
+    return await services_of_the_file.world(request.param)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def shared_sqlite_world(services_of_the_file: Services) -> World:
+    return await services_of_the_file.world("sqlite")
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def shared_postgres_world(services_of_the_file: Services) -> World:
+    return await services_of_the_file.world("postgres")
+
+
+@pytest_asyncio.fixture(params=[("front", "sqlite"), ("framework", "postgres")], ids="-".join, loop_scope="module")
+async def shared_both_worlds(services_of_the_file: Services, request: pytest.FixtureRequest) -> World:
+    way, database = request.param
+    return await services_of_the_file.world(database, with_front=way == "front")
