@@ -16,8 +16,13 @@ from countermand.contracts.body import BODY_CAP_BYTES, decode, read, shown
 from countermand.contracts.connect.messages import CancelRequest
 from countermand.contracts.connect.translate import SIX_HEADERS as SAID_SIX
 from countermand.contracts.shopping.messages import CancelRequest as ShoppingCancelRequest
-from support.connect_calls import CANCEL, SIX_HEADERS, Reply, contents, send
+from support.connect_calls import CANCEL, SIX_HEADERS, Reply, send
+from support.database_contents import contents
+from support.shared_world import shared_both_worlds, shared_world
 from support.world import World
+
+world = shared_world
+both_worlds = shared_both_worlds
 
 CONTRACTS = ["connect", "shopping"]
 
@@ -239,7 +244,7 @@ def test_whatever_is_read_can_be_written_as_json_and_read_again(body: bytes):
     assert json.loads(again) == json.loads(json.dumps(decoded, default=str))
 
 
-@pytest_asyncio.fixture(params=CONTRACTS)
+@pytest_asyncio.fixture(params=CONTRACTS, loop_scope="module")
 async def call(world: World, request: pytest.FixtureRequest) -> Prepared:
     return await prepared(world, request.param)
 

@@ -2,8 +2,12 @@ import pytest
 
 from countermand.contracts.answer import MalformedRequestError
 from countermand.contracts.idempotency import idempotency_key
-from support.connect_calls import cancel, contents
+from support.connect_calls import cancel
+from support.database_contents import contents
+from support.shared_world import shared_both_worlds
 from support.world import World
+
+both_worlds = shared_both_worlds
 
 # As it is sent -> the key it stands for.
 KEYS = {

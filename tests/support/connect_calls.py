@@ -6,9 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import select
-
-from countermand.storage.tables import metadata
 from support.world import Caller, World
 
 CANCEL = "/api/connect/orders/cancel"
@@ -133,12 +130,3 @@ async def cancel(
     wanted = {**world.connect_headers(caller), "Content-Length": str(len(content)), **(headers or {})}
     lines = [(name, value) for name, value in wanted.items() if value is not None]
     return await send(world, method, CANCEL, lines, content)
-
-
-async def contents(world: World) -> dict[str, list[dict[str, Any]]]:
-    """Every row of every table: equal before and after means that nothing changed."""
-    async with world.database.store.snapshot() as reading:
-        return {
-            name: [dict(row) for row in await reading.rows(select(table).order_by(*table.primary_key))]
-            for name, table in metadata.tables.items()
-        }

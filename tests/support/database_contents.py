@@ -2,15 +2,29 @@
 
 from typing import Any
 
+from sqlalchemy import Table, exists, select
+
 from countermand.storage.tables import metadata
+from countermand.storage.transaction import SqlTransaction
 from support.world import World
 
 Contents = dict[str, list[dict[str, Any]]]
 
 
 async def contents(world: World) -> Contents:
-    """Every row of every table."""
-    return {name: await world.rows(name) for name in metadata.tables}
+    """Every row of every table: equal before and after means that nothing changed."""
+    async with world.database.store.snapshot() as reading:
+        found: Contents = {name: [] for name in metadata.tables}
+        for table in await filled(reading):
+            found[table.name] = [dict(row) for row in await reading.rows(select(table).order_by(*table.primary_key))]
+    return found
+
+
+async def filled(reading: SqlTransaction) -> list[Table]:
+    """The tables that have rows, each after those that it points to. Asked at once, as most have none."""
+    tables = metadata.sorted_tables
+    (has_rows,) = await reading.rows(select(*(exists().select_from(table).label(table.name) for table in tables)))
+    return [table for table in tables if has_rows[table.name]]
 
 
 async def counts(world: World) -> dict[str, int]:

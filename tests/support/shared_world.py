@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import Table, delete, exists, insert, select, text
+from sqlalchemy import Table, delete, insert, text
 
 from countermand.storage.tables import metadata
+from support.database_contents import contents, filled
 from support.world import NOON, World, a_world
 
 _OTHER_NUMBERS = "SELECT setval(seqrelid::regclass, seqstart, false) FROM pg_sequence"  # of PostgreSQL
@@ -28,13 +29,9 @@ class _Shared:
 
     async def as_new(self) -> World:
         """The world with nothing in it that a test before has left there, at the hour at which every test begins."""
-        tables = metadata.sorted_tables
-        any_rows = [exists().select_from(table).label(table.name) for table in tables]
         async with self.world.database.store.transaction() as tx:
-            (filled,) = await tx.rows(select(*any_rows))
-            for table in reversed(tables):
-                if filled[table.name]:
-                    await tx.run(delete(table))
+            for table in reversed(await filled(tx)):
+                await tx.run(delete(table))
             for table, rows in self.at_first.items():
                 await tx.run(insert(table).values(rows))
             if not self.world.settings.is_sqlite:
@@ -50,17 +47,16 @@ class Services:
 
     stack: AsyncExitStack
     folders: pytest.TempPathFactory
-    _started: dict[tuple[str, bool], _Shared] = field(default_factory=dict)
+    _started: dict[str, _Shared] = field(default_factory=dict)
 
-    async def world(self, on: str, *, with_front: bool = True) -> World:
-        if (on, with_front) not in self._started:
-            world = await self.stack.enter_async_context(
-                a_world(self.folders.mktemp("shared"), on, with_front=with_front)
-            )
-            rows = {table: await world.rows(table.name) for table in metadata.sorted_tables}
-            at_first = {table: its for table, its in rows.items() if its}
-            self._started[on, with_front] = _Shared(world=world, at_first=at_first)
-        return await self._started[on, with_front].as_new()
+    async def world(self, on: str = "sqlite", **settings: Any) -> World:
+        """The file's service of these settings, as new. Takes what `a_world` takes."""
+        name = f"{on} {settings}"
+        if name not in self._started:
+            world = await self.stack.enter_async_context(a_world(self.folders.mktemp("shared"), on, **settings))
+            rows = {metadata.tables[name]: its for name, its in (await contents(world)).items() if its}
+            self._started[name] = _Shared(world=world, at_first=rows)
+        return await self._started[name].as_new()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

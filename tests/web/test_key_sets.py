@@ -15,7 +15,8 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from countermand.actions.errors import KeySetUnavailableError
 from countermand.web import key_sets
 from countermand.web.key_sets import KeyRing, Source, source_at
-from support.connect_calls import cancel, contents
+from support.connect_calls import cancel
+from support.database_contents import contents
 from support.tokens import claims, header, signed
 from support.world import a_world
 

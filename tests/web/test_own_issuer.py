@@ -19,7 +19,8 @@ from countermand.domain.client import OWN_ISSUER
 from countermand.settings import SettingsError
 from countermand.storage.tables import signing_keys
 from countermand.web import own_issuer
-from support.connect_calls import cancel, contents
+from support.connect_calls import cancel
+from support.database_contents import contents
 from support.own_tokens import (
     CERTS,
     REALM,

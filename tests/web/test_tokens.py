@@ -17,7 +17,8 @@ from countermand.actions.errors import NotAuthenticatedError
 from countermand.domain.contract import Door
 from countermand.web.auth import Issuer, Tokens
 from countermand.web.key_sets import KeyRing, source_at
-from support.connect_calls import CANCEL, cancel, contents
+from support.connect_calls import CANCEL, cancel
+from support.database_contents import contents
 from support.processes import Demo, countermand, until_ready
 from support.tokens import FORGED, NOW_S, PUBLIC, by_us, claims, headed, header, part, signed, strangers_key
 from support.world import EVERYTHING, ISSUER, NOON, Caller, World, a_world

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from support.appointments import ASK, BOOK, CALL_OFF, ORDERS, WITHDRAW, asked, booked, get, offer, post, slot
-from support.connect_calls import cancel, contents
+from support.connect_calls import cancel
+from support.database_contents import contents
 from support.manage_calls import manage
 from support.world import NOON, Caller, World, a_world
 

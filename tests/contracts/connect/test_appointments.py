@@ -4,7 +4,8 @@ from datetime import datetime, timedelta, timezone
 
 from countermand.domain.order_state import Move
 from support.appointments import ASK, BOOK, CALL_OFF, ORDERS, WITHDRAW, asked, booked, booking, get, offer, post, slot
-from support.connect_calls import SERVICE_ORDER, SIX_HEADERS, cancel, contents
+from support.connect_calls import SERVICE_ORDER, SIX_HEADERS, cancel
+from support.database_contents import contents
 from support.world import NOON, PUBLIC_URL, World
 
 SYDNEY = timezone(timedelta(hours=11))

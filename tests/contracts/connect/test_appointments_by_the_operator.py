@@ -1,24 +1,25 @@
 """Where the operator's own system answers: clients wait until it does, and nothing is done before."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from countermand.domain.order_state import Move
 from support.appointments import ASK, BOOK, CALL_OFF, ORDERS, WITHDRAW, asked, get, post
 from support.connect_calls import cancel
-from support.world import Caller, World, a_world
+from support.shared_world import Services, shared_world
+from support.world import Caller, World
+
+world = shared_world
 
 SLOT = {"id": "s1", "starts_at": "2026-12-01T08:00:00+11:00", "ends_at": "2026-12-01T12:00:00+11:00"}
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def remote(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    async with a_world(tmp_path, request.param, appointments="remote") as made:
-        yield made
+@pytest_asyncio.fixture(params=["sqlite", "postgres"], loop_scope="module")
+async def remote(services_of_the_file: Services, request: pytest.FixtureRequest) -> World:
+    return await services_of_the_file.world(request.param, appointments="remote")
 
 
 async def test_slots_a_booking_and_its_cancellation_wait_for_the_operators_answers(remote: World):

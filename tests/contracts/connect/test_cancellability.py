@@ -3,7 +3,8 @@ from typing import Any
 
 from countermand.domain.order_state import Move
 from countermand.domain.policy import DEFAULT_RULES
-from support.connect_calls import cancel, contents, send
+from support.connect_calls import cancel, send
+from support.database_contents import contents
 from support.world import Caller, World
 
 

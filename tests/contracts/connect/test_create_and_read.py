@@ -7,8 +7,13 @@ from msgspec.structs import fields
 
 from countermand.contracts.connect.messages import CreateRequest
 from countermand.domain.order_state import CANCELLABLE_STATES, Move, OrderState
-from support.connect_calls import SERVICE_ORDER, Reply, cancel, contents, send
+from support.connect_calls import SERVICE_ORDER, Reply, cancel, send
+from support.database_contents import contents
+from support.shared_world import shared_sqlite_world, shared_world
 from support.world import PUBLIC_URL, Caller, World
+
+world = shared_world
+sqlite_world = shared_sqlite_world
 
 CREATE = "/api/connect/orders/create"
 WANTED = SERVICE_ORDER

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from support.appointments import ORDERS, get, post
-from support.connect_calls import SERVICE_ORDER, Reply, cancel, contents
+from support.connect_calls import SERVICE_ORDER, Reply, cancel
+from support.database_contents import contents
 from support.manage_calls import manage
 from support.shared_world import shared_sqlite_world, shared_world
 from support.world import Caller, World, a_world

@@ -13,8 +13,13 @@ from countermand.contracts.openapi import Operation
 from countermand.domain.client import Permission
 from countermand.settings import Settings
 from support.appointments import booked, get, slot
-from support.connect_calls import SERVICE_ORDER, SIX_HEADERS, Reply, contents, send
+from support.connect_calls import SERVICE_ORDER, SIX_HEADERS, Reply, send
+from support.database_contents import contents
+from support.shared_world import shared_both_worlds, shared_world
 from support.world import EVERYTHING, Caller, World
+
+world = shared_world
+both_worlds = shared_both_worlds
 
 OPERATIONS: dict[str, Operation] = {
     route.operation.name: route.operation for route in connect_of(Settings()).routes()

@@ -1,8 +1,12 @@
 from typing import Any
 
 from countermand.domain.client import Permission
-from support.connect_calls import Reply, cancel, contents
+from support.connect_calls import Reply, cancel
+from support.database_contents import contents
+from support.shared_world import shared_both_worlds
 from support.world import EVERYTHING, Caller, World
+
+both_worlds = shared_both_worlds
 
 NO_NUMBER = {
     "null": "null",

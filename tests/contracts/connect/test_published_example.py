@@ -2,7 +2,11 @@ import json
 from pathlib import Path
 
 from support.connect_calls import send
+from support.shared_world import shared_both_worlds, shared_world
 from support.world import World
+
+world = shared_world
+both_worlds = shared_both_worlds
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -6,7 +6,8 @@ import pytest
 from countermand.domain.contract import Contract
 from countermand.domain.order_state import Move
 from countermand.storage.tables import micros
-from support.connect_calls import cancel, contents
+from support.connect_calls import cancel
+from support.database_contents import contents
 from support.world import NOON, World
 
 ACCEPTED = (Move.ACCEPT,)

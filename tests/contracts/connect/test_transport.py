@@ -5,7 +5,8 @@ from sqlalchemy import TextClause, text
 
 from countermand.domain.order_state import Move
 from support.breakage import takes_nothing
-from support.connect_calls import CANCEL, cancel, contents, send
+from support.connect_calls import CANCEL, cancel, send
+from support.database_contents import contents
 from support.world import World
 
 METHODS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "post"]

@@ -11,8 +11,13 @@ from countermand.contracts.connect.versions import SUPPORTED, VERSIONS, required
 from countermand.contracts.openapi import Operation
 from countermand.settings import Settings
 from support.appointments import ASK, ORDERS, post
-from support.connect_calls import CANCEL, SERVICE_ORDER, Reply, cancel, contents, send
+from support.connect_calls import CANCEL, SERVICE_ORDER, Reply, cancel, send
+from support.database_contents import contents
+from support.shared_world import shared_both_worlds, shared_world
 from support.world import Caller, World, a_world
+
+world = shared_world
+both_worlds = shared_both_worlds
 
 NUMBERS = [str(number) for number in range(1, 9)]
 

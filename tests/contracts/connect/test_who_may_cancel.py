@@ -4,8 +4,13 @@ import pytest
 
 from countermand.domain.client import Permission
 from countermand.domain.contract import Door
-from support.connect_calls import cancel, contents, send
+from support.connect_calls import cancel, send
+from support.database_contents import contents
+from support.shared_world import shared_both_worlds, shared_world
 from support.world import EVERYTHING, ISSUER, NOON, Caller, World
+
+world = shared_world
+both_worlds = shared_both_worlds
 
 NO_BEARER: list[str | bytes | None] = [
     None,
