@@ -15,8 +15,12 @@ from countermand.storage.retention import IDEMPOTENCY_KEYS, forget
 from support.connect_calls import SERVICE_ORDER
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, VISIT, manage, problem
+from support.shared_world import shared_both_worlds, shared_world
 from support.shopping_calls import availability, kind
 from support.world import EVERYTHING, NOON, PUBLIC_URL, Caller, World
+
+world = shared_world
+both_worlds = shared_both_worlds
 
 _CONNECT = "/api/connect/orders/cancel"
 

@@ -13,7 +13,11 @@ from support.appointments import BOOK, CALL_OFF, asked, booked, get, offer, post
 from support.beside import beside
 from support.connect_calls import Reply, cancel
 from support.manage_calls import manage
+from support.shared_world import shared_postgres_world, shared_world
 from support.world import Caller, World
+
+world = shared_world
+postgres_world = shared_postgres_world
 
 STARTS_AT = datetime(2026, 11, 28, 8, 0, tzinfo=UTC)
 

@@ -9,7 +9,11 @@ import pytest
 from countermand.domain.client import Permission
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, ROOT, VISIT, fields, manage, problem
+from support.shared_world import shared_sqlite_world, shared_world
 from support.world import EVERYTHING, World
+
+world = shared_world
+sqlite_world = shared_sqlite_world
 
 # Every call: method, path below the order, a body that would work, the permission it needs.
 CALLS: dict[str, tuple[str, str, Any, Permission]] = {

@@ -10,7 +10,10 @@ from countermand.domain.order_state import Move
 from countermand.storage.tables import instant
 from support.database_contents import changed, contents
 from support.manage_calls import VISIT, manage, problem
+from support.shared_world import shared_world
 from support.world import NOON, World
+
+world = shared_world
 
 _LATER = {"starts_at": "2026-12-01T09:00:00+11:00", "ends_at": "2026-12-01T13:00:00+11:00"}
 

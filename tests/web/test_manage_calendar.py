@@ -9,7 +9,10 @@ from support.appointments import booked, offer
 from support.connect_calls import cancel
 from support.database_contents import changed, contents
 from support.manage_calls import fields, problem
+from support.shared_world import shared_world
 from support.world import Caller, World
+
+world = shared_world
 
 SLOTS = "/manage/v1/calendar/slots"
 AM = {"id": "am", "starts_at": "2026-12-01T08:00:00+11:00", "ends_at": "2026-12-01T12:00:00+11:00", "capacity": 2}

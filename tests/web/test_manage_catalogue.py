@@ -18,8 +18,12 @@ from countermand.storage.tables import vouchers as vouchers_table
 from support.catalogue import get, listed
 from support.database_contents import changed, contents
 from support.manage_calls import fields, problem
+from support.shared_world import shared_sqlite_world, shared_world
 from support.shopping_calls import availability, cancel
 from support.world import EVERYTHING, Caller, World
+
+world = shared_world
+sqlite_world = shared_sqlite_world
 
 PATH = "/manage/v1/catalogue"
 EVENT, DAY, LOCKER, BOTH = ("e" * 32, "d" * 32, "1" * 32, "b" * 32)

@@ -6,7 +6,10 @@ import httpx
 
 from countermand.domain.client import DEFAULT_PERMISSIONS, Permission
 from countermand.domain.contract import Door
+from support.shared_world import shared_world
 from support.world import Caller, World
+
+world = shared_world
 
 CLIENTS = "/manage/v1/clients"
 

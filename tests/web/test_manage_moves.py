@@ -12,7 +12,10 @@ from countermand.web.manage_messages import MoveName
 from support.connect_calls import cancel
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, fields, manage, problem
+from support.shared_world import shared_world
 from support.world import NOON, World
+
+world = shared_world
 
 _PATHS: dict[OrderState, tuple[Move, ...]] = {
     OrderState.SUBMITTED: (),

@@ -1,17 +1,21 @@
 """Instants decide, to the microsecond and whatever the clocks on the wall say; answers may be held back."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+import pytest_asyncio
 
 from support.appointments import ASK, BOOK, CALL_OFF, ORDERS, WITHDRAW, asked, booked, get, offer, post, slot
 from support.connect_calls import cancel
 from support.database_contents import contents
 from support.manage_calls import manage
+from support.shared_world import Services, shared_both_worlds, shared_world
 from support.world import NOON, Caller, World, a_world
+
+world = shared_world
+both_worlds = shared_both_worlds
 
 SYDNEY = ZoneInfo("Australia/Sydney")
 A_MICROSECOND = timedelta(microseconds=1)
@@ -185,10 +189,9 @@ async def test_a_visit_that_has_begun_early_cannot_be_cancelled(world: World):
 # answers that are held back
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def slow(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    async with a_world(tmp_path, request.param, appointment_answers_after_s=30) as made:
-        yield made
+@pytest_asyncio.fixture(params=["sqlite", "postgres"], loop_scope="module")
+async def slow(services_of_the_file: Services, request: pytest.FixtureRequest) -> World:
+    return await services_of_the_file.world(request.param, appointment_answers_after_s=30)
 
 
 async def seen_after(world: World, caller: Caller, location: str, seconds: int) -> list[int]:

@@ -6,7 +6,11 @@ from countermand.domain.order_state import Move
 from support.appointments import ASK, BOOK, CALL_OFF, ORDERS, WITHDRAW, asked, booked, booking, get, offer, post, slot
 from support.connect_calls import SERVICE_ORDER, SIX_HEADERS, cancel
 from support.database_contents import contents
+from support.shared_world import shared_both_worlds, shared_world
 from support.world import NOON, PUBLIC_URL, World
+
+world = shared_world
+both_worlds = shared_both_worlds
 
 SYDNEY = timezone(timedelta(hours=11))
 TOMORROW_AM = datetime(2026, 11, 22, 8, 0, tzinfo=SYDNEY)

@@ -5,7 +5,10 @@ from countermand.domain.order_state import Move
 from countermand.domain.policy import DEFAULT_RULES
 from support.connect_calls import cancel, send
 from support.database_contents import contents
+from support.shared_world import shared_world
 from support.world import Caller, World
+
+world = shared_world
 
 
 async def test_it_says_yes_and_the_first_instant_of_no(world: World):

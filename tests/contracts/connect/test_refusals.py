@@ -8,7 +8,10 @@ from countermand.domain.order_state import Move
 from countermand.storage.tables import micros
 from support.connect_calls import cancel
 from support.database_contents import contents
+from support.shared_world import shared_both_worlds
 from support.world import NOON, World
+
+both_worlds = shared_both_worlds
 
 ACCEPTED = (Move.ACCEPT,)
 IN_PROGRESS = (*ACCEPTED, Move.START)

@@ -10,8 +10,12 @@ from countermand.domain.client import Permission
 from countermand.domain.contract import Door
 from countermand.web.auth import hash_of
 from support.database_contents import changed, contents
+from support.shared_world import shared_both_worlds, shared_world
 from support.shopping_calls import cancel, kind
 from support.world import EVERYTHING, PUBLIC_URL, Caller, World
+
+world = shared_world
+both_worlds = shared_both_worlds
 
 _UNKNOWN = f"{PUBLIC_URL}/orders/{'0' * 32}"
 

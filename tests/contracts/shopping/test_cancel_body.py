@@ -6,8 +6,12 @@ from typing import Any
 import httpx
 
 from support.database_contents import changed, contents
+from support.shared_world import shared_both_worlds, shared_world
 from support.shopping_calls import cancel, kind
 from support.world import PUBLIC_URL, World
+
+world = shared_world
+both_worlds = shared_both_worlds
 
 _UID = "87a2195h3gd162fb35c5a3dbd7bapo1l"
 _MALFORMED = {

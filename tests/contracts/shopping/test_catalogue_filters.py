@@ -10,8 +10,12 @@ from countermand.contracts.shopping.events import FILTERS
 from countermand.contracts.shopping.listing import asked
 from support.catalogue import a_product, an_event, get, listed, put, uid
 from support.database_contents import changed, contents
+from support.shared_world import shared_sqlite_world, shared_world
 from support.shopping_calls import kind
 from support.world import NOON, PUBLIC_URL, World
+
+world = shared_world
+sqlite_world = shared_sqlite_world
 
 # Each of them: what meets it, of the two products, or events, "this" and "that".
 PRODUCT_FILTERS = {

@@ -6,7 +6,12 @@ from sqlalchemy import insert
 from countermand.storage.catalogue_rows import _product_columns
 from countermand.storage.tables import products
 from support.catalogue import a_product, an_event, get, listed, put
+from support.shared_world import shared_both_worlds, shared_sqlite_world, shared_world
 from support.world import PUBLIC_URL, World
+
+world = shared_world
+sqlite_world = shared_sqlite_world
+both_worlds = shared_both_worlds
 
 LIST = f"{PUBLIC_URL}/products"
 

@@ -4,14 +4,17 @@ import pytest_asyncio
 
 from countermand.domain.client import Permission
 from support.database_contents import changed, contents
+from support.shared_world import shared_world
 from support.shopping_calls import kind
 from support.ticket_shop import Shop, a_shop
 from support.world import EVERYTHING, PUBLIC_URL, World
 
+world = shared_world
+
 _JOHN = {"first_name": "John", "last_name": "Doe", "email": "john@example.com", "gender": 1, "country": "NL"}
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def shop(world: World) -> Shop:
     return await a_shop(world)
 

@@ -11,8 +11,12 @@ from sqlalchemy import insert, update
 from countermand.domain.client import Permission
 from countermand.storage.tables import methods, products
 from support.database_contents import changed, contents
+from support.shared_world import shared_sqlite_world, shared_world
 from support.shopping_calls import availability, cancel, kind
 from support.world import EVERYTHING, PUBLIC_URL, Caller, World
+
+world = shared_world
+sqlite_world = shared_sqlite_world
 
 _UNKNOWN = "0" * 32
 

@@ -7,12 +7,15 @@ import pytest_asyncio
 
 from countermand.domain.money import Money
 from support.database_contents import changed, contents
+from support.shared_world import shared_world
 from support.shopping_calls import cancel, kind
 from support.ticket_shop import Shop, a_shop, check_conservation
 from support.world import PUBLIC_URL, World
 
+world = shared_world
 
-@pytest_asyncio.fixture
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def shop(world: World) -> Shop:
     return await a_shop(world)
 

@@ -8,14 +8,18 @@ import pytest_asyncio
 
 from countermand.domain.money import Money
 from support.database_contents import changed, contents
+from support.shared_world import shared_sqlite_world, shared_world
 from support.shopping_calls import kind
 from support.ticket_shop import Shop, a_shop
 from support.world import NOON, World
 
+world = shared_world
+sqlite_world = shared_sqlite_world
+
 _OTHER_EVENT = "f" * 32
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def shop(world: World) -> Shop:
     return await a_shop(world)
 

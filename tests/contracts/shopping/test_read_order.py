@@ -8,8 +8,12 @@ import pytest
 from countermand.domain.client import Permission
 from countermand.domain.order_state import Move
 from support.database_contents import changed, contents
+from support.shared_world import shared_sqlite_world, shared_world
 from support.shopping_calls import cancel, kind
 from support.world import EVERYTHING, PUBLIC_URL, Caller, World
+
+world = shared_world
+sqlite_world = shared_sqlite_world
 
 _CALLS = ("", "/cancellability")
 

@@ -10,14 +10,17 @@ from countermand.actions.errors import ConflictError
 from countermand.actions.expire_orders import expire_due
 from countermand.domain.order import order_id_of
 from support.database_contents import changed, contents
+from support.shared_world import shared_world
 from support.shopping_calls import cancel, kind
 from support.ticket_shop import Shop, a_shop, check_conservation, check_seats
 from support.world import PUBLIC_URL, World
 
+world = shared_world
+
 _NOT_TOGETHER = (409, "INSUFFICIENT_CONSECUTIVE_SEATS")
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def shop(world: World) -> Shop:
     return await a_shop(world)
 

@@ -7,14 +7,17 @@ import pytest_asyncio
 from countermand.domain.client import Permission
 from countermand.domain.order import order_id_of
 from support.database_contents import changed, contents
+from support.shared_world import shared_world
 from support.shopping_calls import cancel, kind
 from support.ticket_shop import Shop, a_shop
 from support.world import EVERYTHING, PUBLIC_URL, Caller, World
 
+world = shared_world
+
 _EVENT = f"{PUBLIC_URL}/events/{'e' * 32}"
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def shop(world: World) -> Shop:
     return await a_shop(world)
 

@@ -1,7 +1,10 @@
 """Which orders a shop sees: its own, all with the permission to, and one for whoever has its token."""
 
 from countermand.domain.client import Permission
+from support.shared_world import shared_world
 from support.world import World
+
+world = shared_world
 
 USUAL = frozenset({Permission.READ})
 
