@@ -1,7 +1,8 @@
 """Services for all tests of a file, each of which finds its own as new: starting one takes longer than most tests.
 
 A file asks for it with `world = shared_world`, and so on. It is not for tests that break the service, that leave
-something running, or that need its chores at an hour of their own.
+something running, or that move the clock past what an order is to be paid in: the service looks for those again and
+again, so that in one that runs for long they may expire in the middle of a test.
 """
 
 from collections.abc import AsyncIterator
@@ -54,7 +55,7 @@ class Services:
         name = f"{on} {settings}"
         if name not in self._started:
             world = await self.stack.enter_async_context(a_world(self.folders.mktemp("shared"), on, **settings))
-            rows = {metadata.tables[name]: its for name, its in (await contents(world)).items() if its}
+            rows = {metadata.tables[table]: its for table, its in (await contents(world)).items() if its}
             self._started[name] = _Shared(world=world, at_first=rows)
         return await self._started[name].as_new()
 
