@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,11 @@ from support.database_contents import changed, contents
 from support.own_tokens import (
     ASSERTION_TYPE,
     CERTS,
+    OWN,
     REALM,
     TOKEN,
     TOKEN_URL,
     a_token,
-    an_own_world,
     another_node,
     as_client_key,
     ask,
@@ -33,6 +33,7 @@ from support.own_tokens import (
     form,
     own_client,
 )
+from support.shared_world import Services
 from support.tokens import flawed, header, part, pem, sealed, signed, strangers_key
 from support.world import NOON, World, signing_key
 
@@ -40,12 +41,12 @@ PUBLISHED = Path(__file__).parents[1] / "contracts/connect/golden/token-claims.j
 NOW_S = int(NOON.timestamp())
 
 
-@pytest_asyncio.fixture(params=["sqlite", "postgres"])
-async def own(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+@pytest_asyncio.fixture(params=["sqlite", "postgres"], loop_scope="module")
+async def own(services_of_the_file: Services, request: pytest.FixtureRequest) -> World:
     """A world that gives tokens out, with the client `acme`."""
-    async with an_own_world(tmp_path, request.param, monkeypatch) as world:
-        await own_client(world)
-        yield world
+    world = await services_of_the_file.world(request.param, **OWN)
+    await own_client(world)
+    return world
 
 
 # what is given out
@@ -380,8 +381,8 @@ async def test_no_well_signed_assertion_breaks_it(fuzzed: World, claims: dict[st
     assert reply.status_code in {200, 401}
 
 
-@pytest_asyncio.fixture
-async def fuzzed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    async with an_own_world(tmp_path, "sqlite", monkeypatch) as world:
-        await own_client(world)
-        yield world
+@pytest_asyncio.fixture(loop_scope="module")
+async def fuzzed(services_of_the_file: Services) -> World:
+    world = await services_of_the_file.world("sqlite", **OWN)
+    await own_client(world)
+    return world
