@@ -15,7 +15,10 @@ from countermand.domain.order_state import (
     OrderState,
     state_after,
 )
+from support.shared_world import shared_world
 from support.world import World
+
+world = shared_world
 
 
 @pytest.mark.parametrize(("state", "move"), list(product(OrderState, Move)))

@@ -10,7 +10,10 @@ from countermand.domain.contract import Door
 from countermand.domain.signing_key import CLOCKS_APART
 from countermand.storage.retention import RETIRED_KEYS, USED_ASSERTIONS, forget
 from countermand.storage.tokens import SqlUsedAssertions
+from support.shared_world import shared_world
 from support.world import NOON, World
+
+world = shared_world
 
 MICROSECOND = timedelta(microseconds=1)
 SPARE = {"spare_kid": "spare", "spare_private_key": "{}"}

@@ -10,14 +10,17 @@ from countermand.domain.client import Permission
 from countermand.domain.order import order_id_of
 from countermand.domain.order_state import Move
 from countermand.storage.tables import order_details, order_lines, orders
+from support.shared_world import shared_world
 from support.shopping_calls import cancel, kind
 from support.ticket_shop import Shop, a_shop
 from support.world import EVERYTHING, PUBLIC_URL, World
 
+world = shared_world
+
 _OTHER_EVENT = "f" * 32
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def shop(world: World) -> Shop:
     return await a_shop(world)
 
