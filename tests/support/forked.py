@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
@@ -60,8 +61,7 @@ class Forked:
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """Wait for its end; what it said since. Little enough for a pipe to hold."""
         self.wait(timeout)
-        said = [stream.read() if stream is not None else "" for stream in (self.stdout, self.stderr)]
-        return said[0], said[1]
+        return _read_and_closed(self.stdout), _read_and_closed(self.stderr)
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
@@ -82,6 +82,13 @@ class Forked:
         while not line.endswith(b"\n") and (piece := os.read(self._told, 1)):
             line += piece
         return line
+
+
+def _read_and_closed(stream: TextIO | None) -> str:
+    if stream is None:
+        return ""
+    with stream:
+        return stream.read()
 
 
 @cache
@@ -114,9 +121,9 @@ def run_when_asked() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     main = _imported()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the processes
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         ask, fds, _, _ = socket.recv_fds(asks, _LARGEST_ASK, 3)
+        _forget_ended()
         if not ask:
             return
         if os.fork() == 0:
@@ -129,7 +136,7 @@ def run_when_asked() -> None:
 def _imported() -> Callable[[], None]:
     """The command line's entry point, with all that a start imports only where it needs it."""
     gc.disable()
-    import alembic.command  # noqa: PLC0415 - only where processes are forked
+    import alembic.command  # noqa: F401, PLC0415 - only where processes are forked
     import httpx  # noqa: F401, PLC0415
 
     from countermand.cli import main  # noqa: PLC0415
@@ -139,9 +146,14 @@ def _imported() -> Callable[[], None]:
     return main
 
 
+def _forget_ended() -> None:
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
 def _keep(main: Callable[[], None], ask: dict[str, Any], out: int, err: int, told: int) -> NoReturn:
     """Be the parent of the process, and tell its number and, at its end, its exit code."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if (pid := os.fork()) == 0:
         os.close(told)
         for ours, standard in ((out, 1), (err, 2)):
