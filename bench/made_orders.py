@@ -143,7 +143,7 @@ def _of_orders(made: str) -> dict[str, str]:
         f" UNION ALL SELECT id, 2, '{FactKind.APPOINTMENT_SET.value}', placed_at + 1000000, client_id,"
         f" {_text(visit.replace('<from>', day).replace('<to>', day))}, placed_at + 2000000 {visits}",
         "products": f"SELECT uid, {_text(_name('Day ticket'))}, 1250, 150, 'EUR', {_LEFT}, {_LEFT} + sold,"
-        " NULL, '', 1, NULL, TRUE, TRUE, FALSE, NULL, NULL, 0, '{}'"
+        " NULL, '', 1, NULL, TRUE, TRUE, FALSE, FALSE, NULL, NULL, 0, '{}'"
         " FROM (SELECT product_uid AS uid, count(*) AS sold FROM tickets GROUP BY product_uid) AS sales",
     }
 

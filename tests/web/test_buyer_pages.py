@@ -11,6 +11,8 @@ import httpx
 import pytest
 
 from countermand.actions.ports import OrderView
+from countermand.actions.record_progress import record_payment
+from countermand.domain.money import Money
 from countermand.domain.order_state import Move
 from support.world import PUBLIC_URL, Caller, World, a_world
 
@@ -37,6 +39,20 @@ async def test_paying_records_the_payment_and_sends_the_buyer_back_to_the_shop(s
     assert (payment["amount_minor"], payment["currency"], bool(payment["is_late"])) == (2600, "EUR", False)
     refused = await cancel(shop, me, uri)
     assert (refused.status_code, refused.json()["type"]) == (403, "FORBIDDEN")
+
+
+async def test_of_an_order_that_is_paid_in_part_the_page_asks_for_the_rest(shop: World):
+    me = await shop.shopping_client()
+    uri, view = await order(shop, me)
+    async with shop.database.store.transaction() as tx:
+        await record_payment(tx, me.client.id, view.order.id, "psp", Money(minor=1000, currency="EUR"), shop.clock())
+    pay = (await read(shop, me, uri)).json()["_links"]["payment"]["href"]
+    page = (await shop.http.get(pay)).text
+    assert [said in page for said in ("EUR 26.00", "EUR 10.00", "Pay EUR 16.00")] == [True] * 3
+    assert (await shop.http.post(pay)).status_code == 303
+    assert sorted(row["amount_minor"] for row in await shop.rows("payments", view.order.id)) == [1000, 1600]
+    assert (await read(shop, me, uri)).json()["status"] == "completed"
+    assert "Pay EUR" not in (await shop.http.get(pay)).text
 
 
 async def test_a_second_press_of_the_button_pays_nothing_more(shop: World):

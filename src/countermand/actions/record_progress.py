@@ -9,7 +9,7 @@ from datetime import datetime
 
 from countermand.actions.errors import ConflictError
 from countermand.actions.locked import locked
-from countermand.actions.ports import Transaction
+from countermand.actions.ports import OrderView, Reading, Transaction
 from countermand.domain.appointment import AppointmentState
 from countermand.domain.client import ClientId
 from countermand.domain.facts import appointment_cancelled, order_advanced, payment_recorded
@@ -72,7 +72,7 @@ async def record_payment(
         return RecordedPayment(payment=payment, order=changed, repeated=False)
     facts = [payment_recorded(payment)]
     after = replace(order.facts, first_payment_at=order.facts.first_payment_at or now)
-    if order.state is OrderState.PENDING and await _is_paid(tx, order_id):
+    if order.state is OrderState.PENDING and (await _left_to_pay_of(tx, order_id)).minor == 0:
         after = replace(after, state=OrderState.COMPLETED)
         facts.append(order_advanced(order.state, OrderState.COMPLETED))
     changed = await tx.change_order(order, after)
@@ -81,23 +81,29 @@ async def record_payment(
 
 
 async def pay_in_sandbox(tx: Transaction, order_id: OrderId, now: datetime) -> bool:
-    """Pay a ticket order on the sandbox's page; False, and nothing done, where it cannot be paid. A repeat is one."""
+    """Pay what is left to pay of a ticket order, on the sandbox's page; a repeat pays nothing more.
+
+    False, and nothing done, where it cannot be paid.
+    """
     order = await locked(tx, order_id)
     reference = f"sandbox-{order.uid}"
     if await tx.payment(order_id, reference) is not None:
         return True
     if order.state is not OrderState.PENDING:
         return False
-    details = (await tx.views([order_id]))[order_id].details
-    money = Money(minor=details["grand_total_minor"], currency=details["currency"])
+    money = await _left_to_pay_of(tx, order_id)
     await record_payment(tx, order.client_id, order_id, reference, money, now)
     return True
 
 
-async def _is_paid(tx: Transaction, order_id: OrderId) -> bool:
-    details = (await tx.views([order_id]))[order_id].details
-    total_minor: int = details["grand_total_minor"]
-    return await tx.paid_minor(order_id, details["currency"]) >= total_minor
+async def left_to_pay(reading: Reading, view: OrderView) -> Money:
+    """What is missing of a ticket order's total, in its currency."""
+    total_minor, currency = view.details["grand_total_minor"], view.details["currency"]
+    return Money(minor=max(0, total_minor - await reading.paid_minor(view.order.id, currency)), currency=currency)
+
+
+async def _left_to_pay_of(tx: Transaction, order_id: OrderId) -> Money:
+    return await left_to_pay(tx, (await tx.views([order_id]))[order_id])
 
 
 async def _advance(tx: Transaction, client_id: ClientId, order: Order, after: OrderState, now: datetime) -> Order:

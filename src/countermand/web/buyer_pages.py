@@ -19,11 +19,11 @@ from markupsafe import Markup
 
 from countermand.actions.errors import CountermandError, NotFoundError
 from countermand.actions.ports import Clock, OrderView, Store, Transaction
-from countermand.actions.record_progress import pay_in_sandbox
+from countermand.actions.record_progress import left_to_pay, pay_in_sandbox
 from countermand.actions.seat_tickets import seat_of
 from countermand.contracts.answer import Answer, headers_of
 from countermand.domain.catalogue import Event, I18n
-from countermand.domain.money import written_minor
+from countermand.domain.money import Money, written_minor
 from countermand.domain.order import UID_PATTERN, OrderUid, order_id_of
 from countermand.domain.order_state import OrderState
 from countermand.domain.seating import Seat
@@ -74,6 +74,8 @@ class _Shown:
     method_costs: Sequence[tuple[str, str]]
     donation: str | None
     grand_total: str
+    paid: str | None
+    to_pay: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,16 +104,16 @@ class BuyerPages:
         return pages
 
     async def _payment(self, request: Request[Any, Any, Any]) -> Answer:
-        view, _ = await self._order(request.path_params["uid"])
-        return _payment_page(view)
+        view, _, to_pay = await self._order(request.path_params["uid"])
+        return _payment_page(view, to_pay)
 
     async def _pay(self, request: Request[Any, Any, Any]) -> Answer:
-        view, _ = await self._order(request.path_params["uid"])
+        view, _, _ = await self._order(request.path_params["uid"])
         async with self._store.transaction() as tx:
             is_paid = await self._paid(tx, view)
         if not is_paid:
-            view, _ = await self._order(request.path_params["uid"])
-            return _payment_page(view, status=409)
+            view, _, to_pay = await self._order(request.path_params["uid"])
+            return _payment_page(view, to_pay, status=409)
         here = PAYMENT.format(uid=view.order.uid)
         return _page_answer(303, "", (b"location", (view.details.get("redirect_url") or here).encode()))
 
@@ -120,13 +122,13 @@ class BuyerPages:
 
     async def _etickets(self, request: Request[Any, Any, Any]) -> Answer:
         token = request.path_params["token"]
-        view, events = await self._order(token[:_UID_LENGTH])
+        view, events, _ = await self._order(token[:_UID_LENGTH])
         if not hmac.compare_digest(token.encode(), str(view.details.get("etickets_token", "")).encode()):
             raise NotFoundError("there is no such page")
         return _tickets_page(view, events)
 
-    async def _order(self, uid: str) -> tuple[OrderView, Mapping[str, Event]]:
-        """An order, and the event of each of its products."""
+    async def _order(self, uid: str) -> tuple[OrderView, Mapping[str, Event], Money]:
+        """An order, the event of each of its products, and what is left to pay."""
         if re.fullmatch(UID_PATTERN, uid) is None:
             raise NotFoundError("there is no such order")
         order_id = order_id_of(OrderUid(uid))
@@ -136,17 +138,18 @@ class BuyerPages:
                 raise NotFoundError("there is no such order")
             known = await reading.products([product.uid for product in view.products])
             found = {one.event_uid: await reading.event(one.event_uid) for one in known.values() if one.event_uid}
+            to_pay = await left_to_pay(reading, view)
         events = {uid: found.get(product.event_uid) for uid, product in known.items() if product.event_uid}
-        return view, {uid: event for uid, event in events.items() if event is not None}
+        return view, {uid: event for uid, event in events.items() if event is not None}, to_pay
 
 
-def _payment_page(view: OrderView, *, status: int = 200) -> Answer:
+def _payment_page(view: OrderView, to_pay: Money, *, status: int = 200) -> Answer:
     state = view.order.state
     back = view.details.get("redirect_url")
     text = _TEMPLATES.get_template("payment.html").render(
         title="Pay for your tickets" if state is OrderState.PENDING else "Your order",
         assets=_ASSETS,
-        order=_shown(view),
+        order=_shown(view, to_pay),
         said=_WHY_NOT.get(state),
         can_pay=state is OrderState.PENDING,
         back=back,
@@ -169,7 +172,7 @@ def _tickets_page(view: OrderView, events: Mapping[str, Event]) -> Answer:
     text = _TEMPLATES.get_template("etickets.html").render(
         title="Your tickets",
         assets=_ASSETS,
-        order=_shown(view),
+        reference=view.order.reference,
         said=None if tickets else _NO_TICKETS[view.order.state],
         tickets=tickets,
     )
@@ -193,7 +196,7 @@ def _code(text: str) -> Markup:
     return Markup(drawn)  # noqa: S704 - made here, of hexadecimal digits
 
 
-def _shown(view: OrderView) -> _Shown:
+def _shown(view: OrderView, to_pay: Money) -> _Shown:
     given = view.details
     currency = given["currency"]
 
@@ -203,6 +206,7 @@ def _shown(view: OrderView) -> _Shown:
     names = {product.uid: _in_english(product.name) for product in view.products}
     methods = [given[name] for name in ("payment_method", "shipping_method") if given.get(name)]
     is_free = given["grand_total_minor"] == 0
+    paid_minor = given["grand_total_minor"] - to_pay.minor
     return _Shown(
         reference=view.order.reference,
         lines=[
@@ -214,6 +218,8 @@ def _shown(view: OrderView) -> _Shown:
         method_costs=[(_in_english(one["name"]), money(one["costs_minor"])) for one in methods if not is_free],
         donation=money(given["donation_minor"]) if given.get("donation_minor") else None,
         grand_total=money(given["grand_total_minor"]),
+        paid=money(paid_minor) if paid_minor else None,
+        to_pay=money(to_pay.minor),
     )
 
 
