@@ -257,7 +257,7 @@ def test_whenever_readyz_says_200_demo_json_is_there_and_whole_and_of_this_start
             assert process.poll() is None
         finally:
             process.terminate()
-            process.communicate(timeout=40)
+            process.communicate(timeout=120)
 
 
 def test_fresh_removes_what_the_demo_made_and_nothing_else(tmp_path: Path):

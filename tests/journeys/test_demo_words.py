@@ -39,7 +39,7 @@ def test_it_says_that_it_is_ready_when_it_answers_and_where_its_secrets_are_but_
     made = demo.json
     assert demo.said == [f"Countermand is ready at {made['base_url']}"]
     demo.process.send_signal(signal.SIGINT)  # Ctrl-C
-    assert demo.process.wait(40) == 0
+    assert demo.process.wait(120) == 0
     assert demo.process.stdout is not None
     assert demo.process.stderr is not None
     said = demo.process.stdout.read()
@@ -83,7 +83,7 @@ def test_it_warns_where_others_can_reach_it(tmp_path: Path):
         with running.client() as http:
             assert http.get("/readyz").status_code == 200
         running.process.terminate()
-        _, complained = running.process.communicate(timeout=40)
+        _, complained = running.process.communicate(timeout=120)
     assert complained.count("\n") == 1
     assert "0.0.0.0" in complained
     assert "other machines" in complained
@@ -161,7 +161,7 @@ def a_demo_on_a_terminal(folder: Path) -> Iterator[str]:
         yield said.replace("\r\n", "\n")
     finally:
         process.terminate()
-        process.wait(40)
+        process.wait(120)
         os.close(ours)
 
 

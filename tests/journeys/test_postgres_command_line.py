@@ -15,7 +15,7 @@ from support.load import Ask, one
 from support.nodes import PASSWORD, ROLE, Shop, a_node, a_shop, environment_of, url_at
 from support.old_postgres import an_old_postgres
 from support.orders import until
-from support.processes import countermand
+from support.processes import forked
 from support.serving import free_port
 
 COMMANDS = [["migrate"], ["client", "list"]]
@@ -105,12 +105,10 @@ def test_migrate_by_a_role_that_may_not_make_tables_is_one_sentence(server: OwnP
 def test_a_node_that_starts_without_a_database_that_takes_writes_says_so_and_ends_for_whoever_restarts_it(
     server: OwnPostgres, shop: Shop
 ):
-    with OwnPostgres.standby_of(server) as standby, ExitStack() as stack:
+    with OwnPostgres.standby_of(server) as standby:
         database = shop.url.rpartition("/")[2]
         started = {
-            words: stack.enter_context(
-                countermand("serve", "--port", "0", environment=environment_of(shop, database_url=url))
-            )
+            words: forked("serve", "--port", "0", environment=environment_of(shop, database_url=url))
             for words, url in {
                 ("cannot be reached", f"/{database}"): url_at(free_port(), database),
                 ("cannot be reached", "read-write"): url_at(standby.port, database),
@@ -118,7 +116,7 @@ def test_a_node_that_starts_without_a_database_that_takes_writes_says_so_and_end
             }.items()
         }
         for words, process in started.items():
-            out, err = process.communicate(timeout=30)
+            out, err = process.communicate(timeout=120)
             assert_refused(Said(process.returncode, out, err), *words)
 
 

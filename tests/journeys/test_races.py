@@ -20,7 +20,8 @@ from support.processes import Demo, a_demo
 from support.races import another_process_writes, column, look
 
 Request = Coroutine[Any, Any, int]  # gives the answer's status
-MODES = ["change first", "cancel first", "at once", "at once, cancel sent first"]
+# Where one comes after the other there is one ending, and many orders would show the same.
+TIMES = {"change first": 3, "cancel first": 3, "at once": 15, "at once, cancel sent first": 15}
 
 
 @pytest.fixture(scope="module")
@@ -153,12 +154,12 @@ PAYMENT = Race(
 )
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", TIMES)
 @pytest.mark.parametrize("race", RACES.values(), ids=RACES)
 async def test_a_cancel_and_a_change_of_the_visit_come_one_after_the_other(
     shop: Demo, http: httpx.AsyncClient, race: Race, mode: str
 ):
-    orders = await asyncio.gather(*(service_order(shop, http, visit_in_h=race.visit_in_h) for _ in range(15)))
+    orders = await asyncio.gather(*(service_order(shop, http, visit_in_h=race.visit_in_h) for _ in range(TIMES[mode])))
     stories = await asyncio.gather(
         *(run(mode, lambda o=o: cancel(shop, http, o), lambda o=o: change(shop, http, race, o)) for o in orders)
     )
@@ -167,9 +168,9 @@ async def test_a_cancel_and_a_change_of_the_visit_come_one_after_the_other(
         assert story(shop, order_id, cancelled, changed) in possible(race, mode)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", TIMES)
 async def test_an_order_is_paid_in_time_or_cancelled_and_never_both(shop: Demo, http: httpx.AsyncClient, mode: str):
-    uris = await asyncio.gather(*(ticket_order(shop, http) for _ in range(15)))
+    uris = await asyncio.gather(*(ticket_order(shop, http) for _ in range(TIMES[mode])))
     stories = await asyncio.gather(
         *(
             run(mode, lambda uri=uri: cancel_tickets(shop, http, uri), lambda uri=uri: pay(shop, http, uri))
@@ -337,5 +338,5 @@ def told(shop: Demo, order_id: int) -> list[str]:
 @asynccontextmanager
 async def a_client(shop: Demo) -> AsyncIterator[httpx.AsyncClient]:
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
-    async with httpx.AsyncClient(base_url=shop.base_url, limits=limits, timeout=60, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=shop.base_url, limits=limits, timeout=120, trust_env=False) as client:
         yield client

@@ -242,7 +242,7 @@ async def test_told_to_stop_it_still_answers_what_it_has_taken(made: World, serv
         status, _, answered, _ = await asyncio.to_thread(next_answer, under_way)
         assert (status, answered) == (200, b"")
         assert under_way.recv(1) == b""
-    assert server.process.wait(40) == 0
+    assert server.process.wait(120) == 0
     assert len(await made.rows("cancellations", order_id)) == 1
 
 
@@ -262,7 +262,7 @@ async def test_of_many_cancels_while_it_stops_each_is_answered_or_was_refused_a_
             return statuses[-1] == 200
 
         answered = await asyncio.gather(*map(cancel, orders))
-    assert server.process.wait(40) == 0
+    assert server.process.wait(120) == 0
     assert set(statuses) <= {200, 503}
     assert statuses.count(200) >= 20
     done = {row["order_id"] for row in await made.rows("cancellations")}
@@ -322,7 +322,7 @@ async def soon(ask: Callable[[], Awaitable[httpx.Response]]) -> int:
 
 
 async def until_refused(port: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=5).close()

@@ -14,8 +14,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from countermand.bootstrap import utc_now
 from support.postgres import a_database
-from support.processes import countermand
-from support.serving import Served, a_connection, a_server, environment_of, free_port, next_answer, request
+from support.processes import countermand, forked
+from support.serving import Served, a_connection, a_server, environment_of, next_answer, request
 from support.world import World, a_world
 
 CONNECT = "/api/connect/orders/cancel"
@@ -33,8 +33,15 @@ async def made(tmp_path: Path) -> AsyncIterator[World]:
 
 
 @pytest.fixture
-def server(made: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))  # for those whose parent is killed, and cleans nothing up
+def temporary(tmp_path: Path) -> Path:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def server(made: World, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    monkeypatch.setenv("TMPDIR", str(temporary))  # for those whose parent is killed, and cleans nothing up
     with a_server(made, "--workers", str(WORKERS), database_url=url_of(made), log_format="json") as running:
         yield running
 
@@ -99,7 +106,10 @@ async def test_one_that_dies_at_once_again_and_again_is_given_longer_and_longer_
 
 
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
-async def test_told_to_stop_all_answer_what_they_have_taken_and_end(told: signal.Signals, made: World, server: Served):
+async def test_told_to_stop_all_answer_what_they_have_taken_and_end_and_leave_nothing(
+    told: signal.Signals, made: World, server: Served, temporary: Path
+):
+    assert any(name.startswith("countermand-") for name in names_in(temporary))
     partner = await made.connect_client()
     order_id = await made.service_order(partner)
     sent = request("POST", CONNECT, made.connect_headers(partner), json.dumps({"orderId": order_id}).encode())
@@ -116,8 +126,9 @@ async def test_told_to_stop_all_answer_what_they_have_taken_and_end(told: signal
         under_way.sendall(sent[-5:])
         status, _, body, _ = next_answer(under_way)
         assert (status, body) == (200, b"")
-    assert server.process.wait(40) == 0
+    assert server.process.wait(120) == 0
     assert [pid for pid in workers if is_alive(pid)] == []
+    assert names_in(temporary) == []
     assert len(await made.rows("cancellations", order_id)) == 1
     assert [line for line in server.log_lines if line["level"] in {"error", "critical"}] == []
 
@@ -132,7 +143,7 @@ async def test_when_the_parent_is_killed_the_workers_stop_too(server: Served):
 def test_where_none_can_start_it_says_why_once_and_ends():
     with a_database(migrated=False) as url:
         ran = countermand("serve", "--workers", "2", "--port", "0", environment={"COUNTERMAND_DATABASE_URL": url})
-        said, complained = ran.communicate(timeout=60)
+        said, complained = ran.communicate(timeout=120)
 
     assert (ran.returncode, said) == (2, "")
     sentences = [line for line in complained.splitlines() if line.startswith("countermand: ")]
@@ -142,32 +153,22 @@ def test_where_none_can_start_it_says_why_once_and_ends():
     assert "a worker ended" not in complained
 
 
-async def test_a_port_that_is_taken_is_said_before_any_worker_starts(made: World, server: Served):
-    second = countermand(
-        *("serve", "--workers", "2", "--port", str(server.port)),
-        environment=environment_of(made, database_url=url_of(made)),
-    )
-    said, complained = second.communicate(timeout=60)
+async def test_a_port_that_is_taken_is_said_before_any_worker_starts(made: World):
+    with a_server(made, database_url=url_of(made)) as server:
+        second = forked(
+            *("serve", "--workers", "2", "--port", str(server.port)),
+            environment=environment_of(made, database_url=url_of(made)),
+        )
+        said, complained = second.communicate(timeout=120)
 
-    assert (second.returncode, said) == (2, "")
-    assert f"cannot listen on 127.0.0.1:{server.port}" in complained
-    async with server.client() as http:
-        assert (await http.get("/readyz")).status_code == 200
+        assert (second.returncode, said) == (2, "")
+        assert f"cannot listen on 127.0.0.1:{server.port}" in complained
+        async with server.client() as http:
+            assert (await http.get("/readyz")).status_code == 200
 
 
-async def test_nothing_is_left_in_the_temporary_folder(made: World, tmp_path: Path):
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    port = free_port()
-    environment = environment_of(made, database_url=url_of(made)) | {"TMPDIR": str(folder)}
-    process = countermand("serve", "--workers", "2", "--port", str(port), environment=environment)
-    assert process.stdout is not None
-    assert process.stdout.readline().startswith("Countermand is ready at ")
-    assert [path.name for path in folder.iterdir() if path.name.startswith("countermand-")] != []
-    process.terminate()
-    process.communicate(timeout=40)
-    assert process.returncode == 0
-    assert list(folder.iterdir()) == []
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
 
 
 def url_of(made: World) -> str:
@@ -231,7 +232,7 @@ async def cancellations(server: Served) -> dict[tuple[str, str], float]:
 
 async def until(ask: Callable[[], Awaitable[Told]], holds: Callable[[Told], bool]) -> Told:
     """The first answer that holds."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(120):
         while True:
             if holds(told := await ask()):
                 return told
@@ -239,7 +240,7 @@ async def until(ask: Callable[[], Awaitable[Told]], holds: Callable[[Told], bool
 
 
 async def until_refused(port: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             try:
                 a_connection(port).close()

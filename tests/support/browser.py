@@ -34,7 +34,7 @@ _FLAGS = (
     "--window-size=1280,1600",
     "--remote-debugging-pipe",
 )
-_PATIENCE_S = 60
+_PATIENCE_S = 120
 # Chromium reads its orders from 3 and answers on 4, whatever numbers the pipes have here.
 _LAUNCH = "import os, sys; r, w, *c = sys.argv[1:]; os.dup2(int(r), 3); os.dup2(int(w), 4); os.execv(c[0], c)"
 
@@ -147,13 +147,13 @@ def a_browser(profile: Path) -> Iterator[Browser]:
         yield browser
         with contextlib.suppress(AssertionError, OSError):
             browser.tell("Browser.close")
-        process.wait(20)
+        process.wait(60)
     finally:
         os.close(orders)
         os.close(answers)
         if process.poll() is None:
             process.kill()
-            process.wait(20)
+            process.wait(60)
 
 
 def _pipe() -> tuple[int, int]:

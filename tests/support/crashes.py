@@ -17,7 +17,7 @@ from countermand.settings import read_settings
 from support.processes import Demo
 
 CALLERS = 48
-HANG_S = 60  # no request may wait for ever
+HANG_S = 200  # no request may wait for ever
 # What a request under a key was answered: status and body. None: the connection ended without an answer.
 Answer = tuple[int, bytes] | None
 

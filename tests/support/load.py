@@ -13,7 +13,7 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 CALLERS = 48
-HANG_S = 100  # no request may wait for ever
+HANG_S = 250  # no request may wait for ever
 PAUSE_S = 0.05  # before asking again, where the answer says so
 CONNECT, SHOPPING = "/api/connect/orders/cancel", "/ordercancellation/"
 

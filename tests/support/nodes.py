@@ -23,7 +23,7 @@ from countermand.storage.tables import metadata, micros
 from countermand.web.auth import hash_of
 from own_postgres import OwnPostgres
 from support.elsewhere import elsewhere
-from support.processes import Running, countermand, until_ready
+from support.processes import STOP_LIMIT_S, Running, forked, until_ready
 from support.serving import PREFIX, free_port
 from support.world import ISSUER, signing_key
 
@@ -138,7 +138,7 @@ def a_node(shop: Shop, *arguments: str, **settings: Any) -> Iterator[Node]:
     # Chosen here: every node has the same public address, and that is what it announces.
     port, log_file = free_port(), shop.folder / f"node-{next(_numbers)}.log"
     with log_file.open("w") as log:
-        process = countermand(
+        process = forked(
             "serve", "--port", str(port), *arguments, environment=environment_of(shop, **settings), stderr=log
         )
     try:
@@ -147,7 +147,7 @@ def a_node(shop: Shop, *arguments: str, **settings: Any) -> Iterator[Node]:
     finally:
         if process.poll() is None:
             process.terminate()
-            process.wait(60)
+            process.wait(STOP_LIMIT_S)
         if process.stdout is not None:
             process.stdout.close()
 

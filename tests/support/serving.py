@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from support.processes import Running, countermand, until_ready
+from support.processes import STOP_LIMIT_S, Running, forked, until_ready
 from support.world import ISSUER, PUBLIC_URL, World
 
 PREFIX = "COUNTERMAND_"
@@ -38,7 +38,7 @@ class Served(Running):
         return [json.loads(line) for line in self.log.splitlines()]
 
     def client(self, **more: Any) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.here, timeout=30, trust_env=False, **more)
+        return httpx.AsyncClient(base_url=self.here, timeout=120, trust_env=False, **more)
 
 
 def database_of(world: World) -> dict[str, str]:
@@ -75,7 +75,7 @@ def a_server(world: World, *arguments: str, **settings: Any) -> Iterator[Served]
     port = free_port()
     log_file = world.folder / f"server-{port}.log"
     with log_file.open("w") as log:
-        process = countermand(
+        process = forked(
             "serve", "--port", str(port), *arguments, environment=environment_of(world, **settings), stderr=log
         )
     try:
@@ -84,7 +84,7 @@ def a_server(world: World, *arguments: str, **settings: Any) -> Iterator[Served]
     finally:
         if process.poll() is None:
             process.terminate()
-            process.wait(40)
+            process.wait(STOP_LIMIT_S)
         if process.stdout is not None:
             process.stdout.close()
 
@@ -97,7 +97,7 @@ def free_port() -> int:
 
 def a_connection(port: int) -> socket.socket:
     """A plain connection, for what no HTTP library would send."""
-    return socket.create_connection(("127.0.0.1", port), timeout=20)
+    return socket.create_connection(("127.0.0.1", port), timeout=120)
 
 
 def next_answer(

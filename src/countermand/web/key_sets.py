@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
 import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
@@ -128,6 +127,8 @@ async def _discovered(issuer: str) -> bytes:
 
 
 async def _fetched(url: str) -> bytes:
+    import httpx  # noqa: PLC0415 - slow to import, and most key sets are our own or a file
+
     pieces, size = [], 0
     async with httpx.AsyncClient() as client, client.stream("GET", url) as reply:
         reply.raise_for_status()
