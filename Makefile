@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DATA   ?= .countermand
 NODE   := tests/node
+TESTERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) # one more than cores, as many tests wait
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes --only-binary :all:
 
 .PHONY: help run setup test lint bench lock docs clean
@@ -22,7 +23,7 @@ test: $(VENV)/.ready-to-test $(VENV)/.node-packages ## everything that checks th
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/.ready-to-test ## measure the cancellation path; results go to bench/results/ (BENCH=--quick for a look)
 	$(BIN)/python bench/run.py $(BENCH)
