@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DATA   ?= .countermand
 NODE   := tests/node
-TESTERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) # one more than cores, as many tests wait
+TESTERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN)) # processes: many tests wait for others
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes --only-binary :all:
 
 .PHONY: help run setup test lint bench lock docs clean

@@ -16,7 +16,10 @@ from countermand.storage.schema import NEWEST_SCHEMA
 from countermand.storage.tables import schema_notes
 from support.breakage import without_its_database
 from support.postgres import drop
+from support.shared_world import shared_sqlite_world
 from support.world import PUBLIC_URL, World, a_world
+
+sqlite_world = shared_sqlite_world
 
 _PARTS = ("connect", "manage", "shopping")
 _METHODS = {"get", "post", "put", "delete"}

@@ -44,7 +44,7 @@ _SAME_EVERY_TIME = settings(
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=20,
+    max_examples=12,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
