@@ -14,6 +14,7 @@ from countermand.actions.ports import Transaction
 from countermand.domain.catalogue import Event, EventUid, Method, Part, Product, ProductUid, Voucher
 from countermand.domain.money import Money
 from countermand.domain.seating import Stretch
+from support.database_contents import Contents, contents
 from support.world import NOON, PUBLIC_URL, Caller, World
 
 _EVENT = Event(
@@ -144,49 +145,55 @@ async def a_shop(world: World) -> Shop:
 async def check_conservation(world: World, *, given_on: Collection[str] = ()) -> None:
     """What must hold whatever happened: places, tickets and money are all on exactly one side.
 
-    `given_on` has the uids of the tickets that were given on.
+    `given_on` has the uids of the tickets that were given on. All is seen as of one instant, as orders expire unasked.
     """
-    orders = {row["id"]: row for row in await world.rows("orders")}
-    tickets = await world.rows("tickets")
+    kept = await contents(world)
+    orders = {row["id"]: row for row in kept["orders"]}
+    tickets = kept["tickets"]
     held: dict[str, int] = {}
     for ticket in tickets:
         state = orders[ticket["order_id"]]["state"]
         counts = state in {"pending", "completed"} and ticket["uid"] not in given_on
         assert bool(ticket["valid"]) == counts, state
         held[ticket["product_uid"]] = held.get(ticket["product_uid"], 0) + bool(ticket["valid"])
-    for product in await world.rows("products"):
+    for product in kept["products"]:
         assert product["availability"] >= 0
         assert product["availability"] + held.get(product["uid"], 0) == product["total_availability"]
-    await check_seats(world)
-    in_time = {row["order_id"] for row in await world.rows("payments") if not row["is_late"]}
-    for payment in await world.rows("payments"):
+    _check_seats(kept)
+    in_time = {row["order_id"] for row in kept["payments"] if not row["is_late"]}
+    for payment in kept["payments"]:
         ended = orders[payment["order_id"]]["state"] in {"cancelled", "expired", "failed"}
         assert bool(payment["is_late"]) == ended
     assert in_time == {order_id for order_id, row in orders.items() if row["first_payment_at"] is not None}
     cancelled = {order_id for order_id, row in orders.items() if row["state"] == "cancelled"}
-    assert {row["order_id"] for row in await world.rows("cancellations")} == cancelled
+    assert {row["order_id"] for row in kept["cancellations"]} == cancelled
     uses: dict[str, int] = {}
-    for use in await world.rows("voucher_uses"):
+    for use in kept["voucher_uses"]:
         uses[use["code"]] = uses.get(use["code"], 0) + (orders[use["order_id"]]["state"] in {"pending", "completed"})
-    for voucher in await world.rows("vouchers"):
+    for voucher in kept["vouchers"]:
         assert voucher["uses_cap"] is None or uses.get(voucher["code"], 0) <= voucher["uses_cap"]
 
 
 async def check_seats(world: World) -> None:
+    """What holds of seats, and of places though tickets were given on."""
+    _check_seats(await contents(world))
+
+
+def _check_seats(kept: Contents) -> None:
     """What holds though tickets were given on: no seat has two valid tickets, and each of a seated product has one.
 
     It is the one that its order shows.
     """
-    valid = [one for one in await world.rows("tickets") if one["valid"]]
-    for product in await world.rows("products"):
+    valid = [one for one in kept["tickets"] if one["valid"]]
+    for product in kept["products"]:
         held = sum(one["product_uid"] == product["uid"] for one in valid)
         assert product["availability"] + held == product["total_availability"]
     said: dict[str, dict[str, Any]] = {}
-    for row in await world.rows("order_details"):
+    for row in kept["order_details"]:
         said |= json.loads(row["details"]).get("seats", {})
     there = {
         (row["product_uid"], row["section"], row["row"], row["number"]): (row["order_id"], row["ticket_number"])
-        for row in await world.rows("seats")
+        for row in kept["seats"]
     }
     seated = {uid for uid, *_ in there}
     seats = [one for one in valid if one["product_uid"] in seated]
