@@ -6,24 +6,30 @@ DATA   ?= .countermand
 NODE   := tests/node
 TESTERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN)) # processes: many tests wait for others
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes --only-binary :all:
+PYTEST := $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help run setup test lint bench lock docs clean
+.PHONY: help run setup test test-slow lint bench lock docs clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
 
 run: $(VENV)/.ready-to-run ## set up what is missing, then start the demo (PORT=8080, DATA=.countermand)
 	@$(BIN)/countermand demo --data-dir $(DATA) $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT))
 
 setup: $(VENV)/.ready-to-run ## only make the environment
 
-test: $(VENV)/.ready-to-test $(VENV)/.node-packages ## everything that checks the project: ruff, mypy, import-linter, pytest
+test: lint $(VENV)/.node-packages ## everything that checks the project but for what is slow: lint, then pytest
+	$(PYTEST) -m "not slow"
+
+test-slow: $(VENV)/.ready-to-test $(VENV)/.node-packages ## the tests that take minutes or need more than Python and make
+	$(PYTEST) -m slow
+
+lint: $(VENV)/.ready-to-test ## format, rules, types and layers: ruff, mypy, import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/.ready-to-test ## measure the cancellation path; results go to bench/results/ (BENCH=--quick for a look)
 	$(BIN)/python bench/run.py $(BENCH)
