@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 import uvicorn
@@ -19,6 +19,7 @@ from structlog.typing import EventDict, Processor
 
 from countermand.bootstrap import Database, build, open_database, telemetry_for
 from countermand.settings import Settings
+from countermand.web.http_connections import ConnectionLimits, Connections, cap_below_descriptors
 from countermand.web.http_protocol import HttpProtocol
 
 if sys.platform != "win32":
@@ -96,11 +97,12 @@ async def _serve(
         if prepare is not None:
             await prepare(settings, database, public_url)
         service = build(settings, database, public_url, telemetry=telemetry)
+        connections = Connections(_limits(settings), telemetry.counts)
         server = _Server(
             uvicorn.Config(
                 service.application,
                 access_log=False,
-                http=HttpProtocol,
+                http=cast("type[asyncio.Protocol]", partial(HttpProtocol, connections)),
                 lifespan="on",
                 log_config=None,
                 proxy_headers=False,  # nothing here asks who is behind the proxy; addresses come from the settings
@@ -117,15 +119,29 @@ async def _serve(
         if place is not None:  # nobody would restart or stop an orphan
             asyncio.get_running_loop().add_reader(place.parent_ended, partial(setattr, server, "should_exit", True))
         announcing = asyncio.create_task(_announce_when_ready(server, service.ready, partial(announce, public_url)))
+        sweeping = asyncio.create_task(connections.run(), name="connections")
         await server.serve(sockets=[listening])
-        announcing.cancel()
-        with suppress(asyncio.CancelledError):
-            await announcing
+        for task in (announcing, sweeping):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         await service.cancel.close()
         if not server.started:
             raise ServingError("it could not start: the log says why")
     finally:
         await database.close()
+
+
+def _limits(settings: Settings) -> ConnectionLimits:
+    """How many connections, and how long each may wait."""
+    cap = cap_below_descriptors(settings.connections_cap, reserved=settings.database_connections + settings.flights)
+    return ConnectionLimits(
+        cap=cap,
+        idle_s=settings.idle_limit_s,
+        head_s=settings.head_limit_s,
+        body_s=settings.body_limit_s,
+        write_s=settings.write_limit_s,
+    )
 
 
 async def _announce_when_ready(

@@ -148,6 +148,15 @@ class Settings(BaseSettings):
     )
     database_statement_limit_s: float = Field(10, gt=0, description="PostgreSQL: how long a statement may take")
     settle_limit_s: float = Field(10, gt=0, description="How long to look for the outcome of a commit that was cut off")
+    connections_cap: int = Field(
+        10_000, ge=1, description="Connections of clients to a process at once; less where it may open fewer files"
+    )
+    idle_limit_s: float = Field(75, gt=0, description="How long a connection stays open without a request")
+    head_limit_s: float = Field(20, gt=0, description="How long the head of a request may take to come")
+    body_limit_s: float = Field(30, gt=0, description="How long the body of a request may take to come")
+    write_limit_s: float = Field(
+        30, gt=0, description="How long a client may take nothing of an answer that it asked for"
+    )
     stop_limit_s: int = Field(30, ge=1, description="How long a stop waits for requests under way")
     idempotency_kept_h: int = Field(24, ge=1, le=24 * 366, description="How long an Idempotency-Key is kept")
     delivered_kept_d: int = Field(30, ge=1, le=36_500, description="How long a fact is kept once it is delivered")

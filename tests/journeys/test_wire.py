@@ -1,9 +1,12 @@
 """HTTP as it comes over the wire to `countermand serve`: pipelines, bodies that never come, sizes, methods, and ids."""
 
 import json
+import resource
 import secrets
 import socket
+import struct
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,13 +64,117 @@ async def test_a_connection_lives_on_however_much_has_gone_over_it(server: Serve
             assert status == 200
 
 
-async def test_a_head_without_an_end_is_hung_up_on_and_a_large_one_is_not(server: Served):
+async def test_a_head_without_an_end_is_refused_and_a_large_one_is_not(server: Served):
     with a_connection(server.port) as connection:
-        connection.sendall(request("GET", "/healthz", {"X-Padding": "x" * 200_000}))
+        connection.sendall(request("GET", "/healthz", {"X-Padding": "x" * 60_000}))
         assert next_answer(connection, b"")[0] == 200
     with a_connection(server.port) as connection:
-        connection.sendall(b"GET /healthz HTTP/1.1\r\nX-Padding: ")
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nX-Padding: " + b"x" * 70_000)
+        assert next_answer(connection)[0] == 431
         assert is_hung_up_on(connection, sending=b"x" * 65_536, times=200)
+
+
+# As Java's HttpClient and `curl --http2` send a POST to a plain address unless they are told to speak HTTP/1.1.
+WITH_UPGRADE = {
+    "Connection": "Upgrade, HTTP2-Settings",
+    "Upgrade": "h2c",
+    "HTTP2-Settings": "AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA",
+    "User-Agent": "Java-http-client/17.0.15",
+}
+
+
+@pytest.mark.parametrize("upgrade", ["h2c", "websocket", "TLS/1.2", "foo"])
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_cancellation_that_also_asks_for_another_protocol_is_carried_out(
+    upgrade: str, *, chunked: bool, world: World, server: Served
+):
+    partner, shop, headers = await a_partner(world)
+    logged = len(server.log_lines)
+    for path in (CONNECT, SHOPPING):
+        order_id, ticket_order = await world.service_order(partner), await world.ticket_order(shop)
+        asked = {CONNECT: order_id, SHOPPING: ticket_order.order.id}[path]
+        told = {"orderId": order_id, "order": world.uri(ticket_order), "reason": "The buyer asked"}
+        credential = headers if path == CONNECT else {"Authorization": shop.basic}
+        body = json.dumps(told).encode()
+        head = request("POST", path, credential | WITH_UPGRADE | {"Upgrade": upgrade, "Content-Length": str(len(body))})
+        if chunked:
+            head = head.replace(b"Content-Length: %d" % len(body), b"Transfer-Encoding: chunked")
+            body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        with a_connection(server.port) as connection:
+            connection.sendall(head)
+            async with server.client() as http:  # the head is read when this is answered
+                assert (await http.get("/healthz")).status_code == 200
+            connection.sendall(body)
+            status, _, _, left = next_answer(connection)
+            assert (status, left) == (200, b"")
+            connection.sendall(request("GET", "/healthz", {}))
+            assert next_answer(connection)[:1] == (200,)
+        assert len(await world.rows("cancellations", asked)) == 1
+    assert [line for line in server.log_lines[logged:] if line["level"] not in {"debug", "info"}] == []
+    assert "WebSocket" not in server.log
+
+
+async def test_a_request_within_the_body_of_another_is_not_carried_out(world: World, server: Served):
+    partner, _, headers = await a_partner(world)
+    order_id = await world.service_order(partner)
+    smuggled = request("POST", CONNECT, headers, json.dumps({"orderId": order_id}).encode())
+    with a_connection(server.port) as connection:
+        connection.sendall(request("POST", CONNECT, headers | WITH_UPGRADE | {"Content-Length": str(len(smuggled))}))
+        connection.sendall(smuggled)
+        assert next_answer(connection)[0] == 400
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1) == b""
+    assert await world.rows("cancellations", order_id) == []
+
+
+async def test_a_credential_that_follows_the_body_is_none(world: World, server: Served):
+    _, shop, _ = await a_partner(world)
+    order = await world.ticket_order(shop)
+    body = json.dumps({"order": world.uri(order), "reason": "The buyer asked"}).encode()
+    head = request("POST", SHOPPING, {"Transfer-Encoding": "chunked"}).replace(b"Content-Length: 0\r\n", b"")
+    chunked = head + b"%x\r\n%b\r\n0\r\n" % (len(body), body)
+    with a_connection(server.port) as connection:
+        connection.sendall(chunked + b"Authorization: %b\r\n\r\n" % shop.basic.encode())
+        assert next_answer(connection)[0] == 401
+    assert await world.rows("cancellations", order.order.id) == []
+
+
+@pytest.mark.parametrize("path", [CONNECT, SHOPPING, "/orders"])
+async def test_what_follows_a_body_without_end_is_refused_and_kept_by_nobody(path: str, server: Served):
+    head = request("POST", path, {"Transfer-Encoding": "chunked"}).replace(b"Content-Length: 0\r\n", b"")
+    for trailer in (b"X-Long: ", b""):
+        before = memory_of(server)
+        with a_connection(server.port) as connection:
+            connection.sendall(head + b"2\r\n{}\r\n0\r\n" + trailer)
+            assert is_hung_up_on(connection, sending=b"x" * 65_536 if trailer else b"x-1: 1\r\n" * 8_192, times=1_000)
+        assert memory_of(server) - before < 16 * 1024 * 1024  # of 64 MiB that were on their way
+
+
+async def test_a_client_that_ends_its_sending_reads_its_answer(world: World, server: Served):
+    partner, _, headers = await a_partner(world)
+    order_id = await world.service_order(partner)
+    with a_connection(server.port) as connection:
+        connection.sendall(request("POST", CONNECT, headers, json.dumps({"orderId": order_id}).encode()))
+        connection.shutdown(socket.SHUT_WR)
+        status, _, _, left = next_answer(connection)
+        assert (status, left, connection.recv(1)) == (200, b"", b"")
+    assert len(await world.rows("cancellations", order_id)) == 1
+
+
+async def test_a_client_that_is_gone_before_its_answer_leaves_no_error_behind(world: World, server: Served):
+    partner, shop, headers = await a_partner(world)
+    logged = len(server.log_lines)
+    for path, credential in (("/orders", {"Authorization": shop.basic}), (CONNECT, headers)):
+        for _ in range(20):
+            order_id = await world.service_order(partner)
+            body = b"" if path == "/orders" else json.dumps({"orderId": order_id}).encode()
+            with a_connection(server.port) as connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+                connection.sendall(request("GET" if path == "/orders" else "POST", path, credential, body))
+    async with server.client() as http:
+        assert (await http.get("/readyz")).status_code == 200
+    assert [line for line in server.log_lines[logged:] if line["level"] not in {"debug", "info"}] == []
+    assert "Traceback" not in server.log
 
 
 async def test_a_connection_serves_one_request_after_another(world: World, server: Served):
@@ -189,6 +296,12 @@ async def a_partner(world: World) -> tuple[Caller, Caller, dict[str, str]]:
 
 async def everything(world: World) -> dict[str, list[dict[str, Any]]]:
     return {name: await world.rows(name) for name in metadata.tables}
+
+
+def memory_of(server: Served) -> int:
+    """Bytes that the server's process holds."""
+    pages = int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
 
 
 def is_hung_up_on(connection: socket.socket, *, sending: bytes, times: int) -> bool:

@@ -132,6 +132,15 @@ class Counts:
             multiprocess_mode="livesum",
             registry=ours,
         )
+        self._connections = Gauge(
+            "countermand_connections", "Connections that are open", multiprocess_mode="livesum", registry=ours
+        )
+        self._connections_closed = Counter(
+            "countermand_connections_closed",
+            "Connections that the server ended, by why: what it waited for too long, or evicted and refused at the cap",
+            ("why",),
+            registry=ours,
+        )
         self._workers = Gauge("countermand_workers", "Processes that serve", multiprocess_mode="livesum", registry=ours)
         self._workers.set(1)
 
@@ -159,6 +168,14 @@ class Counts:
     def count_versions(self, taken: Callable[[], Mapping[int, int]]) -> None:
         """Say whom to ask, at every posting, how often each version of the connect contract was used since the last."""
         self._versions_taken = taken
+
+    def connections_open(self, number: int) -> None:
+        """Say how many connections are open."""
+        self._connections.set(number)
+
+    def connection_closed(self, why: str) -> None:
+        """Count one that the server ended."""
+        self._connections_closed.labels(why).inc()
 
     def tally(self, method: str, route: str, status: int, cancellation: tuple[str, str, str] | None) -> Tally:
         """A new tally of requests that are alike; `cancellation` is door, outcome and code."""

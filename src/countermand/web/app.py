@@ -22,6 +22,7 @@ from countermand.telemetry.requests import Requests, RouteReports
 from countermand.web.browsers import OnlyShopping, cors
 from countermand.web.buyer_pages import BuyerPages
 from countermand.web.front import OTHER_METHOD, CancelCall, Commit, Front
+from countermand.web.long_answers import in_pieces
 from countermand.web.pages import metrics_route, page_routes
 from countermand.web.parts import Part
 from countermand.web.reporting import OUTCOMES, Seen, given_request_id, outcome_of, started_s, with_request_id
@@ -134,7 +135,7 @@ def _handler(
             seen.failed(error)
             answer = part.speak(error)
         seen.report(reports, answer, request_id, request.scope)
-        return with_request_id(answer.with_headers(*part.notices(headers)), given_id, request_id)
+        return in_pieces(with_request_id(answer.with_headers(*part.notices(headers)), given_id, request_id))
 
     handler = handle if traces is None else traces.handler(operation, handle)
     return HTTPRouteHandler(path, http_method=operation.method, name=None, status_code=200)(handler)

@@ -1,0 +1,218 @@
+"""The open connections of one process: how many there may be, and how long each may keep the server waiting.
+
+The server's own protocol closes an idle connection after a while and waits for everything else for ever. Here one
+sweep a second looks at all connections, which costs a request nothing: a timer for each would be set and cancelled
+with every one.
+"""
+
+import asyncio
+import heapq
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Protocol
+
+import structlog
+
+if sys.platform != "win32":
+    import resource
+
+log = structlog.get_logger()
+
+LINGER_LIMIT_S: Final = 2.0
+_SWEEP_EVERY_S: Final = 1.0
+_LOG_EVERY_S: Final = 10.0
+_DESCRIPTORS_FOR_THE_REST: Final = (
+    100  # files, the listening socket, key sets, logs; connections to databases come on top
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConnectionLimits:
+    """`cap` connections at once, and seconds of waiting: for a request to begin, its head, its body, and a reader."""
+
+    cap: int
+    idle_s: float
+    head_s: float
+    body_s: float
+    write_s: float
+
+
+class Waiting(Enum):
+    """What a connection waits for its client to send or to take; the values are those of the metric's label."""
+
+    IDLE = "idle"
+    HEAD = "head"
+    BODY = "body"
+    WRITE = "write"
+    LINGER = "linger"
+
+
+_FOR_A_REQUEST: Final = frozenset({Waiting.IDLE, Waiting.HEAD, Waiting.BODY})
+
+
+class Connection(Protocol):
+    """What the sweep needs of a connection; `HttpProtocol` is one."""
+
+    waiting_since_s: float
+
+    def waits_for(self) -> Waiting | None:
+        """What its client owes it; None while the server owes the answer."""
+        ...
+
+    def unsent_mark(self) -> int | None:
+        """A number that changes whenever the client takes something; None where nothing waits to be taken."""
+        ...
+
+    def give_up(self, waiting: Waiting) -> None:
+        """End it: the client has kept it waiting for too long."""
+        ...
+
+    def evict(self) -> None:
+        """End it at once: others need its place."""
+        ...
+
+
+class ConnectionCounts(Protocol):
+    """Where the numbers go; `Counts` is one."""
+
+    def connections_open(self, number: int) -> None:
+        """So many are open."""
+        ...
+
+    def connection_closed(self, why: str) -> None:
+        """One was closed by the server: a value of `Waiting`, `evicted` or `refused`."""
+        ...
+
+
+class Connections:
+    """Admits connections, and ends those that keep the server waiting."""
+
+    def __init__(
+        self,
+        limits: ConnectionLimits,
+        counts: ConnectionCounts,
+        *,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.limits = limits
+        self.now_s = clock_s()  # of the last sweep: exact enough for limits of seconds
+        self._clock_s = clock_s
+        self._counts = counts
+        self.keep_alive_field = (b"keep-alive", b"timeout=%d" % limits.idle_s)
+        self._open: set[Connection] = set()
+        self._stuck: dict[Connection, tuple[int, float]] = {}
+        self._full_since_s: float | None = None
+        self._evicted = self._refused = 0
+        self._logged_s = float("-inf")
+        self._limit_s = {
+            Waiting.IDLE: limits.idle_s,
+            Waiting.HEAD: limits.head_s,
+            Waiting.BODY: limits.body_s,
+            Waiting.LINGER: LINGER_LIMIT_S,
+        }
+
+    def admit(self, connection: Connection) -> bool:
+        """Take in a new connection. At the cap, make room for it; False where that cannot be done."""
+        if len(self._open) >= self.limits.cap and not self._make_room():
+            self._refused += 1
+            self._counts.connection_closed("refused")
+            return False
+        self._open.add(connection)
+        return True
+
+    def forget(self, connection: Connection) -> None:
+        """It is closed."""
+        self._open.discard(connection)
+        self._stuck.pop(connection, None)
+
+    def sweep(self) -> None:
+        """Look at every connection once."""
+        self.now_s = now_s = self._clock_s()
+        for connection in list(self._open):
+            mark = connection.unsent_mark()
+            if mark is not None:  # its client is still busy with an answer
+                connection.waiting_since_s = now_s
+                if self._is_stuck(connection, mark):
+                    self._give_up(connection, Waiting.WRITE)
+                continue
+            self._stuck.pop(connection, None)
+            waiting = connection.waits_for()
+            if waiting is not None and now_s - connection.waiting_since_s >= self._limit_s[waiting]:
+                self._give_up(connection, waiting)
+        self._counts.connections_open(len(self._open))
+        if (self._evicted or self._refused) and now_s - self._logged_s >= _LOG_EVERY_S:
+            log.warning(
+                "the cap of connections was reached", cap=self.limits.cap, evicted=self._evicted, refused=self._refused
+            )
+            self._evicted = self._refused = 0
+            self._logged_s = now_s
+
+    async def run(self) -> None:
+        """Sweep until cancelled."""
+        limits = self.limits
+        every_s = min(_SWEEP_EVERY_S, *(limit / 4 for limit in (limits.idle_s, limits.head_s, limits.body_s)))
+        while True:
+            self.sweep()
+            await asyncio.sleep(every_s)
+
+    def _make_room(self) -> bool:
+        """End those that have waited longest for a request, whole or in part: no answer is lost with them.
+
+        Several at once, and no second look before the next sweep where there is none: looking at all costs
+        milliseconds, and at the cap every newcomer asks for it.
+        """
+        if self._full_since_s == self.now_s:
+            return False
+        waiting = [
+            connection
+            for connection in self._open
+            if connection.waits_for() in _FOR_A_REQUEST and connection.unsent_mark() is None
+        ]
+        longest = heapq.nsmallest(
+            max(1, self.limits.cap // 100), waiting, key=lambda connection: connection.waiting_since_s
+        )
+        for connection in longest:
+            self._evicted += 1
+            self._counts.connection_closed("evicted")
+            self.forget(connection)
+            connection.evict()
+        if not longest:
+            self._full_since_s = self.now_s
+        return bool(longest)
+
+    def _give_up(self, connection: Connection, waiting: Waiting) -> None:
+        if waiting is not Waiting.LINGER:
+            self._counts.connection_closed(waiting.value)
+        self._stuck.pop(connection, None)
+        connection.give_up(waiting)
+
+    def _is_stuck(self, connection: Connection, mark: int) -> bool:
+        before, since_s = self._stuck.get(connection, (None, self.now_s))
+        if mark != before:
+            self._stuck[connection] = (mark, self.now_s)
+            return False
+        return self.now_s - since_s >= self.limits.write_s
+
+
+def cap_below_descriptors(wanted: int, *, reserved: int) -> int:
+    """How many connections this process can hold, up to `wanted`: what its descriptors allow, but for `reserved`.
+
+    The soft limit is raised to the hard one first, as far as is needed: it is low for programs that use select(2),
+    which nothing here does.
+    """
+    if sys.platform == "win32":
+        return wanted
+    needed = wanted + reserved + _DESCRIPTORS_FOR_THE_REST
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    if soft != unlimited and soft < needed:
+        soft = needed if hard == unlimited else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == unlimited or soft >= needed:
+        return wanted
+    cap = max(1, soft - reserved - _DESCRIPTORS_FOR_THE_REST)
+    log.warning("fewer connections than set: the limit of descriptors is low", descriptors=soft, set=wanted, cap=cap)
+    return cap
