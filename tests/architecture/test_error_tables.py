@@ -45,6 +45,8 @@ _UNEXPECTED_EVERYWHERE = {
     errors.OutcomeUnknownError,  # done or not; a repeat settles it
     errors.TransientConflictError,  # run again by the actions, and then `UnavailableError`
     errors.UnfitDataError,  # what could be wrong with a value was asked before it came to the database
+    errors.TakenError,  # foreseen where a key can be in use
+    errors.OrderTakenError,  # another number is taken: `UnavailableError`
     errors.KeyTakenError,  # settled by the actions: the key's own answer
     errors.SchemaError,  # no server starts with it
 }

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import func, insert, select, text, tuple_, update
 from sqlalchemy.exc import DBAPIError
 
-from countermand.actions.errors import CountermandError, KeyTakenError, UnfitDataError
+from countermand.actions.errors import CountermandError
 from countermand.actions.ports import History, IdempotencyKey, OrdersWanted, OrderView
 from countermand.domain.client import ClientId
 from countermand.domain.facts import Fact
@@ -273,25 +273,22 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
 
     async def keep_answer(self, client_id: ClientId, key: IdempotencyKey, answer: bytes, now: datetime) -> None:
         """See `Transaction.keep_answer`."""
-        try:
-            await self._execute(
-                insert(idempotency_keys).values(
-                    client_id=client_id,
-                    key=key.key,
-                    fingerprint=key.fingerprint,
-                    created_at=micros(now),
-                    answer=answer.decode(),
-                )
+        await self._execute(
+            insert(idempotency_keys).values(
+                client_id=client_id,
+                key=key.key,
+                fingerprint=key.fingerprint,
+                created_at=micros(now),
+                answer=answer.decode(),
             )
-        except UnfitDataError as error:
-            raise KeyTakenError(str(error)) from error
+        )
 
     async def known_policies(self) -> frozenset[PolicyVersion]:
         """The versions of every policy that was ever in force."""
         return frozenset(PolicyVersion(row["version"]) for row in await self.rows(select(policies.c.version)))
 
     async def keep_policy(self, policy: Policy, now: datetime) -> None:
-        """Store a policy. Raises `UnfitDataError` where it is there."""
+        """Store a policy. Raises `TakenError` where it is there."""
         await self._execute(
             insert(policies).values(
                 version=policy.version,
