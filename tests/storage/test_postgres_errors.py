@@ -80,7 +80,31 @@ RAISED: dict[str, tuple[type[CountermandError] | None, bool]] = {
     "P0001": (None, False),
 } | {
     f"{of_class}000": (None, False)
-    for of_class in "03 09 0A 0B 0F 0L 0P 0Z 10 20 21 24 26 27 2B 2D 2F 34 38 39 3B 3F HV".split()
+    for of_class in [
+        "03",
+        "09",
+        "0A",
+        "0B",
+        "0F",
+        "0L",
+        "0P",
+        "0Z",
+        "10",
+        "20",
+        "21",
+        "24",
+        "26",
+        "27",
+        "2B",
+        "2D",
+        "2F",
+        "34",
+        "38",
+        "39",
+        "3B",
+        "3F",
+        "HV",
+    ]
 }
 
 
