@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import func, insert, select, text, tuple_, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
 from countermand.actions.errors import CountermandError
 from countermand.actions.ports import History, IdempotencyKey, OrdersWanted, OrderView
@@ -306,7 +306,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
             yield
         except BaseException:
             # Where the disk failed or the connection is gone, the whole transaction is undone, and the part with it.
-            with suppress(DBAPIError, CountermandError):
+            with suppress(DBAPIError, InvalidRequestError, CountermandError):
                 await self._execute(text("ROLLBACK TO part"))
                 await self._execute(text("RELEASE part"))
             raise
