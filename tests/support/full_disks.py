@@ -44,13 +44,13 @@ def unsharing() -> tuple[str, ...] | None:
     return None
 
 
-def on_a_small_file_system(folder: Path, size: str, *command: str, environment: dict[str, str]) -> list[str]:
+def on_a_small_file_system(folder: Path, size: str, *command: str, read_only: bool = False) -> list[str]:
     """The command line that runs a command with a file system of its own at `folder`, filled from `folder`.seed."""
     unshare = unsharing()
     assert unshare is not None
-    script = 'mount -t tmpfs -o "size=$1" none "$2" && cp "$2.seed"/* "$2" && shift 2 && exec "$@"'
-    variables = [f"{name}={value}" for name, value in environment.items()]
-    return [*unshare, "env", *variables, "sh", "-c", script, "sh", size, str(folder), *command]
+    fill = 'mount -t tmpfs -o "size=$1" none "$2" && cp "$2.seed"/* "$2"'
+    close = ' && mount -o remount,ro "$2"' if read_only else ""
+    return [*unshare, "sh", "-c", f'{fill}{close} && shift 2 && exec "$@"', "sh", size, str(folder), *command]
 
 
 def seen_by(pid: int, path: Path) -> Path:

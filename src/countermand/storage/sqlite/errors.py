@@ -53,7 +53,7 @@ MEANINGS: Final[Mapping[int, type[CountermandError] | None]] = {
 # What a COMMIT can fail with before the last page of the transaction stands in the log, with which it would count: a
 # write that found no room, or was not taken (a quota, a file system that has become read-only). Of other failures, such
 # as that of the flush after it, nobody knows what a crash would leave.
-_UNDONE: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE})
+UNDONE: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE})
 _PRIMARY: Final = 0xFF
 _UNIQUE_COLUMN: Final = re.compile(r"(\w+)\.(\w+)")
 
@@ -80,7 +80,7 @@ def our_error(error: BaseException) -> CountermandError | None:
 
 def is_undone(error: BaseException) -> bool:
     """Whether a COMMIT that failed with this has certainly left nothing, where its transaction has ended with it."""
-    return _code_of(getattr(error, "orig", None) or error) in _UNDONE
+    return _code_of(getattr(error, "orig", None) or error) in UNDONE
 
 
 @contextmanager
