@@ -43,8 +43,9 @@ another number, an idempotency key its stored answer, a client `client_exists`, 
 not foresee it answers 500. `TransientConflictError` is run again three times, and is 503 then.
 """
 
-_DRIVERS = """What the driver says of itself (no connection, no answer in time) is `UnavailableError`, and a value that
-it cannot send `UnfitDataError`. A connection that ends under a COMMIT leaves `OutcomeUnknownError`.
+_DRIVERS = """What the driver says of itself (no connection, no answer in time) is `UnavailableError`, and so is a prepared
+statement that a migration has just outdated; a value that the driver cannot send is `UnfitDataError`. A connection that
+ends under a COMMIT leaves `OutcomeUnknownError`.
 """
 
 _COMMITS = """A COMMIT that failed so has left nothing, although SQLite has ended the transaction: {undone}. After every
@@ -76,12 +77,12 @@ def every_error() -> Iterator[type[CountermandError]]:
 
 
 def answered(contract: str, kind: type[CountermandError]) -> str:
-    """Status and code; the code of a conflict is its own."""
+    """Status and code; a conflict has its own code, and in the shop its own status, too."""
     module = CONTRACTS[contract]
     status, code = module._STATUS.get(kind, module._UNEXPECTED)  # noqa: SLF001 - the page is of what is inside
-    if kind is errors.ConflictError and contract == "shopping":
-        return "by its code"
-    return f"{status} `{'its own' if kind is errors.ConflictError and contract == 'manage' else code}`"
+    if kind is not errors.ConflictError or contract == "tokens":
+        return f"{status} `{code}`"
+    return "by its code" if contract == "shopping" else f"{status} `its own`"
 
 
 def _answers() -> Iterable[str]:
@@ -104,8 +105,9 @@ def _meanings(
 def _sqlstates() -> Mapping[str, str]:
     """Names as the driver has them; a class goes by its general error."""
     kinds = [kind for kind in vars(asyncpg.exceptions).values() if getattr(kind, "sqlstate", None)]
-    named = {kind.sqlstate: kind.__name__ for kind in kinds}
-    return named | {state[:2]: name for state, name in named.items() if state.endswith("000")}
+    named = {kind.sqlstate: kind.__name__ for kind in kinds if kind is not asyncpg.InvalidCachedStatementError}
+    # In this order, so that the general error of a class, where there is one, is the last.
+    return named | {state[:2]: name for state, name in sorted(named.items(), reverse=True)}
 
 
 def _row(cells: Iterable[str]) -> str:
