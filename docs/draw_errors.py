@@ -43,9 +43,9 @@ another number, an idempotency key its stored answer, a client `client_exists`, 
 not foresee it answers 500. `TransientConflictError` is run again three times, and is 503 then.
 """
 
-_DRIVERS = """What the driver says of itself (no connection, no answer in time) is `UnavailableError`, and so is a prepared
-statement that a migration has just outdated; a value that the driver cannot send is `UnfitDataError`. A connection that
-ends under a COMMIT leaves `OutcomeUnknownError`.
+_DRIVERS = """What the driver says of itself (no connection, no answer in time) is `UnavailableError`, and so is a
+prepared statement that a migration has just outdated; a value that the driver cannot send is `UnfitDataError`. A
+connection that ends under a COMMIT leaves `OutcomeUnknownError`.
 """
 
 _COMMITS = """A COMMIT that failed so has left nothing, although SQLite has ended the transaction: {undone}. After every
