@@ -36,6 +36,7 @@ bench: $(VENV)/.ready-to-test ## measure the cancellation path; results go to be
 
 docs: $(VENV)/.ready-to-run ## draw again the pages that are made from the code
 	$(BIN)/python docs/draw_states.py
+	$(BIN)/python docs/draw_errors.py
 	$(BIN)/python docs/draw_settings.py
 
 lock: $(VENV)/.ready-to-test ## pin the requirements again (needs uv)

@@ -108,8 +108,7 @@ def address_of(settings: Settings) -> DatabaseAddress:
 
 async def open_database(settings: Settings, *, watch: Watch = NOBODY) -> Database:
     """Open the database, on the running event loop. Raises `SchemaError` with what to do."""
-    address = address_of(settings)
-    await check_schema(address)
+    address = await check_schema(address_of(settings))
     policies = Policies(by_contract={contract: settings.policy(contract) for contract in Contract})
     busy_limit_s = settings.database_busy_limit_s
     store: SqlStore

@@ -17,7 +17,7 @@ from countermand.actions.errors import (
     UnfitDataError,
 )
 from countermand.actions.group_commit import GO_AGAIN, GroupCommit
-from countermand.actions.ports import CancelOrder
+from countermand.actions.ports import CancelOrder, RefusalRecord
 from countermand.domain.order import OrderId
 from support.breakage import Breaks, Real, afterwards, breaking, instead
 from support.world import World
@@ -163,7 +163,7 @@ async def test_one_commands_bad_value_fails_it_alone(world: World, size: int):
 
     cancel, _ = breaking(world, cancel=unfit)
     answers = dict(zip((command.command_id for command in commands), await cancel(commands), strict=True))
-    assert isinstance(answers.pop(bad), UnavailableError)
+    assert type(answers.pop(bad)) is UnfitDataError  # a repeat would be refused alike: nobody is told to come again
     assert all(isinstance(answer, Cancelled) for answer in answers.values())
     assert bad not in {row["command_id"] for row in await world.rows("cancellations")}
     assert len(await world.rows("cancellations")) == size - 1
@@ -177,7 +177,48 @@ async def test_a_key_that_clashes_without_being_known_yet_fails_nobody_else(worl
     assert len(await world.rows("idempotency_keys")) == 3
 
 
-@pytest.mark.parametrize("error", [UnavailableError("away"), OutcomeUnknownError("cut off"), UnfitDataError("no")])
+async def test_a_bad_value_of_a_command_that_is_not_to_be_written_anyway_stands_in_no_answers_way(world: World):
+    me = await world.connect_client()
+    order_id = await world.service_order(me)
+    kept = world.command(me, order_id, key="k")
+    assert await world.service.commit.run([kept]) == [Cancelled(order_id=order_id)]
+    cancel, _ = breaking(world, cancel=instead(UnfitDataError("out of range")))
+    other = await world.service_order(me)
+    commands = [world.command(me, order_id, key="k"), world.command(me, OrderId(999)), world.command(me, other)]
+    assert [type(answer) for answer in await cancel(commands)] == [Cancelled, NotFoundError, UnfitDataError]
+    assert await world.rows("refusals") == []
+
+
+async def test_a_key_that_clashed_and_is_gone_may_be_used_again(world: World):
+    me = await world.connect_client()
+    command = world.command(me, await world.service_order(me), key="k")
+    cancel, _ = breaking(world, cancel=instead(KeyTakenError("in use"), times=1))
+    assert [type(answer) for answer in await cancel([command])] == [UnavailableError]
+    assert await world.rows("cancellations") == await world.rows("idempotency_keys") == []
+    assert await cancel([command]) == [Cancelled(order_id=command.order_id)]
+
+
+@pytest.mark.parametrize("size", [1, 4])
+async def test_one_refusals_bad_value_fails_it_alone(world: World, size: int):
+    me = await world.connect_client()
+    orders = [await world.service_order(me, appointment_in=WITHIN_NOTICE) for _ in range(size)]
+    commands = [world.command(me, order_id, key=f"k{order_id}") for order_id in orders]
+    bad = commands[size // 2].command_id
+
+    async def unfit(real: Real, asked: list[RefusalRecord]) -> Any:
+        if bad in {refusal.command.command_id for refusal in asked}:
+            raise UnfitDataError("out of range")
+        return await real(asked)
+
+    cancel, _ = breaking(world, refuse=unfit)
+    answers = dict(zip((command.command_id for command in commands), await cancel(commands), strict=True))
+    assert type(answers.pop(bad)) is UnfitDataError
+    assert all(isinstance(answer, NotCancelled) for answer in answers.values())
+    assert len(await world.rows("refusals")) == len(await world.rows("idempotency_keys")) == size - 1
+    assert bad not in {row["command_id"] for row in await world.rows("refusals")}
+
+
+@pytest.mark.parametrize("error", [UnavailableError("away"), OutcomeUnknownError("cut off")])
 async def test_a_refusal_that_could_not_be_recorded_is_not_answered(world: World, error: Exception):
     me = await world.connect_client()
     granted, refused = await world.service_order(me), await world.service_order(me, appointment_in=WITHIN_NOTICE)

@@ -3,9 +3,11 @@
 import ast
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ from countermand.domain.order import OrderFacts
 from countermand.domain.order_state import MOVES, OPENING_STATE, OrderState
 from countermand.domain.policy import DEFAULT_RULES, PolicyVersion
 from countermand.domain.rules import RULES, FactName, examine
+from countermand.storage.postgres import errors as postgres
+from countermand.storage.sqlite import errors as sqlite
 from countermand.storage.tables import metadata
 from countermand.web import manage_translate as manage
 
@@ -45,6 +49,8 @@ _UNEXPECTED_EVERYWHERE = {
     errors.OutcomeUnknownError,  # done or not; a repeat settles it
     errors.TransientConflictError,  # run again by the actions, and then `UnavailableError`
     errors.UnfitDataError,  # what could be wrong with a value was asked before it came to the database
+    errors.TakenError,  # foreseen where a key can be in use
+    errors.OrderTakenError,  # another number is taken: `UnavailableError`
     errors.KeyTakenError,  # settled by the actions: the key's own answer
     errors.SchemaError,  # no server starts with it
 }
@@ -175,6 +181,60 @@ def test_every_fact_that_decisions_look_at_is_a_column_wherever_decisions_are_ke
 
     assert facts == {field.name for field in fields(OrderFacts)}
     assert facts <= set(metadata.tables[table].c.keys())
+
+
+# the page
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    docs = Path(__file__).parents[2] / "docs"
+    spec = spec_from_file_location("draw_errors", docs / "draw_errors.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = module_from_spec(spec)
+    spec.loader.exec_module(script)
+    drawn = script.page()
+    assert (docs / "errors.md").read_text(encoding="utf-8") == drawn, "draw it again: make docs"
+    return str(drawn)
+
+
+def test_every_error_of_ours_stands_on_the_page_with_its_answer_in_every_contract(page: str):
+    head, *lines = [cells for cells in rows(page) if len(cells) == len(SPOKEN) + 2]
+    assert head == ["error", *SPOKEN, "Retry-After"]
+    shown = {cells[0]: cells[1:] for cells in lines if cells[0] != "---"}
+    assert set(shown) == {kind.__name__ for kind in all_errors()}
+    for kind in all_errors():
+        *told, retry_after = shown[kind.__name__]
+        for said, speak in zip(told, SPOKEN.values(), strict=True):
+            answered = speak(MADE.get(kind) or kind(SECRET))
+            if said == "by its code":  # of a conflict, in the shop's own words
+                continue
+            status, _, code = said.replace("`", "").partition(" ")
+            assert answered.status == int(status)
+            assert code == "its own" or code in words(answered)
+            assert (b"retry-after" in dict(answered.headers)) == (retry_after == "yes")
+            # Whoever is told to come again is told that nothing was done, and nobody else is.
+            assert (answered.status == 503) == (retry_after == "yes") or kind is errors.KeySetUnavailableError
+
+
+@pytest.mark.parametrize(("title", "meanings"), [("PostgreSQL", postgres.MEANINGS), ("SQLite", sqlite.MEANINGS)])
+def test_every_code_of_a_database_stands_on_the_page_with_its_name_and_what_it_is_to_us(
+    page: str, title: str, meanings: Mapping[str | int, type[CountermandError] | None]
+):
+    _, _, part = page.partition(f"## {title}\n")
+    (_, *_, is_to_us), _, *lines = rows(part.partition("## ")[0])
+    assert is_to_us == "is to us"
+    shown = {cells[0]: cells[1:] for cells in lines}
+    assert set(shown) == {str(code) for code in meanings}
+    for code, meaning in meanings.items():
+        name, is_to_us = shown[str(code)]
+        assert is_to_us == ("bug" if meaning is None else meaning.__name__)
+        assert name if isinstance(code, str) else getattr(sqlite3, name) == code
+
+
+def rows(page: str) -> list[list[str]]:
+    return [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("|")]
 
 
 def all_errors() -> Iterator[type[CountermandError]]:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 import structlog
+from asyncpg import PostgresError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -20,6 +21,7 @@ from countermand.actions.errors import (
     HeldError,
     KeyTakenError,
     SchemaError,
+    TakenError,
     TransientConflictError,
     UnavailableError,
     UnfitDataError,
@@ -27,9 +29,8 @@ from countermand.actions.errors import (
 from countermand.actions.ports import IdempotencyKey
 from countermand.bootstrap import open_database
 from countermand.settings import read_settings
-from countermand.storage.postgres import errors
 from countermand.storage.postgres.connections import PostgresAddress
-from countermand.storage.postgres.errors import is_unanswered, our_error
+from countermand.storage.postgres.errors import MEANINGS, is_unanswered, our_error
 from countermand.storage.schema import check_schema
 from support.breakage import takes_nothing, without_its_database
 from support.database_contents import changed, contents
@@ -39,46 +40,97 @@ from support.world import World, a_world
 
 Connection = "asyncpg.Connection[asyncpg.Record]"
 
-# By SQLSTATE: what it is to us, and whether it leaves open what became of a commit.
+# By SQLSTATE: what it is to us, and whether it leaves open what became of a commit. One at least of each in the table.
 RAISED: dict[str, tuple[type[CountermandError] | None, bool]] = {
     "22001": (UnfitDataError, False),
     "22003": (UnfitDataError, False),
     "22021": (UnfitDataError, False),
     "23502": (UnfitDataError, False),
     "23503": (UnfitDataError, False),
-    "23505": (UnfitDataError, False),
+    "23505": (TakenError, False),
     "23514": (UnfitDataError, False),
+    "23P01": (UnfitDataError, False),
+    "44000": (UnfitDataError, False),
+    "54000": (UnfitDataError, False),
     "40001": (TransientConflictError, False),
     "40P01": (TransientConflictError, False),
     "40003": (TransientConflictError, True),
     "55P03": (HeldError, False),
     "08006": (UnavailableError, True),
     "25006": (UnavailableError, False),
+    "25P03": (UnavailableError, False),
+    "25P04": (UnavailableError, False),
     "28000": (UnavailableError, False),
     "3D000": (UnavailableError, False),
     "42501": (UnavailableError, False),
     "53100": (UnavailableError, False),
     "53200": (UnavailableError, False),
     "53300": (UnavailableError, False),
-    "54000": (UnavailableError, False),
     "55000": (UnavailableError, False),
     "57014": (UnavailableError, False),
     "57P01": (UnavailableError, True),
     "57P02": (UnavailableError, True),
     "58030": (UnavailableError, False),
+    "72000": (UnavailableError, False),
     "F0000": (UnavailableError, False),
     "XX000": (UnavailableError, False),
-    "0A000": (None, False),
-    "21000": (None, False),
+    "25P02": (None, False),
     "42601": (None, False),
     "42P01": (None, False),
     "P0001": (None, False),
+} | {
+    f"{of_class}000": (None, False)
+    for of_class in [
+        "03",
+        "09",
+        "0A",
+        "0B",
+        "0F",
+        "0L",
+        "0P",
+        "0Z",
+        "10",
+        "20",
+        "21",
+        "24",
+        "26",
+        "27",
+        "2B",
+        "2D",
+        "2F",
+        "34",
+        "38",
+        "39",
+        "3B",
+        "3F",
+        "HV",
+    ]
 }
 
 
-def test_there_is_an_example_of_every_class_that_is_told_apart():
-    known = {state[:2] for state, (kind, _) in RAISED.items() if kind is UnavailableError}
-    assert known - {"42"} == set(errors._THE_WORLD)
+def test_there_is_an_example_of_every_sqlstate_and_class_that_is_told_apart():
+    assert {state if state in MEANINGS else state[:2] for state in RAISED} == set(MEANINGS)
+
+
+def test_every_class_of_sqlstate_that_the_driver_knows_is_in_the_table_on_purpose():
+    known = {getattr(kind, "sqlstate", None) for kind in raised_by_the_driver() if issubclass(kind, PostgresError)}
+    assert {state[:2] for state in known if state} == {state[:2] for state in MEANINGS}
+
+
+def test_whatever_the_driver_raises_of_itself_is_an_error_of_ours():
+    own = [kind for kind in raised_by_the_driver() if not issubclass(kind, PostgresError)]
+    assert asyncpg.InterfaceError in own
+    assert {type(our_error(kind("gone"))) for kind in own} == {UnavailableError}
+    assert type(our_error(asyncpg.DataError("invalid input for query argument $1"))) is UnfitDataError
+    assert our_error(PostgresError("it has no SQLSTATE")) is None
+
+
+def raised_by_the_driver() -> list[type[Exception]]:
+    return [
+        kind
+        for kind in vars(asyncpg.exceptions).values()
+        if isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, Warning)
+    ]
 
 
 async def test_each_sqlstate_is_one_thing_to_us_whether_it_comes_from_the_driver_or_through_the_query_language(
@@ -144,7 +196,7 @@ async def nothing_may_be_written(_world: World, _other: Connection) -> AsyncIter
 
 
 REAL = {
-    broken_constraint: UnfitDataError,
+    broken_constraint: TakenError,
     too_long: UnfitDataError,
     nothing_where_there_must_be_something: UnfitDataError,
     no_such_order: UnfitDataError,

@@ -25,7 +25,14 @@ FIELDS = {
     *("code", "client", "order", "worker"),
 }
 # On purpose without a word: nobody ever answers with them, so a caller who hears one has found a bug.
-_INWARD = {errors.TransientConflictError, errors.UnfitDataError, errors.KeyTakenError, errors.SchemaError}
+_INWARD = {
+    errors.TransientConflictError,
+    errors.UnfitDataError,
+    errors.TakenError,
+    errors.OrderTakenError,
+    errors.KeyTakenError,
+    errors.SchemaError,
+}
 
 
 async def test_a_line_says_who_asked_what_of_which_order_and_what_became_of_it(tmp_path: Path, capsys: Captured):

@@ -67,6 +67,8 @@ class NotCancelled:
 
 CancelOutcome = Cancelled | NotCancelled
 _Answer = CancelOutcome | Exception | GoAgain
+_NotWritten = UnavailableError | UnfitDataError
+_NOT_WRITTEN = (UnavailableError, UnfitDataError)
 _Key = tuple[ClientId, str]
 
 
@@ -92,7 +94,7 @@ class CancelOrders:
             self.watch.absorbed(len(batch) - len(first))
         answers = await self._cancel(first, now)
         # What could not be written now may still be answered: by what a key stands for, or as not there.
-        blocked = {one: answer for one, answer in answers.items() if isinstance(answer, UnavailableError)}
+        blocked = {one: answer for one, answer in answers.items() if isinstance(answer, _NOT_WRITTEN)}
         rest = [c for c in batch if c.command_id not in answers or c.command_id in blocked]
         if rest:
             answers |= await self._decide(rest, now, blocked)
@@ -112,9 +114,12 @@ class CancelOrders:
             except UnavailableError as error:
                 return {command.command_id: error for command in commands}
             free = [c for c in commands if _key(c) not in kept]
-            return await (self._one_by_one(free, now) if len(free) == len(commands) else self._cancel(free, now))
-        except UnfitDataError:
-            return await self._one_by_one(commands, now)
+            vanished = UnavailableError("the Idempotency-Key was in use a moment ago; the order was not cancelled")
+            return await (
+                self._one_by_one(free, now, vanished) if len(free) == len(commands) else self._cancel(free, now)
+            )
+        except UnfitDataError as error:
+            return await self._one_by_one(commands, now, error)
         except HeldError as error:
             held: dict[CommandId, _Answer] = {command.command_id: error for command in commands}
             # By whoever is changing one of the orders, or more: the batch has waited enough, and goes on without them.
@@ -129,11 +134,13 @@ class CancelOrders:
             if command.command_id in cancelled
         }
 
-    async def _one_by_one(self, commands: Sequence[CancelOrder], now: datetime) -> dict[CommandId, _Answer]:
-        """One command's bad value must not fail the others' batch."""
+    async def _one_by_one(
+        self, commands: Sequence[CancelOrder], now: datetime, error: _NotWritten
+    ) -> dict[CommandId, _Answer]:
+        """One command's bad value must not fail the others' batch: `error` is for the one alone."""
         if len(commands) == 1:
-            log.error("the database refused a cancellation", order_id=commands[0].order_id)
-            return {commands[0].command_id: UnavailableError("the database refused this cancellation")}
+            log.error("the database refused a cancellation", order_id=commands[0].order_id, reason=str(error))
+            return {commands[0].command_id: error}
         answers: dict[CommandId, _Answer] = {}
         for command in commands:
             answers |= await self._cancel([command], now)
@@ -184,7 +191,7 @@ class CancelOrders:
         }
 
     async def _decide(
-        self, rest: Sequence[CancelOrder], now: datetime, blocked: Mapping[CommandId, UnavailableError]
+        self, rest: Sequence[CancelOrder], now: datetime, blocked: Mapping[CommandId, _NotWritten]
     ) -> dict[CommandId, _Answer]:
         """Why not? One read for all, Python's decision for each, one insert for the refusals.
 
@@ -234,7 +241,15 @@ class CancelOrders:
         except (KeyTakenError, TransientConflictError):
             # A key came into use elsewhere since it was looked up: what it stands for is known next round.
             instead: _Answer = GO_AGAIN
-        except (UnavailableError, OutcomeUnknownError, UnfitDataError) as error:
+        except UnfitDataError as error:
+            if len(refusals) > 1:  # one refusal's bad value must not fail the others
+                others: dict[CommandId, _Answer] = {}
+                for refusal in refusals:
+                    others |= await self._refuse([refusal], answers)
+                return others
+            log.warning("the database refused a refusal", reason=str(error))
+            instead = error
+        except (UnavailableError, OutcomeUnknownError) as error:
             log.warning("refusals could not be recorded", reason=str(error))
             instead = UnavailableError("the refusal could not be recorded")  # recorded or not, nothing was cancelled
         else:

@@ -63,10 +63,25 @@ class TransientConflictError(CountermandError):
 
 
 class UnfitDataError(CountermandError):
-    """The database refused a value of the batch (a constraint, a range); nothing of the batch was done."""
+    """The database refused a value or a row (a range, a check, a reference): nothing was done.
+
+    A repeat is refused alike, so no caller is told to come again. `constraint` names the broken one, if there is one.
+    """
+
+    def __init__(self, message: str, *, constraint: str = "") -> None:
+        super().__init__(message)
+        self.constraint = constraint
 
 
-class KeyTakenError(UnfitDataError):
+class TakenError(UnfitDataError):
+    """A row with this unique key, `constraint`, is there already; nothing was done."""
+
+
+class OrderTakenError(TakenError):
+    """An order with this number is there already; nothing was done. Another number is free."""
+
+
+class KeyTakenError(TakenError):
     """An idempotency key of the batch is already in use; nothing of the batch was done."""
 
 

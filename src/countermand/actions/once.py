@@ -39,12 +39,12 @@ async def once(
     The key is written in the transaction of the effect. A business refusal (`ConflictError`) undoes what `do` did and
     is kept like a success, in the words of `refuse`, unless these are None: then it is raised like every other
     exception, which undoes all, and leaves the key free. Raises `IdempotencyKeyReusedError` where the key stands for
-    another request, and `UnavailableError` where the database kept choosing other transactions.
+    another request, and `UnavailableError` where the request conflicted with others each time.
     """
     try:
         return await _with_retries(store, clock, client_id, key, do, refuse)
-    except TransientConflictError as error:
-        raise UnavailableError("the database kept choosing other transactions") from error
+    except (KeyTakenError, TransientConflictError) as error:
+        raise UnavailableError("the request conflicted with others three times; nothing was done") from error
 
 
 async def _with_retries(

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from countermand.actions.errors import UnavailableError, UnfitDataError
+from countermand.actions.errors import OrderTakenError, UnavailableError
 from countermand.actions.ports import OrderView, Ticket, Transaction
 from countermand.actions.seat_tickets import seat_tickets
 from countermand.actions.ticket_order_rules import (
@@ -120,7 +120,7 @@ async def insert_and_tell(tx: Transaction, view: OrderView, now: datetime) -> Or
     """Add an order, and tell others of it. Raises `UnavailableError` where its number is taken."""
     try:
         await tx.insert_order(view)
-    except UnfitDataError as error:
+    except OrderTakenError as error:
         raise UnavailableError("the order's number is taken; ask again for another") from error
     await tx.tell(view.order, view.order.client_id, [order_placed(view.order.state)], now)
     return view

@@ -269,7 +269,7 @@ class Transaction(
         ...
 
     async def insert_order(self, view: OrderView) -> None:
-        """Add an order with its details, lines and tickets. Raises `UnfitDataError` where its number is taken."""
+        """Add an order with its details, lines and tickets. Raises `OrderTakenError` where its number is taken."""
         ...
 
     async def change_order(self, order: Order, facts: OrderFacts) -> Order:

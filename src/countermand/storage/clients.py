@@ -3,12 +3,13 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Executable, insert, select, update
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.sql.elements import ColumnElement
 
-from countermand.actions.errors import ConflictError, NotFoundError, UnfitDataError
+from countermand.actions.errors import ConflictError, NotFoundError, TakenError, UnfitDataError
 from countermand.actions.token_ports import ClientKey
 from countermand.domain.client import OWN_ISSUER, Client, ClientId, Permission
 from countermand.domain.contract import Door
@@ -16,6 +17,8 @@ from countermand.storage.rows import client_of
 from countermand.storage.store import SqlStore
 from countermand.storage.tables import client_keys, clients, micros
 from countermand.storage.transaction import SqlTransaction
+
+_NAMES: Final = frozenset({"uq_clients_key", "uq_clients_issuer_subject"})  # what a client is known by
 
 
 class SqlClients:
@@ -82,7 +85,9 @@ class SqlClients:
                 added = client_of((await tx.rows(statement))[0])
                 if client_key is not None:
                     await _add_key(tx, added.id, client_key, now)
-        except UnfitDataError as error:
+        except TakenError as error:
+            if error.constraint not in _NAMES:
+                raise
             raise ConflictError("client_exists", f"there is a client {subject or key!r} already") from error
         return added
 
@@ -112,7 +117,7 @@ class SqlClients:
                 stopped = update(client_keys).where(counting, client_keys.c.kid.not_in(stays))
                 await tx.run(stopped.values(revoked_at=micros(now)))
                 await _add_key(tx, client_id, new, now)
-        except UnfitDataError as error:
+        except TakenError as error:
             raise ConflictError("key_exists", f"client {client_id} has, or had, the key {new.kid} already") from error
         return client_of(rows[0])
 

@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from countermand.actions.errors import SchemaError
-from countermand.storage.postgres.connections import PostgresAddress
+from countermand.storage.postgres.connections import PostgresAddress, connect
 from countermand.storage.postgres.errors import DRIVER_ERRORS, driver_error
 
 # Migrations are numbered 0001, 0002, … They expand first and contract later, so a version works with a range: with
@@ -25,8 +25,11 @@ NEWEST_SCHEMA: Final = 4
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _SQLITE_NEEDED: Final = (3, 35, 0)  # RETURNING, and JSON built in nearly everywhere
 _POSTGRES_NEEDED: Final = 15
+_ENCODING: Final = "UTF8"
 _PASSING: Final = (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError)
 _BEHIND_US_LIMIT_MS: Final = "500"  # a batch waits for a second, and must not come to say that an order is held
+# A table that is made anew is dropped, which must not delete what refers to it; and what is committed is on the disk.
+_MIGRATION_PRAGMAS: Final = ("foreign_keys = OFF", "legacy_alter_table = OFF", "synchronous = FULL", "fullfsync = ON")
 _MIGRATING_LIMIT_S: Final = 60.0  # how long to wait, on SQLite, for whoever migrates
 
 DatabaseAddress = Path | PostgresAddress  # an SQLite file, or a PostgreSQL database
@@ -59,28 +62,34 @@ def migrate(where: DatabaseAddress) -> tuple[int, int]:
         before = _sqlite_schema(where)
         _migrate_sqlite(where, before)
         return before.number, _sqlite_schema(where).number
-    before = asyncio.run(_postgres_schema(where))
+    before, there = asyncio.run(_postgres_schema(where))
     _check_not_newer(where, before)
+    if there.schema is None:
+        raise SchemaError(f"the database {where} has no schema to make tables in: none that search_path names is there")
     if before.number < NEWEST_SCHEMA:
         try:
-            asyncio.run(_migrate_postgres(where))
+            asyncio.run(_migrate_postgres(there))
         except (DBAPIError, *DRIVER_ERRORS) as error:
             said = driver_error(error)  # in the server's words; SQLAlchemy would add the whole statement
             raise SchemaError(f"the database {where} could not be migrated: {said}; nothing was changed") from error
-    return before.number, asyncio.run(_postgres_schema(where)).number
+    return before.number, asyncio.run(_postgres_schema(where))[0].number
 
 
-async def check_schema(where: DatabaseAddress) -> None:
-    """Raise `SchemaError`, with what to do, unless the database's schema is one this version works with."""
+async def check_schema(where: DatabaseAddress) -> DatabaseAddress:
+    """Raise `SchemaError`, with what to do, unless the database's schema is one this version works with.
+
+    Gives the address to go on with: on PostgreSQL, it knows where the tables are.
+    """
     if isinstance(where, Path):
         _check_sqlite()
         if not where.exists():
             raise SchemaError(f"there is no database at {where}; make one with: countermand migrate")
         found = _sqlite_schema(where)
     else:
-        found = await _postgres_schema(where)
+        found, where = await _postgres_schema(where)
     if not found.is_known:
         raise SchemaError(_outside(where, found))
+    return where
 
 
 def _migrate_sqlite(path: Path, before: Schema) -> None:
@@ -92,9 +101,13 @@ def _migrate_sqlite(path: Path, before: Schema) -> None:
     engine = create_engine(URL.create("sqlite", database=str(path)), isolation_level="AUTOCOMMIT", connect_args=options)
     try:
         with engine.connect() as connection:
+            for pragma in _MIGRATION_PRAGMAS:
+                connection.exec_driver_sql(f"PRAGMA {pragma}")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             _upgrade(connection)
             connection.exec_driver_sql("COMMIT")
+    except DBAPIError as error:
+        raise SchemaError(f"{path} could not be migrated: {error.orig}; nothing was changed") from error
     finally:
         engine.dispose()
 
@@ -120,7 +133,7 @@ async def _try_to_migrate_postgres(address: PostgresAddress) -> None:
     async def unlimited() -> "asyncpg.Connection[asyncpg.Record]":
         """A migration of much data takes as long as it takes."""
         options = address.connect_options(statement_timeout="0", lock_timeout=_BEHIND_US_LIMIT_MS)
-        return await asyncpg.connect(**options | {"command_timeout": None})
+        return await connect(**options | {"command_timeout": None})
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=unlimited)
     try:
@@ -147,18 +160,27 @@ def _sqlite_schema(path: Path) -> Schema:
         # Not as the server connects, which never waits: another node may be migrating.
         address = f"{path.absolute().as_uri()}?mode=rw"
         with closing(sqlite3.connect(address, uri=True, timeout=_MIGRATING_LIMIT_S)) as connection:
+            _check_encoding(path, connection)
             return _schema(lambda query: connection.execute(query).fetchone())
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
         if "no such table" in str(error):
             return Schema(0)
+        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            raise SchemaError(f"{path} is not an SQLite database") from error
         raise SchemaError(f"{path} cannot be read: {error}") from error
-    except sqlite3.DatabaseError as error:
-        raise SchemaError(f"{path} is not an SQLite database") from error
 
 
-async def _postgres_schema(address: PostgresAddress) -> Schema:
+async def _postgres_schema(address: PostgresAddress) -> tuple[Schema, PostgresAddress]:
+    """A database's schema, and the address with where its tables are, or would be made: None if nowhere.
+
+    Whoever connects later is sent there by name: so no change of a role's `search_path`, and no pooler that hands a
+    connection on with another one, sends a part of the statements elsewhere.
+    """
     try:
-        connection = await address.connect()
+        connection = await address.reach()
+    except asyncpg.TargetServerAttributeNotMatched as error:
+        why = "it takes no writes (a standby, or default_transaction_read_only is on)"
+        raise SchemaError(f"the database {address} cannot be reached: {why}") from error
     except DRIVER_ERRORS as error:
         said = str(error) or type(error).__name__
         raise SchemaError(f"the database {address} cannot be reached: {said}") from error
@@ -173,19 +195,30 @@ async def _postgres_schema(address: PostgresAddress) -> Schema:
         await connection.close()
 
 
-async def _schema_seen_by(connection: "asyncpg.Connection[asyncpg.Record]", address: PostgresAddress) -> Schema:
+async def _schema_seen_by(
+    connection: "asyncpg.Connection[asyncpg.Record]", address: PostgresAddress
+) -> tuple[Schema, PostgresAddress]:
     if connection.get_server_version().major < _POSTGRES_NEEDED:
         version = connection.get_server_version().major
         raise SchemaError(f"the database {address} is PostgreSQL {version}; needed is {_POSTGRES_NEEDED} or newer")
-    exists = "SELECT to_regclass('alembic_version') IS NOT NULL, to_regclass('schema_notes') IS NOT NULL"
-    has_number, has_notes = await connection.fetchrow(exists) or (False, False)
-    if not has_number:
-        return Schema(0)
+    encoding = await connection.fetchval("SHOW server_encoding")
+    if encoding != _ENCODING:
+        advice = f"create another with ENCODING '{_ENCODING}' TEMPLATE template0, and move what is there by pg_dump"
+        raise SchemaError(f"the database {address} is in {encoding}, which has no room for every name; {advice}")
+    within = await connection.fetchval(_WITHIN)
+    address = replace(address, schema=within or await connection.fetchval("SELECT current_schema()"))
+    if within is None:
+        return Schema(0), address
+    has_notes = await connection.fetchval("SELECT to_regclass('schema_notes') IS NOT NULL")
     number = await connection.fetchval(_NUMBER)
     note = await connection.fetchval(_OLDEST_CODE) if has_notes else None
-    return Schema(int(number or 0), note or 0)
+    return Schema(int(number or 0), note or 0), address
 
 
+_WITHIN: Final = """
+SELECT n.nspname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.oid = to_regclass('alembic_version')
+"""
 _NUMBER: Final = "SELECT version_num FROM alembic_version"
 _OLDEST_CODE: Final = "SELECT oldest_code FROM schema_notes ORDER BY number DESC LIMIT 1"
 _HAS_NOTES: Final = "SELECT count(*) FROM sqlite_master WHERE name = 'schema_notes'"
@@ -212,6 +245,14 @@ def _outside(where: DatabaseAddress, found: Schema) -> str:
         return f"the database {where} has schema {found.number}, {works_with}; bring it up with: countermand migrate"
     needs = f"schema {found.number}, which needs a Countermand for schema {found.oldest_code} or newer"
     return f"the database {where} has {needs}, and this one is for {NEWEST_SCHEMA}; start a newer Countermand"
+
+
+def _check_encoding(path: Path, connection: sqlite3.Connection) -> None:
+    """SQLite compares texts as they are stored: in UTF-16, lists would be in another order."""
+    (encoding,) = connection.execute("PRAGMA encoding").fetchone()
+    if encoding != "UTF-8":
+        advice = "write its .dump into a new file with the sqlite3 program"
+        raise SchemaError(f"{path} is in {encoding}, and must be in UTF-8; {advice}")
 
 
 def _check_sqlite() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import datetime
 
-from countermand.actions.errors import UnfitDataError
+from countermand.actions.errors import TakenError
 from countermand.domain.policy import Policy
 from countermand.storage.transaction import SqlTransaction
 
@@ -31,6 +31,6 @@ class SqlStore(ABC):
             known = await reading.known_policies()
         for policy in kept:
             if policy.version not in known:
-                with suppress(UnfitDataError):  # another node has just stored it
+                with suppress(TakenError):  # another node has just stored it
                     async with self.transaction() as tx:
                         await tx.keep_policy(policy, now)

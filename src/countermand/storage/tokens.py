@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import insert, or_, select, update
 from sqlalchemy.engine import RowMapping
 
-from countermand.actions.errors import NotFoundError, UnfitDataError
+from countermand.actions.errors import NotFoundError, TakenError, UnfitDataError
 from countermand.actions.token_ports import ClientKey
 from countermand.domain.client import OWN_ISSUER, Client, ClientId
 from countermand.domain.contract import Door
@@ -57,7 +57,7 @@ class SqlUsedAssertions:
         try:
             async with self._store.transaction() as tx:
                 await tx.run(insert(used_assertions).values(row))
-        except UnfitDataError:
+        except TakenError:
             return False
         return True
 
@@ -76,7 +76,7 @@ class SqlSigningKeys:
 
     async def add_first(self, kid: str, private_key: str, now: datetime) -> None:
         """See `SigningKeys.add_first`."""
-        with suppress(UnfitDataError):  # another node has just added one, of the same number
+        with suppress(TakenError):  # another node has just added one, of the same number
             async with self._store.transaction() as tx:
                 keys = await _kept(tx)
                 if not any(key.counts_at(now) for key in keys):
@@ -92,7 +92,7 @@ class SqlSigningKeys:
                     await _retire_for(tx, keys, signs_from)
                     first = now if not any(key.counts_at(now) for key in keys) else signs_from
                     await _add(tx, keys, kid, private_key, now=now, signs_from=first)
-            except UnfitDataError:  # another rotation at the same instant took the number
+            except TakenError:  # another rotation at the same instant took the number
                 if not left:
                     raise
             else:

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import func, insert, select, text, tuple_, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
-from countermand.actions.errors import CountermandError, KeyTakenError, UnfitDataError
+from countermand.actions.errors import CountermandError
 from countermand.actions.ports import History, IdempotencyKey, OrdersWanted, OrderView
 from countermand.domain.client import ClientId
 from countermand.domain.facts import Fact
@@ -273,25 +273,22 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
 
     async def keep_answer(self, client_id: ClientId, key: IdempotencyKey, answer: bytes, now: datetime) -> None:
         """See `Transaction.keep_answer`."""
-        try:
-            await self._execute(
-                insert(idempotency_keys).values(
-                    client_id=client_id,
-                    key=key.key,
-                    fingerprint=key.fingerprint,
-                    created_at=micros(now),
-                    answer=answer.decode(),
-                )
+        await self._execute(
+            insert(idempotency_keys).values(
+                client_id=client_id,
+                key=key.key,
+                fingerprint=key.fingerprint,
+                created_at=micros(now),
+                answer=answer.decode(),
             )
-        except UnfitDataError as error:
-            raise KeyTakenError(str(error)) from error
+        )
 
     async def known_policies(self) -> frozenset[PolicyVersion]:
         """The versions of every policy that was ever in force."""
         return frozenset(PolicyVersion(row["version"]) for row in await self.rows(select(policies.c.version)))
 
     async def keep_policy(self, policy: Policy, now: datetime) -> None:
-        """Store a policy. Raises `UnfitDataError` where it is there."""
+        """Store a policy. Raises `TakenError` where it is there."""
         await self._execute(
             insert(policies).values(
                 version=policy.version,
@@ -309,7 +306,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
             yield
         except BaseException:
             # Where the disk failed or the connection is gone, the whole transaction is undone, and the part with it.
-            with suppress(DBAPIError, CountermandError):
+            with suppress(DBAPIError, InvalidRequestError, CountermandError):
                 await self._execute(text("ROLLBACK TO part"))
                 await self._execute(text("RELEASE part"))
             raise

@@ -18,7 +18,7 @@ import msgspec
 from sqlalchemy import BigInteger, Select, func, literal_column, select, text
 from sqlalchemy.dialects import sqlite
 
-from countermand.actions.errors import CountermandError, KeyTakenError, OutcomeUnknownError, UnavailableError
+from countermand.actions.errors import OutcomeUnknownError
 from countermand.actions.ports import (
     CancelOrder,
     CommandId,
@@ -41,8 +41,8 @@ from countermand.domain.order import Order, OrderId
 from countermand.domain.order_state import OrderState
 from countermand.storage.policy_sql import as_text, policies_predicate
 from countermand.storage.rows import ViewRows, facts_columns, kept_of, order_of, view_queries, written
-from countermand.storage.sqlite.errors import patiently, translated
-from countermand.storage.sqlite.file import OpenFile
+from countermand.storage.sqlite.errors import DRIVER_ERRORS, is_undone, our_error, patiently, translated
+from countermand.storage.sqlite.file import OpenFile, set_up
 from countermand.storage.tables import instant, micros, orders
 
 _ACTIVE: Final = ", ".join(f"'{state}'" for state in sorted(ACTIVE_APPOINTMENT_STATES))
@@ -104,19 +104,6 @@ ON k.client_id = json_extract(b.value, '$[0]') AND k.key = json_extract(b.value,
 """
 
 _Run = Callable[..., sqlite3.Cursor]
-
-PRAGMAS: Final = (
-    "journal_mode = WAL",
-    "synchronous = FULL",
-    "foreign_keys = ON",
-    # What a statement may have to undo, SQLite would otherwise write to a file: as many pages again as to the WAL.
-    "temp_store = MEMORY",
-    # 64 MB between checkpoints instead of 4: pages that many cancellations touch are written back once for all of them
-    # (a third more cancellations a second, measured). A checkpoint holds the loop for some 70 ms; a thread of its own
-    # for it made that 55 and nothing else better (measured), so there is none.
-    "wal_autocheckpoint = 16000",
-    "cache_size = -65536",  # 64 MiB: the pages of recent orders stay at hand
-)
 
 
 class SqliteCancellations:
@@ -234,10 +221,7 @@ class SqliteCancellations:
         self._insert_keys(keys)
 
     def _insert_keys(self, keys: Sequence[tuple[Any, ...]]) -> None:
-        try:
-            self._connection.executemany(_KEEP, keys)
-        except sqlite3.IntegrityError as error:
-            raise KeyTakenError("an idempotency key of the batch is in use") from error
+        self._connection.executemany(_KEEP, keys)
 
     def _read(self, statement: str, **parameters: Any) -> list[sqlite3.Row]:
         with translated():
@@ -264,14 +248,14 @@ class SqliteCancellations:
 
     def _commit(self) -> None:
         try:
-            with translated():
-                self._connection.execute("COMMIT")
-        except CountermandError as error:
-            if not self._connection.in_transaction:
-                raise OutcomeUnknownError(str(error)) from error
-            # Still open, so nothing was written: the disk was full, or the file could not be locked.
+            self._connection.execute("COMMIT")
+        except DRIVER_ERRORS as error:
+            ours = our_error(error)
+            if not (is_undone(error) or self._connection.in_transaction):
+                raise OutcomeUnknownError("the disk failed while the database committed") from error
+            # There was no room, or the transaction is still open: nothing was written.
             self._connection.rollback()
-            raise UnavailableError(str(error)) from error
+            raise ours or error from error
 
 
 def _json(batch: Sequence[Any]) -> str:
@@ -280,11 +264,11 @@ def _json(batch: Sequence[Any]) -> str:
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection with our settings; transactions are begun by hand. `synchronous=FULL`: a commit is on the disk."""
-    # mode=rw: a file that is not there is never made here; making one is what migrations are for.
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=0)
-    connection.row_factory = sqlite3.Row
-    for pragma in PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}")
+    with translated():
+        # mode=rw: a file that is not there is never made here; making one is what migrations are for.
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=0)
+        connection.row_factory = sqlite3.Row
+        set_up(connection)
     return connection
 
 

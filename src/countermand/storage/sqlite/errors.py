@@ -1,7 +1,8 @@
-"""What does SQLite's "no" mean for us? The one place that knows its error codes."""
+"""What does SQLite's "no" mean for us? The one place that knows its result codes."""
 
+import re
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -9,38 +10,77 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from countermand.actions.errors import CountermandError, UnavailableError, UnfitDataError
+from countermand.actions.errors import CountermandError, TakenError, UnavailableError, UnfitDataError
+from countermand.storage.unique_keys import taken, unique_key
 
 log = structlog.get_logger()
 
-# Primary result codes: the file cannot be written or read now, which says nothing about the request.
-_THE_WORLD: Final = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_NOTADB,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_INTERRUPT,
-    }
-)
+# What each result code is to us: an extended code by itself, otherwise by its primary one. None is a bug of ours, which
+# rises as it is. docs/errors.md is drawn from this table.
+MEANINGS: Final[Mapping[int, type[CountermandError] | None]] = {
+    sqlite3.SQLITE_ERROR: None,
+    sqlite3.SQLITE_INTERNAL: None,
+    sqlite3.SQLITE_PERM: UnavailableError,
+    sqlite3.SQLITE_ABORT: None,
+    sqlite3.SQLITE_BUSY: UnavailableError,
+    sqlite3.SQLITE_LOCKED: UnavailableError,
+    sqlite3.SQLITE_NOMEM: UnavailableError,
+    sqlite3.SQLITE_READONLY: UnavailableError,
+    sqlite3.SQLITE_INTERRUPT: UnavailableError,
+    sqlite3.SQLITE_IOERR: UnavailableError,
+    sqlite3.SQLITE_CORRUPT: UnavailableError,
+    sqlite3.SQLITE_NOTFOUND: None,
+    sqlite3.SQLITE_FULL: UnavailableError,
+    sqlite3.SQLITE_CANTOPEN: UnavailableError,
+    sqlite3.SQLITE_PROTOCOL: UnavailableError,
+    sqlite3.SQLITE_EMPTY: None,
+    sqlite3.SQLITE_SCHEMA: UnavailableError,
+    sqlite3.SQLITE_TOOBIG: UnfitDataError,
+    sqlite3.SQLITE_CONSTRAINT: UnfitDataError,
+    sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY: TakenError,
+    sqlite3.SQLITE_CONSTRAINT_ROWID: TakenError,
+    sqlite3.SQLITE_CONSTRAINT_UNIQUE: TakenError,
+    sqlite3.SQLITE_MISMATCH: UnfitDataError,
+    sqlite3.SQLITE_MISUSE: None,
+    sqlite3.SQLITE_NOLFS: UnavailableError,
+    sqlite3.SQLITE_AUTH: None,
+    sqlite3.SQLITE_FORMAT: None,
+    sqlite3.SQLITE_RANGE: None,
+    sqlite3.SQLITE_NOTADB: UnavailableError,
+    sqlite3.SQLITE_NOTICE: None,
+    sqlite3.SQLITE_WARNING: None,
+}
+# What a COMMIT can fail with before the last page of the transaction stands in the log, with which it would count: a
+# write that found no room, or was not taken (a quota, a file system that has become read-only). Of other failures, such
+# as that of the flush after it, nobody knows what a crash would leave.
+UNDONE: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE})
+_PRIMARY: Final = 0xFF
+_UNIQUE_COLUMN: Final = re.compile(r"(\w+)\.(\w+)")
+
+# Whatever the driver raises, also for a value that it cannot hand over.
+DRIVER_ERRORS: Final = (sqlite3.Error, DBAPIError, OverflowError, UnicodeEncodeError)
 
 
 def our_error(error: BaseException) -> CountermandError | None:
     """The error in our terms; None for what is a bug of ours and must rise as it is."""
-    error = getattr(error, "orig", None) or error  # as SQLAlchemy wraps it
-    if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | OverflowError):
-        return UnfitDataError(str(error))
-    if isinstance(error, sqlite3.Error):
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        if code in _THE_WORLD:
-            log.warning("database error", error=str(error))
-            return UnavailableError("the database cannot be used right now")
-    return None
+    cause = getattr(error, "orig", None) or error  # as SQLAlchemy wraps it
+    if isinstance(cause, OverflowError | UnicodeEncodeError):  # Python's, of a value that SQLite cannot be given
+        return _refused(cause, UnfitDataError)
+    if not isinstance(cause, sqlite3.Error):
+        return None
+    code = _code_of(cause)
+    meaning = MEANINGS.get(code, MEANINGS.get(code & _PRIMARY))
+    if meaning is None:
+        return None
+    if issubclass(meaning, UnfitDataError):
+        return _refused(cause, meaning)
+    log.warning("database error", error=str(cause), code=_name_of(cause))
+    return UnavailableError("the database cannot be used right now")
+
+
+def is_undone(error: BaseException) -> bool:
+    """Whether a COMMIT that failed with this has certainly left nothing, where its transaction has ended with it."""
+    return _code_of(getattr(error, "orig", None) or error) in UNDONE
 
 
 @contextmanager
@@ -48,17 +88,35 @@ def translated() -> Iterator[None]:
     """Raise SQLite's errors as ours."""
     try:
         yield
-    except (sqlite3.Error, OverflowError) as error:
+    except DRIVER_ERRORS as error:
         ours = our_error(error)
         if ours is None:
             raise
         raise ours from error
 
 
+def _refused(cause: BaseException, meaning: type[UnfitDataError]) -> UnfitDataError:
+    said = f"{_name_of(cause)}: {cause}"
+    if meaning is TakenError:  # often foreseen, so whoever did not foresee it logs it
+        found = _UNIQUE_COLUMN.findall(str(cause))
+        key = unique_key(found[0][0], (column for _, column in found)) if found else ""
+        return taken(said, key)
+    log.error("the database refused a value", error=str(cause), code=_name_of(cause))
+    return UnfitDataError(said)
+
+
+def _code_of(cause: BaseException) -> int:
+    return getattr(cause, "sqlite_errorcode", None) or sqlite3.SQLITE_ERROR  # none where the driver itself says no
+
+
+def _name_of(cause: BaseException) -> str:
+    return getattr(cause, "sqlite_errorname", None) or type(cause).__name__
+
+
 def _is_busy(error: BaseException) -> bool:
     """Whether another process has the lock; also as SQLAlchemy wraps it."""
-    code = getattr(getattr(error, "orig", error), "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+    code = _code_of(getattr(error, "orig", None) or error)
+    return code & _PRIMARY in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 async def patiently(begin: Callable[[], Awaitable[object]], *, limit_s: float) -> None:

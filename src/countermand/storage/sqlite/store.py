@@ -13,11 +13,10 @@ from typing import Any, Final
 from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from countermand.actions.errors import CountermandError, OutcomeUnknownError
+from countermand.actions.errors import OutcomeUnknownError
 from countermand.storage.driver import translated_driver, unbroken
-from countermand.storage.sqlite.cancellations import PRAGMAS
-from countermand.storage.sqlite.errors import our_error, patiently
-from countermand.storage.sqlite.file import OpenFile
+from countermand.storage.sqlite.errors import DRIVER_ERRORS, is_undone, our_error, patiently
+from countermand.storage.sqlite.file import OpenFile, set_up
 from countermand.storage.store import SqlStore
 from countermand.storage.transaction import SqlTransaction
 
@@ -38,8 +37,7 @@ def engine_for(path: Path, *, connections: int) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "connect")
     def _set_up(connection: Any, _: Any) -> None:
-        for pragma in PRAGMAS:
-            connection.execute(f"PRAGMA {pragma}")
+        set_up(connection)
 
     return engine
 
@@ -61,30 +59,30 @@ class SqliteStore(SqlStore):
     async def snapshot(self) -> AsyncIterator[SqlTransaction]:
         """See `Store.snapshot`. A reader never waits for the writer, nor the writer for it (WAL)."""
         self._file.check()
-        with translated_driver(our_error):
-            async with self._reading.connect() as connection:
+        async with _connected(self._reading) as connection:
+            with translated_driver(our_error):
                 await unbroken(connection.exec_driver_sql("BEGIN"))
-                try:
-                    yield SqlTransaction(connection, our_error)
-                finally:
-                    await _rolled_back(connection)
+            try:
+                yield SqlTransaction(connection, our_error)
+            finally:
+                await _rolled_back(connection)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[SqlTransaction]:
         """See `Store.transaction`."""
         self._file.check()
         asked_at = time.monotonic()
-        with translated_driver(our_error):
-            async with self._write_lock, self._writing.connect() as connection:
-                # The limit is for the whole wait, our own lock's included.
-                limit_s = self._busy_limit_s - (time.monotonic() - asked_at)
+        async with self._write_lock, _connected(self._writing) as connection:
+            # The limit is for the whole wait, our own lock's included.
+            limit_s = self._busy_limit_s - (time.monotonic() - asked_at)
+            with translated_driver(our_error):
                 await patiently(lambda: unbroken(connection.exec_driver_sql("BEGIN IMMEDIATE")), limit_s=limit_s)
-                try:
-                    yield SqlTransaction(connection, our_error)
-                except BaseException:
-                    await _rolled_back(connection)
-                    raise
-                await _committed(connection)
+            try:
+                yield SqlTransaction(connection, our_error)
+            except BaseException:
+                await _rolled_back(connection)
+                raise
+            await _committed(connection)
 
     async def close(self) -> None:
         """See `SqlStore.close`."""
@@ -92,15 +90,26 @@ class SqliteStore(SqlStore):
         await self._writing.dispose()
 
 
+@asynccontextmanager
+async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    with translated_driver(our_error):
+        connection = await engine.connect()
+    try:
+        yield connection
+    finally:
+        await unbroken(connection.close())
+
+
 async def _committed(connection: AsyncConnection) -> None:
     try:
-        with translated_driver(our_error):
-            await unbroken(connection.exec_driver_sql("COMMIT"))
-    except CountermandError as error:
-        if not await _in_transaction(connection):
-            raise OutcomeUnknownError(str(error)) from error
-        await _rolled_back(connection)  # still open, so nothing was written
-        raise
+        await unbroken(connection.exec_driver_sql("COMMIT"))
+    except DRIVER_ERRORS as error:
+        ours = our_error(error)
+        # Where there is no room, SQLite has ended the transaction itself. Where it is still open, nothing was written.
+        if not (is_undone(error) or await _in_transaction(connection)):
+            raise OutcomeUnknownError("the disk failed while the database committed") from error
+        await _rolled_back(connection)
+        raise ours or error from error
 
 
 async def _rolled_back(connection: AsyncConnection) -> None:

@@ -1,0 +1,37 @@
+"""Which unique key of the schema was in use already? Two of them have an error of their own, on every database."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint
+
+from countermand.actions.errors import KeyTakenError, OrderTakenError, TakenError
+from countermand.storage.tables import metadata
+
+_ERRORS: Final[Mapping[str, type[TakenError]]] = {
+    "pk_idempotency_keys": KeyTakenError,
+    "pk_orders": OrderTakenError,
+}
+
+
+def _unique_keys() -> Mapping[tuple[str, frozenset[str]], str]:
+    keys = {}
+    for table in metadata.tables.values():
+        constraints = [one for one in table.constraints if isinstance(one, PrimaryKeyConstraint | UniqueConstraint)]
+        for key in (*constraints, *(index for index in table.indexes if index.unique)):
+            keys[table.name, frozenset(column.name for column in key.columns)] = str(key.name)
+    return keys
+
+
+# By table and columns: SQLite tells these, and PostgreSQL the name.
+UNIQUE_KEYS: Final = _unique_keys()
+
+
+def taken(message: str, constraint: str) -> TakenError:
+    """The error for a unique key that is in use."""
+    return _ERRORS.get(constraint, TakenError)(message, constraint=constraint)
+
+
+def unique_key(table: str, columns: Iterable[str]) -> str:
+    """The name of a unique key; empty for one that is not of our schema."""
+    return UNIQUE_KEYS.get((table, frozenset(columns)), "")
