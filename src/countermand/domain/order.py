@@ -62,8 +62,8 @@ def order_id_from(digits: str) -> OrderId | None:
 def order_id_of(uid: str) -> OrderId:
     """The number of the order with this uid: the first 62 bits of its SHA-256, with the 63rd set.
 
-    So a uid leads to its row through the primary key alone, on one machine or on the right shard of many, with no
-    second index. The set bit keeps these numbers apart from the small ones that are counted up for telecom orders.
+    So a uid leads to its row through the primary key alone, with no second index. The set bit keeps these numbers
+    apart from the small ones that are counted up for telecom orders.
     Should two uids ever share a number, the second order's creation fails on the key, and is worth asking again.
     """
     return OrderId(int.from_bytes(hashlib.sha256(uid.encode()).digest()[:8]) >> 2 | 1 << 62)
