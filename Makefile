@@ -48,7 +48,7 @@ lock: $(VENV)/.ready-to-test ## pin the requirements again (needs uv)
 	  --ignore-scripts --no-audit --no-fund --loglevel=error
 
 clean: ## remove the environment and the caches; the demo's data stays
-	rm -rf $(VENV) $(NODE)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .old-versions $(NODE)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # A stamp file a set-up: a second run finds it newer than what it was made from and installs nothing.
 $(VENV)/.made:

@@ -54,7 +54,8 @@ class Settings(BaseSettings):
         None, description="A PostgreSQL database to use instead: postgresql://user:password@host/name"
     )
     database_distributed: bool = Field(
-        False, description="PostgreSQL with tables distributed by order (Citus): a batch is written in parts"
+        False,
+        description="An experiment: PostgreSQL writes a batch in parts, not yet enough for Citus; leave it off",
     )
     database_connections: int = Field(
         10, ge=1, le=1000, description="PostgreSQL: connections a process, beside those that cancel"

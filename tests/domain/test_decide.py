@@ -6,11 +6,12 @@ from hypothesis import strategies as st
 
 from countermand.domain.cancellation import Granted, Refused, decide
 from countermand.domain.contract import Contract
+from countermand.domain.known import Unknown
 from countermand.domain.order import OrderFacts
 from countermand.domain.order_state import CANCELLABLE_STATES, OrderState
 from countermand.domain.policy import DEFAULT_RULES, policy_of
 from countermand.domain.rules import examine
-from support.decisions import MICROSECOND, facts, instants_near, policies
+from support.decisions import MICROSECOND, facts, instants, instants_near, policies
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -131,3 +132,10 @@ def test_the_earliest_of_several_limits_is_the_first_instant_of_no():
 
     assert isinstance(decision, Granted)
     assert decision.cancellable_until == NOW + 4 * HOUR
+
+
+@given(policy=policies(), now=instants)
+def test_an_order_in_a_state_that_nobody_knows_is_never_granted(policy, now):
+    decision = decide(OrderFacts(state=Unknown("teleported")), policy, now)
+    assert isinstance(decision, Refused)
+    assert "order_not_cancellable" in {finding.code for finding in decision.broken}

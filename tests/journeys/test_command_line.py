@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import typer
+from sqlalchemy import update
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from countermand import __version__, cli
@@ -18,6 +19,7 @@ from countermand.bootstrap import utc_now
 from countermand.domain.contract import Door
 from countermand.settings import PREFIX
 from countermand.storage.schema import NEWEST_SCHEMA
+from countermand.storage.tables import clients
 from support.command_line import Run, Said, assert_one_sentence, runner
 from support.connect_calls import SERVICE_ORDER
 from support.processes import countermand, forked
@@ -225,6 +227,23 @@ async def test_the_list_shows_every_client_whole_however_narrow_the_page(run: Ru
     for whole in (ISSUER, partner.subject, shop.key, *Door.SHOPPING.split(), f"{made.clock():%Y-%m-%d %H:%M:%SZ}"):
         assert whole in said.out
     assert shop.secret not in said.out
+
+
+async def test_the_list_shows_what_a_newer_version_wrote_as_it_is(run: Run, made: World):
+    partner, shop = await made.connect_client(), await made.shopping_client()
+    async with made.database.store.transaction() as tx:
+        await tx.run(update(clients).where(clients.c.id == partner.client.id).values(permissions='["read","teleport"]'))
+        await tx.run(update(clients).where(clients.c.id == shop.client.id).values(door="fax"))
+    said = await asyncio.to_thread(run, "client", "list", **database_of(made))
+    assert (said.code, said.err) == (0, "")
+    assert "read teleport" in said.out
+    assert "fax" in said.out
+    number = str(shop.client.id)
+    for refused in (("rotate", number), ("browser-token", number)):
+        said = await asyncio.to_thread(run, "client", *refused, **database_of(made))
+        assert_one_sentence(said, number)
+    said = await asyncio.to_thread(run, "client", "revoke", number, **database_of(made))
+    assert (said.code, said.out[: len("Revoked the fax client")]) == (0, "Revoked the fax client")
 
 
 def shown(said: Said) -> tuple[str, str]:

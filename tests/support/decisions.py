@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 
 from countermand.domain.contract import Contract
+from countermand.domain.known import Unknown
 from countermand.domain.order import OrderFacts
 from countermand.domain.order_state import CANCELLABLE_STATES, OrderState
 from countermand.domain.policy import Policy, policy_of
@@ -18,7 +19,7 @@ instants = st.datetimes(datetime(2026, 11, 1), datetime(2026, 12, 31), timezones
 facts = st.builds(
     OrderFacts,
     # Half of the time one that may be cancelled: otherwise the other rules would seldom be what decides.
-    state=st.sampled_from(sorted(CANCELLABLE_STATES)) | st.sampled_from(OrderState),
+    state=st.sampled_from(sorted(CANCELLABLE_STATES)) | st.sampled_from([*OrderState, Unknown("teleported")]),
     appointment_starts_at=st.none() | instants | instants | instants,
     first_payment_at=st.none() | st.none() | instants,
 )

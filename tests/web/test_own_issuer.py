@@ -11,13 +11,13 @@ import httpx
 import pytest
 import pytest_asyncio
 from joserfc import jws
-from joserfc.jwk import RSAKey
-from sqlalchemy import delete
+from joserfc.jwk import ECKey, RSAKey
+from sqlalchemy import delete, insert, select, update
 
 from countermand.bootstrap import own_issuer_of
 from countermand.domain.client import OWN_ISSUER
 from countermand.settings import SettingsError
-from countermand.storage.tables import signing_keys
+from countermand.storage.tables import client_keys, clients, signing_keys
 from countermand.web import own_issuer
 from support.connect_calls import cancel
 from support.database_contents import contents
@@ -281,6 +281,39 @@ async def test_a_token_without_a_typ_claim_may_say_in_its_header_that_it_is_an_a
     ):
         headers = {"Authorization": f"Bearer {signed(head, claims(**changed))}"}
         assert (await cancel(world, me, {"orderId": order_id}, headers=headers)).status == status
+
+
+AN_EC_KEY = ECKey.generate_key("P-256")
+
+
+async def test_a_signing_key_of_a_kind_that_a_newer_version_made_leaves_the_others_counting(own: World):
+    before = await a_token(own)
+    row = {
+        "kid": "newer",
+        "number": 99,
+        "private_key": json.dumps(AN_EC_KEY.as_dict(private=True)),
+        "created_at": 0,
+        "signs_from": 0,
+    }
+    async with own.database.store.transaction() as tx:
+        await tx.run(insert(signing_keys).values(row))
+    async with another_node(own) as (http, _):
+        after = await a_token(own, http=http)  # signed by the newest that this version can sign with
+        assert kid_of(after) == kid_of(before)
+        assert await published(http) == [kid_of(before)]
+        assert await counts(http, before)
+        assert await counts(http, after)
+
+
+async def test_a_clients_key_of_a_kind_that_a_newer_version_takes_is_a_401_for_that_client_alone(own: World):
+    await own_client(own, "other")
+    async with own.database.store.transaction() as tx:
+        of_other = client_keys.c.client_id == select(clients.c.id).where(clients.c.subject == "other").scalar_subquery()
+        await tx.run(
+            update(client_keys).where(of_other).values(public_key=json.dumps(AN_EC_KEY.as_dict(private=False)))
+        )
+    assert (await ask(own.http, assertion(own, "other"))).status_code == 401
+    assert (await ask(own.http, assertion(own))).status_code == 200
 
 
 async def test_nothing_of_an_exchange_is_logged(own: World, capfd: pytest.CaptureFixture[str]):

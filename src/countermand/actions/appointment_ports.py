@@ -62,7 +62,7 @@ class AppointmentTransaction(AppointmentReading, Protocol):
         ...
 
     async def active_appointment(self, order_id: OrderId) -> Appointment | None:
-        """The one that still stands, if any."""
+        """The one that still stands, if any; before all, one in a state that this version does not know."""
         ...
 
     async def pending_task(self, order_id: OrderId, kind: TaskKind) -> AppointmentTask | None:

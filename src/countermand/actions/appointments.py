@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from countermand.actions.errors import ConflictError, FieldsError, NotFoundError
+from countermand.actions.errors import ConflictError, FieldsError, NotFoundError, UnavailableError
 from countermand.actions.locked import locked
 from countermand.actions.ports import Transaction
 from countermand.domain.appointment import Appointment, AppointmentId, AppointmentState
@@ -15,8 +15,9 @@ from countermand.domain.facts import (
     appointment_moved,
     appointment_set,
 )
+from countermand.domain.known import Unknown
 from countermand.domain.order import Order, OrderId
-from countermand.domain.order_state import MOVES
+from countermand.domain.order_state import moves_from
 
 
 async def set_appointment(
@@ -26,7 +27,7 @@ async def set_appointment(
     order = await locked(tx, order_id)
     _check_times(starts_at, ends_at)
     check_open(order)
-    if (active := await tx.active_appointment(order_id)) is not None:
+    if (active := await standing(tx, order_id)) is not None:
         raise ConflictError("has_appointment", f"the order has the active appointment {active.id}; move or cancel that")
     appointment = Appointment(
         id=AppointmentId(await tx.next_number("appointment")),
@@ -94,13 +95,32 @@ async def advance_appointment(
 
 
 async def active_one(tx: Transaction, order_id: OrderId, appointment_id: AppointmentId) -> Appointment:
-    """A visit that still stands. Raises `NotFoundError`, or `ConflictError` with `appointment_over`."""
+    """A visit that still stands. Raises `NotFoundError`, or `ConflictError` with `appointment_over`.
+
+    Raises `UnavailableError` for one of which this version cannot tell.
+    """
     appointment = await tx.appointment(order_id, appointment_id)
     if appointment is None:
         raise NotFoundError("there is no such appointment")
+    check_known_visit(appointment)
     if not appointment.is_active:
         raise ConflictError("appointment_over", f"the appointment {appointment_id} is {appointment.state}")
     return appointment
+
+
+async def standing(tx: Transaction, order_id: OrderId) -> Appointment | None:
+    """The order's active appointment. Raises `UnavailableError` where there is one that this version cannot tell of."""
+    appointment = await tx.active_appointment(order_id)
+    if appointment is not None:
+        check_known_visit(appointment)
+    return appointment
+
+
+def check_known_visit(appointment: Appointment) -> None:
+    """Raise `UnavailableError` for a visit in a state that this version does not know."""
+    if isinstance(appointment.state, Unknown):
+        said = f"the appointment {appointment.id} is {appointment.state}, which this node does not know"
+        raise UnavailableError(f"{said}; nothing was done: ask again, or another node")
 
 
 async def appointment_changed(
@@ -113,7 +133,7 @@ async def appointment_changed(
 
 def check_open(order: Order) -> None:
     """Raise `ConflictError` with `order_ended` unless something can still happen to the order."""
-    if not MOVES[order.state]:
+    if not moves_from(order.state):
         raise ConflictError("order_ended", f"an order that is {order.state} takes no appointment")
 
 

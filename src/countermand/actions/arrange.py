@@ -9,16 +9,17 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from countermand.actions.appointment_ports import Accepted, Arranging
-from countermand.actions.appointments import active_one, appointment_changed, check_open
-from countermand.actions.errors import ConflictError, FieldsError, NotFoundError
+from countermand.actions.appointments import active_one, appointment_changed, check_open, standing
+from countermand.actions.errors import ConflictError, FieldsError, NotFoundError, UnavailableError
 from countermand.actions.locked import locked
-from countermand.actions.ports import OrderView, Store, Transaction
+from countermand.actions.ports import OrderView, Store, Transaction, is_spoken
 from countermand.domain.appointment import Appointment, AppointmentId, AppointmentState, Slot, SlotId
 from countermand.domain.appointment_task import AppointmentTask, Failure, TaskId, TaskKind, TaskState
 from countermand.domain.client import ClientId
 from countermand.domain.facts import appointment_cancelled, appointment_set
+from countermand.domain.known import Unknown
 from countermand.domain.order import Order, OrderId
-from countermand.domain.order_state import ENDED_UNFULFILLED, MOVES
+from countermand.domain.order_state import ENDED_UNFULFILLED, moves_from
 
 _ORDER_ENDED = "order_ended"
 
@@ -60,7 +61,7 @@ async def book(
     offer, order = await _own_task(tx, client_id, offer_id, TaskKind.OFFER_SLOTS)
     check_open(order)
     slot = _slot_of(_seen(offer, order, now), slot_id)
-    if (active := await tx.active_appointment(order.id)) is not None:
+    if (active := await standing(tx, order.id)) is not None:
         raise ConflictError("has_appointment", f"the order has the active appointment {active.id}; cancel that first")
     if (pending := await tx.pending_task(order.id, TaskKind.BOOK)) is not None:
         raise ConflictError("booking_under_way", f"the booking {pending.id} of this order has no answer yet")
@@ -120,6 +121,7 @@ async def answer_task(
     task = await tx.task(task_id)
     if task is None or task.order_id != order_id:
         raise NotFoundError("there is no such task")
+    _check_known_task(task)
     if task.state is not TaskState.PENDING:
         raise ConflictError("already_answered", f"the task {task_id} is {task.state}")
     if _too_late(task.kind, order):
@@ -148,7 +150,7 @@ async def read_task(
         if task is None or task.kind is not kind:
             raise NotFoundError("there is no such request")
         view = (await reading.views([task.order_id]))[task.order_id]
-    if view.order.client_id != client_id:
+    if view.order.client_id != client_id or not is_spoken(view.order):
         raise NotFoundError("there is no such request")
     return _seen(task, view.order, now), view
 
@@ -159,12 +161,22 @@ def _seen(task: AppointmentTask, order: Order, now: datetime) -> AppointmentTask
         return replace(task, state=TaskState.PENDING)
     if task.state is TaskState.PENDING and _too_late(task.kind, order):
         return task.failed(_ended(order), now)
+    if isinstance(task.state, Unknown):  # whoever asks again may meet a node that can tell
+        return replace(task, state=TaskState.PENDING)
     return task
 
 
-def _too_late(kind: TaskKind, order: Order) -> bool:
+def _too_late(kind: TaskKind | Unknown, order: Order) -> bool:
     """Whether nothing can come of it any more. A visit that still stands can be called off after the service runs."""
-    return order.state in ENDED_UNFULFILLED if kind is TaskKind.CANCEL else not MOVES[order.state]
+    if isinstance(order.state, Unknown):
+        return False
+    return order.state in ENDED_UNFULFILLED if kind is TaskKind.CANCEL else not moves_from(order.state)
+
+
+def _check_known_task(task: AppointmentTask) -> None:
+    if isinstance(task.kind, Unknown) or isinstance(task.state, Unknown):
+        said = f"the task {task.id} is to {task.kind} and is {task.state}, which this node does not know"
+        raise UnavailableError(f"{said}; nothing was done: ask again, or another node")
 
 
 def _seen_later(task: AppointmentTask, arranging: Arranging) -> AppointmentTask:
@@ -200,6 +212,7 @@ async def _own_task(
     order = await locked(tx, task.order_id, owner=client_id)
     task = await tx.task(task_id)
     assert task is not None, "tasks are not taken back"
+    _check_known_task(task)
     return task, order
 
 
@@ -243,7 +256,7 @@ async def _booked(
 async def _booked_later(
     tx: Transaction, client_id: ClientId, order: Order, task: AppointmentTask, said: Accepted, now: datetime
 ) -> AppointmentTask:
-    if (active := await tx.active_appointment(order.id)) is not None:  # the operator agreed one meanwhile
+    if (active := await standing(tx, order.id)) is not None:  # the operator agreed one meanwhile
         sentence = f"the order has the active appointment {active.id}"
         return task.failed(Failure(code="has_appointment", sentence=sentence), now)
     slot = task.wanted

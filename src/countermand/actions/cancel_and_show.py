@@ -12,7 +12,7 @@ import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from countermand.actions.cancel_orders import Cancelled, CancelOutcome
-from countermand.actions.errors import CountermandError, UnavailableError
+from countermand.actions.errors import CountermandError, NotFoundError, UnavailableError
 from countermand.actions.group_commit import GroupCommit
 from countermand.actions.ports import CancellationStore, CancelOrder, OrderView
 from countermand.domain.order import OrderId
@@ -33,7 +33,8 @@ class ReadBack:
             views = await self._read(list(set(order_ids)))
         except CountermandError as error:
             return [error] * len(order_ids)
-        return [views[order_id] for order_id in order_ids]
+        gone = NotFoundError("there is no such order")
+        return [views.get(order_id, gone) for order_id in order_ids]
 
     async def _read(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
         with suppress(UnavailableError):

@@ -28,6 +28,7 @@ from countermand.actions.errors import (
     TransientConflictError,
     UnavailableError,
     UnfitDataError,
+    kept_by_another_version,
 )
 from countermand.actions.explain import PolicyArchive
 from countermand.actions.group_commit import GO_AGAIN, GoAgain
@@ -97,7 +98,7 @@ class CancelOrders:
         blocked = {one: answer for one, answer in answers.items() if isinstance(answer, _NOT_WRITTEN)}
         rest = [c for c in batch if c.command_id not in answers or c.command_id in blocked]
         if rest:
-            answers |= await self._decide(rest, now, blocked)
+            answers |= await self._decided_apart(rest, now, blocked)
         return [answers[command.command_id] for command in batch]
 
     async def _cancel(
@@ -190,6 +191,17 @@ class CancelOrders:
             if command.command_id in found
         }
 
+    async def _decided_apart(
+        self, rest: Sequence[CancelOrder], now: datetime, blocked: Mapping[CommandId, UnavailableError]
+    ) -> dict[CommandId, _Answer]:
+        """Decide those that the statement did not cancel. Whatever goes wrong with them, the others are committed."""
+        try:
+            return await self._decide(rest, now, blocked)
+        except Exception as error:
+            log.exception("commands could not be decided", commands=len(rest))
+            unknown = OutcomeUnknownError(f"the command could not be decided: {type(error).__name__}")
+            return {command.command_id: blocked.get(command.command_id, unknown) for command in rest}
+
     async def _decide(
         self, rest: Sequence[CancelOrder], now: datetime, blocked: Mapping[CommandId, _NotWritten]
     ) -> dict[CommandId, _Answer]:
@@ -262,7 +274,11 @@ class CancelOrders:
         """Python's decision. Where it says yes, something changed since the statement: ask again on a fresh view."""
         if order is None or not (command.on_behalf or order.client_id == command.client_id):
             return NotFoundError("there is no such order")
-        match decide(order.facts, self.policies.of(order), now):
+        try:
+            policy = self.policies.of(order)
+        except UnavailableError as error:
+            return error
+        match decide(order.facts, policy, now):
             case Granted():
                 return GO_AGAIN
             case Refused() as refused:
@@ -270,15 +286,18 @@ class CancelOrders:
 
     async def _answer_again(self, command: CancelOrder, kept: KeptOutcome | str) -> CancelOutcome | Exception:
         """The same request under the same key gets the same answer; another request under it gets none."""
-        if isinstance(kept, str) or command.idempotency is None or kept.fingerprint != command.idempotency.fingerprint:
+        fingerprint = kept if isinstance(kept, str) else kept.fingerprint
+        if command.idempotency is None or fingerprint != command.idempotency.fingerprint:
             return IdempotencyKeyReusedError()
+        if isinstance(kept, str):
+            return kept_by_another_version()
         if kept.refusal is None:
             return Cancelled(order_id=kept.order_id)
         try:
             policy = await self.archive.policy(kept.refusal.policy_version)
-        except (NotFoundError, ValueError) as error:  # never stored, or stored by a newer version
+        except (NotFoundError, ValueError) as error:
             log.warning("a kept refusal cannot be explained", policy_version=kept.refusal.policy_version)
-            return OutcomeUnknownError(str(error))
+            return OutcomeUnknownError(str(error)) if isinstance(error, NotFoundError) else kept_by_another_version()
         except UnavailableError as error:
             return error
         match decide(kept.refusal.facts, policy, kept.refusal.decided_at):

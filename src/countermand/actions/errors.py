@@ -92,5 +92,11 @@ class IdempotencyKeyReusedError(CountermandError):
         super().__init__("this Idempotency-Key was used for another request")
 
 
+def kept_by_another_version() -> UnavailableError:
+    """What an idempotency key stands for was stored in a form that this version cannot read."""
+    said = "what this Idempotency-Key stands for was stored by a newer version than this node's"
+    return UnavailableError(f"{said}; nothing was done: ask again, or another node")
+
+
 class SchemaError(CountermandError):
     """The database's schema is none this version works with. The message says what to do."""

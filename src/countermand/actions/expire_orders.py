@@ -32,6 +32,8 @@ async def expire_order(tx: Transaction, order_id: OrderId, now: datetime) -> boo
     client: nobody else asked for it.
     """
     order = await tx.lock_order(order_id)
+    if order is not None and not order.is_known:  # since it was found to be due: a node that knows it sees to it
+        return False
     await tx.forget_expiry(order_id)
     if order is None or order.facts.first_payment_at is not None or state_after(order.state, Move.EXPIRE) is None:
         return False

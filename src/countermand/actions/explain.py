@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from countermand.actions.errors import NotFoundError
-from countermand.actions.ports import Clock, Policies, Store
+from countermand.actions.ports import Clock, Policies, Store, is_spoken
 from countermand.domain.cancellation import Decision, decide
 from countermand.domain.client import ClientId
 from countermand.domain.order import Order, OrderId
@@ -29,10 +29,13 @@ async def explain(
     owner: ClientId | None,
     at: datetime | None = None,
 ) -> Explanation:
-    """Decide without acting. `owner` limits it to that client's orders. Raises `NotFoundError`."""
+    """Decide without acting. `owner` limits it to that client's orders. Raises `NotFoundError`.
+
+    Raises `UnavailableError` for an order over which this version cannot decide.
+    """
     async with store.snapshot() as reading:
         order = await reading.order(order_id)
-    if order is None or owner not in {None, order.client_id}:
+    if order is None or owner not in {None, order.client_id} or not (owner is None or is_spoken(order)):
         raise NotFoundError("there is no such order")
     instant = at or clock()
     return Explanation(order=order, at=instant, decision=decide(order.facts, policies.of(order), instant))

@@ -14,6 +14,7 @@ from countermand.actions.errors import (
     KeyTakenError,
     TransientConflictError,
     UnavailableError,
+    kept_by_another_version,
 )
 from countermand.actions.ports import Clock, IdempotencyKey, Store, Transaction
 from countermand.domain.client import ClientId
@@ -66,8 +67,10 @@ async def _with_retries(
             async with store.transaction() as tx:
                 if key is not None and (kept := await tx.kept_answer(client_id, key.key)) is not None:
                     fingerprint, answer = kept
-                    if fingerprint != key.fingerprint or answer is None:
+                    if fingerprint != key.fingerprint:
                         raise IdempotencyKeyReusedError
+                    if answer is None:  # no cancellation, as it is the same request
+                        raise kept_by_another_version()
                     return answer
                 try:
                     async with tx.part():

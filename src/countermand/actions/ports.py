@@ -10,6 +10,7 @@ from typing import Any, Final, NewType, Protocol
 
 from countermand.actions.appointment_ports import AppointmentReading, AppointmentTransaction
 from countermand.actions.catalogue_ports import CatalogueReading, CatalogueTransaction
+from countermand.actions.errors import UnavailableError
 from countermand.actions.seat_ports import SeatReading, SeatTransaction
 from countermand.actions.ticketing_ports import TicketingReading, TicketingTransaction
 from countermand.domain.appointment import Appointment
@@ -17,6 +18,7 @@ from countermand.domain.catalogue import Product
 from countermand.domain.client import Client, ClientId, Permission
 from countermand.domain.contract import Contract, Door
 from countermand.domain.facts import Fact, FactKind
+from countermand.domain.known import Unknown
 from countermand.domain.order import Order, OrderFacts, OrderId
 from countermand.domain.order_state import OrderState
 from countermand.domain.payment import Payment
@@ -52,7 +54,7 @@ class CancelOrder:
     command_id: CommandId
     order_id: OrderId
     client_id: ClientId
-    door: Door
+    door: Door | Unknown
     on_behalf: bool = False
     reason: str | None = None
     idempotency: IdempotencyKey | None = None
@@ -67,8 +69,8 @@ class CancellationRecord:
     command_id: CommandId
     decided_at: datetime
     client_id: ClientId
-    contract: Contract  # the order's
-    door: Door
+    contract: Contract | Unknown  # the order's
+    door: Door | Unknown
     policy_version: PolicyVersion
     facts: OrderFacts
     reason: str | None
@@ -79,7 +81,7 @@ class RefusalRecord:
     """The decision record of a no by policy."""
 
     command: CancelOrder
-    contract: Contract  # the order's
+    contract: Contract | Unknown  # the order's
     decided_at: datetime
     policy_version: PolicyVersion
     facts: OrderFacts
@@ -135,14 +137,14 @@ class OrderView:
 
     def admits(self, ticket: Ticket) -> bool:
         """Whether one of its tickets gives entry. Until the order is completed, a ticket only holds its place."""
-        return ticket.valid and self.order.state is OrderState.COMPLETED
+        return ticket.valid and self.order.is_known and self.order.state is OrderState.COMPLETED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Told:
     """A fact as the outbox has it."""
 
-    kind: FactKind
+    kind: FactKind | Unknown
     order_version: int
     recorded_at: datetime
     client_id: ClientId
@@ -370,5 +372,22 @@ class Policies:
     by_contract: Mapping[Contract, Policy]
 
     def of(self, order: Order) -> Policy:
-        """The policy of the order's own contract, whichever door was used."""
+        """The policy of the order's own contract, whichever door was used. Raises as `check_known` does."""
+        check_known(order)
+        assert not isinstance(order.contract, Unknown)
         return self.by_contract[order.contract]
+
+
+def is_spoken(order: Order) -> bool:
+    """Whether the contracts of this version can show an order. To their callers any other is not there."""
+    return not isinstance(order.contract, Unknown)
+
+
+def check_known(order: Order) -> None:
+    """Raise `UnavailableError` for an order whose contract or state this version does not know.
+
+    No refusal, which would be recorded and given again under the same key: a node of a newer version may say yes.
+    """
+    if not order.is_known:
+        said = f"the order is {order.state} under the contract {order.contract}"
+        raise UnavailableError(f"{said}, which this node does not know; nothing was done: ask again, or another node")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from countermand.actions.catalogue_ports import Condition, Page
 from countermand.actions.errors import NotFoundError
-from countermand.actions.ports import History, OrdersWanted, OrderView, Store
+from countermand.actions.ports import History, OrdersWanted, OrderView, Store, is_spoken
 from countermand.domain.appointment import AppointmentId
 from countermand.domain.client import ClientId
 from countermand.domain.order import OrderId
@@ -13,11 +13,11 @@ from countermand.domain.order import OrderId
 async def read_order(store: Store, order_id: OrderId, *, owner: ClientId | None) -> OrderView:
     """A client's own order, or, without an `owner`, anybody's.
 
-    Another's is as unknown as one that is not there: both raise `NotFoundError`.
+    Another's is as unknown as one that is not there, or that no contract here can show: all raise `NotFoundError`.
     """
     async with store.snapshot() as reading:
         view = (await reading.views([order_id])).get(order_id)
-    if view is None or owner not in {None, view.order.client_id}:
+    if view is None or owner not in {None, view.order.client_id} or not is_spoken(view.order):
         raise NotFoundError("there is no such order")
     return view
 
@@ -27,7 +27,7 @@ async def list_orders(store: Store, owner: ClientId, wanted: OrdersWanted, at_mo
     async with store.snapshot() as reading:
         order_ids = await reading.orders_of(owner, wanted, at_most)
         views = await reading.views(order_ids)
-    return [views[order_id] for order_id in order_ids]
+    return [views[order_id] for order_id in order_ids if is_spoken(views[order_id].order)]
 
 
 async def list_ticket_orders(
@@ -37,7 +37,8 @@ async def list_ticket_orders(
     async with store.snapshot() as reading:
         found = await reading.orders_listed(owner, conditions, offset=offset, at_most=at_most)
         views = await reading.views(found.items)
-    return Page(items=[views[order_id] for order_id in found.items], total=found.total)
+    spoken = [views[order_id] for order_id in found.items if is_spoken(views[order_id].order)]
+    return Page(items=spoken, total=found.total)
 
 
 async def read_appointment(store: Store, appointment_id: AppointmentId, *, owner: ClientId) -> OrderView:
@@ -46,7 +47,7 @@ async def read_appointment(store: Store, appointment_id: AppointmentId, *, owner
         order_id = await reading.order_of_appointment(appointment_id)
         views = {} if order_id is None else await reading.views([order_id])
     for view in views.values():
-        if view.order.client_id == owner:
+        if view.order.client_id == owner and is_spoken(view.order):
             return view
     raise NotFoundError("there is no such appointment")
 

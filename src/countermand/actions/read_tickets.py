@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from countermand.actions.errors import NotFoundError
-from countermand.actions.ports import OrderView, Reading, Store, Ticket
+from countermand.actions.ports import OrderView, Reading, Store, Ticket, is_spoken
 from countermand.actions.read_catalogue import EventView
 from countermand.domain.catalogue import Product
 from countermand.domain.client import ClientId
@@ -26,7 +26,7 @@ async def read_ticket(store: Store, uid: str, *, owner: ClientId | None) -> Tick
         order_id = await reading.order_of_ticket(uid)
         views = {} if order_id is None else await reading.views([order_id])
         for view in views.values():
-            if owner in {None, view.order.client_id}:
+            if owner in {None, view.order.client_id} and is_spoken(view.order):
                 (found,) = await _shown(reading, view, [one for one in view.tickets if one.uid == uid])
                 return found
     raise NotFoundError("there is no such ticket")

@@ -7,6 +7,7 @@ version. So each of them and a cancellation come one after the other, never half
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from countermand.actions.appointments import standing
 from countermand.actions.errors import ConflictError
 from countermand.actions.locked import locked
 from countermand.actions.ports import OrderView, Reading, Transaction
@@ -15,7 +16,7 @@ from countermand.domain.client import ClientId
 from countermand.domain.facts import appointment_cancelled, order_advanced, payment_recorded
 from countermand.domain.money import Money
 from countermand.domain.order import Order, OrderId
-from countermand.domain.order_state import ENDED_UNFULFILLED, MOVES, Move, OrderState, state_after
+from countermand.domain.order_state import ENDED_UNFULFILLED, Move, OrderState, moves_from, state_after
 from countermand.domain.payment import Payment
 
 
@@ -29,7 +30,7 @@ async def advance_order(tx: Transaction, client_id: ClientId, order_id: OrderId,
         raise ConflictError("use_cancel", "an order is cancelled by its own call, which asks the policy")
     after = state_after(order.state, move)
     if after is None:
-        allowed = ", ".join(sorted(MOVES[order.state].keys() - {Move.CANCEL})) or "nothing"
+        allowed = ", ".join(sorted(moves_from(order.state).keys() - {Move.CANCEL})) or "nothing"
         raise ConflictError("move_not_allowed", f"an order that is {order.state} cannot {move}; it can: {allowed}")
     if after in ENDED_UNFULFILLED and order.facts.first_payment_at is not None:
         raise ConflictError(
@@ -110,7 +111,7 @@ async def _advance(tx: Transaction, client_id: ClientId, order: Order, after: Or
     facts = [order_advanced(order.state, after)]
     changes = replace(order.facts, state=after)
     if after in ENDED_UNFULFILLED:
-        if (active := await tx.active_appointment(order.id)) is not None:
+        if (active := await standing(tx, order.id)) is not None:
             released = replace(active, state=AppointmentState.CANCELLED, cancelled_at=now)
             await tx.change_appointment(order.id, released)
             facts.append(appointment_cancelled(released))

@@ -12,8 +12,9 @@ from datetime import datetime
 from typing import Any
 
 from countermand.actions.errors import ConflictError
+from countermand.actions.locked import locked
 from countermand.actions.place_orders import insert_and_tell, new_ticket, new_ticket_order, page_tokens
-from countermand.actions.ports import Line, OrderView, Reading, Ticket, Transaction
+from countermand.actions.ports import Line, OrderView, Reading, Ticket, Transaction, check_known
 from countermand.actions.seat_tickets import kept, seat_of, take
 from countermand.domain.bill import LinePrice
 from countermand.domain.client import ClientId
@@ -35,21 +36,22 @@ async def transferable(reading: Reading, client_id: ClientId, ticket_uids: Seque
     """
     found = {await reading.order_of_ticket(uid) for uid in ticket_uids}
     orders = [None if one is None else await reading.order(one) for one in found]
-    if any(order is None or order.client_id != client_id for order in orders):
+    its_own = [order for order in orders if order is not None and order.client_id == client_id]
+    if len(its_own) < len(orders):
         raise ConflictError("ticket_not_found", "there is no such ticket")
-    if len(orders) > 1:
+    for order in its_own:
+        check_known(order)
+    if len(its_own) > 1:
         raise ConflictError("tickets_of_several_orders", "the tickets that are transferred are all of one order")
-    (order_id,) = found
-    assert order_id is not None
-    return order_id
+    (order,) = its_own
+    return order.id
 
 
 async def transfer_tickets(tx: Transaction, client_id: ClientId, wanted: TransferOrder, now: datetime) -> OrderView:
     """Place the new order. Raises as `transferable` does, and with `tickets_not_transferable`, `profile_missing`."""
     if wanted.details.get("consumer") is None:
         raise ConflictError("profile_missing", "consumer is missing: an order is for somebody")
-    before = await tx.lock_order(await transferable(tx, client_id, wanted.ticket_uids))
-    assert before is not None, "orders are never deleted"
+    before = await locked(tx, await transferable(tx, client_id, wanted.ticket_uids))
     view = (await tx.views([before.id]))[before.id]
     old = _valid(view, wanted.ticket_uids)
     order = await new_ticket_order(tx, client_id, now, is_completed=True)

@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NewType
 
+from countermand.domain.known import Unknown
+
 AppointmentId = NewType("AppointmentId", int)
 SlotId = NewType("SlotId", str)
 
@@ -40,7 +42,7 @@ class Slot:
     id: SlotId
     starts_at: datetime
     ends_at: datetime
-    half_day: HalfDay
+    half_day: HalfDay | Unknown
     utc_offset: timedelta
 
 
@@ -53,7 +55,7 @@ class Appointment:
     """
 
     id: AppointmentId
-    state: AppointmentState
+    state: AppointmentState | Unknown
     starts_at: datetime
     ends_at: datetime
     cancelled_at: datetime | None = None

@@ -7,6 +7,7 @@ from typing import NewType
 
 from countermand.domain.appointment import AppointmentId, Slot
 from countermand.domain.client import ClientId
+from countermand.domain.known import Unknown
 from countermand.domain.order import OrderId
 
 TaskId = NewType("TaskId", int)
@@ -49,8 +50,8 @@ class AppointmentTask:
     id: TaskId
     order_id: OrderId
     client_id: ClientId
-    kind: TaskKind
-    state: TaskState
+    kind: TaskKind | Unknown
+    state: TaskState | Unknown
     asked_at: datetime
     answered_at: datetime | None = None
     from_date: date | None = None

@@ -79,7 +79,7 @@ class Product:
 
     def is_on_sale(self, event: Event | None, now: datetime) -> bool:
         """Whether it is sold at `now`, as its event is, and within its own sale where it has one."""
-        if not self.is_enabled or (event is not None and not event.is_on_sale(now)):
+        if not self.is_enabled or not self.price.is_known or (event is not None and not event.is_on_sale(now)):
             return False
         has_begun = self.sale_starts_at is None or self.sale_starts_at <= now
         return has_begun and (self.sale_ends_at is None or now < self.sale_ends_at)
@@ -104,7 +104,7 @@ class Method:
 
     def is_for(self, country: str | None) -> bool:
         """Whether consumers of a country can use it."""
-        return not self.countries or country in self.countries
+        return self.costs.is_known and (not self.countries or country in self.countries)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

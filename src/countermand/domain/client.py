@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final, NewType
 
 from countermand.domain.contract import Door
+from countermand.domain.known import Unknown
 
 ClientId = NewType("ClientId", int)
 
@@ -46,9 +47,9 @@ class Client:
     """Somebody with credentials. `identity` is (issuer, claim value) for tokens, None for a key and secret of ours."""
 
     id: ClientId
-    door: Door
+    door: Door | Unknown
     name: str
-    permissions: frozenset[Permission]
+    permissions: frozenset[Permission | Unknown]
     key: str | None
     identity: tuple[str, str] | None
     created_at: datetime

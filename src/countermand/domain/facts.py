@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from countermand.domain.appointment import Appointment, AppointmentState
+from countermand.domain.known import Unknown
 from countermand.domain.order_state import OrderState
 from countermand.domain.payment import Payment
 
@@ -32,17 +33,17 @@ class Fact:
     details: dict[str, Any]
 
 
-def order_placed(state: OrderState) -> Fact:
+def order_placed(state: OrderState | Unknown) -> Fact:
     """An order came into being."""
     return Fact(kind=FactKind.ORDER_PLACED, details={"state": state})
 
 
-def order_advanced(before: OrderState, after: OrderState) -> Fact:
+def order_advanced(before: OrderState | Unknown, after: OrderState) -> Fact:
     """An order's state changed, other than by a cancellation."""
     return Fact(kind=FactKind.ORDER_ADVANCED, details={"from": before, "to": after})
 
 
-def order_cancelled(before: OrderState, reason: str | None) -> Fact:
+def order_cancelled(before: OrderState | Unknown, reason: str | None) -> Fact:
     """An order was cancelled."""
     return Fact(kind=FactKind.ORDER_CANCELLED, details={"from": before, "reason": reason})
 
@@ -57,7 +58,7 @@ def appointment_moved(appointment: Appointment, starts_before: datetime) -> Fact
     return Fact(kind=FactKind.APPOINTMENT_MOVED, details={**_visit(appointment), "from": starts_before})
 
 
-def appointment_advanced(appointment: Appointment, before: AppointmentState) -> Fact:
+def appointment_advanced(appointment: Appointment, before: AppointmentState | Unknown) -> Fact:
     """A visit began, or ended one way or the other."""
     return Fact(
         kind=FactKind.APPOINTMENT_ADVANCED,

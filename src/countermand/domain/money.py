@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
 from typing import Final
 
 # ISO 4217 currencies whose minor unit is not a hundredth. The shopping contract prints two decimals always
@@ -44,19 +43,23 @@ _LARGEST_MINOR: Final = 10**15  # ten million million; guards the 64-bit columns
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Money:
-    """An amount in whole minor units (cents) of a currency with two decimals."""
+    """An amount in whole minor units (cents) of a currency with two decimals.
+
+    Where amounts come in, `of` sees to the currency. One that a newer version stored in another may stand here, too:
+    `is_known` tells, and nothing is sold for it.
+    """
 
     minor: int
     currency: str
 
     def __post_init__(self) -> None:
-        _check_currency(self.currency)
         if not 0 <= self.minor <= _LARGEST_MINOR:
             raise ValueError(f"an amount lies between 0 and {_LARGEST_MINOR // 100}, not {self.minor / 100:.2f}")
 
     @classmethod
     def of(cls, amount: Decimal | int, currency: str) -> "Money":
         """Read an amount in major units. Refuses (ValueError) what has more than two decimals: nothing is rounded."""
+        _check_currency(currency)
         given = Decimal(amount)
         if not given.is_finite() or given.adjusted() > len(str(_LARGEST_MINOR)):
             raise ValueError(f"an amount lies between 0 and {_LARGEST_MINOR // 100}, not {given:.4g}")
@@ -70,6 +73,11 @@ class Money:
         minor = int(significant) * 10 ** (exponent + _DECIMALS) if significant else 0
         return cls(minor=-minor if negative else minor, currency=currency)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether it is in a currency that amounts can be said in here."""
+        return _has_two_decimals(self.currency)
+
     def __str__(self) -> str:
         return written_minor(self.minor)
 
@@ -79,10 +87,12 @@ def written_minor(minor: int) -> str:
     return f"{minor // 100}.{minor % 100:02d}"
 
 
-@lru_cache(maxsize=256)
+def _has_two_decimals(currency: str) -> bool:
+    return currency not in _OTHER_THAN_TWO_DECIMALS
+
+
 def _check_currency(currency: str) -> None:
-    """Remembers those that hold: an order in an answer has half a dozen amounts in one currency."""
     if not re.fullmatch("[A-Z]{3}", currency):
         raise ValueError(f"a currency is three capital letters, not {currency!r}")
-    if currency in _OTHER_THAN_TWO_DECIMALS:
+    if not _has_two_decimals(currency):
         raise ValueError(f"amounts here have two decimals, which {currency} has not")

@@ -7,6 +7,7 @@ from typing import Final, NewType
 
 from countermand.domain.client import ClientId
 from countermand.domain.contract import Contract
+from countermand.domain.known import Unknown
 from countermand.domain.order_state import OrderState
 
 OrderId = NewType("OrderId", int)
@@ -21,7 +22,7 @@ UID_PATTERN: Final = "[0-9a-z]{32}"
 class OrderFacts:
     """All that a cancellation policy may look at: columns of the order's row, kept true by whoever changes them."""
 
-    state: OrderState
+    state: OrderState | Unknown
     appointment_starts_at: datetime | None = None  # start of the active appointment
     first_payment_at: datetime | None = None  # when the first payment was recorded, whatever became of it
 
@@ -31,7 +32,7 @@ class Order:
     """An order as its row has it. `version` rises by one with every change."""
 
     id: OrderId
-    contract: Contract
+    contract: Contract | Unknown
     uid: OrderUid | None  # ticket orders are named by this; telecom orders by their number
     reference: str
     client_id: ClientId
@@ -40,9 +41,14 @@ class Order:
     facts: OrderFacts
 
     @property
-    def state(self) -> OrderState:
+    def state(self) -> OrderState | Unknown:
         """Where the order stands."""
         return self.facts.state
+
+    @property
+    def is_known(self) -> bool:
+        """Whether this version knows the order's contract and state. It decides over no other order."""
+        return not isinstance(self.contract, Unknown) and not isinstance(self.state, Unknown)
 
 
 def order_id_from(digits: str) -> OrderId | None:
@@ -56,8 +62,8 @@ def order_id_from(digits: str) -> OrderId | None:
 def order_id_of(uid: str) -> OrderId:
     """The number of the order with this uid: the first 62 bits of its SHA-256, with the 63rd set.
 
-    So a uid leads to its row through the primary key alone, on one machine or on the right shard of many, with no
-    second index. The set bit keeps these numbers apart from the small ones that are counted up for telecom orders.
+    So a uid leads to its row through the primary key alone, with no second index. The set bit keeps these numbers
+    apart from the small ones that are counted up for telecom orders.
     Should two uids ever share a number, the second order's creation fails on the key, and is worth asking again.
     """
     return OrderId(int.from_bytes(hashlib.sha256(uid.encode()).digest()[:8]) >> 2 | 1 << 62)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from countermand.domain.contract import Contract
+from countermand.domain.known import Unknown
 
 
 class OrderState(StrEnum):
@@ -129,6 +130,11 @@ ENDED_UNFULFILLED: Final[frozenset[OrderState]] = frozenset(
 )
 
 
-def state_after(state: OrderState, move: Move) -> OrderState | None:
+def moves_from(state: OrderState | Unknown) -> Mapping[Move, OrderState]:
+    """What can happen to an order, and where it leads. To one in an unknown state, nothing that this version does."""
+    return {} if isinstance(state, Unknown) else MOVES[state]
+
+
+def state_after(state: OrderState | Unknown, move: Move) -> OrderState | None:
     """The state that `move` leads to from `state`, or None where the table has no such move."""
-    return MOVES[state].get(move)
+    return moves_from(state).get(move)

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final, NewType
 
 from countermand.domain.contract import Contract
+from countermand.domain.known import Unknown, known
 from countermand.domain.order_state import OrderState
 from countermand.domain.rules import (
     RULES,
@@ -42,7 +43,7 @@ DEFAULT_RULES: Final[Mapping[Contract, Sequence[Mapping[str, Any]]]] = MappingPr
 class Policy:
     """An ordered list of rules. Reading the list reads the policy."""
 
-    contract: Contract
+    contract: Contract | Unknown
     rules: tuple[Rule, ...]
 
     def __post_init__(self) -> None:
@@ -92,10 +93,9 @@ def policy_of(contract: Contract, rules: Sequence[Mapping[str, Any]]) -> Policy:
 
 
 def policy_from_content(content: Mapping[str, Any]) -> Policy:
-    """Read back a policy that was stored as `Policy.content`."""
-    return Policy(
-        contract=Contract(content["contract"]),
-        rules=tuple(
+    """Read back a policy that was stored as `Policy.content`. Raises ValueError where a newer version wrote it so."""
+    try:
+        rules = tuple(
             Rule(
                 name=rule["name"],
                 code=rule["code"],
@@ -104,8 +104,10 @@ def policy_from_content(content: Mapping[str, Any]) -> Policy:
                 when_broken=rule["when_broken"],
             )
             for rule in content["rules"]
-        ),
-    )
+        )
+        return Policy(contract=known(Contract, content["contract"]), rules=rules)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"a stored policy is written in a way that this version does not know: {error!r}") from error
 
 
 def _written(comparison: Comparison) -> dict[str, Any]:
@@ -122,7 +124,7 @@ def _read(written: Mapping[str, Any]) -> Comparison:
     fact = FactName(written["fact"])
     match written["is"]:
         case "one_of":
-            return IsOneOf(fact=fact, states=frozenset(OrderState(state) for state in written["states"]))
+            return IsOneOf(fact=fact, states=frozenset(known(OrderState, state) for state in written["states"]))
         case "absent":
             return IsAbsent(fact=fact)
         case "not_within":

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from countermand.domain.instants import written_instant
+from countermand.domain.known import Unknown
 from countermand.domain.order import OrderFacts
 from countermand.domain.order_state import CANCELLABLE_STATES, OrderState
 
@@ -37,7 +38,7 @@ class IsOneOf:
     """Kept when the state is one of `states`."""
 
     fact: FactName
-    states: frozenset[OrderState]
+    states: frozenset[OrderState | Unknown]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

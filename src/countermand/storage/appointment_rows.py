@@ -12,12 +12,14 @@ from countermand.domain.appointment import (
     ACTIVE_APPOINTMENT_STATES,
     Appointment,
     AppointmentId,
+    AppointmentState,
     HalfDay,
     Slot,
     SlotId,
 )
 from countermand.domain.appointment_task import AppointmentTask, Failure, TaskId, TaskKind, TaskState
 from countermand.domain.client import ClientId
+from countermand.domain.known import Unknown, known
 from countermand.domain.order import OrderId
 from countermand.domain.order_state import ENDED_UNFULFILLED, MOVES
 from countermand.storage.rows import Row, appointment_columns, appointment_of, written
@@ -25,6 +27,7 @@ from countermand.storage.running import Running
 from countermand.storage.tables import appointment_tasks, appointments, instant, micros, orders, slots
 
 _ACTIVE: Final = [state.value for state in sorted(ACTIVE_APPOINTMENT_STATES)]
+_OVER: Final = [state.value for state in AppointmentState if state not in ACTIVE_APPOINTMENT_STATES]
 _ENDED: Final = [state.value for state in sorted(ENDED_UNFULFILLED)]
 _GOING_ON: Final = [state.value for state, moves in MOVES.items() if moves]
 _LONGEST_OFFSET: Final = timedelta(hours=14)
@@ -56,10 +59,9 @@ class AppointmentRows(Running):
 
     async def active_appointment(self, order_id: OrderId) -> Appointment | None:
         """See `AppointmentTransaction.active_appointment`."""
-        row = await self._one(
-            select(appointments).where(appointments.c.order_id == order_id, appointments.c.state.in_(_ACTIVE))
-        )
-        return None if row is None else appointment_of(row)
+        not_over = appointments.c.order_id == order_id, appointments.c.state.not_in(_OVER)
+        found = [appointment_of(row) for row in await self.rows(select(appointments).where(*not_over))]
+        return max(found, key=lambda one: isinstance(one.state, Unknown), default=None)
 
     async def order_of_appointment(self, appointment_id: AppointmentId) -> OrderId | None:
         """See `AppointmentReading.order_of_appointment`."""
@@ -181,7 +183,7 @@ def _open_slot_of(row: Row) -> OpenSlot:
         id=SlotId(row["id"]),
         starts_at=instant(row["starts_at"]),
         ends_at=instant(row["ends_at"]),
-        half_day=HalfDay(row["half_day"]),
+        half_day=known(HalfDay, row["half_day"]),
         utc_offset=timedelta(seconds=row["utc_offset_s"]),
     )
     return OpenSlot(slot=slot, area=row["area"], capacity=row["capacity"], booked=row["booked"])
@@ -206,7 +208,7 @@ class _WrittenSlot(msgspec.Struct):
     id: str
     starts_at: int
     ends_at: int
-    half_day: HalfDay
+    half_day: str
     utc_offset_s: int
 
 
@@ -223,8 +225,8 @@ def _task_of(row: Row) -> AppointmentTask:
         id=TaskId(row["id"]),
         order_id=OrderId(row["order_id"]),
         client_id=ClientId(row["client_id"]),
-        kind=TaskKind(row["kind"]),
-        state=TaskState(row["state"]),
+        kind=known(TaskKind, row["kind"]),
+        state=known(TaskState, row["state"]),
         asked_at=instant(row["asked_at"]),
         answered_at=None if answered_at is None else instant(answered_at),
         from_date=None if from_date is None else date.fromisoformat(from_date),
@@ -233,7 +235,7 @@ def _task_of(row: Row) -> AppointmentTask:
                 id=SlotId(one.id),
                 starts_at=instant(one.starts_at),
                 ends_at=instant(one.ends_at),
-                half_day=one.half_day,
+                half_day=known(HalfDay, one.half_day),
                 utc_offset=timedelta(seconds=one.utc_offset_s),
             )
             for one in offered
@@ -250,7 +252,7 @@ def _task_columns(task: AppointmentTask) -> Mapping[str, Any]:
             id=one.id,
             starts_at=micros(one.starts_at),
             ends_at=micros(one.ends_at),
-            half_day=one.half_day,
+            half_day=one.half_day.value,
             utc_offset_s=one.utc_offset // timedelta(seconds=1),
         )
         for one in task.slots

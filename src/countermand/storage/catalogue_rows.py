@@ -110,7 +110,7 @@ class CatalogueRows(Filtering):
             )
         )
         rows, total = await self._page(found.order_by(products.c.viewing_order, products.c.uid), offset, at_most)
-        return Page(items=await self._with_parts(rows), total=total)
+        return Page(items=[one for one in await self._with_parts(rows) if one.price.is_known], total=total)
 
     async def combos_of(self, uids: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """See `CatalogueReading.combos_of`."""

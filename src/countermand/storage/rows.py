@@ -28,6 +28,7 @@ from countermand.domain.client import Client, ClientId, Permission
 from countermand.domain.contract import Contract, Door
 from countermand.domain.facts import FactKind
 from countermand.domain.instants import written_instant
+from countermand.domain.known import known
 from countermand.domain.money import Money
 from countermand.domain.order import Order, OrderFacts, OrderId, OrderUid
 from countermand.domain.order_state import OrderState
@@ -73,7 +74,7 @@ def _micros_or_none(value: datetime | None) -> int | None:
 def facts_of(row: Row) -> OrderFacts:
     """The facts that decisions look at, from an order's row or from a decision record."""
     return OrderFacts(
-        state=OrderState(row["state"]),
+        state=known(OrderState, row["state"]),
         appointment_starts_at=_instant_or_none(row["appointment_starts_at"]),
         first_payment_at=_instant_or_none(row["first_payment_at"]),
     )
@@ -92,7 +93,7 @@ def order_of(row: Row) -> Order:
     """An order, from its row joined with its details'."""
     return Order(
         id=OrderId(row["id"]),
-        contract=Contract(row["contract"]),
+        contract=known(Contract, row["contract"]),
         uid=None if row["uid"] is None else OrderUid(row["uid"]),
         reference=row["reference"],
         client_id=ClientId(row["client_id"]),
@@ -111,12 +112,12 @@ def appointment_of(row: Row) -> Appointment:
             id=SlotId(row["slot_id"]),
             starts_at=starts_at,
             ends_at=ends_at,
-            half_day=HalfDay(row["half_day"]),
+            half_day=known(HalfDay, row["half_day"]),
             utc_offset=timedelta(seconds=row["utc_offset_s"]),
         )
     return Appointment(
         id=AppointmentId(row["id"]),
-        state=AppointmentState(row["state"]),
+        state=known(AppointmentState, row["state"]),
         starts_at=starts_at,
         ends_at=ends_at,
         cancelled_at=_instant_or_none(row["cancelled_at"]),
@@ -179,9 +180,9 @@ def client_of(row: Row) -> Client:
     """A client, from its row. The hash of its secret stays behind."""
     return Client(
         id=ClientId(row["id"]),
-        door=Door(row["door"]),
+        door=known(Door, row["door"]),
         name=row["name"],
-        permissions=frozenset(Permission(permission) for permission in msgspec.json.decode(row["permissions"])),
+        permissions=frozenset(known(Permission, one) for one in msgspec.json.decode(row["permissions"])),
         key=row["key"],
         identity=None if row["issuer"] is None else (row["issuer"], row["subject"]),
         created_at=instant(row["created_at"]),
@@ -192,7 +193,7 @@ def client_of(row: Row) -> Client:
 def told_of(row: Row) -> Told:
     """A fact, from its row in the outbox."""
     return Told(
-        kind=FactKind(row["kind"]),
+        kind=known(FactKind, row["kind"]),
         order_version=row["order_version"],
         recorded_at=instant(row["recorded_at"]),
         client_id=ClientId(row["client_id"]),
@@ -208,8 +209,8 @@ def cancellation_of(row: Row) -> CancellationRecord:
         command_id=CommandId(row["command_id"]),
         decided_at=instant(row["decided_at"]),
         client_id=ClientId(row["client_id"]),
-        contract=Contract(row["contract"]),
-        door=Door(row["door"]),
+        contract=known(Contract, row["contract"]),
+        door=known(Door, row["door"]),
         policy_version=PolicyVersion(row["policy_version"]),
         facts=facts_of(row),
         reason=row["reason"],
@@ -223,11 +224,11 @@ def refusal_of(row: Row) -> RefusalRecord:
             command_id=CommandId(row["command_id"]),
             order_id=OrderId(row["order_id"]),
             client_id=ClientId(row["client_id"]),
-            door=Door(row["door"]),
+            door=known(Door, row["door"]),
             on_behalf=row["door"] == Door.MANAGE,
             reason=row["reason"],
         ),
-        contract=Contract(row["contract"]),
+        contract=known(Contract, row["contract"]),
         decided_at=instant(row["decided_at"]),
         policy_version=PolicyVersion(row["policy_version"]),
         facts=facts_of(row),

@@ -12,6 +12,7 @@ from countermand.actions.ticketing_ports import KnownConsumer
 from countermand.domain.client import ClientId
 from countermand.domain.contract import Contract
 from countermand.domain.order import OrderId
+from countermand.domain.order_state import OrderState
 from countermand.storage.filtering import Field, Filtering
 from countermand.storage.rows import Row, written
 from countermand.storage.tables import (
@@ -108,7 +109,12 @@ class TicketingRows(Filtering):
 
     async def orders_due(self, now: datetime, at_most: int) -> Sequence[OrderId]:
         """See `TicketingReading.orders_due`."""
-        due = select(expiries.c.order_id).where(expiries.c.expires_at <= micros(now))
+        due = (
+            select(expiries.c.order_id)
+            .join(orders, orders.c.id == expiries.c.order_id)
+            .where(expiries.c.expires_at <= micros(now))
+            .where(orders.c.contract.in_(list(Contract)), orders.c.state.in_(list(OrderState)))  # known here
+        )
         rows = await self.rows(due.order_by(expiries.c.expires_at, expiries.c.order_id).limit(at_most))
         return [OrderId(row["order_id"]) for row in rows]
 

@@ -18,7 +18,7 @@ from litestar.handlers import HTTPRouteHandler
 from markupsafe import Markup
 
 from countermand.actions.errors import CountermandError, NotFoundError
-from countermand.actions.ports import Clock, OrderView, Store, Transaction
+from countermand.actions.ports import Clock, OrderView, Store, Transaction, is_spoken
 from countermand.actions.record_progress import left_to_pay, pay_in_sandbox
 from countermand.actions.seat_tickets import seat_of
 from countermand.contracts.answer import Answer, headers_of
@@ -43,13 +43,14 @@ _ASSETS: Final = "/docs/assets"
 _UID_LENGTH: Final = 32
 _STATUS: Final[Mapping[str, int]] = {"not_found": 404, "unavailable": 503}
 
-_WHY_NOT: Final[Mapping[OrderState, str]] = {
+_WHY_NOT: Final[Mapping[str, str]] = {
     OrderState.COMPLETED: "This order is paid. There is nothing left to do.",
     OrderState.CANCELLED: "This order was cancelled. It can no longer be paid.",
     OrderState.EXPIRED: "This order was not paid in time. It can no longer be paid.",
     OrderState.FAILED: "This order has failed. It can no longer be paid.",
 }
-_NO_TICKETS: Final[Mapping[OrderState, str]] = {
+_CANNOT_TELL: Final = "This order cannot be shown right now. Please try again in a moment."
+_NO_TICKETS: Final[Mapping[str, str]] = {
     OrderState.COMPLETED: "The tickets of this order were given on to somebody else. They are no longer valid.",
     OrderState.PENDING: "This order is not paid yet. Your tickets will be here once it is.",
     OrderState.CANCELLED: "This order was cancelled. Its tickets are no longer valid.",
@@ -134,7 +135,7 @@ class BuyerPages:
         order_id = order_id_of(OrderUid(uid))
         async with self._store.snapshot() as reading:
             view = (await reading.views([order_id])).get(order_id)
-            if view is None or view.order.uid != uid:
+            if view is None or view.order.uid != uid or not is_spoken(view.order):
                 raise NotFoundError("there is no such order")
             known = await reading.products([product.uid for product in view.products])
             found = {one.event_uid: await reading.event(one.event_uid) for one in known.values() if one.event_uid}
@@ -150,7 +151,7 @@ def _payment_page(view: OrderView, to_pay: Money, *, status: int = 200) -> Answe
         title="Pay for your tickets" if state is OrderState.PENDING else "Your order",
         assets=_ASSETS,
         order=_shown(view, to_pay),
-        said=_WHY_NOT.get(state),
+        said=None if state is OrderState.PENDING else _WHY_NOT.get(state, _CANNOT_TELL),
         can_pay=state is OrderState.PENDING,
         back=back,
     )
@@ -173,7 +174,7 @@ def _tickets_page(view: OrderView, events: Mapping[str, Event]) -> Answer:
         title="Your tickets",
         assets=_ASSETS,
         reference=view.order.reference,
-        said=None if tickets else _NO_TICKETS[view.order.state],
+        said=None if tickets else _NO_TICKETS.get(view.order.state, _CANNOT_TELL),
         tickets=tickets,
     )
     return _page_answer(200, text)

@@ -127,7 +127,7 @@ def _shown(client: Client) -> messages.Client:
         id=client.id,
         contract=client.door.value,
         name=client.name,
-        permissions=sorted(client.permissions),
+        permissions=sorted(one.value for one in client.permissions),
         key=client.key,
         identity=None if client.identity is None else list(client.identity),
         created_at=client.created_at,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
+import structlog
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
@@ -24,6 +25,8 @@ from countermand.domain.signing_key import TOKEN_LIFE, SigningKey, signer
 from countermand.web.auth import Issuer
 from countermand.web.key_sets import KeyRing, Source
 from countermand.web.unverified import UNREADABLE, unverified
+
+log = structlog.get_logger()
 
 _LOOK_AGAIN_S: Final = 0.1  # how often tokens with an unknown `kid` may make a node read its own keys
 _LONGEST_ASSERTION: Final = 8 * 1024
@@ -128,8 +131,8 @@ class OwnIssuer:
         if _CLIENT_ID.fullmatch(assertion.client) and _KID.fullmatch(kid):
             found = await self._client_keys.of(assertion.client, kid)
         # Whoever is not known costs as long as a wrong signature, and hears the same.
-        key = self._signer(now)[1] if found is None else RSAKey.import_key(json.loads(found[1].public_key))
-        if not _is_signed_by(request.assertion, key) or found is None:
+        theirs = None if found is None else _imported(found[1].kid, found[1].public_key)
+        if not _is_signed_by(request.assertion, theirs or self._signer(now)[1]) or theirs is None or found is None:
             raise NotAuthenticatedError("client_assertion: the client, its kid or the signature is not right")
         await use_once(self._used, found[0].id, assertion)
         return found[0]
@@ -144,9 +147,11 @@ class OwnIssuer:
         """The key set as it is published; on the way, the private keys are taken up."""
         now = self._clock()
         counting = [key for key in await self._signing_keys.all() if key.counts_at(now)]
-        self._keys = {
-            key.kid: (key, self._keys[key.kid][1] if key.kid in self._keys else _imported(key)) for key in counting
+        read = {
+            key.kid: (key, self._keys[key.kid][1] if key.kid in self._keys else _imported(key.kid, key.private_key))
+            for key in counting
         }
+        self._keys = {kid: (key, imported) for kid, (key, imported) in read.items() if imported is not None}
         published = [_published(kid, key) for kid, (_, key) in self._keys.items()]
         return json.dumps({"keys": published}).encode()
 
@@ -157,8 +162,13 @@ def new_key() -> tuple[str, str]:
     return key.thumbprint(), json.dumps(key.as_dict(private=True))
 
 
-def _imported(signing: SigningKey) -> RSAKey:
-    return RSAKey.import_key(json.loads(signing.private_key))
+def _imported(kid: str, written: str) -> RSAKey | None:
+    """A key from its JWK. None for one of a kind that this version does not know: the others still count."""
+    try:
+        return RSAKey.import_key(json.loads(written))
+    except UNREADABLE as error:
+        log.warning("a key of a kind that is not known here is left out", kid=kid, error=str(error))
+        return None
 
 
 def _published(kid: str, key: RSAKey) -> dict[str, str]:

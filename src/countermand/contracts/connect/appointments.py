@@ -32,6 +32,7 @@ from countermand.contracts.routing import Call, Route, Services
 from countermand.domain.appointment import AppointmentId, SlotId
 from countermand.domain.appointment_task import AppointmentTask, Failure, TaskId, TaskKind, TaskState
 from countermand.domain.client import Client, Permission
+from countermand.domain.known import Unknown
 from countermand.domain.order import LARGEST_ORDER_ID, OrderId, order_id_from
 
 _REQUESTS: Final = ORDERS + "/appointment-requests"
@@ -128,6 +129,7 @@ class ConnectAppointments:
 
 
 def _taken(task: AppointmentTask, services: Services) -> Answer:
+    assert not isinstance(task.kind, Unknown), "it was made here"
     location = f"{services.public_url}{_FOUND_AT[task.kind]}{task.id}"
     return Answer(201, (*SIX_HEADERS, (b"location", location.encode())))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from countermand.actions.errors import (
     ConflictError,
@@ -27,9 +27,10 @@ from countermand.contracts.answer import (
     json_answer,
 )
 from countermand.contracts.connect import messages
-from countermand.domain.appointment import Appointment
+from countermand.domain.appointment import Appointment, Slot
 from countermand.domain.appointment_task import AppointmentTask, Failure
 from countermand.domain.cancellation import Granted, Refused
+from countermand.domain.known import Unknown
 from countermand.domain.order_state import CANCELLABLE_STATES
 
 # On every answer (documented: every sample has them).
@@ -175,7 +176,7 @@ def appointment_shown(view: OrderView, appointment: Appointment) -> messages.App
         status=appointment.state.value,
         startTime=_seconds(appointment.starts_at),
         endTime=_seconds(appointment.ends_at),
-        slotType=None if slot is None else slot.half_day.value,
+        slotType=None if slot is None else _slot_type(slot),
         timezoneOffset=None if slot is None else _offset(slot.utc_offset),
         priorityAssist=False,
         eSla=given.get("restorationSla"),
@@ -195,16 +196,22 @@ def slots_answer(task: AppointmentTask) -> Answer:
     offered = [
         messages.Slot(
             id=one.id,
-            slotType=one.half_day.value,
+            slotType=slot_type,
             date=(one.starts_at + one.utc_offset).date(),
             startTime=_seconds(one.starts_at),
             endTime=_seconds(one.ends_at),
             timezoneOffset=_offset(one.utc_offset),
         )
         for one in task.slots
+        if (slot_type := _slot_type(one)) is not None
     ]
     shown = messages.AppointmentRequest(id=task.id, orderId=task.order_id, dateFrom=task.from_date, slots=offered)
     return json_answer(200, shown, headers=SIX_HEADERS)
+
+
+def _slot_type(slot: Slot) -> Literal["AM", "PM"] | None:
+    """The contract has two; a slot of another, which a newer version may store, has none that it can show."""
+    return None if isinstance(slot.half_day, Unknown) else slot.half_day.value
 
 
 def appointment_answer(view: OrderView, appointment: Appointment) -> Answer:

@@ -69,7 +69,7 @@ class Reading:
         """A currency that amounts here can be in."""
         if given is not None:
             try:
-                Money(minor=0, currency=given)
+                Money.of(0, given)
             except ValueError as error:
                 self.errors.append(("currency", f"currency: {error}"))
         return given

@@ -46,7 +46,7 @@ _UNLIMITED: Final = 1_000_000_000
 
 
 class PostgresCancellations:
-    """Fulfils `CancellationStore`. `distributed`: the tables lie on several servers, so a batch runs in parts."""
+    """Fulfils `CancellationStore`. `distributed`: a batch runs in parts, an experiment towards several servers."""
 
     def __init__(
         self,

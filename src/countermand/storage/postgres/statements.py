@@ -149,8 +149,9 @@ def cancel_batch(policies: Iterable[Policy], *, batch: str = _BATCH, with_keys: 
     return f"WITH {', '.join(parts)}\nSELECT c.command_id FROM cancelled AS c"
 
 
-# The same apart, for databases that take no data-modifying WITH over several shards (Citus): each names its orders by
-# number, and what one gives, the next gets as arrays. What was read first is written against its version.
+# The same apart, towards databases that take no data-modifying WITH over several shards; on Citus these do not work
+# yet, either (docs/scaling.md, step 8). Each names its orders by number, and what one gives, the next gets as arrays.
+# What was read first is written against its version.
 SEE: Final = """
 SELECT o.id AS order_id, o.version, o.contract, o.client_id, o.state, o.appointment_starts_at, o.first_payment_at
 FROM orders AS o WHERE o.id = ANY($2::bigint[]) AND ({predicate})"""

@@ -1,0 +1,154 @@
+"""An upgrade takes no node down: a node of an old version and one of this, on one database that is migrated meanwhile.
+
+Which old versions there are is said in `support/old_versions.py`. One that works with the newest schema goes on serving
+while the database is migrated and afterwards; one that would decide wrongly with it serves until then, and becomes
+unready.
+"""
+
+import asyncio
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from countermand.storage.schema import NEWEST_SCHEMA
+from own_postgres import OwnPostgres
+from support.conservation import check_conservation
+from support.customers import METHOD, STORIES, Customers
+from support.load import one
+from support.nodes import OPERATOR, Node, Shop, a_node, a_shop, environment_of
+from support.old_versions import OLD_VERSIONS, OldVersion, an_old_node, migrated_by
+from support.orders import page
+from support.processes import forked
+from support.schemas import newer_code
+from support.world import a_world
+
+pytestmark = pytest.mark.slow
+
+# On a busy machine much takes long: nobody is to hear 503 for that alone.
+PATIENT = {"database_busy_limit_s": 60, "database_statement_limit_s": 60, "database_connect_limit_s": 60}
+OFTEN = 15  # each story, before the migration and after it
+NOTES = "SELECT number, oldest_code FROM schema_notes ORDER BY number"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[OwnPostgres]:
+    with OwnPostgres({"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}) as running:
+        yield running
+
+
+@pytest.fixture
+async def notes(server: OwnPostgres, tmp_path: Path) -> list[tuple[int, int]]:
+    """The newest schema's: the number of each schema, and the oldest code that works with it."""
+    with a_shop(server, tmp_path) as newest:
+        return [(note["number"], note["oldest_code"]) for note in await newest.rows(NOTES)]
+
+
+@pytest.fixture(params=OLD_VERSIONS, ids=lambda version: version.commit)
+def old(request: pytest.FixtureRequest) -> OldVersion:
+    return request.param
+
+
+@pytest.fixture
+def shop(server: OwnPostgres, old: OldVersion, tmp_path: Path) -> Iterator[Shop]:
+    """A database as the old version made it."""
+    with a_shop(server, tmp_path, partial(migrated_by, old)) as made:
+        yield made
+
+
+async def test_while_old_and_new_nodes_serve_and_the_database_is_migrated_nothing_is_lost_doubled_or_refused(
+    shop: Shop, old: OldVersion, notes: list[tuple[int, int]]
+):
+    await stock(shop)
+    goes_on = old.works_with(notes[-1][1])
+    with an_old_node(old, shop, **PATIENT) as old_node, a_node(shop, **PATIENT) as new_node:
+        customers = Customers(shop, [old_node.port, new_node.port])
+        async with customers.running():
+            await customers.stories(OFTEN)
+            if not goes_on:  # nobody is sent any more to a node that is about to become unready
+                customers.nodes = (1, 1)
+            await asyncio.to_thread(migrate, shop)
+            await customers.stories(OFTEN)
+        ready = [(await one(node.port, page("/readyz"))).status for node in (old_node, new_node)]
+        assert customers.wrong == []
+        assert ready == [200 if goes_on else 503, 200]
+        assert {status for status in customers.statuses if not 200 <= status < 500} == set()
+        assert all(customers.told[story] >= 2 * OFTEN for story in STORIES)
+        assert [(note["number"], note["oldest_code"]) for note in await shop.rows(NOTES)] == notes
+        await check_all_is_there_once(shop, customers)
+        for node in (old_node, new_node):
+            assert node.process.poll() is None
+            assert troubles(node) == []
+
+
+async def test_an_old_node_that_would_decide_wrongly_becomes_unready_and_a_new_one_stays_ready(
+    shop: Shop, old: OldVersion, tmp_path: Path
+):
+    newer = max(NEWEST_SCHEMA, old.schema + 1)
+    with an_old_node(old, shop) as old_node, newer_code(newest=newer):
+        async with a_world(tmp_path, database_url=shop.url) as new_node:
+
+            async def ready_with(oldest_code: int) -> tuple[int, int]:
+                await shop.rows(f"UPDATE schema_notes SET oldest_code = {oldest_code} WHERE number = 10000")
+                old_says = await one(old_node.port, page("/readyz"))
+                if old_says.status == 503:
+                    reason = "the database has another schema than this version works with"
+                    assert old_says.json["reason"] == reason
+                return old_says.status, (await new_node.http.get("/readyz")).status_code
+
+            await shop.rows(f"INSERT INTO schema_notes (number, oldest_code) VALUES (10000, {old.schema})")
+            assert await ready_with(old.schema) == (200, 200)
+            assert await ready_with(old.schema + 1) == (503, 200)
+            assert await ready_with(newer + 1) == (503, 503)
+            assert await ready_with(old.schema) == (200, 200)
+
+
+async def test_the_commit_before_the_last_schema_that_raised_oldest_code_is_an_old_version(
+    notes: list[tuple[int, int]],
+):
+    raised = [number for (_, before), (number, after) in itertools.pairwise(notes) if after > before]
+    schemas = [version.schema for version in OLD_VERSIONS]
+    assert schemas == sorted(schemas)
+    assert not raised or schemas[-1] >= raised[-1] - 1, (
+        f"schema {raised[-1]} raised oldest_code: add the commit before that change to OLD_VERSIONS, with its schema"
+    )
+
+
+async def stock(shop: Shop) -> None:
+    """Something to sell, a way to pay it, and an operator who may add clients."""
+    await shop.rows("UPDATE products SET availability = 1000000, total_availability = 1000000")
+    await shop.rows(
+        "INSERT INTO methods (uid, kind, name, costs_minor, currency) VALUES ($1, 'payment', $2, 0, 'EUR')",
+        METHOD,
+        json.dumps({"en": "iDeal"}),
+    )
+    may = json.dumps(["administer", "cancel", "read", "record"])
+    await shop.rows("UPDATE clients SET permissions = $1 WHERE id = $2", may, OPERATOR)
+
+
+def migrate(shop: Shop) -> None:
+    """As an operator does, with this version."""
+    process = forked("migrate", environment=environment_of(shop))
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, out + err
+
+
+async def check_all_is_there_once(shop: Shop, customers: Customers) -> None:
+    states = {row["id"]: row["state"] for row in await shop.rows("SELECT id, state FROM orders")}
+    assert states == customers.states
+    assert await check_conservation(shop) == {order for order, state in states.items() if state == "cancelled"}
+    facts = Counter(await shop.column("SELECT kind FROM outbox"))
+    assert facts["order.placed"] == len(states)
+    assert len(await shop.column("SELECT order_id FROM refusals")) == customers.refusals
+    revoked = await shop.column("SELECT revoked_at IS NOT NULL FROM clients WHERE name = 'Another shop'")
+    assert revoked == [True] * customers.added
+
+
+def troubles(node: Node) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in node.log.splitlines()]
+    return [line for line in lines if line["level"] in {"error", "critical"} or "exception" in line]
