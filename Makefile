@@ -8,7 +8,7 @@ TESTERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN)) # processes: many te
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes --only-binary :all:
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help run setup test test-slow lint bench lock docs clean
+.PHONY: help run setup test test-slow lint bench lock docs vendor clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -40,11 +40,14 @@ docs: $(VENV)/.ready-to-run ## draw again the pages that are made from the code
 
 lock: $(VENV)/.ready-to-test ## pin the requirements again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-	  --custom-compile-command 'make lock' --override requirements/leave-out.txt requirements/run.in -o requirements/run.txt
+	  --custom-compile-command 'make lock' requirements/run.in -o requirements/run.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-	  --custom-compile-command 'make lock' --override requirements/leave-out.txt requirements/test.in -o requirements/test.txt
+	  --custom-compile-command 'make lock' requirements/test.in -o requirements/test.txt
 	cd $(NODE) && PATH="$(CURDIR)/$(BIN):$$PATH" npm install --package-lock-only --omit-lockfile-registry-resolved \
 	  --ignore-scripts --no-audit --no-fund --loglevel=error
+
+vendor: $(VENV)/.node-packages ## copy the files of others that the pages need from their npm packages
+	$(BIN)/python tests/support/vendor.py
 
 clean: ## remove the environment and the caches; the demo's data stays
 	rm -rf $(VENV) $(NODE)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
