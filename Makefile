@@ -8,7 +8,7 @@ TESTERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN)) # processes: many te
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes --only-binary :all:
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help run setup test test-slow lint bench lock docs vendor clean
+.PHONY: help run setup browser test test-slow lint bench lock docs vendor clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -19,10 +19,13 @@ run: $(VENV)/.ready-to-run ## set up what is missing, then start the demo (PORT=
 
 setup: $(VENV)/.ready-to-run ## only make the environment
 
-test: lint $(VENV)/.node-packages ## everything that checks the project but for what is slow: lint, then pytest
+browser: ## say which browser the tests drive, or what to install
+	@$(PYTHON) tests/support/browser_choice.py
+
+test: browser lint $(VENV)/.node-packages ## everything that checks the project but for what is slow: lint, then pytest
 	$(PYTEST) -m "not slow"
 
-test-slow: $(VENV)/.ready-to-test $(VENV)/.node-packages ## the tests that take minutes or need more than Python and make
+test-slow: browser $(VENV)/.ready-to-test $(VENV)/.node-packages ## the tests that take minutes or need more than Python and make
 	$(PYTEST) -m slow
 
 lint: $(VENV)/.ready-to-test ## format, rules, types and layers: ruff, mypy, import-linter
@@ -72,8 +75,9 @@ $(VENV)/.ready-to-test: requirements/test.txt $(VENV)/.ready-to-run
 	@$(PIP) -r requirements/test.txt
 	@touch $@
 
-# A token server and a checker of pages that are not ours: run by the Node of the wheel, and by the browser.
-$(VENV)/.node-packages: $(NODE)/package-lock.json $(VENV)/.ready-to-test
+# A browser, and what is not ours: a token server, a client, a checker of pages. The Node of the wheel runs them.
+$(VENV)/.node-packages: $(NODE)/package-lock.json $(NODE)/unpack_browser.js $(VENV)/.ready-to-test
 	@echo "Installing what the tests run on Node ..."
 	@cd $(NODE) && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@$(BIN)/node $(NODE)/unpack_browser.js
 	@touch $@

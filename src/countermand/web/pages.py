@@ -78,7 +78,7 @@ def page_routes(
 
     async def reader(request: Request[Any, Any, Any]) -> Answer:
         part = by_name.get(request.path_params["name"])
-        return _no_such_page() if part is None else _html(_reader(part, version))
+        return _no_such_page() if part is None else _html(_reader(part))
 
     async def openapi(request: Request[Any, Any, Any]) -> Answer:
         return document(name) if (name := request.path_params["name"]) in by_name else _no_such_page()
@@ -173,7 +173,7 @@ def _entry(part: Part) -> str:
     return f'<li><a href="/docs/{part.name}">{html.escape(part.title)}</a><p>{about}</p>{document}</li>'
 
 
-def _reader(part: Part, version: str) -> str:
+def _reader(part: Part) -> str:
     head = '<link rel="stylesheet" href="/docs/assets/swagger-ui.css">'
     body = (
         f'<div id="calls" data-document="/docs/{part.name}/openapi.json"></div>\n'
