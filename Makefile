@@ -22,10 +22,10 @@ setup: $(VENV)/.ready-to-run ## only make the environment
 browser: ## say which browser the tests drive, or what to install
 	@$(PYTHON) tests/support/browser_choice.py
 
-test: browser lint $(VENV)/.node-packages ## everything that checks the project but for what is slow: lint, then pytest
+test: browser lint $(VENV)/.node-packages ## check the project, except for what is slow: lint, then pytest
 	$(PYTEST) -m "not slow"
 
-test-slow: browser $(VENV)/.ready-to-test $(VENV)/.node-packages ## the tests that take minutes or need more than Python and make
+test-slow: browser $(VENV)/.ready-to-test $(VENV)/.node-packages ## the tests that take minutes, or need a program of the machine
 	$(PYTEST) -m slow
 
 lint: $(VENV)/.ready-to-test ## format, rules, types and layers: ruff, mypy, import-linter
