@@ -52,8 +52,7 @@ def test_where_nothing_is_lacking_nothing_is_said(tmp_path: Path):
 def run(folder: Path, *arguments: str) -> tuple[int, str]:
     (folder / "test_it.py").write_text(FILE)
     (folder / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\nmarkers = slow\n")
-    command = [sys.executable, "-m", "pytest", "-p", "support.needs", *arguments]
-    done = subprocess.run(
-        command, cwd=folder, env=os.environ | {"PYTHONPATH": str(TESTS)}, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-m", "pytest", "-p", "xdist", "-p", "support.needs", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(TESTS), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout
