@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from support.browser_choice import NAMED, UNPACKED, comes_with_the_packages
+from support.makefile import ROOT, planned
 
-ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "tests" / "support" / "browser_choice.py"
 # A system that no package has a browser for, as Python tells it.
 ELSEWHERE = f"""
@@ -62,12 +62,10 @@ def test_the_packages_browser_is_preferred_to_the_machines_so_that_all_drive_the
 
 @pytest.mark.parametrize("target", ["test", "test-slow"])
 def test_it_is_the_first_thing_that_is_asked(target: str):
-    planned = subprocess.run(
-        ["make", "--dry-run", "--always-make", target], cwd=ROOT, check=True, capture_output=True, text=True
-    ).stdout.splitlines()
+    first, *others = planned(target).splitlines()
 
-    assert planned[0].endswith(str(PROGRAM.relative_to(ROOT)))
-    assert any("pytest" in line for line in planned[1:])
+    assert first.endswith(str(PROGRAM.relative_to(ROOT)))
+    assert any("pytest" in line for line in others)
 
 
 def program(path: Path) -> Path:

@@ -1,11 +1,11 @@
 import re
-import subprocess
-from pathlib import Path
 
 import pytest
 
-MAKEFILE = Path(__file__).parents[2] / "Makefile"
-CI = MAKEFILE.with_name(".ci") / "run"
+from support.makefile import ROOT, make, planned
+
+MAKEFILE = ROOT / "Makefile"
+CI = ROOT / ".ci" / "run"
 RULE = re.compile(r"^(?P<target>[a-z-]+):(?!=).*\n(?P<recipe>(?:\t.*\n)*)", re.MULTILINE)
 WITHOUT_RECIPE = {"setup": "$(VENV)/.ready-to-run"}  # what it is made of is what it does
 
@@ -31,7 +31,7 @@ def test_every_phony_target_has_a_rule_that_does_something():
 
 
 def test_every_target_that_people_call_is_phony_and_in_the_help():
-    helped = subprocess.run(["make", "help"], cwd=MAKEFILE.parent, check=True, capture_output=True, text=True).stdout
+    helped = make("help")
 
     assert set(rules()) == phony_targets()
     assert {line.split()[0] for line in helped.splitlines()} == phony_targets()
@@ -54,9 +54,3 @@ def test_continuous_integration_runs_both_and_installs_nothing():
     lines = [line for line in CI.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
 
     assert lines == ["set -eu", 'cd "$(dirname "$0")/.."', "make test", "make test-slow"]
-
-
-def planned(target: str) -> str:
-    """What make would run for a target, with nothing made yet."""
-    command = ["make", "--dry-run", "--always-make", target]
-    return subprocess.run(command, cwd=MAKEFILE.parent, check=True, capture_output=True, text=True).stdout

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 _BUILD = "import sys; from flit_core import buildapi; print(getattr(buildapi, sys.argv[1])(sys.argv[2]))"
 
 
-def build(kind: Literal["wheel", "sdist"], into: Path, *, source: Path = ROOT) -> Path:
-    """Build from a folder with a pyproject.toml; gives the file."""
+def build(kind: Literal["wheel", "sdist"], into: Path) -> Path:
+    """Build it, and give the file."""
     command = [sys.executable, "-c", _BUILD, f"build_{kind}", str(into)]
-    return into / subprocess.run(command, cwd=source, check=True, capture_output=True, text=True).stdout.split()[-1]
+    return into / subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()[-1]
