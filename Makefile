@@ -8,7 +8,7 @@ TESTERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN)) # processes: many te
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes --only-binary :all:
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help run setup test test-slow lint bench lock docs clean
+.PHONY: help run setup browser test test-slow lint bench lock docs vendor clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -19,10 +19,13 @@ run: $(VENV)/.ready-to-run ## set up what is missing, then start the demo (PORT=
 
 setup: $(VENV)/.ready-to-run ## only make the environment
 
-test: lint $(VENV)/.node-packages ## everything that checks the project but for what is slow: lint, then pytest
+browser: ## say which browser the tests drive, or what to install
+	@$(PYTHON) tests/support/browser_choice.py
+
+test: browser lint $(VENV)/.node-packages ## check the project, except for what is slow: lint, then pytest
 	$(PYTEST) -m "not slow"
 
-test-slow: $(VENV)/.ready-to-test $(VENV)/.node-packages ## the tests that take minutes or need more than Python and make
+test-slow: browser $(VENV)/.ready-to-test $(VENV)/.node-packages ## the tests that take minutes, or need a program of the machine
 	$(PYTEST) -m slow
 
 lint: $(VENV)/.ready-to-test ## format, rules, types and layers: ruff, mypy, import-linter
@@ -41,11 +44,14 @@ docs: $(VENV)/.ready-to-run ## draw again the pages that are made from the code
 
 lock: $(VENV)/.ready-to-test ## pin the requirements again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-	  --custom-compile-command 'make lock' --override requirements/leave-out.txt requirements/run.in -o requirements/run.txt
+	  --custom-compile-command 'make lock' requirements/run.in -o requirements/run.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-	  --custom-compile-command 'make lock' --override requirements/leave-out.txt requirements/test.in -o requirements/test.txt
+	  --custom-compile-command 'make lock' requirements/test.in -o requirements/test.txt
 	cd $(NODE) && PATH="$(CURDIR)/$(BIN):$$PATH" npm install --package-lock-only --omit-lockfile-registry-resolved \
 	  --ignore-scripts --no-audit --no-fund --loglevel=error
+
+vendor: $(VENV)/.node-packages ## copy the files of others that the pages need from their npm packages
+	$(BIN)/python tests/support/vendor.py
 
 clean: ## remove the environment and the caches; the demo's data stays
 	rm -rf $(VENV) .old-versions $(NODE)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -70,8 +76,9 @@ $(VENV)/.ready-to-test: requirements/test.txt $(VENV)/.ready-to-run
 	@$(PIP) -r requirements/test.txt
 	@touch $@
 
-# A token server and a checker of pages that are not ours: run by the Node of the wheel, and by the browser.
-$(VENV)/.node-packages: $(NODE)/package-lock.json $(VENV)/.ready-to-test
+# A browser, and what is not ours: a token server, a client, a checker of pages. The Node of the wheel runs them.
+$(VENV)/.node-packages: $(NODE)/package-lock.json $(NODE)/unpack_browser.js $(VENV)/.ready-to-test
 	@echo "Installing what the tests run on Node ..."
 	@cd $(NODE) && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@$(BIN)/node $(NODE)/unpack_browser.js
 	@touch $@

@@ -317,6 +317,9 @@ def _programs(account: _Account, folder: Path) -> Path:
         libraries = package.with_name(f"{package.name}.libs")  # found by the programs relative to themselves
         for source in (package, libraries):
             shutil.copytree(source, folder / "copied" / source.name)
+        for path in (folder / "copied").rglob("*"):
+            account.hand_over(path)  # or the watchdog, which is that account, could not take the copies away
+        account.hand_over(folder / "copied")
         return folder / "copied" / package.name / "pginstall" / "bin"
     return programs
 

@@ -1,8 +1,11 @@
 import re
-import subprocess
-from pathlib import Path
 
-MAKEFILE = Path(__file__).parents[2] / "Makefile"
+import pytest
+
+from support.makefile import ROOT, make, planned
+
+MAKEFILE = ROOT / "Makefile"
+CI = ROOT / ".ci" / "run"
 RULE = re.compile(r"^(?P<target>[a-z-]+):(?!=).*\n(?P<recipe>(?:\t.*\n)*)", re.MULTILINE)
 WITHOUT_RECIPE = {"setup": "$(VENV)/.ready-to-run"}  # what it is made of is what it does
 
@@ -28,7 +31,26 @@ def test_every_phony_target_has_a_rule_that_does_something():
 
 
 def test_every_target_that_people_call_is_phony_and_in_the_help():
-    helped = subprocess.run(["make", "help"], cwd=MAKEFILE.parent, check=True, capture_output=True, text=True).stdout
+    helped = make("help")
 
     assert set(rules()) == phony_targets()
     assert {line.split()[0] for line in helped.splitlines()} == phony_targets()
+
+
+def test_lint_runs_every_tool_that_it_names():
+    assert [tool for tool in ("ruff format", "ruff check", "mypy", "lint-imports") if tool not in planned("lint")] == []
+
+
+@pytest.mark.parametrize(("target", "chosen"), [("test", "not slow"), ("test-slow", "slow")])
+def test_between_them_the_two_commands_run_every_test(target: str, chosen: str):
+    (line,) = [line for line in planned(target).splitlines() if "pytest" in line]
+
+    assert line.endswith(f' -m "{chosen}"' if " " in chosen else f" -m {chosen}")
+    assert "--ignore" not in line
+    assert "--deselect" not in line
+
+
+def test_continuous_integration_runs_both_and_installs_nothing():
+    lines = [line for line in CI.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+
+    assert lines == ["set -eu", 'cd "$(dirname "$0")/.."', "make test", "make test-slow"]

@@ -32,7 +32,8 @@ OF_A_RUN = {"cancels_a_second", "p50_ms", "p99_ms", "server_cpu_us", "rss_mb", "
 # what it says
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_quick_run_measures_and_checks_everybody_and_writes_the_figures(tmp_path: Path):
     page = tmp_path / "page.md"
     page.write_text((BENCH.parent / "docs" / "performance.md").read_text())

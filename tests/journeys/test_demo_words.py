@@ -21,6 +21,7 @@ from countermand.serving import is_loopback
 from support.command_line import Run, assert_one_sentence, runner
 from support.demo_orders import cancel_service_order, is_cancelled
 from support.processes import START_LIMIT_S, Demo, a_demo
+from support.shell import Shell
 
 OUTCOMES = [200, 422, 404, 401, 200, 403, 409, 400]  # connect's four, then shopping's
 
@@ -49,14 +50,14 @@ def test_it_says_that_it_is_ready_when_it_answers_and_where_its_secrets_are_but_
     assert "curl" not in said
 
 
-def test_on_a_terminal_it_prints_a_request_for_each_outcome_and_each_works_as_printed(tmp_path: Path):
+def test_on_a_terminal_it_prints_a_request_for_each_outcome_and_each_works_as_printed(shell: Shell, tmp_path: Path):
     folder = tmp_path / "it's a demo"  # a name that a shell would trip over
     with a_demo_on_a_terminal(folder) as said:
         assert re.search(r"^Countermand is ready at http://127\.0\.0\.1:\d+$", said, flags=re.MULTILINE)
         printed = re.findall(r"^ *# .*: (\d{3})\n *(curl .*)$", said, flags=re.MULTILINE)
         assert [int(promised) for promised, _ in printed] == OUTCOMES
         assert len(re.findall(r"^ *curl ", said, flags=re.MULTILINE)) == len(OUTCOMES)
-        assert [(status_of(command), command) for _, command in printed] == [
+        assert [(status_in(shell(command)), command) for _, command in printed] == [
             (int(promised), command) for promised, command in printed
         ]
 
@@ -172,20 +173,9 @@ def countermand_command() -> list[str]:
     return [found]
 
 
-def status_of(command: str) -> int:
-    """Run a printed command as a person would who pastes it."""
-    if shutil.which("curl") is None:
-        pytest.fail("install curl, e.g. apt-get install curl")
-    done = subprocess.run(
-        ["bash", "-c", command],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-        env=os.environ | {"NO_PROXY": "*"},
-    )
-    statuses = re.findall(r"^HTTP/1\.1 (\d{3})", done.stdout, flags=re.MULTILINE)
-    assert len(statuses) == 1, done.stdout
+def status_in(said: str) -> int:
+    statuses = re.findall(r"^HTTP/1\.1 (\d{3})", said, flags=re.MULTILINE)
+    assert len(statuses) == 1, said
     return int(statuses[0])
 
 

@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import select
-import shutil
 import subprocess
 import sys
 import time
@@ -17,9 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
+from support.browser_choice import choose
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -90,6 +88,7 @@ class Browser:
 
     orders: int
     answers: int
+    log: Path
     pages: dict[str, Page] = field(default_factory=dict)
     _numbers: Any = field(default_factory=itertools.count)
     _left: bytes = b""
@@ -119,7 +118,7 @@ class Browser:
         while b"\0" not in self._left:
             readable, _, _ = select.select([self.answers], [], [], _PATIENCE_S)
             piece = os.read(self.answers, 1 << 16) if readable else b""
-            assert piece, "Chromium says nothing any more"
+            assert piece, f"Chromium says nothing any more: {self.log.read_text(errors='replace')[-2000:]}"
             self._left += piece
         message, _, self._left = self._left.partition(b"\0")
         return json.loads(message)
@@ -128,22 +127,23 @@ class Browser:
 @contextmanager
 def a_browser(profile: Path) -> Iterator[Browser]:
     """A Chromium with a new, empty profile in `profile`."""
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
-        pytest.fail("install Chromium, e.g. apt-get install chromium")
+    chosen, log = choose(), profile / "said.txt"
+    assert os.access(chosen.program, os.X_OK), f"{chosen.program} is not there: `make test` puts it there"
     orders_out, orders = _pipe()
     answers, answers_in = _pipe()
-    launch = [sys.executable, "-c", _LAUNCH, str(orders_out), str(answers_in), program, *_FLAGS]
-    process = subprocess.Popen(
-        [*launch, f"--user-data-dir={profile}", "about:blank"],
-        pass_fds=(orders_out, answers_in),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    launch = [sys.executable, "-c", _LAUNCH, str(orders_out), str(answers_in), chosen.program, *_FLAGS]
+    with log.open("w") as said:
+        process = subprocess.Popen(
+            [*launch, f"--user-data-dir={profile}", "about:blank"],
+            pass_fds=(orders_out, answers_in),
+            stdout=said,
+            stderr=said,
+            env=chosen.environment(profile),
+        )
     os.close(orders_out)
     os.close(answers_in)
     try:
-        browser = Browser(orders, answers)
+        browser = Browser(orders, answers, log)
         yield browser
         with contextlib.suppress(AssertionError, OSError):
             browser.tell("Browser.close")

@@ -192,7 +192,7 @@ class CancelOrders:
         }
 
     async def _decided_apart(
-        self, rest: Sequence[CancelOrder], now: datetime, blocked: Mapping[CommandId, UnavailableError]
+        self, rest: Sequence[CancelOrder], now: datetime, blocked: Mapping[CommandId, _NotWritten]
     ) -> dict[CommandId, _Answer]:
         """Decide those that the statement did not cancel. Whatever goes wrong with them, the others are committed."""
         try:

@@ -1,9 +1,8 @@
 """Pages that belong to no contract: is it alive, is it ready, and how is it called? All of it works offline."""
 
 import html
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
@@ -19,13 +18,14 @@ from countermand.web.explanations import RELATIONS, explanation
 from countermand.web.parts import Part
 from countermand.web.reporting import DONE, given_request_id, started_s, with_request_id
 
-_OURS: Final = Path(__file__).parent / "assets"
-_SWAGGER_FILES: Final = ("swagger-ui-bundle.js", "swagger-ui.css")
-_OUR_FILES: Final = {
-    "docs.js": "text/javascript",
-    "docs.css": "text/css",
-    "buyer.css": "text/css",
-    "favicon.svg": "image/svg+xml",
+_FOLDER: Final = Path(__file__).parent
+_FILES: Final[Mapping[str, tuple[Path, str]]] = {
+    "docs.js": (_FOLDER / "assets/docs.js", "text/javascript"),
+    "docs.css": (_FOLDER / "assets/docs.css", "text/css"),
+    "buyer.css": (_FOLDER / "assets/buyer.css", "text/css"),
+    "favicon.svg": (_FOLDER / "assets/favicon.svg", "image/svg+xml"),
+    "swagger-ui-bundle.js": (_FOLDER / "vendored/swagger-ui-dist/swagger-ui-bundle.js", "text/javascript"),
+    "swagger-ui.css": (_FOLDER / "vendored/swagger-ui-dist/swagger-ui.css", "text/css"),
 }
 _OUTCOMES: Final = {503: "unavailable"}
 _SAFE: Final = (
@@ -55,7 +55,6 @@ def page_routes(
     """`/healthz`, `/readyz`, `/docs` and its documents."""
     server_path = urlsplit(public_url).path or "/"
     by_name = {part.name: part for part in spoken}
-    files = _files()
 
     @cache
     def document(name: str) -> Answer:
@@ -79,13 +78,13 @@ def page_routes(
 
     async def reader(request: Request[Any, Any, Any]) -> Answer:
         part = by_name.get(request.path_params["name"])
-        return _no_such_page() if part is None else _html(_reader(part, version))
+        return _no_such_page() if part is None else _html(_reader(part))
 
     async def openapi(request: Request[Any, Any, Any]) -> Answer:
         return document(name) if (name := request.path_params["name"]) in by_name else _no_such_page()
 
     async def file(request: Request[Any, Any, Any]) -> Answer:
-        found = files.get(request.path_params["name"])
+        found = _FILES.get(request.path_params["name"])
         return _no_such_page() if found is None else _file(*found)
 
     pages_by_path: dict[str, Page] = {
@@ -128,28 +127,10 @@ def _no_such_page() -> NoReturn:
     raise NotFoundException
 
 
-def _files() -> dict[str, tuple[Path, str]]:
-    found = {name: (_OURS / name, media_type) for name, media_type in _OUR_FILES.items()}
-    if (swagger := _swagger_folder()) is not None:
-        found |= {
-            name: (swagger / name, "text/css" if name.endswith(".css") else "text/javascript")
-            for name in _SWAGGER_FILES
-        }
-    return found
-
-
 @cache
 def _file(path: Path, media_type: str) -> Answer:
     cached = (b"cache-control", b"public, max-age=3600")
     return Answer(200, (*_SAFE, cached, (b"content-type", media_type.encode())), path.read_bytes())
-
-
-def _swagger_folder() -> Path | None:
-    """Swagger UI's files in the wheel that ships them; the wheel's own code is never imported."""
-    found = find_spec("drf_spectacular_sidecar")
-    if found is None or found.origin is None:
-        return None
-    return Path(found.origin).parent / "static/drf_spectacular_sidecar/swagger-ui-dist"
 
 
 def _html(text: str) -> Answer:
@@ -192,11 +173,7 @@ def _entry(part: Part) -> str:
     return f'<li><a href="/docs/{part.name}">{html.escape(part.title)}</a><p>{about}</p>{document}</li>'
 
 
-def _reader(part: Part, version: str) -> str:
-    if _swagger_folder() is None:
-        document = f'<a href="/docs/{part.name}/openapi.json">OpenAPI 3.1 document</a>'
-        body = f"<main><h1>{html.escape(part.title)} {html.escape(version)}</h1><p>{document}</p></main>"
-        return _PAGE.format(title=html.escape(part.title), head="", body=body)
+def _reader(part: Part) -> str:
     head = '<link rel="stylesheet" href="/docs/assets/swagger-ui.css">'
     body = (
         f'<div id="calls" data-document="/docs/{part.name}/openapi.json"></div>\n'

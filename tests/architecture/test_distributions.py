@@ -1,0 +1,93 @@
+"""What is built for others to install has all that the package needs at run time, its licences, and nothing else."""
+
+import email
+import subprocess
+import sys
+import tomllib
+from email.message import Message
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from support.distributions import ROOT, build
+
+SOURCE = ROOT / "src"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("wheel", tmp_path_factory.mktemp("wheel"))
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    with ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def metadata(wheel: Path) -> Message:
+    (text,) = [text for name, text in contents(wheel).items() if name.endswith(".dist-info/METADATA")]
+    return email.message_from_bytes(text)
+
+
+def test_the_wheel_has_every_file_of_the_package_as_it_is_and_no_other(wheel: Path):
+    files = {
+        path.relative_to(SOURCE).as_posix(): path.read_bytes()
+        for path in SOURCE.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+    inside = {name: content for name, content in contents(wheel).items() if ".dist-info/" not in name}
+
+    assert inside.keys() == files.keys()
+    assert [name for name, content in files.items() if inside[name] != content] == []
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "countermand/py.typed",
+        "countermand/storage/migrations/versions/0001_*.py",
+        "countermand/web/assets/*.css",
+        "countermand/web/templates/payment.html",
+        "countermand/web/vendored/vendored.json",
+        "countermand/web/vendored/swagger-ui-dist/swagger-ui-bundle.js",
+    ],
+)
+def test_the_wheel_has_what_is_not_imported_too(wheel: Path, pattern: str):
+    assert [name for name in contents(wheel) if Path(name).match(pattern)]
+
+
+def test_the_licence_of_everything_that_is_shipped_is_shipped_and_named(wheel: Path):
+    licences = {
+        path.relative_to(ROOT).as_posix(): path.read_bytes() for path in (SOURCE / "countermand").rglob("*LICENSE*")
+    }
+    licences |= {"LICENSE": (ROOT / "LICENSE").read_bytes()}
+    shipped = {name.partition("/licenses/")[2]: content for name, content in contents(wheel).items()}
+
+    assert len(licences) > 2
+    assert set(metadata(wheel).get_all("License-File", [])) >= licences.keys()
+    assert {name: shipped.get(name) for name in licences} == licences
+
+
+def test_the_wheel_asks_for_what_is_declared_and_for_no_more(wheel: Path):
+    asked = [line.replace(" ", "") for line in metadata(wheel).get_all("Requires-Dist", [])]
+
+    assert sorted(asked) == sorted(line.replace(" ", "") for line in PROJECT["dependencies"])
+
+
+def test_the_wheel_has_the_command(wheel: Path):
+    (points,) = [text.decode() for name, text in contents(wheel).items() if name.endswith("entry_points.txt")]
+
+    assert "[console_scripts]\ncountermand=countermand.__main__:main\n" in points
+
+
+def test_the_archive_of_the_source_builds_the_same_wheel(wheel: Path, tmp_path: Path):
+    archive = build("sdist", tmp_path)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    subprocess.run([*pip, "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", tmp_path, archive], check=True)
+    (rebuilt,) = tmp_path.glob("*.whl")
+
+    assert rebuilt.name == wheel.name
+    assert contents(rebuilt) == contents(wheel)
