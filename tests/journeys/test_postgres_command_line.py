@@ -80,7 +80,7 @@ def test_a_database_that_cannot_be_used_is_one_sentence_and_no_password(
                 "no such database": (url_at(server.port, "nowhere"), ["nowhere", "does not exist"]),
                 "no such role": (shop.url.replace(ROLE, "stranger"), ["stranger"]),
                 "too old": (url_at(old, database), ["PostgreSQL 14", "15 or newer"]),
-                "a standby alone": (url_at(standby.port, database), ["cannot be reached", "read-write"]),
+                "a standby alone": (url_at(standby.port, database), ["cannot be reached", "takes no writes"]),
                 "no TLS": (f"{shop.url}?sslmode=require", ["SSL"]),
             }
             for name, (url, words) in said.items():
@@ -111,7 +111,7 @@ def test_a_node_that_starts_without_a_database_that_takes_writes_says_so_and_end
             words: forked("serve", "--port", "0", environment=environment_of(shop, database_url=url))
             for words, url in {
                 ("cannot be reached", f"/{database}"): url_at(free_port(), database),
-                ("cannot be reached", "read-write"): url_at(standby.port, database),
+                ("cannot be reached", "takes no writes"): url_at(standby.port, database),
                 ("nowhere", "does not exist"): url_at(server.port, "nowhere"),
             }.items()
         }
