@@ -57,7 +57,7 @@ _UNEXPECTED_EVERYWHERE = {
 UNEXPECTED = {
     "connect": _UNEXPECTED_EVERYWHERE,
     "shopping": _UNEXPECTED_EVERYWHERE | {errors.ConflictError},  # told apart by its code instead, see below
-    "manage": _UNEXPECTED_EVERYWHERE | {errors.KeySetUnavailableError},  # an operator's token has no issuer to ask
+    "manage": _UNEXPECTED_EVERYWHERE,
     # Where there is nothing but a token to ask for, there are no orders, no fields in JSON and no keys of requests.
     "tokens": _UNEXPECTED_EVERYWHERE
     | {errors.ConflictError, errors.FieldsError, errors.IdempotencyKeyReusedError, answer.ForbiddenError},
@@ -215,7 +215,7 @@ def test_every_error_of_ours_stands_on_the_page_with_its_answer_in_every_contrac
             assert code == "its own" or code in words(answered)
             assert (b"retry-after" in dict(answered.headers)) == (retry_after == "yes")
             # Whoever is told to come again is told that nothing was done, and nobody else is.
-            assert (answered.status == 503) == (retry_after == "yes") or kind is errors.KeySetUnavailableError
+            assert (answered.status == 503) == (retry_after == "yes")
 
 
 @pytest.mark.parametrize(("title", "meanings"), [("PostgreSQL", postgres.MEANINGS), ("SQLite", sqlite.MEANINGS)])

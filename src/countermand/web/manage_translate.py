@@ -10,6 +10,7 @@ from countermand.actions.errors import (
     FieldsError,
     HeldError,
     IdempotencyKeyReusedError,
+    KeySetUnavailableError,
     NotAuthenticatedError,
     NotFoundError,
     UnavailableError,
@@ -45,6 +46,7 @@ _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     IdempotencyKeyReusedError: (422, "idempotency_key_reused"),
     UnavailableError: (503, "unavailable"),
     HeldError: (503, "unavailable"),
+    KeySetUnavailableError: (503, "unavailable"),
 }
 _UNEXPECTED: Final = (500, "unexpected")
 
