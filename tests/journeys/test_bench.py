@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from check import CheckError, Counts, check, counts
-from countermand.actions.ports import CancelOrder, CommandId
+from countermand.actions.command_ids import CommandId
+from countermand.actions.ports import CancelOrder
 from countermand.bootstrap import open_database, utc_now
 from countermand.domain.client import ClientId
 from countermand.domain.contract import Door

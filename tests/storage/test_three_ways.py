@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from sqlalchemy import Table, insert
 
 from countermand.actions.cancel_orders import Cancelled, NotCancelled
+from countermand.actions.command_ids import CommandId
 from countermand.actions.group_commit import GoAgain
-from countermand.actions.ports import CancelOrder, CommandId, IdempotencyKey
+from countermand.actions.ports import CancelOrder, IdempotencyKey
 from countermand.domain.appointment import Appointment, AppointmentId, AppointmentState
 from countermand.domain.client import ClientId
 from countermand.domain.contract import Contract, Door

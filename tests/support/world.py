@@ -26,8 +26,9 @@ from sqlalchemy import insert, select
 
 from countermand.actions.appointments import set_appointment
 from countermand.actions.cancel_orders import CancelOutcome
+from countermand.actions.command_ids import CommandId
 from countermand.actions.place_orders import TicketOrder, place_service_order, place_ticket_order
-from countermand.actions.ports import CancelOrder, CommandId, IdempotencyKey, Line, OrderView
+from countermand.actions.ports import CancelOrder, IdempotencyKey, Line, OrderView
 from countermand.actions.record_progress import advance_order, record_payment
 from countermand.bootstrap import Database, Service, build, open_database
 from countermand.domain.appointment import Appointment

@@ -19,6 +19,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from countermand.actions.command_ids import CommandId
 from countermand.actions.errors import (
     HeldError,
     IdempotencyKeyReusedError,
@@ -36,7 +37,6 @@ from countermand.actions.ports import (
     CancellationStore,
     CancelOrder,
     Clock,
-    CommandId,
     KeptOutcome,
     OrderView,
     Policies,

@@ -1,15 +1,14 @@
 """What do the actions need from outside? Protocols that `storage` fulfils; tests hold every implementation to them."""
 
-import itertools
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NewType, Protocol
+from typing import Any, Protocol
 
 from countermand.actions.appointment_ports import AppointmentReading, AppointmentTransaction
 from countermand.actions.catalogue_ports import CatalogueReading, CatalogueTransaction
+from countermand.actions.command_ids import CommandId
 from countermand.actions.errors import UnavailableError
 from countermand.actions.seat_ports import SeatReading, SeatTransaction
 from countermand.actions.ticketing_ports import TicketingReading, TicketingTransaction
@@ -23,17 +22,6 @@ from countermand.domain.order import Order, OrderFacts, OrderId
 from countermand.domain.order_state import OrderState
 from countermand.domain.payment import Payment
 from countermand.domain.policy import Policy, PolicyVersion
-
-CommandId = NewType("CommandId", str)
-
-_process: Final = secrets.token_hex(8)
-_numbers: Final = itertools.count()
-
-
-def new_command_id() -> CommandId:
-    """An id that no other command of any process has: it need not be hard to guess, and 16 random bytes cost more."""
-    return CommandId(f"{_process}{next(_numbers):016x}")
-
 
 # The current instant: aware, UTC, whole microseconds. Asked once for each decision, whose "now" it is.
 Clock = Callable[[], datetime]

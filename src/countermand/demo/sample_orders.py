@@ -11,10 +11,11 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from countermand.actions.appointments import set_appointment
 from countermand.actions.cancel_orders import CancelOrders
+from countermand.actions.command_ids import new_command_id
 from countermand.actions.explain import PolicyArchive
 from countermand.actions.load_calendar import load_slots, slot_at
 from countermand.actions.place_orders import TicketOrder, place_service_order, place_ticket_order
-from countermand.actions.ports import CancelOrder, Line, new_command_id
+from countermand.actions.ports import CancelOrder, Line
 from countermand.actions.record_progress import advance_order, record_payment
 from countermand.bootstrap import Database, addresses_of, own_issuer_of, utc_now
 from countermand.demo.credentials import OTHER_PARTNER, PARTNER, Credentials, private_key_file

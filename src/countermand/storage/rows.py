@@ -10,10 +10,10 @@ from typing import Any, Final, Protocol
 import msgspec
 from sqlalchemy import ColumnElement, Select, select
 
+from countermand.actions.command_ids import CommandId
 from countermand.actions.ports import (
     CancellationRecord,
     CancelOrder,
-    CommandId,
     KeptOutcome,
     KeptRefusal,
     Line,

@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Final
 
 from countermand.actions.cancel_orders import Cancelled
+from countermand.actions.command_ids import new_command_id
 from countermand.actions.errors import FieldsError, OutcomeUnknownError, UnavailableError
 from countermand.actions.explain import explain
-from countermand.actions.ports import CancelOrder, Transaction, new_command_id
+from countermand.actions.ports import CancelOrder, Transaction
 from countermand.actions.read_orders import read_history
 from countermand.actions.record_progress import (
     advance_order,

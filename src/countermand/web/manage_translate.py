@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Final
 
 from countermand.actions.appointment_ports import OpenSlot
+from countermand.actions.command_ids import CommandId
 from countermand.actions.errors import (
     ConflictError,
     FieldsError,
@@ -16,7 +17,7 @@ from countermand.actions.errors import (
     UnavailableError,
 )
 from countermand.actions.explain import Explanation
-from countermand.actions.ports import CancellationRecord, CommandId, History, OrderView, RefusalRecord
+from countermand.actions.ports import CancellationRecord, History, OrderView, RefusalRecord
 from countermand.contracts.answer import (
     Answer,
     BodyTooLargeError,

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from countermand.actions.cancel_orders import Cancelled, CancelOutcome
+from countermand.actions.command_ids import new_command_id
 from countermand.actions.errors import FieldsError, OutcomeUnknownError
-from countermand.actions.ports import CancelOrder, new_command_id
+from countermand.actions.ports import CancelOrder
 from countermand.contracts.answer import HAL, Answer, ForbiddenError, MethodNotAllowedError, check_media_type
 from countermand.contracts.body import decode, read, shown
 from countermand.contracts.door import Credential

@@ -13,8 +13,9 @@ import msgspec
 from sqlalchemy import Select, any_, literal_column
 from sqlalchemy.dialects import postgresql
 
+from countermand.actions.command_ids import CommandId
 from countermand.actions.errors import OutcomeUnknownError, UnavailableError
-from countermand.actions.ports import CancelOrder, CommandId, KeptOutcome, OrderView, Policies, RefusalRecord
+from countermand.actions.ports import CancelOrder, KeptOutcome, OrderView, Policies, RefusalRecord
 from countermand.actions.watch import NOBODY, Watch
 from countermand.domain.appointment import Appointment, AppointmentId, AppointmentState
 from countermand.domain.client import ClientId

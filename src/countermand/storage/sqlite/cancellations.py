@@ -18,15 +18,9 @@ import msgspec
 from sqlalchemy import BigInteger, Select, func, literal_column, select, text
 from sqlalchemy.dialects import sqlite
 
+from countermand.actions.command_ids import CommandId
 from countermand.actions.errors import OutcomeUnknownError
-from countermand.actions.ports import (
-    CancelOrder,
-    CommandId,
-    KeptOutcome,
-    OrderView,
-    Policies,
-    RefusalRecord,
-)
+from countermand.actions.ports import CancelOrder, KeptOutcome, OrderView, Policies, RefusalRecord
 from countermand.actions.watch import NOBODY, Watch
 from countermand.domain.appointment import (
     ACTIVE_APPOINTMENT_STATES,
