@@ -179,6 +179,20 @@ async def test_requests_that_come_faster_than_they_are_answered_wait_in_the_clie
     assert largest <= 1_000
 
 
+@pytest.mark.parametrize("ends", [False, True], ids=["stays", "ends its sending"])
+async def test_a_long_body_that_came_together_with_the_requests_before_it_is_not_waited_for(
+    server: OneServer, *, ends: bool
+):
+    long = b"POST /long HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n" + b"a" * 60_000
+    reader, writer = await server.connect()
+    writer.write(PLAIN + PLAIN + long + PLAIN)
+    if ends:
+        writer.write_eof()
+    told = await answers(reader, 4)
+    assert [status for status, _, _ in told] == [200] * 4
+    assert [len(heard.body) for heard in server.heard] == [0, 0, 60_000, 0]
+
+
 @pytest.mark.parametrize(
     "garbage",
     [b"\x16\x03\x01\x02\x00\x01", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET /a HTTP/1.1\r\nno colon\r\n\r\n"],

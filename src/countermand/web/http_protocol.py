@@ -197,13 +197,14 @@ class HttpProtocol(HttpToolsProtocol):
             self._start_asgi_task(*self.pipeline.pop())
         elif self._last_answer is not None:
             self._write_last_answer()
-        else:
-            self.waiting_since_s = self._connections.now_s
-            self._parse_rest()
-            if self.flow.at_end and not self._has_to_answer():
-                self.transport.unread = False
-                self.transport.close()
-            self.flow.resume_reading()
+        if self.pipeline or self._last_answer is not None:
+            return
+        self.waiting_since_s = self._connections.now_s
+        self._parse_rest()  # the end of a request that just began may be there
+        if self.flow.at_end and not self._has_to_answer():
+            self.transport.unread = False
+            self.transport.close()
+        self.flow.resume_reading()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._current = cycle
