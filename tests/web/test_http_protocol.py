@@ -366,6 +366,21 @@ async def test_half_a_request_behind_one_under_way_is_refused_after_that_one_is_
         assert await left(reader) == b""
 
 
+async def test_a_body_that_had_to_wait_behind_other_requests_has_its_time_from_then_on():
+    async with one_server(**SHORT) as server:
+        server.go.clear()
+        reader, writer = await server.connect()
+        writer.write(PLAIN + PLAIN + HALF_BODY)
+        await server.until(lambda: server.heard and server.protocols[0].flow.read_paused)
+        server.pass_by(100)
+        writer.write(b"a" * 99)
+        server.go.set()
+        await server.until(lambda: server.protocols[0].waits_for() is not None)
+        server.pass_by(29.9)
+        assert [status for status, _, _ in await answers(reader, 3)] == [200] * 3
+        assert server.counts.closed == {}
+
+
 async def test_a_client_that_takes_nothing_of_its_answer_is_let_go_and_a_slow_one_is_not():
     async with one_server(**SHORT) as server:
         server.answer = b"x" * 20_000_000
