@@ -212,6 +212,25 @@ async def test_what_is_no_request_is_refused_after_the_requests_before_it_are_an
     assert len(server.heard) == 2
 
 
+@pytest.mark.parametrize("target", [b"http://x:99999/a", b"/a\xc3\xa9", b"?a"], ids=["port", "letter", "no path"])
+@pytest.mark.parametrize("before", [0, 1, 2])
+async def test_an_address_that_is_none_is_refused_and_takes_no_answer_with_it(
+    server: OneServer, target: bytes, before: int
+):
+    reader, writer = await server.connect()
+    writer.write(PLAIN * before + b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % target)
+    told = await answers(reader, before + 1)
+    assert [status for status, _, _ in told] == [200] * before + [400]
+    assert await left(reader) == b""
+
+
+async def test_an_address_without_a_path_is_that_of_the_root(server: OneServer):
+    reader, writer = await server.connect()
+    writer.write(b"GET http://x HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await an_answer(reader))[0] == 200
+    assert [heard.path for heard in server.heard] == ["/"]
+
+
 async def test_a_body_that_breaks_off_into_garbage_is_refused_and_never_whole(server: OneServer):
     reader, writer = await server.connect()
     writer.write(b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\nnot a size\r\n")

@@ -148,9 +148,9 @@ class HttpProtocol(HttpToolsProtocol):
             return  # it is parsed again without that wish: see `_without_upgrade`
         if len(self.headers) > FIELDS_CAP:
             raise _TooManyFieldsError
+        cycle, before = self._new_cycle(), self.cycle  # raises where the address is none
         self._incoming, self.waiting_since_s = Waiting.BODY, self._connections.now_s
         self.transport.unread = True
-        cycle, before = self._new_cycle(), self.cycle
         self.cycle = cycle
         self.headers = []  # the scope has the list of the head; what comes after the body is no header
         if before is None or before.response_complete:  # type: ignore[redundant-expr] # the first has none before
@@ -259,9 +259,10 @@ class HttpProtocol(HttpToolsProtocol):
         scope["method"] = self.parser.get_method().decode("ascii")
         scope["http_version"] = version
         url = httptools.parse_url(self.url)
-        path = url.path.decode("ascii")
+        raw_path = url.path or b"/"  # an absolute address may have none
+        path = raw_path.decode("ascii")
         scope["path"] = unquote(path) if "%" in path else path
-        scope["raw_path"] = url.path
+        scope["raw_path"] = raw_path
         scope["query_string"] = url.query or b""
         cycle = _Cycle(
             scope=scope,
