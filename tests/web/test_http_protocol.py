@@ -282,6 +282,19 @@ async def test_an_answer_before_the_end_of_its_request_ends_the_connection_and_t
     assert len(server.heard) == 1
 
 
+async def test_what_a_client_sends_after_the_last_answer_does_not_cost_it_its_answers(server: OneServer):
+    server.answer = b"x" * 100_000  # more than the client's side takes before it is read
+    reader, writer = await server.connect(slow=True)
+    writer.write(PLAIN + b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    await server.until(server.protocols[0].transport.is_closing)
+    for _ in range(20):
+        writer.write(PLAIN)
+        await asyncio.sleep(0.002)
+    received = await reader.read()
+    assert (received.count(b"HTTP/1.1 200 OK\r\n"), received.count(b"x" * 100_000)) == (2, 2)
+    assert len(server.heard) == 2
+
+
 @pytest.mark.parametrize("pipelined", [1, 5])
 async def test_a_client_that_is_gone_before_its_answer_is_no_error(server: OneServer, pipelined: int):
     server.go.clear()

@@ -68,7 +68,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_made(cast("asyncio.Transport", OneWrite(transport, self.loop)))
         self.flow = Flow(transport, self.pipeline)
         if not self._connections.admit(self):
-            self.flow.at_end = True  # nothing is read of it: it must not linger
+            self.transport.may_send = False  # nothing is read of it: it must not linger
             self._end_with(_FULL)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -94,18 +94,17 @@ class HttpProtocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override] # the base class has no answer
         """Answer what was asked, and close then: a client may end its sending before it has read."""
-        self.flow.at_end = True
+        self.flow.at_end, self.transport.may_send = True, False
         if not self.transport.is_closing() and self._has_to_answer():
             return True
         self.transport.flush()
         return False
 
     def shutdown(self) -> None:
-        """Finish what is under way, and close."""
-        if self.transport.lingering:
-            self.transport.abort()
-        else:
-            super().shutdown()
+        """Finish what is under way, and close; at once where nothing is."""
+        if not self._is_answering():
+            self.transport.may_send = False
+        super().shutdown()
 
     # What the sweep asks
 
@@ -128,9 +127,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def give_up(self, waiting: Waiting) -> None:
         """See `Connection.give_up`. A client in the middle of a request hears why."""
-        if waiting is Waiting.IDLE:
-            self.transport.close()
-        elif waiting in _TOO_SLOW:
+        if waiting in _TOO_SLOW:
             self._end_with(_TOO_SLOW[waiting])
         else:
             self.transport.abort()
@@ -150,7 +147,6 @@ class HttpProtocol(HttpToolsProtocol):
             raise _TooManyFieldsError
         cycle, before = self._new_cycle(), self.cycle  # raises where the address is none
         self._incoming, self.waiting_since_s = Waiting.BODY, self._connections.now_s
-        self.transport.unread = True
         self.cycle = cycle
         self.headers = []  # the scope has the list of the head; what comes after the body is no header
         if before is None or before.response_complete:  # type: ignore[redundant-expr] # the first has none before
@@ -184,7 +180,6 @@ class HttpProtocol(HttpToolsProtocol):
             return
         self._incoming = Waiting.IDLE
         self._around_bytes = 0
-        self.transport.unread = False
         self.cycle.more_body = False
         self.cycle.message_event.set()
 
@@ -202,7 +197,6 @@ class HttpProtocol(HttpToolsProtocol):
         self.waiting_since_s = self._connections.now_s
         self._parse_rest()  # the end of a request that just began may be there
         if self.flow.at_end and not self._has_to_answer():
-            self.transport.unread = False
             self.transport.close()
         self.flow.resume_reading()
 
@@ -319,7 +313,6 @@ class HttpProtocol(HttpToolsProtocol):
             log.debug("hung up", status=status, reason=sentence)
             head = b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
             self.transport.write(STATUS_LINE[status] + head % len(sentence) + sentence.encode())
-            self.transport.unread = not self.flow.at_end
             self.transport.close()
 
     def _discard(self, number: int) -> None:

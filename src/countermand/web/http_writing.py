@@ -16,7 +16,7 @@ class OneWrite:
     and two packets. A long answer in many pieces is written as it comes, so that the transport can say that it is full.
     """
 
-    __slots__ = ("_held", "_held_bytes", "_loop", "_lost", "_transport", "lingering", "unread", "written_bytes")
+    __slots__ = ("_held", "_held_bytes", "_loop", "_lost", "_transport", "lingering", "may_send", "written_bytes")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
@@ -25,7 +25,7 @@ class OneWrite:
         self._held_bytes = 0
         self._lost = False
         self.written_bytes = 0
-        self.unread = False  # whether a part of a request is still to come
+        self.may_send = True  # whether something can still come from the client
         self.lingering = False  # all is written, and what still comes is thrown away
 
     def __getattr__(self, name: str) -> Any:
@@ -52,13 +52,13 @@ class OneWrite:
     def close(self) -> None:
         """Close once all is written.
 
-        Where a part of a request is still to come, only our side is closed at first: with bytes unread the system
-        would reset the connection, and the client could lose the answer that it has not read yet.
+        While something can still come, only our side is closed at first: with bytes unread the system would reset the
+        connection, and the client could lose the answers that it has not read yet.
         """
         self.flush()
         if self._lost or self._transport.is_closing():
             return
-        if self.unread and not self.lingering:
+        if self.may_send and not self.lingering:
             self.lingering = True
             self._transport.write_eof()
             self._transport.resume_reading()
