@@ -197,19 +197,24 @@ async def test_a_long_body_that_came_together_with_the_requests_before_it_is_not
     "garbage",
     [b"\x16\x03\x01\x02\x00\x01", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET /a HTTP/1.1\r\nno colon\r\n\r\n"],
 )
+@pytest.mark.parametrize("before", [1, 2])
+@pytest.mark.parametrize("ends", [False, True], ids=["stays", "ends its sending"])
 async def test_what_is_no_request_is_refused_after_the_requests_before_it_are_answered(
-    server: OneServer, garbage: bytes
+    server: OneServer, garbage: bytes, before: int, *, ends: bool
 ):
     server.go.clear()
     reader, writer = await server.connect()
-    writer.write(PLAIN + PLAIN + garbage)
+    writer.write(PLAIN * before + garbage)
+    if ends:
+        writer.write_eof()
     await server.until(lambda: server.heard)
+    await asyncio.sleep(0.02)
     server.go.set()
-    told = await answers(reader, 3)
-    assert [status for status, _, _ in told] == [200, 200, 400]
+    told = await answers(reader, before + 1)
+    assert [status for status, _, _ in told] == [200] * before + [400]
     assert told[-1][1]["connection"] == "close"
     assert await left(reader) == b""
-    assert len(server.heard) == 2
+    assert len(server.heard) == before
 
 
 @pytest.mark.parametrize("target", [b"http://x:99999/a", b"/a\xc3\xa9", b"?a"], ids=["port", "letter", "no path"])

@@ -283,7 +283,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._withdraw()
         if self._current is None or not self._is_answering():
             return False
-        if not self._rest:
+        if not self._rest and self._last_answer is None:
             newest = self.pipeline[0][0] if self.pipeline else self._current
             newest.keep_alive = False
         return True
