@@ -440,17 +440,24 @@ async def test_a_client_that_takes_nothing_of_its_answer_is_let_go_and_a_slow_on
         await server.until(lambda: not server.connections_open())
 
 
-async def test_a_client_that_does_not_close_after_its_last_answer_is_cut_off():
+@pytest.mark.parametrize(("waits_s", "wanted"), [(0, 200), (29, 200), (30, 408)], ids=["early", "late", "too late"])
+async def test_a_client_that_does_not_close_after_its_last_answer_is_cut_off(waits_s: float, wanted: int):
     async with one_server(**SHORT) as server:
         server.reads_bodies = False
+        server.go.clear()
         reader, writer = await server.connect()
         writer.write(HALF_BODY)
-        assert (await an_answer(reader))[0] == 200
-        server.pass_by(1.9)
-        assert server.connections_open() == 1
+        await server.until(lambda: server.heard)
+        server.pass_by(waits_s)
+        server.go.set()
+        assert (await an_answer(reader))[0] == wanted
+        for _ in range(2):
+            server.pass_by(0.95)
+            await asyncio.sleep(0)
+            assert server.connections_open() == 1
         server.pass_by(0.1)
         await server.until(lambda: not server.connections_open())
-        assert server.counts.closed == {}
+        assert server.counts.closed == ({} if wanted == 200 else {"body": 1})
 
 
 async def test_at_the_cap_those_that_waited_longest_without_a_request_make_room():

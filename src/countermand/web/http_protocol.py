@@ -186,6 +186,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Begin with the next request, which may be here already."""
         self.server_state.total_requests += 1
+        self.waiting_since_s = self._connections.now_s
         if self.transport.is_closing():
             return
         if self.pipeline:
@@ -194,7 +195,6 @@ class HttpProtocol(HttpToolsProtocol):
             self._write_last_answer()
         if self.pipeline or self._last_answer is not None:
             return
-        self.waiting_since_s = self._connections.now_s
         self._parse_rest()  # the end of a request that just began may be there
         if self.flow.at_end and not self._has_to_answer():
             self.transport.close()
@@ -313,6 +313,7 @@ class HttpProtocol(HttpToolsProtocol):
             log.debug("hung up", status=status, reason=sentence)
             head = b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
             self.transport.write(STATUS_LINE[status] + head % len(sentence) + sentence.encode())
+            self.waiting_since_s = self._connections.now_s
             self.transport.close()
 
     def _discard(self, number: int) -> None:
