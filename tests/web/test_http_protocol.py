@@ -317,6 +317,18 @@ async def test_a_client_that_is_gone_before_its_answer_is_no_error(server: OneSe
     assert server.errors == []
 
 
+@pytest.mark.parametrize(("version", "asked_for"), [("1.1", True), ("1.0", False)])
+async def test_only_a_client_that_knows_it_is_asked_for_its_body(server: OneServer, version: str, *, asked_for: bool):
+    reader, writer = await server.connect()
+    writer.write(b"POST /a HTTP/%b\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n" % version.encode())
+    await server.until(lambda: server.heard)
+    await asyncio.sleep(0.02)
+    writer.write(b"a")
+    if asked_for:
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert (await an_answer(reader))[0] == 200
+
+
 async def test_an_answer_says_how_long_the_connection_stays_open_unless_it_does_not():
     async with one_server(idle_s=75) as server:
         reader, writer = await server.connect()
