@@ -515,6 +515,45 @@ async def test_at_the_cap_a_newcomer_is_refused_where_every_connection_has_a_req
         assert server.counts.closed == {"refused": 1, "evicted": 1}
 
 
+async def test_at_the_cap_few_that_may_go_are_looked_for_once_between_two_sweeps():
+    async with one_server(cap=200) as server:
+        server.go.clear()
+        for _ in range(199):
+            _, writer = await server.connect()
+            writer.write(PLAIN)
+        await server.until(lambda: len(server.heard) == 199)
+        for wanted in ({}, {"evicted": 1}, {"evicted": 1, "refused": 1}):
+            await server.connect()
+            assert server.counts.closed == wanted
+        server.pass_by(1)
+        await server.connect()
+        assert server.counts.closed == {"evicted": 2, "refused": 1}
+
+
+async def test_at_the_cap_one_that_had_its_last_answer_makes_room():
+    async with one_server(cap=1) as server:
+        reader, writer = await server.connect()
+        writer.write(b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert (await an_answer(reader))[0] == 200
+        await server.until(server.protocols[0].transport.is_closing)
+        server.pass_by(0)
+        reader, writer = await server.connect()
+        assert server.counts.closed == {"evicted": 1}
+        writer.write(PLAIN)
+        assert (await an_answer(reader))[0] == 200
+
+
+async def test_at_the_cap_one_whose_answer_was_written_in_this_turn_does_not_make_room():
+    async with one_server(cap=1) as server:
+        reader, writer = await server.connect()
+        writer.write(PLAIN)
+        transport = server.protocols[0].transport
+        await server.until(lambda: transport._held)
+        assert not server.connections.admit(server.protocols[0])
+        assert (await an_answer(reader))[0] == 200
+        assert server.counts.closed == {"refused": 1}
+
+
 async def test_a_thousand_connections_that_send_half_a_head_keep_nobody_from_being_served():
     async with one_server(cap=900) as server:
         for _ in range(1_000):

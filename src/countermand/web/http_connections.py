@@ -50,7 +50,7 @@ class Waiting(Enum):
     LINGER = "linger"
 
 
-_FOR_A_REQUEST: Final = frozenset({Waiting.IDLE, Waiting.HEAD, Waiting.BODY})
+_FOR_THE_CLIENT: Final = frozenset({Waiting.IDLE, Waiting.HEAD, Waiting.BODY, Waiting.LINGER})
 
 
 class Connection(Protocol):
@@ -161,25 +161,24 @@ class Connections:
     def _make_room(self) -> bool:
         """End those that have waited longest for a request, whole or in part: no answer is lost with them.
 
-        Several at once, and no second look before the next sweep where there is none: looking at all costs
+        Several at once, and no second look before the next sweep where there are fewer: looking at all costs
         milliseconds, and at the cap every newcomer asks for it.
         """
         if self._full_since_s == self.now_s:
             return False
+        several = max(1, self.limits.cap // 100)
         waiting = [
             connection
             for connection in self._open
-            if connection.waits_for() in _FOR_A_REQUEST and connection.unsent_mark() is None
+            if connection.waits_for() in _FOR_THE_CLIENT and connection.unsent_mark() is None
         ]
-        longest = heapq.nsmallest(
-            max(1, self.limits.cap // 100), waiting, key=lambda connection: connection.waiting_since_s
-        )
+        longest = heapq.nsmallest(several, waiting, key=lambda connection: connection.waiting_since_s)
         for connection in longest:
             self._evicted += 1
             self._counts.connection_closed("evicted")
             self.forget(connection)
             connection.evict()
-        if not longest:
+        if len(longest) < several:
             self._full_since_s = self.now_s
         return bool(longest)
 

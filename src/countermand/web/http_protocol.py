@@ -134,7 +134,6 @@ class HttpProtocol(HttpToolsProtocol):
 
     def evict(self) -> None:
         """See `Connection.evict`."""
-        self.transport.flush()
         self.transport.abort()
 
     # What the parser finds

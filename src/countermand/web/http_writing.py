@@ -76,7 +76,7 @@ class OneWrite:
 
     def unsent_bytes(self) -> int:
         """What the client has not taken yet, beyond what the system keeps for it."""
-        return 0 if self._lost else self._transport.get_write_buffer_size()
+        return 0 if self._lost else self._held_bytes + self._transport.get_write_buffer_size()
 
 
 class Flow(FlowControl):
