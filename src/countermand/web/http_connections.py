@@ -107,8 +107,9 @@ class Connections:
         self._full_since_s: float | None = None
         self._evicted = self._refused = 0
         self._logged_s = float("-inf")
+        self._every_s = min(_SWEEP_EVERY_S, *(limit / 4 for limit in (limits.idle_s, limits.head_s, limits.body_s)))
         self._limit_s = {
-            Waiting.IDLE: limits.idle_s,
+            Waiting.IDLE: limits.idle_s + self._every_s,  # clients are told the limit: never earlier than that
             Waiting.HEAD: limits.head_s,
             Waiting.BODY: limits.body_s,
             Waiting.LINGER: LINGER_LIMIT_S,
@@ -152,11 +153,9 @@ class Connections:
 
     async def run(self) -> None:
         """Sweep until cancelled."""
-        limits = self.limits
-        every_s = min(_SWEEP_EVERY_S, *(limit / 4 for limit in (limits.idle_s, limits.head_s, limits.body_s)))
         while True:
             self.sweep()
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(self._every_s)
 
     def _make_room(self) -> bool:
         """End those that have waited longest for a request, whole or in part: no answer is lost with them.
