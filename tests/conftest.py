@@ -6,11 +6,18 @@ import pytest
 import pytest_asyncio
 from hypothesis import settings
 
+from support.needs import pytest_configure, pytest_itemcollected, pytest_runtest_setup, pytest_terminal_summary
 from support.processes import Demo, a_demo
 from support.shared_world import services_of_the_file
 from support.world import World, a_world
 
-__all__ = ["services_of_the_file"]
+__all__ = [
+    "pytest_configure",
+    "pytest_itemcollected",
+    "pytest_runtest_setup",
+    "pytest_terminal_summary",
+    "services_of_the_file",
+]
 
 # How long a case takes is nobody's business here: no test asserts a time.
 settings.register_profile("untimed", deadline=None)
