@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import struct
 from collections.abc import AsyncIterator
 
 import pytest
@@ -315,6 +317,17 @@ async def test_a_client_that_is_gone_before_its_answer_is_no_error(server: OneSe
     await server.until(lambda: all(protocol.transport.is_closing() for protocol in server.protocols))
     await asyncio.sleep(0.02)
     assert server.errors == []
+
+
+async def test_a_client_that_is_gone_when_its_connection_is_closed_is_no_error(server: OneServer):
+    server.go.clear()
+    own = socket.create_connection(("127.0.0.1", server.port))
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+    own.sendall(PLAIN + PLAIN)
+    await server.until(lambda: server.protocols and server.protocols[0].flow.read_paused)
+    own.close()
+    server.protocols[0].transport.close()
+    await server.until(lambda: not server.connections_open())
 
 
 @pytest.mark.parametrize(("version", "asked_for"), [("1.1", True), ("1.0", False)])

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sized
+from contextlib import suppress
 from typing import Any, Final
 
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -60,7 +61,8 @@ class OneWrite:
             return
         if self.may_send and not self.lingering:
             self.lingering = True
-            self._transport.write_eof()
+            with suppress(OSError):  # the client is gone, which reading finds
+                self._transport.write_eof()
             self._transport.resume_reading()
         elif not self.lingering:
             self._transport.close()
