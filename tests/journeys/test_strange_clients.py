@@ -1,6 +1,7 @@
-"""Clients as they are, with their default settings: programs of the machine over real HTTP to `countermand serve`."""
+"""Clients as they are, over real HTTP to `countermand serve`, and proxies that take the lines written for them."""
 
 import json
+import re
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -64,3 +65,30 @@ async def test_curl_that_prefers_http2_cancels_an_order(world: World, *, chunked
         assert (first, again) == ("200 1.1 1", "422 1.1 0"), told  # one connection for both
         assert "Traceback" not in server.log
     assert len(await world.rows("cancellations", order_id)) == 1
+
+
+OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+
+
+@pytest.mark.needs("haproxy")
+def test_haproxy_takes_the_lines_for_it(tmp_path: Path):
+    (lines,) = re.findall(r"```haproxy\n(.*?)```", OPERATIONS, re.DOTALL)
+    file = tmp_path / "haproxy.cfg"
+    door = f"frontend door\n  bind unix@{tmp_path}/socket\n  default_backend countermand\n"
+    file.write_text("defaults\n  mode http\n  timeout client 90s\n" + door + lines)
+    told = subprocess.run(["haproxy", "-c", "-f", str(file)], capture_output=True, text=True, check=False)
+    assert (told.returncode, "ALERT" in told.stderr, "WARNING" in told.stderr) == (0, False, False), told.stderr
+
+
+@pytest.mark.needs("nginx")
+def test_nginx_takes_the_lines_for_it(tmp_path: Path):
+    lines = next(block for block in re.findall(r"```nginx\n(.*?)```", OPERATIONS, re.DOTALL) if "upstream" in block)
+    here = lines.replace("listen 443 ssl;", f"listen unix:{tmp_path}/socket;")  # without a certificate
+    assert here != lines
+    folders = "".join(f"{name}_temp_path {tmp_path};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    file = tmp_path / "nginx.conf"
+    file.write_text(f"pid {tmp_path}/pid;\nevents {{}}\nhttp {{\naccess_log off;\n{folders}{here}}}\n")
+    told = subprocess.run(
+        ["nginx", "-t", "-c", str(file), "-e", str(tmp_path / "log")], capture_output=True, text=True, check=False
+    )
+    assert (told.returncode, "[warn]" in told.stderr) == (0, False), told.stderr

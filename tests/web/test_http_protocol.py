@@ -105,6 +105,17 @@ async def test_what_follows_a_chunked_body_is_no_header(server: OneServer, cut: 
     assert server.heard[1].headers == [("host", "x")]
 
 
+@pytest.mark.parametrize("cut", [1, 7, 100_000])
+async def test_a_client_that_wants_to_close_after_the_body_is_not_left_without_an_answer(server: OneServer, cut: int):
+    server.cut = lambda data: [data[at : at + cut] for at in range(0, len(data), cut)]
+    reader, writer = await server.connect()
+    chunked = b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
+    writer.write(chunked + b"Connection: close\r\n\r\n" + PLAIN)
+    status, headers, _ = await an_answer(reader)
+    assert (status, headers["connection"], await left(reader)) == (200, "close", b"")
+    assert len(server.heard) == 1
+
+
 @pytest.mark.parametrize("beside", [b"a" * 100, b"x-%d: 1\r\n", b""], ids=["one field", "many fields", "extension"])
 async def test_what_stands_around_a_body_is_bounded(server: OneServer, beside: bytes):
     reader, writer = await server.connect()

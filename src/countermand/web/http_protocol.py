@@ -179,6 +179,8 @@ class HttpProtocol(HttpToolsProtocol):
             return
         self._incoming = Waiting.IDLE
         self._around_bytes = 0
+        if self.headers and not self.parser.should_keep_alive():  # the parser obeys what followed the body
+            self.cycle.keep_alive = False
         self.cycle.more_body = False
         self.cycle.message_event.set()
 
