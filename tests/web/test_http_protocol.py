@@ -131,6 +131,14 @@ async def test_what_stands_around_a_body_is_bounded(server: OneServer, beside: b
     assert [heard.is_whole for heard in server.heard] == [False]
 
 
+async def test_small_chunks_leave_no_more_room_for_what_follows_them(server: OneServer):
+    reader, writer = await server.connect()
+    writer.write(b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 60_000)
+    writer.write(b"0\r\nX: " + b"x" * (HEAD_CAP_BYTES + 40_000))
+    assert (await an_answer(reader))[0] == 400
+    assert await left(reader) == b""
+
+
 async def test_a_body_as_large_as_may_be_can_come_byte_by_byte(server: OneServer):
     reader, writer = await server.connect()
     writer.write(

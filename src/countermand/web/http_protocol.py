@@ -223,6 +223,8 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if self._around_bytes > HEAD_CAP_BYTES and self._last_answer is None:
             self._end_with(_TOO_MUCH_AROUND if self._incoming is Waiting.BODY else _HEAD_TOO_LARGE)
+        elif self._around_bytes < 0:  # chunks with less around them than they may have leave no credit
+            self._around_bytes = 0
 
     def _parse(self, data: bytes) -> None:
         while data:
