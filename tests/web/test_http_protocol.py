@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import struct
 from collections.abc import AsyncIterator
 
 import pytest
@@ -103,6 +105,17 @@ async def test_what_follows_a_chunked_body_is_no_header(server: OneServer, cut: 
     assert server.heard[1].headers == [("host", "x")]
 
 
+@pytest.mark.parametrize("cut", [1, 7, 100_000])
+async def test_a_client_that_wants_to_close_after_the_body_is_not_left_without_an_answer(server: OneServer, cut: int):
+    server.cut = lambda data: [data[at : at + cut] for at in range(0, len(data), cut)]
+    reader, writer = await server.connect()
+    chunked = b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
+    writer.write(chunked + b"Connection: close\r\n\r\n" + PLAIN)
+    status, headers, _ = await an_answer(reader)
+    assert (status, headers["connection"], await left(reader)) == (200, "close", b"")
+    assert len(server.heard) == 1
+
+
 @pytest.mark.parametrize("beside", [b"a" * 100, b"x-%d: 1\r\n", b""], ids=["one field", "many fields", "extension"])
 async def test_what_stands_around_a_body_is_bounded(server: OneServer, beside: bytes):
     reader, writer = await server.connect()
@@ -116,6 +129,14 @@ async def test_what_stands_around_a_body_is_bounded(server: OneServer, beside: b
     assert b"nothing was done" in body
     assert await left(reader) == b""
     assert [heard.is_whole for heard in server.heard] == [False]
+
+
+async def test_small_chunks_leave_no_more_room_for_what_follows_them(server: OneServer):
+    reader, writer = await server.connect()
+    writer.write(b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 60_000)
+    writer.write(b"0\r\nX: " + b"x" * (HEAD_CAP_BYTES + 40_000))
+    assert (await an_answer(reader))[0] == 400
+    assert await left(reader) == b""
 
 
 async def test_a_body_as_large_as_may_be_can_come_byte_by_byte(server: OneServer):
@@ -179,23 +200,61 @@ async def test_requests_that_come_faster_than_they_are_answered_wait_in_the_clie
     assert largest <= 1_000
 
 
+@pytest.mark.parametrize("ends", [False, True], ids=["stays", "ends its sending"])
+async def test_a_long_body_that_came_together_with_the_requests_before_it_is_not_waited_for(
+    server: OneServer, *, ends: bool
+):
+    long = b"POST /long HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n" + b"a" * 60_000
+    reader, writer = await server.connect()
+    writer.write(PLAIN + PLAIN + long + PLAIN)
+    if ends:
+        writer.write_eof()
+    told = await answers(reader, 4)
+    assert [status for status, _, _ in told] == [200] * 4
+    assert [len(heard.body) for heard in server.heard] == [0, 0, 60_000, 0]
+
+
 @pytest.mark.parametrize(
     "garbage",
     [b"\x16\x03\x01\x02\x00\x01", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET /a HTTP/1.1\r\nno colon\r\n\r\n"],
 )
+@pytest.mark.parametrize("before", [1, 2])
+@pytest.mark.parametrize("ends", [False, True], ids=["stays", "ends its sending"])
 async def test_what_is_no_request_is_refused_after_the_requests_before_it_are_answered(
-    server: OneServer, garbage: bytes
+    server: OneServer, garbage: bytes, before: int, *, ends: bool
 ):
     server.go.clear()
     reader, writer = await server.connect()
-    writer.write(PLAIN + PLAIN + garbage)
+    writer.write(PLAIN * before + garbage)
+    if ends:
+        writer.write_eof()
     await server.until(lambda: server.heard)
+    await asyncio.sleep(0.02)
     server.go.set()
-    told = await answers(reader, 3)
-    assert [status for status, _, _ in told] == [200, 200, 400]
+    told = await answers(reader, before + 1)
+    assert [status for status, _, _ in told] == [200] * before + [400]
     assert told[-1][1]["connection"] == "close"
     assert await left(reader) == b""
-    assert len(server.heard) == 2
+    assert len(server.heard) == before
+
+
+@pytest.mark.parametrize("target", [b"http://x:99999/a", b"/a\xc3\xa9", b"?a"], ids=["port", "letter", "no path"])
+@pytest.mark.parametrize("before", [0, 1, 2])
+async def test_an_address_that_is_none_is_refused_and_takes_no_answer_with_it(
+    server: OneServer, target: bytes, before: int
+):
+    reader, writer = await server.connect()
+    writer.write(PLAIN * before + b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % target)
+    told = await answers(reader, before + 1)
+    assert [status for status, _, _ in told] == [200] * before + [400]
+    assert await left(reader) == b""
+
+
+async def test_an_address_without_a_path_is_that_of_the_root(server: OneServer):
+    reader, writer = await server.connect()
+    writer.write(b"GET http://x HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await an_answer(reader))[0] == 200
+    assert [heard.path for heard in server.heard] == ["/"]
 
 
 async def test_a_body_that_breaks_off_into_garbage_is_refused_and_never_whole(server: OneServer):
@@ -249,6 +308,19 @@ async def test_an_answer_before_the_end_of_its_request_ends_the_connection_and_t
     assert len(server.heard) == 1
 
 
+async def test_what_a_client_sends_after_the_last_answer_does_not_cost_it_its_answers(server: OneServer):
+    server.answer = b"x" * 100_000  # more than the client's side takes before it is read
+    reader, writer = await server.connect(slow=True)
+    writer.write(PLAIN + b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    await server.until(server.protocols[0].transport.is_closing)
+    for _ in range(20):
+        writer.write(PLAIN)
+        await asyncio.sleep(0.002)
+    received = await reader.read()
+    assert (received.count(b"HTTP/1.1 200 OK\r\n"), received.count(b"x" * 100_000)) == (2, 2)
+    assert len(server.heard) == 2
+
+
 @pytest.mark.parametrize("pipelined", [1, 5])
 async def test_a_client_that_is_gone_before_its_answer_is_no_error(server: OneServer, pipelined: int):
     server.go.clear()
@@ -264,6 +336,29 @@ async def test_a_client_that_is_gone_before_its_answer_is_no_error(server: OneSe
     await server.until(lambda: all(protocol.transport.is_closing() for protocol in server.protocols))
     await asyncio.sleep(0.02)
     assert server.errors == []
+
+
+async def test_a_client_that_is_gone_when_its_connection_is_closed_is_no_error(server: OneServer):
+    server.go.clear()
+    own = socket.create_connection(("127.0.0.1", server.port))
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+    own.sendall(PLAIN + PLAIN)
+    await server.until(lambda: server.protocols and server.protocols[0].flow.read_paused)
+    own.close()
+    server.protocols[0].transport.close()
+    await server.until(lambda: not server.connections_open())
+
+
+@pytest.mark.parametrize(("version", "asked_for"), [("1.1", True), ("1.0", False)])
+async def test_only_a_client_that_knows_it_is_asked_for_its_body(server: OneServer, version: str, *, asked_for: bool):
+    reader, writer = await server.connect()
+    writer.write(b"POST /a HTTP/%b\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n" % version.encode())
+    await server.until(lambda: server.heard)
+    await asyncio.sleep(0.02)
+    writer.write(b"a")
+    if asked_for:
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert (await an_answer(reader))[0] == 200
 
 
 async def test_an_answer_says_how_long_the_connection_stays_open_unless_it_does_not():
@@ -288,11 +383,12 @@ async def test_an_idle_connection_is_closed_without_a_word_and_not_a_moment_earl
         if used:
             writer.write(PLAIN)
             await an_answer(reader)
-        server.pass_by(74.9)
+        server.now_s += 0.9  # after the last look
         writer.write(PLAIN)
         assert (await an_answer(reader))[0] == 200
-        server.pass_by(74.9)
-        assert not reader.at_eof()
+        server.pass_by(75)
+        await asyncio.sleep(0)
+        assert server.connections_open() == 1
         server.pass_by(0.1)
         assert await left(reader) == b""
         assert server.counts.closed == {"idle": 1}
@@ -352,6 +448,21 @@ async def test_half_a_request_behind_one_under_way_is_refused_after_that_one_is_
         assert await left(reader) == b""
 
 
+async def test_a_body_that_had_to_wait_behind_other_requests_has_its_time_from_then_on():
+    async with one_server(**SHORT) as server:
+        server.go.clear()
+        reader, writer = await server.connect()
+        writer.write(PLAIN + PLAIN + HALF_BODY)
+        await server.until(lambda: server.heard and server.protocols[0].flow.read_paused)
+        server.pass_by(100)
+        writer.write(b"a" * 99)
+        server.go.set()
+        await server.until(lambda: server.protocols[0].waits_for() is not None)
+        server.pass_by(29.9)
+        assert [status for status, _, _ in await answers(reader, 3)] == [200] * 3
+        assert server.counts.closed == {}
+
+
 async def test_a_client_that_takes_nothing_of_its_answer_is_let_go_and_a_slow_one_is_not():
     async with one_server(**SHORT) as server:
         server.answer = b"x" * 20_000_000
@@ -374,17 +485,24 @@ async def test_a_client_that_takes_nothing_of_its_answer_is_let_go_and_a_slow_on
         await server.until(lambda: not server.connections_open())
 
 
-async def test_a_client_that_does_not_close_after_its_last_answer_is_cut_off():
+@pytest.mark.parametrize(("waits_s", "wanted"), [(0, 200), (29, 200), (30, 408)], ids=["early", "late", "too late"])
+async def test_a_client_that_does_not_close_after_its_last_answer_is_cut_off(waits_s: float, wanted: int):
     async with one_server(**SHORT) as server:
         server.reads_bodies = False
+        server.go.clear()
         reader, writer = await server.connect()
         writer.write(HALF_BODY)
-        assert (await an_answer(reader))[0] == 200
-        server.pass_by(1.9)
-        assert server.connections_open() == 1
+        await server.until(lambda: server.heard)
+        server.pass_by(waits_s)
+        server.go.set()
+        assert (await an_answer(reader))[0] == wanted
+        for _ in range(2):
+            server.pass_by(0.95)
+            await asyncio.sleep(0)
+            assert server.connections_open() == 1
         server.pass_by(0.1)
         await server.until(lambda: not server.connections_open())
-        assert server.counts.closed == {}
+        assert server.counts.closed == ({} if wanted == 200 else {"body": 1})
 
 
 async def test_at_the_cap_those_that_waited_longest_without_a_request_make_room():
@@ -428,6 +546,45 @@ async def test_at_the_cap_a_newcomer_is_refused_where_every_connection_has_a_req
         writer.write(PLAIN)
         assert (await an_answer(reader))[0] == 200
         assert server.counts.closed == {"refused": 1, "evicted": 1}
+
+
+async def test_at_the_cap_few_that_may_go_are_looked_for_once_between_two_sweeps():
+    async with one_server(cap=200) as server:
+        server.go.clear()
+        for _ in range(199):
+            _, writer = await server.connect()
+            writer.write(PLAIN)
+        await server.until(lambda: len(server.heard) == 199)
+        for wanted in ({}, {"evicted": 1}, {"evicted": 1, "refused": 1}):
+            await server.connect()
+            assert server.counts.closed == wanted
+        server.pass_by(1)
+        await server.connect()
+        assert server.counts.closed == {"evicted": 2, "refused": 1}
+
+
+async def test_at_the_cap_one_that_had_its_last_answer_makes_room():
+    async with one_server(cap=1) as server:
+        reader, writer = await server.connect()
+        writer.write(b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert (await an_answer(reader))[0] == 200
+        await server.until(server.protocols[0].transport.is_closing)
+        server.pass_by(0)
+        reader, writer = await server.connect()
+        assert server.counts.closed == {"evicted": 1}
+        writer.write(PLAIN)
+        assert (await an_answer(reader))[0] == 200
+
+
+async def test_at_the_cap_one_whose_answer_was_written_in_this_turn_does_not_make_room():
+    async with one_server(cap=1) as server:
+        reader, writer = await server.connect()
+        writer.write(PLAIN)
+        transport = server.protocols[0].transport
+        await server.until(lambda: transport._held)
+        assert not server.connections.admit(server.protocols[0])
+        assert (await an_answer(reader))[0] == 200
+        assert server.counts.closed == {"refused": 1}
 
 
 async def test_a_thousand_connections_that_send_half_a_head_keep_nobody_from_being_served():

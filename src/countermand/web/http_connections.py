@@ -50,7 +50,7 @@ class Waiting(Enum):
     LINGER = "linger"
 
 
-_FOR_A_REQUEST: Final = frozenset({Waiting.IDLE, Waiting.HEAD, Waiting.BODY})
+_FOR_THE_CLIENT: Final = frozenset({Waiting.IDLE, Waiting.HEAD, Waiting.BODY, Waiting.LINGER})
 
 
 class Connection(Protocol):
@@ -107,8 +107,9 @@ class Connections:
         self._full_since_s: float | None = None
         self._evicted = self._refused = 0
         self._logged_s = float("-inf")
+        self._every_s = min(_SWEEP_EVERY_S, *(limit / 4 for limit in (limits.idle_s, limits.head_s, limits.body_s)))
         self._limit_s = {
-            Waiting.IDLE: limits.idle_s,
+            Waiting.IDLE: limits.idle_s + self._every_s,  # clients are told the limit: never earlier than that
             Waiting.HEAD: limits.head_s,
             Waiting.BODY: limits.body_s,
             Waiting.LINGER: LINGER_LIMIT_S,
@@ -152,34 +153,31 @@ class Connections:
 
     async def run(self) -> None:
         """Sweep until cancelled."""
-        limits = self.limits
-        every_s = min(_SWEEP_EVERY_S, *(limit / 4 for limit in (limits.idle_s, limits.head_s, limits.body_s)))
         while True:
             self.sweep()
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(self._every_s)
 
     def _make_room(self) -> bool:
         """End those that have waited longest for a request, whole or in part: no answer is lost with them.
 
-        Several at once, and no second look before the next sweep where there is none: looking at all costs
+        Several at once, and no second look before the next sweep where there are fewer: looking at all costs
         milliseconds, and at the cap every newcomer asks for it.
         """
         if self._full_since_s == self.now_s:
             return False
+        several = max(1, self.limits.cap // 100)
         waiting = [
             connection
             for connection in self._open
-            if connection.waits_for() in _FOR_A_REQUEST and connection.unsent_mark() is None
+            if connection.waits_for() in _FOR_THE_CLIENT and connection.unsent_mark() is None
         ]
-        longest = heapq.nsmallest(
-            max(1, self.limits.cap // 100), waiting, key=lambda connection: connection.waiting_since_s
-        )
+        longest = heapq.nsmallest(several, waiting, key=lambda connection: connection.waiting_since_s)
         for connection in longest:
             self._evicted += 1
             self._counts.connection_closed("evicted")
             self.forget(connection)
             connection.evict()
-        if not longest:
+        if len(longest) < several:
             self._full_since_s = self.now_s
         return bool(longest)
 

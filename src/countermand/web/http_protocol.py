@@ -68,7 +68,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_made(cast("asyncio.Transport", OneWrite(transport, self.loop)))
         self.flow = Flow(transport, self.pipeline)
         if not self._connections.admit(self):
-            self.flow.at_end = True  # nothing is read of it: it must not linger
+            self.transport.may_send = False  # nothing is read of it: it must not linger
             self._end_with(_FULL)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -94,18 +94,17 @@ class HttpProtocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override] # the base class has no answer
         """Answer what was asked, and close then: a client may end its sending before it has read."""
-        self.flow.at_end = True
+        self.flow.at_end, self.transport.may_send = True, False
         if not self.transport.is_closing() and self._has_to_answer():
             return True
         self.transport.flush()
         return False
 
     def shutdown(self) -> None:
-        """Finish what is under way, and close."""
-        if self.transport.lingering:
-            self.transport.abort()
-        else:
-            super().shutdown()
+        """Finish what is under way, and close; at once where nothing is."""
+        if not self._is_answering():
+            self.transport.may_send = False
+        super().shutdown()
 
     # What the sweep asks
 
@@ -128,16 +127,13 @@ class HttpProtocol(HttpToolsProtocol):
 
     def give_up(self, waiting: Waiting) -> None:
         """See `Connection.give_up`. A client in the middle of a request hears why."""
-        if waiting is Waiting.IDLE:
-            self.transport.close()
-        elif waiting in _TOO_SLOW:
+        if waiting in _TOO_SLOW:
             self._end_with(_TOO_SLOW[waiting])
         else:
             self.transport.abort()
 
     def evict(self) -> None:
         """See `Connection.evict`."""
-        self.transport.flush()
         self.transport.abort()
 
     # What the parser finds
@@ -148,9 +144,8 @@ class HttpProtocol(HttpToolsProtocol):
             return  # it is parsed again without that wish: see `_without_upgrade`
         if len(self.headers) > FIELDS_CAP:
             raise _TooManyFieldsError
+        cycle, before = self._new_cycle(), self.cycle  # raises where the address is none
         self._incoming, self.waiting_since_s = Waiting.BODY, self._connections.now_s
-        self.transport.unread = True
-        cycle, before = self._new_cycle(), self.cycle
         self.cycle = cycle
         self.headers = []  # the scope has the list of the head; what comes after the body is no header
         if before is None or before.response_complete:  # type: ignore[redundant-expr] # the first has none before
@@ -184,26 +179,27 @@ class HttpProtocol(HttpToolsProtocol):
             return
         self._incoming = Waiting.IDLE
         self._around_bytes = 0
-        self.transport.unread = False
+        if self.headers and not self.parser.should_keep_alive():  # the parser obeys what followed the body
+            self.cycle.keep_alive = False
         self.cycle.more_body = False
         self.cycle.message_event.set()
 
     def on_response_complete(self) -> None:
         """Begin with the next request, which may be here already."""
         self.server_state.total_requests += 1
+        self.waiting_since_s = self._connections.now_s
         if self.transport.is_closing():
             return
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         elif self._last_answer is not None:
             self._write_last_answer()
-        else:
-            self.waiting_since_s = self._connections.now_s
-            self._parse_rest()
-            if self.flow.at_end and not self._has_to_answer():
-                self.transport.unread = False
-                self.transport.close()
-            self.flow.resume_reading()
+        if self.pipeline or self._last_answer is not None:
+            return
+        self._parse_rest()  # the end of a request that just began may be there
+        if self.flow.at_end and not self._has_to_answer():
+            self.transport.close()
+        self.flow.resume_reading()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._current = cycle
@@ -227,6 +223,8 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if self._around_bytes > HEAD_CAP_BYTES and self._last_answer is None:
             self._end_with(_TOO_MUCH_AROUND if self._incoming is Waiting.BODY else _HEAD_TOO_LARGE)
+        elif self._around_bytes < 0:  # chunks with less around them than they may have leave no credit
+            self._around_bytes = 0
 
     def _parse(self, data: bytes) -> None:
         while data:
@@ -258,9 +256,10 @@ class HttpProtocol(HttpToolsProtocol):
         scope["method"] = self.parser.get_method().decode("ascii")
         scope["http_version"] = version
         url = httptools.parse_url(self.url)
-        path = url.path.decode("ascii")
+        raw_path = url.path or b"/"  # an absolute address may have none
+        path = raw_path.decode("ascii")
         scope["path"] = unquote(path) if "%" in path else path
-        scope["raw_path"] = url.path
+        scope["raw_path"] = raw_path
         scope["query_string"] = url.query or b""
         cycle = _Cycle(
             scope=scope,
@@ -271,7 +270,7 @@ class HttpProtocol(HttpToolsProtocol):
             access_log=False,
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
+            expect_100_continue=self.expect_100_continue and version != "1.0",  # such a client takes it for the answer
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
@@ -287,7 +286,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._withdraw()
         if self._current is None or not self._is_answering():
             return False
-        if not self._rest:
+        if not self._rest and self._last_answer is None:
             newest = self.pipeline[0][0] if self.pipeline else self._current
             newest.keep_alive = False
         return True
@@ -317,7 +316,7 @@ class HttpProtocol(HttpToolsProtocol):
             log.debug("hung up", status=status, reason=sentence)
             head = b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
             self.transport.write(STATUS_LINE[status] + head % len(sentence) + sentence.encode())
-            self.transport.unread = not self.flow.at_end
+            self.waiting_since_s = self._connections.now_s
             self.transport.close()
 
     def _discard(self, number: int) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sized
+from contextlib import suppress
 from typing import Any, Final
 
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -16,7 +17,7 @@ class OneWrite:
     and two packets. A long answer in many pieces is written as it comes, so that the transport can say that it is full.
     """
 
-    __slots__ = ("_held", "_held_bytes", "_loop", "_lost", "_transport", "lingering", "unread", "written_bytes")
+    __slots__ = ("_held", "_held_bytes", "_loop", "_lost", "_transport", "lingering", "may_send", "written_bytes")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
@@ -25,7 +26,7 @@ class OneWrite:
         self._held_bytes = 0
         self._lost = False
         self.written_bytes = 0
-        self.unread = False  # whether a part of a request is still to come
+        self.may_send = True  # whether something can still come from the client
         self.lingering = False  # all is written, and what still comes is thrown away
 
     def __getattr__(self, name: str) -> Any:
@@ -52,15 +53,16 @@ class OneWrite:
     def close(self) -> None:
         """Close once all is written.
 
-        Where a part of a request is still to come, only our side is closed at first: with bytes unread the system
-        would reset the connection, and the client could lose the answer that it has not read yet.
+        While something can still come, only our side is closed at first: with bytes unread the system would reset the
+        connection, and the client could lose the answers that it has not read yet.
         """
         self.flush()
         if self._lost or self._transport.is_closing():
             return
-        if self.unread and not self.lingering:
+        if self.may_send and not self.lingering:
             self.lingering = True
-            self._transport.write_eof()
+            with suppress(OSError):  # the client is gone, which reading finds
+                self._transport.write_eof()
             self._transport.resume_reading()
         elif not self.lingering:
             self._transport.close()
@@ -76,7 +78,7 @@ class OneWrite:
 
     def unsent_bytes(self) -> int:
         """What the client has not taken yet, beyond what the system keeps for it."""
-        return 0 if self._lost else self._transport.get_write_buffer_size()
+        return 0 if self._lost else self._held_bytes + self._transport.get_write_buffer_size()
 
 
 class Flow(FlowControl):
