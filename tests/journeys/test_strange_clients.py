@@ -85,7 +85,9 @@ def test_nginx_takes_the_lines_for_it(tmp_path: Path):
     lines = next(block for block in re.findall(r"```nginx\n(.*?)```", OPERATIONS, re.DOTALL) if "upstream" in block)
     here = lines.replace("listen 443 ssl;", f"listen unix:{tmp_path}/socket;")  # without a certificate
     assert here != lines
-    folders = "".join(f"{name}_temp_path {tmp_path};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    folders = "".join(
+        f"{name}_temp_path {tmp_path};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
     file = tmp_path / "nginx.conf"
     file.write_text(f"pid {tmp_path}/pid;\nevents {{}}\nhttp {{\naccess_log off;\n{folders}{here}}}\n")
     told = subprocess.run(
