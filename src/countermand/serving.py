@@ -17,6 +17,7 @@ import structlog
 import uvicorn
 from structlog.typing import EventDict, Processor
 
+from countermand.actions.command_ids import begin_command_ids
 from countermand.bootstrap import Database, build, open_database, telemetry_for
 from countermand.settings import Settings
 from countermand.web.http_connections import ConnectionLimits, Connections, cap_below_descriptors
@@ -77,6 +78,7 @@ def serve(
     `listening` is a socket that `bound` gave; without one, the settings say where. Both callbacks get the address that
     clients use. `place` is for one of several processes. Raises `ServingError`, and `SchemaError` with what to do.
     """
+    begin_command_ids()
     listening = listening or bound(settings.host, settings.port)
     set_up_logging(settings, worker=None if place is None else place.worker)
     with listening, asyncio.Runner(loop_factory=new_event_loop) as runner:

@@ -1,10 +1,10 @@
 import multiprocessing
 
-from countermand.actions.command_ids import new_command_id
+from countermand.actions.command_ids import begin_command_ids, new_command_id
 
 
-def test_processes_that_were_forked_from_one_never_give_a_command_the_same_id():
-    with multiprocessing.get_context("fork").Pool(3, maxtasksperchild=1) as pool:
+def test_processes_that_were_forked_from_one_and_begin_anew_never_give_a_command_the_same_id():
+    with multiprocessing.get_context("fork").Pool(3, begin_command_ids, maxtasksperchild=1) as pool:
         theirs = pool.map(ids, range(6), chunksize=1)
     given = [one for some in (*theirs, ids(0)) for one in some]
 

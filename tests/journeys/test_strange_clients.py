@@ -1,5 +1,6 @@
 """Clients as they are, over real HTTP to `countermand serve`, and proxies that take the lines written for them."""
 
+import asyncio
 import json
 import re
 import subprocess
@@ -25,6 +26,13 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield made
 
 
+async def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """A program of others, beside the loop."""
+    return await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+
+
 @pytest.mark.needs("java")
 async def test_javas_client_cancels_orders_with_its_default_settings(world: World):
     partner = await world.connect_client()
@@ -32,9 +40,7 @@ async def test_javas_client_cancels_orders_with_its_default_settings(world: Worl
     credential = world.connect_headers(partner)["Authorization"]
     with a_server(world, log_format="json") as server:
         arguments = [server.here + CANCEL, credential, *map(str, orders)]
-        told = subprocess.run(
-            ["java", str(JAVA), *arguments], capture_output=True, text=True, timeout=LIMIT_S, check=False
-        )
+        told = await run(["java", str(JAVA), *arguments])
         # each order twice, with a length and in chunks: the second time it is cancelled already
         assert told.stdout.splitlines() == ["200 HTTP_1_1", "422 HTTP_1_1"] * 3, told.stderr
         assert "Traceback" not in server.log
@@ -57,10 +63,7 @@ async def test_curl_that_prefers_http2_cancels_an_order(world: World, *, chunked
         order = json.dumps({"orderId": order_id})
         more = ["--silent", "--show-error", "--noproxy", "*", "--max-time", str(LIMIT_S), "--data", order]
         form = ["--write-out", "\n%{http_code} %{http_version} %{num_connects}\n"]
-        told = subprocess.run(
-            ["curl", "--http2", *more, *form, *fields, server.here + CANCEL, server.here + CANCEL],
-            capture_output=True, text=True, timeout=LIMIT_S, check=False,
-        )  # fmt: skip
+        told = await run(["curl", "--http2", *more, *form, *fields, server.here + CANCEL, server.here + CANCEL])
         first, again = (line for line in told.stdout.splitlines() if line.endswith((" 0", " 1")))
         assert (first, again) == ("200 1.1 1", "422 1.1 0"), told  # one connection for both
         assert "Traceback" not in server.log

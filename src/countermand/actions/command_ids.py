@@ -1,7 +1,6 @@
 """Every command has an id: by it, a node finds out what became of a commit that was cut off."""
 
 import itertools
-import os
 import secrets
 from typing import Final, NewType
 
@@ -11,13 +10,9 @@ _process: Final = [secrets.token_hex(8)]
 _numbers: Final = itertools.count()
 
 
-def _forked() -> None:
-    """Take another prefix: a process that was forked from this one counts on from the same number."""
+def begin_command_ids() -> None:
+    """Take another prefix, when a process begins to serve: one that it was forked from may have counted as far."""
     _process[0] = secrets.token_hex(8)
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_forked)
 
 
 def new_command_id() -> CommandId:
