@@ -52,6 +52,7 @@ async def test_the_settings_say_how_long_a_connection_may_keep_the_server_waitin
             with a_connection(server.port) as connection:
                 connection.sendall(half)
                 assert comes(connection).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+        await a_metric(server, 'countermand_connections_closed_total{why="refused"} 0.0')
         await a_metric(server, 'countermand_connections_closed_total{why="idle"} 2.0')
         await a_metric(server, 'countermand_connections_closed_total{why="head"} 1.0')
         await a_metric(server, 'countermand_connections_closed_total{why="body"} 1.0')

@@ -22,6 +22,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call] # several workers hav
 # Half a millisecond, as the fastest cancels take about one, to ten seconds, where most callers have given up.
 LATENCY_BOUNDS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+WHY_CLOSED: Final = ("idle", "head", "body", "write", "evicted", "refused")
 SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"  # the library's own name: it keeps the numbers of all workers there
 
 
@@ -141,6 +142,8 @@ class Counts:
             ("why",),
             registry=ours,
         )
+        for why in WHY_CLOSED:  # each is there from the beginning, at 0: an alert needs a first value to compare with
+            self._connections_closed.labels(why)
         self._workers = Gauge("countermand_workers", "Processes that serve", multiprocess_mode="livesum", registry=ours)
         self._workers.set(1)
 
