@@ -75,7 +75,7 @@ async def test_on_a_read_only_file_system_nothing_is_begun_and_a_sentence_says_s
     done = await asyncio.to_thread(
         subprocess.run,
         on_a_small_file_system(folder, SIZE, *ours, read_only=True),
-        env=environment(sqlite_world, folder),
+        env=environment(sqlite_world, folder) | {"COUNTERMAND_PORT": "0"},  # whatever else listens here
         capture_output=True,
         text=True,
         timeout=STOP_LIMIT_S,
