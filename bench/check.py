@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-from countermand.domain.appointment import ACTIVE_APPOINTMENT_STATES
+from countermand.domain.appointments.appointment import ACTIVE_APPOINTMENT_STATES
 from countermand.domain.contract import Contract
-from countermand.domain.facts import FactKind
-from countermand.domain.order_state import OrderState
+from countermand.domain.orders.order_events import FactKind
+from countermand.domain.orders.order_state import OrderState
 from databases import OrdersDatabase
 from made_orders import turns_table
 from sample import Turns

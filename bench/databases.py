@@ -10,7 +10,7 @@ from hashlib import md5
 from pathlib import Path
 from typing import Final
 
-from countermand.domain.order import order_id_of
+from countermand.domain.orders.order import order_id_of
 from countermand.storage.postgres.connections import PostgresAddress
 from countermand.storage.schema import migrate
 from made_orders import Dialect, places_table, statements, turns_table

@@ -20,12 +20,13 @@ from typing import Any, Final
 import httpx
 from sqlalchemy import text
 
-from countermand.bootstrap import address_of, open_database, utc_now
+from countermand.actions.identity.secrets import hash_of, new_key, new_secret
+from countermand.bootstrap.clock import utc_now
+from countermand.bootstrap.database import address_of, open_database
 from countermand.domain.client import Permission
 from countermand.domain.contract import Door
 from countermand.settings import PREFIX, Settings, read_settings
 from countermand.storage.schema import migrate
-from countermand.web.auth import hash_of, new_key, new_secret
 from own_postgres import OwnPostgres
 from report import write_into
 

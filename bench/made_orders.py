@@ -10,14 +10,15 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
-from countermand.domain.appointment import AppointmentState
+from countermand.actions.identity.secrets import hash_of
+from countermand.domain.appointments.appointment import AppointmentState
 from countermand.domain.client import Permission
 from countermand.domain.contract import Contract, Door
-from countermand.domain.facts import FactKind
-from countermand.domain.order_state import OPENING_STATE, OrderState
-from countermand.storage.rows import written
-from countermand.storage.tables import COUNTERS, metadata, micros
-from countermand.web.auth import hash_of
+from countermand.domain.orders.order_events import FactKind
+from countermand.domain.orders.order_state import OPENING_STATE, OrderState
+from countermand.storage.repositories.rows import written
+from countermand.storage.tables.columns import metadata, micros
+from countermand.storage.tables.schema import COUNTERS
 from sample import (
     CLIENTS,
     CONNECT_CLIENTS,
@@ -44,7 +45,7 @@ _NUMBERS: Final[dict[Dialect, str]] = {
 }
 _PREPARE: Final[dict[Dialect, tuple[str, ...]]] = {
     "postgresql": (
-        # `order_id_of` of domain/order.py. On SQLite Python's own is registered, and so is md5.
+        # `order_id_of` of domain/orders/order.py. On SQLite Python's own is registered, and so is md5.
         (
             "CREATE FUNCTION pg_temp.order_id_of(uid text) RETURNS bigint LANGUAGE sql IMMUTABLE RETURN"
             " (('x' || encode(substr(sha256(uid::bytea), 1, 8), 'hex'))::bit(64)::bigint >> 2)"
@@ -197,7 +198,7 @@ _SERVICE: Final = {
     "customerReference": f"C-{_N}",
     "serviceId": 1,
 }
-# What the product keeps of an order for tickets (`actions/place_orders.py`).
+# What the product keeps of an order for tickets (`actions/ticketing/place.py`).
 _TICKETS: Final = {
     "consumer": {"first_name": "Jo", "last_name": "Visitor", "email": f"jo.{_N}@example.com", "country": "NL"},
     "external_purchases": [],

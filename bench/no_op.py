@@ -11,9 +11,10 @@ from typing import Any
 from unittest.mock import patch
 
 from countermand import serving
-from countermand.actions.cancel_orders import Cancelled, CancelOutcome
+from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
 from countermand.actions.ports import CancelOrder, OrderView
-from countermand.bootstrap import Database, Service, build
+from countermand.bootstrap.database import Database
+from countermand.bootstrap.service import Service, build
 from countermand.settings import read_settings
 
 

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from countermand.domain.cancelling.policy import DEFAULT_RULES, policy_of
 from countermand.domain.contract import Contract
-from countermand.domain.facts import FactKind
-from countermand.domain.order_state import OrderState
-from countermand.domain.policy import DEFAULT_RULES, policy_of
+from countermand.domain.orders.order_events import FactKind
+from countermand.domain.orders.order_state import OrderState
 from countermand.storage.postgres import statements
 from countermand.storage.postgres.cancellations import PLANS
 from databases import PostgresOrders

@@ -9,13 +9,13 @@ import asyncpg
 
 from countermand.actions import errors
 from countermand.actions.errors import CountermandError, UnavailableError
-from countermand.contracts import answer
 from countermand.contracts.connect import tokens
 from countermand.contracts.connect import translate as connect
+from countermand.contracts.http import answer
+from countermand.contracts.manage import translate as manage
 from countermand.contracts.shopping import translate as shopping
 from countermand.storage.postgres import errors as postgres
 from countermand.storage.sqlite import errors as sqlite
-from countermand.web import manage_translate as manage
 
 PAGE = Path(__file__).with_name("errors.md")
 

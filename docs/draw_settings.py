@@ -10,10 +10,10 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 from pydantic import AwareDatetime, SecretStr
 from pydantic.fields import FieldInfo
 
+from countermand.domain.cancelling.policy import DEFAULT_RULES
+from countermand.domain.cancelling.rules import RULES
 from countermand.domain.contract import Contract
-from countermand.domain.order_state import CANCELLABLE_STATES
-from countermand.domain.policy import DEFAULT_RULES
-from countermand.domain.rules import RULES
+from countermand.domain.orders.order_state import CANCELLABLE_STATES
 from countermand.settings import PREFIX, ConnectPlan, Settings
 
 _ROOT: Final = Path(__file__).parent.parent

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from countermand.domain.contract import Contract
-from countermand.domain.order_state import (
+from countermand.domain.orders.order_state import (
     CANCELLABLE_STATES,
     ENDED_UNFULFILLED,
     MOVES,
@@ -19,7 +19,7 @@ _TITLES = {Contract.CONNECT: "Telecom orders (connect)", Contract.SHOPPING: "Tic
 
 _OPENING = """# The states of an order
 
-*Drawn from the table `MOVES` in `src/countermand/domain/order_state.py` by `python docs/draw_states.py`. A test
+*Drawn from the table `MOVES` in `src/countermand/domain/orders/order_state.py` by `python docs/draw_states.py`. A test
 compares the two, so this page is changed there.*
 
 An order is in one state and changes it by a move. What the table does not have cannot happen: it is refused, and

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from countermand.domain.cancelling.policy import DEFAULT_RULES, policy_of
+from countermand.domain.cancelling.rules import RULES, IsNotWithin, IsOneOf, PastActive
 from countermand.domain.contract import Contract
-from countermand.domain.policy import DEFAULT_RULES, policy_of
-from countermand.domain.rules import RULES, IsNotWithin, IsOneOf, PastActive
 from countermand.settings import PREFIX, Settings, SettingsError, read_settings
 
 PROJECT = Path(__file__).parent.parent

@@ -17,8 +17,10 @@ import structlog
 import uvicorn
 from structlog.typing import EventDict, Processor
 
-from countermand.actions.command_ids import begin_command_ids
-from countermand.bootstrap import Database, build, open_database, telemetry_for
+from countermand.actions.cancelling.command_ids import begin_command_ids
+from countermand.bootstrap.database import Database, open_database
+from countermand.bootstrap.service import build
+from countermand.bootstrap.telemetry import telemetry_for
 from countermand.settings import Settings
 from countermand.web.http_connections import ConnectionLimits, Connections, cap_below_descriptors
 from countermand.web.http_protocol import HttpProtocol

@@ -22,9 +22,9 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings.exceptions import SettingsError as UnreadableError
 
+from countermand.domain.cancelling.policy import DEFAULT_RULES, Policy, policy_of
 from countermand.domain.client import OWN_ISSUER
 from countermand.domain.contract import Contract
-from countermand.domain.policy import DEFAULT_RULES, Policy, policy_of
 
 PREFIX: Final = "COUNTERMAND_"
 

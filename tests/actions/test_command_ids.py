@@ -1,6 +1,6 @@
 import multiprocessing
 
-from countermand.actions.command_ids import begin_command_ids, new_command_id
+from countermand.actions.cancelling.command_ids import begin_command_ids, new_command_id
 
 
 def test_processes_that_were_forked_from_one_and_begin_anew_never_give_a_command_the_same_id():

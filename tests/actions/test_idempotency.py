@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from countermand.actions.cancel_orders import Cancelled, NotCancelled
+from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
 from countermand.actions.errors import IdempotencyKeyReusedError, NotFoundError
 from countermand.domain.client import Permission
-from countermand.domain.order_state import Move
+from countermand.domain.orders.order_state import Move
 from countermand.storage.retention import IDEMPOTENCY_KEYS, forget
 from support.connect_calls import SERVICE_ORDER
 from support.database_contents import changed, contents

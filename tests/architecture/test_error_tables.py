@@ -15,23 +15,24 @@ import msgspec
 import pytest
 
 import countermand
-from countermand.actions import consumers, errors, place_orders, seat_tickets, ticket_order_rules, transfer_tickets
+from countermand.actions import errors
 from countermand.actions.errors import CountermandError
-from countermand.contracts import answer
-from countermand.contracts.answer import Answer
+from countermand.actions.ticketing import consumers, place, rules, seat, transfer
 from countermand.contracts.connect import tokens
 from countermand.contracts.connect import translate as connect
+from countermand.contracts.http import answer
+from countermand.contracts.http.answer import Answer
+from countermand.contracts.manage import translate as manage
 from countermand.contracts.shopping import translate as shopping
-from countermand.domain.cancellation import Refused
+from countermand.domain.cancelling.decision import Refused
+from countermand.domain.cancelling.policy import DEFAULT_RULES, PolicyVersion
+from countermand.domain.cancelling.rules import RULES, FactName, examine
 from countermand.domain.contract import Contract, Door
-from countermand.domain.order import OrderFacts
-from countermand.domain.order_state import MOVES, OPENING_STATE, OrderState
-from countermand.domain.policy import DEFAULT_RULES, PolicyVersion
-from countermand.domain.rules import RULES, FactName, examine
+from countermand.domain.orders.order import OrderFacts
+from countermand.domain.orders.order_state import MOVES, OPENING_STATE, OrderState
 from countermand.storage.postgres import errors as postgres
 from countermand.storage.sqlite import errors as sqlite
-from countermand.storage.tables import metadata
-from countermand.web import manage_translate as manage
+from countermand.storage.tables.columns import metadata
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 SECRET = "a sentence that is for us alone"
@@ -122,7 +123,7 @@ def test_what_is_unexpected_is_500_and_says_nothing_about_itself(name, error):
 
 
 def test_shopping_knows_every_conflict_that_placing_an_order_can_meet():
-    modules = (place_orders, seat_tickets, ticket_order_rules, transfer_tickets, consumers)
+    modules = (place, seat, rules, transfer, consumers)
     assert set().union(*map(conflict_codes, modules)) == set(shopping._CONFLICTS)
 
 
@@ -154,11 +155,11 @@ def test_every_rules_refusal_has_its_code_in_every_contract(rule):
 
 
 def test_a_rule_has_the_name_it_is_called_by_and_a_code_of_its_own():
-    rules = {name: RULES[name](**PARAMETERS.get(name, {})) for name in RULES}
+    made = {name: RULES[name](**PARAMETERS.get(name, {})) for name in RULES}
 
-    assert {name: rule.name for name, rule in rules.items()} == {name: name for name in RULES}
-    assert len({rule.code for rule in rules.values()}) == len(rules)
-    assert shopping._ALREADY in {rule.code for rule in rules.values()}
+    assert {name: rule.name for name, rule in made.items()} == {name: name for name in RULES}
+    assert len({rule.code for rule in made.values()}) == len(made)
+    assert shopping._ALREADY in {rule.code for rule in made.values()}
 
 
 def test_every_state_has_its_row_of_moves():

@@ -8,8 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "countermand"
-DOMAIN = sorted((SOURCE / "domain").glob("*.py"))
-ACTIONS = sorted((SOURCE / "actions").glob("*.py"))
+DOMAIN = sorted((SOURCE / "domain").rglob("*.py"))
+ACTIONS = sorted((SOURCE / "actions").rglob("*.py"))
 
 # What the domain needs of the standard library. No clock to read, no input or output, no randomness is among it.
 PURE = {
@@ -60,7 +60,7 @@ def test_imports_go_downward_only():
     assert f"{len(kept)} kept, 0 broken" in ran.stdout
 
 
-@pytest.mark.parametrize("path", DOMAIN, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOMAIN, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_the_domain_imports_a_pure_part_of_the_standard_library_and_itself(path):
     names = imported(path)
 
@@ -70,14 +70,14 @@ def test_the_domain_imports_a_pure_part_of_the_standard_library_and_itself(path)
     ] == []
 
 
-@pytest.mark.parametrize("path", DOMAIN, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOMAIN, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_the_domain_never_asks_what_time_it_is(path):
     calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
 
     assert [call.attr for call in calls if isinstance(call, ast.Attribute) and call.attr in CLOCKS] == []
 
 
-@pytest.mark.parametrize("path", ACTIONS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", ACTIONS, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_the_actions_know_no_framework_no_driver_and_no_network(path):
     names = imported(path)
 

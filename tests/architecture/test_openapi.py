@@ -5,11 +5,11 @@ import msgspec
 import pytest
 from litestar import Litestar
 
-from countermand.bootstrap import connect_of
+from countermand.bootstrap.service import connect_of
+from countermand.contracts.registry import Part, parts
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.settings import Settings
 from countermand.web.front import Front
-from countermand.web.parts import Part, parts
 from support.world import World
 
 PAGES = {

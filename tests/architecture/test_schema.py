@@ -7,12 +7,13 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
-from countermand.domain.appointment import AppointmentState
+from countermand.domain.appointments.appointment import AppointmentState
 from countermand.domain.contract import Contract, Door
-from countermand.domain.facts import FactKind
-from countermand.domain.order_state import OrderState
+from countermand.domain.orders.order_events import FactKind
+from countermand.domain.orders.order_state import OrderState
 from countermand.storage import schema
-from countermand.storage.tables import COUNTERS, metadata
+from countermand.storage.tables.columns import metadata
+from countermand.storage.tables.schema import COUNTERS
 from support.schemas import a_place, column, rows, with_connection
 
 # Only on PostgreSQL, and written in its own words: a summary of block ranges.

@@ -4,9 +4,14 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "countermand"
+TESTS = Path(__file__).parents[1]
+OF_THE_WHOLE = {"architecture", "journeys", "support", "node"}
 FILES = sorted(SOURCE.rglob("*.py"))
 MIGRATIONS = SOURCE / "storage" / "migrations"
 VAGUE = {"utils", "util", "helpers", "helper", "common", "base", "service", "services", "manager", "managers", "misc"}
+MANNERS = {"speaking", "calling", "reading", "wanted", "listing", "basic", "running", "joined", "bounded", "lines"}
+MANNERS |= {"once", "locked", "watch", "parts", "arrange"}
+SAYS_IT_ALL = {SOURCE / "bootstrap" / "service.py"}  # it builds one thing: the `Service`
 
 
 def test_there_is_something_to_measure():
@@ -14,7 +19,21 @@ def test_there_is_something_to_measure():
 
 
 def test_no_module_has_a_name_that_could_hold_anything():
-    assert [path for path in FILES if {path.stem, *path.relative_to(SOURCE).parent.parts} & VAGUE] == []
+    vague = {path for path in FILES if {path.stem, *path.relative_to(SOURCE).parent.parts} & VAGUE}
+
+    assert vague == SAYS_IT_ALL
+
+
+def test_no_module_is_named_for_a_manner():
+    assert [path for path in FILES if {path.stem, *path.relative_to(SOURCE).parent.parts} & MANNERS] == []
+
+
+def test_the_tests_lie_in_the_folders_of_what_they_test():
+    of_a_layer = [folder for folder in TESTS.iterdir() if folder.is_dir() and folder.name not in OF_THE_WHOLE]
+    folders = {path.parent.relative_to(TESTS) for folder in of_a_layer for path in folder.rglob("test_*.py")}
+
+    assert len(folders) > 20
+    assert [folder for folder in folders if not (SOURCE / folder).is_dir()] == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))

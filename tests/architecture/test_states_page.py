@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from countermand.domain.order_state import MOVES, Move, OrderState
+from countermand.domain.orders.order_state import MOVES, Move, OrderState
 
 DOCS = Path(__file__).parents[2] / "docs"
 

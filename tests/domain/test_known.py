@@ -5,7 +5,7 @@ import pytest
 from countermand.domain.client import Permission
 from countermand.domain.contract import Contract
 from countermand.domain.known import Unknown, known
-from countermand.domain.order_state import CANCELLABLE_STATES, MOVES, Move, OrderState, moves_from, state_after
+from countermand.domain.orders.order_state import CANCELLABLE_STATES, MOVES, Move, OrderState, moves_from, state_after
 
 
 @pytest.mark.parametrize("kind", [OrderState, Contract, Permission])

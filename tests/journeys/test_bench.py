@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from check import CheckError, Counts, check, counts
-from countermand.actions.command_ids import CommandId
+from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.ports import CancelOrder
-from countermand.bootstrap import open_database, utc_now
+from countermand.bootstrap.clock import utc_now
+from countermand.bootstrap.database import open_database
 from countermand.domain.client import ClientId
 from countermand.domain.contract import Door
-from countermand.domain.order import OrderId, order_id_of
+from countermand.domain.orders.order import OrderId, order_id_of
 from countermand.settings import read_settings
 from databases import OrdersDatabase, PostgresOrders, SqliteOrders
 from own_postgres import OwnPostgres

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from countermand.cli.catalogue import _some_at_a_time
-from countermand.web.catalogue_files import read_catalogue
+from countermand.contracts.manage.catalogue_files import read_catalogue
 from support.catalogue import get, listed
 from support.command_line import Run, Said, runner
 from support.database_contents import changed, contents

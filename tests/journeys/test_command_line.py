@@ -15,11 +15,11 @@ from sqlalchemy import update
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from countermand import __version__, cli
-from countermand.bootstrap import utc_now
+from countermand.bootstrap.clock import utc_now
 from countermand.domain.contract import Door
 from countermand.settings import PREFIX
 from countermand.storage.schema import NEWEST_SCHEMA
-from countermand.storage.tables import clients
+from countermand.storage.tables.clients import clients
 from support.command_line import Run, Said, assert_one_sentence, runner
 from support.connect_calls import SERVICE_ORDER
 from support.processes import countermand, forked

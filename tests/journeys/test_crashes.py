@@ -8,7 +8,7 @@ from shutil import copytree
 
 import pytest
 
-from countermand.domain.order import OrderId
+from countermand.domain.orders.order import OrderId
 from support.crashes import answered_with, cancel_all, place_orders
 from support.processes import Demo, a_demo
 from support.races import column, count

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from countermand.domain.order import order_id_of
+from countermand.domain.orders.order import order_id_of
 from support.browser import a_browser
 from support.demo_orders import cancel_service_order, cancel_ticket_order, is_cancelled
 from support.distributions import ROOT

@@ -19,7 +19,7 @@ from joserfc import jws
 from joserfc.jwk import RSAKey
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from countermand.bootstrap import utc_now
+from countermand.bootstrap.clock import utc_now
 from countermand.domain.contract import Door
 from support.own_tokens import TOKEN
 from support.serving import a_server, free_port

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from countermand.demo.sample_catalogue import DAY_TICKET, IDEAL, LOCKER
-from countermand.domain.order import order_id_of
+from countermand.domain.orders.order import order_id_of
 from support.connect_calls import SERVICE_ORDER
 from support.processes import Demo, a_demo
 from support.races import another_process_writes, column, look

@@ -18,9 +18,9 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
-from countermand.bootstrap import utc_now
+from countermand.bootstrap.clock import utc_now
 from countermand.domain.client import Permission
-from countermand.domain.order_state import Move
+from countermand.domain.orders.order_state import Move
 from countermand.storage.schema import NEWEST_SCHEMA
 from support.connect_calls import SERVICE_ORDER
 from support.serving import Served, a_connection, a_server, free_port, next_answer, request
@@ -238,7 +238,7 @@ async def test_told_to_stop_it_still_answers_what_it_has_taken(made: World, serv
         await until_refused(server.port)
         assert await made.rows("cancellations") == []
         under_way.sendall(sent[-5:])
-        # in a thread: the loop has the chores of a service on the same file, whose lock it must not sleep on
+        # in a thread: the loop has the background tasks of a service on the same file, whose lock it must not sleep on
         status, _, answered, _ = await asyncio.to_thread(next_answer, under_way)
         assert (status, answered) == (200, b"")
         assert under_way.recv(1) == b""

@@ -1,7 +1,8 @@
 """SQLite on a file system that is really full, or read-only: one of its own, where a process may mount one.
 
-What needs no rights is in tests/storage/test_full_disk.py and runs everywhere. A file system cannot be made read-only
-under a server that has files open for writing; what it would meet, a write that is not taken, is tested there.
+What needs no rights is in tests/storage/sqlite/test_full_disk.py and runs everywhere. A file system cannot be made
+read-only under a server that has files open for writing; what it would meet, a write that is not taken, is tested
+there.
 """
 
 import asyncio

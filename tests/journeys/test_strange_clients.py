@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from countermand.bootstrap import utc_now
+from countermand.bootstrap.clock import utc_now
 from support.serving import a_server
 from support.world import World, a_world
 

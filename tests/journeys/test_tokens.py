@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc.jwk import ECKey, RSAKey
 
-from countermand.bootstrap import utc_now
+from countermand.bootstrap.clock import utc_now
 from countermand.domain.client import OWN_ISSUER
 from support.command_line import Run, Said, assert_one_sentence, runner
 from support.demo_orders import is_cancelled

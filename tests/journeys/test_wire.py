@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from countermand.bootstrap import utc_now
-from countermand.storage.tables import metadata
+from countermand.bootstrap.clock import utc_now
+from countermand.storage.tables.columns import metadata
 from support.serving import Served, a_connection, a_server, next_answer, request
 from support.world import Caller, World, a_world
 

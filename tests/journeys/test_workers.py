@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from countermand.bootstrap import utc_now
+from countermand.bootstrap.clock import utc_now
 from support.postgres import a_database
 from support.processes import countermand, forked
 from support.serving import Served, a_connection, a_server, environment_of, next_answer, request

@@ -8,15 +8,20 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import insert, text
 
-from countermand.actions.cancel_orders import Cancelled
+from countermand.actions.cancelling.cancel_orders import Cancelled
 from countermand.actions.errors import KeyTakenError, UnavailableError, UnfitDataError
-from countermand.actions.place_orders import place_service_order
+from countermand.actions.ordering.place_service_orders import place_service_order
 from countermand.actions.ports import IdempotencyKey, Transaction
-from countermand.domain.appointment import ACTIVE_APPOINTMENT_STATES, Appointment, AppointmentId, AppointmentState
+from countermand.domain.appointments.appointment import (
+    ACTIVE_APPOINTMENT_STATES,
+    Appointment,
+    AppointmentId,
+    AppointmentState,
+)
 from countermand.domain.money import Money
-from countermand.domain.order import OrderId
-from countermand.domain.payment import Payment
-from countermand.storage.tables import metadata
+from countermand.domain.orders.order import OrderId
+from countermand.domain.orders.payment import Payment
+from countermand.storage.tables.columns import metadata
 from support.outside import BROKEN_CONSTRAINTS, outside
 from support.races import column
 from support.world import World

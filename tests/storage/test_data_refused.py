@@ -7,7 +7,7 @@ import pytest
 import structlog
 from sqlalchemy import delete, text
 
-from countermand.actions.cancel_orders import Cancelled
+from countermand.actions.cancelling.cancel_orders import Cancelled
 from countermand.actions.errors import (
     ConflictError,
     KeyTakenError,
@@ -19,8 +19,8 @@ from countermand.actions.errors import (
 from countermand.actions.ports import IdempotencyKey
 from countermand.domain.client import Permission
 from countermand.domain.contract import Door
-from countermand.storage.tables import metadata
-from countermand.storage.tokens import SqlUsedAssertions
+from countermand.storage.repositories.tokens import SqlUsedAssertions
+from countermand.storage.tables.columns import metadata
 from countermand.storage.unique_keys import UNIQUE_KEYS
 from support.breakage import takes_nothing
 from support.connect_calls import SERVICE_ORDER

@@ -16,15 +16,16 @@ from sqlalchemy import BigInteger, ColumnElement, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
-from countermand.domain.cancellation import Granted, decide
+from countermand.domain.cancelling.decision import Granted, decide
+from countermand.domain.cancelling.policy import DEFAULT_RULES, Policy, policy_of
 from countermand.domain.contract import Contract
-from countermand.domain.order import OrderFacts
-from countermand.domain.order_state import OrderState
-from countermand.domain.policy import DEFAULT_RULES, Policy, policy_of
+from countermand.domain.orders.order import OrderFacts
+from countermand.domain.orders.order_state import OrderState
 from countermand.storage.policy_sql import as_text, policies_predicate, policy_predicate
 from countermand.storage.schema import migrate
 from countermand.storage.sqlite.cancellations import connect
-from countermand.storage.tables import micros, orders
+from countermand.storage.tables.columns import micros
+from countermand.storage.tables.orders import orders
 from support.decisions import facts, instants_near, limits, policies
 from support.postgres import a_database
 

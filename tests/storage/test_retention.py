@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text, update
 
-from countermand import chores
-from countermand.actions.cancel_orders import Cancelled, NotCancelled
+from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
+from countermand.background import retention
 from countermand.storage.retention import (
     CANCELLATIONS,
     DELIVERED_FACTS,
@@ -16,7 +16,8 @@ from countermand.storage.retention import (
     count_old,
     forget,
 )
-from countermand.storage.tables import micros, outbox
+from countermand.storage.tables.cancelling import outbox
+from countermand.storage.tables.columns import micros
 from support.database_contents import changed, contents
 from support.world import NOON, a_world
 
@@ -105,7 +106,7 @@ async def test_two_nodes_may_forget_at_once(postgres_world):
 
 @pytest.mark.parametrize("on", ["sqlite", "postgres"])
 async def test_a_node_goes_on_forgetting_the_rest_where_one_table_is_gone_and_stops_in_peace(tmp_path, monkeypatch, on):
-    monkeypatch.setattr(chores, "_SWEEP_EVERY_S", 0.01)
+    monkeypatch.setattr(retention, "_SWEEP_EVERY_S", 0.01)
     async with a_world(tmp_path, on) as world:
         owner = await world.connect_client()
         refused = await world.service_order(owner)

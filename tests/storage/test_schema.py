@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from countermand.actions.errors import SchemaError
-from countermand.bootstrap import open_database
+from countermand.bootstrap.database import open_database
 from countermand.settings import Settings, read_settings
 from countermand.storage.schema import NEWEST_SCHEMA, OLDEST_SCHEMA, DatabaseAddress, migrate
-from countermand.storage.tables import metadata
+from countermand.storage.tables.columns import metadata
 from support.schemas import a_place, check, column, migrated_to, rows, tables, with_connection
 
 EVERY_TABLE = {*metadata.tables, "alembic_version"}

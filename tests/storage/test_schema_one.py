@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from countermand.actions.cancel_orders import Cancelled
+from countermand.actions.cancelling.cancel_orders import Cancelled
 from countermand.actions.errors import ConflictError
-from countermand.domain.order import OrderId
+from countermand.domain.orders.order import OrderId
 from countermand.storage.schema import NEWEST_SCHEMA, DatabaseAddress, migrate
-from countermand.storage.tables import metadata
+from countermand.storage.tables.columns import metadata
 from support.elsewhere import elsewhere
 from support.schemas import a_place, migrated_to, rows
 from support.world import World, a_world

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from countermand.domain.order import OrderId
+from countermand.domain.orders.order import OrderId
 from countermand.storage.schema import DatabaseAddress, migrate
-from countermand.storage.tables import micros
+from countermand.storage.tables.columns import micros
 from support.appointments import ORDERS, booked, get, offer, slot
 from support.connect_calls import cancel
 from support.elsewhere import elsewhere

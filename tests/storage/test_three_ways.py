@@ -15,20 +15,20 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Table, insert
 
-from countermand.actions.cancel_orders import Cancelled, NotCancelled
-from countermand.actions.command_ids import CommandId
-from countermand.actions.group_commit import GoAgain
+from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
+from countermand.actions.cancelling.command_ids import CommandId
+from countermand.actions.cancelling.group_commit import GoAgain
 from countermand.actions.ports import CancelOrder, IdempotencyKey
-from countermand.domain.appointment import Appointment, AppointmentId, AppointmentState
+from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState
 from countermand.domain.client import ClientId
 from countermand.domain.contract import Contract, Door
-from countermand.domain.facts import appointment_cancelled, order_cancelled
-from countermand.domain.order import OrderId
-from countermand.domain.order_state import CANCELLABLE_STATES, OrderState
+from countermand.domain.orders.order import OrderId
+from countermand.domain.orders.order_events import appointment_cancelled, order_cancelled
+from countermand.domain.orders.order_state import CANCELLABLE_STATES, OrderState
 from countermand.storage import tables
 from countermand.storage.postgres.statements import order_cancelled_details, visit_details
-from countermand.storage.rows import written
-from countermand.storage.tables import micros
+from countermand.storage.repositories.rows import written
+from countermand.storage.tables.columns import micros
 from support.postgres import a_database
 from support.world import NOON, World, a_world
 
@@ -97,7 +97,7 @@ class AnOrder:
         """Its rows, under a number, parents first."""
         of_order = {"order_id": order_id}
         yield (
-            tables.orders,
+            tables.orders.orders,
             {
                 "id": order_id,
                 "contract": self.contract.value,
@@ -109,13 +109,13 @@ class AnOrder:
                 "created_at": micros(NOON),
             },
         )
-        yield tables.order_details, of_order | {"uid": f"{order_id:032x}", "reference": "R", "details": "{}"}
+        yield tables.orders.order_details, of_order | {"uid": f"{order_id:032x}", "reference": "R", "details": "{}"}
         for number, (state, at) in enumerate(self.visits):
             times = {"starts_at": micros(at), "ends_at": micros(at) + 7_200_000_001}
-            yield tables.appointments, of_order | {"id": order_id * 10 + number, "state": state} | times
+            yield tables.appointments.appointments, of_order | {"id": order_id * 10 + number, "state": state} | times
         for number, (product, valid) in enumerate(self.tickets):
             place = {"number": number, "uid": f"{order_id * 10 + number:032x}", "product_uid": product}
-            yield tables.tickets, of_order | place | {"code": "c", "valid": valid}
+            yield tables.tickets.tickets, of_order | place | {"code": "c", "valid": valid}
 
 
 @st.composite
@@ -256,8 +256,8 @@ async def who_calls_and_what_is_sold(world: World) -> None:
     async with world.database.store.transaction() as tx:
         for number, door in DOORS.items():
             who = {"id": number, "door": door.value, "name": "somebody", "permissions": "[]", "created_at": 0}
-            await tx.run(insert(tables.clients).values(who))
+            await tx.run(insert(tables.clients.clients).values(who))
         for uid in PRODUCTS:
             price = {"price_minor": 1, "service_costs_minor": 0, "currency": "EUR"}
             stock = {"availability": 50, "total_availability": 1_000_000}
-            await tx.run(insert(tables.products).values({"uid": uid, "name": "{}"} | price | stock))
+            await tx.run(insert(tables.catalogue.products).values({"uid": uid, "name": "{}"} | price | stock))

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from countermand.actions.cancel_orders import Cancelled, NotCancelled
+from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
 from countermand.actions.errors import SchemaError
-from countermand.bootstrap import address_of, open_database
-from countermand.domain.order_state import Move
+from countermand.bootstrap.database import address_of, open_database
+from countermand.domain.orders.order_state import Move
 from countermand.storage.schema import NEWEST_SCHEMA, OLDEST_SCHEMA, DatabaseAddress, check_schema
 from support.beside import beside
 from support.outside import outside

@@ -16,14 +16,14 @@ import pytest
 from sqlalchemy import String, Text, insert, update
 from structlog.testing import capture_logs
 
-from countermand.actions.appointment_ports import OpenSlot
-from countermand.actions.expire_orders import expire_due
-from countermand.actions.load_calendar import slot_at
+from countermand.actions.appointments.load_calendar import slot_at
+from countermand.actions.appointments.ports import OpenSlot
+from countermand.actions.ordering.expire import expire_due
 from countermand.actions.ports import OrderView
-from countermand.domain.appointment_task import AppointmentTask, TaskId, TaskKind, TaskState
+from countermand.domain.appointments.appointment_task import AppointmentTask, TaskId, TaskKind, TaskState
 from countermand.domain.client import Permission
-from countermand.domain.order import OrderId
-from countermand.domain.order_state import Move
+from countermand.domain.orders.order import OrderId
+from countermand.domain.orders.order_state import Move
 from countermand.storage.retention import (
     CANCELLATIONS,
     DELIVERED_FACTS,
@@ -33,7 +33,7 @@ from countermand.storage.retention import (
     USED_ASSERTIONS,
     forget,
 )
-from countermand.storage.tables import metadata
+from countermand.storage.tables.columns import metadata
 from support.catalogue import a_product, an_event, put
 from support.shared_world import shared_world
 from support.world import EVERYTHING, NOON, PUBLIC_URL, Caller, World

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from countermand.actions.load_calendar import load_slots, slot_at
-from countermand.domain.order import OrderId
+from countermand.actions.appointments.load_calendar import load_slots, slot_at
+from countermand.domain.orders.order import OrderId
 from support.connect_calls import Reply, send
 from support.world import PUBLIC_URL, Caller, World
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import text
 
-from countermand.actions.cancel_orders import CancelOrders
+from countermand.actions.cancelling.cancel_orders import CancelOrders
 from support.postgres import administer
 from support.world import World
 

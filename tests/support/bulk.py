@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from countermand.domain.order import OrderId
-from countermand.storage.tables import micros
+from countermand.domain.orders.order import OrderId
+from countermand.storage.tables.columns import micros
 from support.world import Caller, World
 
 _PRICED = '{"currency": "EUR", "grand_total_minor": 2500}'

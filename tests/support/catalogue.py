@@ -6,9 +6,9 @@ from typing import Any
 
 import httpx
 
-from countermand.actions.load_catalogue import Catalogue, load_catalogue
-from countermand.domain.catalogue import Event, EventUid, Product
+from countermand.actions.catalogue.load import Catalogue, load_catalogue
 from countermand.domain.money import Money
+from countermand.domain.ticketing.catalogue import Event, EventUid, Product
 from support.world import NOON, PUBLIC_URL, Caller, World
 
 LANGUAGES = ("en", "nl", "de", "fr", "es", "pt", "tr", "ru")

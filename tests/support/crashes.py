@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from countermand.actions.appointments import set_appointment
-from countermand.actions.place_orders import place_service_order
-from countermand.bootstrap import open_database, utc_now
+from countermand.actions.appointments.set import set_appointment
+from countermand.actions.ordering.place_service_orders import place_service_order
+from countermand.bootstrap.clock import utc_now
+from countermand.bootstrap.database import open_database
 from countermand.demo.credentials import PARTNER
 from countermand.domain.client import OWN_ISSUER
-from countermand.domain.order import OrderId
+from countermand.domain.orders.order import OrderId
 from countermand.settings import read_settings
 from support.processes import Demo
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from countermand.bootstrap import utc_now
-from countermand.domain.order import OrderUid, order_id_of
+from countermand.bootstrap.clock import utc_now
+from countermand.domain.orders.order import OrderUid, order_id_of
 from support.connect_calls import SERVICE_ORDER
 from support.load import CONNECT, SHOPPING, Ask, Reply, one
 from support.nodes import Shop

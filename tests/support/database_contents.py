@@ -4,8 +4,8 @@ from typing import Any
 
 from sqlalchemy import Table, exists, select
 
-from countermand.storage.tables import metadata
-from countermand.storage.transaction import SqlTransaction
+from countermand.storage.repositories.transaction import SqlTransaction
+from countermand.storage.tables.columns import metadata
 from support.world import World
 
 Contents = dict[str, list[dict[str, Any]]]

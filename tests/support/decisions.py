@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
+from countermand.domain.cancelling.policy import Policy, policy_of
+from countermand.domain.cancelling.rules import IsNotWithin, PastActive
 from countermand.domain.contract import Contract
 from countermand.domain.known import Unknown
-from countermand.domain.order import OrderFacts
-from countermand.domain.order_state import CANCELLABLE_STATES, OrderState
-from countermand.domain.policy import Policy, policy_of
-from countermand.domain.rules import IsNotWithin, PastActive
+from countermand.domain.orders.order import OrderFacts
+from countermand.domain.orders.order_state import CANCELLABLE_STATES, OrderState
 
 MICROSECOND = timedelta(microseconds=1)
 LONGEST_NOTICE_H = 24 * 366

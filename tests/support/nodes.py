@@ -15,12 +15,12 @@ from typing import Any
 import asyncpg
 from joserfc import jwt
 
-from countermand.bootstrap import utc_now
-from countermand.domain.order import OrderUid, order_id_of
+from countermand.actions.identity.secrets import hash_of
+from countermand.bootstrap.clock import utc_now
+from countermand.domain.orders.order import OrderUid, order_id_of
 from countermand.storage.postgres.connections import PostgresAddress
 from countermand.storage.schema import migrate
-from countermand.storage.tables import metadata, micros
-from countermand.web.auth import hash_of
+from countermand.storage.tables.columns import metadata, micros
 from own_postgres import OwnPostgres
 from support.elsewhere import elsewhere
 from support.processes import STOP_LIMIT_S, Running, forked, until_ready

@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
-from countermand.bootstrap import utc_now
-from countermand.domain.order import OrderUid, order_id_of
+from countermand.bootstrap.clock import utc_now
+from countermand.domain.orders.order import OrderUid, order_id_of
 from support.load import CONNECT, SHOPPING, Ask, one
 from support.nodes import Shop
 

@@ -11,12 +11,13 @@ import httpx
 import pytest
 from joserfc.jwk import RSAKey
 
-from countermand.actions.token_ports import ClientKey
-from countermand.bootstrap import Database, build, open_database
+from countermand.actions.identity.ports import ClientKey
+from countermand.bootstrap.database import Database, open_database
+from countermand.bootstrap.service import build
 from countermand.domain.client import OWN_ISSUER, Permission
 from countermand.domain.contract import Door
-from countermand.web import own_issuer
-from countermand.web.own_issuer import new_key, public_part
+from countermand.identity import token_issuer
+from countermand.identity.token_issuer import new_key, public_part
 from support.tokens import signed
 from support.world import EVERYTHING, PUBLIC_URL, Caller, World, a_world, running, signing_key
 
@@ -41,7 +42,7 @@ def made_keys(number: int) -> list[tuple[str, str]]:
 @asynccontextmanager
 async def an_own_world(folder: Path, on: str, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> AsyncIterator[World]:
     """A world that gives tokens out, and takes nobody else's."""
-    monkeypatch.setattr(own_issuer, "new_key", lambda: made_keys(1)[0])
+    monkeypatch.setattr(token_issuer, "new_key", lambda: made_keys(1)[0])
     async with a_world(folder, on, **OWN | settings) as world:
         yield world
 

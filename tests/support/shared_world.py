@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import Table, delete, insert, text
 
-from countermand.storage.tables import metadata
+from countermand.storage.tables.columns import metadata
 from support.database_contents import contents, filled
 from support.world import NOON, World, a_world
 

@@ -10,12 +10,12 @@ import httpx
 from sqlalchemy import insert
 
 from countermand.actions.ports import Line, OrderView, Ticket
-from countermand.bootstrap import build
+from countermand.bootstrap.service import build
 from countermand.domain.client import ClientId
 from countermand.domain.contract import Contract
-from countermand.domain.order import Order, OrderFacts, OrderUid, order_id_of
-from countermand.domain.order_state import OrderState
-from countermand.storage.tables import products
+from countermand.domain.orders.order import Order, OrderFacts, OrderUid, order_id_of
+from countermand.domain.orders.order_state import OrderState
+from countermand.storage.tables.catalogue import products
 from support.world import World, a_world
 
 API = "https://shopping-api.paylogic.com"

@@ -9,11 +9,11 @@ from typing import Any
 
 import httpx
 
-from countermand.actions.load_catalogue import Catalogue, load_catalogue
+from countermand.actions.catalogue.load import Catalogue, load_catalogue
 from countermand.actions.ports import Transaction
-from countermand.domain.catalogue import Event, EventUid, Method, Part, Product, ProductUid, Voucher
 from countermand.domain.money import Money
-from countermand.domain.seating import Stretch
+from countermand.domain.ticketing.catalogue import Event, EventUid, Method, Part, Product, ProductUid, Voucher
+from countermand.domain.ticketing.seating import Stretch
 from support.database_contents import Contents, contents
 from support.world import NOON, PUBLIC_URL, Caller, World
 

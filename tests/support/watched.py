@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from countermand.actions.cancel_orders import CancelOrders
+from countermand.actions.cancelling.cancel_orders import CancelOrders
 from support.world import World
 
 

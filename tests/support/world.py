@@ -24,23 +24,27 @@ from joserfc.jwk import RSAKey
 from litestar.types import ASGIApp
 from sqlalchemy import insert, select
 
-from countermand.actions.appointments import set_appointment
-from countermand.actions.cancel_orders import CancelOutcome
-from countermand.actions.command_ids import CommandId
-from countermand.actions.place_orders import TicketOrder, place_service_order, place_ticket_order
+from countermand.actions.appointments.set import set_appointment
+from countermand.actions.cancelling.cancel_orders import CancelOutcome
+from countermand.actions.cancelling.command_ids import CommandId
+from countermand.actions.identity.secrets import hash_of
+from countermand.actions.ordering.place_service_orders import place_service_order
+from countermand.actions.ordering.record_progress import advance_order, record_payment
 from countermand.actions.ports import CancelOrder, IdempotencyKey, Line, OrderView
-from countermand.actions.record_progress import advance_order, record_payment
-from countermand.bootstrap import Database, Service, build, open_database
-from countermand.domain.appointment import Appointment
+from countermand.actions.ticketing.place import place_ticket_order
+from countermand.actions.ticketing.rules import TicketOrder
+from countermand.bootstrap.database import Database, open_database
+from countermand.bootstrap.service import Service, build
+from countermand.domain.appointments.appointment import Appointment
 from countermand.domain.client import Client, Permission
 from countermand.domain.contract import Door
 from countermand.domain.money import Money
-from countermand.domain.order import OrderId, OrderUid
-from countermand.domain.order_state import Move
+from countermand.domain.orders.order import OrderId, OrderUid
+from countermand.domain.orders.order_state import Move
 from countermand.settings import Settings, read_settings
 from countermand.storage.schema import migrate
-from countermand.storage.tables import metadata, methods, products
-from countermand.web.auth import hash_of
+from countermand.storage.tables.catalogue import methods, products
+from countermand.storage.tables.columns import metadata
 from support.postgres import a_database
 
 ISSUER = "http://localhost:10342/auth/realms/superloop"

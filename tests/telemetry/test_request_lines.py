@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from countermand.actions import errors
 from countermand.actions.errors import CountermandError
-from countermand.contracts import answer
-from countermand.telemetry.lines import RequestLines, pieces_of
-from countermand.web.reporting import OUTCOMES
+from countermand.contracts.http import answer
+from countermand.telemetry.request_lines import RequestLines, pieces_of
+from countermand.web.request_log import OUTCOMES
 from support.world import a_world
 
 Captured = pytest.CaptureFixture[str]

@@ -15,7 +15,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from countermand.bootstrap import utc_now
+from countermand.bootstrap.clock import utc_now
 from support.serving import a_server, free_port
 from support.world import World
 
@@ -148,7 +148,8 @@ async def test_a_collector_that_is_away_disturbs_no_cancel(sqlite_world: World):
 def test_without_traces_nothing_of_them_is_imported(tmp_path: Path):
     asked = """
 import asyncio, sys
-from countermand.bootstrap import build, open_database
+from countermand.bootstrap.service import build
+from countermand.bootstrap.database import open_database
 from countermand.settings import read_settings
 from countermand.storage.schema import migrate
 from pathlib import Path

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from countermand.contracts.answer import Answer
+from countermand.contracts.http.answer import Answer
 from countermand.web.long_answers import LONG_BYTES, LongAnswer, in_pieces
 
 HEADERS = ((b"content-type", b"application/hal+json"),)

@@ -1,1 +1,1 @@
-"""What can be asked of the service: one file for each, and in it the transaction that answers."""
+"""What can be asked of the service: a folder for each subject, a file for each action, and in it the transaction."""

@@ -6,22 +6,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from countermand.actions.appointment_ports import AppointmentReading, AppointmentTransaction
-from countermand.actions.catalogue_ports import CatalogueReading, CatalogueTransaction
-from countermand.actions.command_ids import CommandId
+from countermand.actions.appointments.ports import AppointmentReading, AppointmentTransaction
+from countermand.actions.cancelling.command_ids import CommandId
+from countermand.actions.catalogue.ports import CatalogueReading, CatalogueTransaction
 from countermand.actions.errors import UnavailableError
-from countermand.actions.seat_ports import SeatReading, SeatTransaction
-from countermand.actions.ticketing_ports import TicketingReading, TicketingTransaction
-from countermand.domain.appointment import Appointment
-from countermand.domain.catalogue import Product
+from countermand.actions.ticketing.ports import TicketingReading, TicketingTransaction
+from countermand.actions.ticketing.seat_ports import SeatReading, SeatTransaction
+from countermand.domain.appointments.appointment import Appointment
+from countermand.domain.cancelling.policy import Policy, PolicyVersion
 from countermand.domain.client import Client, ClientId, Permission
 from countermand.domain.contract import Contract, Door
-from countermand.domain.facts import Fact, FactKind
 from countermand.domain.known import Unknown
-from countermand.domain.order import Order, OrderFacts, OrderId
-from countermand.domain.order_state import OrderState
-from countermand.domain.payment import Payment
-from countermand.domain.policy import Policy, PolicyVersion
+from countermand.domain.orders.order import Order, OrderFacts, OrderId
+from countermand.domain.orders.order_events import Fact, FactKind
+from countermand.domain.orders.order_state import OrderState
+from countermand.domain.orders.payment import Payment
+from countermand.domain.ticketing.catalogue import Product
 
 # The current instant: aware, UTC, whole microseconds. Asked once for each decision, whose "now" it is.
 Clock = Callable[[], datetime]
@@ -308,7 +308,7 @@ class Store(Protocol):
 
 
 class Clients(Protocol):
-    """The clients, as `web/auth.py` and `countermand client` need them."""
+    """The clients, as `identity/authentication.py` and `countermand client` need them."""
 
     async def by_key(self, key: str) -> tuple[Client, str] | None:
         """The client with this key, and its secret's SHA-256 (hexadecimal). Revoked ones, too."""

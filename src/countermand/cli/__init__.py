@@ -13,8 +13,9 @@ from rich.progress import Progress
 
 from countermand import __version__
 from countermand.actions.errors import CountermandError
-from countermand.bootstrap import address_of, open_database, retention_of, utc_now
-from countermand.chores import FORGOTTEN_AT_ONCE
+from countermand.background.retention import FORGOTTEN_AT_ONCE
+from countermand.bootstrap.clock import utc_now
+from countermand.bootstrap.database import address_of, open_database, retention_of
 from countermand.cli.calendar import calendar
 from countermand.cli.catalogue import catalogue
 from countermand.cli.clients import clients

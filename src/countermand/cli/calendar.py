@@ -12,12 +12,12 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from countermand.actions.appointment_ports import OpenSlot
+from countermand.actions.appointments.load_calendar import load_slots, slot_at
+from countermand.actions.appointments.ports import OpenSlot
 from countermand.actions.errors import ConflictError
-from countermand.actions.load_calendar import load_slots, slot_at
-from countermand.bootstrap import Database
+from countermand.bootstrap.database import Database
 from countermand.cli.database import SettingsFile, with_database
-from countermand.domain.appointment import HalfDay
+from countermand.domain.appointments.appointment import HalfDay
 from countermand.settings import SettingsError, read_settings
 
 calendar = typer.Typer(help="When appointments are possible: the slots that clients can book.", no_args_is_help=True)

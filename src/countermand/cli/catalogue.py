@@ -10,8 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from countermand.actions.errors import ConflictError, FieldsError
-from countermand.actions.load_catalogue import (
+from countermand.actions.catalogue.load import (
     ADDED,
     AS_THEY_WERE,
     CHANGED,
@@ -20,11 +19,12 @@ from countermand.actions.load_catalogue import (
     check_stock,
     load_catalogue,
 )
-from countermand.bootstrap import Database
+from countermand.actions.errors import ConflictError, FieldsError
+from countermand.bootstrap.database import Database
 from countermand.cli.database import SettingsFile, with_database
-from countermand.domain.catalogue import Product
+from countermand.contracts.manage.catalogue_files import CatalogueFile, CatalogueFileError, read_catalogue
+from countermand.domain.ticketing.catalogue import Product
 from countermand.settings import SettingsError, read_settings
-from countermand.web.catalogue_files import CatalogueFile, CatalogueFileError, read_catalogue
 
 catalogue = typer.Typer(help="What can be bought: events, products, methods, vouchers.", no_args_is_help=True)
 

@@ -12,8 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from countermand.actions.token_ports import ClientKey
-from countermand.bootstrap import utc_now
+from countermand.actions.identity.ports import ClientKey
+from countermand.actions.identity.secrets import hash_of, new_key, new_secret
+from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, with_database
 from countermand.cli.key_files import given_key, made_key
 from countermand.contracts.connect.tokens import token_path
@@ -26,11 +27,10 @@ from countermand.domain.client import (
     Permission,
 )
 from countermand.domain.contract import Door
-from countermand.domain.order import UID_PATTERN
+from countermand.domain.orders.order import UID_PATTERN
+from countermand.identity.browser_tokens import browser_token
 from countermand.serving import public_url_of
 from countermand.settings import Settings, SettingsError, read_settings
-from countermand.web.auth import hash_of, new_key, new_secret
-from countermand.web.browser_tokens import browser_token
 
 clients = typer.Typer(help="Who may call: add, list, rotate and revoke clients.", no_args_is_help=True)
 

@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from countermand.bootstrap import Database, open_database
+from countermand.bootstrap.database import Database, open_database
 from countermand.settings import Settings
 
 Given = TypeVar("Given")

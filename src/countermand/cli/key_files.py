@@ -12,9 +12,9 @@ from typing import Any, Final
 from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import RSAKey
 
-from countermand.actions.token_ports import ClientKey
+from countermand.actions.identity.ports import ClientKey
+from countermand.identity.token_issuer import new_key, public_part
 from countermand.settings import SettingsError
-from countermand.web.own_issuer import new_key, public_part
 
 _LEAST_BITS: Final = 2048
 _KID: Final = re.compile("[!-~]{1,64}")

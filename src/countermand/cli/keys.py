@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from countermand.bootstrap import utc_now
+from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, with_database
 from countermand.domain.signing_key import SigningKey, signer
+from countermand.identity.token_issuer import new_key
 from countermand.settings import read_settings
-from countermand.web.own_issuer import new_key
 
 keys = typer.Typer(help="The keys that our own access tokens are signed with.", no_args_is_help=True)
 

@@ -1,1 +1,1 @@
-"""The published contracts, one folder each, and what all of them need. The contracts do not know each other."""
+"""The contracts, one folder each, and `http/`, which all of them need. The contracts do not know each other."""

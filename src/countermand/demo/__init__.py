@@ -4,7 +4,7 @@ import socket
 from pathlib import Path
 from typing import Any, Final
 
-from countermand.bootstrap import Database
+from countermand.bootstrap.database import Database
 from countermand.demo.credentials import Credentials, private_file
 from countermand.demo.sample_orders import SampleOrders
 from countermand.demo.welcome import welcome

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from joserfc.jwk import RSAKey
 
-from countermand.actions.token_ports import ClientKey
-from countermand.web.own_issuer import new_key, public_part
+from countermand.actions.identity.ports import ClientKey
+from countermand.identity.token_issuer import new_key, public_part
 
 PARTNER: Final = "demo-partner"
 OTHER_PARTNER: Final = "demo-other-partner"

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from countermand.actions.load_catalogue import Catalogue, load_catalogue
+from countermand.actions.catalogue.load import Catalogue, load_catalogue
 from countermand.actions.ports import Transaction
-from countermand.domain.catalogue import Event, EventUid, Method, Part, Product, ProductUid
 from countermand.domain.money import Money
-from countermand.domain.seating import Stretch
+from countermand.domain.ticketing.catalogue import Event, EventUid, Method, Part, Product, ProductUid
+from countermand.domain.ticketing.seating import Stretch
 
 _LANGUAGES: Final = ("en", "nl", "de", "fr", "es", "pt", "tr", "ru")
 _STOCK: Final = 10_000

@@ -9,26 +9,30 @@ from typing import Any, Final
 from sqlalchemy import and_, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from countermand.actions.appointments import set_appointment
-from countermand.actions.cancel_orders import CancelOrders
-from countermand.actions.command_ids import new_command_id
-from countermand.actions.explain import PolicyArchive
-from countermand.actions.load_calendar import load_slots, slot_at
-from countermand.actions.place_orders import TicketOrder, place_service_order, place_ticket_order
+from countermand.actions.appointments.load_calendar import load_slots, slot_at
+from countermand.actions.appointments.set import set_appointment
+from countermand.actions.cancelling.cancel_orders import CancelOrders
+from countermand.actions.cancelling.command_ids import new_command_id
+from countermand.actions.cancelling.explain import PolicyArchive
+from countermand.actions.identity.secrets import hash_of
+from countermand.actions.ordering.place_service_orders import place_service_order
+from countermand.actions.ordering.record_progress import advance_order, record_payment
 from countermand.actions.ports import CancelOrder, Line
-from countermand.actions.record_progress import advance_order, record_payment
-from countermand.bootstrap import Database, addresses_of, own_issuer_of, utc_now
+from countermand.actions.ticketing.place import place_ticket_order
+from countermand.actions.ticketing.rules import TicketOrder
+from countermand.bootstrap.clock import utc_now
+from countermand.bootstrap.database import Database
+from countermand.bootstrap.service import addresses_of, own_issuer_of
 from countermand.demo.credentials import OTHER_PARTNER, PARTNER, Credentials, private_key_file
 from countermand.demo.sample_catalogue import DAY_TICKET, ETICKET, EVENT, IDEAL, LOCKER, PRODUCTS, prepare_catalogue
 from countermand.domain.client import OWN_ISSUER, Client, Permission
 from countermand.domain.contract import Door
 from countermand.domain.money import Money
-from countermand.domain.order import OrderId
-from countermand.domain.order_state import CANCELLABLE_STATES, Move, OrderState
+from countermand.domain.orders.order import OrderId
+from countermand.domain.orders.order_state import CANCELLABLE_STATES, Move, OrderState
+from countermand.identity.browser_tokens import browser_token
 from countermand.settings import Settings
-from countermand.storage.tables import order_details, orders
-from countermand.web.auth import hash_of
-from countermand.web.browser_tokens import browser_token
+from countermand.storage.tables.orders import order_details, orders
 
 _PLENTY: Final = 40
 _FEW: Final = 3

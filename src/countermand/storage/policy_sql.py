@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause, and_, or_
 from sqlalchemy.engine import Dialect
 
-from countermand.domain.policy import Policy
-from countermand.domain.rules import Comparison, IsAbsent, IsNotWithin, IsOneOf, PastActive
+from countermand.domain.cancelling.policy import Policy
+from countermand.domain.cancelling.rules import Comparison, IsAbsent, IsNotWithin, IsOneOf, PastActive
 
 _MICROSECONDS_AN_HOUR = 3_600_000_000
 

@@ -10,15 +10,9 @@ from typing import Final
 from sqlalchemy import Column, ColumnElement, Table, delete, func, select, tuple_
 
 from countermand.storage.store import SqlStore
-from countermand.storage.tables import (
-    cancellations,
-    idempotency_keys,
-    micros,
-    outbox,
-    refusals,
-    signing_keys,
-    used_assertions,
-)
+from countermand.storage.tables.cancelling import cancellations, idempotency_keys, outbox, refusals
+from countermand.storage.tables.clients import signing_keys, used_assertions
+from countermand.storage.tables.columns import micros
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -6,8 +6,8 @@ from contextlib import AbstractAsyncContextManager, suppress
 from datetime import datetime
 
 from countermand.actions.errors import TakenError
-from countermand.domain.policy import Policy
-from countermand.storage.transaction import SqlTransaction
+from countermand.domain.cancelling.policy import Policy
+from countermand.storage.repositories.transaction import SqlTransaction
 
 
 class SqlStore(ABC):

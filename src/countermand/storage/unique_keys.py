@@ -6,7 +6,7 @@ from typing import Final
 from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint
 
 from countermand.actions.errors import KeyTakenError, OrderTakenError, TakenError
-from countermand.storage.tables import metadata
+from countermand.storage.tables.columns import metadata
 
 _ERRORS: Final[Mapping[str, type[TakenError]]] = {
     "pk_idempotency_keys": KeyTakenError,

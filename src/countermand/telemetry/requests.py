@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Final, Literal
 
 from countermand.telemetry.counts import Counts, Tally
-from countermand.telemetry.lines import RequestLines
+from countermand.telemetry.request_lines import RequestLines
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 

@@ -21,7 +21,7 @@ from opentelemetry.trace import Link, Span, SpanKind, TraceState
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import Attributes
 
-from countermand.actions.watch import Watch
+from countermand.actions.metrics import Watch
 
 WAIT: Final = "wait for the batch"
 BATCH: Final = "batch"

@@ -1,1 +1,1 @@
-"""HTTP: the plain front for the cancel paths, the framework for the rest, who calls, and the operator's own API."""
+"""HTTP: the plain front for the cancel paths, the framework for the rest, and the pages for people."""

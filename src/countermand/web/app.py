@@ -14,22 +14,22 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from countermand.actions.errors import CountermandError, NotFoundError
-from countermand.contracts.answer import Answer, MalformedRequestError, MethodNotAllowedError, headers_of
-from countermand.contracts.routing import Call, Route, Services
+from countermand.contracts.http.answer import Answer, MalformedRequestError, MethodNotAllowedError, headers_of
+from countermand.contracts.http.calls import Call, Route, Services
+from countermand.contracts.registry import Part
 from countermand.domain.contract import Door
 from countermand.telemetry.counts import Counts
 from countermand.telemetry.requests import Requests, RouteReports
-from countermand.web.browsers import OnlyShopping, cors
-from countermand.web.buyer_pages import BuyerPages
+from countermand.web.cors import OnlyShopping, cors
 from countermand.web.front import OTHER_METHOD, CancelCall, Commit, Front
 from countermand.web.long_answers import in_pieces
-from countermand.web.pages import metrics_route, page_routes
-from countermand.web.parts import Part
-from countermand.web.reporting import OUTCOMES, Seen, given_request_id, outcome_of, started_s, with_request_id
+from countermand.web.pages.buyer_pages import BuyerPages
+from countermand.web.pages.docs_and_health import metrics_route, page_routes
+from countermand.web.request_log import OUTCOMES, Seen, given_request_id, outcome_of, started_s, with_request_id
 from countermand.web.transport import ClientGoneError, read_body
 
 if TYPE_CHECKING:  # imported by whoever switches traces on
-    from countermand.web.traced import TracedCalls
+    from countermand.web.tracing import TracedCalls
 
 log = structlog.get_logger()
 

@@ -13,13 +13,13 @@ import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from countermand.actions.cancel_orders import Cancelled, CancelOutcome
+from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
 from countermand.actions.errors import CountermandError
 from countermand.actions.ports import CancelOrder
-from countermand.contracts.answer import Answer, headers_of
-from countermand.contracts.door import Authenticator, CancelDoor
+from countermand.contracts.http.answer import Answer, headers_of
+from countermand.contracts.http.cancel_endpoint import Authenticator, CancelDoor
 from countermand.telemetry.requests import RouteReports
-from countermand.web.reporting import (
+from countermand.web.request_log import (
     CANCELLED,
     OUTCOMES,
     REFUSED,

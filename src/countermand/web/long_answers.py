@@ -12,7 +12,7 @@ from typing import Final
 
 from litestar.types import Receive, Scope, Send
 
-from countermand.contracts.answer import Answer
+from countermand.contracts.http.answer import Answer
 
 LONG_BYTES: Final = 256 * 1024
 _PIECE_BYTES: Final = 64 * 1024

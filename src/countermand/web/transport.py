@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from litestar.types import Receive
 
-from countermand.contracts.answer import BodyTooLargeError
-from countermand.contracts.body import BODY_CAP_BYTES
+from countermand.contracts.http.answer import BodyTooLargeError
+from countermand.contracts.http.body import BODY_CAP_BYTES
 
 
 class ClientGoneError(Exception):

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta, timezone
 
-from countermand.domain.order_state import Move
+from countermand.domain.orders.order_state import Move
 from support.appointments import ASK, BOOK, CALL_OFF, ORDERS, WITHDRAW, asked, booked, booking, get, offer, post, slot
 from support.connect_calls import SERVICE_ORDER, SIX_HEADERS, cancel
 from support.database_contents import contents

@@ -6,7 +6,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from countermand.domain.order_state import Move
+from countermand.domain.orders.order_state import Move
 from support.appointments import ASK, BOOK, CALL_OFF, ORDERS, WITHDRAW, asked, get, post
 from support.connect_calls import cancel
 from support.shared_world import Services, shared_world

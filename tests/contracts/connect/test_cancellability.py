@@ -1,8 +1,8 @@
 from datetime import timedelta
 from typing import Any
 
-from countermand.domain.order_state import Move
-from countermand.domain.policy import DEFAULT_RULES
+from countermand.domain.cancelling.policy import DEFAULT_RULES
+from countermand.domain.orders.order_state import Move
 from support.connect_calls import cancel, send
 from support.database_contents import contents
 from support.shared_world import shared_world

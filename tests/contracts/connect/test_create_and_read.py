@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import fields
 
 from countermand.contracts.connect.messages import CreateRequest
-from countermand.domain.order_state import CANCELLABLE_STATES, Move, OrderState
+from countermand.domain.orders.order_state import CANCELLABLE_STATES, Move, OrderState
 from support.connect_calls import SERVICE_ORDER, Reply, cancel, send
 from support.database_contents import contents
 from support.shared_world import shared_sqlite_world, shared_world

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from countermand.bootstrap import connect_of
+from countermand.bootstrap.service import connect_of
 from countermand.contracts.connect.routes import CANCEL
-from countermand.contracts.openapi import Operation
+from countermand.contracts.http.openapi import Operation
 from countermand.domain.client import Permission
 from countermand.settings import Settings
 from support.appointments import booked, get, slot

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from countermand.domain.contract import Contract
-from countermand.domain.order_state import CANCELLABLE_STATES, STATES_OF, Move, OrderState
+from countermand.domain.orders.order_state import CANCELLABLE_STATES, STATES_OF, Move, OrderState
 from support.connect_calls import cancel
 from support.shared_world import shared_sqlite_world, shared_world
 from support.world import NOON, PUBLIC_URL, Caller, World

@@ -4,8 +4,8 @@ from datetime import timedelta
 import pytest
 
 from countermand.domain.contract import Contract
-from countermand.domain.order_state import Move
-from countermand.storage.tables import micros
+from countermand.domain.orders.order_state import Move
+from countermand.storage.tables.columns import micros
 from support.connect_calls import cancel
 from support.database_contents import contents
 from support.shared_world import shared_both_worlds

@@ -3,7 +3,7 @@ import json
 import pytest
 from sqlalchemy import TextClause, text
 
-from countermand.domain.order_state import Move
+from countermand.domain.orders.order_state import Move
 from support.breakage import takes_nothing
 from support.connect_calls import CANCEL, cancel, send
 from support.database_contents import contents

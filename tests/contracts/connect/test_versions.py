@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from countermand.bootstrap import connect_of
+from countermand.bootstrap.service import connect_of
 from countermand.contracts.connect.routes import CANCEL as CANCEL_ORDER
 from countermand.contracts.connect.versions import SUPPORTED, VERSIONS, required_from
-from countermand.contracts.openapi import Operation
+from countermand.contracts.http.openapi import Operation
 from countermand.settings import Settings
 from support.appointments import ASK, ORDERS, post
 from support.connect_calls import CANCEL, SERVICE_ORDER, Reply, cancel, send

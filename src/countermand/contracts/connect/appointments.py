@@ -7,16 +7,14 @@ with it, or 422 with the reason (documented; the addresses are inferred, decisio
 from collections.abc import Mapping
 from typing import Any, Final
 
-from countermand.actions.appointment_ports import Arranging
-from countermand.actions.arrange import ask_for_slots, ask_to_call_off, book, read_task, withdraw_offer
+from countermand.actions.appointments.ports import Arranging
+from countermand.actions.appointments.request import ask_for_slots, ask_to_call_off, book, read_task, withdraw_offer
 from countermand.actions.errors import NotFoundError
+from countermand.actions.ordering.read_orders import read_appointment, read_order
 from countermand.actions.ports import OrderView, Transaction
-from countermand.actions.read_orders import read_appointment, read_order
-from countermand.contracts.answer import Answer
-from countermand.contracts.body import read
 from countermand.contracts.connect import messages
+from countermand.contracts.connect.calls import VERSION, Handle, Speaking, replies
 from countermand.contracts.connect.orders import ID, ORDER, ORDERS, order_id_in
-from countermand.contracts.connect.speaking import VERSION, Handle, Speaking, replies
 from countermand.contracts.connect.translate import (
     PENDING,
     SIX_HEADERS,
@@ -27,13 +25,15 @@ from countermand.contracts.connect.translate import (
     failure_answer,
     slots_answer,
 )
-from countermand.contracts.openapi import IDEMPOTENCY_KEY, Operation, Reply, parameter
-from countermand.contracts.routing import Call, Route, Services
-from countermand.domain.appointment import AppointmentId, SlotId
-from countermand.domain.appointment_task import AppointmentTask, Failure, TaskId, TaskKind, TaskState
+from countermand.contracts.http.answer import Answer
+from countermand.contracts.http.body import read
+from countermand.contracts.http.calls import Call, Route, Services
+from countermand.contracts.http.openapi import IDEMPOTENCY_KEY, Operation, Reply, parameter
+from countermand.domain.appointments.appointment import AppointmentId, SlotId
+from countermand.domain.appointments.appointment_task import AppointmentTask, Failure, TaskId, TaskKind, TaskState
 from countermand.domain.client import Client, Permission
 from countermand.domain.known import Unknown
-from countermand.domain.order import LARGEST_ORDER_ID, OrderId, order_id_from
+from countermand.domain.orders.order import LARGEST_ORDER_ID, OrderId, order_id_from
 
 _REQUESTS: Final = ORDERS + "/appointment-requests"
 _APPOINTMENTS: Final = ORDERS + "/appointments"

@@ -7,20 +7,20 @@ the order exists, is the caller's, and may be cancelled. All versions have one b
 from collections.abc import Mapping
 from typing import Final
 
-from countermand.actions.cancel_orders import Cancelled, CancelOutcome
-from countermand.actions.command_ids import new_command_id
+from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
+from countermand.actions.cancelling.command_ids import new_command_id
 from countermand.actions.errors import NotFoundError
 from countermand.actions.ports import CancelOrder
-from countermand.contracts.answer import Answer, MethodNotAllowedError, check_media_type
-from countermand.contracts.body import decode, read
 from countermand.contracts.connect.messages import CancelRequest
 from countermand.contracts.connect.translate import CANCELLED, error_answer, refusal_answer
 from countermand.contracts.connect.versions import Versions
-from countermand.contracts.door import BearerToken, bearer
-from countermand.contracts.idempotency import idempotency_key
+from countermand.contracts.http.answer import Answer, MethodNotAllowedError, check_media_type
+from countermand.contracts.http.body import decode, read
+from countermand.contracts.http.cancel_endpoint import BearerToken, bearer
+from countermand.contracts.http.idempotency import idempotency_key
 from countermand.domain.client import Client, Permission
 from countermand.domain.contract import Door
-from countermand.domain.order import LARGEST_ORDER_ID, OrderId
+from countermand.domain.orders.order import LARGEST_ORDER_ID, OrderId
 
 PATH: Final = "/api/connect/orders/cancel"
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from countermand.actions.errors import FieldsError
-from countermand.contracts.body import read, shown
 from countermand.contracts.connect.messages import CreateRequest
 from countermand.contracts.connect.versions import required_from
+from countermand.contracts.http.body import read, shown
 
 Given = Mapping[str, Any]
 

@@ -11,23 +11,23 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from countermand.actions.cancelling.explain import explain
 from countermand.actions.errors import FieldsError, NotFoundError
-from countermand.actions.explain import explain
-from countermand.actions.place_orders import place_service_order
+from countermand.actions.ordering.place_service_orders import place_service_order
+from countermand.actions.ordering.read_orders import list_orders, read_order
 from countermand.actions.ports import OrdersWanted, Transaction
-from countermand.actions.read_orders import list_orders, read_order
-from countermand.contracts.answer import Answer
-from countermand.contracts.body import shown
 from countermand.contracts.connect import messages
+from countermand.contracts.connect.calls import VERSION, Speaking, replies
 from countermand.contracts.connect.create import create_request
-from countermand.contracts.connect.speaking import VERSION, Speaking, replies
 from countermand.contracts.connect.translate import cancellability_answer, order_answer, orders_answer
-from countermand.contracts.openapi import IDEMPOTENCY_KEY, Operation, Reply, parameter
-from countermand.contracts.routing import Call, Route, Services
+from countermand.contracts.http.answer import Answer
+from countermand.contracts.http.body import shown
+from countermand.contracts.http.calls import Call, Route, Services
+from countermand.contracts.http.openapi import IDEMPOTENCY_KEY, Operation, Reply, parameter
 from countermand.domain.client import Client, Permission
 from countermand.domain.contract import Contract
-from countermand.domain.order import OrderId, order_id_from
-from countermand.domain.order_state import CANCELLABLE_STATES, STATES_OF, OrderState
+from countermand.domain.orders.order import OrderId, order_id_from
+from countermand.domain.orders.order_state import CANCELLABLE_STATES, STATES_OF, OrderState
 
 Wanted = TypeVar("Wanted")
 

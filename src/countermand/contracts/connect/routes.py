@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from countermand.actions.appointment_ports import Arranging
+from countermand.actions.appointments.ports import Arranging
 from countermand.contracts.connect import messages
 from countermand.contracts.connect.appointments import ConnectAppointments
+from countermand.contracts.connect.calls import VERSION, Speaking, replies
 from countermand.contracts.connect.cancel import PATH, ConnectCancel
 from countermand.contracts.connect.orders import ConnectOrders, Plan
-from countermand.contracts.connect.speaking import VERSION, Speaking, replies
 from countermand.contracts.connect.versions import Versions
-from countermand.contracts.openapi import IDEMPOTENCY_KEY, Operation, Reply
-from countermand.contracts.routing import Route
+from countermand.contracts.http.calls import Route
+from countermand.contracts.http.openapi import IDEMPOTENCY_KEY, Operation, Reply
 
 CANCEL: Final = Operation(
     name="cancelOrder",

@@ -12,10 +12,10 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from countermand.actions import errors
-from countermand.contracts import answer
-from countermand.contracts.answer import Answer, MalformedRequestError, error_headers, json_answer
-from countermand.contracts.openapi import Operation, Reply
-from countermand.contracts.routing import Call, Route, Services
+from countermand.contracts.http import answer
+from countermand.contracts.http.answer import Answer, MalformedRequestError, error_headers, json_answer
+from countermand.contracts.http.calls import Call, Route, Services
+from countermand.contracts.http.openapi import Operation, Reply
 
 FORM: Final = "application/x-www-form-urlencoded"
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -44,7 +44,7 @@ class Issued:
 
 
 class TokenEndpoint(Protocol):
-    """Gives tokens out; `web/own_issuer.py` does."""
+    """Gives tokens out; `identity/token_issuer.py` does."""
 
     realm: str
     issuer: str

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
+from countermand.actions.cancelling.explain import Explanation
 from countermand.actions.errors import (
     ConflictError,
     FieldsError,
@@ -14,9 +15,9 @@ from countermand.actions.errors import (
     NotFoundError,
     UnavailableError,
 )
-from countermand.actions.explain import Explanation
 from countermand.actions.ports import OrderView
-from countermand.contracts.answer import (
+from countermand.contracts.connect import messages
+from countermand.contracts.http.answer import (
     Answer,
     BodyTooLargeError,
     ForbiddenError,
@@ -26,12 +27,11 @@ from countermand.contracts.answer import (
     error_headers,
     json_answer,
 )
-from countermand.contracts.connect import messages
-from countermand.domain.appointment import Appointment, Slot
-from countermand.domain.appointment_task import AppointmentTask, Failure
-from countermand.domain.cancellation import Granted, Refused
+from countermand.domain.appointments.appointment import Appointment, Slot
+from countermand.domain.appointments.appointment_task import AppointmentTask, Failure
+from countermand.domain.cancelling.decision import Granted, Refused
 from countermand.domain.known import Unknown
-from countermand.domain.order_state import CANCELLABLE_STATES
+from countermand.domain.orders.order_state import CANCELLABLE_STATES
 
 # On every answer (documented: every sample has them).
 SIX_HEADERS: Final = (

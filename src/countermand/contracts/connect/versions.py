@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Final
 
-from countermand.contracts.answer import MalformedRequestError
+from countermand.contracts.http.answer import MalformedRequestError
 
 HEADER: Final = "X-API-VERSION"
 

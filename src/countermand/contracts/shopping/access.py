@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from typing import Final
 
 from countermand.actions.errors import NotAuthenticatedError, NotFoundError
+from countermand.actions.ordering.read_orders import read_order
 from countermand.actions.ports import OrderView
-from countermand.actions.read_orders import read_order
-from countermand.contracts.answer import ForbiddenError
-from countermand.contracts.door import Credential, bearer
-from countermand.contracts.routing import Call, Services
-from countermand.contracts.shopping.basic import basic
+from countermand.contracts.http.answer import ForbiddenError
+from countermand.contracts.http.calls import Call, Services
+from countermand.contracts.http.cancel_endpoint import Credential, bearer
+from countermand.contracts.shopping.credentials import basic
 from countermand.domain.client import Client, ClientId, Permission
 from countermand.domain.contract import Door
-from countermand.domain.order import UID_PATTERN, OrderId, order_id_of
+from countermand.domain.orders.order import UID_PATTERN, OrderId, order_id_of
 
 _ORDER_TOKEN: Final = b"order-token"
 

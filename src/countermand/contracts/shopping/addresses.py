@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from countermand.domain.order import UID_PATTERN
+from countermand.domain.orders.order import UID_PATTERN
 
 _UID: Final = re.compile(UID_PATTERN)
 

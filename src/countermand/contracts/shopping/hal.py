@@ -8,13 +8,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from msgspec import Raw
-
-from countermand.contracts.answer import HAL, Answer, json_answer
+from countermand.contracts.http.answer import HAL, Answer, json_answer
 from countermand.contracts.shopping.addresses import Addresses
-from countermand.contracts.shopping.listing import Asked, Kind, search
-from countermand.contracts.shopping.messages import Amount
-from countermand.domain.money import Money
+from countermand.contracts.shopping.list_query import Asked, Kind, search
 
 LANGUAGES: Final = ("en", "nl", "de", "fr", "es", "pt", "tr", "ru")
 
@@ -51,11 +47,6 @@ def list_links(
 def templated(href: str) -> dict[str, Any]:
     """A link with something to fill in (RFC 6570)."""
     return {"href": href, "templated": True}
-
-
-def amount(money: Money) -> Amount:
-    """Money: a number with two decimals, and its currency."""
-    return Amount(amount=Raw(str(money).encode()), currency=money.currency)
 
 
 def in_all_languages(text: Mapping[str, str] | None) -> dict[str, str]:

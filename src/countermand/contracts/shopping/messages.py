@@ -3,11 +3,10 @@
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from countermand.contracts.body import Number
+from countermand.contracts.http.money import Amount
 
-Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", examples=["EUR"])]
 REASON_CAP = 2000  # characters; the published page names no limit (inferred, decision 9)
 
 
@@ -18,13 +17,6 @@ class CancelRequest(Struct, kw_only=True):
     reason: Annotated[
         str, Meta(description="The reason for cancelling this order.", min_length=1, max_length=REASON_CAP)
     ]
-
-
-class AmountGiven(Struct, kw_only=True):
-    """An amount as a request has it."""
-
-    amount: Annotated[Number, Meta(extra_json_schema={"type": "number", "minimum": 0, "multipleOf": 0.01})]
-    currency: Currency
 
 
 class Consumer(Struct, kw_only=True):
@@ -44,16 +36,6 @@ class Consumer(Struct, kw_only=True):
     state: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
     language: Annotated[str, Meta(pattern=r"^[a-z]{2}$(?!\n)")] | UnsetType = UNSET
     cognito_user: Annotated[str, Meta(max_length=36)] | UnsetType = UNSET
-
-
-_Number = Annotated[Raw, Meta(description="Two decimals, always", extra_json_schema={"type": "number"})]
-
-
-class Amount(Struct, kw_only=True):
-    """Money: a JSON number with two decimals, as 1.00, and an ISO 4217 currency."""
-
-    amount: _Number
-    currency: str
 
 
 class Selection(Struct, kw_only=True, omit_defaults=True):

@@ -4,19 +4,18 @@ from typing import Final
 
 from litestar.datastructures.headers import Accept
 
-from countermand.contracts.answer import HAL, JSON, Answer
-from countermand.contracts.openapi import Operation, Reply
-from countermand.contracts.routing import Call, Route, Services
-from countermand.contracts.shopping import catalogue_messages as messages
+from countermand.contracts.http.answer import HAL, JSON, Answer
+from countermand.contracts.http.calls import Call, Route, Services
+from countermand.contracts.http.openapi import Operation, Reply
 from countermand.contracts.shopping.addresses import Addresses
-from countermand.contracts.shopping.calling import asked_at
-from countermand.contracts.shopping.events import FILTERS as EVENT_FILTERS
-from countermand.contracts.shopping.events import PATH as EVENTS
+from countermand.contracts.shopping.calls import DOWN, asked_at
+from countermand.contracts.shopping.catalogue import messages
+from countermand.contracts.shopping.catalogue.events import FILTERS as EVENT_FILTERS
+from countermand.contracts.shopping.catalogue.events import PATH as EVENTS
+from countermand.contracts.shopping.catalogue.products import PATH as PRODUCTS
+from countermand.contracts.shopping.catalogue.products import filters_of
 from countermand.contracts.shopping.hal import hal_answer, resource_links, templated
-from countermand.contracts.shopping.listing import search
-from countermand.contracts.shopping.products import PATH as PRODUCTS
-from countermand.contracts.shopping.products import filters_of
-from countermand.contracts.shopping.reading import DOWN
+from countermand.contracts.shopping.list_query import search
 
 STATUS: Final = "/status"
 _FOR_PEOPLE: Final = "/docs"

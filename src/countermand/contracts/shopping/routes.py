@@ -3,16 +3,16 @@
 from datetime import timedelta
 from typing import Final
 
-from countermand.contracts.answer import HAL
-from countermand.contracts.openapi import IDEMPOTENCY_KEY, Operation, Reply
-from countermand.contracts.routing import Route
-from countermand.contracts.shopping import bill, consumers, create, messages, orders, tickets
+from countermand.contracts.http.answer import HAL
+from countermand.contracts.http.calls import Route
+from countermand.contracts.http.openapi import IDEMPOTENCY_KEY, Operation, Reply
+from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.addresses import Addresses
-from countermand.contracts.shopping.calling import WITH_BODY
-from countermand.contracts.shopping.cancel import PATH
-from countermand.contracts.shopping.events import event_routes
-from countermand.contracts.shopping.products import product_routes
-from countermand.contracts.shopping.reading import FAILURES
+from countermand.contracts.shopping.calls import FAILURES, WITH_BODY
+from countermand.contracts.shopping.cancelling.cancel import PATH
+from countermand.contracts.shopping.catalogue.events import event_routes
+from countermand.contracts.shopping.catalogue.products import product_routes
+from countermand.contracts.shopping.orders import bill, consumers, create, read, tickets
 from countermand.contracts.shopping.root import root_routes
 
 CANCEL: Final = Operation(
@@ -45,7 +45,7 @@ def routes(addresses: Addresses, payment_limit: timedelta) -> tuple[Route, ...]:
         *event_routes(addresses),
         *product_routes(addresses),
         *create.routes(addresses, payment_limit),
-        *orders.routes(addresses),
+        *read.routes(addresses),
         *bill.routes(addresses),
         *tickets.routes(addresses),
         *consumers.routes(addresses),

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from msgspec import UNSET, Raw
 
+from countermand.actions.cancelling.explain import Explanation
 from countermand.actions.errors import (
     ConflictError,
     FieldsError,
@@ -16,10 +17,9 @@ from countermand.actions.errors import (
     NotFoundError,
     UnavailableError,
 )
-from countermand.actions.explain import Explanation
 from countermand.actions.ports import Line, OrderView, Ticket
-from countermand.actions.seat_tickets import seat_of
-from countermand.contracts.answer import (
+from countermand.actions.ticketing.seat import seat_of
+from countermand.contracts.http.answer import (
     HAL,
     Answer,
     BodyTooLargeError,
@@ -30,14 +30,15 @@ from countermand.contracts.answer import (
     error_headers,
     json_answer,
 )
+from countermand.contracts.http.money import Amount
 from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.hal import date_time
-from countermand.domain.cancellation import Granted, Refused
-from countermand.domain.catalogue import Product
+from countermand.domain.cancelling.decision import Granted, Refused
 from countermand.domain.instants import written_instant
 from countermand.domain.money import Money, written_minor
-from countermand.domain.seating import Seat
+from countermand.domain.ticketing.catalogue import Product
+from countermand.domain.ticketing.seating import Seat
 
 # Each of our errors: status, type. The first four types are documented; the others ours (decision 22).
 _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
@@ -122,7 +123,7 @@ def order_shown(view: OrderView, addresses: Addresses) -> messages.Order:
     assert order.uid is not None, "every ticket order has a uid"
     currency = given["currency"]
 
-    def total(name: str) -> messages.Amount:
+    def total(name: str) -> Amount:
         return amount(given[f"{name}_minor"], currency)
 
     return messages.Order(
@@ -222,9 +223,9 @@ def _error(
     return json_answer(status, messages.Error(type=kind, message=message, errors=reasons or []), headers=headers)
 
 
-def amount(minor: int, currency: str) -> messages.Amount:
+def amount(minor: int, currency: str) -> Amount:
     """Money, with two decimals."""
-    return messages.Amount(amount=Raw(written_minor(minor).encode()), currency=currency)
+    return Amount(amount=Raw(written_minor(minor).encode()), currency=currency)
 
 
 def method_shown(given: Mapping[str, Any] | None) -> messages.Method:

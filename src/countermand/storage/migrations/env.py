@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from countermand.storage.tables import metadata
+from countermand.storage.tables.columns import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

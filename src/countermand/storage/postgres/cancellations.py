@@ -13,20 +13,20 @@ import msgspec
 from sqlalchemy import Select, any_, literal_column
 from sqlalchemy.dialects import postgresql
 
-from countermand.actions.command_ids import CommandId
+from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.errors import OutcomeUnknownError, UnavailableError
+from countermand.actions.metrics import NOBODY, Watch
 from countermand.actions.ports import CancelOrder, KeptOutcome, OrderView, Policies, RefusalRecord
-from countermand.actions.watch import NOBODY, Watch
-from countermand.domain.appointment import Appointment, AppointmentId, AppointmentState
+from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState
 from countermand.domain.client import ClientId
 from countermand.domain.contract import Contract
-from countermand.domain.facts import FactKind, appointment_cancelled, order_cancelled
-from countermand.domain.order import Order, OrderId
+from countermand.domain.orders.order import Order, OrderId
+from countermand.domain.orders.order_events import FactKind, appointment_cancelled, order_cancelled
 from countermand.storage.postgres import statements
 from countermand.storage.postgres.connections import PostgresAddress, connect
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered, our_error
-from countermand.storage.rows import ViewRows, facts_columns, kept_of, order_of, view_queries, written
-from countermand.storage.tables import instant, micros
+from countermand.storage.repositories.rows import ViewRows, facts_columns, kept_of, order_of, view_queries, written
+from countermand.storage.tables.columns import instant, micros
 
 _Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 _Pool: TypeAlias = "asyncpg.pool.Pool[asyncpg.Record]"

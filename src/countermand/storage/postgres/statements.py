@@ -9,13 +9,13 @@ from typing import Final
 from sqlalchemy import BigInteger, literal_column
 from sqlalchemy.dialects import postgresql
 
-from countermand.domain.appointment import ACTIVE_APPOINTMENT_STATES, AppointmentState
+from countermand.domain.appointments.appointment import ACTIVE_APPOINTMENT_STATES, AppointmentState
+from countermand.domain.cancelling.policy import Policy
 from countermand.domain.contract import Contract
-from countermand.domain.facts import FactKind
-from countermand.domain.order_state import OrderState
-from countermand.domain.policy import Policy
+from countermand.domain.orders.order_events import FactKind
+from countermand.domain.orders.order_state import OrderState
 from countermand.storage.policy_sql import as_text, policies_predicate
-from countermand.storage.tables import orders
+from countermand.storage.tables.orders import orders
 
 _ACTIVE: Final = ", ".join(f"'{state}'" for state in sorted(ACTIVE_APPOINTMENT_STATES))
 

@@ -12,8 +12,8 @@ from countermand.actions.errors import CountermandError, OutcomeUnknownError, Un
 from countermand.storage.driver import translated_driver, unbroken
 from countermand.storage.postgres.connections import PostgresAddress
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered, our_error
+from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.store import SqlStore
-from countermand.storage.transaction import SqlTransaction
 
 
 class PostgresStore(SqlStore):

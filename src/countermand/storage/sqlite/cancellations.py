@@ -18,11 +18,11 @@ import msgspec
 from sqlalchemy import BigInteger, Select, func, literal_column, select, text
 from sqlalchemy.dialects import sqlite
 
-from countermand.actions.command_ids import CommandId
+from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.errors import OutcomeUnknownError
+from countermand.actions.metrics import NOBODY, Watch
 from countermand.actions.ports import CancelOrder, KeptOutcome, OrderView, Policies, RefusalRecord
-from countermand.actions.watch import NOBODY, Watch
-from countermand.domain.appointment import (
+from countermand.domain.appointments.appointment import (
     ACTIVE_APPOINTMENT_STATES,
     Appointment,
     AppointmentId,
@@ -30,14 +30,15 @@ from countermand.domain.appointment import (
 )
 from countermand.domain.client import ClientId
 from countermand.domain.contract import Contract
-from countermand.domain.facts import FactKind, appointment_cancelled
-from countermand.domain.order import Order, OrderId
-from countermand.domain.order_state import OrderState
+from countermand.domain.orders.order import Order, OrderId
+from countermand.domain.orders.order_events import FactKind, appointment_cancelled
+from countermand.domain.orders.order_state import OrderState
 from countermand.storage.policy_sql import as_text, policies_predicate
-from countermand.storage.rows import ViewRows, facts_columns, kept_of, order_of, view_queries, written
+from countermand.storage.repositories.rows import ViewRows, facts_columns, kept_of, order_of, view_queries, written
 from countermand.storage.sqlite.errors import DRIVER_ERRORS, is_undone, our_error, patiently, translated
 from countermand.storage.sqlite.file import OpenFile, set_up
-from countermand.storage.tables import instant, micros, orders
+from countermand.storage.tables.columns import instant, micros
+from countermand.storage.tables.orders import orders
 
 _ACTIVE: Final = ", ".join(f"'{state}'" for state in sorted(ACTIVE_APPOINTMENT_STATES))
 

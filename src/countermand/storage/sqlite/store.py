@@ -15,10 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from countermand.actions.errors import OutcomeUnknownError
 from countermand.storage.driver import translated_driver, unbroken
+from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.sqlite.errors import DRIVER_ERRORS, is_undone, our_error, patiently
 from countermand.storage.sqlite.file import OpenFile, set_up
 from countermand.storage.store import SqlStore
-from countermand.storage.transaction import SqlTransaction
 
 _READERS: Final = 5
 

@@ -1,0 +1,1 @@
+"""Set, request and cancel appointments; who answers requests; the operator's calendar."""

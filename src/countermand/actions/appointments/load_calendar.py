@@ -1,0 +1,72 @@
+"""Load the operator's calendar: slots by id, added or changed, however often the same are loaded."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from countermand.actions.appointments.ports import OpenSlot
+from countermand.actions.errors import ConflictError
+from countermand.actions.ports import Transaction
+from countermand.domain.appointments.appointment import HalfDay, Slot, SlotId
+
+SLOT_ID_PATTERN: Final = "[!-~]{1,64}"
+AREA_PATTERN: Final = "(LOC[0-9]{0,12})?"
+CAPACITY_CAP: Final = 100_000
+_NOON_H: Final = 12
+_LONGEST_OFFSET: Final = timedelta(hours=14)  # of any place on earth
+
+
+def slot_at(
+    slot_id: str, area: str, starts_at: datetime, ends_at: datetime, half_day: HalfDay | None, capacity: int
+) -> OpenSlot:
+    """A slot of the calendar, from the customer's own times: instants whose offset from UTC is the customer's.
+
+    Where nothing is said, it is AM if it begins before noon there. Raises `ValueError`.
+    """
+    if re.fullmatch(SLOT_ID_PATTERN, slot_id) is None:
+        raise ValueError(f"id must be 1 to 64 visible ASCII characters, not {slot_id!r}")
+    if re.fullmatch(AREA_PATTERN, area) is None:
+        raise ValueError(f"area must be how location ids begin, like LOC3801, or empty, not {area!r}")
+    if not 0 <= capacity <= CAPACITY_CAP:
+        raise ValueError(f"capacity must be a whole number between 0 and {CAPACITY_CAP}, not {capacity}")
+    utc_offset = starts_at.utcoffset()
+    if utc_offset is None or ends_at.utcoffset() is None:
+        raise ValueError("starts_at and ends_at need the customer's offset from UTC, as in 2026-12-01T08:00:00+11:00")
+    if not -_LONGEST_OFFSET <= utc_offset <= _LONGEST_OFFSET:
+        raise ValueError(f"no place is as far from UTC as starts_at ({starts_at.isoformat()}) says: 14 hours at most")
+    if ends_at <= starts_at:
+        raise ValueError(f"ends_at must lie after starts_at ({starts_at.isoformat()}), not on {ends_at.isoformat()}")
+    slot = Slot(
+        id=SlotId(slot_id),
+        starts_at=starts_at.astimezone(UTC),
+        ends_at=ends_at.astimezone(UTC),
+        half_day=half_day or (HalfDay.AM if starts_at.hour < _NOON_H else HalfDay.PM),
+        utc_offset=utc_offset,
+    )
+    return OpenSlot(slot=slot, area=area, capacity=capacity)
+
+
+async def load_slots(tx: Transaction, wanted: Sequence[OpenSlot]) -> Counter[str]:
+    """Add slots, or change those with the same id; says how many were "added", "changed" and "as they were".
+
+    A capacity may go below what is booked: then nothing more is. Raises `ConflictError` with `slot_booked` for another
+    time or area of a slot in which a visit stands.
+    """
+    done: Counter[str] = Counter()
+    for one in sorted(wanted, key=lambda one: one.slot.id):  # one order of locks
+        if await tx.add_slot(one):
+            done["added"] += 1
+            continue
+        known = await tx.lock_slot(one.slot.id)
+        assert known is not None, "slots are not taken back"
+        if (known.slot, known.area, known.capacity) == (one.slot, one.area, one.capacity):
+            done["as they were"] += 1
+            continue
+        if known.booked and (known.slot, known.area) != (one.slot, one.area):
+            said = f"{known.booked} visits stand in the slot {one.slot.id}, so only its capacity can change"
+            raise ConflictError("slot_booked", said)
+        done["changed"] += 1
+        await tx.change_slot(one)
+    return done

@@ -1,0 +1,143 @@
+"""Agree, move and call off a visit. Each takes the order's row first, so that it and a cancellation come in turn."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from countermand.actions.errors import ConflictError, FieldsError, NotFoundError, UnavailableError
+from countermand.actions.ordering.lock_order import locked
+from countermand.actions.ports import Transaction
+from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState
+from countermand.domain.client import ClientId
+from countermand.domain.known import Unknown
+from countermand.domain.orders.order import Order, OrderId
+from countermand.domain.orders.order_events import (
+    Fact,
+    appointment_advanced,
+    appointment_cancelled,
+    appointment_moved,
+    appointment_set,
+)
+from countermand.domain.orders.order_state import moves_from
+
+
+async def set_appointment(
+    tx: Transaction, client_id: ClientId, order_id: OrderId, starts_at: datetime, ends_at: datetime, now: datetime
+) -> Appointment:
+    """Agree a visit. Raises `NotFoundError`, `FieldsError`, `ConflictError` with `order_ended` or `has_appointment`."""
+    order = await locked(tx, order_id)
+    _check_times(starts_at, ends_at)
+    check_open(order)
+    if (active := await standing(tx, order_id)) is not None:
+        raise ConflictError("has_appointment", f"the order has the active appointment {active.id}; move or cancel that")
+    appointment = Appointment(
+        id=AppointmentId(await tx.next_number("appointment")),
+        state=AppointmentState.BOOKED,
+        starts_at=starts_at,
+        ends_at=ends_at,
+    )
+    await tx.insert_appointment(order_id, appointment)
+    await appointment_changed(tx, client_id, order, starts_at, appointment_set(appointment), now)
+    return appointment
+
+
+async def move_appointment(
+    tx: Transaction,
+    client_id: ClientId,
+    order_id: OrderId,
+    appointment_id: AppointmentId,
+    starts_at: datetime,
+    ends_at: datetime,
+    now: datetime,
+) -> Appointment:
+    """Give a visit another time. Raises as `set_appointment`, or `ConflictError` with `appointment_over`."""
+    order = await locked(tx, order_id)
+    _check_times(starts_at, ends_at)
+    check_open(order)
+    before = await active_one(tx, order_id, appointment_id)
+    after = replace(before, starts_at=starts_at, ends_at=ends_at, slot=None)  # its place in a slot is free again
+    await tx.change_appointment(order_id, after)
+    fact = appointment_moved(after, before.starts_at)
+    await appointment_changed(tx, client_id, order, starts_at, fact, now)
+    return after
+
+
+async def cancel_appointment(
+    tx: Transaction, client_id: ClientId, order_id: OrderId, appointment_id: AppointmentId, now: datetime
+) -> Appointment:
+    """Call a visit off. Raises `NotFoundError`, or `ConflictError` with `appointment_over`."""
+    order = await locked(tx, order_id)
+    before = await active_one(tx, order_id, appointment_id)
+    after = replace(before, state=AppointmentState.CANCELLED, cancelled_at=now)
+    await tx.change_appointment(order_id, after)
+    await appointment_changed(tx, client_id, order, None, appointment_cancelled(after), now)
+    return after
+
+
+async def advance_appointment(
+    tx: Transaction,
+    client_id: ClientId,
+    order_id: OrderId,
+    appointment_id: AppointmentId,
+    state: AppointmentState,
+    now: datetime,
+) -> Appointment:
+    """Say how a visit goes: `state` is in_progress, completed or incomplete. One that is over no longer stands.
+
+    Raises `NotFoundError`, or `ConflictError` with `appointment_over`.
+    """
+    order = await locked(tx, order_id)
+    before = await active_one(tx, order_id, appointment_id)
+    after = replace(before, state=state)
+    await tx.change_appointment(order_id, after)
+    stands_from = after.starts_at if after.is_active else None
+    await appointment_changed(tx, client_id, order, stands_from, appointment_advanced(after, before.state), now)
+    return after
+
+
+async def active_one(tx: Transaction, order_id: OrderId, appointment_id: AppointmentId) -> Appointment:
+    """A visit that still stands. Raises `NotFoundError`, or `ConflictError` with `appointment_over`.
+
+    Raises `UnavailableError` for one of which this version cannot tell.
+    """
+    appointment = await tx.appointment(order_id, appointment_id)
+    if appointment is None:
+        raise NotFoundError("there is no such appointment")
+    check_known_visit(appointment)
+    if not appointment.is_active:
+        raise ConflictError("appointment_over", f"the appointment {appointment_id} is {appointment.state}")
+    return appointment
+
+
+async def standing(tx: Transaction, order_id: OrderId) -> Appointment | None:
+    """The order's active appointment. Raises `UnavailableError` where there is one that this version cannot tell of."""
+    appointment = await tx.active_appointment(order_id)
+    if appointment is not None:
+        check_known_visit(appointment)
+    return appointment
+
+
+def check_known_visit(appointment: Appointment) -> None:
+    """Raise `UnavailableError` for a visit in a state that this version does not know."""
+    if isinstance(appointment.state, Unknown):
+        said = f"the appointment {appointment.id} is {appointment.state}, which this node does not know"
+        raise UnavailableError(f"{said}; nothing was done: ask again, or another node")
+
+
+async def appointment_changed(
+    tx: Transaction, client_id: ClientId, order: Order, starts_at: datetime | None, fact: Fact, now: datetime
+) -> None:
+    """Bring a locked order's facts up to date with its active appointment, and tell of it."""
+    changed = await tx.change_order(order, replace(order.facts, appointment_starts_at=starts_at))
+    await tx.tell(changed, client_id, [fact], now)
+
+
+def check_open(order: Order) -> None:
+    """Raise `ConflictError` with `order_ended` unless something can still happen to the order."""
+    if not moves_from(order.state):
+        raise ConflictError("order_ended", f"an order that is {order.state} takes no appointment")
+
+
+def _check_times(starts_at: datetime, ends_at: datetime) -> None:
+    if ends_at <= starts_at:
+        said = ends_at.isoformat()
+        raise FieldsError([("ends_at", f"ends_at must lie after starts_at ({starts_at.isoformat()}), not on {said}")])

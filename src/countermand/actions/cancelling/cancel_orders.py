@@ -1,0 +1,350 @@
+"""Cancel orders: each at most once, whoever asks, however often, over whichever door.
+
+The common yes is one guarded statement for a whole batch: the policy, compiled to SQL, decides on the very row it
+writes. Whatever that did not cancel is read once, set-based, decided in Python so that the answer can say why, and
+recorded before it is answered.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_random_exponential,
+)
+
+from countermand.actions.cancelling.command_ids import CommandId
+from countermand.actions.cancelling.explain import PolicyArchive
+from countermand.actions.cancelling.group_commit import GO_AGAIN, GoAgain
+from countermand.actions.errors import (
+    HeldError,
+    IdempotencyKeyReusedError,
+    KeyTakenError,
+    NotFoundError,
+    OutcomeUnknownError,
+    TransientConflictError,
+    UnavailableError,
+    UnfitDataError,
+    kept_by_another_version,
+)
+from countermand.actions.metrics import NOBODY, Watch
+from countermand.actions.ports import (
+    CancellationStore,
+    CancelOrder,
+    Clock,
+    KeptOutcome,
+    OrderView,
+    Policies,
+    RefusalRecord,
+)
+from countermand.domain.cancelling.decision import Granted, Refused, decide
+from countermand.domain.client import ClientId
+from countermand.domain.orders.order import Order, OrderId
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cancelled:
+    """Done, and committed. `view` is the order as it stands now, read by `CancelAndShow` for those who wanted it."""
+
+    order_id: OrderId
+    view: OrderView | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotCancelled:
+    """Refused by the policy, and recorded."""
+
+    order_id: OrderId
+    refused: Refused
+
+
+CancelOutcome = Cancelled | NotCancelled
+_Answer = CancelOutcome | Exception | GoAgain
+_NotWritten = UnavailableError | UnfitDataError
+_NOT_WRITTEN = (UnavailableError, UnfitDataError)
+_Key = tuple[ClientId, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelOrders:
+    """Runs batches of commands. `settle_limit_s` bounds the search for the outcome of a commit that was cut off."""
+
+    store: CancellationStore
+    policies: Policies
+    archive: PolicyArchive
+    clock: Clock
+    settle_limit_s: float = 10.0
+    watch: Watch = NOBODY
+
+    async def __call__(self, batch: Sequence[CancelOrder]) -> list[_Answer]:
+        """One answer for each command, in order: an outcome, an exception, or GO_AGAIN.
+
+        An exception means certainly not done, but for `OutcomeUnknownError`.
+        """
+        now = self.clock()
+        first = _first_of_each(batch)
+        if len(first) < len(batch):
+            self.watch.absorbed(len(batch) - len(first))
+        answers = await self._cancel(first, now)
+        # What could not be written now may still be answered: by what a key stands for, or as not there.
+        blocked = {one: answer for one, answer in answers.items() if isinstance(answer, _NOT_WRITTEN)}
+        rest = [c for c in batch if c.command_id not in answers or c.command_id in blocked]
+        if rest:
+            answers |= await self._decided_apart(rest, now, blocked)
+        return [answers[command.command_id] for command in batch]
+
+    async def _cancel(
+        self, commands: Sequence[CancelOrder], now: datetime, *, skip_held: bool = False
+    ) -> dict[CommandId, _Answer]:
+        """The guarded statement. Answers those it cancelled and those that failed; the others are yet to be decided."""
+        try:
+            cancelled = await self._with_retries(lambda: self.store.cancel(commands, now, skip_held=skip_held))
+        except KeyTakenError:
+            # Somebody's key was used before, perhaps in another process. Those keys are known by now, so their
+            # commands sit out; what is left cannot clash again, but for a key used at this very moment.
+            try:
+                kept = await self.store.kept(_keys(commands))
+            except UnavailableError as error:
+                return {command.command_id: error for command in commands}
+            free = [c for c in commands if _key(c) not in kept]
+            vanished = UnavailableError("the Idempotency-Key was in use a moment ago; the order was not cancelled")
+            return await (
+                self._one_by_one(free, now, vanished) if len(free) == len(commands) else self._cancel(free, now)
+            )
+        except UnfitDataError as error:
+            return await self._one_by_one(commands, now, error)
+        except HeldError as error:
+            held: dict[CommandId, _Answer] = {command.command_id: error for command in commands}
+            # By whoever is changing one of the orders, or more: the batch has waited enough, and goes on without them.
+            return held if skip_held else held | await self._cancel(commands, now, skip_held=True)
+        except OutcomeUnknownError as error:
+            return await self._settle(commands, error)
+        except UnavailableError as error:
+            return {command.command_id: error for command in commands}
+        return {
+            command.command_id: Cancelled(order_id=command.order_id)
+            for command in commands
+            if command.command_id in cancelled
+        }
+
+    async def _one_by_one(
+        self, commands: Sequence[CancelOrder], now: datetime, error: _NotWritten
+    ) -> dict[CommandId, _Answer]:
+        """One command's bad value must not fail the others' batch: `error` is for the one alone."""
+        if len(commands) == 1:
+            log.error("the database refused a cancellation", order_id=commands[0].order_id, reason=str(error))
+            return {commands[0].command_id: error}
+        answers: dict[CommandId, _Answer] = {}
+        for command in commands:
+            answers |= await self._cancel([command], now)
+        return answers
+
+    async def _with_retries(self, run: Callable[[], Awaitable[frozenset[CommandId]]]) -> frozenset[CommandId]:
+        """A deadlock or a serialisation failure undid the whole batch: it is run again, three times, with jitter."""
+        with suppress(TransientConflictError):
+            return await run()  # nearly always; what follows costs more than a small batch
+        self.watch.retried()
+        try:
+            async for attempt in AsyncRetrying(
+                retry=retry_if_exception_type(TransientConflictError),
+                stop=stop_after_attempt(3),
+                wait=wait_random_exponential(multiplier=0.01, max=0.2),
+                reraise=True,
+            ):
+                with attempt:
+                    return await run()
+        except TransientConflictError as error:
+            raise UnavailableError("the database kept choosing other transactions") from error
+        raise AssertionError("unreachable: the loop returns or raises")
+
+    async def _settle(self, commands: Sequence[CancelOrder], error: Exception) -> dict[CommandId, _Answer]:
+        """The commit was cut off: look for our own commands. What the store says of them in the end is final."""
+        found: frozenset[CommandId] = frozenset()
+        try:
+            async for attempt in AsyncRetrying(
+                retry=retry_if_exception_type((UnavailableError, OutcomeUnknownError)),
+                stop=stop_after_delay(self.settle_limit_s),
+                wait=wait_random_exponential(multiplier=0.05, max=1),
+                reraise=True,
+            ):
+                with attempt:
+                    found = await self.store.committed(commands)
+        except (UnavailableError, OutcomeUnknownError):
+            log.warning("the outcome of a batch is unknown", commands=len(commands))
+            return {command.command_id: error for command in commands}
+        log.info("the outcome of a batch was found", commands=len(commands), cancelled=len(found))
+        if not found:
+            undone = UnavailableError("the database went away before the order was cancelled")
+            return {command.command_id: undone for command in commands}
+        # A batch commits whole: the commands that are not found were not what it cancelled, and are yet to be decided.
+        return {
+            command.command_id: Cancelled(order_id=command.order_id)
+            for command in commands
+            if command.command_id in found
+        }
+
+    async def _decided_apart(
+        self, rest: Sequence[CancelOrder], now: datetime, blocked: Mapping[CommandId, _NotWritten]
+    ) -> dict[CommandId, _Answer]:
+        """Decide those that the statement did not cancel. Whatever goes wrong with them, the others are committed."""
+        try:
+            return await self._decide(rest, now, blocked)
+        except Exception as error:
+            log.exception("commands could not be decided", commands=len(rest))
+            unknown = OutcomeUnknownError(f"the command could not be decided: {type(error).__name__}")
+            return {command.command_id: blocked.get(command.command_id, unknown) for command in rest}
+
+    async def _decide(
+        self, rest: Sequence[CancelOrder], now: datetime, blocked: Mapping[CommandId, _NotWritten]
+    ) -> dict[CommandId, _Answer]:
+        """Why not? One read for all, Python's decision for each, one insert for the refusals.
+
+        A `blocked` command is answered where reading suffices, and otherwise stays certainly not done.
+        """
+        try:
+            kept = await self.store.kept(_keys(rest))
+            orders = await self.store.orders(list({command.order_id for command in rest}))
+        except UnavailableError as error:
+            return {command.command_id: error for command in rest}
+        answers: dict[CommandId, _Answer] = {}
+        refused_here: dict[_Key, CancelOrder] = {}  # by key, the command of this batch that it stands for
+        refusals: list[RefusalRecord] = []
+        for command in rest:
+            answer: _Answer
+            key = _key(command)
+            if key is not None and key in kept:
+                self.watch.absorbed(1)
+                answer = await self._answer_again(command, kept[key])
+            elif key is not None and key in refused_here:
+                first = refused_here[key]
+                same = first.idempotency == command.idempotency
+                answer = answers[first.command_id] if same else IdempotencyKeyReusedError()
+            else:
+                order = orders.get(command.order_id)
+                answer = self._judged(command, order, now)
+                blocked_by = blocked.get(command.command_id)
+                # An order that another transaction holds can be refused; all else that is blocked cannot be written.
+                blockable = GoAgain if isinstance(blocked_by, HeldError) else (GoAgain, NotCancelled)
+                if blocked_by is not None and isinstance(answer, blockable):
+                    answer = blocked_by
+                elif isinstance(answer, NotCancelled) and order is not None:
+                    refusals.append(_refusal(command, order, answer, now))
+                    if key is not None:
+                        refused_here[key] = command
+            answers[command.command_id] = answer
+        return answers | await self._refuse(refusals, answers)
+
+    async def _refuse(
+        self, refusals: Sequence[RefusalRecord], answers: Mapping[CommandId, _Answer]
+    ) -> dict[CommandId, _Answer]:
+        """Record refusals before they are answered. Gives other answers to those that could not be recorded."""
+        if not refusals:
+            return {}
+        try:
+            await self.store.refuse(refusals)
+        except (KeyTakenError, TransientConflictError):
+            # A key came into use elsewhere since it was looked up: what it stands for is known next round.
+            instead: _Answer = GO_AGAIN
+        except UnfitDataError as error:
+            if len(refusals) > 1:  # one refusal's bad value must not fail the others
+                others: dict[CommandId, _Answer] = {}
+                for refusal in refusals:
+                    others |= await self._refuse([refusal], answers)
+                return others
+            log.warning("the database refused a refusal", reason=str(error))
+            instead = error
+        except (UnavailableError, OutcomeUnknownError) as error:
+            log.warning("refusals could not be recorded", reason=str(error))
+            instead = UnavailableError("the refusal could not be recorded")  # recorded or not, nothing was cancelled
+        else:
+            return {}
+        # Commands under one key share one answer: none of them may be given it.
+        unrecorded = {id(answers[refusal.command.command_id]) for refusal in refusals}
+        return {one: instead for one, answer in answers.items() if id(answer) in unrecorded}
+
+    def _judged(self, command: CancelOrder, order: Order | None, now: datetime) -> _Answer:
+        """Python's decision. Where it says yes, something changed since the statement: ask again on a fresh view."""
+        if order is None or not (command.on_behalf or order.client_id == command.client_id):
+            return NotFoundError("there is no such order")
+        try:
+            policy = self.policies.of(order)
+        except UnavailableError as error:
+            return error
+        match decide(order.facts, policy, now):
+            case Granted():
+                return GO_AGAIN
+            case Refused() as refused:
+                return NotCancelled(order_id=order.id, refused=refused)
+
+    async def _answer_again(self, command: CancelOrder, kept: KeptOutcome | str) -> CancelOutcome | Exception:
+        """The same request under the same key gets the same answer; another request under it gets none."""
+        fingerprint = kept if isinstance(kept, str) else kept.fingerprint
+        if command.idempotency is None or fingerprint != command.idempotency.fingerprint:
+            return IdempotencyKeyReusedError()
+        if isinstance(kept, str):
+            return kept_by_another_version()
+        if kept.refusal is None:
+            return Cancelled(order_id=kept.order_id)
+        try:
+            policy = await self.archive.policy(kept.refusal.policy_version)
+        except (NotFoundError, ValueError) as error:
+            log.warning("a kept refusal cannot be explained", policy_version=kept.refusal.policy_version)
+            return OutcomeUnknownError(str(error)) if isinstance(error, NotFoundError) else kept_by_another_version()
+        except UnavailableError as error:
+            return error
+        match decide(kept.refusal.facts, policy, kept.refusal.decided_at):
+            case Refused() as refused:
+                return NotCancelled(order_id=kept.order_id, refused=refused)
+            case Granted():
+                log.error("a policy no longer refuses what it refused", policy_version=policy.version)
+                return OutcomeUnknownError(f"policy {policy.version} no longer refuses what it refused")
+
+
+def _refusal(command: CancelOrder, order: Order, answer: NotCancelled, now: datetime) -> RefusalRecord:
+    return RefusalRecord(
+        command=command,
+        contract=order.contract,
+        decided_at=now,
+        policy_version=answer.refused.policy_version,
+        facts=order.facts,
+    )
+
+
+def _first_of_each(batch: Sequence[CancelOrder]) -> list[CancelOrder]:
+    """The commands that enter the statement: for each order, the first of each client; for each key, the first.
+
+    Of each *client*, so that a stranger's attempts on an order never stand in its owner's way. An operator acting on
+    behalf matches any order, so where there is one it enters alone: two that match one row must not meet in it.
+    """
+    led_by_operator = {command.order_id for command in batch if command.on_behalf}
+    taken: set[tuple[OrderId, ClientId | None]] = set()
+    keys: set[_Key] = set()
+    first = []
+    for command in batch:
+        if command.order_id in led_by_operator and not command.on_behalf:
+            continue
+        place = (command.order_id, None if command.on_behalf else command.client_id)
+        key = _key(command)
+        if place in taken or key in keys:
+            continue
+        taken.add(place)
+        if key is not None:
+            keys.add(key)
+        first.append(command)
+    return first
+
+
+def _key(command: CancelOrder) -> _Key | None:
+    return None if command.idempotency is None else (command.client_id, command.idempotency.key)
+
+
+def _keys(commands: Sequence[CancelOrder]) -> list[_Key]:
+    return [key for command in commands if (key := _key(command)) is not None]

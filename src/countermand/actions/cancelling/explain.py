@@ -1,0 +1,59 @@
+"""May this order be cancelled, why, and until when? Asked without changing anything."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from countermand.actions.errors import NotFoundError
+from countermand.actions.ports import Clock, Policies, Store, is_spoken
+from countermand.domain.cancelling.decision import Decision, decide
+from countermand.domain.cancelling.policy import Policy, PolicyVersion, policy_from_content
+from countermand.domain.client import ClientId
+from countermand.domain.orders.order import Order, OrderId
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Explanation:
+    """The decision that a cancellation at `at` would meet, on the order's facts of today."""
+
+    order: Order
+    at: datetime
+    decision: Decision
+
+
+async def explain(
+    store: Store,
+    policies: Policies,
+    clock: Clock,
+    order_id: OrderId,
+    *,
+    owner: ClientId | None,
+    at: datetime | None = None,
+) -> Explanation:
+    """Decide without acting. `owner` limits it to that client's orders. Raises `NotFoundError`.
+
+    Raises `UnavailableError` for an order over which this version cannot decide.
+    """
+    async with store.snapshot() as reading:
+        order = await reading.order(order_id)
+    if order is None or owner not in {None, order.client_id} or not (owner is None or is_spoken(order)):
+        raise NotFoundError("there is no such order")
+    instant = at or clock()
+    return Explanation(order=order, at=instant, decision=decide(order.facts, policies.of(order), instant))
+
+
+@dataclass(kw_only=True)
+class PolicyArchive:
+    """The policies that were ever in force, so that an old decision can be explained by the rules it was made under."""
+
+    store: Store
+    _known: dict[PolicyVersion, Policy] = field(default_factory=dict)
+
+    async def policy(self, version: PolicyVersion) -> Policy:
+        """The policy of this version. Raises `NotFoundError` where no server ever stored it."""
+        if version not in self._known:
+            async with self.store.snapshot() as reading:
+                content = await reading.policy_content(version)
+            if content is None:
+                raise NotFoundError(f"no policy of version {version} was ever in force here")
+            self._known[version] = policy_from_content(content)
+        return self._known[version]

@@ -1,0 +1,1 @@
+"""Load and read the catalogue: events, products, methods and vouchers."""

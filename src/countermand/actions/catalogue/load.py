@@ -1,0 +1,211 @@
+"""Load the operator's catalogue: events, products, methods and vouchers, added or changed, however often."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from countermand.actions.catalogue.ports import CatalogueReading
+from countermand.actions.errors import ConflictError, FieldsError
+from countermand.actions.ports import Transaction
+from countermand.domain.ticketing.catalogue import Event, Method, Product, Voucher
+from countermand.domain.ticketing.seating import Stretch
+
+Value = TypeVar("Value")
+
+_ASKED_AT_ONCE: Final = 1000
+ADDED: Final = "added"
+CHANGED: Final = "changed"
+AS_THEY_WERE: Final = "as they were"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Catalogue:
+    """Some of a catalogue, in the order in which it was given: an error names `products[3]`, counted from 0.
+
+    `seats` has the plans of those products whose seats are numbered, by uid, with as many seats as their total.
+    """
+
+    events: Sequence[Event] = ()
+    products: Sequence[Product] = ()
+    methods: Sequence[Method] = ()
+    vouchers: Sequence[Voucher] = ()
+    seats: Mapping[str, Sequence[Stretch]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.events) + len(self.products) + len(self.methods) + len(self.vouchers)
+
+
+async def check_references(reading: CatalogueReading, catalogue: Catalogue) -> None:
+    """Raise `FieldsError` for whatever is named and is neither in the catalogue that is given nor there already.
+
+    And for a combo product whose part is a combo itself, of another event or in another currency, and for anything that
+    stands twice.
+    """
+    errors = [*_doubles(catalogue)]
+    products = {one.uid: one for one in catalogue.products}
+    known = await _found(reading.products, _products_named(catalogue) - products.keys())
+    every_product = {**known, **products}
+    events: set[str] = {one.uid for one in catalogue.events}
+    events.update((await _found(reading.events_named, _events_named(catalogue) - events)).keys())
+    for index, product in enumerate(catalogue.products):
+        if product.event_uid not in events:
+            errors.append((f"products[{index}].event", f"there is no event {product.event_uid}"))
+        errors += _wrong_parts(f"products[{index}].parts", product, every_product)
+    errors += await _wrong_in_combos(reading, catalogue)
+    for index, voucher in enumerate(catalogue.vouchers):
+        if voucher.event_uid not in events:
+            errors.append((f"vouchers[{index}].event", f"there is no event {voucher.event_uid}"))
+        for uid in voucher.product_uids:
+            if uid not in every_product or every_product[uid].event_uid != voucher.event_uid:
+                said = f"there is no product {uid} of the event {voucher.event_uid}"
+                errors.append((f"vouchers[{index}].products", said))
+    _raise(errors)
+
+
+async def check_stock(reading: CatalogueReading, catalogue: Catalogue) -> None:
+    """Raise `FieldsError` for products of which more is held than their new total: before anything is loaded."""
+    known = await _found(reading.products, {one.uid for one in catalogue.products})
+    errors = []
+    for index, product in enumerate(catalogue.products):
+        there = known.get(product.uid)
+        if there is not None and there.total_availability - there.availability > product.total_availability:
+            errors.append((f"products[{index}].total_availability", _more_held(product)))
+    _raise(errors)
+
+
+async def load_catalogue(tx: Transaction, catalogue: Catalogue) -> Counter[str]:
+    """Add what is new, change what differs; says how many were "added", "changed" and "as they were".
+
+    Of a product's stock the total is taken: what is held stays held. What a file does not name stays as it is. Raises
+    `ConflictError` with `more_held` where more is held of a product than its new total, and with `seats_held` where a
+    ticket that counts would lose its seat, or have none. The caller has checked the references.
+    """
+    done: Counter[str] = Counter()
+    known_events = await tx.events_named([one.uid for one in catalogue.events])
+    for event in sorted(catalogue.events, key=lambda one: one.uid):
+        if _counted(done, known_events.get(event.uid), event):
+            await tx.put_event(event)
+    known_methods = await tx.methods([one.uid for one in catalogue.methods])
+    for method in sorted(catalogue.methods, key=lambda one: one.uid):
+        if _counted(done, known_methods.get(method.uid), method):
+            await tx.put_method(method)
+    known_vouchers = await tx.vouchers([one.code for one in catalogue.vouchers])
+    for voucher in sorted(catalogue.vouchers, key=lambda one: one.code):
+        if _counted(done, known_vouchers.get(voucher.code), voucher):
+            await tx.put_voucher(voucher)
+    known_products = await tx.products([one.uid for one in catalogue.products])
+    known_plans = await tx.seat_plans([one.uid for one in catalogue.products])
+    for product in sorted(catalogue.products, key=lambda one: one.uid):  # last, and by uid: one lock order for all
+        known, plan = known_products.get(product.uid), list(catalogue.seats.get(product.uid, ()))
+        wanted = replace(product, availability=0, is_seated=bool(plan))
+        known_plan = list(known_plans.get(product.uid, ()))
+        if _counted(done, known and (replace(known, availability=0), known_plan), (wanted, plan)):
+            await _put(tx, wanted)
+            if plan or known is not None:
+                await _put_seats(tx, product.uid, plan)
+    return done
+
+
+async def _found(
+    look_up: Callable[[Sequence[str]], Awaitable[Mapping[Any, Value]]], names: AbstractSet[str]
+) -> Mapping[str, Value]:
+    """What there is by these names, however many: a database takes some thousands in one question."""
+    found: dict[str, Value] = {}
+    left = iter(sorted(names))
+    while some := list(islice(left, _ASKED_AT_ONCE)):
+        found.update(await look_up(some))
+    return found
+
+
+async def _put(tx: Transaction, product: Product) -> None:
+    if not await tx.put_product(product):
+        raise ConflictError("more_held", _more_held(product))
+
+
+def _more_held(product: Product) -> str:
+    return f"of the product {product.uid} more is held than its new total of {product.total_availability}"
+
+
+def _raise(errors: Sequence[tuple[str, str]]) -> None:
+    if errors:
+        raise FieldsError([(path, f"{path}: {said}") for path, said in errors])
+
+
+async def _put_seats(tx: Transaction, uid: str, plan: Sequence[Stretch]) -> None:
+    """Give a product whose row is taken its plan, unless it has it already."""
+    if list((await tx.seat_plans([uid])).get(uid, ())) == plan:
+        return
+    held = await tx.held_seats(uid)
+    there = {seat for stretch in plan for seat in stretch.seats()}
+    lost = [one.seat for one in held if one.seat not in there]
+    if lost:
+        first = min(lost)
+        said = f"section {first.section}, row {first.row}, seat {first.number} of the product {uid} is held"
+        raise ConflictError("seats_held", f"{said}, and the new plan has it not; {len(lost)} such seats in all")
+    product = (await tx.products([uid]))[uid]
+    unseated = product.total_availability - product.availability - len(held)
+    if plan and unseated:
+        raise ConflictError("seats_held", f"of the product {uid} {unseated} tickets are held that have no seat")
+    await tx.put_seats(uid, plan, held)
+
+
+def _counted(done: Counter[str], known: object, wanted: object) -> bool:
+    """Whether something has to be written."""
+    done[ADDED if known is None else AS_THEY_WERE if known == wanted else CHANGED] += 1
+    return known != wanted
+
+
+def _doubles(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
+    named: Mapping[str, tuple[str, Sequence[str]]] = {
+        "events": ("uid", [one.uid for one in catalogue.events]),
+        "products": ("uid", [one.uid for one in catalogue.products]),
+        "methods": ("uid", [one.uid for one in catalogue.methods]),
+        "vouchers": ("code", [one.code for one in catalogue.vouchers]),
+    }
+    for kind, (named_by, names) in named.items():
+        first: dict[str, int] = {}
+        for index, name in enumerate(names):
+            if first.setdefault(name, index) != index:
+                yield f"{kind}[{index}].{named_by}", f"{name} stands in {kind}[{first[name]}], too"
+
+
+def _products_named(catalogue: Catalogue) -> set[str]:
+    parts = {str(part.product_uid) for product in catalogue.products for part in product.parts}
+    return parts | {uid for voucher in catalogue.vouchers for uid in voucher.product_uids}
+
+
+def _events_named(catalogue: Catalogue) -> set[str]:
+    of_products = {str(one.event_uid) for one in catalogue.products if one.event_uid is not None}
+    return of_products | {str(one.event_uid) for one in catalogue.vouchers}
+
+
+async def _wrong_in_combos(reading: CatalogueReading, catalogue: Catalogue) -> Sequence[tuple[str, str]]:
+    """Products that would no longer fit into the combo products which are there already, and stay as they are."""
+    given = {one.uid for one in catalogue.products}
+    combos = await _found(reading.combos_of, given)
+    staying = await _found(reading.products, {uid for uids in combos.values() for uid in uids} - given)
+    errors = []
+    for index, product in enumerate(catalogue.products):
+        for combo in (staying[uid] for uid in combos.get(product.uid, ()) if uid in staying):
+            said = f"{product.uid} is a part of the combo product {combo.uid}"
+            if product.parts:
+                errors.append((f"products[{index}].parts", said))
+            if product.event_uid != combo.event_uid:
+                errors.append((f"products[{index}].event", f"{said}, of the event {combo.event_uid}"))
+            if product.price.currency != combo.price.currency:
+                errors.append((f"products[{index}].price", f"{said}, which is sold in {combo.price.currency}"))
+    return errors
+
+
+def _wrong_parts(path: str, product: Product, products: Mapping[str, Product]) -> Iterator[tuple[str, str]]:
+    for part in product.parts:
+        found = products.get(part.product_uid)
+        if found is None or found.event_uid != product.event_uid:
+            yield path, f"there is no product {part.product_uid} of the same event"
+        elif found.parts or found.uid == product.uid:
+            yield path, f"{part.product_uid} is a combo product itself"
+        elif found.price.currency != product.price.currency:
+            yield path, f"{part.product_uid} is sold in {found.price.currency}, not in {product.price.currency}"

@@ -1,0 +1,120 @@
+"""Read the catalogue: the events and products that can be bought, alone or by the page."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from countermand.actions.catalogue.ports import CatalogueReading, Condition, Op, Page, Section
+from countermand.actions.errors import NotFoundError
+from countermand.actions.ports import Store
+from countermand.domain.ticketing.catalogue import Event, Method, Product, Voucher
+from countermand.domain.ticketing.seating import Stretch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProductView:
+    """A product with its event (None for one from before there were events) and the combos that it is a part of."""
+
+    product: Product
+    event: Event | None
+    combos: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventView:
+    """An event, with its products that are on sale where it was asked for alone."""
+
+    event: Event
+    is_sold_out: bool
+    products: Sequence[ProductView] | None = None
+
+
+Item = Event | Method | Product | Voucher
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """Some of the catalogue: each item with its section and its name there, and the plans of seats by product."""
+
+    items: Sequence[tuple[Section, str, Item]]
+    seats: Mapping[str, Sequence[Stretch]]
+
+
+async def list_catalogue(store: Store, section: Section, name: str, *, at_most: int) -> Listed:
+    """What there is after a name in a section and in all sections after it, on sale or not, enabled or not."""
+    found: list[tuple[Section, str, Item]] = []
+    async with store.snapshot() as reading:
+        look_up: Mapping[Section, Callable[[Sequence[str]], Awaitable[Mapping[str, Item]]]] = {
+            Section.EVENTS: reading.events_named,
+            Section.METHODS: reading.methods,
+            Section.PRODUCTS: reading.products,
+            Section.COMBOS: reading.products,
+            Section.VOUCHERS: reading.vouchers,
+        }
+        sections = list(Section)
+        for each in sections[sections.index(section) :]:
+            names = await reading.names_after(each, name if each is section else "", at_most - len(found))
+            items = await look_up[each](names) if names else {}
+            found += [(each, one, items[one]) for one in names]
+            if len(found) == at_most:
+                break
+        seated = [item.uid for _, _, item in found if isinstance(item, Product) and item.is_seated]
+        return Listed(items=found, seats=await reading.seat_plans(seated) if seated else {})
+
+
+async def list_events(store: Store, conditions: Sequence[Condition], *, offset: int, at_most: int) -> Page[EventView]:
+    """The enabled events that meet all conditions; an offset beyond them gives the last page."""
+    async with store.snapshot() as reading:
+        page = await reading.events(conditions, offset=offset, at_most=at_most)
+        sold_out = await reading.sold_out_events([event.uid for event in page.items])
+    views = [EventView(event=event, is_sold_out=event.uid in sold_out) for event in page.items]
+    return Page(items=views, total=page.total)
+
+
+async def read_event(store: Store, uid: str, now: datetime, *, at_most: int) -> EventView:
+    """An enabled event, with so many of its products that are on sale. Raises `NotFoundError`."""
+    async with store.snapshot() as reading:
+        event = await reading.event(uid)
+        if event is None or not event.is_enabled:
+            raise NotFoundError("there is no such event")
+        sold_out = await reading.sold_out_events([uid])
+        its_own = [Condition("event", Op.EQ, uid)]
+        page = await reading.products_listed(its_own, now, offset=0, at_most=at_most)
+        products = await _views(reading, page.items, {event.uid: event})
+    return EventView(event=event, is_sold_out=uid in sold_out, products=products)
+
+
+async def list_products(
+    store: Store, conditions: Sequence[Condition], now: datetime, *, offset: int, at_most: int
+) -> Page[ProductView]:
+    """The products on sale that meet all conditions; an offset beyond them gives the last page."""
+    async with store.snapshot() as reading:
+        page = await reading.products_listed(conditions, now, offset=offset, at_most=at_most)
+        events = await reading.events_named(sorted({one.event_uid for one in page.items if one.event_uid is not None}))
+        return Page(items=await _views(reading, page.items, events), total=page.total)
+
+
+async def read_product(store: Store, uid: str) -> ProductView:
+    """A product that is enabled, as its event is, whether it is on sale or not. Raises `NotFoundError`."""
+    async with store.snapshot() as reading:
+        product = (await reading.products([uid])).get(uid)
+        if product is not None and product.is_enabled:
+            event = None if product.event_uid is None else await reading.event(product.event_uid)
+            if event is None or event.is_enabled:
+                (view,) = await _views(reading, [product], {} if event is None else {event.uid: event})
+                return view
+    raise NotFoundError("there is no such product")
+
+
+async def _views(
+    reading: CatalogueReading, products: Sequence[Product], events: Mapping[str, Event]
+) -> Sequence[ProductView]:
+    combos = await reading.combos_of([product.uid for product in products])
+    return [
+        ProductView(
+            product=product,
+            event=None if product.event_uid is None else events.get(product.event_uid),
+            combos=combos.get(product.uid, ()),
+        )
+        for product in products
+    ]

@@ -1,0 +1,90 @@
+"""May a client's assertion be exchanged for an access token? Its claims, one by one, and that it is used once.
+
+After RFC 7523, section 3, with the lifetime that the published page's sample has. Whether the signature is good, only
+who has the keys can say. Messages name the claim, and the client's own words; none says whether a client exists.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from math import ceil
+from typing import Any, Final, TypeGuard
+
+from countermand.actions.errors import NotAuthenticatedError, OutcomeUnknownError, UnavailableError
+from countermand.actions.identity.ports import UsedAssertions
+from countermand.domain.client import ClientId
+
+LONGEST_LIFE_S: Final = 30_000  # `exp` - `nbf` of the published page's sample
+CLOCK_LEEWAY_S: Final = 5  # a client's clock may be a little ahead of ours; for `nbf` alone, as for access tokens
+_LONGEST_JTI: Final = 255
+_SHOWN_CAP: Final = 60
+_INSTANTS: Final = 1 << 53  # seconds since 1970 that every reader of JSON has exactly
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assertion:
+    """What a client says of itself: who it is, and until when this may be said, once."""
+
+    client: str
+    jti: str = field(repr=False)
+    expires_at_s: float
+
+
+def read_claims(claims: Mapping[str, Any], audiences: Sequence[str], now: datetime) -> Assertion:
+    """Check the claims of an assertion. Raises `NotAuthenticatedError` with the first that does not hold."""
+    client, expires_at_s = claims.get("iss"), claims.get("exp")
+    if not isinstance(client, str) or not client:
+        raise _wrong("iss must be the client's id")
+    if claims.get("sub") != client:
+        raise _wrong("sub must be the same as iss")
+    _check_audience(claims.get("aud"), audiences)
+    if not _is_instant(expires_at_s):
+        raise _wrong("exp must be there, in seconds since 1970")
+    now_s = now.timestamp()
+    if expires_at_s <= now_s:
+        raise _wrong("exp has passed")
+    _check_life(claims, expires_at_s, now_s)
+    jti = claims.get("jti")
+    if not isinstance(jti, str) or not 1 <= len(jti) <= _LONGEST_JTI:
+        raise _wrong(f"jti must be a string of 1 to {_LONGEST_JTI} characters")
+    return Assertion(client=client, jti=jti, expires_at_s=expires_at_s)
+
+
+async def use_once(used: UsedAssertions, client_id: ClientId, assertion: Assertion) -> None:
+    """Use an assertion up. Raises `NotAuthenticatedError` where it was used before, and `UnavailableError`."""
+    jti_sha256 = hashlib.sha256(assertion.jti.encode("utf-8", "surrogatepass")).hexdigest()
+    expires_at = datetime.fromtimestamp(ceil(assertion.expires_at_s), UTC)
+    try:
+        is_first = await used.use(client_id, jti_sha256, expires_at)
+    except OutcomeUnknownError as error:  # no token is given out for it, so nothing is lost but the assertion
+        raise UnavailableError("the assertion may be used up: ask again with a new one") from error
+    if not is_first:
+        raise _wrong("jti was used before")
+
+
+def _check_audience(given: Any, audiences: Sequence[str]) -> None:
+    named = given if isinstance(given, list) else [given]
+    if not any(one in audiences for one in named if isinstance(one, str)):
+        said = f", not {given[:_SHOWN_CAP]}" if isinstance(given, str) else ""
+        raise _wrong(f"aud must be {' or '.join(audiences)}{said}")
+
+
+def _check_life(claims: Mapping[str, Any], expires_at_s: float, now_s: float) -> None:
+    """From `nbf`, or `iat` where there is none, or else from now: and that must have begun."""
+    name = next((one for one in ("nbf", "iat") if one in claims), None)
+    begins_at_s = now_s if name is None else claims[name]
+    if not _is_instant(begins_at_s):
+        raise _wrong(f"{name} must be in seconds since 1970")
+    if begins_at_s > now_s + CLOCK_LEEWAY_S:
+        raise _wrong(f"{name} is in the future")
+    if expires_at_s - begins_at_s > LONGEST_LIFE_S:
+        raise _wrong(f"exp is more than {LONGEST_LIFE_S} seconds after {name or 'now'}")
+
+
+def _wrong(what: str) -> NotAuthenticatedError:
+    return NotAuthenticatedError(f"client_assertion: {what}")
+
+
+def _is_instant(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _INSTANTS

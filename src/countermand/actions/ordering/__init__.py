@@ -1,0 +1,1 @@
+"""Place, read, advance, pay and expire orders."""

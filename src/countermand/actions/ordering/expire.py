@@ -1,0 +1,41 @@
+"""Orders that were not paid in time end, and give back what they held.
+
+Whoever is due is looked at in a transaction of its own, the order's row first: so a payment, a cancellation and the
+expiry of one order come one after the other, and whichever is first decides.
+"""
+
+from contextlib import suppress
+from datetime import datetime
+
+from countermand.actions.errors import HeldError
+from countermand.actions.ordering.record_progress import advance_order
+from countermand.actions.ports import Clock, Store, Transaction
+from countermand.domain.orders.order import OrderId
+from countermand.domain.orders.order_state import Move, state_after
+
+
+async def expire_due(store: Store, clock: Clock, *, at_most: int) -> int:
+    """Look at the orders that are due, some at a time; says how many. Several nodes may do it at once."""
+    async with store.snapshot() as reading:
+        due = await reading.orders_due(clock(), at_most)
+    for order_id in due:
+        with suppress(HeldError):  # it stays due, and holds up nobody else
+            async with store.transaction() as tx:
+                await expire_order(tx, order_id, clock())
+    return len(due)
+
+
+async def expire_order(tx: Transaction, order_id: OrderId, now: datetime) -> bool:
+    """End an order that is due, unless it ended or money came in for it meanwhile; says whether it did.
+
+    One that was paid in part is the operator's to look after, and due no more. Told in the name of the order's own
+    client: nobody else asked for it.
+    """
+    order = await tx.lock_order(order_id)
+    if order is not None and not order.is_known:  # since it was found to be due: a node that knows it sees to it
+        return False
+    await tx.forget_expiry(order_id)
+    if order is None or order.facts.first_payment_at is not None or state_after(order.state, Move.EXPIRE) is None:
+        return False
+    await advance_order(tx, order.client_id, order_id, Move.EXPIRE, now)
+    return True

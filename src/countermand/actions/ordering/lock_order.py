@@ -1,0 +1,18 @@
+"""Whatever can change an answer takes the order's row first, and only then reads, writes, and raises its version."""
+
+from countermand.actions.errors import NotFoundError
+from countermand.actions.ports import Transaction, check_known
+from countermand.domain.client import ClientId
+from countermand.domain.orders.order import Order, OrderId
+
+
+async def locked(tx: Transaction, order_id: OrderId, *, owner: ClientId | None = None) -> Order:
+    """Take an order; with an `owner`, one of theirs. Raises `NotFoundError`, be it another's or nobody's.
+
+    Raises `UnavailableError` for an order that this version does not know: whatever changes it decides over it.
+    """
+    order = await tx.lock_order(order_id)
+    if order is None or owner not in {None, order.client_id}:
+        raise NotFoundError("there is no such order")
+    check_known(order)
+    return order

@@ -1,0 +1,61 @@
+"""Read orders: for its own client as the contract shows it, for the operator with everything that happened to it."""
+
+from collections.abc import Sequence
+
+from countermand.actions.catalogue.ports import Condition, Page
+from countermand.actions.errors import NotFoundError
+from countermand.actions.ports import History, OrdersWanted, OrderView, Store, is_spoken
+from countermand.domain.appointments.appointment import AppointmentId
+from countermand.domain.client import ClientId
+from countermand.domain.orders.order import OrderId
+
+
+async def read_order(store: Store, order_id: OrderId, *, owner: ClientId | None) -> OrderView:
+    """A client's own order, or, without an `owner`, anybody's.
+
+    Another's is as unknown as one that is not there, or that no contract here can show: all raise `NotFoundError`.
+    """
+    async with store.snapshot() as reading:
+        view = (await reading.views([order_id])).get(order_id)
+    if view is None or owner not in {None, view.order.client_id} or not is_spoken(view.order):
+        raise NotFoundError("there is no such order")
+    return view
+
+
+async def list_orders(store: Store, owner: ClientId, wanted: OrdersWanted, at_most: int) -> Sequence[OrderView]:
+    """A client's own orders, newest first."""
+    async with store.snapshot() as reading:
+        order_ids = await reading.orders_of(owner, wanted, at_most)
+        views = await reading.views(order_ids)
+    return [views[order_id] for order_id in order_ids if is_spoken(views[order_id].order)]
+
+
+async def list_ticket_orders(
+    store: Store, owner: ClientId | None, conditions: Sequence[Condition], *, offset: int, at_most: int
+) -> Page[OrderView]:
+    """A page of the ticket orders of a client, or of everybody, that meet all conditions: the newest first."""
+    async with store.snapshot() as reading:
+        found = await reading.orders_listed(owner, conditions, offset=offset, at_most=at_most)
+        views = await reading.views(found.items)
+    spoken = [views[order_id] for order_id in found.items if is_spoken(views[order_id].order)]
+    return Page(items=spoken, total=found.total)
+
+
+async def read_appointment(store: Store, appointment_id: AppointmentId, *, owner: ClientId) -> OrderView:
+    """The order that an appointment is for, if it is the client's own. Raises `NotFoundError`."""
+    async with store.snapshot() as reading:
+        order_id = await reading.order_of_appointment(appointment_id)
+        views = {} if order_id is None else await reading.views([order_id])
+    for view in views.values():
+        if view.order.client_id == owner and is_spoken(view.order):
+            return view
+    raise NotFoundError("there is no such appointment")
+
+
+async def read_history(store: Store, order_id: OrderId) -> tuple[OrderView, History]:
+    """Any order, with its history. Raises `NotFoundError`."""
+    async with store.snapshot() as reading:
+        view = (await reading.views([order_id])).get(order_id)
+        if view is None:
+            raise NotFoundError("there is no such order")
+        return view, await reading.history(order_id)

@@ -1,0 +1,69 @@
+"""What would an order for tickets cost now? Nothing is reserved, and nothing promised."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from countermand.actions.ports import Line, Reading
+from countermand.actions.ticketing.consumers import seen_consumer
+from countermand.actions.ticketing.rules import TicketOrder, basket_of, check_uses, short_of
+from countermand.actions.ticketing.seat import seats_of_lines
+from countermand.actions.ticketing.transfer import lines_of_transfer
+from countermand.domain.client import ClientId
+from countermand.domain.ticketing.bill import Bill
+from countermand.domain.ticketing.catalogue import Method
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Billed:
+    """The lines, what they cost, the methods that were chosen, and those that the consumer's country can use."""
+
+    lines: Sequence[Line]
+    bill: Bill
+    payment: Method | None
+    shipping: Method | None
+    methods: Sequence[Method]
+
+
+async def bill_tickets(reading: Reading, client_id: ClientId, wanted: TicketOrder, now: datetime) -> Billed:
+    """The bill of products. Raises as `place_ticket_order` does, but for what only an order needs."""
+    consumer = await seen_consumer(reading, client_id, wanted.consumer)
+    for given in (wanted.ticket_consumers or {}).values():
+        for one in given:
+            await seen_consumer(reading, client_id, one)
+    wanted = replace(wanted, details={**wanted.details, "consumer": consumer})
+    basket = await basket_of(reading, wanted, now)
+    await check_uses(reading, basket.vouchers)
+    if (short := short_of(basket.products, basket.quantities)) is not None:
+        raise short
+    seated = {uid for uid, product in basket.products.items() if product.is_seated}
+    await seats_of_lines(reading, basket.lines, seated, together=wanted.consecutive_seats)
+    country = consumer.get("country")
+    return Billed(
+        lines=basket.lines,
+        bill=basket.bill,
+        payment=basket.payment,
+        shipping=basket.shipping,
+        methods=[
+            method
+            for _, method in sorted((await reading.methods()).items())
+            # Without a country no payment methods are given back (documented).
+            if method.is_for(country)
+            and not (method.kind == "payment" and country is None)
+            and (method.costs.minor == 0 or method.costs.currency == basket.bill.currency)
+        ],
+    )
+
+
+async def bill_transfer(reading: Reading, client_id: ClientId, ticket_uids: Sequence[str]) -> Billed:
+    """The bill of tickets that are transferred: it costs nothing. Raises as `transferable` does."""
+    lines, currency = await lines_of_transfer(reading, client_id, ticket_uids)
+    bill = Bill(
+        currency=currency,
+        lines=(),
+        product_total_minor=0,
+        service_costs_minor=0,
+        donation_minor=0,
+        grand_total_minor=0,
+    )
+    return Billed(lines=lines, bill=bill, payment=None, shipping=None, methods=())

@@ -1,0 +1,86 @@
+"""What do orders for tickets need of the database besides the catalogue? Protocols that `storage` fulfils."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from countermand.actions.catalogue.ports import Condition, Page
+from countermand.domain.client import ClientId
+from countermand.domain.orders.order import OrderId
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownConsumer:
+    """Somebody that orders are for, as a client gave them. A revision is a consumer of its own."""
+
+    uid: str
+    client_id: ClientId
+    created_at: datetime
+    details: Mapping[str, Any]
+
+
+class TicketingReading(Protocol):
+    """Reads about orders for tickets."""
+
+    async def orders_listed(
+        self, owner: ClientId | None, conditions: Sequence[Condition], *, offset: int, at_most: int
+    ) -> Page[OrderId]:
+        """The ticket orders of `owner`, or of everybody, that meet all conditions: the newest first.
+
+        Fields: `state`, `created`, `external_reference`, `event` (uid), `total` (minor units).
+        """
+        ...
+
+    async def order_of_ticket(self, uid: str) -> OrderId | None:
+        """The order that a ticket belongs to."""
+        ...
+
+    async def orders_with_code(self, event_uid: str, code: str) -> Sequence[OrderId]:
+        """The orders that have a valid ticket with this code for an event."""
+        ...
+
+    async def consumer(self, uid: str) -> KnownConsumer | None:
+        """The consumer with this uid."""
+        ...
+
+    async def consumers_listed(
+        self, owner: ClientId, conditions: Sequence[Condition], *, offset: int, at_most: int
+    ) -> Page[KnownConsumer]:
+        """A client's consumers that meet all conditions, oldest first. Fields: those of the shopping contract.
+
+        `reference` and `external_reference` are those of an order of the client that names the consumer by its uid.
+        """
+        ...
+
+    async def orders_due(self, now: datetime, at_most: int) -> Sequence[OrderId]:
+        """The orders whose time to be paid is over at `now`, the longest due first."""
+        ...
+
+
+class TicketingTransaction(TicketingReading, Protocol):
+    """Writes about orders for tickets."""
+
+    async def insert_consumer(self, consumer: KnownConsumer) -> None:
+        """Add a consumer."""
+        ...
+
+    async def use_vouchers(self, order_id: OrderId, codes: Sequence[str]) -> None:
+        """Record which vouchers an order uses, after `lock_vouchers`."""
+        ...
+
+    async def expire_at(self, order_id: OrderId, expires_at: datetime) -> None:
+        """Note until when an order can be paid."""
+        ...
+
+    async def forget_expiry(self, order_id: OrderId) -> None:
+        """An order is no longer looked at when its time is over."""
+        ...
+
+    async def withdraw_tickets(self, order_id: OrderId, uids: Sequence[str]) -> int:
+        """Make tickets of a locked order invalid while their places stay taken; says how many were valid."""
+        ...
+
+    async def keep_details(self, order_id: OrderId, details: Mapping[str, Any]) -> None:
+        """Write the details of an order that was placed in this transaction again."""
+        ...

@@ -1,0 +1,65 @@
+"""Read tickets: one by its uid, or the valid ones with a code, for whoever stands at the door."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from countermand.actions.catalogue.read import EventView
+from countermand.actions.errors import NotFoundError
+from countermand.actions.ports import OrderView, Reading, Store, Ticket, is_spoken
+from countermand.domain.client import ClientId
+from countermand.domain.ticketing.catalogue import Product
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TicketView:
+    """A ticket with what a contract shows of it. `event` is None for products from before there were events."""
+
+    ticket: Ticket
+    order: OrderView
+    product: Product
+    event: EventView | None
+
+
+async def read_ticket(store: Store, uid: str, *, owner: ClientId | None) -> TicketView:
+    """A ticket of an order of `owner`, or of anybody (None). Raises `NotFoundError`, be it another's or nobody's."""
+    async with store.snapshot() as reading:
+        order_id = await reading.order_of_ticket(uid)
+        views = {} if order_id is None else await reading.views([order_id])
+        for view in views.values():
+            if owner in {None, view.order.client_id} and is_spoken(view.order):
+                (found,) = await _shown(reading, view, [one for one in view.tickets if one.uid == uid])
+                return found
+    raise NotFoundError("there is no such ticket")
+
+
+async def find_tickets(store: Store, event_uid: str, code: str, *, owner: ClientId | None) -> Sequence[TicketView]:
+    """The valid tickets with this code for an event, of orders of `owner` or, with None, of anybody."""
+    async with store.snapshot() as reading:
+        views = await reading.views(await reading.orders_with_code(event_uid, code))
+        return [
+            one
+            for view in views.values()
+            if owner in {None, view.order.client_id}
+            for one in await _shown(
+                reading, view, [one for one in view.tickets if view.admits(one) and one.code == code]
+            )
+        ]
+
+
+async def _shown(reading: Reading, view: OrderView, tickets: Sequence[Ticket]) -> Sequence[TicketView]:
+    products = await reading.products(sorted({ticket.product_uid for ticket in tickets}))
+    event_uids = sorted({one.event_uid for one in products.values() if one.event_uid is not None})
+    sold_out = await reading.sold_out_events(event_uids)
+    events = {
+        uid: EventView(event=event, is_sold_out=uid in sold_out)
+        for uid, event in (await reading.events_named(event_uids)).items()
+    }
+    return [
+        TicketView(
+            ticket=ticket,
+            order=view,
+            product=products[ticket.product_uid],
+            event=events.get(products[ticket.product_uid].event_uid or ""),
+        )
+        for ticket in tickets
+    ]

@@ -1,0 +1,80 @@
+"""Which seats do an order's tickets get? Asked once the products' rows are taken: nobody else chooses meanwhile.
+
+Inferred, as the page says no more than that seats must be side by side: those of one line of an order, in one row.
+"""
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import asdict
+from typing import Any, Final
+
+from countermand.actions.errors import ConflictError
+from countermand.actions.ports import Line, OrderView, Reading, Ticket, Transaction
+from countermand.actions.ticketing.rules import insufficient
+from countermand.actions.ticketing.seat_ports import SeatTaken
+from countermand.domain.orders.order import OrderId
+from countermand.domain.ticketing.seating import Seat, choose_seats
+
+_SEATS: Final = "seats"  # in an order's details: by ticket, its seat, whoever sits there later
+
+
+async def seats_of_lines(
+    reading: Reading, lines: Sequence[Line], seated: AbstractSet[str], *, together: bool
+) -> Mapping[int, Sequence[Seat]]:
+    """By the place of a line, seats for all its tickets, if it is of one of the `seated` products.
+
+    Raises `ConflictError` with the codes `insufficient_consecutive_seats`, and `insufficient_products` where there are
+    too few seats however they lie.
+    """
+    if not seated:
+        return {}
+    gaps = await reading.free_seats(sorted(seated))
+    found: dict[int, Sequence[Seat]] = {}
+    for uid in sorted(seated):
+        places = [place for place, line in enumerate(lines) if line.product_uid == uid]
+        counts = [lines[place].quantity for place in places]
+        chosen = choose_seats(gaps.get(uid, ()), counts, together=together)
+        if chosen is None and together:
+            wanted = " and ".join(str(count) for count in counts)
+            said = f"of product {uid} there are not {wanted} seats side by side; check_consecutive_seats asks for that"
+            raise ConflictError("insufficient_consecutive_seats", said)
+        if chosen is None:
+            raise insufficient(uid)
+        found.update(zip(places, chosen, strict=True))
+    return found
+
+
+async def seat_tickets(tx: Transaction, view: OrderView, seated: AbstractSet[str], *, together: bool) -> None:
+    """Give an order's tickets their seats, once their places are taken. Raises as `seats_of_lines` does."""
+    by_line = await seats_of_lines(tx, view.lines, seated, together=together)
+    tickets = iter(view.tickets)
+    seats: dict[str, Seat] = {}
+    for place, line in enumerate(view.lines):
+        of_line = [next(tickets) for _ in range(line.quantity)]
+        if place in by_line:
+            seats.update(zip((one.uid for one in of_line), by_line[place], strict=True))
+    if seats:
+        await take(tx, view.order.id, view.tickets, seats)
+        await tx.keep_details(view.order.id, {**view.details, **kept(seats)})
+
+
+async def take(tx: Transaction, order_id: OrderId, tickets: Sequence[Ticket], seats: Mapping[str, Seat]) -> None:
+    """Record who sits where: `seats` by the ticket's uid, `tickets` all of the order's."""
+    await tx.take_seats(
+        [
+            SeatTaken(product_uid=one.product_uid, seat=seats[one.uid], order_id=order_id, ticket_number=number)
+            for number, one in enumerate(tickets, start=1)
+            if one.uid in seats
+        ]
+    )
+
+
+def kept(seats: Mapping[str, Seat]) -> dict[str, Any]:
+    """Seats by ticket, as an order's details keep them."""
+    return {_SEATS: {uid: asdict(seat) for uid, seat in seats.items()}} if seats else {}
+
+
+def seat_of(view: OrderView, ticket: Ticket) -> Seat | None:
+    """Where a ticket's place is, or was; None where no seats are numbered."""
+    found = view.details.get(_SEATS, {}).get(ticket.uid)
+    return None if found is None else Seat(**found)

@@ -1,0 +1,119 @@
+"""Transfer tickets to a new order, for somebody else: their places and seats stay taken, their codes count no more.
+
+Documented: a transfer makes a new ticket with a new code and invalidates the old one; all are from one order. Inferred:
+only the tickets of a completed order, by whoever may read that order; it costs nothing; and when the new order is
+cancelled the places go back, while the old tickets stay invalid.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from countermand.actions.errors import ConflictError
+from countermand.actions.ordering.insert_order import insert_and_tell
+from countermand.actions.ordering.lock_order import locked
+from countermand.actions.ports import Line, OrderView, Reading, Ticket, Transaction, check_known
+from countermand.actions.ticketing.place import new_ticket, new_ticket_order, page_tokens
+from countermand.actions.ticketing.seat import kept, seat_of, take
+from countermand.domain.client import ClientId
+from countermand.domain.orders.order import OrderId
+from countermand.domain.ticketing.bill import LinePrice
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransferOrder:
+    """Which tickets, by uid, and what is kept and shown of the new order, its consumer among it."""
+
+    ticket_uids: Sequence[str]
+    details: Mapping[str, Any]
+
+
+async def transferable(reading: Reading, client_id: ClientId, ticket_uids: Sequence[str]) -> OrderId:
+    """The one order that all these tickets are of.
+
+    Raises `ConflictError` with the codes `ticket_not_found`, `tickets_of_several_orders`.
+    """
+    found = {await reading.order_of_ticket(uid) for uid in ticket_uids}
+    orders = [None if one is None else await reading.order(one) for one in found]
+    its_own = [order for order in orders if order is not None and order.client_id == client_id]
+    if len(its_own) < len(orders):
+        raise ConflictError("ticket_not_found", "there is no such ticket")
+    for order in its_own:
+        check_known(order)
+    if len(its_own) > 1:
+        raise ConflictError("tickets_of_several_orders", "the tickets that are transferred are all of one order")
+    (order,) = its_own
+    return order.id
+
+
+async def transfer_tickets(tx: Transaction, client_id: ClientId, wanted: TransferOrder, now: datetime) -> OrderView:
+    """Place the new order. Raises as `transferable` does, and with `tickets_not_transferable`, `profile_missing`."""
+    if wanted.details.get("consumer") is None:
+        raise ConflictError("profile_missing", "consumer is missing: an order is for somebody")
+    before = await locked(tx, await transferable(tx, client_id, wanted.ticket_uids))
+    view = (await tx.views([before.id]))[before.id]
+    old = _valid(view, wanted.ticket_uids)
+    order = await new_ticket_order(tx, client_id, now, is_completed=True)
+    prices = prices_of_tickets(view)
+    kinds: dict[tuple[str, LinePrice | None], list[Ticket]] = {}
+    for ticket in old:
+        kinds.setdefault((ticket.product_uid, prices.get(ticket.uid)), []).append(ticket)
+    given_on = [(ticket, new_ticket(ticket.product_uid)) for alike in kinds.values() for ticket in alike]
+    seats = {new.uid: seat for ticket, new in given_on if (seat := seat_of(view, ticket)) is not None}
+    made = OrderView(
+        order=order,
+        details={
+            **wanted.details,
+            "currency": view.details["currency"],
+            "product_total_minor": 0,
+            "service_costs_minor": 0,
+            "grand_total_minor": 0,
+            "prices": [None if price is None else asdict(price) for _, price in kinds],
+            "payment_method": None,
+            "shipping_method": None,
+            **page_tokens(order),
+            **kept(seats),
+        },
+        lines=tuple(Line(product_uid=uid, quantity=len(alike)) for (uid, _), alike in kinds.items()),
+        tickets=tuple(new for _, new in given_on),
+    )
+    await insert_and_tell(tx, made, now)
+    await tx.withdraw_tickets(before.id, [ticket.uid for ticket in old])
+    # A cancellation that waits for the order must look at its tickets again.
+    await tx.change_order(before, before.facts)
+    if seats:  # and the products last, as in every transaction
+        await tx.lock_products([ticket.product_uid for ticket in made.tickets if ticket.uid in seats])
+        await take(tx, order.id, made.tickets, seats)
+    return (await tx.views([order.id]))[order.id]
+
+
+async def lines_of_transfer(
+    reading: Reading, client_id: ClientId, ticket_uids: Sequence[str]
+) -> tuple[Sequence[Line], str]:
+    """What a transfer is of, and the currency it costs nothing in. Raises as `transfer_tickets` does."""
+    order_id = await transferable(reading, client_id, ticket_uids)
+    view = (await reading.views([order_id]))[order_id]
+    counted = Counter(ticket.product_uid for ticket in _valid(view, ticket_uids))
+    lines = [Line(product_uid=uid, quantity=quantity) for uid, quantity in counted.items()]
+    return lines, view.details["currency"]
+
+
+def _valid(view: OrderView, ticket_uids: Sequence[str]) -> Sequence[Ticket]:
+    wanted = set(ticket_uids)
+    found = [ticket for ticket in view.tickets if ticket.uid in wanted and view.admits(ticket)]
+    if len(found) != len(wanted):
+        raise ConflictError("tickets_not_transferable", "only valid tickets of a completed order are transferred")
+    return found
+
+
+def prices_of_tickets(view: OrderView) -> Mapping[str, LinePrice]:
+    """What each ticket cost, by uid, of an order that kept it: tickets are numbered as the lines are."""
+    kept = view.details.get("prices") or [None] * len(view.lines)
+    by_ticket = [
+        None if price is None else LinePrice(**price)
+        for line, price in zip(view.lines, kept, strict=True)
+        for _ in range(line.quantity)
+    ]
+    return {ticket.uid: price for ticket, price in zip(view.tickets, by_ticket, strict=False) if price is not None}

@@ -1,0 +1,15 @@
+"""Posts what was tallied to the metrics, twice a second."""
+
+import asyncio
+from typing import Final
+
+from countermand.background.rounds import stops_within
+from countermand.telemetry.assembly import Telemetry
+
+_POST_EVERY_S: Final = 0.5
+
+
+async def post_counts(telemetry: Telemetry, stopping: asyncio.Event) -> None:
+    """What was tallied is posted to the metrics, also where nobody scrapes this very process."""
+    while not await stops_within(_POST_EVERY_S, stopping):
+        telemetry.counts.post()

@@ -1,0 +1,107 @@
+"""Opens the database that the settings name, with everything that is kept in it."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from countermand.actions.metrics import NOBODY, Watch
+from countermand.actions.ports import Policies
+from countermand.domain.contract import Contract
+from countermand.settings import Settings
+from countermand.storage.postgres.cancellations import PostgresCancellations
+from countermand.storage.postgres.connections import PostgresAddress
+from countermand.storage.postgres.store import PostgresStore
+from countermand.storage.repositories.clients import SqlClients
+from countermand.storage.repositories.tokens import SqlClientKeys, SqlSigningKeys
+from countermand.storage.retention import (
+    CANCELLATIONS,
+    DELIVERED_FACTS,
+    IDEMPOTENCY_KEYS,
+    REFUSALS,
+    RETIRED_KEYS,
+    USED_ASSERTIONS,
+    Kept,
+)
+from countermand.storage.schema import DatabaseAddress, check_schema
+from countermand.storage.sqlite.cancellations import SqliteCancellations
+from countermand.storage.sqlite.store import SqliteStore
+from countermand.storage.store import SqlStore
+
+OVERTAKEN_CAP: Final = 4  # slow batches beside the one under way, each with a connection of its own
+READ_BACK_FLIGHTS: Final = 2
+_CLOCKS_APART: Final = timedelta(hours=1)  # what one node forgets, another whose clock is behind may still ask for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """The parts that keep things, all on one database."""
+
+    store: SqlStore
+    clients: SqlClients
+    client_keys: SqlClientKeys
+    signing_keys: SqlSigningKeys
+    cancellations: SqliteCancellations | PostgresCancellations
+    policies: Policies
+
+    async def close(self) -> None:
+        """Give everything back."""
+        await self.cancellations.close()
+        await self.store.close()
+
+
+def address_of(settings: Settings) -> DatabaseAddress:
+    """Which database the settings name."""
+    if settings.database_url is None:
+        return settings.database_path
+    return PostgresAddress(
+        url=settings.database_url.get_secret_value(),
+        connect_limit_s=settings.database_connect_limit_s,
+        busy_limit_s=settings.database_busy_limit_s,
+        statement_limit_s=settings.database_statement_limit_s,
+    )
+
+
+async def open_database(settings: Settings, *, watch: Watch = NOBODY) -> Database:
+    """Open the database, on the running event loop. Raises `SchemaError` with what to do."""
+    address = await check_schema(address_of(settings))
+    policies = Policies(by_contract={contract: settings.policy(contract) for contract in Contract})
+    busy_limit_s = settings.database_busy_limit_s
+    store: SqlStore
+    cancellations: SqliteCancellations | PostgresCancellations
+    if isinstance(address, PostgresAddress):
+        store = PostgresStore(address, connections=settings.database_connections)
+        cancellations = PostgresCancellations(
+            address,
+            policies,
+            connections=settings.flights + OVERTAKEN_CAP + READ_BACK_FLIGHTS,
+            distributed=settings.database_distributed,
+            watch=watch,
+        )
+        await cancellations.open()
+    else:
+        write_lock = asyncio.Lock()  # the process's one, around everything that writes
+        store = SqliteStore(address, write_lock, busy_limit_s=busy_limit_s)
+        cancellations = SqliteCancellations(address, policies, write_lock, busy_limit_s=busy_limit_s, watch=watch)
+    return Database(
+        store=store,
+        clients=SqlClients(store),
+        client_keys=SqlClientKeys(store),
+        signing_keys=SqlSigningKeys(store),
+        cancellations=cancellations,
+        policies=policies,
+    )
+
+
+def retention_of(settings: Settings) -> dict[Kept, timedelta]:
+    """What is forgotten after how long; what is kept for ever is not there."""
+    kept = {
+        IDEMPOTENCY_KEYS: timedelta(hours=settings.idempotency_kept_h),
+        DELIVERED_FACTS: timedelta(days=settings.delivered_kept_d),
+        REFUSALS: timedelta(days=settings.refusals_kept_d),
+        USED_ASSERTIONS: _CLOCKS_APART,
+        RETIRED_KEYS: _CLOCKS_APART,
+    }
+    if settings.cancellations_kept_d is not None:
+        kept[CANCELLATIONS] = timedelta(days=settings.cancellations_kept_d)
+    return kept

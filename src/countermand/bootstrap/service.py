@@ -1,0 +1,265 @@
+"""Joins settings, database and telemetry into a service that is ready to be served."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from litestar import Litestar
+from litestar.types import ASGIApp
+from sqlalchemy.exc import DBAPIError
+
+from countermand import __version__
+from countermand.actions.appointments.booking_backends import Calendar, OperatorsSystem
+from countermand.actions.appointments.ports import AppointmentDesk, Arranging
+from countermand.actions.cancelling.cancel_orders import CancelOrders, CancelOutcome
+from countermand.actions.cancelling.explain import PolicyArchive
+from countermand.actions.cancelling.group_commit import GroupCommit
+from countermand.actions.cancelling.read_back import CancelAndShow, ReadBack
+from countermand.actions.errors import CountermandError, UnavailableError
+from countermand.actions.metrics import Watch
+from countermand.actions.ports import CancelOrder, Clock
+from countermand.background.expiry import expire_unpaid
+from countermand.background.keys import refresh_keys
+from countermand.background.metrics import post_counts
+from countermand.background.retention import forget_old
+from countermand.bootstrap.clock import utc_now
+from countermand.bootstrap.database import OVERTAKEN_CAP, READ_BACK_FLIGHTS, Database, retention_of
+from countermand.bootstrap.telemetry import telemetry_for, traced_calls
+from countermand.contracts.connect.orders import Plan
+from countermand.contracts.connect.routes import Connect
+from countermand.contracts.connect.versions import Versions
+from countermand.contracts.http.calls import Services
+from countermand.contracts.registry import parts
+from countermand.contracts.shopping.addresses import Addresses
+from countermand.identity.authentication import Authentication, Directory, Issuer, Tokens
+from countermand.identity.key_sets import KeyRing, discovered, source_at
+from countermand.identity.token_issuer import OwnIssuer
+from countermand.settings import PREFIX, Settings, SettingsError
+from countermand.storage.postgres.errors import DRIVER_ERRORS
+from countermand.storage.repositories.tokens import SqlUsedAssertions
+from countermand.storage.schema import Schema
+from countermand.storage.store import SqlStore
+from countermand.telemetry.assembly import Telemetry
+from countermand.telemetry.single_flight import Bounded
+from countermand.web.app import application
+from countermand.web.pages.buyer_pages import BuyerPages
+
+log = structlog.get_logger()
+
+_DATABASE_ERRORS: Final = (CountermandError, DBAPIError, sqlite3.Error, *DRIVER_ERRORS)  # a table that is gone, too
+_PROBE_LIMIT_S: Final = 1.5  # whoever asks whether we are ready, or scrapes, hears something within two seconds
+_OWN_KEYS_AT_MOST_EVERY_S: Final = 0.1
+
+
+def addresses_of(settings: Settings, public_url: str) -> Addresses:
+    """The addresses of the shopping contract."""
+    return Addresses(
+        public=public_url,
+        documentation=settings.shopping_documentation_url.replace("{public_url}", public_url),
+        payment=settings.shopping_payment_url.replace("{public_url}", public_url),
+        etickets=settings.shopping_etickets_url.replace("{public_url}", public_url),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """A service, joined and ready to be served."""
+
+    application: ASGIApp
+    database: Database
+    commit: GroupCommit[CancelOrder, CancelOutcome]
+    cancel: CancelAndShow
+    ready: Callable[[], Awaitable[str | None]]
+
+
+def build(
+    settings: Settings,
+    database: Database,
+    public_url: str,
+    *,
+    clock: Clock = utc_now,
+    with_front: bool = True,
+    telemetry: Telemetry | None = None,
+) -> Service:
+    """Join the parts. Without the front, the framework carries the cancel paths, too.
+
+    `telemetry` is the one whose watch the database was opened with.
+    """
+    telemetry = telemetry or telemetry_for(settings)
+    own = own_issuer_of(settings, database, public_url, clock=clock)
+    tokens = Tokens(_issuers(settings, own), lambda: clock().timestamp())
+    directory = Directory(database.clients, refresh_s=settings.client_refresh_s)
+    cancelling = _cancelling(settings, database, clock, telemetry.watch)
+    telemetry.counts.ask(
+        queue_depth=lambda: cancelling.waiting,
+        oldest_undelivered=Bounded(lambda: _oldest_undelivered(database.store), limit_s=_PROBE_LIMIT_S),
+        now=clock,
+    )
+    services = Services(
+        store=database.store,
+        policies=database.policies,
+        clock=clock,
+        authenticator=Authentication(tokens, directory, lambda: clock().timestamp()),
+        cancel=cancelling.submit,
+        public_url=public_url,
+    )
+    ready = _readiness(database)
+    connect = connect_of(settings)
+    telemetry.counts.count_versions(connect.versions.taken)
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        await database.store.keep_policies(list(database.policies.by_contract.values()), clock())
+        if own is not None:
+            await own.open()
+        await tokens.refresh()
+        stopping = asyncio.Event()
+        tasks = [
+            asyncio.create_task(post_counts(telemetry, stopping), name="counts"),
+            asyncio.create_task(refresh_keys(tokens.refresh, settings.key_set_refresh_s, stopping), name="key sets"),
+            asyncio.create_task(forget_old(database.store, clock, retention_of(settings), stopping), name="old rows"),
+            asyncio.create_task(expire_unpaid(database.store, clock, stopping), name="unpaid orders"),
+        ]
+        if own is not None:
+            every_s = max(settings.client_refresh_s, _OWN_KEYS_AT_MOST_EVERY_S)
+            own_keys = refresh_keys(own.key_ring.refresh, every_s, stopping)
+            tasks.append(asyncio.create_task(own_keys, name="own keys"))
+        try:
+            yield
+        finally:
+            stopping.set()
+            await cancelling.close()
+            await asyncio.gather(*tasks)
+            await telemetry.close()
+
+    application_ = application(
+        services,
+        parts(
+            connect,
+            addresses_of(settings, public_url),
+            database.clients,
+            own,
+            payment_limit=timedelta(seconds=settings.shopping_payment_limit_s),
+        ),
+        cancelling,
+        version=__version__,
+        ready=ready,
+        requests=telemetry.requests,
+        browser_origins=settings.shopping_allowed_origins,
+        buyer_pages=BuyerPages(database.store, clock, telemetry.requests, payments=settings.sandbox_payments),
+        metrics=telemetry.counts if settings.metrics else None,
+        traces=traced_calls(telemetry),
+        lifespan=lifespan,
+        with_front=with_front,
+    )
+    return Service(
+        application=application_, database=database, commit=cancelling.commit, cancel=cancelling, ready=ready
+    )
+
+
+def connect_of(settings: Settings) -> Connect:
+    """The connect contract, as the settings want it spoken."""
+    desk: AppointmentDesk = OperatorsSystem()
+    if settings.appointments == "calendar":
+        desk = Calendar(no_return=timedelta(hours=settings.appointment_no_return_h))
+    return Connect(
+        versions=Versions(deprecated_since=settings.connect_deprecated_since, sunset=settings.connect_sunset),
+        arranging=Arranging(desk=desk, answers_after=timedelta(seconds=settings.appointment_answers_after_s)),
+        plans={name: Plan(**dict(plan)) for name, plan in settings.connect_plans.items()},
+    )
+
+
+def _cancelling(settings: Settings, database: Database, clock: Clock, watch: Watch) -> CancelAndShow:
+    """The way into the batches."""
+    cancel = CancelOrders(
+        store=database.cancellations,
+        policies=database.policies,
+        archive=PolicyArchive(store=database.store),
+        clock=clock,
+        settle_limit_s=settings.settle_limit_s,
+        watch=watch,
+    )
+    commit: GroupCommit[CancelOrder, CancelOutcome] = GroupCommit(
+        run=cancel,
+        batch_cap=settings.batch_cap,
+        queue_cap=settings.queue_cap,
+        queue_limit_s=settings.database_busy_limit_s,
+        flights=settings.flights,
+        slow_s=settings.slow_batch_s,
+        overtaken_cap=0 if settings.is_sqlite else OVERTAKEN_CAP,  # there, all wait for one lock
+        watch=watch,
+    )
+    read_back = ReadBack(store=database.cancellations, limit_s=settings.settle_limit_s)
+    return CancelAndShow(commit=commit, read_back=GroupCommit(run=read_back, flights=READ_BACK_FLIGHTS))
+
+
+def _readiness(database: Database) -> Callable[[], Awaitable[str | None]]:
+    """Whom to ask whether the service is ready."""
+    ask_schema = Bounded(lambda: _schema(database.store), limit_s=_PROBE_LIMIT_S)
+    # Cancelling has connections of its own.
+    ask_cancellations = Bounded(lambda: database.cancellations.orders([]), limit_s=_PROBE_LIMIT_S)
+
+    async def ready() -> str | None:
+        """None, or why not: in words for anybody, as anybody may ask."""
+        try:
+            schema, _ = await asyncio.gather(ask_schema(), ask_cancellations())
+        except _DATABASE_ERRORS as error:
+            log.warning("not ready", reason=str(error) or f"no answer from the database within {_PROBE_LIMIT_S:g} s")
+            return "the database cannot be used"
+        if schema.is_known:
+            return None
+        log.warning("not ready", schema=schema.number, oldest_code=schema.oldest_code)
+        return "the database has another schema than this version works with"
+
+    return ready
+
+
+def own_issuer_of(
+    settings: Settings, database: Database, public_url: str, *, clock: Clock = utc_now
+) -> OwnIssuer | None:
+    """Our own token endpoint, if there is one."""
+    if not settings.gives_tokens_out:
+        return None
+    return OwnIssuer(
+        public_url=public_url,
+        realm=settings.connect_realm,
+        signing_keys=database.signing_keys,
+        client_keys=database.client_keys,
+        used=SqlUsedAssertions(database.store),
+        clock=clock,
+    )
+
+
+def _issuers(settings: Settings, own: OwnIssuer | None) -> dict[str, Issuer]:
+    """Whose tokens count, by the `iss` that these have."""
+    issuers = {} if own is None else {own.issuer: own.as_issuer}
+    name, key_set = settings.connect_issuer, settings.connect_key_set
+    if name is None:
+        return issuers
+    if name in issuers:
+        raise SettingsError(f"{PREFIX}CONNECT_ISSUER is the address of our own token endpoint: leave it out")
+    issuers[name] = Issuer(
+        name=name,
+        keys=KeyRing(discovered(name) if key_set is None else source_at(key_set)),
+        claim=settings.connect_client_claim,
+        audience=settings.connect_audience,
+    )
+    return issuers
+
+
+async def _schema(store: SqlStore) -> Schema:
+    async with store.snapshot() as reading:
+        return Schema(*await reading.schema())
+
+
+async def _oldest_undelivered(store: SqlStore) -> datetime | None:
+    try:
+        async with store.snapshot() as reading:
+            return await reading.oldest_undelivered()
+    except DBAPIError as error:  # its table is gone, or another: a scrape tells all that it can
+        raise UnavailableError("the outbox cannot be read") from error

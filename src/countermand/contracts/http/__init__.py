@@ -1,0 +1,1 @@
+"""What every contract needs of HTTP: calls, answers, bodies, idempotency, OpenAPI, amounts."""

@@ -1,0 +1,216 @@
+"""How does a body become a message, and everything that is wrong with it become sentences?
+
+One function decodes for everybody. msgspec alone would let pass, or raise otherwise, on duplicate keys (the last wins),
+on NUL and lone surrogates in strings, on numbers of absurd length, on deep nesting and on bad UTF-8.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
+from itertools import islice
+from typing import Any, Final, TypeGuard, TypeVar
+
+import msgspec
+from msgspec import inspect
+
+from countermand.actions.errors import FieldsError
+from countermand.contracts.http.answer import MalformedRequestError
+
+BODY_CAP_BYTES: Final = 64 * 1024
+_DIGITS_CAP: Final = 400  # of a number; longer ones are no business of an order, and slow to read
+_DEPTH_CAP: Final = 64
+_ERRORS_CAP: Final = 60  # in one answer; no message has more fields
+_SHOWN_CAP: Final = 60  # characters of a wrong value that an error repeats
+
+Message = TypeVar("Message", bound=msgspec.Struct)
+
+
+def decode(body: bytes) -> Any:
+    """Read JSON. Whole numbers are int, others Decimal. Raises `MalformedRequestError` with what is wrong and where."""
+    try:
+        decoded = _DECODER.decode(body.decode())
+    except UnicodeDecodeError as error:
+        raise MalformedRequestError(f"the body is not UTF-8: byte {error.start} is wrong") from None
+    except RecursionError:
+        raise MalformedRequestError("the body is nested too deeply") from None
+    except json.JSONDecodeError as error:
+        said = "the body is empty" if not body.strip() else f"the body is not JSON: {error.msg} at byte {error.pos}"
+        raise MalformedRequestError(said) from None
+    if body.count(b"[") + body.count(b"{") > _DEPTH_CAP:
+        _check_depth(decoded)
+    # Without a backslash there is no escape, and a bare NUL or surrogate cannot have passed JSON or UTF-8.
+    if b"\\" in body:
+        _check_strings(decoded)
+    return decoded
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+        raise MalformedRequestError(f"the field {shown(twice)} stands twice in one object")
+    return made
+
+
+def _int(digits: str) -> int:
+    if len(digits) > _DIGITS_CAP:
+        raise MalformedRequestError(f"a number of {len(digits)} digits is too long")
+    return int(digits)
+
+
+def _decimal(digits: str) -> Decimal:
+    if len(digits) > _DIGITS_CAP:
+        raise MalformedRequestError(f"a number of {len(digits)} digits is too long")
+    try:
+        number = Decimal(digits)
+    except InvalidOperation:  # an exponent beyond what decimals have
+        number = None
+    if number is None or abs(number.adjusted()) > _DIGITS_CAP:
+        raise MalformedRequestError(f"the number {shown(digits)} is out of range")
+    return number
+
+
+def _no_constant(name: str) -> Any:
+    raise MalformedRequestError(f"the body is not JSON: {name} is no JSON value")
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_pairs, parse_int=_int, parse_float=_decimal, parse_constant=_no_constant
+)
+
+
+def _check_depth(value: Any) -> None:
+    """Deeper than any message, and far from where the interpreter gives up on it."""
+    level, depth = [value], 0
+    while level:
+        if depth > _DEPTH_CAP:
+            raise MalformedRequestError(f"the body is nested more than {_DEPTH_CAP} levels deep")
+        inner = [one for one in level if isinstance(one, list | dict)]
+        level = [one for it in inner for one in (it.values() if isinstance(it, dict) else it)]
+        depth += 1
+
+
+def _check_strings(value: Any) -> None:
+    """No NUL, which databases refuse, and no lone surrogate, which is no character."""
+    to_check = [value]
+    while to_check:
+        match to_check.pop():
+            case str(text):
+                if "\0" in text:
+                    raise MalformedRequestError(f"the string {shown(text)} has a NUL character")
+                if any("\ud800" <= character <= "\udfff" for character in text):
+                    raise MalformedRequestError(f"the string {shown(text)} has a lone surrogate")
+            case list(items):
+                to_check += items
+            case dict(fields):
+                to_check += fields.keys()
+                to_check += fields.values()
+
+
+def read(message: type[Message], decoded: Any) -> Message:
+    """Make a message of decoded JSON. Raises `FieldsError` with every field that does not hold, named with its value.
+
+    Fields that the message does not know are ignored.
+    """
+    try:
+        return msgspec.convert(decoded, message, dec_hook=_number)
+    except msgspec.ValidationError as error:
+        # msgspec stops at the first; we go through all of them.
+        raise FieldsError(list(islice(_errors(message, decoded, ""), _ERRORS_CAP)) or [("body", str(error))]) from None
+
+
+class Number(Decimal):
+    """A JSON number, exactly. msgspec's own Decimal would take a string for one, too."""
+
+
+def _number(wanted: type, value: Any) -> Any:
+    if wanted is not Number or isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise ValueError(f"no {wanted.__name__}")
+    return Number(value)
+
+
+def shown(value: Any) -> str:
+    """A wrong value as an error repeats it: as JSON, cut short, with nothing that a terminal would obey."""
+    text = str(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=True, default=str)
+    return text if len(text) <= _SHOWN_CAP else text[: _SHOWN_CAP - 1] + "…"
+
+
+def _errors(expected: Any, value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Everything that is wrong with a value, field by field, as (path, sentence)."""
+    try:
+        msgspec.convert(value, expected, dec_hook=_number)
+    except msgspec.ValidationError:
+        pass
+    else:
+        return
+    known = _plain(inspect.type_info(expected))
+    if _is_list_that_fits(known, value) and (item := _struct_in(known.item_type)) is not None:
+        for index, element in enumerate(value):
+            yield from _errors(item, element, f"{path}[{index}]")
+    elif (struct := _struct_in(known)) is not None and isinstance(value, dict):
+        for field in msgspec.structs.fields(struct):
+            inner = f"{path}.{field.encode_name}" if path else field.encode_name
+            if field.encode_name in value:
+                yield from _errors(field.type, value[field.encode_name], inner)
+            elif field.required:
+                yield inner, f"{inner} is missing"
+    else:
+        name = path or "the body"
+        yield path or "body", f"{name} must be {_said(inspect.type_info(expected))}, not {shown(value)}"
+
+
+def _is_list_that_fits(known: inspect.Type, value: Any) -> TypeGuard[inspect.ListType]:
+    """Whether a list is wanted and there, of an allowed length: only then are its elements worth a look."""
+    if not isinstance(known, inspect.ListType) or not isinstance(value, list):
+        return False
+    return (known.min_length or 0) <= len(value) <= (len(value) if known.max_length is None else known.max_length)
+
+
+def _plain(known: inspect.Type) -> inspect.Type:
+    """The type itself: without its description, and without "or nothing"."""
+    if isinstance(known, inspect.Metadata):
+        return _plain(known.type)
+    if isinstance(known, inspect.UnionType):
+        others = [one for one in known.types if not isinstance(one, inspect.NoneType)]
+        return _plain(others[0]) if len(others) == 1 else known
+    return known
+
+
+def _struct_in(known: inspect.Type) -> type[msgspec.Struct] | None:
+    plain = _plain(known)
+    return plain.cls if isinstance(plain, inspect.StructType) else None
+
+
+def _said(known: inspect.Type) -> str:  # noqa: C901, PLR0911 - one line a type
+    """What a type asks for, in words."""
+    match _plain(known):
+        case inspect.IntType(ge=low, le=high):
+            return "a whole number" + _between(low, high)
+        case inspect.FloatType() | inspect.CustomType():  # Number is the one type of our own
+            return "a number"
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.StrType(min_length=low, max_length=high, pattern=pattern):
+            length = f" of {low or 0} to {high} characters" if high is not None else " that is not empty" if low else ""
+            return "a string" + length + (f" like {pattern}" if pattern else "")
+        case inspect.DateTimeType():
+            return "an instant with a time zone, like 2026-11-23T01:00:00Z"
+        case inspect.DateType():
+            return "a date like 1986-12-30"
+        case inspect.EnumType(cls=cls):
+            return "one of " + ", ".join(member.value for member in cls)
+        case inspect.LiteralType(values=values):
+            return "one of " + ", ".join(str(value) for value in values)
+        case inspect.ListType(min_length=low, max_length=high):
+            return "a list" + (f" of {low or 0} to {high}" if high is not None else " that is not empty" if low else "")
+        case inspect.StructType() | inspect.DictType():
+            return "an object"
+        case other:
+            return f"of the type {type(other).__name__.removesuffix('Type').lower()}"
+
+
+def _between(low: float | None, high: float | None) -> str:
+    if low is not None and high is not None:
+        return f" between {low} and {high}"
+    return "" if low is None else f" from {low} up"

@@ -1,0 +1,84 @@
+"""What is a way in, without any input or output: who is calling by what credential, and what is answered to what?
+
+A cancel path is spoken through `CancelDoor`: the plain ASGI front and the framework's route both do, so there is one
+code for the contract, whoever carries the bytes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from countermand.actions.cancelling.cancel_orders import CancelOutcome
+from countermand.actions.errors import NotAuthenticatedError
+from countermand.actions.ports import CancelOrder
+from countermand.contracts.http.answer import Answer
+from countermand.domain.client import Client
+from countermand.domain.contract import Door
+
+
+@dataclass(frozen=True, slots=True)
+class BearerToken:
+    """`Authorization: Bearer …`."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class BasicKey:
+    """`Authorization: Basic …`, decoded."""
+
+    key: str
+    secret: str
+
+
+Credential = BearerToken | BasicKey
+
+
+class Authenticator(Protocol):
+    """Finds out who is calling; `identity/authentication.py` does."""
+
+    async def client(self, door: Door, credential: Credential) -> Client:
+        """The client behind a credential at a door. Never one that is revoked, or that belongs to another door.
+
+        Raises `NotAuthenticatedError`, or `KeySetUnavailableError` where the token's issuer cannot be asked.
+        """
+        ...
+
+
+class CancelDoor(Protocol):
+    """A contract's own cancel call, sans I/O."""
+
+    door: Door
+    paths: frozenset[str]  # the request may come on any of these
+
+    def check_transport(self, method: str, headers: Mapping[bytes, bytes]) -> None:
+        """Method and media type. Raises the errors of `contracts/http/answer.py`."""
+        ...
+
+    def credential(self, headers: Mapping[bytes, bytes]) -> Credential:
+        """Who the caller says to be. Raises `NotAuthenticatedError`."""
+        ...
+
+    def command(self, client: Client, headers: Mapping[bytes, bytes], body: bytes) -> CancelOrder:
+        """The contract's further checks, in the contract's order. Raises our errors."""
+        ...
+
+    def notices(self, headers: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
+        """Header lines that every answer to such a request has besides its own."""
+        ...
+
+    def answer(self, outcome: CancelOutcome) -> Answer:
+        """The decision, in the contract's words."""
+        ...
+
+    def error(self, error: Exception) -> Answer:
+        """The world's no, in the contract's words; a bug is an unexpected failure that says nothing about itself."""
+        ...
+
+
+def bearer(headers: Mapping[bytes, bytes]) -> BearerToken:
+    """The bearer token of a request. Raises `NotAuthenticatedError`."""
+    scheme, _, token = headers.get(b"authorization", b"").strip().partition(b" ")
+    if scheme.lower() != b"bearer" or not token.strip() or not token.isascii():
+        raise NotAuthenticatedError("a bearer token is needed: Authorization: Bearer <token>")
+    return BearerToken(token.strip().decode("ascii"))

@@ -1,0 +1,32 @@
+"""How is an amount of money written in JSON? Two decimals, and an ISO 4217 currency."""
+
+from typing import Annotated
+
+from msgspec import Meta, Raw, Struct
+
+from countermand.contracts.http.body import Number
+from countermand.domain.money import Money
+
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", examples=["EUR"])]
+
+
+class AmountGiven(Struct, kw_only=True):
+    """An amount as a request has it."""
+
+    amount: Annotated[Number, Meta(extra_json_schema={"type": "number", "minimum": 0, "multipleOf": 0.01})]
+    currency: Currency
+
+
+_Number = Annotated[Raw, Meta(description="Two decimals, always", extra_json_schema={"type": "number"})]
+
+
+class Amount(Struct, kw_only=True):
+    """Money: a JSON number with two decimals, as 1.00, and an ISO 4217 currency."""
+
+    amount: _Number
+    currency: str
+
+
+def amount(money: Money) -> Amount:
+    """Money: a number with two decimals, and its currency."""
+    return Amount(amount=Raw(str(money).encode()), currency=money.currency)

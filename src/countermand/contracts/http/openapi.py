@@ -1,0 +1,131 @@
+"""How does a contract describe itself? Operations, as data, become an OpenAPI 3.1 document.
+
+The routes are made of the same operations, so nothing is served that is not described, nor described and not served.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import msgspec
+
+from countermand.contracts.http.answer import JSON
+from countermand.contracts.http.body import Number
+
+_REFERENCES: Final = "#/components/schemas/{name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """One status an operation answers with: when, and with which message."""
+
+    when: str
+    message: Any = None
+    media_type: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)  # name: description
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One call: where, what for, what goes in and what comes out. Parameters are OpenAPI parameter objects."""
+
+    name: str
+    method: Literal["GET", "POST", "PUT", "DELETE"]
+    path: str
+    summary: str
+    description: str
+    replies: Mapping[int, Reply]
+    request: type[msgspec.Struct] | None = None
+    request_media_type: str = JSON
+    tag: str = "orders"
+    is_public: bool = False  # asks for no credentials
+    parameters: Sequence[Mapping[str, Any]] = ()
+
+
+def parameter(
+    name: str, where: str, description: str, schema: Mapping[str, Any], *, required: bool = True
+) -> dict[str, Any]:
+    """An OpenAPI parameter object; `where` is path, query or header."""
+    return {"name": name, "in": where, "required": required, "description": description, "schema": schema}
+
+
+IDEMPOTENCY_KEY: Final = parameter(
+    "Idempotency-Key",
+    "header",
+    "Ours, after the IETF draft: the same request under the same key is done once and answered alike, for 24 hours.",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!#-~][!-~]*$"},
+    required=False,
+)
+
+
+def document(
+    *,
+    title: str,
+    version: str,
+    description: str,
+    server_path: str,
+    operations: Sequence[Operation],
+    security: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of some operations, all behind the same one security scheme, or none."""
+    required: list[dict[str, list[str]]] = [{scheme: []} for scheme in security]
+    messages = {one.request for one in operations if one.request is not None}
+    messages |= {reply.message for one in operations for reply in one.replies.values() if reply.message is not None}
+    ordered = sorted(messages, key=lambda message: message.__name__)
+    schemas, components = msgspec.json.schema_components(ordered, schema_hook=_schema, ref_template=_REFERENCES)
+    schema_of = dict(zip(ordered, schemas, strict=True))
+    paths: dict[str, Any] = {}
+    for one in operations:
+        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, schema_of, required)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": title,
+            "version": version,
+            "description": description,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        # Where the document came from, by whatever name that is called, and the path under which a proxy has it.
+        "servers": [{"url": server_path}],
+        "paths": paths,
+        "components": {"schemas": components, "securitySchemes": dict(security)},
+    }
+
+
+def _schema(of: type) -> dict[str, Any]:
+    if of is not Number:
+        raise NotImplementedError(f"{of.__name__} has no JSON schema here")
+    return {"type": "number"}
+
+
+def _operation(
+    one: Operation, schema_of: Mapping[Any, Any], required: Sequence[Mapping[str, Sequence[str]]]
+) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": one.name,
+        "summary": one.summary,
+        "tags": [one.tag],
+        "description": one.description,
+        "security": required,
+        "parameters": list(one.parameters),
+        "responses": {str(status): _reply(reply, schema_of) for status, reply in sorted(one.replies.items())},
+    }
+    if one.is_public:
+        described["security"] = []
+    if one.request is not None:
+        described["requestBody"] = {
+            "required": True,
+            "content": {one.request_media_type: {"schema": schema_of[one.request]}},
+        }
+    return described
+
+
+def _reply(reply: Reply, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": reply.when}
+    if reply.headers:
+        described["headers"] = {
+            name: {"description": text, "schema": {"type": "string"}} for name, text in reply.headers.items()
+        }
+    if reply.message is not None:
+        described["content"] = {reply.media_type: {"schema": schema_of[reply.message]}}
+    return described

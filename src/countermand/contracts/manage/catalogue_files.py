@@ -1,0 +1,235 @@
+"""How is a catalogue read from a file, so that every error has its line? JSON as in `/manage/v1`, or CSV."""
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from io import StringIO
+from typing import Any, Final, get_args
+
+import msgspec
+
+from countermand.actions.catalogue.load import Catalogue
+from countermand.actions.errors import FieldsError
+from countermand.contracts.http.answer import MalformedRequestError
+from countermand.contracts.http.body import decode, read
+from countermand.contracts.manage.catalogue_input import KINDS, CatalogueGiven, catalogue_of
+from countermand.contracts.manage.catalogue_output import CatalogueShown
+
+_ITEM: Final = re.compile(r"(\w+)\[(\d+)\]")
+# A heading that only one kind has tells what the lines of a CSV file are.
+_TOLD_BY: Final = {"merchant_name": "events", "price.amount": "products", "costs.amount": "methods", "code": "vouchers"}
+_LISTS: Final = frozenset(
+    {"countries", "required_consumer_fields", "products", "types", "artists", "genres", "facilities"}
+)
+_BETWEEN: Final = ";"  # the values of a list in one cell
+
+
+class CatalogueFileError(ValueError):
+    """A file does not hold; the message has each error with its line."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CatalogueFile:
+    """A catalogue as it was read; `lines` has the line of `("products", 3)`."""
+
+    catalogue: Catalogue
+    lines: Mapping[tuple[str, int], int]
+
+    def said(self, errors: Sequence[tuple[str, str]]) -> list[str]:
+        """Errors as a person finds them in the file."""
+        return _said(errors, self.lines)
+
+
+def read_catalogue(content: bytes, *, is_csv: bool) -> CatalogueFile:
+    """Read a whole file. Raises `CatalogueFileError` with everything that does not hold."""
+    lines: Mapping[tuple[str, int], int] = {}
+    try:
+        if is_csv:
+            decoded, lines = _from_csv(content.removeprefix(b"\xef\xbb\xbf"))
+        else:
+            decoded = decode(content.removeprefix(b"\xef\xbb\xbf"))
+            lines = dict(_lines_of_json(content.decode("utf-8-sig"), decoded))
+        _check_names(decoded)
+        return CatalogueFile(catalogue=catalogue_of(read(CatalogueGiven, decoded)), lines=lines)
+    except FieldsError as error:
+        raise CatalogueFileError("\n".join(_said(error.errors, lines))) from None
+    except (MalformedRequestError, UnicodeDecodeError) as error:
+        where = error.__context__
+        line = f"line {where.lineno}: " if isinstance(where, json.JSONDecodeError) else ""
+        raise CatalogueFileError(line + str(error).replace("the body", "the file")) from None
+
+
+def _said(errors: Sequence[tuple[str, str]], lines: Mapping[tuple[str, int], int]) -> list[str]:
+    found = []
+    for path, sentence in errors:
+        item = _ITEM.match(path)
+        line = None if item is None else lines.get((item[1], int(item[2])))
+        found.append((line or 0, sentence if line is None else f"line {line}: {sentence}"))
+    return [sentence for _, sentence in sorted(found, key=lambda one: one[0])]
+
+
+def _check_names(decoded: Any) -> None:
+    """A name that is misspelt would otherwise be left out without a word."""
+    if not isinstance(decoded, dict):
+        return
+    shown = {field.name: field.type for field in msgspec.structs.fields(CatalogueShown)}  # what was read back, too
+    found = [(name, f"there is no {name!r}, only {', '.join(KINDS)}") for name in decoded if name not in shown]
+    for name, wanted in shown.items():
+        found += _unknown(name, wanted, decoded.get(name))
+    if found:
+        raise FieldsError(found)
+
+
+def _unknown(path: str, wanted: Any, value: Any) -> Iterator[tuple[str, str]]:
+    """The names in a value, or in each of a list, that what is wanted has not, and so within it."""
+    if isinstance(value, list):
+        for index, one in enumerate(value):
+            yield from _unknown(f"{path}[{index}]", wanted, one)
+    struct = _struct_in(wanted)
+    if struct is None or not isinstance(value, dict):
+        return
+    types = {field.name: field.type for field in msgspec.structs.fields(struct)}
+    for name, inner in value.items():
+        here = f"{path}.{name}"
+        if name in types:
+            yield from _unknown(here, types[name], inner)
+        else:
+            yield here, f"{here} is not known; known: {', '.join(types)}"
+
+
+def _struct_in(wanted: Any) -> type[msgspec.Struct] | None:
+    """The struct in a type like `list[Part]` or `Location | None`."""
+    if isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
+        return wanted
+    return next((found for one in get_args(wanted) if (found := _struct_in(one)) is not None), None)
+
+
+# JSON
+
+
+def _lines_of_json(text: str, decoded: Any) -> Iterator[tuple[tuple[str, int], int]]:
+    """Where each item begins. The text is known to be JSON; only its outer object and lists are walked."""
+    if not isinstance(decoded, dict):
+        return
+    walker = json.JSONDecoder()
+    line, counted, at = 1, 0, text.index("{") + 1
+    for kind, items in decoded.items():
+        _, at = walker.raw_decode(text, _start(text, at))  # the name
+        at = _start(text, at)
+        if not isinstance(items, list):
+            _, at = walker.raw_decode(text, at)
+            continue
+        at += 1
+        for index in range(len(items)):
+            at = _start(text, at)
+            line, counted = line + text.count("\n", counted, at), at
+            yield (kind, index), line
+            _, at = walker.raw_decode(text, at)
+        at = text.index("]", at) + 1
+
+
+def _start(text: str, at: int) -> int:
+    """The next value: beyond spaces, commas and colons."""
+    while text[at] in " \t\r\n,:":
+        at += 1
+    return at
+
+
+# CSV
+
+
+def _from_csv(content: bytes) -> tuple[dict[str, Any], Mapping[tuple[str, int], int]]:
+    """The lines of a file as one kind of item: a heading `name.en` is the `en` within `name`."""
+    rows = csv.reader(StringIO(content.decode(), newline=""), strict=True)
+    items: list[dict[str, Any]] = []
+    lines: dict[tuple[str, int], int] = {}
+    errors: list[tuple[str, str]] = []
+    begins = 1  # the line on which a row begins: a cell may have several
+    try:
+        headings = next(rows, [])
+        kind = _told_by(headings)
+        begins = rows.line_num + 1
+        for cells in rows:
+            if cells:
+                lines[kind, len(items)] = begins
+                if len(cells) != len(headings):
+                    errors.append((f"{kind}[{len(items)}]", "it has another number of values than the headings"))
+                elif any("\0" in cell for cell in cells):
+                    errors.append((f"{kind}[{len(items)}]", "it has a NUL character"))
+                items.append(_item(kind, {name: cell for name, cell in zip(headings, cells, strict=False) if cell}))
+            begins = rows.line_num + 1
+    except csv.Error as error:
+        raise CatalogueFileError(f"line {begins}: {error}") from None
+    if errors:
+        raise CatalogueFileError("\n".join(_said(errors, lines)))
+    return {kind: items}, lines
+
+
+def _told_by(headings: Sequence[str]) -> str:
+    """The kind that the headings tell. Raises `CatalogueFileError`."""
+    kind = next((kind for heading, kind in _TOLD_BY.items() if heading in headings), None)
+    if kind is None or len(set(headings)) != len(headings):
+        told = ", ".join(f"{heading} ({of})" for heading, of in _TOLD_BY.items())
+        raise CatalogueFileError(f"line 1: the headings must be different, and one of them tell what follows: {told}")
+    for heading in headings:
+        name, dot, _ = heading.partition(".")
+        if dot and name in headings:
+            raise CatalogueFileError(f"line 1: the heading {heading} is within {name}, which is there, too")
+    return kind
+
+
+def _item(kind: str, cells: Mapping[str, str]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    types = {field.name: field.type for field in msgspec.structs.fields(KINDS[kind])}
+    for heading, cell in cells.items():
+        name, _, inner = heading.partition(".")
+        if inner:
+            within = made.setdefault(name, {})
+            within[inner] = _number(cell) if inner == "amount" else cell
+        elif name == "parts":
+            made[name] = [_part(one) for one in cell.split(_BETWEEN)]
+        elif name == "seats":
+            made[name] = [_seats(one) for one in cell.split(_BETWEEN)]
+        elif name in _LISTS:
+            made[name] = [one.strip() for one in cell.split(_BETWEEN)]
+        else:
+            made[name] = _value(types.get(name), cell)
+    return made
+
+
+def _part(cell: str) -> dict[str, Any]:
+    """`<uid>*2`, or the uid alone for one."""
+    uid, _, quantity = cell.strip().partition("*")
+    return {"product": uid.strip()} | ({"quantity": _whole(quantity.strip())} if quantity else {})
+
+
+def _seats(cell: str) -> dict[str, Any] | str:
+    """`Stalls/A/1-20`: a section, a row, and the numbers of its first and last seat."""
+    found = re.fullmatch("(.+)/(.+)/([0-9]+)-([0-9]+)", cell.strip())
+    if found is None:
+        return cell
+    return {"section": found[1], "row": found[2], "first": _whole(found[3]), "last": _whole(found[4])}
+
+
+def _value(wanted: Any, cell: str) -> Any:
+    """A cell as its field has it. What does not fit stays text, and is told as what it is."""
+    if _is(wanted, int):
+        return _whole(cell)
+    if _is(wanted, bool):
+        return {"true": True, "false": False}.get(cell.lower(), cell)
+    return cell
+
+
+def _is(wanted: Any, plain: type) -> bool:
+    return wanted is plain or any(_is(one, plain) for one in get_args(wanted) if isinstance(one, type) or get_args(one))
+
+
+def _whole(cell: str) -> int | str:
+    return int(cell) if re.fullmatch("[0-9]{1,18}", cell) else cell
+
+
+def _number(cell: str) -> Decimal | str:
+    return Decimal(cell) if re.fullmatch(r"[0-9]{1,18}(\.[0-9]{1,18})?", cell) else cell

@@ -1,0 +1,219 @@
+"""How do orders, decisions and errors look in the operator's API?"""
+
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Final
+
+from countermand.actions.appointments.ports import OpenSlot
+from countermand.actions.cancelling.command_ids import CommandId
+from countermand.actions.cancelling.explain import Explanation
+from countermand.actions.errors import (
+    ConflictError,
+    FieldsError,
+    HeldError,
+    IdempotencyKeyReusedError,
+    KeySetUnavailableError,
+    NotAuthenticatedError,
+    NotFoundError,
+    UnavailableError,
+)
+from countermand.actions.ports import CancellationRecord, History, OrderView, RefusalRecord
+from countermand.contracts.http.answer import (
+    Answer,
+    BodyTooLargeError,
+    ForbiddenError,
+    MalformedRequestError,
+    MethodNotAllowedError,
+    UnsupportedMediaTypeError,
+    error_headers,
+    json_answer,
+)
+from countermand.contracts.manage import messages
+from countermand.domain.appointments.appointment import Appointment
+from countermand.domain.appointments.appointment_task import AppointmentTask
+from countermand.domain.cancelling.decision import Granted, Refused
+from countermand.domain.orders.payment import Payment
+
+_STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
+    MalformedRequestError: (400, "bad_request"),
+    NotAuthenticatedError: (401, "unauthorized"),
+    ForbiddenError: (403, "forbidden"),
+    NotFoundError: (404, "not_found"),
+    MethodNotAllowedError: (405, "method_not_allowed"),
+    ConflictError: (409, "conflict"),
+    BodyTooLargeError: (413, "payload_too_large"),
+    UnsupportedMediaTypeError: (415, "unsupported_media_type"),
+    FieldsError: (422, "invalid_field"),
+    IdempotencyKeyReusedError: (422, "idempotency_key_reused"),
+    UnavailableError: (503, "unavailable"),
+    HeldError: (503, "unavailable"),
+    KeySetUnavailableError: (503, "unavailable"),
+}
+_UNEXPECTED: Final = (500, "unexpected")
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    errors: list[messages.Wrong] | None = None,
+    *,
+    headers: tuple[tuple[bytes, bytes], ...] = (),
+) -> Answer:
+    """Problem details (RFC 9457)."""
+    shown = messages.Problem(
+        title=HTTPStatus(status).phrase, status=status, code=code, detail=detail, errors=errors or []
+    )
+    return json_answer(status, shown, headers=headers, media_type=messages.PROBLEM_JSON)
+
+
+def problem_answer(error: Exception) -> Answer:
+    """The world's no. What is not in the table is unexpected, and says nothing about itself."""
+    status, code = _STATUS.get(type(error), _UNEXPECTED)
+    detail, wrong = str(error), []
+    match error:
+        case ConflictError(code=own_code):
+            code = own_code
+        case FieldsError(errors=fields):
+            wrong = [messages.Wrong(code=code, field=field, message=said) for field, said in fields]
+        case _ if (status, code) == _UNEXPECTED:
+            detail = "There was an unexpected error; done or not, a repeat settles it"
+    return problem(status, code, detail, wrong, headers=error_headers(error, challenge=b"Bearer"))
+
+
+def refusal_answer(refused: Refused) -> Answer:
+    """Every rule that refused."""
+    wrong = [messages.Wrong(code=one.code, field=None, message=one.sentence) for one in refused.broken]
+    return problem(409, refused.broken[0].code, "; ".join(one.sentence for one in refused.broken), wrong)
+
+
+def order_shown(view: OrderView, history: History) -> messages.Order:
+    """An order with its history."""
+    order, cancellation = view.order, history.cancellation
+    return messages.Order(
+        id=order.id,
+        uid=order.uid,
+        contract=order.contract.value,
+        reference=order.reference,
+        client_id=order.client_id,
+        state=order.state.value,
+        version=order.version,
+        created_at=order.created_at,
+        appointment_starts_at=order.facts.appointment_starts_at,
+        first_payment_at=order.facts.first_payment_at,
+        appointments=[appointment_shown(one) for one in view.appointments],
+        tickets=[messages.Ticket(uid=t.uid, product_uid=t.product_uid, valid=view.admits(t)) for t in view.tickets],
+        order_token=view.details.get("order_token"),
+        payments=[payment_shown(one) for one in history.payments],
+        cancellation=None if cancellation is None else _record(cancellation, cancellation.command_id),
+        refusals=[_record(one, one.command.command_id) for one in history.refusals],
+        facts=[
+            messages.Fact(
+                kind=one.kind.value,
+                order_version=one.order_version,
+                recorded_at=one.recorded_at,
+                client_id=one.client_id,
+                details=dict(one.details),
+                delivered_at=one.delivered_at,
+            )
+            for one in history.facts
+        ],
+    )
+
+
+def appointment_shown(appointment: Appointment) -> messages.Appointment:
+    """A visit."""
+    return messages.Appointment(
+        id=appointment.id,
+        state=appointment.state.value,
+        starts_at=appointment.starts_at,
+        ends_at=appointment.ends_at,
+        cancelled_at=appointment.cancelled_at,
+        slot_id=None if appointment.slot is None else appointment.slot.id,
+        remote_id=appointment.remote_id,
+    )
+
+
+def task_shown(task: AppointmentTask) -> messages.AppointmentTask:
+    """What a client asked."""
+    failure, wanted = task.failure, task.wanted
+    return messages.AppointmentTask(
+        id=task.id,
+        order_id=task.order_id,
+        client_id=task.client_id,
+        kind=task.kind.value,
+        state=task.state.value,
+        asked_at=task.asked_at,
+        from_date=task.from_date,
+        slot_id=None if wanted is None else wanted.id,
+        starts_at=None if wanted is None else wanted.starts_at,
+        ends_at=None if wanted is None else wanted.ends_at,
+        appointment_id=task.appointment_id,
+        failure=None if failure is None else messages.No(code=failure.code, message=failure.sentence),
+    )
+
+
+def slot_shown(one: OpenSlot) -> messages.SlotShown:
+    """A slot of the calendar."""
+    slot = one.slot
+    return messages.SlotShown(
+        id=slot.id,
+        area=one.area,
+        starts_at=slot.starts_at,
+        ends_at=slot.ends_at,
+        slot_type=slot.half_day.value,
+        utc_offset_minutes=slot.utc_offset // timedelta(minutes=1),
+        capacity=one.capacity,
+        booked=one.booked,
+    )
+
+
+def payment_shown(payment: Payment) -> messages.Payment:
+    """A payment."""
+    return messages.Payment(
+        reference=payment.reference,
+        amount_minor=payment.money.minor,
+        currency=payment.money.currency,
+        recorded_at=payment.recorded_at,
+        late=payment.is_late,
+    )
+
+
+def decision_shown(explanation: Explanation) -> messages.Decision:
+    """A decision with every finding."""
+    decision = explanation.decision
+    return messages.Decision(
+        order_id=explanation.order.id,
+        cancellable=isinstance(decision, Granted),
+        cancellable_until=decision.cancellable_until if isinstance(decision, Granted) else None,
+        at=explanation.at,
+        policy_version=decision.policy_version,
+        findings=[
+            messages.Finding(
+                rule=one.rule,
+                code=one.code,
+                passed=one.passed,
+                fact=one.fact.value,
+                value=one.value,
+                message=one.sentence,
+                changes_at=one.turns_at,
+            )
+            for one in decision.findings
+        ],
+    )
+
+
+def _record(record: CancellationRecord | RefusalRecord, command_id: CommandId) -> messages.DecisionRecord:
+    asked = record.command if isinstance(record, RefusalRecord) else record
+    return messages.DecisionRecord(
+        command_id=command_id,
+        decided_at=record.decided_at,
+        client_id=asked.client_id,
+        contract=record.contract.value,
+        door=asked.door.value,
+        policy_version=record.policy_version,
+        state=record.facts.state.value,
+        appointment_starts_at=record.facts.appointment_starts_at,
+        first_payment_at=record.facts.first_payment_at,
+        reason=asked.reason,
+    )

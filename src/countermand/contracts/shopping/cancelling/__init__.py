@@ -1,0 +1,1 @@
+"""Cancelling over the shopping contract."""

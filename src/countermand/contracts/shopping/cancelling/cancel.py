@@ -1,0 +1,87 @@
+"""`POST /ordercancellation/`, without any input or output: bytes in, a command; a decision, bytes out.
+
+The order of checks (inferred, decision 7): method and media type, credentials, the `cancel` permission, the body, the
+order among the caller's own, already cancelled, payment and state.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
+from countermand.actions.cancelling.command_ids import new_command_id
+from countermand.actions.errors import FieldsError, OutcomeUnknownError
+from countermand.actions.ports import CancelOrder
+from countermand.contracts.http.answer import HAL, Answer, ForbiddenError, MethodNotAllowedError, check_media_type
+from countermand.contracts.http.body import decode, read, shown
+from countermand.contracts.http.cancel_endpoint import Credential
+from countermand.contracts.http.idempotency import idempotency_key
+from countermand.contracts.shopping.access import credential_of
+from countermand.contracts.shopping.addresses import Addresses
+from countermand.contracts.shopping.messages import CancelRequest
+from countermand.contracts.shopping.translate import error_answer, order_answer, refusal_answer
+from countermand.domain.client import Client, Permission
+from countermand.domain.contract import Door
+from countermand.domain.orders.order import order_id_of
+
+PATH: Final = "/ordercancellation"
+
+
+class ShoppingCancel:
+    """Fulfils `CancelDoor`. Both spellings of the path are served, without a redirect, which would lose the body."""
+
+    door = Door.SHOPPING
+    paths = frozenset({PATH, PATH + "/"})
+
+    def __init__(self, addresses: Addresses) -> None:
+        self._addresses = addresses
+
+    def check_transport(self, method: str, headers: Mapping[bytes, bytes]) -> None:
+        """Only POST is accepted (documented); 415 is ours (decision 22)."""
+        if method != "POST":
+            raise MethodNotAllowedError(method, ["POST"])
+        check_media_type(headers, also=(HAL,))
+
+    def credential(self, headers: Mapping[bytes, bytes]) -> Credential:
+        """The application's key and secret. A browser's token is one, too, but never may cancel (decision 18)."""
+        return credential_of(headers)
+
+    def command(self, client: Client, headers: Mapping[bytes, bytes], body: bytes) -> CancelOrder:
+        """Permission, key, JSON, fields, in this order."""
+        if not client.may(Permission.CANCEL):
+            raise ForbiddenError("Forbidden. No cancel permission.")
+        key = idempotency_key(headers, "POST", PATH, body)
+        request = read(CancelRequest, decode(body))
+        uid = self._addresses.uid_of_order(request.order)
+        wrong = []
+        if uid is None:
+            like = self._addresses.order("<uid>")
+            wrong.append(("order", f"order must be the uri of an order, like {like}, not {shown(request.order)}"))
+        if not request.reason.strip():
+            wrong.append(("reason", f"reason must say something, not {shown(request.reason)}"))
+        if uid is None or wrong:
+            raise FieldsError(wrong)
+        return CancelOrder(
+            command_id=new_command_id(),
+            order_id=order_id_of(uid),
+            client_id=client.id,
+            door=Door.SHOPPING,
+            reason=request.reason,
+            idempotency=key,
+            wants_order=True,
+        )
+
+    def notices(self, headers: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:  # noqa: ARG002
+        """See `CancelDoor.notices`: none."""
+        return ()
+
+    def answer(self, outcome: CancelOutcome) -> Answer:
+        """200 with the whole order (inferred, decision 1), or the documented refusals."""
+        if not isinstance(outcome, Cancelled):
+            return refusal_answer(outcome.refused)
+        if outcome.view is None:  # cancelled, but it could not be read back: a repeat says 409
+            raise OutcomeUnknownError("the order is cancelled, but could not be read")
+        return order_answer(200, outcome.view, self._addresses)
+
+    def error(self, error: Exception) -> Answer:
+        """See `CancelDoor.error`."""
+        return error_answer(error)

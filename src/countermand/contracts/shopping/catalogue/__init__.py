@@ -1,0 +1,1 @@
+"""The catalogue over the shopping contract: events and products."""

@@ -1,0 +1,142 @@
+"""Events of the shopping contract: a list that can be filtered, and each by itself.
+
+Documented: the fields and filters, and that without `sale_start` and `sale_end` the list has what is on sale now.
+Inferred: that one condition on either takes both defaults away, and the shapes of `location`, `facilities`, `artists`.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from countermand.actions.catalogue.ports import Condition, Op
+from countermand.actions.catalogue.read import EventView, list_events, read_event
+from countermand.contracts.http.answer import HAL, Answer
+from countermand.contracts.http.calls import Call, Route, Services
+from countermand.contracts.http.openapi import Operation, Reply
+from countermand.contracts.shopping.addresses import Addresses
+from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WRONG_QUERY, asked_at, reader, uid_in
+from countermand.contracts.shopping.catalogue import messages
+from countermand.contracts.shopping.catalogue.products import product_shown
+from countermand.contracts.shopping.hal import date_time, hal_answer, in_all_languages, list_links, resource_links
+from countermand.contracts.shopping.list_query import INSTANT, PAGE_SIZE, TEXT, Kind, asked, parameters
+
+PATH: Final = "/events"
+FILTERS: Final[Mapping[str, Kind]] = {
+    "merchant_name": TEXT,
+    "title": TEXT,
+    "subtitle": TEXT,
+    "sale_start": INSTANT,
+    "sale_end": INSTANT,
+    "event_start": INSTANT,
+    "event_end": INSTANT,
+    "location.name": TEXT,
+    "location.postal_code": TEXT,
+    "location.city": TEXT,
+    "location.country": TEXT,
+    "artist": TEXT,
+    "genre": TEXT,
+}
+
+
+def event_routes(addresses: Addresses) -> tuple[Route, ...]:
+    """`/events` and `/events/{uid}`."""
+
+    async def list_them(call: Call, services: Services) -> Answer:
+        await reader(call, services)
+        wanted = asked(call.query_string, FILTERS)
+        conditions = [*wanted.conditions]
+        if not (wanted.has("sale_start") or wanted.has("sale_end")):
+            now = services.clock()
+            conditions += [Condition("sale_start", Op.LTE, now), Condition("sale_end", Op.GTE, now)]
+        page = await list_events(services.store, conditions, offset=wanted.offset, at_most=PAGE_SIZE)
+        address = addresses.public + PATH
+        return hal_answer(
+            messages.Page(
+                links=list_links(addresses, address, "events", wanted, page.total, FILTERS),
+                item_count=page.total,
+                embedded={"shop:event": [event_shown(view, addresses) for view in page.items]},
+            )
+        )
+
+    async def read_one(call: Call, services: Services) -> Answer:
+        await reader(call, services)
+        view = await read_event(services.store, uid_in(call, "event"), services.clock(), at_most=PAGE_SIZE)
+        return hal_answer(event_shown(view, addresses, asked_at(call, addresses)))
+
+    return (
+        Route(
+            operation=Operation(
+                name="listEvents",
+                method="GET",
+                path=PATH,
+                summary="The events that are on sale, 500 a page",
+                description="Without any condition on `sale_start` or `sale_end`, those on sale now.",
+                parameters=parameters(FILTERS),
+                replies={
+                    **FAILURES,
+                    200: Reply(when="A page of events", message=messages.Page, media_type=HAL),
+                    400: WRONG_QUERY,
+                },
+            ),
+            handle=list_them,
+        ),
+        Route(
+            operation=Operation(
+                name="readEvent",
+                method="GET",
+                path=PATH + "/{uid}",
+                summary="Read an event",
+                description="As long as it is enabled. Its products that are on sale are embedded.",
+                parameters=(UID,),
+                replies={
+                    **FAILURES,
+                    200: Reply(when="The event", message=messages.Event, media_type=HAL),
+                    404: NOT_FOUND,
+                },
+            ),
+            handle=read_one,
+        ),
+    )
+
+
+def event_shown(view: EventView, addresses: Addresses, itself: str | None = None) -> messages.Event:
+    """An event with every documented field; `itself` is the address that it was asked for by."""
+    event, more = view.event, view.event.more
+    address = addresses.event(event.uid)
+    links: dict[str, Any] = {"shop_products": {"href": f"{addresses.public}/products?event={address}"}}
+    if "ticketshop" in more:
+        links["shop_ticketshop"] = {"href": more["ticketshop"], "type": "text/html"}
+    products = view.products
+    return messages.Event(
+        links=resource_links(addresses, itself or address, "event", **links),
+        uid=event.uid,
+        reference=event.reference,
+        merchant_name=event.merchant_name,
+        title=in_all_languages(event.title),
+        subtitle=in_all_languages(more.get("subtitle")),
+        sale_start=date_time(event.sale_starts_at),
+        sale_end=date_time(event.sale_ends_at),
+        event_start=_or_none(event.starts_at),
+        event_end=_or_none(event.ends_at),
+        personalization_start=more.get("personalization_start"),
+        personalization_end=more.get("personalization_end"),
+        fulfillment_starts_at=more.get("fulfillment_starts_at"),
+        location=msgspec.convert(more.get("location", {}), messages.Location),
+        facilities=more.get("facilities", []),
+        description=in_all_languages(more.get("description")),
+        long_description=in_all_languages(more.get("long_description")),
+        image=more.get("image"),
+        artists=more.get("artists", []),
+        genres=more.get("genres", []),
+        sold_out=view.is_sold_out,
+        sold_out_text=in_all_languages(more.get("sold_out_text")),
+        min_quantity_per_order=event.min_per_order,
+        max_quantity_per_order=event.max_per_order,
+        embedded=None if products is None else {"shop:product": [product_shown(one, addresses) for one in products]},
+    )
+
+
+def _or_none(instant: datetime | None) -> str | None:
+    return None if instant is None else date_time(instant)

@@ -1,0 +1,98 @@
+"""What do events, products and lists of them look like in the shopping contract, and the root and the status?"""
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from countermand.contracts.http.money import Amount
+
+Texts = Annotated[dict[str, str], Meta(description="A text by language; one that is missing is empty")]
+_Instant = Annotated[str, Meta(description="In UTC, to the second")] | None
+
+
+class Location(Struct, kw_only=True):
+    """Where an event is."""
+
+    name: str | None = None
+    address: str | None = None
+    postal_code: str | None = None
+    city: str | None = None
+    country: Annotated[str, Meta(description="ISO 3166-1 alpha-2")] | None = None
+
+
+class CatalogueProduct(Struct, kw_only=True, rename={"links": "_links"}):
+    """What can be bought."""
+
+    links: dict[str, Any]
+    uid: str
+    reference: str
+    name: Texts
+    subtitle: Texts
+    price: Amount
+    sold_out: Annotated[bool, Meta(description="Whether nothing is left")]
+    sold_out_text: Texts
+    min_per_order: int
+    max_per_order: int | None
+    separately_saleable: Annotated[bool, Meta(description="Whether it can be bought without anything else")]
+    availability: Annotated[int, Meta(description="What is left of total_availability")]
+    total_availability: int
+    additional_information: Texts
+    viewing_order: Annotated[int, Meta(description="Where it stands in a list: the lowest first")]
+    parents: Annotated[list[str], Meta(description="The combo products that it is a part of, by address")]
+    combo: Annotated[list[str], Meta(description="What a combo product is made of, by address")]
+    types: list[str]
+    sale_start: _Instant
+    sale_end: _Instant
+    requires_membership: bool
+    provides_membership: bool
+
+
+class Event(Struct, kw_only=True, omit_defaults=True, rename={"links": "_links", "embedded": "_embedded"}):
+    """What tickets are sold for. An event by itself embeds its products that are on sale; one in a list does not."""
+
+    links: dict[str, Any]
+    uid: str
+    reference: str
+    merchant_name: str
+    title: Texts
+    subtitle: Texts
+    sale_start: str
+    sale_end: str
+    event_start: _Instant
+    event_end: _Instant
+    personalization_start: _Instant
+    personalization_end: _Instant
+    fulfillment_starts_at: Annotated[_Instant, Meta(description="Null where tickets come at once")]
+    location: Location
+    facilities: list[str]
+    description: Texts
+    long_description: Texts
+    image: str | None
+    artists: list[str]
+    genres: list[str]
+    sold_out: Annotated[bool, Meta(description="Whether nothing is left of any of its products")]
+    sold_out_text: Texts
+    min_quantity_per_order: int | None
+    max_quantity_per_order: int | None
+    embedded: dict[str, Any] | None = None
+
+
+class Page(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
+    """Up to 500 items of a list; `item_count` is how many there are on all pages."""
+
+    links: dict[str, Any]
+    item_count: int
+    embedded: dict[str, Any]
+
+
+class Root(Struct, kw_only=True, rename={"links": "_links"}):
+    """Where everything is."""
+
+    links: dict[str, Any]
+
+
+class Status(Struct, kw_only=True, rename={"links": "_links"}):
+    """Whether the service works."""
+
+    links: dict[str, Any]
+    status: str

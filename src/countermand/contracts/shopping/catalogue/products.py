@@ -1,0 +1,142 @@
+"""Products of the shopping contract: a list that can be filtered, and each by itself.
+
+Documented: the fields and filters. Inferred: that `combo` has the parts of a combo product and `parents` the combo
+products of a part; that a product without a sale of its own shows its event's; that the memberships are true or false;
+that one that is not on sale can still be read by its address, which orders lead to.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from countermand.actions.catalogue.read import ProductView, list_products, read_product
+from countermand.contracts.http.answer import HAL, Answer
+from countermand.contracts.http.calls import Call, Route, Services
+from countermand.contracts.http.money import amount
+from countermand.contracts.http.openapi import Operation, Reply
+from countermand.contracts.shopping.addresses import Addresses
+from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WRONG_QUERY, asked_at, reader, uid_in
+from countermand.contracts.shopping.catalogue import messages
+from countermand.contracts.shopping.hal import date_time, hal_answer, in_all_languages, list_links, resource_links
+from countermand.contracts.shopping.list_query import (
+    INSTANT,
+    PAGE_SIZE,
+    PRICE,
+    TEXT,
+    TRUTH,
+    Kind,
+    asked,
+    parameters,
+    uri,
+)
+
+PATH: Final = "/products"
+
+
+def filters_of(addresses: Addresses) -> Mapping[str, Kind]:
+    """What products can be filtered by."""
+    return {
+        "name": TEXT,
+        "subtitle": TEXT,
+        "price": PRICE,
+        "price_cur": TEXT,
+        "is_soldout": TRUTH,
+        "event": uri(addresses.uid_of_event, addresses.event("<uid>")),
+        "sale_start": INSTANT,
+        "sale_end": INSTANT,
+    }
+
+
+def product_routes(addresses: Addresses) -> tuple[Route, ...]:
+    """`/products` and `/products/{uid}`."""
+    filters = filters_of(addresses)
+
+    async def list_them(call: Call, services: Services) -> Answer:
+        await reader(call, services)
+        wanted = asked(call.query_string, filters)
+        page = await list_products(
+            services.store, wanted.conditions, services.clock(), offset=wanted.offset, at_most=PAGE_SIZE
+        )
+        address = addresses.public + PATH
+        return hal_answer(
+            messages.Page(
+                links=list_links(addresses, address, "products", wanted, page.total, filters),
+                item_count=page.total,
+                embedded={"shop:product": [product_shown(view, addresses) for view in page.items]},
+            )
+        )
+
+    async def read_one(call: Call, services: Services) -> Answer:
+        await reader(call, services)
+        view = await read_product(services.store, uid_in(call, "product"))
+        return hal_answer(product_shown(view, addresses, asked_at(call, addresses)))
+
+    return (
+        Route(
+            operation=Operation(
+                name="listProducts",
+                method="GET",
+                path=PATH,
+                summary="The products that are on sale, 500 a page",
+                description="Products of events that are on sale, by their viewing order.",
+                parameters=parameters(filters),
+                replies={
+                    **FAILURES,
+                    200: Reply(when="A page of products", message=messages.Page, media_type=HAL),
+                    400: WRONG_QUERY,
+                },
+            ),
+            handle=list_them,
+        ),
+        Route(
+            operation=Operation(
+                name="readProduct",
+                method="GET",
+                path=PATH + "/{uid}",
+                summary="Read a product",
+                description="As long as it and its event are enabled, on sale or not.",
+                parameters=(UID,),
+                replies={
+                    **FAILURES,
+                    200: Reply(when="The product", message=messages.CatalogueProduct, media_type=HAL),
+                    404: NOT_FOUND,
+                },
+            ),
+            handle=read_one,
+        ),
+    )
+
+
+def product_shown(view: ProductView, addresses: Addresses, itself: str | None = None) -> messages.CatalogueProduct:
+    """A product with every documented field; `itself` is the address that it was asked for by."""
+    product, event, more = view.product, view.event, view.product.more
+    its_event = {} if event is None else {"shop_event": {"href": addresses.event(event.uid)}}
+    return messages.CatalogueProduct(
+        links=resource_links(addresses, itself or addresses.product(product.uid), "product", **its_event),
+        uid=product.uid,
+        reference=product.reference,
+        name=in_all_languages(product.name),
+        subtitle=in_all_languages(more.get("subtitle")),
+        price=amount(product.price),
+        sold_out=product.is_sold_out,
+        sold_out_text=in_all_languages(more.get("sold_out_text")),
+        min_per_order=product.min_per_order,
+        max_per_order=product.max_per_order,
+        separately_saleable=product.is_separately_saleable,
+        availability=product.availability,
+        total_availability=product.total_availability,
+        additional_information=in_all_languages(more.get("additional_information")),
+        viewing_order=product.viewing_order,
+        parents=[addresses.product(uid) for uid in view.combos],
+        combo=[addresses.product(part.product_uid) for part in product.parts],
+        types=more.get("types", []),
+        sale_start=_of_sale(product.sale_starts_at, None if event is None else event.sale_starts_at),
+        sale_end=_of_sale(product.sale_ends_at, None if event is None else event.sale_ends_at),
+        requires_membership=more.get("requires_membership", False),
+        provides_membership=more.get("provides_membership", False),
+    )
+
+
+def _of_sale(its_own: datetime | None, its_events: datetime | None) -> str | None:
+    instant = its_own or its_events
+    return None if instant is None else date_time(instant)

@@ -1,0 +1,203 @@
+"""Which items of a list are asked for, by which filters and which page, and where are the other pages?
+
+Page size, page beyond the last, `item_count` and links are documented; so are the filters' names and suffixes. That no
+`prev` is on the first page and no `next` on the last, and that `__in` takes its values between commas, is inferred.
+Parameters that are no filter of the list are ignored.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import parse_qsl, quote, unquote_plus
+
+from countermand.actions.catalogue.ports import Condition, Op
+from countermand.actions.errors import FieldsError
+from countermand.contracts.http.body import shown
+from countermand.contracts.http.openapi import parameter
+
+PAGE_SIZE: Final = 500
+_IN_CAP: Final = 100  # values of one `__in`; ours
+_PAGE_DIGITS: Final = 15
+_AMOUNT: Final = r"[0-9]{1,12}(\.[0-9]{1,2})?"
+_IN_A_QUERY: Final = "!$&'()*+,/:;=?@-._~%"  # RFC 3986; whatever else came is quoted in links
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kind:
+    """What the values of a filter are: `read` makes one of text, or raises `ValueError` with what it must be."""
+
+    suffixes: tuple[Op, ...]
+    read: Callable[[str], Any]
+    schema: Mapping[str, Any]
+
+
+def _text(given: str) -> str:
+    if "\0" in given:
+        raise ValueError("text without a NUL character")
+    return given
+
+
+def _instant(given: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(given)
+        if instant.tzinfo is not None:
+            return instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("an instant with a time zone, like 2026-11-23T01:00:00Z")
+
+
+def _minor(given: str) -> int:
+    if not re.fullmatch(_AMOUNT, given):
+        raise ValueError("an amount with at most two decimals, like 12.50")
+    whole, _, decimals = given.partition(".")
+    return int(whole) * 100 + int(decimals.ljust(2, "0"))
+
+
+def _truth(given: str) -> bool:
+    if given.lower() not in {"true", "false"}:
+        raise ValueError("true or false")
+    return given.lower() == "true"
+
+
+_ORDERED: Final = (Op.LT, Op.LTE, Op.GT, Op.GTE)
+_SET: Final = (Op.NE, Op.IN)
+TEXT: Final = Kind(suffixes=(Op.STARTSWITH, *_SET), read=_text, schema={"type": "string"})
+INSTANT: Final = Kind(suffixes=(*_ORDERED, *_SET), read=_instant, schema={"type": "string", "format": "date-time"})
+PRICE: Final = Kind(suffixes=(*_ORDERED, *_SET), read=_minor, schema={"type": "string", "pattern": f"^{_AMOUNT}$"})
+TRUTH: Final = Kind(suffixes=(Op.NE,), read=_truth, schema={"type": "string", "enum": ["true", "false"]})
+
+
+def uri(uid_of: Callable[[str], str | None], like: str) -> Kind:
+    """Values are addresses of something: `uid_of` finds the uid in one that looks `like` this."""
+
+    def read(given: str) -> str:
+        uid = uid_of(given)
+        if uid is None:
+            raise ValueError(f"an address like {like}")
+        return uid
+
+    return Kind(suffixes=_SET, read=read, schema={"type": "string", "examples": [like]})
+
+
+def choice(values: Sequence[str]) -> Kind:
+    """Values are some words."""
+
+    def read(given: str) -> str:
+        if given not in values:
+            raise ValueError("one of " + ", ".join(values))
+        return given
+
+    return Kind(suffixes=_SET, read=read, schema={"type": "string", "enum": list(values)})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What a request asks of a list: `conditions` by the filters' names, the page from 1, and its query for links."""
+
+    conditions: Sequence[Condition]
+    page: int
+    query: str
+
+    @property
+    def offset(self) -> int:
+        """How many items come before the page."""
+        return (self.page - 1) * PAGE_SIZE
+
+    def has(self, field: str) -> bool:
+        """Whether there is any condition on a field."""
+        return any(condition.field == field for condition in self.conditions)
+
+    def links(self, address: str, item_count: int) -> dict[str, Any]:
+        """`self` as it was asked for, `first` without a page, `prev` and `next` where they are, and `last`."""
+        last = max(1, -(-item_count // PAGE_SIZE))
+        page = min(self.page, last)  # a page beyond the last is the last (documented)
+        found = {"self": _address(address, self.query), "first": self._page(address, 1)}
+        if page > 1:
+            found["prev"] = self._page(address, page - 1)
+        if page < last:
+            found["next"] = self._page(address, page + 1)
+        found["last"] = self._page(address, last)
+        return {rel: {"href": href} for rel, href in found.items()}
+
+    def _page(self, address: str, page: int) -> str:
+        kept = [pair for pair in self.query.split("&") if pair and unquote_plus(pair.partition("=")[0]) != "page"]
+        return _address(address, "&".join([*kept, *([f"page={page}"] if page > 1 else [])]))
+
+
+def _address(address: str, query: str) -> str:
+    return f"{address}?{query}" if query else address
+
+
+def asked(query_string: bytes, filters: Mapping[str, Kind]) -> Asked:
+    """Read a query. Raises `FieldsError` with each parameter that does not hold, and its value."""
+    conditions: list[Condition] = []
+    errors: list[tuple[str, str]] = []
+    page = 1
+    comparisons = _comparisons(filters)
+    for name, given in _values(query_string).items():
+        try:
+            if name == "page":
+                page = _page_number(given[-1])
+            elif name in comparisons:
+                field, op = comparisons[name]
+                conditions.append(_condition(field, op, given, filters[field]))
+        except ValueError as error:
+            errors.append((name, f"{name} must be {error}, not {shown(','.join(given))}"))
+    if errors:
+        raise FieldsError(errors)
+    return Asked(conditions=conditions, page=page, query=quote(query_string, safe=_IN_A_QUERY))
+
+
+def parameters(filters: Mapping[str, Kind]) -> tuple[dict[str, Any], ...]:
+    """A list's parameters as OpenAPI has them."""
+    described = [
+        parameter("page", "query", "From 1; beyond the last is the last", _PAGE_SCHEMA, required=False),
+    ]
+    for name, (field, op) in _comparisons(filters).items():
+        schema = {"type": "string"} if op is Op.IN else filters[field].schema
+        about = "Any of several, between commas" if op is Op.IN else "Only items for which this holds"
+        described.append(parameter(name, "query", about, schema, required=False))
+    return tuple(described)
+
+
+_PAGE_SCHEMA: Final = {"type": "integer", "minimum": 1, "default": 1}
+
+
+def _comparisons(filters: Mapping[str, Kind]) -> Mapping[str, tuple[str, Op]]:
+    """Every parameter by which a list can be filtered: a field by itself, or with a suffix."""
+    return {
+        name: (field, op)
+        for field, kind in filters.items()
+        for name, op in ((field, Op.EQ), *((f"{field}__{suffix}", suffix) for suffix in kind.suffixes))
+    }
+
+
+def search(address: str, filters: Mapping[str, Kind]) -> dict[str, Any]:
+    """The link to a list, with its filters to fill in (RFC 6570); the pages say which suffixes they take."""
+    return {"href": f"{address}{{?{','.join([*filters, 'page'])}}}", "templated": True}
+
+
+def _values(query_string: bytes) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, value in parse_qsl(query_string.decode(errors="replace"), keep_blank_values=True):
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def _page_number(given: str) -> int:
+    if not re.fullmatch("[0-9]+", given) or not given.strip("0"):
+        raise ValueError("a whole number from 1 up")
+    return int(given) if len(given) <= _PAGE_DIGITS else 10**_PAGE_DIGITS
+
+
+def _condition(field: str, op: Op, given: Sequence[str], kind: Kind) -> Condition:
+    """Of a parameter that stands there several times the last counts, but for `__in`, which has the values of all."""
+    if op is not Op.IN:
+        return Condition(field, op, kind.read(given[-1]))
+    several = [one for some in given for one in some.split(",")]
+    if len(several) > _IN_CAP:
+        raise ValueError(f"at most {_IN_CAP} values between commas")
+    return Condition(field, op, tuple(kind.read(one) for one in several))

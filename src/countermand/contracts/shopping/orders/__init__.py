@@ -1,0 +1,1 @@
+"""Orders over the shopping contract: bill, create, read; tickets and consumers."""

@@ -1,0 +1,139 @@
+"""`POST /bill`, and the deprecated `GET /bill`: what would an order cost now? A snapshot; nothing is reserved.
+
+Refused as the order would be, but for what a bill can do without: a way to pay, and more of the consumer than the
+country. A product that has too few left is refused, too (inferred): who asks is about to order.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from countermand.actions.ports import Reading
+from countermand.actions.ticketing.bill import Billed, bill_tickets, bill_transfer
+from countermand.actions.ticketing.place import method_details
+from countermand.actions.ticketing.rules import TicketOrder
+from countermand.actions.ticketing.transfer import TransferOrder
+from countermand.contracts.http.answer import HAL, Answer, check_media_type
+from countermand.contracts.http.body import decode, read
+from countermand.contracts.http.calls import Call, Route, Services
+from countermand.contracts.http.openapi import Operation, Reply, parameter
+from countermand.contracts.shopping.access import caller, check_application
+from countermand.contracts.shopping.addresses import Addresses
+from countermand.contracts.shopping.calls import FAILURES, WITH_BODY, asked_at
+from countermand.contracts.shopping.hal import hal_answer, resource_links
+from countermand.contracts.shopping.messages import Method as MethodShown
+from countermand.contracts.shopping.orders.create import REFUSALS
+from countermand.contracts.shopping.orders.messages import Bill, CreateRequest
+from countermand.contracts.shopping.orders.order_request import wanted_of, wanted_of_query
+from countermand.contracts.shopping.translate import amount, method_shown, selections
+from countermand.domain.client import Client, Permission
+from countermand.domain.ticketing.catalogue import Method
+
+_BILL: Final = "/bill"
+_OK: Final = Reply(when="What it would cost now", message=Bill, media_type=HAL)
+_POST: Final = Operation(
+    name="createBill",
+    method="POST",
+    path=_BILL,
+    summary="What would an order cost?",
+    description="Takes the body of an order; of the consumer, only the country is needed. Changes nothing.",
+    request=CreateRequest,
+    replies={
+        **FAILURES,
+        **{status: reply for status, reply in WITH_BODY.items() if status != 422},  # noqa: PLR2004 - no key is taken
+        **REFUSALS,
+        200: _OK,
+    },
+)
+_GET: Final = Operation(
+    name="readBill",
+    method="GET",
+    path=_BILL,
+    summary="What would an order cost? (deprecated)",
+    description="Deprecated by its owner (documented): use POST /bill. Changes nothing.",
+    parameters=(
+        {
+            **parameter(
+                "products",
+                "query",
+                "Again for each product: its uri, a comma, and how many",
+                {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 100},
+            ),
+            "style": "form",
+            "explode": True,
+        },
+        *(
+            parameter(name, "query", said, {"type": "string", "pattern": pattern}, required=False)
+            for name, said, pattern in (
+                ("payment_method", "uid", "^[0-9A-Za-z]{1,32}$"),
+                ("shipping_method", "uid", "^[0-9A-Za-z]{1,32}$"),
+                ("country", "ISO 3166-1; needed to get payment methods back", "^[A-Z]{2}$"),
+                (
+                    "external_purchase_amount",
+                    "As EUR350.75; outside the totals",
+                    r"^[A-Z]{3}[0-9]{1,13}(\.[0-9]{1,2})?$",
+                ),
+                ("donation_amount", "As EUR350.75", r"^[A-Z]{3}[0-9]{1,13}(\.[0-9]{1,2})?$"),
+            )
+        ),
+    ),
+    replies={**FAILURES, **REFUSALS, 200: _OK},
+)
+
+
+def routes(addresses: Addresses) -> tuple[Route, ...]:
+    """The calls, spoken with these addresses."""
+
+    async def answered(call: Call, services: Services, client: Client, wanted: TicketOrder | TransferOrder) -> Answer:
+        async with services.store.snapshot() as reading:
+            billed = await _billed(reading, client, wanted, services)
+        return hal_answer(_shown(billed, resource_links(addresses, asked_at(call, addresses), "bill"), addresses))
+
+    async def post(call: Call, services: Services) -> Answer:
+        client = await caller(call, services, Permission.CREATE)
+        check_media_type(call.headers, also=(HAL,))
+        given = read(CreateRequest, decode(call.body))
+        wanted = wanted_of(given, addresses, only_event=client.only_event)
+        if isinstance(wanted, TransferOrder):
+            check_application(client)
+        return await answered(call, services, client, wanted)
+
+    async def get(call: Call, services: Services) -> Answer:
+        client = await caller(call, services, Permission.CREATE)
+        wanted = wanted_of_query(parse_qsl(call.query_string.decode("latin-1"), keep_blank_values=True), addresses)
+        return await answered(call, services, client, replace(wanted, only_event=client.only_event))
+
+    return Route(operation=_POST, handle=post), Route(operation=_GET, handle=get)
+
+
+async def _billed(reading: Reading, client: Client, wanted: TicketOrder | TransferOrder, services: Services) -> Billed:
+    if isinstance(wanted, TransferOrder):
+        return await bill_transfer(reading, client.id, wanted.ticket_uids)
+    return await bill_tickets(reading, client.id, wanted, services.clock())
+
+
+def _shown(billed: Billed, links: dict[str, Any], addresses: Addresses) -> Bill:
+    bill = billed.bill
+    return Bill(
+        links=links,
+        products=selections(billed.lines, addresses),
+        product_total=amount(bill.product_total_minor, bill.currency),
+        service_costs=amount(bill.service_costs_minor, bill.currency),
+        payment_method=_chosen(billed.payment),
+        shipping_method=_chosen(billed.shipping),
+        grand_total=amount(bill.grand_total_minor, bill.currency),
+        available_payment_methods=_available(billed.methods, "payment"),
+        available_shipping_methods=_available(billed.methods, "shipping"),
+    )
+
+
+def _available(methods: Sequence[Method], kind: str) -> list[MethodShown]:
+    return [_chosen(method) for method in methods if method.kind == kind]
+
+
+def _chosen(method: Method | None) -> MethodShown:
+    shown = method_shown(method_details(method))
+    if method is not None:
+        shown.required_consumer_fields = list(method.required_consumer_fields)
+    return shown

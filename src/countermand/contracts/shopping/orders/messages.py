@@ -1,0 +1,171 @@
+"""What do requests of the shopping contract about orders look like, and what is answered besides an order?"""
+
+from typing import Annotated, Any, Final
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from countermand.contracts.http.money import Amount, AmountGiven, Currency
+from countermand.contracts.shopping.messages import Consumer, Method, Order, Seating, Selection
+
+# It becomes a `Location` and a source in a Content-Security-Policy: a host's name, no user, and no blank, control or
+# other character that a URL spells with a percent sign.
+_REDIRECT_URL: Final = r"^https?://[0-9A-Za-z.-]+(:[0-9]{1,5})?([/?#][!-~]*)?$(?!\n)"
+
+
+class OrderConsumer(Consumer, kw_only=True):
+    """Who an order is for; `ip` only here."""
+
+    ip: Annotated[str, Meta(max_length=45)] | UnsetType = UNSET
+
+
+class SelectionGiven(Struct, kw_only=True):
+    """So many of a product. `consumers` says whom each ticket is for: as many as the quantity."""
+
+    product: Annotated[str, Meta(min_length=1, description="The uri of the product")]
+    quantity: Annotated[int, Meta(ge=1, le=100)]
+    consumers: Annotated[list[Consumer], Meta(max_length=100)] | None = None
+
+
+class ExternalPurchaseGiven(Struct, kw_only=True):
+    """Something bought elsewhere that the invoice names; never part of the totals (inferred, decision 20)."""
+
+    title: dict[str, str]
+    product_reference: Annotated[str, Meta(max_length=255)]
+    unit_price: AmountGiven
+    quantity: Annotated[int, Meta(ge=1, le=10_000)]
+
+
+class ShippingGiven(Struct, kw_only=True):
+    """A shipping method, and where to (inferred: the page names the object and says that it is like a consumer)."""
+
+    uid: Annotated[str, Meta(min_length=1, max_length=32)]
+    address: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
+    postal_code: Annotated[str, Meta(max_length=32)] | UnsetType = UNSET
+    city: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
+    country: Annotated[str, Meta(pattern=r"^[A-Z]{2}$(?!\n)")] | UnsetType = UNSET
+    state: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
+
+
+class CreateRequest(Struct, kw_only=True):
+    """An order for tickets, or for tickets of another order (documented). Also what a bill is asked with."""
+
+    products: Annotated[list[SelectionGiven], Meta(min_length=1, max_length=100)] | None = None
+    tickets: (
+        Annotated[list[str], Meta(min_length=1, max_length=100, description="uris; never with products")] | None
+    ) = None
+    consumer: OrderConsumer | None = None
+    payment_method: (
+        Annotated[str, Meta(min_length=1, max_length=32, description="uid; optional for free orders")] | None
+    ) = None
+    shipping_method: Annotated[str, Meta(min_length=1, max_length=32, description="uid")] | ShippingGiven | None = None
+    external_purchases: Annotated[list[ExternalPurchaseGiven], Meta(max_length=100)] = []
+    external_reference: Annotated[str, Meta(max_length=32)] | None = None
+    redirect_url: Annotated[str, Meta(max_length=255, pattern=_REDIRECT_URL)] | None = None
+    check_consecutive_seats: Annotated[
+        bool, Meta(description="Numbered seats of one line must be side by side; false takes any that are free")
+    ] = True
+    vouchers: Annotated[list[Annotated[str, Meta(min_length=1, max_length=64)]], Meta(max_length=20)] = []
+    currency: Currency | None = None
+    opt_in: bool | None = None
+    captcha: Annotated[str, Meta(max_length=4096, description="Taken, and verified by nobody (ours)")] | None = None
+    donation_amount: AmountGiven | None = None
+
+
+class Bill(Struct, kw_only=True, rename={"links": "_links"}):
+    """What an order would cost now: a snapshot that promises nothing. The methods are those the country can use."""
+
+    links: dict[str, Any]
+    products: list[Selection]
+    product_total: Amount
+    service_costs: Amount
+    payment_method: Method
+    shipping_method: Method
+    grand_total: Amount
+    available_payment_methods: list[Method]
+    available_shipping_methods: list[Method]
+
+
+class EmbeddedOrders(Struct, kw_only=True, rename={"orders": "shop:order"}):
+    """The orders of a page."""
+
+    orders: list[Order]
+
+
+class OrderPage(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
+    """Some orders, the newest first; `item_count` is of all pages."""
+
+    links: dict[str, Any]
+    item_count: int
+    embedded: EmbeddedOrders
+
+
+class WholeTicket(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
+    """One place. `valid` is ours (decision 24); `service_fee_paid` is null until the order is completed (documented).
+
+    `seating` is null where no seats are numbered. Nothing is personalised, so those fields say so.
+    """
+
+    links: dict[str, Any]
+    uid: str
+    code: str
+    valid: bool
+    consumer: dict[str, Any]
+    seating: Seating | None
+    subproduct: None
+    has_valid_subscription: bool
+    needs_personalization: bool
+    personalization_start: str | None
+    personalization_end: str | None
+    price: Amount | None
+    service_fee_paid: Amount | None
+    fulfillment_starts_at: str | None
+    scannable_until: str | None
+    embedded: dict[str, Any]
+
+
+class EmbeddedTickets(Struct, kw_only=True, rename={"tickets": "shop:ticket"}):
+    """The tickets that were found."""
+
+    tickets: list[WholeTicket]
+
+
+class TicketPage(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
+    """Valid tickets with a code."""
+
+    links: dict[str, Any]
+    item_count: int
+    embedded: EmbeddedTickets
+
+
+class WholeConsumer(Struct, kw_only=True, omit_defaults=True, rename={"links": "_links"}):
+    """A consumer that is kept. What was not said of it is not there."""
+
+    links: dict[str, Any]
+    uid: str
+    first_name: str | UnsetType = UNSET
+    last_name: str | UnsetType = UNSET
+    date_of_birth: str | UnsetType = UNSET
+    email: str | UnsetType = UNSET
+    gender: int | UnsetType = UNSET
+    phone_number: str | UnsetType = UNSET
+    address: str | UnsetType = UNSET
+    postal_code: str | UnsetType = UNSET
+    city: str | UnsetType = UNSET
+    country: str | UnsetType = UNSET
+    state: str | UnsetType = UNSET
+    language: str | UnsetType = UNSET
+    cognito_user: str | UnsetType = UNSET
+
+
+class EmbeddedConsumers(Struct, kw_only=True, rename={"consumers": "shop:consumer"}):
+    """The consumers of a page."""
+
+    consumers: list[WholeConsumer]
+
+
+class ConsumerPage(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
+    """Some of the client's consumers, oldest first."""
+
+    links: dict[str, Any]
+    item_count: int
+    embedded: EmbeddedConsumers

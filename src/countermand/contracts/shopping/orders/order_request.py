@@ -1,0 +1,206 @@
+"""What does a buyer want? The body of an order or a bill, and the old query of a bill, as the actions want it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from countermand.actions.errors import FieldsError
+from countermand.actions.ports import Line
+from countermand.actions.ticketing.rules import TicketOrder
+from countermand.actions.ticketing.transfer import TransferOrder
+from countermand.contracts.http.body import shown
+from countermand.contracts.http.money import AmountGiven
+from countermand.contracts.shopping.addresses import Addresses
+from countermand.contracts.shopping.orders.messages import CreateRequest, ShippingGiven
+from countermand.domain.money import Money
+
+_MOST: Final = 100
+_AMOUNT: Final = re.compile(r"([A-Z]{3})([0-9]{1,13}(?:\.[0-9]{1,2})?)")
+_COUNTRY: Final = re.compile("[A-Z]{2}")
+_METHOD: Final = re.compile("[0-9A-Za-z]{1,32}")
+
+
+class Reading:
+    """Reads what was given, and remembers everything that is wrong with it."""
+
+    def __init__(self, addresses: Addresses) -> None:
+        self._addresses = addresses
+        self.errors: list[tuple[str, str]] = []
+
+    def check(self) -> None:
+        """Raises `FieldsError` with all that was wrong."""
+        if self.errors:
+            raise FieldsError(self.errors)
+
+    def wrong(self, path: str, said: str) -> None:
+        """Remember that a field does not hold; `said` goes on after its name."""
+        self.errors.append((path, f"{path} {said}"))
+
+    def product(self, path: str, uri: str) -> str:
+        """The uid in a product's address."""
+        uid = self._addresses.uid_of_product(uri)
+        if uid is None:
+            like = self._addresses.product("<uid>")
+            self.wrong(path, f"must be the uri of a product, like {like}, not {shown(uri)}")
+        return uid or ""
+
+    def ticket(self, path: str, uri: str) -> str:
+        """The uid in a ticket's address."""
+        uid = self._addresses.uid_of_ticket(uri)
+        if uid is None:
+            like = self._addresses.ticket("<uid>")
+            self.wrong(path, f"must be the uri of a ticket, like {like}, not {shown(uri)}")
+        return uid or ""
+
+    def money(self, path: str, given: AmountGiven | None) -> Money | None:
+        """An amount that was given."""
+        if given is None:
+            return None
+        try:
+            return Money.of(given.amount, given.currency)
+        except ValueError as error:
+            self.errors.append((path, f"{path}: {error}"))
+            return None
+
+    def currency(self, given: str | None) -> str | None:
+        """A currency that amounts here can be in."""
+        if given is not None:
+            try:
+                Money.of(0, given)
+            except ValueError as error:
+                self.errors.append(("currency", f"currency: {error}"))
+        return given
+
+
+def wanted_of(
+    request: CreateRequest, addresses: Addresses, *, only_event: str | None = None
+) -> TicketOrder | TransferOrder:
+    """The request as the actions want it, of a client that has to do with `only_event`, if that is said.
+
+    Raises `FieldsError` for all that does not hold.
+    """
+    reading = Reading(addresses)
+    if (request.products is None) == (request.tickets is None):
+        reading.wrong("products", "or tickets is what an order is of: one of them, and not both")
+    lines, for_whom = _lines(request, reading)
+    tickets = [reading.ticket(f"tickets[{at}]", uri) for at, uri in enumerate(request.tickets or ())]
+    external = _external(request, reading)
+    donation = reading.money("donation_amount", request.donation_amount)
+    currency = reading.currency(request.currency)
+    reading.check()
+    details = {
+        "consumer": None if request.consumer is None else msgspec.to_builtins(request.consumer),
+        "external_purchases": external,
+        "external_reference": request.external_reference,
+        "redirect_url": request.redirect_url,
+        "opt_in": request.opt_in,
+    }
+    shipping = request.shipping_method
+    if isinstance(shipping, ShippingGiven):
+        address: Mapping[str, Any] = msgspec.to_builtins(shipping)
+        details["shipping_address"] = {name: value for name, value in address.items() if name != "uid"}
+    if request.tickets is not None:
+        return TransferOrder(ticket_uids=tickets, details=details)
+    return TicketOrder(
+        lines=lines,
+        payment_method_uid=request.payment_method,
+        shipping_method_uid=shipping.uid if isinstance(shipping, ShippingGiven) else shipping,
+        details=details,
+        vouchers=request.vouchers,
+        donation=donation,
+        currency=currency,
+        ticket_consumers=for_whom,
+        consecutive_seats=request.check_consecutive_seats,
+        only_event=only_event,
+    )
+
+
+def _lines(request: CreateRequest, reading: Reading) -> tuple[list[Line], dict[int, list[dict[str, Any]]]]:
+    """What was chosen, and, by the place of a line, whom its tickets are for."""
+    lines, for_whom = [], {}
+    for index, selection in enumerate(request.products or ()):
+        path = f"products[{index}]"
+        uid = reading.product(f"{path}.product", selection.product)
+        lines.append(Line(product_uid=uid, quantity=selection.quantity))
+        if selection.consumers is None:
+            continue
+        if len(selection.consumers) != selection.quantity:
+            said = f"must be as many as the quantity, {selection.quantity}, not {len(selection.consumers)}"
+            reading.wrong(f"{path}.consumers", said)
+        for_whom[index] = [msgspec.to_builtins(one) for one in selection.consumers]
+    return lines, for_whom
+
+
+def _external(request: CreateRequest, reading: Reading) -> list[dict[str, Any]]:
+    external: list[dict[str, Any]] = []
+    for index, purchase in enumerate(request.external_purchases):
+        money = reading.money(f"external_purchases[{index}].unit_price", purchase.unit_price)
+        if money is not None:
+            external.append(
+                {
+                    "title": purchase.title,
+                    "product_reference": purchase.product_reference,
+                    "unit_price_minor": money.minor,
+                    "currency": money.currency,
+                    "quantity": purchase.quantity,
+                }
+            )
+    return external
+
+
+def wanted_of_query(given: Sequence[tuple[str, str]], addresses: Addresses) -> TicketOrder:
+    """The deprecated form, GET /bill: `products` again and again, as `<uri>,<quantity>`. Raises `FieldsError`."""
+    reading, query = Reading(addresses), dict(given)
+    selections = [value for name, value in given if name == "products"]
+    if not 1 <= len(selections) <= _MOST:
+        reading.wrong(
+            "products", f"must be there, 1 to {_MOST} times, as <uri>,<quantity>, not {len(selections)} times"
+        )
+    lines = []
+    for index, selection in enumerate(selections[:_MOST]):
+        uri, _, count = selection.rpartition(",")
+        path = f"products[{index}]"
+        if not (re.fullmatch("[0-9]{1,3}", count) and 1 <= int(count) <= _MOST):
+            reading.wrong(path, f"must be <uri>,<quantity> with a quantity from 1 to {_MOST}, not {shown(selection)}")
+            continue
+        lines.append(Line(product_uid=reading.product(path, uri), quantity=int(count)))
+    _query_amount(query, "external_purchase_amount", reading)
+    donation = _query_amount(query, "donation_amount", reading)
+    payment = _matching(query, "payment_method", _METHOD, "the uid of a method", reading)
+    shipping = _matching(query, "shipping_method", _METHOD, "the uid of a method", reading)
+    country = _matching(query, "country", _COUNTRY, "two capital letters", reading)
+    reading.check()
+    return TicketOrder(
+        lines=lines,
+        payment_method_uid=payment,
+        shipping_method_uid=shipping,
+        details={"consumer": {} if country is None else {"country": country}},
+        donation=donation,
+    )
+
+
+def _matching(query: Mapping[str, str], name: str, pattern: re.Pattern[str], said: str, reading: Reading) -> str | None:
+    """A parameter that is left out, empty, or as it must be."""
+    value = query.get(name) or None
+    if value is not None and not pattern.fullmatch(value):
+        reading.wrong(name, f"must be {said}, not {shown(value)}")
+    return value
+
+
+def _query_amount(query: Mapping[str, str], name: str, reading: Reading) -> Money | None:
+    """`EUR350.75` (documented)."""
+    value = query.get(name) or None
+    if value is None:
+        return None
+    found = _AMOUNT.fullmatch(value)
+    if found is None:
+        reading.wrong(name, f"must be a currency and an amount, like EUR350.75, not {shown(value)}")
+        return None
+    try:
+        return Money.of(Decimal(found[2]), found[1])
+    except ValueError as error:
+        reading.errors.append((name, f"{name}: {error}"))
+        return None

@@ -1,0 +1,150 @@
+"""`GET /orders`, `GET /orders/{uid}`, and, ours, whether an order may be cancelled."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from countermand.actions.cancelling.explain import explain
+from countermand.actions.catalogue.ports import Condition, Op
+from countermand.actions.ordering.read_orders import list_ticket_orders
+from countermand.contracts.http.answer import HAL, Answer
+from countermand.contracts.http.calls import Call, Route, Services
+from countermand.contracts.http.openapi import Operation, Reply
+from countermand.contracts.shopping import messages
+from countermand.contracts.shopping.access import application, order_seen, owner_for
+from countermand.contracts.shopping.addresses import Addresses
+from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WRONG_QUERY
+from countermand.contracts.shopping.hal import hal_answer, list_links, templated
+from countermand.contracts.shopping.list_query import (
+    INSTANT,
+    PAGE_SIZE,
+    PRICE,
+    TEXT,
+    Kind,
+    asked,
+    choice,
+    parameters,
+    uri,
+)
+from countermand.contracts.shopping.orders.create import ORDERS
+from countermand.contracts.shopping.orders.messages import EmbeddedOrders, OrderPage
+from countermand.contracts.shopping.translate import cancellability_answer, order_answer, order_shown
+from countermand.domain.client import Permission
+from countermand.domain.contract import Contract
+from countermand.domain.orders.order_state import STATES_OF
+
+_ORDER: Final = ORDERS + "/{uid}"
+_READ: Final = Operation(
+    name="readOrder",
+    method="GET",
+    path=_ORDER,
+    summary="Read an order",
+    description="One of the caller's own orders.",
+    parameters=(UID,),
+    replies={**FAILURES, 200: Reply(when="The order", message=messages.Order, media_type=HAL), 404: NOT_FOUND},
+)
+_EXPLAIN: Final = Operation(
+    name="explainOrder",
+    method="GET",
+    path=_ORDER + "/cancellability",
+    summary="May this order be cancelled, why not, until when?",
+    description="Ours: not part of the published contract. Changes nothing.",
+    parameters=(UID,),
+    replies={
+        **FAILURES,
+        200: Reply(when="The decision", message=messages.Cancellability, media_type=HAL),
+        404: NOT_FOUND,
+    },
+)
+
+
+def routes(addresses: Addresses) -> tuple[Route, ...]:
+    """The calls, spoken with these addresses."""
+    filters = _filters(addresses)
+
+    async def list_them(call: Call, services: Services) -> Answer:
+        client = await application(call, services, Permission.READ)
+        wanted = asked(call.query_string, filters)
+        conditions = [one for given in wanted.conditions for one in _as_kept(given)]
+        found = await list_ticket_orders(
+            services.store, owner_for(client), conditions, offset=wanted.offset, at_most=PAGE_SIZE
+        )
+        links = list_links(addresses, addresses.public + ORDERS, "orders", wanted, found.total, filters)
+        links["search"] = templated(f"{addresses.public}{ORDERS}{{?event,status,total,created}}")  # as documented
+        return hal_answer(
+            OrderPage(
+                links=links,
+                item_count=found.total,
+                embedded=EmbeddedOrders(orders=[order_shown(view, addresses) for view in found.items]),
+            )
+        )
+
+    async def read_one(call: Call, services: Services) -> Answer:
+        # Said to caches, as an Order-Token is no Authorization, which alone tells them to share nothing.
+        keep_nothing = ((b"cache-control", b"no-store"),)
+        return order_answer(200, await order_seen(call, services), addresses, headers=keep_nothing)
+
+    async def cancellability(call: Call, services: Services) -> Answer:
+        seen = await order_seen(call, services)
+        explanation = await explain(services.store, services.policies, services.clock, seen.order.id, owner=None)
+        return cancellability_answer(explanation, addresses)
+
+    return (
+        Route(
+            operation=Operation(
+                name="listOrders",
+                method="GET",
+                path=ORDERS,
+                summary="The caller's own orders, the newest first, 500 a page",
+                description="All filters that are given must hold. `status` is another name for `state`.",
+                parameters=parameters(filters),
+                replies={
+                    **FAILURES,
+                    200: Reply(when="A page of orders", message=OrderPage, media_type=HAL),
+                    400: WRONG_QUERY,
+                },
+            ),
+            handle=list_them,
+        ),
+        Route(operation=_READ, handle=read_one),
+        Route(operation=_EXPLAIN, handle=cancellability),
+    )
+
+
+def _filters(addresses: Addresses) -> Mapping[str, Kind]:
+    """What orders can be filtered by: as documented, and, as the search link has them, `status` and `total`."""
+    state = choice([state.value for state in STATES_OF[Contract.SHOPPING]])
+    return {
+        "event": replace(uri(addresses.uid_of_event, addresses.event("<uid>")), suffixes=(Op.IN,)),
+        "external_reference": TEXT,
+        "state": state,
+        "status": state,
+        "created": replace(INSTANT, suffixes=(Op.LT, Op.LTE, Op.GT, Op.GTE)),
+        "total": PRICE,  # in whatever currency: the link has no parameter for one
+    }
+
+
+def _as_kept(condition: Condition) -> Sequence[Condition]:
+    """A filter in the words of what is kept."""
+    if condition.field == "created":
+        return _created(condition.op, condition.value)
+    return [replace(condition, field="state") if condition.field == "status" else condition]
+
+
+def _created(op: Op, at: datetime) -> Sequence[Condition]:
+    """Compared with `created_date` as it is shown, to the second: what was shown is found again."""
+    second = at.replace(microsecond=0)
+    following = second + timedelta(seconds=1)
+    from_then = second if at == second else following
+    match op:
+        case Op.LT:
+            return [Condition("created", Op.LT, from_then)]
+        case Op.GTE:
+            return [Condition("created", Op.GTE, from_then)]
+        case Op.LTE:
+            return [Condition("created", Op.LT, following)]
+        case Op.GT:
+            return [Condition("created", Op.GTE, following)]
+        case _:
+            return [Condition("created", Op.GTE, from_then), Condition("created", Op.LT, following)]

@@ -1,0 +1,120 @@
+"""`GET /tickets/{uid}`, and the search for whoever stands at the door: `/tickets?event=&code=`."""
+
+from typing import Any, Final
+
+from countermand.actions.errors import FieldsError
+from countermand.actions.ticketing.read import TicketView, find_tickets, read_ticket
+from countermand.actions.ticketing.seat import seat_of
+from countermand.actions.ticketing.transfer import prices_of_tickets
+from countermand.contracts.http.answer import HAL, Answer
+from countermand.contracts.http.body import shown
+from countermand.contracts.http.calls import Call, Route, Services
+from countermand.contracts.http.openapi import Operation, Reply, parameter
+from countermand.contracts.shopping.access import application, owner_for
+from countermand.contracts.shopping.addresses import Addresses
+from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WRONG_QUERY, asked_at, uid_in
+from countermand.contracts.shopping.catalogue.events import event_shown
+from countermand.contracts.shopping.hal import hal_answer, resource_links
+from countermand.contracts.shopping.orders.messages import EmbeddedTickets, TicketPage, WholeTicket
+from countermand.contracts.shopping.translate import amount, product_shown, seating_shown
+from countermand.domain.client import Permission
+from countermand.domain.orders.order_state import OrderState
+
+_TICKETS: Final = "/tickets"
+_CODE_CAP: Final = 64
+_FIND: Final = Operation(
+    name="findTickets",
+    method="GET",
+    path=_TICKETS,
+    summary="Find the ticket with a barcode",
+    description="Only valid tickets are found (ours), among the tickets of the caller's own orders.",
+    parameters=(
+        parameter("event", "query", "The event's uri", {"type": "string", "format": "uri"}),
+        parameter("code", "query", "The barcode", {"type": "string", "minLength": 1, "maxLength": _CODE_CAP}),
+    ),
+    replies={**FAILURES, 200: Reply(when="What was found", message=TicketPage, media_type=HAL), 400: WRONG_QUERY},
+)
+_READ: Final = Operation(
+    name="readTicket",
+    method="GET",
+    path=_TICKETS + "/{uid}",
+    summary="Read a ticket",
+    description="A ticket of one of the caller's own orders. `valid` is ours.",
+    parameters=(UID,),
+    replies={
+        **FAILURES,
+        200: Reply(when="The ticket", message=WholeTicket, media_type=HAL),
+        404: NOT_FOUND,
+    },
+)
+
+
+def routes(addresses: Addresses) -> tuple[Route, ...]:
+    """The calls, spoken with these addresses."""
+
+    async def find(call: Call, services: Services) -> Answer:
+        client = await application(call, services, Permission.READ)
+        event, code = _wanted(call, addresses)
+        found = await find_tickets(services.store, event, code, owner=owner_for(client))
+        return hal_answer(
+            TicketPage(
+                links=resource_links(addresses, asked_at(call, addresses), "tickets"),
+                item_count=len(found),
+                embedded=EmbeddedTickets(tickets=[_shown(one, addresses) for one in found]),
+            )
+        )
+
+    async def read_one(call: Call, services: Services) -> Answer:
+        client = await application(call, services, Permission.READ)
+        found = await read_ticket(services.store, uid_in(call, "ticket"), owner=owner_for(client))
+        return hal_answer(_shown(found, addresses))
+
+    return Route(operation=_FIND, handle=find), Route(operation=_READ, handle=read_one)
+
+
+def _wanted(call: Call, addresses: Addresses) -> tuple[str, str]:
+    """The event's uid and the code, both needed (inferred: the root's link has both). Raises `FieldsError`."""
+    errors = []
+    given, code = call.query.get("event", ""), call.query.get("code", "")
+    event = addresses.uid_of_event(given)
+    if event is None:
+        like = addresses.event("<uid>")
+        errors.append(("event", f"event must be the uri of an event, like {like}, not {shown(given)}"))
+    if not 1 <= len(code) <= _CODE_CAP or "\0" in code:
+        errors.append(("code", f"code must be 1 to {_CODE_CAP} characters, not {shown(code)}"))
+    if event is None or errors:
+        raise FieldsError(errors)
+    return event, code
+
+
+def _shown(view: TicketView, addresses: Addresses) -> WholeTicket:
+    ticket, order, details = view.ticket, view.order.order, view.order.details
+    price = prices_of_tickets(view.order).get(ticket.uid)
+    seat = seat_of(view.order, ticket)
+    is_paid = order.state is OrderState.COMPLETED
+    consumers = details.get("ticket_consumers", {})
+    buyer = {name: value for name, value in details["consumer"].items() if name != "ip"}
+    event: dict[str, Any] = {} if view.event is None else {"shop:event": event_shown(view.event, addresses)}
+    return WholeTicket(
+        links=resource_links(
+            addresses,
+            addresses.ticket(ticket.uid),
+            "ticket",
+            shop_order={"href": addresses.order(order.uid or "")},
+        ),
+        uid=ticket.uid,
+        code=ticket.code,
+        valid=view.order.admits(ticket),
+        consumer=consumers.get(ticket.uid, buyer),
+        seating=None if seat is None else seating_shown(seat),
+        subproduct=None,
+        has_valid_subscription=False,
+        needs_personalization=False,
+        personalization_start=None,
+        personalization_end=None,
+        price=None if price is None else amount(price.paid_minor, details["currency"]),
+        service_fee_paid=amount(price.service_costs_minor, details["currency"]) if price and is_paid else None,
+        fulfillment_starts_at=None if view.event is None else view.event.event.more.get("fulfillment_starts_at"),
+        scannable_until=None,
+        embedded={**event, "shop:product": product_shown(view.product, addresses)},
+    )

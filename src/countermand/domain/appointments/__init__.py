@@ -1,0 +1,1 @@
+"""A technician's visit, and what is asked about one."""

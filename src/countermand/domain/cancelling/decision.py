@@ -1,0 +1,44 @@
+"""May this order be cancelled, why, and until when?"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from countermand.domain.cancelling.policy import Policy, PolicyVersion
+from countermand.domain.cancelling.rules import Finding, examine
+from countermand.domain.orders.order import OrderFacts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Granted:
+    """Yes. `cancellable_until` is the first instant of no if nothing but time passes; None where there is none."""
+
+    policy_version: PolicyVersion
+    findings: tuple[Finding, ...]
+    cancellable_until: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refused:
+    """No, with every rule that says so, in the policy's order."""
+
+    policy_version: PolicyVersion
+    findings: tuple[Finding, ...]
+
+    @property
+    def broken(self) -> tuple[Finding, ...]:
+        """The findings that refuse. Never empty."""
+        return tuple(finding for finding in self.findings if not finding.passed)
+
+
+Decision = Granted | Refused
+
+
+def decide(facts: OrderFacts, policy: Policy, now: datetime) -> Decision:
+    """Ask every rule of the policy, so that a refusal can say all its reasons."""
+    findings = tuple(examine(rule, facts, now) for rule in policy.rules)
+    if all(finding.passed for finding in findings):
+        turns = [finding.turns_at for finding in findings if finding.turns_at is not None]
+        return Granted(
+            policy_version=policy.version, findings=findings, cancellable_until=min(turns) if turns else None
+        )
+    return Refused(policy_version=policy.version, findings=findings)

@@ -1,0 +1,134 @@
+"""Which rules, with which parameters, decide over a contract's orders?"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Final, NewType
+
+from countermand.domain.cancelling.rules import (
+    RULES,
+    Comparison,
+    FactName,
+    IsAbsent,
+    IsNotWithin,
+    IsOneOf,
+    PastActive,
+    Rule,
+)
+from countermand.domain.contract import Contract
+from countermand.domain.known import Unknown, known
+from countermand.domain.orders.order_state import OrderState
+
+PolicyVersion = NewType("PolicyVersion", str)
+
+DEFAULT_RULES: Final[Mapping[Contract, Sequence[Mapping[str, Any]]]] = MappingProxyType(
+    {
+        Contract.CONNECT: (
+            {"name": "state_allows"},
+            {"name": "no_appointment_within", "notice_h": 26, "past_active": "blocks"},
+        ),
+        Contract.SHOPPING: (
+            {"name": "not_already_cancelled"},
+            {"name": "state_allows"},
+            {"name": "nothing_paid"},
+        ),
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """An ordered list of rules. Reading the list reads the policy."""
+
+    contract: Contract | Unknown
+    rules: tuple[Rule, ...]
+
+    def __post_init__(self) -> None:
+        if "state_allows" not in {rule.name for rule in self.rules}:
+            raise ValueError(f"the {self.contract} policy must have the rule state_allows: no policy may do without it")
+
+    @cached_property
+    def version(self) -> PolicyVersion:
+        """The hash of the content: the same rules, parameters and sentences always have the same version."""
+        text = json.dumps(self.content, sort_keys=True, separators=(",", ":"))
+        return PolicyVersion(hashlib.sha256(text.encode()).hexdigest()[:16])
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """Everything a decision depends on, as JSON: enough to explain an old decision without today's code."""
+        return {
+            "contract": self.contract,
+            "rules": [
+                {
+                    "name": rule.name,
+                    "code": rule.code,
+                    "comparison": _written(rule.comparison),
+                    "when_kept": rule.when_kept,
+                    "when_broken": rule.when_broken,
+                }
+                for rule in self.rules
+            ],
+        }
+
+
+def policy_of(contract: Contract, rules: Sequence[Mapping[str, Any]]) -> Policy:
+    """Make a policy from a settings file's list: `[{"name": …, parameters…}, …]`.
+
+    Raises ValueError with a sentence that names the rule and the value.
+    """
+    made = []
+    for entry in rules:
+        parameters = dict(entry)
+        name = parameters.pop("name", None)
+        if not isinstance(name, str) or name not in RULES:
+            raise ValueError(f"the {contract} policy names the rule {name!r}; there are {', '.join(RULES)}")
+        try:
+            made.append(RULES[name](**parameters))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"the {contract} policy's rule {name}: {error}") from None
+    return Policy(contract=contract, rules=tuple(made))
+
+
+def policy_from_content(content: Mapping[str, Any]) -> Policy:
+    """Read back a policy that was stored as `Policy.content`. Raises ValueError where a newer version wrote it so."""
+    try:
+        rules = tuple(
+            Rule(
+                name=rule["name"],
+                code=rule["code"],
+                comparison=_read(rule["comparison"]),
+                when_kept=rule["when_kept"],
+                when_broken=rule["when_broken"],
+            )
+            for rule in content["rules"]
+        )
+        return Policy(contract=known(Contract, content["contract"]), rules=rules)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"a stored policy is written in a way that this version does not know: {error!r}") from error
+
+
+def _written(comparison: Comparison) -> dict[str, Any]:
+    match comparison:
+        case IsOneOf(fact=fact, states=states):
+            return {"is": "one_of", "fact": fact, "states": sorted(states)}
+        case IsAbsent(fact=fact):
+            return {"is": "absent", "fact": fact}
+        case IsNotWithin(fact=fact, notice_h=notice_h, past_active=past_active):
+            return {"is": "not_within", "fact": fact, "notice_h": notice_h, "past_active": past_active}
+
+
+def _read(written: Mapping[str, Any]) -> Comparison:
+    fact = FactName(written["fact"])
+    match written["is"]:
+        case "one_of":
+            return IsOneOf(fact=fact, states=frozenset(known(OrderState, state) for state in written["states"]))
+        case "absent":
+            return IsAbsent(fact=fact)
+        case "not_within":
+            past = PastActive(written["past_active"])
+            return IsNotWithin(fact=fact, notice_h=written["notice_h"], past_active=past)
+        case other:
+            raise ValueError(f"a stored policy compares by {other!r}, which this version does not know")

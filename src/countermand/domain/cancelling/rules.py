@@ -1,0 +1,215 @@
+"""Which rules can a cancellation policy be made of?
+
+A rule is data: a name, one fact of the order, a comparison with its parameters, and a sentence for either outcome.
+Python evaluates it here to explain; `storage/policy_sql.py` compiles the same data to a predicate to act. A property
+test holds the two together, so nobody writes a rule twice.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+from countermand.domain.instants import written_instant
+from countermand.domain.known import Unknown
+from countermand.domain.orders.order import OrderFacts
+from countermand.domain.orders.order_state import CANCELLABLE_STATES, OrderState
+
+
+class FactName(StrEnum):
+    """The facts a rule may look at: the fields of `OrderFacts`, which are columns of the order's row."""
+
+    STATE = "state"
+    APPOINTMENT_STARTS_AT = "appointment_starts_at"
+    FIRST_PAYMENT_AT = "first_payment_at"
+
+
+class PastActive(StrEnum):
+    """What an active appointment that has already begun does to the rule about appointments."""
+
+    BLOCKS = "blocks"
+    IGNORED = "ignored"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IsOneOf:
+    """Kept when the state is one of `states`."""
+
+    fact: FactName
+    states: frozenset[OrderState | Unknown]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IsAbsent:
+    """Kept when there is no such instant."""
+
+    fact: FactName
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IsNotWithin:
+    """Kept when there is no such instant, or it lies more than `notice_h` hours ahead: exactly `notice_h` is within.
+
+    An instant that has passed is within, too, unless `past_active` says to ignore it.
+    """
+
+    fact: FactName
+    notice_h: int
+    past_active: PastActive
+
+
+Comparison = IsOneOf | IsAbsent | IsNotWithin
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """What must hold for an order to be cancelled. `code` is what a refusal calls a breach of it, and never changes.
+
+    The sentences may use `{value}` (the fact), `{hours}` (the notice), `{limit}` (the instant from which the notice is
+    too short) and `{turns_at}` (the first instant at which the finding would be another).
+    """
+
+    name: str
+    code: str
+    comparison: Comparison
+    when_kept: str
+    when_broken: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What one rule found: the fact it looked at, a sentence, and the first instant at which it would find otherwise.
+
+    `turns_at` is None where time alone changes nothing.
+    """
+
+    rule: str
+    code: str
+    passed: bool
+    fact: FactName
+    value: str | None
+    sentence: str
+    turns_at: datetime | None
+
+
+def examine(rule: Rule, facts: OrderFacts, now: datetime) -> Finding:
+    """Ask one rule about an order's facts at an instant."""
+    value = getattr(facts, rule.comparison.fact)
+    passed, turns_at = _compare(rule.comparison, value, now)
+    said = _said(value)
+    words = {"value": said, "turns_at": _said(turns_at)}
+    if isinstance(rule.comparison, IsNotWithin):
+        words["hours"] = str(rule.comparison.notice_h)
+        limit = None if value is None else value.astimezone(UTC) - timedelta(hours=rule.comparison.notice_h)
+        words["limit"] = _said(limit)
+    sentence = (rule.when_kept if passed else rule.when_broken).format(**words)
+    return Finding(
+        rule=rule.name,
+        code=rule.code,
+        passed=passed,
+        fact=rule.comparison.fact,
+        value=said,
+        sentence=sentence,
+        turns_at=turns_at,
+    )
+
+
+def _compare(comparison: Comparison, value: Any, now: datetime) -> tuple[bool, datetime | None]:
+    match comparison:
+        case IsOneOf(states=states):
+            return value in states, None
+        case IsAbsent():
+            return value is None, None
+        case IsNotWithin(notice_h=notice_h, past_active=past_active):
+            if value is None:
+                return True, None
+            # In UTC, since datetimes of one local zone are compared and moved by their wall clocks.
+            value, now = value.astimezone(UTC), now.astimezone(UTC)
+            if past_active is PastActive.IGNORED and value <= now:
+                return True, None
+            first_no = value - timedelta(hours=notice_h)
+            if now < first_no:
+                never = past_active is PastActive.IGNORED and notice_h == 0  # ignored from the instant it would block
+                return True, None if never else first_no
+            return False, value if past_active is PastActive.IGNORED else None
+
+
+def _said(value: datetime | str | None) -> str | None:
+    """A fact as a sentence says it: instants in UTC, without a fraction unless there is one."""
+    if isinstance(value, datetime):
+        return written_instant(value)
+    return None if value is None else str(value)
+
+
+def state_allows(*, only: list[str] | None = None) -> Rule:
+    """The table of moves lets the order be cancelled; `only` narrows it to the states named.
+
+    Raises ValueError where `only` names a state that the table never lets be cancelled: a policy may not widen it.
+    """
+    if not isinstance(only, list | None):
+        raise ValueError(f"only must be a list of states, not {only!r}")  # noqa: TRY004 - a value of the settings
+    states = CANCELLABLE_STATES if only is None else frozenset(OrderState(state) for state in only)
+    if not states <= CANCELLABLE_STATES:
+        forbidden = ", ".join(sorted(states - CANCELLABLE_STATES))
+        raise ValueError(f"an order that is {forbidden} can never be cancelled, so state_allows cannot allow it")
+    return Rule(
+        name="state_allows",
+        code="order_not_cancellable",
+        comparison=IsOneOf(fact=FactName.STATE, states=states),
+        when_kept="the order is {value}, which may be cancelled",
+        when_broken="the order is {value}, which cannot be cancelled",
+    )
+
+
+def not_already_cancelled() -> Rule:
+    """The order has not been cancelled before (shopping: documented, 409)."""
+    return Rule(
+        name="not_already_cancelled",
+        code="order_already_cancelled",
+        comparison=IsOneOf(fact=FactName.STATE, states=frozenset(OrderState) - {OrderState.CANCELLED}),
+        when_kept="the order has not been cancelled before",
+        when_broken="the order is already cancelled",
+    )
+
+
+def no_appointment_within(*, notice_h: int, past_active: str = "blocks") -> Rule:
+    """The order has no active appointment that starts within `notice_h` hours (connect: documented, 26).
+
+    That exactly `notice_h` hours is within, and that an appointment which began and is still active blocks, is
+    inferred (decision 4 of the connect contract).
+    """
+    if type(notice_h) is not int or not 0 <= notice_h <= 24 * 366:
+        raise ValueError(f"notice_h must be a whole number of hours between 0 and 8784, not {notice_h!r}")
+    past = PastActive(past_active)
+    again = ", and again from {turns_at}" if past is PastActive.IGNORED else ""
+    return Rule(
+        name="no_appointment_within",
+        code="appointment_within_notice",
+        comparison=IsNotWithin(fact=FactName.APPOINTMENT_STARTS_AT, notice_h=notice_h, past_active=past),
+        when_kept="no active appointment starts within {hours} hours",
+        when_broken="the appointment on {value} starts within {hours} hours; cancellable until {limit}" + again,
+    )
+
+
+def nothing_paid() -> Rule:
+    """No payment was ever recorded for the order (shopping: documented; recorded, not settled: inferred, 6)."""
+    return Rule(
+        name="nothing_paid",
+        code="payment_recorded",
+        comparison=IsAbsent(fact=FactName.FIRST_PAYMENT_AT),
+        when_kept="no payment is recorded",
+        when_broken="a payment was recorded on {value}; refunds are not supported here",
+    )
+
+
+# What a policy in a settings file can name: each with its parameters.
+RULES: Final[Mapping[str, Callable[..., Rule]]] = MappingProxyType(
+    {
+        "state_allows": state_allows,
+        "not_already_cancelled": not_already_cancelled,
+        "no_appointment_within": no_appointment_within,
+        "nothing_paid": nothing_paid,
+    }
+)

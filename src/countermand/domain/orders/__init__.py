@@ -1,0 +1,1 @@
+"""An order: its states, its payments, and what others are told of it."""

@@ -1,0 +1,69 @@
+"""What is an order, and which of its facts do decisions look at?"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NewType
+
+from countermand.domain.client import ClientId
+from countermand.domain.contract import Contract
+from countermand.domain.known import Unknown
+from countermand.domain.orders.order_state import OrderState
+
+OrderId = NewType("OrderId", int)
+OrderUid = NewType("OrderUid", str)
+
+LARGEST_ORDER_ID: Final = 2**63 - 1
+# We make 32 hexadecimal characters, and take any of the documented form (decision 23 of the shopping contract).
+UID_PATTERN: Final = "[0-9a-z]{32}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderFacts:
+    """All that a cancellation policy may look at: columns of the order's row, kept true by whoever changes them."""
+
+    state: OrderState | Unknown
+    appointment_starts_at: datetime | None = None  # start of the active appointment
+    first_payment_at: datetime | None = None  # when the first payment was recorded, whatever became of it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """An order as its row has it. `version` rises by one with every change."""
+
+    id: OrderId
+    contract: Contract | Unknown
+    uid: OrderUid | None  # ticket orders are named by this; telecom orders by their number
+    reference: str
+    client_id: ClientId
+    version: int
+    created_at: datetime
+    facts: OrderFacts
+
+    @property
+    def state(self) -> OrderState | Unknown:
+        """Where the order stands."""
+        return self.facts.state
+
+    @property
+    def is_known(self) -> bool:
+        """Whether this version knows the order's contract and state. It decides over no other order."""
+        return not isinstance(self.contract, Unknown) and not isinstance(self.state, Unknown)
+
+
+def order_id_from(digits: str) -> OrderId | None:
+    """The number that some digits write, or None where they write none that an order can have."""
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= len(str(LARGEST_ORDER_ID))):
+        return None
+    number = int(digits)
+    return OrderId(number) if 0 < number <= LARGEST_ORDER_ID else None
+
+
+def order_id_of(uid: str) -> OrderId:
+    """The number of the order with this uid: the first 62 bits of its SHA-256, with the 63rd set.
+
+    So a uid leads to its row through the primary key alone, with no second index. The set bit keeps these numbers
+    apart from the small ones that are counted up for telecom orders.
+    Should two uids ever share a number, the second order's creation fails on the key, and is worth asking again.
+    """
+    return OrderId(int.from_bytes(hashlib.sha256(uid.encode()).digest()[:8]) >> 2 | 1 << 62)

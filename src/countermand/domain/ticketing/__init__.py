@@ -1,0 +1,1 @@
+"""Tickets: what is sold, what it costs, who sits where."""

@@ -1,0 +1,90 @@
+"""What does an order cost? Whole minor units; only a voucher's discount is rounded, on each price."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from countermand.domain.money import Money
+from countermand.domain.ticketing.catalogue import Method, Product, Voucher
+
+
+class CurrenciesDifferError(ValueError):
+    """An order is in one currency. `currencies` are those that came together."""
+
+    def __init__(self, currencies: set[str]) -> None:
+        super().__init__(f"one order is in one currency, not in {', '.join(sorted(currencies))}")
+        self.currencies = currencies
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LinePrice:
+    """What each of a line costs, in minor units: by the catalogue, for this buyer, and the service costs beside it.
+
+    A part of a combo product costs its buyer nothing: the combo's price is for all of it.
+    """
+
+    price_minor: int
+    paid_minor: int
+    service_costs_minor: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bill:
+    """What the buyer pays, in minor units. `grand_total_minor` is all but purchases elsewhere."""
+
+    currency: str
+    lines: tuple[LinePrice, ...]
+    product_total_minor: int
+    service_costs_minor: int
+    donation_minor: int
+    grand_total_minor: int
+
+
+def line_price(product: Product, vouchers: Sequence[Voucher], *, is_part: bool) -> LinePrice:
+    """What each of a line costs. Of several vouchers that are for a product, the one that takes off most counts."""
+    if is_part:
+        return LinePrice(price_minor=product.price.minor, paid_minor=0, service_costs_minor=0)
+    paid = min([product.price.minor, *(one.price_of(product.price).minor for one in vouchers if one.is_for(product))])
+    return LinePrice(price_minor=product.price.minor, paid_minor=paid, service_costs_minor=product.service_costs.minor)
+
+
+def bill_of(
+    lines: Sequence[tuple[Product, int, bool]],
+    *,
+    vouchers: Sequence[Voucher],
+    methods: Sequence[Method],
+    donation: Money | None,
+    currency: str | None,
+) -> Bill:
+    """Add it all up: `lines` are products, how many, and whether they are a part of a combo product.
+
+    Raises `CurrenciesDifferError`, and `ValueError` for a total that is out of range.
+    """
+    currencies = {product.price.currency for product, _, _ in lines}
+    currencies |= {method.costs.currency for method in methods if method.costs.minor}
+    currencies |= {donation.currency} if donation is not None else set()
+    currencies |= {currency} if currency is not None else set()
+    if len(currencies) > 1:
+        raise CurrenciesDifferError(currencies)
+    prices = tuple(line_price(product, vouchers, is_part=is_part) for product, _, is_part in lines)
+    counts = [count for _, count, _ in lines]
+    product_total = sum(price.paid_minor * count for price, count in zip(prices, counts, strict=True))
+    service_costs = sum(price.service_costs_minor * count for price, count in zip(prices, counts, strict=True))
+    donation_minor = 0 if donation is None else donation.minor
+    total = product_total + service_costs + donation_minor
+    if total > 0:  # nobody is charged for the payment of nothing
+        total += sum(method.costs.minor for method in methods)
+    Money(minor=total, currency=min(currencies))
+    return Bill(
+        currency=min(currencies),
+        lines=prices,
+        product_total_minor=product_total,
+        service_costs_minor=service_costs,
+        donation_minor=donation_minor,
+        grand_total_minor=total,
+    )
+
+
+def missing_fields(consumer: Mapping[str, object], methods: Sequence[Method]) -> tuple[str, ...]:
+    """Which fields of the consumer the chosen methods need and do not have; blank is missing."""
+    needed = {name: None for method in methods for name in method.required_consumer_fields}
+    return tuple(name for name in needed if not str(consumer.get(name, "")).strip())

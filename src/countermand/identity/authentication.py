@@ -1,0 +1,255 @@
+"""Who is calling, and do they still count?
+
+Verified tokens are remembered by their hash, so that a client's next request costs a look-up and a check of `exp`.
+Clients are remembered, too, and read again every few seconds, all in one query: that is how soon a revocation counts.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeGuard
+
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+
+from countermand.actions.errors import NotAuthenticatedError
+from countermand.actions.identity.secrets import hash_of
+from countermand.actions.ports import Clients
+from countermand.contracts.http.cancel_endpoint import BasicKey, BearerToken, Credential
+from countermand.domain.client import BROWSER_PERMISSIONS, Client
+from countermand.domain.contract import Door
+from countermand.identity.browser_tokens import key_named_in, verified
+from countermand.identity.key_sets import KeyRing
+from countermand.identity.unverified_jwt import UNREADABLE, unverified
+
+_REMEMBERED_CAP: Final = 10_000
+_LONGEST_TOKEN: Final = 8 * 1024
+_LONGEST_KEY: Final = 64  # as wide as its column
+_UNKNOWN_CAP: Final = 1_000
+_CLOCK_LEEWAY_S: Final = 5  # an issuer's clock may be a little ahead of ours; for `nbf` alone
+
+_ACCESS_TOKEN: Final = frozenset({"at+jwt", "application/at+jwt"})
+
+Identity = tuple[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Issuer:
+    """Whose tokens count: `claim` names the client; `audience`, where it is given, must be among the token's.
+
+    Its clients are registered under `known_as`: its name, unless it is our own, whose address may change.
+    """
+
+    name: str
+    keys: KeyRing
+    claim: str = "clientId"
+    audience: str | None = None
+    known_as: str | None = None
+
+
+class Tokens:
+    """Verifies RS256 access tokens in the shape of the published page. `now_s` gives seconds since 1970."""
+
+    def __init__(self, issuers: Mapping[str, Issuer], now_s: Callable[[], float] = time.time) -> None:
+        self._issuers = issuers
+        self._now_s = now_s
+        self._remembered: dict[bytes, tuple[float, Identity]] = {}
+        self._changes = 0
+
+    async def identity(self, token: str) -> Identity:
+        """The (issuer, claim) a valid token names. Raises `NotAuthenticatedError`, `KeySetUnavailableError`."""
+        changes = sum(issuer.keys.changes for issuer in self._issuers.values())
+        if changes != self._changes:  # a key came or went: what was verified with it is verified again
+            self._remembered.clear()
+            self._changes = changes
+        if len(token) > _LONGEST_TOKEN:
+            raise NotAuthenticatedError("the bearer token is too long")
+        digest = hashlib.sha256(token.encode()).digest()
+        remembered = self._remembered.get(digest)
+        if remembered is None:
+            remembered = await self._verified(token)
+            _make_room(self._remembered, _REMEMBERED_CAP)
+            self._remembered[digest] = remembered
+        expires_at_s, identity = remembered
+        if expires_at_s <= self._now_s():
+            self._remembered.pop(digest, None)
+            raise NotAuthenticatedError("the bearer token has expired")
+        return identity
+
+    async def refresh(self) -> None:
+        """Read every issuer's key set again."""
+        await asyncio.gather(*(issuer.keys.refresh() for issuer in self._issuers.values()))
+
+    async def _verified(self, token: str) -> tuple[float, Identity]:
+        invalid = NotAuthenticatedError("the bearer token is not valid")
+        header, claims = unverified(token) or ({}, {})
+        issuer = self._issuers.get(claims.get("iss", "")) if isinstance(claims.get("iss"), str) else None
+        kid = header.get("kid")
+        if issuer is None or header.get("alg") != "RS256" or not isinstance(kid, str):
+            raise invalid
+        key = await issuer.keys.key(kid)
+        if key is None:
+            raise invalid
+        claims = _decoded(token, key)
+        if not _is_access_token(header, claims):
+            raise NotAuthenticatedError("the bearer token is no access token")
+        return self._checked(issuer, claims)
+
+    def _checked(self, issuer: Issuer, claims: Mapping[str, Any]) -> tuple[float, Identity]:
+        expires_at_s, not_before_s = claims.get("exp"), claims.get("nbf", 0)
+        subject, audience = claims.get(issuer.claim), claims.get("aud")
+        audiences = audience if isinstance(audience, list) else [audience]
+        if not (_is_instant(expires_at_s) and _is_instant(not_before_s)):
+            raise NotAuthenticatedError("the bearer token has no valid exp or nbf")
+        if not_before_s > self._now_s() + _CLOCK_LEEWAY_S:
+            raise NotAuthenticatedError("the bearer token is not valid yet")
+        if claims.get("iss") != issuer.name:
+            raise NotAuthenticatedError("the bearer token is not of this issuer")
+        if issuer.audience is not None and issuer.audience not in audiences:
+            raise NotAuthenticatedError("the bearer token is for another audience")
+        if not isinstance(subject, str) or not subject:
+            raise NotAuthenticatedError(f"the bearer token has no {issuer.claim}")
+        return float(expires_at_s), (issuer.known_as or issuer.name, subject)
+
+
+class Directory:
+    """The clients that called lately. A change of theirs counts here after `refresh_s` seconds at most."""
+
+    def __init__(self, clients: Clients, *, refresh_s: float) -> None:
+        self._clients = clients
+        self._refresh_s = refresh_s
+        self._by_key: dict[str, tuple[Client, str]] = {}
+        self._by_identity: dict[Identity, Client] = {}
+        self._unknown: dict[str | Identity, None] = {}
+        self._refreshed_at = time.monotonic()
+        self._refreshing: asyncio.Task[None] | None = None
+
+    async def by_key(self, key: str) -> tuple[Client, str] | None:
+        """The client with this key, and its secret's SHA-256."""
+        await self._refresh_if_old()
+        if key in self._unknown:
+            return None
+        if key not in self._by_key:
+            found = await self._clients.by_key(key)
+            if found is None:
+                self._remember_unknown(key)
+                return None
+            _make_room(self._by_key, _REMEMBERED_CAP)
+            self._by_key[key] = found
+        return self._by_key.get(key)
+
+    async def by_identity(self, identity: Identity) -> Client | None:
+        """The client whose tokens name this identity."""
+        await self._refresh_if_old()
+        if identity in self._unknown:
+            return None
+        if identity not in self._by_identity:
+            found = await self._clients.by_identity(*identity)
+            if found is None:
+                self._remember_unknown(identity)
+                return None
+            _make_room(self._by_identity, _REMEMBERED_CAP)
+            self._by_identity[identity] = found
+        return self._by_identity.get(identity)
+
+    def _remember_unknown(self, name: str | Identity) -> None:
+        """Apart from the known ones, which strangers must not push out."""
+        _make_room(self._unknown, _UNKNOWN_CAP)
+        self._unknown[name] = None
+
+    async def _refresh_if_old(self) -> None:
+        if time.monotonic() - self._refreshed_at < self._refresh_s:
+            return
+        if self._refreshing is None:
+            self._refreshing = asyncio.create_task(self._refresh(), name="clients")
+            self._refreshing.add_done_callback(lambda _: setattr(self, "_refreshing", None))
+        await asyncio.shield(self._refreshing)
+
+    async def _refresh(self) -> None:
+        """Read the remembered clients again, in one query; the unknown ones are forgotten, and asked for anew."""
+        ids = {client.id for client, _ in self._by_key.values()}
+        ids |= {client.id for client in self._by_identity.values()}
+        current = await self._clients.current(sorted(ids)) if ids else []
+        self._by_key = {client.key: (client, secret) for client, secret in current if client.key and secret}
+        self._by_identity = {client.identity: client for client, _ in current if client.identity}
+        self._unknown = {}
+        self._refreshed_at = time.monotonic()
+
+
+class Authentication:
+    """Fulfils `Authenticator`."""
+
+    def __init__(self, tokens: Tokens, directory: Directory, now_s: Callable[[], float] = time.time) -> None:
+        self.tokens = tokens
+        self._directory = directory
+        self._now_s = now_s
+
+    async def client(self, door: Door, credential: Credential) -> Client:
+        """See `Authenticator.client`."""
+        match door, credential:
+            case Door.CONNECT, BearerToken(token):
+                client = await self._directory.by_identity(await self.tokens.identity(token))
+            case Door.SHOPPING, BasicKey(key, secret):
+                client = await self._with_secret(key, secret)
+            case Door.SHOPPING, BearerToken(token):
+                client = await self._in_browser(token)
+            case Door.MANAGE, BearerToken(token):
+                key, _, secret = token.partition(".")
+                client = await self._with_secret(key, secret)
+            case _:
+                client = None
+        if client is None or client.door is not door or client.revoked_at is not None:
+            raise NotAuthenticatedError("the credentials are not valid")
+        return client
+
+    async def _in_browser(self, token: str) -> Client | None:
+        """The client of a browser application's token, with no more than such an application may do."""
+        key = key_named_in(token)
+        known = None if key is None or not _can_be_key(key) else await self._directory.by_key(key)
+        claims = None if known is None else verified(token, known[1], self._now_s())
+        if known is None or claims is None:
+            return None
+        client, _ = known
+        may = client.permissions & BROWSER_PERMISSIONS
+        return replace(client, permissions=may, in_browser=True, only_event=claims.get("event"))
+
+    async def _with_secret(self, key: str, secret: str) -> Client | None:
+        if not _can_be_key(key):
+            return None
+        known = await self._directory.by_key(key)
+        if known is None:
+            return None
+        client, secret_sha256 = known
+        return client if hmac.compare_digest(hash_of(secret), secret_sha256) else None
+
+
+def _can_be_key(given: str) -> bool:
+    """Whether it is worth asking a database, which takes no NUL and no lone surrogate."""
+    return len(given) <= _LONGEST_KEY and given.isascii() and given.isprintable()
+
+
+def _decoded(token: str, key: RSAKey) -> Mapping[str, Any]:
+    try:
+        return jwt.decode(token, key, algorithms=["RS256"]).claims
+    except UNREADABLE as error:
+        raise NotAuthenticatedError("the bearer token is not valid") from error
+
+
+def _is_access_token(header: Mapping[str, Any], claims: Mapping[str, Any]) -> bool:
+    """Keycloak says so in the claim `typ`, as on the published page; others in the header (RFC 9068, section 2.1)."""
+    if "typ" in claims:
+        return bool(claims["typ"] == "Bearer")
+    return isinstance(kind := header.get("typ"), str) and kind.lower() in _ACCESS_TOKEN
+
+
+def _is_instant(value: Any) -> TypeGuard[float]:
+    """Whether a claim can be seconds since 1970."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1 << 53
+
+
+def _make_room(remembered: dict[Any, Any], cap: int) -> None:
+    if len(remembered) >= cap:
+        del remembered[next(iter(remembered))]

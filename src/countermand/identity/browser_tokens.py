@@ -1,0 +1,55 @@
+"""The tokens of browser applications: JWTs that stand in a shop's page, for all to read, and may do little.
+
+Each is signed with what the database has of its client's secret. So it counts until the client is rotated or revoked,
+nothing has to be remembered of it, and whoever read the database could make no more of it than the page gives away.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from joserfc import jwt
+from joserfc.jwk import OctKey
+
+from countermand.domain.client import Client
+from countermand.identity.unverified_jwt import UNREADABLE, unverified
+
+_ALGORITHM: Final = "HS256"
+_TYPE: Final = "Browser"
+_LONGEST_TOKEN: Final = 4 * 1024
+
+
+def browser_token(client: Client, secret_sha256: str, *, event_uid: str | None, now: datetime, life: timedelta) -> str:
+    """A token for a client with a key: for one event, or for all."""
+    issued_at_s = int(now.timestamp())
+    claims: dict[str, Any] = {
+        "iss": "countermand",
+        "sub": client.key,
+        "typ": _TYPE,
+        "iat": issued_at_s,
+        "exp": issued_at_s + int(life.total_seconds()),
+    }
+    if event_uid is not None:
+        claims["event"] = event_uid
+    return jwt.encode({"alg": _ALGORITHM, "typ": "JWT"}, claims, OctKey.import_key(secret_sha256), [_ALGORITHM])
+
+
+def key_named_in(token: str) -> str | None:
+    """The key of the client that a token says to be of. Nothing is believed yet."""
+    read = unverified(token) if len(token) <= _LONGEST_TOKEN else None
+    if read is None:
+        return None
+    header, claims = read
+    key = claims.get("sub")
+    return key if header.get("alg") == _ALGORITHM and isinstance(key, str) else None
+
+
+def verified(token: str, secret_sha256: str, now_s: float) -> Mapping[str, Any] | None:
+    """The claims of a token that was signed with a client's secret and has not expired."""
+    try:
+        claims = jwt.decode(token, OctKey.import_key(secret_sha256), algorithms=[_ALGORITHM]).claims
+    except UNREADABLE:
+        return None
+    expires_at_s = claims.get("exp")
+    lasts = isinstance(expires_at_s, int) and not isinstance(expires_at_s, bool) and expires_at_s > now_s
+    return claims if lasts and claims.get("typ") == _TYPE else None

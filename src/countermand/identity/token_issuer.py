@@ -1,0 +1,189 @@
+"""Our own token endpoint: whose assertion is this, and what is in the access token it is exchanged for?
+
+Every node reads the signing keys from the database again every few seconds, and never while somebody waits for a token.
+"""
+
+import asyncio
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+
+from countermand.actions.errors import NotAuthenticatedError, UnavailableError
+from countermand.actions.identity.exchange_assertion import read_claims, use_once
+from countermand.actions.identity.ports import ClientKeys, SigningKeys, UsedAssertions
+from countermand.actions.ports import Clock
+from countermand.contracts.connect.tokens import Issued, TokenRequest, realm_path, token_path
+from countermand.domain.client import OWN_CLIENT_ID_PATTERN, OWN_ISSUER, Client
+from countermand.domain.signing_key import TOKEN_LIFE, SigningKey, signer
+from countermand.identity.authentication import Issuer
+from countermand.identity.key_sets import KeyRing, Source
+from countermand.identity.unverified_jwt import UNREADABLE, unverified
+
+log = structlog.get_logger()
+
+_LOOK_AGAIN_S: Final = 0.1  # how often tokens with an unknown `kid` may make a node read its own keys
+_LONGEST_ASSERTION: Final = 8 * 1024
+_KEY_BITS: Final = 2048
+_CLIENT_ID: Final = re.compile(OWN_CLIENT_ID_PATTERN)
+_KID: Final = re.compile("[!-~]{1,64}")
+
+
+class OwnIssuer:
+    """Fulfils `TokenEndpoint`. `public_url` is the address clients use, without a trailing slash."""
+
+    def __init__(
+        self,
+        *,
+        public_url: str,
+        realm: str,
+        signing_keys: SigningKeys,
+        client_keys: ClientKeys,
+        used: UsedAssertions,
+        clock: Clock,
+    ) -> None:
+        self.realm = realm
+        self.issuer = f"{public_url}{realm_path(realm)}"
+        self.token_url = f"{public_url}{token_path(realm)}"
+        self.key_set_url = f"{self.issuer}/protocol/openid-connect/certs"
+        self._signing_keys, self._client_keys, self._used = signing_keys, client_keys, used
+        self._clock = clock
+        self._keys: Mapping[str, tuple[SigningKey, RSAKey]] = {}
+        source = Source("the database", self._read)
+        self.key_ring = KeyRing(source, look_again_s=_LOOK_AGAIN_S, waits=True)
+
+    @property
+    def as_issuer(self) -> Issuer:
+        """How tokens of ours are verified."""
+        return Issuer(name=self.issuer, keys=self.key_ring, known_as=OWN_ISSUER)
+
+    async def open(self) -> None:
+        """Read the keys, and make the first where there is none. Nobody is waiting yet: making one takes a while."""
+        if not any(key.counts_at(self._clock()) for key in await self._signing_keys.all()):
+            kid, private_key = await asyncio.to_thread(new_key)
+            await self._signing_keys.add_first(kid, private_key, self._clock())
+        await self.key_ring.refresh()
+
+    async def published(self) -> bytes:
+        """See `TokenEndpoint.published`."""
+        return await self.key_ring.content()
+
+    async def token(self, request: TokenRequest) -> Issued:
+        """See `TokenEndpoint.token`."""
+        now = self._clock()
+        self._signer(now)  # before the assertion is used up
+        client = await self._who_asks(request, now)
+        return Issued(
+            access_token=self.access_token(client, now, peer=request.peer), expires_in_s=int(TOKEN_LIFE.total_seconds())
+        )
+
+    def access_token(
+        self, client: Client, issued_at: datetime, *, peer: str = "127.0.0.1", life: timedelta = TOKEN_LIFE
+    ) -> str:
+        """An access token with just the claims of the one on the published page. `client` is one of our own issuer.
+
+        Raises `UnavailableError` where no key signs.
+        """
+        signing, key = self._signer(issued_at)
+        (_, name), issued_at_s, session = client.identity or ("", ""), int(issued_at.timestamp()), str(uuid.uuid4())
+        claims = {
+            "exp": issued_at_s + int(life.total_seconds()),
+            "iat": issued_at_s,
+            "auth_time": 0,
+            "jti": str(uuid.uuid4()),
+            "iss": self.issuer,
+            "sub": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.issuer}/{name}")),
+            "typ": "Bearer",
+            "azp": name,
+            "session_state": session,
+            "acr": "1",
+            "scope": "",
+            "sid": session,
+            "clientId": name,
+            "clientHost": peer,
+            "userId": str(client.id),
+            "clientAddress": peer,
+            "apps": name,
+        }
+        return jwt.encode({"alg": "RS256", "typ": "JWT", "kid": signing.kid}, claims, key, algorithms=["RS256"])
+
+    async def _who_asks(self, request: TokenRequest, now: datetime) -> Client:
+        """Whose assertion it is; afterwards it is used up. Raises `NotAuthenticatedError`."""
+        read = unverified(request.assertion) if len(request.assertion) <= _LONGEST_ASSERTION else None
+        if read is None:
+            raise NotAuthenticatedError("client_assertion is no signed JWT")
+        header, claims = read
+        kid = header.get("kid")
+        if header.get("alg") != "RS256":
+            raise NotAuthenticatedError("client_assertion: alg must be RS256")
+        if not isinstance(kid, str):
+            raise NotAuthenticatedError("client_assertion: the header needs a kid")
+        assertion = read_claims(claims, (self.token_url, self.issuer), now)
+        if request.client_id not in {None, assertion.client}:
+            raise NotAuthenticatedError("client_id must be the iss of client_assertion")
+        found = None
+        if _CLIENT_ID.fullmatch(assertion.client) and _KID.fullmatch(kid):
+            found = await self._client_keys.of(assertion.client, kid)
+        # Whoever is not known costs as long as a wrong signature, and hears the same.
+        theirs = None if found is None else _imported(found[1].kid, found[1].public_key)
+        if not _is_signed_by(request.assertion, theirs or self._signer(now)[1]) or theirs is None or found is None:
+            raise NotAuthenticatedError("client_assertion: the client, its kid or the signature is not right")
+        await use_once(self._used, found[0].id, assertion)
+        return found[0]
+
+    def _signer(self, now: datetime) -> tuple[SigningKey, RSAKey]:
+        signing = signer((key for key, _ in self._keys.values()), now)
+        if signing is None:
+            raise UnavailableError("there is no key to sign tokens with right now")
+        return self._keys[signing.kid]
+
+    async def _read(self) -> bytes:
+        """The key set as it is published; on the way, the private keys are taken up."""
+        now = self._clock()
+        counting = [key for key in await self._signing_keys.all() if key.counts_at(now)]
+        read = {
+            key.kid: (key, self._keys[key.kid][1] if key.kid in self._keys else _imported(key.kid, key.private_key))
+            for key in counting
+        }
+        self._keys = {kid: (key, imported) for kid, (key, imported) in read.items() if imported is not None}
+        published = [_published(kid, key) for kid, (_, key) in self._keys.items()]
+        return json.dumps({"keys": published}).encode()
+
+
+def new_key() -> tuple[str, str]:
+    """A new RSA key: its id (its thumbprint, RFC 7638) and itself, as a private JWK. Takes a tenth of a second."""
+    key = RSAKey.generate_key(_KEY_BITS)
+    return key.thumbprint(), json.dumps(key.as_dict(private=True))
+
+
+def _imported(kid: str, written: str) -> RSAKey | None:
+    """A key from its JWK. None for one of a kind that this version does not know: the others still count."""
+    try:
+        return RSAKey.import_key(json.loads(written))
+    except UNREADABLE as error:
+        log.warning("a key of a kind that is not known here is left out", kid=kid, error=str(error))
+        return None
+
+
+def _published(kid: str, key: RSAKey) -> dict[str, str]:
+    return public_part(key) | {"kid": kid, "use": "sig", "alg": "RS256"}
+
+
+def public_part(key: RSAKey) -> dict[str, str]:
+    """What anybody may have of a key, as a JWK; its id and use are left out."""
+    members = key.as_dict(private=False)
+    return {name: str(members[name]) for name in ("kty", "n", "e")}
+
+
+def _is_signed_by(token: str, key: RSAKey) -> bool:
+    try:
+        jwt.decode(token, key, algorithms=["RS256"])
+    except UNREADABLE:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Reads and writes of one transaction, by subject: rows become values, and values rows."""

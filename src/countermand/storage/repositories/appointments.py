@@ -1,0 +1,276 @@
+"""Appointments, the slots they are booked in, and what is asked about them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, cast, func, insert, select, update
+
+from countermand.actions.appointments.ports import OpenSlot
+from countermand.domain.appointments.appointment import (
+    ACTIVE_APPOINTMENT_STATES,
+    Appointment,
+    AppointmentId,
+    AppointmentState,
+    HalfDay,
+    Slot,
+    SlotId,
+)
+from countermand.domain.appointments.appointment_task import AppointmentTask, Failure, TaskId, TaskKind, TaskState
+from countermand.domain.client import ClientId
+from countermand.domain.known import Unknown, known
+from countermand.domain.orders.order import OrderId
+from countermand.domain.orders.order_state import ENDED_UNFULFILLED, MOVES
+from countermand.storage.repositories.rows import Row, appointment_columns, appointment_of, written
+from countermand.storage.statement_runner import Running
+from countermand.storage.tables.appointments import appointment_tasks, appointments, slots
+from countermand.storage.tables.columns import instant, micros
+from countermand.storage.tables.orders import orders
+
+_ACTIVE: Final = [state.value for state in sorted(ACTIVE_APPOINTMENT_STATES)]
+_OVER: Final = [state.value for state in AppointmentState if state not in ACTIVE_APPOINTMENT_STATES]
+_ENDED: Final = [state.value for state in sorted(ENDED_UNFULFILLED)]
+_GOING_ON: Final = [state.value for state, moves in MOVES.items() if moves]
+_LONGEST_OFFSET: Final = timedelta(hours=14)
+_SECOND: Final = timedelta(seconds=1)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class AppointmentRows(Running):
+    """Fulfils `AppointmentTransaction`."""
+
+    async def insert_appointment(self, order_id: OrderId, appointment: Appointment) -> None:
+        """See `AppointmentTransaction.insert_appointment`."""
+        await self._execute(insert(appointments).values(appointment_columns(order_id, appointment)))
+
+    async def change_appointment(self, order_id: OrderId, appointment: Appointment) -> None:
+        """See `AppointmentTransaction.change_appointment`."""
+        await self._execute(
+            update(appointments)
+            .where(appointments.c.order_id == order_id, appointments.c.id == appointment.id)
+            .values(appointment_columns(order_id, appointment))
+        )
+
+    async def appointment(self, order_id: OrderId, appointment_id: AppointmentId) -> Appointment | None:
+        """See `AppointmentReading.appointment`."""
+        row = await self._one(
+            select(appointments).where(appointments.c.order_id == order_id, appointments.c.id == appointment_id)
+        )
+        return None if row is None else appointment_of(row)
+
+    async def active_appointment(self, order_id: OrderId) -> Appointment | None:
+        """See `AppointmentTransaction.active_appointment`."""
+        not_over = appointments.c.order_id == order_id, appointments.c.state.not_in(_OVER)
+        found = [appointment_of(row) for row in await self.rows(select(appointments).where(*not_over))]
+        return max(found, key=lambda one: isinstance(one.state, Unknown), default=None)
+
+    async def order_of_appointment(self, appointment_id: AppointmentId) -> OrderId | None:
+        """See `AppointmentReading.order_of_appointment`."""
+        row = await self._one(select(appointments.c.order_id).where(appointments.c.id == appointment_id))
+        return None if row is None else OrderId(row["order_id"])
+
+    # what is asked
+
+    async def task(self, task_id: TaskId) -> AppointmentTask | None:
+        """See `AppointmentReading.task`."""
+        row = await self._one(select(appointment_tasks).where(appointment_tasks.c.id == task_id))
+        return None if row is None else _task_of(row)
+
+    async def pending_task(self, order_id: OrderId, kind: TaskKind) -> AppointmentTask | None:
+        """See `AppointmentTransaction.pending_task`."""
+        asked = appointment_tasks.c
+        oldest = (
+            select(appointment_tasks)
+            .where(asked.order_id == order_id, asked.kind == kind.value, asked.state == TaskState.PENDING.value)
+            .order_by(asked.id)
+            .limit(1)
+        )
+        row = await self._one(oldest)
+        return None if row is None else _task_of(row)
+
+    async def pending_tasks(self, after: TaskId, at_most: int) -> Sequence[AppointmentTask]:
+        """See `AppointmentReading.pending_tasks`."""
+        waiting = (
+            select(appointment_tasks)
+            .join(orders, orders.c.id == appointment_tasks.c.order_id)
+            .where(
+                appointment_tasks.c.state == TaskState.PENDING.value,
+                appointment_tasks.c.id > after,
+                orders.c.state.not_in(_ENDED),
+                orders.c.state.in_(_GOING_ON) | (appointment_tasks.c.kind == TaskKind.CANCEL.value),
+            )
+            .order_by(appointment_tasks.c.id)
+            .limit(at_most)
+        )
+        return [_task_of(row) for row in await self.rows(waiting)]
+
+    async def insert_task(self, task: AppointmentTask) -> None:
+        """See `AppointmentTransaction.insert_task`."""
+        await self._execute(insert(appointment_tasks).values(_task_columns(task)))
+
+    async def change_task(self, task: AppointmentTask) -> None:
+        """See `AppointmentTransaction.change_task`."""
+        await self._execute(
+            update(appointment_tasks)
+            .where(appointment_tasks.c.order_id == task.order_id, appointment_tasks.c.id == task.id)
+            .values(_task_columns(task))
+        )
+
+    # the calendar
+
+    async def open_slots(
+        self, areas: Collection[str], from_date: date, after: datetime, at_most: int
+    ) -> Sequence[Slot]:
+        """See `AppointmentReading.open_slots`."""
+        first_day = micros(datetime.combine(from_date, time(), UTC))
+        offset = cast(slots.c.utc_offset_s, BigInteger) * (_SECOND // _MICROSECOND)
+        there = slots.c.starts_at + offset  # by the customer's own calendar
+        found = await self.rows(
+            _with_load()
+            .where(
+                slots.c.area.in_(areas),
+                slots.c.starts_at > micros(after),
+                slots.c.starts_at >= first_day - _LONGEST_OFFSET // _MICROSECOND,  # what the index can find
+                there >= first_day,
+                slots.c.capacity > _load(),
+            )
+            .order_by(slots.c.starts_at, slots.c.id)
+            .limit(at_most)
+        )
+        return [_open_slot_of(row).slot for row in found]
+
+    async def lock_slot(self, slot_id: SlotId) -> OpenSlot | None:
+        """See `AppointmentTransaction.lock_slot`. Counted in a statement after the lock: on a snapshot of its own."""
+        await self._execute(select(slots.c.id).where(slots.c.id == slot_id).with_for_update())
+        row = await self._one(_with_load().where(slots.c.id == slot_id))
+        return None if row is None else _open_slot_of(row)
+
+    async def slots(self, after: tuple[datetime, SlotId] | None, at_most: int) -> Sequence[OpenSlot]:
+        """See `AppointmentReading.slots`."""
+        query = _with_load().order_by(slots.c.starts_at, slots.c.id).limit(at_most)
+        if after is not None:
+            starts_at, slot_id = after
+            later = slots.c.starts_at > micros(starts_at)
+            query = query.where(later | and_(slots.c.starts_at == micros(starts_at), slots.c.id > slot_id))
+        return [_open_slot_of(row) for row in await self.rows(query)]
+
+    async def add_slot(self, wanted: OpenSlot) -> bool:
+        """See `AppointmentTransaction.add_slot`. Where another transaction is adding it, this waits for its end."""
+        add = self._insert(slots).values(_slot_columns(wanted)).on_conflict_do_nothing(index_elements=["id"])
+        return await self.run(add) > 0
+
+    async def change_slot(self, wanted: OpenSlot) -> None:
+        """See `AppointmentTransaction.change_slot`."""
+        await self._execute(update(slots).where(slots.c.id == wanted.slot.id).values(_slot_columns(wanted)))
+
+
+def _load() -> ColumnElement[int]:
+    """How many visits stand in a slot."""
+    return (
+        select(func.count())
+        .select_from(appointments)
+        .where(appointments.c.slot_id == slots.c.id, appointments.c.state.in_(_ACTIVE))
+        .correlate(slots)
+        .scalar_subquery()
+    )
+
+
+def _with_load() -> Select[Any]:
+    return select(slots, _load().label("booked"))
+
+
+def _open_slot_of(row: Row) -> OpenSlot:
+    slot = Slot(
+        id=SlotId(row["id"]),
+        starts_at=instant(row["starts_at"]),
+        ends_at=instant(row["ends_at"]),
+        half_day=known(HalfDay, row["half_day"]),
+        utc_offset=timedelta(seconds=row["utc_offset_s"]),
+    )
+    return OpenSlot(slot=slot, area=row["area"], capacity=row["capacity"], booked=row["booked"])
+
+
+def _slot_columns(wanted: OpenSlot) -> dict[str, Any]:
+    slot = wanted.slot
+    return {
+        "id": slot.id,
+        "area": wanted.area,
+        "starts_at": micros(slot.starts_at),
+        "ends_at": micros(slot.ends_at),
+        "half_day": slot.half_day.value,
+        "utc_offset_s": slot.utc_offset // timedelta(seconds=1),
+        "capacity": wanted.capacity,
+    }
+
+
+class _WrittenSlot(msgspec.Struct):
+    """A slot as an answered task keeps it: as it was offered, whatever becomes of the calendar."""
+
+    id: str
+    starts_at: int
+    ends_at: int
+    half_day: str
+    utc_offset_s: int
+
+
+class _WrittenFailure(msgspec.Struct):
+    code: str
+    sentence: str
+
+
+def _task_of(row: Row) -> AppointmentTask:
+    answered_at, from_date = row["answered_at"], row["from_date"]
+    failure = None if row["failure"] is None else msgspec.json.decode(row["failure"], type=_WrittenFailure)
+    offered = [] if row["slots"] is None else msgspec.json.decode(row["slots"], type=list[_WrittenSlot])
+    return AppointmentTask(
+        id=TaskId(row["id"]),
+        order_id=OrderId(row["order_id"]),
+        client_id=ClientId(row["client_id"]),
+        kind=known(TaskKind, row["kind"]),
+        state=known(TaskState, row["state"]),
+        asked_at=instant(row["asked_at"]),
+        answered_at=None if answered_at is None else instant(answered_at),
+        from_date=None if from_date is None else date.fromisoformat(from_date),
+        slots=tuple(
+            Slot(
+                id=SlotId(one.id),
+                starts_at=instant(one.starts_at),
+                ends_at=instant(one.ends_at),
+                half_day=known(HalfDay, one.half_day),
+                utc_offset=timedelta(seconds=one.utc_offset_s),
+            )
+            for one in offered
+        ),
+        offer_id=None if row["offer_id"] is None else TaskId(row["offer_id"]),
+        appointment_id=None if row["appointment_id"] is None else AppointmentId(row["appointment_id"]),
+        failure=None if failure is None else Failure(code=failure.code, sentence=failure.sentence),
+    )
+
+
+def _task_columns(task: AppointmentTask) -> Mapping[str, Any]:
+    offered = [
+        _WrittenSlot(
+            id=one.id,
+            starts_at=micros(one.starts_at),
+            ends_at=micros(one.ends_at),
+            half_day=one.half_day.value,
+            utc_offset_s=one.utc_offset // timedelta(seconds=1),
+        )
+        for one in task.slots
+    ]
+    failure = None if task.failure is None else {"code": task.failure.code, "sentence": task.failure.sentence}
+    return {
+        "order_id": task.order_id,
+        "id": task.id,
+        "client_id": task.client_id,
+        "kind": task.kind.value,
+        "state": task.state.value,
+        "asked_at": micros(task.asked_at),
+        "answered_at": None if task.answered_at is None else micros(task.answered_at),
+        "from_date": None if task.from_date is None else task.from_date.isoformat(),
+        "offer_id": task.offer_id,
+        "appointment_id": task.appointment_id,
+        "slots": msgspec.json.encode(offered).decode() if offered else None,
+        "failure": None if failure is None else written(failure),
+    }

@@ -1,0 +1,157 @@
+"""Who may call: the clients' rows. Secrets are never here, only their SHA-256."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Executable, insert, select, update
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.sql.elements import ColumnElement
+
+from countermand.actions.errors import ConflictError, NotFoundError, TakenError, UnfitDataError
+from countermand.actions.identity.ports import ClientKey
+from countermand.domain.client import OWN_ISSUER, Client, ClientId, Permission
+from countermand.domain.contract import Door
+from countermand.storage.repositories.rows import client_of
+from countermand.storage.repositories.transaction import SqlTransaction
+from countermand.storage.store import SqlStore
+from countermand.storage.tables.clients import client_keys, clients
+from countermand.storage.tables.columns import micros
+
+_NAMES: Final = frozenset({"uq_clients_key", "uq_clients_issuer_subject"})  # what a client is known by
+
+
+class SqlClients:
+    """Fulfils `Clients`, and changes them for the command line."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self._store = store
+
+    async def by_key(self, key: str) -> tuple[Client, str] | None:
+        """See `Clients.by_key`."""
+        row = await self._row(clients.c.key == key)
+        return None if row is None else (client_of(row), row["secret_sha256"])
+
+    async def by_identity(self, issuer: str, subject: str) -> Client | None:
+        """See `Clients.by_identity`."""
+        row = await self._row((clients.c.issuer == issuer) & (clients.c.subject == subject))
+        return None if row is None else client_of(row)
+
+    async def current(self, ids: Sequence[ClientId]) -> Sequence[tuple[Client, str | None]]:
+        """See `Clients.current`."""
+        async with self._store.snapshot() as reading:
+            rows = await reading.rows(select(clients).where(clients.c.id.in_(ids)))
+        return [(client_of(row), row["secret_sha256"]) for row in rows]
+
+    async def all(self) -> Sequence[Client]:
+        """Every client, revoked ones included, in the order they were added."""
+        async with self._store.snapshot() as reading:
+            rows = await reading.rows(select(clients).order_by(clients.c.id))
+        return [client_of(row) for row in rows]
+
+    async def add(
+        self,
+        *,
+        door: Door,
+        name: str,
+        permissions: frozenset[Permission],
+        key: str | None,
+        secret_sha256: str | None,
+        identity: tuple[str, str] | None,
+        now: datetime,
+        client_key: ClientKey | None = None,
+    ) -> Client:
+        """Add a client: with a key and the hash of its secret, or with an identity, and then perhaps a public key.
+
+        Raises `ConflictError`.
+        """
+        issuer, subject = identity or (None, None)
+        statement = (
+            insert(clients)
+            .values(
+                door=door.value,
+                name=name,
+                permissions=json.dumps(sorted(permissions)),
+                key=key,
+                secret_sha256=secret_sha256,
+                issuer=issuer,
+                subject=subject,
+                created_at=micros(now),
+            )
+            .returning(clients)
+        )
+        try:
+            async with self._store.transaction() as tx:
+                added = client_of((await tx.rows(statement))[0])
+                if client_key is not None:
+                    await _add_key(tx, added.id, client_key, now)
+        except TakenError as error:
+            if error.constraint not in _NAMES:
+                raise
+            raise ConflictError("client_exists", f"there is a client {subject or key!r} already") from error
+        return added
+
+    async def rotate(self, client_id: ClientId, *, key: str, secret_sha256: str) -> Client:
+        """Give a client a new key and secret: it stays itself, and keeps its orders. Raises `NotFoundError`."""
+        # At a door that is not known here, who knows what a key and a secret look like?
+        can = clients.c.key.is_not(None) & clients.c.door.in_(list(Door))
+        statement = update(clients).where(clients.c.id == client_id, can)
+        rows = await self._change(statement.values(key=key, secret_sha256=secret_sha256).returning(clients))
+        if not rows:
+            raise NotFoundError(f"there is no client {client_id} with a key and secret")
+        return client_of(rows[0])
+
+    async def rotate_key(self, client_id: ClientId, new: ClientKey, now: datetime, *, keep_old: bool) -> Client:
+        """Give a client of our own endpoint a new public key. The newest old one goes on counting with `keep_old`.
+
+        Raises `NotFoundError`, and `ConflictError` where it has this key, or had it.
+        """
+        counting = (client_keys.c.client_id == client_id) & client_keys.c.revoked_at.is_(None)
+        kept = select(client_keys.c.kid).where(counting).order_by(client_keys.c.created_at.desc()).limit(1)
+        try:
+            async with self._store.transaction() as tx:
+                is_it = (clients.c.id == client_id) & (clients.c.issuer == OWN_ISSUER)
+                # Its row is locked, so that of two rotations at once the second stops what the first added.
+                rows = await tx.rows(select(clients).where(is_it).with_for_update())
+                if not rows:
+                    raise NotFoundError(f"there is no client {client_id} with keys of its own")
+                stays = [row["kid"] for row in await tx.rows(kept)] if keep_old else []
+                stopped = update(client_keys).where(counting, client_keys.c.kid.not_in(stays))
+                await tx.run(stopped.values(revoked_at=micros(now)))
+                await _add_key(tx, client_id, new, now)
+        except TakenError as error:
+            raise ConflictError("key_exists", f"client {client_id} has, or had, the key {new.kid} already") from error
+        return client_of(rows[0])
+
+    async def one(self, client_id: ClientId) -> Client:
+        """The client with this number. Raises `NotFoundError`."""
+        found = await self.current([client_id])
+        if not found:
+            raise NotFoundError(f"there is no client {client_id}")
+        return found[0][0]
+
+    async def revoke(self, client_id: ClientId, now: datetime) -> Client:
+        """Let a client call no more. Raises `NotFoundError`."""
+        statement = update(clients).where(clients.c.id == client_id).values(revoked_at=micros(now)).returning(clients)
+        rows = await self._change(statement)
+        if not rows:
+            raise NotFoundError(f"there is no client {client_id}")
+        return client_of(rows[0])
+
+    async def _row(self, condition: ColumnElement[bool]) -> RowMapping | None:
+        try:
+            async with self._store.snapshot() as reading:
+                rows = await reading.rows(select(clients).where(condition))
+        except UnfitDataError:  # what no row can hold (a NUL), no row has
+            return None
+        return rows[0] if rows else None
+
+    async def _change(self, statement: Executable) -> Sequence[RowMapping]:
+        async with self._store.transaction() as tx:
+            return await tx.rows(statement)
+
+
+async def _add_key(tx: SqlTransaction, client_id: ClientId, new: ClientKey, now: datetime) -> None:
+    row = {"client_id": client_id, "kid": new.kid, "public_key": new.public_key, "created_at": micros(now)}
+    await tx.run(insert(client_keys).values(row))

@@ -1,0 +1,145 @@
+"""How are lists of the catalogue filtered and cut into pages?"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import JSON, ColumnElement, Select, and_, cast, exists, func, not_, or_, select
+
+from countermand.actions.catalogue.ports import Condition, Op
+from countermand.storage.repositories.rows import Row
+from countermand.storage.statement_runner import Running
+from countermand.storage.tables.catalogue import events, products
+from countermand.storage.tables.columns import micros
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a list's filter looks: a column, something within its document, or any of several texts there."""
+
+    column: Any
+    path: tuple[str, ...] = ()
+    in_languages: bool = False
+    in_list: bool = False
+
+
+def _column(column: Any) -> Field:
+    return Field(column=column)
+
+
+_DETAILS: Final = events.c.details
+EVENTS: Final[Mapping[str, Field]] = {
+    "merchant_name": _column(events.c.merchant_name),
+    "title": Field(column=events.c.title, in_languages=True),
+    "subtitle": Field(column=_DETAILS, path=("subtitle",), in_languages=True),
+    "sale_start": _column(events.c.sale_starts_at),
+    "sale_end": _column(events.c.sale_ends_at),
+    "event_start": _column(events.c.starts_at),
+    "event_end": _column(events.c.ends_at),
+    "location.name": Field(column=_DETAILS, path=("location", "name")),
+    "location.postal_code": Field(column=_DETAILS, path=("location", "postal_code")),
+    "location.city": Field(column=_DETAILS, path=("location", "city")),
+    "location.country": Field(column=_DETAILS, path=("location", "country")),
+    "artist": Field(column=_DETAILS, path=("artists",), in_list=True),
+    "genre": Field(column=_DETAILS, path=("genres",), in_list=True),
+}
+PRODUCTS: Final[Mapping[str, Field]] = {
+    "event": _column(products.c.event_uid),
+    "name": Field(column=products.c.name, in_languages=True),
+    "subtitle": Field(column=products.c.details, path=("subtitle",), in_languages=True),
+    "price": _column(products.c.price_minor),
+    "price_cur": _column(products.c.currency),
+    "is_soldout": _column(products.c.availability <= 0),
+    "sale_start": _column(func.coalesce(products.c.sale_starts_at, events.c.sale_starts_at)),
+    "sale_end": _column(func.coalesce(products.c.sale_ends_at, events.c.sale_ends_at)),
+}
+
+_COMPARISONS: Final[Mapping[Op, Callable[[ColumnElement[Any], Any], ColumnElement[bool]]]] = {
+    Op.EQ: lambda column, value: column == value,
+    Op.NE: lambda column, value: or_(column.is_(None), column != value),
+    Op.LT: lambda column, value: column < value,
+    Op.LTE: lambda column, value: column <= value,
+    Op.GT: lambda column, value: column > value,
+    Op.GTE: lambda column, value: column >= value,
+    Op.IN: lambda column, value: column.in_(value),
+    Op.STARTSWITH: lambda column, value: func.substr(column, 1, len(value)) == value,
+}
+
+
+def _compared(column: ColumnElement[Any], condition: Condition) -> ColumnElement[bool]:
+    given = condition.value
+    value = [_bound(one) for one in given] if condition.op is Op.IN else _bound(given)
+    met = _COMPARISONS[condition.op](column, value)
+    return met if condition.op is Op.NE else and_(column.is_not(None), met)
+
+
+def _bound(value: Any) -> Any:
+    return micros(value) if isinstance(value, datetime) else value
+
+
+def _positive(condition: Condition) -> Condition:
+    """Of several texts, none may be what they must not be."""
+    return Condition(condition.field, Op.EQ, condition.value) if condition.op is Op.NE else condition
+
+
+def _offset_within(offset: int, total: int, at_most: int) -> int:
+    """Where the page begins, or the last page, where there are not so many."""
+    return min(offset, max(0, (total - 1) // at_most * at_most))
+
+
+class Filtering(Running):
+    """Lists, for whoever reads them on this connection."""
+
+    async def _page(self, found: Select[Any], offset: int, at_most: int) -> tuple[Sequence[Row], int]:
+        """Some of the rows, and how many there are. An offset beyond them gives the last page (documented)."""
+        total = await self._total(found)
+        return await self.rows(found.offset(_offset_within(offset, total, at_most)).limit(at_most)), total
+
+    async def _page_from_nearer_end(
+        self, found: Select[Any], key: Sequence[ColumnElement[Any]], offset: int, at_most: int
+    ) -> tuple[Sequence[Row], int]:
+        """The same, of rows that descend by `key`: what is far from the first is read from the last on."""
+        total = await self._total(found)
+        before = _offset_within(offset, total, at_most)
+        after = max(0, total - before - at_most)
+        if before <= after:
+            descending = found.order_by(*(column.desc() for column in key))
+            return await self.rows(descending.offset(before).limit(at_most)), total
+        ascending = found.order_by(*key).offset(after).limit(total - before - after)
+        return list(reversed(await self.rows(ascending))), total
+
+    async def _total(self, found: Select[Any]) -> int:
+        (count,) = await self.rows(select(func.count().label("total")).select_from(found.order_by(None).subquery()))
+        return int(count["total"])
+
+    def _met(self, fields: Mapping[str, Field], conditions: Sequence[Condition]) -> list[ColumnElement[bool]]:
+        return [self._one_met(fields[one.field], one) for one in conditions]
+
+    def _one_met(self, field: Field, condition: Condition) -> ColumnElement[bool]:
+        if field.in_languages or field.in_list:
+            texts = self._texts(field)
+            inner = exists(select(1).select_from(texts).where(_compared(texts.c.value, _positive(condition))))
+            return not_(inner) if condition.op is Op.NE else inner
+        return _compared(self._value(field), condition)
+
+    def _value(self, field: Field) -> ColumnElement[Any]:
+        """A column, or something within a document."""
+        found: ColumnElement[Any] = field.column
+        if not field.path:
+            return found
+        if self._on_postgres:
+            found = func.json_extract_path_text(cast(field.column, JSON), *field.path)
+        else:
+            found = func.json_extract(field.column, "$." + ".".join(field.path))
+        return found
+
+    def _texts(self, field: Field) -> Any:
+        """The texts of a document, one in a row: those of all languages, or of a list of things that have a name."""
+        if self._on_postgres:
+            document = cast(field.column, JSON)
+            inner = func.json_extract_path(document, *field.path) if field.path else document
+            if field.in_list:
+                return func.json_array_elements_text(inner).table_valued("value")
+            return func.json_each_text(inner).table_valued("key", "value")
+        inner_sqlite = func.json_extract(field.column, "$." + ".".join(field.path)) if field.path else field.column
+        return func.json_each(inner_sqlite).table_valued("key", "value")

@@ -1,0 +1,316 @@
+"""How do rows become values, and values rows? The one place that knows both; the driver's own types stay outside."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+
+import msgspec
+from sqlalchemy import ColumnElement, Select, select
+
+from countermand.actions.cancelling.command_ids import CommandId
+from countermand.actions.ports import (
+    CancellationRecord,
+    CancelOrder,
+    KeptOutcome,
+    KeptRefusal,
+    Line,
+    OrderView,
+    RefusalRecord,
+    Ticket,
+    Told,
+)
+from countermand.domain.appointments.appointment import (
+    Appointment,
+    AppointmentId,
+    AppointmentState,
+    HalfDay,
+    Slot,
+    SlotId,
+)
+from countermand.domain.cancelling.policy import PolicyVersion
+from countermand.domain.client import Client, ClientId, Permission
+from countermand.domain.contract import Contract, Door
+from countermand.domain.instants import written_instant
+from countermand.domain.known import known
+from countermand.domain.money import Money
+from countermand.domain.orders.order import Order, OrderFacts, OrderId, OrderUid
+from countermand.domain.orders.order_events import FactKind
+from countermand.domain.orders.order_state import OrderState
+from countermand.domain.orders.payment import Payment
+from countermand.domain.ticketing.catalogue import Product
+from countermand.storage.tables.appointments import appointments
+from countermand.storage.tables.catalogue import products
+from countermand.storage.tables.columns import instant, micros
+from countermand.storage.tables.orders import order_details, order_lines, orders
+from countermand.storage.tables.tickets import tickets
+
+
+class Row(Protocol):
+    """A row of either driver: columns by name."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+def written(document: Mapping[str, Any]) -> str:
+    """A JSON document for a text column; instants as the wire has them."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=_said)
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, datetime):
+        return written_instant(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form here")
+
+
+def _instant_or_none(value: int | None) -> datetime | None:
+    return None if value is None else instant(value)
+
+
+def _micros_or_none(value: datetime | None) -> int | None:
+    return None if value is None else micros(value)
+
+
+def facts_of(row: Row) -> OrderFacts:
+    """The facts that decisions look at, from an order's row or from a decision record."""
+    return OrderFacts(
+        state=known(OrderState, row["state"]),
+        appointment_starts_at=_instant_or_none(row["appointment_starts_at"]),
+        first_payment_at=_instant_or_none(row["first_payment_at"]),
+    )
+
+
+def facts_columns(facts: OrderFacts) -> dict[str, Any]:
+    """The same as columns, in the tables' order."""
+    return {
+        "state": facts.state.value,
+        "appointment_starts_at": _micros_or_none(facts.appointment_starts_at),
+        "first_payment_at": _micros_or_none(facts.first_payment_at),
+    }
+
+
+def order_of(row: Row) -> Order:
+    """An order, from its row joined with its details'."""
+    return Order(
+        id=OrderId(row["id"]),
+        contract=known(Contract, row["contract"]),
+        uid=None if row["uid"] is None else OrderUid(row["uid"]),
+        reference=row["reference"],
+        client_id=ClientId(row["client_id"]),
+        version=row["version"],
+        created_at=instant(row["created_at"]),
+        facts=facts_of(row),
+    )
+
+
+def appointment_of(row: Row) -> Appointment:
+    """An appointment, from its row."""
+    starts_at, ends_at = instant(row["starts_at"]), instant(row["ends_at"])
+    slot = None
+    if row["slot_id"] is not None:
+        slot = Slot(
+            id=SlotId(row["slot_id"]),
+            starts_at=starts_at,
+            ends_at=ends_at,
+            half_day=known(HalfDay, row["half_day"]),
+            utc_offset=timedelta(seconds=row["utc_offset_s"]),
+        )
+    return Appointment(
+        id=AppointmentId(row["id"]),
+        state=known(AppointmentState, row["state"]),
+        starts_at=starts_at,
+        ends_at=ends_at,
+        cancelled_at=_instant_or_none(row["cancelled_at"]),
+        slot=slot,
+        remote_id=row["remote_id"],
+    )
+
+
+def appointment_columns(order_id: OrderId, appointment: Appointment) -> dict[str, Any]:
+    """The same as columns."""
+    slot = appointment.slot
+    return {
+        "order_id": order_id,
+        "id": appointment.id,
+        "state": appointment.state.value,
+        "starts_at": micros(appointment.starts_at),
+        "ends_at": micros(appointment.ends_at),
+        "cancelled_at": _micros_or_none(appointment.cancelled_at),
+        "slot_id": None if slot is None else slot.id,
+        "half_day": None if slot is None else slot.half_day.value,
+        "utc_offset_s": None if slot is None else slot.utc_offset // timedelta(seconds=1),
+        "remote_id": appointment.remote_id,
+    }
+
+
+def payment_of(row: Row) -> Payment:
+    """A payment, from its row."""
+    return Payment(
+        reference=row["reference"],
+        money=Money(minor=row["amount_minor"], currency=row["currency"]),
+        recorded_at=instant(row["recorded_at"]),
+        is_late=bool(row["is_late"]),
+    )
+
+
+_SHOWN_OF_PRODUCTS: Final = (
+    "uid",
+    "name",
+    "price_minor",
+    "service_costs_minor",
+    "currency",
+    "availability",
+    "total_availability",
+)
+
+
+def product_of(row: Row) -> Product:
+    """A product as an order shows it, from its row: what only the catalogue says of it is left out."""
+    return Product(
+        uid=row["uid"],
+        name=msgspec.json.decode(row["name"]),
+        price=Money(minor=row["price_minor"], currency=row["currency"]),
+        service_costs=Money(minor=row["service_costs_minor"], currency=row["currency"]),
+        availability=row["availability"],
+        total_availability=row["total_availability"],
+    )
+
+
+def client_of(row: Row) -> Client:
+    """A client, from its row. The hash of its secret stays behind."""
+    return Client(
+        id=ClientId(row["id"]),
+        door=known(Door, row["door"]),
+        name=row["name"],
+        permissions=frozenset(known(Permission, one) for one in msgspec.json.decode(row["permissions"])),
+        key=row["key"],
+        identity=None if row["issuer"] is None else (row["issuer"], row["subject"]),
+        created_at=instant(row["created_at"]),
+        revoked_at=_instant_or_none(row["revoked_at"]),
+    )
+
+
+def told_of(row: Row) -> Told:
+    """A fact, from its row in the outbox."""
+    return Told(
+        kind=known(FactKind, row["kind"]),
+        order_version=row["order_version"],
+        recorded_at=instant(row["recorded_at"]),
+        client_id=ClientId(row["client_id"]),
+        details=msgspec.json.decode(row["details"]),
+        delivered_at=_instant_or_none(row["delivered_at"]),
+    )
+
+
+def cancellation_of(row: Row) -> CancellationRecord:
+    """The decision record of a yes, from its row."""
+    return CancellationRecord(
+        order_id=OrderId(row["order_id"]),
+        command_id=CommandId(row["command_id"]),
+        decided_at=instant(row["decided_at"]),
+        client_id=ClientId(row["client_id"]),
+        contract=known(Contract, row["contract"]),
+        door=known(Door, row["door"]),
+        policy_version=PolicyVersion(row["policy_version"]),
+        facts=facts_of(row),
+        reason=row["reason"],
+    )
+
+
+def refusal_of(row: Row) -> RefusalRecord:
+    """The decision record of a no, from its row."""
+    return RefusalRecord(
+        command=CancelOrder(
+            command_id=CommandId(row["command_id"]),
+            order_id=OrderId(row["order_id"]),
+            client_id=ClientId(row["client_id"]),
+            door=known(Door, row["door"]),
+            on_behalf=row["door"] == Door.MANAGE,
+            reason=row["reason"],
+        ),
+        contract=known(Contract, row["contract"]),
+        decided_at=instant(row["decided_at"]),
+        policy_version=PolicyVersion(row["policy_version"]),
+        facts=facts_of(row),
+    )
+
+
+def kept_of(row: Row) -> KeptOutcome | str:
+    """What an idempotency key stands for: a cancellation's outcome, or the fingerprint of another kind of request."""
+    if row["order_id"] is None:
+        return str(row["fingerprint"])
+    refusal = None
+    if not row["cancelled"]:
+        refusal = KeptRefusal(
+            policy_version=PolicyVersion(row["policy_version"]),
+            facts=facts_of(row),
+            decided_at=instant(row["created_at"]),
+        )
+    return KeptOutcome(fingerprint=row["fingerprint"], order_id=OrderId(row["order_id"]), refusal=refusal)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ViewRows:
+    """The rows that make up some orders with everything a contract shows of them."""
+
+    orders: Sequence[Row]
+    appointments: Sequence[Row]
+    lines: Sequence[Row]
+    tickets: Sequence[Row]
+    products: Sequence[Row]
+
+    def views(self) -> dict[OrderId, OrderView]:
+        """Put together, by order."""
+        of_order: dict[str, dict[int, list[Row]]] = {
+            name: _grouped(getattr(self, name)) for name in ("appointments", "lines", "tickets")
+        }
+        products = {row["uid"]: product_of(row) for row in self.products}
+        views = {}
+        for row in self.orders:
+            order = order_of(row)
+            lines = tuple(
+                Line(product_uid=line["product_uid"], quantity=line["quantity"], parent_uid=line["parent_uid"])
+                for line in of_order["lines"].get(order.id, ())
+            )
+            views[order.id] = OrderView(
+                order=order,
+                details=msgspec.json.decode(row["details"]),
+                appointments=tuple(appointment_of(r) for r in of_order["appointments"].get(order.id, ())),
+                lines=lines,
+                products=tuple({line.product_uid: products[line.product_uid] for line in lines}.values()),
+                tickets=tuple(
+                    Ticket(uid=r["uid"], product_uid=r["product_uid"], code=r["code"], valid=bool(r["valid"]))
+                    for r in of_order["tickets"].get(order.id, ())
+                ),
+            )
+        return views
+
+
+def view_queries(member: Callable[[ColumnElement[Any]], ColumnElement[bool]]) -> dict[str, Select[Any]]:
+    """The reads behind `ViewRows`, by field, for the orders whose number is a `member` of what was asked."""
+    of_lines = select(order_lines.c.product_uid).where(member(order_lines.c.order_id))
+    return {
+        "orders": orders_with_details().where(member(orders.c.id)),
+        "appointments": select(appointments).where(member(appointments.c.order_id)).order_by(appointments.c.id),
+        "lines": select(order_lines)
+        .where(member(order_lines.c.order_id))
+        .order_by(order_lines.c.order_id, order_lines.c.line),
+        "tickets": select(tickets).where(member(tickets.c.order_id)).order_by(tickets.c.order_id, tickets.c.number),
+        "products": select(*(products.c[name] for name in _SHOWN_OF_PRODUCTS)).where(products.c.uid.in_(of_lines)),
+    }
+
+
+def orders_with_details() -> Select[Any]:
+    """Orders with what they are called and what was given when they were placed."""
+    return select(orders, order_details.c.uid, order_details.c.reference, order_details.c.details).join(
+        order_details, order_details.c.order_id == orders.c.id
+    )
+
+
+def _grouped(rows: Sequence[Row]) -> dict[int, list[Row]]:
+    grouped: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        grouped[row["order_id"]].append(row)
+    return grouped

@@ -1,0 +1,111 @@
+"""Numbered seats: which there are, which are free, and which ticket has them."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from sqlalchemy import Select, and_, bindparam, delete, func, insert, select, update
+
+from countermand.actions.ticketing.seat_ports import SeatTaken
+from countermand.domain.orders.order import OrderId
+from countermand.domain.ticketing.seating import Seat, Stretch
+from countermand.storage.repositories.rows import Row
+from countermand.storage.statement_runner import Running
+from countermand.storage.tables.catalogue import seats
+from countermand.storage.tables.tickets import tickets
+
+_HAS_IT: Final = and_(
+    tickets.c.order_id == seats.c.order_id, tickets.c.number == seats.c.ticket_number, tickets.c.valid
+)
+_STRETCH: Final = (seats.c.product_uid, seats.c.stretch, seats.c.section, seats.c.row)
+
+
+class SeatRows(Running):
+    """Fulfils `SeatTransaction`."""
+
+    async def seat_plans(self, product_uids: Sequence[str]) -> Mapping[str, Sequence[Stretch]]:
+        """See `SeatReading.seat_plans`."""
+        first, last = func.min(seats.c.number).label("first"), func.max(seats.c.number).label("last")
+        found = select(*_STRETCH, first, last).where(seats.c.product_uid.in_(product_uids)).group_by(*_STRETCH)
+        return _by_product(await self.rows(found.order_by(seats.c.product_uid, seats.c.stretch)))
+
+    async def free_seats(self, product_uids: Sequence[str]) -> Mapping[str, Sequence[Stretch]]:
+        """See `SeatReading.free_seats`. One statement: the seat and its ticket are seen as of one instant."""
+        return _by_product(await self.rows(_gaps(product_uids)))
+
+    async def held_seats(self, product_uid: str) -> Sequence[SeatTaken]:
+        """See `SeatTransaction.held_seats`."""
+        found = select(seats).select_from(seats.join(tickets, _HAS_IT)).where(seats.c.product_uid == product_uid)
+        return [
+            SeatTaken(
+                product_uid=product_uid,
+                seat=Seat(section=row["section"], row=row["row"], number=row["number"]),
+                order_id=OrderId(row["order_id"]),
+                ticket_number=row["ticket_number"],
+            )
+            for row in await self.rows(found)
+        ]
+
+    async def put_seats(self, product_uid: str, plan: Sequence[Stretch], held: Sequence[SeatTaken]) -> None:
+        """See `SeatTransaction.put_seats`."""
+        await self._execute(delete(seats).where(seats.c.product_uid == product_uid))
+        rows = [
+            {
+                "product_uid": product_uid,
+                "section": seat.section,
+                "row": seat.row,
+                "number": seat.number,
+                "stretch": place,
+            }
+            for place, stretch in enumerate(plan)
+            for seat in stretch.seats()
+        ]
+        if rows:
+            await self._execute(insert(seats), rows)
+        await self.take_seats(held)
+
+    async def take_seats(self, taken: Sequence[SeatTaken]) -> None:
+        """See `SeatTransaction.take_seats`."""
+        if not taken:
+            return
+        of_seat = (seats.c.product_uid, seats.c.section, seats.c.row, seats.c.number)
+        await self._execute(
+            update(seats)
+            .where(*(column == bindparam(f"of_{column.name}") for column in of_seat))
+            .values(order_id=bindparam("to_order"), ticket_number=bindparam("to_ticket")),
+            [
+                {
+                    "of_product_uid": one.product_uid,
+                    "of_section": one.seat.section,
+                    "of_row": one.seat.row,
+                    "of_number": one.seat.number,
+                    "to_order": one.order_id,
+                    "to_ticket": one.ticket_number,
+                }
+                for one in taken
+            ],
+        )
+
+
+def _gaps(product_uids: Sequence[str]) -> Select[tuple[str, int, str, str, int, int]]:
+    """Free seats side by side as one row: their numbers go up by one, and so does their place among the free ones."""
+    place = func.row_number().over(partition_by=_STRETCH[:2], order_by=seats.c.number)
+    free = (
+        select(*_STRETCH, seats.c.number, (seats.c.number - place).label("gap"))
+        .select_from(seats.outerjoin(tickets, _HAS_IT))
+        .where(seats.c.product_uid.in_(product_uids), tickets.c.order_id.is_(None))
+        .subquery("free")
+    )
+    stretch = (free.c.product_uid, free.c.stretch, free.c.section, free.c.row)
+    first, last = func.min(free.c.number).label("first"), func.max(free.c.number).label("last")
+    return (
+        select(*stretch, first, last).group_by(*stretch, free.c.gap).order_by(free.c.product_uid, free.c.stretch, first)
+    )
+
+
+def _by_product(rows: Iterable[Row]) -> Mapping[str, Sequence[Stretch]]:
+    found: dict[str, list[Stretch]] = defaultdict(list)
+    for row in rows:
+        stretch = Stretch(section=row["section"], row=row["row"], first=row["first"], last=row["last"])
+        found[row["product_uid"]].append(stretch)
+    return found

@@ -1,0 +1,188 @@
+"""Lists of orders, tickets by uid and code, consumers, used vouchers, and orders whose time is over."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import BigInteger, ColumnElement, cast, delete, exists, insert, select, update
+
+from countermand.actions.catalogue.ports import Condition, Op, Page
+from countermand.actions.ticketing.ports import KnownConsumer
+from countermand.domain.client import ClientId
+from countermand.domain.contract import Contract
+from countermand.domain.orders.order import OrderId
+from countermand.domain.orders.order_state import OrderState
+from countermand.storage.repositories.filters import Field, Filtering
+from countermand.storage.repositories.rows import Row, written
+from countermand.storage.tables.catalogue import products
+from countermand.storage.tables.columns import instant, micros
+from countermand.storage.tables.orders import expiries, order_details, order_lines, orders
+from countermand.storage.tables.tickets import consumers, tickets, voucher_uses
+
+_EVENT: Final = "event"
+_TOTAL: Final = "total"
+_ORDERS: Final = {
+    "state": Field(column=orders.c.state),
+    "created": Field(column=orders.c.created_at),
+    "external_reference": Field(column=order_details.c.details, path=("external_reference",)),
+    _TOTAL: Field(column=order_details.c.details, path=("grand_total_minor",)),
+}
+_OF_DETAILS: Final = frozenset(name for name, field in _ORDERS.items() if field.column is order_details.c.details)
+_GENDER: Final = "gender"
+_CONSUMERS: Final = {
+    name: Field(column=consumers.c.details, path=(name,))
+    for name in (
+        "email",
+        "first_name",
+        "last_name",
+        "date_of_birth",
+        _GENDER,
+        "postal_code",
+        "city",
+        "country",
+        "state",
+    )
+}
+# What is said of a consumer by the orders that name it.
+_OF_CONSUMERS_ORDERS: Final = {
+    "reference": Field(column=order_details.c.reference),
+    "external_reference": _ORDERS["external_reference"],
+}
+_CONSUMER_OF_ORDER: Final = Field(column=order_details.c.details, path=("consumer", "uid"))
+
+
+class TicketingRows(Filtering):
+    """Fulfils `TicketingTransaction`."""
+
+    async def orders_listed(
+        self, owner: ClientId | None, conditions: Sequence[Condition], *, offset: int, at_most: int
+    ) -> Page[OrderId]:
+        """See `TicketingReading.orders_listed`."""
+        found = select(orders.c.id).where(*(self._order_met(one) for one in conditions))
+        if any(one.field in _OF_DETAILS for one in conditions):
+            found = found.join(order_details, order_details.c.order_id == orders.c.id)
+        if owner is None:
+            found = found.where(orders.c.contract == Contract.SHOPPING.value)
+        else:  # all its orders are ticket orders: one index has them in this order, and all that is asked
+            found = found.where(orders.c.client_id == owner)
+        rows, total = await self._page_from_nearer_end(found, (orders.c.created_at, orders.c.id), offset, at_most)
+        return Page(items=[OrderId(row["id"]) for row in rows], total=total)
+
+    async def order_of_ticket(self, uid: str) -> OrderId | None:
+        """See `TicketingReading.order_of_ticket`."""
+        rows = await self.rows(select(tickets.c.order_id).where(tickets.c.uid == uid).limit(1))
+        return OrderId(rows[0]["order_id"]) if rows else None
+
+    async def orders_with_code(self, event_uid: str, code: str) -> Sequence[OrderId]:
+        """See `TicketingReading.orders_with_code`."""
+        found = (
+            select(tickets.c.order_id)
+            .join(products, products.c.uid == tickets.c.product_uid)
+            .where(tickets.c.code == code, tickets.c.valid, products.c.event_uid == event_uid)
+            .distinct()
+            .order_by(tickets.c.order_id)
+        )
+        return [OrderId(row["order_id"]) for row in await self.rows(found)]
+
+    async def consumer(self, uid: str) -> KnownConsumer | None:
+        """See `TicketingReading.consumer`."""
+        row = await self._one(select(consumers).where(consumers.c.uid == uid))
+        return None if row is None else _consumer_of(row)
+
+    async def consumers_listed(
+        self, owner: ClientId, conditions: Sequence[Condition], *, offset: int, at_most: int
+    ) -> Page[KnownConsumer]:
+        """See `TicketingReading.consumers_listed`."""
+        met = (self._consumer_met(owner, one) for one in conditions)
+        found = select(consumers).where(consumers.c.client_id == owner, *met)
+        rows, total = await self._page(found.order_by(consumers.c.created_at, consumers.c.uid), offset, at_most)
+        return Page(items=[_consumer_of(row) for row in rows], total=total)
+
+    async def orders_due(self, now: datetime, at_most: int) -> Sequence[OrderId]:
+        """See `TicketingReading.orders_due`."""
+        due = (
+            select(expiries.c.order_id)
+            .join(orders, orders.c.id == expiries.c.order_id)
+            .where(expiries.c.expires_at <= micros(now))
+            .where(orders.c.contract.in_(list(Contract)), orders.c.state.in_(list(OrderState)))  # known here
+        )
+        rows = await self.rows(due.order_by(expiries.c.expires_at, expiries.c.order_id).limit(at_most))
+        return [OrderId(row["order_id"]) for row in rows]
+
+    # writing
+
+    async def insert_consumer(self, consumer: KnownConsumer) -> None:
+        """See `TicketingTransaction.insert_consumer`."""
+        await self._execute(
+            insert(consumers).values(
+                uid=consumer.uid,
+                client_id=consumer.client_id,
+                created_at=micros(consumer.created_at),
+                details=written(consumer.details),
+            )
+        )
+
+    async def use_vouchers(self, order_id: OrderId, codes: Sequence[str]) -> None:
+        """See `TicketingTransaction.use_vouchers`."""
+        await self._execute(insert(voucher_uses), [{"order_id": order_id, "code": code} for code in codes])
+
+    async def expire_at(self, order_id: OrderId, expires_at: datetime) -> None:
+        """See `TicketingTransaction.expire_at`."""
+        await self._execute(insert(expiries).values(order_id=order_id, expires_at=micros(expires_at)))
+
+    async def forget_expiry(self, order_id: OrderId) -> None:
+        """See `TicketingTransaction.forget_expiry`."""
+        await self._execute(delete(expiries).where(expiries.c.order_id == order_id))
+
+    async def withdraw_tickets(self, order_id: OrderId, uids: Sequence[str]) -> int:
+        """See `TicketingTransaction.withdraw_tickets`."""
+        return await self.run(
+            update(tickets)
+            .where(tickets.c.order_id == order_id, tickets.c.uid.in_(uids), tickets.c.valid)
+            .values(valid=False)
+        )
+
+    async def keep_details(self, order_id: OrderId, details: Mapping[str, Any]) -> None:
+        """See `TicketingTransaction.keep_details`."""
+        await self._execute(
+            update(order_details).where(order_details.c.order_id == order_id).values(details=written(details))
+        )
+
+    def _order_met(self, condition: Condition) -> ColumnElement[bool]:
+        if condition.field == _EVENT:
+            wanted = condition.value if condition.op is Op.IN else (condition.value,)
+            return exists(
+                select(1)
+                .select_from(order_lines.join(products, products.c.uid == order_lines.c.product_uid))
+                .where(order_lines.c.order_id == orders.c.id, products.c.event_uid.in_(wanted))
+            )
+        if condition.field == _TOTAL:
+            return self._number_is(_ORDERS[_TOTAL], condition.value)
+        return self._one_met(_ORDERS[condition.field], condition)
+
+    def _consumer_met(self, owner: ClientId, condition: Condition) -> ColumnElement[bool]:
+        if condition.field in _OF_CONSUMERS_ORDERS:
+            return consumers.c.uid.in_(
+                select(self._value(_CONSUMER_OF_ORDER))
+                .select_from(order_details.join(orders, orders.c.id == order_details.c.order_id))
+                .where(orders.c.client_id == owner, self._one_met(_OF_CONSUMERS_ORDERS[condition.field], condition))
+            )
+        if condition.field == _GENDER:
+            return self._number_is(_CONSUMERS[_GENDER], condition.value)
+        return self._one_met(_CONSUMERS[condition.field], condition)
+
+    def _number_is(self, field: Field, value: int) -> ColumnElement[bool]:
+        """A number within a document: PostgreSQL gives it as a text, SQLite as what it is."""
+        number: ColumnElement[int] = cast(self._value(field), BigInteger)
+        return number == value
+
+
+def _consumer_of(row: Row) -> KnownConsumer:
+    details: dict[str, Any] = msgspec.json.decode(row["details"])
+    return KnownConsumer(
+        uid=row["uid"],
+        client_id=ClientId(row["client_id"]),
+        created_at=instant(row["created_at"]),
+        details=details,
+    )

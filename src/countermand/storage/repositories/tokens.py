@@ -1,0 +1,158 @@
+"""What our own token endpoint keeps: its signing keys, its clients' public keys, and which assertions were used."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import insert, or_, select, update
+from sqlalchemy.engine import RowMapping
+
+from countermand.actions.errors import NotFoundError, TakenError, UnfitDataError
+from countermand.actions.identity.ports import ClientKey
+from countermand.domain.client import OWN_ISSUER, Client, ClientId
+from countermand.domain.contract import Door
+from countermand.domain.signing_key import CLOCKS_APART, SigningKey, retires_at
+from countermand.storage.repositories.rows import client_of
+from countermand.storage.repositories.transaction import SqlTransaction
+from countermand.storage.store import SqlStore
+from countermand.storage.tables.clients import client_keys, clients, signing_keys, used_assertions
+from countermand.storage.tables.columns import instant, micros
+
+_TRIES: Final = 3
+
+
+class SqlClientKeys:
+    """Fulfils `ClientKeys`."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self._store = store
+
+    async def of(self, name: str, kid: str) -> tuple[Client, ClientKey] | None:
+        """See `ClientKeys.of`."""
+        query = (
+            select(clients, client_keys.c.kid, client_keys.c.public_key)
+            .join(client_keys, client_keys.c.client_id == clients.c.id)
+            .where(clients.c.issuer == OWN_ISSUER, clients.c.subject == name, clients.c.door == Door.CONNECT.value)
+            .where(client_keys.c.kid == kid, clients.c.revoked_at.is_(None), client_keys.c.revoked_at.is_(None))
+        )
+        try:
+            async with self._store.snapshot() as reading:
+                rows = await reading.rows(query)
+        except UnfitDataError:  # what no row can hold (a NUL, a lone surrogate), no row has
+            return None
+        if not rows:
+            return None
+        return client_of(rows[0]), ClientKey(kid=rows[0]["kid"], public_key=rows[0]["public_key"])
+
+
+class SqlUsedAssertions:
+    """Fulfils `UsedAssertions`."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self._store = store
+
+    async def use(self, client_id: ClientId, jti_sha256: str, expires_at: datetime) -> bool:
+        """See `UsedAssertions.use`. The primary key decides."""
+        row = {"client_id": client_id, "jti_sha256": jti_sha256, "expires_at": micros(expires_at)}
+        try:
+            async with self._store.transaction() as tx:
+                await tx.run(insert(used_assertions).values(row))
+        except TakenError:
+            return False
+        return True
+
+
+class SqlSigningKeys:
+    """Fulfils `SigningKeys`, and changes them for the command line."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self._store = store
+
+    async def all(self) -> Sequence[SigningKey]:
+        """See `SigningKeys.all`."""
+        async with self._store.snapshot() as reading:
+            rows = await reading.rows(select(signing_keys).order_by(signing_keys.c.number))
+        return [_key_of(row) for row in rows]
+
+    async def add_first(self, kid: str, private_key: str, now: datetime) -> None:
+        """See `SigningKeys.add_first`."""
+        with suppress(TakenError):  # another node has just added one, of the same number
+            async with self._store.transaction() as tx:
+                keys = await _kept(tx)
+                if not any(key.counts_at(now) for key in keys):
+                    await _add(tx, keys, kid, private_key, now=now, signs_from=now)
+
+    async def rotate(self, kid: str, private_key: str, now: datetime, *, overlap: timedelta) -> Sequence[SigningKey]:
+        """Add a key that counts at once and signs after `overlap`; those before it retire once they can. Gives all."""
+        signs_from = now + overlap
+        for left in reversed(range(_TRIES)):
+            try:
+                async with self._store.transaction() as tx:
+                    keys = await _kept(tx)
+                    await _retire_for(tx, keys, signs_from)
+                    first = now if not any(key.counts_at(now) for key in keys) else signs_from
+                    await _add(tx, keys, kid, private_key, now=now, signs_from=first)
+            except TakenError:  # another rotation at the same instant took the number
+                if not left:
+                    raise
+            else:
+                break
+        return await self.all()
+
+    async def withdraw(
+        self, kid: str, now: datetime, *, spare_kid: str, spare_private_key: str
+    ) -> Sequence[SigningKey]:
+        """Let a key count no more. Where no lasting one is left, the spare signs at once. Raises `NotFoundError`."""
+        async with self._store.transaction() as tx:
+            keys = await _kept(tx)
+            if not any(key.kid == kid and key.counts_at(now) for key in keys):
+                raise NotFoundError(f"there is no signing key {kid} that counts")
+            ended = micros(now - CLOCKS_APART)  # so that it is over by the clock of every node
+            await tx.run(update(signing_keys).where(signing_keys.c.kid == kid).values(retired_at=ended))
+            if not any(key.retired_at is None for key in keys if key.kid != kid):
+                await _add(tx, keys, spare_kid, spare_private_key, now=now, signs_from=now)
+        return await self.all()
+
+
+async def _kept(tx: SqlTransaction) -> Sequence[SigningKey]:
+    """All keys, their rows locked: of two who change them at once, the second sees what the first did.
+
+    Two statements, as a `SELECT ... FOR UPDATE` that had to wait sees what became of the rows it began with, but not
+    the row that the other has added meanwhile; the next statement does.
+    """
+    in_order = select(signing_keys).order_by(signing_keys.c.number)
+    await tx.rows(in_order.with_for_update())
+    return [_key_of(row) for row in await tx.rows(in_order)]
+
+
+async def _retire_for(tx: SqlTransaction, keys: Sequence[SigningKey], signs_from: datetime) -> None:
+    """Set the end of every key that has none, or a later one than it needs now."""
+    ends = micros(retires_at(signs_from))
+    before = signing_keys.c.number <= max((key.number for key in keys), default=0)
+    lasting = or_(signing_keys.c.retired_at.is_(None), signing_keys.c.retired_at > ends)
+    await tx.run(update(signing_keys).where(before, lasting).values(retired_at=ends))
+
+
+async def _add(
+    tx: SqlTransaction, keys: Sequence[SigningKey], kid: str, private_key: str, *, now: datetime, signs_from: datetime
+) -> None:
+    row = {
+        "kid": kid,
+        "number": max((key.number for key in keys), default=0) + 1,
+        "private_key": private_key,
+        "created_at": micros(now),
+        "signs_from": micros(signs_from),
+    }
+    await tx.run(insert(signing_keys).values(row))
+
+
+def _key_of(row: RowMapping) -> SigningKey:
+    return SigningKey(
+        number=row["number"],
+        kid=row["kid"],
+        private_key=row["private_key"],
+        created_at=instant(row["created_at"]),
+        signs_from=instant(row["signs_from"]),
+        retired_at=None if row["retired_at"] is None else instant(row["retired_at"]),
+    )

@@ -1,0 +1,306 @@
+"""Reads and writes of one transaction, in SQLAlchemy Core: the ports `Reading` and `Transaction`."""
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import func, insert, select, text, tuple_, update
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
+
+from countermand.actions.errors import CountermandError
+from countermand.actions.ports import History, IdempotencyKey, OrdersWanted, OrderView
+from countermand.domain.cancelling.policy import Policy, PolicyVersion
+from countermand.domain.client import ClientId
+from countermand.domain.orders.order import Order, OrderFacts, OrderId
+from countermand.domain.orders.order_events import Fact
+from countermand.domain.orders.payment import Payment
+from countermand.storage.repositories.appointments import AppointmentRows
+from countermand.storage.repositories.catalogue import CatalogueRows
+from countermand.storage.repositories.rows import (
+    ViewRows,
+    cancellation_of,
+    facts_columns,
+    order_of,
+    orders_with_details,
+    payment_of,
+    refusal_of,
+    told_of,
+    view_queries,
+    written,
+)
+from countermand.storage.repositories.seats import SeatRows
+from countermand.storage.repositories.tickets import TicketingRows
+from countermand.storage.tables.cancelling import cancellations, idempotency_keys, outbox, policies, refusals
+from countermand.storage.tables.catalogue import products
+from countermand.storage.tables.columns import instant, micros
+from countermand.storage.tables.orders import order_details, order_lines, orders, payment_references, payments
+from countermand.storage.tables.schema import NEWEST_NOTE, counters
+from countermand.storage.tables.tickets import tickets
+
+_REFUSALS_SHOWN: Final = 500  # the newest; every attempt on an order leaves one
+
+
+class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
+    """Fulfils `Reading` and `Transaction` on one connection."""
+
+    # reading
+
+    async def order(self, order_id: OrderId) -> Order | None:
+        """See `Reading.order`."""
+        row = await self._one(orders_with_details().where(orders.c.id == order_id))
+        return None if row is None else order_of(row)
+
+    async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
+        """See `Reading.views`."""
+        queries = view_queries(lambda column: column.in_(order_ids))
+        return ViewRows(**{name: await self.rows(query) for name, query in queries.items()}).views()
+
+    async def orders_of(self, client_id: ClientId, wanted: OrdersWanted, at_most: int) -> Sequence[OrderId]:
+        """See `Reading.orders_of`. Along one index, which has them in this order."""
+        newest = (orders.c.created_at.desc(), orders.c.id.desc())
+        found = select(orders.c.id).where(orders.c.client_id == client_id).order_by(*newest).limit(at_most)
+        if wanted.states is not None:
+            found = found.where(orders.c.state.in_([state.value for state in wanted.states]))
+        if wanted.created_from is not None:
+            found = found.where(orders.c.created_at >= micros(wanted.created_from))
+        if wanted.created_before is not None:
+            found = found.where(orders.c.created_at < micros(wanted.created_before))
+        if wanted.before is not None:
+            created_at, order_id = wanted.before
+            found = found.where(tuple_(orders.c.created_at, orders.c.id) < tuple_(micros(created_at), order_id))
+        return [OrderId(row["id"]) for row in await self.rows(found)]
+
+    async def history(self, order_id: OrderId) -> History:
+        """See `Reading.history`."""
+        told = await self.rows(
+            select(outbox).where(outbox.c.order_id == order_id).order_by(outbox.c.order_version, outbox.c.kind)
+        )
+        refused = await self.rows(
+            select(refusals)
+            .where(refusals.c.order_id == order_id)
+            .order_by(refusals.c.decided_at.desc())
+            .limit(_REFUSALS_SHOWN)
+        )
+        cancelled = await self._one(select(cancellations).where(cancellations.c.order_id == order_id))
+        paid = await self.rows(select(payments).where(payments.c.order_id == order_id).order_by(payments.c.recorded_at))
+        return History(
+            facts=tuple(told_of(row) for row in told),
+            refusals=tuple(refusal_of(row) for row in reversed(refused)),
+            cancellation=None if cancelled is None else cancellation_of(cancelled),
+            payments=tuple(payment_of(row) for row in paid),
+        )
+
+    async def payment(self, order_id: OrderId, reference: str) -> Payment | None:
+        """See `Reading.payment`."""
+        row = await self._one(
+            select(payments).where(payments.c.order_id == order_id, payments.c.reference == reference)
+        )
+        return None if row is None else payment_of(row)
+
+    async def paid_minor(self, order_id: OrderId, currency: str) -> int:
+        """See `Reading.paid_minor`."""
+        of_order = payments.c.order_id == order_id, payments.c.currency == currency, payments.c.is_late.is_(False)
+        row = await self._one(select(func.sum(payments.c.amount_minor).label("paid")).where(*of_order))
+        return 0 if row is None or row["paid"] is None else int(row["paid"])
+
+    async def oldest_undelivered(self) -> datetime | None:
+        """See `Reading.oldest_undelivered`."""
+        row = await self._one(select(func.min(outbox.c.recorded_at).label("at")).where(outbox.c.delivered_at.is_(None)))
+        return None if row is None or row["at"] is None else instant(row["at"])
+
+    async def policy_content(self, version: PolicyVersion) -> Mapping[str, Any] | None:
+        """See `Reading.policy_content`."""
+        row = await self._one(select(policies.c.content).where(policies.c.version == version))
+        return None if row is None else json.loads(row["content"])
+
+    async def kept_answer(self, client_id: ClientId, key: str) -> tuple[str, bytes | None] | None:
+        """See `Reading.kept_answer`."""
+        kept = idempotency_keys.c
+        row = await self._one(select(kept.fingerprint, kept.answer).where(kept.client_id == client_id, kept.key == key))
+        if row is None:
+            return None
+        return row["fingerprint"], None if row["answer"] is None else row["answer"].encode()
+
+    # writing
+
+    async def lock_order(self, order_id: OrderId) -> Order | None:
+        """See `Transaction.lock_order`. SQLite knows no row locks: there the transaction holds the one write lock."""
+        locked = orders_with_details().where(orders.c.id == order_id).with_for_update(key_share=True, of=orders)
+        row = await self._one(locked)
+        return None if row is None else order_of(row)
+
+    async def next_number(self, counter: str) -> int:
+        """See `Transaction.next_number`. On PostgreSQL a sequence: nobody waits, and a number may be left out."""
+        if self._on_postgres:
+            row = await self._one(select(func.nextval(f"{counter}_number").label("last")))
+            assert row is not None
+            return int(row["last"])
+        counted = (
+            update(counters)
+            .where(counters.c.name == counter)
+            .values(last=counters.c.last + 1)
+            .returning(counters.c.last)
+        )
+        row = await self._one(counted)
+        if row is not None:
+            return int(row["last"])
+        await self._execute(insert(counters).values(name=counter, last=1))
+        return 1
+
+    async def insert_order(self, view: OrderView) -> None:
+        """See `Transaction.insert_order`."""
+        order = view.order
+        await self._execute(
+            insert(orders).values(
+                id=order.id,
+                contract=order.contract.value,
+                client_id=order.client_id,
+                version=order.version,
+                created_at=micros(order.created_at),
+                **facts_columns(order.facts),
+            )
+        )
+        await self._execute(
+            insert(order_details).values(
+                order_id=order.id, uid=order.uid, reference=order.reference, details=written(view.details)
+            )
+        )
+        lines = [
+            {
+                "order_id": order.id,
+                "line": number,
+                "product_uid": line.product_uid,
+                "quantity": line.quantity,
+                "parent_uid": line.parent_uid,
+            }
+            for number, line in enumerate(view.lines, start=1)
+        ]
+        made = [
+            {
+                "order_id": order.id,
+                "number": number,
+                "uid": ticket.uid,
+                "product_uid": ticket.product_uid,
+                "code": ticket.code,
+                "valid": ticket.valid,
+            }
+            for number, ticket in enumerate(view.tickets, start=1)
+        ]
+        if lines:
+            await self._execute(insert(order_lines), lines)
+        if made:
+            await self._execute(insert(tickets), made)
+
+    async def change_order(self, order: Order, facts: OrderFacts) -> Order:
+        """See `Transaction.change_order`."""
+        changed = await self._one(
+            update(orders)
+            .where(orders.c.id == order.id, orders.c.version == order.version)
+            .values(version=order.version + 1, **facts_columns(facts))
+            .returning(orders.c.version)
+        )
+        assert changed is not None, "the order was locked, so nobody else changed it"
+        changed_order = await self.order(order.id)
+        assert changed_order is not None
+        return changed_order
+
+    async def release_tickets(self, order_id: OrderId) -> None:
+        """See `Transaction.release_tickets`."""
+        released = await self.rows(
+            update(tickets)
+            .where(tickets.c.order_id == order_id, tickets.c.valid)
+            .values(valid=False)
+            .returning(tickets.c.product_uid)
+        )
+        uids = [row["product_uid"] for row in released]
+        for uid in sorted(set(uids)):
+            await self._execute(
+                update(products)
+                .where(products.c.uid == uid)
+                .values(availability=products.c.availability + uids.count(uid))
+            )
+
+    async def claim_reference(self, reference: str, order_id: OrderId) -> OrderId:
+        """See `Transaction.claim_reference`. Where another transaction is claiming it, this waits for its end."""
+        claim = self._insert(payment_references).values(reference=reference, order_id=order_id)
+        await self._execute(claim.on_conflict_do_nothing(index_elements=["reference"]))
+        claimed = payment_references.c
+        row = await self._one(select(claimed.order_id).where(claimed.reference == reference))
+        assert row is not None, "claims are never taken back"
+        return OrderId(row["order_id"])
+
+    async def insert_payment(self, order_id: OrderId, payment: Payment) -> None:
+        """See `Transaction.insert_payment`."""
+        await self._execute(
+            insert(payments).values(
+                order_id=order_id,
+                reference=payment.reference,
+                amount_minor=payment.money.minor,
+                currency=payment.money.currency,
+                recorded_at=micros(payment.recorded_at),
+                is_late=payment.is_late,
+            )
+        )
+
+    async def tell(self, order: Order, client_id: ClientId, facts: Sequence[Fact], now: datetime) -> None:
+        """See `Transaction.tell`."""
+        rows = [
+            {
+                "order_id": order.id,
+                "order_version": order.version,
+                "kind": fact.kind.value,
+                "recorded_at": micros(now),
+                "client_id": client_id,
+                "details": written(fact.details),
+            }
+            for fact in facts
+        ]
+        await self._execute(insert(outbox), rows)
+
+    async def keep_answer(self, client_id: ClientId, key: IdempotencyKey, answer: bytes, now: datetime) -> None:
+        """See `Transaction.keep_answer`."""
+        await self._execute(
+            insert(idempotency_keys).values(
+                client_id=client_id,
+                key=key.key,
+                fingerprint=key.fingerprint,
+                created_at=micros(now),
+                answer=answer.decode(),
+            )
+        )
+
+    async def known_policies(self) -> frozenset[PolicyVersion]:
+        """The versions of every policy that was ever in force."""
+        return frozenset(PolicyVersion(row["version"]) for row in await self.rows(select(policies.c.version)))
+
+    async def keep_policy(self, policy: Policy, now: datetime) -> None:
+        """Store a policy. Raises `TakenError` where it is there."""
+        await self._execute(
+            insert(policies).values(
+                version=policy.version,
+                contract=policy.contract.value,
+                content=written(policy.content),
+                first_used_at=micros(now),
+            )
+        )
+
+    @asynccontextmanager
+    async def part(self) -> AsyncIterator[None]:
+        """See `Transaction.part`."""
+        await self._execute(text("SAVEPOINT part"))
+        try:
+            yield
+        except BaseException:
+            # Where the disk failed or the connection is gone, the whole transaction is undone, and the part with it.
+            with suppress(DBAPIError, InvalidRequestError, CountermandError):
+                await self._execute(text("ROLLBACK TO part"))
+                await self._execute(text("RELEASE part"))
+            raise
+        await self._execute(text("RELEASE part"))
+
+    async def schema(self) -> tuple[int, int]:
+        """The number of the database's schema, and of the oldest code that works with it."""
+        row = await self._one(NEWEST_NOTE)
+        return (0, 0) if row is None else (row["number"], row["oldest_code"])

@@ -1,0 +1,49 @@
+"""What are tables made of? The columns that every database keeps alike, and the names of keys."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    MetaData,
+    String,
+    Text,
+)
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def micros(instant: datetime) -> int:
+    """An aware instant as whole microseconds since 1970 in UTC."""
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def instant(value: int) -> datetime:
+    """The aware UTC instant of so many microseconds since 1970."""
+    return _EPOCH + timedelta(microseconds=value)
+
+
+Instant: Final = BigInteger  # whole microseconds since 1970 in UTC
+Document: Final = Text  # JSON; read and written in `storage/repositories/rows.py` alone
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Uid: Final = String(32)
+Name: Final = String(16)
+
+State: Final = String(16)
+
+
+def belongs_to_order() -> Column[int]:
+    """The first column of the key of every table that belongs to an order."""
+    return Column("order_id", BigInteger, ForeignKey("orders.id"), primary_key=True, autoincrement=False)

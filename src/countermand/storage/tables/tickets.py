@@ -1,0 +1,40 @@
+"""The tables of what an order for tickets holds: its tickets, vouchers and consumers."""
+
+from sqlalchemy import Boolean, Column, Index, Integer, String, Table
+
+from countermand.storage.tables.columns import Document, Instant, Uid, belongs_to_order, metadata
+
+tickets = Table(
+    "tickets",
+    metadata,
+    belongs_to_order(),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("uid", Uid, nullable=False),
+    Column("product_uid", Uid, nullable=False),
+    Column("code", String(64), nullable=False),
+    Column("valid", Boolean, nullable=False),
+    # Neither has what a cancellation writes.
+    Index("ix_tickets_uid", "uid"),
+    Index("ix_tickets_code", "code"),
+    sqlite_with_rowid=False,
+)
+
+# Which orders used a voucher. One whose order has ended unfulfilled does not count: so a cancellation writes none.
+voucher_uses = Table(
+    "voucher_uses",
+    metadata,
+    belongs_to_order(),
+    Column("code", String(64), primary_key=True),
+    Index("ix_voucher_uses_code", "code"),
+    sqlite_with_rowid=False,
+)
+
+consumers = Table(
+    "consumers",
+    metadata,
+    Column("uid", Uid, primary_key=True),
+    Column("client_id", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("details", Document, nullable=False),
+    Index("ix_consumers_client_id_created_at_uid", "client_id", "created_at", "uid"),
+)

@@ -1,0 +1,61 @@
+"""What is all that watches, joined: the counts, the log lines, and, where they are switched on, the traces."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from countermand.actions.metrics import Watch
+from countermand.telemetry.counts import Counts
+from countermand.telemetry.metrics_hook import CountingWatch
+from countermand.telemetry.request_lines import RequestLines
+from countermand.telemetry.requests import LogLevel, Requests, counted_ids
+
+if TYPE_CHECKING:
+    from countermand.telemetry.tracing import Tracing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Logging:
+    """How requests are logged. `worker` numbers this process where there are several."""
+
+    format: Literal["text", "json"]
+    level: LogLevel
+    each_request: bool
+    worker: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Telemetry:
+    """Everything that watches a service."""
+
+    counts: Counts
+    requests: Requests
+    watch: Watch
+    tracing: "Tracing | None"
+
+    async def close(self) -> None:
+        """Let out what is still held back."""
+        self.requests.lines.flush()
+        self.counts.post()
+        if self.tracing is not None:
+            await self.tracing.close()
+
+
+def telemetry_of(*, version: str, logging: Logging, traces_url: str | None, traces_share: float) -> Telemetry:
+    """Join the parts. OpenTelemetry is imported only for a `traces_url`."""
+    counts = Counts(version)
+    watch: Watch = CountingWatch(counts)
+    new_id, tracing = counted_ids(), None
+    if traces_url is not None:
+        from countermand.telemetry.tracing import Tracing, TracingWatch  # noqa: PLC0415 - half a second to import
+
+        tracing = Tracing(traces_url, share=traces_share, version=version, worker=logging.worker)
+        watch = TracingWatch(tracing, watch)
+        new_id = _traced_ids(tracing, new_id)
+    lines = RequestLines(logging.format, worker=logging.worker)
+    requests = Requests(counts=counts, lines=lines, level=logging.level, each=logging.each_request, new_id=new_id)
+    return Telemetry(counts=counts, requests=requests, watch=watch, tracing=tracing)
+
+
+def _traced_ids(tracing: "Tracing", otherwise: Callable[[], str]) -> Callable[[], str]:
+    return lambda: tracing.request_id() or otherwise()

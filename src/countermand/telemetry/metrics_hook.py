@@ -1,0 +1,56 @@
+"""How are the actions and the storage counted? Fulfils `actions/metrics.py`."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from time import perf_counter
+from typing import Any, Final
+
+from prometheus_client import Histogram
+
+from countermand.telemetry.counts import Counts
+
+_NOTHING_AFTERWARDS: Final = nullcontext()
+
+
+class _Timing:
+    __slots__ = ("_seconds", "_started_s")
+
+    def __init__(self, seconds: Histogram) -> None:
+        self._seconds = seconds
+
+    def __enter__(self) -> None:
+        self._started_s = perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._seconds.observe(perf_counter() - self._started_s)
+
+
+class CountingWatch:
+    """Fulfils `Watch`: counts, and times round trips."""
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+        self._by_name: dict[str, Histogram] = {}
+
+    def batch(self, commands: Sequence[Any]) -> AbstractContextManager[object]:
+        """See `Watch.batch`."""
+        self._counts.batch_sizes.observe(len(commands))
+        return _NOTHING_AFTERWARDS
+
+    def statement(self, name: str) -> AbstractContextManager[object]:
+        """See `Watch.statement`."""
+        if name not in self._by_name:
+            self._by_name[name] = self._counts.statements.labels(name)
+        return _Timing(self._by_name[name])
+
+    def retried(self) -> None:
+        """See `Watch.retried`."""
+        self._counts.retries.inc()
+
+    def absorbed(self, duplicates: int) -> None:
+        """See `Watch.absorbed`."""
+        self._counts.absorbed.inc(duplicates)
+
+    def turned_away(self) -> None:
+        """See `Watch.turned_away`."""
+        self._counts.turned_away.inc()

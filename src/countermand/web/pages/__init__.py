@@ -1,0 +1,1 @@
+"""Pages for people: descriptions, link relations, payment and e-tickets."""

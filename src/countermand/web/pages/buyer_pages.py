@@ -1,0 +1,277 @@
+"""What a buyer sees: a page to pay on, in the sandbox, and the tickets. Server-rendered, and nothing from elsewhere.
+
+Whoever knows the address may see the page: it has the order's uid, or a token beside it, and nobody can guess either.
+"""
+
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import segno
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from litestar import Request
+from litestar.handlers import HTTPRouteHandler
+from markupsafe import Markup
+
+from countermand.actions.errors import CountermandError, NotFoundError
+from countermand.actions.ordering.record_progress import left_to_pay, pay_in_sandbox
+from countermand.actions.ports import Clock, OrderView, Store, Transaction, is_spoken
+from countermand.actions.ticketing.seat import seat_of
+from countermand.contracts.http.answer import Answer, headers_of
+from countermand.domain.money import Money, written_minor
+from countermand.domain.orders.order import UID_PATTERN, OrderUid, order_id_of
+from countermand.domain.orders.order_state import OrderState
+from countermand.domain.ticketing.catalogue import Event, I18n
+from countermand.domain.ticketing.seating import Seat
+from countermand.telemetry.requests import Requests
+from countermand.web.request_log import DONE, given_request_id, outcome_of, started_s, with_request_id
+
+PAYMENT: Final = "/payments/{uid}"
+ETICKETS: Final = "/etickets/{token}"
+_TEMPLATES: Final = Environment(
+    loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ASSETS: Final = "/docs/assets"
+_UID_LENGTH: Final = 32
+_STATUS: Final[Mapping[str, int]] = {"not_found": 404, "unavailable": 503}
+
+_WHY_NOT: Final[Mapping[str, str]] = {
+    OrderState.COMPLETED: "This order is paid. There is nothing left to do.",
+    OrderState.CANCELLED: "This order was cancelled. It can no longer be paid.",
+    OrderState.EXPIRED: "This order was not paid in time. It can no longer be paid.",
+    OrderState.FAILED: "This order has failed. It can no longer be paid.",
+}
+_CANNOT_TELL: Final = "This order cannot be shown right now. Please try again in a moment."
+_NO_TICKETS: Final[Mapping[str, str]] = {
+    OrderState.COMPLETED: "The tickets of this order were given on to somebody else. They are no longer valid.",
+    OrderState.PENDING: "This order is not paid yet. Your tickets will be here once it is.",
+    OrderState.CANCELLED: "This order was cancelled. Its tickets are no longer valid.",
+    OrderState.EXPIRED: "This order was not paid in time. It has no tickets.",
+    OrderState.FAILED: "This order has failed. It has no tickets.",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Line:
+    name: str
+    quantity: int
+    is_part: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Shown:
+    reference: str
+    lines: Sequence[_Line]
+    product_total: str
+    service_costs: str
+    method_costs: Sequence[tuple[str, str]]
+    donation: str | None
+    grand_total: str
+    paid: str | None
+    to_pay: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _TicketShown:
+    name: str
+    seat: str | None
+    code: str
+    svg: Markup
+
+
+class BuyerPages:
+    """The pages, where they are ours: `payments` says whether the sandbox's payment page is on."""
+
+    def __init__(self, store: Store, clock: Clock, requests: Requests, *, payments: bool) -> None:
+        self._store = store
+        self._clock = clock
+        self._requests = requests
+        self._payments = payments
+
+    def routes(self) -> list[HTTPRouteHandler]:
+        """The pages as the framework takes them."""
+        pages = [_route("GET", ETICKETS, self._etickets, self._requests)]
+        if self._payments:
+            pages.append(_route("GET", PAYMENT, self._payment, self._requests))
+            pages.append(_route("POST", PAYMENT, self._pay, self._requests))
+        return pages
+
+    async def _payment(self, request: Request[Any, Any, Any]) -> Answer:
+        view, _, to_pay = await self._order(request.path_params["uid"])
+        return _payment_page(view, to_pay)
+
+    async def _pay(self, request: Request[Any, Any, Any]) -> Answer:
+        view, _, _ = await self._order(request.path_params["uid"])
+        async with self._store.transaction() as tx:
+            is_paid = await self._paid(tx, view)
+        if not is_paid:
+            view, _, to_pay = await self._order(request.path_params["uid"])
+            return _payment_page(view, to_pay, status=409)
+        here = PAYMENT.format(uid=view.order.uid)
+        return _page_answer(303, "", (b"location", (view.details.get("redirect_url") or here).encode()))
+
+    async def _paid(self, tx: Transaction, view: OrderView) -> bool:
+        return await pay_in_sandbox(tx, view.order.id, self._clock())
+
+    async def _etickets(self, request: Request[Any, Any, Any]) -> Answer:
+        token = request.path_params["token"]
+        view, events, _ = await self._order(token[:_UID_LENGTH])
+        if not hmac.compare_digest(token.encode(), str(view.details.get("etickets_token", "")).encode()):
+            raise NotFoundError("there is no such page")
+        return _tickets_page(view, events)
+
+    async def _order(self, uid: str) -> tuple[OrderView, Mapping[str, Event], Money]:
+        """An order, the event of each of its products, and what is left to pay."""
+        if re.fullmatch(UID_PATTERN, uid) is None:
+            raise NotFoundError("there is no such order")
+        order_id = order_id_of(OrderUid(uid))
+        async with self._store.snapshot() as reading:
+            view = (await reading.views([order_id])).get(order_id)
+            if view is None or view.order.uid != uid or not is_spoken(view.order):
+                raise NotFoundError("there is no such order")
+            known = await reading.products([product.uid for product in view.products])
+            found = {one.event_uid: await reading.event(one.event_uid) for one in known.values() if one.event_uid}
+            to_pay = await left_to_pay(reading, view)
+        events = {uid: found.get(product.event_uid) for uid, product in known.items() if product.event_uid}
+        return view, {uid: event for uid, event in events.items() if event is not None}, to_pay
+
+
+def _payment_page(view: OrderView, to_pay: Money, *, status: int = 200) -> Answer:
+    state = view.order.state
+    back = view.details.get("redirect_url")
+    text = _TEMPLATES.get_template("payment.html").render(
+        title="Pay for your tickets" if state is OrderState.PENDING else "Your order",
+        assets=_ASSETS,
+        order=_shown(view, to_pay),
+        said=None if state is OrderState.PENDING else _WHY_NOT.get(state, _CANNOT_TELL),
+        can_pay=state is OrderState.PENDING,
+        back=back,
+    )
+    return _page_answer(status, text, forms_to=back)
+
+
+def _tickets_page(view: OrderView, events: Mapping[str, Event]) -> Answer:
+    names = {product.uid: _in_english(product.name) for product in view.products}
+    tickets = [
+        _TicketShown(
+            name=_ticket_name(names[one.product_uid], events.get(one.product_uid)),
+            seat=_seat(seat_of(view, one)),
+            code=one.code,
+            svg=_code(one.code),
+        )
+        for one in view.tickets
+        if view.admits(one)
+    ]
+    text = _TEMPLATES.get_template("etickets.html").render(
+        title="Your tickets",
+        assets=_ASSETS,
+        reference=view.order.reference,
+        said=None if tickets else _NO_TICKETS.get(view.order.state, _CANNOT_TELL),
+        tickets=tickets,
+    )
+    return _page_answer(200, text)
+
+
+def _ticket_name(name: str, event: Event | None) -> str:
+    if event is None:
+        return name
+    when = "" if event.starts_at is None else f", {event.starts_at:%Y-%m-%d}"
+    return f"{_in_english(event.title)}: {name}{when}"
+
+
+def _seat(seat: Seat | None) -> str | None:
+    return None if seat is None else f"{seat.section}, row {seat.row}, seat {seat.number}"
+
+
+def _code(text: str) -> Markup:
+    """A QR code as a drawing in the page, with a name for whoever cannot see it."""
+    drawn = segno.make_qr(text, error="m").svg_inline(scale=4, omitsize=True, title=f"QR code {text}", svgclass=None)
+    return Markup(drawn)  # noqa: S704 - made here, of hexadecimal digits
+
+
+def _shown(view: OrderView, to_pay: Money) -> _Shown:
+    given = view.details
+    currency = given["currency"]
+
+    def money(minor: int) -> str:
+        return f"{currency} {written_minor(minor)}"
+
+    names = {product.uid: _in_english(product.name) for product in view.products}
+    methods = [given[name] for name in ("payment_method", "shipping_method") if given.get(name)]
+    is_free = given["grand_total_minor"] == 0
+    paid_minor = given["grand_total_minor"] - to_pay.minor
+    return _Shown(
+        reference=view.order.reference,
+        lines=[
+            _Line(name=names[line.product_uid], quantity=line.quantity, is_part=line.parent_uid is not None)
+            for line in view.lines
+        ],
+        product_total=money(given["product_total_minor"]),
+        service_costs=money(given["service_costs_minor"]),
+        method_costs=[(_in_english(one["name"]), money(one["costs_minor"])) for one in methods if not is_free],
+        donation=money(given["donation_minor"]) if given.get("donation_minor") else None,
+        grand_total=money(given["grand_total_minor"]),
+        paid=money(paid_minor) if paid_minor else None,
+        to_pay=money(to_pay.minor),
+    )
+
+
+def _in_english(texts: I18n) -> str:
+    """The English text, or the first there is."""
+    return texts.get("en") or next((text for text in texts.values() if text), "")
+
+
+def _page_answer(status: int, text: str, *headers: tuple[bytes, bytes], forms_to: str | None = None) -> Answer:
+    """A page that runs no script, is kept by nobody, and sends its forms here alone, and from here to the shop."""
+    shop = ""
+    if forms_to is not None:
+        parts = urlsplit(forms_to)
+        shop = f" {parts.scheme}://{parts.netloc}"
+    policy = (
+        "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
+        f"form-action 'self'{shop}"
+    )
+    safe = (
+        (b"content-security-policy", policy.encode("latin-1", "ignore")),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"no-referrer"),
+        (b"cache-control", b"no-store"),
+        (b"content-type", b"text/html; charset=utf-8"),
+    )
+    return Answer(status, (*safe, *headers), text.encode())
+
+
+def _failed_page(error: CountermandError, outcome: str) -> Answer:
+    status = _STATUS.get(outcome, 500)
+    said = {
+        404: "There is nothing here. Is the address whole?",
+        503: "This cannot be shown right now. Please try again in a moment.",
+    }.get(status, "Something went wrong. Please try again.")
+    title = "Not found" if isinstance(error, NotFoundError) else "Not now"
+    return _page_answer(status, _TEMPLATES.get_template("none.html").render(title=title, assets=_ASSETS, said=said))
+
+
+def _route(method: Any, path: str, page: Any, requests: Requests) -> HTTPRouteHandler:
+    reports = requests.route(method, path)
+
+    async def handle(request: Request[Any, Any, Any]) -> Answer:
+        given_id = given_request_id(headers_of(request.scope))
+        request_id = given_id or reports.new_id()
+        outcome, code = DONE, ""
+        try:
+            answer: Answer = await page(request)
+        except CountermandError as error:
+            outcome, code = outcome_of(error)
+            answer = _failed_page(error, outcome)
+        reports.answered(request_id, started_s(request.scope), answer.status, outcome, code)
+        return with_request_id(answer, given_id, request_id)
+
+    return HTTPRouteHandler(re.sub(r"{(\w+)}", r"{\1:str}", path), http_method=method, status_code=200)(handle)

@@ -1,0 +1,197 @@
+"""What do the shopping contract's links lead to, in words? The pages that its curies and profiles name, one each."""
+
+import html
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from countermand.contracts.http.body import Number
+from countermand.contracts.shopping import messages
+from countermand.contracts.shopping.catalogue import messages as catalogue
+from countermand.contracts.shopping.list_query import PAGE_SIZE
+from countermand.contracts.shopping.orders import messages as order_messages
+from countermand.contracts.shopping.orders.messages import WholeConsumer
+
+_INDEX: Final = "/docs/shopping"
+_PAGES: Final = (
+    f"A page has {PAGE_SIZE} items; item_count is how many there are on all. first, prev, next and last lead to the "
+    "other pages; a page beyond the last is the last. search has everything that the list can be filtered by: a "
+    "parameter ends in __lt, __lte, __gt, __gte, __ne, __in (values between commas) or __startswith, where that fits."
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Relation:
+    """What a link leads to: how it is called, what it is, and, where it is a resource, which fields it has."""
+
+    title: str
+    calls: tuple[str, ...]
+    about: str
+    message: type[msgspec.Struct] | None = None
+
+
+RELATIONS: Final[Mapping[str, Relation]] = {
+    "root": Relation(
+        title="Root",
+        calls=("GET /",),
+        about="Where everything is: links to the lists and the calls, with braces where there is something to fill in.",
+        message=catalogue.Root,
+    ),
+    "status": Relation(
+        title="Status",
+        calls=("GET /status",),
+        about="Whether the service works: 200 and OK, or 503 while it is temporarily down. It asks for no credentials.",
+        message=catalogue.Status,
+    ),
+    "events": Relation(
+        title="Events",
+        calls=("GET /events",),
+        about="The events that are on sale now, or, with a condition on sale_start or sale_end, those that it names. "
+        + _PAGES,
+        message=catalogue.Page,
+    ),
+    "event": Relation(
+        title="Event",
+        calls=("GET /events/{uid}",),
+        about="What tickets are sold for. shop:products leads to its products, shop:ticketshop to its shop's page.",
+        message=catalogue.Event,
+    ),
+    "products": Relation(
+        title="Products",
+        calls=("GET /products", "GET /products?event={address of an event}"),
+        about="The products that are on sale, of events that are on sale, by their viewing order. " + _PAGES,
+        message=catalogue.Page,
+    ),
+    "product": Relation(
+        title="Product",
+        calls=("GET /products/{uid}",),
+        about="What can be bought: availability is what is left of total_availability. It falls when an order is "
+        "placed, and rises when an order is cancelled or expires.",
+        message=catalogue.CatalogueProduct,
+    ),
+    "bill": Relation(
+        title="Bill",
+        calls=("POST /bill", "GET /bill"),
+        about="What an order would cost now, and how it could be paid and sent. Nothing is reserved by asking.",
+        message=order_messages.Bill,
+    ),
+    "orders": Relation(
+        title="Orders",
+        calls=("POST /orders", "GET /orders", "GET /orders/{uid}"),
+        about="An order takes its tickets off the stock, and gives them back when it is cancelled or expires.",
+        message=messages.Order,
+    ),
+    "order": Relation(
+        title="Order",
+        calls=("GET /orders/{uid}",),
+        about="An order by itself. payment leads to where it is paid, shop:etickets to its tickets, "
+        "shop:ordercancellation to the call that cancels it.",
+        message=messages.Order,
+    ),
+    "ordercancellation": Relation(
+        title="Order cancellation",
+        calls=("POST /ordercancellation/",),
+        about="Cancels an order, whole and once: it needs the permission cancel, the credentials that placed the "
+        "order, a valid state, and that no payment is recorded. Its tickets are then no longer valid.",
+        message=messages.CancelRequest,
+    ),
+    "cancellability": Relation(
+        title="Cancellability",
+        calls=("GET /orders/{uid}/cancellability",),
+        about="Ours: may an order be cancelled, why not, and until when? Asking changes nothing.",
+        message=messages.Cancellability,
+    ),
+    "tickets": Relation(
+        title="Tickets",
+        calls=("GET /tickets?event={event}&code={barcode}",),
+        about="The valid tickets of an event with a code. One that was cancelled is not found.",
+    ),
+    "ticket": Relation(
+        title="Ticket",
+        calls=("GET /tickets/{uid}",),
+        about="One place. Only a valid ticket gives entry: one of an order that is completed.",
+        message=order_messages.WholeTicket,
+    ),
+    "etickets": Relation(
+        title="E-tickets",
+        calls=(),
+        about="A page for the buyer, with the tickets of an order to print or to show. A cancelled order has none.",
+    ),
+    "payment": Relation(
+        title="Payment",
+        calls=(),
+        about="A page for the buyer, where the order is paid. It leads back to the order's redirect_url.",
+    ),
+    "ticketshop": Relation(
+        title="Ticket shop", calls=(), about="The page of the organiser's own shop for an event, where there is one."
+    ),
+    "consumers": Relation(
+        title="Consumers",
+        calls=("GET /consumers", "POST /consumers"),
+        about="The people orders are for.",
+        message=WholeConsumer,
+    ),
+    "consumer": Relation(
+        title="Consumer",
+        calls=("GET /consumers/{uid}",),
+        about="Somebody an order is for.",
+        message=WholeConsumer,
+    ),
+}
+
+
+def explanation(name: str) -> tuple[str, str]:
+    """The title and the body of a page."""
+    relation = RELATIONS[name]
+    calls = "\n".join(f"<p><code>{html.escape(call)}</code></p>" for call in relation.calls)
+    fields = "" if relation.message is None else _table(relation.message)
+    body = (
+        f"<main>\n<h1>{html.escape(relation.title)}</h1>\n{calls}\n<p>{html.escape(relation.about)}</p>\n{fields}\n"
+        f'<p><a href="{_INDEX}">All calls of this contract</a></p>\n</main>'
+    )
+    return relation.title, body
+
+
+def _table(message: type[msgspec.Struct]) -> str:
+    (_,), described = msgspec.json.schema_components([message], schema_hook=_schema_of)
+    schema = described[message.__name__]
+    required = set(schema.get("required", ()))
+    rows = "\n".join(_row(name, one, is_always_there=name in required) for name, one in schema["properties"].items())
+    head = '<tr><th scope="col">field</th><th scope="col">type</th><th scope="col">meaning</th></tr>'
+    return (
+        f'<div class="scrolls"><table>\n<caption>Its fields</caption>\n<thead>{head}</thead>\n'
+        f"<tbody>\n{rows}\n</tbody>\n</table></div>"
+    )
+
+
+def _schema_of(of: type) -> dict[str, Any]:
+    assert of is Number
+    return {"type": "number"}
+
+
+def _row(name: str, schema: Mapping[str, Any], *, is_always_there: bool) -> str:
+    meaning = ". ".join([*_meanings(schema), *([] if is_always_there else ["Not always there"])])
+    return (
+        f'<tr><th scope="row"><code>{html.escape(name)}</code></th>'
+        f"<td>{html.escape(' or '.join(dict.fromkeys(_types(schema))))}</td><td>{html.escape(meaning)}</td></tr>"
+    )
+
+
+def _types(schema: Mapping[str, Any]) -> Iterator[str]:
+    if "$ref" in schema:
+        yield "object"
+    for one in schema.get("anyOf", ()):
+        yield from _types(one)
+    if "type" in schema:
+        items = schema.get("items")
+        inner = " or ".join(_types(items)) if isinstance(items, Mapping) else ""
+        yield f"list of {inner}s" if inner else str(schema["type"]).replace("array", "list")
+
+
+def _meanings(schema: Mapping[str, Any]) -> Iterator[str]:
+    if "description" in schema:
+        yield schema["description"]
+    for one in schema.get("anyOf", ()):
+        yield from _meanings(one)

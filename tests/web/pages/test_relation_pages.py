@@ -1,0 +1,45 @@
+"""The pages that curies and profiles lead to: each there, from this server alone, and short."""
+
+import re
+
+import pytest
+
+from countermand.web.pages.link_relations import RELATIONS
+from support.world import PUBLIC_URL, World, a_world
+
+_LINK = re.compile(r"""\b(?:href|src)=["']([^"']*)["']""")
+
+
+async def test_every_page_is_there_and_says_what_it_is_about(sqlite_world: World):
+    for name, relation in RELATIONS.items():
+        page = await sqlite_world.http.get(f"/documentation/{name}.html")
+        assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8"), name
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+        assert page.text.count("<h1>") == 1
+        assert f"<h1>{relation.title}</h1>" in page.text
+        assert all(f"<code>{call.replace('&', '&amp;')}</code>" in page.text for call in relation.calls)
+        assert "<script" not in page.text
+        for link in _LINK.findall(page.text):
+            assert link.startswith("/"), link
+            assert (await sqlite_world.http.get(link)).status_code == 200, link
+
+
+async def test_a_page_names_every_field_of_its_resource(sqlite_world: World):
+    for name, relation in RELATIONS.items():
+        page = (await sqlite_world.http.get(f"/documentation/{name}.html")).text
+        if relation.message is not None:
+            for field in relation.message.__struct_encode_fields__:
+                assert f'<th scope="row"><code>{field}</code></th>' in page, (name, field)
+
+
+@pytest.mark.parametrize("name", ["nothing.html", "event", "event.htm", "..%2Fpages.html", "EVENT.html", ".html"])
+async def test_there_is_no_other_page(sqlite_world: World, name: str):
+    assert (await sqlite_world.http.get(f"/documentation/{name}")).status_code == 404
+
+
+async def test_an_operator_may_lead_to_pages_elsewhere(tmp_path):
+    async with a_world(tmp_path, shopping_documentation_url="https://docs.example.com/shop/") as world:
+        links = (await world.http.get("/")).json()["_links"]
+    assert links["curies"][0]["href"] == "https://docs.example.com/shop/{rel}.html"
+    assert links["profile"]["href"] == "https://docs.example.com/shop/root.html"
+    assert links["self"]["href"] == f"{PUBLIC_URL}/"
