@@ -13,9 +13,9 @@ POINTER = re.compile(rf"\b(?:({'|'.join(CONTRACTS)}) )?decisions? ({NUMBERS})", 
 BARE = re.compile(r"\b(?:inferred|I), (?:as )?\d+")
 FILES = sorted(
     path
-    for folder, ending in [("src", ".py"), ("tests", ".py"), ("docs", ".md"), ("docs", ".py")]
-    for path in (ROOT / folder).rglob(f"*{ending}")
-    if path != Path(__file__)
+    for pattern in ("src/**/*.py", "tests/**/*.py", "docs/**/*.py", "docs/**/*.md", "*.md")
+    for path in ROOT.glob(pattern)
+    if path != Path(__file__) and "node_modules" not in path.parts
 )
 
 Decision = tuple[str, int]
