@@ -92,7 +92,7 @@ async def test_a_body_that_is_not_json_is_400_and_changes_nothing(both_worlds: W
 
 
 async def test_each_check_speaks_only_when_those_before_it_are_content(both_worlds: World):
-    """One request with everything wrong, put right step by step (decision 13)."""
+    """One request with everything wrong, put right step by step (connect decision 13)."""
     world = both_worlds
     me, stranger = await world.connect_client("me"), await world.connect_client("stranger")
     theirs = await world.service_order(stranger)

@@ -26,7 +26,7 @@ async def test_every_version_cancels_and_answers_to_the_byte_alike(both_worlds: 
     world = both_worlds
     me = await world.connect_client()
     replies = []
-    for version in NUMBERS:  # 1 and 2 are deprecated, 8 is inferred: all have one behaviour (decision 9)
+    for version in NUMBERS:  # 1 and 2 are deprecated, 8 is inferred: all have one behaviour (connect decision 9)
         order_id = await world.service_order(me)
         replies.append(await cancel(world, me, {"orderId": order_id}, headers={"X-API-VERSION": version}))
         assert [row["state"] for row in await world.rows("orders", order_id)] == ["cancelled"]

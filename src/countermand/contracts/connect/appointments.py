@@ -1,7 +1,7 @@
 """Appointments of the connect contract: ask for slots, book one, cancel it, and look what became of it.
 
 Long calls answer 201 with a `Location`, and an empty body; a GET there answers 202 until there is a result, then 200
-with it, or 422 with the reason (documented; the addresses are inferred, decision 26).
+with it, or 422 with the reason (documented; the addresses are inferred, connect decision 26).
 """
 
 from collections.abc import Mapping
@@ -145,7 +145,7 @@ def _appointment_of(view: OrderView, task: AppointmentTask) -> Any:
 
 
 def _number(given: int) -> int:
-    """A number that something can have. Raises `NotFoundError` for any other (inferred, as decision 10)."""
+    """A number that something can have. Raises `NotFoundError` for any other (inferred, as connect decision 10)."""
     if not 0 < given <= LARGEST_ORDER_ID:
         raise NotFoundError("there is no such thing")
     return given

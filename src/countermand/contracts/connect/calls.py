@@ -57,7 +57,10 @@ class Speaking:
     versions: Versions
 
     async def caller(self, call: Call, services: Services, permission: Permission) -> tuple[Client, int]:
-        """The client, if it may do this, and the version it speaks: 401, 400, 404 in this order (decision 13)."""
+        """The client, if it may do this, and the version it speaks: 401, 400, 404, in this order.
+
+        Connect decision 13.
+        """
         client = await services.authenticator.client(Door.CONNECT, bearer(call.headers))
         version = self.versions.of(call.headers)
         if not client.may(permission):

@@ -1,7 +1,7 @@
 """`POST /api/connect/orders/cancel`, without any input or output: bytes in, a command; a decision, bytes out.
 
-The order of checks (inferred, decision 13): method and media type, token, version, JSON, fields, and only then whether
-the order exists, is the caller's, and may be cancelled. All versions have one behaviour (documented).
+The order of checks (inferred, connect decision 13): method and media type, token, version, key, JSON, fields, and only
+then whether the order exists, is the caller's, and may be cancelled. All versions have one behaviour (documented).
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ class ConnectCancel:
         self._versions = versions
 
     def check_transport(self, method: str, headers: Mapping[bytes, bytes]) -> None:
-        """405 and 415 (inferred, decision 12)."""
+        """405 and 415 (inferred, connect decision 12)."""
         if method != "POST":
             raise MethodNotAllowedError(method, ["POST"])
         check_media_type(headers)
@@ -49,7 +49,8 @@ class ConnectCancel:
         self._versions.of(headers)
         key = idempotency_key(headers, "POST", PATH, body)
         order_id = read(CancelRequest, decode(body)).orderId
-        # Without the permission, and for a number that can be no order's: as if it were not there (decisions 10, 27).
+        # Without the permission, and for a number that can be no order's: as if it were not there
+        # (connect decisions 10, 27).
         if not client.may(Permission.CANCEL) or not 0 < order_id <= LARGEST_ORDER_ID:
             raise NotFoundError("there is no such order")
         return CancelOrder(

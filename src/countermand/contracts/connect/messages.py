@@ -178,7 +178,7 @@ class Slot(Struct, kw_only=True):
 
 
 class AppointmentRequest(Struct, kw_only=True):
-    """Slots, as they were offered (inferred, decision 26). `id` is the appointmentRequestId to book with."""
+    """Slots, as they were offered (inferred, connect decision 26). `id` is the appointmentRequestId to book with."""
 
     id: int
     orderId: int
@@ -187,7 +187,7 @@ class AppointmentRequest(Struct, kw_only=True):
 
 
 class AppointmentCancellation(Struct, kw_only=True):
-    """An appointment that was cancelled because somebody asked (inferred, decision 26)."""
+    """An appointment that was cancelled because somebody asked (inferred, connect decision 26)."""
 
     id: int
     appointmentId: int
@@ -236,7 +236,7 @@ class AdditionalFee(Struct, kw_only=True):
 
 
 class Order(Struct, kw_only=True):
-    """An order. `isCancellable` speaks of its state alone, not of the 26 hours (inferred, decision 3).
+    """An order. `isCancellable` speaks of its state alone, not of the 26 hours (inferred, connect decision 3).
 
     Names of the documented webhook and, for `status`, `fee` and `additionalFees`, of a third party's client. What only
     the network knows (`poi`, `region`, …) is null.
@@ -308,6 +308,6 @@ class Error(Struct, kw_only=True):
 
 
 class Errors(Struct, kw_only=True):
-    """The "standard error format". The pages say only what it tells; its names here are ours (decision 17)."""
+    """The "standard error format". The pages say only what it tells; its names here are ours (connect decision 17)."""
 
     errors: list[Error]

@@ -78,12 +78,12 @@ _HEADER_AT_FAULT: Final[dict[type[Exception], str]] = {
 def errors_answer(
     status: int, errors: Sequence[messages.Error], *, headers: tuple[tuple[bytes, bytes], ...] = ()
 ) -> Answer:
-    """The "standard error format". The one place that knows its shape (inferred, decision 17)."""
+    """The "standard error format". The one place that knows its shape (inferred, connect decision 17)."""
     return json_answer(status, messages.Errors(errors=list(errors)), headers=(*SIX_HEADERS, *headers))
 
 
 def error_answer(error: Exception) -> Answer:
-    """The world's no. The same bytes for what is not there and for what is another's (decision 14)."""
+    """The world's no. The same bytes for what is not there and for what is another's (connect decision 14)."""
     status, code = _STATUS.get(type(error), _UNEXPECTED)
     match error:
         case FieldsError(errors=fields):
@@ -100,7 +100,7 @@ def error_answer(error: Exception) -> Answer:
 
 
 def refusal_answer(refused: Refused) -> Answer:
-    """Every rule that refused, each with its code (422: inferred, decisions 1, 2 and 6)."""
+    """Every rule that refused, each with its code (422: inferred, connect decisions 1, 2 and 6)."""
     said = [messages.Error(code=one.code, field="orderId", message=one.sentence) for one in refused.broken]
     return errors_answer(422, said)
 

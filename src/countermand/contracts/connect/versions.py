@@ -1,6 +1,7 @@
 """What differs between the versions of the connect contract? One table, by which bodies are read and described.
 
-`X-API-VERSION` is one of the strings 1 to 8. Missing, unknown or otherwise written: 400 (inferred, decisions 7 to 9).
+`X-API-VERSION` is one of the strings 1 to 8. Missing, unknown or otherwise written: 400 (inferred, connect
+decisions 7 to 9).
 """
 
 from collections.abc import Mapping
@@ -31,7 +32,8 @@ VERSIONS: Final = (
     Version(number=5),
     Version(number=6),
     Version(number=7),
-    # Documented for cancelling an appointment and an appointment-request; for all other calls inferred (decision 9).
+    # Documented for cancelling an appointment and an appointment-request; for all other calls inferred
+    # (connect decision 9).
     Version(number=8),
 )
 SUPPORTED: Final = f"{VERSIONS[0].number} to {VERSIONS[-1].number}"

@@ -98,7 +98,7 @@ def headers_of(scope: Scope) -> Mapping[bytes, bytes]:
 
 
 def check_media_type(headers: Mapping[bytes, bytes], *, also: tuple[str, ...] = ()) -> None:
-    """Let JSON in UTF-8 pass, or no media type at all: the shopping page's own example has none (inferred, 22)."""
+    """Let JSON in UTF-8 pass, or no media type at all, as in the shopping page's own example (shopping decision 22)."""
     sent = headers.get(b"content-type", b"")
     if sent in _USUAL:
         return

@@ -42,7 +42,7 @@ class Addresses:
         return f"{self.public}/consumers/{uid}"
 
     def uid_of_order(self, uri: str) -> str | None:
-        """The uid in an order's address, a trailing slash tolerated; None for any other (decisions 8 and 23)."""
+        """The uid in an order's address, a trailing slash tolerated; else None (shopping decisions 8 and 23)."""
         return self._uid(uri, "orders")
 
     def uid_of_product(self, uri: str) -> str | None:

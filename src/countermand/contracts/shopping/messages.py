@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from countermand.contracts.http.money import Amount
 
-REASON_CAP = 2000  # characters; the published page names no limit (inferred, decision 9)
+REASON_CAP = 2000  # characters; the published page names no limit (inferred, shopping decision 9)
 
 
 class CancelRequest(Struct, kw_only=True):
@@ -89,7 +89,7 @@ class Seating(Struct, kw_only=True):
 
 
 class Ticket(Struct, kw_only=True, rename={"links": "_links"}):
-    """One place; `valid` is ours (decision 24): it gives entry, so it is of a completed order.
+    """One place; `valid` is ours (shopping decision 24): it gives entry, so it is of a completed order.
 
     `seating` is there where seats are numbered (not in the example).
     """

@@ -40,7 +40,7 @@ from countermand.domain.money import Money, written_minor
 from countermand.domain.ticketing.catalogue import Product
 from countermand.domain.ticketing.seating import Seat
 
-# Each of our errors: status, type. The first four types are documented; the others ours (decision 22).
+# Each of our errors: status, type. The first four types are documented; the others ours (shopping decision 22).
 _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     ForbiddenError: (403, "FORBIDDEN"),
     NotFoundError: (404, "NOT_FOUND"),
@@ -102,7 +102,7 @@ def error_answer(error: Exception) -> Answer:
 
 
 def refusal_answer(refused: Refused) -> Answer:
-    """409 for an order that is already cancelled, 403 for every other reason (documented; decisions 5 and 7)."""
+    """409 for an order that is already cancelled, 403 for every other reason (shopping decisions 5 and 7)."""
     broken = refused.broken
     reasons = [messages.Reason(code=one.code.upper(), message=one.sentence, path="order") for one in broken]
     if any(one.code == _ALREADY for one in broken):

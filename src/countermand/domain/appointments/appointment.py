@@ -22,7 +22,7 @@ class AppointmentState(StrEnum):
     CANCELLED = "cancelled"
 
 
-# Inferred (decision 5 of the connect contract): a request for slots that was never booked is no appointment at all.
+# Inferred (connect decision 5): a request for slots that was never booked is no appointment at all.
 ACTIVE_APPOINTMENT_STATES: Final = frozenset(
     {AppointmentState.RESERVED, AppointmentState.BOOKED, AppointmentState.IN_PROGRESS}
 )

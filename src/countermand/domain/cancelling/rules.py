@@ -178,7 +178,7 @@ def no_appointment_within(*, notice_h: int, past_active: str = "blocks") -> Rule
     """The order has no active appointment that starts within `notice_h` hours (connect: documented, 26).
 
     That exactly `notice_h` hours is within, and that an appointment which began and is still active blocks, is
-    inferred (decision 4 of the connect contract).
+    inferred (connect decision 4).
     """
     if type(notice_h) is not int or not 0 <= notice_h <= 24 * 366:
         raise ValueError(f"notice_h must be a whole number of hours between 0 and 8784, not {notice_h!r}")
@@ -194,7 +194,7 @@ def no_appointment_within(*, notice_h: int, past_active: str = "blocks") -> Rule
 
 
 def nothing_paid() -> Rule:
-    """No payment was ever recorded for the order (shopping: documented; recorded, not settled: inferred, 6)."""
+    """No payment was ever recorded for the order (documented; that recorded is enough: shopping decision 6)."""
     return Rule(
         name="nothing_paid",
         code="payment_recorded",

@@ -14,7 +14,7 @@ OrderId = NewType("OrderId", int)
 OrderUid = NewType("OrderUid", str)
 
 LARGEST_ORDER_ID: Final = 2**63 - 1
-# We make 32 hexadecimal characters, and take any of the documented form (decision 23 of the shopping contract).
+# We make 32 hexadecimal characters, and take any of the documented form (shopping decision 23).
 UID_PATTERN: Final = "[0-9a-z]{32}"
 
 

@@ -128,7 +128,7 @@ async def test_a_revoked_application_is_not_known(both_worlds: World):
     assert await both_worlds.rows("cancellations") == []
 
 
-# The order of checks (decision 7). Each request is wrong in its own way and in all the later ones.
+# The order of checks (shopping decision 7). Each request is wrong in its own way and in all the later ones.
 
 
 async def test_the_method_is_checked_before_the_credential(both_worlds: World):

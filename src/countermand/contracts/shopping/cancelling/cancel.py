@@ -1,7 +1,7 @@
 """`POST /ordercancellation/`, without any input or output: bytes in, a command; a decision, bytes out.
 
-The order of checks (inferred, decision 7): method and media type, credentials, the `cancel` permission, the body, the
-order among the caller's own, already cancelled, payment and state.
+The order of checks (inferred, shopping decision 7): method and media type, credentials, the `cancel` permission, key,
+body, the order among the caller's own, already cancelled, payment and state.
 """
 
 from collections.abc import Mapping
@@ -36,13 +36,13 @@ class ShoppingCancel:
         self._addresses = addresses
 
     def check_transport(self, method: str, headers: Mapping[bytes, bytes]) -> None:
-        """Only POST is accepted (documented); 415 is ours (decision 22)."""
+        """Only POST is accepted (documented); 415 is ours (shopping decision 22)."""
         if method != "POST":
             raise MethodNotAllowedError(method, ["POST"])
         check_media_type(headers, also=(HAL,))
 
     def credential(self, headers: Mapping[bytes, bytes]) -> Credential:
-        """The application's key and secret. A browser's token is one, too, but never may cancel (decision 18)."""
+        """The application's key and secret. A browser's token may not cancel (shopping decision 18)."""
         return credential_of(headers)
 
     def command(self, client: Client, headers: Mapping[bytes, bytes], body: bytes) -> CancelOrder:
@@ -75,7 +75,7 @@ class ShoppingCancel:
         return ()
 
     def answer(self, outcome: CancelOutcome) -> Answer:
-        """200 with the whole order (inferred, decision 1), or the documented refusals."""
+        """200 with the whole order (inferred, shopping decision 1), or the documented refusals."""
         if not isinstance(outcome, Cancelled):
             return refusal_answer(outcome.refused)
         if outcome.view is None:  # cancelled, but it could not be read back: a repeat says 409

@@ -27,7 +27,7 @@ class SelectionGiven(Struct, kw_only=True):
 
 
 class ExternalPurchaseGiven(Struct, kw_only=True):
-    """Something bought elsewhere that the invoice names; never part of the totals (inferred, decision 20)."""
+    """Something bought elsewhere that the invoice names; never part of the totals (inferred, shopping decision 20)."""
 
     title: dict[str, str]
     product_reference: Annotated[str, Meta(max_length=255)]
@@ -100,9 +100,10 @@ class OrderPage(Struct, kw_only=True, rename={"links": "_links", "embedded": "_e
 
 
 class WholeTicket(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
-    """One place. `valid` is ours (decision 24); `service_fee_paid` is null until the order is completed (documented).
+    """One place. `valid` is ours (shopping decision 24).
 
-    `seating` is null where no seats are numbered. Nothing is personalised, so those fields say so.
+    `service_fee_paid` is null until the order is completed (documented). `seating` is null where no seats are
+    numbered. Nothing is personalised, so those fields say so.
     """
 
     links: dict[str, Any]
