@@ -1,10 +1,14 @@
 """The command line: what it says, whom it lets call on a running server, and how it refuses."""
 
 import asyncio
+import json
 import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +77,47 @@ def test_every_command_and_every_option_of_it_is_explained(path: tuple[str, ...]
     for name, inner in getattr(command, "commands", {}).items():
         assert re.search(rf"(?m)^  {name} +\w", said.out)
         assert inner.help
+
+
+SHOWN_WITH = {"rich", "typer"}  # what a help text itself needs
+SAYS_WHAT_IT_IMPORTS = """
+import json, sys
+from countermand.__main__ import main
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["countermand", *arguments]
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code
+    print(json.dumps([code, sorted({name.partition(".")[0] for name in sys.modules})]), file=sys.stderr)
+"""
+
+
+def test_version_and_help_import_nothing_that_only_the_work_of_a_command_needs(tmp_path: Path):
+    needed = {re.split(r"[^\w-]", one)[0] for one in requires("countermand") or ()} - SHOWN_WITH
+    machinery = {
+        module for module, packages in packages_distributions().items() if needed & {one.lower() for one in packages}
+    }
+    assert {"alembic", "asyncpg", "joserfc", "litestar", "msgspec", "opentelemetry"} <= machinery
+    assert {"pydantic", "pydantic_settings", "sqlalchemy", "structlog", "uvicorn"} <= machinery
+    helped = [(*path, "--help") for path, command in COMMANDS.values() if command.name != "bench"]
+    runs = [("--version",), *helped, ("client", "list")]
+    assert runs[1] == ("--help",)
+    process = subprocess.run(
+        [sys.executable, "-c", SAYS_WHAT_IT_IMPORTS, json.dumps(runs)],
+        env={f"{PREFIX}DATABASE_PATH": str(tmp_path / "not-there.sqlite3")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *light, works = [json.loads(line) for line in process.stderr.splitlines() if line.startswith("[")]
+    of_typer = [set(), set(), *[{"pydantic"}] * len(light)]  # typer checks with it what stands before a command's name
+    for arguments, (code, imported), allowed in zip(runs, light, of_typer, strict=False):
+        assert (code, machinery & set(imported) - allowed) == (0, set()), arguments
+    assert len(light) == len(runs) - 1
+    assert works[0] == 2  # there is no database; to know, it had to import
+    assert {"pydantic_settings", "sqlalchemy"} <= machinery & set(works[1])
 
 
 # the database

@@ -134,11 +134,15 @@ def run_when_asked() -> None:
 
 
 def _imported() -> Callable[[], None]:
-    """The command line's entry point, with all that a start imports only where it needs it."""
+    """The command line's entry point, with all that its commands import only where they need it."""
     gc.disable()
     import alembic.command  # noqa: F401, PLC0415 - only where processes are forked
     import httpx  # noqa: F401, PLC0415
 
+    import countermand.cli.key_files  # noqa: PLC0415
+    import countermand.contracts.manage.catalogue_files  # noqa: PLC0415
+    import countermand.demo  # noqa: PLC0415
+    import countermand.workers  # noqa: F401, PLC0415
     from countermand.cli import main  # noqa: PLC0415
 
     gc.freeze()

@@ -1,11 +1,10 @@
 """The command line: serve, demo, migrate, prune; who may call, and our own keys, are files of their own."""
 
-import asyncio
 import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,21 +12,18 @@ from rich.progress import Progress
 
 from countermand import __version__
 from countermand.actions.errors import CountermandError
-from countermand.background.retention import FORGOTTEN_AT_ONCE
 from countermand.bootstrap.clock import utc_now
-from countermand.bootstrap.database import address_of, open_database, retention_of
 from countermand.cli.calendar import calendar
 from countermand.cli.catalogue import catalogue
 from countermand.cli.clients import clients
-from countermand.cli.database import SettingsFile
+from countermand.cli.database import SettingsFile, read_settings, with_database
+from countermand.cli.errors import CommandError
 from countermand.cli.keys import keys
-from countermand.demo import run_demo
-from countermand.serving import ServingError, is_loopback, serve
-from countermand.settings import SettingsError, read_settings
-from countermand.storage.retention import Kept, count_old, forget
-from countermand.storage.schema import migrate as migrate_database
-from countermand.storage.store import SqlStore
-from countermand.workers import serve_with_workers
+
+if TYPE_CHECKING:
+    from countermand.bootstrap.database import Database
+    from countermand.storage.retention import Kept
+    from countermand.storage.store import SqlStore
 
 app = typer.Typer(
     name="countermand",
@@ -47,9 +43,18 @@ def main() -> None:
     """Run the command line; an error of ours is a sentence, not a stack trace."""
     try:
         app()
-    except (CountermandError, SettingsError, ServingError) as error:
+    except Exception as error:
+        if not isinstance(error, _said_as_a_sentence()):
+            raise
         errors.print(f"countermand: {error}", markup=False)
         raise SystemExit(2) from None
+
+
+def _said_as_a_sentence() -> tuple[type[Exception], ...]:
+    from countermand.serving import ServingError
+    from countermand.settings import SettingsError
+
+    return CommandError, CountermandError, SettingsError, ServingError
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
@@ -80,9 +85,12 @@ def serve_command(
 
     Every setting can be given as a COUNTERMAND_… variable or in the file; docs/settings.md lists them all.
     """
+    from countermand.serving import serve
+    from countermand.workers import serve_with_workers
+
     read = read_settings(settings, host=host, port=port)
     if workers > 1 and read.is_sqlite:
-        raise ServingError(f"--workers {workers}: SQLite has one writer, so there can be one process alone")
+        raise CommandError(f"--workers {workers}: SQLite has one writer, so there can be one process alone")
     if read.connect_issuer is None and not read.gives_tokens_out:
         errors.print(
             "No COUNTERMAND_CONNECT_ISSUER and no token endpoint: every connect token will be refused.", markup=False
@@ -105,6 +113,9 @@ def demo(
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew: remove what it made before.")] = False,  # noqa: FBT002
 ) -> None:
     """Start a service with sample data, and print requests to paste: nothing to configure."""
+    from countermand.demo import run_demo
+    from countermand.serving import is_loopback
+
     if not is_loopback(host):
         errors.print(f"Careful: {host} can be reached from other machines, and this is a demo.", markup=False)
     run_demo(data_dir=data_dir, host=host, port=port, fresh=fresh)
@@ -113,6 +124,9 @@ def demo(
 @app.command()
 def migrate(settings: SettingsFile = None) -> None:
     """Make the database, or bring it to the newest schema."""
+    from countermand.bootstrap.database import address_of
+    from countermand.storage.schema import migrate as migrate_database
+
     where = address_of(read_settings(settings))
     before, after = migrate_database(where)
     typer.echo(f"{where}: schema {after}" + (", as it was" if before == after else f" (was {before or 'none'})"))
@@ -127,20 +141,21 @@ def prune(
 
     A running server does the same every ten minutes. How long each is kept: the settings *_kept_h and *_kept_d.
     """
+    from countermand.bootstrap.database import retention_of
+
     read = read_settings(settings)
 
-    async def run() -> None:
-        database = await open_database(read)
-        try:
-            for kept, age in retention_of(read).items():
-                await _prune(database.store, kept, utc_now() - age, dry_run=dry_run)
-        finally:
-            await database.close()
+    async def prune_each(database: "Database") -> None:
+        for kept, age in retention_of(read).items():
+            await _prune(database.store, kept, utc_now() - age, dry_run=dry_run)
 
-    asyncio.run(run())
+    with_database(read, prune_each)
 
 
-async def _prune(store: SqlStore, kept: Kept, before: datetime, *, dry_run: bool) -> None:
+async def _prune(store: "SqlStore", kept: "Kept", before: datetime, *, dry_run: bool) -> None:
+    from countermand.background.retention import FORGOTTEN_AT_ONCE
+    from countermand.storage.retention import count_old, forget
+
     old = await count_old(store, kept, before)
     about = f"{kept.name} from before {before:%Y-%m-%d %H:%M}Z"
     if dry_run:
@@ -162,5 +177,5 @@ def bench(context: typer.Context) -> None:
     """Measure the cancellation path on this machine, beside what it could be at best; --help lists the options."""
     program = Path(__file__).parents[3] / "bench" / "run.py"
     if not program.is_file():
-        raise ServingError("the benchmark comes with the source: clone it, then `make bench`")
+        raise CommandError("the benchmark comes with the source: clone it, then `make bench`")
     raise typer.Exit(subprocess.call([sys.executable, str(program), *context.args]))  # noqa: S603 - the caller's own words

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
@@ -15,10 +15,12 @@ from rich.progress import Progress
 from countermand.actions.appointments.load_calendar import load_slots, slot_at
 from countermand.actions.appointments.ports import OpenSlot
 from countermand.actions.errors import ConflictError
-from countermand.bootstrap.database import Database
-from countermand.cli.database import SettingsFile, with_database
+from countermand.cli.database import SettingsFile, read_settings, with_database
+from countermand.cli.errors import CommandError
 from countermand.domain.appointments.appointment import HalfDay
-from countermand.settings import SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from countermand.bootstrap.database import Database
 
 calendar = typer.Typer(help="When appointments are possible: the slots that clients can book.", no_args_is_help=True)
 
@@ -43,7 +45,7 @@ def import_slots(
     slots = _read(file)
     done: Counter[str] = Counter()
 
-    async def load(database: Database) -> None:
+    async def load(database: "Database") -> None:
         console = Console(stderr=True)
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task("slots", total=len(slots))
@@ -55,7 +57,7 @@ def import_slots(
     try:
         with_database(read_settings(settings), load)
     except ConflictError as error:
-        raise SettingsError(f"{error}; loaded before that: {_said(done)}") from None
+        raise CommandError(f"{error}; loaded before that: {_said(done)}") from None
     typer.echo(f"{file}: {len(slots):,} slots: {_said(done)}")
 
 
@@ -70,7 +72,7 @@ def _some_at_a_time(slots: Sequence[OpenSlot]) -> Iterator[Sequence[OpenSlot]]:
 
 
 def _read(file: Path) -> Sequence[OpenSlot]:
-    """Every slot of the file. Raises `SettingsError` with each line that does not hold."""
+    """Every slot of the file. Raises `CommandError` with each line that does not hold."""
     slots: list[OpenSlot] = []
     errors: list[str] = []
     lines: dict[str, int] = {}
@@ -89,10 +91,10 @@ def _read(file: Path) -> Sequence[OpenSlot]:
                     errors.append(f"line {line}: the slot {one.slot.id} stands in line {first}, too")
                 slots.append(one)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SettingsError(f"{file} cannot be read as CSV in UTF-8: {error}") from None
+        raise CommandError(f"{file} cannot be read as CSV in UTF-8: {error}") from None
     if errors:
         more = f"\nand {len(errors) - _ERRORS_SHOWN} more" if len(errors) > _ERRORS_SHOWN else ""
-        raise SettingsError(f"{file}: nothing was loaded\n" + "\n".join(errors[:_ERRORS_SHOWN]) + more)
+        raise CommandError(f"{file}: nothing was loaded\n" + "\n".join(errors[:_ERRORS_SHOWN]) + more)
     return slots
 
 
@@ -101,7 +103,7 @@ def _check_headings(file: Path, given: Sequence[str]) -> None:
     unknown = [name for name in given if name not in _COLUMNS]
     if missing or unknown:
         wrong = f"it has no {missing[0]}" if missing else f"there is no column {unknown[0]!r}"
-        raise SettingsError(f"{file} must begin with a line of headings, {', '.join(_COLUMNS)}: {wrong}")
+        raise CommandError(f"{file} must begin with a line of headings, {', '.join(_COLUMNS)}: {wrong}")
 
 
 def _slot(row: Mapping[str, str | None]) -> OpenSlot:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
@@ -20,11 +20,13 @@ from countermand.actions.catalogue.load import (
     load_catalogue,
 )
 from countermand.actions.errors import ConflictError, FieldsError
-from countermand.bootstrap.database import Database
-from countermand.cli.database import SettingsFile, with_database
-from countermand.contracts.manage.catalogue_files import CatalogueFile, CatalogueFileError, read_catalogue
+from countermand.cli.database import SettingsFile, read_settings, with_database
+from countermand.cli.errors import CommandError
 from countermand.domain.ticketing.catalogue import Product
-from countermand.settings import SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from countermand.bootstrap.database import Database
+    from countermand.contracts.manage.catalogue_files import CatalogueFile
 
 catalogue = typer.Typer(help="What can be bought: events, products, methods, vouchers.", no_args_is_help=True)
 
@@ -53,7 +55,7 @@ def import_catalogue(
     given = _read(file)
     done: Counter[str] = Counter()
 
-    async def load(database: Database) -> None:
+    async def load(database: "Database") -> None:
         async with database.store.snapshot() as reading:
             await check_references(reading, given.catalogue)
             await check_stock(reading, given.catalogue)
@@ -70,7 +72,7 @@ def import_catalogue(
     except FieldsError as error:
         raise _not_loaded(file, given.said(error.errors)) from None
     except ConflictError as error:
-        raise SettingsError(f"{error}; loaded before that: {_said(done)}") from None
+        raise CommandError(f"{error}; loaded before that: {_said(done)}") from None
     typer.echo(f"{file}: {len(given.catalogue):,} items: {_said(done)}")
 
 
@@ -78,21 +80,23 @@ def _said(done: Counter[str]) -> str:
     return ", ".join(f"{done[what]:,} {what}" for what in (ADDED, CHANGED, AS_THEY_WERE))
 
 
-def _read(file: Path) -> CatalogueFile:
+def _read(file: Path) -> "CatalogueFile":
+    from countermand.contracts.manage.catalogue_files import CatalogueFileError, read_catalogue
+
     suffix = file.suffix.lower()
     if suffix not in {".json", ".csv"}:
-        raise SettingsError(f"{file} must end in .json or .csv")
+        raise CommandError(f"{file} must end in .json or .csv")
     try:
         return read_catalogue(file.read_bytes(), is_csv=suffix == ".csv")
     except OSError as error:
-        raise SettingsError(f"{file} cannot be read: {error.strerror or error}") from None
+        raise CommandError(f"{file} cannot be read: {error.strerror or error}") from None
     except CatalogueFileError as error:
         raise _not_loaded(file, str(error).splitlines()) from None
 
 
-def _not_loaded(file: Path, errors: list[str]) -> SettingsError:
+def _not_loaded(file: Path, errors: list[str]) -> CommandError:
     more = f"\nand {len(errors) - _ERRORS_SHOWN} more" if len(errors) > _ERRORS_SHOWN else ""
-    return SettingsError(f"{file}: nothing was loaded\n" + "\n".join(errors[:_ERRORS_SHOWN]) + more)
+    return CommandError(f"{file}: nothing was loaded\n" + "\n".join(errors[:_ERRORS_SHOWN]) + more)
 
 
 def _some_at_a_time(whole: Catalogue) -> Iterator[Catalogue]:

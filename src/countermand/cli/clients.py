@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,9 +15,8 @@ from rich.table import Column, Table
 from countermand.actions.identity.ports import ClientKey
 from countermand.actions.identity.secrets import hash_of, new_key, new_secret
 from countermand.bootstrap.clock import utc_now
-from countermand.cli.database import SettingsFile, with_database
-from countermand.cli.key_files import given_key, made_key
-from countermand.contracts.connect.tokens import token_path
+from countermand.cli.database import SettingsFile, read_settings, with_database
+from countermand.cli.errors import CommandError
 from countermand.domain.client import (
     DEFAULT_PERMISSIONS,
     OWN_CLIENT_ID_PATTERN,
@@ -28,9 +27,9 @@ from countermand.domain.client import (
 )
 from countermand.domain.contract import Door
 from countermand.domain.orders.order import UID_PATTERN
-from countermand.identity.browser_tokens import browser_token
-from countermand.serving import public_url_of
-from countermand.settings import Settings, SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from countermand.settings import Settings
 
 clients = typer.Typer(help="Who may call: add, list, rotate and revoke clients.", no_args_is_help=True)
 
@@ -96,14 +95,14 @@ def add_client(
         _add_own(read, name, given, client_id, *key_files)
         return
     if any(key_files):
-        raise SettingsError("key files are for connect clients of our own token endpoint")
+        raise CommandError("key files are for connect clients of our own token endpoint")
     identity, key, secret = None, None, None
     if door is Door.CONNECT:
         issuer = issuer or read.connect_issuer
         if client_id is None or issuer is None:
-            raise SettingsError("a connect client needs --client-id, and --issuer or COUNTERMAND_CONNECT_ISSUER")
+            raise CommandError("a connect client needs --client-id, and --issuer or COUNTERMAND_CONNECT_ISSUER")
         if issuer == OWN_ISSUER:
-            raise SettingsError(f"--issuer must not be {OWN_ISSUER!r}: leave it out for a client of our own")
+            raise CommandError(f"--issuer must not be {OWN_ISSUER!r}: leave it out for a client of our own")
         identity = (issuer, client_id)
     else:
         key, secret = new_key(), new_secret()
@@ -154,7 +153,7 @@ def rotate_client(
         _rotate_own(read, known, private_key_file, public_key_file, keep_old=keep_old)
         return
     if keep_old or private_key_file or public_key_file:
-        raise SettingsError(f"client {client} has no key of its own: --keep-old and key files are for those that have")
+        raise CommandError(f"client {client} has no key of its own: --keep-old and key files are for those that have")
     key, secret = new_key(), new_secret()
     rotated = with_database(
         read, lambda database: database.clients.rotate(known.id, key=key, secret_sha256=hash_of(secret))
@@ -186,12 +185,14 @@ def make_browser_token(
 
     It stands in the page, for all to read. It stops with the client's secret: rotate or revoke the client.
     """
+    from countermand.identity.browser_tokens import browser_token
+
     if event is not None and not re.fullmatch(UID_PATTERN, event):
-        raise SettingsError(f"--event must be an event's uid, 32 characters, not {event!r}")
+        raise CommandError(f"--event must be an event's uid, 32 characters, not {event!r}")
     found = with_database(read_settings(settings), lambda database: database.clients.current([ClientId(client)]))
     known, secret_sha256 = found[0] if found else (None, None)
     if known is None or secret_sha256 is None or known.door is not Door.SHOPPING or known.revoked_at is not None:
-        raise SettingsError(f"there is no shopping client {client}, or it is revoked")
+        raise CommandError(f"there is no shopping client {client}, or it is revoked")
     life = timedelta(days=days)
     token = browser_token(known, secret_sha256, event_uid=event, now=utc_now(), life=life)
     typer.echo(f"bearer_token: {token}")
@@ -199,7 +200,7 @@ def make_browser_token(
 
 
 def _add_own(
-    read: Settings,
+    read: "Settings",
     name: str,
     permissions: frozenset[Permission],
     client_id: str | None,
@@ -209,7 +210,7 @@ def _add_own(
     """A client of our own token endpoint."""
     client_id = client_id or new_key()
     if not re.fullmatch(OWN_CLIENT_ID_PATTERN, client_id):
-        raise SettingsError(f"--client-id must be 1 to 64 letters, digits and . _ ~ @ -, not {client_id!r}")
+        raise CommandError(f"--client-id must be 1 to 64 letters, digits and . _ ~ @ -, not {client_id!r}")
     private_key_file = private_key_file or (None if public_key_file else Path(f"{client_id}.pem"))
     with _key_from(private_key_file, public_key_file) as client_key:
         added = with_database(
@@ -230,7 +231,7 @@ def _add_own(
 
 
 def _rotate_own(
-    read: Settings, known: Client, private_key_file: Path | None, public_key_file: Path | None, *, keep_old: bool
+    read: "Settings", known: Client, private_key_file: Path | None, public_key_file: Path | None, *, keep_old: bool
 ) -> None:
     _, client_id = known.identity or ("", "")
     if private_key_file is None and public_key_file is None:
@@ -247,8 +248,10 @@ def _rotate_own(
 
 def _key_from(private_key_file: Path | None, public_key_file: Path | None) -> AbstractContextManager[ClientKey]:
     """The partner's own key, or a new one."""
+    from countermand.cli.key_files import given_key, made_key
+
     if private_key_file is not None and public_key_file is not None:
-        raise SettingsError("with --public-key-file no private key is made: leave --private-key-file out")
+        raise CommandError("with --public-key-file no private key is made: leave --private-key-file out")
     if public_key_file is not None:
         return nullcontext(given_key(public_key_file))
     assert private_key_file is not None
@@ -259,8 +262,11 @@ def _say_added(added: Client) -> None:
     typer.echo(f"Added the {added.door} client {added.id} ({added.name}): {', '.join(sorted(added.permissions))}")
 
 
-def _hand_over(read: Settings, client: Client, client_key: ClientKey, private_key_file: Path | None) -> None:
+def _hand_over(read: "Settings", client: Client, client_key: ClientKey, private_key_file: Path | None) -> None:
     """What the partner needs."""
+    from countermand.contracts.connect.tokens import token_path
+    from countermand.serving import public_url_of
+
     _, client_id = client.identity or ("", "")
     typer.echo(f"token_url: {public_url_of(read)}{token_path(read.connect_realm)}")
     typer.echo(f"client_id: {client_id}")

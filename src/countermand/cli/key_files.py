@@ -13,8 +13,8 @@ from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import RSAKey
 
 from countermand.actions.identity.ports import ClientKey
+from countermand.cli.errors import CommandError
 from countermand.identity.token_issuer import new_key, public_part
-from countermand.settings import SettingsError
 
 _LEAST_BITS: Final = 2048
 _KID: Final = re.compile("[!-~]{1,64}")
@@ -28,9 +28,9 @@ def made_key(path: Path) -> Iterator[ClientKey]:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise SettingsError(f"{path} is there already and stays as it is; name another --private-key-file") from None
+        raise CommandError(f"{path} is there already and stays as it is; name another --private-key-file") from None
     except OSError as error:
-        raise SettingsError(f"{path} cannot be written: {error.strerror}") from error
+        raise CommandError(f"{path} cannot be written: {error.strerror}") from error
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(key.as_pem(private=True))  # PKCS#8
@@ -43,26 +43,26 @@ def made_key(path: Path) -> Iterator[ClientKey]:
 
 
 def given_key(path: Path) -> ClientKey:
-    """A partner's own public key: PEM, or a JWK, whose `kid` is taken over. Raises `SettingsError`."""
+    """A partner's own public key: PEM, or a JWK, whose `kid` is taken over. Raises `CommandError`."""
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+        raise CommandError(f"{path} cannot be read: {error.strerror}") from error
     try:
         written: Any = json.loads(content) if content.lstrip().startswith(b"{") else content
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SecurityWarning)  # a key that is too short is refused below
             key = RSAKey.import_key(written)
     except (JoseError, ValueError, TypeError) as error:
-        raise SettingsError(f"{path} has no RSA public key, as PEM or JWK: {error}") from error
+        raise CommandError(f"{path} has no RSA public key, as PEM or JWK: {error}") from error
     if key.is_private:
-        raise SettingsError(f"{path} has a private key: it stays with the partner, who gives the public part alone")
+        raise CommandError(f"{path} has a private key: it stays with the partner, who gives the public part alone")
     if (bits := key.public_key.key_size) < _LEAST_BITS:
-        raise SettingsError(f"{path} has a key of {bits} bits; {_LEAST_BITS} are the least")
+        raise CommandError(f"{path} has a key of {bits} bits; {_LEAST_BITS} are the least")
     kid = written.get("kid") if isinstance(written, dict) else None
     kid = key.thumbprint() if kid is None else kid
     if not isinstance(kid, str) or not _KID.fullmatch(kid):
-        raise SettingsError(f"{path} has the kid {kid!r}, which must be 1 to 64 visible ASCII characters")
+        raise CommandError(f"{path} has the kid {kid!r}, which must be 1 to 64 visible ASCII characters")
     return client_key(kid, key)
 
 

@@ -7,10 +7,8 @@ from typing import Annotated
 import typer
 
 from countermand.bootstrap.clock import utc_now
-from countermand.cli.database import SettingsFile, with_database
+from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.domain.signing_key import SigningKey, signer
-from countermand.identity.token_issuer import new_key
-from countermand.settings import read_settings
 
 keys = typer.Typer(help="The keys that our own access tokens are signed with.", no_args_is_help=True)
 
@@ -32,6 +30,8 @@ def rotate_keys(
     settings: SettingsFile = None,
 ) -> None:
     """Make a new key. The old one goes on signing for the overlap, and counts until its last token has expired."""
+    from countermand.identity.token_issuer import new_key
+
     kid, private_key = new_key()
     overlap = timedelta(seconds=overlap_s)
     _show(
@@ -51,6 +51,8 @@ def withdraw_key(
 
     Every token that it signed is refused from then on. If it was the one that signs, another takes over at once.
     """
+    from countermand.identity.token_issuer import new_key
+
     spare_kid, spare_private_key = new_key()
     _show(
         with_database(
