@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from importlib.metadata import packages_distributions, requires
+from typing import NamedTuple
 
 import pytest
 from packaging.requirements import Requirement
@@ -15,36 +16,65 @@ PURE = "tests/domain/test_money.py"
 DATABASE = "tests/actions/cancelling/test_cancel_orders.py"
 BROWSER = "tests/journeys/test_pages_in_browser.py"
 NOTHING = "tests/architecture/test_locks.py"  # it reads files
-LOADED = """
+COLLECT = """
 import json, sys, pytest
-code = pytest.main(["--collect-only", "-p", "no:cacheprovider", *sys.argv[1:]])
-print(json.dumps([code, sorted(sys.modules)]))
+
+class Seen:
+    def pytest_collection_finish(self, session):
+        self.tests = {item.nodeid: [mark.name for mark in item.iter_markers()] for item in session.items}
+
+seen = Seen()
+code = pytest.main(["--collect-only", "-p", "no:cacheprovider", *sys.argv[1:]], plugins=[seen])
+print(json.dumps([code, seen.tests, sorted(sys.modules)]))
 """
+OURS = {"pure", "database", "postgres", "process", "browser"}
+
+
+class Collected(NamedTuple):
+    """What a pytest has collected: the tests with their markers, and the modules that it has loaded for them."""
+
+    markers: dict[str, set[str]]
+    modules: set[str]
+
+
+@pytest.fixture(scope="module")
+def mixed() -> Collected:
+    return collected(PURE, DATABASE, BROWSER, NOTHING)
 
 
 @pytest.mark.parametrize(
-    ("chosen", "files"),
+    ("file", "expected"),
     [
-        ("pure", {PURE}),
-        ("database", {DATABASE}),
-        ("process", {BROWSER}),
-        ("browser", {BROWSER}),
-        ("not pure and not database and not process", {NOTHING}),
+        (PURE, [{"pure"}]),
+        (DATABASE, [{"database"}, {"database", "postgres"}]),
+        (BROWSER, [{"process", "browser"}]),
+        (NOTHING, [set()]),
     ],
 )
-def test_a_marker_chooses_the_tests_that_it_names_and_no_others(chosen: str, files: set[str]):
-    assert {test.split("::")[0] for test in collected(chosen, PURE, DATABASE, BROWSER, NOTHING)} == files
+def test_the_tests_of_a_file_carry_the_markers_of_what_they_use_and_no_others(
+    mixed: Collected, file: str, expected: list[set[str]]
+):
+    carried = [found & OURS for test, found in mixed.markers.items() if test.startswith(file)]
+
+    assert all(markers in carried for markers in expected)
+    assert all(markers in expected for markers in carried)
 
 
-def test_a_test_on_two_databases_carries_the_marker_of_postgresql_on_one_of_them():
-    on_postgres, elsewhere = collected("postgres", DATABASE), collected("database and not postgres", DATABASE)
+def test_the_same_test_carries_the_marker_of_postgresql_only_where_it_runs_on_it(mixed: Collected):
+    tests = {test: "postgres" in found for test, found in mixed.markers.items() if test.startswith(DATABASE)}
 
-    assert on_postgres
-    assert elsewhere == {test.replace("postgres", "sqlite") for test in on_postgres}
+    assert {test for test, is_marked in tests.items() if is_marked} == {test for test in tests if "postgres" in test}
+
+
+@pytest.mark.parametrize(("chosen", "is_chosen"), [("pure", True), ("not pure", False), ("database", False)])
+def test_a_marker_that_is_derived_chooses_tests(chosen: str, *, is_chosen: bool):
+    code = pytest.ExitCode.OK if is_chosen else pytest.ExitCode.NO_TESTS_COLLECTED
+
+    assert bool(collected("-m", chosen, PURE, ends_with=code).markers) is is_chosen
 
 
 def test_the_tests_of_the_domain_load_the_domain_and_nothing_that_countermand_runs_on():
-    modules = loaded_by("tests/domain")
+    modules = collected("tests/domain").modules
 
     ours = {name for name in modules if name.startswith("countermand.")}
     assert "countermand.domain.orders.order" in ours
@@ -52,33 +82,16 @@ def test_the_tests_of_the_domain_load_the_domain_and_nothing_that_countermand_ru
     assert needed_among(modules) == set()
 
 
-def test_the_tests_of_the_actions_load_what_countermand_runs_on():
-    assert {"sqlalchemy", "litestar", "asyncpg"} <= needed_among(loaded_by(DATABASE))
+def test_the_tests_of_the_actions_load_what_countermand_runs_on(mixed: Collected):
+    assert {"sqlalchemy", "litestar", "asyncpg"} <= needed_among(mixed.modules)
 
 
-def collected(chosen: str, *files: str) -> set[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--collect-only",
-        "-p",
-        "no:cacheprovider",
-        "--verbosity=-1",
-        "-m",
-        chosen,
-    ]
-    said = subprocess.run([*command, *files], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return {line for line in said.splitlines() if "::" in line}
-
-
-def loaded_by(*files: str) -> set[str]:
-    """The modules that pytest has loaded once it has collected the tests of these files."""
-    command = [sys.executable, "-c", LOADED, *files]
+def collected(*arguments: str, ends_with: pytest.ExitCode = pytest.ExitCode.OK) -> Collected:
+    command = [sys.executable, "-c", COLLECT, *arguments]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    code, modules = json.loads(said.splitlines()[-1])
-    assert code == pytest.ExitCode.OK, said
-    return set(modules)
+    code, tests, modules = json.loads(said.splitlines()[-1])
+    assert code == ends_with, said
+    return Collected({test: set(found) for test, found in tests.items()}, set(modules))
 
 
 def needed_among(modules: set[str]) -> set[str]:
