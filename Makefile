@@ -7,8 +7,9 @@ NODE   := tests/node
 TESTERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN)) # processes: many tests wait for others
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes --only-binary :all:
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder
+CHECK  := $(BIN)/python -m pytest --numprocesses $(shell getconf _NPROCESSORS_ONLN) --dist loadfile # tests that wait for nobody
 
-.PHONY: help run setup browser test test-slow lint bench lock docs vendor clean
+.PHONY: help run setup browser check test-file test test-slow lint bench lock docs vendor clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -21,6 +22,12 @@ setup: $(VENV)/.ready-to-run ## only make the environment
 
 browser: ## say which browser the tests drive, or what to install
 	@$(PYTHON) tests/support/browser_choice.py
+
+check: lint ## while you work: lint, the tests of the domain, and those of the actions on SQLite
+	$(CHECK) -m "not postgres and not slow and not long" tests/domain tests/actions
+
+test-file: $(VENV)/.ready-to-test $(VENV)/.node-packages ## one file, several, or one test, slow or not: F=tests/domain/test_money.py
+	$(BIN)/python -m pytest $(or $(F),$(error no test was run; name a file or a test: make test-file F=tests/domain/test_money.py))
 
 test: browser lint $(VENV)/.node-packages ## check the project, except for what is slow: lint, then pytest
 	$(PYTEST) -m "not slow"

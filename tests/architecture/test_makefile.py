@@ -1,4 +1,5 @@
 import re
+import subprocess
 
 import pytest
 
@@ -39,6 +40,30 @@ def test_every_target_that_people_call_is_phony_and_in_the_help():
 
 def test_lint_runs_every_tool_that_it_names():
     assert [tool for tool in ("ruff format", "ruff check", "mypy", "lint-imports") if tool not in planned("lint")] == []
+
+
+def test_check_runs_what_fails_fastest_first_and_of_the_tests_those_that_need_no_postgresql():
+    lines = planned("check").splitlines()
+    steps = [line for line in lines if re.search(r"/(ruff|mypy|lint-imports)\b|-m pytest", line)]
+
+    named = ["ruff format", "ruff check", "mypy", "lint-imports", "pytest"]
+    assert [name for line in steps for name in named if f"/{name}" in line or f"-m {name}" in line] == named
+    assert steps[-1].endswith(' -m "not postgres and not slow and not long" tests/domain tests/actions')
+    assert "\t@" not in rules()["check"]["recipe"] + rules()["lint"]["recipe"], "make says which step runs"
+
+
+def test_a_file_is_run_with_all_its_tests_the_slow_ones_too():
+    line = planned("test-file", "F=tests/domain/test_money.py tests/test_settings.py").splitlines()[-1]
+
+    assert line.endswith(" -m pytest tests/domain/test_money.py tests/test_settings.py")
+
+
+def test_where_no_file_is_named_no_test_is_run():
+    with pytest.raises(subprocess.CalledProcessError) as raised:
+        planned("test-file")
+
+    assert "no test was run; name a file or a test: make test-file F=" in raised.value.stderr
+    assert "-m pytest" not in raised.value.stdout
 
 
 @pytest.mark.parametrize(("target", "chosen"), [("test", "not slow"), ("test-slow", "slow")])

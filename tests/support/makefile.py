@@ -15,6 +15,6 @@ def make(*arguments: str) -> str:
     ).stdout
 
 
-def planned(target: str) -> str:
+def planned(*target: str) -> str:
     """What make would run for a target, with nothing made yet."""
-    return make("--dry-run", "--always-make", target)
+    return make("--dry-run", "--always-make", *target)

@@ -109,6 +109,7 @@ async def test_what_was_paid_in_part_does_not_expire(shop: Shop):
     await check_conservation(shop.world)
 
 
+@pytest.mark.postgres
 async def test_an_order_that_somebody_holds_stays_due_and_the_others_expire(tmp_path: Path):
     async with a_world(tmp_path, "postgres", database_busy_limit_s=0.1) as world, a_connection(world) as other:
         shop = await a_shop(world)

@@ -283,6 +283,7 @@ class Orders(RuleBasedStateMachine):
         return self.run(self.outside.rows(f"SELECT * FROM {table} WHERE {column} IN ({ids})"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("on", "examples"), [("sqlite", 100), ("postgres", 50)])
 def test_orders_live_as_the_model_says(tmp_path: Path, on: str, examples: int):
     with asyncio.Runner() as runner:

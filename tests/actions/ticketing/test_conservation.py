@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -137,6 +138,7 @@ async def _a_story(shop: Shop) -> Story:
     return Story(shop, uids, codes)
 
 
+@pytest.mark.long
 @settings(
     max_examples=15,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # what happens at once does not happen again when shrunk

@@ -2,10 +2,7 @@ from itertools import product
 
 import pytest
 
-from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
-from countermand.actions.errors import ConflictError
 from countermand.domain.contract import Contract
-from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_state import (
     CANCELLABLE_STATES,
     ENDED_UNFULFILLED,
@@ -15,10 +12,7 @@ from countermand.domain.orders.order_state import (
     OrderState,
     state_after,
 )
-from support.shared_world import shared_world
-from support.world import World
-
-world = shared_world
+from support.states import paths_from
 
 
 @pytest.mark.parametrize(("state", "move"), list(product(OrderState, Move)))
@@ -74,68 +68,3 @@ def test_an_order_that_ended_unfulfilled_stays_so_and_of_the_ends_only_activated
 
     assert ends == ENDED_UNFULFILLED | {OrderState.ACTIVATED}
     assert OrderState.ACTIVATED not in ENDED_UNFULFILLED
-
-
-@pytest.mark.parametrize("state", OrderState)
-async def test_every_cell_of_the_table_holds_for_real_orders(world: World, state: OrderState):
-    owner = {Contract.CONNECT: await world.connect_client(), Contract.SHOPPING: await world.shopping_client()}
-    contract = next(contract for contract in Contract if state in paths_from(OPENING_STATE[contract]))
-    ticket = await world.product()
-
-    async def order_in_state() -> OrderId:
-        if contract is Contract.CONNECT:
-            order_id = await world.service_order(owner[contract])
-        else:
-            order_id = (await world.ticket_order(owner[contract], product=ticket)).order.id
-        for move in paths_from(OPENING_STATE[contract])[state]:
-            if move is Move.CANCEL:
-                assert isinstance(await world.cancel(owner[contract], order_id), Cancelled)
-            else:
-                await world.advance(order_id, move)
-        return order_id
-
-    for move in Move:
-        order_id = await order_in_state()
-        (before,) = await world.rows("orders", order_id)
-        told = await world.rows("outbox", order_id)
-        assert before["state"] == state
-
-        if move is Move.CANCEL:
-            outcome = await world.cancel(owner[contract], order_id)
-            assert isinstance(outcome, Cancelled if move in MOVES[state] else NotCancelled)
-        elif move in MOVES[state]:
-            await world.advance(order_id, move)
-        else:
-            with pytest.raises(ConflictError, match=f"an order that is {state} cannot {move}") as refused:
-                await world.advance(order_id, move)
-            assert refused.value.code == "move_not_allowed"
-
-        (after,) = await world.rows("orders", order_id)
-        expected = MOVES[state].get(move, state)
-        assert after == before | {"state": expected, "version": before["version"] + (expected is not state)}
-        assert len(await world.rows("outbox", order_id)) == len(told) + (expected is not state)
-        assert len(await world.rows("cancellations", order_id)) == (expected is OrderState.CANCELLED)
-
-
-async def test_cancelling_is_no_move_that_can_be_recorded_around_the_policy(world: World):
-    order_id = await world.service_order(await world.connect_client())
-
-    with pytest.raises(ConflictError) as refused:
-        await world.advance(order_id, Move.CANCEL)
-
-    assert refused.value.code == "use_cancel"
-    (row,) = await world.rows("orders", order_id)
-    assert row["state"] == OrderState.SUBMITTED
-    assert await world.rows("cancellations", order_id) == []
-
-
-def paths_from(opening: OrderState) -> dict[OrderState, tuple[Move, ...]]:
-    """Every state in reach, with a shortest way there."""
-    paths: dict[OrderState, tuple[Move, ...]] = {opening: ()}
-    waiting = [opening]
-    for state in waiting:
-        for move, after in MOVES[state].items():
-            if after not in paths:
-                paths[after] = (*paths[state], move)
-                waiting.append(after)
-    return paths
