@@ -108,6 +108,24 @@ async def test_a_cancellation_that_the_database_refuses_is_500_alone(world: Worl
     assert [row["order_id"] for row in await world.rows("cancellations")] == [view.order.id]
 
 
+@pytest.mark.parametrize("by", ["RAISE EXCEPTION 'frozen'", "RAISE SQLSTATE 'OP001'", "ASSERT false, 'frozen'"])
+async def test_a_cancellation_that_an_operators_trigger_refuses_is_500_alone(postgres_world: World, by: str):
+    me = await postgres_world.connect_client()
+    frozen, *others = [await postgres_world.service_order(me) for _ in range(3)]
+    async with outside(postgres_world) as other:
+        does = f"BEGIN IF new.order_id = {frozen} THEN {by}; END IF; RETURN new; END"
+        await other.rows(f"CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ {does} $$")
+        await other.rows("CREATE TRIGGER no BEFORE INSERT ON cancellations FOR EACH ROW EXECUTE FUNCTION no()")
+    commands = [postgres_world.command(me, order_id) for order_id in (frozen, *others)]
+    answers = await postgres_world.service.commit.run(commands)
+    assert [type(answer) for answer in answers] == [UnfitDataError, Cancelled, Cancelled]
+    assert [row["order_id"] for row in await postgres_world.rows("cancellations")] == others
+    refused = await postgres_world.http.post(
+        "/api/connect/orders/cancel", json={"orderId": frozen}, headers=postgres_world.connect_headers(me)
+    )
+    assert (refused.status_code, "retry-after" in refused.headers) == (500, False)
+
+
 async def takes_nothing_of(world: World, order_id: int) -> None:
     """From now on, the database refuses to record that this order was cancelled."""
     async with world.database.store.transaction() as tx:
