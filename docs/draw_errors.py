@@ -44,8 +44,9 @@ not foresee it answers 500. `TransientConflictError` is run again three times, a
 """
 
 _DRIVERS = """What the driver says of itself (no connection, no answer in time) is `UnavailableError`, and so is a
-prepared statement that a migration has just outdated; a value that the driver cannot send is `UnfitDataError`. A
-connection that ends under a COMMIT leaves `OutcomeUnknownError`.
+prepared statement that a migration has just outdated; a value that the driver cannot send is `UnfitDataError`, and so
+is a SQLSTATE that is not listed: an operator's trigger raised it. A connection that ends under a COMMIT leaves
+`OutcomeUnknownError`.
 """
 
 _COMMITS = """A COMMIT that failed so has left nothing, although SQLite has ended the transaction: {undone}. After every

@@ -373,11 +373,12 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
     assert not list(tmp_path.glob("*.sqlite3"))
 
 
-@pytest.mark.parametrize("verb", ["rotate", "revoke"])
-async def test_a_client_that_is_not_there_is_named(verb: str, run: Run, world: World):
+@pytest.mark.parametrize("number", [999, 2**31 - 1, 2**31, 2**63])
+@pytest.mark.parametrize("verb", ["rotate", "revoke", "browser-token"])
+async def test_a_client_that_is_not_there_is_named(verb: str, number: int, run: Run, world: World):
     caller = await world.shopping_client()
-    said = await asyncio.to_thread(run, "client", verb, "999", **database_of(world))
-    assert_one_sentence(said, "client 999")
+    said = await asyncio.to_thread(run, "client", verb, str(number), **database_of(world))
+    assert_one_sentence(said, f"client {number}")
     assert await world.database.clients.by_key(caller.key) is not None
     (row,) = await world.rows("clients")
     assert row["revoked_at"] is None

@@ -16,8 +16,9 @@ from countermand.actions.errors import (
     UnavailableError,
     UnfitDataError,
 )
+from countermand.actions.identity.ports import ClientKey
 from countermand.actions.ports import IdempotencyKey
-from countermand.domain.client import Permission
+from countermand.domain.client import OWN_ISSUER, Client, Permission
 from countermand.domain.contract import Door
 from countermand.storage.repositories.tokens import SqlUsedAssertions
 from countermand.storage.tables.columns import metadata
@@ -108,6 +109,24 @@ async def test_a_cancellation_that_the_database_refuses_is_500_alone(world: Worl
     assert [row["order_id"] for row in await world.rows("cancellations")] == [view.order.id]
 
 
+@pytest.mark.parametrize("by", ["RAISE EXCEPTION 'frozen'", "RAISE SQLSTATE 'OP001'", "ASSERT false, 'frozen'"])
+async def test_a_cancellation_that_an_operators_trigger_refuses_is_500_alone(postgres_world: World, by: str):
+    me = await postgres_world.connect_client()
+    frozen, *others = [await postgres_world.service_order(me) for _ in range(3)]
+    async with outside(postgres_world) as other:
+        does = f"BEGIN IF new.order_id = {frozen} THEN {by}; END IF; RETURN new; END"
+        await other.rows(f"CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ {does} $$")
+        await other.rows("CREATE TRIGGER no BEFORE INSERT ON cancellations FOR EACH ROW EXECUTE FUNCTION no()")
+    commands = [postgres_world.command(me, order_id) for order_id in (frozen, *others)]
+    answers = await postgres_world.service.commit.run(commands)
+    assert [type(answer) for answer in answers] == [UnfitDataError, Cancelled, Cancelled]
+    assert [row["order_id"] for row in await postgres_world.rows("cancellations")] == others
+    refused = await postgres_world.http.post(
+        "/api/connect/orders/cancel", json={"orderId": frozen}, headers=postgres_world.connect_headers(me)
+    )
+    assert (refused.status_code, "retry-after" in refused.headers) == (500, False)
+
+
 async def takes_nothing_of(world: World, order_id: int) -> None:
     """From now on, the database refuses to record that this order was cancelled."""
     async with world.database.store.transaction() as tx:
@@ -162,6 +181,53 @@ async def test_an_assertion_was_used_only_where_its_row_is_there(world: World):
     with pytest.raises(UnfitDataError):
         await used.use(me.client.id, "j2", LATER)
     assert [row["jti_sha256"] for row in await world.rows("used_assertions")] == ["j1"]
+
+
+async def test_a_key_of_an_operators_own_that_is_in_use_is_none_of_ours(world: World):
+    """An index that somebody added: what clashes there is neither a key nor an assertion that was there before."""
+    clients, used, me = world.database.clients, SqlUsedAssertions(world.database.store), await own_client(world)
+    async with world.database.store.transaction() as tx:
+        await tx.run(text("CREATE UNIQUE INDEX theirs ON used_assertions (expires_at)"))
+        await tx.run(text("CREATE UNIQUE INDEX theirs_too ON client_keys (public_key)"))
+    assert await used.use(me.id, "j1", LATER)
+    with pytest.raises(TakenError):
+        await used.use(me.id, "j2", LATER)
+    with pytest.raises(TakenError):
+        await clients.rotate_key(me.id, ClientKey(kid="k2", public_key="{}"), LATER, keep_old=True)
+    with pytest.raises(ConflictError) as raised:
+        await clients.rotate_key(me.id, ClientKey(kid="k1", public_key="[]"), LATER, keep_old=True)
+    assert raised.value.code == "key_exists"
+    assert [row["kid"] for row in await world.rows("client_keys")] == ["k1"]
+    assert [row["jti_sha256"] for row in await world.rows("used_assertions")] == ["j1"]
+
+
+async def test_a_signing_key_or_a_policy_that_an_operators_own_key_refuses_is_not_taken_for_stored(world: World):
+    keys, now, policies = world.database.signing_keys, world.clock(), world.database.policies.by_contract.values()
+    await keys.add_first("k1", "{}", now)
+    async with world.database.store.transaction() as tx:
+        await tx.run(text("UPDATE signing_keys SET retired_at = 0"))
+        await tx.run(delete(metadata.tables["policies"]))
+        await tx.run(text("CREATE UNIQUE INDEX theirs ON signing_keys (private_key)"))
+        await tx.run(text("CREATE UNIQUE INDEX theirs_too ON policies (first_used_at)"))
+    with pytest.raises(TakenError):
+        await keys.add_first("k2", "{}", now)
+    with pytest.raises(TakenError):
+        await world.database.store.keep_policies([*policies], now)
+    assert [row["kid"] for row in await world.rows("signing_keys")] == ["k1"]
+    assert len(await world.rows("policies")) == 1
+
+
+async def own_client(world: World) -> Client:
+    return await world.database.clients.add(
+        door=Door.CONNECT,
+        name="Partner",
+        permissions=frozenset({Permission.READ}),
+        key=None,
+        secret_sha256=None,
+        identity=(OWN_ISSUER, "partner"),
+        now=world.clock(),
+        client_key=ClientKey(kid="k1", public_key="{}"),
+    )
 
 
 async def test_a_signing_key_that_the_database_refuses_is_not_taken_for_another_nodes(world: World):

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from countermand.actions.errors import SchemaError
@@ -139,6 +140,24 @@ def test_a_newer_schema_that_needs_newer_code_is_neither_worked_with_nor_touched
     with pytest.raises(SchemaError, match="newer"):
         migrate(where)
     assert column(where, "SELECT version_num FROM alembic_version") == [f"{number:04}"]
+
+
+@pytest.mark.parametrize("version", ["ae1027a6acf0", f"{OLDEST_SCHEMA - 1:04}", f"{NEWEST_SCHEMA:04}"])
+def test_the_tables_of_another_program_are_told_apart_from_ours_and_left_as_they_are(
+    where: DatabaseAddress, version: str
+):
+    """Alembic, which many use, keeps its number in a table of the same name everywhere."""
+
+    def make(connection: Connection) -> None:
+        connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{version}')")
+
+    with_connection(where, make)
+    for use in (check, migrate):
+        with pytest.raises(SchemaError, match=rf"has the tables of another program \(its version: {version}\); give"):
+            use(where)
+    assert tables(where) == {"alembic_version"}
+    assert column(where, "SELECT version_num FROM alembic_version") == [version]
 
 
 def test_without_a_file_the_command_that_makes_one_is_named(path: Path):

@@ -19,6 +19,7 @@ from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
 from countermand.domain.client import (
     DEFAULT_PERMISSIONS,
+    LARGEST_CLIENT_ID,
     OWN_CLIENT_ID_PATTERN,
     OWN_ISSUER,
     Client,
@@ -136,6 +137,12 @@ def list_clients(settings: SettingsFile = None) -> None:
     Console(width=None if sys.stdout.isatty() else 1000).print(table)
 
 
+def _number(client: int) -> ClientId:
+    if not 0 < client <= LARGEST_CLIENT_ID:
+        raise CommandError(f"there is no client {client}")
+    return ClientId(client)
+
+
 @clients.command("rotate")
 def rotate_client(
     client: Annotated[int, typer.Argument(help="The client's id, from `countermand client list`.")],
@@ -148,7 +155,7 @@ def rotate_client(
 ) -> None:
     """Give a client a new key. It stays the same client, and keeps its orders; the old key or secret stops."""
     read = read_settings(settings)
-    known = with_database(read, lambda database: database.clients.one(ClientId(client)))
+    known = with_database(read, lambda database: database.clients.one(_number(client)))
     if known.identity is not None and known.identity[0] == OWN_ISSUER:
         _rotate_own(read, known, private_key_file, public_key_file, keep_old=keep_old)
         return
@@ -169,7 +176,7 @@ def revoke_client(
 ) -> None:
     """Let a client call no more. Running servers know within seconds (COUNTERMAND_CLIENT_REFRESH_S)."""
     revoked = with_database(
-        read_settings(settings), lambda database: database.clients.revoke(ClientId(client), utc_now())
+        read_settings(settings), lambda database: database.clients.revoke(_number(client), utc_now())
     )
     typer.echo(f"Revoked the {revoked.door} client {revoked.id} ({revoked.name})")
 
@@ -189,7 +196,7 @@ def make_browser_token(
 
     if event is not None and not re.fullmatch(UID_PATTERN, event):
         raise CommandError(f"--event must be an event's uid, 32 characters, not {event!r}")
-    found = with_database(read_settings(settings), lambda database: database.clients.current([ClientId(client)]))
+    found = with_database(read_settings(settings), lambda database: database.clients.current([_number(client)]))
     known, secret_sha256 = found[0] if found else (None, None)
     if known is None or secret_sha256 is None or known.door is not Door.SHOPPING or known.revoked_at is not None:
         raise CommandError(f"there is no shopping client {client}, or it is revoked")

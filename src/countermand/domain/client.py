@@ -11,6 +11,7 @@ from countermand.domain.contract import Door
 from countermand.domain.known import Unknown
 
 ClientId = NewType("ClientId", int)
+LARGEST_CLIENT_ID: Final = 2**31 - 1  # more is no number that a database takes for a client
 
 # The issuer in the identity of those who get their tokens from our own endpoint, whatever its address is.
 OWN_ISSUER: Final = "countermand"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 from sqlalchemy import URL, Connection, create_engine
@@ -161,7 +161,7 @@ def _sqlite_schema(path: Path) -> Schema:
         address = f"{path.absolute().as_uri()}?mode=rw"
         with closing(sqlite3.connect(address, uri=True, timeout=_MIGRATING_LIMIT_S)) as connection:
             _check_encoding(path, connection)
-            return _schema(lambda query: connection.execute(query).fetchone())
+            return _schema(path, lambda query: connection.execute(query).fetchone())
     except sqlite3.DatabaseError as error:
         if "no such table" in str(error):
             return Schema(0)
@@ -211,8 +211,9 @@ async def _schema_seen_by(
         return Schema(0), address
     has_notes = await connection.fetchval("SELECT to_regclass('schema_notes') IS NOT NULL")
     number = await connection.fetchval(_NUMBER)
+    is_ours = await connection.fetchval("SELECT to_regclass(quote_ident($1) || '.' || $2) IS NOT NULL", within, _OURS)
     note = await connection.fetchval(_OLDEST_CODE) if has_notes else None
-    return Schema(int(number or 0), note or 0), address
+    return Schema(0 if number is None else _number(address, number, is_ours=is_ours), note or 0), address
 
 
 _WITHIN: Final = """
@@ -221,15 +222,26 @@ WHERE c.oid = to_regclass('alembic_version')
 """
 _NUMBER: Final = "SELECT version_num FROM alembic_version"
 _OLDEST_CODE: Final = "SELECT oldest_code FROM schema_notes ORDER BY number DESC LIMIT 1"
+_OURS: Final = "idempotency_keys"  # a table of every schema since the first
 _HAS_NOTES: Final = "SELECT count(*) FROM sqlite_master WHERE name = 'schema_notes'"
+_IS_OURS: Final = f"SELECT count(*) FROM sqlite_master WHERE name = '{_OURS}'"
 
 
-def _schema(first_row: Callable[[str], tuple[int, ...] | None]) -> Schema:
+def _schema(path: Path, first_row: Callable[[str], tuple[Any, ...] | None]) -> Schema:
     row = first_row(_NUMBER)
     if row is None:
         return Schema(0)
+    number = _number(path, row[0], is_ours=first_row(_IS_OURS) != (0,))
     noted = first_row(_OLDEST_CODE) if (first_row(_HAS_NOTES) or (0,))[0] else None
-    return Schema(int(row[0]), 0 if noted is None else noted[0])
+    return Schema(number, 0 if noted is None else noted[0])
+
+
+def _number(where: DatabaseAddress, version: str, *, is_ours: bool) -> int:
+    """A schema's number. Other programs keep a version of their own in a table of the same name."""
+    if not (is_ours and version.isdecimal()):
+        found = f"the database {where} has the tables of another program (its version: {version})"
+        raise SchemaError(f"{found}; give Countermand a database of its own, or, on PostgreSQL, a schema of its own")
+    return int(version)
 
 
 def _check_not_newer(where: DatabaseAddress, found: Schema) -> None:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
 from countermand.actions.errors import TakenError
@@ -31,6 +31,9 @@ class SqlStore(ABC):
             known = await reading.known_policies()
         for policy in kept:
             if policy.version not in known:
-                with suppress(TakenError):  # another node has just stored it
+                try:
                     async with self.transaction() as tx:
                         await tx.keep_policy(policy, now)
+                except TakenError as error:
+                    if error.constraint != "pk_policies":  # another node has just stored it
+                        raise

@@ -77,7 +77,7 @@ RAISED: dict[str, tuple[type[CountermandError] | None, bool]] = {
     "25P02": (None, False),
     "42601": (None, False),
     "42P01": (None, False),
-    "P0001": (None, False),
+    "P0001": (UnfitDataError, False),
 } | {
     f"{of_class}000": (None, False)
     for of_class in [
@@ -123,6 +123,7 @@ def test_whatever_the_driver_raises_of_itself_is_an_error_of_ours():
     assert {type(our_error(kind("gone"))) for kind in own} == {UnavailableError}
     assert type(our_error(asyncpg.DataError("invalid input for query argument $1"))) is UnfitDataError
     assert our_error(PostgresError("it has no SQLSTATE")) is None
+    assert type(our_error(PostgresError.new({"C": "OP001", "M": "a trigger's own"}))) is UnfitDataError
 
 
 def raised_by_the_driver() -> list[type[Exception]]:

@@ -14,7 +14,7 @@ from countermand.contracts.http.calls import Call, Route, Services
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.manage import messages
 from countermand.contracts.manage.calls import ROOT, caller, route
-from countermand.domain.client import DEFAULT_PERMISSIONS, Client, ClientId, Permission
+from countermand.domain.client import DEFAULT_PERMISSIONS, LARGEST_CLIENT_ID, Client, ClientId, Permission
 from countermand.domain.contract import Door
 from countermand.domain.orders.order import order_id_from
 
@@ -114,12 +114,9 @@ class ManagedClients:
 
 def _client_id(call: Call) -> ClientId:
     number = order_id_from(call.path_parameters["client"])  # numbers of one kind: counted up from 1
-    if number is None or number > _LARGEST_CLIENT_ID:
+    if number is None or number > LARGEST_CLIENT_ID:
         raise NotFoundError("there is no such client")
     return ClientId(number)
-
-
-_LARGEST_CLIENT_ID: Final = 2**31 - 1
 
 
 def _shown(client: Client) -> messages.Client:

@@ -27,8 +27,8 @@ _CONNECTION_GONE = ("08", "57P")
 _COMPLETION_UNKNOWN = "40003"
 
 # What each SQLSTATE is to us, by itself or by the class that it begins with: the longest that fits counts. None is a
-# bug of ours or of what an operator added (a trigger, a foreign table): it rises as it is. docs/errors.md is drawn
-# from this table.
+# bug of ours or of what an operator added (a trigger, a foreign table): it rises as it is. A state that is not here is
+# none of the server's: an operator's trigger raised it, to refuse a row. docs/errors.md is drawn from this table.
 MEANINGS: Final[Mapping[str, type[CountermandError] | None]] = {
     "03": None,  # SQL statement not yet complete
     "08": UnavailableError,  # connection exception
@@ -75,7 +75,7 @@ MEANINGS: Final[Mapping[str, type[CountermandError] | None]] = {
     "72": UnavailableError,  # snapshot failure
     "F0": UnavailableError,  # configuration file error
     "HV": None,  # foreign data wrapper error
-    "P0": None,  # PL/pgSQL error
+    "P0": UnfitDataError,  # PL/pgSQL error: an operator's trigger refused a row
     "XX": UnavailableError,  # internal error, corruption
 }
 
@@ -127,7 +127,9 @@ def _meaning_of(cause: BaseException, state: str) -> type[CountermandError] | No
         return UnavailableError
     if isinstance(cause, _THE_DRIVERS):
         return UnavailableError
-    return next((MEANINGS[state[:length]] for length in (5, 2) if state[:length] in MEANINGS), None)
+    if not state:
+        return None
+    return next((MEANINGS[state[:length]] for length in (5, 2) if state[:length] in MEANINGS), UnfitDataError)
 
 
 def _refused(cause: BaseException, state: str, meaning: type[UnfitDataError]) -> UnfitDataError:

@@ -121,6 +121,8 @@ class SqlClients:
                 await tx.run(stopped.values(revoked_at=micros(now)))
                 await _add_key(tx, client_id, new, now)
         except TakenError as error:
+            if error.constraint != "pk_client_keys":
+                raise
             raise ConflictError("key_exists", f"client {client_id} has, or had, the key {new.kid} already") from error
         return client_of(rows[0])
 

@@ -1,7 +1,6 @@
 """What our own token endpoint keeps: its signing keys, its clients' public keys, and which assertions were used."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -19,6 +18,7 @@ from countermand.storage.store import SqlStore
 from countermand.storage.tables.clients import client_keys, clients, signing_keys, used_assertions
 from countermand.storage.tables.columns import instant, micros
 
+_NUMBER: Final = "uq_signing_keys_number"
 _TRIES: Final = 3
 
 
@@ -58,7 +58,9 @@ class SqlUsedAssertions:
         try:
             async with self._store.transaction() as tx:
                 await tx.run(insert(used_assertions).values(row))
-        except TakenError:
+        except TakenError as error:
+            if error.constraint != "pk_used_assertions":
+                raise
             return False
         return True
 
@@ -77,11 +79,14 @@ class SqlSigningKeys:
 
     async def add_first(self, kid: str, private_key: str, now: datetime) -> None:
         """See `SigningKeys.add_first`."""
-        with suppress(TakenError):  # another node has just added one, of the same number
+        try:
             async with self._store.transaction() as tx:
                 keys = await _kept(tx)
                 if not any(key.counts_at(now) for key in keys):
                     await _add(tx, keys, kid, private_key, now=now, signs_from=now)
+        except TakenError as error:
+            if error.constraint != _NUMBER:  # another node has just added one, of the same number
+                raise
 
     async def rotate(self, kid: str, private_key: str, now: datetime, *, overlap: timedelta) -> Sequence[SigningKey]:
         """Add a key that counts at once and signs after `overlap`; those before it retire once they can. Gives all."""
@@ -93,8 +98,8 @@ class SqlSigningKeys:
                     await _retire_for(tx, keys, signs_from)
                     first = now if not any(key.counts_at(now) for key in keys) else signs_from
                     await _add(tx, keys, kid, private_key, now=now, signs_from=first)
-            except TakenError:  # another rotation at the same instant took the number
-                if not left:
+            except TakenError as error:
+                if not left or error.constraint != _NUMBER:  # another rotation at the same instant took the number
                     raise
             else:
                 break
