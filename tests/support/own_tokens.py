@@ -4,6 +4,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ def made_keys(number: int) -> list[tuple[str, str]]:
 @asynccontextmanager
 async def an_own_world(folder: Path, on: str, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> AsyncIterator[World]:
     """A world that gives tokens out, and takes nobody else's."""
-    monkeypatch.setattr(token_issuer, "new_key", lambda: made_keys(1)[0])
+    numbers = count(1)
+    monkeypatch.setattr(token_issuer, "new_key", lambda: made_keys(next(numbers))[-1])
     async with a_world(folder, on, **OWN | settings) as world:
         yield world
 
