@@ -21,7 +21,7 @@ from countermand.actions.ports import IdempotencyKey
 from countermand.domain.client import OWN_ISSUER, Client, Permission
 from countermand.domain.contract import Door
 from countermand.storage.repositories.tokens import SqlUsedAssertions
-from countermand.storage.tables.columns import metadata
+from countermand.storage.tables.columns import metadata, micros
 from countermand.storage.unique_keys import UNIQUE_KEYS
 from support.breakage import takes_nothing
 from support.connect_calls import SERVICE_ORDER
@@ -205,7 +205,7 @@ async def test_a_signing_key_or_a_policy_that_an_operators_own_key_refuses_is_no
     keys, now, policies = world.database.signing_keys, world.clock(), world.database.policies.by_contract.values()
     await keys.add_first("k1", "{}", now)
     async with world.database.store.transaction() as tx:
-        await tx.run(text("UPDATE signing_keys SET retired_at = 0"))
+        await tx.run(text(f"UPDATE signing_keys SET retired_at = {micros(now)}"))  # just now: nobody forgets it yet
         await tx.run(delete(metadata.tables["policies"]))
         await tx.run(text("CREATE UNIQUE INDEX theirs ON signing_keys (private_key)"))
         await tx.run(text("CREATE UNIQUE INDEX theirs_too ON policies (first_used_at)"))

@@ -1,5 +1,6 @@
 """A look into a world's database from outside, as another process has it: committed rows alone. On either database."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
@@ -32,11 +33,13 @@ class Outside:
 async def outside(world: World) -> AsyncIterator[Outside]:
     """For as long as the block runs."""
     if world.settings.database_url is None:
-        with closing(sqlite3.connect(world.settings.database_path, isolation_level=None, timeout=5)) as file:
+        path = world.settings.database_path
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=60, check_same_thread=False)) as file:
             file.row_factory = sqlite3.Row
 
             async def read(query: str) -> list[dict[str, Any]]:
-                return [dict(row) for row in file.execute(query)]
+                # Beside the loop: whoever has the lock, the world's own background tasks included, needs it to let go.
+                return await asyncio.to_thread(lambda: [dict(row) for row in file.execute(query)])
 
             yield Outside(read)
         return
