@@ -5,7 +5,7 @@ from typing import Final
 
 from countermand.domain.appointments.appointment import ACTIVE_APPOINTMENT_STATES
 from countermand.domain.contract import Contract
-from countermand.domain.orders.order_events import FactKind
+from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.order_state import OrderState
 from databases import OrdersDatabase
 from made_orders import turns_table
@@ -18,9 +18,9 @@ class CheckError(Exception):
 
 _ACTIVE: Final = ", ".join(f"'{state.value}'" for state in sorted(ACTIVE_APPOINTMENT_STATES))
 _DONE: Final = f"SELECT id FROM orders WHERE state = '{OrderState.CANCELLED.value}'"
-_TOLD: Final = f"SELECT order_id FROM outbox WHERE kind = '{FactKind.ORDER_CANCELLED.value}'"
+_TOLD: Final = f"SELECT order_id FROM outbox WHERE kind = '{OrderEventKind.ORDER_CANCELLED.value}'"
 _RELEASED: Final = "SELECT order_id FROM appointments WHERE cancelled_at IS NOT NULL"
-_TOLD_RELEASED: Final = f"SELECT order_id FROM outbox WHERE kind = '{FactKind.APPOINTMENT_CANCELLED.value}'"
+_TOLD_RELEASED: Final = f"SELECT order_id FROM outbox WHERE kind = '{OrderEventKind.APPOINTMENT_CANCELLED.value}'"
 _INVALID: Final = "SELECT order_id FROM tickets WHERE NOT valid"
 
 

@@ -14,7 +14,7 @@ from countermand.actions.identity.secrets import hash_of
 from countermand.domain.appointments.appointment import AppointmentState
 from countermand.domain.client import Permission
 from countermand.domain.contract import Contract, Door
-from countermand.domain.orders.order_events import FactKind
+from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.order_state import OPENING_STATE, OrderState
 from countermand.storage.repositories.rows import written
 from countermand.storage.tables.columns import metadata, micros
@@ -138,10 +138,10 @@ def _of_orders(made: str) -> dict[str, str]:
         "tickets": f"SELECT id, number, md5('ticket ' || i || ' ' || number), product_uid,"
         f" substr(md5('code ' || i || ' ' || number), 1, 20), TRUE"
         f" FROM {made} CROSS JOIN (SELECT 1 AS number UNION ALL SELECT 2) AS numbers WHERE {_TICKETS_CHOSEN}",
-        "outbox": f"SELECT id, 1, '{FactKind.ORDER_PLACED.value}', placed_at, client_id,"
+        "outbox": f"SELECT id, 1, '{OrderEventKind.ORDER_PLACED.value}', placed_at, client_id,"
         f" CASE WHEN uid IS NULL THEN {_text(opening[Contract.CONNECT])}"
         f" ELSE {_text(opening[Contract.SHOPPING])} END, placed_at + 1000000 FROM {made}"
-        f" UNION ALL SELECT id, 2, '{FactKind.APPOINTMENT_SET.value}', placed_at + 1000000, client_id,"
+        f" UNION ALL SELECT id, 2, '{OrderEventKind.APPOINTMENT_SET.value}', placed_at + 1000000, client_id,"
         f" {_text(visit.replace('<from>', day).replace('<to>', day))}, placed_at + 2000000 {visits}",
         "products": f"SELECT uid, {_text(_name('Day ticket'))}, 1250, 150, 'EUR', {_LEFT}, {_LEFT} + sold,"
         " NULL, '', 1, NULL, TRUE, TRUE, FALSE, FALSE, NULL, NULL, 0, '{}'"

@@ -19,7 +19,7 @@ from typing import Final
 
 from countermand.domain.cancelling.policy import DEFAULT_RULES, policy_of
 from countermand.domain.contract import Contract
-from countermand.domain.orders.order_events import FactKind
+from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.order_state import OrderState
 from countermand.storage.postgres import statements
 from countermand.storage.postgres.cancellations import PLANS
@@ -49,7 +49,7 @@ WITH cancelled AS (
     FROM cancelled AS c
 ), told AS (
     INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details)
-    SELECT c.order_id, c.version, '{FactKind.ORDER_CANCELLED}', $1::bigint, c.client_id, {{details}}
+    SELECT c.order_id, c.version, '{OrderEventKind.ORDER_CANCELLED}', $1::bigint, c.client_id, {{details}}
     FROM cancelled AS c
 )
 SELECT c.command_id FROM cancelled AS c"""

@@ -39,7 +39,7 @@ class ServingError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class WorkerSlot:
     """Where a process stands among several: its number, and what becomes readable when their parent is gone."""
 
     worker: int
@@ -73,18 +73,18 @@ def serve(
     prepare: Callable[[Settings, Database, str], Awaitable[None]] | None = None,
     announce: Callable[[str], None],
     listening: socket.socket | None = None,
-    place: Place | None = None,
+    slot: WorkerSlot | None = None,
 ) -> None:
     """Serve until told to stop. `prepare` runs before anything is answered, `announce` once this process is ready.
 
     `listening` is a socket that `bound` gave; without one, the settings say where. Both callbacks get the address that
-    clients use. `place` is for one of several processes. Raises `ServingError`, and `SchemaError` with what to do.
+    clients use. `slot` is for one of several processes. Raises `ServingError`, and `SchemaError` with what to do.
     """
     begin_command_ids()
     listening = listening or bound(settings.host, settings.port)
-    set_up_logging(settings, worker=None if place is None else place.worker)
+    set_up_logging(settings, worker=None if slot is None else slot.worker)
     with listening, asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_serve(settings, listening, prepare, announce, place))
+        runner.run(_serve(settings, listening, prepare, announce, slot))
 
 
 async def _serve(
@@ -92,11 +92,11 @@ async def _serve(
     listening: socket.socket,
     prepare: Callable[[Settings, Database, str], Awaitable[None]] | None,
     announce: Callable[[str], None],
-    place: Place | None,
+    slot: WorkerSlot | None,
 ) -> None:
     public_url = public_url_of(settings, listening.getsockname()[1])
-    telemetry = telemetry_for(settings, worker=None if place is None else place.worker)
-    database = await open_database(settings, watch=telemetry.watch)
+    telemetry = telemetry_for(settings, worker=None if slot is None else slot.worker)
+    database = await open_database(settings, metrics=telemetry.metrics)
     try:
         if prepare is not None:
             await prepare(settings, database, public_url)
@@ -120,8 +120,8 @@ async def _serve(
         gc.collect()
         gc.freeze()
         gc.set_threshold(_COLLECTED_AFTER, *gc.get_threshold()[1:])
-        if place is not None:  # nobody would restart or stop an orphan
-            asyncio.get_running_loop().add_reader(place.parent_ended, partial(setattr, server, "should_exit", True))
+        if slot is not None:  # nobody would restart or stop an orphan
+            asyncio.get_running_loop().add_reader(slot.parent_ended, partial(setattr, server, "should_exit", True))
         announcing = asyncio.create_task(_announce_when_ready(server, service.ready, partial(announce, public_url)))
         sweeping = asyncio.create_task(connections.run(), name="connections")
         await server.serve(sockets=[listening])

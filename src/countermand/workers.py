@@ -23,7 +23,7 @@ from typing import Any, Final
 import structlog
 
 from countermand.actions.errors import CountermandError, UnavailableError
-from countermand.serving import Place, ServingError, bound, serve, set_up_logging
+from countermand.serving import ServingError, WorkerSlot, bound, serve, set_up_logging
 from countermand.settings import Settings, SettingsError
 from countermand.telemetry.counts import SHARED_FOLDER, forget_worker
 
@@ -239,7 +239,7 @@ def _work(settings: Mapping[str, Any], number: int, listening: socket.socket, te
             Settings.model_construct(**settings),
             announce=lambda url: tells.send(_Ready(url)),
             listening=listening,
-            place=Place(worker=number, parent_ended=parent.sentinel),
+            slot=WorkerSlot(worker=number, parent_ended=parent.sentinel),
         )
     except (CountermandError, SettingsError, ServingError) as error:
         tells.send(_CannotStart(str(error), isinstance(error, UnavailableError)))

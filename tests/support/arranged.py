@@ -18,7 +18,7 @@ SLOT = {
 
 
 @dataclass
-class Arranging:
+class BookingTerms:
     """Asks as a partner would."""
 
     demo: Demo

@@ -1,12 +1,12 @@
-"""Who counts and times what happens? `telemetry` does; the actions and the storage only say that it happened."""
+"""The metrics hook: actions and storage report what happens through it, and `telemetry` counts and times it."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, Protocol
 
 
-class Watch(Protocol):
-    """Told of everything an operator wants to see. Nothing here raises, waits, or takes more than a microsecond."""
+class MetricsHook(Protocol):
+    """Receives what an operator wants to see. No method raises, waits, or takes more than a microsecond."""
 
     def batch(self, commands: Sequence[Any]) -> AbstractContextManager[object]:
         """Around the writing of a batch, from its first statement to its last answer."""
@@ -29,28 +29,28 @@ class Watch(Protocol):
         ...
 
 
-class _Nobody:
-    """Fulfils `Watch`: nobody watches."""
+class _NullMetrics:
+    """Fulfils `MetricsHook` and counts nothing."""
 
     def __init__(self) -> None:
         self._nothing = nullcontext()
 
     def batch(self, commands: Sequence[Any]) -> AbstractContextManager[object]:  # noqa: ARG002
-        """See `Watch.batch`."""
+        """See `MetricsHook.batch`."""
         return self._nothing
 
     def statement(self, name: str) -> AbstractContextManager[object]:  # noqa: ARG002
-        """See `Watch.statement`."""
+        """See `MetricsHook.statement`."""
         return self._nothing
 
     def retried(self) -> None:
-        """See `Watch.retried`."""
+        """See `MetricsHook.retried`."""
 
     def absorbed(self, duplicates: int) -> None:
-        """See `Watch.absorbed`."""
+        """See `MetricsHook.absorbed`."""
 
     def turned_away(self) -> None:
-        """See `Watch.turned_away`."""
+        """See `MetricsHook.turned_away`."""
 
 
-NOBODY: Final[Watch] = _Nobody()
+NULL_METRICS: Final[MetricsHook] = _NullMetrics()

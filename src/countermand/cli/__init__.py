@@ -22,7 +22,7 @@ from countermand.cli.keys import keys
 
 if TYPE_CHECKING:
     from countermand.bootstrap.database import Database
-    from countermand.storage.retention import Kept
+    from countermand.storage.retention import RetentionRule
     from countermand.storage.store import SqlStore
 
 app = typer.Typer(
@@ -152,7 +152,7 @@ def prune(
     with_database(read, prune_each)
 
 
-async def _prune(store: "SqlStore", kept: "Kept", before: datetime, *, dry_run: bool) -> None:
+async def _prune(store: "SqlStore", kept: "RetentionRule", before: datetime, *, dry_run: bool) -> None:
     from countermand.background.retention import FORGOTTEN_AT_ONCE
     from countermand.storage.retention import count_old, forget
 

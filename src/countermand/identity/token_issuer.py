@@ -35,7 +35,7 @@ _CLIENT_ID: Final = re.compile(OWN_CLIENT_ID_PATTERN)
 _KID: Final = re.compile("[!-~]{1,64}")
 
 
-class OwnIssuer:
+class TokenIssuer:
     """Fulfils `TokenEndpoint`. `public_url` is the address clients use, without a trailing slash."""
 
     def __init__(

@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 OurError = Callable[[BaseException], CountermandError | None]
 
 
-async def unbroken(statement: Coroutine[Any, Any, Result]) -> Result:
+async def shielded(statement: Coroutine[Any, Any, Result]) -> Result:
     """Let a statement end, even when its caller is cancelled.
 
     Cut off in the middle, the driver's thread would go on by itself, and its transaction would hold the write lock.

@@ -21,7 +21,7 @@ from opentelemetry.trace import Link, Span, SpanKind, TraceState
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import Attributes
 
-from countermand.actions.metrics import Watch
+from countermand.actions.metrics import MetricsHook
 
 WAIT: Final = "wait for the batch"
 BATCH: Final = "batch"
@@ -113,22 +113,22 @@ class Tracing:
         await asyncio.to_thread(self._provider.shutdown)
 
 
-class TracingWatch:
-    """Fulfils `Watch`: traces, and tells another."""
+class TracingMetrics:
+    """Fulfils `MetricsHook`: traces, and tells another."""
 
-    def __init__(self, tracing: Tracing, other: Watch) -> None:
+    def __init__(self, tracing: Tracing, other: MetricsHook) -> None:
         self._tracing, self._other = tracing, other
         self.retried, self.absorbed, self.turned_away = other.retried, other.absorbed, other.turned_away
 
     @contextmanager
     def batch(self, commands: Sequence[Any]) -> Iterator[None]:
-        """See `Watch.batch`."""
+        """See `MetricsHook.batch`."""
         with self._other.batch(commands), self._tracing.batch([command.command_id for command in commands]):
             yield
 
     @contextmanager
     def statement(self, name: str) -> Iterator[None]:
-        """See `Watch.statement`."""
+        """See `MetricsHook.statement`."""
         with self._other.statement(name), self._tracing.statement(name):
             yield
 

@@ -97,7 +97,7 @@ class Accepted:
     remote_id: str | None = None
 
 
-class AppointmentDesk(Protocol):
+class BookingBackend(Protocol):
     """Whoever answers what is asked about appointments. None is: not now, the answer comes later.
 
     Asked within the transaction that has taken the order's row, and answers in it.
@@ -119,8 +119,8 @@ class AppointmentDesk(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Arranging:
+class BookingTerms:
     """How appointments are arranged: who answers, and how long after the question an answer can be seen."""
 
-    desk: AppointmentDesk
+    desk: BookingBackend
     answers_after: timedelta = timedelta()

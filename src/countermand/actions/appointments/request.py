@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-from countermand.actions.appointments.ports import Accepted, Arranging
+from countermand.actions.appointments.ports import Accepted, BookingTerms
 from countermand.actions.appointments.set import active_one, appointment_changed, check_open, standing
 from countermand.actions.errors import ConflictError, FieldsError, NotFoundError, UnavailableError
 from countermand.actions.ordering.lock_order import locked
@@ -19,13 +19,13 @@ from countermand.domain.client import ClientId
 from countermand.domain.known import Unknown
 from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_events import appointment_cancelled, appointment_set
-from countermand.domain.orders.order_state import ENDED_UNFULFILLED, moves_from
+from countermand.domain.orders.order_state import ENDED_UNFULFILLED, transitions_from
 
 _ORDER_ENDED = "order_ended"
 
 
 async def ask_for_slots(
-    tx: Transaction, arranging: Arranging, client_id: ClientId, order_id: OrderId, from_date: date, now: datetime
+    tx: Transaction, booking: BookingTerms, client_id: ClientId, order_id: OrderId, from_date: date, now: datetime
 ) -> AppointmentTask:
     """Ask when a visit is possible, on or after the customer's `from_date`.
 
@@ -34,10 +34,10 @@ async def ask_for_slots(
     order = await locked(tx, order_id, owner=client_id)
     check_open(order)
     details = (await tx.views([order_id]))[order_id].details
-    offered = await arranging.desk.offer(tx, details.get("locationId", ""), from_date, now)
+    offered = await booking.desk.offer(tx, details.get("locationId", ""), from_date, now)
     task = replace(await _new_task(tx, client_id, order, TaskKind.OFFER_SLOTS, now), from_date=from_date)
     if offered is not None:
-        seen_from = now + arranging.answers_after
+        seen_from = now + booking.answers_after
         task = replace(task, state=TaskState.DONE, slots=tuple(offered), answered_at=seen_from)
     await tx.insert_task(task)
     return task
@@ -51,7 +51,7 @@ async def withdraw_offer(tx: Transaction, client_id: ClientId, offer_id: TaskId)
 
 
 async def book(
-    tx: Transaction, arranging: Arranging, client_id: ClientId, offer_id: TaskId, slot_id: SlotId, now: datetime
+    tx: Transaction, booking: BookingTerms, client_id: ClientId, offer_id: TaskId, slot_id: SlotId, now: datetime
 ) -> AppointmentTask:
     """Ask to be booked in a slot that was offered.
 
@@ -70,14 +70,14 @@ async def book(
     if slot.starts_at <= now:
         said: Accepted | Failure | None = Failure(code="slot_over", sentence=f"the slot {slot.id} has begun")
     else:
-        said = await arranging.desk.book(tx, slot)
+        said = await booking.desk.book(tx, slot)
     task = await _booked(tx, client_id, order, task, slot, said, now)
-    await tx.insert_task(_seen_later(task, arranging))
+    await tx.insert_task(_seen_later(task, booking))
     return task
 
 
 async def ask_to_call_off(
-    tx: Transaction, arranging: Arranging, client_id: ClientId, appointment_id: AppointmentId, now: datetime
+    tx: Transaction, booking: BookingTerms, client_id: ClientId, appointment_id: AppointmentId, now: datetime
 ) -> AppointmentTask:
     """Ask for a visit to be called off.
 
@@ -92,9 +92,9 @@ async def ask_to_call_off(
         raise ConflictError("cancellation_under_way", f"the cancellation {pending.id} has no answer yet")
     task = await _new_task(tx, client_id, order, TaskKind.CANCEL, now)
     task = replace(task, appointment_id=appointment_id)
-    said = await arranging.desk.call_off(appointment, now)
+    said = await booking.desk.call_off(appointment, now)
     task = await _called_off(tx, client_id, order, task, appointment, said, now)
-    await tx.insert_task(_seen_later(task, arranging))
+    await tx.insert_task(_seen_later(task, booking))
     return task
 
 
@@ -170,7 +170,7 @@ def _too_late(kind: TaskKind | Unknown, order: Order) -> bool:
     """Whether nothing can come of it any more. A visit that still stands can be called off after the service runs."""
     if isinstance(order.state, Unknown):
         return False
-    return order.state in ENDED_UNFULFILLED if kind is TaskKind.CANCEL else not moves_from(order.state)
+    return order.state in ENDED_UNFULFILLED if kind is TaskKind.CANCEL else not transitions_from(order.state)
 
 
 def _check_known_task(task: AppointmentTask) -> None:
@@ -179,10 +179,10 @@ def _check_known_task(task: AppointmentTask) -> None:
         raise UnavailableError(f"{said}; nothing was done: ask again, or another node")
 
 
-def _seen_later(task: AppointmentTask, arranging: Arranging) -> AppointmentTask:
+def _seen_later(task: AppointmentTask, booking: BookingTerms) -> AppointmentTask:
     if task.answered_at is None:
         return task
-    return replace(task, answered_at=task.answered_at + arranging.answers_after)
+    return replace(task, answered_at=task.answered_at + booking.answers_after)
 
 
 def _ended(order: Order) -> Failure:

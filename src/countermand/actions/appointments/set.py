@@ -11,13 +11,13 @@ from countermand.domain.client import ClientId
 from countermand.domain.known import Unknown
 from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_events import (
-    Fact,
+    OrderEvent,
     appointment_advanced,
     appointment_cancelled,
     appointment_moved,
     appointment_set,
 )
-from countermand.domain.orders.order_state import moves_from
+from countermand.domain.orders.order_state import transitions_from
 
 
 async def set_appointment(
@@ -124,16 +124,16 @@ def check_known_visit(appointment: Appointment) -> None:
 
 
 async def appointment_changed(
-    tx: Transaction, client_id: ClientId, order: Order, starts_at: datetime | None, fact: Fact, now: datetime
+    tx: Transaction, client_id: ClientId, order: Order, starts_at: datetime | None, event: OrderEvent, now: datetime
 ) -> None:
-    """Bring a locked order's facts up to date with its active appointment, and tell of it."""
+    """Bring a locked order's facts up to date with its active appointment, and append the event."""
     changed = await tx.change_order(order, replace(order.facts, appointment_starts_at=starts_at))
-    await tx.tell(changed, client_id, [fact], now)
+    await tx.append_events(changed, client_id, [event], now)
 
 
 def check_open(order: Order) -> None:
     """Raise `ConflictError` with `order_ended` unless something can still happen to the order."""
-    if not moves_from(order.state):
+    if not transitions_from(order.state):
         raise ConflictError("order_ended", f"an order that is {order.state} takes no appointment")
 
 

@@ -15,7 +15,7 @@ from typing import Final, Generic, TypeVar
 import structlog
 
 from countermand.actions.errors import OutcomeUnknownError, UnavailableError
-from countermand.actions.metrics import NOBODY, Watch
+from countermand.actions.metrics import NULL_METRICS, MetricsHook
 
 Command = TypeVar("Command")
 Outcome = TypeVar("Outcome")
@@ -58,7 +58,7 @@ class GroupCommit(Generic[Command, Outcome]):
     flights: int = 1
     slow_s: float = 0.25
     overtaken_cap: int = 0
-    watch: Watch = NOBODY
+    metrics: MetricsHook = NULL_METRICS
     _queue: deque[_Waiting[Command, Outcome]] = field(default_factory=deque)
     _flying: "set[asyncio.Task[None]]" = field(default_factory=set)
     _overtaken: "set[asyncio.Task[None]]" = field(default_factory=set)
@@ -80,7 +80,7 @@ class GroupCommit(Generic[Command, Outcome]):
         if self._closing:
             raise UnavailableError("this server is stopping")
         if len(self._queue) >= self.queue_cap:
-            self.watch.turned_away()
+            self.metrics.turned_away()
             raise UnavailableError(f"{self.queue_cap} cancellations are already waiting")
         loop = asyncio.get_running_loop()
         waiting: _Waiting[Command, Outcome] = _Waiting(command, loop.create_future(), loop.time())
@@ -122,7 +122,7 @@ class GroupCommit(Generic[Command, Outcome]):
                 self._last_batch = len(batch)
                 slow = asyncio.get_running_loop().call_later(self.slow_s, self._overtake, flight)
                 try:
-                    with self.watch.batch([waiting.command for waiting in batch]):
+                    with self.metrics.batch([waiting.command for waiting in batch]):
                         await self._run(batch)
                 finally:
                     slow.cancel()
@@ -146,7 +146,7 @@ class GroupCommit(Generic[Command, Outcome]):
         while self._queue and self._queue[0].since_s <= latest_s:
             waiting = self._queue.popleft()
             if not waiting.answer.done():
-                self.watch.turned_away()
+                self.metrics.turned_away()
                 waiting.answer.set_exception(UnavailableError("every flight takes longer than anybody waits"))
         self._expiry = None
         if self._queue:

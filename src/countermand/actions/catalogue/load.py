@@ -11,7 +11,7 @@ from countermand.actions.catalogue.ports import CatalogueReading
 from countermand.actions.errors import ConflictError, FieldsError
 from countermand.actions.ports import Transaction
 from countermand.domain.ticketing.catalogue import Event, Method, Product, Voucher
-from countermand.domain.ticketing.seating import Stretch
+from countermand.domain.ticketing.seating import SeatBlock
 
 Value = TypeVar("Value")
 
@@ -32,7 +32,7 @@ class Catalogue:
     products: Sequence[Product] = ()
     methods: Sequence[Method] = ()
     vouchers: Sequence[Voucher] = ()
-    seats: Mapping[str, Sequence[Stretch]] = field(default_factory=dict)
+    seats: Mapping[str, Sequence[SeatBlock]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.events) + len(self.products) + len(self.methods) + len(self.vouchers)
@@ -134,7 +134,7 @@ def _raise(errors: Sequence[tuple[str, str]]) -> None:
         raise FieldsError([(path, f"{path}: {said}") for path, said in errors])
 
 
-async def _put_seats(tx: Transaction, uid: str, plan: Sequence[Stretch]) -> None:
+async def _put_seats(tx: Transaction, uid: str, plan: Sequence[SeatBlock]) -> None:
     """Give a product whose row is taken its plan, unless it has it already."""
     if list((await tx.seat_plans([uid])).get(uid, ())) == plan:
         return

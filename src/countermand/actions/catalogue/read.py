@@ -8,7 +8,7 @@ from countermand.actions.catalogue.ports import CatalogueReading, Condition, Op,
 from countermand.actions.errors import NotFoundError
 from countermand.actions.ports import Store
 from countermand.domain.ticketing.catalogue import Event, Method, Product, Voucher
-from countermand.domain.ticketing.seating import Stretch
+from countermand.domain.ticketing.seating import SeatBlock
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +37,7 @@ class Listed:
     """Some of the catalogue: each item with its section and its name there, and the plans of seats by product."""
 
     items: Sequence[tuple[Section, str, Item]]
-    seats: Mapping[str, Sequence[Stretch]]
+    seats: Mapping[str, Sequence[SeatBlock]]
 
 
 async def list_catalogue(store: Store, section: Section, name: str, *, at_most: int) -> Listed:

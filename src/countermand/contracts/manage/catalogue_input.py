@@ -18,7 +18,7 @@ from countermand.domain.instants import written_instant
 from countermand.domain.money import Money
 from countermand.domain.orders.order import UID_PATTERN
 from countermand.domain.ticketing.catalogue import Event, EventUid, Method, Part, Product, ProductUid, Voucher
-from countermand.domain.ticketing.seating import Stretch
+from countermand.domain.ticketing.seating import SeatBlock
 
 Uid = Annotated[str, Meta(pattern=f"^{UID_PATTERN}$(?!\\n)", examples=["87a2195h3gd162fb35c5a3dbd7bapo1l"])]
 Language = Annotated[str, Meta(pattern=r"^[a-z]{2}$(?!\n)")]
@@ -288,8 +288,8 @@ def _product(path: str, given: ProductGiven, errors: list[tuple[str, str]]) -> P
     )
 
 
-def _plan(given: ProductGiven) -> list[Stretch]:
-    return [Stretch(section=one.section, row=one.row, first=one.first, last=one.last) for one in given.seats]
+def _plan(given: ProductGiven) -> list[SeatBlock]:
+    return [SeatBlock(section=one.section, row=one.row, first=one.first, last=one.last) for one in given.seats]
 
 
 def _seats_wrong(path: str, given: ProductGiven) -> Iterator[tuple[str, str]]:

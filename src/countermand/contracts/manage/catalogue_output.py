@@ -22,7 +22,7 @@ from countermand.contracts.manage.catalogue_input import (
 )
 from countermand.domain.instants import written_instant
 from countermand.domain.ticketing.catalogue import Event, Method, Product, Voucher
-from countermand.domain.ticketing.seating import Stretch
+from countermand.domain.ticketing.seating import SeatBlock
 
 _AROUND_BYTES: Final = 512  # of a page beside its items: the names of the lists, and `next`
 _LISTS: Final = {section: section.value for section in Section} | {Section.COMBOS: Section.PRODUCTS.value}
@@ -59,7 +59,7 @@ def page_shown(found: Listed, *, at_most: int) -> dict[str, Any]:
     return shown | {"next": f"{last[0]}/{last[1]}" if there_is_more and last is not None else None}
 
 
-def _shown(item: Item, seats: Mapping[str, Sequence[Stretch]]) -> dict[str, Any]:
+def _shown(item: Item, seats: Mapping[str, Sequence[SeatBlock]]) -> dict[str, Any]:
     match item:
         case Event():
             return _event(item)
@@ -88,7 +88,7 @@ def _event(event: Event) -> dict[str, Any]:
     }
 
 
-def _product(product: Product, seats: Sequence[Stretch] | None) -> dict[str, Any]:
+def _product(product: Product, seats: Sequence[SeatBlock] | None) -> dict[str, Any]:
     return {
         "uid": product.uid,
         "event": product.event_uid,

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from countermand.contracts.http.answer import HAL, Answer, json_answer
 from countermand.contracts.shopping.addresses import Addresses
-from countermand.contracts.shopping.list_query import Asked, Kind, search
+from countermand.contracts.shopping.list_query import Asked, FilterType, search
 
 LANGUAGES: Final = ("en", "nl", "de", "fr", "es", "pt", "tr", "ru")
 
@@ -31,7 +31,7 @@ def resource_links(addresses: Addresses, href: str, page: str, **more: Any) -> d
 
 
 def list_links(
-    addresses: Addresses, address: str, page: str, asked: Asked, item_count: int, filters: Mapping[str, Kind]
+    addresses: Addresses, address: str, page: str, asked: Asked, item_count: int, filters: Mapping[str, FilterType]
 ) -> dict[str, Any]:
     """The links of a page of a list: itself, the other pages, and how to search."""
     pages = asked.links(address, item_count)

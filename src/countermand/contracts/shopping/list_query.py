@@ -25,7 +25,7 @@ _IN_A_QUERY: Final = "!$&'()*+,/:;=?@-._~%"  # RFC 3986; whatever else came is q
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Kind:
+class FilterType:
     """What the values of a filter are: `read` makes one of text, or raises `ValueError` with what it must be."""
 
     suffixes: tuple[Op, ...]
@@ -64,13 +64,17 @@ def _truth(given: str) -> bool:
 
 _ORDERED: Final = (Op.LT, Op.LTE, Op.GT, Op.GTE)
 _SET: Final = (Op.NE, Op.IN)
-TEXT: Final = Kind(suffixes=(Op.STARTSWITH, *_SET), read=_text, schema={"type": "string"})
-INSTANT: Final = Kind(suffixes=(*_ORDERED, *_SET), read=_instant, schema={"type": "string", "format": "date-time"})
-PRICE: Final = Kind(suffixes=(*_ORDERED, *_SET), read=_minor, schema={"type": "string", "pattern": f"^{_AMOUNT}$"})
-TRUTH: Final = Kind(suffixes=(Op.NE,), read=_truth, schema={"type": "string", "enum": ["true", "false"]})
+TEXT: Final = FilterType(suffixes=(Op.STARTSWITH, *_SET), read=_text, schema={"type": "string"})
+INSTANT: Final = FilterType(
+    suffixes=(*_ORDERED, *_SET), read=_instant, schema={"type": "string", "format": "date-time"}
+)
+PRICE: Final = FilterType(
+    suffixes=(*_ORDERED, *_SET), read=_minor, schema={"type": "string", "pattern": f"^{_AMOUNT}$"}
+)
+TRUTH: Final = FilterType(suffixes=(Op.NE,), read=_truth, schema={"type": "string", "enum": ["true", "false"]})
 
 
-def uri(uid_of: Callable[[str], str | None], like: str) -> Kind:
+def uri(uid_of: Callable[[str], str | None], like: str) -> FilterType:
     """Values are addresses of something: `uid_of` finds the uid in one that looks `like` this."""
 
     def read(given: str) -> str:
@@ -79,10 +83,10 @@ def uri(uid_of: Callable[[str], str | None], like: str) -> Kind:
             raise ValueError(f"an address like {like}")
         return uid
 
-    return Kind(suffixes=_SET, read=read, schema={"type": "string", "examples": [like]})
+    return FilterType(suffixes=_SET, read=read, schema={"type": "string", "examples": [like]})
 
 
-def choice(values: Sequence[str]) -> Kind:
+def choice(values: Sequence[str]) -> FilterType:
     """Values are some words."""
 
     def read(given: str) -> str:
@@ -90,7 +94,7 @@ def choice(values: Sequence[str]) -> Kind:
             raise ValueError("one of " + ", ".join(values))
         return given
 
-    return Kind(suffixes=_SET, read=read, schema={"type": "string", "enum": list(values)})
+    return FilterType(suffixes=_SET, read=read, schema={"type": "string", "enum": list(values)})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,7 +135,7 @@ def _address(address: str, query: str) -> str:
     return f"{address}?{query}" if query else address
 
 
-def asked(query_string: bytes, filters: Mapping[str, Kind]) -> Asked:
+def parse_list_query(query_string: bytes, filters: Mapping[str, FilterType]) -> Asked:
     """Read a query. Raises `FieldsError` with each parameter that does not hold, and its value."""
     conditions: list[Condition] = []
     errors: list[tuple[str, str]] = []
@@ -151,7 +155,7 @@ def asked(query_string: bytes, filters: Mapping[str, Kind]) -> Asked:
     return Asked(conditions=conditions, page=page, query=quote(query_string, safe=_IN_A_QUERY))
 
 
-def parameters(filters: Mapping[str, Kind]) -> tuple[dict[str, Any], ...]:
+def parameters(filters: Mapping[str, FilterType]) -> tuple[dict[str, Any], ...]:
     """A list's parameters as OpenAPI has them."""
     described = [
         parameter("page", "query", "From 1; beyond the last is the last", _PAGE_SCHEMA, required=False),
@@ -166,7 +170,7 @@ def parameters(filters: Mapping[str, Kind]) -> tuple[dict[str, Any], ...]:
 _PAGE_SCHEMA: Final = {"type": "integer", "minimum": 1, "default": 1}
 
 
-def _comparisons(filters: Mapping[str, Kind]) -> Mapping[str, tuple[str, Op]]:
+def _comparisons(filters: Mapping[str, FilterType]) -> Mapping[str, tuple[str, Op]]:
     """Every parameter by which a list can be filtered: a field by itself, or with a suffix."""
     return {
         name: (field, op)
@@ -175,7 +179,7 @@ def _comparisons(filters: Mapping[str, Kind]) -> Mapping[str, tuple[str, Op]]:
     }
 
 
-def search(address: str, filters: Mapping[str, Kind]) -> dict[str, Any]:
+def search(address: str, filters: Mapping[str, FilterType]) -> dict[str, Any]:
     """The link to a list, with its filters to fill in (RFC 6570); the pages say which suffixes they take."""
     return {"href": f"{address}{{?{','.join([*filters, 'page'])}}}", "templated": True}
 
@@ -193,7 +197,7 @@ def _page_number(given: str) -> int:
     return int(given) if len(given) <= _PAGE_DIGITS else 10**_PAGE_DIGITS
 
 
-def _condition(field: str, op: Op, given: Sequence[str], kind: Kind) -> Condition:
+def _condition(field: str, op: Op, given: Sequence[str], kind: FilterType) -> Condition:
     """Of a parameter that stands there several times the last counts, but for `__in`, which has the values of all."""
     if op is not Op.IN:
         return Condition(field, op, kind.read(given[-1]))

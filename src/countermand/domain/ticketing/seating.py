@@ -14,7 +14,7 @@ class Seat:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stretch:
+class SeatBlock:
     """Seats side by side, from `first` to `last`: a row, a part of it up to an aisle, or a gap, what is free of one.
 
     A plan of seats is its stretches, the best first; seats of two stretches are never side by side.
@@ -33,7 +33,9 @@ class Stretch:
         return [Seat(section=self.section, row=self.row, number=number) for number in range(self.first, self.last + 1)]
 
 
-def choose_seats(gaps: Sequence[Stretch], counts: Sequence[int], *, together: bool) -> Sequence[Sequence[Seat]] | None:
+def choose_seats(
+    gaps: Sequence[SeatBlock], counts: Sequence[int], *, together: bool
+) -> Sequence[Sequence[Seat]] | None:
     """For each of `counts` so many seats of the gaps, which stand with the best first; None where that cannot be.
 
     `together` wants the seats of each count side by side; without it they are so where they can be, and otherwise in
@@ -51,7 +53,7 @@ def choose_seats(gaps: Sequence[Stretch], counts: Sequence[int], *, together: bo
     return [chosen[index] for index in range(len(counts))]
 
 
-def _taken(left: list[Stretch], count: int, *, together: bool) -> Sequence[Seat] | None:
+def _taken(left: list[SeatBlock], count: int, *, together: bool) -> Sequence[Seat] | None:
     """So many seats, taken out of what is left."""
     seats: list[Seat] = []
     while len(seats) < count:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError, InvalidatePoolError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from countermand.actions.errors import CountermandError, OutcomeUnknownError, UnavailableError
-from countermand.storage.driver import translated_driver, unbroken
+from countermand.storage.driver import shielded, translated_driver
 from countermand.storage.postgres.connections import PostgresAddress
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered, our_error
 from countermand.storage.repositories.transaction import SqlTransaction
@@ -90,12 +90,12 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     try:
         yield connection
     finally:
-        await unbroken(connection.close())
+        await shielded(connection.close())
 
 
 async def _committed(connection: AsyncConnection) -> None:
     try:
-        await unbroken(connection.commit())
+        await shielded(connection.commit())
     except (*DRIVER_ERRORS, DBAPIError) as error:
         if is_unanswered(error):
             raise OutcomeUnknownError("the database went away while it committed") from error
@@ -106,4 +106,4 @@ async def _committed(connection: AsyncConnection) -> None:
 async def _rolled_back(connection: AsyncConnection) -> None:
     # Where the connection is gone, so is the transaction.
     with suppress(*DRIVER_ERRORS, DBAPIError):
-        await unbroken(connection.rollback())
+        await shielded(connection.rollback())

@@ -21,9 +21,9 @@ from countermand.domain.appointments.appointment_task import AppointmentTask, Fa
 from countermand.domain.client import ClientId
 from countermand.domain.known import Unknown, known
 from countermand.domain.orders.order import OrderId
-from countermand.domain.orders.order_state import ENDED_UNFULFILLED, MOVES
+from countermand.domain.orders.order_state import ENDED_UNFULFILLED, TRANSITIONS
 from countermand.storage.repositories.rows import Row, appointment_columns, appointment_of, written
-from countermand.storage.statement_runner import Running
+from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.appointments import appointment_tasks, appointments, slots
 from countermand.storage.tables.columns import instant, micros
 from countermand.storage.tables.orders import orders
@@ -31,13 +31,13 @@ from countermand.storage.tables.orders import orders
 _ACTIVE: Final = [state.value for state in sorted(ACTIVE_APPOINTMENT_STATES)]
 _OVER: Final = [state.value for state in AppointmentState if state not in ACTIVE_APPOINTMENT_STATES]
 _ENDED: Final = [state.value for state in sorted(ENDED_UNFULFILLED)]
-_GOING_ON: Final = [state.value for state, moves in MOVES.items() if moves]
+_GOING_ON: Final = [state.value for state, moves in TRANSITIONS.items() if moves]
 _LONGEST_OFFSET: Final = timedelta(hours=14)
 _SECOND: Final = timedelta(seconds=1)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-class AppointmentRows(Running):
+class AppointmentRows(StatementRunner):
     """Fulfils `AppointmentTransaction`."""
 
     async def insert_appointment(self, order_id: OrderId, appointment: Appointment) -> None:

@@ -8,9 +8,9 @@ from sqlalchemy import Select, and_, bindparam, delete, func, insert, select, up
 
 from countermand.actions.ticketing.seat_ports import SeatTaken
 from countermand.domain.orders.order import OrderId
-from countermand.domain.ticketing.seating import Seat, Stretch
+from countermand.domain.ticketing.seating import Seat, SeatBlock
 from countermand.storage.repositories.rows import Row
-from countermand.storage.statement_runner import Running
+from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.catalogue import seats
 from countermand.storage.tables.tickets import tickets
 
@@ -20,16 +20,16 @@ _HAS_IT: Final = and_(
 _STRETCH: Final = (seats.c.product_uid, seats.c.stretch, seats.c.section, seats.c.row)
 
 
-class SeatRows(Running):
+class SeatRows(StatementRunner):
     """Fulfils `SeatTransaction`."""
 
-    async def seat_plans(self, product_uids: Sequence[str]) -> Mapping[str, Sequence[Stretch]]:
+    async def seat_plans(self, product_uids: Sequence[str]) -> Mapping[str, Sequence[SeatBlock]]:
         """See `SeatReading.seat_plans`."""
         first, last = func.min(seats.c.number).label("first"), func.max(seats.c.number).label("last")
         found = select(*_STRETCH, first, last).where(seats.c.product_uid.in_(product_uids)).group_by(*_STRETCH)
         return _by_product(await self.rows(found.order_by(seats.c.product_uid, seats.c.stretch)))
 
-    async def free_seats(self, product_uids: Sequence[str]) -> Mapping[str, Sequence[Stretch]]:
+    async def free_seats(self, product_uids: Sequence[str]) -> Mapping[str, Sequence[SeatBlock]]:
         """See `SeatReading.free_seats`. One statement: the seat and its ticket are seen as of one instant."""
         return _by_product(await self.rows(_gaps(product_uids)))
 
@@ -46,7 +46,7 @@ class SeatRows(Running):
             for row in await self.rows(found)
         ]
 
-    async def put_seats(self, product_uid: str, plan: Sequence[Stretch], held: Sequence[SeatTaken]) -> None:
+    async def put_seats(self, product_uid: str, plan: Sequence[SeatBlock], held: Sequence[SeatTaken]) -> None:
         """See `SeatTransaction.put_seats`."""
         await self._execute(delete(seats).where(seats.c.product_uid == product_uid))
         rows = [
@@ -103,9 +103,9 @@ def _gaps(product_uids: Sequence[str]) -> Select[tuple[str, int, str, str, int, 
     )
 
 
-def _by_product(rows: Iterable[Row]) -> Mapping[str, Sequence[Stretch]]:
-    found: dict[str, list[Stretch]] = defaultdict(list)
+def _by_product(rows: Iterable[Row]) -> Mapping[str, Sequence[SeatBlock]]:
+    found: dict[str, list[SeatBlock]] = defaultdict(list)
     for row in rows:
-        stretch = Stretch(section=row["section"], row=row["row"], first=row["first"], last=row["last"])
+        stretch = SeatBlock(section=row["section"], row=row["row"], first=row["first"], last=row["last"])
         found[row["product_uid"]].append(stretch)
     return found

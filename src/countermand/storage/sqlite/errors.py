@@ -119,7 +119,7 @@ def _is_busy(error: BaseException) -> bool:
     return code & _PRIMARY in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
-async def patiently(begin: Callable[[], Awaitable[object]], *, limit_s: float) -> None:
+async def retry_while_busy(begin: Callable[[], Awaitable[object]], *, limit_s: float) -> None:
     """Begin a write. While another process has the lock, ask again, awaited, for `limit_s` seconds at most.
 
     Never with SQLite's own busy timeout, which would hold the event loop, and with it whoever must let go of the lock.

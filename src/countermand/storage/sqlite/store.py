@@ -14,9 +14,9 @@ from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from countermand.actions.errors import OutcomeUnknownError
-from countermand.storage.driver import translated_driver, unbroken
+from countermand.storage.driver import shielded, translated_driver
 from countermand.storage.repositories.transaction import SqlTransaction
-from countermand.storage.sqlite.errors import DRIVER_ERRORS, is_undone, our_error, patiently
+from countermand.storage.sqlite.errors import DRIVER_ERRORS, is_undone, our_error, retry_while_busy
 from countermand.storage.sqlite.file import OpenFile, set_up
 from countermand.storage.store import SqlStore
 
@@ -61,7 +61,7 @@ class SqliteStore(SqlStore):
         self._file.check()
         async with _connected(self._reading) as connection:
             with translated_driver(our_error):
-                await unbroken(connection.exec_driver_sql("BEGIN"))
+                await shielded(connection.exec_driver_sql("BEGIN"))
             try:
                 yield SqlTransaction(connection, our_error)
             finally:
@@ -76,7 +76,7 @@ class SqliteStore(SqlStore):
             # The limit is for the whole wait, our own lock's included.
             limit_s = self._busy_limit_s - (time.monotonic() - asked_at)
             with translated_driver(our_error):
-                await patiently(lambda: unbroken(connection.exec_driver_sql("BEGIN IMMEDIATE")), limit_s=limit_s)
+                await retry_while_busy(lambda: shielded(connection.exec_driver_sql("BEGIN IMMEDIATE")), limit_s=limit_s)
             try:
                 yield SqlTransaction(connection, our_error)
             except BaseException:
@@ -97,12 +97,12 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     try:
         yield connection
     finally:
-        await unbroken(connection.close())
+        await shielded(connection.close())
 
 
 async def _committed(connection: AsyncConnection) -> None:
     try:
-        await unbroken(connection.exec_driver_sql("COMMIT"))
+        await shielded(connection.exec_driver_sql("COMMIT"))
     except DRIVER_ERRORS as error:
         ours = our_error(error)
         # Where there is no room, SQLite has ended the transaction itself. Where it is still open, nothing was written.
@@ -114,7 +114,7 @@ async def _committed(connection: AsyncConnection) -> None:
 
 async def _rolled_back(connection: AsyncConnection) -> None:
     if await _in_transaction(connection):
-        await unbroken(connection.exec_driver_sql("ROLLBACK"))
+        await shielded(connection.exec_driver_sql("ROLLBACK"))
 
 
 async def _in_transaction(connection: AsyncConnection) -> bool:

@@ -20,10 +20,10 @@ from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WRONG
 from countermand.contracts.shopping.catalogue import messages
 from countermand.contracts.shopping.catalogue.products import product_shown
 from countermand.contracts.shopping.hal import date_time, hal_answer, in_all_languages, list_links, resource_links
-from countermand.contracts.shopping.list_query import INSTANT, PAGE_SIZE, TEXT, Kind, asked, parameters
+from countermand.contracts.shopping.list_query import INSTANT, PAGE_SIZE, TEXT, FilterType, parameters, parse_list_query
 
 PATH: Final = "/events"
-FILTERS: Final[Mapping[str, Kind]] = {
+FILTERS: Final[Mapping[str, FilterType]] = {
     "merchant_name": TEXT,
     "title": TEXT,
     "subtitle": TEXT,
@@ -45,7 +45,7 @@ def event_routes(addresses: Addresses) -> tuple[Route, ...]:
 
     async def list_them(call: Call, services: Services) -> Answer:
         await reader(call, services)
-        wanted = asked(call.query_string, FILTERS)
+        wanted = parse_list_query(call.query_string, FILTERS)
         conditions = [*wanted.conditions]
         if not (wanted.has("sale_start") or wanted.has("sale_end")):
             now = services.clock()

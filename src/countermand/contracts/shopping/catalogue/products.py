@@ -24,16 +24,16 @@ from countermand.contracts.shopping.list_query import (
     PRICE,
     TEXT,
     TRUTH,
-    Kind,
-    asked,
+    FilterType,
     parameters,
+    parse_list_query,
     uri,
 )
 
 PATH: Final = "/products"
 
 
-def filters_of(addresses: Addresses) -> Mapping[str, Kind]:
+def filters_of(addresses: Addresses) -> Mapping[str, FilterType]:
     """What products can be filtered by."""
     return {
         "name": TEXT,
@@ -53,7 +53,7 @@ def product_routes(addresses: Addresses) -> tuple[Route, ...]:
 
     async def list_them(call: Call, services: Services) -> Answer:
         await reader(call, services)
-        wanted = asked(call.query_string, filters)
+        wanted = parse_list_query(call.query_string, filters)
         page = await list_products(
             services.store, wanted.conditions, services.clock(), offset=wanted.offset, at_most=PAGE_SIZE
         )
