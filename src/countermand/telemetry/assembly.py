@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Logging:
-    """How requests are logged. `worker` numbers this process where there are several."""
+    """Says how requests are logged. `worker` is the number of this process if there are several workers."""
 
     format: Literal["text", "json"]
     level: LogLevel
@@ -34,7 +34,7 @@ class Telemetry:
     tracing: "Tracing | None"
 
     async def close(self) -> None:
-        """Let out what is still held back."""
+        """Write held log lines, post the tallies, and send the remaining traces."""
         self.requests.lines.flush()
         self.counts.post()
         if self.tracing is not None:

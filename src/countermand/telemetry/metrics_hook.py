@@ -1,4 +1,4 @@
-"""How are the actions and the storage counted? Fulfils `actions/metrics.py`."""
+"""Counts and times what actions and storage report, by implementing `MetricsHook` of `actions/metrics.py`."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -26,7 +26,7 @@ class _Timing:
 
 
 class CountingMetrics:
-    """Fulfils `MetricsHook`: counts, and times round trips."""
+    """Implements `MetricsHook`: counts events, and times round trips to the database."""
 
     def __init__(self, counts: Counts) -> None:
         self._counts = counts
