@@ -1,4 +1,4 @@
-"""Numbered seats: which there are, which are free, and which ticket has them."""
+"""Reads and writes numbered seats: all seats, the free ones, and the ticket of each taken seat."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ _STRETCH: Final = (seats.c.product_uid, seats.c.stretch, seats.c.section, seats.
 
 
 class SeatRows(StatementRunner):
-    """Fulfils `SeatTransaction`."""
+    """Implements `SeatTransaction`."""
 
     async def seat_plans(self, product_uids: Sequence[str]) -> Mapping[str, Sequence[SeatBlock]]:
         """See `SeatReading.seat_plans`."""
@@ -30,7 +30,7 @@ class SeatRows(StatementRunner):
         return _by_product(await self.rows(found.order_by(seats.c.product_uid, seats.c.stretch)))
 
     async def free_seats(self, product_uids: Sequence[str]) -> Mapping[str, Sequence[SeatBlock]]:
-        """See `SeatReading.free_seats`. One statement: the seat and its ticket are seen as of one instant."""
+        """See `SeatReading.free_seats`. One statement sees each seat and its ticket as of the same instant."""
         return _by_product(await self.rows(_gaps(product_uids)))
 
     async def held_seats(self, product_uid: str) -> Sequence[SeatTaken]:
@@ -88,7 +88,10 @@ class SeatRows(StatementRunner):
 
 
 def _gaps(product_uids: Sequence[str]) -> Select[tuple[str, int, str, str, int, int]]:
-    """Free seats side by side as one row: their numbers go up by one, and so does their place among the free ones."""
+    """Select each run of free neighbouring seats as one row.
+
+    In a run, the seat number and the seat's place among the free seats rise together, so their difference is constant.
+    """
     place = func.row_number().over(partition_by=_STRETCH[:2], order_by=seats.c.number)
     free = (
         select(*_STRETCH, seats.c.number, (seats.c.number - place).label("gap"))
