@@ -6,31 +6,34 @@ from typing import Any, Final, Protocol
 
 
 class MetricsHook(Protocol):
-    """Receives what an operator wants to see. No method raises, waits, or takes more than a microsecond."""
+    """Receives the events that metrics count. No method raises, waits, or takes more than a microsecond."""
 
     def batch(self, commands: Sequence[Any]) -> AbstractContextManager[object]:
-        """Around the writing of a batch, from its first statement to its last answer."""
+        """Return a context that surrounds the writing of a batch, from its first statement to its last answer."""
         ...
 
     def statement(self, name: str) -> AbstractContextManager[object]:
-        """Around one round trip to the database on the cancellation path; `name` is one of a few fixed words."""
+        """Return a context that surrounds one round trip to the database for a cancellation.
+
+        `name` is one of a few fixed words.
+        """
         ...
 
     def retried(self) -> None:
-        """A deadlock or a serialisation failure undid a batch, which is run again."""
+        """Report that a deadlock or a serialisation failure undid a batch, which then runs again."""
         ...
 
     def absorbed(self, duplicates: int) -> None:
-        """So many commands asked for what was done or refused before, under the same key or in the same batch."""
+        """Report commands that had been done or refused before, under the same key or in the same batch."""
         ...
 
     def turned_away(self) -> None:
-        """A command found the queue full, or waited in it for too long."""
+        """Report that a command found the queue full, or waited in it for too long."""
         ...
 
 
 class _NullMetrics:
-    """Fulfils `MetricsHook` and counts nothing."""
+    """Implements `MetricsHook` and counts nothing."""
 
     def __init__(self) -> None:
         self._nothing = nullcontext()

@@ -1,7 +1,7 @@
-"""Arrange a visit by asking: for slots, to be booked in one, to have it called off. Answered at once, or later.
+"""Requests about a visit: for slots, for a booking, for calling a visit off. The answer comes at once or later.
 
-Each takes the order's row first. What cannot be asked of the order as it stands is refused; what was asked and cannot
-be done ends as a failed task, which whoever asked finds under the task's number.
+Each action locks the order's row first. A request that the order's state does not allow is refused; a request that was
+taken and cannot be carried out becomes a failed task, which the client finds under the task's number.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ _ORDER_ENDED = "order_ended"
 async def ask_for_slots(
     tx: Transaction, booking: BookingTerms, client_id: ClientId, order_id: OrderId, from_date: date, now: datetime
 ) -> AppointmentTask:
-    """Ask when a visit is possible, on or after the customer's `from_date`.
+    """Request slots for a visit, on or after the customer's `from_date`.
 
     Raises `NotFoundError`, or `ConflictError` with `order_ended`.
     """
@@ -44,7 +44,7 @@ async def ask_for_slots(
 
 
 async def withdraw_offer(tx: Transaction, client_id: ClientId, offer_id: TaskId) -> None:
-    """Give up what was offered: it can no longer be booked from. What was booked stays. Raises `NotFoundError`."""
+    """Withdraw an offer, so that it can no longer be booked from. A booked visit stays. Raises `NotFoundError`."""
     offer, _ = await _own_task(tx, client_id, offer_id, TaskKind.OFFER_SLOTS)
     if offer.state in {TaskState.PENDING, TaskState.DONE}:
         await tx.change_task(replace(offer, state=TaskState.WITHDRAWN))
@@ -53,7 +53,7 @@ async def withdraw_offer(tx: Transaction, client_id: ClientId, offer_id: TaskId)
 async def book(
     tx: Transaction, booking: BookingTerms, client_id: ClientId, offer_id: TaskId, slot_id: SlotId, now: datetime
 ) -> AppointmentTask:
-    """Ask to be booked in a slot that was offered.
+    """Request a booking in a slot that was offered.
 
     Raises `NotFoundError`, or `ConflictError` with `order_ended`, `has_appointment`, `booking_under_way`,
     `slot_not_offered`, `appointment_request_pending` or `appointment_request_cancelled`.
@@ -79,7 +79,7 @@ async def book(
 async def ask_to_call_off(
     tx: Transaction, booking: BookingTerms, client_id: ClientId, appointment_id: AppointmentId, now: datetime
 ) -> AppointmentTask:
-    """Ask for a visit to be called off.
+    """Request that a visit is called off.
 
     Raises `NotFoundError`, or `ConflictError` with `appointment_over` or `cancellation_under_way`.
     """
@@ -100,7 +100,7 @@ async def ask_to_call_off(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SlotsOffered:
-    """The operator's answer to whoever asked for slots."""
+    """The operator's answer to a request for slots."""
 
     slots: Sequence[Slot]
 
@@ -113,9 +113,10 @@ async def answer_task(
     said: SlotsOffered | Accepted | Failure,
     now: datetime,
 ) -> AppointmentTask:
-    """Answer for the operator's system. Should it be too late, the task has failed, whatever is said.
+    """Store the answer of the operator's system. If the answer comes too late, the task fails in any case.
 
-    Raises `NotFoundError`, `FieldsError` for an answer to another question, `ConflictError` with `already_answered`.
+    Raises `NotFoundError`, `FieldsError` for an answer to another kind of task, `ConflictError` with
+    `already_answered`.
     """
     order = await locked(tx, order_id)
     task = await tx.task(task_id)
@@ -144,7 +145,7 @@ async def answer_task(
 async def read_task(
     store: Store, client_id: ClientId, task_id: TaskId, kind: TaskKind, now: datetime
 ) -> tuple[AppointmentTask, OrderView]:
-    """What became of what a client asked, and the order it is about. Raises `NotFoundError`."""
+    """Return a client's own task as it can be seen now, and its order. Raises `NotFoundError`."""
     async with store.snapshot() as reading:
         task = await reading.task(task_id)
         if task is None or task.kind is not kind:
@@ -156,18 +157,18 @@ async def read_task(
 
 
 def _seen(task: AppointmentTask, order: Order, now: datetime) -> AppointmentTask:
-    """A task as it can be seen: an answer from its instant on, and none any more once it is too late for one."""
+    """Return a task as clients see it: answers are shown from their instant on; a task that is too late has failed."""
     if task.state in {TaskState.DONE, TaskState.FAILED} and task.answered_at is not None and task.answered_at > now:
         return replace(task, state=TaskState.PENDING)
     if task.state is TaskState.PENDING and _too_late(task.kind, order):
         return task.failed(_ended(order), now)
-    if isinstance(task.state, Unknown):  # whoever asks again may meet a node that can tell
+    if isinstance(task.state, Unknown):  # another node may know the state, so the client shall ask again
         return replace(task, state=TaskState.PENDING)
     return task
 
 
 def _too_late(kind: TaskKind | Unknown, order: Order) -> bool:
-    """Whether nothing can come of it any more. A visit that still stands can be called off after the service runs."""
+    """Return whether a task can no longer succeed. An active visit can be called off even after the service runs."""
     if isinstance(order.state, Unknown):
         return False
     return order.state in ENDED_UNFULFILLED if kind is TaskKind.CANCEL else not transitions_from(order.state)
@@ -205,7 +206,7 @@ async def _new_task(
 async def _own_task(
     tx: Transaction, client_id: ClientId, task_id: TaskId, kind: TaskKind
 ) -> tuple[AppointmentTask, Order]:
-    """A client's own task, read again once its order is taken: until then it may change."""
+    """Return a client's own task and its order. The task is read again after the lock, because it may have changed."""
     task = await tx.task(task_id)
     if task is None or task.kind is not kind:
         raise NotFoundError("there is no such request")
@@ -256,7 +257,7 @@ async def _booked(
 async def _booked_later(
     tx: Transaction, client_id: ClientId, order: Order, task: AppointmentTask, said: Accepted, now: datetime
 ) -> AppointmentTask:
-    if (active := await standing(tx, order.id)) is not None:  # the operator agreed one meanwhile
+    if (active := await standing(tx, order.id)) is not None:  # the operator agreed a visit in the meantime
         sentence = f"the order has the active appointment {active.id}"
         return task.failed(Failure(code="has_appointment", sentence=sentence), now)
     slot = task.wanted
@@ -289,6 +290,6 @@ async def _called_off_later(
     assert task.appointment_id is not None
     try:
         appointment = await active_one(tx, order.id, task.appointment_id)
-    except ConflictError as error:  # it ended otherwise meanwhile
+    except ConflictError as error:  # the visit ended in another way in the meantime
         return task.failed(Failure(code=error.code, sentence=str(error)), now)
     return await _called_off(tx, client_id, order, task, appointment, said, now)
