@@ -1,7 +1,7 @@
-"""Events of the shopping contract: a list that can be filtered, and each by itself.
+"""How can events be listed and read over the shopping contract?
 
-Documented: the fields and filters, and that without `sale_start` and `sale_end` the list has what is on sale now.
-Inferred: that one condition on either takes both defaults away, and the shapes of `location`, `facilities`, `artists`.
+Documented: the fields and filters, and that a list without `sale_start` and `sale_end` has the events on sale now.
+Inferred: that a condition on either removes both defaults, and the shapes of `location`, `facilities`, `artists`.
 """
 
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ FILTERS: Final[Mapping[str, FilterType]] = {
 
 
 def event_routes(addresses: Addresses) -> tuple[Route, ...]:
-    """`/events` and `/events/{uid}`."""
+    """Return the routes `/events` and `/events/{uid}`."""
 
     async def list_them(call: Call, services: Services) -> Answer:
         await reader(call, services)
@@ -102,7 +102,7 @@ def event_routes(addresses: Addresses) -> tuple[Route, ...]:
 
 
 def event_shown(view: EventView, addresses: Addresses, itself: str | None = None) -> messages.Event:
-    """An event with every documented field; `itself` is the address that it was asked for by."""
+    """Return an event with every documented field; `itself` is the address that the request used."""
     event, more = view.event, view.event.more
     address = addresses.event(event.uid)
     links: dict[str, Any] = {"shop_products": {"href": f"{addresses.public}/products?event={address}"}}
