@@ -1,4 +1,4 @@
-"""A headless Chromium, spoken to over a pair of pipes (its `--remote-debugging-pipe`): no driver and no port."""
+"""Drives a headless Chromium over a pair of pipes (`--remote-debugging-pipe`), without a driver or a port."""
 
 import base64
 import contextlib

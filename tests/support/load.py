@@ -1,4 +1,4 @@
-"""Many requests over real HTTP, at several nodes at once, and what each of them was answered."""
+"""Sends many requests over real HTTP to several nodes at once, and collects the answers."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The ways through the table of states."""
+"""Lists the paths through the table of states."""
 
 from countermand.domain.orders.order_state import TRANSITIONS, OrderState, Transition
 

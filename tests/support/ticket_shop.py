@@ -1,4 +1,4 @@
-"""A catalogue to sell from, through the storage port, and the calls of a shop that sells it."""
+"""Writes a catalogue through the storage port, and makes the calls of a shop that sells it."""
 
 import json
 import secrets

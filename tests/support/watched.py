@@ -1,4 +1,4 @@
-"""A watch that remembers, put where a world's cancellations and batches look for one."""
+"""Records a world's cancellations and batches, through a metrics hook that the test can read."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext

@@ -1,4 +1,4 @@
-"""A whole service in the test's own process: a real database, a clock the test sets, and clients of every kind."""
+"""Runs a whole service in the test's process: a real database, a clock that the test sets, and all kinds of clients."""
 
 import asyncio
 import atexit
