@@ -16,7 +16,7 @@ WARM_UP: Final = 2_500
 SMALL: Final = 10_000
 CONNECTIONS: Final = 64
 _LONGEST_S: Final = 60
-# The turns of a repetition: each of its two loads may hand out one more per connection, and wrk makes a first request.
+# The turns of a repetition: each of its two loads may hand out one more per connection, and wrk takes one unsent turn.
 TURNS_EACH: Final = CANCELS + WARM_UP + 2 * (CONNECTIONS + 1)
 
 

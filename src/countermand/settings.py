@@ -1,4 +1,4 @@
-"""Defines all settings. They form one frozen value, read once from the environment and a file; names end in units."""
+"""Defines all settings. They form one frozen value, read once from the environment and a file. Names contain units."""
 
 import os
 import re

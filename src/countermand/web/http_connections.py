@@ -31,9 +31,10 @@ _DESCRIPTORS_FOR_THE_REST: Final = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConnectionLimits:
-    """`cap` is the number of connections at once. The other limits are seconds of waiting for the client:
+    """`cap` is the greatest number of connections at once. The other limits are seconds of waiting for a client.
 
-    for a request to begin (`idle_s`), for its head, for its body, and for the client to read an answer (`write_s`).
+    `idle_s` counts until a request begins, `head_s` and `body_s` until they are complete, and `write_s` while the
+    client reads nothing of an answer.
     """
 
     cap: int

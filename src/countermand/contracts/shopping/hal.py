@@ -1,4 +1,4 @@
-"""How does a resource of the shopping contract look in HAL? This module has what all resources share.
+"""How does a resource of the shopping contract look in HAL? This module has the parts that all resources share.
 
 Documented: the media type, `self`, `profile` and `curies` on every resource, templated links, absolute addresses,
 amounts with two decimals, instants in UTC to the second, texts as objects of languages.
