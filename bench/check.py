@@ -1,11 +1,11 @@
-"""Did every 200 happen, once, whole? Asked of the database after the server has stopped."""
+"""Checks in the database, after the server has stopped, that every 200 was carried out, once and completely."""
 
 from dataclasses import dataclass
 from typing import Final
 
 from countermand.domain.appointments.appointment import ACTIVE_APPOINTMENT_STATES
 from countermand.domain.contract import Contract
-from countermand.domain.orders.order_events import FactKind
+from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.order_state import OrderState
 from databases import OrdersDatabase
 from made_orders import turns_table
@@ -13,14 +13,14 @@ from sample import Turns
 
 
 class CheckError(Exception):
-    """The database does not have what was answered. The message says what it has instead."""
+    """Raised if the database does not agree with the answers. The message says what the database has instead."""
 
 
 _ACTIVE: Final = ", ".join(f"'{state.value}'" for state in sorted(ACTIVE_APPOINTMENT_STATES))
 _DONE: Final = f"SELECT id FROM orders WHERE state = '{OrderState.CANCELLED.value}'"
-_TOLD: Final = f"SELECT order_id FROM outbox WHERE kind = '{FactKind.ORDER_CANCELLED.value}'"
+_TOLD: Final = f"SELECT order_id FROM outbox WHERE kind = '{OrderEventKind.ORDER_CANCELLED.value}'"
 _RELEASED: Final = "SELECT order_id FROM appointments WHERE cancelled_at IS NOT NULL"
-_TOLD_RELEASED: Final = f"SELECT order_id FROM outbox WHERE kind = '{FactKind.APPOINTMENT_CANCELLED.value}'"
+_TOLD_RELEASED: Final = f"SELECT order_id FROM outbox WHERE kind = '{OrderEventKind.APPOINTMENT_CANCELLED.value}'"
 _INVALID: Final = "SELECT order_id FROM tickets WHERE NOT valid"
 
 
@@ -28,7 +28,7 @@ def _count(of: str) -> str:
     return f"(SELECT count(*) FROM ({of}) AS counted)"
 
 
-# What is counted, in the order of `Counts`.
+# The counts, in the order of the fields of `Counts`.
 _COUNTS: Final = (
     _count(_DONE),
     _count("SELECT order_id FROM cancellations"),
@@ -38,8 +38,8 @@ _COUNTS: Final = (
     _count(_INVALID),
     "(SELECT coalesce(sum(availability), 0) FROM products)",
 )
-# What must not be there: a sentence, and the query that finds it. By set differences, which a million rows do not slow
-# down: NOT IN looks at every row for every other once they no longer fit in memory.
+# States that must not exist: a sentence, and the query that finds the state. The queries use set differences, which
+# stay fast with a million rows: NOT IN compares each row with every other if the rows do not fit in memory.
 _NEVER: Final = {
     "orders are cancelled without a cancellation row": f"{_DONE} EXCEPT SELECT order_id FROM cancellations",
     "orders have a cancellation row and are not cancelled": f"SELECT order_id FROM cancellations EXCEPT {_DONE}",
@@ -65,7 +65,7 @@ _NEVER: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """What a database has at one moment, since it was made or restored."""
+    """The contents of a database at one moment, since it was made or restored."""
 
     cancelled: int  # orders
     recorded: int  # cancellation rows
@@ -73,11 +73,11 @@ class Counts:
     visits_released: int
     visits_told: int
     tickets_invalid: int
-    stock: int  # places left, over all products
+    stock: int  # available pieces, over all products
 
 
 def counts(database: OrdersDatabase) -> Counts:
-    """Count, before a run."""
+    """Count the database's contents, before a run."""
     names = Counts.__dataclass_fields__
     found = database.row(f"SELECT {', '.join(_COUNTS)}")
     return Counts(**dict(zip(names, found, strict=True)))
@@ -86,11 +86,11 @@ def counts(database: OrdersDatabase) -> Counts:
 def check(
     database: OrdersDatabase, turns: Turns, before: Counts, *, answered: int, under_way: int, first: int, until: int
 ) -> int:
-    """Hold the database against a run's answers; gives the number of orders it cancelled. Raises `CheckError`.
+    """Compare the database with a run's answers; return the number of orders the run cancelled. Raises `CheckError`.
 
-    `answered` counts the 200s; `under_way` the requests that may have been cut off when the load ended: those may have
-    been cancelled without anybody hearing of it. The run asked for turns from `first` up to, but not including,
-    `until`; runs before it, since the last restore, only for earlier ones.
+    `answered` counts the 200s. `under_way` counts the requests that may have been cut off when the load ended: those
+    may have cancelled orders although no answer came. The run used turns from `first` up to, but not including,
+    `until`; earlier runs since the last restore used only earlier turns.
     """
     now = counts(database)
     done = now.cancelled - before.cancelled

@@ -1,4 +1,4 @@
-"""Where do the orders lie? A database of each kind, made once, and put back before a run would meet used orders."""
+"""Makes a database of orders of each kind, once, and restores it before a run would meet orders that were used."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from made_orders import Dialect, places_table, statements, turns_table
 from own_postgres import OwnPostgres
 from sample import Sample, Turns
 
-# Default durability. Beside the defaults only what any operator of such a server would set; said in the results.
+# Durability stays at its default. Any operator of such a server would set these settings; the results list them.
 POSTGRES_SETTINGS: Final[Mapping[str, str | int]] = {
     "shared_buffers": "1GB",
     "max_wal_size": "8GB",
@@ -32,7 +32,7 @@ _PLACES: Final = "CREATE TABLE {0} (turn integer, n bigint)"
 
 
 class OrdersDatabase(ABC):
-    """A database full of orders. Each order is cancelled once: `take` says which are next, and restores when needed."""
+    """A database full of orders. Each order is cancelled once: `take` gives the next turns and restores if needed."""
 
     dialect: Dialect
 
@@ -41,9 +41,9 @@ class OrdersDatabase(ABC):
         self._used: dict[str, int] = {}
 
     def take(self, turns: Turns, needed: int) -> int:
-        """The first turn that was not used yet; put back first unless `needed` turns of this sequence are left.
+        """Return the first unused turn. Restore the database first unless `needed` turns of this sequence are left.
 
-        The sequences share orders, so one begins only where the other has used none.
+        The sequences share orders, so a sequence begins only if the other has used no orders.
         """
         others = any(used for name, used in self._used.items() if name != turns.name)
         first = self._used.get(turns.name, 0)
@@ -54,32 +54,32 @@ class OrdersDatabase(ABC):
         return first
 
     def used(self, turns: Turns, until: int) -> None:
-        """Remember that every turn before this one may have been used."""
+        """Remember that every turn before `until` may have been used."""
         self._used[turns.name] = max(until, self._used.get(turns.name, 0))
 
     @abstractmethod
     def settings(self) -> Mapping[str, str]:
-        """How a server is told to use it."""
+        """Return the settings with which a server uses this database."""
 
     @abstractmethod
     def row(self, query: str) -> tuple[int, ...]:
-        """The one row of a query, all integers."""
+        """Return the single row of a query, all of it integers."""
 
     @abstractmethod
     def restore(self) -> None:
-        """Put back what was there at first, on the disk."""
+        """Restore the original contents, on the disk."""
 
     @abstractmethod
     def settle(self) -> None:
-        """Finish what earlier runs left to do, so that each begins alike."""
+        """Finish the remaining work of earlier runs, so that each run begins alike."""
 
     @abstractmethod
     def pids(self) -> list[int]:
-        """The processes that are the database; none where it is a library of the server."""
+        """Return the database's processes; the list is empty if the database is a library within the server."""
 
 
 class SqliteOrders(OrdersDatabase):
-    """A file, and a copy of it to work on."""
+    """An SQLite file, and a copy of it that runs use."""
 
     dialect = "sqlite"
 
@@ -91,7 +91,7 @@ class SqliteOrders(OrdersDatabase):
         with closing(sqlite3.connect(self._template, isolation_level=None)) as connection:
             connection.create_function("order_id_of", 1, order_id_of, deterministic=True)
             connection.create_function("md5", 1, _md5, deterministic=True)
-            connection.execute("PRAGMA journal_mode = OFF")  # nothing to lose yet; the server turns WAL on
+            connection.execute("PRAGMA journal_mode = OFF")  # there is nothing to lose yet; the server turns WAL on
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute("BEGIN")
             for turns in sample.turns.values():
@@ -128,7 +128,7 @@ class SqliteOrders(OrdersDatabase):
             os.fsync(file.fileno())
 
     def settle(self) -> None:
-        """The server that stopped has checkpointed already."""
+        """Do nothing: the server checkpointed when it stopped."""
 
     def pids(self) -> list[int]:
         """See `OrdersDatabase.pids`."""
@@ -136,12 +136,12 @@ class SqliteOrders(OrdersDatabase):
 
 
 class PostgresOrders(OrdersDatabase):
-    """A template database, and a copy of it to work on, on a server of our own."""
+    """A template database, and a copy of it that runs use, on a PostgreSQL server of the benchmark's own."""
 
     dialect = "postgresql"
 
     def __init__(self, sample: Sample, server: OwnPostgres, name: str = "orders", *, spare: bool = True) -> None:
-        """`spare`: keep a template to restore from; without it the orders suffice for once."""
+        """With `spare`, keep a template to restore from; without it, the orders are enough for one use."""
         super().__init__(sample)
         self.server, self.name, self._spare = server, name, spare
         self._template = f"{name}_template" if spare else name
@@ -153,11 +153,11 @@ class PostgresOrders(OrdersDatabase):
             server.sql(f"COPY {places_table(turns.name)} FROM STDIN", self._template, given=turns.places)
         server.sql(";\n".join(statements("postgresql", sample.orders, sample.turns)), self._template)
         for turns in sample.turns.values():
-            # One that answers from the index alone: to look up whose turn it is must cost pgbench next to nothing.
+            # The index alone answers the look-up of a turn, so that it costs pgbench next to nothing.
             table = turns_table(turns.name)
             everything = "order_id, client_id, door, reason, command_id"
             server.sql(f"CREATE UNIQUE INDEX ON {table} (turn) INCLUDE ({everything})", self._template)
-        # As autovacuum leaves a database after a while; and nothing of it left to do in the middle of a run.
+        # This is how autovacuum leaves a database after a while; it also leaves no work for the middle of a run.
         server.sql("VACUUM (FREEZE, ANALYZE)", self._template)
         self.restore()
 
@@ -176,7 +176,7 @@ class PostgresOrders(OrdersDatabase):
             self.server.create_database(self.name, template=self._template)
 
     def settle(self) -> None:
-        """A checkpoint, so that each run begins with the full page images that follow one."""
+        """Run a checkpoint, so that each run begins with the full page images that follow a checkpoint."""
         self.server.sql("CHECKPOINT")
 
     def pids(self) -> list[int]:

@@ -1,4 +1,4 @@
-"""Who asks, and what came back? wrk where the system has it, otherwise bench/load.py."""
+"""Runs the load generator and reads its results: wrk if the system has it, otherwise bench/load.py."""
 
 import json
 import os
@@ -15,19 +15,19 @@ from typing import Any, Final
 from sample import Credentials, Turns
 
 _HERE: Final = Path(__file__).parent
-_PATIENCE_S: Final = 60  # beyond the seconds asked for: a machine under other load
+_PATIENCE_S: Final = 60  # added to the requested seconds, for a machine under other load
 _OK: Final = "200"
 
 
 class LoadError(Exception):
-    """The load could not be made, or answers other than 200 came back."""
+    """Raised if the load could not be generated, or if answers other than 200 came back."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """What one run of the load generator saw."""
+    """The results of one run of the load generator."""
 
-    used: int  # requests handed out so far, by earlier runs, too
+    used: int  # requests that were handed out, by earlier runs, too
     cancelled: int  # answers 200
     duration_s: float
     p50_ms: float
@@ -35,7 +35,7 @@ class Load:
 
     @property
     def cancels_a_second(self) -> float:
-        """How fast."""
+        """Cancellations per second."""
         return self.cancelled / self.duration_s
 
 
@@ -44,7 +44,10 @@ NOTHING: Final = Load(used=0, cancelled=0, duration_s=0, p50_ms=0, p99_ms=0)
 
 @dataclass(frozen=True, kw_only=True)
 class Asking:
-    """How to ask: with wrk or in Python, as whom, over so many connections, each with one request under way."""
+    """How the load is generated: with wrk or in Python, the credentials, and the connections.
+
+    Each connection has one request at a time.
+    """
 
     generator: str
     credentials: Credentials
@@ -52,17 +55,18 @@ class Asking:
 
 
 def generators() -> list[str]:
-    """The load generators that can run here, the best first."""
+    """Return the load generators that this machine can run, the best first."""
     return ["wrk", "python"] if shutil.which("wrk") else ["python"]
 
 
 def drive(
     asking: Asking, turns: Turns, port: int, *, first: int, seconds: int, stop_after: int = 0, statuses: bool = False
 ) -> Load:
-    """Cancel from the turn `first` on, for so many seconds, or until so many were answered within them.
+    """Cancel from the turn `first` on, for `seconds` seconds or until enough requests were answered.
 
-    Raises `LoadError` unless every answer was 200. wrk by itself tells only 400 and more from less; with `statuses` it
-    is asked about each, at some microseconds an answer. What a 200 did, the database is asked afterwards.
+    Raises `LoadError` unless every answer was 200. By itself, wrk distinguishes only answers below 400 from others;
+    with `statuses` it checks each answer, which costs some microseconds per answer. The database is checked afterwards
+    for what each 200 did.
     """
     if asking.generator == "wrk":
         command = ["wrk", "-t1", f"-c{asking.connections}", f"-d{seconds}s", "--timeout", f"{_PATIENCE_S}s"]
@@ -90,7 +94,7 @@ def drive(
 
 
 def in_python(asking: Asking, turns: Turns, port: int, *, first: int, seconds: int) -> list[str]:
-    """The command that runs `load.py`."""
+    """Return the command that runs `load.py`."""
     command = [sys.executable, str(_HERE / "load.py"), "--port", str(port), "--seconds", str(seconds)]
     command += ["--connections", str(asking.connections), "--first", str(first)]
     return [*command, "--requests", str(turns.requests), "--headers", str(asking.credentials.headers)]
@@ -114,7 +118,7 @@ def _seen(command: list[str], seconds: int, environment: Mapping[str, str]) -> d
     def listen() -> None:
         for line in process.stderr or ():
             if line == "enough\n":
-                process.send_signal(signal.SIGINT)  # wrk ends then, and prints what it saw
+                process.send_signal(signal.SIGINT)  # wrk then ends and prints its results
             else:
                 complaints.append(line)
 

@@ -1,4 +1,4 @@
-"""Does a cancellation cost more in a large database? The same few thousand, of ten thousand orders and ten million."""
+"""Measures whether a cancellation costs more in a large database: the same cancels among 10,000 orders and 10 M."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -16,13 +16,13 @@ WARM_UP: Final = 2_500
 SMALL: Final = 10_000
 CONNECTIONS: Final = 64
 _LONGEST_S: Final = 60
-# Turns of a repetition: each of its two loads may hand out one more a connection, and wrk asks once for nothing.
+# The turns of a repetition: each of its two loads may hand out one more per connection, and wrk takes one unsent turn.
 TURNS_EACH: Final = CANCELS + WARM_UP + 2 * (CONNECTIONS + 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flat:
-    """One repetition."""
+    """The results of one repetition."""
 
     database: str
     repetition: int
@@ -38,7 +38,7 @@ def measure(
     repetitions: int,
     tell: Callable[[Flat], None],
 ) -> list[Flat]:
-    """So many repetitions, in each the databases by turns. Each is checked before it is put back, or at the end."""
+    """Run the repetitions; in each, the databases take turns. Each is checked before its restore, or at the end."""
     asking = Asking(generator=generator, credentials=credentials, connections=CONNECTIONS)
     flat = []
     before = {database: counts(database) for database in databases}

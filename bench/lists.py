@@ -1,7 +1,7 @@
-"""Does a list of many orders page in flat time? `GET /orders` of a shop with 100,000 orders, page by page.
+"""Measures whether a list of many orders pages in constant time: `GET /orders` of a shop with 100,000 orders.
 
-Over HTTP, on SQLite and on a PostgreSQL of its own: the first page, one in the middle and the last, in turns. Results
-go to bench/results/lists.json and into docs/performance.md, and are never asserted in a test.
+It runs over HTTP, on SQLite and on its own PostgreSQL, and reads the first page, a middle page and the last page in
+turns. The results go to bench/results/lists.json and into docs/performance.md; no test asserts them.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ _NUMBERS: Final = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM
 
 
 def main() -> int:
-    """Measure, write the results, and say them."""
+    """Measure, write the results, and print them."""
     found: dict[str, dict[str, list[float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         found["sqlite"] = _measured({"database_path": str(Path(folder) / "lists.sqlite3")}, "sqlite")
@@ -88,7 +88,7 @@ def _measured(database: dict[str, Any], dialect: str) -> dict[str, list[float]]:
 
 
 async def _filled(settings: Settings, dialect: str) -> tuple[str, str]:
-    """A shop with its orders; gives its key and secret."""
+    """Make a shop with its orders; return its key and secret."""
     key, secret = new_key(), new_secret()
     database = await open_database(settings)
     shop = await database.clients.add(
@@ -137,7 +137,7 @@ async def _filled(settings: Settings, dialect: str) -> tuple[str, str]:
 
 @contextmanager
 def _serving(database: Mapping[str, str]) -> Iterator[str]:
-    """The product itself, in a process of its own."""
+    """Serve the product in a process of its own, and yield its address."""
     settings = {PREFIX + name.upper(): value for name, value in database.items()}
     command = [sys.executable, "-m", "countermand", "serve", "--port", "0"]
     with subprocess.Popen(

@@ -1,8 +1,8 @@
-"""A load generator for machines without wrk, and for a constant rate: keep-alive connections on one event loop.
+"""Generates load on machines without wrk, and at a constant rate: keep-alive connections on one event loop.
 
-It costs about as much as the server it drives, so its absolute numbers are lower than wrk's; ratios hold. It says the
-same on standard output as bench/cancel.lua. With a rate, requests are sent when they are due, whether or not the ones
-before were answered, and a request's time counts from then: a server that pauses is not let off.
+It costs about as much as the server it drives, so its absolute numbers are lower than wrk's; ratios hold. It prints the
+same output as bench/cancel.lua. With a rate, requests are sent when they are due, whether or not earlier requests were
+answered, and a request's time counts from then: a server's pause counts for every request that was due in it.
 """
 
 import argparse
@@ -28,7 +28,7 @@ _TICK_S: Final = 0.002
 
 
 class Requests:
-    """The requests in their sequence, each used once; begins again when they are used up, as cancel.lua does."""
+    """The requests in their sequence, each used once. After the last the sequence begins again, as in cancel.lua."""
 
     def __init__(self, requests: Path, headers: Path, first: int, host: str) -> None:
         self.used = first
@@ -38,7 +38,7 @@ class Requests:
         self._heads = [_head(authorization, host) for authorization in headers.read_text().splitlines()]
 
     def next(self) -> bytes:
-        """The next request, whole."""
+        """Return the next request's bytes."""
         line = self._file.read(LINE_BYTES)
         if not line:
             self._file.seek(0)
@@ -63,7 +63,7 @@ def _head(authorization: str, host: str) -> str:
 
 
 class Tally:
-    """What was answered until `ends_at` (seconds of the performance counter), or until there were enough."""
+    """Counts the answers until `ends_at` (seconds of the performance counter), or until there are enough."""
 
     def __init__(self, ends_at: float, stop_after: int) -> None:
         self.ends_at = ends_at
@@ -76,7 +76,7 @@ class Tally:
         self.broken = 0
 
     def answered(self, status: str, took_s: float, now: float) -> None:
-        """Count an answer, unless it is too late."""
+        """Count an answer, unless it came too late."""
         if now >= self.ends_at or self.over.is_set():
             return
         self.statuses[status] += 1
@@ -86,13 +86,13 @@ class Tally:
             self.over.set()
 
     def since_last_told(self) -> dict[str, float]:
-        """How it went since this was asked last."""
+        """Return the numbers since the last call of this method."""
         took_s, self.told = self.took_s[self.told :], len(self.took_s)
         return {"answers": len(took_s), **_percentiles(took_s)}
 
 
 class Caller(asyncio.Protocol):
-    """One connection: asks, and once answered asks what is next; without a pace that is at once."""
+    """Runs one connection: sends a request, and after its answer the next one; without a pace, at once."""
 
     def __init__(self, requests: Requests, tally: Tally, pace: "Pace | None") -> None:
         self._requests = requests
@@ -103,12 +103,12 @@ class Caller(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask the first time."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's own is no subclass
+        """Send the first request."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transport is no subclass
         self._go_on()
 
     def data_received(self, data: bytes) -> None:
-        """An answer, or a piece of one."""
+        """Take an answer or a piece of it."""
         self._received += data
         head, end, body = self._received.partition(_END_OF_HEAD)
         length = _CONTENT_LENGTH.search(head)
@@ -120,11 +120,11 @@ class Caller(asyncio.Protocol):
         self._go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Before the end, that is an error."""
+        """Count an error, unless the run is over."""
         self._tally.broken += time.perf_counter() < self._tally.ends_at and not self._tally.over.is_set()
 
     def ask(self, due_at: float) -> None:
-        """Send the next request; it was due at this second of the performance counter."""
+        """Send the next request, which was due at `due_at` (seconds of the performance counter)."""
         assert self._transport is not None
         self._due_at = due_at
         self._transport.write(self._requests.next())
@@ -139,7 +139,7 @@ class Caller(asyncio.Protocol):
 
 
 class Pace:
-    """Sends so many requests a second, over whichever connections are free."""
+    """Sends requests at a constant rate, over any connection that is free."""
 
     def __init__(self, a_second: float) -> None:
         self._every_s = 1 / a_second
@@ -147,11 +147,11 @@ class Pace:
         self._next_at = time.perf_counter()
 
     def is_free(self, caller: Caller) -> None:
-        """A connection waits for work."""
+        """Note that a connection waits for work."""
         self._free.append(caller)
 
     async def run(self, ends_at: float) -> None:
-        """Send what is due, until the end."""
+        """Send requests when they are due, until the end."""
         while (now := time.perf_counter()) < ends_at:
             while self._next_at <= now and self._free:
                 self._free.popleft().ask(self._next_at)
@@ -172,7 +172,7 @@ async def _run(given: argparse.Namespace, requests: Requests) -> dict[str, objec
     )
     pacing = asyncio.create_task(pace.run(tally.ends_at)) if pace is not None else None
     telling = asyncio.create_task(_tell(tally, given.tell_every)) if given.tell_every else None
-    # A little more than to the end, which uvloop's timers meet a millisecond early.
+    # Wait a little beyond the end, because uvloop's timers fire a millisecond early.
     loop.call_later(tally.ends_at - time.perf_counter() + 0.01, tally.over.set)
     await tally.over.wait()
     for transport, _ in made:
@@ -205,7 +205,7 @@ def _percentiles(took_s: list[float]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Cancel for a while, and print one JSON object."""
+    """Send cancels for a while, and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="the server's address")
     parser.add_argument("--port", type=int, required=True, help="the server's port")

@@ -1,4 +1,4 @@
-"""On what was it measured? The numbers depend on this besides the code."""
+"""Describes the machine and the versions of a measurement. The numbers depend on them as well as on the code."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ _PACKAGES: Final = ("countermand", "uvicorn", "uvloop", "httptools", "litestar",
 
 
 def surroundings(work: Path) -> dict[str, Any]:
-    """The machine, its disk under the work folder, and the versions."""
+    """Return the machine, the disk of the work folder, and the versions."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -30,7 +30,7 @@ def surroundings(work: Path) -> dict[str, Any]:
 
 
 def in_words(at: dict[str, Any]) -> str:
-    """The same as a paragraph."""
+    """Return the same as a paragraph."""
     packages = ", ".join(f"{name} {number}" for name, number in at["packages"].items())
     return (
         f"{at['processor']}, {at['cores']} cores, shared by server, database and load; {at['system']}; "
@@ -49,7 +49,7 @@ def _processor() -> str:
 
 
 def _file_system(folder: Path) -> str:
-    """The kind of file system that the folder is on; a memory disk knows no fsync, and flatters."""
+    """Return the kind of the folder's file system; on a memory disk fsync costs nothing, which flatters the results."""
     try:
         mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
     except OSError:

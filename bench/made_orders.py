@@ -1,8 +1,8 @@
-"""How do a million orders get into a database? Made in SQL, on its own side, from their places n = 1, 2, 3 …
+"""Fills a database with a million orders: SQL makes them within the database, from their places n = 1, 2, 3 …
 
 The rows are those that the product writes when orders are placed and appointments are made over its API, in the
-product's own tables: made here only because a million requests would take longer than the measurement. The SQL is the
-same for both databases, but for where the numbers come from.
+product's own tables. SQL makes them only because a million requests would take longer than the measurement. The SQL is
+the same for both databases, except for the source of the numbers.
 """
 
 import json
@@ -14,7 +14,7 @@ from countermand.actions.identity.secrets import hash_of
 from countermand.domain.appointments.appointment import AppointmentState
 from countermand.domain.client import Permission
 from countermand.domain.contract import Contract, Door
-from countermand.domain.orders.order_events import FactKind
+from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.order_state import OPENING_STATE, OrderState
 from countermand.storage.repositories.rows import written
 from countermand.storage.tables.columns import metadata, micros
@@ -33,25 +33,25 @@ from sample import (
 
 Dialect = Literal["postgresql", "sqlite"]
 
-PRODUCTS: Final = 50  # every ticket order is for one of these: they are hot
-REASON: Final = "The visitor cannot come"  # a ticket order's cancellation must give one
-_LEFT: Final = 1000  # of each product, not sold
-_NOTICE: Final = timedelta(hours=30)  # beyond the policy's 26 hours, and beyond any measurement's length
+PRODUCTS: Final = 50  # every ticket order is for one of these products, so their rows are busy
+REASON: Final = "The visitor cannot come"  # the cancellation of a ticket order needs a reason
+_LEFT: Final = 1000  # unsold pieces of each product
+_NOTICE: Final = timedelta(hours=30)  # longer than the policy's 26 hours, and than any measurement
 _LANGUAGES: Final = ("en", "nl", "de", "fr", "es", "pt", "tr", "ru")
-_N: Final = "<n>"  # in a document: where the order's place goes
+_N: Final = "<n>"  # marks the order's place in a document
 _NUMBERS: Final[dict[Dialect, str]] = {
     "postgresql": "generate_series(1::bigint, {0}) AS n(i)",
     "sqlite": "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {0}) SELECT i FROM n) AS n",
 }
 _PREPARE: Final[dict[Dialect, tuple[str, ...]]] = {
     "postgresql": (
-        # `order_id_of` of domain/orders/order.py. On SQLite Python's own is registered, and so is md5.
+        # This is `order_id_of` of domain/orders/order.py. SQLite gets Python's function, and md5 as well.
         (
             "CREATE FUNCTION pg_temp.order_id_of(uid text) RETURNS bigint LANGUAGE sql IMMUTABLE RETURN"
             " (('x' || encode(substr(sha256(uid::bytea), 1, 8), 'hex'))::bit(64)::bigint >> 2)"
             " & ((1::bigint << 62) - 1) | (1::bigint << 62)"
         ),
-        "SET session_replication_role = replica",  # foreign keys hold by construction; asking for each takes long
+        "SET session_replication_role = replica",  # foreign keys hold by construction; checking each takes long
     ),
     "sqlite": (),
 }
@@ -66,17 +66,17 @@ _SCATTERED: Final = "i * 2654435761 % 4294967296 / 65536"
 
 
 def turns_table(name: str) -> str:
-    """The table that says which order has which turn: for pgbench, and for the check afterwards."""
+    """Return the table that maps turns to orders, for pgbench and for the check afterwards."""
     return f"bench_turns_{name}"
 
 
 def places_table(name: str) -> str:
-    """Where a sequence's rows `turn, n` are loaded before the statements run."""
+    """Return the table that a sequence's rows `turn, n` are loaded into before the statements run."""
     return f"bench_places_{name}"
 
 
 def statements(dialect: Dialect, orders: int, sequences: Iterable[str]) -> Iterator[str]:
-    """Everything that fills a fresh schema; the places of the sequences are loaded already."""
+    """Yield the statements that fill a fresh schema; the places of the sequences are loaded already."""
     now = datetime.now(UTC)
     computed = _computed(orders, now)
     columns = ", ".join(f"{sql} AS {name}" for name, sql in computed.items())
@@ -97,11 +97,11 @@ def statements(dialect: Dialect, orders: int, sequences: Iterable[str]) -> Itera
 
 
 def _computed(orders: int, now: datetime) -> dict[str, str]:
-    """An order's facts, as SQL over its place `i`."""
+    """Return an order's facts, as SQL over its place `i`."""
     connect, shopping = Contract.CONNECT.value, Contract.SHOPPING.value
     states = (OrderState.SUBMITTED, OrderState.ACCEPTED, OrderState.IN_PROGRESS)
     state = " ".join(f"WHEN i % 7 % 3 = {which} THEN '{one.value}'" for which, one in enumerate(states))
-    # All within a day: old enough for nothing to be swept away while we measure.
+    # All instants are within a day, so that no row is old enough to be deleted during a measurement.
     placed = micros(now - timedelta(hours=20))
     step = micros(now - timedelta(hours=1)) - placed
     first_visit_s = micros(now + _NOTICE) // 1_000_000
@@ -113,7 +113,7 @@ def _computed(orders: int, now: datetime) -> dict[str, str]:
         "client_id": f"CASE WHEN {_TICKETS_CHOSEN} THEN {1 + CONNECT_CLIENTS} + {_SCATTERED} % {SHOPPING_CLIENTS}"
         f" ELSE 1 + {_SCATTERED} % {CONNECT_CLIENTS} END",
         "state": f"CASE WHEN {_TICKETS_CHOSEN} THEN '{OPENING_STATE[Contract.SHOPPING].value}' {state} END",
-        # Within ten days after the notice, on a whole second.
+        # The visit begins within ten days after the notice, on a whole second.
         "starts_at": f"CASE WHEN {_VISIT_CHOSEN} THEN ({first_visit_s} + i * 7919 % 864000) * 1000000 END",
         "placed_at": f"{placed} + {step} * i / {orders}",
         "product_uid": f"md5('product ' || (i * 1597334677 % 4294967296 / 65536 % {PRODUCTS}))",
@@ -121,12 +121,12 @@ def _computed(orders: int, now: datetime) -> dict[str, str]:
 
 
 def _of_orders(made: str) -> dict[str, str]:
-    """By table: where its rows come from, columns in the table's order. All but the last ascend by place."""
+    """Return, by table, the source of its rows, with columns in the table's order. All but the last ascend by place."""
     connect, shopping = written(_SERVICE), written(_TICKETS)
     visit = '{"appointment_id":<n>,"starts_at":"<from>","ends_at":"<to>"}'
     opening = {contract: written({"state": state}) for contract, state in OPENING_STATE.items()}
     bought, visits = f"FROM {made} WHERE {_TICKETS_CHOSEN}", f"FROM {made} WHERE {_VISIT_CHOSEN}"
-    day = "2030-01-01T08:00:00Z"  # history, which nothing reads here
+    day = "2030-01-01T08:00:00Z"  # for the history, which the benchmark never reads
     return {
         "orders": "SELECT id, contract, client_id, CASE WHEN starts_at IS NULL THEN 1 ELSE 2 END, state, starts_at,"
         f" NULL, placed_at FROM {made}",
@@ -138,10 +138,10 @@ def _of_orders(made: str) -> dict[str, str]:
         "tickets": f"SELECT id, number, md5('ticket ' || i || ' ' || number), product_uid,"
         f" substr(md5('code ' || i || ' ' || number), 1, 20), TRUE"
         f" FROM {made} CROSS JOIN (SELECT 1 AS number UNION ALL SELECT 2) AS numbers WHERE {_TICKETS_CHOSEN}",
-        "outbox": f"SELECT id, 1, '{FactKind.ORDER_PLACED.value}', placed_at, client_id,"
+        "outbox": f"SELECT id, 1, '{OrderEventKind.ORDER_PLACED.value}', placed_at, client_id,"
         f" CASE WHEN uid IS NULL THEN {_text(opening[Contract.CONNECT])}"
         f" ELSE {_text(opening[Contract.SHOPPING])} END, placed_at + 1000000 FROM {made}"
-        f" UNION ALL SELECT id, 2, '{FactKind.APPOINTMENT_SET.value}', placed_at + 1000000, client_id,"
+        f" UNION ALL SELECT id, 2, '{OrderEventKind.APPOINTMENT_SET.value}', placed_at + 1000000, client_id,"
         f" {_text(visit.replace('<from>', day).replace('<to>', day))}, placed_at + 2000000 {visits}",
         "products": f"SELECT uid, {_text(_name('Day ticket'))}, 1250, 150, 'EUR', {_LEFT}, {_LEFT} + sold,"
         " NULL, '', 1, NULL, TRUE, TRUE, FALSE, FALSE, NULL, NULL, 0, '{}'"
@@ -174,7 +174,7 @@ def _literal(value: str | int | None) -> str:
 
 
 def _text(document: str) -> str:
-    """A text as SQL, with the order's place filled in."""
+    """Return a text as SQL, with the order's place filled in."""
     quoted = document.replace("'", "''")
     return f"'{quoted}'".replace(_N, "' || i || '")
 
@@ -183,7 +183,7 @@ def _name(english: str) -> str:
     return json.dumps({language: english if language == "en" else "" for language in _LANGUAGES})
 
 
-# What a partner gives when it places an order.
+# The fields that a partner gives when it places an order.
 _SERVICE: Final = {
     "sourceType": "nbn",
     "contactName": f"Jo Citizen {_N}",
@@ -198,7 +198,7 @@ _SERVICE: Final = {
     "customerReference": f"C-{_N}",
     "serviceId": 1,
 }
-# What the product keeps of an order for tickets (`actions/ticketing/place.py`).
+# The fields that the product stores of an order for tickets (`actions/ticketing/place.py`).
 _TICKETS: Final = {
     "consumer": {"first_name": "Jo", "last_name": "Visitor", "email": f"jo.{_N}@example.com", "country": "NL"},
     "external_purchases": [],

@@ -1,9 +1,9 @@
-"""Serve Countermand as it is, but for the store: a cancellation is answered 200 as soon as it has been understood.
+"""Serves Countermand without its store: a cancellation is answered 200 as soon as it is understood.
 
-What is left is the ceiling that a store can reach at best: HTTP, the credentials, the contract's checks, the answer. It
-is `countermand serve` itself, its server settings included, with `submit` of `CancelAndShow` replaced. Where an answer
-shows the order, it shows the first one that was asked for, read once. It lives here and is no part of the
-product: it answers 200 and does nothing.
+The rest is the best rate that any store could reach: HTTP, the credentials, the contract's checks, and the answer. The
+server is `countermand serve` itself, with its server settings; only `submit` of `CancelAndShow` is replaced. If an
+answer shows the order, it shows the first order that was requested, which is read once. This file is in bench/ and not
+in the product, because it answers 200 and does nothing.
 """
 
 from collections.abc import Awaitable, Callable
@@ -33,13 +33,13 @@ def _at_once(database: Database) -> Callable[[CancelOrder], Awaitable[CancelOutc
 
 def _build_without_store(*parts: Any, **more: Any) -> Service:
     service = build(*parts, **more)
-    # The object's own attribute, found before its class's method by everybody who holds it.
+    # The instance's attribute hides the class's method for every user of the object.
     vars(service.cancel)["submit"] = _at_once(service.database)
     return service
 
 
 def main() -> None:
-    """Serve until told to stop, as `countermand serve` does: settings from the environment."""
+    """Serve until a signal comes, as `countermand serve` does, with settings from the environment."""
     with patch.object(serving, "build", _build_without_store):
         serving.serve(read_settings(), announce=lambda url: print(f"Countermand is ready at {url}", flush=True))
 

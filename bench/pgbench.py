@@ -1,11 +1,11 @@
-"""What can the database itself do, one order at a time? pgbench, with the product's own statement for a single order.
+"""Measures the database itself, one order at a time: pgbench runs the product's own statement for a single order.
 
-The same writes and releases in one prepared statement an order, over the same kind of socket, and no order twice. The
-statement is derived from the product's (`storage/postgres/statements.py`): a row of the turns' table in place of the
-batch. Looking that row up is a probe of an index that has it all; pgbench cannot know a shuffled order otherwise.
-Its connections pin the plans as the product's do, but for the statement written by hand, which is left to the server:
-of two tries each under other load, 5.7k and 7.3k with pins to 5.8k and 6.1k without at 32 clients; by hand 15k and 18k
-to 22k and 25k.
+It makes the same writes and releases in one prepared statement per order, over the same kind of socket, and no order
+twice. The statement is derived from the product's (`storage/postgres/statements.py`), with a row of the turns' table in
+place of the batch. The look-up of that row reads only an index; without it, pgbench could not use a shuffled order. Its
+connections pin the plans as the product's do, except for the statement written by hand, whose plan the server chooses:
+two tries each under other load, at 32 clients, gave 5.7k and 7.3k with pins, 5.8k and 6.1k without; by hand 15k and 18k
+with pins, 22k and 25k without.
 """
 
 import os
@@ -19,7 +19,7 @@ from typing import Final
 
 from countermand.domain.cancelling.policy import DEFAULT_RULES, policy_of
 from countermand.domain.contract import Contract
-from countermand.domain.orders.order_events import FactKind
+from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.order_state import OrderState
 from countermand.storage.postgres import statements
 from countermand.storage.postgres.cancellations import PLANS
@@ -28,13 +28,13 @@ from made_orders import turns_table
 from sample import BARE_ALONE, Turns
 
 _PATIENCE_S: Final = 60
-# Each client takes every so-manyth turn, from its own.
+# Each client begins at its own number and takes every n-th turn, where n is the number of clients.
 _SCRIPT: Final = """\\set turn :first + :taken * :clients + :client_id
 \\set taken :taken + 1
 {statement};
 """
 _TURN: Final = "(SELECT t.*, false AS on_behalf FROM {turns} AS t WHERE t.turn = :turn) AS b"
-# What one would write by hand for an order that holds nothing: nothing to release, no lock before the update.
+# A statement written by hand for an order that holds nothing: it releases nothing and takes no lock before the update.
 _BY_HAND: Final = f"""
 WITH cancelled AS (
     UPDATE orders AS o SET state = '{OrderState.CANCELLED}', appointment_starts_at = NULL, version = o.version + 1
@@ -49,19 +49,19 @@ WITH cancelled AS (
     FROM cancelled AS c
 ), told AS (
     INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details)
-    SELECT c.order_id, c.version, '{FactKind.ORDER_CANCELLED}', $1::bigint, c.client_id, {{details}}
+    SELECT c.order_id, c.version, '{OrderEventKind.ORDER_CANCELLED}', $1::bigint, c.client_id, {{details}}
     FROM cancelled AS c
 )
 SELECT c.command_id FROM cancelled AS c"""
 
 
 class PgbenchError(Exception):
-    """pgbench failed, or some of its transactions did."""
+    """Raised if pgbench or some of its transactions failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PgbenchLoad:
-    """What pgbench saw: one transaction is one order."""
+    """The results of pgbench: one transaction is one order."""
 
     processed: int
     cancels_a_second: float
@@ -69,7 +69,7 @@ class PgbenchLoad:
 
 
 def statement(turns: Turns) -> str:
-    """The statement for one order, whose turn is `:turn`, at the instant `:now`."""
+    """Return the statement for one order, whose turn is `:turn`, at the instant `:now`."""
     policies = [policy_of(contract, DEFAULT_RULES[contract]) for contract in Contract]
     batch = _TURN.format(turns=turns_table(turns.name))
     if turns.name == BARE_ALONE:
@@ -81,13 +81,13 @@ def statement(turns: Turns) -> str:
         )
     else:
         text = statements.cancel_batch(policies, batch=batch, with_keys=False)
-    # In a text, too, pgbench takes a colon before a letter for a variable of its own.
+    # Even within a text, pgbench takes a colon before a letter for one of its variables.
     texts = re.sub(r"'[^']*'", lambda found: re.sub(r":(?=\w)", "' || chr(58) || '", found[0]), text)
     return texts.replace("$1", ":now")
 
 
 def pgbench(database: PostgresOrders, turns: Turns, *, first: int, clients: int, seconds: int) -> PgbenchLoad:
-    """Cancel one by one for so many seconds, from the turn `first` on. Raises `PgbenchError`."""
+    """Cancel orders one at a time for `seconds` seconds, from the turn `first` on. Raises `PgbenchError`."""
     server = database.server
     pinned = {} if turns.name == BARE_ALONE else PLANS
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
@@ -119,7 +119,7 @@ def pgbench(database: PostgresOrders, turns: Turns, *, first: int, clients: int,
 
 
 def next_turn(database: PostgresOrders, turns: Turns) -> int:
-    """The first turn after all that were used: pgbench's clients do not keep step."""
+    """Return the first turn after all used turns: some clients of pgbench are faster than others."""
     table = turns_table(turns.name)
     (after,) = database.row(f"SELECT coalesce(max(turn) + 1, 0) FROM {table} JOIN cancellations USING (order_id)")
     return after

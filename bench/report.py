@@ -1,4 +1,4 @@
-"""How do the measurements read? A JSON file with everything, and tables with the medians and their spread."""
+"""Writes the measurements: a JSON file with all of them, and tables with the medians and their spread."""
 
 import json
 import statistics
@@ -17,10 +17,10 @@ from soak import Minute
 Figures = dict[str, dict[str, dict[str, float]]]  # database, figure, its median, min and max
 Value = TypeVar("Value")
 
-AT: Final = 64  # connections, at which the named figures are taken
+AT: Final = 64  # the number of connections at which the named figures are taken
 _FEW: Final = 8
 LATEST: Final = "latest.json"
-MEASURED: Final = "measured"  # the sections of the page that are written here
+MEASURED: Final = "measured"  # the section of the page that this module writes
 SOAKED: Final = "soaked"
 _MARKS: Final = ("<!-- {0}: begin; written by bench/run.py -->\n", "<!-- {0}: end -->\n")
 _TITLES: Final = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}
@@ -28,7 +28,7 @@ _TITLES: Final = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}
 
 @dataclass(frozen=True, kw_only=True)
 class Aim:
-    """What a figure should be at least, or at most, on two cores; None: only told."""
+    """The least or greatest value that a figure should have on two cores; None means that it is only reported."""
 
     means: str
     at_least: float | None = None
@@ -36,7 +36,7 @@ class Aim:
     form: str = ".2f"
 
     def in_words(self) -> str:
-        """Such as `≥ 2`."""
+        """Return the aim in words, such as `≥ 2`."""
         if self.at_least is not None:
             return f"≥ {self.at_least:g}"
         return "" if self.at_most is None else f"≤ {self.at_most:g}"
@@ -73,7 +73,7 @@ AIMS: Final[Mapping[str, Mapping[str, Aim]]] = {
 
 
 def figures(runs: Sequence[Measured], flat: Sequence[Flat]) -> Figures:
-    """The named figures of each database: median, lowest and highest round. Ratios are taken within a round."""
+    """Return each database's named figures: median, lowest and highest round. Ratios are taken within a round."""
     return {database: _of_database(database, runs, flat) for database in _once(run.database for run in runs)}
 
 
@@ -120,7 +120,7 @@ def _flatness(flat: Sequence[Flat]) -> list[float]:
 def write_results(
     folder: Path, about: Mapping[str, Any], runs: Sequence[Measured], flat: Sequence[Flat]
 ) -> tuple[Path, Figures]:
-    """Write the JSON file; gives its path, and the named figures."""
+    """Write the JSON file; return its path, and the named figures."""
     folder.mkdir(parents=True, exist_ok=True)
     path, named = folder / LATEST, figures(runs, flat)
     everything = {
@@ -144,7 +144,7 @@ def write_into(page: Path, section: str, text: str) -> None:
 
 
 def page(about: Mapping[str, Any], runs: Sequence[Measured], named: Figures) -> str:
-    """What the page tells of a measurement: how it was done, the figures beside the aims, and every run's medians."""
+    """Return a measurement's section of the page: the method, the figures beside the aims, and all runs' medians."""
     found = sum(run.found_cancelled for run in runs)
     postgres = f" {about['postgresql']}." if about["postgresql"] else ""
     how = (
@@ -170,7 +170,7 @@ def page(about: Mapping[str, Any], runs: Sequence[Measured], named: Figures) -> 
 
 
 def soak_page(about: Mapping[str, Any], went: Sequence[Minute]) -> str:
-    """What the page tells of a soak."""
+    """Return a soak's section of the page."""
     heads = ("minute", "cancels/s", "p50 ms", "p99 ms", "memory MB", "server CPU µs a cancel")
     lines = [
         (
@@ -191,7 +191,7 @@ def soak_page(about: Mapping[str, Any], went: Sequence[Minute]) -> str:
 
 
 def tables(runs: Sequence[Measured]) -> str:
-    """Everybody's medians, by database, orders and connections."""
+    """Return the medians of all servers, by database, orders and connections."""
     heads = ("database", "orders", "connections", "server", "cancels/s", "p50 ms", "p99 ms")
     costs = ("server CPU µs", "database CPU µs", "memory MB")
     lines = []
@@ -218,7 +218,7 @@ def tables(runs: Sequence[Measured]) -> str:
 
 
 def in_a_line(run: Measured) -> str:
-    """A run, as it is told while they go on."""
+    """Return the line that is printed after a run."""
     times = (
         f"mean {run.mean_ms:7.2f} ms" if run.p50_ms is None else f"p50 {run.p50_ms:7.2f} ms, p99 {run.p99_ms:6.1f} ms"
     )

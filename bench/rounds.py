@@ -1,4 +1,4 @@
-"""How is it measured? Whoever is to be compared takes turns, round by round, each run checked in the database."""
+"""Runs the measurements: the servers that are compared take turns, round by round, and each run is checked."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,8 +13,8 @@ from sample import BARE_ALONE, MIXED, Credentials, Turns
 from servers import BATCHED, NO_OP, TWO_WORKERS, UNBATCHED, Kind, running
 
 PGBENCH: Final = "pgbench"
-_MOST_CLIENTS: Final = 32  # of pgbench: more make it slower
-# How many orders a second a run may take, until one was seen; then so much more than that one.
+_MOST_CLIENTS: Final = 32  # of pgbench; more clients make it slower
+# The orders per second that a run may use while no run was seen; afterwards the last rate times the margin.
 _GUESS: Final = 40_000
 _LONE_GUESS: Final = 8_000
 _MARGIN: Final = 1.4
@@ -22,29 +22,29 @@ _MARGIN: Final = 1.4
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One run. `connections` are HTTP connections, or stand for them with pgbench, which has `clients`."""
+    """The results of one run. pgbench has `clients`; its `connections` are those that it is compared with."""
 
     database: str
     kind: str
-    orders: str  # which sequence: mixed or bare
+    orders: str  # the sequence: mixed or bare
     connections: int
     workers: int
     round: int
     cancels_a_second: float
-    p50_ms: float | None = None  # pgbench tells only the mean
+    p50_ms: float | None = None  # pgbench reports only the mean
     p99_ms: float | None = None
     mean_ms: float | None = None
     clients: int | None = None
-    server_cpu_us: float | None = None  # a cancel, user and system
+    server_cpu_us: float | None = None  # for each cancel, user and system
     database_cpu_us: float | None = None
     rss_mb: float | None = None  # of the server, at the end
-    answered_200: int  # or transactions done; warm-up included
+    answered_200: int  # for pgbench the transactions done; warm-up included
     found_cancelled: int  # in the database afterwards
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """What is compared with each other: the same orders and connections, on one database."""
+    """The servers that are compared with each other: on one database, with the same orders and connections."""
 
     database: OrdersDatabase
     orders: str
@@ -54,7 +54,7 @@ class Cell:
 
 @dataclass(kw_only=True)
 class Measuring:
-    """How long, with which load; remembers how fast each was, so as to know how many orders the next run may take."""
+    """Runs measurements. It remembers each server's rate, to know how many orders the next run may use."""
 
     generator: str
     credentials: Credentials
@@ -63,7 +63,7 @@ class Measuring:
     _fastest: dict[tuple[str, str, str, int], float] = field(default_factory=dict)
 
     def run(self, cell: Cell, kind: Kind | str, number: int) -> Measured:
-        """One run, checked."""
+        """Make one run and check it."""
         turns = cell.database.sample.turns[cell.orders]
         key = (cell.database.dialect, cell.orders, kind if isinstance(kind, str) else kind.name, cell.connections)
         guess = _LONE_GUESS if cell.connections == 1 else _GUESS
@@ -97,7 +97,7 @@ class Measuring:
             turns,
             before,
             answered=answered if kind.cancels else 0,
-            # Each of the two loads cuts its requests off at its end: one a connection at most.
+            # Each of the two loads cuts its requests off at its end, at most one per connection.
             under_way=2 * cell.connections if kind.cancels else 0,
             first=first,
             until=until,
@@ -149,22 +149,22 @@ class Measuring:
 
 
 def plan(database: OrdersDatabase, connections: list[int]) -> list[Cell]:
-    """What is measured of a database in every round."""
+    """Return the cells of a database that every round measures."""
     if not isinstance(database, PostgresOrders):
         kinds: tuple[Kind | str, ...] = (NO_OP, BATCHED, UNBATCHED)
         return [Cell(database=database, orders=MIXED, connections=number, kinds=kinds) for number in connections]
     kinds = (NO_OP, BATCHED, PGBENCH, UNBATCHED, TWO_WORKERS)
     cells = [Cell(database=database, orders=MIXED, connections=number, kinds=kinds) for number in connections]
-    # Last, as it begins and ends with the database put back.
+    # This cell is last, because it begins and ends with a restore of the database.
     alone = Cell(database=database, orders=BARE_ALONE, connections=connections[0], kinds=(BATCHED, PGBENCH))
     return [*cells, alone]
 
 
 def all_rounds(measuring: Measuring, cells: list[Cell], rounds: int) -> Iterator[Measured]:
-    """Every cell in every round, so that whatever else the machine does meets all of them."""
+    """Run every cell in every round, so that other load of the machine affects all cells."""
     for number in range(1, rounds + 1):
         for cell in cells:
-            # Another one begins each round, so that none is always the one after another's mess.
+            # Each round begins with another server, so that none always runs after the same other server.
             start = number % len(cell.kinds)
             for kind in (*cell.kinds[start:], *cell.kinds[:start]):
                 yield measuring.run(cell, kind, number)

@@ -1,9 +1,9 @@
-"""Measure the cancellation path: durable cancels a second over HTTP, beside what they could be at best.
+"""Measures the cancellation path: durable cancels a second over HTTP, beside the best possible rate.
 
-On a PostgreSQL of its own and on SQLite, the product takes turns, round by round, with the same server without a store,
-with itself writing a transaction for each cancellation, and with pgbench doing the same to the database one by one.
-After each run the database is held against what was answered. Results go to bench/results/latest.json and into
-docs/performance.md, and are never asserted in a test.
+On its own PostgreSQL and on SQLite, the product takes turns, round by round, with the same server without a store, with
+itself writing a transaction for each cancellation, and with pgbench, which makes the same changes one by one. After
+each run the database is compared with the answers. Results go to bench/results/latest.json and into
+docs/performance.md; no test asserts them.
 """
 
 import argparse
@@ -33,7 +33,7 @@ _HERE: Final = Path(__file__).parent
 _PAGE: Final = _HERE.parent / "docs" / "performance.md"
 _DATABASES: Final = ("postgresql", "sqlite")
 _ERRORS: Final = (CheckError, LoadError, PgbenchError, PostgresError, ServerError)
-# A look instead of a measurement: these are the defaults then.
+# The defaults of a quick look, which is no measurement.
 _QUICK: Final[dict[str, Any]] = {
     "orders": 200_000,
     "connections": [64],
@@ -44,11 +44,11 @@ _QUICK: Final[dict[str, Any]] = {
     "results": None,
     "page": None,
 }
-_BYTES_AN_ORDER: Final = 1_500  # in PostgreSQL, with indexes and log; measured, and generously rounded
+_BYTES_AN_ORDER: Final = 1_500  # in PostgreSQL, with indexes and log; measured, and rounded up generously
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, write the results, and say them."""
+    """Measure, write the results, and print them."""
     given = _arguments(arguments)
     try:
         with _work_folder(given) as work:
@@ -148,7 +148,7 @@ def _work_folder(given: argparse.Namespace) -> Iterator[Path]:
         )
     with tempfile.TemporaryDirectory(prefix="countermand-bench-", dir=given.work_dir) as name:
         work = Path(name)
-        work.chmod(0o711)  # PostgreSQL, as another user, passes through to its own folder
+        work.chmod(0o711)  # PostgreSQL runs as another user, who must reach its own folder below this
         yield work
 
 
@@ -218,7 +218,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _roomy() -> Path:
-    """A temporary folder that is on a disk where there is one: the usual one is in memory on some systems."""
+    """Return a temporary folder on a disk if there is one: on some systems the usual folder is in memory."""
     kept = Path("/var/tmp")
     return kept if kept.is_dir() else Path(tempfile.gettempdir())
 

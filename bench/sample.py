@@ -1,7 +1,7 @@
-"""What is there to cancel, and who asks? Orders, a hundred clients with credentials, and the orders' ids, shuffled.
+"""Makes the sample of the benchmark: a hundred clients with credentials, and the ids of the orders, shuffled.
 
-An order is made from its place n = 1, 2, 3 … alone, in SQL on the database's own side (`made_orders.py`); here is the
-same in Python for the few things that a caller must know: its name, its owner, and how it is cancelled.
+An order is made from its place n = 1, 2, 3 … alone, in SQL within the database (`made_orders.py`). This module has the
+same in Python for the few things that a caller must know: the order's name, its owner, and how it is cancelled.
 """
 
 import base64
@@ -21,7 +21,7 @@ ISSUER: Final = "https://countermand.example/auth/realms/bench"
 CONNECT_CLIENTS: Final = 50  # numbered from 1
 SHOPPING_CLIENTS: Final = 50  # numbered after them
 CLIENTS: Final = CONNECT_CLIENTS + SHOPPING_CLIENTS
-# Of every three orders one has an appointment, one is for two tickets, and one holds nothing that must be released.
+# Of every three orders, one has an appointment, one is for two tickets, and one holds nothing to release.
 KINDS: Final = 3
 WITH_APPOINTMENT, WITH_TICKETS, BARE = 0, 1, 2
 _TOKEN_LIFE: Final = timedelta(hours=12)
@@ -32,10 +32,10 @@ BARE_ALONE: Final = "bare"
 
 @dataclass(frozen=True, kw_only=True)
 class Turns:
-    """Orders in the sequence in which they are to be cancelled, each once.
+    """Orders in the sequence in which they are cancelled, each once.
 
-    `requests` has a line of `LINE_BYTES` an order: `c` (connect) or `s` (shopping), the client's number from 0, the
-    order's name. `places` has `turn <tab> n` a line, for the database.
+    The file `requests` has a line of `LINE_BYTES` per order: `c` (connect) or `s` (shopping), the client's number from
+    0, and the order's name. The file `places` has a line `turn <tab> n` per order, for the database.
     """
 
     name: str
@@ -44,12 +44,12 @@ class Turns:
     places: Path
 
 
-LINE_BYTES: Final = 38  # all alike, so that a load generator begins in the middle without reading what is before
+LINE_BYTES: Final = 38  # all lines are alike, so a load generator can begin in the middle without reading the rest
 
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """Who may call: the issuer's keys, and for each client, in order, the value of its `Authorization` header."""
+    """The issuer's keys and, for each client, in order, the value of its `Authorization` header."""
 
     key_set: Path
     headers: Path
@@ -57,19 +57,19 @@ class Credentials:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """So many orders, and the sequences in which they are cancelled, by name."""
+    """The number of orders, and the sequences in which they are cancelled, by name."""
 
     orders: int
     turns: dict[str, Turns]
 
 
 def make_sample(folder: Path, *, orders: int, seed: int, at_most: int | None = None) -> Sample:
-    """Shuffle the orders of a database. The same seed makes the same sequences; `at_most` is how long they get."""
+    """Shuffle the orders of a database. The same seed makes the same sequences, each of at most `at_most` orders."""
     folder.mkdir(parents=True, exist_ok=True)
     chance = random.Random(seed)
     ranges = {MIXED: range(1, orders + 1), BARE_ALONE: range(BARE, orders + 1, KINDS)}
-    # A true shuffle. A stride (n * step mod orders) looks shuffled, and can be neighbours in disguise: 1,000,003
-    # modulo a million is a stride of 3, so that each page is found where it was left, and the result flatters.
+    # This is a true shuffle. A stride (n * step mod orders) looks shuffled, but can be neighbours in disguise:
+    # 1,000,003 modulo a million is a stride of 3, so that each page is still in memory, and the result flatters.
     return Sample(
         orders=orders,
         turns={
@@ -80,7 +80,7 @@ def make_sample(folder: Path, *, orders: int, seed: int, at_most: int | None = N
 
 
 def owner_of(n: int) -> int:
-    """The client's number, from 1; scattered, and the same as `made_orders.py` says in SQL."""
+    """Return the number of the order's client, from 1. It is scattered; `made_orders.py` has the same in SQL."""
     scattered = n * 2654435761 % 4294967296 // 65536
     if n % KINDS == WITH_TICKETS:
         return 1 + CONNECT_CLIENTS + scattered % SHOPPING_CLIENTS
@@ -88,17 +88,17 @@ def owner_of(n: int) -> int:
 
 
 def uid_of(n: int) -> str:
-    """The uid of a ticket order; the same as `made_orders.py` says in SQL."""
+    """Return the uid of a ticket order; `made_orders.py` has the same in SQL."""
     return hashlib.md5(f"order {n}".encode(), usedforsecurity=False).hexdigest()
 
 
 def client_name(client: int) -> str:
-    """What the client with this number, from 1, is called: its name, its token's claim, its key."""
+    """Return the name of the client with this number (from 1), which is also its token's claim or its key."""
     return f"partner-{client:03d}"
 
 
 def secret_of(client: int) -> str:
-    """The secret of a client with a key."""
+    """Return the secret of a client with a key."""
     return hashlib.sha256(client_name(client).encode()).hexdigest()
 
 
@@ -134,7 +134,7 @@ def _write(folder: Path, name: str, sequence: Iterable[int]) -> Turns:
 
 
 def _claims(client: int, now: datetime) -> dict[str, Any]:
-    """In the shape, and so of the size, of the token on the published page."""
+    """Return claims in the shape, and so of the size, of those in the published page's token."""
     issued_at_s = int(now.timestamp())
     session = f"0b7bd0a1-3c1e-4a4e-9d3b-{client:012d}"
     return {

@@ -1,4 +1,4 @@
-"""What is measured over HTTP: servers that differ in one thing each, every one a process of its own."""
+"""Starts the servers that are measured over HTTP. They differ in one thing each; every server is its own process."""
 
 import os
 import subprocess
@@ -22,12 +22,12 @@ FLIGHTS_UNBATCHED: Final = 32  # as many as pgbench has clients
 
 
 class ServerError(Exception):
-    """A server did not start, or did not stop as it should."""
+    """Raised if a server did not start, or did not stop properly."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A server to measure: what is run, with which settings, and whether it cancels at all."""
+    """A kind of server to measure: its command, its settings, and whether it really cancels."""
 
     name: str
     about: str
@@ -77,14 +77,14 @@ class Server:
 
 @contextmanager
 def running(kind: Kind, credentials: Credentials, database: OrdersDatabase) -> Iterator[Server]:
-    """Start a server on a free port, and stop it: once this ends, all that it answered is in the database."""
+    """Start a server on a free port, and stop it. After that, the database has everything that the server answered."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("COUNTERMAND_")}
     environment = {
         **clean,
         "COUNTERMAND_PORT": "0",
         "COUNTERMAND_CONNECT_ISSUER": ISSUER,
         "COUNTERMAND_CONNECT_KEY_SET": str(credentials.key_set),
-        "COUNTERMAND_LOG_FORMAT": "json",  # a line a request, as in production
+        "COUNTERMAND_LOG_FORMAT": "json",  # one line per request, as in production
         **database.settings(),
         **kind.settings,
     }
@@ -116,7 +116,7 @@ def running(kind: Kind, credentials: Credentials, database: OrdersDatabase) -> I
 
 
 def _complaints(log: Path) -> str:
-    """What the server logged besides a line for each request; the last of it."""
+    """Return the end of the server's log without the lines of requests."""
     with log.open() as lines:
         return "".join(deque((line for line in lines if '"level":"info","event":"request"' not in line), 20))
 

@@ -1,4 +1,4 @@
-"""Does it stay as it is? The product at a constant rate for ten minutes: memory and latency, minute by minute."""
+"""Runs the product at a constant rate for ten minutes, and records memory and latency for each minute."""
 
 import json
 import subprocess
@@ -13,14 +13,14 @@ from processes import cpu_s, rss_mb
 from sample import MIXED, Credentials
 from servers import BATCHED, running
 
-RATE: Final = 1_500  # requests a second: some tenth of what the product can do, so that nothing queues
+RATE: Final = 1_500  # requests a second: about a tenth of the product's best rate, so that nothing queues
 CONNECTIONS: Final = 64
 MINUTE_S: Final = 60
 
 
 @dataclass(frozen=True, kw_only=True)
 class Minute:
-    """How one minute went; times count from when a request was due."""
+    """The results of one minute. Times count from when a request was due."""
 
     minute: int
     cancels_a_second: float
@@ -33,13 +33,13 @@ class Minute:
 def soak(
     credentials: Credentials, database: OrdersDatabase, *, minutes: int, rate: int, tell: Callable[[Minute], None]
 ) -> list[Minute]:
-    """Run, and check the database afterwards. Raises `LoadError`, `CheckError`."""
+    """Run the soak, and check the database afterwards. Raises `LoadError`, `CheckError`."""
     turns = database.sample.turns[MIXED]
     asking = Asking(generator="python", credentials=credentials, connections=CONNECTIONS)
     before = counts(database)
     went: list[Minute] = []
     with running(BATCHED, credentials, database) as server:
-        seconds = minutes * MINUTE_S + 1  # the last minute is told before the end
+        seconds = minutes * MINUTE_S + 1  # so that the last minute is reported before the end
         command = in_python(asking, turns, server.port, first=0, seconds=seconds)
         command += ["--rate", str(rate), "--tell-every", str(MINUTE_S)]
         seen: dict[str, Any] = {}
@@ -48,7 +48,7 @@ def soak(
             used_s = cpu_s([server.pid])
             for line in load.stdout:
                 seen = json.loads(line)
-                if "used" in seen:  # the last line: the whole
+                if "used" in seen:  # the last line, with the totals
                     break
                 now_s = cpu_s([server.pid])
                 cpu_us = None if now_s is None or used_s is None else (now_s - used_s) / max(seen["answers"], 1) * 1e6

@@ -7,10 +7,10 @@ from countermand.domain.contract import Contract
 from countermand.domain.orders.order_state import (
     CANCELLABLE_STATES,
     ENDED_UNFULFILLED,
-    MOVES,
     OPENING_STATE,
-    Move,
+    TRANSITIONS,
     OrderState,
+    Transition,
 )
 
 PAGE = Path(__file__).with_name("states.md")
@@ -19,8 +19,8 @@ _TITLES = {Contract.CONNECT: "Telecom orders (connect)", Contract.SHOPPING: "Tic
 
 _OPENING = """# The states of an order
 
-*Drawn from the table `MOVES` in `src/countermand/domain/orders/order_state.py` by `python docs/draw_states.py`. A test
-compares the two, so this page is changed there.*
+*Drawn from the table `TRANSITIONS` in `src/countermand/domain/orders/order_state.py` by `python docs/draw_states.py`. A
+test compares the two, so this page is changed there.*
 
 An order is in one state and changes it by a move. What the table does not have cannot happen: it is refused, and
 nothing changes. Telecom and ticket orders share the table and nothing else: they meet in `cancelled` alone, so each has
@@ -50,18 +50,18 @@ def _diagram(contract: Contract) -> Iterable[str]:
     yield "stateDiagram-v2"
     yield f"    [*] --> {OPENING_STATE[contract]}"
     for state in states:
-        for move, after in MOVES[state].items():
+        for move, after in TRANSITIONS[state].items():
             yield f"    {state} --> {after}: {move}"
-        if not MOVES[state]:
+        if not TRANSITIONS[state]:
             yield f"    {state} --> [*]"
     yield "```"
 
 
 def _table() -> Iterable[str]:
-    yield _row(["", *(f"`{move}`" for move in Move)])
-    yield _row(["---", *("---" for _ in Move)])
+    yield _row(["", *(f"`{move}`" for move in Transition)])
+    yield _row(["---", *("---" for _ in Transition)])
     for state in OrderState:
-        after = (MOVES[state].get(move) for move in Move)
+        after = (TRANSITIONS[state].get(move) for move in Transition)
         yield _row([f"**`{state}`**", *("·" if to is None else f"`{to}`" for to in after)])
 
 
@@ -74,7 +74,7 @@ def _cancellable() -> Iterable[str]:
 
 
 def _ends() -> Iterable[str]:
-    fulfilled = {state for state, moves in MOVES.items() if not moves} - ENDED_UNFULFILLED
+    fulfilled = {state for state, moves in TRANSITIONS.items() if not moves} - ENDED_UNFULFILLED
     unfulfilled = _words(ENDED_UNFULFILLED)
     yield f"An order that enters one of these gives back what it held, in the same transaction: {unfulfilled}."
     yield "Its active appointment is cancelled, its tickets become invalid, and their places go back to the products."
@@ -86,7 +86,7 @@ def _ends() -> Iterable[str]:
 def _reachable(opening: OrderState) -> Sequence[OrderState]:
     found = [opening]
     for state in found:
-        found += [after for after in MOVES[state].values() if after not in found]
+        found += [after for after in TRANSITIONS[state].values() if after not in found]
     return found
 
 

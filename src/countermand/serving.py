@@ -1,4 +1,4 @@
-"""Serve: bind, open, answer, and stop without losing what was taken."""
+"""Runs one serving process: binds the address, opens the database, answers requests, and stops without losing any."""
 
 import asyncio
 import gc
@@ -30,24 +30,24 @@ if sys.platform != "win32":
 else:
     from asyncio import new_event_loop
 
-_COLLECTED_AFTER: Final = 50_000  # objects more than before
+_COLLECTED_AFTER: Final = 50_000  # new objects before the next garbage collection
 _POLL_S: Final = 0.02
 
 
 class ServingError(Exception):
-    """It cannot be served: the message says why, and what to do."""
+    """Raised if serving is not possible. The message says why, and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a process stands among several: its number, and what becomes readable when their parent is gone."""
+class WorkerSlot:
+    """One worker among several: its number, and a descriptor that becomes readable when the parent has ended."""
 
     worker: int
     parent_ended: int
 
 
 class _Server(uvicorn.Server):
-    """Stops on SIGINT and SIGTERM, and then returns: everything after it is still done."""
+    """Stops on SIGINT and SIGTERM and then returns, so that the caller can still close everything."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -73,18 +73,18 @@ def serve(
     prepare: Callable[[Settings, Database, str], Awaitable[None]] | None = None,
     announce: Callable[[str], None],
     listening: socket.socket | None = None,
-    place: Place | None = None,
+    slot: WorkerSlot | None = None,
 ) -> None:
-    """Serve until told to stop. `prepare` runs before anything is answered, `announce` once this process is ready.
+    """Serve until a signal comes. `prepare` runs before the first answer, `announce` once this process is ready.
 
-    `listening` is a socket that `bound` gave; without one, the settings say where. Both callbacks get the address that
-    clients use. `place` is for one of several processes. Raises `ServingError`, and `SchemaError` with what to do.
+    `listening` is a socket from `bound`; without it, the settings give the address. Both callbacks get the clients'
+    address. `slot` is given for one worker of several. Raises `ServingError`, and `SchemaError` with what to do.
     """
     begin_command_ids()
     listening = listening or bound(settings.host, settings.port)
-    set_up_logging(settings, worker=None if place is None else place.worker)
+    set_up_logging(settings, worker=None if slot is None else slot.worker)
     with listening, asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_serve(settings, listening, prepare, announce, place))
+        runner.run(_serve(settings, listening, prepare, announce, slot))
 
 
 async def _serve(
@@ -92,11 +92,11 @@ async def _serve(
     listening: socket.socket,
     prepare: Callable[[Settings, Database, str], Awaitable[None]] | None,
     announce: Callable[[str], None],
-    place: Place | None,
+    slot: WorkerSlot | None,
 ) -> None:
     public_url = public_url_of(settings, listening.getsockname()[1])
-    telemetry = telemetry_for(settings, worker=None if place is None else place.worker)
-    database = await open_database(settings, watch=telemetry.watch)
+    telemetry = telemetry_for(settings, worker=None if slot is None else slot.worker)
+    database = await open_database(settings, metrics=telemetry.metrics)
     try:
         if prepare is not None:
             await prepare(settings, database, public_url)
@@ -109,19 +109,19 @@ async def _serve(
                 http=cast("type[asyncio.Protocol]", partial(HttpProtocol, connections)),
                 lifespan="on",
                 log_config=None,
-                proxy_headers=False,  # nothing here asks who is behind the proxy; addresses come from the settings
+                proxy_headers=False,  # the program needs no client address; its own addresses come from the settings
                 server_header=False,
                 timeout_graceful_shutdown=settings.stop_limit_s,
                 ws="none",
             )
         )
-        # All that is there now stays to the end: no collection needs to look at it again. What a request leaves behind
-        # goes without one; looking for cycles as often as Python does by itself costs a tenth of the throughput.
+        # All objects that exist now live until the end, so freeze them: no collection has to look at them again. A
+        # request leaves no cycles behind. Collecting as often as Python's default costs a tenth of the throughput.
         gc.collect()
         gc.freeze()
         gc.set_threshold(_COLLECTED_AFTER, *gc.get_threshold()[1:])
-        if place is not None:  # nobody would restart or stop an orphan
-            asyncio.get_running_loop().add_reader(place.parent_ended, partial(setattr, server, "should_exit", True))
+        if slot is not None:  # stop when the parent ends, because nothing else would stop or restart this worker
+            asyncio.get_running_loop().add_reader(slot.parent_ended, partial(setattr, server, "should_exit", True))
         announcing = asyncio.create_task(_announce_when_ready(server, service.ready, partial(announce, public_url)))
         sweeping = asyncio.create_task(connections.run(), name="connections")
         await server.serve(sockets=[listening])
@@ -137,7 +137,7 @@ async def _serve(
 
 
 def _limits(settings: Settings) -> ConnectionLimits:
-    """How many connections, and how long each may wait."""
+    """Return the limits of connections from the settings, lowered to what the file descriptors allow."""
     cap = cap_below_descriptors(settings.connections_cap, reserved=settings.database_connections + settings.flights)
     return ConnectionLimits(
         cap=cap,
@@ -151,7 +151,7 @@ def _limits(settings: Settings) -> ConnectionLimits:
 async def _announce_when_ready(
     server: uvicorn.Server, ready: Callable[[], Awaitable[str | None]], announce: Callable[[], None]
 ) -> None:
-    """Not asked over the socket: where several processes share it, another one would answer."""
+    """Ask in the process, not over the socket: if several workers share the address, another could answer."""
     while True:
         if server.started and await ready() is None:
             break
@@ -160,7 +160,10 @@ async def _announce_when_ready(
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A bound socket, so that a taken port is known before anything is made."""
+    """Return a bound socket, so that a taken port is detected before anything else is created.
+
+    Raises `ServingError` if the address is taken or invalid.
+    """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, socket.SOCK_STREAM)
@@ -177,12 +180,12 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 def public_url_of(settings: Settings, port: int | None = None) -> str:
-    """The address clients use: the one that is set, or where it listens (or would)."""
+    """Return the address that clients use: the `public_url` setting, or else the address to listen on."""
     return settings.public_url or _address(settings.host, settings.port if port is None else port)
 
 
 def _address(host: str, port: int) -> str:
-    """Where it listens, as an address a client on this machine can use."""
+    """Return the listening address in a form that a client on this machine can use."""
     with suppress(ValueError):
         ip = ip_address(host)
         if ip.is_unspecified:
@@ -191,7 +194,7 @@ def _address(host: str, port: int) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
+    """Return whether only this machine can reach `host`."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -199,11 +202,10 @@ def is_loopback(host: str) -> bool:
 
 
 def set_up_logging(settings: Settings, *, worker: int | None = None) -> None:
-    """Log to standard error, the server's own lines and ours alike; as JSON, each is one line.
+    """Log to standard error, both uvicorn's lines and this program's; in JSON, each is one line.
 
-    `worker` is told in every line.
-
-    Exceptions are told without the values of local variables: those hold credentials.
+    If `worker` is given, every line has it. Tracebacks are logged without the values of local variables, because those
+    can hold credentials.
     """
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared: list[Processor] = [

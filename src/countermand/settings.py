@@ -1,4 +1,4 @@
-"""What can an operator set? One frozen value, read once from the environment and a file; units are in the names."""
+"""Defines all settings. They form one frozen value, read once from the environment and a file. Names contain units."""
 
 import os
 import re
@@ -30,11 +30,11 @@ PREFIX: Final = "COUNTERMAND_"
 
 
 class SettingsError(Exception):
-    """A setting does not hold. The message names it and its value."""
+    """Raised for an invalid setting. The message names the setting and its value."""
 
 
 class ConnectPlan(BaseModel):
-    """What a plan costs, in Australian dollars, and how fast it is, in Mbit/s."""
+    """A plan's charges in Australian dollars, and its speeds in Mbit/s."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -45,7 +45,7 @@ class ConnectPlan(BaseModel):
 
 
 class Settings(BaseSettings):
-    """Every setting, with its default. In the environment each has the prefix `COUNTERMAND_`."""
+    """All settings with their defaults. In the environment, each name has the prefix `COUNTERMAND_`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -198,7 +198,7 @@ class Settings(BaseSettings):
     @field_validator("shopping_allowed_origins")
     @classmethod
     def _origins(cls, value: list[str]) -> list[str]:
-        """As browsers say them (RFC 6454), since they are compared as they are."""
+        """Check that each origin is written as browsers send it (RFC 6454), because origins are compared as text."""
         for origin in value:
             if not re.fullmatch(r"https?://[a-z0-9.\-]+(:[0-9]+)?|https?://\[[0-9a-f:]+\](:[0-9]+)?", origin):
                 raise ValueError(f"must be origins like https://shop.example, which {origin!r} is not")
@@ -216,16 +216,16 @@ class Settings(BaseSettings):
 
     @property
     def is_sqlite(self) -> bool:
-        """Whether the database is one file, for one process."""
+        """Whether the database is an SQLite file, which allows one process only."""
         return self.database_url is None
 
     @property
     def gives_tokens_out(self) -> bool:
-        """Whether there is a token endpoint of our own."""
+        """Whether this service has a token endpoint."""
         return self.connect_issuer is None if self.connect_token_endpoint is None else self.connect_token_endpoint
 
     def check_issuer(self) -> None:
-        """Raise `SettingsError` where nobody could know whose tokens count."""
+        """Check the settings of the token issuer. Raises `SettingsError` if they contradict each other."""
         issuer, key_set = self.connect_issuer, self.connect_key_set
         if issuer is None and key_set is not None:
             raise SettingsError(f"{PREFIX}CONNECT_KEY_SET needs {PREFIX}CONNECT_ISSUER: whose keys are they?")
@@ -238,7 +238,7 @@ class Settings(BaseSettings):
             raise SettingsError(f"{PREFIX}CONNECT_ISSUER {wanted}, not {issuer!r}")
 
     def policy(self, contract: Contract) -> Policy:
-        """The policy in force for a contract. Raises `SettingsError`."""
+        """Return the contract's policy in force. Raises `SettingsError` if the setting is no valid policy."""
         try:
             return policy_of(contract, self.policies.get(contract, DEFAULT_RULES[contract]))
         except ValueError as error:
@@ -253,12 +253,12 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What is given in code wins over the environment, and that over the file."""
+        """Order the sources: arguments given in code win over the environment, and the environment over the file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
 
 def read_settings(file: Path | None = None, **given: Any) -> Settings:
-    """Read the settings. Raises `SettingsError` with a sentence for each that does not hold."""
+    """Read the settings. Raises `SettingsError` with one sentence for each invalid setting."""
     if file is not None and not file.is_file():
         raise SettingsError(f"there is no settings file {file}")
 
@@ -266,7 +266,7 @@ def read_settings(file: Path | None = None, **given: Any) -> Settings:
         settings = _settings_of(file)(**{name: value for name, value in given.items() if value is not None})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} is not TOML: {error}") from None
-    except UnreadableError as error:  # of the settings that are JSON; pydantic names it within a sentence alone
+    except UnreadableError as error:  # a setting that should be JSON; pydantic names it only within a sentence
         named = re.search(r'field "(\w+)"', str(error))
         name = PREFIX + (named[1].upper() if named else "POLICIES")
         raise SettingsError(f"{name} must be JSON, not {os.environ.get(name)!r}: {error.__cause__}") from None
@@ -280,7 +280,7 @@ def read_settings(file: Path | None = None, **given: Any) -> Settings:
 
 @cache
 def _settings_of(file: Path | None) -> type[Settings]:
-    """The settings that a file may give. Making the class takes longer than reading any file."""
+    """Return the settings class for a file. The class is cached: making it takes longer than reading the file."""
 
     class FromFile(Settings):
         model_config = SettingsConfigDict(toml_file=file)
@@ -294,5 +294,5 @@ def _sentence(error: Any, file: Path | None) -> str:
     if error["type"] == "extra_forbidden":
         return f"{said} is no setting; see: countermand serve --help"
     wrong = error["msg"].removeprefix("Value error, ")
-    # An address has a password in it: it is told where to look, and not repeated.
+    # The URL can contain a password, so the message does not repeat it.
     return f"{said}: {wrong}" if error["loc"] == ("database_url",) else f"{said}: {wrong}, not {error['input']!r}"

@@ -1,7 +1,7 @@
-"""How do several processes serve one address? A parent, which answers nothing, starts them and sees that they stay.
+"""Serves one address with several processes. A parent process starts the workers and restarts those that end.
 
-The server has a supervisor of its own, which does not fit: it restarts what dies at once without a pause, cannot say
-that all are ready, nor why one could not start, and waits for those that stop without a bound.
+Uvicorn's own supervisor does not fit: it restarts a dead worker at once without a pause, cannot report that all workers
+are ready or why one could not start, and waits without a limit for workers that stop.
 """
 
 import asyncio
@@ -23,16 +23,16 @@ from typing import Any, Final
 import structlog
 
 from countermand.actions.errors import CountermandError, UnavailableError
-from countermand.serving import Place, ServingError, bound, serve, set_up_logging
+from countermand.serving import ServingError, WorkerSlot, bound, serve, set_up_logging
 from countermand.settings import Settings, SettingsError
 from countermand.telemetry.counts import SHARED_FOLDER, forget_worker
 
 log = structlog.get_logger()
 
-_SETTLED_S: Final = 10.0  # who dies sooner has died at once
+_SETTLED_S: Final = 10.0  # a worker that ends sooner is restarted after a pause
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 30.0
-_LAST_WORDS_S: Final = 5.0  # beyond the stop limit, for what comes after the last answer
+_LAST_WORDS_S: Final = 5.0  # added to the stop limit, for the work after the last answer
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,14 @@ class _CannotStart:
 
 
 def serve_with_workers(settings: Settings, workers: int, *, announce: Callable[[str], None]) -> None:
-    """Serve with so many processes until told to stop. `announce` gets the clients' address once all are ready.
+    """Serve with `workers` processes until a signal comes. `announce` gets the clients' address when all are ready.
 
-    Raises `ServingError` where one of them cannot start.
+    Raises `ServingError` if one of the processes cannot start.
     """
     if os.name == "nt":
         raise ServingError(f"--workers {workers}: processes cannot share an address on Windows; start one")
     set_up_logging(settings)
-    resource_tracker.ensure_running()  # else the first worker's start would start it, and that lets SIGINT in again
+    resource_tracker.ensure_running()  # else the first worker's start would start it, which unblocks SIGINT
     with (
         bound(settings.host, settings.port) as listening,
         TemporaryDirectory(prefix="countermand-", ignore_cleanup_errors=True) as folder,
@@ -65,7 +65,7 @@ def serve_with_workers(settings: Settings, workers: int, *, announce: Callable[[
 
 @contextmanager
 def _shared_counts(folder: str) -> Iterator[None]:
-    """Let the processes started within count together; the metrics' library reads this when it is imported."""
+    """Let the workers share their metrics. The metrics library reads this variable when it is imported."""
     before = os.environ.get(SHARED_FOLDER)
     os.environ[SHARED_FOLDER] = folder
     try:
@@ -78,7 +78,7 @@ def _shared_counts(folder: str) -> Iterator[None]:
 
 @dataclass
 class _Worker:
-    """A process, what it last told, and when it was started."""
+    """A worker process, the pipe that it reports through, and its start time."""
 
     number: int
     process: SpawnProcess
@@ -91,7 +91,7 @@ class _Worker:
         return time.monotonic() - self.started_s
 
     async def ended(self, heard: Callable[[str], None]) -> None:
-        """Wait for its end. `heard` is called with the address once it is ready."""
+        """Wait until the process ends. `heard` is called with the address when the worker is ready."""
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
         loop.add_reader(self.told.fileno(), self._listen, heard)
@@ -133,7 +133,7 @@ class _Supervisor:
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Until told to stop, or until a worker cannot start."""
+        """Run until a signal comes or a worker cannot start."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._told_to_stop)
@@ -148,7 +148,7 @@ class _Supervisor:
             keeper.result()
 
     async def _keep(self, number: int) -> None:
-        """See that there is a worker of this number. Raises `ServingError` where there cannot be one."""
+        """Keep a worker with this number running. Raises `ServingError` if the worker cannot start."""
         pause_s = 0.0
         while not self._stopping.is_set():
             worker = self._workers[number] = self._started(number)
@@ -164,7 +164,10 @@ class _Supervisor:
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
 
     def _refuse_to_restart(self, worker: _Worker) -> None:
-        """Before all were ready once, any end is the end of all; later, only one that no waiting can mend."""
+        """If a worker ends before all workers have been ready once, raise `ServingError`, which stops everything.
+
+        After that, raise only for an error that a restart cannot fix.
+        """
         why = worker.cannot_start
         if why is not None and not (self._announced and why.may_pass):
             raise ServingError(why.why)
@@ -173,13 +176,13 @@ class _Supervisor:
 
     def _started(self, number: int) -> _Worker:
         told, tells = multiprocessing.get_context("spawn").Pipe(duplex=False)
-        with tells, _one_more(self._listening) as its_own:  # closed here, so that they end with the worker
+        with tells, _one_more(self._listening) as its_own:  # the parent closes its copies, so they end with the worker
             process = multiprocessing.get_context("spawn").Process(
                 target=_work,
                 args=(self._settings.model_dump(), number, its_own, tells),
                 name=f"countermand worker {number}",
             )
-            # Ctrl-C reaches all processes of a terminal at once. The parent alone answers it, and tells the workers.
+            # Ctrl-C reaches all processes of a terminal at once. Only the parent reacts, and then stops the workers.
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
                 process.start()
@@ -194,13 +197,13 @@ class _Supervisor:
             self._announce(url)
 
     def _told_to_stop(self) -> None:
-        if self._stopping.is_set():  # told again: at once
+        if self._stopping.is_set():  # the second signal ends the workers at once
             self._kill()
         self._stopping.set()
 
     async def _stop(self, keepers: set[asyncio.Task[None]]) -> None:
         self._stopping.set()
-        self._listening.close()  # or, where workers share it, callers would be let in whom nobody will answer
+        self._listening.close()  # if workers share the socket, it would accept callers that no worker answers
         for worker in self._workers.values():
             worker.process.terminate()
         _, slow = await asyncio.wait(keepers, timeout=self._settings.stop_limit_s + _LAST_WORDS_S)
@@ -215,14 +218,15 @@ class _Supervisor:
 
 
 def _one_more(bound_one: socket.socket) -> socket.socket:
-    """Another socket at the same address, for one worker.
+    """Return another socket at the same address, for one worker.
 
-    Linux then deals callers out evenly. Of one socket that all workers accept from, whoever wakes first takes all that
-    have queued up: of 64 callers at once, one of two workers got 61 (measured). Elsewhere there is no such dealing out.
+    On Linux the system spreads callers evenly over such sockets. If all workers accepted from one socket, the first
+    worker to wake would take all queued callers: of 64 callers at once, one of two workers got 61 (measured). Elsewhere
+    the system does not spread callers, so that the workers share one socket.
     """
     if sys.platform != "linux":
         return bound_one.dup()
-    bound_one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # only now: when it was bound, the port was free
+    bound_one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # set after binding, so a taken port was an error
     another = socket.socket(bound_one.family, bound_one.type)
     another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -231,7 +235,7 @@ def _one_more(bound_one: socket.socket) -> socket.socket:
 
 
 def _work(settings: Mapping[str, Any], number: int, listening: socket.socket, tells: Connection) -> None:
-    """Serve as one of the workers. The settings were read, and checked, by the parent."""
+    """Serve as one worker. The parent has read and checked the settings."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     try:
@@ -239,7 +243,7 @@ def _work(settings: Mapping[str, Any], number: int, listening: socket.socket, te
             Settings.model_construct(**settings),
             announce=lambda url: tells.send(_Ready(url)),
             listening=listening,
-            place=Place(worker=number, parent_ended=parent.sentinel),
+            slot=WorkerSlot(worker=number, parent_ended=parent.sentinel),
         )
     except (CountermandError, SettingsError, ServingError) as error:
         tells.send(_CannotStart(str(error), isinstance(error, UnavailableError)))

@@ -10,7 +10,7 @@ import pytest
 from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
 from countermand.actions.errors import IdempotencyKeyReusedError, NotFoundError
 from countermand.domain.client import Permission
-from countermand.domain.orders.order_state import Move
+from countermand.domain.orders.order_state import Transition
 from countermand.storage.retention import IDEMPOTENCY_KEYS, forget
 from support.connect_calls import SERVICE_ORDER
 from support.database_contents import changed, contents
@@ -348,7 +348,7 @@ async def test_a_kept_yes_is_given_again_whatever_state_the_row_is_in(world: Wor
 
 async def test_a_kept_no_for_an_ended_order_is_explained_as_it_was(world: World):
     me = await world.connect_client()
-    order_id = await world.service_order(me, moves=(Move.ACCEPT, Move.START, Move.ACTIVATE))
+    order_id = await world.service_order(me, moves=(Transition.ACCEPT, Transition.START, Transition.ACTIVATE))
     first = await _cancel(world, me, order_id, "k")
     world.clock.forward(days=30)
     assert (await _cancel(world, me, order_id, "k")).content == first.content

@@ -29,7 +29,7 @@ from countermand.domain.cancelling.policy import DEFAULT_RULES, PolicyVersion
 from countermand.domain.cancelling.rules import RULES, FactName, examine
 from countermand.domain.contract import Contract, Door
 from countermand.domain.orders.order import OrderFacts
-from countermand.domain.orders.order_state import MOVES, OPENING_STATE, OrderState
+from countermand.domain.orders.order_state import OPENING_STATE, TRANSITIONS, OrderState
 from countermand.storage.postgres import errors as postgres
 from countermand.storage.sqlite import errors as sqlite
 from countermand.storage.tables.columns import metadata
@@ -163,7 +163,7 @@ def test_a_rule_has_the_name_it_is_called_by_and_a_code_of_its_own():
 
 
 def test_every_state_has_its_row_of_moves():
-    assert MOVES.keys() == set(OrderState)
+    assert TRANSITIONS.keys() == set(OrderState)
 
 
 def test_every_contract_has_a_door_an_opening_state_a_policy_and_words_for_errors():

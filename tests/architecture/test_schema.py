@@ -9,7 +9,7 @@ from sqlalchemy import create_engine
 
 from countermand.domain.appointments.appointment import AppointmentState
 from countermand.domain.contract import Contract, Door
-from countermand.domain.orders.order_events import FactKind
+from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.order_state import OrderState
 from countermand.storage import schema
 from countermand.storage.tables.columns import metadata
@@ -102,7 +102,7 @@ def test_the_newest_schema_is_the_last_migration_and_the_oldest_is_among_them():
         ("appointments.state", AppointmentState),
         ("clients.door", Door),
         ("policies.contract", Contract),
-        ("outbox.kind", FactKind),
+        ("outbox.kind", OrderEventKind),
     ],
 )
 def test_every_word_of_ours_fits_its_column(column, values):

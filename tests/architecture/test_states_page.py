@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from countermand.domain.orders.order_state import MOVES, Move, OrderState
+from countermand.domain.orders.order_state import TRANSITIONS, OrderState, Transition
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -33,12 +33,14 @@ def test_every_cell_of_the_table_stands_on_the_page(drawn):
         for move, cell in zip(moves, row.split("|")[2:-1], strict=True)
     }
 
-    assert cells == {(state, move): MOVES[state].get(move, "·") for state, move in product(OrderState, Move)}
+    assert cells == {
+        (state, move): TRANSITIONS[state].get(move, "·") for state, move in product(OrderState, Transition)
+    }
 
 
 def test_every_move_is_an_arrow_in_the_diagrams_and_no_arrow_is_anything_else(drawn):
     arrows = [line.strip() for line in drawn.splitlines() if "-->" in line and "[*]" not in line]
 
     assert sorted(arrows) == sorted(
-        f"{state} --> {after}: {move}" for state, moves in MOVES.items() for move, after in moves.items()
+        f"{state} --> {after}: {move}" for state, moves in TRANSITIONS.items() for move, after in moves.items()
     )

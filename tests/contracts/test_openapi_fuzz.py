@@ -27,7 +27,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from countermand.contracts.connect.tokens import FORM
-from support.arranged import SLOT, Arranging
+from support.arranged import SLOT, BookingTerms
 from support.connect_calls import SERVICE_ORDER
 from support.own_tokens import TOKEN, form
 from support.processes import Demo, a_demo
@@ -167,7 +167,7 @@ _QUERIES = {
 
 
 # What the number in an address or body is of, where it is not an order of the demo: each of a new order.
-_ARRANGED: dict[str, Callable[[Arranging], int]] = {
+_ARRANGED: dict[str, Callable[[BookingTerms], int]] = {
     "POST /api/connect/orders/appointment-requests/request": lambda it: it.order(),
     "POST /api/connect/orders/appointment-requests/cancel": lambda it: it.offer(it.order()),
     "GET /api/connect/orders/appointment-requests/requests/{id}": lambda it: it.offer(it.order()),
@@ -225,17 +225,17 @@ def _new_client(http: httpx.Client, demo: Demo) -> int:
 
 def _made_anew(label: str, http: httpx.Client, demo: Demo) -> list[dict[str, Any]] | None:
     """Things of its own, for a call that would spoil the demo's, or finds none there."""
-    arranging, several = Arranging(demo, http), range(_ENOUGH)
+    booking, several = BookingTerms(demo, http), range(_ENOUGH)
     if label in _ARRANGED:
-        arranging.load_calendar()
-        return [{"id": _ARRANGED[label](arranging)} for _ in several]
+        booking.load_calendar()
+        return [{"id": _ARRANGED[label](booking)} for _ in several]
     if "{client}" in label:
         return [{"client": _new_client(http, demo)} for _ in several]
     if "{task}" in label:
-        new = [arranging.order() for _ in several]
-        return [{"id": str(order_id), "task": arranging.offer(order_id)} for order_id in new]
+        new = [booking.order() for _ in several]
+        return [{"id": str(order_id), "task": booking.offer(order_id)} for order_id in new]
     if label.endswith("/{appointment}/state"):
-        return [_order_with_visit(http, demo, arranging.order()) for _ in several]
+        return [_order_with_visit(http, demo, booking.order()) for _ in several]
     return None
 
 

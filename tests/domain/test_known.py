@@ -5,7 +5,14 @@ import pytest
 from countermand.domain.client import Permission
 from countermand.domain.contract import Contract
 from countermand.domain.known import Unknown, known
-from countermand.domain.orders.order_state import CANCELLABLE_STATES, MOVES, Move, OrderState, moves_from, state_after
+from countermand.domain.orders.order_state import (
+    CANCELLABLE_STATES,
+    TRANSITIONS,
+    OrderState,
+    Transition,
+    state_after,
+    transitions_from,
+)
 
 
 @pytest.mark.parametrize("kind", [OrderState, Contract, Permission])
@@ -24,6 +31,6 @@ def test_any_other_word_is_kept_as_it_is_and_is_no_member(stored):
 
 
 def test_nothing_leads_out_of_a_state_that_nobody_knows():
-    assert moves_from(Unknown("teleported")) == {}
-    assert {state_after(Unknown("teleported"), move) for move in Move} == {None}
-    assert all(moves_from(state) == MOVES[state] for state in OrderState)
+    assert transitions_from(Unknown("teleported")) == {}
+    assert {state_after(Unknown("teleported"), move) for move in Transition} == {None}
+    assert all(transitions_from(state) == TRANSITIONS[state] for state in OrderState)

@@ -20,7 +20,7 @@ from sqlalchemy import text
 
 from countermand.bootstrap.clock import utc_now
 from countermand.domain.client import Permission
-from countermand.domain.orders.order_state import Move
+from countermand.domain.orders.order_state import Transition
 from countermand.storage.schema import NEWEST_SCHEMA
 from support.connect_calls import SERVICE_ORDER
 from support.serving import Served, a_connection, a_server, free_port, next_answer, request
@@ -172,7 +172,7 @@ async def test_a_policy_in_the_settings_file_decides_and_is_kept_for_ever(made: 
         "in 47 hours": await made.service_order(partner, appointment_in=timedelta(hours=47)),
         "in 49 hours": await made.service_order(partner, appointment_in=timedelta(hours=49)),
         "an hour ago": await made.service_order(partner, appointment_in=timedelta(hours=-1)),
-        "accepted": await made.service_order(partner, moves=(Move.ACCEPT,)),
+        "accepted": await made.service_order(partner, moves=(Transition.ACCEPT,)),
     }
     file = made.folder / "settings.toml"
     file.write_text(POLICIES)

@@ -22,7 +22,7 @@ CONNECT = "/api/connect/orders/cancel"
 OPEN_METRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 WORKERS = 2
 
-Told = TypeVar("Told")
+OutboxRecord = TypeVar("OutboxRecord")
 
 
 @pytest_asyncio.fixture
@@ -230,7 +230,7 @@ async def cancellations(server: Served) -> dict[tuple[str, str], float]:
     }
 
 
-async def until(ask: Callable[[], Awaitable[Told]], holds: Callable[[Told], bool]) -> Told:
+async def until(ask: Callable[[], Awaitable[OutboxRecord]], holds: Callable[[OutboxRecord], bool]) -> OutboxRecord:
     """The first answer that holds."""
     async with asyncio.timeout(120):
         while True:

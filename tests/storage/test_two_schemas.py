@@ -12,7 +12,7 @@ import pytest
 from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
 from countermand.actions.errors import SchemaError
 from countermand.bootstrap.database import address_of, open_database
-from countermand.domain.orders.order_state import Move
+from countermand.domain.orders.order_state import Transition
 from countermand.storage.schema import NEWEST_SCHEMA, OLDEST_SCHEMA, DatabaseAddress, check_schema
 from support.beside import beside
 from support.outside import outside
@@ -189,7 +189,7 @@ class Traffic:
     async def _round(self, key: str) -> None:
         world, me = self._world, self._partner
         order_id = await world.service_order(me, appointment_in=timedelta(hours=30))
-        refused = await world.service_order(me, appointment_in=SOON, moves=(Move.ACCEPT,))
+        refused = await world.service_order(me, appointment_in=SOON, moves=(Transition.ACCEPT,))
         tickets = await world.ticket_order(self._shop, product=self._product)
         for _ in range(2):
             assert isinstance(await world.cancel(me, order_id, key=f"a {key}"), Cancelled)

@@ -23,7 +23,7 @@ from countermand.actions.ports import OrderView
 from countermand.domain.appointments.appointment_task import AppointmentTask, TaskId, TaskKind, TaskState
 from countermand.domain.client import Permission
 from countermand.domain.orders.order import OrderId
-from countermand.domain.orders.order_state import Move
+from countermand.domain.orders.order_state import Transition
 from countermand.storage.retention import (
     CANCELLATIONS,
     DELIVERED_FACTS,
@@ -493,7 +493,9 @@ async def test_what_a_newer_version_kept_under_a_key_is_certainly_not_done_again
 async def test_a_row_that_cannot_be_read_at_all_takes_nothing_from_what_was_committed(world: World):
     scene = await a_scene(world)
     unreadable = 2**62  # microseconds: in no year that Python has
-    order_id = await world.service_order(scene.partner, moves=(Move.ACCEPT, Move.START, Move.PASS_NO_RETURN))
+    order_id = await world.service_order(
+        scene.partner, moves=(Transition.ACCEPT, Transition.START, Transition.PASS_NO_RETURN)
+    )
     await scene.spoil("orders", {"id": order_id}, {"created_at": unreadable})
     answers = await asyncio.gather(
         scene.cancel(scene.telecom[0]), scene.cancel(order_id), scene.cancel(scene.tickets[0])

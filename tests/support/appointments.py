@@ -1,4 +1,4 @@
-"""A wholesale customer's calls about appointments, and the operator's calendar."""
+"""Makes a wholesale customer's calls about appointments, and loads the operator's calendar."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What somebody has arranged over the connect contract with a running demo: orders, slots offered, visits booked."""
+"""Arranges things over the connect contract with a running demo: orders, slots offered, visits booked."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ SLOT = {
 
 
 @dataclass
-class Arranging:
+class BookingTerms:
     """Asks as a partner would."""
 
     demo: Demo

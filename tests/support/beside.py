@@ -1,4 +1,4 @@
-"""Another node on the database of a world."""
+"""Opens another node on the database of a world."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

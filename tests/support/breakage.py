@@ -1,4 +1,4 @@
-"""The real cancellation store, where the world breaks at the calls a test names, and nowhere else."""
+"""Wraps the real cancellation store, and makes exactly those calls fail that a test names."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator

@@ -1,4 +1,4 @@
-"""A headless Chromium, spoken to over a pair of pipes (its `--remote-debugging-pipe`): no driver and no port."""
+"""Drives a headless Chromium over a pair of pipes (`--remote-debugging-pipe`), without a driver or a port."""
 
 import base64
 import contextlib
@@ -101,7 +101,7 @@ class Browser:
             self.tell(f"{domain}.enable", session)
         return page
 
-    def tell(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
+    def append_events(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
         """Give an order and wait for its answer; what happens meanwhile is heard by the pages."""
         number = next(self._numbers)
         order = {"id": number, "method": method, "params": parameters} | ({"sessionId": session} if session else {})

@@ -1,8 +1,8 @@
-"""Chooses the browser that the tests drive. Run as a program, it says which, or what to install: `make browser`.
+"""Chooses the browser that the tests drive. As a program, it prints which, or what to install: `make browser`.
 
-On Linux on x86-64 it is always the Chromium of an npm package, which comes with its own libraries and fonts: so all
-such machines drive the same one, and nobody meets Ubuntu's `chromium`, which starts a snap. Elsewhere the tests drive
-the machine's own.
+On Linux on x86-64 it always chooses the Chromium of an npm package, which brings its own libraries and fonts: so all
+such machines drive the same browser, and none meets Ubuntu's `chromium`, which starts a snap. Elsewhere the tests drive
+the machine's own browser.
 """
 
 from __future__ import annotations  # any Python can run this: `make` asks before it has looked at the version

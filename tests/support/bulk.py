@@ -1,4 +1,4 @@
-"""Many orders of one shop at once, without the way through the actions: for tests that need thousands."""
+"""Writes many orders of one shop at once, without the actions, for tests that need thousands of orders."""
 
 import itertools
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A catalogue for tests: events and products as an operator has them, put straight into the database."""
+"""Makes a catalogue for tests: events and products as an operator has them, written straight into the database."""
 
 import secrets
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The command line in the test's own process: as the entry point runs it, and without two seconds of starting."""
+"""Runs the command line in the test's own process, as the entry point does, without two seconds of starting."""
 
 import sys
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The connect contract's calls sent byte by byte, as a server hands them on, and all that the database holds."""
+"""Sends the connect contract's calls byte by byte, as a server passes them on, and reads the whole database."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What must hold over a whole PostgreSQL database, whatever happened: every trace of an order tells one story."""
+"""Checks a whole PostgreSQL database for conditions that must hold after any events: all rows of an order agree."""
 
 from support.nodes import Shop
 

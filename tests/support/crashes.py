@@ -1,4 +1,4 @@
-"""What crashes need: many orders at once, and many cancels under way while something happens to the server."""
+"""Prepares crashes: makes many orders at once, and keeps many cancels running while the server is disturbed."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Customers who go from node to node: what one places, another reads, and each request is sent again under its key."""
+"""Simulates customers who move between nodes: they read what others placed, and repeat each request under its key."""
 
 import asyncio
 import base64

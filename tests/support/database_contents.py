@@ -1,4 +1,4 @@
-"""What stands in the database, whole: so that a test can say that nothing of it changed."""
+"""Reads the whole contents of the database, so that a test can show that nothing changed."""
 
 from typing import Any
 

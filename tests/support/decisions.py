@@ -1,4 +1,4 @@
-"""Hypothesis strategies for what decisions are made of: facts, policies of every shape, instants near the limits."""
+"""Hypothesis strategies for decisions: facts, policies of every shape, and instants near the limits."""
 
 from datetime import UTC, datetime, timedelta
 

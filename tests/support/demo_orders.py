@@ -1,4 +1,4 @@
-"""Cancelling a demo's orders as its clients would, and looking whether they are cancelled."""
+"""Cancels a demo's orders as its clients would, and reads whether the orders are cancelled."""
 
 import sqlite3
 from contextlib import closing

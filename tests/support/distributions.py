@@ -1,4 +1,4 @@
-"""Builds what others install, as `pip` and a package index would have it: the wheel, and the archive of the source."""
+"""Builds the distributions that users install with `pip`: the wheel, and the archive of the source."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""For calls that start an event loop of their own, from a test that runs in one."""
+"""Lets a test that runs in an event loop make calls that start an event loop of their own."""
 
 import asyncio
 import inspect

@@ -1,4 +1,4 @@
-"""The fixtures that every test may ask for, except those of the domain: a service, a process, a shell."""
+"""The fixtures for all tests except those of the domain: a service, a process, a shell."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path

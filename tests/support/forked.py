@@ -1,7 +1,7 @@
-"""The command line in a process that is forked from one that has imported it, and spends no seconds on that again.
+"""Runs the command line in a process that is forked from a process with the imports done, which saves seconds.
 
-It is a process as any: with arguments, an environment, a folder, files and an end of its own. What a start from nothing
-does is for those tests that start it so (`support.processes.countermand`).
+It is an ordinary process with arguments, an environment, a folder, files and an end of its own. Tests of a start from
+nothing use `support.processes.countermand` instead.
 """
 
 import atexit

@@ -1,4 +1,4 @@
-"""A disk without room: a limit on how large a file may become, which needs no rights, or a small file system."""
+"""Makes a disk without room: a limit on the size of files, which needs no privileges, or a small file system."""
 
 import resource
 import shutil

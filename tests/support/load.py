@@ -1,4 +1,4 @@
-"""Many requests over real HTTP, at several nodes at once, and what each of them was answered."""
+"""Sends many requests over real HTTP to several nodes at once, and collects the answers."""
 
 import asyncio
 import json
@@ -103,7 +103,7 @@ class Heard:
     def with_status(self, status: int) -> set[Any]:
         return {about for about in self.replies if status in self.statuses(about)}
 
-    def tell(self) -> None:
+    def append_events(self) -> None:
         """For whoever wants to know, with `--log-cli-level=info`."""
         log.info("%.2f s without a success, %s", self.longest_pause_s(), dict(self.counted()))
 

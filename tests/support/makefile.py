@@ -1,4 +1,4 @@
-"""Runs make as from a shell of its own, though the tests themselves are run by make."""
+"""Runs make as from a separate shell, although make runs the tests themselves."""
 
 import os
 import subprocess

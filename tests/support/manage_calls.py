@@ -1,4 +1,4 @@
-"""The calls of the management API, as an operator makes them."""
+"""Makes the calls of the management API, as an operator does."""
 
 from typing import Any
 

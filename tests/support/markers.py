@@ -1,6 +1,6 @@
-"""Derives the markers of a test from its folder, from its fixtures and from what its file imports.
+"""Derives the markers of a test from its folder, from its fixtures and from the imports of its file.
 
-Nobody sets these markers by hand, except `postgres` on a test that opens a database of PostgreSQL by itself.
+These markers are not set by hand, except `postgres` on a test that opens a PostgreSQL database by itself.
 """
 
 from inspect import ismodule

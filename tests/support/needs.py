@@ -1,7 +1,7 @@
-"""Tests that need a program of the machine, such as curl or a JDK, are slow ones; a run names those that did not run.
+"""Marks tests that need a program of the machine, such as curl or a JDK, as slow, and lists those that did not run.
 
-`@pytest.mark.needs("javac")` makes a test slow; where the program is not there, the run ends with a list of what was
-not there and what was therefore not tried. A program that `make test` needs comes with the project's packages instead.
+`@pytest.mark.needs("javac")` makes a test slow. If programs are missing, the run ends with a list of the programs and
+of the tests that were not tried. A program that `make test` needs comes with the project's packages instead.
 """
 
 import shutil

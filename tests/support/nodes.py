@@ -1,4 +1,4 @@
-"""Nodes: `countermand serve` as processes of their own, which share nothing but a PostgreSQL database."""
+"""Starts nodes: `countermand serve` as separate processes, which share nothing but a PostgreSQL database."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""A server that says it is an older PostgreSQL: it lets clients in, and knows nothing else."""
+"""Pretends to be an older PostgreSQL server: it accepts clients, and does nothing else."""
 
 import socket
 import struct

@@ -1,4 +1,4 @@
-"""Versions of before, built from the history: each runs in an environment of its own, with what it was locked to then.
+"""Builds earlier versions from the history; each runs in its own environment, with the packages of its lock file.
 
 An environment is made once and kept in `.old-versions`, so that only the first run takes half a minute.
 """

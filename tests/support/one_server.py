@@ -1,4 +1,4 @@
-"""An HTTP server of one small application, on our protocol class and real sockets, in the test's own event loop."""
+"""Runs an HTTP server with one small application, on our protocol class and real sockets, in the test's event loop."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Requests about a shop's orders, as its partner, its own page and its operator send them."""
+"""Makes requests about a shop's orders, as its partner, its own page and its operator send them."""
 
 import asyncio
 from dataclasses import replace

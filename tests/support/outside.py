@@ -1,4 +1,4 @@
-"""A look into a world's database from outside, as another process has it: committed rows alone. On either database."""
+"""Reads a world's database from outside, as another process does: only committed rows, on either database."""
 
 import asyncio
 import sqlite3

@@ -1,4 +1,4 @@
-"""Worlds with a token endpoint of their own, clients with keys, and the assertions that these would sign."""
+"""Makes worlds with a token issuer, clients with keys, and the assertions that these clients sign."""
 
 import json
 import secrets

@@ -1,6 +1,6 @@
-"""A real PostgreSQL for the tests: the one that COUNTERMAND_TEST_POSTGRES_URL names, or an own one from a wheel.
+"""Provides a real PostgreSQL for the tests: the server of COUNTERMAND_TEST_POSTGRES_URL, or one from a wheel.
 
-Every test that asks for a database gets one of its own, copied from a migrated one.
+Every test that requests a database gets its own, copied from a migrated database.
 """
 
 import asyncio

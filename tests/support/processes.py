@@ -1,4 +1,4 @@
-"""The service as a process of its own, over real HTTP on loopback."""
+"""Runs the service as a separate process, over real HTTP on loopback."""
 
 import json
 import os

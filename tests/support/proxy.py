@@ -1,6 +1,6 @@
-"""A network between a node and PostgreSQL that can lose things: a TCP proxy that reads the messages it carries.
+"""Simulates a network between a node and PostgreSQL that loses messages: a TCP proxy that reads what it carries.
 
-It knows when the statement that cancels a batch goes by, and can lose it, or lose the server's answer to it.
+It recognises the statement that cancels a batch, and can lose it, or lose the server's answer to it.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What races need: another process that holds the write lock, and a look into the database from outside."""
+"""Prepares races: another process that holds the write lock, and a view of the database from outside."""
 
 import sqlite3
 import subprocess

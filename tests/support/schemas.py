@@ -1,4 +1,4 @@
-"""Databases of any schema: empty, of the first schema with data, or of one that is yet to be written."""
+"""Makes databases of any schema: empty, of the first schema with data, or of a future schema."""
 
 import asyncio
 import shutil

@@ -1,4 +1,4 @@
-"""`countermand serve` as a process of its own, on the database of a world that the test goes on looking into."""
+"""Runs `countermand serve` as a separate process on the database of a world, which the test can still read."""
 
 import json
 import re

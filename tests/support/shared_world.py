@@ -1,8 +1,8 @@
-"""Services for all tests of a file, each of which finds its own as new: starting one takes longer than most tests.
+"""Shares one service among all tests of a file; each test finds it as new. Starting one takes longer than most tests.
 
-A file asks for it with `world = shared_world`, and so on. It is not for tests that break the service, that leave
-something running, or that move the clock past what an order is to be paid in: the service looks for those again and
-again, so that in one that runs for long they may expire in the middle of a test.
+A file uses it with `world = shared_world`, and so on. It does not suit tests that break the service, that leave
+something running, or that move the clock past the limit for paying an order: the service looks for unpaid orders again
+and again, so that in a long-running service they may expire in the middle of a test.
 """
 
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""A shell that runs lines as a person would who pastes them."""
+"""Runs lines in a shell, as a person does who pastes them."""
 
 import os
 import shlex

@@ -1,4 +1,4 @@
-"""The calls of the shopping contract, as a shop makes them."""
+"""Makes the calls of the shopping contract, as a shop does."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The published example's world: the page's own host as public address, and the printed order in the database."""
+"""Makes the world of the published example: the page's host as public address, and the printed order."""
 
 import json
 from collections.abc import AsyncIterator

@@ -1,6 +1,6 @@
-"""Stand-ins for curl and openssl, made of libraries: they know what our printed lines use of those, and no more.
+"""Replaces curl and openssl by Python programs that support exactly the options of our printed lines.
 
-So whoever has Python alone can run the lines. A slow test runs the same lines with the programs themselves.
+So the lines can be run on a machine with only Python. A slow test runs the same lines with the real programs.
 """
 
 import base64

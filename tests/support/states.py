@@ -1,14 +1,14 @@
-"""The ways through the table of states."""
+"""Lists the paths through the table of states."""
 
-from countermand.domain.orders.order_state import MOVES, Move, OrderState
+from countermand.domain.orders.order_state import TRANSITIONS, OrderState, Transition
 
 
-def paths_from(opening: OrderState) -> dict[OrderState, tuple[Move, ...]]:
+def paths_from(opening: OrderState) -> dict[OrderState, tuple[Transition, ...]]:
     """Every state in reach, with a shortest way there."""
-    paths: dict[OrderState, tuple[Move, ...]] = {opening: ()}
+    paths: dict[OrderState, tuple[Transition, ...]] = {opening: ()}
     waiting = [opening]
     for state in waiting:
-        for move, after in MOVES[state].items():
+        for move, after in TRANSITIONS[state].items():
             if after not in paths:
                 paths[after] = (*paths[state], move)
                 waiting.append(after)

@@ -1,4 +1,4 @@
-"""A catalogue to sell from, through the storage port, and the calls of a shop that sells it."""
+"""Writes a catalogue through the storage port, and makes the calls of a shop that sells it."""
 
 import json
 import secrets
@@ -13,7 +13,7 @@ from countermand.actions.catalogue.load import Catalogue, load_catalogue
 from countermand.actions.ports import Transaction
 from countermand.domain.money import Money
 from countermand.domain.ticketing.catalogue import Event, EventUid, Method, Part, Product, ProductUid, Voucher
-from countermand.domain.ticketing.seating import Stretch
+from countermand.domain.ticketing.seating import SeatBlock
 from support.database_contents import Contents, contents
 from support.world import NOON, PUBLIC_URL, Caller, World
 
@@ -83,7 +83,8 @@ class Shop:
     async def seat_within(self, tx: Transaction, uid: str, *rows: int) -> None:
         """The same in a transaction of the test's."""
         plan = [
-            Stretch(section="Stalls", row=row, first=1, last=last) for row, last in zip("ABCDEFGH", rows, strict=False)
+            SeatBlock(section="Stalls", row=row, first=1, last=last)
+            for row, last in zip("ABCDEFGH", rows, strict=False)
         ]
         product = replace((await tx.products([uid]))[uid], total_availability=sum(rows))
         await load_catalogue(tx, Catalogue(products=[product], seats={uid: plan} if plan else {}))

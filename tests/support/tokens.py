@@ -1,4 +1,4 @@
-"""Tokens as an issuer would sign them, and as somebody who is none would."""
+"""Signs tokens as an issuer does, and as a forger would."""
 
 import base64
 import hashlib

@@ -1,6 +1,6 @@
-"""Copies the files of others that our pages need out of their npm packages, and lists them. `make vendor` runs it.
+"""Copies third-party files that our pages need from their npm packages, and lists them. `make vendor` runs this.
 
-The list says which files: to ship another, name it there, with any hash, and run this.
+The list names the files: to ship another file, add it to the list with any hash, and run this.
 """
 
 import json

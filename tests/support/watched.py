@@ -1,4 +1,4 @@
-"""A watch that remembers, put where a world's cancellations and batches look for one."""
+"""Records a world's cancellations and batches, through a metrics hook that the test can read."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -11,7 +11,7 @@ from support.world import World
 
 @dataclass
 class Watched:
-    """Fulfils `Watch`."""
+    """Fulfils `MetricsHook`."""
 
     statements: list[str] = field(default_factory=list)
     retries: int = 0
@@ -38,8 +38,8 @@ class Watched:
 def watched(world: World) -> Watched:
     """From now on, what the world's cancellations do is remembered."""
     watch = Watched()
-    world.database.cancellations._watch = watch
+    world.database.cancellations._metrics = watch
     run = world.service.commit.run
     assert isinstance(run, CancelOrders)
-    world.service.commit.run = replace(run, watch=watch)
+    world.service.commit.run = replace(run, metrics=watch)
     return watch

@@ -1,4 +1,4 @@
-"""Between a node and its PostgreSQL: everything said is passed on and counted, until the test wants it otherwise."""
+"""Passes on and counts all bytes between a node and its PostgreSQL, until the test interferes."""
 
 import asyncio
 from collections import Counter

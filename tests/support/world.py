@@ -1,4 +1,4 @@
-"""A whole service in the test's own process: a real database, a clock the test sets, and clients of every kind."""
+"""Runs a whole service in the test's process: a real database, a clock that the test sets, and all kinds of clients."""
 
 import asyncio
 import atexit
@@ -40,7 +40,7 @@ from countermand.domain.client import Client, Permission
 from countermand.domain.contract import Door
 from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId, OrderUid
-from countermand.domain.orders.order_state import Move
+from countermand.domain.orders.order_state import Transition
 from countermand.settings import Settings, read_settings
 from countermand.storage.schema import migrate
 from countermand.storage.tables.catalogue import methods, products
@@ -182,7 +182,7 @@ class World:
     # orders, through the same actions as every request
 
     async def service_order(
-        self, owner: Caller, *, appointment_in: timedelta | None = None, moves: tuple[Move, ...] = ()
+        self, owner: Caller, *, appointment_in: timedelta | None = None, moves: tuple[Transition, ...] = ()
     ) -> OrderId:
         details = {"sourceType": "nbn", "locationId": "LOC380100009114", "planName": "Home Fast 100/20"}
         async with self.database.store.transaction() as tx:
@@ -202,7 +202,7 @@ class World:
                 tx, order.client_id, order_id, starts_at, starts_at + timedelta(hours=4), self.clock()
             )
 
-    async def advance(self, order_id: OrderId, move: Move) -> None:
+    async def advance(self, order_id: OrderId, move: Transition) -> None:
         async with self.database.store.transaction() as tx:
             order = await tx.order(order_id)
             assert order is not None

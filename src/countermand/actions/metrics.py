@@ -1,56 +1,59 @@
-"""Who counts and times what happens? `telemetry` does; the actions and the storage only say that it happened."""
+"""The metrics hook: actions and storage report what happens through it, and `telemetry` counts and times it."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, Protocol
 
 
-class Watch(Protocol):
-    """Told of everything an operator wants to see. Nothing here raises, waits, or takes more than a microsecond."""
+class MetricsHook(Protocol):
+    """Receives the events that metrics count. No method raises, waits, or takes more than a microsecond."""
 
     def batch(self, commands: Sequence[Any]) -> AbstractContextManager[object]:
-        """Around the writing of a batch, from its first statement to its last answer."""
+        """Return a context that surrounds the writing of a batch, from its first statement to its last answer."""
         ...
 
     def statement(self, name: str) -> AbstractContextManager[object]:
-        """Around one round trip to the database on the cancellation path; `name` is one of a few fixed words."""
+        """Return a context that surrounds one round trip to the database for a cancellation.
+
+        `name` is one of a few fixed words.
+        """
         ...
 
     def retried(self) -> None:
-        """A deadlock or a serialisation failure undid a batch, which is run again."""
+        """Report that a deadlock or a serialisation failure undid a batch, which then runs again."""
         ...
 
     def absorbed(self, duplicates: int) -> None:
-        """So many commands asked for what was done or refused before, under the same key or in the same batch."""
+        """Report commands that had been done or refused before, under the same key or in the same batch."""
         ...
 
     def turned_away(self) -> None:
-        """A command found the queue full, or waited in it for too long."""
+        """Report that a command found the queue full, or waited in it for too long."""
         ...
 
 
-class _Nobody:
-    """Fulfils `Watch`: nobody watches."""
+class _NullMetrics:
+    """Implements `MetricsHook` and counts nothing."""
 
     def __init__(self) -> None:
         self._nothing = nullcontext()
 
     def batch(self, commands: Sequence[Any]) -> AbstractContextManager[object]:  # noqa: ARG002
-        """See `Watch.batch`."""
+        """See `MetricsHook.batch`."""
         return self._nothing
 
     def statement(self, name: str) -> AbstractContextManager[object]:  # noqa: ARG002
-        """See `Watch.statement`."""
+        """See `MetricsHook.statement`."""
         return self._nothing
 
     def retried(self) -> None:
-        """See `Watch.retried`."""
+        """See `MetricsHook.retried`."""
 
     def absorbed(self, duplicates: int) -> None:
-        """See `Watch.absorbed`."""
+        """See `MetricsHook.absorbed`."""
 
     def turned_away(self) -> None:
-        """See `Watch.turned_away`."""
+        """See `MetricsHook.turned_away`."""
 
 
-NOBODY: Final[Watch] = _Nobody()
+NULL_METRICS: Final[MetricsHook] = _NullMetrics()

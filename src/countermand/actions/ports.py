@@ -18,7 +18,7 @@ from countermand.domain.client import Client, ClientId, Permission
 from countermand.domain.contract import Contract, Door
 from countermand.domain.known import Unknown
 from countermand.domain.orders.order import Order, OrderFacts, OrderId
-from countermand.domain.orders.order_events import Fact, FactKind
+from countermand.domain.orders.order_events import OrderEvent, OrderEventKind
 from countermand.domain.orders.order_state import OrderState
 from countermand.domain.orders.payment import Payment
 from countermand.domain.ticketing.catalogue import Product
@@ -129,10 +129,10 @@ class OrderView:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
-    """A fact as the outbox has it."""
+class OutboxRecord:
+    """An order event as the outbox has it."""
 
-    kind: FactKind | Unknown
+    kind: OrderEventKind | Unknown
     order_version: int
     recorded_at: datetime
     client_id: ClientId
@@ -142,9 +142,9 @@ class Told:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class History:
-    """What happened to an order: its facts, every refused attempt to cancel it, its cancellation, its money."""
+    """What happened to an order: its events, every refused attempt to cancel it, its cancellation, its money."""
 
-    facts: tuple[Told, ...]
+    events: tuple[OutboxRecord, ...]
     refusals: tuple[RefusalRecord, ...]
     cancellation: CancellationRecord | None
     payments: tuple[Payment, ...]
@@ -278,8 +278,10 @@ class Transaction(
         """Record money, under a reference that the order has claimed."""
         ...
 
-    async def tell(self, order: Order, client_id: ClientId, facts: Sequence[Fact], now: datetime) -> None:
-        """Put facts into the outbox, under the order's new version."""
+    async def append_events(
+        self, order: Order, client_id: ClientId, events: Sequence[OrderEvent], now: datetime
+    ) -> None:
+        """Put events into the outbox, under the order's new version."""
         ...
 
     async def keep_answer(self, client_id: ClientId, key: IdempotencyKey, answer: bytes, now: datetime) -> None:

@@ -27,7 +27,7 @@ def fingerprint_of(method: str, path: str, body: bytes) -> str:
     return digest.hexdigest()
 
 
-async def once(
+async def run_idempotently(
     store: Store,
     clock: Clock,
     client_id: ClientId,

@@ -9,7 +9,7 @@ import structlog
 
 from countermand.actions.ports import Clock
 from countermand.background.rounds import DATABASE_ERRORS, SWEEP_PAUSE_S, stops_within
-from countermand.storage.retention import Kept, forget
+from countermand.storage.retention import RetentionRule, forget
 from countermand.storage.store import SqlStore
 
 log = structlog.get_logger()
@@ -18,7 +18,7 @@ FORGOTTEN_AT_ONCE: Final = 1000
 
 
 async def forget_old(
-    store: SqlStore, clock: Clock, retention: Mapping[Kept, timedelta], stopping: asyncio.Event
+    store: SqlStore, clock: Clock, retention: Mapping[RetentionRule, timedelta], stopping: asyncio.Event
 ) -> None:
     """What is old is forgotten some at a time, so that nobody waits for it."""
     pause_s = 0.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from countermand.actions.metrics import NOBODY, Watch
+from countermand.actions.metrics import NULL_METRICS, MetricsHook
 from countermand.actions.ports import Policies
 from countermand.domain.contract import Contract
 from countermand.settings import Settings
@@ -21,7 +21,7 @@ from countermand.storage.retention import (
     REFUSALS,
     RETIRED_KEYS,
     USED_ASSERTIONS,
-    Kept,
+    RetentionRule,
 )
 from countermand.storage.schema import DatabaseAddress, check_schema
 from countermand.storage.sqlite.cancellations import SqliteCancellations
@@ -62,7 +62,7 @@ def address_of(settings: Settings) -> DatabaseAddress:
     )
 
 
-async def open_database(settings: Settings, *, watch: Watch = NOBODY) -> Database:
+async def open_database(settings: Settings, *, metrics: MetricsHook = NULL_METRICS) -> Database:
     """Open the database, on the running event loop. Raises `SchemaError` with what to do."""
     address = await check_schema(address_of(settings))
     policies = Policies(by_contract={contract: settings.policy(contract) for contract in Contract})
@@ -76,13 +76,13 @@ async def open_database(settings: Settings, *, watch: Watch = NOBODY) -> Databas
             policies,
             connections=settings.flights + OVERTAKEN_CAP + READ_BACK_FLIGHTS,
             distributed=settings.database_distributed,
-            watch=watch,
+            metrics=metrics,
         )
         await cancellations.open()
     else:
         write_lock = asyncio.Lock()  # the process's one, around everything that writes
         store = SqliteStore(address, write_lock, busy_limit_s=busy_limit_s)
-        cancellations = SqliteCancellations(address, policies, write_lock, busy_limit_s=busy_limit_s, watch=watch)
+        cancellations = SqliteCancellations(address, policies, write_lock, busy_limit_s=busy_limit_s, metrics=metrics)
     return Database(
         store=store,
         clients=SqlClients(store),
@@ -93,7 +93,7 @@ async def open_database(settings: Settings, *, watch: Watch = NOBODY) -> Databas
     )
 
 
-def retention_of(settings: Settings) -> dict[Kept, timedelta]:
+def retention_of(settings: Settings) -> dict[RetentionRule, timedelta]:
     """What is forgotten after how long; what is kept for ever is not there."""
     kept = {
         IDEMPOTENCY_KEYS: timedelta(hours=settings.idempotency_kept_h),

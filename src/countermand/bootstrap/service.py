@@ -15,13 +15,13 @@ from sqlalchemy.exc import DBAPIError
 
 from countermand import __version__
 from countermand.actions.appointments.booking_backends import Calendar, OperatorsSystem
-from countermand.actions.appointments.ports import AppointmentDesk, Arranging
+from countermand.actions.appointments.ports import BookingBackend, BookingTerms
 from countermand.actions.cancelling.cancel_orders import CancelOrders, CancelOutcome
 from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.cancelling.group_commit import GroupCommit
 from countermand.actions.cancelling.read_back import CancelAndShow, ReadBack
 from countermand.actions.errors import CountermandError, UnavailableError
-from countermand.actions.metrics import Watch
+from countermand.actions.metrics import MetricsHook
 from countermand.actions.ports import CancelOrder, Clock
 from countermand.background.expiry import expire_unpaid
 from countermand.background.keys import refresh_keys
@@ -38,14 +38,14 @@ from countermand.contracts.registry import parts
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.identity.authentication import Authentication, Directory, Issuer, Tokens
 from countermand.identity.key_sets import KeyRing, discovered, source_at
-from countermand.identity.token_issuer import OwnIssuer
+from countermand.identity.token_issuer import TokenIssuer
 from countermand.settings import PREFIX, Settings, SettingsError
 from countermand.storage.postgres.errors import DRIVER_ERRORS
 from countermand.storage.repositories.tokens import SqlUsedAssertions
 from countermand.storage.schema import Schema
 from countermand.storage.store import SqlStore
 from countermand.telemetry.assembly import Telemetry
-from countermand.telemetry.single_flight import Bounded
+from countermand.telemetry.single_flight import SingleFlightProbe
 from countermand.web.app import application
 from countermand.web.pages.buyer_pages import BuyerPages
 
@@ -88,16 +88,16 @@ def build(
 ) -> Service:
     """Join the parts. Without the front, the framework carries the cancel paths, too.
 
-    `telemetry` is the one whose watch the database was opened with.
+    `telemetry` is the one whose metrics hook the database was opened with.
     """
     telemetry = telemetry or telemetry_for(settings)
-    own = own_issuer_of(settings, database, public_url, clock=clock)
+    own = token_issuer_of(settings, database, public_url, clock=clock)
     tokens = Tokens(_issuers(settings, own), lambda: clock().timestamp())
     directory = Directory(database.clients, refresh_s=settings.client_refresh_s)
-    cancelling = _cancelling(settings, database, clock, telemetry.watch)
+    cancelling = _cancelling(settings, database, clock, telemetry.metrics)
     telemetry.counts.ask(
         queue_depth=lambda: cancelling.waiting,
-        oldest_undelivered=Bounded(lambda: _oldest_undelivered(database.store), limit_s=_PROBE_LIMIT_S),
+        oldest_undelivered=SingleFlightProbe(lambda: _oldest_undelivered(database.store), limit_s=_PROBE_LIMIT_S),
         now=clock,
     )
     services = Services(
@@ -164,17 +164,17 @@ def build(
 
 def connect_of(settings: Settings) -> Connect:
     """The connect contract, as the settings want it spoken."""
-    desk: AppointmentDesk = OperatorsSystem()
+    desk: BookingBackend = OperatorsSystem()
     if settings.appointments == "calendar":
         desk = Calendar(no_return=timedelta(hours=settings.appointment_no_return_h))
     return Connect(
         versions=Versions(deprecated_since=settings.connect_deprecated_since, sunset=settings.connect_sunset),
-        arranging=Arranging(desk=desk, answers_after=timedelta(seconds=settings.appointment_answers_after_s)),
+        booking=BookingTerms(desk=desk, answers_after=timedelta(seconds=settings.appointment_answers_after_s)),
         plans={name: Plan(**dict(plan)) for name, plan in settings.connect_plans.items()},
     )
 
 
-def _cancelling(settings: Settings, database: Database, clock: Clock, watch: Watch) -> CancelAndShow:
+def _cancelling(settings: Settings, database: Database, clock: Clock, metrics: MetricsHook) -> CancelAndShow:
     """The way into the batches."""
     cancel = CancelOrders(
         store=database.cancellations,
@@ -182,7 +182,7 @@ def _cancelling(settings: Settings, database: Database, clock: Clock, watch: Wat
         archive=PolicyArchive(store=database.store),
         clock=clock,
         settle_limit_s=settings.settle_limit_s,
-        watch=watch,
+        metrics=metrics,
     )
     commit: GroupCommit[CancelOrder, CancelOutcome] = GroupCommit(
         run=cancel,
@@ -192,7 +192,7 @@ def _cancelling(settings: Settings, database: Database, clock: Clock, watch: Wat
         flights=settings.flights,
         slow_s=settings.slow_batch_s,
         overtaken_cap=0 if settings.is_sqlite else OVERTAKEN_CAP,  # there, all wait for one lock
-        watch=watch,
+        metrics=metrics,
     )
     read_back = ReadBack(store=database.cancellations, limit_s=settings.settle_limit_s)
     return CancelAndShow(commit=commit, read_back=GroupCommit(run=read_back, flights=READ_BACK_FLIGHTS))
@@ -200,9 +200,9 @@ def _cancelling(settings: Settings, database: Database, clock: Clock, watch: Wat
 
 def _readiness(database: Database) -> Callable[[], Awaitable[str | None]]:
     """Whom to ask whether the service is ready."""
-    ask_schema = Bounded(lambda: _schema(database.store), limit_s=_PROBE_LIMIT_S)
+    ask_schema = SingleFlightProbe(lambda: _schema(database.store), limit_s=_PROBE_LIMIT_S)
     # Cancelling has connections of its own.
-    ask_cancellations = Bounded(lambda: database.cancellations.orders([]), limit_s=_PROBE_LIMIT_S)
+    ask_cancellations = SingleFlightProbe(lambda: database.cancellations.orders([]), limit_s=_PROBE_LIMIT_S)
 
     async def ready() -> str | None:
         """None, or why not: in words for anybody, as anybody may ask."""
@@ -219,13 +219,13 @@ def _readiness(database: Database) -> Callable[[], Awaitable[str | None]]:
     return ready
 
 
-def own_issuer_of(
+def token_issuer_of(
     settings: Settings, database: Database, public_url: str, *, clock: Clock = utc_now
-) -> OwnIssuer | None:
+) -> TokenIssuer | None:
     """Our own token endpoint, if there is one."""
     if not settings.gives_tokens_out:
         return None
-    return OwnIssuer(
+    return TokenIssuer(
         public_url=public_url,
         realm=settings.connect_realm,
         signing_keys=database.signing_keys,
@@ -235,7 +235,7 @@ def own_issuer_of(
     )
 
 
-def _issuers(settings: Settings, own: OwnIssuer | None) -> dict[str, Issuer]:
+def _issuers(settings: Settings, own: TokenIssuer | None) -> dict[str, Issuer]:
     """Whose tokens count, by the `iss` that these have."""
     issuers = {} if own is None else {own.issuer: own.as_issuer}
     name, key_set = settings.connect_issuer, settings.connect_key_set

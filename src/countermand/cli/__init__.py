@@ -1,4 +1,4 @@
-"""The command line: serve, demo, migrate, prune; who may call, and our own keys, are files of their own."""
+"""The command line: serve, demo, migrate, prune and bench. Other files add client, keys, calendar and catalogue."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ from countermand.cli.keys import keys
 
 if TYPE_CHECKING:
     from countermand.bootstrap.database import Database
-    from countermand.storage.retention import Kept
+    from countermand.storage.retention import RetentionRule
     from countermand.storage.store import SqlStore
 
 app = typer.Typer(
@@ -40,7 +40,7 @@ errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 def main() -> None:
-    """Run the command line; an error of ours is a sentence, not a stack trace."""
+    """Run the command line. An expected error is printed as a sentence, not as a stack trace."""
     try:
         app()
     except Exception as error:
@@ -81,7 +81,7 @@ def serve_command(
         int, typer.Option(min=1, help="Processes that share the address. SQLite has one writer, so one.")
     ] = 1,
 ) -> None:
-    """Serve the configured database until told to stop (Ctrl-C, SIGTERM).
+    """Serve the configured database until a signal stops the server (Ctrl-C, SIGTERM).
 
     Every setting can be given as a COUNTERMAND_… variable or in the file; docs/settings.md lists them all.
     """
@@ -123,7 +123,7 @@ def demo(
 
 @app.command()
 def migrate(settings: SettingsFile = None) -> None:
-    """Make the database, or bring it to the newest schema."""
+    """Create the database's tables, or bring the database to the newest schema."""
     from countermand.bootstrap.database import address_of
     from countermand.storage.schema import migrate as migrate_database
 
@@ -137,9 +137,9 @@ def prune(
     settings: SettingsFile = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be forgotten.")] = False,  # noqa: FBT002
 ) -> None:
-    """Forget what is old: idempotency keys, delivered facts, refusals; cancellations where a setting says so.
+    """Delete old rows: idempotency keys, delivered facts, refusals; cancellations only if a setting says so.
 
-    A running server does the same every ten minutes. How long each is kept: the settings *_kept_h and *_kept_d.
+    A running server does the same every ten minutes. The settings *_kept_h and *_kept_d say how long each is kept.
     """
     from countermand.bootstrap.database import retention_of
 
@@ -152,7 +152,7 @@ def prune(
     with_database(read, prune_each)
 
 
-async def _prune(store: "SqlStore", kept: "Kept", before: datetime, *, dry_run: bool) -> None:
+async def _prune(store: "SqlStore", kept: "RetentionRule", before: datetime, *, dry_run: bool) -> None:
     from countermand.background.retention import FORGOTTEN_AT_ONCE
     from countermand.storage.retention import count_old, forget
 
@@ -174,7 +174,7 @@ async def _prune(store: "SqlStore", kept: "Kept", before: datetime, *, dry_run: 
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )
 def bench(context: typer.Context) -> None:
-    """Measure the cancellation path on this machine, beside what it could be at best; --help lists the options."""
+    """Measure the cancellation path on this machine, beside the best possible rate; --help lists the options."""
     program = Path(__file__).parents[3] / "bench" / "run.py"
     if not program.is_file():
         raise CommandError("the benchmark comes with the source: clone it, then `make bench`")

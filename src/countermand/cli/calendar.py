@@ -1,4 +1,4 @@
-"""The operator's calendar: load slots from a file, look at what there is."""
+"""The commands of the operator's calendar: load its slots from a file."""
 
 import csv
 from collections import Counter
@@ -35,12 +35,12 @@ def import_slots(
     file: Annotated[Path, typer.Argument(help="A CSV file with a line of headings.", exists=True, dir_okay=False)],
     settings: SettingsFile = None,
 ) -> None:
-    """Add the slots of a file, or change those with the same id; the same file again changes nothing.
+    """Add the slots of a file, or change the slots with the same id. Loading the same file again changes nothing.
 
-    Columns: id, starts_at and ends_at (with the customer's offset from UTC: 2026-12-01T08:00:00+11:00), capacity;
-    and, if you like, area (how the location ids begin that it is for, LOC3801; by default all) and slot_type (AM or PM;
-    by default AM for what begins before noon). The whole file is read first: if a line does not hold, nothing is
-    loaded.
+    Needed columns: id, starts_at and ends_at (with the customer's offset from UTC: 2026-12-01T08:00:00+11:00), and
+    capacity. Optional columns: area (how the location ids begin that the slot is for, LOC3801; by default all) and
+    slot_type (AM or PM; by default AM for a slot that begins before noon). The whole file is read first: if a line is
+    wrong, nothing is loaded.
     """
     slots = _read(file)
     done: Counter[str] = Counter()
@@ -72,7 +72,7 @@ def _some_at_a_time(slots: Sequence[OpenSlot]) -> Iterator[Sequence[OpenSlot]]:
 
 
 def _read(file: Path) -> Sequence[OpenSlot]:
-    """Every slot of the file. Raises `CommandError` with each line that does not hold."""
+    """Return every slot of the file. Raises `CommandError`, which names each wrong line."""
     slots: list[OpenSlot] = []
     errors: list[str] = []
     lines: dict[str, int] = {}

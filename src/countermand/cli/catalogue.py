@@ -1,4 +1,4 @@
-"""The operator's catalogue on the command line: bring it in from a file."""
+"""The commands of the operator's catalogue: load events, products, methods and vouchers from a file."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 catalogue = typer.Typer(help="What can be bought: events, products, methods, vouchers.", no_args_is_help=True)
 
-_AT_ONCE: Final = 100  # items in one transaction: whoever cancels meanwhile waits for it (guessed)
+_AT_ONCE: Final = 100  # items in one transaction; cancellations wait for it meanwhile (guessed)
 _ERRORS_SHOWN: Final = 20
 
 
 @catalogue.callback()
 def _group() -> None:
-    """Without it, typer would take the only command for the whole group."""
+    """Make typer treat this as a group: without a callback, typer would take the only command for the whole group."""
 
 
 @catalogue.command("import")
@@ -44,13 +44,13 @@ def import_catalogue(
     file: Annotated[Path, typer.Argument(help="A file that ends in .json or .csv.", exists=True, dir_okay=False)],
     settings: SettingsFile = None,
 ) -> None:
-    """Add events, products, methods and vouchers, or change those with the same uid; what is not named stays.
+    """Add events, products, methods and vouchers, or change those with the same uid; other items stay as they are.
 
     JSON: an object with any of the lists events, products, methods, vouchers, as PUT /manage/v1/catalogue takes it.
     CSV: one kind a file, a line of headings like uid, event, name.en, price.amount, price.currency, total_availability;
-    values of a list have ; between them. The whole file is read and checked first: if a line does not hold, nothing is
-    loaded. The same file again changes nothing. What is held of a product stays held when its total changes; a total
-    below what is held does not hold.
+    values of a list have ; between them. The whole file is read and checked first: if a line is wrong, nothing is
+    loaded. Loading the same file again changes nothing. Orders keep what they hold of a product when its total changes;
+    a total below what orders hold is wrong.
     """
     given = _read(file)
     done: Counter[str] = Counter()
@@ -100,7 +100,7 @@ def _not_loaded(file: Path, errors: list[str]) -> CommandError:
 
 
 def _some_at_a_time(whole: Catalogue) -> Iterator[Catalogue]:
-    """Events and methods first, which the rest refers to; products before the vouchers for them."""
+    """Yield events and methods first, because other items refer to them; then products, then vouchers for products."""
     for start in range(0, len(whole.events), _AT_ONCE):
         yield Catalogue(events=whole.events[start : start + _AT_ONCE])
     for start in range(0, len(whole.methods), _AT_ONCE):
@@ -108,7 +108,7 @@ def _some_at_a_time(whole: Catalogue) -> Iterator[Catalogue]:
     some: list[Product] = []
     for product in sorted(whole.products, key=lambda one: (bool(one.parts), one.uid)):
         some.append(product)
-        if len(some) == _AT_ONCE or product.uid in whole.seats:  # seats are rows of their own, and may be many
+        if len(some) == _AT_ONCE or product.uid in whole.seats:  # seats are rows, too, and may be many
             yield _with_seats(some, whole)
             some = []
     if some:

@@ -1,4 +1,4 @@
-"""How does a command come to its settings and the database?"""
+"""Reads the settings and opens the database for a command."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -26,7 +26,7 @@ def read_settings(file: Path | None, **given: Any) -> "Settings":
 
 
 def with_database(settings: "Settings", do: "Callable[[Database], Awaitable[Given]]") -> Given:
-    """Do something with the configured database, on an event loop of its own."""
+    """Run `do` with the configured database, on an event loop of its own, and return its result."""
     import asyncio
 
     from countermand.bootstrap.database import open_database

@@ -2,4 +2,4 @@
 
 
 class CommandError(Exception):
-    """A command was not carried out: the message says why, and what to do."""
+    """Raised if a command was not carried out. The message says why, and what to do."""

@@ -1,4 +1,4 @@
-"""Where does a partner's key come from, and where does the private one go? Files, and nothing but RSA in them."""
+"""Reads a client's public key from a file, and writes a new private key to a file. Only RSA keys are accepted."""
 
 import json
 import os
@@ -22,7 +22,10 @@ _KID: Final = re.compile("[!-~]{1,64}")
 
 @contextmanager
 def made_key(path: Path) -> Iterator[ClientKey]:
-    """Make a key pair; the private key goes into a new file, for its owner alone, that stays if the block succeeds."""
+    """Make a key pair and write the private key to a new file that only its owner can read.
+
+    The file is removed if the block raises. Raises `CommandError` if the file exists or cannot be written.
+    """
     kid, private_key = new_key()
     key = RSAKey.import_key(json.loads(private_key))
     try:
@@ -43,7 +46,7 @@ def made_key(path: Path) -> Iterator[ClientKey]:
 
 
 def given_key(path: Path) -> ClientKey:
-    """A partner's own public key: PEM, or a JWK, whose `kid` is taken over. Raises `CommandError`."""
+    """Read a partner's public key: PEM, or a JWK, whose `kid` is taken over. Raises `CommandError`."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -67,5 +70,5 @@ def given_key(path: Path) -> ClientKey:
 
 
 def client_key(kid: str, key: RSAKey) -> ClientKey:
-    """The public part, as it is kept."""
+    """Return the key's public part in the form that is stored."""
     return ClientKey(kid=kid, public_key=json.dumps(public_part(key)))

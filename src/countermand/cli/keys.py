@@ -1,4 +1,4 @@
-"""Our own keys, which access tokens are signed with: list, rotate, withdraw."""
+"""The commands of the signing keys, which access tokens are signed with: list, rotate, withdraw."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ keys = typer.Typer(help="The keys that our own access tokens are signed with.", 
 
 @keys.command("list")
 def list_keys(settings: SettingsFile = None) -> None:
-    """List the keys that count, and those that were retired lately."""
+    """List the keys that count, and the keys that were retired lately."""
     _show(with_database(read_settings(settings), lambda database: database.signing_keys.all()))
 
 
@@ -29,7 +29,7 @@ def rotate_keys(
     ] = 600,
     settings: SettingsFile = None,
 ) -> None:
-    """Make a new key. The old one goes on signing for the overlap, and counts until its last token has expired."""
+    """Make a new key. The old key goes on signing for the overlap, and counts until its last token has expired."""
     from countermand.identity.token_issuer import new_key
 
     kid, private_key = new_key()
@@ -47,9 +47,9 @@ def withdraw_key(
     kid: Annotated[str, typer.Argument(help="The key's id, from `countermand keys list`.")],
     settings: SettingsFile = None,
 ) -> None:
-    """Let a key count no more, on every running server within seconds (COUNTERMAND_CLIENT_REFRESH_S).
+    """Stop trusting a key on every running server, within seconds (COUNTERMAND_CLIENT_REFRESH_S).
 
-    Every token that it signed is refused from then on. If it was the one that signs, another takes over at once.
+    Every token that the key signed is refused from then on. If the key was the signing one, another takes over at once.
     """
     from countermand.identity.token_issuer import new_key
 
@@ -65,7 +65,7 @@ def withdraw_key(
 
 
 def _show(them: Sequence[SigningKey]) -> None:
-    """One line a key, and never what is private of it."""
+    """Print one line per key, never its private part."""
     now = utc_now()
     signs = signer(them, now)
     if not them:

@@ -13,7 +13,7 @@ from countermand.contracts.connect.tokens import TokenEndpoint
 from countermand.contracts.connect.translate import error_answer as connect_error
 from countermand.contracts.http.answer import Answer
 from countermand.contracts.http.calls import Route
-from countermand.contracts.http.cancel_endpoint import CancelDoor
+from countermand.contracts.http.cancel_endpoint import CancelEndpoint
 from countermand.contracts.http.openapi import Operation, document
 from countermand.contracts.manage.calls import ROOT as MANAGE_ROOT
 from countermand.contracts.manage.clients import ManagedClients
@@ -44,7 +44,7 @@ class Part:
     about: str
     prefix: str
     routes: Sequence[Route]
-    cancel: tuple[CancelDoor, Operation] | None
+    cancel: tuple[CancelEndpoint, Operation] | None
     speak: Speak
     security: Mapping[str, Any]
     notices: Notices = _no_notices

@@ -9,7 +9,7 @@ from countermand.actions.catalogue.load import Catalogue, load_catalogue
 from countermand.actions.ports import Transaction
 from countermand.domain.money import Money
 from countermand.domain.ticketing.catalogue import Event, EventUid, Method, Part, Product, ProductUid
-from countermand.domain.ticketing.seating import Stretch
+from countermand.domain.ticketing.seating import SeatBlock
 
 _LANGUAGES: Final = ("en", "nl", "de", "fr", "es", "pt", "tr", "ru")
 _STOCK: Final = 10_000
@@ -27,7 +27,7 @@ LOCKER: Final = uid_of("locker")
 IDEAL: Final = uid_of("ideal")
 ETICKET: Final = uid_of("eticket")
 SEATED: Final = uid_of("evening concert")
-_SEATS: Final = [Stretch(section="Stalls", row=row, first=1, last=20) for row in "ABCDEFGHIJ"]
+_SEATS: Final = [SeatBlock(section="Stalls", row=row, first=1, last=20) for row in "ABCDEFGHIJ"]
 # In demo.json: what each of them is good for trying.
 PRODUCTS: Final[Mapping[str, str]] = {
     "paid": DAY_TICKET,

@@ -22,14 +22,14 @@ from countermand.actions.ticketing.place import place_ticket_order
 from countermand.actions.ticketing.rules import TicketOrder
 from countermand.bootstrap.clock import utc_now
 from countermand.bootstrap.database import Database
-from countermand.bootstrap.service import addresses_of, own_issuer_of
+from countermand.bootstrap.service import addresses_of, token_issuer_of
 from countermand.demo.credentials import OTHER_PARTNER, PARTNER, Credentials, private_key_file
 from countermand.demo.sample_catalogue import DAY_TICKET, ETICKET, EVENT, IDEAL, LOCKER, PRODUCTS, prepare_catalogue
 from countermand.domain.client import OWN_ISSUER, Client, Permission
 from countermand.domain.contract import Door
 from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId
-from countermand.domain.orders.order_state import CANCELLABLE_STATES, Move, OrderState
+from countermand.domain.orders.order_state import CANCELLABLE_STATES, OrderState, Transition
 from countermand.identity.browser_tokens import browser_token
 from countermand.settings import Settings
 from countermand.storage.tables.orders import order_details, orders
@@ -96,7 +96,7 @@ class SampleOrders:
         await self._top_up(mine, active, _FEW, lambda client: self._activated(client, manage))
         in_25h = [await self._with_appointment(mine, manage, 25) for _ in range(_FEW)]
         in_30h = [await self._with_appointment(mine, manage, 30) for _ in range(_FEW)]
-        own = own_issuer_of(self._settings, self._database, self._url)
+        own = token_issuer_of(self._settings, self._database, self._url)
         assert own is not None
         await own.open()
         return {
@@ -257,7 +257,7 @@ class SampleOrders:
 
     async def _activated(self, client: Client, manage: Client) -> None:
         order_id = await self._service_order(client)
-        for move in (Move.ACCEPT, Move.START, Move.ACTIVATE):
+        for move in (Transition.ACCEPT, Transition.START, Transition.ACTIVATE):
             async with self._database.store.transaction() as tx:
                 await advance_order(tx, manage.id, order_id, move, self._now)
 

@@ -1,7 +1,7 @@
-"""Which of the values that the database holds does this version know?
+"""Which stored values does this version know?
 
-A newer version may store a permission, a state or a contract that this one has never heard of. Such a value stays a
-text: it is shown as it is, equals no member, and no decision counts it as one.
+A newer version may store a permission, a state or a contract that this version does not have. Such a value stays text:
+it is shown as it is, equals no member of the enumeration, and no decision treats it as a member.
 """
 
 from enum import StrEnum
@@ -17,12 +17,12 @@ class Unknown(str):
 
     @property
     def value(self) -> str:
-        """The text, as a member of an enumeration gives its own."""
+        """The text; members of an enumeration have the same property."""
         return str(self)
 
 
 def known(kind: type[Kind], value: str) -> Kind | Unknown:
-    """The member of `kind` that was stored as `value`. The one way from a stored text to a member."""
+    """Return the member of `kind` for a stored value, or `Unknown`. All stored text becomes members through this."""
     try:
         return kind(value)
     except ValueError:

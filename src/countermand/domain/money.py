@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-# ISO 4217 currencies whose minor unit is not a hundredth. The shopping contract prints two decimals always
-# (published amount page), so an amount in one of these cannot be said in it and is refused where it enters.
+# ISO 4217 currencies whose minor unit is not a hundredth. The shopping contract always prints two decimals (published
+# amount page), so it cannot express an amount in these currencies, and such an amount is refused on entry.
 _OTHER_THAN_TWO_DECIMALS: Final = frozenset(
     [
         "BHD",
@@ -38,15 +38,15 @@ _OTHER_THAN_TWO_DECIMALS: Final = frozenset(
     ]
 )
 _DECIMALS: Final = 2
-_LARGEST_MINOR: Final = 10**15  # ten million million; guards the 64-bit columns, not a business rule
+_LARGEST_MINOR: Final = 10**15  # ten million million; it protects the 64-bit columns and is no business rule
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Money:
     """An amount in whole minor units (cents) of a currency with two decimals.
 
-    Where amounts come in, `of` sees to the currency. One that a newer version stored in another may stand here, too:
-    `is_known` tells, and nothing is sold for it.
+    `of` checks the currency of each amount that comes in. A newer version may have stored an amount in another
+    currency; then `is_known` is false, and nothing is sold for that amount.
     """
 
     minor: int
@@ -58,12 +58,12 @@ class Money:
 
     @classmethod
     def of(cls, amount: Decimal | int, currency: str) -> "Money":
-        """Read an amount in major units. Refuses (ValueError) what has more than two decimals: nothing is rounded."""
+        """Read an amount in major units. Raises `ValueError` for more than two decimals: nothing is rounded."""
         _check_currency(currency)
         given = Decimal(amount)
         if not given.is_finite() or given.adjusted() > len(str(_LARGEST_MINOR)):
             raise ValueError(f"an amount lies between 0 and {_LARGEST_MINOR // 100}, not {given:.4g}")
-        # By its digits, since arithmetic on decimals rounds to 28 of them.
+        # Count the digits, because decimal arithmetic rounds to 28 of them.
         negative, digits, exponent = given.as_tuple()
         assert isinstance(exponent, int), "it is finite"
         significant = "".join(map(str, digits)).rstrip("0")
@@ -75,7 +75,7 @@ class Money:
 
     @property
     def is_known(self) -> bool:
-        """Whether it is in a currency that amounts can be said in here."""
+        """Whether this version can write amounts in the currency."""
         return _has_two_decimals(self.currency)
 
     def __str__(self) -> str:
@@ -83,7 +83,7 @@ class Money:
 
 
 def written_minor(minor: int) -> str:
-    """Whole minor units in major ones, with two decimals: 250 is `2.50`."""
+    """Write whole minor units as major units with two decimals: 250 becomes `2.50`."""
     return f"{minor // 100}.{minor % 100:02d}"
 
 

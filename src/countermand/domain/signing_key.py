@@ -1,7 +1,7 @@
-"""Which key signs our own access tokens at an instant, and which keys count?
+"""Which key signs the token issuer's access tokens at an instant, and which keys count?
 
-A key counts from its making until it is retired, and signs from a later instant: so every node, and everybody who
-remembers our key set, knows it before meeting it.
+A key counts from its creation until it is retired, and signs from a later instant: so every node, and every reader that
+caches the key set, knows the key before a token is signed with it.
 """
 
 from collections.abc import Iterable
@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 TOKEN_LIFE: Final = timedelta(seconds=3000)  # documented: `exp` - `iat` of the published token
-CLOCKS_APART: Final = timedelta(seconds=60)  # ours: how far the nodes' clocks may be from each other
+CLOCKS_APART: Final = timedelta(seconds=60)  # ours: the largest expected difference between the nodes' clocks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SigningKey:
-    """A key of our own. `number` counts up: of several that may sign, the newest does. `private_key` is a JWK."""
+    """A signing key. Of several keys that may sign, the one with the highest `number` does. `private_key` is a JWK."""
 
     number: int
     kid: str
@@ -25,16 +25,16 @@ class SigningKey:
     retired_at: datetime | None = None
 
     def counts_at(self, now: datetime) -> bool:
-        """Whether tokens signed with it are taken, and its public part is published."""
+        """Return whether the service accepts the key's tokens and publishes its public part."""
         return self.retired_at is None or now < self.retired_at
 
     def outlives_a_token_of(self, now: datetime) -> bool:
-        """Whether a token signed now could be used to its end."""
+        """Return whether a token that is signed at `now` could be used until it expires."""
         return self.retired_at is None or now + TOKEN_LIFE <= self.retired_at
 
 
 def signer(keys: Iterable[SigningKey], now: datetime) -> SigningKey | None:
-    """The newest that may sign already; where that one was withdrawn, the next in line signs before its time."""
+    """Return the newest key that may sign at `now`. If none may, return the next key, which then signs early."""
     lasting = [key for key in keys if key.counts_at(now) and key.outlives_a_token_of(now)]
     started = [key for key in lasting if key.signs_from <= now]
     if started:
@@ -43,5 +43,8 @@ def signer(keys: Iterable[SigningKey], now: datetime) -> SigningKey | None:
 
 
 def retires_at(next_signs_from: datetime) -> datetime:
-    """When a key may go whose successor signs from an instant: once its last token has expired on every clock."""
+    """Return when a key may retire whose successor signs from `next_signs_from`.
+
+    Its last token has then expired by every node's clock.
+    """
     return next_signs_from + TOKEN_LIFE + CLOCKS_APART

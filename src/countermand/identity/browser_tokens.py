@@ -1,7 +1,8 @@
-"""The tokens of browser applications: JWTs that stand in a shop's page, for all to read, and may do little.
+"""Makes and checks the tokens of browser applications: JWTs that every visitor of a shop's page can read.
 
-Each is signed with what the database has of its client's secret. So it counts until the client is rotated or revoked,
-nothing has to be remembered of it, and whoever read the database could make no more of it than the page gives away.
+A token has few permissions. It is signed with the stored hash of its client's secret. So it counts until the client is
+rotated or revoked, nothing of it has to be stored, and a reader of the database could make only such tokens as the page
+already shows.
 """
 
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ _LONGEST_TOKEN: Final = 4 * 1024
 
 
 def browser_token(client: Client, secret_sha256: str, *, event_uid: str | None, now: datetime, life: timedelta) -> str:
-    """A token for a client with a key: for one event, or for all."""
+    """Make a token for a client with a key, for one event or for all events."""
     issued_at_s = int(now.timestamp())
     claims: dict[str, Any] = {
         "iss": "countermand",
@@ -35,7 +36,7 @@ def browser_token(client: Client, secret_sha256: str, *, event_uid: str | None, 
 
 
 def key_named_in(token: str) -> str | None:
-    """The key of the client that a token says to be of. Nothing is believed yet."""
+    """Return the client's key that a token names, without verifying the token."""
     read = unverified(token) if len(token) <= _LONGEST_TOKEN else None
     if read is None:
         return None
@@ -45,7 +46,7 @@ def key_named_in(token: str) -> str | None:
 
 
 def verified(token: str, secret_sha256: str, now_s: float) -> Mapping[str, Any] | None:
-    """The claims of a token that was signed with a client's secret and has not expired."""
+    """Return the claims of a token that is signed with the client's secret and has not expired; else None."""
     try:
         claims = jwt.decode(token, OctKey.import_key(secret_sha256), algorithms=[_ALGORITHM]).claims
     except UNREADABLE:

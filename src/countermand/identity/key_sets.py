@@ -1,8 +1,8 @@
-"""Which public keys does an issuer of tokens have right now?
+"""Reads and caches the public keys of an issuer of tokens.
 
-A key set comes from a file, a URL, an issuer's own description of itself, or our own database, and is known by `kid`.
-It is read at the start and every few minutes, so that a withdrawn key stops counting; an unknown `kid` makes it look
-again, at most once a minute. Nobody but the caller with the unknown `kid` ever waits for it.
+A key set comes from a file, a URL, an issuer's own description of itself, or the database; keys are found by `kid`. The
+set is read at the start and every few minutes, so that a withdrawn key stops counting. An unknown `kid` causes another
+read, at most once a minute. Only the caller with the unknown `kid` ever waits for it.
 """
 
 import asyncio
@@ -29,29 +29,29 @@ _LARGEST_SET_BYTES: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a key set is read: its name, for the log, and what reads the JSON document."""
+    """The source of a key set: a name for the log, and a function that reads the JSON document."""
 
     name: str
     read: Callable[[], Awaitable[bytes]]
 
 
 def source_at(place: str) -> Source:
-    """A key set in a file, or at an http(s) URL."""
+    """Return the source of a key set in a file or at an http(s) URL."""
     if place.startswith(("http://", "https://")):
         return Source(place, partial(_fetched, place))
     return Source(place, lambda: asyncio.to_thread(Path(place).read_bytes))
 
 
 def discovered(issuer: str) -> Source:
-    """The key set that an issuer's own description names (OpenID Connect Discovery, section 4)."""
+    """Return the key set that an issuer's own description names (OpenID Connect Discovery, section 4)."""
     return Source(issuer, partial(_discovered, issuer))
 
 
 class KeyRing:
-    """The keys of one issuer. `changes` counts how often the set became another.
+    """The keys of one issuer. `changes` counts how often the set has changed.
 
-    It looks for an unknown key once in `look_again_s` at most. Whoever comes sooner is told that there is none, or,
-    with `waits`, waits for the next look: for a source that is near.
+    An unknown key causes a read at most once in `look_again_s` seconds. A caller that comes earlier learns that there
+    is no such key or, with `waits`, waits for the next read: that is for a source that is near.
     """
 
     def __init__(self, source: Source, *, look_again_s: float = _LOOK_AGAIN_S, waits: bool = False) -> None:
@@ -66,7 +66,7 @@ class KeyRing:
         self.changes = 0
 
     async def key(self, kid: str) -> RSAKey | None:
-        """The key with this id, or None. Raises `KeySetUnavailableError` where only the issuer could tell."""
+        """Return the key with this id, or None. Raises `KeySetUnavailableError` if only the issuer could tell."""
         if kid not in self._keys:
             await self._look_again()
         if kid not in self._keys and self._failed:
@@ -74,7 +74,7 @@ class KeyRing:
         return self._keys.get(kid)
 
     async def refresh(self) -> None:
-        """Read the set now. What cannot be had leaves the old set standing."""
+        """Read the set now. If it cannot be read, the old set stays in use."""
         self._looked_at = time.monotonic()
         try:
             async with asyncio.timeout(_FETCH_LIMIT_S):
@@ -84,12 +84,12 @@ class KeyRing:
                 self._loaded = content
                 self.changes += 1
             self._failed = False
-        except Exception as error:  # noqa: BLE001 - whatever an issuer may send, or not send: the old set stands
+        except Exception as error:  # noqa: BLE001 - an issuer may send anything: the old set stays in use
             self._failed = True
             log.warning("key set unavailable", source=self._source.name, error=repr(error))
 
     async def content(self) -> bytes:
-        """The set as it was read last. Raises `KeySetUnavailableError` where it never could be."""
+        """Return the set as it was last read. Raises `KeySetUnavailableError` if it was never read."""
         if not self._loaded:
             await self._look_again()
         if not self._loaded:
@@ -97,7 +97,7 @@ class KeyRing:
         return self._loaded
 
     async def _look_again(self) -> None:
-        """Once for however many callers wait, and not too often."""
+        """Read the set again, once for all waiting callers, and not too often."""
         if self._looking is None:
             pause_s = 0.0
             if self._looked_at is not None:
@@ -127,7 +127,7 @@ async def _discovered(issuer: str) -> bytes:
 
 
 async def _fetched(url: str) -> bytes:
-    import httpx  # noqa: PLC0415 - slow to import, and most key sets are our own or a file
+    import httpx  # noqa: PLC0415 - slow to import, and most key sets are in the database or a file
 
     pieces, size = [], 0
     async with httpx.AsyncClient() as client, client.stream("GET", url) as reply:
@@ -141,7 +141,7 @@ async def _fetched(url: str) -> bytes:
 
 
 def _read(content: bytes) -> Mapping[str, RSAKey]:
-    """RSA signature keys alone: nothing else can verify RS256, so nothing else can be confused for one."""
+    """Read only RSA signature keys: no other key can verify RS256, so no other key can be mistaken for one."""
     listed = json.loads(content)["keys"]
     if not isinstance(listed, list):
         raise TypeError("the keys of a key set are a list")
@@ -153,7 +153,7 @@ def _read(content: bytes) -> Mapping[str, RSAKey]:
 
 
 def _key(written: dict[str, Any]) -> RSAKey | None:
-    """A key that cannot be read is left out: the others of its set still count."""
+    """Return a key, or None if it cannot be read: the other keys of its set still count."""
     try:
         return RSAKey.import_key(written)
     except (JoseError, ValueError, TypeError) as error:

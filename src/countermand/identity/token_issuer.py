@@ -1,6 +1,6 @@
-"""Our own token endpoint: whose assertion is this, and what is in the access token it is exchanged for?
+"""The token issuer: verifies clients' assertions and issues access tokens in exchange.
 
-Every node reads the signing keys from the database again every few seconds, and never while somebody waits for a token.
+Every node reads the signing keys from the database every few seconds. No request for a token waits for that.
 """
 
 import asyncio
@@ -28,15 +28,15 @@ from countermand.identity.unverified_jwt import UNREADABLE, unverified
 
 log = structlog.get_logger()
 
-_LOOK_AGAIN_S: Final = 0.1  # how often tokens with an unknown `kid` may make a node read its own keys
+_LOOK_AGAIN_S: Final = 0.1  # the least time between reads of the keys that tokens with an unknown `kid` cause
 _LONGEST_ASSERTION: Final = 8 * 1024
 _KEY_BITS: Final = 2048
 _CLIENT_ID: Final = re.compile(OWN_CLIENT_ID_PATTERN)
 _KID: Final = re.compile("[!-~]{1,64}")
 
 
-class OwnIssuer:
-    """Fulfils `TokenEndpoint`. `public_url` is the address clients use, without a trailing slash."""
+class TokenIssuer:
+    """Implements `TokenEndpoint`. `public_url` is the clients' address, without a trailing slash."""
 
     def __init__(
         self,
@@ -60,11 +60,11 @@ class OwnIssuer:
 
     @property
     def as_issuer(self) -> Issuer:
-        """How tokens of ours are verified."""
+        """The data that verifies this issuer's own tokens."""
         return Issuer(name=self.issuer, keys=self.key_ring, known_as=OWN_ISSUER)
 
     async def open(self) -> None:
-        """Read the keys, and make the first where there is none. Nobody is waiting yet: making one takes a while."""
+        """Read the keys, and make the first key if there is none. No client waits yet, as making a key is slow."""
         if not any(key.counts_at(self._clock()) for key in await self._signing_keys.all()):
             kid, private_key = await asyncio.to_thread(new_key)
             await self._signing_keys.add_first(kid, private_key, self._clock())
@@ -77,7 +77,7 @@ class OwnIssuer:
     async def token(self, request: TokenRequest) -> Issued:
         """See `TokenEndpoint.token`."""
         now = self._clock()
-        self._signer(now)  # before the assertion is used up
+        self._signer(now)  # raises before the assertion is used up
         client = await self._who_asks(request, now)
         return Issued(
             access_token=self.access_token(client, now, peer=request.peer), expires_in_s=int(TOKEN_LIFE.total_seconds())
@@ -86,9 +86,9 @@ class OwnIssuer:
     def access_token(
         self, client: Client, issued_at: datetime, *, peer: str = "127.0.0.1", life: timedelta = TOKEN_LIFE
     ) -> str:
-        """An access token with just the claims of the one on the published page. `client` is one of our own issuer.
+        """Return an access token with exactly the claims of the published page's token.
 
-        Raises `UnavailableError` where no key signs.
+        `client` is a client of this issuer. Raises `UnavailableError` if no key can sign.
         """
         signing, key = self._signer(issued_at)
         (_, name), issued_at_s, session = client.identity or ("", ""), int(issued_at.timestamp()), str(uuid.uuid4())
@@ -114,7 +114,7 @@ class OwnIssuer:
         return jwt.encode({"alg": "RS256", "typ": "JWT", "kid": signing.kid}, claims, key, algorithms=["RS256"])
 
     async def _who_asks(self, request: TokenRequest, now: datetime) -> Client:
-        """Whose assertion it is; afterwards it is used up. Raises `NotAuthenticatedError`."""
+        """Verify the assertion, use it up, and return its client. Raises `NotAuthenticatedError`."""
         read = unverified(request.assertion) if len(request.assertion) <= _LONGEST_ASSERTION else None
         if read is None:
             raise NotAuthenticatedError("client_assertion is no signed JWT")
@@ -130,7 +130,7 @@ class OwnIssuer:
         found = None
         if _CLIENT_ID.fullmatch(assertion.client) and _KID.fullmatch(kid):
             found = await self._client_keys.of(assertion.client, kid)
-        # Whoever is not known costs as long as a wrong signature, and hears the same.
+        # An unknown client takes as long as a wrong signature, and gets the same answer.
         theirs = None if found is None else _imported(found[1].kid, found[1].public_key)
         if not _is_signed_by(request.assertion, theirs or self._signer(now)[1]) or theirs is None or found is None:
             raise NotAuthenticatedError("client_assertion: the client, its kid or the signature is not right")
@@ -144,7 +144,7 @@ class OwnIssuer:
         return self._keys[signing.kid]
 
     async def _read(self) -> bytes:
-        """The key set as it is published; on the way, the private keys are taken up."""
+        """Return the key set as it is published, and take over the private keys meanwhile."""
         now = self._clock()
         counting = [key for key in await self._signing_keys.all() if key.counts_at(now)]
         read = {
@@ -157,13 +157,13 @@ class OwnIssuer:
 
 
 def new_key() -> tuple[str, str]:
-    """A new RSA key: its id (its thumbprint, RFC 7638) and itself, as a private JWK. Takes a tenth of a second."""
+    """Return a new RSA key: its id (the thumbprint, RFC 7638) and the private JWK. This takes a tenth of a second."""
     key = RSAKey.generate_key(_KEY_BITS)
     return key.thumbprint(), json.dumps(key.as_dict(private=True))
 
 
 def _imported(kid: str, written: str) -> RSAKey | None:
-    """A key from its JWK. None for one of a kind that this version does not know: the others still count."""
+    """Read a key from its JWK; return None for a kind that this version does not know: other keys still count."""
     try:
         return RSAKey.import_key(json.loads(written))
     except UNREADABLE as error:
@@ -176,7 +176,7 @@ def _published(kid: str, key: RSAKey) -> dict[str, str]:
 
 
 def public_part(key: RSAKey) -> dict[str, str]:
-    """What anybody may have of a key, as a JWK; its id and use are left out."""
+    """Return a key's public part as a JWK, without its id and use."""
     members = key.as_dict(private=False)
     return {name: str(members[name]) for name in ("kty", "n", "e")}
 

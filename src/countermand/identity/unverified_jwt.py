@@ -1,4 +1,4 @@
-"""What does a token claim to be, before anything of it is believed?"""
+"""Reads the header and the claims of a JWT without verifying them."""
 
 import json
 from collections.abc import Mapping
@@ -7,15 +7,18 @@ from typing import Any, Final
 from joserfc import jws
 from joserfc.errors import JoseError
 
-# What a string that is no token makes of the readers: never more than a 401.
+# The errors that the parsers raise for text that is no token. They lead to nothing worse than a 401.
 UNREADABLE: Final = (JoseError, ValueError, TypeError, RecursionError)
 
 
 def unverified(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
-    """Header and claims as they claim to be, to find the key that must have signed them. Nothing is believed yet."""
+    """Return header and claims, to find the key that must have signed the token; None for text that is no token.
+
+    Nothing is verified yet.
+    """
     try:
         signed = jws.extract_compact(token.encode())
-        header: object = signed.headers()  # a dict, says the library; a string or a list, says a forged token
+        header: object = signed.headers()  # the library promises a dict, but a forged token may have text or a list
         claims = json.loads(signed.payload)
     except UNREADABLE:
         return None

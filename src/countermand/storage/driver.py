@@ -1,4 +1,4 @@
-"""How is a statement handed to the driver? To its end, whatever becomes of its caller, and with our errors."""
+"""Runs a driver's statement to its end even if the caller is cancelled, and translates the driver's errors."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
@@ -11,14 +11,14 @@ from countermand.actions.errors import CountermandError, UnavailableError
 
 Result = TypeVar("Result")
 
-# What an error of the driver means for us; None for a bug of ours.
+# Translates a driver's error into this project's error; None means a bug in this project.
 OurError = Callable[[BaseException], CountermandError | None]
 
 
-async def unbroken(statement: Coroutine[Any, Any, Result]) -> Result:
-    """Let a statement end, even when its caller is cancelled.
+async def shielded(statement: Coroutine[Any, Any, Result]) -> Result:
+    """Run a statement to its end, even if its caller is cancelled.
 
-    Cut off in the middle, the driver's thread would go on by itself, and its transaction would hold the write lock.
+    A cancelled statement would go on in the driver's thread, and its transaction would hold the write lock.
     """
     running = asyncio.ensure_future(statement)
     try:
@@ -30,7 +30,7 @@ async def unbroken(statement: Coroutine[Any, Any, Result]) -> Result:
 
 @contextmanager
 def translated_driver(our_error: OurError) -> Iterator[None]:
-    """Raise the driver's errors as ours."""
+    """Translate the driver's errors with `our_error`, and raise the result."""
     try:
         yield
     except CountermandError:

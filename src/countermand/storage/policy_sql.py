@@ -1,4 +1,4 @@
-"""How does a policy, which Python evaluates to explain, become a predicate that acts on the order's own row?"""
+"""Compiles a policy to an SQL predicate on the order's row. Python evaluates the same policy to explain a decision."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,12 +13,15 @@ _MICROSECONDS_AN_HOUR = 3_600_000_000
 
 
 def policy_predicate(policy: Policy, orders: FromClause, now: ColumnElement[Any]) -> ColumnElement[bool]:
-    """True for just those rows of `orders` that `decide` would grant at `now` (microseconds since 1970)."""
+    """Return a predicate that is true for exactly those rows of `orders` that `decide` would grant at `now`.
+
+    `now` is in microseconds since 1970.
+    """
     return and_(*(_predicate(rule.comparison, orders, now) for rule in policy.rules))
 
 
 def policies_predicate(policies: Iterable[Policy], orders: FromClause, now: ColumnElement[Any]) -> ColumnElement[bool]:
-    """The same for orders of every contract: each is asked by its own contract's policy."""
+    """Return the same for orders of every contract: each order is decided by its own contract's policy."""
     return or_(
         *(
             and_(orders.c.contract == policy.contract.value, policy_predicate(policy, orders, now))
@@ -28,7 +31,7 @@ def policies_predicate(policies: Iterable[Policy], orders: FromClause, now: Colu
 
 
 def as_text(predicate: ColumnElement[bool], dialect: Dialect) -> str:
-    """The predicate as SQL text, its parameters written out: they come from the policy, never from a request."""
+    """Return the predicate as SQL text with its parameters written out, which come from the policy, never a caller."""
     return str(predicate.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
 
 

@@ -16,7 +16,7 @@ from countermand.storage.tables.columns import micros
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Kept:
+class RetentionRule:
     """Rows that are kept for a while, and the instant that says how old one is."""
 
     name: str  # for people
@@ -28,15 +28,19 @@ class Kept:
         return self.since < micros(before)
 
 
-IDEMPOTENCY_KEYS: Final = Kept(name="idempotency keys", table=idempotency_keys, since=idempotency_keys.c.created_at)
-DELIVERED_FACTS: Final = Kept(name="delivered facts", table=outbox, since=outbox.c.delivered_at)
-REFUSALS: Final = Kept(name="refusals", table=refusals, since=refusals.c.decided_at)
-USED_ASSERTIONS: Final = Kept(name="used assertions", table=used_assertions, since=used_assertions.c.expires_at)
-RETIRED_KEYS: Final = Kept(name="retired signing keys", table=signing_keys, since=signing_keys.c.retired_at)
-CANCELLATIONS: Final = Kept(name="cancellations", table=cancellations, since=cancellations.c.decided_at)
+IDEMPOTENCY_KEYS: Final = RetentionRule(
+    name="idempotency keys", table=idempotency_keys, since=idempotency_keys.c.created_at
+)
+DELIVERED_FACTS: Final = RetentionRule(name="delivered facts", table=outbox, since=outbox.c.delivered_at)
+REFUSALS: Final = RetentionRule(name="refusals", table=refusals, since=refusals.c.decided_at)
+USED_ASSERTIONS: Final = RetentionRule(
+    name="used assertions", table=used_assertions, since=used_assertions.c.expires_at
+)
+RETIRED_KEYS: Final = RetentionRule(name="retired signing keys", table=signing_keys, since=signing_keys.c.retired_at)
+CANCELLATIONS: Final = RetentionRule(name="cancellations", table=cancellations, since=cancellations.c.decided_at)
 
 
-async def forget(store: SqlStore, kept: Kept, before: datetime, *, at_most: int) -> int:
+async def forget(store: SqlStore, kept: RetentionRule, before: datetime, *, at_most: int) -> int:
     """Delete rows from before an instant, some at a time; says how many. What another node deletes is left to it."""
     key = list(kept.table.primary_key.columns)
     some = select(*key).where(kept.older(before)).limit(at_most).with_for_update(skip_locked=True)
@@ -44,7 +48,7 @@ async def forget(store: SqlStore, kept: Kept, before: datetime, *, at_most: int)
         return await tx.run(delete(kept.table).where(tuple_(*key).in_(some)))
 
 
-async def count_old(store: SqlStore, kept: Kept, before: datetime) -> int:
+async def count_old(store: SqlStore, kept: RetentionRule, before: datetime) -> int:
     """How many rows are from before an instant."""
     async with store.snapshot() as reading:
         (row,) = await reading.rows(select(func.count().label("old")).where(kept.older(before)))

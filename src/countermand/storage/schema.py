@@ -1,4 +1,4 @@
-"""Which schema does a database have, is it one this version works with, and how does it become the newest?"""
+"""Reads a database's schema, checks that this version works with it, and migrates it to the newest schema."""
 
 import asyncio
 import sqlite3
@@ -23,35 +23,37 @@ from countermand.storage.postgres.errors import DRIVER_ERRORS, driver_error
 OLDEST_SCHEMA: Final = 4
 NEWEST_SCHEMA: Final = 4
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
-_SQLITE_NEEDED: Final = (3, 35, 0)  # RETURNING, and JSON built in nearly everywhere
+_SQLITE_NEEDED: Final = (3, 35, 0)  # for RETURNING; nearly every build also has JSON built in
 _POSTGRES_NEEDED: Final = 15
 _ENCODING: Final = "UTF8"
+# After these errors a migration is tried again.
 _PASSING: Final = (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError)
-_BEHIND_US_LIMIT_MS: Final = "500"  # a batch waits for a second, and must not come to say that an order is held
-# A table that is made anew is dropped, which must not delete what refers to it; and what is committed is on the disk.
+_BEHIND_US_LIMIT_MS: Final = "500"  # batches queue behind a migration that waits for a lock
+# SQLite drops a table to make it anew, which must not delete rows that refer to it; each commit must reach the disk.
 _MIGRATION_PRAGMAS: Final = ("foreign_keys = OFF", "legacy_alter_table = OFF", "synchronous = FULL", "fullfsync = ON")
-_MIGRATING_LIMIT_S: Final = 60.0  # how long to wait, on SQLite, for whoever migrates
+_MIGRATING_LIMIT_S: Final = 60.0  # how long to wait for another migration on SQLite, and for locks on PostgreSQL
 
 DatabaseAddress = Path | PostgresAddress  # an SQLite file, or a PostgreSQL database
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """A database's schema: its number, 0 for none, and the oldest schema whose code works with it."""
+    """A database's schema: its number, or 0 if there is none, and the oldest schema whose code works with it."""
 
     number: int
     oldest_code: int = 0
 
     @property
     def is_known(self) -> bool:
-        """Whether this version works with it."""
+        """Whether this version works with the schema."""
         return self.number >= OLDEST_SCHEMA and self.oldest_code <= NEWEST_SCHEMA
 
 
 def migrate(where: DatabaseAddress) -> tuple[int, int]:
-    """Bring the database to the newest schema, making an SQLite file if need be; gives the numbers before and after.
+    """Migrate the database, in a new SQLite file if needed, to the newest schema. Return its numbers before and after.
 
-    Several at once are safe: one migrates, the others wait and find it done. Raises `SchemaError`.
+    Several processes may migrate at once: one of them migrates, the others wait and find nothing to do. Raises
+    `SchemaError`.
     """
     if isinstance(where, Path):
         _check_sqlite()
@@ -70,15 +72,15 @@ def migrate(where: DatabaseAddress) -> tuple[int, int]:
         try:
             asyncio.run(_migrate_postgres(there))
         except (DBAPIError, *DRIVER_ERRORS) as error:
-            said = driver_error(error)  # in the server's words; SQLAlchemy would add the whole statement
+            said = driver_error(error)  # the server's words alone; SQLAlchemy would add the whole statement
             raise SchemaError(f"the database {where} could not be migrated: {said}; nothing was changed") from error
     return before.number, asyncio.run(_postgres_schema(where))[0].number
 
 
 async def check_schema(where: DatabaseAddress) -> DatabaseAddress:
-    """Raise `SchemaError`, with what to do, unless the database's schema is one this version works with.
+    """Raise `SchemaError`, with what to do, unless this version works with the database's schema.
 
-    Gives the address to go on with: on PostgreSQL, it knows where the tables are.
+    Return the address to use from now on: on PostgreSQL, it also names the schema that has the tables.
     """
     if isinstance(where, Path):
         _check_sqlite()
@@ -95,8 +97,8 @@ async def check_schema(where: DatabaseAddress) -> DatabaseAddress:
 def _migrate_sqlite(path: Path, before: Schema) -> None:
     _check_not_newer(path, before)
     if not path.exists():
-        path.touch(mode=0o600)  # it will hold names, and what clients are known by
-    # All or nothing: one transaction around every migration, which SQLite allows for changes of the schema, too.
+        path.touch(mode=0o600)  # the file will hold people's names and clients' credentials
+    # One transaction holds every migration, so that all or none is done; SQLite allows that for schema changes, too.
     options = {"timeout": _MIGRATING_LIMIT_S}
     engine = create_engine(URL.create("sqlite", database=str(path)), isolation_level="AUTOCOMMIT", connect_args=options)
     try:
@@ -113,7 +115,7 @@ def _migrate_sqlite(path: Path, before: Schema) -> None:
 
 
 async def _migrate_postgres(address: PostgresAddress) -> None:
-    """All or nothing. While it waits for a table's lock everybody waits behind it: so never for long at a time."""
+    """Migrate in one transaction. All others queue behind its wait for a table's lock, so each wait is short."""
     async for attempt in AsyncRetrying(
         retry=retry_if_exception(lambda error: isinstance(driver_error(error), _PASSING)),
         stop=stop_after_delay(_MIGRATING_LIMIT_S),
@@ -126,12 +128,12 @@ async def _migrate_postgres(address: PostgresAddress) -> None:
 
 async def _try_to_migrate_postgres(address: PostgresAddress) -> None:
     def upgrade(connection: Connection) -> None:
-        # Held until the commit: of several nodes that migrate at once, one does.
+        # The lock is held until the commit: of several nodes that migrate at once, only one does the work.
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('countermand migrate'))")
         _upgrade(connection)
 
     async def unlimited() -> "asyncpg.Connection[asyncpg.Record]":
-        """A migration of much data takes as long as it takes."""
+        """Connect without a statement limit, because a migration of much data takes long."""
         options = address.connect_options(statement_timeout="0", lock_timeout=_BEHIND_US_LIMIT_MS)
         return await connect(**options | {"command_timeout": None})
 
@@ -144,7 +146,7 @@ async def _try_to_migrate_postgres(address: PostgresAddress) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
-    from alembic import command  # noqa: PLC0415 - a tenth of a second, and most starts find nothing to migrate
+    from alembic import command  # noqa: PLC0415 - takes a tenth of a second, and most starts migrate nothing
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
@@ -157,7 +159,7 @@ def _sqlite_schema(path: Path) -> Schema:
     if not path.exists():
         return Schema(0)
     try:
-        # Not as the server connects, which never waits: another node may be migrating.
+        # Unlike the server's connections, this one waits for a lock: another node may be migrating.
         address = f"{path.absolute().as_uri()}?mode=rw"
         with closing(sqlite3.connect(address, uri=True, timeout=_MIGRATING_LIMIT_S)) as connection:
             _check_encoding(path, connection)
@@ -171,10 +173,11 @@ def _sqlite_schema(path: Path) -> Schema:
 
 
 async def _postgres_schema(address: PostgresAddress) -> tuple[Schema, PostgresAddress]:
-    """A database's schema, and the address with where its tables are, or would be made: None if nowhere.
+    """Return the database's schema, and the address with the PostgreSQL schema that has (or will have) the tables.
 
-    Whoever connects later is sent there by name: so no change of a role's `search_path`, and no pooler that hands a
-    connection on with another one, sends a part of the statements elsewhere.
+    The address's schema is None if the search path names no existing schema. Later connections set that schema by name:
+    so no change of a role's `search_path`, and no pooler that hands on a connection with another search path, sends
+    some of the statements elsewhere.
     """
     try:
         connection = await address.reach()
@@ -184,7 +187,7 @@ async def _postgres_schema(address: PostgresAddress) -> tuple[Schema, PostgresAd
     except DRIVER_ERRORS as error:
         said = str(error) or type(error).__name__
         raise SchemaError(f"the database {address} cannot be reached: {said}") from error
-    except (ValueError, OverflowError):  # they quote what should be a number, and may be a piece of the password
+    except (ValueError, OverflowError):  # their messages quote text that may be a piece of the password
         advice = "is its port one, and every / ? # @ : of the password percent-encoded?"
         raise SchemaError(f"the address of the database {address} cannot be read; {advice}") from None
     try:
@@ -237,7 +240,7 @@ def _schema(path: Path, first_row: Callable[[str], tuple[Any, ...] | None]) -> S
 
 
 def _number(where: DatabaseAddress, version: str, *, is_ours: bool) -> int:
-    """A schema's number. Other programs keep a version of their own in a table of the same name."""
+    """Return a schema's number. Other programs keep their own version in a table of the same name: then raise."""
     if not (is_ours and version.isdecimal()):
         found = f"the database {where} has the tables of another program (its version: {version})"
         raise SchemaError(f"{found}; give Countermand a database of its own, or, on PostgreSQL, a schema of its own")
@@ -260,7 +263,7 @@ def _outside(where: DatabaseAddress, found: Schema) -> str:
 
 
 def _check_encoding(path: Path, connection: sqlite3.Connection) -> None:
-    """SQLite compares texts as they are stored: in UTF-16, lists would be in another order."""
+    """Raise `SchemaError` unless the file is in UTF-8: SQLite compares stored bytes, so UTF-16 would sort otherwise."""
     (encoding,) = connection.execute("PRAGMA encoding").fetchone()
     if encoding != "UTF-8":
         advice = "write its .dump into a new file with the sqlite3 program"

@@ -8,10 +8,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult, RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from countermand.storage.driver import OurError, translated_driver, unbroken
+from countermand.storage.driver import OurError, shielded, translated_driver
 
 
-class Running:
+class StatementRunner:
     """One connection, within a transaction."""
 
     def __init__(self, connection: AsyncConnection, our_error: OurError) -> None:
@@ -21,7 +21,7 @@ class Running:
 
     async def _execute(self, statement: Executable, rows: Sequence[dict[str, Any]] | None = None) -> CursorResult[Any]:
         with translated_driver(self._our_error):
-            return await unbroken(self._connection.execute(statement, rows))
+            return await shielded(self._connection.execute(statement, rows))
 
     def _insert(self, into: Table) -> "postgresql.Insert | sqlite.Insert":
         """An insert that may say what to do on a conflict, which every database spells for itself."""

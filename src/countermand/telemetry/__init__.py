@@ -1,1 +1,1 @@
-"""What does an operator see? Counts, log lines and traces of what the rest of the program does; it decides nothing."""
+"""Metrics, log lines and traces for an operator. Nothing here changes what the program does."""

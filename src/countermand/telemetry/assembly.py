@@ -1,12 +1,12 @@
-"""What is all that watches, joined: the counts, the log lines, and, where they are switched on, the traces."""
+"""Builds the telemetry objects: metrics, request log and, where enabled, tracing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from countermand.actions.metrics import Watch
+from countermand.actions.metrics import MetricsHook
 from countermand.telemetry.counts import Counts
-from countermand.telemetry.metrics_hook import CountingWatch
+from countermand.telemetry.metrics_hook import CountingMetrics
 from countermand.telemetry.request_lines import RequestLines
 from countermand.telemetry.requests import LogLevel, Requests, counted_ids
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Logging:
-    """How requests are logged. `worker` numbers this process where there are several."""
+    """Says how requests are logged. `worker` is the number of this process if there are several workers."""
 
     format: Literal["text", "json"]
     level: LogLevel
@@ -26,15 +26,15 @@ class Logging:
 
 @dataclass(frozen=True, kw_only=True)
 class Telemetry:
-    """Everything that watches a service."""
+    """The metrics, request log and traces of one process."""
 
     counts: Counts
     requests: Requests
-    watch: Watch
+    metrics: MetricsHook
     tracing: "Tracing | None"
 
     async def close(self) -> None:
-        """Let out what is still held back."""
+        """Write held log lines, post the tallies, and send the remaining traces."""
         self.requests.lines.flush()
         self.counts.post()
         if self.tracing is not None:
@@ -42,19 +42,19 @@ class Telemetry:
 
 
 def telemetry_of(*, version: str, logging: Logging, traces_url: str | None, traces_share: float) -> Telemetry:
-    """Join the parts. OpenTelemetry is imported only for a `traces_url`."""
+    """Build the telemetry objects. OpenTelemetry is imported only for a `traces_url`."""
     counts = Counts(version)
-    watch: Watch = CountingWatch(counts)
+    metrics: MetricsHook = CountingMetrics(counts)
     new_id, tracing = counted_ids(), None
     if traces_url is not None:
-        from countermand.telemetry.tracing import Tracing, TracingWatch  # noqa: PLC0415 - half a second to import
+        from countermand.telemetry.tracing import Tracing, TracingMetrics  # noqa: PLC0415 - half a second to import
 
         tracing = Tracing(traces_url, share=traces_share, version=version, worker=logging.worker)
-        watch = TracingWatch(tracing, watch)
+        metrics = TracingMetrics(tracing, metrics)
         new_id = _traced_ids(tracing, new_id)
     lines = RequestLines(logging.format, worker=logging.worker)
     requests = Requests(counts=counts, lines=lines, level=logging.level, each=logging.each_request, new_id=new_id)
-    return Telemetry(counts=counts, requests=requests, watch=watch, tracing=tracing)
+    return Telemetry(counts=counts, requests=requests, metrics=metrics, tracing=tracing)
 
 
 def _traced_ids(tracing: "Tracing", otherwise: Callable[[], str]) -> Callable[[], str]:

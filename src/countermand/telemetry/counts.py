@@ -1,7 +1,8 @@
-"""What is counted and timed, and how is it asked for? Everything `/metrics` says is defined here.
+"""Defines and collects all metrics that `/metrics` answers.
 
-A request is tallied in plain numbers, which are posted to the metrics twice a second and before every scrape: posting
-each of them by itself would cost a cancellation 2 µs, and a tally costs a third of one (measured).
+Each request is added to a tally of plain numbers. The tallies are posted to the metrics library twice a second and
+before every scrape: posting each request by itself would cost a cancellation 2 µs, and a tally costs a third of one
+microsecond (measured).
 """
 
 import os
@@ -17,22 +18,22 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from countermand.actions.errors import CountermandError
 
-disable_created_metrics()  # type: ignore[no-untyped-call] # several workers have none: nobody shall come to rely on it
+disable_created_metrics()  # type: ignore[no-untyped-call] # several workers have none, so one process has none either
 
-# Half a millisecond, as the fastest cancels take about one, to ten seconds, where most callers have given up.
+# From half a millisecond, because the fastest cancels take about one, to ten seconds, when most callers have given up.
 LATENCY_BOUNDS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 WHY_CLOSED: Final = ("idle", "head", "body", "write", "evicted", "refused")
-SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"  # the library's own name: it keeps the numbers of all workers there
+SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"  # the library's own name; the numbers of all workers are kept there
 
 
 def forget_worker(folder: str, pid: int) -> None:
-    """Take back what a process that is gone says of the present; what it has counted stays counted."""
+    """Remove the gauges of a worker that has ended; its counters stay counted."""
     mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
 
 
 class Tally:
-    """How often, and how long: requests that were alike, since the last posting."""
+    """Counts requests of one kind and sums up their durations, since the last posting."""
 
     __slots__ = ("durations", "total_s")
 
@@ -41,13 +42,13 @@ class Tally:
         self.total_s = 0.0
 
     def add(self, duration_s: float) -> None:
-        """Count one more."""
+        """Add one request."""
         self.durations[bisect_left(LATENCY_BOUNDS_S, duration_s)] += 1
         self.total_s += duration_s
 
 
 class _TalliedHistogram(Histogram):
-    """A histogram that takes many observations at once."""
+    """A histogram that takes many observations in one call."""
 
     def post(self, durations: list[int], total_s: float) -> None:
         self._sum.inc(total_s)
@@ -57,7 +58,7 @@ class _TalliedHistogram(Histogram):
 
 
 class _Posting:
-    """Where the tallies of one kind of requests go."""
+    """Connects one tally with the metrics that it is posted to."""
 
     __slots__ = ("cancellations", "seconds", "tally")
 
@@ -76,7 +77,7 @@ class _Posting:
 
 
 class Counts:
-    """The metrics of one process, and the page that tells those of all workers."""
+    """Holds the metrics of one process, and makes the `/metrics` page of all workers."""
 
     def __init__(self, version: str) -> None:
         self._version = version
@@ -142,7 +143,7 @@ class Counts:
             ("why",),
             registry=ours,
         )
-        for why in WHY_CLOSED:  # each is there from the beginning, at 0: an alert needs a first value to compare with
+        for why in WHY_CLOSED:  # each label starts at 0, because an alert needs a first value to compare with
             self._connections_closed.labels(why)
         self._workers = Gauge("countermand_workers", "Processes that serve", multiprocess_mode="livesum", registry=ours)
         self._workers.set(1)
@@ -154,9 +155,10 @@ class Counts:
         oldest_undelivered: Callable[[], Awaitable[datetime | None]],
         now: Callable[[], datetime],
     ) -> None:
-        """Say whom to ask: at every posting `queue_depth`, at every scrape `oldest_undelivered`.
+        """Set the functions that give more numbers: `queue_depth` per posting, `oldest_undelivered` per scrape.
 
-        That must come to an end by itself; where it raises, the metric is left out, and the scrape does not fail.
+        `oldest_undelivered` must have a time limit of its own. If it raises `CountermandError` or `TimeoutError`, the
+        page leaves that metric out and the scrape still succeeds.
         """
 
         async def outbox_age_s() -> float | None:
@@ -169,19 +171,19 @@ class Counts:
         self._queue_depth, self._outbox_age_s = queue_depth, outbox_age_s
 
     def count_versions(self, taken: Callable[[], Mapping[int, int]]) -> None:
-        """Say whom to ask, at every posting, how often each version of the connect contract was used since the last."""
+        """Set the function that returns, at every posting, the uses of each connect version since the last posting."""
         self._versions_taken = taken
 
     def connections_open(self, number: int) -> None:
-        """Say how many connections are open."""
+        """Set how many connections are open."""
         self._connections.set(number)
 
     def connection_closed(self, why: str) -> None:
-        """Count one that the server ended."""
+        """Count a connection that the server closed."""
         self._connections_closed.labels(why).inc()
 
     def tally(self, method: str, route: str, status: int, cancellation: tuple[str, str, str] | None) -> Tally:
-        """A new tally of requests that are alike; `cancellation` is door, outcome and code."""
+        """Return a new tally for requests of one kind; `cancellation` is channel, outcome and code."""
         tally = Tally()
         seconds = self._seconds.labels(method, route, f"{status // 100}xx")
         self._postings.append(
@@ -190,7 +192,7 @@ class Counts:
         return tally
 
     def post(self) -> None:
-        """Bring the metrics up to date with the tallies."""
+        """Post all tallies, and update the gauges."""
         for posting in self._postings:
             posting.post()
         for version, times in self._versions_taken().items():
@@ -200,7 +202,7 @@ class Counts:
             self._waiting.set(self._queue_depth())
 
     async def page(self, accept: str) -> tuple[bytes, str]:
-        """The metrics of all workers, and their media type: OpenMetrics where `accept` takes it, else plain text."""
+        """Return the metrics of all workers and their media type: OpenMetrics if `accept` takes it, else plain text."""
         self.post()
         registry = CollectorRegistry()
         if SHARED_FOLDER in os.environ:
@@ -211,13 +213,13 @@ class Counts:
         registry.register(_OfThisScrape(self._version, outbox_age_s))
         try:
             encode, media_type = choose_encoder(accept)
-        except (ValueError, TypeError):  # a version that is no number
+        except (ValueError, TypeError):  # the version in `accept` is not a number
             encode, media_type = choose_encoder("")
         return encode(registry), media_type
 
 
 class _OfThisScrape:
-    """What is asked for at a scrape, once for all workers."""
+    """Collects the metrics that are the same for all workers, once per scrape."""
 
     def __init__(self, version: str, outbox_age_s: float | None) -> None:
         self._version, self._outbox_age_s = version, outbox_age_s

@@ -1,4 +1,4 @@
-"""How are the actions and the storage counted? Fulfils `actions/metrics.py`."""
+"""Counts and times what actions and storage report, by implementing `MetricsHook` of `actions/metrics.py`."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -25,32 +25,32 @@ class _Timing:
         self._seconds.observe(perf_counter() - self._started_s)
 
 
-class CountingWatch:
-    """Fulfils `Watch`: counts, and times round trips."""
+class CountingMetrics:
+    """Implements `MetricsHook`: counts events, and times round trips to the database."""
 
     def __init__(self, counts: Counts) -> None:
         self._counts = counts
         self._by_name: dict[str, Histogram] = {}
 
     def batch(self, commands: Sequence[Any]) -> AbstractContextManager[object]:
-        """See `Watch.batch`."""
+        """See `MetricsHook.batch`."""
         self._counts.batch_sizes.observe(len(commands))
         return _NOTHING_AFTERWARDS
 
     def statement(self, name: str) -> AbstractContextManager[object]:
-        """See `Watch.statement`."""
+        """See `MetricsHook.statement`."""
         if name not in self._by_name:
             self._by_name[name] = self._counts.statements.labels(name)
         return _Timing(self._by_name[name])
 
     def retried(self) -> None:
-        """See `Watch.retried`."""
+        """See `MetricsHook.retried`."""
         self._counts.retries.inc()
 
     def absorbed(self, duplicates: int) -> None:
-        """See `Watch.absorbed`."""
+        """See `MetricsHook.absorbed`."""
         self._counts.absorbed.inc(duplicates)
 
     def turned_away(self) -> None:
-        """See `Watch.turned_away`."""
+        """See `MetricsHook.turned_away`."""
         self._counts.turned_away.inc()

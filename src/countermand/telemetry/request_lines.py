@@ -1,7 +1,7 @@
-"""How is a request logged? One line each, rendered apart from all other log lines, for they cost ten times as much.
+"""Writes one log line per request. These lines do not go through structlog, which would cost ten times as much.
 
-The lines of one turn of the event loop are written with one write. Of all that is in them only the request id can be a
-caller's own words, and that is visible ASCII without a space: nobody can write lines, or fields, of their own.
+The lines of one turn of the event loop are written with one write. The request id is the only field with a caller's own
+text; it is visible ASCII without spaces, so that no caller can forge lines or fields.
 """
 
 import asyncio
@@ -13,12 +13,12 @@ from typing import Final, Literal
 
 import msgspec
 
-# POSIX promises that a write to a pipe of up to 4 KiB comes out in one piece, whoever else writes to it.
+# POSIX guarantees that a write to a pipe of up to 4 KiB stays in one piece, even if other processes write to it.
 _ONE_PIECE_BYTES: Final = 4096
 
 
 class RequestLine(msgspec.Struct, omit_defaults=True, gc=False):
-    """What a line says. `order` is text, as numbers of ticket orders are longer than many readers of JSON can hold."""
+    """The fields of a line. `order` is text: numbers of ticket orders are longer than many JSON readers can hold."""
 
     timestamp: datetime
     level: str
@@ -36,9 +36,10 @@ class RequestLine(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 class RequestLines:
-    """Gathers lines and writes them to standard error, where all other lines go.
+    """Collects lines and writes them to standard error, where all other log lines go.
 
-    `worker` is the number of this process where there are several: then lines are written in pieces that do not mix.
+    `worker` is the number of this process if there are several. Lines of several processes are written in pieces that
+    the system does not mix.
     """
 
     def __init__(
@@ -67,9 +68,9 @@ class RequestLines:
         client: int | None,
         order: str | None,
     ) -> None:
-        """Add a line. It is written once the event loop has done what it is doing."""
+        """Add a line. The line is written at the end of this turn of the event loop."""
         if not self._lines:
-            self._now = datetime.now(UTC)  # read once a turn
+            self._now = datetime.now(UTC)  # read once per turn
             asyncio.get_running_loop().call_soon(self.flush)
         self._lines.append(
             RequestLine(
@@ -90,12 +91,12 @@ class RequestLines:
         )
 
     def flush(self) -> None:
-        """Write what was gathered."""
+        """Write the collected lines."""
         if not self._lines:
             return
         lines, self._lines = self._lines, []
         rendered = self._render(lines)
-        with suppress(OSError, ValueError):  # a log that cannot be written, or is closed, stops no cancellation
+        with suppress(OSError, ValueError):  # a cancellation goes on even if the log is full or closed
             if self._worker is None:
                 self._write(rendered)
             else:
@@ -125,7 +126,7 @@ def _text(line: RequestLine) -> str:
 
 
 def pieces_of(lines: str) -> list[str]:
-    """Whole lines, as many in a piece as one write keeps together."""
+    """Split the text after whole lines, into pieces that one write keeps together."""
     pieces, begins = [], 0
     while len(lines) - begins > _ONE_PIECE_BYTES:
         ends = lines.rfind("\n", begins, begins + _ONE_PIECE_BYTES) + 1 or lines.index("\n", begins) + 1

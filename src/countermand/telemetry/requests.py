@@ -1,4 +1,4 @@
-"""What is told of a request once it is answered: its log line, and its place in the metrics."""
+"""Reports each answered request: writes its log line and adds it to the metrics."""
 
 import itertools
 import secrets
@@ -18,7 +18,7 @@ _UNAVAILABLE: Final = 503
 
 
 def counted_ids() -> Callable[[], str]:
-    """Request ids of our own: unlike those of any other process, and cheap."""
+    """Return a function that makes request ids. The ids differ from those of any other process, and cost little."""
     prefix = secrets.token_hex(6)
     numbers = itertools.count(1)
     return lambda: f"{prefix}-{next(numbers):x}"
@@ -26,9 +26,9 @@ def counted_ids() -> Callable[[], str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Requests:
-    """Where every answered request is reported. `new_id` names a request that came without a name.
+    """Reports answered requests. `new_id` makes an id for a request that came without one.
 
-    With `each` false only failures are worth a line, as they are at the levels warning and error.
+    If `each` is false, only failures are logged; the levels warning and error have the same effect.
     """
 
     counts: Counts
@@ -38,7 +38,7 @@ class Requests:
     new_id: Callable[[], str]
 
     def route(self, method: str, route: str, *, door: str | None = None, quiet: bool = False) -> "RouteReports":
-        """Where the requests of one route are reported. `door` for a cancel; `quiet` for what machines ask all day."""
+        """Return the reports of one route. `door` is given for a cancel; programs call a `quiet` route all day."""
         least = _LEVELS.index(self.level)
         usual = "debug" if quiet else "info"
         return RouteReports(
@@ -92,7 +92,7 @@ class RouteReports:
         client: int | None = None,
         order: str | None = None,
     ) -> None:
-        """Report one. `started_s` is of `perf_counter`; `code` are a refusal's codes, the first of which counts."""
+        """Report one request. `started_s` is from `perf_counter`; the metrics count the first of a refusal's codes."""
         duration_s = perf_counter() - started_s
         key = (status, outcome, code)
         tally = self._tallies.get(key)

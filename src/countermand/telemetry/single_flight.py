@@ -1,25 +1,26 @@
-"""How is the database asked something by those who must answer in time, whatever the database does?"""
+"""Runs a database probe with a timeout. Concurrent callers share one running probe."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-Told = TypeVar("Told")
+Answer = TypeVar("Answer")
 
 
-class Bounded(Generic[Told]):
-    """A question that is answered within `limit_s` seconds, or raises `TimeoutError`.
+class SingleFlightProbe(Generic[Answer]):
+    """Calls `ask` and returns its answer within `limit_s` seconds, or raises `TimeoutError`.
 
-    Asked again while it is still being answered, it is not asked twice: a database that hangs gets one question, and
-    not one more with every scrape. Nobody waits for the question to be taken back, as that may hang, too.
+    A call while a probe is still running waits for that probe instead of starting another: a database that hangs gets
+    one probe, not one more with every scrape. The probe is cancelled at the limit, but no caller waits for the
+    cancellation to finish, because that may hang, too.
     """
 
-    def __init__(self, ask: Callable[[], Awaitable[Told]], *, limit_s: float) -> None:
+    def __init__(self, ask: Callable[[], Awaitable[Answer]], *, limit_s: float) -> None:
         self._ask, self._limit_s = ask, limit_s
-        self._asking: asyncio.Future[Told] | None = None
+        self._asking: asyncio.Future[Answer] | None = None
 
-    async def __call__(self) -> Told:
-        """Ask."""
+    async def __call__(self) -> Answer:
+        """Return the probe's answer. Raises `TimeoutError` after `limit_s` seconds, and what `ask` raises."""
         ends_at_s = asyncio.get_running_loop().time() + self._limit_s
         while True:
             asking = self._asking
@@ -32,10 +33,10 @@ class Bounded(Generic[Told]):
                 raise TimeoutError
             if not asking.cancelled():
                 return asking.result()
-            # Somebody before us gave it up, and only now it has ended: that was no answer to us.
+            # An earlier caller had cancelled this probe, so it has no answer for this caller: start a new one.
 
 
-def _heard(asked: "asyncio.Future[Told]") -> None:
-    """Where all who asked are gone, an error is nobody's."""
+def _heard(asked: "asyncio.Future[Answer]") -> None:
+    """Retrieve the error of a probe whose callers are all gone, so that asyncio does not log it."""
     if not asked.cancelled():
         asked.exception()

@@ -1,7 +1,7 @@
-"""How are requests and batches traced, for an OpenTelemetry collector? Imported only where traces are switched on.
+"""Traces requests and batches for an OpenTelemetry collector. The module is imported only if traces are switched on.
 
-A request is a trace of its own, or a part of its caller's (W3C `traceparent`). A batch serves many requests, so it is
-no part of any one of them: it is a trace of its own, linked with each that it serves, from both sides.
+A request is a trace of its own, or a part of its caller's trace (W3C `traceparent`). A batch serves many requests and
+so belongs to none of their traces: it is a trace of its own, with links to and from each request that it serves.
 """
 
 import asyncio
@@ -21,20 +21,20 @@ from opentelemetry.trace import Link, Span, SpanKind, TraceState
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import Attributes
 
-from countermand.actions.metrics import Watch
+from countermand.actions.metrics import MetricsHook
 
 WAIT: Final = "wait for the batch"
 BATCH: Final = "batch"
 
-_LONGEST_BATCH: Final = 4096  # the most that `batch_cap` can be: a batch is linked with all its requests
+_LONGEST_BATCH: Final = 4096  # the largest possible `batch_cap`: a batch has a link to each of its requests
 _EXPORT_LIMIT_S: Final = 5.0
 _CARRIED: Final = ("traceparent", "tracestate")
 
 
 class Tracing:
-    """Makes spans and sends them to `url` (OTLP over HTTP), from a thread of its own; a lost collector is only logged.
+    """Makes spans and sends them to `url` (OTLP over HTTP) from a thread. A lost collector only causes a log line.
 
-    `share` is the part of the requests that is traced; where a caller sends `traceparent`, its decision counts.
+    `share` is the part of the requests that is traced; if a caller sends `traceparent`, the caller's decision counts.
     """
 
     def __init__(self, url: str, *, share: float, version: str, worker: int | None) -> None:
@@ -53,7 +53,7 @@ class Tracing:
         self._waiting: dict[str, Span] = {}
 
     def request(self, method: str, route: str, headers: Mapping[bytes, bytes]) -> AbstractContextManager[Span]:
-        """The span of a whole request. `headers` are by lower-case name."""
+        """Return the span of a whole request. `headers` are keyed by their lower-case names."""
         carried = {name: headers[name.encode()].decode("latin-1") for name in _CARRIED if name.encode() in headers}
         return self._tracer.start_as_current_span(
             f"{method} {route}",
@@ -63,12 +63,12 @@ class Tracing:
         )
 
     def hop(self, name: str) -> AbstractContextManager[Span]:
-        """The span of one hop of the current request."""
+        """Return the span of one hop of the current request."""
         return self._tracer.start_as_current_span(name)
 
     @contextmanager
     def waiting(self, command_id: str) -> Iterator[None]:
-        """The span of a command's wait. It ends when its batch begins."""
+        """Open the span of a command's wait. The span ends when the command's batch begins."""
         span = self._tracer.start_span(WAIT)
         self._waiting[command_id] = span
         try:
@@ -79,10 +79,10 @@ class Tracing:
 
     @contextmanager
     def batch(self, command_ids: Sequence[str]) -> Iterator[None]:
-        """The span of a batch; none where none of its requests is traced."""
+        """Open the span of a batch. If none of its requests is traced, open no span."""
         served = [span for one in command_ids if (span := self._waiting.get(one)) is not None]
         traced = [span for span in served if span.get_span_context().trace_flags.sampled]
-        # Not in the context that is there: the flight was started by one request, and serves them all.
+        # Leave the current context: one request started the flight, but the flight serves all requests.
         token = contexts.attach(Context())
         try:
             if not traced:
@@ -100,41 +100,41 @@ class Tracing:
             contexts.detach(token)
 
     def statement(self, name: str) -> AbstractContextManager[object]:
-        """The span of one round trip to the database, where the batch has one."""
+        """Return the span of one round trip to the database, which is recorded if the batch is traced."""
         return self._tracer.start_as_current_span(name, kind=SpanKind.CLIENT, attributes={"db.operation.name": name})
 
     def request_id(self) -> str | None:
-        """A name for the current request under which its trace is found, too; None where it is not traced."""
+        """Return the current trace's id, to be used as request id; None if the current request is not traced."""
         current = trace.get_current_span().get_span_context()
         return trace.format_trace_id(current.trace_id) if current.trace_flags.sampled else None
 
     async def close(self) -> None:
-        """Send what is left. Within some seconds, wherever the collector is."""
+        """Send the remaining spans. The call ends after some seconds even if the collector does not answer."""
         await asyncio.to_thread(self._provider.shutdown)
 
 
-class TracingWatch:
-    """Fulfils `Watch`: traces, and tells another."""
+class TracingMetrics:
+    """Implements `MetricsHook`: makes spans, and passes each report on to `other`."""
 
-    def __init__(self, tracing: Tracing, other: Watch) -> None:
+    def __init__(self, tracing: Tracing, other: MetricsHook) -> None:
         self._tracing, self._other = tracing, other
         self.retried, self.absorbed, self.turned_away = other.retried, other.absorbed, other.turned_away
 
     @contextmanager
     def batch(self, commands: Sequence[Any]) -> Iterator[None]:
-        """See `Watch.batch`."""
+        """See `MetricsHook.batch`."""
         with self._other.batch(commands), self._tracing.batch([command.command_id for command in commands]):
             yield
 
     @contextmanager
     def statement(self, name: str) -> Iterator[None]:
-        """See `Watch.statement`."""
+        """See `MetricsHook.statement`."""
         with self._other.statement(name), self._tracing.statement(name):
             yield
 
 
 class _WithItsRequests(Sampler):
-    """A batch is linked with traced requests alone, and then it is traced, too; for a request, `requests` decides."""
+    """Samples a batch always, because it has links only to traced requests. `requests` decides for a request."""
 
     def __init__(self, requests: Sampler) -> None:
         self._requests = requests

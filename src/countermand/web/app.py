@@ -25,7 +25,14 @@ from countermand.web.front import OTHER_METHOD, CancelCall, Commit, Front
 from countermand.web.long_answers import in_pieces
 from countermand.web.pages.buyer_pages import BuyerPages
 from countermand.web.pages.docs_and_health import metrics_route, page_routes
-from countermand.web.request_log import OUTCOMES, Seen, given_request_id, outcome_of, started_s, with_request_id
+from countermand.web.request_log import (
+    OUTCOMES,
+    RequestRecord,
+    given_request_id,
+    outcome_of,
+    started_s,
+    with_request_id,
+)
 from countermand.web.transport import ClientGoneError, read_body
 
 if TYPE_CHECKING:  # imported by whoever switches traces on
@@ -110,7 +117,7 @@ def _handler(
         given_id = given_request_id(headers)
         request_id = given_id or reports.new_id()
         path_parameters = {name: str(value) for name, value in request.path_params.items()}
-        seen = Seen(services, path_parameters)
+        seen = RequestRecord(services, path_parameters)
         try:
             call = Call(
                 method=operation.method,

@@ -1,4 +1,4 @@
-"""Which of our addresses may the pages of browser applications call? Those of the shopping contract, and no others."""
+"""Lets the pages of browser applications call the shopping contract's addresses, and no others (CORS)."""
 
 import re
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ _VARY: Final = (b"vary", b"Origin")
 
 
 def cors(origins: Iterable[str]) -> CORSConfig:
-    """What browsers let pages of these origins do. Credentials are never taken from a browser's own keeping."""
+    """Return what browsers may let pages of `origins` do. Browsers never send their stored credentials (cookies)."""
     return CORSConfig(
         allow_origins=list(origins),
         allow_methods=["GET", "POST"],
@@ -23,14 +23,18 @@ def cors(origins: Iterable[str]) -> CORSConfig:
 
 
 class OnlyShopping:
-    """The framework would let pages call every address that it has: of calls to others it does not hear the origin."""
+    """Restricts CORS to the shopping contract's paths.
+
+    The framework would allow pages to call every address. This class removes the `Origin` header from calls to other
+    paths, so that the framework adds no CORS headers to their answers.
+    """
 
     def __init__(self, app: ASGIApp, paths: Iterable[str]) -> None:
         self._app = app
         self._paths = re.compile("|".join(re.sub(r"{\w+}", "[^/]+", path.rstrip("/")) for path in paths))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the application, with the origin or without."""
+        """Call the application, with the `Origin` header only for a path of the shopping contract."""
         if scope["type"] == ScopeType.HTTP:
             if self._paths.fullmatch(scope["path"].rstrip("/")):
                 send = _for_one_origin(send)
@@ -41,7 +45,7 @@ class OnlyShopping:
 
 
 def _for_one_origin(send: Send) -> Send:
-    """What a cache keeps of an answer to one origin, or to none, is not for another."""
+    """Add `Vary: Origin` to answers: a cache must not use an answer to one origin for another origin, or for none."""
 
     async def told(message: Message) -> None:
         if message["type"] == "http.response.start":

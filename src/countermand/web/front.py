@@ -17,7 +17,7 @@ from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcom
 from countermand.actions.errors import CountermandError
 from countermand.actions.ports import CancelOrder
 from countermand.contracts.http.answer import Answer, headers_of
-from countermand.contracts.http.cancel_endpoint import Authenticator, CancelDoor
+from countermand.contracts.http.cancel_endpoint import Authenticator, CancelEndpoint
 from countermand.telemetry.requests import RouteReports
 from countermand.web.request_log import (
     CANCELLED,
@@ -48,7 +48,7 @@ class Commit(Protocol):
 class CancelCall:
     """A contract's cancel call from headers to answer: the hops of `docs/architecture.md`, one after the other."""
 
-    door: CancelDoor
+    door: CancelEndpoint
     authenticator: Authenticator
     commit: Commit
     reports: RouteReports

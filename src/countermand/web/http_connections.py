@@ -1,8 +1,8 @@
-"""The open connections of one process: how many there may be, and how long each may keep the server waiting.
+"""Limits the open connections of one process: how many there are, and how long each may keep the server waiting.
 
-The server's own protocol closes an idle connection after a while and waits for everything else for ever. Here one
-sweep a second looks at all connections, which costs a request nothing: a timer for each would be set and cancelled
-with every one.
+Uvicorn's own protocol closes an idle connection after a limit but waits for everything else without one. Here a task
+sweeps over all connections once a second, which costs a request nothing: a timer for each connection would have to be
+set and cancelled with every request.
 """
 
 import asyncio
@@ -31,7 +31,11 @@ _DESCRIPTORS_FOR_THE_REST: Final = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConnectionLimits:
-    """`cap` connections at once, and seconds of waiting: for a request to begin, its head, its body, and a reader."""
+    """`cap` is the greatest number of connections at once. The other limits are seconds of waiting for a client.
+
+    `idle_s` counts until a request begins, `head_s` and `body_s` until they are complete, and `write_s` while the
+    client reads nothing of an answer.
+    """
 
     cap: int
     idle_s: float
@@ -41,7 +45,7 @@ class ConnectionLimits:
 
 
 class Waiting(Enum):
-    """What a connection waits for its client to send or to take; the values are those of the metric's label."""
+    """Names what the server waits for the client to send or to take. The values are those of the metric's label."""
 
     IDLE = "idle"
     HEAD = "head"
@@ -54,41 +58,41 @@ _FOR_THE_CLIENT: Final = frozenset({Waiting.IDLE, Waiting.HEAD, Waiting.BODY, Wa
 
 
 class Connection(Protocol):
-    """What the sweep needs of a connection; `HttpProtocol` is one."""
+    """The methods that the sweep needs of a connection. `HttpProtocol` implements them."""
 
     waiting_since_s: float
 
     def waits_for(self) -> Waiting | None:
-        """What its client owes it; None while the server owes the answer."""
+        """Return what the client owes the connection; None while the server owes the answer."""
         ...
 
     def unsent_mark(self) -> int | None:
-        """A number that changes whenever the client takes something; None where nothing waits to be taken."""
+        """Return a number that changes whenever the client takes bytes; None if no bytes wait for the client."""
         ...
 
     def give_up(self, waiting: Waiting) -> None:
-        """End it: the client has kept it waiting for too long."""
+        """End the connection because its client kept the server waiting for too long."""
         ...
 
     def evict(self) -> None:
-        """End it at once: others need its place."""
+        """End the connection at once, because a new connection needs its place."""
         ...
 
 
 class ConnectionCounts(Protocol):
-    """Where the numbers go; `Counts` is one."""
+    """Receives the numbers of connections. `Counts` implements it."""
 
     def connections_open(self, number: int) -> None:
-        """So many are open."""
+        """Report how many connections are open."""
         ...
 
     def connection_closed(self, why: str) -> None:
-        """One was closed by the server: a value of `Waiting`, `evicted` or `refused`."""
+        """Report that the server closed a connection; `why` is a value of `Waiting`, `evicted` or `refused`."""
         ...
 
 
 class Connections:
-    """Admits connections, and ends those that keep the server waiting."""
+    """Admits connections, and ends those connections that keep the server waiting."""
 
     def __init__(
         self,
@@ -98,7 +102,7 @@ class Connections:
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limits = limits
-        self.now_s = clock_s()  # of the last sweep: exact enough for limits of seconds
+        self.now_s = clock_s()  # the time of the last sweep, which is exact enough for limits of seconds
         self._clock_s = clock_s
         self._counts = counts
         self.keep_alive_field = (b"keep-alive", b"timeout=%d" % limits.idle_s)
@@ -109,14 +113,14 @@ class Connections:
         self._logged_s = float("-inf")
         self._every_s = min(_SWEEP_EVERY_S, *(limit / 4 for limit in (limits.idle_s, limits.head_s, limits.body_s)))
         self._limit_s = {
-            Waiting.IDLE: limits.idle_s + self._every_s,  # clients are told the limit: never earlier than that
+            Waiting.IDLE: limits.idle_s + self._every_s,  # clients are told the limit, so it never ends earlier
             Waiting.HEAD: limits.head_s,
             Waiting.BODY: limits.body_s,
             Waiting.LINGER: LINGER_LIMIT_S,
         }
 
     def admit(self, connection: Connection) -> bool:
-        """Take in a new connection. At the cap, make room for it; False where that cannot be done."""
+        """Admit a new connection. At the cap, make room for it; return False if there is no room to make."""
         if len(self._open) >= self.limits.cap and not self._make_room():
             self._refused += 1
             self._counts.connection_closed("refused")
@@ -125,16 +129,16 @@ class Connections:
         return True
 
     def forget(self, connection: Connection) -> None:
-        """It is closed."""
+        """Remove a connection that is closed."""
         self._open.discard(connection)
         self._stuck.pop(connection, None)
 
     def sweep(self) -> None:
-        """Look at every connection once."""
+        """Check every connection once, and end those that have reached a limit."""
         self.now_s = now_s = self._clock_s()
         for connection in list(self._open):
             mark = connection.unsent_mark()
-            if mark is not None:  # its client is still busy with an answer
+            if mark is not None:  # the client is still reading an answer
                 connection.waiting_since_s = now_s
                 if self._is_stuck(connection, mark):
                     self._give_up(connection, Waiting.WRITE)
@@ -158,10 +162,10 @@ class Connections:
             await asyncio.sleep(self._every_s)
 
     def _make_room(self) -> bool:
-        """End those that have waited longest for a request, whole or in part: no answer is lost with them.
+        """End those connections that have waited longest for a request or for the rest of it: no answer is lost.
 
-        Several at once, and no second look before the next sweep where there are fewer: looking at all costs
-        milliseconds, and at the cap every newcomer asks for it.
+        Each call ends several connections. If there are fewer, the next search has to wait for the next sweep: a search
+        takes milliseconds, and at the cap every new connection would start one.
         """
         if self._full_since_s == self.now_s:
             return False
@@ -196,10 +200,10 @@ class Connections:
 
 
 def cap_below_descriptors(wanted: int, *, reserved: int) -> int:
-    """How many connections this process can hold, up to `wanted`: what its descriptors allow, but for `reserved`.
+    """Return how many connections this process can hold: `wanted`, or fewer if its file descriptors do not suffice.
 
-    The soft limit is raised to the hard one first, as far as is needed: it is low for programs that use select(2),
-    which nothing here does.
+    `reserved` descriptors are kept for databases. The function first raises the soft limit of descriptors towards the
+    hard limit, as far as needed: the soft limit is low for programs that use select(2), which this program does not.
     """
     if sys.platform == "win32":
         return wanted

@@ -1,7 +1,8 @@
-"""HTTP/1.1 on one connection: what the server's own protocol leaves open is closed here.
+"""Speaks HTTP/1.1 on one connection, with the limits that uvicorn's own protocol does not have.
 
-The server parses requests and runs the application. Added to that: an `Upgrade` is ignored, every byte and every wait
-has a bound, answers never overtake each other, and a client that only ended its sending still gets its answer.
+Uvicorn's protocol parses requests and runs the application. This module adds: it ignores an `Upgrade`, it limits every
+read and every wait, it keeps answers in the order of their requests, and it still answers a client that has only
+closed its sending side.
 """
 
 import asyncio
@@ -22,8 +23,8 @@ log = structlog.get_logger()
 
 HEAD_CAP_BYTES: Final = 64 * 1024
 FIELDS_CAP: Final = 100
-_SLICE_BYTES: Final = 16 * 1024  # parsed at once: nothing is looked at in between
-_CHUNK_HEAD_BYTES: Final = 16  # a chunk's size and line ends; what is more counts as beside the body
+_SLICE_BYTES: Final = 16 * 1024  # the bytes parsed at once; limits are checked after each slice
+_CHUNK_HEAD_BYTES: Final = 16  # the allowance for a chunk's size and line ends; more counts as bytes around the body
 _DISCARDED_CAP_BYTES: Final = 1024 * 1024
 
 _LastAnswer: TypeAlias = tuple[int, str]
@@ -42,37 +43,37 @@ _TOO_SLOW: Final = {
 
 
 class _TooManyFieldsError(Exception):
-    """The head has more fields than anybody needs."""
+    """Raised when a head has more than `FIELDS_CAP` fields."""
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One connection. `connections` admits it, and ends it where its client keeps it waiting."""
+    """Handles one connection. `connections` admits it, and ends it if its client keeps the server waiting."""
 
-    transport: OneWrite  # type: ignore[assignment] # which stands before the real one
+    transport: OneWrite  # type: ignore[assignment] # it wraps the real transport
     flow: Flow
 
     def __init__(self, connections: Connections, **server: Any) -> None:
         super().__init__(**server)
         self._connections = connections
         self._incoming = Waiting.IDLE
-        self._around_bytes = 0  # of the request that comes in: its head, and what is not its body
-        self._rest = b""  # came already, and is parsed later
+        self._around_bytes = 0  # the bytes of the incoming request that are not its body: its head, and chunk heads
+        self._rest = b""  # bytes that were received and are parsed later
         self._current: RequestResponseCycle | None = None
         self._last_answer: _LastAnswer | None = None
         self.waiting_since_s = connections.now_s
 
-    # What the connection is told
+    # Events of the transport
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin, unless there are too many."""
+        """Start the connection; if there are too many, answer 503 and close it."""
         super().connection_made(cast("asyncio.Transport", OneWrite(transport, self.loop)))
         self.flow = Flow(transport, self.pipeline)
         if not self._connections.admit(self):
-            self.transport.may_send = False  # nothing is read of it: it must not linger
+            self.transport.may_send = False  # the server reads nothing from it, so it must not linger
             self._end_with(_FULL)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nobody hears the answers any more, neither that under way nor those that wait."""
+        """Tell the running request and the waiting requests that their client is gone."""
         self._connections.forget(self)
         self.transport.lose()
         for cycle in (self._current, *(cycle for cycle, _ in self.pipeline)):
@@ -83,7 +84,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, some at a time, so that one packet cannot hold more than is looked at in between."""
+        """Parse the received bytes in slices, so that limits are checked in between even for one large packet."""
         if self.transport.is_closing() or self._last_answer is not None:
             self._discard(len(data))
         elif len(data) <= _SLICE_BYTES and not self._rest:
@@ -93,7 +94,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._parse_rest()
 
     def eof_received(self) -> bool:  # type: ignore[override] # the base class has no answer
-        """Answer what was asked, and close then: a client may end its sending before it has read."""
+        """Answer the requests that were received, then close: a client may close its sending side before it reads."""
         self.flow.at_end, self.transport.may_send = True, False
         if not self.transport.is_closing() and self._has_to_answer():
             return True
@@ -101,12 +102,12 @@ class HttpProtocol(HttpToolsProtocol):
         return False
 
     def shutdown(self) -> None:
-        """Finish what is under way, and close; at once where nothing is."""
+        """Finish the running request, then close; without a running request, close at once."""
         if not self._is_answering():
             self.transport.may_send = False
         super().shutdown()
 
-    # What the sweep asks
+    # Questions of the sweep
 
     def waits_for(self) -> Waiting | None:
         """See `Connection.waits_for`."""
@@ -126,7 +127,7 @@ class HttpProtocol(HttpToolsProtocol):
         return self.transport.written_bytes - unsent if unsent else None
 
     def give_up(self, waiting: Waiting) -> None:
-        """See `Connection.give_up`. A client in the middle of a request hears why."""
+        """See `Connection.give_up`. A client in the middle of a request gets the reason in a 408."""
         if waiting in _TOO_SLOW:
             self._end_with(_TOO_SLOW[waiting])
         else:
@@ -136,18 +137,18 @@ class HttpProtocol(HttpToolsProtocol):
         """See `Connection.evict`."""
         self.transport.abort()
 
-    # What the parser finds
+    # Events of the parser
 
     def on_headers_complete(self) -> None:
-        """Run the application, or let the request wait for its turn."""
+        """Start the application for this request, or queue the request behind the running one."""
         if self.parser.should_upgrade():
-            return  # it is parsed again without that wish: see `_without_upgrade`
+            return  # the head is parsed again without the `Upgrade`: see `_without_upgrade`
         if len(self.headers) > FIELDS_CAP:
             raise _TooManyFieldsError
-        cycle, before = self._new_cycle(), self.cycle  # raises where the address is none
+        cycle, before = self._new_cycle(), self.cycle  # raises if the address is invalid
         self._incoming, self.waiting_since_s = Waiting.BODY, self._connections.now_s
         self.cycle = cycle
-        self.headers = []  # the scope has the list of the head; what comes after the body is no header
+        self.headers = []  # the scope keeps the old list; fields after the body are trailers, not headers
         if before is None or before.response_complete:  # type: ignore[redundant-expr] # the first has none before
             self._start_asgi_task(cycle, self.app)
         else:
@@ -155,16 +156,16 @@ class HttpProtocol(HttpToolsProtocol):
             self.pipeline.appendleft((cycle, self.app))
 
     def on_message_begin(self) -> None:
-        """A head begins."""
+        """Note that a head begins."""
         self._incoming, self.waiting_since_s = Waiting.HEAD, self._connections.now_s
         super().on_message_begin()
 
     def on_chunk_header(self) -> None:
-        """A chunk's size is no more than its due."""
+        """Subtract a chunk head's allowance from the bytes around the body."""
         self._around_bytes -= _CHUNK_HEAD_BYTES
 
     def on_body(self, body: bytes) -> None:
-        """Keep it for the application, which may take it as it comes."""
+        """Append body bytes, which the application may take while more arrive."""
         self._around_bytes -= len(body)
         cycle = self.cycle
         if not cycle.response_complete:
@@ -174,18 +175,18 @@ class HttpProtocol(HttpToolsProtocol):
             cycle.message_event.set()
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
-        if self._incoming is Waiting.HEAD:  # with an upgrade: see `on_headers_complete`
+        """Note that the request is complete."""
+        if self._incoming is Waiting.HEAD:  # a request with an upgrade: see `on_headers_complete`
             return
         self._incoming = Waiting.IDLE
         self._around_bytes = 0
-        if self.headers and not self.parser.should_keep_alive():  # the parser obeys what followed the body
+        if self.headers and not self.parser.should_keep_alive():  # trailers count for the parser's keep-alive, too
             self.cycle.keep_alive = False
         self.cycle.more_body = False
         self.cycle.message_event.set()
 
     def on_response_complete(self) -> None:
-        """Begin with the next request, which may be here already."""
+        """Start the next request, which may already have been received."""
         self.server_state.total_requests += 1
         self.waiting_since_s = self._connections.now_s
         if self.transport.is_closing():
@@ -196,7 +197,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._write_last_answer()
         if self.pipeline or self._last_answer is not None:
             return
-        self._parse_rest()  # the end of a request that just began may be there
+        self._parse_rest()  # the rest may complete the request that has just started
         if self.flow.at_end and not self._has_to_answer():
             self.transport.close()
         self.flow.resume_reading()
@@ -205,10 +206,10 @@ class HttpProtocol(HttpToolsProtocol):
         self._current = cycle
         super()._start_asgi_task(cycle, app)
 
-    # How it is done
+    # Parsing and closing
 
     def _parse_rest(self) -> None:
-        """Parse until requests wait for their turn."""
+        """Parse the bytes kept in `_rest` until a request has to wait for its turn."""
         while self._rest and not self.pipeline and not self.transport.is_closing():
             piece, self._rest = self._rest[:_SLICE_BYTES], self._rest[_SLICE_BYTES:]
             self._count_and_parse(piece)
@@ -223,7 +224,7 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if self._around_bytes > HEAD_CAP_BYTES and self._last_answer is None:
             self._end_with(_TOO_MUCH_AROUND if self._incoming is Waiting.BODY else _HEAD_TOO_LARGE)
-        elif self._around_bytes < 0:  # chunks with less around them than they may have leave no credit
+        elif self._around_bytes < 0:  # short chunk heads give later bytes no credit
             self._around_bytes = 0
 
     def _parse(self, data: bytes) -> None:
@@ -239,24 +240,24 @@ class HttpProtocol(HttpToolsProtocol):
                 return
 
     def _without_upgrade(self) -> bytes:
-        """Begin anew with the head that was just parsed, without its `Upgrade`.
+        """Replace the parser, and return the head that was just parsed without its `Upgrade`.
 
-        A server may ignore an `Upgrade` (RFC 9110, 7.8), and then the message ends where its length says. The parser
-        cannot be told so: after such a head it takes all that follows for another protocol.
+        A server may ignore an `Upgrade` (RFC 9110, 7.8); then the message ends where its length says. The parser has no
+        option for that: after a head with an `Upgrade` it takes all later bytes for another protocol.
         """
         method, version = self.parser.get_method(), self.parser.get_http_version().encode()
         fields = [b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade"]
         self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as the server itself does
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # uvicorn sets the same option
         return b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version, b"".join(fields))
 
     def _new_cycle(self) -> RequestResponseCycle:
-        """What carries the request that was just read to the application, and its answer back."""
+        """Return the object that passes the parsed request to the application and writes the answer."""
         scope, version = self.scope, self.parser.get_http_version()
         scope["method"] = self.parser.get_method().decode("ascii")
         scope["http_version"] = version
         url = httptools.parse_url(self.url)
-        raw_path = url.path or b"/"  # an absolute address may have none
+        raw_path = url.path or b"/"  # an absolute address may have no path
         path = raw_path.decode("ascii")
         scope["path"] = unquote(path) if "%" in path else path
         scope["raw_path"] = raw_path
@@ -270,7 +271,7 @@ class HttpProtocol(HttpToolsProtocol):
             access_log=False,
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue and version != "1.0",  # such a client takes it for the answer
+            expect_100_continue=self.expect_100_continue and version != "1.0",  # an HTTP/1.0 client takes 100 for final
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
@@ -281,7 +282,7 @@ class HttpProtocol(HttpToolsProtocol):
         return self._current is not None and not (self._current.response_complete or self._current.disconnected)
 
     def _has_to_answer(self) -> bool:
-        """Whether something is left to be answered, now that the client sends no more."""
+        """Return whether an answer is still due, now that the client has closed its sending side."""
         if self._incoming is Waiting.BODY and not self._rest and not self.cycle.response_started:
             self._withdraw()
         if self._current is None or not self._is_answering():
@@ -292,17 +293,17 @@ class HttpProtocol(HttpToolsProtocol):
         return True
 
     def _withdraw(self) -> None:
-        """Take back the request whose body is still to come: the application hears that it will never be whole."""
+        """Withdraw the request whose body is incomplete; the application is told that its client disconnected."""
         self.cycle.disconnected = True
         self.cycle.message_event.set()
         if self.pipeline and self.pipeline[0][0] is self.cycle:
             self.pipeline.popleft()
 
     def _end_with(self, answer: _LastAnswer) -> None:
-        """Read nothing more, let what was asked before be answered, give this last answer, and hang up."""
+        """Stop reading, finish the answers to earlier requests, write this last answer, and close the connection."""
         self._last_answer, self._rest = answer, b""
         if self._incoming is Waiting.BODY:
-            if self.cycle.response_started:  # an early answer, after which it is closed anyway
+            if self.cycle.response_started:  # an early answer; the connection closes after it in any case
                 return
             self._withdraw()
         if self._is_answering():
@@ -320,19 +321,19 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _discard(self, number: int) -> None:
-        """Throw away what comes after the end, up to a bound."""
+        """Discard bytes received after the last answer; abort the connection beyond `_DISCARDED_CAP_BYTES`."""
         self._around_bytes += number
         if self._around_bytes > _DISCARDED_CAP_BYTES:
             self.transport.abort()
 
 
 class _Cycle(RequestResponseCycle):
-    """A request and its answer, which says how long the connection stays open afterwards."""
+    """Carries one request and its answer. The answer says how long the connection stays open afterwards."""
 
     keep_alive_field: tuple[bytes, bytes]
 
     def send(self, message: ASGISendEvent) -> Coroutine[Any, Any, None]:
-        """See the ASGI specification. An answer before the end of its request ends the connection."""
+        """See the ASGI specification. If the answer starts before its request is complete, the connection closes."""
         if message["type"] == "http.response.start":
             if self.more_body:
                 self.keep_alive = False

@@ -1,4 +1,4 @@
-"""What is written to a connection, and when it is read on: an answer in one write, no more than a client takes."""
+"""Writes answers to a connection with one write each, and pauses reading while requests wait for their turn."""
 
 import asyncio
 from collections.abc import Sized
@@ -11,10 +11,10 @@ _HELD_CAP_BYTES: Final = 64 * 1024
 
 
 class OneWrite:
-    """A transport that writes together what is written in one turn of the event loop.
+    """Wraps a transport and joins all writes of one turn of the event loop into one.
 
-    The server writes an answer's head and its body apart: two system calls, which cost more than making the answer,
-    and two packets. A long answer in many pieces is written as it comes, so that the transport can say that it is full.
+    Uvicorn writes an answer's head and its body separately: two system calls, which cost more than making the answer,
+    and two packets. Pieces of a long answer are written at once, so that the transport can report that it is full.
     """
 
     __slots__ = ("_held", "_held_bytes", "_loop", "_lost", "_transport", "lingering", "may_send", "written_bytes")
@@ -26,14 +26,14 @@ class OneWrite:
         self._held_bytes = 0
         self._lost = False
         self.written_bytes = 0
-        self.may_send = True  # whether something can still come from the client
-        self.lingering = False  # all is written, and what still comes is thrown away
+        self.may_send = True  # whether the client can still send bytes
+        self.lingering = False  # everything is written, and received bytes are discarded
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Write at the end of this turn, or now where it is much."""
+        """Write at the end of this turn of the event loop; write at once when 64 KiB or more are held."""
         if not self._held:
             self._loop.call_soon(self.flush)
         self._held.append(data)
@@ -42,7 +42,7 @@ class OneWrite:
             self.flush()
 
     def flush(self) -> None:
-        """Write now. A client that is gone gets nothing, and that is nobody's error."""
+        """Write the held bytes now. If the client is gone, drop them without an error."""
         if self._held:
             held, self._held = b"".join(self._held), []
             self._held_bytes = 0
@@ -51,45 +51,45 @@ class OneWrite:
                 self._transport.write(held)
 
     def close(self) -> None:
-        """Close once all is written.
+        """Close the connection after everything is written.
 
-        While something can still come, only our side is closed at first: with bytes unread the system would reset the
-        connection, and the client could lose the answers that it has not read yet.
+        While the client can still send bytes, close only the server's sending side first: if a connection is closed
+        with unread bytes, the system resets it, and the client could lose answers that it has not read yet.
         """
         self.flush()
         if self._lost or self._transport.is_closing():
             return
         if self.may_send and not self.lingering:
             self.lingering = True
-            with suppress(OSError):  # the client is gone, which reading finds
+            with suppress(OSError):  # the client is gone; reading will detect that
                 self._transport.write_eof()
             self._transport.resume_reading()
         elif not self.lingering:
             self._transport.close()
 
     def is_closing(self) -> bool:
-        """Whether nothing more can be asked or answered."""
+        """Return whether the connection takes no more requests and no more answers."""
         return self.lingering or self._lost or self._transport.is_closing()
 
     def lose(self) -> None:
-        """The connection is gone."""
+        """Note that the connection is lost, and drop the held bytes."""
         self._lost = True
         self._held.clear()
 
     def unsent_bytes(self) -> int:
-        """What the client has not taken yet, beyond what the system keeps for it."""
+        """Return how many bytes wait for the client, not counting those in the system's own buffer."""
         return 0 if self._lost else self._held_bytes + self._transport.get_write_buffer_size()
 
 
 class Flow(FlowControl):
-    """Reads on only where no request waits for its turn: a client could send them faster than they are answered."""
+    """Resumes reading only if no request waits: a client could send requests faster than the server answers them."""
 
     def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
         super().__init__(transport)
         self._waiting = waiting
-        self.at_end = False  # the client sends no more
+        self.at_end = False  # the client has closed its sending side
 
     def resume_reading(self) -> None:
-        """Read on, unless requests wait or none can come."""
+        """Resume reading, unless requests wait or the client has closed its sending side."""
         if self.read_paused and not self._waiting and not self.at_end:
             super().resume_reading()

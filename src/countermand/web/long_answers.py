@@ -1,7 +1,7 @@
-"""Long answers to slow clients: a page of a list can have megabytes, and a client may take minutes to read it.
+"""Sends long answers to slow clients: a page of a list can have megabytes, and a client may take minutes to read it.
 
-Such an answer goes out in pieces, each once there is room for it. Where the client makes the server wait, what is left
-is kept compressed (lists shrink to a twentieth), so that many slow readers do not hold many times a whole page.
+A long answer is sent in pieces, each after the transport has room for it. If the client makes the server wait, the rest
+is kept compressed (lists shrink to a twentieth), so that many slow clients do not hold many whole pages in memory.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ _FAST: Final = 1  # zlib's level
 
 @dataclass(frozen=True, slots=True)
 class LongAnswer(Answer):
-    """An answer whose body is in a list of one, from which it is taken when it is sent: nothing else holds it then."""
+    """An answer that keeps its body in a list with one entry. Sending takes the body out, so that memory is freed."""
 
     bodies: list[bytes] = field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
-        """Send it once."""
+        """Send the answer. It can be sent only once."""
         body = self.bodies.pop()
         headers = [*self.headers, (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
@@ -46,14 +46,14 @@ class LongAnswer(Answer):
 
 
 def in_pieces(answer: Answer) -> Answer:
-    """The answer, ready to be sent in pieces where it is long. What holds the given one must let go of it."""
+    """Return the answer, to be sent in pieces if it is long. The caller must drop its own reference to `answer`."""
     if len(answer.body) <= LONG_BYTES:
         return answer
     return LongAnswer(answer.status, answer.headers, b"", [answer.body])
 
 
 class _Sending:
-    """Sends pieces. Waits for a piece before the next one, but not for long: then the client is a slow one."""
+    """Sends pieces in order. If a piece takes longer than `_PATIENCE_S`, the client counts as slow."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -64,7 +64,7 @@ class _Sending:
         return self._under_way is None
 
     async def piece(self, piece: bytes) -> None:
-        """Send a piece after the one before."""
+        """Send a piece after the previous piece is sent."""
         await self._settled()
         task = asyncio.ensure_future(self._sent(piece, more=True))
         await asyncio.wait({task}, timeout=_PATIENCE_S)
@@ -74,7 +74,7 @@ class _Sending:
             self._under_way = task
 
     async def end(self) -> None:
-        """Send the end."""
+        """Finish the answer after the last piece is sent."""
         await self._settled()
         await self._sent(b"", more=False)
 

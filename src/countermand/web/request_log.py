@@ -85,7 +85,7 @@ def started_s(scope: Scope) -> float:
     return cast("dict[str, Any]", scope).get(_STARTED) or perf_counter()
 
 
-class Seen:
+class RequestRecord:
     """What is learned of a request while it is answered: stands between a contract's call and what answers it.
 
     Fulfils `Authenticator`. For the calls of the framework; a cancel through the front has its own few variables.

@@ -12,7 +12,7 @@ from countermand.actions.cancelling.cancel_orders import CancelOutcome
 from countermand.actions.ports import CancelOrder
 from countermand.contracts.http.answer import Answer, headers_of
 from countermand.contracts.http.calls import Services
-from countermand.contracts.http.cancel_endpoint import Authenticator, CancelDoor, Credential
+from countermand.contracts.http.cancel_endpoint import Authenticator, CancelEndpoint, Credential
 from countermand.contracts.http.openapi import Operation
 from countermand.domain.client import Client
 from countermand.domain.contract import Door
@@ -34,7 +34,7 @@ class TracedCalls:
     def cancel(self, call: CancelCall) -> CancelCall:
         """The same call, in a span of its own, with one for each hop; its parts are taken as they are."""
         parts = {field.name: getattr(call, field.name) for field in fields(call)}
-        return _TracedCancel(**parts | {"door": _TracedDoor(self.tracing, call.door)}, tracing=self.tracing)
+        return _TracedCancel(**parts | {"door": _TracedEndpoint(self.tracing, call.door)}, tracing=self.tracing)
 
     def handler(self, operation: Operation, handle: Handle) -> Handle:
         """The same handler of the framework, in a span of its own."""
@@ -103,10 +103,10 @@ class _TracedAuthenticator:
             return await self._authenticator.client(door, credential)
 
 
-class _TracedDoor:
-    """Fulfils `CancelDoor`."""
+class _TracedEndpoint:
+    """Fulfils `CancelEndpoint`."""
 
-    def __init__(self, tracing: Tracing, door: CancelDoor) -> None:
+    def __init__(self, tracing: Tracing, door: CancelEndpoint) -> None:
         self._tracing, self._door = tracing, door
         self.door, self.paths = door.door, door.paths
         self.check_transport, self.credential, self.notices = door.check_transport, door.credential, door.notices

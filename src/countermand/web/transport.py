@@ -1,4 +1,4 @@
-"""How does a body come in, bounded, whoever speaks next?"""
+"""Reads the body of a request, up to 64 KiB."""
 
 from collections.abc import Mapping
 
@@ -9,11 +9,15 @@ from countermand.contracts.http.body import BODY_CAP_BYTES
 
 
 class ClientGoneError(Exception):
-    """The caller closed the connection before its request was whole: nobody is there to answer."""
+    """Raised when the client closes the connection before its request is complete. No answer can be sent."""
 
 
 async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-    """The whole body. Raises `BodyTooLargeError` as soon as it is known to be over 64 KiB."""
+    """Return the whole body.
+
+    Raises `BodyTooLargeError` as soon as the body is known to be over 64 KiB, and `ClientGoneError` if the client
+    disconnects first.
+    """
     announced = headers.get(b"content-length", b"0")
     if announced.isdigit() and int(announced[:20]) > BODY_CAP_BYTES:
         raise BodyTooLargeError(BODY_CAP_BYTES)

@@ -10,7 +10,7 @@ from countermand.actions.ordering.expire import expire_due, expire_order
 from countermand.actions.ordering.record_progress import record_payment
 from countermand.domain.money import Money
 from countermand.domain.orders.order import order_id_of
-from countermand.domain.orders.order_state import Move
+from countermand.domain.orders.order_state import Transition
 from support.database_contents import changed, contents
 from support.postgres import a_connection
 from support.shopping_calls import cancel, kind
@@ -124,8 +124,8 @@ async def test_an_order_that_somebody_holds_stays_due_and_the_others_expire(tmp_
         assert [await _status(shop, one) for one in orders] == ["expired", "expired"]
 
 
-@pytest.mark.parametrize("move", [Move.EXPIRE, Move.FAIL])
-async def test_an_order_that_ended_otherwise_gives_nothing_back_twice(shop: Shop, move: Move):
+@pytest.mark.parametrize("move", [Transition.EXPIRE, Transition.FAIL])
+async def test_an_order_that_ended_otherwise_gives_nothing_back_twice(shop: Shop, move: Transition):
     uid = await shop.product()
     order = order_id_of(await _order(shop, uid))
     await shop.world.advance(order, move)

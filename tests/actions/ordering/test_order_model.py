@@ -30,7 +30,7 @@ from countermand.actions.ordering.record_progress import advance_order, record_p
 from countermand.domain.appointments.appointment import AppointmentId
 from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId
-from countermand.domain.orders.order_state import MOVES, Move
+from countermand.domain.orders.order_state import TRANSITIONS, Transition
 from countermand.storage.tables.columns import micros
 from support.outside import Outside, outside
 from support.world import Caller, World, a_world
@@ -58,7 +58,7 @@ class Expected:
 
     @property
     def may_be_advanced(self) -> set[str]:
-        return {move.value for move in MOVES[self.state]} - {"cancel"}
+        return {move.value for move in TRANSITIONS[self.state]} - {"cancel"}
 
     def may_be_cancelled(self, now: datetime) -> bool:
         if self.product is not None:
@@ -118,7 +118,7 @@ class Orders(RuleBasedStateMachine):
     def a_visit_is_agreed(self, order: Expected, hours: int) -> None:
         starts_at, ends_at = self.times(hours)
         refusal = None
-        if not MOVES[order.state]:
+        if not TRANSITIONS[order.state]:
             refusal = "order_ended"
         elif order.visit_at is not None:
             refusal = "has_appointment"
@@ -134,7 +134,7 @@ class Orders(RuleBasedStateMachine):
         visit = order.visits[which % len(order.visits)]
         starts_at, ends_at = self.times(hours)
         refusal = None
-        if not MOVES[order.state]:
+        if not TRANSITIONS[order.state]:
             refusal = "order_ended"
         elif order.visit_at is None or visit != order.visits[-1]:
             refusal = "appointment_over"
@@ -171,16 +171,16 @@ class Orders(RuleBasedStateMachine):
         if other is not order:
             self.attempt(record_payment, other.id, reference, money, refusal="payment_reference_used")
 
-    @rule(order=orders, move=st.sampled_from(Move))
-    def it_advances(self, order: Expected, move: Move) -> None:
-        if move is Move.CANCEL:
+    @rule(order=orders, move=st.sampled_from(Transition))
+    def it_advances(self, order: Expected, move: Transition) -> None:
+        if move is Transition.CANCEL:
             refusal = "use_cancel"
         elif move.value not in order.may_be_advanced:
             refusal = "move_not_allowed"
         else:
-            refusal = "order_paid" if order.paid_at is not None and MOVES[order.state][move] in ENDED else None
+            refusal = "order_paid" if order.paid_at is not None and TRANSITIONS[order.state][move] in ENDED else None
         if self.attempt(advance_order, order.id, move, refusal=refusal) is not None:
-            order.ends(MOVES[order.state][move].value)
+            order.ends(TRANSITIONS[order.state][move].value)
             order.version += 1
 
     @rule(order=orders, who=st.sampled_from(["owner", "owner", "operator", "stranger"]))

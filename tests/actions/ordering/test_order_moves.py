@@ -4,7 +4,7 @@ from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
 from countermand.actions.errors import ConflictError
 from countermand.domain.contract import Contract
 from countermand.domain.orders.order import OrderId
-from countermand.domain.orders.order_state import MOVES, OPENING_STATE, Move, OrderState
+from countermand.domain.orders.order_state import OPENING_STATE, TRANSITIONS, OrderState, Transition
 from support.shared_world import shared_world
 from support.states import paths_from
 from support.world import World
@@ -24,22 +24,22 @@ async def test_every_cell_of_the_table_holds_for_real_orders(world: World, state
         else:
             order_id = (await world.ticket_order(owner[contract], product=ticket)).order.id
         for move in paths_from(OPENING_STATE[contract])[state]:
-            if move is Move.CANCEL:
+            if move is Transition.CANCEL:
                 assert isinstance(await world.cancel(owner[contract], order_id), Cancelled)
             else:
                 await world.advance(order_id, move)
         return order_id
 
-    for move in Move:
+    for move in Transition:
         order_id = await order_in_state()
         (before,) = await world.rows("orders", order_id)
         told = await world.rows("outbox", order_id)
         assert before["state"] == state
 
-        if move is Move.CANCEL:
+        if move is Transition.CANCEL:
             outcome = await world.cancel(owner[contract], order_id)
-            assert isinstance(outcome, Cancelled if move in MOVES[state] else NotCancelled)
-        elif move in MOVES[state]:
+            assert isinstance(outcome, Cancelled if move in TRANSITIONS[state] else NotCancelled)
+        elif move in TRANSITIONS[state]:
             await world.advance(order_id, move)
         else:
             with pytest.raises(ConflictError, match=f"an order that is {state} cannot {move}") as refused:
@@ -47,7 +47,7 @@ async def test_every_cell_of_the_table_holds_for_real_orders(world: World, state
             assert refused.value.code == "move_not_allowed"
 
         (after,) = await world.rows("orders", order_id)
-        expected = MOVES[state].get(move, state)
+        expected = TRANSITIONS[state].get(move, state)
         assert after == before | {"state": expected, "version": before["version"] + (expected is not state)}
         assert len(await world.rows("outbox", order_id)) == len(told) + (expected is not state)
         assert len(await world.rows("cancellations", order_id)) == (expected is OrderState.CANCELLED)
@@ -57,7 +57,7 @@ async def test_cancelling_is_no_move_that_can_be_recorded_around_the_policy(worl
     order_id = await world.service_order(await world.connect_client())
 
     with pytest.raises(ConflictError) as refused:
-        await world.advance(order_id, Move.CANCEL)
+        await world.advance(order_id, Transition.CANCEL)
 
     assert refused.value.code == "use_cancel"
     (row,) = await world.rows("orders", order_id)

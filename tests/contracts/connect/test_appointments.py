@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta, timezone
 
-from countermand.domain.orders.order_state import Move
+from countermand.domain.orders.order_state import Transition
 from support.appointments import ASK, BOOK, CALL_OFF, ORDERS, WITHDRAW, asked, booked, booking, get, offer, post, slot
 from support.connect_calls import SERVICE_ORDER, SIX_HEADERS, cancel
 from support.database_contents import contents
@@ -301,7 +301,7 @@ async def test_the_same_request_under_one_key_books_once(world: World):
 async def test_a_held_order_can_be_visited_and_one_that_is_done_cannot(world: World):
     me = await world.connect_client()
     await slot(world, "one", IN_A_WEEK)
-    held = await world.service_order(me, moves=(Move.HOLD,))
-    done = await world.service_order(me, moves=(Move.ACCEPT, Move.START, Move.ACTIVATE))
+    held = await world.service_order(me, moves=(Transition.HOLD,))
+    done = await world.service_order(me, moves=(Transition.ACCEPT, Transition.START, Transition.ACTIVATE))
     assert (await booking(world, me, held, "one")).status == 200
     assert (await post(world, me, ASK, {"orderId": done, "dateFrom": "2026-11-22"})).codes == ["order_ended"]

@@ -6,7 +6,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from countermand.domain.orders.order_state import Move
+from countermand.domain.orders.order_state import Transition
 from support.appointments import ASK, BOOK, CALL_OFF, ORDERS, WITHDRAW, asked, get, post
 from support.connect_calls import cancel
 from support.shared_world import Services, shared_world
@@ -163,11 +163,11 @@ async def test_an_answer_to_another_question_is_422_and_changes_nothing(
 
 async def test_once_the_service_runs_a_visit_that_stands_can_still_be_called_off_and_no_other_is_agreed(remote: World):
     me, operator = await remote.connect_client(), await remote.manage_client()
-    order_id = await remote.service_order(me, moves=(Move.ACCEPT, Move.START))
+    order_id = await remote.service_order(me, moves=(Transition.ACCEPT, Transition.START))
     await ask(remote, me, operator, order_id, "a cancellation")
     (cancellation,) = await tasks(remote, operator)
     location = await asked(remote, me, ASK, {"orderId": order_id, "dateFrom": "2026-12-01"})
-    await remote.advance(order_id, Move.ACTIVATE)
+    await remote.advance(order_id, Transition.ACTIVATE)
 
     gone = await get(remote, me, location)
     assert (gone.status, gone.codes) == (422, ["order_ended"])

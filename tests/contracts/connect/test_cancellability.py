@@ -2,7 +2,7 @@ from datetime import timedelta
 from typing import Any
 
 from countermand.domain.cancelling.policy import DEFAULT_RULES
-from countermand.domain.orders.order_state import Move
+from countermand.domain.orders.order_state import Transition
 from support.connect_calls import cancel, send
 from support.database_contents import contents
 from support.shared_world import shared_world
@@ -52,7 +52,7 @@ async def test_what_it_says_is_what_a_cancel_then_gets_on_both_sides_of_the_limi
 
 async def test_a_no_has_every_finding_and_the_words_of_the_refusal(world: World):
     me = await world.connect_client()
-    moves = (Move.ACCEPT, Move.START, Move.ACTIVATE)
+    moves = (Transition.ACCEPT, Transition.START, Transition.ACTIVATE)
     order_id = await world.service_order(me, appointment_in=timedelta(hours=25), moves=moves)
     before = await contents(world)
     said = await cancellability(world, me, order_id)

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import fields
 
 from countermand.contracts.connect.messages import CreateRequest
-from countermand.domain.orders.order_state import CANCELLABLE_STATES, Move, OrderState
+from countermand.domain.orders.order_state import CANCELLABLE_STATES, OrderState, Transition
 from support.connect_calls import SERVICE_ORDER, Reply, cancel, send
 from support.database_contents import contents
 from support.shared_world import shared_sqlite_world, shared_world
@@ -182,17 +182,17 @@ async def test_anothers_order_reads_to_the_byte_like_one_that_is_not_there(world
 
 STATES = {
     (): "submitted",
-    (Move.ACCEPT,): "accepted",
-    (Move.ACCEPT, Move.START): "in_progress",
-    (Move.ACCEPT, Move.START, Move.PASS_NO_RETURN): "past_no_return",
-    (Move.ACCEPT, Move.START, Move.ACTIVATE): "activated",
-    (Move.HOLD,): "held",
-    (Move.REJECT,): "rejected",
+    (Transition.ACCEPT,): "accepted",
+    (Transition.ACCEPT, Transition.START): "in_progress",
+    (Transition.ACCEPT, Transition.START, Transition.PASS_NO_RETURN): "past_no_return",
+    (Transition.ACCEPT, Transition.START, Transition.ACTIVATE): "activated",
+    (Transition.HOLD,): "held",
+    (Transition.REJECT,): "rejected",
 }
 
 
 @pytest.mark.parametrize(("moves", "state"), STATES.items(), ids=STATES.values())
-async def test_is_cancellable_speaks_of_the_state_alone(world: World, moves: tuple[Move, ...], state: str):
+async def test_is_cancellable_speaks_of_the_state_alone(world: World, moves: tuple[Transition, ...], state: str):
     me = await world.connect_client()
     order_id = await world.service_order(me, appointment_in=timedelta(hours=1), moves=moves)
     shown = (await get(world, me, f"/api/connect/orders/{order_id}")).json

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from countermand.domain.contract import Contract
-from countermand.domain.orders.order_state import CANCELLABLE_STATES, STATES_OF, Move, OrderState
+from countermand.domain.orders.order_state import CANCELLABLE_STATES, STATES_OF, OrderState, Transition
 from support.connect_calls import cancel
 from support.shared_world import shared_sqlite_world, shared_world
 from support.world import NOON, PUBLIC_URL, Caller, World
@@ -110,12 +110,12 @@ async def test_nobody_sees_anothers_orders_not_even_with_anothers_cursor(world: 
 
 STATES = {
     OrderState.SUBMITTED: (),
-    OrderState.ACCEPTED: (Move.ACCEPT,),
-    OrderState.IN_PROGRESS: (Move.ACCEPT, Move.START),
-    OrderState.PAST_NO_RETURN: (Move.ACCEPT, Move.START, Move.PASS_NO_RETURN),
-    OrderState.HELD: (Move.HOLD,),
-    OrderState.REJECTED: (Move.REJECT,),
-    OrderState.ACTIVATED: (Move.ACCEPT, Move.START, Move.ACTIVATE),
+    OrderState.ACCEPTED: (Transition.ACCEPT,),
+    OrderState.IN_PROGRESS: (Transition.ACCEPT, Transition.START),
+    OrderState.PAST_NO_RETURN: (Transition.ACCEPT, Transition.START, Transition.PASS_NO_RETURN),
+    OrderState.HELD: (Transition.HOLD,),
+    OrderState.REJECTED: (Transition.REJECT,),
+    OrderState.ACTIVATED: (Transition.ACCEPT, Transition.START, Transition.ACTIVATE),
 }
 
 
@@ -141,7 +141,7 @@ async def test_a_filter_goes_on_over_pages(world: World):
     me = await world.connect_client()
     held = []
     for _ in range(3):
-        held.append(await world.service_order(me, moves=(Move.HOLD,)))
+        held.append(await world.service_order(me, moves=(Transition.HOLD,)))
         await world.service_order(me)
     assert [page async for page in pages(world, me, "status=held&limit=1")] == [[one] for one in held[::-1]]
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from countermand.domain.contract import Contract
-from countermand.domain.orders.order_state import Move
+from countermand.domain.orders.order_state import Transition
 from countermand.storage.tables.columns import micros
 from support.connect_calls import cancel
 from support.database_contents import contents
@@ -13,16 +13,16 @@ from support.world import NOON, World
 
 both_worlds = shared_both_worlds
 
-ACCEPTED = (Move.ACCEPT,)
-IN_PROGRESS = (*ACCEPTED, Move.START)
+ACCEPTED = (Transition.ACCEPT,)
+IN_PROGRESS = (*ACCEPTED, Transition.START)
 CANCELLABLE = {
     "submitted": (),
     "accepted": ACCEPTED,
     "in_progress": IN_PROGRESS,
-    "held": (Move.HOLD,),
-    "rejected": (Move.REJECT,),
+    "held": (Transition.HOLD,),
+    "rejected": (Transition.REJECT,),
 }
-FINAL = {"past_no_return": (*IN_PROGRESS, Move.PASS_NO_RETURN), "activated": (*IN_PROGRESS, Move.ACTIVATE)}
+FINAL = {"past_no_return": (*IN_PROGRESS, Transition.PASS_NO_RETURN), "activated": (*IN_PROGRESS, Transition.ACTIVATE)}
 
 HOURS_26 = timedelta(hours=26)
 A_SECOND = timedelta(seconds=1)
@@ -30,7 +30,9 @@ A_MICROSECOND = timedelta(microseconds=1)
 
 
 @pytest.mark.parametrize(("state", "moves"), CANCELLABLE.items())
-async def test_an_order_in_a_cancelable_state_is_cancelled(both_worlds: World, state: str, moves: tuple[Move, ...]):
+async def test_an_order_in_a_cancelable_state_is_cancelled(
+    both_worlds: World, state: str, moves: tuple[Transition, ...]
+):
     world = both_worlds
     me = await world.connect_client()
     order_id = await world.service_order(me, moves=moves)
@@ -43,7 +45,7 @@ async def test_an_order_in_a_cancelable_state_is_cancelled(both_worlds: World, s
 
 @pytest.mark.parametrize(("state", "moves"), FINAL.items())
 async def test_an_order_in_another_state_is_refused_with_code_and_sentence_and_stays(
-    both_worlds: World, state: str, moves: tuple[Move, ...]
+    both_worlds: World, state: str, moves: tuple[Transition, ...]
 ):
     world = both_worlds
     me = await world.connect_client()

@@ -3,7 +3,7 @@ import json
 import pytest
 from sqlalchemy import TextClause, text
 
-from countermand.domain.orders.order_state import Move
+from countermand.domain.orders.order_state import Transition
 from support.breakage import takes_nothing
 from support.connect_calls import CANCEL, cancel, send
 from support.database_contents import contents
@@ -98,9 +98,9 @@ async def test_each_check_speaks_only_when_those_before_it_are_content(both_worl
     theirs = await world.service_order(stranger)
     mine = await world.service_order(me)
     for order_id in (theirs, mine):
-        await world.advance(order_id, Move.ACCEPT)
-        await world.advance(order_id, Move.START)
-        await world.advance(order_id, Move.ACTIVATE)
+        await world.advance(order_id, Transition.ACCEPT)
+        await world.advance(order_id, Transition.START)
+        await world.advance(order_id, Transition.ACTIVATE)
     free = await world.service_order(me)
     before = await contents(world)
 
@@ -145,10 +145,11 @@ async def test_an_unexpected_failure_is_500_that_says_nothing_about_itself_and_c
 
 
 @pytest.mark.parametrize(
-    ("table", "moves"), [("cancellations", ()), ("refusals", (Move.ACCEPT, Move.START, Move.ACTIVATE))]
+    ("table", "moves"),
+    [("cancellations", ()), ("refusals", (Transition.ACCEPT, Transition.START, Transition.ACTIVATE))],
 )
 async def test_a_decision_that_the_database_refuses_is_500_in_our_words_alone_and_changes_nothing(
-    both_worlds: World, table: str, moves: tuple[Move, ...]
+    both_worlds: World, table: str, moves: tuple[Transition, ...]
 ):
     world = both_worlds
     me = await world.connect_client()

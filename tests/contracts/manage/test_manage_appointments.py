@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
-from countermand.domain.orders.order_state import Move
+from countermand.domain.orders.order_state import Transition
 from countermand.storage.tables.columns import instant
 from support.database_contents import changed, contents
 from support.manage_calls import VISIT, manage, problem
@@ -67,7 +67,7 @@ async def test_a_visit_that_is_called_off_cannot_be_moved_or_called_off_again(wo
 
 async def test_an_order_that_has_ended_takes_no_visit(world: World):
     operator, me = await world.manage_client(), await world.connect_client()
-    for moves in [(Move.ACCEPT, Move.START, Move.ACTIVATE), ()]:
+    for moves in [(Transition.ACCEPT, Transition.START, Transition.ACTIVATE), ()]:
         order_id = await world.service_order(me, moves=moves)
         if not moves:
             await world.cancel(me, order_id)

@@ -8,7 +8,7 @@ import pytest
 
 from countermand.contracts.manage.messages import MoveName
 from countermand.domain.contract import Contract
-from countermand.domain.orders.order_state import MOVES, OPENING_STATE, Move, OrderState
+from countermand.domain.orders.order_state import OPENING_STATE, TRANSITIONS, OrderState, Transition
 from support.connect_calls import cancel
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, fields, manage, problem
@@ -17,21 +17,21 @@ from support.world import NOON, World
 
 world = shared_world
 
-_PATHS: dict[OrderState, tuple[Move, ...]] = {
+_PATHS: dict[OrderState, tuple[Transition, ...]] = {
     OrderState.SUBMITTED: (),
-    OrderState.ACCEPTED: (Move.ACCEPT,),
-    OrderState.IN_PROGRESS: (Move.ACCEPT, Move.START),
-    OrderState.PAST_NO_RETURN: (Move.ACCEPT, Move.START, Move.PASS_NO_RETURN),
-    OrderState.HELD: (Move.HOLD,),
-    OrderState.REJECTED: (Move.REJECT,),
-    OrderState.ACTIVATED: (Move.ACCEPT, Move.START, Move.ACTIVATE),
+    OrderState.ACCEPTED: (Transition.ACCEPT,),
+    OrderState.IN_PROGRESS: (Transition.ACCEPT, Transition.START),
+    OrderState.PAST_NO_RETURN: (Transition.ACCEPT, Transition.START, Transition.PASS_NO_RETURN),
+    OrderState.HELD: (Transition.HOLD,),
+    OrderState.REJECTED: (Transition.REJECT,),
+    OrderState.ACTIVATED: (Transition.ACCEPT, Transition.START, Transition.ACTIVATE),
 }
 
 
 @pytest.mark.parametrize("state", _PATHS)
 async def test_an_order_takes_the_moves_of_its_state_and_no_other(world: World, state: OrderState):
     operator, me = await world.manage_client(), await world.connect_client()
-    forbidden = [move for move in get_args(MoveName) if move not in MOVES[state]]
+    forbidden = [move for move in get_args(MoveName) if move not in TRANSITIONS[state]]
     order_id = await world.service_order(me, moves=_PATHS[state])
     before = await contents(world)
     for move in forbidden:
@@ -39,8 +39,8 @@ async def test_an_order_takes_the_moves_of_its_state_and_no_other(world: World, 
         assert problem(answer) == (409, "move_not_allowed")
         assert state in answer.json()["detail"]
     assert not changed(before, await contents(world))
-    for move, after in MOVES[state].items():
-        if move is Move.CANCEL:
+    for move, after in TRANSITIONS[state].items():
+        if move is Transition.CANCEL:
             continue
         other = await world.service_order(me, moves=_PATHS[state])
         version = (await world.rows("orders", other))[0]["version"]
@@ -58,7 +58,7 @@ async def test_an_orders_life_is_told_move_by_move_until_it_is_cancelled_or_cann
     order_id = await world.service_order(me)
     for move in _PATHS[state]:
         assert (await manage(world, operator, "POST", f"{order_id}/moves", {"move": move})).status_code == 200
-    can = Move.CANCEL in MOVES[state]
+    can = Transition.CANCEL in TRANSITIONS[state]
     assert (await cancel(world, me, {"orderId": order_id})).status == (200 if can else 422)
     shown = (await manage(world, operator, "GET", f"{order_id}")).json()
     assert shown["state"] == ("cancelled" if can else state)
@@ -77,7 +77,7 @@ async def test_an_orders_life_is_told_move_by_move_until_it_is_cancelled_or_cann
 
 
 async def test_every_move_but_cancelling_can_be_asked_for_by_name(world: World):
-    assert {*get_args(MoveName), "cancel"} == {move.value for move in Move}
+    assert {*get_args(MoveName), "cancel"} == {move.value for move in Transition}
     operator, order_id = await world.manage_client(), await world.service_order(await world.connect_client())
     before = await contents(world)
     answer = await manage(world, operator, "POST", f"{order_id}/moves", {"move": "cancel"})
@@ -159,7 +159,9 @@ async def test_the_operator_is_held_to_payments_of_ticket_orders_and_not_of_tele
 async def test_a_refusal_names_every_rule_that_refused(world: World):
     operator = await world.manage_client()
     order_id = await world.service_order(
-        await world.connect_client(), appointment_in=timedelta(hours=2), moves=(Move.ACCEPT, Move.START, Move.ACTIVATE)
+        await world.connect_client(),
+        appointment_in=timedelta(hours=2),
+        moves=(Transition.ACCEPT, Transition.START, Transition.ACTIVATE),
     )
     refused = await manage(world, operator, "POST", f"{order_id}/cancel", {"reason": "r"})
     assert [error["code"] for error in refused.json()["errors"]] == [

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from countermand.domain.orders.order_state import Move
+from countermand.domain.orders.order_state import Transition
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, fields, manage, problem
 from support.world import NOON, World
@@ -25,7 +25,7 @@ async def test_an_order_is_read_by_its_number_and_by_its_uid_alike(world: World)
 
 async def test_history_shows_everything_that_happened_oldest_first(world: World):
     me, operator = await world.connect_client(), await world.manage_client()
-    order_id = await world.service_order(me, appointment_in=timedelta(hours=20), moves=(Move.ACCEPT,))
+    order_id = await world.service_order(me, appointment_in=timedelta(hours=20), moves=(Transition.ACCEPT,))
     await world.cancel(me, order_id, reason="too early")
     world.clock.forward(hours=1)
     await world.cancel(me, order_id, reason="still too early")

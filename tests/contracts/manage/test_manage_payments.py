@@ -6,7 +6,7 @@ import pytest
 
 from countermand.actions.cancelling.cancel_orders import NotCancelled
 from countermand.actions.ordering.expire import expire_order
-from countermand.domain.orders.order_state import Move
+from countermand.domain.orders.order_state import Transition
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, manage, problem
 from support.world import World
@@ -113,7 +113,7 @@ async def test_a_reference_stands_for_one_payment_alone(world: World, other):
     assert not changed(before, await contents(world))
 
 
-@pytest.mark.parametrize("end", ["cancel", Move.EXPIRE, Move.FAIL])
+@pytest.mark.parametrize("end", ["cancel", Transition.EXPIRE, Transition.FAIL])
 async def test_money_for_an_order_that_has_ended_is_refused_and_kept_once(world: World, end):
     operator, shop = await world.manage_client(), await world.shopping_client()
     order = await world.ticket_order(shop)

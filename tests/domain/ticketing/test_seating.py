@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countermand.domain.ticketing.seating import Seat, Stretch, choose_seats
+from countermand.domain.ticketing.seating import Seat, SeatBlock, choose_seats
 
 HALLS = st.lists(st.integers(0, 8), max_size=6)  # how many seats each stretch of it has
 COUNTS = st.lists(st.integers(1, 6), min_size=1, max_size=4)
@@ -14,7 +14,7 @@ COUNTS = st.lists(st.integers(1, 6), min_size=1, max_size=4)
 
 def hall(lengths):
     """One stretch a row, from row 0 on; what has no seat is left out."""
-    return [Stretch(section="S", row=str(row), first=1, last=last) for row, last in enumerate(lengths) if last]
+    return [SeatBlock(section="S", row=str(row), first=1, last=last) for row, last in enumerate(lengths) if last]
 
 
 @st.composite
@@ -26,7 +26,7 @@ def gaps(draw):
         numbers = [seat.number for seat in stretch.seats() if seat not in taken]
         for _, run in groupby(enumerate(numbers), key=lambda one: one[1] - one[0]):
             run_of = [number for _, number in run]
-            free.append(Stretch(section="S", row=stretch.row, first=run_of[0], last=run_of[-1]))
+            free.append(SeatBlock(section="S", row=stretch.row, first=run_of[0], last=run_of[-1]))
     return free
 
 

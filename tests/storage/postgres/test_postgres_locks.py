@@ -15,7 +15,7 @@ from countermand.actions.ports import CancelOrder, Line
 from countermand.actions.ticketing.place import place_ticket_order
 from countermand.actions.ticketing.rules import TicketOrder
 from countermand.domain.orders.order import OrderId
-from countermand.domain.orders.order_state import Move
+from countermand.domain.orders.order_state import Transition
 from support.bulk import many_ticket_orders, stock_is_whole
 from support.postgres import a_connection, a_database, until_waiting
 from support.world import Caller, World, a_world
@@ -59,7 +59,7 @@ async def cancels(world: World, shop: Caller, ids: list[OrderId], _: list[str]) 
 
 
 async def expires(world: World, _: Caller, ids: list[OrderId], __: list[str]) -> object:
-    return await world.advance(ids[0], Move.EXPIRE)
+    return await world.advance(ids[0], Transition.EXPIRE)
 
 
 async def reserves(world: World, _: Caller, __: list[OrderId], uids: list[str]) -> object:

@@ -17,7 +17,7 @@ from countermand.actions.ports import Transaction
 from countermand.domain.appointments.appointment import AppointmentId
 from countermand.domain.money import Money
 from countermand.domain.orders.order import Order, OrderId
-from countermand.domain.orders.order_state import Move
+from countermand.domain.orders.order_state import Transition
 from support.postgres import a_connection, until_waiting
 from support.watched import watched
 from support.world import Caller, World, a_world
@@ -59,7 +59,7 @@ async def pays(tx: Transaction, order: Order, world: World) -> None:
     await record_payment(tx, order.client_id, order.id, "psp-1", money, world.clock())
 
 
-def advances(*steps: Move) -> Change:
+def advances(*steps: Transition) -> Change:
     async def change(tx: Transaction, order: Order, world: World) -> None:
         for move in steps:
             await advance_order(tx, order.client_id, order.id, move, world.clock())
@@ -75,8 +75,8 @@ SERVICE: dict[str, tuple[timedelta | None, Change, type]] = {
     "its visit is called off": (LATER, calls_off, Cancelled),
     "its visit is called off and another booked": (LATER, books_another, Cancelled),
     "it is paid": (None, pays, Cancelled),
-    "it is accepted": (LATER, advances(Move.ACCEPT), Cancelled),
-    "it is activated": (None, advances(Move.ACCEPT, Move.START, Move.ACTIVATE), NotCancelled),
+    "it is accepted": (LATER, advances(Transition.ACCEPT), Cancelled),
+    "it is activated": (None, advances(Transition.ACCEPT, Transition.START, Transition.ACTIVATE), NotCancelled),
 }
 
 
@@ -119,7 +119,7 @@ async def test_an_order_that_expires_while_a_batch_waits_gives_its_places_back_o
     shop = await world.shopping_client()
     product = await world.product(stock=10)
     view = await world.ticket_order(shop, product=product, quantity=3)
-    async with held(world, view.order.id, advances(Move.EXPIRE)):
+    async with held(world, view.order.id, advances(Transition.EXPIRE)):
         (outcome,) = await asked_while_held(world, shop, [view.order.id])
     assert isinstance(await outcome, NotCancelled)
     assert [row["availability"] for row in await world.rows("products")] == [10]

@@ -13,7 +13,7 @@ import pytest
 from countermand.actions.ordering.record_progress import record_payment
 from countermand.actions.ports import OrderView
 from countermand.domain.money import Money
-from countermand.domain.orders.order_state import Move
+from countermand.domain.orders.order_state import Transition
 from support.world import PUBLIC_URL, Caller, World, a_world
 
 
@@ -74,7 +74,7 @@ async def test_an_order_that_has_ended_cannot_be_paid_and_stays_as_it_is(shop: W
     if end == "cancelled":
         assert (await cancel(shop, me, uri)).status_code == 200
     else:
-        await shop.advance(view.order.id, {"expired": Move.EXPIRE, "failed": Move.FAIL}[end])
+        await shop.advance(view.order.id, {"expired": Transition.EXPIRE, "failed": Transition.FAIL}[end])
     page, paid = await shop.http.get(links["payment"]["href"]), await shop.http.post(links["payment"]["href"])
     assert (page.status_code, paid.status_code) == (200, 409)
     assert "can no longer be paid" in page.text

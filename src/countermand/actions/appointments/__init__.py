@@ -1,1 +1,1 @@
-"""Set, request and cancel appointments; who answers requests; the operator's calendar."""
+"""Sets, requests and cancels appointments; defines booking backends; loads the operator's calendar."""

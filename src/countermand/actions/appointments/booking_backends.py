@@ -1,4 +1,4 @@
-"""Who answers what is asked about appointments? The operator's calendar at once, or the operator's own system later."""
+"""Answers tasks about appointments: at once from the operator's calendar, or later from the operator's own system."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ _SLOTS_OFFERED: Final = 50
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Calendar:
-    """Fulfils `AppointmentDesk` with slots and capacities that the operator has loaded.
+    """Implements `BookingBackend` with the slots and capacities of the operator's calendar.
 
-    A visit can be called off until `no_return` before it begins: exactly so long before is too late.
+    A visit can be called off until `no_return` before it begins: at exactly that instant it is too late.
     """
 
     no_return: timedelta
@@ -24,12 +24,12 @@ class Calendar:
     async def offer(
         self, tx: AppointmentTransaction, location_id: str, from_date: date, now: datetime
     ) -> Sequence[Slot] | None:
-        """See `AppointmentDesk.offer`. At most fifty, the earliest; none is an answer, too."""
+        """See `BookingBackend.offer`. Returns at most fifty slots, the earliest; an empty list is an answer, too."""
         beginnings = [location_id[:length] for length in range(len(location_id) + 1)]
         return await tx.open_slots(beginnings, from_date, now, _SLOTS_OFFERED)
 
     async def book(self, tx: AppointmentTransaction, slot: Slot) -> Accepted | Failure | None:
-        """See `AppointmentDesk.book`. Whoever books in a slot holds it until the commit, so none is booked twice."""
+        """See `BookingBackend.book`. The slot stays locked until the commit, so its capacity is never exceeded."""
         found = await tx.lock_slot(slot.id)
         if found is None or found.slot != slot:
             return Failure(code="slot_gone", sentence=f"the slot {slot.id} is no longer there as it was offered")
@@ -38,7 +38,7 @@ class Calendar:
         return Accepted()
 
     async def call_off(self, appointment: Appointment, now: datetime) -> Accepted | Failure | None:
-        """See `AppointmentDesk.call_off`."""
+        """See `BookingBackend.call_off`."""
         until = appointment.starts_at - self.no_return
         if appointment.state is AppointmentState.IN_PROGRESS or now >= until:
             said = f"the appointment {appointment.id} could be cancelled until {until:%Y-%m-%dT%H:%M:%SZ}"
@@ -47,13 +47,13 @@ class Calendar:
 
 
 class OperatorsSystem:
-    """Fulfils `AppointmentDesk` by waiting: the operator's own system answers over `/manage/v1`."""
+    """Implements `BookingBackend` without answers: the operator's own system answers over `/manage/v1`."""
 
     async def offer(self, *_: object) -> None:
-        """See `AppointmentDesk.offer`."""
+        """See `BookingBackend.offer`."""
 
     async def book(self, *_: object) -> None:
-        """See `AppointmentDesk.book`."""
+        """See `BookingBackend.book`."""
 
     async def call_off(self, *_: object) -> None:
-        """See `AppointmentDesk.call_off`."""
+        """See `BookingBackend.call_off`."""

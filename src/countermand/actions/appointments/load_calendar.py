@@ -1,4 +1,4 @@
-"""Load the operator's calendar: slots by id, added or changed, however often the same are loaded."""
+"""Loads the operator's calendar: adds or changes slots by id. Loading the same slots again changes nothing."""
 
 import re
 from collections import Counter
@@ -15,15 +15,15 @@ SLOT_ID_PATTERN: Final = "[!-~]{1,64}"
 AREA_PATTERN: Final = "(LOC[0-9]{0,12})?"
 CAPACITY_CAP: Final = 100_000
 _NOON_H: Final = 12
-_LONGEST_OFFSET: Final = timedelta(hours=14)  # of any place on earth
+_LONGEST_OFFSET: Final = timedelta(hours=14)  # no place on earth is further from UTC
 
 
 def slot_at(
     slot_id: str, area: str, starts_at: datetime, ends_at: datetime, half_day: HalfDay | None, capacity: int
 ) -> OpenSlot:
-    """A slot of the calendar, from the customer's own times: instants whose offset from UTC is the customer's.
+    """Return a slot of the calendar. The instants carry the customer's offset from UTC.
 
-    Where nothing is said, it is AM if it begins before noon there. Raises `ValueError`.
+    Without `half_day`, the slot is AM if it begins before noon in the customer's time. Raises `ValueError`.
     """
     if re.fullmatch(SLOT_ID_PATTERN, slot_id) is None:
         raise ValueError(f"id must be 1 to 64 visible ASCII characters, not {slot_id!r}")
@@ -49,13 +49,13 @@ def slot_at(
 
 
 async def load_slots(tx: Transaction, wanted: Sequence[OpenSlot]) -> Counter[str]:
-    """Add slots, or change those with the same id; says how many were "added", "changed" and "as they were".
+    """Add slots, or change those with the same id; return how many were "added", "changed" and "as they were".
 
-    A capacity may go below what is booked: then nothing more is. Raises `ConflictError` with `slot_booked` for another
-    time or area of a slot in which a visit stands.
+    A capacity may go below the number of booked visits: then no more visits are booked. Raises `ConflictError` with
+    `slot_booked` for another time or area of a slot that has booked visits.
     """
     done: Counter[str] = Counter()
-    for one in sorted(wanted, key=lambda one: one.slot.id):  # one order of locks
+    for one in sorted(wanted, key=lambda one: one.slot.id):  # all transactions lock slots in this order
         if await tx.add_slot(one):
             done["added"] += 1
             continue

@@ -1,4 +1,4 @@
-"""What do the actions on appointments need from outside? Protocols for the database, and for whoever answers."""
+"""Protocols that the actions on appointments need: for the database, and for booking backends."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from countermand.domain.orders.order import OrderId
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenSlot:
-    """A slot of the calendar: for places that begin with `area`, and `booked` of `capacity` visits stand in it."""
+    """A slot of the calendar for places that begin with `area`; `booked` of its `capacity` visits are taken."""
 
     slot: Slot
     area: str
@@ -21,40 +21,40 @@ class OpenSlot:
 
 
 class AppointmentReading(Protocol):
-    """Reads of appointments, of what is asked about them, and of the calendar."""
+    """Reads appointments, the tasks about them, and the calendar."""
 
     async def appointment(self, order_id: OrderId, appointment_id: AppointmentId) -> Appointment | None:
-        """One appointment of an order."""
+        """Return one appointment of an order, or None."""
         ...
 
     async def order_of_appointment(self, appointment_id: AppointmentId) -> OrderId | None:
-        """The order that an appointment is for."""
+        """Return the order of an appointment, or None."""
         ...
 
     async def task(self, task_id: TaskId) -> AppointmentTask | None:
-        """What was asked under this number."""
+        """Return the task with this number, or None."""
         ...
 
     async def pending_tasks(self, after: TaskId, at_most: int) -> Sequence[AppointmentTask]:
-        """What waits for an answer, by number, but for that which nothing can come of: see `arrange.answer_task`."""
+        """Return pending tasks by number, without those that cannot succeed any more: see `request.answer_task`."""
         ...
 
     async def open_slots(
         self, areas: Collection[str], from_date: date, after: datetime, at_most: int
     ) -> Sequence[Slot]:
-        """The earliest slots with room left for one of the `areas`, on or after the customer's `from_date`."""
+        """Return the earliest slots with free capacity for one of `areas`, on or after the customer's `from_date`."""
         ...
 
     async def slots(self, after: tuple[datetime, SlotId] | None, at_most: int) -> Sequence[OpenSlot]:
-        """The calendar, by start and id, from behind a (start, id) on."""
+        """Return the calendar by start and id, beginning behind the given (start, id)."""
         ...
 
 
 class AppointmentTransaction(AppointmentReading, Protocol):
-    """Writes of the same. Whoever uses them has taken the order's row before, and takes a slot after it."""
+    """Writes the same. The caller has locked the order's row before, and locks a slot only after it."""
 
     async def insert_appointment(self, order_id: OrderId, appointment: Appointment) -> None:
-        """Add an appointment. The database allows an order one active appointment at most."""
+        """Add an appointment. The database allows at most one active appointment per order."""
         ...
 
     async def change_appointment(self, order_id: OrderId, appointment: Appointment) -> None:
@@ -62,15 +62,15 @@ class AppointmentTransaction(AppointmentReading, Protocol):
         ...
 
     async def active_appointment(self, order_id: OrderId) -> Appointment | None:
-        """The one that still stands, if any; before all, one in a state that this version does not know."""
+        """Return the order's active appointment, or None. An appointment in an unknown state comes first."""
         ...
 
     async def pending_task(self, order_id: OrderId, kind: TaskKind) -> AppointmentTask | None:
-        """What of this kind waits for an answer."""
+        """Return the order's oldest pending task of this kind, or None."""
         ...
 
     async def insert_task(self, task: AppointmentTask) -> None:
-        """Write down what is asked."""
+        """Add a task."""
         ...
 
     async def change_task(self, task: AppointmentTask) -> None:
@@ -78,11 +78,11 @@ class AppointmentTransaction(AppointmentReading, Protocol):
         ...
 
     async def lock_slot(self, slot_id: SlotId) -> OpenSlot | None:
-        """Take a slot, so that nobody else books in it meanwhile, and say how full it is."""
+        """Lock a slot, so that no other transaction books in it, and return it with its booked visits."""
         ...
 
     async def add_slot(self, wanted: OpenSlot) -> bool:
-        """Add a slot to the calendar; says no where there is one with the same id, be it of another transaction."""
+        """Add a slot; return False if a slot with this id exists, even if another transaction has just added it."""
         ...
 
     async def change_slot(self, wanted: OpenSlot) -> None:
@@ -92,35 +92,35 @@ class AppointmentTransaction(AppointmentReading, Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Accepted:
-    """It is done; `remote_id` is what the visit is called by whoever sends the technician, where that is somebody."""
+    """The task is done. `remote_id` is the visit's name in the system that sends the technician, if there is one."""
 
     remote_id: str | None = None
 
 
-class AppointmentDesk(Protocol):
-    """Whoever answers what is asked about appointments. None is: not now, the answer comes later.
+class BookingBackend(Protocol):
+    """Answers tasks about appointments. None means that the answer comes later.
 
-    Asked within the transaction that has taken the order's row, and answers in it.
+    Each method is called, and answers, in the transaction that has locked the order's row.
     """
 
     async def offer(
         self, tx: AppointmentTransaction, location_id: str, from_date: date, now: datetime
     ) -> Sequence[Slot] | None:
-        """Slots for a place, on or after the customer's `from_date`."""
+        """Return slots for a location, on or after the customer's `from_date`."""
         ...
 
     async def book(self, tx: AppointmentTransaction, slot: Slot) -> Accepted | Failure | None:
-        """Take a slot that was offered, or say why it cannot be had."""
+        """Book a slot that was offered, or return why it cannot be booked."""
         ...
 
     async def call_off(self, appointment: Appointment, now: datetime) -> Accepted | Failure | None:
-        """Let a visit that stands be called off, or say why not."""
+        """Call off an active visit, or return why it cannot be called off."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Arranging:
-    """How appointments are arranged: who answers, and how long after the question an answer can be seen."""
+class BookingTerms:
+    """The booking backend, and the time from a request until its answer can be seen."""
 
-    desk: AppointmentDesk
+    desk: BookingBackend
     answers_after: timedelta = timedelta()

@@ -1,14 +1,14 @@
-"""Arrange a visit by asking: for slots, to be booked in one, to have it called off. Answered at once, or later.
+"""Requests about a visit: for slots, for a booking, for calling a visit off. The answer comes at once or later.
 
-Each takes the order's row first. What cannot be asked of the order as it stands is refused; what was asked and cannot
-be done ends as a failed task, which whoever asked finds under the task's number.
+Each action locks the order's row first. A request that the order's state does not allow is refused; a request that was
+taken and cannot be carried out becomes a failed task, which the client finds under the task's number.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-from countermand.actions.appointments.ports import Accepted, Arranging
+from countermand.actions.appointments.ports import Accepted, BookingTerms
 from countermand.actions.appointments.set import active_one, appointment_changed, check_open, standing
 from countermand.actions.errors import ConflictError, FieldsError, NotFoundError, UnavailableError
 from countermand.actions.ordering.lock_order import locked
@@ -19,41 +19,41 @@ from countermand.domain.client import ClientId
 from countermand.domain.known import Unknown
 from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_events import appointment_cancelled, appointment_set
-from countermand.domain.orders.order_state import ENDED_UNFULFILLED, moves_from
+from countermand.domain.orders.order_state import ENDED_UNFULFILLED, transitions_from
 
 _ORDER_ENDED = "order_ended"
 
 
 async def ask_for_slots(
-    tx: Transaction, arranging: Arranging, client_id: ClientId, order_id: OrderId, from_date: date, now: datetime
+    tx: Transaction, booking: BookingTerms, client_id: ClientId, order_id: OrderId, from_date: date, now: datetime
 ) -> AppointmentTask:
-    """Ask when a visit is possible, on or after the customer's `from_date`.
+    """Request slots for a visit, on or after the customer's `from_date`.
 
     Raises `NotFoundError`, or `ConflictError` with `order_ended`.
     """
     order = await locked(tx, order_id, owner=client_id)
     check_open(order)
     details = (await tx.views([order_id]))[order_id].details
-    offered = await arranging.desk.offer(tx, details.get("locationId", ""), from_date, now)
+    offered = await booking.desk.offer(tx, details.get("locationId", ""), from_date, now)
     task = replace(await _new_task(tx, client_id, order, TaskKind.OFFER_SLOTS, now), from_date=from_date)
     if offered is not None:
-        seen_from = now + arranging.answers_after
+        seen_from = now + booking.answers_after
         task = replace(task, state=TaskState.DONE, slots=tuple(offered), answered_at=seen_from)
     await tx.insert_task(task)
     return task
 
 
 async def withdraw_offer(tx: Transaction, client_id: ClientId, offer_id: TaskId) -> None:
-    """Give up what was offered: it can no longer be booked from. What was booked stays. Raises `NotFoundError`."""
+    """Withdraw an offer, so that it can no longer be booked from. A booked visit stays. Raises `NotFoundError`."""
     offer, _ = await _own_task(tx, client_id, offer_id, TaskKind.OFFER_SLOTS)
     if offer.state in {TaskState.PENDING, TaskState.DONE}:
         await tx.change_task(replace(offer, state=TaskState.WITHDRAWN))
 
 
 async def book(
-    tx: Transaction, arranging: Arranging, client_id: ClientId, offer_id: TaskId, slot_id: SlotId, now: datetime
+    tx: Transaction, booking: BookingTerms, client_id: ClientId, offer_id: TaskId, slot_id: SlotId, now: datetime
 ) -> AppointmentTask:
-    """Ask to be booked in a slot that was offered.
+    """Request a booking in a slot that was offered.
 
     Raises `NotFoundError`, or `ConflictError` with `order_ended`, `has_appointment`, `booking_under_way`,
     `slot_not_offered`, `appointment_request_pending` or `appointment_request_cancelled`.
@@ -70,16 +70,16 @@ async def book(
     if slot.starts_at <= now:
         said: Accepted | Failure | None = Failure(code="slot_over", sentence=f"the slot {slot.id} has begun")
     else:
-        said = await arranging.desk.book(tx, slot)
+        said = await booking.desk.book(tx, slot)
     task = await _booked(tx, client_id, order, task, slot, said, now)
-    await tx.insert_task(_seen_later(task, arranging))
+    await tx.insert_task(_seen_later(task, booking))
     return task
 
 
 async def ask_to_call_off(
-    tx: Transaction, arranging: Arranging, client_id: ClientId, appointment_id: AppointmentId, now: datetime
+    tx: Transaction, booking: BookingTerms, client_id: ClientId, appointment_id: AppointmentId, now: datetime
 ) -> AppointmentTask:
-    """Ask for a visit to be called off.
+    """Request that a visit is called off.
 
     Raises `NotFoundError`, or `ConflictError` with `appointment_over` or `cancellation_under_way`.
     """
@@ -92,15 +92,15 @@ async def ask_to_call_off(
         raise ConflictError("cancellation_under_way", f"the cancellation {pending.id} has no answer yet")
     task = await _new_task(tx, client_id, order, TaskKind.CANCEL, now)
     task = replace(task, appointment_id=appointment_id)
-    said = await arranging.desk.call_off(appointment, now)
+    said = await booking.desk.call_off(appointment, now)
     task = await _called_off(tx, client_id, order, task, appointment, said, now)
-    await tx.insert_task(_seen_later(task, arranging))
+    await tx.insert_task(_seen_later(task, booking))
     return task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SlotsOffered:
-    """The operator's answer to whoever asked for slots."""
+    """The operator's answer to a request for slots."""
 
     slots: Sequence[Slot]
 
@@ -113,9 +113,10 @@ async def answer_task(
     said: SlotsOffered | Accepted | Failure,
     now: datetime,
 ) -> AppointmentTask:
-    """Answer for the operator's system. Should it be too late, the task has failed, whatever is said.
+    """Store the answer of the operator's system. If the answer comes too late, the task fails in any case.
 
-    Raises `NotFoundError`, `FieldsError` for an answer to another question, `ConflictError` with `already_answered`.
+    Raises `NotFoundError`, `FieldsError` for an answer to another kind of task, `ConflictError` with
+    `already_answered`.
     """
     order = await locked(tx, order_id)
     task = await tx.task(task_id)
@@ -144,7 +145,7 @@ async def answer_task(
 async def read_task(
     store: Store, client_id: ClientId, task_id: TaskId, kind: TaskKind, now: datetime
 ) -> tuple[AppointmentTask, OrderView]:
-    """What became of what a client asked, and the order it is about. Raises `NotFoundError`."""
+    """Return a client's own task as it can be seen now, and its order. Raises `NotFoundError`."""
     async with store.snapshot() as reading:
         task = await reading.task(task_id)
         if task is None or task.kind is not kind:
@@ -156,21 +157,21 @@ async def read_task(
 
 
 def _seen(task: AppointmentTask, order: Order, now: datetime) -> AppointmentTask:
-    """A task as it can be seen: an answer from its instant on, and none any more once it is too late for one."""
+    """Return a task as clients see it: answers are shown from their instant on; a task that is too late has failed."""
     if task.state in {TaskState.DONE, TaskState.FAILED} and task.answered_at is not None and task.answered_at > now:
         return replace(task, state=TaskState.PENDING)
     if task.state is TaskState.PENDING and _too_late(task.kind, order):
         return task.failed(_ended(order), now)
-    if isinstance(task.state, Unknown):  # whoever asks again may meet a node that can tell
+    if isinstance(task.state, Unknown):  # another node may know the state, so the client shall ask again
         return replace(task, state=TaskState.PENDING)
     return task
 
 
 def _too_late(kind: TaskKind | Unknown, order: Order) -> bool:
-    """Whether nothing can come of it any more. A visit that still stands can be called off after the service runs."""
+    """Return whether a task can no longer succeed. An active visit can be called off even after the service runs."""
     if isinstance(order.state, Unknown):
         return False
-    return order.state in ENDED_UNFULFILLED if kind is TaskKind.CANCEL else not moves_from(order.state)
+    return order.state in ENDED_UNFULFILLED if kind is TaskKind.CANCEL else not transitions_from(order.state)
 
 
 def _check_known_task(task: AppointmentTask) -> None:
@@ -179,10 +180,10 @@ def _check_known_task(task: AppointmentTask) -> None:
         raise UnavailableError(f"{said}; nothing was done: ask again, or another node")
 
 
-def _seen_later(task: AppointmentTask, arranging: Arranging) -> AppointmentTask:
+def _seen_later(task: AppointmentTask, booking: BookingTerms) -> AppointmentTask:
     if task.answered_at is None:
         return task
-    return replace(task, answered_at=task.answered_at + arranging.answers_after)
+    return replace(task, answered_at=task.answered_at + booking.answers_after)
 
 
 def _ended(order: Order) -> Failure:
@@ -205,7 +206,7 @@ async def _new_task(
 async def _own_task(
     tx: Transaction, client_id: ClientId, task_id: TaskId, kind: TaskKind
 ) -> tuple[AppointmentTask, Order]:
-    """A client's own task, read again once its order is taken: until then it may change."""
+    """Return a client's own task and its order. The task is read again after the lock, because it may have changed."""
     task = await tx.task(task_id)
     if task is None or task.kind is not kind:
         raise NotFoundError("there is no such request")
@@ -256,7 +257,7 @@ async def _booked(
 async def _booked_later(
     tx: Transaction, client_id: ClientId, order: Order, task: AppointmentTask, said: Accepted, now: datetime
 ) -> AppointmentTask:
-    if (active := await standing(tx, order.id)) is not None:  # the operator agreed one meanwhile
+    if (active := await standing(tx, order.id)) is not None:  # the operator agreed a visit in the meantime
         sentence = f"the order has the active appointment {active.id}"
         return task.failed(Failure(code="has_appointment", sentence=sentence), now)
     slot = task.wanted
@@ -289,6 +290,6 @@ async def _called_off_later(
     assert task.appointment_id is not None
     try:
         appointment = await active_one(tx, order.id, task.appointment_id)
-    except ConflictError as error:  # it ended otherwise meanwhile
+    except ConflictError as error:  # the visit ended in another way in the meantime
         return task.failed(Failure(code=error.code, sentence=str(error)), now)
     return await _called_off(tx, client_id, order, task, appointment, said, now)

@@ -1,4 +1,4 @@
-"""Agree, move and call off a visit. Each takes the order's row first, so that it and a cancellation come in turn."""
+"""Agrees, moves and calls off visits. Each action locks the order's row first, so it never races a cancellation."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -11,13 +11,13 @@ from countermand.domain.client import ClientId
 from countermand.domain.known import Unknown
 from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_events import (
-    Fact,
+    OrderEvent,
     appointment_advanced,
     appointment_cancelled,
     appointment_moved,
     appointment_set,
 )
-from countermand.domain.orders.order_state import moves_from
+from countermand.domain.orders.order_state import transitions_from
 
 
 async def set_appointment(
@@ -54,7 +54,7 @@ async def move_appointment(
     _check_times(starts_at, ends_at)
     check_open(order)
     before = await active_one(tx, order_id, appointment_id)
-    after = replace(before, starts_at=starts_at, ends_at=ends_at, slot=None)  # its place in a slot is free again
+    after = replace(before, starts_at=starts_at, ends_at=ends_at, slot=None)  # this frees its place in the slot
     await tx.change_appointment(order_id, after)
     fact = appointment_moved(after, before.starts_at)
     await appointment_changed(tx, client_id, order, starts_at, fact, now)
@@ -81,7 +81,7 @@ async def advance_appointment(
     state: AppointmentState,
     now: datetime,
 ) -> Appointment:
-    """Say how a visit goes: `state` is in_progress, completed or incomplete. One that is over no longer stands.
+    """Set the state of a visit to in_progress, completed or incomplete. A visit that is over is no longer active.
 
     Raises `NotFoundError`, or `ConflictError` with `appointment_over`.
     """
@@ -95,9 +95,9 @@ async def advance_appointment(
 
 
 async def active_one(tx: Transaction, order_id: OrderId, appointment_id: AppointmentId) -> Appointment:
-    """A visit that still stands. Raises `NotFoundError`, or `ConflictError` with `appointment_over`.
+    """Return an active visit. Raises `NotFoundError`, or `ConflictError` with `appointment_over`.
 
-    Raises `UnavailableError` for one of which this version cannot tell.
+    Raises `UnavailableError` for a visit in a state that this version does not know.
     """
     appointment = await tx.appointment(order_id, appointment_id)
     if appointment is None:
@@ -109,7 +109,7 @@ async def active_one(tx: Transaction, order_id: OrderId, appointment_id: Appoint
 
 
 async def standing(tx: Transaction, order_id: OrderId) -> Appointment | None:
-    """The order's active appointment. Raises `UnavailableError` where there is one that this version cannot tell of."""
+    """Return the order's active appointment, or None. Raises `UnavailableError` if its state is unknown."""
     appointment = await tx.active_appointment(order_id)
     if appointment is not None:
         check_known_visit(appointment)
@@ -124,16 +124,16 @@ def check_known_visit(appointment: Appointment) -> None:
 
 
 async def appointment_changed(
-    tx: Transaction, client_id: ClientId, order: Order, starts_at: datetime | None, fact: Fact, now: datetime
+    tx: Transaction, client_id: ClientId, order: Order, starts_at: datetime | None, event: OrderEvent, now: datetime
 ) -> None:
-    """Bring a locked order's facts up to date with its active appointment, and tell of it."""
+    """Update a locked order's facts for its active appointment, and append the event."""
     changed = await tx.change_order(order, replace(order.facts, appointment_starts_at=starts_at))
-    await tx.tell(changed, client_id, [fact], now)
+    await tx.append_events(changed, client_id, [event], now)
 
 
 def check_open(order: Order) -> None:
-    """Raise `ConflictError` with `order_ended` unless something can still happen to the order."""
-    if not moves_from(order.state):
+    """Raise `ConflictError` with `order_ended` unless the order still has a possible transition."""
+    if not transitions_from(order.state):
         raise ConflictError("order_ended", f"an order that is {order.state} takes no appointment")
 
 

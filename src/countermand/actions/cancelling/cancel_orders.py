@@ -33,7 +33,7 @@ from countermand.actions.errors import (
     UnfitDataError,
     kept_by_another_version,
 )
-from countermand.actions.metrics import NOBODY, Watch
+from countermand.actions.metrics import NULL_METRICS, MetricsHook
 from countermand.actions.ports import (
     CancellationStore,
     CancelOrder,
@@ -82,7 +82,7 @@ class CancelOrders:
     archive: PolicyArchive
     clock: Clock
     settle_limit_s: float = 10.0
-    watch: Watch = NOBODY
+    metrics: MetricsHook = NULL_METRICS
 
     async def __call__(self, batch: Sequence[CancelOrder]) -> list[_Answer]:
         """One answer for each command, in order: an outcome, an exception, or GO_AGAIN.
@@ -92,7 +92,7 @@ class CancelOrders:
         now = self.clock()
         first = _first_of_each(batch)
         if len(first) < len(batch):
-            self.watch.absorbed(len(batch) - len(first))
+            self.metrics.absorbed(len(batch) - len(first))
         answers = await self._cancel(first, now)
         # What could not be written now may still be answered: by what a key stands for, or as not there.
         blocked = {one: answer for one, answer in answers.items() if isinstance(answer, _NOT_WRITTEN)}
@@ -151,7 +151,7 @@ class CancelOrders:
         """A deadlock or a serialisation failure undid the whole batch: it is run again, three times, with jitter."""
         with suppress(TransientConflictError):
             return await run()  # nearly always; what follows costs more than a small batch
-        self.watch.retried()
+        self.metrics.retried()
         try:
             async for attempt in AsyncRetrying(
                 retry=retry_if_exception_type(TransientConflictError),
@@ -221,7 +221,7 @@ class CancelOrders:
             answer: _Answer
             key = _key(command)
             if key is not None and key in kept:
-                self.watch.absorbed(1)
+                self.metrics.absorbed(1)
                 answer = await self._answer_again(command, kept[key])
             elif key is not None and key in refused_here:
                 first = refused_here[key]

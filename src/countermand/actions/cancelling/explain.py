@@ -1,4 +1,4 @@
-"""May this order be cancelled, why, and until when? Asked without changing anything."""
+"""Explains whether an order may be cancelled, why, and until when. It changes nothing."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +13,7 @@ from countermand.domain.orders.order import Order, OrderId
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Explanation:
-    """The decision that a cancellation at `at` would meet, on the order's facts of today."""
+    """The decision that a cancellation at `at` would get, based on the order's present facts."""
 
     order: Order
     at: datetime
@@ -29,7 +29,7 @@ async def explain(
     owner: ClientId | None,
     at: datetime | None = None,
 ) -> Explanation:
-    """Decide without acting. `owner` limits it to that client's orders. Raises `NotFoundError`.
+    """Decide without acting. With `owner`, only that client's orders are found. Raises `NotFoundError`.
 
     Raises `UnavailableError` for an order over which this version cannot decide.
     """
@@ -43,13 +43,13 @@ async def explain(
 
 @dataclass(kw_only=True)
 class PolicyArchive:
-    """The policies that were ever in force, so that an old decision can be explained by the rules it was made under."""
+    """Finds every policy that was ever in force, so that an old decision can be explained by its own rules."""
 
     store: Store
     _known: dict[PolicyVersion, Policy] = field(default_factory=dict)
 
     async def policy(self, version: PolicyVersion) -> Policy:
-        """The policy of this version. Raises `NotFoundError` where no server ever stored it."""
+        """Return the policy of this version. Raises `NotFoundError` if no server ever stored it."""
         if version not in self._known:
             async with self.store.snapshot() as reading:
                 content = await reading.policy_content(version)

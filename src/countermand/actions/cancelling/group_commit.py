@@ -1,8 +1,9 @@
-"""How do many commands become one transaction, without anybody waiting for a timer?
+"""Runs many commands in one transaction, without a timer that delays any of them.
 
-A batch is what has queued up while the last one was being written, so a lone caller waits for nobody. There is one
-flight a process at a time: a second one makes smaller batches that meet on the same rows (measured). But a flight that
-takes long, as one of its orders is held by somebody else, or its outcome is being looked for, is overtaken.
+A batch is the commands that queued up while the last batch was written, so a single caller waits for no other. Each
+process has one flight at a time: a second flight makes smaller batches that meet on the same rows (measured). But a
+flight that takes long, because another transaction holds one of its orders or because its outcome is being settled, is
+overtaken.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from typing import Final, Generic, TypeVar
 import structlog
 
 from countermand.actions.errors import OutcomeUnknownError, UnavailableError
-from countermand.actions.metrics import NOBODY, Watch
+from countermand.actions.metrics import NULL_METRICS, MetricsHook
 
 Command = TypeVar("Command")
 Outcome = TypeVar("Outcome")
@@ -26,7 +27,7 @@ _IDLE_TURNS: Final = 3
 
 
 class GoAgain:
-    """Instead of an outcome: something changed in between; ask once more, on a fresh view."""
+    """Stands for an outcome if an order changed in between: the command must run again, on a fresh view."""
 
 
 GO_AGAIN: Final = GoAgain()
@@ -36,18 +37,18 @@ GO_AGAIN: Final = GoAgain()
 class _Waiting(Generic[Command, Outcome]):
     command: Command
     answer: "asyncio.Future[Outcome]"
-    since_s: float  # of the event loop's clock
+    since_s: float  # by the event loop's clock
     rounds: int = 0
 
 
 @dataclass(eq=False)
 class GroupCommit(Generic[Command, Outcome]):
-    """Runs commands in batches. `run` gives, for each command of a batch, an outcome, an exception, or GO_AGAIN.
+    """Runs commands in batches. `run` returns, for each command of a batch, an outcome, an exception, or GO_AGAIN.
 
-    `batch_cap` and `queue_cap` count commands, and one that waits for a flight longer than `queue_limit_s` is answered
-    503, since nothing of it was begun. `rounds_cap` is how often a command may go again before it is answered
-    503: three suffices, because a round is lost only to somebody else's change of the very same order. `flights` are
-    written at once, and besides them up to `overtaken_cap` that take longer than `slow_s` seconds.
+    `batch_cap` and `queue_cap` count commands. A command that waits for a flight longer than `queue_limit_s` is
+    answered 503, because nothing of it was begun. `rounds_cap` is how often a command may run before it is answered
+    503: three is enough, because a round is lost only if another request changes the very same order. `flights` batches
+    are written at once, and besides them up to `overtaken_cap` flights that take longer than `slow_s` seconds.
     """
 
     run: Callable[[Sequence[Command]], Awaitable[Sequence[Outcome | Exception | GoAgain]]]
@@ -58,29 +59,29 @@ class GroupCommit(Generic[Command, Outcome]):
     flights: int = 1
     slow_s: float = 0.25
     overtaken_cap: int = 0
-    watch: Watch = NOBODY
+    metrics: MetricsHook = NULL_METRICS
     _queue: deque[_Waiting[Command, Outcome]] = field(default_factory=deque)
     _flying: "set[asyncio.Task[None]]" = field(default_factory=set)
     _overtaken: "set[asyncio.Task[None]]" = field(default_factory=set)
-    _slow: "set[asyncio.Task[None]]" = field(default_factory=set)  # flying, and to be overtaken once there is room
+    _slow: "set[asyncio.Task[None]]" = field(default_factory=set)  # flights to be overtaken once there is room
     _last_batch: int = 0  # commands
     _closing: bool = False
     _expiry: asyncio.TimerHandle | None = None
 
     @property
     def waiting(self) -> int:
-        """How many commands wait to be taken."""
+        """How many commands wait for a flight."""
         return len(self._queue)
 
     async def submit(self, command: Command) -> Outcome:
         """Wait for the command's outcome. Raises what `run` gave for it, or `UnavailableError` beyond the queue's cap.
 
-        A caller that goes away takes nothing back: once in flight, its command is done like any other.
+        A caller that goes away does not undo its command: in flight, the command is carried out like any other.
         """
         if self._closing:
             raise UnavailableError("this server is stopping")
         if len(self._queue) >= self.queue_cap:
-            self.watch.turned_away()
+            self.metrics.turned_away()
             raise UnavailableError(f"{self.queue_cap} cancellations are already waiting")
         loop = asyncio.get_running_loop()
         waiting: _Waiting[Command, Outcome] = _Waiting(command, loop.create_future(), loop.time())
@@ -92,7 +93,7 @@ class GroupCommit(Generic[Command, Outcome]):
         return await waiting.answer
 
     async def close(self) -> None:
-        """Take nothing more, and finish what was taken."""
+        """Take no more commands, and finish those that were taken."""
         self._closing = True
         while under_way := self._flying | self._overtaken:
             await asyncio.wait(under_way)
@@ -109,7 +110,7 @@ class GroupCommit(Generic[Command, Outcome]):
         self._overtaken.discard(flight)
         if self._slow:
             self._overtake(self._slow.pop())
-        if self._queue and len(self._flying) < self.flights:  # came while the last of them was landing
+        if self._queue and len(self._flying) < self.flights:  # commands came while the last flight was ending
             self._take_off()
 
     async def _fly(self) -> None:
@@ -122,15 +123,15 @@ class GroupCommit(Generic[Command, Outcome]):
                 self._last_batch = len(batch)
                 slow = asyncio.get_running_loop().call_later(self.slow_s, self._overtake, flight)
                 try:
-                    with self.watch.batch([waiting.command for waiting in batch]):
+                    with self.metrics.batch([waiting.command for waiting in batch]):
                         await self._run(batch)
                 finally:
                     slow.cancel()
                     self._slow.discard(flight)
-            await asyncio.sleep(0)  # the answers just given leave, before anything else is written
+            await asyncio.sleep(0)  # let the answers be sent before anything else is written
 
     def _overtake(self, flight: "asyncio.Task[None]") -> None:
-        """Let others go on while this flight takes its time; it takes no further batch."""
+        """Let other flights start while this flight takes its time; this flight takes no further batch."""
         if len(self._overtaken) >= self.overtaken_cap:
             self._slow.add(flight)
             return
@@ -140,25 +141,26 @@ class GroupCommit(Generic[Command, Outcome]):
             self._take_off()
 
     def _expire(self) -> None:
-        """Answer those who waited too long, and look again when the next one may have. One timer for all."""
+        """Answer commands that waited too long, and set the timer for the next. One timer serves all commands."""
         loop = asyncio.get_running_loop()
         latest_s = loop.time() - self.queue_limit_s
         while self._queue and self._queue[0].since_s <= latest_s:
             waiting = self._queue.popleft()
             if not waiting.answer.done():
-                self.watch.turned_away()
+                self.metrics.turned_away()
                 waiting.answer.set_exception(UnavailableError("every flight takes longer than anybody waits"))
         self._expiry = None
         if self._queue:
             self._expiry = loop.call_at(self._queue[0].since_s + self.queue_limit_s, self._expire)
 
     async def _let_them_come(self) -> None:
-        """Go on reading while fewer have come than the last batch had, and the event loop still brings some.
+        """Let more commands come while the queue has fewer than the last batch had and the event loop brings more.
 
-        Without it, the first one or two callers to ask again after a batch are a batch of their own, and all others
-        wait for its flush to the disk: half of all batches were so (measured). Three turns without a command end it,
-        because a request takes two from the socket to here. Waiting for more than the last batch had would leave a
-        database idle that works beside us, while as many as that are there (a tenth fewer a second, measured).
+        Otherwise the first one or two callers that come back after a batch form a batch of their own, and all other
+        callers wait for its flush to the disk: half of all batches were like that (measured). Three turns without a
+        command end the wait, because a request takes two turns from the socket to here. Waiting for more than the last
+        batch had would leave a separate database idle although that many commands are there (a tenth fewer a second,
+        measured).
         """
         seen, idle = len(self._queue), 0
         while idle < _IDLE_TURNS and len(self._queue) < min(self._last_batch, self.batch_cap):
@@ -170,7 +172,7 @@ class GroupCommit(Generic[Command, Outcome]):
         batch: list[_Waiting[Command, Outcome]] = []
         while self._queue and len(batch) < self.batch_cap:
             waiting = self._queue.popleft()
-            if not waiting.answer.done():  # a caller that went away before its command was taken
+            if not waiting.answer.done():  # if it is done, the caller went away before its command was taken
                 batch.append(waiting)
         return batch
 
@@ -178,7 +180,7 @@ class GroupCommit(Generic[Command, Outcome]):
         try:
             outcomes = await self.run([waiting.command for waiting in batch])
         except Exception as error:
-            with suppress(Exception):  # neither must a log that cannot be written
+            with suppress(Exception):  # a log that cannot be written must not stop the batch, either
                 log.exception("a batch failed", commands=len(batch))
             outcomes = [OutcomeUnknownError(f"a batch failed: {type(error).__name__}")] * len(batch)
         again = []
@@ -195,4 +197,4 @@ class GroupCommit(Generic[Command, Outcome]):
                 waiting.answer.set_exception(outcome)
             else:
                 waiting.answer.set_result(outcome)
-        self._queue.extendleft(reversed(again))  # they came first, and stay first
+        self._queue.extendleft(reversed(again))  # they came first, so they stay first

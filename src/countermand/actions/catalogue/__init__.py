@@ -1,1 +1,1 @@
-"""Load and read the catalogue: events, products, methods and vouchers."""
+"""Loads and reads the catalogue: events, products, methods and vouchers."""

@@ -1,4 +1,4 @@
-"""Load the operator's catalogue: events, products, methods and vouchers, added or changed, however often."""
+"""Loads the operator's catalogue: adds or changes events, products, methods and vouchers, any number of times."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from countermand.actions.catalogue.ports import CatalogueReading
 from countermand.actions.errors import ConflictError, FieldsError
 from countermand.actions.ports import Transaction
 from countermand.domain.ticketing.catalogue import Event, Method, Product, Voucher
-from countermand.domain.ticketing.seating import Stretch
+from countermand.domain.ticketing.seating import SeatBlock
 
 Value = TypeVar("Value")
 
@@ -23,26 +23,26 @@ AS_THEY_WERE: Final = "as they were"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Catalogue:
-    """Some of a catalogue, in the order in which it was given: an error names `products[3]`, counted from 0.
+    """A part of a catalogue, in the order in which it was given: an error names `products[3]`, counted from 0.
 
-    `seats` has the plans of those products whose seats are numbered, by uid, with as many seats as their total.
+    `seats` maps the uids of products with numbered seats to their seat plans, with as many seats as the total.
     """
 
     events: Sequence[Event] = ()
     products: Sequence[Product] = ()
     methods: Sequence[Method] = ()
     vouchers: Sequence[Voucher] = ()
-    seats: Mapping[str, Sequence[Stretch]] = field(default_factory=dict)
+    seats: Mapping[str, Sequence[SeatBlock]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.events) + len(self.products) + len(self.methods) + len(self.vouchers)
 
 
 async def check_references(reading: CatalogueReading, catalogue: Catalogue) -> None:
-    """Raise `FieldsError` for whatever is named and is neither in the catalogue that is given nor there already.
+    """Raise `FieldsError` for every reference that is neither in the given catalogue nor in the database.
 
-    And for a combo product whose part is a combo itself, of another event or in another currency, and for anything that
-    stands twice.
+    The same goes for a combo product with a part that is a combo itself, belongs to another event or has another
+    currency, and for every item that is given twice.
     """
     errors = [*_doubles(catalogue)]
     products = {one.uid: one for one in catalogue.products}
@@ -66,7 +66,7 @@ async def check_references(reading: CatalogueReading, catalogue: Catalogue) -> N
 
 
 async def check_stock(reading: CatalogueReading, catalogue: Catalogue) -> None:
-    """Raise `FieldsError` for products of which more is held than their new total: before anything is loaded."""
+    """Raise `FieldsError` for products of which orders hold more than the new total. Call it before loading."""
     known = await _found(reading.products, {one.uid for one in catalogue.products})
     errors = []
     for index, product in enumerate(catalogue.products):
@@ -77,11 +77,11 @@ async def check_stock(reading: CatalogueReading, catalogue: Catalogue) -> None:
 
 
 async def load_catalogue(tx: Transaction, catalogue: Catalogue) -> Counter[str]:
-    """Add what is new, change what differs; says how many were "added", "changed" and "as they were".
+    """Add new items and change those that differ; return how many were "added", "changed" and "as they were".
 
-    Of a product's stock the total is taken: what is held stays held. What a file does not name stays as it is. Raises
-    `ConflictError` with `more_held` where more is held of a product than its new total, and with `seats_held` where a
-    ticket that counts would lose its seat, or have none. The caller has checked the references.
+    Of a product's stock only the total is set: orders keep what they hold. Items that are not given stay as they are.
+    Raises `ConflictError` with `more_held` if orders hold more of a product than its new total, and with `seats_held`
+    if a valid ticket would lose its seat, or have none. The caller has checked the references.
     """
     done: Counter[str] = Counter()
     known_events = await tx.events_named([one.uid for one in catalogue.events])
@@ -98,7 +98,7 @@ async def load_catalogue(tx: Transaction, catalogue: Catalogue) -> Counter[str]:
             await tx.put_voucher(voucher)
     known_products = await tx.products([one.uid for one in catalogue.products])
     known_plans = await tx.seat_plans([one.uid for one in catalogue.products])
-    for product in sorted(catalogue.products, key=lambda one: one.uid):  # last, and by uid: one lock order for all
+    for product in sorted(catalogue.products, key=lambda one: one.uid):  # last and by uid, the common lock order
         known, plan = known_products.get(product.uid), list(catalogue.seats.get(product.uid, ()))
         wanted = replace(product, availability=0, is_seated=bool(plan))
         known_plan = list(known_plans.get(product.uid, ()))
@@ -112,7 +112,7 @@ async def load_catalogue(tx: Transaction, catalogue: Catalogue) -> Counter[str]:
 async def _found(
     look_up: Callable[[Sequence[str]], Awaitable[Mapping[Any, Value]]], names: AbstractSet[str]
 ) -> Mapping[str, Value]:
-    """What there is by these names, however many: a database takes some thousands in one question."""
+    """Look up any number of names, in pieces, because a database takes only some thousands in one query."""
     found: dict[str, Value] = {}
     left = iter(sorted(names))
     while some := list(islice(left, _ASKED_AT_ONCE)):
@@ -134,8 +134,8 @@ def _raise(errors: Sequence[tuple[str, str]]) -> None:
         raise FieldsError([(path, f"{path}: {said}") for path, said in errors])
 
 
-async def _put_seats(tx: Transaction, uid: str, plan: Sequence[Stretch]) -> None:
-    """Give a product whose row is taken its plan, unless it has it already."""
+async def _put_seats(tx: Transaction, uid: str, plan: Sequence[SeatBlock]) -> None:
+    """Write the seat plan of a product whose row is locked, unless the plan is the same."""
     if list((await tx.seat_plans([uid])).get(uid, ())) == plan:
         return
     held = await tx.held_seats(uid)
@@ -153,7 +153,7 @@ async def _put_seats(tx: Transaction, uid: str, plan: Sequence[Stretch]) -> None
 
 
 def _counted(done: Counter[str], known: object, wanted: object) -> bool:
-    """Whether something has to be written."""
+    """Count the item as added, changed or unchanged, and return whether it must be written."""
     done[ADDED if known is None else AS_THEY_WERE if known == wanted else CHANGED] += 1
     return known != wanted
 
@@ -183,7 +183,7 @@ def _events_named(catalogue: Catalogue) -> set[str]:
 
 
 async def _wrong_in_combos(reading: CatalogueReading, catalogue: Catalogue) -> Sequence[tuple[str, str]]:
-    """Products that would no longer fit into the combo products which are there already, and stay as they are."""
+    """Return the errors of products that would no longer fit into stored combo products that are not given."""
     given = {one.uid for one in catalogue.products}
     combos = await _found(reading.combos_of, given)
     staying = await _found(reading.products, {uid for uids in combos.values() for uid in uids} - given)

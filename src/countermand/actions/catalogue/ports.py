@@ -1,4 +1,4 @@
-"""What do the actions need of the catalogue? Protocols that `storage` fulfils."""
+"""Protocols of the catalogue that the actions need, and `storage` implements."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 
 
 class Op(StrEnum):
-    """How a field is compared: the suffixes of the shopping contract's filters."""
+    """The comparisons of a field, named by the suffixes of the shopping contract's filters."""
 
     EQ = "eq"
     NE = "ne"
@@ -26,10 +26,10 @@ class Op(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A comparison that a row must meet. `field` is one that `storage/repositories/catalogue.py` knows.
+    """A comparison that a row must meet. `field` is a name that `storage/repositories/catalogue.py` knows.
 
-    `value` is text, a whole number, a truth, or an instant; for IN a tuple of these. Of a text in several languages,
-    any one must meet it.
+    `value` is text, a whole number, a truth value, or an instant; for IN a tuple of these. If a text has several
+    languages, it is enough that one of them meets the condition.
     """
 
     field: str
@@ -39,7 +39,7 @@ class Condition:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page(Generic[Item]):
-    """Some of what there is, and how many there are in all."""
+    """Some of the items of a list, and the number of all."""
 
     items: Sequence[Item]
     total: int
@@ -47,14 +47,14 @@ class Page(Generic[Item]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reserved:
-    """What came of taking places: the products that have too few, and those whose seats are numbered."""
+    """The result of reserving products: the products with too little stock, and those with numbered seats."""
 
     short: Sequence[str]
     seated: frozenset[str]
 
 
 class Section(StrEnum):
-    """The parts of a catalogue, in an order in which nothing refers to what comes after it."""
+    """The sections of a catalogue, in an order in which no section refers to a later one."""
 
     EVENTS = "events"
     METHODS = "methods"
@@ -64,86 +64,89 @@ class Section(StrEnum):
 
 
 class CatalogueReading(Protocol):
-    """Reads of the catalogue."""
+    """Reads the catalogue."""
 
     async def names_after(self, section: Section, name: str, at_most: int) -> Sequence[str]:
-        """The uids (of vouchers the codes) in a section that come after one, in order; not of products of no event."""
+        """Return the uids (codes of vouchers) in a section after `name`, in order; products without event left out."""
         ...
 
     async def event(self, uid: str) -> Event | None:
-        """The event with this uid."""
+        """Return the event with this uid, or None."""
         ...
 
     async def events_named(self, uids: Sequence[str]) -> Mapping[str, Event]:
-        """The events with these uids; unknown ones are left out."""
+        """Return the events with these uids; unknown uids are left out."""
         ...
 
     async def sold_out_events(self, uids: Sequence[str]) -> frozenset[str]:
-        """Which of these events have enabled products, and nothing left of any."""
+        """Return those of these events that have enabled products, none of which has stock left."""
         ...
 
     async def events(self, conditions: Sequence[Condition], *, offset: int, at_most: int) -> Page[Event]:
-        """The enabled events that meet all conditions, by the start of their sale and uid."""
+        """Return the enabled events that meet all conditions, by the start of their sale and uid."""
         ...
 
     async def products(self, uids: Sequence[str]) -> Mapping[str, Product]:
-        """The products with these uids, with their parts; unknown ones are left out."""
+        """Return the products with these uids, with their parts; unknown uids are left out."""
         ...
 
     async def products_listed(
         self, conditions: Sequence[Condition], now: datetime, *, offset: int, at_most: int
     ) -> Page[Product]:
-        """The products on sale at `now`, of events on sale, that meet all conditions, by viewing order and uid."""
+        """Return the products on sale at `now`, of events on sale, that meet all conditions.
+
+        They are ordered by viewing order and uid.
+        """
         ...
 
     async def combos_of(self, uids: Sequence[str]) -> Mapping[str, Sequence[str]]:
-        """For each product the combo products that it is a part of."""
+        """Return, for each product, the combo products that have it as a part."""
         ...
 
     async def methods(self, uids: Sequence[str] | None = None) -> Mapping[str, Method]:
-        """The payment and shipping methods with these uids, or all; unknown ones are left out."""
+        """Return the payment and shipping methods with these uids, or all; unknown uids are left out."""
         ...
 
     async def vouchers(self, codes: Sequence[str]) -> Mapping[str, Voucher]:
-        """The vouchers with these codes; unknown ones are left out."""
+        """Return the vouchers with these codes; unknown codes are left out."""
         ...
 
     async def voucher_uses(self, code: str) -> int:
-        """How many orders use a voucher: those that ended unfulfilled do not count."""
+        """Return how many orders use a voucher, without those that ended unfulfilled."""
         ...
 
 
 class CatalogueTransaction(CatalogueReading, Protocol):
-    """Writes of the catalogue and of the stock, after everything else that a transaction takes; each by uid."""
+    """Writes the catalogue and the stock. A transaction locks them after all other rows, each kind by uid."""
 
     async def put_event(self, event: Event) -> None:
-        """Add an event, or overwrite the one with the same uid."""
+        """Add an event, or overwrite the event with the same uid."""
         ...
 
     async def put_product(self, product: Product) -> bool:
-        """Add a product, or overwrite the one with the same uid. Of its stock only `total_availability` is taken.
+        """Add a product, or overwrite the product with the same uid. Of its stock only `total_availability` is taken.
 
-        What is held of it stays held: `availability` moves by as much as the total does. False, and nothing written,
-        where more is held than the new total.
+        Orders keep what they hold: `availability` changes by as much as the total does. If orders hold more than the
+        new total, write nothing and return False.
         """
         ...
 
     async def put_method(self, method: Method) -> None:
-        """Add a method, or overwrite the one with the same uid."""
+        """Add a method, or overwrite the method with the same uid."""
         ...
 
     async def put_voucher(self, voucher: Voucher) -> None:
-        """Add a voucher, or overwrite the one with the same code."""
+        """Add a voucher, or overwrite the voucher with the same code."""
         ...
 
     async def lock_vouchers(self, codes: Sequence[str]) -> None:
-        """Take vouchers, by code, so that nobody else counts their uses meanwhile."""
+        """Lock vouchers, by code, so that no other transaction counts their uses meanwhile."""
         ...
 
     async def reserve(self, wanted: Mapping[str, int]) -> Reserved:
-        """Take so many of each product off its availability, where it has so many."""
+        """Take the given quantity of each product off its availability, if it has that much."""
         ...
 
     async def lock_products(self, uids: Sequence[str]) -> None:
-        """Take products' rows and leave them as they are."""
+        """Lock products' rows without changing them."""
         ...

@@ -1,4 +1,4 @@
-"""Read the catalogue: the events and products that can be bought, alone or by the page."""
+"""Reads the catalogue: events and products, one at a time or by the page."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from countermand.actions.catalogue.ports import CatalogueReading, Condition, Op,
 from countermand.actions.errors import NotFoundError
 from countermand.actions.ports import Store
 from countermand.domain.ticketing.catalogue import Event, Method, Product, Voucher
-from countermand.domain.ticketing.seating import Stretch
+from countermand.domain.ticketing.seating import SeatBlock
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProductView:
-    """A product with its event (None for one from before there were events) and the combos that it is a part of."""
+    """A product with its combo products and its event (None for a product from before there were events)."""
 
     product: Product
     event: Event | None
@@ -22,7 +22,7 @@ class ProductView:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EventView:
-    """An event, with its products that are on sale where it was asked for alone."""
+    """An event. `products` has its products on sale if the event was read by itself, otherwise None."""
 
     event: Event
     is_sold_out: bool
@@ -34,14 +34,14 @@ Item = Event | Method | Product | Voucher
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listed:
-    """Some of the catalogue: each item with its section and its name there, and the plans of seats by product."""
+    """Some of the catalogue: each item with its section and name, and the seat plans by product."""
 
     items: Sequence[tuple[Section, str, Item]]
-    seats: Mapping[str, Sequence[Stretch]]
+    seats: Mapping[str, Sequence[SeatBlock]]
 
 
 async def list_catalogue(store: Store, section: Section, name: str, *, at_most: int) -> Listed:
-    """What there is after a name in a section and in all sections after it, on sale or not, enabled or not."""
+    """Return what follows a name in a section and in all later sections, whether on sale and enabled or not."""
     found: list[tuple[Section, str, Item]] = []
     async with store.snapshot() as reading:
         look_up: Mapping[Section, Callable[[Sequence[str]], Awaitable[Mapping[str, Item]]]] = {
@@ -63,7 +63,7 @@ async def list_catalogue(store: Store, section: Section, name: str, *, at_most: 
 
 
 async def list_events(store: Store, conditions: Sequence[Condition], *, offset: int, at_most: int) -> Page[EventView]:
-    """The enabled events that meet all conditions; an offset beyond them gives the last page."""
+    """Return the enabled events that meet all conditions; an offset beyond the end gives the last page."""
     async with store.snapshot() as reading:
         page = await reading.events(conditions, offset=offset, at_most=at_most)
         sold_out = await reading.sold_out_events([event.uid for event in page.items])
@@ -72,7 +72,7 @@ async def list_events(store: Store, conditions: Sequence[Condition], *, offset: 
 
 
 async def read_event(store: Store, uid: str, now: datetime, *, at_most: int) -> EventView:
-    """An enabled event, with so many of its products that are on sale. Raises `NotFoundError`."""
+    """Return an enabled event with at most `at_most` of its products on sale. Raises `NotFoundError`."""
     async with store.snapshot() as reading:
         event = await reading.event(uid)
         if event is None or not event.is_enabled:
@@ -87,7 +87,7 @@ async def read_event(store: Store, uid: str, now: datetime, *, at_most: int) -> 
 async def list_products(
     store: Store, conditions: Sequence[Condition], now: datetime, *, offset: int, at_most: int
 ) -> Page[ProductView]:
-    """The products on sale that meet all conditions; an offset beyond them gives the last page."""
+    """Return the products on sale that meet all conditions; an offset beyond the end gives the last page."""
     async with store.snapshot() as reading:
         page = await reading.products_listed(conditions, now, offset=offset, at_most=at_most)
         events = await reading.events_named(sorted({one.event_uid for one in page.items if one.event_uid is not None}))
@@ -95,7 +95,7 @@ async def list_products(
 
 
 async def read_product(store: Store, uid: str) -> ProductView:
-    """A product that is enabled, as its event is, whether it is on sale or not. Raises `NotFoundError`."""
+    """Return an enabled product of an enabled event, whether on sale or not. Raises `NotFoundError`."""
     async with store.snapshot() as reading:
         product = (await reading.products([uid])).get(uid)
         if product is not None and product.is_enabled:

@@ -1,1 +1,1 @@
-"""Exchange an assertion for the right to a token; make keys and secrets."""
+"""Exchanges an assertion for the right to a token, and makes keys and secrets."""

@@ -1,7 +1,8 @@
-"""May a client's assertion be exchanged for an access token? Its claims, one by one, and that it is used once.
+"""Checks that a client's assertion may be exchanged for an access token: each of its claims, and that it is used once.
 
-After RFC 7523, section 3, with the lifetime that the published page's sample has. Whether the signature is good, only
-who has the keys can say. Messages name the claim, and the client's own words; none says whether a client exists.
+The checks follow RFC 7523, section 3, with the lifetime of the published page's sample. The module that has the keys
+checks the signature. Messages name the claim and may repeat the client's own values, but never say whether a client
+exists.
 """
 
 import hashlib
@@ -16,15 +17,15 @@ from countermand.actions.identity.ports import UsedAssertions
 from countermand.domain.client import ClientId
 
 LONGEST_LIFE_S: Final = 30_000  # `exp` - `nbf` of the published page's sample
-CLOCK_LEEWAY_S: Final = 5  # a client's clock may be a little ahead of ours; for `nbf` alone, as for access tokens
+CLOCK_LEEWAY_S: Final = 5  # a client's clock may be a little ahead; this counts for `nbf` alone, as for access tokens
 _LONGEST_JTI: Final = 255
 _SHOWN_CAP: Final = 60
-_INSTANTS: Final = 1 << 53  # seconds since 1970 that every reader of JSON has exactly
+_INSTANTS: Final = 1 << 53  # seconds since 1970 that every JSON reader holds exactly
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Assertion:
-    """What a client says of itself: who it is, and until when this may be said, once."""
+    """A client's statement of who it is. It may be used once, until `expires_at_s` (seconds since 1970)."""
 
     client: str
     jti: str = field(repr=False)
@@ -32,7 +33,7 @@ class Assertion:
 
 
 def read_claims(claims: Mapping[str, Any], audiences: Sequence[str], now: datetime) -> Assertion:
-    """Check the claims of an assertion. Raises `NotAuthenticatedError` with the first that does not hold."""
+    """Check the claims of an assertion. Raises `NotAuthenticatedError` with the first claim that is wrong."""
     client, expires_at_s = claims.get("iss"), claims.get("exp")
     if not isinstance(client, str) or not client:
         raise _wrong("iss must be the client's id")
@@ -52,12 +53,12 @@ def read_claims(claims: Mapping[str, Any], audiences: Sequence[str], now: dateti
 
 
 async def use_once(used: UsedAssertions, client_id: ClientId, assertion: Assertion) -> None:
-    """Use an assertion up. Raises `NotAuthenticatedError` where it was used before, and `UnavailableError`."""
+    """Mark an assertion as used. Raises `NotAuthenticatedError` if it was used before, and `UnavailableError`."""
     jti_sha256 = hashlib.sha256(assertion.jti.encode("utf-8", "surrogatepass")).hexdigest()
     expires_at = datetime.fromtimestamp(ceil(assertion.expires_at_s), UTC)
     try:
         is_first = await used.use(client_id, jti_sha256, expires_at)
-    except OutcomeUnknownError as error:  # no token is given out for it, so nothing is lost but the assertion
+    except OutcomeUnknownError as error:  # no token is issued for it, so only the assertion is lost
         raise UnavailableError("the assertion may be used up: ask again with a new one") from error
     if not is_first:
         raise _wrong("jti was used before")
@@ -71,7 +72,7 @@ def _check_audience(given: Any, audiences: Sequence[str]) -> None:
 
 
 def _check_life(claims: Mapping[str, Any], expires_at_s: float, now_s: float) -> None:
-    """From `nbf`, or `iat` where there is none, or else from now: and that must have begun."""
+    """Check the lifetime, which begins at `nbf`, else at `iat`, else now. The beginning must not be in the future."""
     name = next((one for one in ("nbf", "iat") if one in claims), None)
     begins_at_s = now_s if name is None else claims[name]
     if not _is_instant(begins_at_s):

@@ -1,4 +1,4 @@
-"""What does the token endpoint need from outside? Protocols that `storage` fulfils."""
+"""Protocols that the token issuer needs, and `storage` implements."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,25 +11,25 @@ from countermand.domain.signing_key import SigningKey
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClientKey:
-    """A public key that a client signs its assertions with: its id, and itself as a JWK (JSON)."""
+    """A public key that verifies a client's assertions: its id, and the key as a JWK (JSON)."""
 
     kid: str
     public_key: str
 
 
 class ClientKeys(Protocol):
-    """The keys that clients of our own token endpoint registered."""
+    """The public keys that clients of the token issuer registered."""
 
     async def of(self, name: str, kid: str) -> tuple[Client, ClientKey] | None:
-        """The client of this name (its client id) and its key of this id. Nothing that is revoked, key or client."""
+        """Return the client with this name (its client id) and its key with this id; None if either is revoked."""
         ...
 
 
 class UsedAssertions(Protocol):
-    """The assertions that were exchanged already."""
+    """The assertions that were already exchanged."""
 
     async def use(self, client_id: ClientId, jti_sha256: str, expires_at: datetime) -> bool:
-        """Remember one, committed before this returns; False where it is remembered already. Of two at once one wins.
+        """Store an assertion and commit. Return False if it was stored before; of two calls at once, one gets True.
 
         Raises `UnavailableError`, or `OutcomeUnknownError`.
         """
@@ -37,12 +37,12 @@ class UsedAssertions(Protocol):
 
 
 class SigningKeys(Protocol):
-    """The keys that our own access tokens are signed with, shared by all nodes."""
+    """The keys that access tokens are signed with, shared by all nodes."""
 
     async def all(self) -> Sequence[SigningKey]:
-        """Every key that is kept, retired ones included, by number."""
+        """Return every stored key by number, including retired keys."""
         ...
 
     async def add_first(self, kid: str, private_key: str, now: datetime) -> None:
-        """Add a key that signs at once, where there is none that counts: of several nodes at once one does."""
+        """Add a key that signs at once, unless a key counts already. Of several nodes at once, only one adds a key."""
         ...

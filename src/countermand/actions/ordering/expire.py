@@ -11,7 +11,7 @@ from countermand.actions.errors import HeldError
 from countermand.actions.ordering.record_progress import advance_order
 from countermand.actions.ports import Clock, Store, Transaction
 from countermand.domain.orders.order import OrderId
-from countermand.domain.orders.order_state import Move, state_after
+from countermand.domain.orders.order_state import Transition, state_after
 
 
 async def expire_due(store: Store, clock: Clock, *, at_most: int) -> int:
@@ -28,14 +28,14 @@ async def expire_due(store: Store, clock: Clock, *, at_most: int) -> int:
 async def expire_order(tx: Transaction, order_id: OrderId, now: datetime) -> bool:
     """End an order that is due, unless it ended or money came in for it meanwhile; says whether it did.
 
-    One that was paid in part is the operator's to look after, and due no more. Told in the name of the order's own
-    client: nobody else asked for it.
+    An order that was paid in part is the operator's to look after, and due no more. The events name the order's own
+    client, as nobody else asked for the expiry.
     """
     order = await tx.lock_order(order_id)
     if order is not None and not order.is_known:  # since it was found to be due: a node that knows it sees to it
         return False
     await tx.forget_expiry(order_id)
-    if order is None or order.facts.first_payment_at is not None or state_after(order.state, Move.EXPIRE) is None:
+    if order is None or order.facts.first_payment_at is not None or state_after(order.state, Transition.EXPIRE) is None:
         return False
-    await advance_order(tx, order.client_id, order_id, Move.EXPIRE, now)
+    await advance_order(tx, order.client_id, order_id, Transition.EXPIRE, now)
     return True

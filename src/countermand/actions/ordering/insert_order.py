@@ -7,11 +7,11 @@ from countermand.actions.ports import OrderView, Transaction
 from countermand.domain.orders.order_events import order_placed
 
 
-async def insert_and_tell(tx: Transaction, view: OrderView, now: datetime) -> OrderView:
+async def insert_with_event(tx: Transaction, view: OrderView, now: datetime) -> OrderView:
     """Add an order, and tell others of it. Raises `UnavailableError` where its number is taken."""
     try:
         await tx.insert_order(view)
     except OrderTakenError as error:
         raise UnavailableError("the order's number is taken; ask again for another") from error
-    await tx.tell(view.order, view.order.client_id, [order_placed(view.order.state)], now)
+    await tx.append_events(view.order, view.order.client_id, [order_placed(view.order.state)], now)
     return view

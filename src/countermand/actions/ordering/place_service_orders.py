@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from countermand.actions.ordering.insert_order import insert_and_tell
+from countermand.actions.ordering.insert_order import insert_with_event
 from countermand.actions.ports import OrderView, Transaction
 from countermand.domain.client import ClientId
 from countermand.domain.contract import Contract
@@ -28,4 +28,4 @@ async def place_service_order(
         created_at=now,
         facts=OrderFacts(state=OPENING_STATE[Contract.CONNECT]),
     )
-    return await insert_and_tell(tx, OrderView(order=order, details=details), now)
+    return await insert_with_event(tx, OrderView(order=order, details=details), now)

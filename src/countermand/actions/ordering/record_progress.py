@@ -16,21 +16,29 @@ from countermand.domain.client import ClientId
 from countermand.domain.money import Money
 from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_events import appointment_cancelled, order_advanced, payment_recorded
-from countermand.domain.orders.order_state import ENDED_UNFULFILLED, Move, OrderState, moves_from, state_after
+from countermand.domain.orders.order_state import (
+    ENDED_UNFULFILLED,
+    OrderState,
+    Transition,
+    state_after,
+    transitions_from,
+)
 from countermand.domain.orders.payment import Payment
 
 
-async def advance_order(tx: Transaction, client_id: ClientId, order_id: OrderId, move: Move, now: datetime) -> Order:
+async def advance_order(
+    tx: Transaction, client_id: ClientId, order_id: OrderId, move: Transition, now: datetime
+) -> Order:
     """Move an order to its next state, as the table of moves has it. An order that ends gives back what it held.
 
     Raises `NotFoundError`, or `ConflictError` with `use_cancel`, `move_not_allowed` or `order_paid`.
     """
     order = await locked(tx, order_id)
-    if move is Move.CANCEL:
+    if move is Transition.CANCEL:
         raise ConflictError("use_cancel", "an order is cancelled by its own call, which asks the policy")
     after = state_after(order.state, move)
     if after is None:
-        allowed = ", ".join(sorted(moves_from(order.state).keys() - {Move.CANCEL})) or "nothing"
+        allowed = ", ".join(sorted(transitions_from(order.state).keys() - {Transition.CANCEL})) or "nothing"
         raise ConflictError("move_not_allowed", f"an order that is {order.state} cannot {move}; it can: {allowed}")
     if after in ENDED_UNFULFILLED and order.facts.first_payment_at is not None:
         raise ConflictError(
@@ -69,15 +77,15 @@ async def record_payment(
     await tx.insert_payment(order_id, payment)
     if payment.is_late:
         changed = await tx.change_order(order, order.facts)
-        await tx.tell(changed, client_id, [payment_recorded(payment)], now)
+        await tx.append_events(changed, client_id, [payment_recorded(payment)], now)
         return RecordedPayment(payment=payment, order=changed, repeated=False)
-    facts = [payment_recorded(payment)]
+    events = [payment_recorded(payment)]
     after = replace(order.facts, first_payment_at=order.facts.first_payment_at or now)
     if order.state is OrderState.PENDING and (await _left_to_pay_of(tx, order_id)).minor == 0:
         after = replace(after, state=OrderState.COMPLETED)
-        facts.append(order_advanced(order.state, OrderState.COMPLETED))
+        events.append(order_advanced(order.state, OrderState.COMPLETED))
     changed = await tx.change_order(order, after)
-    await tx.tell(changed, client_id, facts, now)
+    await tx.append_events(changed, client_id, events, now)
     return RecordedPayment(payment=payment, order=changed, repeated=False)
 
 
@@ -108,15 +116,15 @@ async def _left_to_pay_of(tx: Transaction, order_id: OrderId) -> Money:
 
 
 async def _advance(tx: Transaction, client_id: ClientId, order: Order, after: OrderState, now: datetime) -> Order:
-    facts = [order_advanced(order.state, after)]
+    events = [order_advanced(order.state, after)]
     changes = replace(order.facts, state=after)
     if after in ENDED_UNFULFILLED:
         if (active := await standing(tx, order.id)) is not None:
             released = replace(active, state=AppointmentState.CANCELLED, cancelled_at=now)
             await tx.change_appointment(order.id, released)
-            facts.append(appointment_cancelled(released))
+            events.append(appointment_cancelled(released))
             changes = replace(changes, appointment_starts_at=None)
         await tx.release_tickets(order.id)
     changed = await tx.change_order(order, changes)
-    await tx.tell(changed, client_id, facts, now)
+    await tx.append_events(changed, client_id, events, now)
     return changed

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from countermand.actions.ordering.insert_order import insert_and_tell
+from countermand.actions.ordering.insert_order import insert_with_event
 from countermand.actions.ports import OrderView, Ticket, Transaction
 from countermand.actions.ticketing.rules import Basket, TicketOrder, basket_of, check_buyer, check_uses, insufficient
 from countermand.actions.ticketing.seat import seat_tickets
@@ -41,7 +41,7 @@ async def place_ticket_order(
     if wanted.ticket_consumers:
         details["ticket_consumers"] = dict(_ticket_consumers(basket, tickets, wanted.ticket_consumers))
     view = OrderView(order=order, details=details, lines=basket.lines, tickets=tickets)
-    await insert_and_tell(tx, view, now)
+    await insert_with_event(tx, view, now)
     if not is_free and expires_at is not None:
         await tx.expire_at(order.id, expires_at)
     # Vouchers, and products last, as in every transaction: one lock order for all.

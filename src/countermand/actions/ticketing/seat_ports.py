@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from countermand.domain.orders.order import OrderId
-from countermand.domain.ticketing.seating import Seat, Stretch
+from countermand.domain.ticketing.seating import Seat, SeatBlock
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,11 +25,11 @@ class SeatTaken:
 class SeatReading(Protocol):
     """Reads of seats."""
 
-    async def seat_plans(self, product_uids: Sequence[str]) -> Mapping[str, Sequence[Stretch]]:
+    async def seat_plans(self, product_uids: Sequence[str]) -> Mapping[str, Sequence[SeatBlock]]:
         """The plans of products, as they were given; products without seats are left out."""
         ...
 
-    async def free_seats(self, product_uids: Sequence[str]) -> Mapping[str, Sequence[Stretch]]:
+    async def free_seats(self, product_uids: Sequence[str]) -> Mapping[str, Sequence[SeatBlock]]:
         """The gaps in the plans of products, as they stand there; products with nothing free are left out."""
         ...
 
@@ -41,7 +41,7 @@ class SeatTransaction(SeatReading, Protocol):
         """The seats of a product that have a valid ticket."""
         ...
 
-    async def put_seats(self, product_uid: str, plan: Sequence[Stretch], held: Sequence[SeatTaken]) -> None:
+    async def put_seats(self, product_uid: str, plan: Sequence[SeatBlock], held: Sequence[SeatTaken]) -> None:
         """Give a product another plan, or none; `held`, which the plan has, stay with their tickets."""
         ...
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from countermand.actions.errors import ConflictError
-from countermand.actions.ordering.insert_order import insert_and_tell
+from countermand.actions.ordering.insert_order import insert_with_event
 from countermand.actions.ordering.lock_order import locked
 from countermand.actions.ports import Line, OrderView, Reading, Ticket, Transaction, check_known
 from countermand.actions.ticketing.place import new_ticket, new_ticket_order, page_tokens
@@ -79,7 +79,7 @@ async def transfer_tickets(tx: Transaction, client_id: ClientId, wanted: Transfe
         lines=tuple(Line(product_uid=uid, quantity=len(alike)) for (uid, _), alike in kinds.items()),
         tickets=tuple(new for _, new in given_on),
     )
-    await insert_and_tell(tx, made, now)
+    await insert_with_event(tx, made, now)
     await tx.withdraw_tickets(before.id, [ticket.uid for ticket in old])
     # A cancellation that waits for the order must look at its tickets again.
     await tx.change_order(before, before.facts)

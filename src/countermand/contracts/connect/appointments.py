@@ -7,7 +7,7 @@ with it, or 422 with the reason (documented; the addresses are inferred, connect
 from collections.abc import Mapping
 from typing import Any, Final
 
-from countermand.actions.appointments.ports import Arranging
+from countermand.actions.appointments.ports import BookingTerms
 from countermand.actions.appointments.request import ask_for_slots, ask_to_call_off, book, read_task, withdraw_offer
 from countermand.actions.errors import NotFoundError
 from countermand.actions.ordering.read_orders import read_appointment, read_order
@@ -48,9 +48,9 @@ _FOUND_AT: Final[Mapping[TaskKind, str]] = {
 class ConnectAppointments:
     """The calls on appointments."""
 
-    def __init__(self, speaking: Speaking, arranging: Arranging) -> None:
+    def __init__(self, speaking: Speaking, booking: BookingTerms) -> None:
         self._speaking = speaking
-        self._arranging = arranging
+        self._terms = booking
 
     def routes(self) -> tuple[Route, ...]:
         """The calls and what answers them."""
@@ -70,7 +70,7 @@ class ConnectAppointments:
     async def _ask_for_slots(self, call: Call, services: Services) -> Answer:
         async def do(tx: Transaction, client: Client, given: messages.SlotsWanted) -> Answer:
             order_id = OrderId(_number(given.orderId))
-            task = await ask_for_slots(tx, self._arranging, client.id, order_id, given.dateFrom, services.clock())
+            task = await ask_for_slots(tx, self._terms, client.id, order_id, given.dateFrom, services.clock())
             return _taken(task, services)
 
         return await self._speaking.change(call, services, lambda body, _: read(messages.SlotsWanted, body), do)
@@ -85,16 +85,14 @@ class ConnectAppointments:
     async def _book(self, call: Call, services: Services) -> Answer:
         async def do(tx: Transaction, client: Client, given: messages.SlotWanted) -> Answer:
             offer_id, slot_id = TaskId(_number(given.appointmentRequestId)), SlotId(given.slotId)
-            return _taken(await book(tx, self._arranging, client.id, offer_id, slot_id, services.clock()), services)
+            return _taken(await book(tx, self._terms, client.id, offer_id, slot_id, services.clock()), services)
 
         return await self._speaking.change(call, services, lambda body, _: read(messages.SlotWanted, body), do)
 
     async def _call_off(self, call: Call, services: Services) -> Answer:
         async def do(tx: Transaction, client: Client, given: messages.AppointmentUnwanted) -> Answer:
             appointment_id = AppointmentId(_number(given.appointmentId))
-            return _taken(
-                await ask_to_call_off(tx, self._arranging, client.id, appointment_id, services.clock()), services
-            )
+            return _taken(await ask_to_call_off(tx, self._terms, client.id, appointment_id, services.clock()), services)
 
         return await self._speaking.change(call, services, lambda body, _: read(messages.AppointmentUnwanted, body), do)
 

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from countermand.actions.ports import Transaction
-from countermand.actions.run_idempotently import once
+from countermand.actions.run_idempotently import run_idempotently
 from countermand.contracts.connect import messages
 from countermand.contracts.connect.translate import error_answer
 from countermand.contracts.connect.versions import HEADER, VERSIONS, Versions
@@ -87,5 +87,7 @@ class Speaking:
             return stored(await do(tx, client, given))
 
         return restored(
-            await once(services.store, services.clock, client.id, key, run, lambda error: stored(error_answer(error)))
+            await run_idempotently(
+                services.store, services.clock, client.id, key, run, lambda error: stored(error_answer(error))
+            )
         )

@@ -26,7 +26,7 @@ PATH: Final = "/api/connect/orders/cancel"
 
 
 class ConnectCancel:
-    """Fulfils `CancelDoor`."""
+    """Fulfils `CancelEndpoint`."""
 
     door = Door.CONNECT
     paths = frozenset({PATH})
@@ -62,7 +62,7 @@ class ConnectCancel:
         )
 
     def notices(self, headers: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
-        """See `CancelDoor.notices`: that the version is deprecated (ours)."""
+        """See `CancelEndpoint.notices`: that the version is deprecated (ours)."""
         return self._versions.notices(headers)
 
     def answer(self, outcome: CancelOutcome) -> Answer:
@@ -70,5 +70,5 @@ class ConnectCancel:
         return CANCELLED if isinstance(outcome, Cancelled) else refusal_answer(outcome.refused)
 
     def error(self, error: Exception) -> Answer:
-        """See `CancelDoor.error`."""
+        """See `CancelEndpoint.error`."""
         return error_answer(error)

@@ -1,6 +1,7 @@
-"""Which orders can be placed? The fields of `orders/create`, one by one and against each other.
+"""Which orders can be placed? The fields of `orders/create`, each by itself and in relation to others.
 
-All that is wrong is said at once: what a field may be (`messages.CreateRequest`), and what one asks of another.
+All errors are reported at once: the allowed values of each field (`messages.CreateRequest`), and the conditions between
+fields.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -17,7 +18,7 @@ Given = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _Needed:
-    """A field that must be there (or be `value`) `when` the others are so."""
+    """A field that must be present (or must equal `value`) if `when` holds for the other fields."""
 
     field: str
     when: Callable[[Given], bool]
@@ -51,13 +52,13 @@ def _sent_elsewhere(given: Given) -> bool:
 
 _ELSEWHERE: Final = "where the hardware is not sent to the service's own address"
 _RULES: Final = (
-    # documented: in-use infrastructure needs both
+    # documented: taking over infrastructure in use needs both fields
     _Needed("transferType", _with_avc, "where there is an avcIdForTransfer"),
     _Needed("avcIdForTransfer", _with_transfer, "where there is a transferType"),
-    # inferred: a service is taken over on its port or pair, and a port is one of an NTD's
+    # inferred: a service is taken over on its port or pair, and a port belongs to an NTD
     _Needed("infrastructureId", _with_transfer, "where there is a transferType"),
     _Needed("infrastructureId", _on_port, "where there is a portId"),
-    # documented: who does not own the telephone service must waive it
+    # documented: a customer who does not own the telephone service must waive it
     _Needed("potsWaiver", _disowned, "where potsServiceOwner is false", value=True),
     # inferred from a third party's client
     *(_Needed(f"ntd{part}", _sent_elsewhere, _ELSEWHERE) for part in ("AddressLine1", "Suburb", "Postcode", "State")),
@@ -65,7 +66,7 @@ _RULES: Final = (
 
 
 def create_request(decoded: Any, version: int, plans: Collection[str]) -> CreateRequest:
-    """The order that is wanted, of one of the `plans`, if any. Raises `FieldsError` with all that is wrong."""
+    """Read the requested order, for one of the `plans` if there are any. Raises `FieldsError` with every error."""
     wanted, errors = None, {}
     try:
         wanted = read(CreateRequest, decoded)
@@ -73,14 +74,14 @@ def create_request(decoded: Any, version: int, plans: Collection[str]) -> Create
         errors = dict(error.errors)
     if isinstance(decoded, dict):
         for field, sentence in _across(decoded, version, plans):
-            errors.setdefault(field, sentence)  # what is wrong with a field itself comes first
+            errors.setdefault(field, sentence)  # an error of the field itself has precedence
     if wanted is None or errors:
         raise FieldsError(list(errors.items()))
     return wanted
 
 
 def _across(given: Given, version: int, plans: Collection[str]) -> Iterator[tuple[str, str]]:
-    """What fields ask of each other, what the version asks for, and whether the plan is one that is sold."""
+    """Yield the errors between fields, of fields that the version requires, and of a plan that is not sold."""
     for field, since in required_from("createOrder").items():
         if version >= since and given.get(field) is None:
             yield field, f"{field} is missing; it is required from version {since} on"

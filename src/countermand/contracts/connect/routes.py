@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from countermand.actions.appointments.ports import Arranging
+from countermand.actions.appointments.ports import BookingTerms
 from countermand.contracts.connect import messages
 from countermand.contracts.connect.appointments import ConnectAppointments
 from countermand.contracts.connect.calls import VERSION, Speaking, replies
@@ -42,7 +42,7 @@ class Connect:
     """The contract as one operator speaks it: the plans there are, who arranges appointments, what is deprecated."""
 
     versions: Versions
-    arranging: Arranging
+    booking: BookingTerms
     plans: Mapping[str, Plan]
 
     @property
@@ -55,5 +55,5 @@ class Connect:
         speaking = Speaking(versions=self.versions)
         return (
             *ConnectOrders(speaking, self.plans).routes(),
-            *ConnectAppointments(speaking, self.arranging).routes(),
+            *ConnectAppointments(speaking, self.booking).routes(),
         )

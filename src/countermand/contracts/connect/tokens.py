@@ -1,7 +1,7 @@
-"""How does a partner get an access token, and who says which keys sign them? Paths and answers are Keycloak's.
+"""How does a partner get an access token, and where are the keys that verify it? Paths and answers are Keycloak's.
 
 The token endpoint is documented (`private_key_jwt`, the path); the reply's shape is inferred from Keycloak, and errors
-are RFC 6749's. Sans I/O: what is a good assertion, `TokenEndpoint` knows.
+follow RFC 6749. This module does no I/O: `TokenEndpoint` verifies assertions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,13 +22,13 @@ ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 GRANT_TYPE: Final = "client_credentials"
 _FIELDS_CAP: Final = 50
 _NOT_STORED: Final = ((b"cache-control", b"no-store"), (b"pragma", b"no-cache"))
-# Shorter than the overlap of a rotation, so that whoever remembers the keys knows a new one before it signs.
+# The time is shorter than the overlap of a rotation, so that a reader with cached keys knows a new key before it signs.
 _REMEMBERED: Final = ((b"cache-control", b"public, max-age=300"),)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenRequest:
-    """What a partner sends. `peer` is the address the request came from."""
+    """A partner's request for a token. `peer` is the address that the request came from."""
 
     assertion: str = field(repr=False)
     client_id: str | None
@@ -37,14 +37,14 @@ class TokenRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Issued:
-    """An access token, and how many seconds it lives."""
+    """An access token, and its lifetime in seconds."""
 
     access_token: str = field(repr=False)
     expires_in_s: int
 
 
 class TokenEndpoint(Protocol):
-    """Gives tokens out; `identity/token_issuer.py` does."""
+    """Issues tokens. `identity/token_issuer.py` implements it."""
 
     realm: str
     issuer: str
@@ -52,16 +52,16 @@ class TokenEndpoint(Protocol):
     key_set_url: str
 
     async def token(self, request: TokenRequest) -> Issued:
-        """Exchange an assertion. Raises `NotAuthenticatedError`, `UnavailableError`."""
+        """Exchange an assertion for a token. Raises `NotAuthenticatedError`, `UnavailableError`."""
         ...
 
     async def published(self) -> bytes:
-        """The public parts of the keys that count: a JWK set. Raises `UnavailableError`."""
+        """Return the public parts of the keys that count, as a JWK set. Raises `UnavailableError`."""
         ...
 
 
 class TokenForm(msgspec.Struct, kw_only=True):
-    """The form, as the OpenAPI document has it; what is read is read by `_form`."""
+    """The form of a token request. It only describes the form in the OpenAPI document; `_form` reads it."""
 
     grant_type: str
     client_assertion_type: str
@@ -81,14 +81,14 @@ class AccessToken(msgspec.Struct, kw_only=True):
 
 
 class TokenError(msgspec.Struct, kw_only=True):
-    """An error, as RFC 6749, section 5.2, has it."""
+    """An error, in the form of RFC 6749, section 5.2."""
 
     error: str
     error_description: str
 
 
 class Configuration(msgspec.Struct, kw_only=True):
-    """What OpenID Connect Discovery and RFC 8414 ask for, as far as there is something here."""
+    """The fields of OpenID Connect Discovery and RFC 8414 for which this service has a value."""
 
     issuer: str
     token_endpoint: str
@@ -102,12 +102,12 @@ class Configuration(msgspec.Struct, kw_only=True):
 
 
 class KeySet(msgspec.Struct, kw_only=True):
-    """Public keys, as RFC 7517 has them."""
+    """Public keys, in the form of RFC 7517."""
 
     keys: list[dict[str, str]]
 
 
-# A wrong media type is a malformed request, as RFC 6749 knows no 415. A commit that was cut off has given out nothing.
+# A wrong media type is a malformed request, because RFC 6749 has no 415. If a commit was cut off, no token was issued.
 _STATUS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     answer.MalformedRequestError: (400, "invalid_request"),
     answer.UnsupportedMediaTypeError: (400, "invalid_request"),
@@ -123,26 +123,26 @@ _UNEXPECTED: Final = (500, "server_error")
 
 
 def token_path(realm: str) -> str:
-    """The path of the token endpoint: the documented one, for the realm `superloop`."""
+    """Return the path of the token endpoint; for the realm `superloop` it is the documented path."""
     return f"{realm_path(realm)}/protocol/openid-connect/token"
 
 
 def realm_path(realm: str) -> str:
-    """The path of the issuer itself."""
+    """Return the path of the issuer."""
     return f"/auth/realms/{realm}"
 
 
 def error_answer(error: Exception) -> Answer:
-    """The world's no, as OAuth says it; a bug says nothing about itself."""
+    """Return an error as OAuth writes it. The answer to a bug says nothing about the bug."""
     status, code = _STATUS.get(type(error), _UNEXPECTED)
     said = str(error) if type(error) in _STATUS else "there was an unexpected error processing the request"
-    # HTTP wants a challenge with every 401; for what goes into the form, no scheme is registered.
+    # HTTP requires a challenge with every 401; no registered scheme fits a credential in the form.
     headers = error_headers(error, challenge=b"private_key_jwt")
     return _oauth_error(status, code, said, headers)
 
 
 def routes(endpoint: TokenEndpoint) -> Sequence[Route]:
-    """The three calls of our own realm."""
+    """Return the three routes of the realm."""
 
     async def token(call: Call, _: Services) -> Answer:
         return await _exchange(call, endpoint)
@@ -177,7 +177,7 @@ async def _exchange(call: Call, endpoint: TokenEndpoint) -> Answer:
 
 
 def _form(call: Call) -> Mapping[str, str]:
-    """The fields of the body; those without a value are as if they were not there (RFC 6749, section 3.2)."""
+    """Return the fields of the body; fields without a value count as missing (RFC 6749, section 3.2)."""
     media_type, *_ = call.headers.get(b"content-type", b"").decode("latin-1").split(";")
     if media_type.strip().lower() != FORM:
         raise MalformedRequestError(f"the body must be {FORM}")
@@ -196,7 +196,7 @@ def _form(call: Call) -> Mapping[str, str]:
 
 
 def _oauth_error(status: int, code: str, said: str, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Answer:
-    # RFC 6749 allows a description neither quotation marks nor backslashes, nor anything but ASCII.
+    # RFC 6749 allows only ASCII in a description, without quotation marks and backslashes.
     plain = "".join(one if " " <= one <= "~" else "?" for one in said.replace('"', "'").replace("\\", "/"))
     return json_answer(status, TokenError(error=code, error_description=plain), headers=(*_NOT_STORED, *headers))
 

@@ -1,7 +1,7 @@
-"""What differs between the versions of the connect contract? One table, by which bodies are read and described.
+"""What differs between the versions of the connect contract? One table serves for reading and describing bodies.
 
-`X-API-VERSION` is one of the strings 1 to 8. Missing, unknown or otherwise written: 400 (inferred, connect
-decisions 7 to 9).
+`X-API-VERSION` is one of the strings 1 to 8. A missing, unknown or differently written version is answered 400
+(inferred, connect decisions 7 to 9).
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ HEADER: Final = "X-API-VERSION"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Version:
-    """One version. `needs` are the fields, by operation, that are required from it on (documented)."""
+    """One version. `needs` has, by operation, the fields that are required from this version on (documented)."""
 
     number: int
     is_deprecated: bool = False
@@ -40,7 +40,7 @@ SUPPORTED: Final = f"{VERSIONS[0].number} to {VERSIONS[-1].number}"
 
 
 def required_from(operation: str) -> Mapping[str, int]:
-    """The fields that an operation needs from some version on, and from which."""
+    """Return the fields that an operation requires from some version on, with that version."""
     return {name: version.number for version in VERSIONS for name in version.needs.get(operation, ())}
 
 
@@ -48,9 +48,9 @@ _NUMBERS: Final = {str(version.number).encode(): version.number for version in V
 
 
 class Versions:
-    """Reads the version a caller asks for, counts it, and, where the operator wants it, says that it will go.
+    """Reads and counts the version that a caller uses and, if the operator wants, announces its end.
 
-    `deprecated_since` and `sunset` switch the headers `Deprecation` (RFC 9745) and `Sunset` (RFC 8594) on: ours.
+    `deprecated_since` and `sunset` switch on the headers `Deprecation` (RFC 9745) and `Sunset` (RFC 8594): ours.
     """
 
     def __init__(self, *, deprecated_since: datetime | None = None, sunset: datetime | None = None) -> None:
@@ -63,7 +63,7 @@ class Versions:
         self._notices = {str(one.number).encode(): notices for one in VERSIONS if one.is_deprecated and notices}
 
     def of(self, headers: Mapping[bytes, bytes]) -> int:
-        """The version asked for. Raises `MalformedRequestError`. Never by `int()`, which reads 07 and +7, too."""
+        """Return the requested version. Raises `MalformedRequestError`. `int()` would also accept 07 and +7."""
         given = headers.get(b"x-api-version")
         if given is None:
             raise MalformedRequestError(f"the header {HEADER} is missing; supported versions: {SUPPORTED}")
@@ -75,10 +75,10 @@ class Versions:
         return version
 
     def notices(self, headers: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
-        """What an answer says about the version it was asked in: nothing, unless that is deprecated and will go."""
+        """Return the headers about the caller's version: none, unless it is deprecated and headers are switched on."""
         return self._notices.get(headers.get(b"x-api-version", b""), ())
 
     def taken(self) -> Mapping[int, int]:
-        """How often each version was asked for since the last time somebody looked."""
+        """Return how often each version was used since the last call of this method."""
         used, self._used = self._used, dict.fromkeys(self._used, 0)
         return used

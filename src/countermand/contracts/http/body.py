@@ -1,7 +1,7 @@
-"""How does a body become a message, and everything that is wrong with it become sentences?
+"""How does a body become a message, and each error in the body a sentence?
 
-One function decodes for everybody. msgspec alone would let pass, or raise otherwise, on duplicate keys (the last wins),
-on NUL and lone surrogates in strings, on numbers of absurd length, on deep nesting and on bad UTF-8.
+All contracts use one decoder. msgspec alone would accept, or report differently, duplicate keys (the last counts), NUL
+and lone surrogates in strings, numbers of absurd length, deep nesting and bad UTF-8.
 """
 
 import json
@@ -18,16 +18,16 @@ from countermand.actions.errors import FieldsError
 from countermand.contracts.http.answer import MalformedRequestError
 
 BODY_CAP_BYTES: Final = 64 * 1024
-_DIGITS_CAP: Final = 400  # of a number; longer ones are no business of an order, and slow to read
+_DIGITS_CAP: Final = 400  # digits of a number; no order needs a longer number, and reading one is slow
 _DEPTH_CAP: Final = 64
-_ERRORS_CAP: Final = 60  # in one answer; no message has more fields
+_ERRORS_CAP: Final = 60  # errors in one answer; no message has more fields
 _SHOWN_CAP: Final = 60  # characters of a wrong value that an error repeats
 
 Message = TypeVar("Message", bound=msgspec.Struct)
 
 
 def decode(body: bytes) -> Any:
-    """Read JSON. Whole numbers are int, others Decimal. Raises `MalformedRequestError` with what is wrong and where."""
+    """Read JSON. Whole numbers are int, others Decimal. Raises `MalformedRequestError` with the error and its place."""
     try:
         decoded = _DECODER.decode(body.decode())
     except UnicodeDecodeError as error:
@@ -39,7 +39,7 @@ def decode(body: bytes) -> Any:
         raise MalformedRequestError(said) from None
     if body.count(b"[") + body.count(b"{") > _DEPTH_CAP:
         _check_depth(decoded)
-    # Without a backslash there is no escape, and a bare NUL or surrogate cannot have passed JSON or UTF-8.
+    # Without a backslash the body has no escape, and JSON or UTF-8 has already refused a raw NUL or surrogate.
     if b"\\" in body:
         _check_strings(decoded)
     return decoded
@@ -64,7 +64,7 @@ def _decimal(digits: str) -> Decimal:
         raise MalformedRequestError(f"a number of {len(digits)} digits is too long")
     try:
         number = Decimal(digits)
-    except InvalidOperation:  # an exponent beyond what decimals have
+    except InvalidOperation:  # the exponent is out of Decimal's range
         number = None
     if number is None or abs(number.adjusted()) > _DIGITS_CAP:
         raise MalformedRequestError(f"the number {shown(digits)} is out of range")
@@ -81,7 +81,7 @@ _DECODER: Final = json.JSONDecoder(
 
 
 def _check_depth(value: Any) -> None:
-    """Deeper than any message, and far from where the interpreter gives up on it."""
+    """Refuse nesting that is deeper than any message, and still far from the interpreter's own limit."""
     level, depth = [value], 0
     while level:
         if depth > _DEPTH_CAP:
@@ -92,7 +92,7 @@ def _check_depth(value: Any) -> None:
 
 
 def _check_strings(value: Any) -> None:
-    """No NUL, which databases refuse, and no lone surrogate, which is no character."""
+    """Refuse a NUL, which databases do not take, and a lone surrogate, which is no character."""
     to_check = [value]
     while to_check:
         match to_check.pop():
@@ -109,19 +109,19 @@ def _check_strings(value: Any) -> None:
 
 
 def read(message: type[Message], decoded: Any) -> Message:
-    """Make a message of decoded JSON. Raises `FieldsError` with every field that does not hold, named with its value.
+    """Convert decoded JSON to a message. Raises `FieldsError`, which names every wrong field with its value.
 
-    Fields that the message does not know are ignored.
+    Fields that the message does not have are ignored.
     """
     try:
         return msgspec.convert(decoded, message, dec_hook=_number)
     except msgspec.ValidationError as error:
-        # msgspec stops at the first; we go through all of them.
+        # msgspec stops at the first error, so collect all of them here.
         raise FieldsError(list(islice(_errors(message, decoded, ""), _ERRORS_CAP)) or [("body", str(error))]) from None
 
 
 class Number(Decimal):
-    """A JSON number, exactly. msgspec's own Decimal would take a string for one, too."""
+    """An exact JSON number. msgspec's own Decimal would accept a string as well."""
 
 
 def _number(wanted: type, value: Any) -> Any:
@@ -131,13 +131,13 @@ def _number(wanted: type, value: Any) -> Any:
 
 
 def shown(value: Any) -> str:
-    """A wrong value as an error repeats it: as JSON, cut short, with nothing that a terminal would obey."""
+    """Write a wrong value for an error: as JSON, cut short, without characters that a terminal would obey."""
     text = str(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=True, default=str)
     return text if len(text) <= _SHOWN_CAP else text[: _SHOWN_CAP - 1] + "…"
 
 
 def _errors(expected: Any, value: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Everything that is wrong with a value, field by field, as (path, sentence)."""
+    """Yield every error of a value, field by field, as (path, sentence)."""
     try:
         msgspec.convert(value, expected, dec_hook=_number)
     except msgspec.ValidationError:
@@ -161,14 +161,14 @@ def _errors(expected: Any, value: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_list_that_fits(known: inspect.Type, value: Any) -> TypeGuard[inspect.ListType]:
-    """Whether a list is wanted and there, of an allowed length: only then are its elements worth a look."""
+    """Return whether the value is a list of an allowed length: only then are its elements examined."""
     if not isinstance(known, inspect.ListType) or not isinstance(value, list):
         return False
     return (known.min_length or 0) <= len(value) <= (len(value) if known.max_length is None else known.max_length)
 
 
 def _plain(known: inspect.Type) -> inspect.Type:
-    """The type itself: without its description, and without "or nothing"."""
+    """Return the type itself, without its description and without "or None"."""
     if isinstance(known, inspect.Metadata):
         return _plain(known.type)
     if isinstance(known, inspect.UnionType):
@@ -183,11 +183,11 @@ def _struct_in(known: inspect.Type) -> type[msgspec.Struct] | None:
 
 
 def _said(known: inspect.Type) -> str:  # noqa: C901, PLR0911 - one line a type
-    """What a type asks for, in words."""
+    """Describe in words which values a type takes."""
     match _plain(known):
         case inspect.IntType(ge=low, le=high):
             return "a whole number" + _between(low, high)
-        case inspect.FloatType() | inspect.CustomType():  # Number is the one type of our own
+        case inspect.FloatType() | inspect.CustomType():  # `Number` is this project's only custom type
             return "a number"
         case inspect.BoolType():
             return "true or false"

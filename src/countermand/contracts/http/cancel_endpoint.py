@@ -1,7 +1,7 @@
-"""What is a way in, without any input or output: who is calling by what credential, and what is answered to what?
+"""The cancel endpoint of a contract, without input or output: credentials, checks, answers.
 
-A cancel path is spoken through `CancelDoor`: the plain ASGI front and the framework's route both do, so there is one
-code for the contract, whoever carries the bytes.
+The plain ASGI front and the framework's route both call a `CancelEndpoint`, so a contract has one code for its cancel
+call, whoever carries the bytes.
 """
 
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ class Authenticator(Protocol):
         ...
 
 
-class CancelDoor(Protocol):
+class CancelEndpoint(Protocol):
     """A contract's own cancel call, sans I/O."""
 
     door: Door

@@ -11,7 +11,7 @@ Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", examples=["EUR"])]
 
 
 class AmountGiven(Struct, kw_only=True):
-    """An amount as a request has it."""
+    """An amount in a request."""
 
     amount: Annotated[Number, Meta(extra_json_schema={"type": "number", "minimum": 0, "multipleOf": 0.01})]
     currency: Currency
@@ -28,5 +28,5 @@ class Amount(Struct, kw_only=True):
 
 
 def amount(money: Money) -> Amount:
-    """Money: a number with two decimals, and its currency."""
+    """Return money for an answer: a number with two decimals, and its currency."""
     return Amount(amount=Raw(str(money).encode()), currency=money.currency)

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from countermand.actions.errors import FieldsError, NotFoundError
 from countermand.actions.ports import Transaction
-from countermand.actions.run_idempotently import once
+from countermand.actions.run_idempotently import run_idempotently
 from countermand.contracts.http.answer import Answer, ForbiddenError, check_media_type, restored, stored
 from countermand.contracts.http.calls import Call, Route, Services
 from countermand.contracts.http.cancel_endpoint import bearer
@@ -70,7 +70,9 @@ async def change(
         return stored(await do(tx, client, given))
 
     return restored(
-        await once(services.store, services.clock, client.id, key, run, lambda error: stored(problem_answer(error)))
+        await run_idempotently(
+            services.store, services.clock, client.id, key, run, lambda error: stored(problem_answer(error))
+        )
     )
 
 

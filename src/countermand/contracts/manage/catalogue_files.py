@@ -19,32 +19,32 @@ from countermand.contracts.manage.catalogue_input import KINDS, CatalogueGiven, 
 from countermand.contracts.manage.catalogue_output import CatalogueShown
 
 _ITEM: Final = re.compile(r"(\w+)\[(\d+)\]")
-# A heading that only one kind has tells what the lines of a CSV file are.
+# A heading that only one kind of item has determines the kind of all lines in a CSV file.
 _TOLD_BY: Final = {"merchant_name": "events", "price.amount": "products", "costs.amount": "methods", "code": "vouchers"}
 _LISTS: Final = frozenset(
     {"countries", "required_consumer_fields", "products", "types", "artists", "genres", "facilities"}
 )
-_BETWEEN: Final = ";"  # the values of a list in one cell
+_BETWEEN: Final = ";"  # separates the values of a list in one cell
 
 
 class CatalogueFileError(ValueError):
-    """A file does not hold; the message has each error with its line."""
+    """Raised for a file with errors. The message has each error with its line."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CatalogueFile:
-    """A catalogue as it was read; `lines` has the line of `("products", 3)`."""
+    """A catalogue that was read from a file; `lines` maps, for example, `("products", 3)` to its line."""
 
     catalogue: Catalogue
     lines: Mapping[tuple[str, int], int]
 
     def said(self, errors: Sequence[tuple[str, str]]) -> list[str]:
-        """Errors as a person finds them in the file."""
+        """Return errors with their lines in the file, for people."""
         return _said(errors, self.lines)
 
 
 def read_catalogue(content: bytes, *, is_csv: bool) -> CatalogueFile:
-    """Read a whole file. Raises `CatalogueFileError` with everything that does not hold."""
+    """Read a whole file. Raises `CatalogueFileError` with every error of the file."""
     lines: Mapping[tuple[str, int], int] = {}
     try:
         if is_csv:
@@ -72,10 +72,10 @@ def _said(errors: Sequence[tuple[str, str]], lines: Mapping[tuple[str, int], int
 
 
 def _check_names(decoded: Any) -> None:
-    """A name that is misspelt would otherwise be left out without a word."""
+    """Refuse unknown names: a misspelt name would otherwise be ignored without a message."""
     if not isinstance(decoded, dict):
         return
-    shown = {field.name: field.type for field in msgspec.structs.fields(CatalogueShown)}  # what was read back, too
+    shown = {field.name: field.type for field in msgspec.structs.fields(CatalogueShown)}  # has the output's names, too
     found = [(name, f"there is no {name!r}, only {', '.join(KINDS)}") for name in decoded if name not in shown]
     for name, wanted in shown.items():
         found += _unknown(name, wanted, decoded.get(name))
@@ -84,7 +84,7 @@ def _check_names(decoded: Any) -> None:
 
 
 def _unknown(path: str, wanted: Any, value: Any) -> Iterator[tuple[str, str]]:
-    """The names in a value, or in each of a list, that what is wanted has not, and so within it."""
+    """Yield the names in a value, in each item of a list, and in nested values that the type does not have."""
     if isinstance(value, list):
         for index, one in enumerate(value):
             yield from _unknown(f"{path}[{index}]", wanted, one)
@@ -101,7 +101,7 @@ def _unknown(path: str, wanted: Any, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _struct_in(wanted: Any) -> type[msgspec.Struct] | None:
-    """The struct in a type like `list[Part]` or `Location | None`."""
+    """Return the struct in a type like `list[Part]` or `Location | None`."""
     if isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
         return wanted
     return next((found for one in get_args(wanted) if (found := _struct_in(one)) is not None), None)
@@ -111,13 +111,13 @@ def _struct_in(wanted: Any) -> type[msgspec.Struct] | None:
 
 
 def _lines_of_json(text: str, decoded: Any) -> Iterator[tuple[tuple[str, int], int]]:
-    """Where each item begins. The text is known to be JSON; only its outer object and lists are walked."""
+    """Yield the line of each item. The text is known to be JSON; only its outer object and lists are walked."""
     if not isinstance(decoded, dict):
         return
     walker = json.JSONDecoder()
     line, counted, at = 1, 0, text.index("{") + 1
     for kind, items in decoded.items():
-        _, at = walker.raw_decode(text, _start(text, at))  # the name
+        _, at = walker.raw_decode(text, _start(text, at))  # the list's name
         at = _start(text, at)
         if not isinstance(items, list):
             _, at = walker.raw_decode(text, at)
@@ -132,7 +132,7 @@ def _lines_of_json(text: str, decoded: Any) -> Iterator[tuple[tuple[str, int], i
 
 
 def _start(text: str, at: int) -> int:
-    """The next value: beyond spaces, commas and colons."""
+    """Return where the next value begins, after spaces, commas and colons."""
     while text[at] in " \t\r\n,:":
         at += 1
     return at
@@ -142,12 +142,12 @@ def _start(text: str, at: int) -> int:
 
 
 def _from_csv(content: bytes) -> tuple[dict[str, Any], Mapping[tuple[str, int], int]]:
-    """The lines of a file as one kind of item: a heading `name.en` is the `en` within `name`."""
+    """Read the lines of a CSV file as items of one kind: a heading `name.en` is the field `en` within `name`."""
     rows = csv.reader(StringIO(content.decode(), newline=""), strict=True)
     items: list[dict[str, Any]] = []
     lines: dict[tuple[str, int], int] = {}
     errors: list[tuple[str, str]] = []
-    begins = 1  # the line on which a row begins: a cell may have several
+    begins = 1  # the line on which a row begins; a cell may have several lines
     try:
         headings = next(rows, [])
         kind = _told_by(headings)
@@ -169,7 +169,7 @@ def _from_csv(content: bytes) -> tuple[dict[str, Any], Mapping[tuple[str, int], 
 
 
 def _told_by(headings: Sequence[str]) -> str:
-    """The kind that the headings tell. Raises `CatalogueFileError`."""
+    """Return the kind of item that the headings determine. Raises `CatalogueFileError`."""
     kind = next((kind for heading, kind in _TOLD_BY.items() if heading in headings), None)
     if kind is None or len(set(headings)) != len(headings):
         told = ", ".join(f"{heading} ({of})" for heading, of in _TOLD_BY.items())
@@ -201,13 +201,13 @@ def _item(kind: str, cells: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _part(cell: str) -> dict[str, Any]:
-    """`<uid>*2`, or the uid alone for one."""
+    """Read a part: `<uid>*2`, or the uid alone for a quantity of 1."""
     uid, _, quantity = cell.strip().partition("*")
     return {"product": uid.strip()} | ({"quantity": _whole(quantity.strip())} if quantity else {})
 
 
 def _seats(cell: str) -> dict[str, Any] | str:
-    """`Stalls/A/1-20`: a section, a row, and the numbers of its first and last seat."""
+    """Read a seat block: `Stalls/A/1-20` has a section, a row, and the numbers of its first and last seat."""
     found = re.fullmatch("(.+)/(.+)/([0-9]+)-([0-9]+)", cell.strip())
     if found is None:
         return cell
@@ -215,7 +215,7 @@ def _seats(cell: str) -> dict[str, Any] | str:
 
 
 def _value(wanted: Any, cell: str) -> Any:
-    """A cell as its field has it. What does not fit stays text, and is told as what it is."""
+    """Convert a cell to its field's type. A value that does not fit stays text, so that the error can show it."""
     if _is(wanted, int):
         return _whole(cell)
     if _is(wanted, bool):

@@ -1,7 +1,7 @@
-"""What does a catalogue look like when the operator brings it in, and is it sound by itself?
+"""What does a catalogue look like when the operator loads it, and is it consistent in itself?
 
-The names are those under which the shopping contract shows things, so that what is read can be brought in again
-(`catalogue_output.py`); `enabled`, `needs_voucher`, `service_costs`, `parts` and vouchers are ours.
+The names are the shopping contract's, so that a catalogue that was read can be loaded again (`catalogue_output.py`);
+`enabled`, `needs_voucher`, `service_costs`, `parts` and vouchers are our own.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from countermand.domain.instants import written_instant
 from countermand.domain.money import Money
 from countermand.domain.orders.order import UID_PATTERN
 from countermand.domain.ticketing.catalogue import Event, EventUid, Method, Part, Product, ProductUid, Voucher
-from countermand.domain.ticketing.seating import Stretch
+from countermand.domain.ticketing.seating import SeatBlock
 
 Uid = Annotated[str, Meta(pattern=f"^{UID_PATTERN}$(?!\\n)", examples=["87a2195h3gd162fb35c5a3dbd7bapo1l"])]
 Language = Annotated[str, Meta(pattern=r"^[a-z]{2}$(?!\n)")]
@@ -48,7 +48,7 @@ ConsumerField = Literal[
 
 
 class LocationGiven(Struct, kw_only=True, omit_defaults=True):
-    """Where an event is."""
+    """The place of an event."""
 
     name: _Word | None = None
     address: _Word | None = None
@@ -58,7 +58,7 @@ class LocationGiven(Struct, kw_only=True, omit_defaults=True):
 
 
 class EventGiven(Struct, kw_only=True):
-    """What tickets are sold for, from the start of its sale until just before the end."""
+    """An event that tickets are sold for, from the start of its sale until just before the end."""
 
     uid: Uid
     reference: _Reference = ""
@@ -87,14 +87,14 @@ class EventGiven(Struct, kw_only=True):
 
 
 class PartGiven(Struct, kw_only=True):
-    """So many of a product, in each of a combo product."""
+    """A part of a combo product: `quantity` pieces of a product in each combo product."""
 
     product: Uid
     quantity: Annotated[int, Meta(ge=1, le=100)] = 1
 
 
 class SeatsGiven(Struct, kw_only=True):
-    """Seats side by side, with the numbers from `first` to `last`: a row, or a part of it up to an aisle."""
+    """Neighbouring seats with the numbers from `first` to `last`: a row, or a part of a row up to an aisle."""
 
     section: _Name
     row: _Name
@@ -103,9 +103,9 @@ class SeatsGiven(Struct, kw_only=True):
 
 
 class ProductGiven(Struct, kw_only=True):
-    """What can be bought. What is held of it stays held when its total changes.
+    """A product. Orders keep what they hold of it when its total changes.
 
-    With `seats`, the best first, each place is one of them, and the total need not be given.
+    With `seats`, the best first, each place of the product is a numbered seat, and the total may be left out.
     """
 
     uid: Uid
@@ -134,7 +134,7 @@ class ProductGiven(Struct, kw_only=True):
 
 
 class MethodGiven(Struct, kw_only=True):
-    """A way to pay or to be sent the tickets, for consumers of some countries, or of all where none are named."""
+    """A payment or shipping method, for consumers of some countries, or of all if none are named."""
 
     uid: Uid
     kind: Literal["payment", "shipping"]
@@ -147,7 +147,7 @@ class MethodGiven(Struct, kw_only=True):
 
 
 class VoucherGiven(Struct, kw_only=True):
-    """A code for some products of an event, or for all where none are named; what it takes off their price."""
+    """A code for some products of an event, or for all if none are named, with the discount on their price."""
 
     code: Annotated[str, Meta(pattern=r"^[!-~]{1,64}$(?!\n)", examples=["SUMMER-26"])]
     event: Uid
@@ -157,7 +157,7 @@ class VoucherGiven(Struct, kw_only=True):
 
 
 class CatalogueGiven(Struct, kw_only=True):
-    """Any of these; what is not named stays as it is."""
+    """Any of these lists; items that are not named stay as they are."""
 
     events: list[EventGiven] = []
     products: list[ProductGiven] = []
@@ -171,7 +171,7 @@ KINDS: Final[dict[str, type[Struct]]] = {
     "methods": MethodGiven,
     "vouchers": VoucherGiven,
 }
-SEATS_CAP: Final = 20_000  # of one product: each of its orders looks at them all (guessed)
+SEATS_CAP: Final = 20_000  # seats of one product: each order of the product reads them all (guessed)
 SHOWN_OF_EVENTS: Final = (
     "subtitle",
     "description",
@@ -198,7 +198,7 @@ SHOWN_OF_PRODUCTS: Final = (
 
 
 def catalogue_of(given: CatalogueGiven) -> Catalogue:
-    """What was given as the domain has it. Raises `FieldsError` with all that does not hold, as `products[3].price`."""
+    """Convert to the domain's types. Raises `FieldsError`, which names every wrong field, as `products[3].price`."""
     errors: list[tuple[str, str]] = []
     events = [_event(f"events[{index}]", one, errors) for index, one in enumerate(given.events)]
     products = [_product(f"products[{index}]", one, errors) for index, one in enumerate(given.products)]
@@ -288,12 +288,12 @@ def _product(path: str, given: ProductGiven, errors: list[tuple[str, str]]) -> P
     )
 
 
-def _plan(given: ProductGiven) -> list[Stretch]:
-    return [Stretch(section=one.section, row=one.row, first=one.first, last=one.last) for one in given.seats]
+def _plan(given: ProductGiven) -> list[SeatBlock]:
+    return [SeatBlock(section=one.section, row=one.row, first=one.first, last=one.last) for one in given.seats]
 
 
 def _seats_wrong(path: str, given: ProductGiven) -> Iterator[tuple[str, str]]:
-    """Each seat stands once in a plan, and there are as many as the total says, where it says it."""
+    """Yield the errors of a seat plan: each seat must be listed once, and the total, if given, must be their number."""
     wanted, at = given.total_availability, f"{path}.total_availability"
     if not given.seats:
         if wanted is None:
@@ -351,7 +351,7 @@ def _money(path: str, given: AmountGiven, errors: list[tuple[str, str]]) -> Mone
 
 
 def _instants_wrong(path: str, given: Struct, *names: str) -> Iterator[tuple[str, str]]:
-    """Instants must be of our time, and the second of two after the first."""
+    """Yield the errors of instants: each must be in range, and each must lie after the one before."""
     before: datetime | None = None
     for name in names:
         instant = getattr(given, name)
@@ -374,7 +374,7 @@ def _order_wrong(path: str, name: str, least: int | None, most: int | None) -> I
 
 
 def _to_the_second(instant: datetime) -> datetime:
-    """As it is shown, and so found by a filter."""
+    """Cut an instant to the second, as it is shown and filtered."""
     return instant.replace(microsecond=0)
 
 
@@ -383,7 +383,7 @@ def _or_none(instant: datetime | None) -> datetime | None:
 
 
 def _more(given: Struct, names: tuple[str, ...]) -> dict[str, Any]:
-    """What is only shown, as JSON values; what is not there is left out."""
+    """Return the fields that are only shown, as JSON values; fields without a value are left out."""
     return {name: _shown(value) for name in names if (value := getattr(given, name, UNSET)) not in (None, UNSET)}
 
 

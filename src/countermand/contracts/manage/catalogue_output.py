@@ -1,4 +1,4 @@
-"""What was brought in, in the shape in which it is given, so that it can be given back."""
+"""How is a catalogue shown? In the shape in which it is loaded, so that it can be loaded again."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -22,20 +22,20 @@ from countermand.contracts.manage.catalogue_input import (
 )
 from countermand.domain.instants import written_instant
 from countermand.domain.ticketing.catalogue import Event, Method, Product, Voucher
-from countermand.domain.ticketing.seating import Stretch
+from countermand.domain.ticketing.seating import SeatBlock
 
-_AROUND_BYTES: Final = 512  # of a page beside its items: the names of the lists, and `next`
+_AROUND_BYTES: Final = 512  # the bytes of a page beside its items: the names of the lists, and `next`
 _LISTS: Final = {section: section.value for section in Section} | {Section.COMBOS: Section.PRODUCTS.value}
 
 
 class ProductShown(ProductGiven, kw_only=True):
-    """A product that was brought in: what is not available of its total is held."""
+    """A loaded product. Orders hold the difference between its total and its availability."""
 
     availability: int
 
 
 class CatalogueShown(Struct, kw_only=True):
-    """Some of the catalogue, to be given back as it is; the rest comes after `next`, where it is not null."""
+    """A page of the catalogue, which can be loaded again as it is; the next page begins after `next`, if not null."""
 
     events: list[EventGiven] = []
     products: list[ProductShown] = []
@@ -45,7 +45,10 @@ class CatalogueShown(Struct, kw_only=True):
 
 
 def page_shown(found: Listed, *, at_most: int) -> dict[str, Any]:
-    """So many items and no more than a request's body may have, but one at least; `next` where more were found."""
+    """Return at most `at_most` items, and no more than a request's body may have, but at least one item.
+
+    `next` is set if there are more.
+    """
     shown: dict[str, Any] = {kind: [] for kind in ("events", "products", "methods", "vouchers")}
     size, last = _AROUND_BYTES, None
     for section, name, item in found.items[:at_most]:
@@ -59,7 +62,7 @@ def page_shown(found: Listed, *, at_most: int) -> dict[str, Any]:
     return shown | {"next": f"{last[0]}/{last[1]}" if there_is_more and last is not None else None}
 
 
-def _shown(item: Item, seats: Mapping[str, Sequence[Stretch]]) -> dict[str, Any]:
+def _shown(item: Item, seats: Mapping[str, Sequence[SeatBlock]]) -> dict[str, Any]:
     match item:
         case Event():
             return _event(item)
@@ -88,7 +91,7 @@ def _event(event: Event) -> dict[str, Any]:
     }
 
 
-def _product(product: Product, seats: Sequence[Stretch] | None) -> dict[str, Any]:
+def _product(product: Product, seats: Sequence[SeatBlock] | None) -> dict[str, Any]:
     return {
         "uid": product.uid,
         "event": product.event_uid,

@@ -7,12 +7,12 @@ from msgspec import Meta, Struct
 
 from countermand.actions.appointments.load_calendar import AREA_PATTERN, CAPACITY_CAP, SLOT_ID_PATTERN
 from countermand.contracts.http.body import Number
-from countermand.domain.orders.order_state import Move
+from countermand.domain.orders.order_state import Transition
 
 PROBLEM_JSON: Final = "application/problem+json"
 
 MoveName = Literal["accept", "start", "pass_no_return", "hold", "reject", "activate", "complete", "expire", "fail"]
-assert set(get_args(MoveName)) == {move.value for move in Move} - {Move.CANCEL.value}
+assert set(get_args(MoveName)) == {move.value for move in Transition} - {Transition.CANCEL.value}
 
 
 class PaymentGiven(Struct, kw_only=True):
@@ -240,7 +240,7 @@ class Decision(Struct, kw_only=True):
     findings: list[Finding]
 
 
-class Fact(Struct, kw_only=True):
+class OrderEvent(Struct, kw_only=True):
     """Something that happened, as others are told."""
 
     kind: str
@@ -293,7 +293,7 @@ class Order(Struct, kw_only=True):
     payments: list[Payment]
     cancellation: DecisionRecord | None
     refusals: list[DecisionRecord]
-    facts: list[Fact]
+    facts: list[OrderEvent]
 
 
 class Wrong(Struct, kw_only=True):

@@ -24,7 +24,7 @@ from countermand.contracts.manage.translate import decision_shown, order_shown, 
 from countermand.domain.client import Client, Permission
 from countermand.domain.contract import Door
 from countermand.domain.money import Money
-from countermand.domain.orders.order_state import Move
+from countermand.domain.orders.order_state import Transition
 
 _AT: Final = parameter(
     "at", "query", "Decide as at this instant instead of now", {"type": "string", "format": "date-time"}, required=False
@@ -58,7 +58,7 @@ async def _pay(call: Call, services: Services) -> Answer:
 
 
 async def _advance(call: Call, services: Services) -> Answer:
-    async def do(tx: Transaction, client: Client, move: Move) -> Answer:
+    async def do(tx: Transaction, client: Client, move: Transition) -> Answer:
         order = await advance_order(tx, client.id, order_id_in(call), move, services.clock())
         return json_answer(200, messages.State(state=order.state.value, version=order.version))
 
@@ -100,8 +100,8 @@ def _payment(call: Call) -> tuple[str, Money]:
         raise FieldsError([("amount", f"amount: {error}")]) from None
 
 
-def _move(call: Call) -> Move:
-    return Move(read(messages.MoveGiven, decode(call.body)).move)
+def _move(call: Call) -> Transition:
+    return Transition(read(messages.MoveGiven, decode(call.body)).move)
 
 
 def _instant(name: str, text: str) -> datetime:

@@ -108,7 +108,7 @@ def order_shown(view: OrderView, history: History) -> messages.Order:
         cancellation=None if cancellation is None else _record(cancellation, cancellation.command_id),
         refusals=[_record(one, one.command.command_id) for one in history.refusals],
         facts=[
-            messages.Fact(
+            messages.OrderEvent(
                 kind=one.kind.value,
                 order_version=one.order_version,
                 recorded_at=one.recorded_at,
@@ -116,7 +116,7 @@ def order_shown(view: OrderView, history: History) -> messages.Order:
                 details=dict(one.details),
                 delivered_at=one.delivered_at,
             )
-            for one in history.facts
+            for one in history.events
         ],
     )
 

@@ -1,4 +1,4 @@
-"""Which addresses does the shopping contract speak of? All are built here, from what the operator configured."""
+"""Which addresses does the shopping contract use? All of them are built here, from the operator's settings."""
 
 import re
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ _UID: Final = re.compile(UID_PATTERN)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Addresses:
-    """`public` is the API's own address, `documentation` where profiles and curies lead; neither ends in a slash.
+    """`public` is the API's own address; profiles and curies lead to `documentation`. Neither ends in a slash.
 
-    `payment` and `etickets` have `{uid}` and `{token}` to fill in: they are pages of the operator's own.
+    `payment` and `etickets` are addresses of the operator's own pages, with `{uid}` and `{token}` to fill in.
     """
 
     public: str
@@ -22,48 +22,48 @@ class Addresses:
     etickets: str
 
     def order(self, uid: str) -> str:
-        """The order's own address, which is its name in every request."""
+        """Return the order's address, which is its name in every request."""
         return f"{self.public}/orders/{uid}"
 
     def event(self, uid: str) -> str:
-        """An event's."""
+        """Return an event's address."""
         return f"{self.public}/events/{uid}"
 
     def product(self, uid: str) -> str:
-        """A product's."""
+        """Return a product's address."""
         return f"{self.public}/products/{uid}"
 
     def ticket(self, uid: str) -> str:
-        """A ticket's."""
+        """Return a ticket's address."""
         return f"{self.public}/tickets/{uid}"
 
     def consumer(self, uid: str) -> str:
-        """A consumer's."""
+        """Return a consumer's address."""
         return f"{self.public}/consumers/{uid}"
 
     def uid_of_order(self, uri: str) -> str | None:
-        """The uid in an order's address, a trailing slash tolerated; else None (shopping decisions 8 and 23)."""
+        """Return the uid in an order's address, which may end in a slash; else None (shopping decisions 8 and 23)."""
         return self._uid(uri, "orders")
 
     def uid_of_product(self, uri: str) -> str | None:
-        """The uid in a product's address, such as its `self`, which may have a query; None for any other."""
+        """Return the uid in a product's address, such as its `self`, which may have a query; else None."""
         return self._uid(uri.partition("?")[0], "products")
 
     def uid_of_event(self, uri: str) -> str | None:
-        """The uid in an event's address, such as its `self`, which may have a query; None for any other."""
+        """Return the uid in an event's address, such as its `self`, which may have a query; else None."""
         return self._uid(uri.partition("?")[0], "events")
 
     def uid_of_ticket(self, uri: str) -> str | None:
-        """The uid in a ticket's address; None for any other."""
+        """Return the uid in a ticket's address; else None."""
         return self._uid(uri, "tickets")
 
     def curies(self) -> list[dict[str, Any]]:
-        """Where the names of links are explained."""
+        """Return the link template that leads to the link-relation pages."""
         href = f"{self.documentation}/{{rel}}.html"
         return [{"name": "shop", "href": href, "templated": True, "type": "text/html"}]
 
     def profile(self, page: str) -> dict[str, Any]:
-        """The page that explains a resource."""
+        """Return the link to the page that explains a resource."""
         return {"href": f"{self.documentation}/{page}.html", "type": "text/html"}
 
     def _uid(self, uri: str, resource: str) -> str | None:

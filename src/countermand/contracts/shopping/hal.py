@@ -1,4 +1,4 @@
-"""How does a resource of the shopping contract look in HAL? What all of them have in common.
+"""How does a resource of the shopping contract look in HAL? This module has the parts that all resources share.
 
 Documented: the media type, `self`, `profile` and `curies` on every resource, templated links, absolute addresses,
 amounts with two decimals, instants in UTC to the second, texts as objects of languages.
@@ -10,18 +10,21 @@ from typing import Any, Final
 
 from countermand.contracts.http.answer import HAL, Answer, json_answer
 from countermand.contracts.shopping.addresses import Addresses
-from countermand.contracts.shopping.list_query import Asked, Kind, search
+from countermand.contracts.shopping.list_query import Asked, FilterType, search
 
 LANGUAGES: Final = ("en", "nl", "de", "fr", "es", "pt", "tr", "ru")
 
 
 def hal_answer(content: Any, status: int = 200) -> Answer:
-    """An answer as HAL."""
+    """Return an answer in HAL."""
     return json_answer(status, content, media_type=HAL)
 
 
 def resource_links(addresses: Addresses, href: str, page: str, **more: Any) -> dict[str, Any]:
-    """The links of a resource at `href`, which the documentation's `page` explains; `more` names rels with _ for :."""
+    """Return the links of a resource at `href`; the documentation's `page` explains it.
+
+    `more` has further link relations, with `shop_` for `shop:`.
+    """
     return {
         "curies": addresses.curies(),
         "self": {"href": href},
@@ -31,9 +34,9 @@ def resource_links(addresses: Addresses, href: str, page: str, **more: Any) -> d
 
 
 def list_links(
-    addresses: Addresses, address: str, page: str, asked: Asked, item_count: int, filters: Mapping[str, Kind]
+    addresses: Addresses, address: str, page: str, asked: Asked, item_count: int, filters: Mapping[str, FilterType]
 ) -> dict[str, Any]:
-    """The links of a page of a list: itself, the other pages, and how to search."""
+    """Return the links of a page of a list: itself, the other pages, and the search template."""
     pages = asked.links(address, item_count)
     return {
         "curies": addresses.curies(),
@@ -45,15 +48,15 @@ def list_links(
 
 
 def templated(href: str) -> dict[str, Any]:
-    """A link with something to fill in (RFC 6570)."""
+    """Return a link with variables to fill in (RFC 6570)."""
     return {"href": href, "templated": True}
 
 
 def in_all_languages(text: Mapping[str, str] | None) -> dict[str, str]:
-    """A text with every language of the published examples; a missing one is empty."""
+    """Return a text in every language of the published examples; a missing language is empty."""
     return dict.fromkeys(LANGUAGES, "") | dict(text or {})
 
 
 def date_time(instant: datetime) -> str:
-    """ISO 8601 in UTC, to the second."""
+    """Write an instant in ISO 8601 and UTC, to the second."""
     return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"

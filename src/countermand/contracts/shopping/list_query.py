@@ -1,7 +1,7 @@
-"""Which items of a list are asked for, by which filters and which page, and where are the other pages?
+"""Which items of a list does a request select, by filters and by page, and where are the other pages?
 
-Page size, page beyond the last, `item_count` and links are documented; so are the filters' names and suffixes. That no
-`prev` is on the first page and no `next` on the last, and that `__in` takes its values between commas, is inferred.
+The page size, a page beyond the last, `item_count` and the links are documented; so are the filters' names and
+suffixes. Inferred: the first page has no `prev` and the last no `next`, and `__in` takes its values between commas.
 Parameters that are no filter of the list are ignored.
 """
 
@@ -21,12 +21,12 @@ PAGE_SIZE: Final = 500
 _IN_CAP: Final = 100  # values of one `__in`; ours
 _PAGE_DIGITS: Final = 15
 _AMOUNT: Final = r"[0-9]{1,12}(\.[0-9]{1,2})?"
-_IN_A_QUERY: Final = "!$&'()*+,/:;=?@-._~%"  # RFC 3986; whatever else came is quoted in links
+_IN_A_QUERY: Final = "!$&'()*+,/:;=?@-._~%"  # RFC 3986; links quote all other characters of a query
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Kind:
-    """What the values of a filter are: `read` makes one of text, or raises `ValueError` with what it must be."""
+class FilterType:
+    """The values of a filter: `read` converts text, or raises `ValueError` with what the value must be."""
 
     suffixes: tuple[Op, ...]
     read: Callable[[str], Any]
@@ -64,14 +64,18 @@ def _truth(given: str) -> bool:
 
 _ORDERED: Final = (Op.LT, Op.LTE, Op.GT, Op.GTE)
 _SET: Final = (Op.NE, Op.IN)
-TEXT: Final = Kind(suffixes=(Op.STARTSWITH, *_SET), read=_text, schema={"type": "string"})
-INSTANT: Final = Kind(suffixes=(*_ORDERED, *_SET), read=_instant, schema={"type": "string", "format": "date-time"})
-PRICE: Final = Kind(suffixes=(*_ORDERED, *_SET), read=_minor, schema={"type": "string", "pattern": f"^{_AMOUNT}$"})
-TRUTH: Final = Kind(suffixes=(Op.NE,), read=_truth, schema={"type": "string", "enum": ["true", "false"]})
+TEXT: Final = FilterType(suffixes=(Op.STARTSWITH, *_SET), read=_text, schema={"type": "string"})
+INSTANT: Final = FilterType(
+    suffixes=(*_ORDERED, *_SET), read=_instant, schema={"type": "string", "format": "date-time"}
+)
+PRICE: Final = FilterType(
+    suffixes=(*_ORDERED, *_SET), read=_minor, schema={"type": "string", "pattern": f"^{_AMOUNT}$"}
+)
+TRUTH: Final = FilterType(suffixes=(Op.NE,), read=_truth, schema={"type": "string", "enum": ["true", "false"]})
 
 
-def uri(uid_of: Callable[[str], str | None], like: str) -> Kind:
-    """Values are addresses of something: `uid_of` finds the uid in one that looks `like` this."""
+def uri(uid_of: Callable[[str], str | None], like: str) -> FilterType:
+    """Make a filter type whose values are addresses `like` this; `uid_of` finds the uid in an address."""
 
     def read(given: str) -> str:
         uid = uid_of(given)
@@ -79,23 +83,23 @@ def uri(uid_of: Callable[[str], str | None], like: str) -> Kind:
             raise ValueError(f"an address like {like}")
         return uid
 
-    return Kind(suffixes=_SET, read=read, schema={"type": "string", "examples": [like]})
+    return FilterType(suffixes=_SET, read=read, schema={"type": "string", "examples": [like]})
 
 
-def choice(values: Sequence[str]) -> Kind:
-    """Values are some words."""
+def choice(values: Sequence[str]) -> FilterType:
+    """Make a filter type whose values are some fixed words."""
 
     def read(given: str) -> str:
         if given not in values:
             raise ValueError("one of " + ", ".join(values))
         return given
 
-    return Kind(suffixes=_SET, read=read, schema={"type": "string", "enum": list(values)})
+    return FilterType(suffixes=_SET, read=read, schema={"type": "string", "enum": list(values)})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
-    """What a request asks of a list: `conditions` by the filters' names, the page from 1, and its query for links."""
+    """A list query: its `conditions` by the filters' names, its page (from 1), and its text for links."""
 
     conditions: Sequence[Condition]
     page: int
@@ -103,17 +107,17 @@ class Asked:
 
     @property
     def offset(self) -> int:
-        """How many items come before the page."""
+        """The number of items before the page."""
         return (self.page - 1) * PAGE_SIZE
 
     def has(self, field: str) -> bool:
-        """Whether there is any condition on a field."""
+        """Return whether there is a condition on a field."""
         return any(condition.field == field for condition in self.conditions)
 
     def links(self, address: str, item_count: int) -> dict[str, Any]:
-        """`self` as it was asked for, `first` without a page, `prev` and `next` where they are, and `last`."""
+        """Return `self` as requested, `first` without a page, `prev` and `next` if those pages exist, and `last`."""
         last = max(1, -(-item_count // PAGE_SIZE))
-        page = min(self.page, last)  # a page beyond the last is the last (documented)
+        page = min(self.page, last)  # a page beyond the last becomes the last (documented)
         found = {"self": _address(address, self.query), "first": self._page(address, 1)}
         if page > 1:
             found["prev"] = self._page(address, page - 1)
@@ -131,8 +135,8 @@ def _address(address: str, query: str) -> str:
     return f"{address}?{query}" if query else address
 
 
-def asked(query_string: bytes, filters: Mapping[str, Kind]) -> Asked:
-    """Read a query. Raises `FieldsError` with each parameter that does not hold, and its value."""
+def parse_list_query(query_string: bytes, filters: Mapping[str, FilterType]) -> Asked:
+    """Read a query. Raises `FieldsError` with each wrong parameter and its value."""
     conditions: list[Condition] = []
     errors: list[tuple[str, str]] = []
     page = 1
@@ -151,8 +155,8 @@ def asked(query_string: bytes, filters: Mapping[str, Kind]) -> Asked:
     return Asked(conditions=conditions, page=page, query=quote(query_string, safe=_IN_A_QUERY))
 
 
-def parameters(filters: Mapping[str, Kind]) -> tuple[dict[str, Any], ...]:
-    """A list's parameters as OpenAPI has them."""
+def parameters(filters: Mapping[str, FilterType]) -> tuple[dict[str, Any], ...]:
+    """Return a list's parameters in the form of OpenAPI."""
     described = [
         parameter("page", "query", "From 1; beyond the last is the last", _PAGE_SCHEMA, required=False),
     ]
@@ -166,8 +170,8 @@ def parameters(filters: Mapping[str, Kind]) -> tuple[dict[str, Any], ...]:
 _PAGE_SCHEMA: Final = {"type": "integer", "minimum": 1, "default": 1}
 
 
-def _comparisons(filters: Mapping[str, Kind]) -> Mapping[str, tuple[str, Op]]:
-    """Every parameter by which a list can be filtered: a field by itself, or with a suffix."""
+def _comparisons(filters: Mapping[str, FilterType]) -> Mapping[str, tuple[str, Op]]:
+    """Return every parameter that filters a list: each field by itself, and with each of its suffixes."""
     return {
         name: (field, op)
         for field, kind in filters.items()
@@ -175,8 +179,8 @@ def _comparisons(filters: Mapping[str, Kind]) -> Mapping[str, tuple[str, Op]]:
     }
 
 
-def search(address: str, filters: Mapping[str, Kind]) -> dict[str, Any]:
-    """The link to a list, with its filters to fill in (RFC 6570); the pages say which suffixes they take."""
+def search(address: str, filters: Mapping[str, FilterType]) -> dict[str, Any]:
+    """Return the link to a list, with its filters to fill in (RFC 6570); pages explain the suffixes of a filter."""
     return {"href": f"{address}{{?{','.join([*filters, 'page'])}}}", "templated": True}
 
 
@@ -193,8 +197,8 @@ def _page_number(given: str) -> int:
     return int(given) if len(given) <= _PAGE_DIGITS else 10**_PAGE_DIGITS
 
 
-def _condition(field: str, op: Op, given: Sequence[str], kind: Kind) -> Condition:
-    """Of a parameter that stands there several times the last counts, but for `__in`, which has the values of all."""
+def _condition(field: str, op: Op, given: Sequence[str], kind: FilterType) -> Condition:
+    """Read a condition. Of a repeated parameter the last value counts, except for `__in`, which takes all values."""
     if op is not Op.IN:
         return Condition(field, op, kind.read(given[-1]))
     several = [one for some in given for one in some.split(",")]

@@ -1,1 +1,1 @@
-"""A technician's visit, and what is asked about one."""
+"""Appointments, which are technicians' visits, and the tasks about them."""

@@ -1,4 +1,4 @@
-"""When does somebody come to the customer, and does that visit still stand?"""
+"""When does a technician visit the customer, and is that visit still active?"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ SlotId = NewType("SlotId", str)
 
 
 class AppointmentState(StrEnum):
-    """Reserved, Booked and In Progress are documented; the others are inferred from the life of a visit."""
+    """The states of a visit. Reserved, Booked and In Progress are documented; the others are inferred from its life."""
 
     RESERVED = "reserved"
     BOOKED = "booked"
@@ -22,7 +22,7 @@ class AppointmentState(StrEnum):
     CANCELLED = "cancelled"
 
 
-# Inferred (connect decision 5): a request for slots that was never booked is no appointment at all.
+# Inferred (connect decision 5): a request for slots that was never booked is no appointment.
 ACTIVE_APPOINTMENT_STATES: Final = frozenset(
     {AppointmentState.RESERVED, AppointmentState.BOOKED, AppointmentState.IN_PROGRESS}
 )
@@ -37,7 +37,7 @@ class HalfDay(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Slot:
-    """A time at which a visit can be booked. Instants are UTC; `utc_offset` is the customer's, there and then."""
+    """A time at which a visit can be booked. Instants are UTC; `utc_offset` is the customer's offset at that time."""
 
     id: SlotId
     starts_at: datetime
@@ -50,8 +50,8 @@ class Slot:
 class Appointment:
     """A visit agreed for an order. Instants are UTC; an order has at most one active appointment.
 
-    One that was booked has the slot it was booked in; one that the operator agreed otherwise has none. `remote_id` is
-    what it is called by whoever sends the technician.
+    A visit that was booked has a slot; a visit that the operator agreed in another way has none. `remote_id` is the
+    visit's name in the system that sends the technician.
     """
 
     id: AppointmentId
@@ -64,5 +64,5 @@ class Appointment:
 
     @property
     def is_active(self) -> bool:
-        """Whether the visit still stands. One that began and was not closed still does."""
+        """Whether the visit is still to come or in progress; a visit that began and was not closed is active, too."""
         return self.state in ACTIVE_APPOINTMENT_STATES

@@ -1,4 +1,4 @@
-"""What is asked about an order's appointment, and may take a while to be answered?"""
+"""Which tasks exist about an order's appointment, and how far is each? An answer may take a while."""
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -14,7 +14,7 @@ TaskId = NewType("TaskId", int)
 
 
 class TaskKind(StrEnum):
-    """What is wanted."""
+    """The kinds of task."""
 
     OFFER_SLOTS = "offer_slots"  # the contract's appointment-request
     BOOK = "book"
@@ -22,7 +22,7 @@ class TaskKind(StrEnum):
 
 
 class TaskState(StrEnum):
-    """How far it is. Only an offer that nobody wants any more is withdrawn."""
+    """The states of a task. Only an offer of slots can be withdrawn."""
 
     PENDING = "pending"
     DONE = "done"
@@ -32,7 +32,7 @@ class TaskState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """Why something could not be done: a stable code, and a sentence for people."""
+    """The reason why a task failed: a stable code, and a sentence for people."""
 
     code: str
     sentence: str
@@ -40,11 +40,11 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AppointmentTask:
-    """Something asked about an order's appointment. Which of the fields are there depends on its kind and state.
+    """A task about an order's appointment. Its kind and state decide which fields are set.
 
-    `from_date` is the customer's date on or after which slots are wanted, `slots` are those that were offered, or, of a
-    booking, the one that is wanted, out of the offer `offer_id`. `appointment_id` is what was booked, or is to be
-    cancelled.
+    `from_date` is the customer's date; slots are requested on or after that date. `slots` are the slots that were
+    offered; for a booking, the single requested slot, out of the offer `offer_id`. `appointment_id` is the appointment
+    that was booked or is to be cancelled.
     """
 
     id: TaskId
@@ -62,9 +62,9 @@ class AppointmentTask:
 
     @property
     def wanted(self) -> Slot | None:
-        """The slot that is to be booked."""
+        """The slot that is to be booked; None for other kinds of task."""
         return self.slots[0] if self.kind is TaskKind.BOOK else None
 
     def failed(self, failure: Failure, at: datetime) -> "AppointmentTask":
-        """The same, answered with a no."""
+        """Return the task, answered with a failure."""
         return replace(self, state=TaskState.FAILED, failure=failure, answered_at=at)

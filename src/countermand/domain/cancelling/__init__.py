@@ -1,1 +1,1 @@
-"""May an order be cancelled? Rules are data, a policy is a list of them, a decision says why."""
+"""May an order be cancelled? Rules are data, a policy is a list of rules, and a decision gives the reasons."""

@@ -10,7 +10,7 @@ from countermand.domain.orders.order import OrderFacts
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Granted:
-    """Yes. `cancellable_until` is the first instant of no if nothing but time passes; None where there is none."""
+    """A yes. `cancellable_until` is the first instant of a no if only time passes; None if there is no such instant."""
 
     policy_version: PolicyVersion
     findings: tuple[Finding, ...]
@@ -19,14 +19,14 @@ class Granted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refused:
-    """No, with every rule that says so, in the policy's order."""
+    """A no, with every rule that refuses, in the policy's order."""
 
     policy_version: PolicyVersion
     findings: tuple[Finding, ...]
 
     @property
     def broken(self) -> tuple[Finding, ...]:
-        """The findings that refuse. Never empty."""
+        """The findings that refuse; there is at least one."""
         return tuple(finding for finding in self.findings if not finding.passed)
 
 
@@ -34,7 +34,7 @@ Decision = Granted | Refused
 
 
 def decide(facts: OrderFacts, policy: Policy, now: datetime) -> Decision:
-    """Ask every rule of the policy, so that a refusal can say all its reasons."""
+    """Examine every rule of the policy, so that a refusal can give all its reasons."""
     findings = tuple(examine(rule, facts, now) for rule in policy.rules)
     if all(finding.passed for finding in findings):
         turns = [finding.turns_at for finding in findings if finding.turns_at is not None]

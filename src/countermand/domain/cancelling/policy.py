@@ -41,7 +41,7 @@ DEFAULT_RULES: Final[Mapping[Contract, Sequence[Mapping[str, Any]]]] = MappingPr
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """An ordered list of rules. Reading the list reads the policy."""
+    """An ordered list of rules, which is the whole policy."""
 
     contract: Contract | Unknown
     rules: tuple[Rule, ...]
@@ -52,13 +52,13 @@ class Policy:
 
     @cached_property
     def version(self) -> PolicyVersion:
-        """The hash of the content: the same rules, parameters and sentences always have the same version."""
+        """The hash of the content: the same rules, parameters and sentences always give the same version."""
         text = json.dumps(self.content, sort_keys=True, separators=(",", ":"))
         return PolicyVersion(hashlib.sha256(text.encode()).hexdigest()[:16])
 
     @property
     def content(self) -> dict[str, Any]:
-        """Everything a decision depends on, as JSON: enough to explain an old decision without today's code."""
+        """All data that a decision depends on, as JSON: it explains an old decision without the code of that time."""
         return {
             "contract": self.contract,
             "rules": [
@@ -75,9 +75,9 @@ class Policy:
 
 
 def policy_of(contract: Contract, rules: Sequence[Mapping[str, Any]]) -> Policy:
-    """Make a policy from a settings file's list: `[{"name": …, parameters…}, …]`.
+    """Make a policy from the list in the settings: `[{"name": …, parameters…}, …]`.
 
-    Raises ValueError with a sentence that names the rule and the value.
+    Raises `ValueError` with a sentence that names the rule and the value.
     """
     made = []
     for entry in rules:
@@ -93,7 +93,7 @@ def policy_of(contract: Contract, rules: Sequence[Mapping[str, Any]]) -> Policy:
 
 
 def policy_from_content(content: Mapping[str, Any]) -> Policy:
-    """Read back a policy that was stored as `Policy.content`. Raises ValueError where a newer version wrote it so."""
+    """Read a policy that was stored as `Policy.content`. Raises `ValueError` if a newer version wrote it otherwise."""
     try:
         rules = tuple(
             Rule(

@@ -1,8 +1,8 @@
-"""Which rules can a cancellation policy be made of?
+"""Which rules can a cancellation policy consist of?
 
-A rule is data: a name, one fact of the order, a comparison with its parameters, and a sentence for either outcome.
-Python evaluates it here to explain; `storage/policy_sql.py` compiles the same data to a predicate to act. A property
-test holds the two together, so nobody writes a rule twice.
+A rule is data: a name, one fact of the order, a comparison with its parameters, and a sentence for either outcome. This
+module evaluates a rule in Python, to explain a decision; `storage/policy_sql.py` compiles the same data to a predicate,
+to act on it. A property test checks that both agree, so that no rule is written twice.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ from countermand.domain.orders.order_state import CANCELLABLE_STATES, OrderState
 
 
 class FactName(StrEnum):
-    """The facts a rule may look at: the fields of `OrderFacts`, which are columns of the order's row."""
+    """The facts that a rule may use: the fields of `OrderFacts`, which are columns of the order's row."""
 
     STATE = "state"
     APPOINTMENT_STARTS_AT = "appointment_starts_at"
@@ -27,7 +27,7 @@ class FactName(StrEnum):
 
 
 class PastActive(StrEnum):
-    """What an active appointment that has already begun does to the rule about appointments."""
+    """Says how the rule about appointments treats an active appointment that has already begun."""
 
     BLOCKS = "blocks"
     IGNORED = "ignored"
@@ -35,7 +35,7 @@ class PastActive(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IsOneOf:
-    """Kept when the state is one of `states`."""
+    """Holds if the state is one of `states`."""
 
     fact: FactName
     states: frozenset[OrderState | Unknown]
@@ -43,16 +43,16 @@ class IsOneOf:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IsAbsent:
-    """Kept when there is no such instant."""
+    """Holds if the order has no such instant."""
 
     fact: FactName
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IsNotWithin:
-    """Kept when there is no such instant, or it lies more than `notice_h` hours ahead: exactly `notice_h` is within.
+    """Holds if there is no such instant, or if it is more than `notice_h` hours ahead: exactly `notice_h` is within.
 
-    An instant that has passed is within, too, unless `past_active` says to ignore it.
+    A past instant is within, too, unless `past_active` says to ignore it.
     """
 
     fact: FactName
@@ -65,10 +65,10 @@ Comparison = IsOneOf | IsAbsent | IsNotWithin
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
-    """What must hold for an order to be cancelled. `code` is what a refusal calls a breach of it, and never changes.
+    """A condition for cancelling an order. `code` names a breach of the rule in a refusal, and never changes.
 
     The sentences may use `{value}` (the fact), `{hours}` (the notice), `{limit}` (the instant from which the notice is
-    too short) and `{turns_at}` (the first instant at which the finding would be another).
+    too short) and `{turns_at}` (the first instant at which the finding changes).
     """
 
     name: str
@@ -80,9 +80,9 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """What one rule found: the fact it looked at, a sentence, and the first instant at which it would find otherwise.
+    """The result of one rule: the fact it used, a sentence, and the first instant at which the result changes.
 
-    `turns_at` is None where time alone changes nothing.
+    `turns_at` is None if the passing of time alone changes nothing.
     """
 
     rule: str
@@ -95,7 +95,7 @@ class Finding:
 
 
 def examine(rule: Rule, facts: OrderFacts, now: datetime) -> Finding:
-    """Ask one rule about an order's facts at an instant."""
+    """Evaluate one rule on an order's facts at an instant."""
     value = getattr(facts, rule.comparison.fact)
     passed, turns_at = _compare(rule.comparison, value, now)
     said = _said(value)
@@ -125,28 +125,28 @@ def _compare(comparison: Comparison, value: Any, now: datetime) -> tuple[bool, d
         case IsNotWithin(notice_h=notice_h, past_active=past_active):
             if value is None:
                 return True, None
-            # In UTC, since datetimes of one local zone are compared and moved by their wall clocks.
+            # Compare in UTC, because Python compares and shifts datetimes of one local zone by their wall clocks.
             value, now = value.astimezone(UTC), now.astimezone(UTC)
             if past_active is PastActive.IGNORED and value <= now:
                 return True, None
             first_no = value - timedelta(hours=notice_h)
             if now < first_no:
-                never = past_active is PastActive.IGNORED and notice_h == 0  # ignored from the instant it would block
+                never = past_active is PastActive.IGNORED and notice_h == 0  # it is ignored from when it would block
                 return True, None if never else first_no
             return False, value if past_active is PastActive.IGNORED else None
 
 
 def _said(value: datetime | str | None) -> str | None:
-    """A fact as a sentence says it: instants in UTC, without a fraction unless there is one."""
+    """Write a fact for a sentence: instants in UTC, with a fraction only if there is one."""
     if isinstance(value, datetime):
         return written_instant(value)
     return None if value is None else str(value)
 
 
 def state_allows(*, only: list[str] | None = None) -> Rule:
-    """The table of moves lets the order be cancelled; `only` narrows it to the states named.
+    """The table of transitions lets the order be cancelled; `only` narrows this to the named states.
 
-    Raises ValueError where `only` names a state that the table never lets be cancelled: a policy may not widen it.
+    Raises `ValueError` if `only` names a state in which the table never allows it: a policy may not widen the table.
     """
     if not isinstance(only, list | None):
         raise ValueError(f"only must be a list of states, not {only!r}")  # noqa: TRY004 - a value of the settings
@@ -194,7 +194,7 @@ def no_appointment_within(*, notice_h: int, past_active: str = "blocks") -> Rule
 
 
 def nothing_paid() -> Rule:
-    """No payment was ever recorded for the order (documented; that recorded is enough: shopping decision 6)."""
+    """No payment was ever recorded for the order (documented; that a record is enough: shopping decision 6)."""
     return Rule(
         name="nothing_paid",
         code="payment_recorded",
@@ -204,7 +204,7 @@ def nothing_paid() -> Rule:
     )
 
 
-# What a policy in a settings file can name: each with its parameters.
+# The rules that the settings can name, with their parameters.
 RULES: Final[Mapping[str, Callable[..., Rule]]] = MappingProxyType(
     {
         "state_allows": state_allows,

@@ -11,7 +11,7 @@ from countermand.domain.orders.order_state import OrderState
 from countermand.domain.orders.payment import Payment
 
 
-class FactKind(StrEnum):
+class OrderEventKind(StrEnum):
     """The names of the facts, as subscribers see them."""
 
     ORDER_PLACED = "order.placed"
@@ -26,56 +26,56 @@ class FactKind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Fact:
+class OrderEvent:
     """Something that happened to an order. An order's version and the kind name it: nothing is ever told twice."""
 
-    kind: FactKind
+    kind: OrderEventKind
     details: dict[str, Any]
 
 
-def order_placed(state: OrderState | Unknown) -> Fact:
+def order_placed(state: OrderState | Unknown) -> OrderEvent:
     """An order came into being."""
-    return Fact(kind=FactKind.ORDER_PLACED, details={"state": state})
+    return OrderEvent(kind=OrderEventKind.ORDER_PLACED, details={"state": state})
 
 
-def order_advanced(before: OrderState | Unknown, after: OrderState) -> Fact:
+def order_advanced(before: OrderState | Unknown, after: OrderState) -> OrderEvent:
     """An order's state changed, other than by a cancellation."""
-    return Fact(kind=FactKind.ORDER_ADVANCED, details={"from": before, "to": after})
+    return OrderEvent(kind=OrderEventKind.ORDER_ADVANCED, details={"from": before, "to": after})
 
 
-def order_cancelled(before: OrderState | Unknown, reason: str | None) -> Fact:
+def order_cancelled(before: OrderState | Unknown, reason: str | None) -> OrderEvent:
     """An order was cancelled."""
-    return Fact(kind=FactKind.ORDER_CANCELLED, details={"from": before, "reason": reason})
+    return OrderEvent(kind=OrderEventKind.ORDER_CANCELLED, details={"from": before, "reason": reason})
 
 
-def appointment_set(appointment: Appointment) -> Fact:
+def appointment_set(appointment: Appointment) -> OrderEvent:
     """A visit was agreed."""
-    return Fact(kind=FactKind.APPOINTMENT_SET, details=_visit(appointment))
+    return OrderEvent(kind=OrderEventKind.APPOINTMENT_SET, details=_visit(appointment))
 
 
-def appointment_moved(appointment: Appointment, starts_before: datetime) -> Fact:
+def appointment_moved(appointment: Appointment, starts_before: datetime) -> OrderEvent:
     """A visit was moved; `details` has the new times and the old start."""
-    return Fact(kind=FactKind.APPOINTMENT_MOVED, details={**_visit(appointment), "from": starts_before})
+    return OrderEvent(kind=OrderEventKind.APPOINTMENT_MOVED, details={**_visit(appointment), "from": starts_before})
 
 
-def appointment_advanced(appointment: Appointment, before: AppointmentState | Unknown) -> Fact:
+def appointment_advanced(appointment: Appointment, before: AppointmentState | Unknown) -> OrderEvent:
     """A visit began, or ended one way or the other."""
-    return Fact(
-        kind=FactKind.APPOINTMENT_ADVANCED,
+    return OrderEvent(
+        kind=OrderEventKind.APPOINTMENT_ADVANCED,
         details={**_visit(appointment), "from": before, "to": appointment.state},
     )
 
 
-def appointment_cancelled(appointment: Appointment) -> Fact:
+def appointment_cancelled(appointment: Appointment) -> OrderEvent:
     """A visit will not happen: cancelled by itself, or released by its order's end."""
-    return Fact(kind=FactKind.APPOINTMENT_CANCELLED, details=_visit(appointment))
+    return OrderEvent(kind=OrderEventKind.APPOINTMENT_CANCELLED, details=_visit(appointment))
 
 
-def payment_recorded(payment: Payment) -> Fact:
+def payment_recorded(payment: Payment) -> OrderEvent:
     """Money came in: in time, or, as a kind of its own, too late."""
-    kind = FactKind.LATE_MONEY_RECEIVED if payment.is_late else FactKind.PAYMENT_RECORDED
+    kind = OrderEventKind.LATE_MONEY_RECEIVED if payment.is_late else OrderEventKind.PAYMENT_RECORDED
     money = payment.money
-    return Fact(
+    return OrderEvent(
         kind=kind,
         details={"reference": payment.reference, "amount_minor": money.minor, "currency": money.currency},
     )

@@ -33,7 +33,7 @@ class OrderState(StrEnum):
     CANCELLED = "cancelled"
 
 
-class Move(StrEnum):
+class Transition(StrEnum):
     """What can happen to an order."""
 
     ACCEPT = "accept"
@@ -52,46 +52,46 @@ OPENING_STATE: Final[Mapping[Contract, OrderState]] = MappingProxyType(
     {Contract.CONNECT: OrderState.SUBMITTED, Contract.SHOPPING: OrderState.PENDING}
 )
 
-MOVES: Final[Mapping[OrderState, Mapping[Move, OrderState]]] = MappingProxyType(
+TRANSITIONS: Final[Mapping[OrderState, Mapping[Transition, OrderState]]] = MappingProxyType(
     {
         OrderState.SUBMITTED: {
-            Move.ACCEPT: OrderState.ACCEPTED,
-            Move.HOLD: OrderState.HELD,
-            Move.REJECT: OrderState.REJECTED,
-            Move.CANCEL: OrderState.CANCELLED,
+            Transition.ACCEPT: OrderState.ACCEPTED,
+            Transition.HOLD: OrderState.HELD,
+            Transition.REJECT: OrderState.REJECTED,
+            Transition.CANCEL: OrderState.CANCELLED,
         },
         OrderState.ACCEPTED: {
-            Move.START: OrderState.IN_PROGRESS,
-            Move.HOLD: OrderState.HELD,
-            Move.REJECT: OrderState.REJECTED,
-            Move.CANCEL: OrderState.CANCELLED,
+            Transition.START: OrderState.IN_PROGRESS,
+            Transition.HOLD: OrderState.HELD,
+            Transition.REJECT: OrderState.REJECTED,
+            Transition.CANCEL: OrderState.CANCELLED,
         },
         OrderState.IN_PROGRESS: {
-            Move.PASS_NO_RETURN: OrderState.PAST_NO_RETURN,
-            Move.ACTIVATE: OrderState.ACTIVATED,
-            Move.HOLD: OrderState.HELD,
-            Move.REJECT: OrderState.REJECTED,
-            Move.CANCEL: OrderState.CANCELLED,
+            Transition.PASS_NO_RETURN: OrderState.PAST_NO_RETURN,
+            Transition.ACTIVATE: OrderState.ACTIVATED,
+            Transition.HOLD: OrderState.HELD,
+            Transition.REJECT: OrderState.REJECTED,
+            Transition.CANCEL: OrderState.CANCELLED,
         },
-        OrderState.PAST_NO_RETURN: {Move.ACTIVATE: OrderState.ACTIVATED},
+        OrderState.PAST_NO_RETURN: {Transition.ACTIVATE: OrderState.ACTIVATED},
         OrderState.HELD: {
-            Move.ACCEPT: OrderState.ACCEPTED,
-            Move.START: OrderState.IN_PROGRESS,
-            Move.REJECT: OrderState.REJECTED,
-            Move.CANCEL: OrderState.CANCELLED,
+            Transition.ACCEPT: OrderState.ACCEPTED,
+            Transition.START: OrderState.IN_PROGRESS,
+            Transition.REJECT: OrderState.REJECTED,
+            Transition.CANCEL: OrderState.CANCELLED,
         },
         # A rejection by the network does not end the order: it can be put right and taken up again, or cancelled.
-        OrderState.REJECTED: {Move.ACCEPT: OrderState.ACCEPTED, Move.CANCEL: OrderState.CANCELLED},
+        OrderState.REJECTED: {Transition.ACCEPT: OrderState.ACCEPTED, Transition.CANCEL: OrderState.CANCELLED},
         # A running service is ended by its own cancellation, which is another resource than the order.
         OrderState.ACTIVATED: {},
         OrderState.PENDING: {
-            Move.COMPLETE: OrderState.COMPLETED,
-            Move.EXPIRE: OrderState.EXPIRED,
-            Move.FAIL: OrderState.FAILED,
-            Move.CANCEL: OrderState.CANCELLED,
+            Transition.COMPLETE: OrderState.COMPLETED,
+            Transition.EXPIRE: OrderState.EXPIRED,
+            Transition.FAIL: OrderState.FAILED,
+            Transition.CANCEL: OrderState.CANCELLED,
         },
         # The table lets a completed order be cancelled; that nothing has been paid is the policy's business.
-        OrderState.COMPLETED: {Move.CANCEL: OrderState.CANCELLED},
+        OrderState.COMPLETED: {Transition.CANCEL: OrderState.CANCELLED},
         OrderState.EXPIRED: {},
         OrderState.FAILED: {},
         OrderState.CANCELLED: {},
@@ -121,7 +121,7 @@ STATES_OF: Final[Mapping[Contract, tuple[OrderState, ...]]] = MappingProxyType(
 )
 
 CANCELLABLE_STATES: Final[frozenset[OrderState]] = frozenset(
-    state for state, moves in MOVES.items() if Move.CANCEL in moves
+    state for state, moves in TRANSITIONS.items() if Transition.CANCEL in moves
 )
 
 # Entering one of these gives back what the order held: its appointment, its tickets' places, its stock.
@@ -130,11 +130,11 @@ ENDED_UNFULFILLED: Final[frozenset[OrderState]] = frozenset(
 )
 
 
-def moves_from(state: OrderState | Unknown) -> Mapping[Move, OrderState]:
+def transitions_from(state: OrderState | Unknown) -> Mapping[Transition, OrderState]:
     """What can happen to an order, and where it leads. To one in an unknown state, nothing that this version does."""
-    return {} if isinstance(state, Unknown) else MOVES[state]
+    return {} if isinstance(state, Unknown) else TRANSITIONS[state]
 
 
-def state_after(state: OrderState | Unknown, move: Move) -> OrderState | None:
+def state_after(state: OrderState | Unknown, move: Transition) -> OrderState | None:
     """The state that `move` leads to from `state`, or None where the table has no such move."""
-    return moves_from(state).get(move)
+    return transitions_from(state).get(move)

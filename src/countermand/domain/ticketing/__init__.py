@@ -1,1 +1,1 @@
-"""Tickets: what is sold, what it costs, who sits where."""
+"""Ticketing: the catalogue, prices, and seats."""

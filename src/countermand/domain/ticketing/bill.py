@@ -1,4 +1,4 @@
-"""What does an order cost? Whole minor units; only a voucher's discount is rounded, on each price."""
+"""What does an order cost? Amounts are whole minor units; only a voucher's discount is rounded, for each price."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from countermand.domain.ticketing.catalogue import Method, Product, Voucher
 
 
 class CurrenciesDifferError(ValueError):
-    """An order is in one currency. `currencies` are those that came together."""
+    """Raised because an order must be in one currency. `currencies` are the currencies that were mixed."""
 
     def __init__(self, currencies: set[str]) -> None:
         super().__init__(f"one order is in one currency, not in {', '.join(sorted(currencies))}")
@@ -17,9 +17,9 @@ class CurrenciesDifferError(ValueError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LinePrice:
-    """What each of a line costs, in minor units: by the catalogue, for this buyer, and the service costs beside it.
+    """The prices of one piece of a line, in minor units: the catalogue's, this buyer's, and the service costs.
 
-    A part of a combo product costs its buyer nothing: the combo's price is for all of it.
+    A part of a combo product costs the buyer nothing, because the combo's price covers all parts.
     """
 
     price_minor: int
@@ -29,7 +29,7 @@ class LinePrice:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bill:
-    """What the buyer pays, in minor units. `grand_total_minor` is all but purchases elsewhere."""
+    """The amounts that a buyer pays, in minor units. `grand_total_minor` excludes only external purchases."""
 
     currency: str
     lines: tuple[LinePrice, ...]
@@ -40,7 +40,7 @@ class Bill:
 
 
 def line_price(product: Product, vouchers: Sequence[Voucher], *, is_part: bool) -> LinePrice:
-    """What each of a line costs. Of several vouchers that are for a product, the one that takes off most counts."""
+    """Return the price of one piece of a line. If several vouchers fit the product, the largest discount counts."""
     if is_part:
         return LinePrice(price_minor=product.price.minor, paid_minor=0, service_costs_minor=0)
     paid = min([product.price.minor, *(one.price_of(product.price).minor for one in vouchers if one.is_for(product))])
@@ -55,7 +55,7 @@ def bill_of(
     donation: Money | None,
     currency: str | None,
 ) -> Bill:
-    """Add it all up: `lines` are products, how many, and whether they are a part of a combo product.
+    """Add up an order. Each of `lines` is a product, its quantity, and whether it is a part of a combo product.
 
     Raises `CurrenciesDifferError`, and `ValueError` for a total that is out of range.
     """
@@ -71,7 +71,7 @@ def bill_of(
     service_costs = sum(price.service_costs_minor * count for price, count in zip(prices, counts, strict=True))
     donation_minor = 0 if donation is None else donation.minor
     total = product_total + service_costs + donation_minor
-    if total > 0:  # nobody is charged for the payment of nothing
+    if total > 0:  # an order that costs nothing has no payment or shipping costs
         total += sum(method.costs.minor for method in methods)
     Money(minor=total, currency=min(currencies))
     return Bill(
@@ -85,6 +85,6 @@ def bill_of(
 
 
 def missing_fields(consumer: Mapping[str, object], methods: Sequence[Method]) -> tuple[str, ...]:
-    """Which fields of the consumer the chosen methods need and do not have; blank is missing."""
+    """Return the consumer fields that the chosen methods need and the consumer lacks; a blank field is lacking."""
     needed = {name: None for method in methods for name in method.required_consumer_fields}
     return tuple(name for name in needed if not str(consumer.get(name, "")).strip())

@@ -15,7 +15,7 @@ I18n = Mapping[str, str]  # language code: text
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
-    """Something that tickets are sold for. `more` has what is only shown: description, location, artists, …"""
+    """An event that tickets are sold for. `more` holds fields that are only shown: description, location, artists, …"""
 
     uid: EventUid
     reference: str
@@ -31,13 +31,13 @@ class Event:
     more: Mapping[str, Any] = field(default_factory=dict)
 
     def is_on_sale(self, now: datetime) -> bool:
-        """Whether it is sold at `now`: from the start of the sale until just before its end."""
+        """Return whether the event is on sale at `now`: from the start of the sale until just before its end."""
         return self.is_enabled and self.sale_starts_at <= now < self.sale_ends_at
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """So many of a product, in each of a combo product."""
+    """A part of a combo product: `quantity` pieces of a product in each combo product."""
 
     product_uid: ProductUid
     quantity: int
@@ -45,11 +45,11 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Product:
-    """What can be bought: `availability` is what is left of `total_availability`.
+    """A product. `availability` is the rest of `total_availability` that no order holds.
 
-    A combo product is made of `parts`, which are taken off their own stocks together with it. Without a sale of its own
-    it is sold as long as its event is. `event_uid` is None for products from before there were events. Where it
-    `is_seated`, each of its places is a numbered seat.
+    A combo product consists of `parts`; buying it also takes the parts off their own stocks. A product without sale
+    dates of its own is sold as long as its event is. `event_uid` is None for products from before there were events.
+    If a product `is_seated`, each of its places is a numbered seat.
     """
 
     uid: str
@@ -74,11 +74,11 @@ class Product:
 
     @property
     def is_sold_out(self) -> bool:
-        """Whether nothing is left."""
+        """Whether no piece is left."""
         return self.availability <= 0
 
     def is_on_sale(self, event: Event | None, now: datetime) -> bool:
-        """Whether it is sold at `now`, as its event is, and within its own sale where it has one."""
+        """Return whether the product is on sale at `now`: together with its event, within its own sale dates if set."""
         if not self.is_enabled or not self.price.is_known or (event is not None and not event.is_on_sale(now)):
             return False
         has_begun = self.sale_starts_at is None or self.sale_starts_at <= now
@@ -87,10 +87,10 @@ class Product:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Method:
-    """A way to pay (`kind` "payment") or to be sent the tickets ("shipping"), and what it costs.
+    """A payment method (`kind` "payment") or a shipping method ("shipping"), with its costs.
 
-    It is for consumers of `countries` (ISO 3166-1 alpha-2), or of all where there are none, and needs
-    `required_consumer_fields` of them.
+    It is for consumers of `countries` (ISO 3166-1 alpha-2), or of all countries if the tuple is empty, and needs the
+    `required_consumer_fields` of a consumer.
     """
 
     uid: str
@@ -103,16 +103,16 @@ class Method:
     pickup_location: str | None = None
 
     def is_for(self, country: str | None) -> bool:
-        """Whether consumers of a country can use it."""
+        """Return whether consumers of a country can use the method."""
         return self.costs.is_known and (not self.countries or country in self.countries)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Voucher:
-    """A code that opens products that need one, or takes something off their price, `uses_cap` times at most.
+    """A code that opens products which need a voucher, or lowers their price, at most `uses_cap` times.
 
-    It is for `product_uids`, or for all products of its event where there are none. `discount_percent` (1 to 100) is
-    taken off the price of each, rounded half up to the minor unit; service costs stay.
+    It is for `product_uids`, or for all products of its event if the tuple is empty. `discount_percent` (1 to 100) is
+    taken off each price, rounded half up to the minor unit; service costs stay.
     """
 
     code: str
@@ -122,12 +122,12 @@ class Voucher:
     uses_cap: int | None = None
 
     def is_for(self, product: Product) -> bool:
-        """Whether it counts for a product."""
+        """Return whether the voucher can be used for a product."""
         if product.event_uid != self.event_uid:
             return False
         return not self.product_uids or product.uid in self.product_uids
 
     def price_of(self, price: Money) -> Money:
-        """A price with the discount taken off."""
+        """Return a price after the discount."""
         off = (price.minor * self.discount_percent + 50) // 100
         return Money(minor=price.minor - off, currency=price.currency)

@@ -1,4 +1,4 @@
-"""Which seats does an order get? Side by side where they must be, in the smallest gap that holds them."""
+"""Which seats does an order get? Neighbouring seats where required, from the smallest gap that holds them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
 class Seat:
-    """One seat, as its ticket names it."""
+    """A seat, by the names on its ticket."""
 
     section: str
     row: str
@@ -14,10 +14,10 @@ class Seat:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stretch:
-    """Seats side by side, from `first` to `last`: a row, a part of it up to an aisle, or a gap, what is free of one.
+class SeatBlock:
+    """Neighbouring seats from `first` to `last`: a row, a part of a row up to an aisle, or a gap of free seats.
 
-    A plan of seats is its stretches, the best first; seats of two stretches are never side by side.
+    A seat plan lists its seat blocks, the best first. Seats of two blocks are never neighbours.
     """
 
     section: str
@@ -29,17 +29,20 @@ class Stretch:
         return self.last - self.first + 1
 
     def seats(self) -> Sequence[Seat]:
-        """Each of them, by number."""
+        """Return the block's seats, by number."""
         return [Seat(section=self.section, row=self.row, number=number) for number in range(self.first, self.last + 1)]
 
 
-def choose_seats(gaps: Sequence[Stretch], counts: Sequence[int], *, together: bool) -> Sequence[Sequence[Seat]] | None:
-    """For each of `counts` so many seats of the gaps, which stand with the best first; None where that cannot be.
+def choose_seats(
+    gaps: Sequence[SeatBlock], counts: Sequence[int], *, together: bool
+) -> Sequence[Sequence[Seat]] | None:
+    """Choose seats from the gaps for each of `counts`; return None if there is no choice. The best gaps come first.
 
-    `together` wants the seats of each count side by side; without it they are so where they can be, and otherwise in
-    the longest gaps. The greatest count is seated first, each in the smallest gap that holds it, so that long ones stay
-    whole; of two alike, in the better one. For one count that finds seats wherever there are any. Of several, an order
-    that other places would have held may be refused: trying them all would take for ever.
+    With `together`, the seats of each count must be neighbours; without it, they are neighbours where possible, and
+    otherwise come from the longest gaps. The greatest count is seated first, each in the smallest gap that holds it, so
+    that long gaps stay whole; of two gaps of equal length, the better is taken. For a single count the search finds
+    seats whenever there are any. For several counts it may refuse an order for which other places would have been
+    enough: trying all combinations would take too long.
     """
     left = list(gaps)
     chosen: dict[int, Sequence[Seat]] = {}
@@ -51,8 +54,8 @@ def choose_seats(gaps: Sequence[Stretch], counts: Sequence[int], *, together: bo
     return [chosen[index] for index in range(len(counts))]
 
 
-def _taken(left: list[Stretch], count: int, *, together: bool) -> Sequence[Seat] | None:
-    """So many seats, taken out of what is left."""
+def _taken(left: list[SeatBlock], count: int, *, together: bool) -> Sequence[Seat] | None:
+    """Take `count` seats out of the gaps in `left`."""
     seats: list[Seat] = []
     while len(seats) < count:
         wanted = count - len(seats)

@@ -1,4 +1,4 @@
-"""How Alembic reaches the database: over the connection, and in the transaction, of `storage/schema.py`."""
+"""Runs Alembic on the connection, and in the transaction, that `storage/schema.py` opened."""
 
 from alembic import context
 

@@ -15,13 +15,13 @@ from sqlalchemy.dialects import postgresql
 
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.errors import OutcomeUnknownError, UnavailableError
-from countermand.actions.metrics import NOBODY, Watch
+from countermand.actions.metrics import NULL_METRICS, MetricsHook
 from countermand.actions.ports import CancelOrder, KeptOutcome, OrderView, Policies, RefusalRecord
 from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState
 from countermand.domain.client import ClientId
 from countermand.domain.contract import Contract
 from countermand.domain.orders.order import Order, OrderId
-from countermand.domain.orders.order_events import FactKind, appointment_cancelled, order_cancelled
+from countermand.domain.orders.order_events import OrderEventKind, appointment_cancelled, order_cancelled
 from countermand.storage.postgres import statements
 from countermand.storage.postgres.connections import PostgresAddress, connect
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered, our_error
@@ -56,12 +56,12 @@ class PostgresCancellations:
         *,
         connections: int,
         distributed: bool = False,
-        watch: Watch = NOBODY,
+        metrics: MetricsHook = NULL_METRICS,
     ) -> None:
         self._policies = policies
         self._in_force = list(policies.by_contract.values())
         self._busy_limit_s = address.busy_limit_s
-        self._watch = watch
+        self._metrics = metrics
         self._backends: dict[int, _Backend] = {}
         self._cut_off: WeakKeyDictionary[CancelOrder, _Backend] = WeakKeyDictionary()  # while anybody asks for it
         self._cancel_batch = self._in_parts if distributed else self._at_once
@@ -134,7 +134,7 @@ class PostgresCancellations:
     async def orders(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, Order]:
         """See `CancellationStore.orders`."""
         async with self._reading() as connection:
-            with self._watch.statement("orders"):
+            with self._metrics.statement("orders"):
                 found = await connection.fetch(self._orders, order_ids)
         return {OrderId(row["id"]): order_of(row) for row in found}
 
@@ -143,7 +143,7 @@ class PostgresCancellations:
         if not keys:
             return {}
         async with self._reading() as connection:
-            with self._watch.statement("kept"):
+            with self._metrics.statement("kept"):
                 found = await connection.fetch(statements.KEPT, *_columns(keys))
         return {(ClientId(row["client_id"]), row["key"]): kept_of(row) for row in found}
 
@@ -160,7 +160,7 @@ class PostgresCancellations:
                 keys.append((command.client_id, key.key, key.fingerprint, at, command.order_id, False, *decided))
         async with self._connection() as connection:
             try:
-                with self._watch.statement("refuse"):
+                with self._metrics.statement("refuse"):
                     if not keys:
                         await connection.execute(statements.REFUSE, *_columns(rows))
                         return
@@ -176,7 +176,7 @@ class PostgresCancellations:
     async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
         """See `CancellationStore.views`. One statement, so one round trip and one snapshot."""
         async with self._reading() as connection:
-            with self._watch.statement("views"):
+            with self._metrics.statement("views"):
                 found = await connection.fetch(self._views, order_ids)
         return ViewRows(**{name: msgspec.json.decode(rows) for name, rows in found}).views()
 
@@ -191,7 +191,7 @@ class PostgresCancellations:
         keys = [
             (c.command_id, c.idempotency.key, c.idempotency.fingerprint) for c in commands if c.idempotency is not None
         ]
-        with self._watch.statement("cancel"):
+        with self._metrics.statement("cancel"):
             statement = self._statements[bool(keys), skip_held]
             found = await connection.fetch(statement, now, *_columns(batch), *_columns(keys))
         return frozenset(CommandId(row[0]) for row in found)
@@ -221,7 +221,7 @@ class PostgresCancellations:
     async def _part(
         self, connection: _Connection, commands: Sequence[CancelOrder], now: int, first: str | None = None
     ) -> frozenset[CommandId]:
-        with self._watch.statement("cancel in parts"):
+        with self._metrics.statement("cancel in parts"):
             async with connection.transaction():
                 if first is not None:
                     await connection.execute(first)
@@ -253,7 +253,7 @@ class PostgresCancellations:
             records.append((command.order_id, command.command_id, now, *placed, *facts, command.reason))
             details = written(order_cancelled(row["state"], command.reason).details)
             about = (command.order_id, row["version"] + 1)
-            told.append((*about, FactKind.ORDER_CANCELLED.value, now, command.client_id, details))
+            told.append((*about, OrderEventKind.ORDER_CANCELLED.value, now, command.client_id, details))
             if command.idempotency is not None:
                 key = command.idempotency
                 keys.append((command.client_id, key.key, key.fingerprint, now, command.order_id, True, *[None] * 4))
@@ -262,9 +262,9 @@ class PostgresCancellations:
             for visit in await connection.fetch(statements.RELEASE_APPOINTMENTS, now, with_visit):
                 version, client_id = by_order[visit["order_id"]]
                 about = (visit["order_id"], version)
-                told.append((*about, FactKind.APPOINTMENT_CANCELLED.value, now, client_id, _visit_details(visit)))
+                told.append((*about, OrderEventKind.APPOINTMENT_CANCELLED.value, now, client_id, _visit_details(visit)))
         await connection.execute(statements.RECORD, *_columns(records))
-        await connection.execute(statements.TELL, *_columns(told))
+        await connection.execute(statements.APPEND_EVENTS, *_columns(told))
         if keys:
             await connection.execute(statements.KEEP, *_columns(keys))
         if with_tickets := [c.order_id for c, row in won if row["contract"] == Contract.SHOPPING]:

@@ -1,4 +1,4 @@
-"""How is the database reached? One set of options for every connection, with a limit on every wait."""
+"""Connects to PostgreSQL, with one set of options for every connection and a limit on every wait."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,11 @@ import asyncpg
 _Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 APPLICATION: Final = "countermand"
-# What we rely on, and a server, a database or a role may have other defaults for. `search_path` is pinned beside these,
-# and limits are. Not pinned, as they are an operator's word: `synchronous_commit`, `default_transaction_read_only`.
+# The options that the statements rely on. A server, a database or a role may have other defaults for them. The
+# `search_path` and the limits are set in addition. The operator decides about `synchronous_commit` and
+# `default_transaction_read_only`, so these are not set.
 _RELIED_ON: Final = {
-    "default_transaction_isolation": "read committed",  # whoever waited for a row sees it as it is then
+    "default_transaction_isolation": "read committed",  # a transaction that waited for a row sees its newest version
     "default_transaction_deferrable": "off",
     "client_encoding": "UTF8",
     "standard_conforming_strings": "on",
@@ -22,43 +23,43 @@ _RELIED_ON: Final = {
     "DateStyle": "ISO, MDY",
     "IntervalStyle": "postgres",
     "TimeZone": "UTC",
-    "exit_on_error": "off",  # a key in use is an answer, and not the end of a connection
-    "jit": "off",  # our statements are small; compiling one costs more than running it
+    "exit_on_error": "off",  # an error such as a key in use must not end the connection
+    "jit": "off",  # the statements are small; compiling one costs more than running it
 }
-_CLIENT_MARGIN_S: Final = 2.0  # the server says no first, with its reason; the client hangs up where it does not
-_NEXT_HOST_AFTER_S: Final = 0.2  # a host that has vanished must not use up the time for the others
+_CLIENT_MARGIN_S: Final = 2.0  # the server's limit comes first, with a reason; the client's is for a silent server
+_NEXT_HOST_AFTER_S: Final = 0.2  # a host that has vanished must not use up the time of the other hosts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PostgresAddress:
-    """A PostgreSQL database. `url` may name several hosts: the one that takes writes is found.
+    """A PostgreSQL database. `url` may name several hosts: connections go to the host that takes writes.
 
-    Limits: `connect_limit_s` for reaching the server, `busy_limit_s` for a free connection or a row that another
-    transaction holds, `statement_limit_s` for a statement to end.
+    Limits in seconds: `connect_limit_s` for reaching the server, `busy_limit_s` for a free connection or for a row that
+    another transaction holds, `statement_limit_s` for a statement to end.
     """
 
-    url: str = field(repr=False)  # has the password
-    schema: str | None = None  # where the tables are, once that is known
+    url: str = field(repr=False)  # it contains the password
+    schema: str | None = None  # the PostgreSQL schema with the tables, once it is known
     connect_limit_s: float = 3.0
     busy_limit_s: float = 5.0
     statement_limit_s: float = 10.0
 
     def connect_options(self, **settings: str) -> dict[str, Any]:
-        """What `connect` takes. `settings` are PostgreSQL's own, for the connection's whole life."""
+        """Return the arguments of `connect`. `settings` are PostgreSQL's own; they last as long as the connection."""
         limits = {
             "statement_timeout": _ms(self.statement_limit_s),
             "lock_timeout": _ms(self.busy_limit_s),
-            # A node that went away in the middle of a transaction must not hold its rows for ever.
+            # A node that vanished in the middle of a transaction must not hold its rows for ever.
             "idle_in_transaction_session_timeout": _ms(self.statement_limit_s),
         }
         return self._reach_options() | {"pinned": _set(_RELIED_ON | limits | settings, self.schema)}
 
     async def connect(self) -> _Connection:
-        """One connection, not of a pool."""
+        """Return a connection that belongs to no pool."""
         return await connect(**self.connect_options())
 
     async def reach(self) -> _Connection:
-        """One connection on which nothing is set: to see what the server, the database and the role make of it."""
+        """Return a connection without our options, to see the defaults of the server, the database and the role."""
         return await connect(**self._reach_options())
 
     def _reach_options(self) -> dict[str, Any]:
@@ -73,17 +74,17 @@ class PostgresAddress:
         }
 
     def __str__(self) -> str:
-        """For people: without the password, also where it was not written as an address wants it."""
+        """Return the address for people, without the password, even if the URL is written in an unusual way."""
         scheme, _, rest = self.url.partition("://")
         where, _, options = rest.partition("?")
         return f"{scheme}://{'…' if '@' in options else where.rpartition('@')[2]}"
 
 
 async def connect(dsn: str, *, pinned: str = "", **options: Any) -> _Connection:
-    """Connect to the first of the hosts that answers and takes writes. The driver would wait for one after the other.
+    """Connect to the first host that answers and takes writes; asyncpg alone would wait for each host in turn.
 
-    What is `pinned` is set by a statement, not as start-up parameters: these a pooler refuses, or ignores. Raises what
-    one of the hosts said, or did not say.
+    The `pinned` options are set by a statement, because poolers refuse or ignore start-up parameters. If no host can be
+    used, raises the error of one of the hosts; an answer of PostgreSQL wins over a failed connection.
     """
     attempts = [
         asyncio.ensure_future(_attempt(number * _NEXT_HOST_AFTER_S, url, pinned, options))
@@ -123,7 +124,7 @@ def _not_needed(attempt: "asyncio.Task[_Connection]") -> None:
 
 
 def _of_each_host(url: str) -> Sequence[str]:
-    """The same address for each of its hosts. Hosts named by `?host=` are left to the driver."""
+    """Return the same address once for each of its hosts. Hosts named by `?host=` are left to the driver."""
     parts = urlsplit(url)
     account, at, hosts = parts.netloc.rpartition("@")
     if "," not in hosts:
@@ -132,7 +133,7 @@ def _of_each_host(url: str) -> Sequence[str]:
 
 
 def _set(settings: Mapping[str, str], schema: str | None) -> str:
-    """One statement's text, so one round trip. The values are ours; only a schema's name is somebody else's."""
+    """Return one text with all settings, so that one round trip sets them. Only the schema's name needs escaping."""
     pinned = [f"SET {name} = '{value}'" for name, value in settings.items()]
     if schema is not None:
         pinned.append('SET search_path = "{}"'.format(schema.replace('"', '""')))

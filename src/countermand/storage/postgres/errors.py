@@ -1,7 +1,7 @@
-"""What does PostgreSQL's "no" mean for us? The one place that knows its SQLSTATEs.
+"""Translates PostgreSQL's errors into this project's. No other module knows SQLSTATEs.
 
-An error that the server reports for a statement has undone the statement: certainly not done. What ends a connection
-says nothing about the commit that was under way: whoever was committing does not know.
+An error that the server reports for a statement has undone that statement: it is certainly not done. An error that ends
+the connection says nothing about a running commit: its outcome is unknown.
 """
 
 from collections.abc import Mapping
@@ -26,9 +26,9 @@ _UNAVAILABLE = "the database cannot be used right now"
 _CONNECTION_GONE = ("08", "57P")
 _COMPLETION_UNKNOWN = "40003"
 
-# What each SQLSTATE is to us, by itself or by the class that it begins with: the longest that fits counts. None is a
-# bug of ours or of what an operator added (a trigger, a foreign table): it rises as it is. A state that is not here is
-# none of the server's: an operator's trigger raised it, to refuse a row. docs/errors.md is drawn from this table.
+# The meaning of each SQLSTATE or of the class that it begins with; the longest match counts. None means a bug in this
+# project or in an operator's addition (a trigger, a foreign table): such an error is raised unchanged. A state that is
+# not listed is not the server's own: an operator's trigger raised it to refuse a row. docs/errors.md is made from this.
 MEANINGS: Final[Mapping[str, type[CountermandError] | None]] = {
     "03": None,  # SQL statement not yet complete
     "08": UnavailableError,  # connection exception
@@ -47,7 +47,7 @@ MEANINGS: Final[Mapping[str, type[CountermandError] | None]] = {
     "23505": TakenError,  # unique violation
     "24": None,  # invalid cursor state
     "25": None,  # invalid transaction state
-    "25006": UnavailableError,  # read-only: a standby, or an operator's word
+    "25006": UnavailableError,  # read-only: a standby, or the operator's setting
     "25P03": UnavailableError,  # idle-in-transaction timeout
     "25P04": UnavailableError,  # transaction timeout
     "26": None,  # invalid SQL statement name
@@ -67,7 +67,7 @@ MEANINGS: Final[Mapping[str, type[CountermandError] | None]] = {
     "42501": UnavailableError,  # insufficient privilege
     "44": UnfitDataError,  # with check option violation
     "53": UnavailableError,  # insufficient resources: disk, memory, connections
-    "54": UnfitDataError,  # program limit exceeded: what is too large once is too large again
+    "54": UnfitDataError,  # program limit exceeded: a value that is too large stays too large
     "55": UnavailableError,  # object not in prerequisite state
     "55P03": HeldError,  # lock not available
     "57": UnavailableError,  # operator intervention: a shutdown, a statement's limit
@@ -79,14 +79,14 @@ MEANINGS: Final[Mapping[str, type[CountermandError] | None]] = {
     "XX": UnavailableError,  # internal error, corruption
 }
 
-# What asyncpg raises by itself: an internal one, where among the hosts is none that takes writes.
+# The errors that asyncpg itself raises: for example an internal error if no host takes writes.
 _THE_DRIVERS = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
-# Whatever asyncpg raises, the server's word on a statement included.
+# All errors that asyncpg raises, including the server's errors for a statement.
 DRIVER_ERRORS = (asyncpg.PostgresError, *_THE_DRIVERS)
 
 
 def our_error(error: BaseException) -> CountermandError | None:
-    """The error in our terms, for what is certainly not done; None for a bug of ours, which must rise as it is."""
+    """Return this project's error for something certainly not done; None for a bug, which must be raised unchanged."""
     cause = driver_error(error)
     state = getattr(cause, "sqlstate", None) or ""
     meaning = _meaning_of(cause, state)
@@ -103,9 +103,9 @@ def our_error(error: BaseException) -> CountermandError | None:
 
 
 def is_unanswered(error: BaseException) -> bool:
-    """Whether a statement was sent and its outcome never came: a commit may have happened."""
+    """Return whether a statement was sent but its outcome did not arrive: a commit may have happened."""
     cause = driver_error(error)
-    if isinstance(cause, asyncpg.DataError | OverflowError):  # refused by the driver: never sent
+    if isinstance(cause, asyncpg.DataError | OverflowError):  # the driver refused the value, so nothing was sent
         return False
     state = getattr(cause, "sqlstate", None) or ""
     if state:
@@ -114,16 +114,16 @@ def is_unanswered(error: BaseException) -> bool:
 
 
 def driver_error(error: BaseException) -> BaseException:
-    """The driver's own error, which SQLAlchemy wraps once or twice."""
+    """Return the driver's own error, which SQLAlchemy wraps once or twice."""
     original = getattr(error, "orig", None) or error
     cause = original.__cause__
     return cause if isinstance(cause, DRIVER_ERRORS) and not isinstance(original, DRIVER_ERRORS) else original
 
 
 def _meaning_of(cause: BaseException, state: str) -> type[CountermandError] | None:
-    if isinstance(cause, asyncpg.DataError | OverflowError):  # refused by the driver: it cannot be sent
+    if isinstance(cause, asyncpg.DataError | OverflowError):  # the driver refused the value
         return UnfitDataError
-    if isinstance(cause, asyncpg.InvalidCachedStatementError):  # somebody has just migrated; the driver forgets it now
+    if isinstance(cause, asyncpg.InvalidCachedStatementError):  # a migration has just run; the driver drops its cache
         return UnavailableError
     if isinstance(cause, _THE_DRIVERS):
         return UnavailableError
@@ -135,7 +135,7 @@ def _meaning_of(cause: BaseException, state: str) -> type[CountermandError] | No
 def _refused(cause: BaseException, state: str, meaning: type[UnfitDataError]) -> UnfitDataError:
     constraint = getattr(cause, "constraint_name", None) or ""
     said = f"{type(cause).__name__} {state} {constraint}".rstrip()
-    if meaning is TakenError:  # often foreseen, so whoever did not foresee it logs it
+    if meaning is TakenError:  # callers often expect it, so a caller that does not expect it logs it
         return taken(said, constraint)
     where = {name: getattr(cause, f"{name}_name", None) for name in ("table", "column")}
     log.error("the database refused a value", sqlstate=state or None, constraint=constraint or None, **where)

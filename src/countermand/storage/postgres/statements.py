@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from countermand.domain.appointments.appointment import ACTIVE_APPOINTMENT_STATES, AppointmentState
 from countermand.domain.cancelling.policy import Policy
 from countermand.domain.contract import Contract
-from countermand.domain.orders.order_events import FactKind
+from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.order_state import OrderState
 from countermand.storage.policy_sql import as_text, policies_predicate
 from countermand.storage.tables.orders import orders
@@ -86,10 +86,11 @@ recorded AS (
            c.state, c.appointment_starts_at, c.first_payment_at, c.reason
     FROM cancelled AS c
 )"""
-_TOLD: Final = f"""
-told AS (
+_EVENTS: Final = f"""
+events AS (
     INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details)
-    SELECT c.order_id, c.version, '{FactKind.ORDER_CANCELLED}', $1::bigint, c.client_id, {order_cancelled_details("c")}
+    SELECT c.order_id, c.version, '{OrderEventKind.ORDER_CANCELLED}', $1::bigint, c.client_id,
+           {order_cancelled_details("c")}
     FROM cancelled AS c
 )"""
 _VISITS: Final = f"""
@@ -98,9 +99,10 @@ visits AS (
     FROM cancelled AS c
     WHERE c.appointment_starts_at IS NOT NULL AND a.order_id = c.order_id AND a.state IN ({_ACTIVE})
     RETURNING a.order_id, c.version, c.client_id, a.id, a.starts_at, a.ends_at
-), told_visits AS (
+), visit_events AS (
     INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details)
-    SELECT v.order_id, v.version, '{FactKind.APPOINTMENT_CANCELLED}', $1::bigint, v.client_id, {visit_details("v")}
+    SELECT v.order_id, v.version, '{OrderEventKind.APPOINTMENT_CANCELLED}', $1::bigint, v.client_id,
+           {visit_details("v")}
     FROM visits AS v
 )"""
 # A batch adds up what goes back to a product and writes it once; products are locked by uid, after everything else.
@@ -141,7 +143,7 @@ def cancel_batch(policies: Iterable[Policy], *, batch: str = _BATCH, with_keys: 
         _SEEN.format(batch=batch, predicate=policy_predicate(policies), held="SKIP LOCKED" if skip_held else ""),
         _CANCELLED,
         _RECORDED.format(versions=policy_versions(policies)),
-        _TOLD,
+        _EVENTS,
         _VISITS,
         _RELEASED,
         *([_KEPT] if with_keys else []),
@@ -165,7 +167,7 @@ INSERT INTO cancellations (order_id, command_id, decided_at, client_id, contract
                            state, appointment_starts_at, first_payment_at, reason)
 SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::integer[], $5::text[], $6::text[], $7::text[],
                      $8::text[], $9::bigint[], $10::bigint[], $11::text[])"""
-TELL: Final = """
+APPEND_EVENTS: Final = """
 INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details)
 SELECT * FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::bigint[], $5::integer[], $6::text[])"""
 RELEASE_APPOINTMENTS: Final = f"""

@@ -1,4 +1,4 @@
-"""Reads and transactions on PostgreSQL."""
+"""Opens snapshots and transactions on PostgreSQL."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError, InvalidatePoolError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from countermand.actions.errors import CountermandError, OutcomeUnknownError, UnavailableError
-from countermand.storage.driver import translated_driver, unbroken
+from countermand.storage.driver import shielded, translated_driver
 from countermand.storage.postgres.connections import PostgresAddress
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered, our_error
 from countermand.storage.repositories.transaction import SqlTransaction
@@ -17,7 +17,7 @@ from countermand.storage.store import SqlStore
 
 
 class PostgresStore(SqlStore):
-    """Fulfils `Store`. Whoever changes an order locks its row first, so READ COMMITTED is enough for writing."""
+    """Implements `Store`. Each change of an order locks its row first, so READ COMMITTED is enough for writing."""
 
     def __init__(self, address: PostgresAddress, *, connections: int) -> None:
         engine = create_async_engine(
@@ -25,7 +25,7 @@ class PostgresStore(SqlStore):
             async_creator=address.connect,
             pool_size=connections,
             max_overflow=0,
-            hide_parameters=True,  # an error that is logged tells nobody's name
+            hide_parameters=True,  # a logged error must not contain people's names
             pool_timeout=address.busy_limit_s,
         )
         _look_after_connections(engine, limit_s=address.connect_limit_s)
@@ -34,7 +34,7 @@ class PostgresStore(SqlStore):
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[SqlTransaction]:
-        """See `Store.snapshot`. One view of all tables, as of the first statement."""
+        """See `Store.snapshot`. All tables are read as of the first statement."""
         async with _connected(self._reading) as connection:
             try:
                 yield SqlTransaction(connection, our_error)
@@ -58,18 +58,18 @@ class PostgresStore(SqlStore):
 
 
 def _look_after_connections(engine: AsyncEngine, *, limit_s: float) -> None:
-    """A server that restarted costs nobody an error, and one that vanished without a word no more than `limit_s`.
+    """Check each pooled connection before its use: a restarted server causes no error, a vanished one costs `limit_s`.
 
-    Not SQLAlchemy's own ping: it waits as long as a statement may take, keeps the connection that did not answer, and
-    says goodbye to every dead connection before the next is tried.
+    SQLAlchemy's own ping does not fit: it waits as long as a statement may take, keeps a connection that did not
+    answer, and closes each dead connection politely before it tries the next.
     """
 
     def ask(connection: Any, _record: Any, _proxy: Any) -> None:
         try:
             connection.run_async(lambda driver: driver.execute("SELECT", timeout=limit_s))
         except DRIVER_ERRORS as error:
-            raise InvalidatePoolError from error  # the others are no younger
-        told = connection.driver_connection.get_settings()  # by the server, with that answer, once they change
+            raise InvalidatePoolError from error  # the other connections are as old
+        told = connection.driver_connection.get_settings()  # the server reports changed settings with its answer
         if "on" in {getattr(told, name, "off") for name in ("default_transaction_read_only", "in_hot_standby")}:
             raise InvalidatePoolError("the server takes no writes any more; another may")
 
@@ -85,17 +85,17 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     with translated_driver(our_error):
         try:
             connection = await engine.connect()
-        except InvalidRequestError as error:  # a new connection, too, had ended by the time it was asked
+        except InvalidRequestError as error:  # even a new connection had ended by the time it was checked
             raise UnavailableError("no connection to the database stays") from error
     try:
         yield connection
     finally:
-        await unbroken(connection.close())
+        await shielded(connection.close())
 
 
 async def _committed(connection: AsyncConnection) -> None:
     try:
-        await unbroken(connection.commit())
+        await shielded(connection.commit())
     except (*DRIVER_ERRORS, DBAPIError) as error:
         if is_unanswered(error):
             raise OutcomeUnknownError("the database went away while it committed") from error
@@ -104,6 +104,6 @@ async def _committed(connection: AsyncConnection) -> None:
 
 
 async def _rolled_back(connection: AsyncConnection) -> None:
-    # Where the connection is gone, so is the transaction.
+    # If the connection is gone, the server has rolled back already.
     with suppress(*DRIVER_ERRORS, DBAPIError):
-        await unbroken(connection.rollback())
+        await shielded(connection.rollback())

@@ -1,4 +1,4 @@
-"""Appointments, the slots they are booked in, and what is asked about them."""
+"""Reads and writes appointments, calendar slots, and the tasks about appointments."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -21,9 +21,9 @@ from countermand.domain.appointments.appointment_task import AppointmentTask, Fa
 from countermand.domain.client import ClientId
 from countermand.domain.known import Unknown, known
 from countermand.domain.orders.order import OrderId
-from countermand.domain.orders.order_state import ENDED_UNFULFILLED, MOVES
+from countermand.domain.orders.order_state import ENDED_UNFULFILLED, TRANSITIONS
 from countermand.storage.repositories.rows import Row, appointment_columns, appointment_of, written
-from countermand.storage.statement_runner import Running
+from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.appointments import appointment_tasks, appointments, slots
 from countermand.storage.tables.columns import instant, micros
 from countermand.storage.tables.orders import orders
@@ -31,14 +31,14 @@ from countermand.storage.tables.orders import orders
 _ACTIVE: Final = [state.value for state in sorted(ACTIVE_APPOINTMENT_STATES)]
 _OVER: Final = [state.value for state in AppointmentState if state not in ACTIVE_APPOINTMENT_STATES]
 _ENDED: Final = [state.value for state in sorted(ENDED_UNFULFILLED)]
-_GOING_ON: Final = [state.value for state, moves in MOVES.items() if moves]
+_GOING_ON: Final = [state.value for state, moves in TRANSITIONS.items() if moves]
 _LONGEST_OFFSET: Final = timedelta(hours=14)
 _SECOND: Final = timedelta(seconds=1)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-class AppointmentRows(Running):
-    """Fulfils `AppointmentTransaction`."""
+class AppointmentRows(StatementRunner):
+    """Implements `AppointmentTransaction`."""
 
     async def insert_appointment(self, order_id: OrderId, appointment: Appointment) -> None:
         """See `AppointmentTransaction.insert_appointment`."""
@@ -70,7 +70,7 @@ class AppointmentRows(Running):
         row = await self._one(select(appointments.c.order_id).where(appointments.c.id == appointment_id))
         return None if row is None else OrderId(row["order_id"])
 
-    # what is asked
+    # Tasks
 
     async def task(self, task_id: TaskId) -> AppointmentTask | None:
         """See `AppointmentReading.task`."""
@@ -117,7 +117,7 @@ class AppointmentRows(Running):
             .values(_task_columns(task))
         )
 
-    # the calendar
+    # The calendar
 
     async def open_slots(
         self, areas: Collection[str], from_date: date, after: datetime, at_most: int
@@ -125,13 +125,13 @@ class AppointmentRows(Running):
         """See `AppointmentReading.open_slots`."""
         first_day = micros(datetime.combine(from_date, time(), UTC))
         offset = cast(slots.c.utc_offset_s, BigInteger) * (_SECOND // _MICROSECOND)
-        there = slots.c.starts_at + offset  # by the customer's own calendar
+        there = slots.c.starts_at + offset  # the start by the customer's own calendar
         found = await self.rows(
             _with_load()
             .where(
                 slots.c.area.in_(areas),
                 slots.c.starts_at > micros(after),
-                slots.c.starts_at >= first_day - _LONGEST_OFFSET // _MICROSECOND,  # what the index can find
+                slots.c.starts_at >= first_day - _LONGEST_OFFSET // _MICROSECOND,  # a condition that the index can use
                 there >= first_day,
                 slots.c.capacity > _load(),
             )
@@ -141,7 +141,7 @@ class AppointmentRows(Running):
         return [_open_slot_of(row).slot for row in found]
 
     async def lock_slot(self, slot_id: SlotId) -> OpenSlot | None:
-        """See `AppointmentTransaction.lock_slot`. Counted in a statement after the lock: on a snapshot of its own."""
+        """See `AppointmentTransaction.lock_slot`. A second statement counts, so that it sees what others committed."""
         await self._execute(select(slots.c.id).where(slots.c.id == slot_id).with_for_update())
         row = await self._one(_with_load().where(slots.c.id == slot_id))
         return None if row is None else _open_slot_of(row)
@@ -156,7 +156,7 @@ class AppointmentRows(Running):
         return [_open_slot_of(row) for row in await self.rows(query)]
 
     async def add_slot(self, wanted: OpenSlot) -> bool:
-        """See `AppointmentTransaction.add_slot`. Where another transaction is adding it, this waits for its end."""
+        """See `AppointmentTransaction.add_slot`. If another transaction is adding the same slot, wait for its end."""
         add = self._insert(slots).values(_slot_columns(wanted)).on_conflict_do_nothing(index_elements=["id"])
         return await self.run(add) > 0
 
@@ -166,7 +166,7 @@ class AppointmentRows(Running):
 
 
 def _load() -> ColumnElement[int]:
-    """How many visits stand in a slot."""
+    """Return a subquery that counts the active visits of a slot."""
     return (
         select(func.count())
         .select_from(appointments)
@@ -205,7 +205,7 @@ def _slot_columns(wanted: OpenSlot) -> dict[str, Any]:
 
 
 class _WrittenSlot(msgspec.Struct):
-    """A slot as an answered task keeps it: as it was offered, whatever becomes of the calendar."""
+    """A slot as an answered task stores it: as it was offered, even if the calendar changes later."""
 
     id: str
     starts_at: int

@@ -1,4 +1,4 @@
-"""The catalogue: events, products with their stock, methods, vouchers."""
+"""Reads and writes the catalogue: events, products with their stock, methods, vouchers."""
 
 import json
 from collections import defaultdict
@@ -40,7 +40,7 @@ _NAMES: Final = {
 
 
 class CatalogueRows(Filtering):
-    """Fulfils `CatalogueTransaction`."""
+    """Implements `CatalogueTransaction`."""
 
     async def names_after(self, section: Section, name: str, at_most: int) -> Sequence[str]:
         """See `CatalogueReading.names_after`."""
@@ -137,7 +137,7 @@ class CatalogueRows(Filtering):
         assert row is not None
         return int(row["uses"])
 
-    # writing
+    # Writing
 
     async def put_event(self, event: Event) -> None:
         """See `CatalogueTransaction.put_event`."""
@@ -195,7 +195,7 @@ class CatalogueRows(Filtering):
         )
 
     async def reserve(self, wanted: Mapping[str, int]) -> Reserved:
-        """See `CatalogueTransaction.reserve`. By uid, the lock order of every transaction."""
+        """See `CatalogueTransaction.reserve`. Products are locked by uid, the lock order of every transaction."""
         short, seated = [], set()
         for uid in sorted(wanted):
             taken = await self._one(
@@ -268,7 +268,7 @@ def _event_columns(event: Event) -> dict[str, Any]:
 
 
 def _whole_product_of(row: Row, parts: tuple[Part, ...]) -> Product:
-    """A product with all that the catalogue says of it; orders show less (`rows.product_of`)."""
+    """Return a product with all fields of the catalogue; an order's products have fewer (`rows.product_of`)."""
     shown = product_of(row)
     return Product(
         uid=shown.uid,
@@ -294,7 +294,7 @@ def _whole_product_of(row: Row, parts: tuple[Part, ...]) -> Product:
 
 
 def _product_columns(product: Product) -> dict[str, Any]:
-    """All but the availability, which is the stock's."""
+    """Return all columns but the availability, which only orders and stock changes write."""
     return {
         "uid": product.uid,
         "name": written(product.name),

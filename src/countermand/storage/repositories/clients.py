@@ -1,4 +1,4 @@
-"""Who may call: the clients' rows. Secrets are never here, only their SHA-256."""
+"""Reads and writes clients. The database never holds a secret, only its SHA-256."""
 
 import json
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ from countermand.storage.store import SqlStore
 from countermand.storage.tables.clients import client_keys, clients
 from countermand.storage.tables.columns import micros
 
-_NAMES: Final = frozenset({"uq_clients_key", "uq_clients_issuer_subject"})  # what a client is known by
+_NAMES: Final = frozenset({"uq_clients_key", "uq_clients_issuer_subject"})  # the unique keys that identify a client
 
 
 class SqlClients:
-    """Fulfils `Clients`, and changes them for the command line."""
+    """Implements `Clients`, and changes clients for the command line."""
 
     def __init__(self, store: SqlStore) -> None:
         self._store = store
@@ -45,7 +45,7 @@ class SqlClients:
         return [(client_of(row), row["secret_sha256"]) for row in rows]
 
     async def all(self) -> Sequence[Client]:
-        """Every client, revoked ones included, in the order they were added."""
+        """Return every client, revoked ones included, in the order they were added."""
         async with self._store.snapshot() as reading:
             rows = await reading.rows(select(clients).order_by(clients.c.id))
         return [client_of(row) for row in rows]
@@ -62,9 +62,9 @@ class SqlClients:
         now: datetime,
         client_key: ClientKey | None = None,
     ) -> Client:
-        """Add a client: with a key and the hash of its secret, or with an identity, and then perhaps a public key.
+        """Add a client, either with a key and the hash of its secret, or with an identity and optionally a public key.
 
-        Raises `ConflictError`.
+        Raises `ConflictError` if there is such a client already.
         """
         issuer, subject = identity or (None, None)
         statement = (
@@ -93,8 +93,8 @@ class SqlClients:
         return added
 
     async def rotate(self, client_id: ClientId, *, key: str, secret_sha256: str) -> Client:
-        """Give a client a new key and secret: it stays itself, and keeps its orders. Raises `NotFoundError`."""
-        # At a door that is not known here, who knows what a key and a secret look like?
+        """Give a client a new key and secret; it stays the same client and keeps its orders. Raises `NotFoundError`."""
+        # This version does not know the form of keys and secrets of a channel that a newer version added.
         can = clients.c.key.is_not(None) & clients.c.door.in_(list(Door))
         statement = update(clients).where(clients.c.id == client_id, can)
         rows = await self._change(statement.values(key=key, secret_sha256=secret_sha256).returning(clients))
@@ -103,16 +103,16 @@ class SqlClients:
         return client_of(rows[0])
 
     async def rotate_key(self, client_id: ClientId, new: ClientKey, now: datetime, *, keep_old: bool) -> Client:
-        """Give a client of our own endpoint a new public key. The newest old one goes on counting with `keep_old`.
+        """Give a client of the token issuer a new public key. With `keep_old`, its newest old key goes on counting.
 
-        Raises `NotFoundError`, and `ConflictError` where it has this key, or had it.
+        Raises `NotFoundError`, and `ConflictError` if the client has, or had, this key already.
         """
         counting = (client_keys.c.client_id == client_id) & client_keys.c.revoked_at.is_(None)
         kept = select(client_keys.c.kid).where(counting).order_by(client_keys.c.created_at.desc()).limit(1)
         try:
             async with self._store.transaction() as tx:
                 is_it = (clients.c.id == client_id) & (clients.c.issuer == OWN_ISSUER)
-                # Its row is locked, so that of two rotations at once the second stops what the first added.
+                # The client's row is locked, so that of two rotations at once the second stops the first's new key.
                 rows = await tx.rows(select(clients).where(is_it).with_for_update())
                 if not rows:
                     raise NotFoundError(f"there is no client {client_id} with keys of its own")
@@ -127,14 +127,14 @@ class SqlClients:
         return client_of(rows[0])
 
     async def one(self, client_id: ClientId) -> Client:
-        """The client with this number. Raises `NotFoundError`."""
+        """Return the client with this number. Raises `NotFoundError`."""
         found = await self.current([client_id])
         if not found:
             raise NotFoundError(f"there is no client {client_id}")
         return found[0][0]
 
     async def revoke(self, client_id: ClientId, now: datetime) -> Client:
-        """Let a client call no more. Raises `NotFoundError`."""
+        """Revoke a client, so that it can no longer call. Raises `NotFoundError`."""
         statement = update(clients).where(clients.c.id == client_id).values(revoked_at=micros(now)).returning(clients)
         rows = await self._change(statement)
         if not rows:
@@ -145,7 +145,7 @@ class SqlClients:
         try:
             async with self._store.snapshot() as reading:
                 rows = await reading.rows(select(clients).where(condition))
-        except UnfitDataError:  # what no row can hold (a NUL), no row has
+        except UnfitDataError:  # the value (for example with a NUL) cannot be stored, so no row has it
             return None
         return rows[0] if rows else None
 

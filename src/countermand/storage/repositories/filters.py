@@ -9,7 +9,7 @@ from sqlalchemy import JSON, ColumnElement, Select, and_, cast, exists, func, no
 
 from countermand.actions.catalogue.ports import Condition, Op
 from countermand.storage.repositories.rows import Row
-from countermand.storage.statement_runner import Running
+from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.catalogue import events, products
 from countermand.storage.tables.columns import micros
 
@@ -87,7 +87,7 @@ def _offset_within(offset: int, total: int, at_most: int) -> int:
     return min(offset, max(0, (total - 1) // at_most * at_most))
 
 
-class Filtering(Running):
+class Filtering(StatementRunner):
     """Lists, for whoever reads them on this connection."""
 
     async def _page(self, found: Select[Any], offset: int, at_most: int) -> tuple[Sequence[Row], int]:

@@ -18,9 +18,9 @@ from countermand.actions.ports import (
     KeptRefusal,
     Line,
     OrderView,
+    OutboxRecord,
     RefusalRecord,
     Ticket,
-    Told,
 )
 from countermand.domain.appointments.appointment import (
     Appointment,
@@ -37,7 +37,7 @@ from countermand.domain.instants import written_instant
 from countermand.domain.known import known
 from countermand.domain.money import Money
 from countermand.domain.orders.order import Order, OrderFacts, OrderId, OrderUid
-from countermand.domain.orders.order_events import FactKind
+from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.order_state import OrderState
 from countermand.domain.orders.payment import Payment
 from countermand.domain.ticketing.catalogue import Product
@@ -192,10 +192,10 @@ def client_of(row: Row) -> Client:
     )
 
 
-def told_of(row: Row) -> Told:
+def outbox_record_of(row: Row) -> OutboxRecord:
     """A fact, from its row in the outbox."""
-    return Told(
-        kind=known(FactKind, row["kind"]),
+    return OutboxRecord(
+        kind=known(OrderEventKind, row["kind"]),
         order_version=row["order_version"],
         recorded_at=instant(row["recorded_at"]),
         client_id=ClientId(row["client_id"]),

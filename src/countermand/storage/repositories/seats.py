@@ -1,4 +1,4 @@
-"""Numbered seats: which there are, which are free, and which ticket has them."""
+"""Reads and writes numbered seats: all seats, the free ones, and the ticket of each taken seat."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,9 +8,9 @@ from sqlalchemy import Select, and_, bindparam, delete, func, insert, select, up
 
 from countermand.actions.ticketing.seat_ports import SeatTaken
 from countermand.domain.orders.order import OrderId
-from countermand.domain.ticketing.seating import Seat, Stretch
+from countermand.domain.ticketing.seating import Seat, SeatBlock
 from countermand.storage.repositories.rows import Row
-from countermand.storage.statement_runner import Running
+from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.catalogue import seats
 from countermand.storage.tables.tickets import tickets
 
@@ -20,17 +20,17 @@ _HAS_IT: Final = and_(
 _STRETCH: Final = (seats.c.product_uid, seats.c.stretch, seats.c.section, seats.c.row)
 
 
-class SeatRows(Running):
-    """Fulfils `SeatTransaction`."""
+class SeatRows(StatementRunner):
+    """Implements `SeatTransaction`."""
 
-    async def seat_plans(self, product_uids: Sequence[str]) -> Mapping[str, Sequence[Stretch]]:
+    async def seat_plans(self, product_uids: Sequence[str]) -> Mapping[str, Sequence[SeatBlock]]:
         """See `SeatReading.seat_plans`."""
         first, last = func.min(seats.c.number).label("first"), func.max(seats.c.number).label("last")
         found = select(*_STRETCH, first, last).where(seats.c.product_uid.in_(product_uids)).group_by(*_STRETCH)
         return _by_product(await self.rows(found.order_by(seats.c.product_uid, seats.c.stretch)))
 
-    async def free_seats(self, product_uids: Sequence[str]) -> Mapping[str, Sequence[Stretch]]:
-        """See `SeatReading.free_seats`. One statement: the seat and its ticket are seen as of one instant."""
+    async def free_seats(self, product_uids: Sequence[str]) -> Mapping[str, Sequence[SeatBlock]]:
+        """See `SeatReading.free_seats`. One statement sees each seat and its ticket as of the same instant."""
         return _by_product(await self.rows(_gaps(product_uids)))
 
     async def held_seats(self, product_uid: str) -> Sequence[SeatTaken]:
@@ -46,7 +46,7 @@ class SeatRows(Running):
             for row in await self.rows(found)
         ]
 
-    async def put_seats(self, product_uid: str, plan: Sequence[Stretch], held: Sequence[SeatTaken]) -> None:
+    async def put_seats(self, product_uid: str, plan: Sequence[SeatBlock], held: Sequence[SeatTaken]) -> None:
         """See `SeatTransaction.put_seats`."""
         await self._execute(delete(seats).where(seats.c.product_uid == product_uid))
         rows = [
@@ -88,7 +88,10 @@ class SeatRows(Running):
 
 
 def _gaps(product_uids: Sequence[str]) -> Select[tuple[str, int, str, str, int, int]]:
-    """Free seats side by side as one row: their numbers go up by one, and so does their place among the free ones."""
+    """Select each run of free neighbouring seats as one row.
+
+    In a run, the seat number and the seat's place among the free seats rise together, so their difference is constant.
+    """
     place = func.row_number().over(partition_by=_STRETCH[:2], order_by=seats.c.number)
     free = (
         select(*_STRETCH, seats.c.number, (seats.c.number - place).label("gap"))
@@ -103,9 +106,9 @@ def _gaps(product_uids: Sequence[str]) -> Select[tuple[str, int, str, str, int, 
     )
 
 
-def _by_product(rows: Iterable[Row]) -> Mapping[str, Sequence[Stretch]]:
-    found: dict[str, list[Stretch]] = defaultdict(list)
+def _by_product(rows: Iterable[Row]) -> Mapping[str, Sequence[SeatBlock]]:
+    found: dict[str, list[SeatBlock]] = defaultdict(list)
     for row in rows:
-        stretch = Stretch(section=row["section"], row=row["row"], first=row["first"], last=row["last"])
+        stretch = SeatBlock(section=row["section"], row=row["row"], first=row["first"], last=row["last"])
         found[row["product_uid"]].append(stretch)
     return found

@@ -1,4 +1,4 @@
-"""What our own token endpoint keeps: its signing keys, its clients' public keys, and which assertions were used."""
+"""Reads and writes the token issuer's rows: signing keys, its clients' public keys, and used assertions."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ _TRIES: Final = 3
 
 
 class SqlClientKeys:
-    """Fulfils `ClientKeys`."""
+    """Implements `ClientKeys`."""
 
     def __init__(self, store: SqlStore) -> None:
         self._store = store
@@ -39,7 +39,7 @@ class SqlClientKeys:
         try:
             async with self._store.snapshot() as reading:
                 rows = await reading.rows(query)
-        except UnfitDataError:  # what no row can hold (a NUL, a lone surrogate), no row has
+        except UnfitDataError:  # the value (a NUL, a lone surrogate) cannot be stored, so no row has it
             return None
         if not rows:
             return None
@@ -47,13 +47,13 @@ class SqlClientKeys:
 
 
 class SqlUsedAssertions:
-    """Fulfils `UsedAssertions`."""
+    """Implements `UsedAssertions`."""
 
     def __init__(self, store: SqlStore) -> None:
         self._store = store
 
     async def use(self, client_id: ClientId, jti_sha256: str, expires_at: datetime) -> bool:
-        """See `UsedAssertions.use`. The primary key decides."""
+        """See `UsedAssertions.use`. The primary key lets only one call succeed."""
         row = {"client_id": client_id, "jti_sha256": jti_sha256, "expires_at": micros(expires_at)}
         try:
             async with self._store.transaction() as tx:
@@ -66,7 +66,7 @@ class SqlUsedAssertions:
 
 
 class SqlSigningKeys:
-    """Fulfils `SigningKeys`, and changes them for the command line."""
+    """Implements `SigningKeys`, and changes keys for the command line."""
 
     def __init__(self, store: SqlStore) -> None:
         self._store = store
@@ -85,11 +85,11 @@ class SqlSigningKeys:
                 if not any(key.counts_at(now) for key in keys):
                     await _add(tx, keys, kid, private_key, now=now, signs_from=now)
         except TakenError as error:
-            if error.constraint != _NUMBER:  # another node has just added one, of the same number
+            if error.constraint != _NUMBER:  # another node has just added a key with the same number
                 raise
 
     async def rotate(self, kid: str, private_key: str, now: datetime, *, overlap: timedelta) -> Sequence[SigningKey]:
-        """Add a key that counts at once and signs after `overlap`; those before it retire once they can. Gives all."""
+        """Add a key that counts at once and signs after `overlap`. Older keys retire when they can. Return all keys."""
         signs_from = now + overlap
         for left in reversed(range(_TRIES)):
             try:
@@ -99,7 +99,7 @@ class SqlSigningKeys:
                     first = now if not any(key.counts_at(now) for key in keys) else signs_from
                     await _add(tx, keys, kid, private_key, now=now, signs_from=first)
             except TakenError as error:
-                if not left or error.constraint != _NUMBER:  # another rotation at the same instant took the number
+                if not left or error.constraint != _NUMBER:  # another rotation took the number at the same time
                     raise
             else:
                 break
@@ -108,12 +108,12 @@ class SqlSigningKeys:
     async def withdraw(
         self, kid: str, now: datetime, *, spare_kid: str, spare_private_key: str
     ) -> Sequence[SigningKey]:
-        """Let a key count no more. Where no lasting one is left, the spare signs at once. Raises `NotFoundError`."""
+        """Retire a key now. If no key without an end is left, the spare signs at once. Raises `NotFoundError`."""
         async with self._store.transaction() as tx:
             keys = await _kept(tx)
             if not any(key.kid == kid and key.counts_at(now) for key in keys):
                 raise NotFoundError(f"there is no signing key {kid} that counts")
-            ended = micros(now - CLOCKS_APART)  # so that it is over by the clock of every node
+            ended = micros(now - CLOCKS_APART)  # so that the key has ended by the clock of every node
             await tx.run(update(signing_keys).where(signing_keys.c.kid == kid).values(retired_at=ended))
             if not any(key.retired_at is None for key in keys if key.kid != kid):
                 await _add(tx, keys, spare_kid, spare_private_key, now=now, signs_from=now)
@@ -121,10 +121,10 @@ class SqlSigningKeys:
 
 
 async def _kept(tx: SqlTransaction) -> Sequence[SigningKey]:
-    """All keys, their rows locked: of two who change them at once, the second sees what the first did.
+    """Return all keys and lock their rows: of two transactions that change keys at once, the second sees the first's.
 
-    Two statements, as a `SELECT ... FOR UPDATE` that had to wait sees what became of the rows it began with, but not
-    the row that the other has added meanwhile; the next statement does.
+    It takes two statements: a `SELECT ... FOR UPDATE` that had to wait sees the new versions of the rows it began with,
+    but not a row that the other transaction has added meanwhile. The next statement sees that row.
     """
     in_order = select(signing_keys).order_by(signing_keys.c.number)
     await tx.rows(in_order.with_for_update())
@@ -132,7 +132,7 @@ async def _kept(tx: SqlTransaction) -> Sequence[SigningKey]:
 
 
 async def _retire_for(tx: SqlTransaction, keys: Sequence[SigningKey], signs_from: datetime) -> None:
-    """Set the end of every key that has none, or a later one than it needs now."""
+    """Set the end of every key that has no end, or a later end than it needs now."""
     ends = micros(retires_at(signs_from))
     before = signing_keys.c.number <= max((key.number for key in keys), default=0)
     lasting = or_(signing_keys.c.retired_at.is_(None), signing_keys.c.retired_at > ends)

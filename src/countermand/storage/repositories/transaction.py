@@ -14,7 +14,7 @@ from countermand.actions.ports import History, IdempotencyKey, OrdersWanted, Ord
 from countermand.domain.cancelling.policy import Policy, PolicyVersion
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderFacts, OrderId
-from countermand.domain.orders.order_events import Fact
+from countermand.domain.orders.order_events import OrderEvent
 from countermand.domain.orders.payment import Payment
 from countermand.storage.repositories.appointments import AppointmentRows
 from countermand.storage.repositories.catalogue import CatalogueRows
@@ -24,9 +24,9 @@ from countermand.storage.repositories.rows import (
     facts_columns,
     order_of,
     orders_with_details,
+    outbox_record_of,
     payment_of,
     refusal_of,
-    told_of,
     view_queries,
     written,
 )
@@ -86,7 +86,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
         cancelled = await self._one(select(cancellations).where(cancellations.c.order_id == order_id))
         paid = await self.rows(select(payments).where(payments.c.order_id == order_id).order_by(payments.c.recorded_at))
         return History(
-            facts=tuple(told_of(row) for row in told),
+            events=tuple(outbox_record_of(row) for row in told),
             refusals=tuple(refusal_of(row) for row in reversed(refused)),
             cancellation=None if cancelled is None else cancellation_of(cancelled),
             payments=tuple(payment_of(row) for row in paid),
@@ -244,18 +244,20 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
             )
         )
 
-    async def tell(self, order: Order, client_id: ClientId, facts: Sequence[Fact], now: datetime) -> None:
-        """See `Transaction.tell`."""
+    async def append_events(
+        self, order: Order, client_id: ClientId, events: Sequence[OrderEvent], now: datetime
+    ) -> None:
+        """See `Transaction.append_events`."""
         rows = [
             {
                 "order_id": order.id,
                 "order_version": order.version,
-                "kind": fact.kind.value,
+                "kind": event.kind.value,
                 "recorded_at": micros(now),
                 "client_id": client_id,
-                "details": written(fact.details),
+                "details": written(event.details),
             }
-            for fact in facts
+            for event in events
         ]
         await self._execute(insert(outbox), rows)
 

@@ -20,7 +20,7 @@ from sqlalchemy.dialects import sqlite
 
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.errors import OutcomeUnknownError
-from countermand.actions.metrics import NOBODY, Watch
+from countermand.actions.metrics import NULL_METRICS, MetricsHook
 from countermand.actions.ports import CancelOrder, KeptOutcome, OrderView, Policies, RefusalRecord
 from countermand.domain.appointments.appointment import (
     ACTIVE_APPOINTMENT_STATES,
@@ -31,11 +31,11 @@ from countermand.domain.appointments.appointment import (
 from countermand.domain.client import ClientId
 from countermand.domain.contract import Contract
 from countermand.domain.orders.order import Order, OrderId
-from countermand.domain.orders.order_events import FactKind, appointment_cancelled
+from countermand.domain.orders.order_events import OrderEventKind, appointment_cancelled
 from countermand.domain.orders.order_state import OrderState
 from countermand.storage.policy_sql import as_text, policies_predicate
 from countermand.storage.repositories.rows import ViewRows, facts_columns, kept_of, order_of, view_queries, written
-from countermand.storage.sqlite.errors import DRIVER_ERRORS, is_undone, our_error, patiently, translated
+from countermand.storage.sqlite.errors import DRIVER_ERRORS, is_undone, our_error, retry_while_busy, translated
 from countermand.storage.sqlite.file import OpenFile, set_up
 from countermand.storage.tables.columns import instant, micros
 from countermand.storage.tables.orders import orders
@@ -56,9 +56,9 @@ _CANCEL_ORDERS: Final = f"""
 UPDATE orders SET state = '{OrderState.CANCELLED}', appointment_starts_at = NULL, version = version + 1
 WHERE id IN (SELECT value FROM json_each(:ids))
 """
-_TELL_CANCELLED: Final = f"""
+_APPEND_CANCELLED: Final = f"""
 INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details)
-SELECT c.order_id, o.version, '{FactKind.ORDER_CANCELLED}', c.decided_at, c.client_id,
+SELECT c.order_id, o.version, '{OrderEventKind.ORDER_CANCELLED}', c.decided_at, c.client_id,
        json_object('from', c.state, 'reason', c.reason)
 FROM json_each(:ids) AS b CROSS JOIN cancellations AS c ON c.order_id = b.value JOIN orders AS o ON o.id = b.value
 """
@@ -67,9 +67,9 @@ UPDATE appointments SET state = '{AppointmentState.CANCELLED}', cancelled_at = :
 WHERE order_id IN (SELECT value FROM json_each(:ids)) AND state IN ({_ACTIVE})
 RETURNING order_id, id, starts_at, ends_at
 """
-_TELL_APPOINTMENTS: Final = f"""
+_APPEND_APPOINTMENTS: Final = f"""
 INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details)
-SELECT c.order_id, o.version, '{FactKind.APPOINTMENT_CANCELLED}', c.decided_at, c.client_id,
+SELECT c.order_id, o.version, '{OrderEventKind.APPOINTMENT_CANCELLED}', c.decided_at, c.client_id,
        json_extract(b.value, '$[1]')
 FROM json_each(:visits) AS b CROSS JOIN cancellations AS c ON c.order_id = json_extract(b.value, '$[0]')
 JOIN orders AS o ON o.id = c.order_id
@@ -111,9 +111,9 @@ class SqliteCancellations:
         write_lock: asyncio.Lock,
         *,
         busy_limit_s: float,
-        watch: Watch = NOBODY,
+        metrics: MetricsHook = NULL_METRICS,
     ) -> None:
-        self._watch = watch
+        self._metrics = metrics
         self._connection = connect(path)
         self._file = OpenFile(path)
         self._write_lock = write_lock
@@ -141,7 +141,7 @@ class SqliteCancellations:
             return frozenset()
         batch = _json([[c.order_id, c.command_id, c.client_id, c.on_behalf, c.door, c.reason] for c in commands])
         async with self._transaction() as run:
-            with self._watch.statement("cancel"):
+            with self._metrics.statement("cancel"):
                 won = run(self._cancel, {"now": micros(now), "batch": batch}).fetchall()
                 if won:
                     self._finish(run, won, micros(now))
@@ -198,10 +198,10 @@ class SqliteCancellations:
         """Everything a cancellation changes besides its own row. What a batch does not need is left out."""
         ids = _json([row["order_id"] for row in won])
         run(_CANCEL_ORDERS, {"ids": ids})
-        run(_TELL_CANCELLED, {"ids": ids})
+        run(_APPEND_CANCELLED, {"ids": ids})
         if with_visit := [row["order_id"] for row in won if row["appointment_starts_at"] is not None]:
             released = run(_RELEASE_APPOINTMENTS, {"ids": _json(with_visit), "now": now}).fetchall()
-            run(_TELL_APPOINTMENTS, {"visits": _json([_visit(row) for row in released])})
+            run(_APPEND_APPOINTMENTS, {"visits": _json([_visit(row) for row in released])})
         if with_tickets := [row["order_id"] for row in won if row["contract"] == Contract.SHOPPING]:
             released = run(_RELEASE_TICKETS, {"ids": _json(with_tickets)}).fetchall()
             given_back = Counter(row["product_uid"] for row in released)
@@ -229,7 +229,7 @@ class SqliteCancellations:
         asked_at = time.monotonic()
         async with self._write_lock:
             with translated():  # the limit is for the whole wait, our own lock's included
-                await patiently(self._begin, limit_s=self._busy_limit_s - (time.monotonic() - asked_at))
+                await retry_while_busy(self._begin, limit_s=self._busy_limit_s - (time.monotonic() - asked_at))
             try:
                 with translated():
                     yield self._connection.execute

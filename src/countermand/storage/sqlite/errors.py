@@ -1,4 +1,4 @@
-"""What does SQLite's "no" mean for us? The one place that knows its result codes."""
+"""Translates SQLite's errors into this project's. No other module knows its result codes."""
 
 import re
 import sqlite3
@@ -15,8 +15,8 @@ from countermand.storage.unique_keys import taken, unique_key
 
 log = structlog.get_logger()
 
-# What each result code is to us: an extended code by itself, otherwise by its primary one. None is a bug of ours, which
-# rises as it is. docs/errors.md is drawn from this table.
+# The meaning of each result code: of the extended code if it is listed, otherwise of its primary code. None means a bug
+# in this project; such an error is raised unchanged. docs/errors.md is made from this table.
 MEANINGS: Final[Mapping[int, type[CountermandError] | None]] = {
     sqlite3.SQLITE_ERROR: None,
     sqlite3.SQLITE_INTERNAL: None,
@@ -50,21 +50,21 @@ MEANINGS: Final[Mapping[int, type[CountermandError] | None]] = {
     sqlite3.SQLITE_NOTICE: None,
     sqlite3.SQLITE_WARNING: None,
 }
-# What a COMMIT can fail with before the last page of the transaction stands in the log, with which it would count: a
-# write that found no room, or was not taken (a quota, a file system that has become read-only). Of other failures, such
-# as that of the flush after it, nobody knows what a crash would leave.
+# The errors of a COMMIT that come before the transaction's last page is in the write-ahead log, so that the transaction
+# does not count: a write found no room, or was not taken (a quota, a file system that became read-only). After other
+# failures, such as that of the flush, it is unknown what a crash would leave.
 UNDONE: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE})
 _PRIMARY: Final = 0xFF
 _UNIQUE_COLUMN: Final = re.compile(r"(\w+)\.(\w+)")
 
-# Whatever the driver raises, also for a value that it cannot hand over.
+# All errors that the driver raises, including those for a value that it cannot pass on.
 DRIVER_ERRORS: Final = (sqlite3.Error, DBAPIError, OverflowError, UnicodeEncodeError)
 
 
 def our_error(error: BaseException) -> CountermandError | None:
-    """The error in our terms; None for what is a bug of ours and must rise as it is."""
-    cause = getattr(error, "orig", None) or error  # as SQLAlchemy wraps it
-    if isinstance(cause, OverflowError | UnicodeEncodeError):  # Python's, of a value that SQLite cannot be given
+    """Return this project's error; None for a bug, which must be raised unchanged."""
+    cause = getattr(error, "orig", None) or error  # SQLAlchemy wraps the driver's error
+    if isinstance(cause, OverflowError | UnicodeEncodeError):  # Python cannot pass this value to SQLite
         return _refused(cause, UnfitDataError)
     if not isinstance(cause, sqlite3.Error):
         return None
@@ -79,13 +79,13 @@ def our_error(error: BaseException) -> CountermandError | None:
 
 
 def is_undone(error: BaseException) -> bool:
-    """Whether a COMMIT that failed with this has certainly left nothing, where its transaction has ended with it."""
+    """Return whether a COMMIT that failed with this error, and whose transaction has ended, certainly left nothing."""
     return _code_of(getattr(error, "orig", None) or error) in UNDONE
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise SQLite's errors as ours."""
+    """Raise SQLite's errors as this project's errors."""
     try:
         yield
     except DRIVER_ERRORS as error:
@@ -97,7 +97,7 @@ def translated() -> Iterator[None]:
 
 def _refused(cause: BaseException, meaning: type[UnfitDataError]) -> UnfitDataError:
     said = f"{_name_of(cause)}: {cause}"
-    if meaning is TakenError:  # often foreseen, so whoever did not foresee it logs it
+    if meaning is TakenError:  # callers often expect it, so a caller that does not expect it logs it
         found = _UNIQUE_COLUMN.findall(str(cause))
         key = unique_key(found[0][0], (column for _, column in found)) if found else ""
         return taken(said, key)
@@ -106,7 +106,7 @@ def _refused(cause: BaseException, meaning: type[UnfitDataError]) -> UnfitDataEr
 
 
 def _code_of(cause: BaseException) -> int:
-    return getattr(cause, "sqlite_errorcode", None) or sqlite3.SQLITE_ERROR  # none where the driver itself says no
+    return getattr(cause, "sqlite_errorcode", None) or sqlite3.SQLITE_ERROR  # the driver's own errors have no code
 
 
 def _name_of(cause: BaseException) -> str:
@@ -114,18 +114,18 @@ def _name_of(cause: BaseException) -> str:
 
 
 def _is_busy(error: BaseException) -> bool:
-    """Whether another process has the lock; also as SQLAlchemy wraps it."""
+    """Return whether another process has the lock. SQLAlchemy may have wrapped the error."""
     code = _code_of(getattr(error, "orig", None) or error)
     return code & _PRIMARY in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
-async def patiently(begin: Callable[[], Awaitable[object]], *, limit_s: float) -> None:
-    """Begin a write. While another process has the lock, ask again, awaited, for `limit_s` seconds at most.
+async def retry_while_busy(begin: Callable[[], Awaitable[object]], *, limit_s: float) -> None:
+    """Begin a write. While another process has the lock, try again for at most `limit_s` seconds, without blocking.
 
-    Never with SQLite's own busy timeout, which would hold the event loop, and with it whoever must let go of the lock.
+    SQLite's own busy timeout would block the event loop, and so also the task that must release the lock.
     """
     try:
-        await begin()  # nearly always; what follows costs more than a BEGIN
+        await begin()  # it nearly always succeeds; the retry machinery costs more than a BEGIN
     except (sqlite3.Error, DBAPIError) as error:
         if not _is_busy(error):
             raise

@@ -1,4 +1,4 @@
-"""Is the database still the file that was opened, and what is every connection to it set to?"""
+"""Sets the options of every SQLite connection, and checks that the database is still the file that was opened."""
 
 from os.path import samestat
 from pathlib import Path
@@ -6,33 +6,33 @@ from typing import Any, Final, Protocol
 
 from countermand.actions.errors import UnavailableError
 
-# What a build of SQLite may have other defaults for: each is set on each connection.
+# Builds of SQLite have different defaults for these options, so each connection sets them all.
 PRAGMAS: Final = (
     "locking_mode = NORMAL",
     "journal_mode = WAL",
     "synchronous = FULL",
-    "fullfsync = ON",  # on macOS a flush ends in the disk's own memory otherwise; nothing elsewhere
+    "fullfsync = ON",  # on macOS a flush otherwise ends in the disk's own memory; elsewhere the option has no effect
     "foreign_keys = ON",
-    "mmap_size = 0",  # an error of the disk is an error then, and not the end of the process
-    # What a statement may have to undo, SQLite would otherwise write to a file: as many pages again as to the WAL.
+    "mmap_size = 0",  # a disk error is then an error of the statement and does not end the process
+    # SQLite would otherwise write a statement's undo data to a file: as many pages again as to the write-ahead log.
     "temp_store = MEMORY",
-    # 64 MB between checkpoints instead of 4: pages that many cancellations touch are written back once for all of them
-    # (a third more cancellations a second, measured). A checkpoint holds the loop for some 70 ms; a thread of its own
-    # for it made that 55 and nothing else better (measured), so there is none.
+    # A checkpoint comes after 64 MB instead of 4: pages that many cancellations touch are written back once for all of
+    # them (a third more cancellations a second, measured). A checkpoint blocks the event loop for some 70 ms; with a
+    # thread for it that became 55 ms and nothing else got better (measured), so there is no thread.
     "wal_autocheckpoint = 16000",
-    "cache_size = -65536",  # 64 MiB: the pages of recent orders stay at hand
+    "cache_size = -65536",  # 64 MiB keep the pages of recent orders in memory
 )
-# SQLite does not complain where it cannot do what it is told: on some file systems there is no WAL.
+# SQLite does not complain if it cannot set an option: some file systems, for example, allow no write-ahead log.
 RELIED_ON: Final = {"locking_mode": "normal", "journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 
 class _Connection(Protocol):
     def execute(self, statement: str, /) -> Any:
-        """Run a statement; gives a cursor."""
+        """Run a statement and return a cursor."""
 
 
 def set_up(connection: _Connection) -> None:
-    """Set what we rely on. Raises `UnavailableError` where SQLite keeps something else."""
+    """Set the options. Raises `UnavailableError` if SQLite kept another value of an option that is relied on."""
     for pragma in PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
     for name, wanted in RELIED_ON.items():
@@ -42,13 +42,13 @@ def set_up(connection: _Connection) -> None:
 
 
 class OpenFile:
-    """A file that was taken away or replaced stays open, and would take what nobody ever reads again."""
+    """Checks for a replaced file: SQLite would keep a removed file open and write rows that nobody reads again."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._opened = path, path.stat()
 
     def check(self) -> None:
-        """Raise `UnavailableError` unless it is still there. A few microseconds: asked for every transaction."""
+        """Raise `UnavailableError` unless the file is still there. The check takes microseconds per transaction."""
         try:
             same = samestat(self._path.stat(), self._opened)
         except OSError:

@@ -1,6 +1,6 @@
-"""Reads and transactions on SQLite.
+"""Opens snapshots and transactions on SQLite.
 
-All writes of a process go through one asyncio lock and `BEGIN IMMEDIATE`, the cancellation path's batches included.
+All writes of a process take one asyncio lock and `BEGIN IMMEDIATE`, including the batches of cancellations.
 """
 
 import asyncio
@@ -14,9 +14,9 @@ from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from countermand.actions.errors import OutcomeUnknownError
-from countermand.storage.driver import translated_driver, unbroken
+from countermand.storage.driver import shielded, translated_driver
 from countermand.storage.repositories.transaction import SqlTransaction
-from countermand.storage.sqlite.errors import DRIVER_ERRORS, is_undone, our_error, patiently
+from countermand.storage.sqlite.errors import DRIVER_ERRORS, is_undone, our_error, retry_while_busy
 from countermand.storage.sqlite.file import OpenFile, set_up
 from countermand.storage.store import SqlStore
 
@@ -24,15 +24,15 @@ _READERS: Final = 5
 
 
 def engine_for(path: Path, *, connections: int) -> AsyncEngine:
-    """An engine whose transactions are begun and ended by hand, below."""
+    """Return an engine without automatic transactions; the store begins and ends them itself."""
     engine = create_async_engine(
-        # mode=rw: a file that is not there must not be made, least of all by the question whether all is well.
+        # mode=rw: a missing file must not be created, least of all by a health check.
         URL.create("sqlite+aiosqlite", database=path.absolute().as_uri(), query={"mode": "rw", "uri": "true"}),
         isolation_level="AUTOCOMMIT",
         connect_args={"timeout": 0},
         pool_size=connections,
         max_overflow=0,
-        hide_parameters=True,  # an error that is logged tells nobody's name
+        hide_parameters=True,  # a logged error must not contain people's names
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -43,9 +43,9 @@ def engine_for(path: Path, *, connections: int) -> AsyncEngine:
 
 
 class SqliteStore(SqlStore):
-    """Fulfils `Store`. `busy_limit_s` bounds the wait for a write lock that another process holds.
+    """Implements `Store`. `busy_limit_s` limits the wait for a write lock that another process holds.
 
-    Writers have a connection of their own: whoever holds the write lock must never wait behind readers for one.
+    Writers have a connection of their own, so that a writer with the write lock never waits for readers' connections.
     """
 
     def __init__(self, path: Path, write_lock: asyncio.Lock, *, busy_limit_s: float) -> None:
@@ -57,11 +57,11 @@ class SqliteStore(SqlStore):
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[SqlTransaction]:
-        """See `Store.snapshot`. A reader never waits for the writer, nor the writer for it (WAL)."""
+        """See `Store.snapshot`. Readers and the writer never wait for each other (WAL)."""
         self._file.check()
         async with _connected(self._reading) as connection:
             with translated_driver(our_error):
-                await unbroken(connection.exec_driver_sql("BEGIN"))
+                await shielded(connection.exec_driver_sql("BEGIN"))
             try:
                 yield SqlTransaction(connection, our_error)
             finally:
@@ -73,10 +73,10 @@ class SqliteStore(SqlStore):
         self._file.check()
         asked_at = time.monotonic()
         async with self._write_lock, _connected(self._writing) as connection:
-            # The limit is for the whole wait, our own lock's included.
+            # The limit covers the whole wait, including the wait for the asyncio lock.
             limit_s = self._busy_limit_s - (time.monotonic() - asked_at)
             with translated_driver(our_error):
-                await patiently(lambda: unbroken(connection.exec_driver_sql("BEGIN IMMEDIATE")), limit_s=limit_s)
+                await retry_while_busy(lambda: shielded(connection.exec_driver_sql("BEGIN IMMEDIATE")), limit_s=limit_s)
             try:
                 yield SqlTransaction(connection, our_error)
             except BaseException:
@@ -97,15 +97,15 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     try:
         yield connection
     finally:
-        await unbroken(connection.close())
+        await shielded(connection.close())
 
 
 async def _committed(connection: AsyncConnection) -> None:
     try:
-        await unbroken(connection.exec_driver_sql("COMMIT"))
+        await shielded(connection.exec_driver_sql("COMMIT"))
     except DRIVER_ERRORS as error:
         ours = our_error(error)
-        # Where there is no room, SQLite has ended the transaction itself. Where it is still open, nothing was written.
+        # If the disk is full, SQLite has ended the transaction. If the transaction is still open, nothing was written.
         if not (is_undone(error) or await _in_transaction(connection)):
             raise OutcomeUnknownError("the disk failed while the database committed") from error
         await _rolled_back(connection)
@@ -114,11 +114,11 @@ async def _committed(connection: AsyncConnection) -> None:
 
 async def _rolled_back(connection: AsyncConnection) -> None:
     if await _in_transaction(connection):
-        await unbroken(connection.exec_driver_sql("ROLLBACK"))
+        await shielded(connection.exec_driver_sql("ROLLBACK"))
 
 
 async def _in_transaction(connection: AsyncConnection) -> bool:
-    if connection.invalidated:  # a cancelled caller: the driver's connection is closed, which rolls back
+    if connection.invalidated:  # the caller was cancelled: the driver closed the connection, which rolls back
         return False
     raw = await connection.get_raw_connection()
     return raw.driver_connection is not None and bool(raw.driver_connection.in_transaction)

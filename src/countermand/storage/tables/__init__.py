@@ -1,4 +1,4 @@
-"""The tables, by subject. Importing any module of this package puts all of them into `metadata`."""
+"""The tables, by subject. An import of any module of this package adds all tables to `metadata`."""
 
 from countermand.storage.tables import appointments, cancelling, catalogue, clients, orders, schema, tickets
 from countermand.storage.tables.columns import metadata

@@ -1,4 +1,4 @@
-"""The tables of appointments: visits, the operator's calendar, and what was asked about visits."""
+"""The tables of appointments: visits, the operator's calendar, and the tasks about visits."""
 
 from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, text
 
@@ -22,15 +22,15 @@ appointments = Table(
     Column("half_day", String(2)),
     Column("utc_offset_s", Integer),
     Column("remote_id", String(64)),
-    # At most one active appointment an order, whatever the code does.
+    # The index allows at most one active appointment per order, whatever the code does.
     Index("uq_appointments_active", "order_id", unique=True, sqlite_where=_active, postgresql_where=_active),
     Index("ix_appointments_id", "id"),
-    # How full a slot is: as many as stand in it. So whatever ends a visit gives its place back, with no count to keep.
+    # The visits in a slot are counted through this index. A visit that ends frees its place; no counter is updated.
     Index("ix_appointments_slot_id", "slot_id", sqlite_where=_in_slot, postgresql_where=_in_slot),
     sqlite_with_rowid=False,
 )
 
-# The operator's calendar. `area` is how the places it is for begin (LOC3801…), empty for all.
+# The operator's calendar. `area` is the beginning of the location ids that a slot is for (LOC3801…); empty means all.
 slots = Table(
     "slots",
     metadata,
@@ -44,7 +44,7 @@ slots = Table(
     Index("ix_slots_area_starts_at", "area", "starts_at"),
 )
 
-# What is asked about an appointment, and what came of it.
+# The tasks about appointments, with their answers.
 appointment_tasks = Table(
     "appointment_tasks",
     metadata,

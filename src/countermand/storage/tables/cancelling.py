@@ -4,10 +4,10 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Tabl
 
 from countermand.storage.tables.columns import Document, Instant, Name, State, Uid, metadata
 
-# The tables that the cancellation path writes have no foreign keys: their rows come from a statement that read the
-# order, and a check a row would cost more than the row.
+# The tables that the cancellation path writes have no foreign keys: the statement has read the order, and checking the
+# key of a row would cost more than writing the row.
 
-# The decision record of a yes. The key is the order: a second cancellation of it cannot be written.
+# The decision record of a yes. Its primary key is the order, so a second cancellation of an order cannot be written.
 cancellations = Table(
     "cancellations",
     metadata,
@@ -18,14 +18,14 @@ cancellations = Table(
     Column("contract", Name, nullable=False),
     Column("door", Name, nullable=False),
     Column("policy_version", String(16), nullable=False),
-    # the facts it was decided on
+    # The facts that the decision was based on.
     Column("state", State, nullable=False),
     Column("appointment_starts_at", Instant),
     Column("first_payment_at", Instant),
     Column("reason", Text),
 )
 
-# The decision record of a no by policy.
+# The decision record of a refusal by policy.
 refusals = Table(
     "refusals",
     metadata,
@@ -53,7 +53,7 @@ policies = Table(
     Column("first_used_at", Instant, nullable=False),
 )
 
-# Facts for others. An order's version and the kind name a fact, so none can be written twice.
+# The outbox records, which are order events. An order's version and the kind name a record, so it cannot exist twice.
 outbox = Table(
     "outbox",
     metadata,
@@ -79,7 +79,7 @@ outbox = Table(
     sqlite_with_rowid=False,
 )
 
-# What an Idempotency-Key stands for: an answer as it was sent, or, for a cancellation, the decision to build it from.
+# The result of an Idempotency-Key: the answer as it was sent or, for a cancellation, the decision behind the answer.
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,

@@ -1,10 +1,10 @@
-"""The tables of the catalogue: what can be bought, for which events, and how it is paid and sent."""
+"""The tables of the catalogue: events, products, seats, methods and vouchers."""
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text, false, text, true
 
 from countermand.storage.tables.columns import Document, Instant, Name, Uid, metadata
 
-# What tickets are sold for. `details` has what is only shown.
+# The events that tickets are sold for. `details` holds the fields that are only shown.
 events = Table(
     "events",
     metadata,
@@ -45,11 +45,11 @@ products = Table(
     Column("sale_ends_at", Instant),
     Column("viewing_order", Integer, nullable=False, server_default="0"),
     Column("details", Document, nullable=False, server_default="{}"),
-    # Not of the availability, which every order and every cancellation writes.
+    # No index has the availability, because every order and every cancellation writes it.
     Index("ix_products_event_uid", "event_uid"),
 )
 
-# What a combo product is made of.
+# The parts of a combo product.
 product_parts = Table(
     "product_parts",
     metadata,
@@ -59,8 +59,8 @@ product_parts = Table(
     Index("ix_product_parts_part_uid", "part_uid"),
 )
 
-# Numbered seats, those of one `stretch` side by side, and the ticket that last took each: it is free unless that one is
-# valid. So a cancellation writes none, and neither has it an index of tickets.
+# Numbered seats; `stretch` is the number of the seat block. Each seat names the ticket that last took it, and is free
+# unless that ticket is valid. So a cancellation writes no seat, and the table needs no index of tickets.
 seats = Table(
     "seats",
     metadata,

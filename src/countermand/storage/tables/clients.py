@@ -1,4 +1,4 @@
-"""The tables of who may call: clients, their keys, our signing keys, assertions that were used."""
+"""The tables of authentication: clients, their keys, the signing keys, and used assertions."""
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text
 
@@ -20,7 +20,7 @@ clients = Table(
     Index("uq_clients_issuer_subject", "issuer", "subject", unique=True),
 )
 
-# The public keys that clients of our own token endpoint sign their assertions with.
+# The public keys of clients of the token issuer. A client signs its assertions with the private key.
 client_keys = Table(
     "client_keys",
     metadata,
@@ -31,8 +31,9 @@ client_keys = Table(
     Column("revoked_at", Instant),
 )
 
-# What our own access tokens are signed with. A key counts from its making until `retired_at`, and signs from
-# `signs_from`: so every node knows it before it meets it. Two nodes that make one at once clash at its number.
+# The keys that access tokens are signed with. A key counts from its creation until `retired_at`, and signs from
+# `signs_from`, so that every node knows it before it sees its tokens. `number` is unique: of two nodes that add a key
+# at once, one fails.
 signing_keys = Table(
     "signing_keys",
     metadata,
@@ -44,7 +45,7 @@ signing_keys = Table(
     Column("retired_at", Instant),
 )
 
-# Assertions that were exchanged for a token: each counts once, until it would not count anyway.
+# The assertions that were exchanged for a token. Each counts once; its row is needed until the assertion expires.
 used_assertions = Table(
     "used_assertions",
     metadata,

@@ -1,4 +1,4 @@
-"""What are tables made of? The columns that every database keeps alike, and the names of keys."""
+"""Defines the column types that both databases share, the naming of keys and indexes, and instants as integers."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -17,12 +17,12 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def micros(instant: datetime) -> int:
-    """An aware instant as whole microseconds since 1970 in UTC."""
+    """Convert an aware instant to whole microseconds since 1970 in UTC."""
     return (instant - _EPOCH) // _MICROSECOND
 
 
 def instant(value: int) -> datetime:
-    """The aware UTC instant of so many microseconds since 1970."""
+    """Convert microseconds since 1970 to an aware UTC instant."""
     return _EPOCH + timedelta(microseconds=value)
 
 
@@ -45,5 +45,5 @@ State: Final = String(16)
 
 
 def belongs_to_order() -> Column[int]:
-    """The first column of the key of every table that belongs to an order."""
+    """Return the column that begins the primary key of every table that belongs to an order."""
     return Column("order_id", BigInteger, ForeignKey("orders.id"), primary_key=True, autoincrement=False)

@@ -1,14 +1,14 @@
-"""The tables of an order: what it is now, how it was placed, what was paid, when it expires."""
+"""The tables of an order: its present state, its details and lines, its payments, and its expiry."""
 
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table
 
 from countermand.storage.tables.columns import Document, Instant, Name, State, Uid, belongs_to_order, metadata
 
-# Narrow on purpose: every cancellation rewrites this row, and nothing else of the order.
+# This table has few columns, because every cancellation rewrites the row, and no other row that describes the order.
 orders = Table(
     "orders",
     metadata,
-    # INTEGER PRIMARY KEY is SQLite's own row number: 64 bits there, too.
+    # INTEGER PRIMARY KEY is SQLite's row number, which has 64 bits.
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("contract", Name, nullable=False),
     Column("client_id", ForeignKey("clients.id"), nullable=False),
@@ -17,7 +17,7 @@ orders = Table(
     Column("appointment_starts_at", Instant),
     Column("first_payment_at", Instant),
     Column("created_at", Instant, nullable=False),
-    # A client's orders, as lists have them. Of what a change of an order writes, it has nothing.
+    # This index serves the lists of a client's orders. It has no column that a change of an order writes.
     Index("ix_orders_client_id_created_at_id", "client_id", "created_at", "id"),
 )
 
@@ -54,7 +54,7 @@ payments = Table(
     sqlite_with_rowid=False,
 )
 
-# Which order a provider's reference stands for: unique over all orders, wherever their payments are kept.
+# The order of each payment provider's reference. The reference is unique over all orders, wherever payments are stored.
 payment_references = Table(
     "payment_references",
     metadata,
@@ -63,8 +63,8 @@ payment_references = Table(
     sqlite_with_rowid=False,
 )
 
-# Orders that expire unless they are paid or end otherwise. Apart from the orders, so that a cancellation has nothing to
-# write here: whoever is due is looked at, and then no longer here.
+# The orders that expire unless they are paid or end otherwise. The table is separate from the orders, so that a
+# cancellation does not write it: when a row is due, its order is looked at, and the row is removed.
 expiries = Table(
     "expiries",
     metadata,

@@ -1,4 +1,4 @@
-"""The tables of the schema itself: its number, and counters."""
+"""The tables of the schema itself: schema numbers and, on SQLite, counters."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Column, Integer, Table, select
 
 from countermand.storage.tables.columns import Name, metadata
 
-# On SQLite. PostgreSQL counts with sequences of the same names: many nodes would queue up at a row.
+# Only SQLite uses the counters. PostgreSQL has sequences of the same names, because many nodes would queue at a row.
 counters = Table(
     "counters",
     metadata,
@@ -15,8 +15,8 @@ counters = Table(
 )
 COUNTERS: Final = ("order", "reference", "appointment", "service", "task")
 
-# One row a schema: its number, and the oldest schema whose code works with it. A migration that only adds leaves
-# `oldest_code` as it was, so that nodes of the version before go on; one that takes away raises it.
+# One row per schema: its number, and the oldest schema whose code works with it. A migration that only adds keeps
+# `oldest_code`, so that nodes of the previous version go on; a migration that removes something raises it.
 schema_notes = Table(
     "schema_notes",
     metadata,

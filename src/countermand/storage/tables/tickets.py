@@ -1,4 +1,4 @@
-"""The tables of what an order for tickets holds: its tickets, vouchers and consumers."""
+"""The tables of an order for tickets: its tickets, vouchers and consumers."""
 
 from sqlalchemy import Boolean, Column, Index, Integer, String, Table
 
@@ -13,13 +13,13 @@ tickets = Table(
     Column("product_uid", Uid, nullable=False),
     Column("code", String(64), nullable=False),
     Column("valid", Boolean, nullable=False),
-    # Neither has what a cancellation writes.
+    # Neither index has a column that a cancellation writes.
     Index("ix_tickets_uid", "uid"),
     Index("ix_tickets_code", "code"),
     sqlite_with_rowid=False,
 )
 
-# Which orders used a voucher. One whose order has ended unfulfilled does not count: so a cancellation writes none.
+# The orders that used a voucher. A use does not count if its order ended unfulfilled, so a cancellation writes none.
 voucher_uses = Table(
     "voucher_uses",
     metadata,

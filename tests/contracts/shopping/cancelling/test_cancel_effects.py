@@ -8,7 +8,7 @@ import pytest
 
 from countermand.actions.cancelling.cancel_orders import Cancelled
 from countermand.actions.errors import NotFoundError
-from countermand.domain.orders.order_state import Move
+from countermand.domain.orders.order_state import Transition
 from support.database_contents import changed, contents, counts
 from support.shopping_calls import REASON, availability, cancel, kind
 from support.world import World
@@ -86,8 +86,8 @@ async def test_a_payment_forbids_it_for_ever_whatever_time_passes(both_worlds: W
     assert kind(await cancel(both_worlds, me, both_worlds.uri(order))) == (403, "FORBIDDEN")
 
 
-@pytest.mark.parametrize("move", [Move.EXPIRE, Move.FAIL])
-async def test_an_order_that_expired_or_failed_is_forbidden_and_keeps_its_state(both_worlds: World, move: Move):
+@pytest.mark.parametrize("move", [Transition.EXPIRE, Transition.FAIL])
+async def test_an_order_that_expired_or_failed_is_forbidden_and_keeps_its_state(both_worlds: World, move: Transition):
     me = await both_worlds.shopping_client()
     order = await both_worlds.ticket_order(me)
     await both_worlds.advance(order.order.id, move)
@@ -113,7 +113,7 @@ async def test_a_free_order_is_completed_at_once_and_may_still_be_cancelled(both
 async def test_an_order_completed_without_a_payment_may_still_be_cancelled(both_worlds: World):
     me = await both_worlds.shopping_client()
     order = await both_worlds.ticket_order(me)
-    await both_worlds.advance(order.order.id, Move.COMPLETE)
+    await both_worlds.advance(order.order.id, Transition.COMPLETE)
     assert (await cancel(both_worlds, me, both_worlds.uri(order))).status_code == 200
 
 

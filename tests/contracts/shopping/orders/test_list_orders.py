@@ -8,7 +8,7 @@ from sqlalchemy import insert
 
 from countermand.domain.client import Permission
 from countermand.domain.orders.order import order_id_of
-from countermand.domain.orders.order_state import Move
+from countermand.domain.orders.order_state import Transition
 from countermand.storage.tables.orders import order_details, order_lines, orders
 from support.shared_world import shared_world
 from support.shopping_calls import cancel, kind
@@ -71,7 +71,7 @@ async def test_by_state_by_whatever_name(shop: Shop):
     uid = await shop.product()
     pending, cancelled, expired, paid = [await _placed(shop, uid) for _ in range(4)]
     await cancel(shop.world, shop.caller, f"{PUBLIC_URL}/orders/{cancelled}")
-    await shop.world.advance(order_id_of(expired), Move.EXPIRE)
+    await shop.world.advance(order_id_of(expired), Transition.EXPIRE)
     await shop.world.pay(order_id_of(paid))
     assert await _listed(shop, state="cancelled") == await _listed(shop, status="cancelled") == [cancelled]
     assert await _listed(shop, state__ne="pending") == [paid, expired, cancelled]

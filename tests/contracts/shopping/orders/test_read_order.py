@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from countermand.domain.client import Permission
-from countermand.domain.orders.order_state import Move
+from countermand.domain.orders.order_state import Transition
 from support.database_contents import changed, contents
 from support.shared_world import shared_sqlite_world, shared_world
 from support.shopping_calls import cancel, kind
@@ -94,7 +94,7 @@ async def test_why_not_is_said_rule_by_rule_before_anybody_tries(world: World, w
         case "PAY":
             await world.pay(order.order.id)
         case _:
-            await world.advance(order.order.id, Move[happened])
+            await world.advance(order.order.id, Transition[happened])
     before = await contents(world)
     said = (await _get(world, me, f"{order.order.uid}/cancellability")).json()
     assert (said["cancellable"], said["cancellable_until"]) == (False, None)

@@ -27,7 +27,7 @@ PATH: Final = "/ordercancellation"
 
 
 class ShoppingCancel:
-    """Fulfils `CancelDoor`. Both spellings of the path are served, without a redirect, which would lose the body."""
+    """Fulfils `CancelEndpoint`. Serves both spellings of the path; a redirect would lose the body."""
 
     door = Door.SHOPPING
     paths = frozenset({PATH, PATH + "/"})
@@ -71,7 +71,7 @@ class ShoppingCancel:
         )
 
     def notices(self, headers: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:  # noqa: ARG002
-        """See `CancelDoor.notices`: none."""
+        """See `CancelEndpoint.notices`: none."""
         return ()
 
     def answer(self, outcome: CancelOutcome) -> Answer:
@@ -83,5 +83,5 @@ class ShoppingCancel:
         return order_answer(200, outcome.view, self._addresses)
 
     def error(self, error: Exception) -> Answer:
-        """See `CancelDoor.error`."""
+        """See `CancelEndpoint.error`."""
         return error_answer(error)

@@ -1,1 +1,1 @@
-"""The catalogue over the shopping contract: events and products."""
+"""The catalogue in the shopping contract: events and products."""

@@ -1,7 +1,7 @@
-"""Events of the shopping contract: a list that can be filtered, and each by itself.
+"""How can events be listed and read over the shopping contract?
 
-Documented: the fields and filters, and that without `sale_start` and `sale_end` the list has what is on sale now.
-Inferred: that one condition on either takes both defaults away, and the shapes of `location`, `facilities`, `artists`.
+Documented: the fields and filters, and that a list without `sale_start` and `sale_end` has the events on sale now.
+Inferred: that a condition on either removes both defaults, and the shapes of `location`, `facilities`, `artists`.
 """
 
 from collections.abc import Mapping
@@ -20,10 +20,10 @@ from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WRONG
 from countermand.contracts.shopping.catalogue import messages
 from countermand.contracts.shopping.catalogue.products import product_shown
 from countermand.contracts.shopping.hal import date_time, hal_answer, in_all_languages, list_links, resource_links
-from countermand.contracts.shopping.list_query import INSTANT, PAGE_SIZE, TEXT, Kind, asked, parameters
+from countermand.contracts.shopping.list_query import INSTANT, PAGE_SIZE, TEXT, FilterType, parameters, parse_list_query
 
 PATH: Final = "/events"
-FILTERS: Final[Mapping[str, Kind]] = {
+FILTERS: Final[Mapping[str, FilterType]] = {
     "merchant_name": TEXT,
     "title": TEXT,
     "subtitle": TEXT,
@@ -41,11 +41,11 @@ FILTERS: Final[Mapping[str, Kind]] = {
 
 
 def event_routes(addresses: Addresses) -> tuple[Route, ...]:
-    """`/events` and `/events/{uid}`."""
+    """Return the routes `/events` and `/events/{uid}`."""
 
     async def list_them(call: Call, services: Services) -> Answer:
         await reader(call, services)
-        wanted = asked(call.query_string, FILTERS)
+        wanted = parse_list_query(call.query_string, FILTERS)
         conditions = [*wanted.conditions]
         if not (wanted.has("sale_start") or wanted.has("sale_end")):
             now = services.clock()
@@ -102,7 +102,7 @@ def event_routes(addresses: Addresses) -> tuple[Route, ...]:
 
 
 def event_shown(view: EventView, addresses: Addresses, itself: str | None = None) -> messages.Event:
-    """An event with every documented field; `itself` is the address that it was asked for by."""
+    """Return an event with every documented field; `itself` is the address that the request used."""
     event, more = view.event, view.event.more
     address = addresses.event(event.uid)
     links: dict[str, Any] = {"shop_products": {"href": f"{addresses.public}/products?event={address}"}}

@@ -1,4 +1,4 @@
-"""What do events, products and lists of them look like in the shopping contract, and the root and the status?"""
+"""What do events, products, lists of them, the root and the status look like in the shopping contract?"""
 
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ _Instant = Annotated[str, Meta(description="In UTC, to the second")] | None
 
 
 class Location(Struct, kw_only=True):
-    """Where an event is."""
+    """The place of an event."""
 
     name: str | None = None
     address: str | None = None
@@ -21,7 +21,7 @@ class Location(Struct, kw_only=True):
 
 
 class CatalogueProduct(Struct, kw_only=True, rename={"links": "_links"}):
-    """What can be bought."""
+    """A product that can be bought."""
 
     links: dict[str, Any]
     uid: str
@@ -48,7 +48,7 @@ class CatalogueProduct(Struct, kw_only=True, rename={"links": "_links"}):
 
 
 class Event(Struct, kw_only=True, omit_defaults=True, rename={"links": "_links", "embedded": "_embedded"}):
-    """What tickets are sold for. An event by itself embeds its products that are on sale; one in a list does not."""
+    """An event that tickets are sold for. A single event embeds its products on sale; an event in a list does not."""
 
     links: dict[str, Any]
     uid: str
@@ -78,7 +78,7 @@ class Event(Struct, kw_only=True, omit_defaults=True, rename={"links": "_links",
 
 
 class Page(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
-    """Up to 500 items of a list; `item_count` is how many there are on all pages."""
+    """Up to 500 items of a list; `item_count` is the number of items on all pages."""
 
     links: dict[str, Any]
     item_count: int
@@ -86,7 +86,7 @@ class Page(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedd
 
 
 class Root(Struct, kw_only=True, rename={"links": "_links"}):
-    """Where everything is."""
+    """The links to all resources of the API."""
 
     links: dict[str, Any]
 

@@ -1,8 +1,8 @@
-"""Products of the shopping contract: a list that can be filtered, and each by itself.
+"""How can products be listed and read over the shopping contract?
 
 Documented: the fields and filters. Inferred: that `combo` has the parts of a combo product and `parents` the combo
-products of a part; that a product without a sale of its own shows its event's; that the memberships are true or false;
-that one that is not on sale can still be read by its address, which orders lead to.
+products of a part; that a product without sale dates shows those of its event; that the memberships are true or false;
+that a product that is not on sale can still be read by its address, which orders link to.
 """
 
 from collections.abc import Mapping
@@ -24,17 +24,17 @@ from countermand.contracts.shopping.list_query import (
     PRICE,
     TEXT,
     TRUTH,
-    Kind,
-    asked,
+    FilterType,
     parameters,
+    parse_list_query,
     uri,
 )
 
 PATH: Final = "/products"
 
 
-def filters_of(addresses: Addresses) -> Mapping[str, Kind]:
-    """What products can be filtered by."""
+def filters_of(addresses: Addresses) -> Mapping[str, FilterType]:
+    """Return the filters of products."""
     return {
         "name": TEXT,
         "subtitle": TEXT,
@@ -48,12 +48,12 @@ def filters_of(addresses: Addresses) -> Mapping[str, Kind]:
 
 
 def product_routes(addresses: Addresses) -> tuple[Route, ...]:
-    """`/products` and `/products/{uid}`."""
+    """Return the routes `/products` and `/products/{uid}`."""
     filters = filters_of(addresses)
 
     async def list_them(call: Call, services: Services) -> Answer:
         await reader(call, services)
-        wanted = asked(call.query_string, filters)
+        wanted = parse_list_query(call.query_string, filters)
         page = await list_products(
             services.store, wanted.conditions, services.clock(), offset=wanted.offset, at_most=PAGE_SIZE
         )
@@ -108,7 +108,7 @@ def product_routes(addresses: Addresses) -> tuple[Route, ...]:
 
 
 def product_shown(view: ProductView, addresses: Addresses, itself: str | None = None) -> messages.CatalogueProduct:
-    """A product with every documented field; `itself` is the address that it was asked for by."""
+    """Return a product with every documented field; `itself` is the address that the request used."""
     product, event, more = view.product, view.event, view.product.more
     its_event = {} if event is None else {"shop_event": {"href": addresses.event(event.uid)}}
     return messages.CatalogueProduct(

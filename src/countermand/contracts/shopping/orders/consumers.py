@@ -8,7 +8,7 @@ import msgspec
 
 from countermand.actions.catalogue.ports import Condition, Op
 from countermand.actions.ports import Transaction
-from countermand.actions.run_idempotently import once
+from countermand.actions.run_idempotently import run_idempotently
 from countermand.actions.ticketing.consumers import keep_consumer, list_consumers, read_consumer
 from countermand.actions.ticketing.ports import KnownConsumer
 from countermand.contracts.http.answer import HAL, Answer, check_media_type, json_answer, restored, stored
@@ -21,7 +21,7 @@ from countermand.contracts.shopping.access import application
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WITH_BODY, WRONG_QUERY, refused, uid_in
 from countermand.contracts.shopping.hal import hal_answer, list_links, resource_links
-from countermand.contracts.shopping.list_query import PAGE_SIZE, TEXT, Kind, asked, choice, parameters
+from countermand.contracts.shopping.list_query import PAGE_SIZE, TEXT, FilterType, choice, parameters, parse_list_query
 from countermand.contracts.shopping.orders.messages import ConsumerPage, EmbeddedConsumers, WholeConsumer
 from countermand.domain.client import Permission
 
@@ -31,7 +31,7 @@ _EXACT: Final = replace(TEXT, suffixes=())
 _STARTING: Final = replace(TEXT, suffixes=(Op.STARTSWITH,))
 _GENDER: Final = "gender"
 # All documented. A consumer has no references, orders have: inferred, that those of the orders that name it are meant.
-_FILTERS: Final[Mapping[str, Kind]] = {
+_FILTERS: Final[Mapping[str, FilterType]] = {
     "email": _STARTING,
     "first_name": _STARTING,
     "last_name": _STARTING,
@@ -103,7 +103,7 @@ def routes(addresses: Addresses) -> tuple[Route, ...]:
             location = ((b"location", addresses.consumer(kept.uid).encode()),)
             return stored(json_answer(201, _shown(kept, addresses), headers=location, media_type=HAL))
 
-        return restored(await once(services.store, services.clock, client.id, key, keep, refused))
+        return restored(await run_idempotently(services.store, services.clock, client.id, key, keep, refused))
 
     async def read_one(call: Call, services: Services) -> Answer:
         client = await application(call, services, Permission.READ)
@@ -112,7 +112,7 @@ def routes(addresses: Addresses) -> tuple[Route, ...]:
 
     async def list_them(call: Call, services: Services) -> Answer:
         client = await application(call, services, Permission.READ)
-        wanted = asked(call.query_string, _FILTERS)
+        wanted = parse_list_query(call.query_string, _FILTERS)
         conditions = [_as_kept(one) for one in wanted.conditions]
         found = await list_consumers(services.store, client.id, conditions, offset=wanted.offset, at_most=PAGE_SIZE)
         address = addresses.public + _CONSUMERS

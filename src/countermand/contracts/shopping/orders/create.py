@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from countermand.actions.ports import OrderView, Transaction
-from countermand.actions.run_idempotently import once
+from countermand.actions.run_idempotently import run_idempotently
 from countermand.actions.ticketing.consumers import consumer_of_order
 from countermand.actions.ticketing.place import place_ticket_order
 from countermand.actions.ticketing.rules import TicketOrder
@@ -90,7 +90,7 @@ def routes(addresses: Addresses, payment_limit: timedelta) -> tuple[Route, ...]:
             location = addresses.order(view.order.uid or "").encode()
             return stored(order_answer(201, view, addresses, headers=((b"location", location),)))
 
-        return restored(await once(services.store, services.clock, client.id, key, place, refused))
+        return restored(await run_idempotently(services.store, services.clock, client.id, key, place, refused))
 
     return (Route(operation=_OPERATION, handle=create),)
 

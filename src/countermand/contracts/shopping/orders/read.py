@@ -21,10 +21,10 @@ from countermand.contracts.shopping.list_query import (
     PAGE_SIZE,
     PRICE,
     TEXT,
-    Kind,
-    asked,
+    FilterType,
     choice,
     parameters,
+    parse_list_query,
     uri,
 )
 from countermand.contracts.shopping.orders.create import ORDERS
@@ -65,7 +65,7 @@ def routes(addresses: Addresses) -> tuple[Route, ...]:
 
     async def list_them(call: Call, services: Services) -> Answer:
         client = await application(call, services, Permission.READ)
-        wanted = asked(call.query_string, filters)
+        wanted = parse_list_query(call.query_string, filters)
         conditions = [one for given in wanted.conditions for one in _as_kept(given)]
         found = await list_ticket_orders(
             services.store, owner_for(client), conditions, offset=wanted.offset, at_most=PAGE_SIZE
@@ -112,7 +112,7 @@ def routes(addresses: Addresses) -> tuple[Route, ...]:
     )
 
 
-def _filters(addresses: Addresses) -> Mapping[str, Kind]:
+def _filters(addresses: Addresses) -> Mapping[str, FilterType]:
     """What orders can be filtered by: as documented, and, as the search link has them, `status` and `total`."""
     state = choice([state.value for state in STATES_OF[Contract.SHOPPING]])
     return {

@@ -1,4 +1,4 @@
-"""Tokens of our own, and appointments that are asked for, booked and cancelled."""
+"""Adds tables for the token issuer, and for appointments that clients request, book and cancel."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,7 +18,7 @@ def upgrade() -> None:
     if op.get_context().dialect.name == "postgresql":
         op.execute("CREATE SEQUENCE service_number")
         op.execute("CREATE SEQUENCE task_number")
-    # It only adds: nodes of schema 2 go on.
+    # This migration only adds, so nodes of schema 2 go on.
     op.execute("INSERT INTO schema_notes (number, oldest_code) VALUES (3, 2)")
 
 

@@ -1,4 +1,4 @@
-"""A catalogue of events and products, vouchers, consumers, and orders that expire."""
+"""Adds a catalogue of events and products, vouchers, consumers, and orders that expire."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,7 +14,7 @@ def upgrade() -> None:
     _of_orders()
     op.create_index("ix_tickets_uid", "tickets", ["uid"])
     op.create_index("ix_tickets_code", "tickets", ["code"])
-    # It only adds: nodes of schema 2 and 3 go on.
+    # This migration only adds, so nodes of schemas 2 and 3 go on.
     op.execute("INSERT INTO schema_notes (number, oldest_code) VALUES (4, 2)")
 
 

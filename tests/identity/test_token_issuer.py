@@ -14,7 +14,7 @@ from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
 from sqlalchemy import delete, insert, select, update
 
-from countermand.bootstrap.service import own_issuer_of
+from countermand.bootstrap.service import token_issuer_of
 from countermand.domain.client import OWN_ISSUER
 from countermand.identity import token_issuer
 from countermand.settings import SettingsError
@@ -121,7 +121,9 @@ async def test_of_nodes_that_start_at_once_one_makes_the_key(tmp_path: Path, mon
             await tx.run(delete(signing_keys))
         keys = iter(made_keys(2))
         monkeypatch.setattr(token_issuer, "new_key", lambda: next(keys))
-        nodes = [own_issuer_of(world.settings, world.database, "http://shop.test", clock=world.clock) for _ in range(2)]
+        nodes = [
+            token_issuer_of(world.settings, world.database, "http://shop.test", clock=world.clock) for _ in range(2)
+        ]
         await asyncio.gather(*(node.open() for node in nodes if node is not None))
         assert len(await world.rows("signing_keys")) == 1
         (first, second) = [await node.published() for node in nodes if node is not None]
