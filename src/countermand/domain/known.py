@@ -1,6 +1,6 @@
 """Which of the values that the database holds does this version know?
 
-A newer version may store a permission, a state or a contract that this one has never heard of. Such a value stays a
+A newer version may store a permission or a state that this one has never heard of. Such a value stays a
 text: it is shown as it is, equals no member, and no decision counts it as one.
 """
 

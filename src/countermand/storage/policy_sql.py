@@ -20,10 +20,7 @@ def policy_predicate(policy: Policy, orders: FromClause, now: ColumnElement[Any]
 def policies_predicate(policies: Iterable[Policy], orders: FromClause, now: ColumnElement[Any]) -> ColumnElement[bool]:
     """The same for orders of every contract: each is asked by its own contract's policy."""
     return or_(
-        *(
-            and_(orders.c.contract == policy.contract.value, policy_predicate(policy, orders, now))
-            for policy in policies
-        )
+        *(and_(orders.c.contract == policy.contract, policy_predicate(policy, orders, now)) for policy in policies)
     )
 
 

@@ -181,7 +181,7 @@ class Counts:
         self._connections_closed.labels(why).inc()
 
     def tally(self, method: str, route: str, status: int, cancellation: tuple[str, str, str] | None) -> Tally:
-        """A new tally of requests that are alike; `cancellation` is door, outcome and code."""
+        """A new tally of requests that are alike; `cancellation` is channel, outcome and code."""
         tally = Tally()
         seconds = self._seconds.labels(method, route, f"{status // 100}xx")
         self._postings.append(
