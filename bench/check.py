@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from countermand.contracts.shopping.contract import NAME as SHOPPING
 from countermand.domain.appointments.appointment import ACTIVE_APPOINTMENT_STATES
-from countermand.domain.contract import Contract
 from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.order_state import OrderState
 from databases import OrdersDatabase
@@ -50,7 +50,7 @@ _NEVER: Final = {
     "appointments were released whose order is not cancelled": f"{_RELEASED} EXCEPT {_DONE}",
     "appointments were released and nobody was told": f"{_RELEASED} EXCEPT {_TOLD_RELEASED}",
     "cancelled orders still have a valid ticket": (
-        f"SELECT id FROM orders WHERE state = '{OrderState.CANCELLED.value}' AND contract = '{Contract.SHOPPING.value}'"
+        f"SELECT id FROM orders WHERE state = '{OrderState.CANCELLED.value}' AND contract = '{SHOPPING}'"
         " AND id IN (SELECT order_id FROM tickets WHERE valid)"
     ),
     "tickets are invalid whose order is not cancelled": f"{_INVALID} EXCEPT {_DONE}",

@@ -23,8 +23,8 @@ from sqlalchemy import text
 from countermand.actions.identity.secrets import hash_of, new_key, new_secret
 from countermand.bootstrap.clock import utc_now
 from countermand.bootstrap.database import address_of, open_database
+from countermand.contracts.shopping.contract import CHANNEL
 from countermand.domain.client import Permission
-from countermand.domain.contract import Door
 from countermand.settings import PREFIX, Settings, read_settings
 from countermand.storage.schema import migrate
 from own_postgres import OwnPostgres
@@ -92,7 +92,7 @@ async def _filled(settings: Settings, dialect: str) -> tuple[str, str]:
     key, secret = new_key(), new_secret()
     database = await open_database(settings)
     shop = await database.clients.add(
-        door=Door.SHOPPING,
+        channel=CHANNEL,
         name="A shop",
         permissions=frozenset({Permission.READ}),
         key=key,

@@ -11,11 +11,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 from countermand.actions.identity.secrets import hash_of
+from countermand.contracts.connect.contract import CONTRACT as CONNECT
+from countermand.contracts.shopping.contract import CONTRACT as SHOPPING
 from countermand.domain.appointments.appointment import AppointmentState
 from countermand.domain.client import Permission
-from countermand.domain.contract import Contract, Door
 from countermand.domain.orders.order_events import OrderEventKind
-from countermand.domain.orders.order_state import OPENING_STATE, OrderState
+from countermand.domain.orders.order_state import OrderState
 from countermand.storage.repositories.rows import written
 from countermand.storage.tables.columns import metadata, micros
 from countermand.storage.tables.schema import COUNTERS
@@ -98,7 +99,7 @@ def statements(dialect: Dialect, orders: int, sequences: Iterable[str]) -> Itera
 
 def _computed(orders: int, now: datetime) -> dict[str, str]:
     """Return an order's facts, as SQL over its place `i`."""
-    connect, shopping = Contract.CONNECT.value, Contract.SHOPPING.value
+    connect, shopping = CONNECT.name, SHOPPING.name
     states = (OrderState.SUBMITTED, OrderState.ACCEPTED, OrderState.IN_PROGRESS)
     state = " ".join(f"WHEN i % 7 % 3 = {which} THEN '{one.value}'" for which, one in enumerate(states))
     # All instants are within a day, so that no row is old enough to be deleted during a measurement.
@@ -112,7 +113,7 @@ def _computed(orders: int, now: datetime) -> dict[str, str]:
         "contract": f"CASE WHEN {_TICKETS_CHOSEN} THEN '{shopping}' ELSE '{connect}' END",
         "client_id": f"CASE WHEN {_TICKETS_CHOSEN} THEN {1 + CONNECT_CLIENTS} + {_SCATTERED} % {SHOPPING_CLIENTS}"
         f" ELSE 1 + {_SCATTERED} % {CONNECT_CLIENTS} END",
-        "state": f"CASE WHEN {_TICKETS_CHOSEN} THEN '{OPENING_STATE[Contract.SHOPPING].value}' {state} END",
+        "state": f"CASE WHEN {_TICKETS_CHOSEN} THEN '{SHOPPING.kind.opening_state.value}' {state} END",
         # The visit begins within ten days after the notice, on a whole second.
         "starts_at": f"CASE WHEN {_VISIT_CHOSEN} THEN ({first_visit_s} + i * 7919 % 864000) * 1000000 END",
         "placed_at": f"{placed} + {step} * i / {orders}",
@@ -124,7 +125,7 @@ def _of_orders(made: str) -> dict[str, str]:
     """Return, by table, the source of its rows, with columns in the table's order. All but the last ascend by place."""
     connect, shopping = written(_SERVICE), written(_TICKETS)
     visit = '{"appointment_id":<n>,"starts_at":"<from>","ends_at":"<to>"}'
-    opening = {contract: written({"state": state}) for contract, state in OPENING_STATE.items()}
+    opening = {one.name: written({"state": one.kind.opening_state}) for one in (CONNECT, SHOPPING)}
     bought, visits = f"FROM {made} WHERE {_TICKETS_CHOSEN}", f"FROM {made} WHERE {_VISIT_CHOSEN}"
     day = "2030-01-01T08:00:00Z"  # for the history, which the benchmark never reads
     return {
@@ -139,8 +140,8 @@ def _of_orders(made: str) -> dict[str, str]:
         f" substr(md5('code ' || i || ' ' || number), 1, 20), TRUE"
         f" FROM {made} CROSS JOIN (SELECT 1 AS number UNION ALL SELECT 2) AS numbers WHERE {_TICKETS_CHOSEN}",
         "outbox": f"SELECT id, 1, '{OrderEventKind.ORDER_PLACED.value}', placed_at, client_id,"
-        f" CASE WHEN uid IS NULL THEN {_text(opening[Contract.CONNECT])}"
-        f" ELSE {_text(opening[Contract.SHOPPING])} END, placed_at + 1000000 FROM {made}"
+        f" CASE WHEN uid IS NULL THEN {_text(opening[CONNECT.name])}"
+        f" ELSE {_text(opening[SHOPPING.name])} END, placed_at + 1000000 FROM {made}"
         f" UNION ALL SELECT id, 2, '{OrderEventKind.APPOINTMENT_SET.value}', placed_at + 1000000, client_id,"
         f" {_text(visit.replace('<from>', day).replace('<to>', day))}, placed_at + 2000000 {visits}",
         "products": f"SELECT uid, {_text(_name('Day ticket'))}, 1250, 150, 'EUR', {_LEFT}, {_LEFT} + sold,"
@@ -154,10 +155,10 @@ def _clients(now: datetime) -> Iterator[tuple[Any, ...]]:
     for client in range(1, CLIENTS + 1):
         name = client_name(client)
         if client <= CONNECT_CLIENTS:
-            yield (client, Door.CONNECT.value, name, permissions, None, None, ISSUER, name, micros(now), None)
+            yield (client, CONNECT.channel, name, permissions, None, None, ISSUER, name, micros(now), None)
         else:
             key = (name, hash_of(secret_of(client)), None, None)
-            yield (client, Door.SHOPPING.value, name, permissions, *key, micros(now), None)
+            yield (client, SHOPPING.channel, name, permissions, *key, micros(now), None)
 
 
 def _insert(table: str, source: str) -> str:

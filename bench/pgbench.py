@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from countermand.domain.cancelling.policy import DEFAULT_RULES, policy_of
-from countermand.domain.contract import Contract
+from countermand.contracts.registry import CONTRACTS, kinds_of
+from countermand.domain.cancelling.policy import policy_of
 from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.order_state import OrderState
 from countermand.storage.postgres import statements
@@ -70,7 +70,7 @@ class PgbenchLoad:
 
 def statement(turns: Turns) -> str:
     """Return the statement for one order, whose turn is `:turn`, at the instant `:now`."""
-    policies = [policy_of(contract, DEFAULT_RULES[contract]) for contract in Contract]
+    policies = [policy_of(contract.name, contract.default_rules) for contract in CONTRACTS]
     batch = _TURN.format(turns=turns_table(turns.name))
     if turns.name == BARE_ALONE:
         text = _BY_HAND.format(
@@ -80,7 +80,7 @@ def statement(turns: Turns) -> str:
             details=statements.order_cancelled_details("c"),
         )
     else:
-        text = statements.cancel_batch(policies, batch=batch, with_keys=False)
+        text = statements.cancel_batch(policies, kinds_of(CONTRACTS), batch=batch, with_keys=False)
     # Even within a text, pgbench takes a colon before a letter for one of its variables.
     texts = re.sub(r"'[^']*'", lambda found: re.sub(r":(?=\w)", "' || chr(58) || '", found[0]), text)
     return texts.replace("$1", ":now")

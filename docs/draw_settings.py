@@ -10,9 +10,8 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 from pydantic import AwareDatetime, SecretStr
 from pydantic.fields import FieldInfo
 
-from countermand.domain.cancelling.policy import DEFAULT_RULES
+from countermand.contracts.registry import CONTRACTS
 from countermand.domain.cancelling.rules import RULES
-from countermand.domain.contract import Contract
 from countermand.domain.orders.order_state import CANCELLABLE_STATES
 from countermand.settings import PREFIX, ConnectPlan, Settings
 
@@ -140,7 +139,7 @@ def page() -> str:
     rows = "".join(_row(name, it) for name, it in Settings.model_fields.items())
     rules = "".join(_rule(name) for name in RULES)
     defaults = _fenced("toml", "".join(_default_policies()))
-    in_one = json.dumps({contract.value: [dict(rule) for rule in rules] for contract, rules in DEFAULT_RULES.items()})
+    in_one = json.dumps({one.name: [dict(rule) for rule in one.default_rules] for one in CONTRACTS})
     variable = _fenced("sh", f"export {PREFIX}POLICIES='{in_one}'\n")
     return (
         f"{_PAGE_OPENING}{rows}{_PAGE_PLANS}{_PAGE_POLICIES}{rules}"
@@ -213,10 +212,10 @@ def _rule(name: str) -> str:
 
 
 def _default_policies() -> Iterator[str]:
-    for number, (contract, rules) in enumerate(DEFAULT_RULES.items()):
-        for rule in rules:
-            yield "" if number == 0 and rule is rules[0] else "\n"
-            yield f"[[policies.{Contract(contract).value}]]\n"
+    for number, contract in enumerate(CONTRACTS):
+        for rule in contract.default_rules:
+            yield "" if number == 0 and rule is contract.default_rules[0] else "\n"
+            yield f"[[policies.{contract.name}]]\n"
             for name, value in rule.items():
                 yield f"{name} = {_toml(value)}\n"
 

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from countermand.domain.contract import Contract
+from countermand.domain.orders.order_kind import OrderKind
 from countermand.domain.orders.order_state import (
     CANCELLABLE_STATES,
     ENDED_UNFULFILLED,
-    OPENING_STATE,
     TRANSITIONS,
     OrderState,
     Transition,
@@ -15,7 +14,7 @@ from countermand.domain.orders.order_state import (
 
 PAGE = Path(__file__).with_name("states.md")
 
-_TITLES = {Contract.CONNECT: "Telecom orders (connect)", Contract.SHOPPING: "Ticket orders (shopping)"}
+_TITLES = {OrderKind.SERVICE: "Telecom orders (connect)", OrderKind.TICKET: "Ticket orders (shopping)"}
 
 _OPENING = """# The states of an order
 
@@ -36,19 +35,19 @@ the management API does not take as a move: it has a call of its own, so that no
 def page() -> str:
     """The whole page, as Markdown."""
     parts = [_OPENING]
-    for contract in Contract:
-        parts += [f"## {_TITLES[contract]}", "", *_diagram(contract), ""]
+    for kind in OrderKind:
+        parts += [f"## {_TITLES[kind]}", "", *_diagram(kind), ""]
     parts += ["## Every state and every move", "", "A dot: there is no such move.", "", *_table(), ""]
     parts += ["## Where a cancellation may start", "", *_cancellable(), ""]
     parts += ["## What ends unfulfilled", "", *_ends()]
     return "\n".join(parts) + "\n"
 
 
-def _diagram(contract: Contract) -> Iterable[str]:
-    states = _reachable(OPENING_STATE[contract])
+def _diagram(kind: OrderKind) -> Iterable[str]:
+    states = _reachable(kind.opening_state)
     yield "```mermaid"
     yield "stateDiagram-v2"
-    yield f"    [*] --> {OPENING_STATE[contract]}"
+    yield f"    [*] --> {kind.opening_state}"
     for state in states:
         for move, after in TRANSITIONS[state].items():
             yield f"    {state} --> {after}: {move}"
@@ -66,8 +65,8 @@ def _table() -> Iterable[str]:
 
 
 def _cancellable() -> Iterable[str]:
-    for contract in Contract:
-        yield f"- {_TITLES[contract]}: {_words(CANCELLABLE_STATES & set(_reachable(OPENING_STATE[contract])))}"
+    for kind in OrderKind:
+        yield f"- {_TITLES[kind]}: {_words(CANCELLABLE_STATES & set(_reachable(kind.opening_state)))}"
     yield ""
     never = _words(set(OrderState) - CANCELLABLE_STATES)
     yield f"From every other state it is refused, whatever the policy says: {never}."

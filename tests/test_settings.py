@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from countermand.domain.cancelling.policy import DEFAULT_RULES, policy_of
+from countermand.contracts.registry import CONTRACTS
+from countermand.domain.cancelling.policy import policy_of
 from countermand.domain.cancelling.rules import RULES, IsNotWithin, IsOneOf, PastActive
-from countermand.domain.contract import Contract
 from countermand.settings import PREFIX, Settings, SettingsError, read_settings
+from support.contracts import CONNECT, SHOPPING
 
 PROJECT = Path(__file__).parent.parent
 STATE_ALLOWS = {"name": "state_allows"}
@@ -35,8 +36,8 @@ def test_without_a_word_from_anybody_the_defaults_hold():
         name: it.get_default(call_default_factory=True, validated_data={}) for name, it in Settings.model_fields.items()
     }
     assert (settings.host, settings.port, settings.public_url) == ("127.0.0.1", 8080, None)
-    for contract in Contract:
-        assert settings.policy(contract) == policy_of(contract, DEFAULT_RULES[contract])
+    for contract in CONTRACTS:
+        assert settings.policy(contract) == policy_of(contract.name, contract.default_rules)
 
 
 @pytest.mark.parametrize(
@@ -89,12 +90,12 @@ def test_a_policy_can_be_given_as_json_in_the_environment_or_as_tables_in_the_fi
             '[[policies.connect]]\nname = "no_appointment_within"\nnotice_h = 48\npast_active = "ignored"\n',
         )
     settings = read_settings(file)
-    states, notice = (rule.comparison for rule in settings.policy(Contract.CONNECT).rules)
+    states, notice = (rule.comparison for rule in settings.policy(CONNECT).rules)
     assert isinstance(states, IsOneOf)
     assert states.states == {"held"}
     assert isinstance(notice, IsNotWithin)
     assert (notice.notice_h, notice.past_active) == (48, PastActive.IGNORED)
-    assert settings.policy(Contract.SHOPPING) == policy_of(Contract.SHOPPING, DEFAULT_RULES[Contract.SHOPPING])
+    assert settings.policy(SHOPPING) == policy_of(SHOPPING.name, SHOPPING.default_rules)
 
 
 @pytest.mark.parametrize(
@@ -369,7 +370,7 @@ def test_the_example_with_every_setting_uncommented_is_what_holds_without_it(tmp
     uncommented = tomllib.loads(text)
     assert set(uncommented) == set(Settings.model_fields)
     settings, defaults = read_settings(a_file(tmp_path, text)), read_settings()
-    for contract in Contract:
+    for contract in CONTRACTS:
         assert settings.policy(contract) == defaults.policy(contract)
     for name, default in defaults:
         if default is not None and name != "policies":
@@ -379,13 +380,13 @@ def test_the_example_with_every_setting_uncommented_is_what_holds_without_it(tmp
 def test_the_pages_own_policies_can_be_used_as_they_are_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     drawn = the_drawing()
     _, defaults, other = re.findall(r"```toml\n(.*?)```", drawn.page(), flags=re.DOTALL)
-    for contract in Contract:
+    for contract in CONTRACTS:
         ours = read_settings(a_file(tmp_path, defaults)).policy(contract)
         assert ours == read_settings().policy(contract)
         assert read_settings(a_file(tmp_path, other)).policy(contract) != ours
     (in_one,) = re.findall(rf"export {PREFIX}POLICIES='(.*)'", drawn.page())
     monkeypatch.setenv(f"{PREFIX}POLICIES", in_one)
-    assert set(read_settings().policies) == set(Contract)
+    assert set(read_settings().policies) == {contract.name for contract in CONTRACTS}
 
 
 def test_the_pages_own_plan_can_be_used_as_it_is_printed(tmp_path: Path):

@@ -6,7 +6,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +21,8 @@ from countermand.actions.cancelling.command_ids import begin_command_ids
 from countermand.bootstrap.database import Database, open_database
 from countermand.bootstrap.service import build
 from countermand.bootstrap.telemetry import telemetry_for
+from countermand.contracts.http.contract import Contract
+from countermand.contracts.registry import CONTRACTS
 from countermand.settings import Settings
 from countermand.web.http_connections import ConnectionLimits, Connections, cap_below_descriptors
 from countermand.web.http_protocol import HttpProtocol
@@ -70,25 +72,28 @@ class _Server(uvicorn.Server):
 def serve(
     settings: Settings,
     *,
+    contracts: Sequence[Contract] = CONTRACTS,
     prepare: Callable[[Settings, Database, str], Awaitable[None]] | None = None,
     announce: Callable[[str], None],
     listening: socket.socket | None = None,
     slot: WorkerSlot | None = None,
 ) -> None:
-    """Serve until a signal comes. `prepare` runs before the first answer, `announce` once this process is ready.
+    """Serve `contracts` until a signal comes.
 
-    `listening` is a socket from `bound`; without it, the settings give the address. Both callbacks get the clients'
-    address. `slot` is given for one worker of several. Raises `ServingError`, and `SchemaError` with what to do.
+    `prepare` runs before the first answer, `announce` once this process is ready. `listening` is a socket from `bound`;
+    without it, the settings give the address. Both callbacks get the clients' address. `slot` is given for one worker
+    of several. Raises `ServingError`, and `SchemaError` with what to do.
     """
     begin_command_ids()
     listening = listening or bound(settings.host, settings.port)
     set_up_logging(settings, worker=None if slot is None else slot.worker)
     with listening, asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_serve(settings, listening, prepare, announce, slot))
+        runner.run(_serve(settings, contracts, listening, prepare, announce, slot))
 
 
 async def _serve(
     settings: Settings,
+    contracts: Sequence[Contract],
     listening: socket.socket,
     prepare: Callable[[Settings, Database, str], Awaitable[None]] | None,
     announce: Callable[[str], None],
@@ -96,7 +101,7 @@ async def _serve(
 ) -> None:
     public_url = public_url_of(settings, listening.getsockname()[1])
     telemetry = telemetry_for(settings, worker=None if slot is None else slot.worker)
-    database = await open_database(settings, metrics=telemetry.metrics)
+    database = await open_database(settings, contracts=contracts, metrics=telemetry.metrics)
     try:
         if prepare is not None:
             await prepare(settings, database, public_url)

@@ -3,7 +3,7 @@
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -22,9 +22,10 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings.exceptions import SettingsError as UnreadableError
 
-from countermand.domain.cancelling.policy import DEFAULT_RULES, Policy, policy_of
+from countermand.contracts.http.contract import Contract
+from countermand.contracts.registry import CONTRACTS
+from countermand.domain.cancelling.policy import Policy, policy_of
 from countermand.domain.client import OWN_ISSUER
-from countermand.domain.contract import Contract
 
 PREFIX: Final = "COUNTERMAND_"
 
@@ -133,7 +134,7 @@ class Settings(BaseSettings):
         3600, ge=1, le=366 * 24 * 3600, description="How long an order can be paid before it expires"
     )
 
-    policies: Mapping[Contract, list[dict[str, Any]]] = Field(
+    policies: Mapping[str, list[dict[str, Any]]] = Field(
         default_factory=dict, description="By contract: the list of rules that decide, each a name and its parameters"
     )
 
@@ -240,9 +241,17 @@ class Settings(BaseSettings):
     def policy(self, contract: Contract) -> Policy:
         """Return the contract's policy in force. Raises `SettingsError` if the setting is no valid policy."""
         try:
-            return policy_of(contract, self.policies.get(contract, DEFAULT_RULES[contract]))
+            return policy_of(contract.name, self.policies.get(contract.name, contract.default_rules))
         except ValueError as error:
             raise SettingsError(f"{PREFIX}POLICIES: {error}") from None
+
+    def check_policies(self, contracts: Sequence[Contract]) -> None:
+        """Raise `SettingsError` for a policy that does not hold, or that is of none of the contracts."""
+        names = [contract.name for contract in contracts]
+        for name in sorted(self.policies.keys() - set(names)):
+            raise SettingsError(f"{PREFIX}POLICIES: there is no contract {name!r}; there are {', '.join(names)}")
+        for contract in contracts:
+            self.policy(contract)
 
     @classmethod
     def settings_customise_sources(
@@ -257,8 +266,11 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
 
-def read_settings(file: Path | None = None, **given: Any) -> Settings:
-    """Read the settings. Raises `SettingsError` with one sentence for each invalid setting."""
+def read_settings(file: Path | None = None, *, contracts: Sequence[Contract] = CONTRACTS, **given: Any) -> Settings:
+    """Read the settings, for a service that speaks `contracts`.
+
+    Raises `SettingsError` with one sentence for each invalid setting.
+    """
     if file is not None and not file.is_file():
         raise SettingsError(f"there is no settings file {file}")
 
@@ -272,8 +284,7 @@ def read_settings(file: Path | None = None, **given: Any) -> Settings:
         raise SettingsError(f"{name} must be JSON, not {os.environ.get(name)!r}: {error.__cause__}") from None
     except ValidationError as error:
         raise SettingsError("\n".join(_sentence(one, file) for one in error.errors())) from None
-    for contract in Contract:
-        settings.policy(contract)
+    settings.check_policies(contracts)
     settings.check_issuer()
     return settings
 

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
@@ -23,6 +23,8 @@ from typing import Any, Final
 import structlog
 
 from countermand.actions.errors import CountermandError, UnavailableError
+from countermand.contracts.http.contract import Contract
+from countermand.contracts.registry import CONTRACTS
 from countermand.serving import ServingError, WorkerSlot, bound, serve, set_up_logging
 from countermand.settings import Settings, SettingsError
 from countermand.telemetry.counts import SHARED_FOLDER, forget_worker
@@ -46,10 +48,17 @@ class _CannotStart:
     may_pass: bool
 
 
-def serve_with_workers(settings: Settings, workers: int, *, announce: Callable[[str], None]) -> None:
-    """Serve with `workers` processes until a signal comes. `announce` gets the clients' address when all are ready.
+def serve_with_workers(
+    settings: Settings,
+    workers: int,
+    *,
+    contracts: Sequence[Contract] = CONTRACTS,
+    announce: Callable[[str], None],
+) -> None:
+    """Serve `contracts` with `workers` processes until a signal comes.
 
-    Raises `ServingError` if one of the processes cannot start.
+    `announce` gets the clients' address when all workers are ready. Raises `ServingError` if one of the processes
+    cannot start.
     """
     if os.name == "nt":
         raise ServingError(f"--workers {workers}: processes cannot share an address on Windows; start one")
@@ -60,7 +69,7 @@ def serve_with_workers(settings: Settings, workers: int, *, announce: Callable[[
         TemporaryDirectory(prefix="countermand-", ignore_cleanup_errors=True) as folder,
         _shared_counts(folder),
     ):
-        asyncio.run(_Supervisor(settings, workers, listening, folder, announce).run())
+        asyncio.run(_Supervisor(settings, contracts, workers, listening, folder, announce).run())
 
 
 @contextmanager
@@ -119,13 +128,14 @@ class _Supervisor:
     def __init__(
         self,
         settings: Settings,
+        contracts: Sequence[Contract],
         workers: int,
         listening: socket.socket,
         folder: str,
         announce: Callable[[str], None],
     ) -> None:
         self._settings, self._listening, self._folder = settings, listening, folder
-        self._announce = announce
+        self._contracts, self._announce = contracts, announce
         self._numbers = range(1, workers + 1)
         self._workers: dict[int, _Worker] = {}
         self._ready: set[int] = set()
@@ -179,7 +189,7 @@ class _Supervisor:
         with tells, _one_more(self._listening) as its_own:  # the parent closes its copies, so they end with the worker
             process = multiprocessing.get_context("spawn").Process(
                 target=_work,
-                args=(self._settings.model_dump(), number, its_own, tells),
+                args=(self._settings.model_dump(), self._contracts, number, its_own, tells),
                 name=f"countermand worker {number}",
             )
             # Ctrl-C reaches all processes of a terminal at once. Only the parent reacts, and then stops the workers.
@@ -234,13 +244,20 @@ def _one_more(bound_one: socket.socket) -> socket.socket:
     return another
 
 
-def _work(settings: Mapping[str, Any], number: int, listening: socket.socket, tells: Connection) -> None:
+def _work(
+    settings: Mapping[str, Any],
+    contracts: Sequence[Contract],
+    number: int,
+    listening: socket.socket,
+    tells: Connection,
+) -> None:
     """Serve as one worker. The parent has read and checked the settings."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     try:
         serve(
             Settings.model_construct(**settings),
+            contracts=contracts,
             announce=lambda url: tells.send(_Ready(url)),
             listening=listening,
             slot=WorkerSlot(worker=number, parent_ended=parent.sentinel),

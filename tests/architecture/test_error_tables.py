@@ -23,13 +23,13 @@ from countermand.contracts.connect import translate as connect
 from countermand.contracts.http import answer
 from countermand.contracts.http.answer import Answer
 from countermand.contracts.manage import translate as manage
+from countermand.contracts.registry import CONTRACTS, accesses_of
 from countermand.contracts.shopping import translate as shopping
 from countermand.domain.cancelling.decision import Refused
-from countermand.domain.cancelling.policy import DEFAULT_RULES, PolicyVersion
+from countermand.domain.cancelling.policy import PolicyVersion
 from countermand.domain.cancelling.rules import RULES, FactName, examine
-from countermand.domain.contract import Contract, Door
 from countermand.domain.orders.order import OrderFacts
-from countermand.domain.orders.order_state import OPENING_STATE, TRANSITIONS, OrderState
+from countermand.domain.orders.order_state import TRANSITIONS, OrderState
 from countermand.storage.postgres import errors as postgres
 from countermand.storage.sqlite import errors as sqlite
 from countermand.storage.tables.columns import metadata
@@ -166,14 +166,8 @@ def test_every_state_has_its_row_of_moves():
     assert TRANSITIONS.keys() == set(OrderState)
 
 
-def test_every_contract_has_a_door_an_opening_state_a_policy_and_words_for_errors():
-    for complete in (set(OPENING_STATE), set(DEFAULT_RULES)):
-        assert complete == set(Contract)
-    assert (
-        {contract.value for contract in Contract} | {"manage"}
-        == {door.value for door in Door}
-        == set(TABLES) - {"tokens"}
-    )
+def test_every_channel_has_words_for_errors():
+    assert {access.channel for access in accesses_of(CONTRACTS)} == set(TABLES) - {"tokens"}
 
 
 @pytest.mark.parametrize("table", ["orders", "cancellations", "refusals", "idempotency_keys"])

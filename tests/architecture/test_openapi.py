@@ -5,9 +5,10 @@ import msgspec
 import pytest
 from litestar import Litestar
 
-from countermand.bootstrap.service import connect_of
-from countermand.contracts.registry import Part, parts
-from countermand.contracts.shopping.addresses import Addresses
+from countermand.bootstrap.api_modules import api_modules, connect_of, shopping_of
+from countermand.contracts.http.api_module import ApiModule
+from countermand.contracts.http.contract import Deployment
+from countermand.contracts.registry import CONTRACTS
 from countermand.settings import Settings
 from countermand.web.front import Front
 from support.world import World
@@ -23,14 +24,15 @@ PAGES = {
     "/etickets/{token}",
     "/documentation/{name}",
 }
-ADDRESSES = Addresses(public="http://shop.test", documentation="http://docs.test", payment="", etickets="")
+TERMS = (connect_of(Settings()), shopping_of(Settings(), "http://shop.test"))
+DEPLOYMENT = Deployment(public_url="http://shop.test", terms=TERMS)
 
 NO_CLIENTS: Any = None  # nobody is asked who may call
-PARTS = {part.name: part for part in parts(connect_of(Settings()), ADDRESSES, NO_CLIENTS)}
+MODULES = {module.name: module for module in api_modules(CONTRACTS, DEPLOYMENT, NO_CLIENTS)}
 OPERATIONS = [
-    (part.name, operation.method, operation.path)
-    for part in PARTS.values()
-    for operation in [*(route.operation for route in part.routes), *([part.cancel[1]] if part.cancel else [])]
+    (module.name, operation.method, operation.path)
+    for module in MODULES.values()
+    for operation in [*(route.operation for route in module.routes), *([module.cancel[1]] if module.cancel else [])]
 ]
 FOR_ALL = {("GET", "/"), ("GET", "/status")}
 
@@ -39,7 +41,7 @@ def test_every_operation_is_described_once():
     addresses = [(method, bare(path)) for _, method, path in OPERATIONS]
 
     assert len(addresses) == len(set(addresses))
-    assert sorted(addresses) == sorted(address for part in PARTS.values() for address in described(part))
+    assert sorted(addresses) == sorted(address for module in MODULES.values() for address in described(module))
 
 
 async def test_every_operation_described_is_served(both_worlds: World):
@@ -48,7 +50,7 @@ async def test_every_operation_described_is_served(both_worlds: World):
 
         # Nobody in particular calls, which only who serves the call can say: what is not there is 404 or 405.
         assert answer.status_code == (200 if (method, path) in FOR_ALL else 401), (method, path, answer.text)
-        assert PARTS[name].prefix == "/" or path.startswith(PARTS[name].prefix)
+        assert MODULES[name].prefix == "/" or path.startswith(MODULES[name].prefix)
 
 
 async def test_nothing_is_served_that_is_not_described(both_worlds: World):
@@ -76,20 +78,20 @@ async def test_another_method_is_told_the_methods_described(both_worlds: World):
         assert set(answer.headers["allow"].split(", ")) == described, path
 
 
-@pytest.mark.parametrize("name", PARTS)
-async def test_the_document_that_is_served_is_the_parts_own(world: World, name: str):
+@pytest.mark.parametrize("name", MODULES)
+async def test_the_document_that_is_served_is_its_modules_own(world: World, name: str):
     served = await world.http.get(f"/docs/{name}/openapi.json")
 
     assert served.status_code == 200
     document = served.json()
     assert document["openapi"].startswith("3.1")
-    expected = PARTS[name].openapi("/", document["info"]["version"])
+    expected = MODULES[name].openapi("/", document["info"]["version"])
     assert document["paths"].keys() == expected["paths"].keys()
 
 
-@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("name", MODULES)
 def test_a_document_names_each_operation_once_and_its_parameters_and_messages_are_there(name):
-    document = msgspec.json.decode(msgspec.json.encode(PARTS[name].openapi("/", "0")))
+    document = msgspec.json.decode(msgspec.json.encode(MODULES[name].openapi("/", "0")))
     operations = {
         (method, path): operation
         for path, methods in document["paths"].items()
@@ -110,8 +112,8 @@ def test_a_document_names_each_operation_once_and_its_parameters_and_messages_ar
     assert referred <= document["components"]["schemas"].keys()
 
 
-def described(part: Part) -> list[tuple[str, str]]:
-    document = part.openapi("/", "0")
+def described(module: ApiModule) -> list[tuple[str, str]]:
+    document = module.openapi("/", "0")
     return [(method.upper(), bare(path)) for path, methods in document["paths"].items() for method in methods]
 
 

@@ -7,8 +7,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
+from countermand.contracts.registry import CONTRACTS, accesses_of
 from countermand.domain.appointments.appointment import AppointmentState
-from countermand.domain.contract import Contract, Door
 from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.order_state import OrderState
 from countermand.storage import schema
@@ -88,20 +88,23 @@ def test_the_newest_schema_is_the_last_migration_and_the_oldest_is_among_them():
     assert sorted(numbers) == list(range(1, len(numbers) + 1))
 
 
+NAMES = [access.channel for access in accesses_of(CONTRACTS)]
+
+
 @pytest.mark.parametrize(
     ("column", "values"),
     [
         ("orders.state", OrderState),
-        ("orders.contract", Contract),
+        ("orders.contract", NAMES),
         ("cancellations.state", OrderState),
-        ("cancellations.contract", Contract),
-        ("cancellations.door", Door),
+        ("cancellations.contract", NAMES),
+        ("cancellations.door", NAMES),
         ("refusals.state", OrderState),
-        ("refusals.door", Door),
+        ("refusals.door", NAMES),
         ("idempotency_keys.state", OrderState),
         ("appointments.state", AppointmentState),
-        ("clients.door", Door),
-        ("policies.contract", Contract),
+        ("clients.door", NAMES),
+        ("policies.contract", NAMES),
         ("outbox.kind", OrderEventKind),
     ],
 )

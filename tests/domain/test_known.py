@@ -3,8 +3,8 @@
 import pytest
 
 from countermand.domain.client import Permission
-from countermand.domain.contract import Contract
 from countermand.domain.known import Unknown, known
+from countermand.domain.orders.order_kind import OrderKind
 from countermand.domain.orders.order_state import (
     CANCELLABLE_STATES,
     TRANSITIONS,
@@ -15,7 +15,7 @@ from countermand.domain.orders.order_state import (
 )
 
 
-@pytest.mark.parametrize("kind", [OrderState, Contract, Permission])
+@pytest.mark.parametrize("kind", [OrderState, OrderKind, Permission])
 def test_every_member_is_found_by_what_is_stored(kind):
     for member in kind:
         assert known(kind, member.value) is member

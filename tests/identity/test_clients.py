@@ -17,10 +17,11 @@ import structlog
 from countermand.actions.errors import ConflictError, NotFoundError
 from countermand.actions.identity.secrets import hash_of
 from countermand.contracts.http.cancel_endpoint import BasicKey
-from countermand.domain.contract import Door
+from countermand.contracts.registry import CONTRACTS, accesses_of
 from countermand.identity import authentication as auth
 from countermand.identity.authentication import Authentication, Directory, Tokens
 from countermand.serving import set_up_logging
+from support.contracts import SHOPPING
 from support.database_contents import contents
 from support.manage_calls import PAYMENT, manage
 from support.shopping_calls import cancel
@@ -242,11 +243,13 @@ def _logged(world: World, log_format: str, monkeypatch: pytest.MonkeyPatch) -> I
 async def _with_refresh(folder: Path, refresh_s: float) -> AsyncIterator:
     """A world, and a way to ask who a caller is, that reads clients again every so many seconds."""
     async with a_world(folder) as world:
-        authentication = Authentication(Tokens({}), Directory(world.database.clients, refresh_s=refresh_s))
+        authentication = Authentication(
+            Tokens({}), Directory(world.database.clients, refresh_s=refresh_s), accesses_of(CONTRACTS)
+        )
 
         async def asked(caller: Caller) -> int | None:
             try:
-                return (await authentication.client(Door.SHOPPING, BasicKey(caller.key, caller.secret))).id
+                return (await authentication.client(SHOPPING.channel, BasicKey(caller.key, caller.secret))).id
             except auth.NotAuthenticatedError:
                 return None
 
@@ -261,7 +264,7 @@ async def _rotated(world: World, caller: Caller, *, key: str | None = None) -> C
 
 async def _add(world: World, *, key: str, secret: str) -> int:
     client = await world.database.clients.add(
-        door=Door.SHOPPING,
+        channel=SHOPPING.channel,
         name="made later",
         permissions=EVERYTHING,
         key=key,

@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from countermand.actions.errors import NotAuthenticatedError
-from countermand.domain.contract import Door
 from countermand.identity.authentication import Issuer, Tokens
 from countermand.identity.key_sets import KeyRing, source_at
 from support.connect_calls import CANCEL, cancel
+from support.contracts import CONNECT
 from support.database_contents import contents
 from support.processes import Demo, countermand, until_ready
 from support.tokens import FORGED, NOW_S, PUBLIC, by_us, claims, headed, header, part, signed, strangers_key
@@ -167,7 +167,7 @@ async def test_a_configured_audience_is_asked_at_the_door(tmp_path: Path):
 async def test_two_issuers_never_share_a_client(world: World):
     me = await world.connect_client("partner")
     theirs = await world.database.clients.add(
-        door=Door.CONNECT,
+        channel=CONNECT.channel,
         name="partner of another issuer",
         permissions=EVERYTHING,
         key=None,

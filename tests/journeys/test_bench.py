@@ -15,13 +15,13 @@ from countermand.actions.ports import CancelOrder
 from countermand.bootstrap.clock import utc_now
 from countermand.bootstrap.database import open_database
 from countermand.domain.client import ClientId
-from countermand.domain.contract import Door
 from countermand.domain.orders.order import OrderId, order_id_of
 from countermand.settings import read_settings
 from databases import OrdersDatabase, PostgresOrders, SqliteOrders
 from own_postgres import OwnPostgres
 from report import AIMS
 from sample import MIXED, Sample, make_sample
+from support.contracts import CONNECT, SHOPPING
 from support.elsewhere import elsewhere
 
 BENCH = Path(__file__).parents[2] / "bench"
@@ -184,7 +184,7 @@ def _command(line: str) -> CancelOrder:
         command_id=CommandId(f"{line[5:].strip():0>32}"),
         order_id=order_id_of(name) if by_uid else OrderId(int(name)),
         client_id=ClientId(client),
-        door=Door.SHOPPING if by_uid else Door.CONNECT,
+        channel=SHOPPING.channel if by_uid else CONNECT.channel,
         reason="The visitor cannot come" if by_uid else None,
     )
 

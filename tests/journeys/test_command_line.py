@@ -20,12 +20,12 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from countermand import __version__, cli
 from countermand.bootstrap.clock import utc_now
-from countermand.domain.contract import Door
 from countermand.settings import PREFIX
 from countermand.storage.schema import NEWEST_SCHEMA
 from countermand.storage.tables.clients import clients
 from support.command_line import Run, Said, assert_one_sentence, runner
 from support.connect_calls import SERVICE_ORDER
+from support.contracts import SHOPPING
 from support.processes import countermand, forked
 from support.serving import Served, a_server, database_of
 from support.world import ISSUER, Caller, World, a_world
@@ -54,7 +54,7 @@ def commands() -> Iterator[tuple[tuple[str, ...], Any]]:
         for name, inner in getattr(command, "commands", {}).items():
             yield from within((*path, name), inner)
 
-    yield from within((), typer.main.get_command(cli.app))
+    yield from within((), typer.main.get_command(cli.command_line()))
 
 
 COMMANDS = {" ".join(path) or "countermand": (path, command) for path, command in commands()}
@@ -269,7 +269,7 @@ async def test_the_list_shows_every_client_whole_however_narrow_the_page(run: Ru
     await made.database.clients.revoke(shop.client.id, made.clock())
     said = await asyncio.to_thread(run, "client", "list", **database_of(made))
     assert (said.code, said.err) == (0, "")
-    for whole in (ISSUER, partner.subject, shop.key, *Door.SHOPPING.split(), f"{made.clock():%Y-%m-%d %H:%M:%SZ}"):
+    for whole in (ISSUER, partner.subject, shop.key, *SHOPPING.channel.split(), f"{made.clock():%Y-%m-%d %H:%M:%SZ}"):
         assert whole in said.out
     assert shop.secret not in said.out
 

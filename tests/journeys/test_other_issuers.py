@@ -20,7 +20,7 @@ from joserfc.jwk import RSAKey
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from countermand.bootstrap.clock import utc_now
-from countermand.domain.contract import Door
+from support.contracts import CONNECT
 from support.own_tokens import TOKEN
 from support.serving import a_server, free_port
 from support.world import EVERYTHING, Caller, World, a_world
@@ -93,7 +93,7 @@ def token_from(issuer: str) -> str:
 
 async def test_tokens_of_a_certified_server_are_taken_until_their_key_is_withdrawn(made: World, oauth: OAuthServer):
     client = await made.database.clients.add(
-        door=Door.CONNECT,
+        channel=CONNECT.channel,
         name="Partner",
         permissions=EVERYTHING,
         key=None,

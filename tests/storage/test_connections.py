@@ -22,6 +22,7 @@ from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.payment import Payment
 from countermand.storage.tables.columns import metadata
+from support.contracts import CONNECT
 from support.outside import BROKEN_CONSTRAINTS, outside
 from support.races import column
 from support.world import World
@@ -170,7 +171,7 @@ async def test_a_transaction_left_by_an_exception_leaves_nothing(world: World, e
 
     async def places_and_fails() -> None:
         async with world.database.store.transaction() as tx:
-            await place_service_order(tx, me.client.id, {}, world.clock())
+            await place_service_order(tx, me.client.id, {}, world.clock(), contract=CONNECT.name)
             raise error
 
     with pytest.raises(type(error)):
@@ -186,11 +187,11 @@ async def test_a_part_left_by_an_exception_is_undone_by_itself(world: World):
 
     async def places_and_fails(tx: Transaction) -> None:
         async with tx.part():
-            await place_service_order(tx, me.client.id, {}, world.clock())
+            await place_service_order(tx, me.client.id, {}, world.clock(), contract=CONNECT.name)
             raise ValueError("no")
 
     async with world.database.store.transaction() as tx:
-        kept = (await place_service_order(tx, me.client.id, {}, world.clock())).order.id
+        kept = (await place_service_order(tx, me.client.id, {}, world.clock(), contract=CONNECT.name)).order.id
         with pytest.raises(ValueError, match="no"):
             await places_and_fails(tx)
     assert [row["id"] for row in await world.rows("orders")] == [kept]

@@ -19,12 +19,12 @@ from countermand.actions.errors import (
 from countermand.actions.identity.ports import ClientKey
 from countermand.actions.ports import IdempotencyKey
 from countermand.domain.client import OWN_ISSUER, Client, Permission
-from countermand.domain.contract import Door
 from countermand.storage.repositories.tokens import SqlUsedAssertions
 from countermand.storage.tables.columns import metadata, micros
 from countermand.storage.unique_keys import UNIQUE_KEYS
 from support.breakage import takes_nothing
 from support.connect_calls import SERVICE_ORDER
+from support.contracts import CONNECT
 from support.database_contents import changed, contents
 from support.outside import outside
 from support.ticket_shop import a_shop, check_conservation
@@ -144,7 +144,7 @@ async def takes_nothing_of(world: World, order_id: int) -> None:
 async def test_a_client_is_there_already_only_where_it_has_the_same_name(world: World):
     async def add(**changed: Any) -> None:
         given = {
-            "door": Door.CONNECT,
+            "door": CONNECT.channel,
             "name": "Partner",
             "permissions": frozenset({Permission.READ}),
             "key": None,
@@ -219,7 +219,7 @@ async def test_a_signing_key_or_a_policy_that_an_operators_own_key_refuses_is_no
 
 async def own_client(world: World) -> Client:
     return await world.database.clients.add(
-        door=Door.CONNECT,
+        channel=CONNECT.channel,
         name="Partner",
         permissions=frozenset({Permission.READ}),
         key=None,

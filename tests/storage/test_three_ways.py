@@ -21,7 +21,7 @@ from countermand.actions.cancelling.group_commit import GoAgain
 from countermand.actions.ports import CancelOrder, IdempotencyKey
 from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState
 from countermand.domain.client import ClientId
-from countermand.domain.contract import Contract, Door
+from countermand.domain.contract import MANAGE, ContractName
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_events import appointment_cancelled, order_cancelled
 from countermand.domain.orders.order_state import CANCELLABLE_STATES, OrderState
@@ -29,6 +29,7 @@ from countermand.storage import tables
 from countermand.storage.postgres.statements import order_cancelled_details, visit_details
 from countermand.storage.repositories.rows import written
 from countermand.storage.tables.columns import micros
+from support.contracts import CONNECT, SHOPPING
 from support.postgres import a_database
 from support.world import NOON, World, a_world
 
@@ -38,7 +39,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "in parts": {"on": "postgres", "database_distributed": True},
 }
 PARTNER, OTHER, SHOP, OPERATOR = (ClientId(number) for number in (1, 2, 3, 4))
-DOORS = {PARTNER: Door.CONNECT, OTHER: Door.CONNECT, SHOP: Door.SHOPPING, OPERATOR: Door.MANAGE}
+CHANNELS = {PARTNER: CONNECT.channel, OTHER: CONNECT.channel, SHOP: SHOPPING.channel, OPERATOR: MANAGE}
 PRODUCTS = [f"{number:032x}" for number in (9, 3, 7)]
 MISSING = OrderId(999_999_999)
 
@@ -84,7 +85,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worlds]:
 class AnOrder:
     """An order that may or may not be cancelled, yet without a number."""
 
-    contract: Contract
+    contract: ContractName
     owner: ClientId
     version: int
     state: OrderState
@@ -100,7 +101,7 @@ class AnOrder:
             tables.orders.orders,
             {
                 "id": order_id,
-                "contract": self.contract.value,
+                "contract": self.contract,
                 "client_id": self.owner,
                 "version": self.version,
                 "state": self.state.value,
@@ -120,19 +121,19 @@ class AnOrder:
 
 @st.composite
 def an_order(draw):
-    contract = draw(st.sampled_from(Contract))
+    contract = draw(st.sampled_from([CONNECT.name, SHOPPING.name]))
     visit_at = draw(st.none() | near_now | near_now | any_instant)
     closed_visits = draw(st.lists(st.tuples(closed, any_instant), max_size=2))
     tickets = st.lists(st.tuples(st.sampled_from(PRODUCTS), st.booleans()), max_size=4)
     return AnOrder(
         contract=contract,
-        owner=draw(st.sampled_from([PARTNER, OTHER])) if contract is Contract.CONNECT else SHOP,
+        owner=draw(st.sampled_from([PARTNER, OTHER])) if contract == CONNECT.name else SHOP,
         version=draw(st.integers(1, 5)),
         state=draw(st.sampled_from(sorted(CANCELLABLE_STATES)) | st.sampled_from(OrderState)),
         paid_at=draw(st.none() | st.none() | st.none() | any_instant),
         visits=closed_visits + ([] if visit_at is None else [(draw(active), visit_at)]),
         has_active_visit=visit_at is not None,
-        tickets=draw(tickets) if contract is Contract.SHOPPING else [],
+        tickets=draw(tickets) if contract == SHOPPING.name else [],
     )
 
 
@@ -153,7 +154,7 @@ class ACommand:
             command_id=CommandId(f"{next(_commands):032x}"),
             order_id=order_id,
             client_id=self.client_id,
-            door=DOORS[self.client_id],
+            channel=CHANNELS[self.client_id],
             on_behalf=self.client_id == OPERATOR,
             reason=self.reason,
             idempotency=key or None,
@@ -254,8 +255,8 @@ async def answered(world: World, batch: list[CancelOrder]) -> list[Any]:
 
 async def who_calls_and_what_is_sold(world: World) -> None:
     async with world.database.store.transaction() as tx:
-        for number, door in DOORS.items():
-            who = {"id": number, "door": door.value, "name": "somebody", "permissions": "[]", "created_at": 0}
+        for number, channel in CHANNELS.items():
+            who = {"id": number, "door": channel, "name": "somebody", "permissions": "[]", "created_at": 0}
             await tx.run(insert(tables.clients.clients).values(who))
         for uid in PRODUCTS:
             price = {"price_minor": 1, "service_costs_minor": 0, "currency": "EUR"}

@@ -1,7 +1,7 @@
 """Runs the command line in the test's own process, as the entry point does, without two seconds of starting."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from countermand import cli
+from countermand.contracts.http.contract import Contract
+from countermand.contracts.registry import CONTRACTS
 from countermand.settings import PREFIX
 
 Run = Callable[..., "Said"]
@@ -23,7 +25,11 @@ class Said:
     err: str
 
 
-def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def runner(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    contracts: Sequence[Contract] = CONTRACTS,
+) -> Run:
     """Runs `countermand ARGUMENTS` with settings in the environment. An error that is not ours rises: a stack trace.
 
     It waits for the command: beside a service on the test's own event loop, which may hold a lock, call it in a thread.
@@ -36,16 +42,16 @@ def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
             for name, value in settings.items():
                 here.setenv(PREFIX + name.upper(), str(value))
             # A command has an event loop of its own, and a thread has one loop at most.
-            code = thread.submit(_exit_code).result()
+            code = thread.submit(_exit_code, contracts).result()
         out, err = capsys.readouterr()
         return Said(code, out, err)
 
     return run
 
 
-def _exit_code() -> int:
+def _exit_code(contracts: Sequence[Contract]) -> int:
     try:
-        cli.main()
+        cli.main(contracts)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     return 0

@@ -16,9 +16,9 @@ from countermand.actions.identity.ports import ClientKey
 from countermand.bootstrap.database import Database, open_database
 from countermand.bootstrap.service import build
 from countermand.domain.client import OWN_ISSUER, Permission
-from countermand.domain.contract import Door
 from countermand.identity import token_issuer
 from countermand.identity.token_issuer import new_key, public_part
+from support.contracts import CONNECT
 from support.tokens import signed
 from support.world import EVERYTHING, PUBLIC_URL, Caller, World, a_world, running, signing_key
 
@@ -70,7 +70,7 @@ async def own_client(
 ) -> Caller:
     """A client of our own endpoint, with the public part of `key`."""
     client = await world.database.clients.add(
-        door=Door.CONNECT,
+        channel=CONNECT.channel,
         name=name,
         permissions=permissions,
         key=None,

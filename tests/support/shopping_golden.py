@@ -12,10 +12,10 @@ from sqlalchemy import insert
 from countermand.actions.ports import Line, OrderView, Ticket
 from countermand.bootstrap.service import build
 from countermand.domain.client import ClientId
-from countermand.domain.contract import Contract
 from countermand.domain.orders.order import Order, OrderFacts, OrderUid, order_id_of
 from countermand.domain.orders.order_state import OrderState
 from countermand.storage.tables.catalogue import products
+from support.contracts import SHOPPING
 from support.world import World, a_world
 
 API = "https://shopping-api.paylogic.com"
@@ -46,7 +46,8 @@ async def seed_printed_order(world: World, owner: ClientId) -> None:
     (combo, part) = ("456ghtr45tg678fe5rf456yhgbvsw3lh", "267arnr45tg984rd5rf456opshwks0ol")
     order = Order(
         id=order_id_of(UID),
-        contract=Contract.SHOPPING,
+        contract=SHOPPING.name,
+        kind=SHOPPING.kind,
         uid=UID,
         reference="525743",
         client_id=owner,

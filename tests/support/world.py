@@ -11,7 +11,7 @@ import secrets
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -35,9 +35,11 @@ from countermand.actions.ticketing.place import place_ticket_order
 from countermand.actions.ticketing.rules import TicketOrder
 from countermand.bootstrap.database import Database, open_database
 from countermand.bootstrap.service import Service, build
+from countermand.contracts.http.contract import Contract
+from countermand.contracts.registry import CONTRACTS
 from countermand.domain.appointments.appointment import Appointment
 from countermand.domain.client import Client, Permission
-from countermand.domain.contract import Door
+from countermand.domain.contract import MANAGE, Channel
 from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId, OrderUid
 from countermand.domain.orders.order_state import Transition
@@ -45,6 +47,7 @@ from countermand.settings import Settings, read_settings
 from countermand.storage.schema import migrate
 from countermand.storage.tables.catalogue import methods, products
 from countermand.storage.tables.columns import metadata
+from support.contracts import CONNECT, SHOPPING
 from support.postgres import a_database
 
 ISSUER = "http://localhost:10342/auth/realms/superloop"
@@ -109,7 +112,7 @@ class World:
         self, subject: str = "partner", *, permissions: frozenset[Permission] = EVERYTHING
     ) -> Caller:
         client = await self.database.clients.add(
-            door=Door.CONNECT,
+            channel=CONNECT.channel,
             name=subject,
             permissions=permissions,
             key=None,
@@ -120,16 +123,16 @@ class World:
         return Caller(client, subject=subject)
 
     async def shopping_client(self, *, permissions: frozenset[Permission] = EVERYTHING_OF_ITS_OWN) -> Caller:
-        return await self._with_secret(Door.SHOPPING, permissions)
+        return await self.client_with_secret(SHOPPING.channel, permissions)
 
     async def manage_client(self, *, permissions: frozenset[Permission] = EVERYTHING) -> Caller:
-        return await self._with_secret(Door.MANAGE, permissions)
+        return await self.client_with_secret(MANAGE, permissions)
 
-    async def _with_secret(self, door: Door, permissions: frozenset[Permission]) -> Caller:
+    async def client_with_secret(self, channel: Channel, permissions: frozenset[Permission]) -> Caller:
         key, secret = secrets.token_hex(12), secrets.token_urlsafe(32)
         client = await self.database.clients.add(
-            door=door,
-            name=f"{door} {key[:4]}",
+            channel=channel,
+            name=f"{channel} {key[:4]}",
             permissions=permissions,
             key=key,
             secret_sha256=hash_of(secret),
@@ -186,7 +189,8 @@ class World:
     ) -> OrderId:
         details = {"sourceType": "nbn", "locationId": "LOC380100009114", "planName": "Home Fast 100/20"}
         async with self.database.store.transaction() as tx:
-            order_id = (await place_service_order(tx, owner.client.id, details, self.clock())).order.id
+            view = await place_service_order(tx, owner.client.id, details, self.clock(), contract=CONNECT.name)
+        order_id = view.order.id
         if appointment_in is not None:
             await self.appointment(order_id, appointment_in)
         for move in moves:
@@ -252,7 +256,7 @@ class World:
         )
         async with self.database.store.transaction() as tx:
             made = None if uid is None else OrderUid(uid)
-            view = await place_ticket_order(tx, owner.client.id, wanted, self.clock(), uid=made)
+            view = await place_ticket_order(tx, owner.client.id, wanted, self.clock(), contract=SHOPPING.name, uid=made)
         if paid:
             await self.pay(view.order.id)
         return view
@@ -275,7 +279,7 @@ class World:
             command_id=CommandId(secrets.token_hex(16)),
             order_id=order_id,
             client_id=caller.client.id,
-            door=caller.client.door,
+            channel=caller.client.channel,
             idempotency=None if key is None else IdempotencyKey(key=key, fingerprint=f"cancel {order_id}"),
             **more,
         )
@@ -310,21 +314,32 @@ def migrated() -> Path:
 
 @asynccontextmanager
 async def a_world(
-    folder: Path, on: str = "sqlite", *, with_front: bool = True, **settings: Any
+    folder: Path,
+    on: str = "sqlite",
+    *,
+    with_front: bool = True,
+    contracts: Sequence[Contract] = CONTRACTS,
+    **settings: Any,
 ) -> AsyncIterator[World]:
-    """A service on a new database of its own, `on` "sqlite" or "postgres". `settings` overrides any setting."""
+    """A service on a new database of its own, `on` "sqlite" or "postgres".
+
+    `settings` overrides any setting, and `contracts` are those in force.
+    """
     with contextlib.ExitStack() as stack:
         if on == "postgres" and "database_url" not in settings:
             settings["database_url"] = stack.enter_context(a_database())
-        async with _a_world(folder, with_front=with_front, **settings) as made:
+        async with _a_world(folder, with_front=with_front, contracts=contracts, **settings) as made:
             yield made
 
 
 @asynccontextmanager
-async def _a_world(folder: Path, *, with_front: bool, **settings: Any) -> AsyncIterator[World]:
+async def _a_world(
+    folder: Path, *, with_front: bool, contracts: Sequence[Contract], **settings: Any
+) -> AsyncIterator[World]:
     key_set = folder / "key-set.json"
     key_set.write_text(json.dumps({"keys": [signing_key().as_dict(private=False)]}))
     read = read_settings(
+        contracts=contracts,
         **{
             "database_path": folder / "test.sqlite3",
             "connect_issuer": ISSUER,
@@ -332,12 +347,12 @@ async def _a_world(folder: Path, *, with_front: bool, **settings: Any) -> AsyncI
             "client_refresh_s": 0,
             "log_level": "error",
         }
-        | settings
+        | settings,
     )
     if read.is_sqlite and not read.database_path.exists():
         shutil.copy(migrated(), read.database_path)
     clock = Clock()
-    database = await open_database(read)
+    database = await open_database(read, contracts=contracts)
     service = build(read, database, PUBLIC_URL, clock=clock, with_front=with_front)
     transport = httpx.ASGITransport(service.application, raise_app_exceptions=False)
     async with (

@@ -15,7 +15,7 @@ from countermand.actions.ticketing.seat_ports import SeatReading, SeatTransactio
 from countermand.domain.appointments.appointment import Appointment
 from countermand.domain.cancelling.policy import Policy, PolicyVersion
 from countermand.domain.client import Client, ClientId, Permission
-from countermand.domain.contract import Contract, Door
+from countermand.domain.contract import Channel, ContractName
 from countermand.domain.known import Unknown
 from countermand.domain.orders.order import Order, OrderFacts, OrderId
 from countermand.domain.orders.order_events import OrderEvent, OrderEventKind
@@ -42,7 +42,7 @@ class CancelOrder:
     command_id: CommandId
     order_id: OrderId
     client_id: ClientId
-    door: Door | Unknown
+    channel: Channel
     on_behalf: bool = False
     reason: str | None = None
     idempotency: IdempotencyKey | None = None
@@ -57,8 +57,8 @@ class CancellationRecord:
     command_id: CommandId
     decided_at: datetime
     client_id: ClientId
-    contract: Contract | Unknown  # the order's
-    door: Door | Unknown
+    contract: ContractName  # the order's
+    channel: Channel
     policy_version: PolicyVersion
     facts: OrderFacts
     reason: str | None
@@ -69,7 +69,7 @@ class RefusalRecord:
     """The decision record of a no by policy."""
 
     command: CancelOrder
-    contract: Contract | Unknown  # the order's
+    contract: ContractName  # the order's
     decided_at: datetime
     policy_version: PolicyVersion
     facts: OrderFacts
@@ -335,7 +335,7 @@ class ClientAdministration(Protocol):
     async def add(
         self,
         *,
-        door: Door,
+        channel: Channel,
         name: str,
         permissions: frozenset[Permission],
         key: str | None,
@@ -359,24 +359,28 @@ class ClientAdministration(Protocol):
 class Policies:
     """The policies in force, one a contract."""
 
-    by_contract: Mapping[Contract, Policy]
+    by_contract: Mapping[ContractName, Policy]
 
     def of(self, order: Order) -> Policy:
-        """The policy of the order's own contract, whichever door was used. Raises as `check_known` does."""
+        """The policy of the order's own contract, whichever channel was used. Raises as `check_known` does."""
         check_known(order)
-        assert not isinstance(order.contract, Unknown)
         return self.by_contract[order.contract]
 
 
 def is_spoken(order: Order) -> bool:
-    """Whether the contracts of this version can show an order. To their callers any other is not there."""
-    return not isinstance(order.contract, Unknown)
+    """Whether the contracts of this node can show an order. To their callers any other is not there."""
+    return not isinstance(order.kind, Unknown)
+
+
+def is_visible(order: Order, contract: ContractName, owner: ClientId | None) -> bool:
+    """Whether a contract's caller sees an order: one of this contract, and of `owner`, unless that is None."""
+    return order.contract == contract and owner in {None, order.client_id} and is_spoken(order)
 
 
 def check_known(order: Order) -> None:
-    """Raise `UnavailableError` for an order whose contract or state this version does not know.
+    """Raise `UnavailableError` for an order whose contract or state this node does not know.
 
-    No refusal, which would be recorded and given again under the same key: a node of a newer version may say yes.
+    No refusal, which would be recorded and given again under the same key: another node may say yes.
     """
     if not order.is_known:
         said = f"the order is {order.state} under the contract {order.contract}"

@@ -1,13 +1,15 @@
 """Opens the database that the settings name, with everything that is kept in it."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from countermand.actions.metrics import NULL_METRICS, MetricsHook
 from countermand.actions.ports import Policies
-from countermand.domain.contract import Contract
+from countermand.contracts.http.contract import Contract
+from countermand.contracts.registry import CONTRACTS, kinds_of
 from countermand.settings import Settings
 from countermand.storage.postgres.cancellations import PostgresCancellations
 from countermand.storage.postgres.connections import PostgresAddress
@@ -35,8 +37,9 @@ _CLOCKS_APART: Final = timedelta(hours=1)  # what one node forgets, another whos
 
 @dataclass(frozen=True, kw_only=True)
 class Database:
-    """The parts that keep things, all on one database."""
+    """The parts that keep things, all on one database, for the contracts in force."""
 
+    contracts: Sequence[Contract]
     store: SqlStore
     clients: SqlClients
     client_keys: SqlClientKeys
@@ -62,18 +65,22 @@ def address_of(settings: Settings) -> DatabaseAddress:
     )
 
 
-async def open_database(settings: Settings, *, metrics: MetricsHook = NULL_METRICS) -> Database:
-    """Open the database, on the running event loop. Raises `SchemaError` with what to do."""
+async def open_database(
+    settings: Settings, *, contracts: Sequence[Contract] = CONTRACTS, metrics: MetricsHook = NULL_METRICS
+) -> Database:
+    """Open the database for `contracts`, on the running event loop. Raises `SchemaError` with what to do."""
     address = await check_schema(address_of(settings))
-    policies = Policies(by_contract={contract: settings.policy(contract) for contract in Contract})
+    policies = Policies(by_contract={contract.name: settings.policy(contract) for contract in contracts})
+    kinds = kinds_of(contracts)
     busy_limit_s = settings.database_busy_limit_s
     store: SqlStore
     cancellations: SqliteCancellations | PostgresCancellations
     if isinstance(address, PostgresAddress):
-        store = PostgresStore(address, connections=settings.database_connections)
+        store = PostgresStore(address, kinds, connections=settings.database_connections)
         cancellations = PostgresCancellations(
             address,
             policies,
+            kinds,
             connections=settings.flights + OVERTAKEN_CAP + READ_BACK_FLIGHTS,
             distributed=settings.database_distributed,
             metrics=metrics,
@@ -81,9 +88,12 @@ async def open_database(settings: Settings, *, metrics: MetricsHook = NULL_METRI
         await cancellations.open()
     else:
         write_lock = asyncio.Lock()  # the process's one, around everything that writes
-        store = SqliteStore(address, write_lock, busy_limit_s=busy_limit_s)
-        cancellations = SqliteCancellations(address, policies, write_lock, busy_limit_s=busy_limit_s, metrics=metrics)
+        store = SqliteStore(address, kinds, write_lock, busy_limit_s=busy_limit_s)
+        cancellations = SqliteCancellations(
+            address, policies, kinds, write_lock, busy_limit_s=busy_limit_s, metrics=metrics
+        )
     return Database(
+        contracts=contracts,
         store=store,
         clients=SqlClients(store),
         client_keys=SqlClientKeys(store),

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -14,8 +14,6 @@ from litestar.types import ASGIApp
 from sqlalchemy.exc import DBAPIError
 
 from countermand import __version__
-from countermand.actions.appointments.booking_backends import Calendar, OperatorsSystem
-from countermand.actions.appointments.ports import BookingBackend, BookingTerms
 from countermand.actions.cancelling.cancel_orders import CancelOrders, CancelOutcome
 from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.cancelling.group_commit import GroupCommit
@@ -27,15 +25,13 @@ from countermand.background.expiry import expire_unpaid
 from countermand.background.keys import refresh_keys
 from countermand.background.metrics import post_counts
 from countermand.background.retention import forget_old
+from countermand.bootstrap.api_modules import api_modules, connect_of, pages_of, shopping_of
 from countermand.bootstrap.clock import utc_now
 from countermand.bootstrap.database import OVERTAKEN_CAP, READ_BACK_FLIGHTS, Database, retention_of
 from countermand.bootstrap.telemetry import telemetry_for, traced_calls
-from countermand.contracts.connect.orders import Plan
-from countermand.contracts.connect.routes import Connect
-from countermand.contracts.connect.versions import Versions
 from countermand.contracts.http.calls import Services
-from countermand.contracts.registry import parts
-from countermand.contracts.shopping.addresses import Addresses
+from countermand.contracts.http.contract import Deployment
+from countermand.contracts.registry import accesses_of
 from countermand.identity.authentication import Authentication, Directory, Issuer, Tokens
 from countermand.identity.key_sets import KeyRing, discovered, source_at
 from countermand.identity.token_issuer import TokenIssuer
@@ -54,16 +50,6 @@ log = structlog.get_logger()
 _DATABASE_ERRORS: Final = (CountermandError, DBAPIError, sqlite3.Error, *DRIVER_ERRORS)  # a table that is gone, too
 _PROBE_LIMIT_S: Final = 1.5  # whoever asks whether we are ready, or scrapes, hears something within two seconds
 _OWN_KEYS_AT_MOST_EVERY_S: Final = 0.1
-
-
-def addresses_of(settings: Settings, public_url: str) -> Addresses:
-    """The addresses of the shopping contract."""
-    return Addresses(
-        public=public_url,
-        documentation=settings.shopping_documentation_url.replace("{public_url}", public_url),
-        payment=settings.shopping_payment_url.replace("{public_url}", public_url),
-        etickets=settings.shopping_etickets_url.replace("{public_url}", public_url),
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +72,10 @@ def build(
     with_front: bool = True,
     telemetry: Telemetry | None = None,
 ) -> Service:
-    """Join the parts. Without the front, the framework carries the cancel paths, too.
+    """Join the parts, for the contracts that the database was opened for.
 
-    `telemetry` is the one whose metrics hook the database was opened with.
+    Without the front, the framework carries the cancel paths, too. `telemetry` is the one whose metrics hook the
+    database was opened with.
     """
     telemetry = telemetry or telemetry_for(settings)
     own = token_issuer_of(settings, database, public_url, clock=clock)
@@ -104,13 +91,14 @@ def build(
         store=database.store,
         policies=database.policies,
         clock=clock,
-        authenticator=Authentication(tokens, directory, lambda: clock().timestamp()),
+        authenticator=Authentication(tokens, directory, accesses_of(database.contracts), lambda: clock().timestamp()),
         cancel=cancelling.submit,
         public_url=public_url,
     )
     ready = _readiness(database)
     connect = connect_of(settings)
     telemetry.counts.count_versions(connect.versions.taken)
+    deployment = Deployment(public_url=public_url, terms=(connect, shopping_of(settings, public_url)))
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -139,19 +127,18 @@ def build(
 
     application_ = application(
         services,
-        parts(
-            connect,
-            addresses_of(settings, public_url),
-            database.clients,
-            own,
-            payment_limit=timedelta(seconds=settings.shopping_payment_limit_s),
-        ),
+        api_modules(database.contracts, deployment, database.clients, own),
         cancelling,
         version=__version__,
         ready=ready,
         requests=telemetry.requests,
-        browser_origins=settings.shopping_allowed_origins,
-        buyer_pages=BuyerPages(database.store, clock, telemetry.requests, payments=settings.sandbox_payments),
+        buyer_pages=BuyerPages(
+            database.store,
+            clock,
+            telemetry.requests,
+            pages_of(database.contracts),
+            payments=settings.sandbox_payments,
+        ),
         metrics=telemetry.counts if settings.metrics else None,
         traces=traced_calls(telemetry),
         lifespan=lifespan,
@@ -159,18 +146,6 @@ def build(
     )
     return Service(
         application=application_, database=database, commit=cancelling.commit, cancel=cancelling, ready=ready
-    )
-
-
-def connect_of(settings: Settings) -> Connect:
-    """The connect contract, as the settings want it spoken."""
-    desk: BookingBackend = OperatorsSystem()
-    if settings.appointments == "calendar":
-        desk = Calendar(no_return=timedelta(hours=settings.appointment_no_return_h))
-    return Connect(
-        versions=Versions(deprecated_since=settings.connect_deprecated_since, sunset=settings.connect_sunset),
-        booking=BookingTerms(desk=desk, answers_after=timedelta(seconds=settings.appointment_answers_after_s)),
-        plans={name: Plan(**dict(plan)) for name, plan in settings.connect_plans.items()},
     )
 
 

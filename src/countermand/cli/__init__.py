@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,34 +16,25 @@ from countermand.actions.errors import CountermandError
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.calendar import calendar
 from countermand.cli.catalogue import catalogue
-from countermand.cli.clients import clients
-from countermand.cli.database import SettingsFile, read_settings, with_database
+from countermand.cli.clients import client_commands
+from countermand.cli.database import CONTRACTS_IN_FORCE, SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
 from countermand.cli.keys import keys
+from countermand.contracts.http.contract import Contract
+from countermand.contracts.registry import CONTRACTS
 
 if TYPE_CHECKING:
     from countermand.bootstrap.database import Database
     from countermand.storage.retention import RetentionRule
     from countermand.storage.store import SqlStore
 
-app = typer.Typer(
-    name="countermand",
-    help="An order service whose heart is order cancellation done right.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-app.add_typer(clients, name="client")
-app.add_typer(keys, name="keys")
-app.add_typer(calendar, name="calendar")
-app.add_typer(catalogue, name="catalogue")
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
-def main() -> None:
-    """Run the command line. An expected error is printed as a sentence, not as a stack trace."""
+def main(contracts: Sequence[Contract] = CONTRACTS) -> None:
+    """Run the command line of a service that speaks `contracts`. An expected error is printed as a sentence."""
     try:
-        app()
+        command_line(contracts)()
     except Exception as error:
         if not isinstance(error, _said_as_a_sentence()):
             raise
@@ -63,16 +55,6 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
         raise typer.Exit
 
 
-@app.callback()
-def _main(
-    version: Annotated[  # noqa: FBT002 - an option has a default
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and stop.")
-    ] = False,
-) -> None:
-    pass
-
-
-@app.command(name="serve")
 def serve_command(
     settings: SettingsFile = None,
     host: Annotated[str | None, typer.Option(help="The address to listen on.  [default: 127.0.0.1]")] = None,
@@ -88,7 +70,7 @@ def serve_command(
     from countermand.serving import serve
     from countermand.workers import serve_with_workers
 
-    read = read_settings(settings, host=host, port=port)
+    read, contracts = read_settings(settings, host=host, port=port), CONTRACTS_IN_FORCE.get()
     if workers > 1 and read.is_sqlite:
         raise CommandError(f"--workers {workers}: SQLite has one writer, so there can be one process alone")
     if read.connect_issuer is None and not read.gives_tokens_out:
@@ -96,16 +78,15 @@ def serve_command(
             "No COUNTERMAND_CONNECT_ISSUER and no token endpoint: every connect token will be refused.", markup=False
         )
     if workers > 1:
-        serve_with_workers(read, workers, announce=_say_ready)
+        serve_with_workers(read, workers, contracts=contracts, announce=_say_ready)
     else:
-        serve(read, announce=_say_ready)
+        serve(read, contracts=contracts, announce=_say_ready)
 
 
 def _say_ready(url: str) -> None:
     typer.echo(f"Countermand is ready at {url}")
 
 
-@app.command()
 def demo(
     data_dir: Annotated[Path, typer.Option(help="Where the sample data is kept.")] = Path(".countermand"),
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
@@ -121,7 +102,6 @@ def demo(
     run_demo(data_dir=data_dir, host=host, port=port, fresh=fresh)
 
 
-@app.command()
 def migrate(settings: SettingsFile = None) -> None:
     """Create the database's tables, or bring the database to the newest schema."""
     from countermand.bootstrap.database import address_of
@@ -132,7 +112,6 @@ def migrate(settings: SettingsFile = None) -> None:
     typer.echo(f"{where}: schema {after}" + (", as it was" if before == after else f" (was {before or 'none'})"))
 
 
-@app.command()
 def prune(
     settings: SettingsFile = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be forgotten.")] = False,  # noqa: FBT002
@@ -170,12 +149,39 @@ async def _prune(store: "SqlStore", kept: "RetentionRule", before: datetime, *, 
     typer.echo(f"{about}: {forgotten:,} forgotten")
 
 
-@app.command(
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
-)
 def bench(context: typer.Context) -> None:
     """Measure the cancellation path on this machine, beside the best possible rate; --help lists the options."""
     program = Path(__file__).parents[3] / "bench" / "run.py"
     if not program.is_file():
         raise CommandError("the benchmark comes with the source: clone it, then `make bench`")
     raise typer.Exit(subprocess.call([sys.executable, str(program), *context.args]))  # noqa: S603 - the caller's own words
+
+
+def command_line(contracts: Sequence[Contract] = CONTRACTS) -> typer.Typer:
+    """The commands of a service that speaks `contracts`."""
+    app = typer.Typer(
+        name="countermand",
+        help="An order service whose heart is order cancellation done right.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+
+    @app.callback()
+    def root(
+        _: Annotated[  # noqa: FBT002 - an option has a default
+            bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and stop.")
+        ] = False,
+    ) -> None:
+        CONTRACTS_IN_FORCE.set(contracts)
+
+    app.command("serve")(serve_command)
+    for command in (demo, migrate, prune):
+        app.command()(command)
+    to_the_program = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+    app.command(context_settings=to_the_program)(bench)
+    app.add_typer(client_commands(contracts), name="client")
+    app.add_typer(keys, name="keys")
+    app.add_typer(calendar, name="calendar")
+    app.add_typer(catalogue, name="catalogue")
+    return app

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from enum import StrEnum
@@ -15,10 +16,11 @@ from rich.table import Column, Table
 from countermand.actions.identity.ports import ClientKey
 from countermand.actions.identity.secrets import hash_of, new_key, new_secret
 from countermand.bootstrap.clock import utc_now
-from countermand.cli.database import SettingsFile, read_settings, with_database
+from countermand.cli.database import CONTRACTS_IN_FORCE, SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
+from countermand.contracts.http.contract import Access, Authentication, Contract
+from countermand.contracts.registry import accesses_of
 from countermand.domain.client import (
-    DEFAULT_PERMISSIONS,
     LARGEST_CLIENT_ID,
     OWN_CLIENT_ID_PATTERN,
     OWN_ISSUER,
@@ -26,22 +28,10 @@ from countermand.domain.client import (
     ClientId,
     Permission,
 )
-from countermand.domain.contract import Door
 from countermand.domain.orders.order import UID_PATTERN
 
 if TYPE_CHECKING:
     from countermand.settings import Settings
-
-clients = typer.Typer(help="Who may call: add, list, rotate and revoke clients.", no_args_is_help=True)
-
-
-class DoorName(StrEnum):
-    """The doors, for the command line."""
-
-    CONNECT = "connect"
-    SHOPPING = "shopping"
-    MANAGE = "manage"
-
 
 PrivateKeyFile = Annotated[
     Path | None,
@@ -54,68 +44,84 @@ PublicKeyFile = Annotated[
 ]
 
 
-@clients.command("add")
-def add_client(
-    contract: Annotated[DoorName, typer.Option(help="Where it may call.")],
-    name: Annotated[str, typer.Option(help="Whose it is, for people.")],
-    permission: Annotated[
-        list[Permission] | None,
-        typer.Option(
-            help="What it may do; give it several times. By default: connect create, read, cancel; "
-            "shopping create, read; manage read, record, cancel."
-        ),
-    ] = None,
-    client_id: Annotated[
-        str | None,
-        typer.Option(
-            help="connect: what the partner is called in tokens; with an issuer, as that one calls it.  "
-            "[default: made up]"
-        ),
-    ] = None,
-    issuer: Annotated[
-        str | None,
-        typer.Option(
-            help="connect: who gives this client its tokens, if not we.  "
-            "[default: COUNTERMAND_CONNECT_ISSUER, where we give out none]"
-        ),
-    ] = None,
-    private_key_file: PrivateKeyFile = None,
-    public_key_file: PublicKeyFile = None,
-    settings: SettingsFile = None,
-) -> None:
-    """Let somebody call. A secret or a private key is handed over once, here.
+def client_commands(contracts: Sequence[Contract]) -> typer.Typer:
+    """The commands about the clients of `contracts`, and of the management API."""
+    commands = typer.Typer(help="Who may call: add, list, rotate and revoke clients.", no_args_is_help=True)
+    commands.command("add")(_add_command(accesses_of(contracts)))
+    commands.command("list")(list_clients)
+    commands.command("rotate")(rotate_client)
+    commands.command("revoke")(revoke_client)
+    commands.command("browser-token")(make_browser_token)
+    return commands
 
-    A connect client of our own token endpoint gets a key pair; one of another issuer is known by that issuer and its
-    client id; the others get a key and a secret.
-    """
-    read = read_settings(settings)
-    door = Door(contract.value)
-    given = frozenset(permission) if permission else DEFAULT_PERMISSIONS[door]
-    key_files = (private_key_file, public_key_file)
-    if door is Door.CONNECT and issuer is None and read.gives_tokens_out:
-        _add_own(read, name, given, client_id, *key_files)
-        return
-    if any(key_files):
-        raise CommandError("key files are for connect clients of our own token endpoint")
-    identity, key, secret = None, None, None
-    if door is Door.CONNECT:
-        issuer = issuer or read.connect_issuer
-        if client_id is None or issuer is None:
-            raise CommandError("a connect client needs --client-id, and --issuer or COUNTERMAND_CONNECT_ISSUER")
-        if issuer == OWN_ISSUER:
-            raise CommandError(f"--issuer must not be {OWN_ISSUER!r}: leave it out for a client of our own")
-        identity = (issuer, client_id)
-    else:
-        key, secret = new_key(), new_secret()
+
+def _add_command(accesses: Sequence[Access]) -> Callable[..., None]:
+    """The command that adds a client to one of the channels."""
+    usual = "; ".join(
+        f"{access.channel} {', '.join(one for one in Permission if one in access.default_permissions)}"
+        for access in accesses
+    )
+
+    def add_client(
+        contract: str,
+        name: Annotated[str, typer.Option(help="Whose it is, for people.")],
+        permission: Annotated[
+            list[Permission] | None,
+            typer.Option(help=f"What it may do; give it several times. By default: {usual}."),
+        ] = None,
+        client_id: Annotated[
+            str | None,
+            typer.Option(
+                help="connect: what the partner is called in tokens; with an issuer, as that one calls it.  "
+                "[default: made up]"
+            ),
+        ] = None,
+        issuer: Annotated[
+            str | None,
+            typer.Option(
+                help="connect: who gives this client its tokens, if not we.  "
+                "[default: COUNTERMAND_CONNECT_ISSUER, where we give out none]"
+            ),
+        ] = None,
+        private_key_file: PrivateKeyFile = None,
+        public_key_file: PublicKeyFile = None,
+        settings: SettingsFile = None,
+    ) -> None:
+        """Let somebody call. A secret or a private key is handed over once, here.
+
+        A connect client of our own token endpoint gets a key pair; one of another issuer is known by that issuer and
+        its client id; the others get a key and a secret.
+        """
+        access = next(one for one in accesses if one.channel == contract)
+        given = frozenset(permission) if permission else access.default_permissions
+        read = read_settings(settings)
+        if not access.has_secrets and issuer is None and read.gives_tokens_out:
+            _add_own(read, access, name, given, client_id, private_key_file, public_key_file)
+            return
+        if private_key_file or public_key_file:
+            raise CommandError("key files are for connect clients of our own token endpoint")
+        if access.has_secrets:
+            _add_with_secret(read, access, name, given)
+        else:
+            _add_of_issuer(read, access, name, given, client_id, issuer or read.connect_issuer)
+
+    names = [(access.channel.upper(), access.channel) for access in accesses]
+    choices = StrEnum("ChannelName", names)  # type: ignore[misc] # mypy wants literals
+    add_client.__annotations__["contract"] = Annotated[choices, typer.Option(help="Where it may call.")]
+    return add_client
+
+
+def _add_with_secret(read: "Settings", access: Access, name: str, permissions: frozenset[Permission]) -> None:
+    key, secret = new_key(), new_secret()
     added = with_database(
         read,
         lambda database: database.clients.add(
-            door=door,
+            channel=access.channel,
             name=name,
-            permissions=given,
+            permissions=permissions,
             key=key,
-            secret_sha256=None if secret is None else hash_of(secret),
-            identity=identity,
+            secret_sha256=hash_of(secret),
+            identity=None,
             now=utc_now(),
         ),
     )
@@ -123,7 +129,36 @@ def add_client(
     _show_secret(added, secret)
 
 
-@clients.command("list")
+def _add_of_issuer(
+    read: "Settings",
+    access: Access,
+    name: str,
+    permissions: frozenset[Permission],
+    client_id: str | None,
+    issuer: str | None,
+) -> None:
+    """A client whose tokens come from somebody else."""
+    if client_id is None or issuer is None:
+        raise CommandError(f"a {access.channel} client needs --client-id, and --issuer or COUNTERMAND_CONNECT_ISSUER")
+    if issuer == OWN_ISSUER:
+        raise CommandError(f"--issuer must not be {OWN_ISSUER!r}: leave it out for a client of our own")
+    identity = (issuer, client_id)
+    _say_added(
+        with_database(
+            read,
+            lambda database: database.clients.add(
+                channel=access.channel,
+                name=name,
+                permissions=permissions,
+                key=None,
+                secret_sha256=None,
+                identity=identity,
+                now=utc_now(),
+            ),
+        )
+    )
+
+
 def list_clients(settings: SettingsFile = None) -> None:
     """List the clients."""
     them = with_database(read_settings(settings), lambda database: database.clients.all())
@@ -132,7 +167,7 @@ def list_clients(settings: SettingsFile = None) -> None:
     for one in them:
         known_by = one.key or " ".join(one.identity or ())
         revoked = "" if one.revoked_at is None else one.revoked_at.strftime("%Y-%m-%d %H:%M:%SZ")
-        table.add_row(str(one.id), one.door, one.name, " ".join(sorted(one.permissions)), known_by, revoked)
+        table.add_row(str(one.id), one.channel, one.name, " ".join(sorted(one.permissions)), known_by, revoked)
     # For people as wide as their terminal; into a pipe one line a client, whole, for whoever searches it.
     Console(width=None if sys.stdout.isatty() else 1000).print(table)
 
@@ -143,7 +178,6 @@ def _number(client: int) -> ClientId:
     return ClientId(client)
 
 
-@clients.command("rotate")
 def rotate_client(
     client: Annotated[int, typer.Argument(help="The client's id, from `countermand client list`.")],
     keep_old: Annotated[  # noqa: FBT002 - an option has a default
@@ -165,11 +199,10 @@ def rotate_client(
     rotated = with_database(
         read, lambda database: database.clients.rotate(known.id, key=key, secret_sha256=hash_of(secret))
     )
-    typer.echo(f"Rotated the {rotated.door} client {rotated.id} ({rotated.name})")
+    typer.echo(f"Rotated the {rotated.channel} client {rotated.id} ({rotated.name})")
     _show_secret(rotated, secret)
 
 
-@clients.command("revoke")
 def revoke_client(
     client: Annotated[int, typer.Argument(help="The client's id, from `countermand client list`.")],
     settings: SettingsFile = None,
@@ -178,10 +211,9 @@ def revoke_client(
     revoked = with_database(
         read_settings(settings), lambda database: database.clients.revoke(_number(client), utc_now())
     )
-    typer.echo(f"Revoked the {revoked.door} client {revoked.id} ({revoked.name})")
+    typer.echo(f"Revoked the {revoked.channel} client {revoked.id} ({revoked.name})")
 
 
-@clients.command("browser-token")
 def make_browser_token(
     client: Annotated[int, typer.Argument(help="The shopping client's id, from `countermand client list`.")],
     event: Annotated[str | None, typer.Option(help="The uid of the one event it may sell.  [default: all]")] = None,
@@ -198,8 +230,9 @@ def make_browser_token(
         raise CommandError(f"--event must be an event's uid, 32 characters, not {event!r}")
     found = with_database(read_settings(settings), lambda database: database.clients.current([_number(client)]))
     known, secret_sha256 = found[0] if found else (None, None)
-    if known is None or secret_sha256 is None or known.door is not Door.SHOPPING or known.revoked_at is not None:
-        raise CommandError(f"there is no shopping client {client}, or it is revoked")
+    channels = [one.channel for one in CONTRACTS_IN_FORCE.get() if Authentication.BROWSER_TOKEN in one.authentication]
+    if known is None or secret_sha256 is None or known.channel not in channels or known.revoked_at is not None:
+        raise CommandError(f"there is no {' or '.join(channels)} client {client}, or it is revoked")
     life = timedelta(days=days)
     token = browser_token(known, secret_sha256, event_uid=event, now=utc_now(), life=life)
     typer.echo(f"bearer_token: {token}")
@@ -208,6 +241,7 @@ def make_browser_token(
 
 def _add_own(
     read: "Settings",
+    access: Access,
     name: str,
     permissions: frozenset[Permission],
     client_id: str | None,
@@ -223,7 +257,7 @@ def _add_own(
         added = with_database(
             read,
             lambda database: database.clients.add(
-                door=Door.CONNECT,
+                channel=access.channel,
                 name=name,
                 permissions=permissions,
                 key=None,
@@ -249,7 +283,7 @@ def _rotate_own(
             read,
             lambda database: database.clients.rotate_key(known.id, client_key, utc_now(), keep_old=keep_old),
         )
-    typer.echo(f"Rotated the {rotated.door} client {rotated.id} ({rotated.name})")
+    typer.echo(f"Rotated the {rotated.channel} client {rotated.id} ({rotated.name})")
     _hand_over(read, rotated, client_key, private_key_file)
 
 
@@ -266,7 +300,7 @@ def _key_from(private_key_file: Path | None, public_key_file: Path | None) -> Ab
 
 
 def _say_added(added: Client) -> None:
-    typer.echo(f"Added the {added.door} client {added.id} ({added.name}): {', '.join(sorted(added.permissions))}")
+    typer.echo(f"Added the {added.channel} client {added.id} ({added.name}): {', '.join(sorted(added.permissions))}")
 
 
 def _hand_over(read: "Settings", client: Client, client_key: ClientKey, private_key_file: Path | None) -> None:
@@ -283,10 +317,9 @@ def _hand_over(read: "Settings", client: Client, client_key: ClientKey, private_
         typer.echo("The private key stands there alone, and cannot be had again.")
 
 
-def _show_secret(client: Client, secret: str | None) -> None:
-    if secret is None:
-        return
-    if client.door is Door.MANAGE:
+def _show_secret(client: Client, secret: str) -> None:
+    (access,) = (one for one in accesses_of(CONTRACTS_IN_FORCE.get()) if one.channel == client.channel)
+    if access.joins_secrets:
         typer.echo(f"token: {client.key}.{secret}")
     else:
         typer.echo(f"key: {client.key}\nsecret: {secret}")

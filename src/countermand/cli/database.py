@@ -1,16 +1,23 @@
 """Reads the settings and opens the database for a command."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
+
+from countermand.contracts.http.contract import Contract
+from countermand.contracts.registry import CONTRACTS
 
 if TYPE_CHECKING:
     from countermand.bootstrap.database import Database
     from countermand.settings import Settings
 
 Given = TypeVar("Given")
+
+# The contracts that the command line was made for; its root command sets them.
+CONTRACTS_IN_FORCE: Final[ContextVar[Sequence[Contract]]] = ContextVar("contracts in force", default=CONTRACTS)
 
 SettingsFile = Annotated[
     Path | None,
@@ -22,7 +29,7 @@ def read_settings(file: Path | None, **given: Any) -> "Settings":
     """Read the settings, as `countermand.settings.read_settings` does."""
     from countermand import settings
 
-    return settings.read_settings(file, **given)
+    return settings.read_settings(file, contracts=CONTRACTS_IN_FORCE.get(), **given)
 
 
 def with_database(settings: "Settings", do: "Callable[[Database], Awaitable[Given]]") -> Given:
@@ -32,7 +39,7 @@ def with_database(settings: "Settings", do: "Callable[[Database], Awaitable[Give
     from countermand.bootstrap.database import open_database
 
     async def run() -> Given:
-        database = await open_database(settings)
+        database = await open_database(settings, contracts=CONTRACTS_IN_FORCE.get())
         try:
             return await do(database)
         finally:

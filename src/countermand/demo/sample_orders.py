@@ -20,13 +20,16 @@ from countermand.actions.ordering.record_progress import advance_order, record_p
 from countermand.actions.ports import CancelOrder, Line
 from countermand.actions.ticketing.place import place_ticket_order
 from countermand.actions.ticketing.rules import TicketOrder
+from countermand.bootstrap.api_modules import addresses_of
 from countermand.bootstrap.clock import utc_now
 from countermand.bootstrap.database import Database
-from countermand.bootstrap.service import addresses_of, token_issuer_of
+from countermand.bootstrap.service import token_issuer_of
+from countermand.contracts.connect.contract import CONTRACT as CONNECT
+from countermand.contracts.shopping.contract import CONTRACT as SHOPPING
 from countermand.demo.credentials import OTHER_PARTNER, PARTNER, Credentials, private_key_file
 from countermand.demo.sample_catalogue import DAY_TICKET, ETICKET, EVENT, IDEAL, LOCKER, PRODUCTS, prepare_catalogue
 from countermand.domain.client import OWN_ISSUER, Client, Permission
-from countermand.domain.contract import Door
+from countermand.domain.contract import MANAGE, Channel
 from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_state import CANCELLABLE_STATES, OrderState, Transition
@@ -67,7 +70,7 @@ class SampleOrders:
         await self._database.store.keep_policies(list(self._database.policies.by_contract.values()), self._now)
         await self._catalogue()
         await self._calendar()
-        manage = await self._client(Door.MANAGE, "manage", frozenset(Permission) - {Permission.CREATE})
+        manage = await self._client(MANAGE, "manage", frozenset(Permission) - {Permission.CREATE})
         key, secret = self._credentials.keys["manage"]
         connect = await self._connect(manage)
         shopping = await self._shopping(manage)
@@ -120,9 +123,9 @@ class SampleOrders:
         }
 
     async def _shopping(self, manage: Client) -> dict[str, Any]:
-        mine = await self._client(Door.SHOPPING, "shopping", _ALL)
-        other = await self._client(Door.SHOPPING, "shopping_other", _ALL)
-        without = await self._client(Door.SHOPPING, "shopping_no_permission", _ALL - {Permission.CANCEL})
+        mine = await self._client(SHOPPING.channel, "shopping", _ALL)
+        other = await self._client(SHOPPING.channel, "shopping_other", _ALL)
+        without = await self._client(SHOPPING.channel, "shopping_no_permission", _ALL - {Permission.CANCEL})
         unpaid = and_(orders.c.state == OrderState.PENDING, orders.c.first_payment_at.is_(None))
         paid = and_(orders.c.state == OrderState.COMPLETED, orders.c.first_payment_at.is_not(None))
         cancelled = orders.c.state == OrderState.CANCELLED
@@ -158,14 +161,14 @@ class SampleOrders:
             "_cancelled_ticket_order": (await self._uris(mine, cancelled))[0],
         }
 
-    async def _client(self, door: Door, name: str, permissions: frozenset[Permission]) -> Client:
+    async def _client(self, channel: Channel, name: str, permissions: frozenset[Permission]) -> Client:
         """The client of this name, made where it is missing."""
         key, secret = self._credentials.keys[name]
         found = await self._database.clients.by_key(key)
         if found is not None:
             return found[0]
         return await self._database.clients.add(
-            door=door,
+            channel=channel,
             name=name,
             permissions=permissions,
             key=key,
@@ -180,7 +183,7 @@ class SampleOrders:
         known = await clients.by_identity(OWN_ISSUER, name)
         if known is None:
             return await clients.add(
-                door=Door.CONNECT,
+                channel=CONNECT.channel,
                 name=name,
                 permissions=_ALL,
                 key=None,
@@ -218,7 +221,7 @@ class SampleOrders:
             "customerReference": f"demo-{secrets.token_hex(3)}",
         }
         async with self._database.store.transaction() as tx:
-            return (await place_service_order(tx, client.id, details, self._now)).order.id
+            return (await place_service_order(tx, client.id, details, self._now, contract=CONNECT.name)).order.id
 
     async def _with_appointment(self, client: Client, manage: Client, in_h: int) -> OrderId:
         order_id = await self._service_order(client)
@@ -239,7 +242,7 @@ class SampleOrders:
             },
         )
         async with self._database.store.transaction() as tx:
-            return (await place_ticket_order(tx, client.id, wanted, self._now)).order.id
+            return (await place_ticket_order(tx, client.id, wanted, self._now, contract=SHOPPING.name)).order.id
 
     async def _paid(self, client: Client, manage: Client, lines: Sequence[Line] = _USUAL) -> None:
         order_id = await self._ticket_order(client, lines)
@@ -273,7 +276,7 @@ class SampleOrders:
             command_id=new_command_id(),
             order_id=await self._ticket_order(client),
             client_id=client.id,
-            door=Door.SHOPPING,
+            channel=SHOPPING.channel,
             reason="A sample of an order that is cancelled already",
         )
         await cancel([command])

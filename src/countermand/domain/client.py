@@ -1,13 +1,11 @@
 """Who calls, and what may they do?"""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Final, NewType
 
-from countermand.domain.contract import Door
+from countermand.domain.contract import Channel
 from countermand.domain.known import Unknown
 
 ClientId = NewType("ClientId", int)
@@ -31,14 +29,6 @@ class Permission(StrEnum):
     ADMINISTER = "administer"  # over the management API: who may call
 
 
-# What a client may do where nothing is said. Cancelling tickets is granted by the operator, never by default.
-DEFAULT_PERMISSIONS: Final[Mapping[Door, frozenset[Permission]]] = MappingProxyType(
-    {
-        Door.CONNECT: frozenset({Permission.CREATE, Permission.READ, Permission.CANCEL}),
-        Door.SHOPPING: frozenset({Permission.CREATE, Permission.READ}),
-        Door.MANAGE: frozenset({Permission.READ, Permission.RECORD, Permission.CANCEL}),
-    }
-)
 # What a browser application may do, whose token anybody can read in its page (documented: a minimal set).
 BROWSER_PERMISSIONS: Final = frozenset({Permission.CREATE, Permission.READ})
 
@@ -48,7 +38,7 @@ class Client:
     """Somebody with credentials. `identity` is (issuer, claim value) for tokens, None for a key and secret of ours."""
 
     id: ClientId
-    door: Door | Unknown
+    channel: Channel
     name: str
     permissions: frozenset[Permission | Unknown]
     key: str | None

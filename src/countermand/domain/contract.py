@@ -1,18 +1,18 @@
-"""Which published contracts are spoken here, and through which door did a request come?"""
+"""The name of a contract, and of the channel that a request comes over.
 
-from enum import StrEnum
+No list of contracts stands here: `contracts/registry.py` has the contracts of a node.
+"""
+
+from typing import Final, NewType
+
+# A published contract. An order keeps the name of the contract that it was placed over.
+ContractName = NewType("ContractName", str)
+# The way that a request came: over a contract, whose channel has the contract's name, or over the management API.
+Channel = NewType("Channel", str)
+
+MANAGE: Final = Channel("manage")
 
 
-class Contract(StrEnum):
-    """A published contract. An order belongs to the one it was placed over; so does its cancellation policy."""
-
-    CONNECT = "connect"
-    SHOPPING = "shopping"
-
-
-class Door(StrEnum):
-    """The way a request came in: over a contract, or over the management API on a customer's behalf."""
-
-    CONNECT = "connect"
-    SHOPPING = "shopping"
-    MANAGE = "manage"
+def channel_of(contract: ContractName) -> Channel:
+    """The channel of a contract's own calls."""
+    return Channel(contract)

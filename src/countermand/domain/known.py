@@ -1,7 +1,7 @@
 """Which stored values does this version know?
 
-A newer version may store a permission, a state or a contract that this version does not have. Such a value stays text:
-it is shown as it is, equals no member of the enumeration, and no decision treats it as a member.
+A newer version may store a permission or a state that this version does not have. Such a value stays text: it is
+shown as it is, equals no member of the enumeration, and no decision treats it as a member.
 """
 
 from enum import StrEnum

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import hmac
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeGuard
 
@@ -19,8 +19,10 @@ from countermand.actions.errors import NotAuthenticatedError
 from countermand.actions.identity.secrets import hash_of
 from countermand.actions.ports import Clients
 from countermand.contracts.http.cancel_endpoint import BasicKey, BearerToken, Credential
+from countermand.contracts.http.contract import Access
+from countermand.contracts.http.contract import Authentication as Way
 from countermand.domain.client import BROWSER_PERMISSIONS, Client
-from countermand.domain.contract import Door
+from countermand.domain.contract import Channel
 from countermand.identity.browser_tokens import key_named_in, verified
 from countermand.identity.key_sets import KeyRing
 from countermand.identity.unverified_jwt import UNREADABLE, unverified
@@ -32,6 +34,14 @@ _UNKNOWN_CAP: Final = 1_000
 _CLOCK_LEEWAY_S: Final = 5  # an issuer's clock may be a little ahead of ours; for `nbf` alone
 
 _ACCESS_TOKEN: Final = frozenset({"at+jwt", "application/at+jwt"})
+
+# Within a channel, a type of credential stands for one way to authenticate.
+_CREDENTIAL_OF: Final[Mapping[Way, type[Credential]]] = {
+    Way.ACCESS_TOKEN: BearerToken,
+    Way.KEY_AND_SECRET: BasicKey,
+    Way.KEY_SECRET_TOKEN: BearerToken,
+    Way.BROWSER_TOKEN: BearerToken,
+}
 
 Identity = tuple[str, str]
 
@@ -180,28 +190,43 @@ class Directory:
 
 
 class Authentication:
-    """Fulfils `Authenticator`."""
+    """Fulfils `Authenticator`. `accesses` says how the clients of each channel authenticate.
 
-    def __init__(self, tokens: Tokens, directory: Directory, now_s: Callable[[], float] = time.time) -> None:
+    Raises `ValueError` where two ways of a channel take one type of credential.
+    """
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        directory: Directory,
+        accesses: Iterable[Access],
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._ways: dict[tuple[Channel, type[Credential]], Way] = {}
+        for access in accesses:
+            for way in access.authentication:
+                known = self._ways.setdefault((access.channel, _CREDENTIAL_OF[way]), way)
+                if known is not way:
+                    raise ValueError(f"{access.channel} has two ways to authenticate that take one type of credential")
         self.tokens = tokens
         self._directory = directory
         self._now_s = now_s
 
-    async def client(self, door: Door, credential: Credential) -> Client:
+    async def client(self, channel: Channel, credential: Credential) -> Client:
         """See `Authenticator.client`."""
-        match door, credential:
-            case Door.CONNECT, BearerToken(token):
+        match self._ways.get((channel, type(credential))), credential:
+            case Way.ACCESS_TOKEN, BearerToken(token):
                 client = await self._directory.by_identity(await self.tokens.identity(token))
-            case Door.SHOPPING, BasicKey(key, secret):
+            case Way.KEY_AND_SECRET, BasicKey(key, secret):
                 client = await self._with_secret(key, secret)
-            case Door.SHOPPING, BearerToken(token):
+            case Way.BROWSER_TOKEN, BearerToken(token):
                 client = await self._in_browser(token)
-            case Door.MANAGE, BearerToken(token):
+            case Way.KEY_SECRET_TOKEN, BearerToken(token):
                 key, _, secret = token.partition(".")
                 client = await self._with_secret(key, secret)
             case _:
                 client = None
-        if client is None or client.door is not door or client.revoked_at is not None:
+        if client is None or client.channel != channel or client.revoked_at is not None:
             raise NotAuthenticatedError("the credentials are not valid")
         return client
 

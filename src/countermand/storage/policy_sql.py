@@ -23,10 +23,7 @@ def policy_predicate(policy: Policy, orders: FromClause, now: ColumnElement[Any]
 def policies_predicate(policies: Iterable[Policy], orders: FromClause, now: ColumnElement[Any]) -> ColumnElement[bool]:
     """Return the same for orders of every contract: each order is decided by its own contract's policy."""
     return or_(
-        *(
-            and_(orders.c.contract == policy.contract.value, policy_predicate(policy, orders, now))
-            for policy in policies
-        )
+        *(and_(orders.c.contract == policy.contract, policy_predicate(policy, orders, now)) for policy in policies)
     )
 
 

@@ -8,15 +8,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult, RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from countermand.domain.orders.order_kind import OrderKinds
 from countermand.storage.driver import OurError, shielded, translated_driver
 
 
 class StatementRunner:
-    """One connection, within a transaction."""
+    """One connection, within a transaction. `kinds` are the contracts in force, each with the kind of its orders."""
 
-    def __init__(self, connection: AsyncConnection, our_error: OurError) -> None:
+    def __init__(self, connection: AsyncConnection, our_error: OurError, kinds: OrderKinds) -> None:
         self._connection = connection
         self._our_error = our_error
+        self._kinds = kinds
         self._on_postgres = connection.dialect.name == "postgresql"
 
     async def _execute(self, statement: Executable, rows: Sequence[dict[str, Any]] | None = None) -> CursorResult[Any]:

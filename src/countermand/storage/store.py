@@ -7,11 +7,18 @@ from datetime import datetime
 
 from countermand.actions.errors import TakenError
 from countermand.domain.cancelling.policy import Policy
+from countermand.domain.orders.order_kind import OrderKinds
 from countermand.storage.repositories.transaction import SqlTransaction
 
 
 class SqlStore(ABC):
-    """Fulfils `Store`. What SQLite and PostgreSQL do alike is here; how a transaction begins and ends is theirs."""
+    """Fulfils `Store`. What SQLite and PostgreSQL do alike is here; how a transaction begins and ends is theirs.
+
+    `kinds` are the contracts in force, each with the kind of its orders.
+    """
+
+    def __init__(self, kinds: OrderKinds) -> None:
+        self.kinds = kinds
 
     @abstractmethod
     def snapshot(self) -> AbstractAsyncContextManager[SqlTransaction]:

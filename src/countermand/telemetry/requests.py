@@ -37,15 +37,15 @@ class Requests:
     each: bool
     new_id: Callable[[], str]
 
-    def route(self, method: str, route: str, *, door: str | None = None, quiet: bool = False) -> "RouteReports":
-        """Return the reports of one route. `door` is given for a cancel; programs call a `quiet` route all day."""
+    def route(self, method: str, route: str, *, channel: str | None = None, quiet: bool = False) -> "RouteReports":
+        """Return the reports of one route. `channel` is given for a cancel; programs call a `quiet` route all day."""
         least = _LEVELS.index(self.level)
         usual = "debug" if quiet else "info"
         return RouteReports(
             self,
             method,
             route,
-            door,
+            channel,
             usual_level=usual if self.each and _LEVELS.index(usual) >= least else None,
             unavailable_level="warning" if _LEVELS.index("warning") >= least else None,
         )
@@ -55,8 +55,8 @@ class RouteReports:
     """Reports the requests of one route."""
 
     __slots__ = (
+        "_channel",
         "_counts",
-        "_door",
         "_lines",
         "_method",
         "_route",
@@ -71,14 +71,14 @@ class RouteReports:
         requests: Requests,
         method: str,
         route: str,
-        door: str | None,
+        channel: str | None,
         *,
         usual_level: str | None,
         unavailable_level: str | None,
     ) -> None:
         self.new_id = requests.new_id
         self._counts, self._lines = requests.counts, requests.lines
-        self._method, self._route, self._door = method, route, door
+        self._method, self._route, self._channel = method, route, channel
         self._usual_level, self._unavailable_level = usual_level, unavailable_level
         self._tallies: dict[tuple[int, str, str], Tally] = {}
 
@@ -109,5 +109,5 @@ class RouteReports:
             )
 
     def _new_tally(self, status: int, outcome: str, code: str) -> Tally:
-        cancellation = None if self._door is None else (self._door, outcome, code.partition(",")[0])
+        cancellation = None if self._channel is None else (self._channel, outcome, code.partition(",")[0])
         return self._counts.tally(self._method, self._route, status, cancellation)

@@ -1,7 +1,7 @@
 """The routes of every contract and of the operator, joined into one ASGI application."""
 
 import re
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -15,12 +15,12 @@ from litestar.types import ASGIApp
 
 from countermand.actions.errors import CountermandError, NotFoundError
 from countermand.contracts.http.answer import Answer, MalformedRequestError, MethodNotAllowedError, headers_of
+from countermand.contracts.http.api_module import ApiModule
 from countermand.contracts.http.calls import Call, Route, Services
-from countermand.contracts.registry import Part
-from countermand.domain.contract import Door
+from countermand.domain.contract import MANAGE
 from countermand.telemetry.counts import Counts
 from countermand.telemetry.requests import Requests, RouteReports
-from countermand.web.cors import OnlyShopping, cors
+from countermand.web.cors import OnlyDeclaredOrigins, cors
 from countermand.web.front import OTHER_METHOD, CancelCall, Commit, Front
 from countermand.web.long_answers import in_pieces
 from countermand.web.pages.buyer_pages import BuyerPages
@@ -46,20 +46,19 @@ _CANCEL_ORDER: Final = "cancelOrder"
 
 def application(
     services: Services,
-    spoken: Sequence[Part],
+    modules: Sequence[ApiModule],
     commit: Commit,
     *,
     version: str,
     ready: Callable[[], Awaitable[str | None]],
     requests: Requests,
-    browser_origins: Sequence[str] = (),
     buyer_pages: BuyerPages | None = None,
     metrics: Counts | None = None,
     traces: "TracedCalls | None" = None,
     lifespan: Callable[[Litestar], AbstractAsyncContextManager[None]] | None = None,
     with_front: bool = True,
 ) -> ASGIApp:
-    """The whole application, of everything that is `spoken`. Without the front, the framework does everything.
+    """The whole application, with the calls of all `modules`. Without the front, the framework does everything.
 
     `ready` gives None, or why it is not. Where `metrics` are given, `/metrics` tells them; where `traces` are, every
     call is traced.
@@ -67,50 +66,50 @@ def application(
     if traces is not None:
         services, commit = traces.services(services), traces.commit(commit)
     calls = {
-        part.name: CancelCall(
-            door=door,
+        module.name: CancelCall(
+            endpoint=endpoint,
             authenticator=services.authenticator,
             commit=commit,
-            reports=requests.route("POST", operation.path, door=door.door),
-            reports_of_other_methods=requests.route(OTHER_METHOD, operation.path, door=door.door),
+            reports=requests.route("POST", operation.path, channel=endpoint.channel),
+            reports_of_other_methods=requests.route(OTHER_METHOD, operation.path, channel=endpoint.channel),
         )
-        for part in spoken
-        if part.cancel is not None
-        for door, operation in [part.cancel]
+        for module in modules
+        if module.cancel is not None
+        for endpoint, operation in [module.cancel]
     }
     if traces is not None:
         calls = {name: traces.cancel(call) for name, call in calls.items()}
-    handlers: list[HTTPRouteHandler] = [*page_routes(spoken, services.public_url, version, ready, requests)]
+    handlers: list[HTTPRouteHandler] = [*page_routes(modules, services.public_url, version, ready, requests)]
     if buyer_pages is not None:
         handlers += buyer_pages.routes()
     if metrics is not None:
         handlers.append(metrics_route(metrics, requests))
-    for part in spoken:
-        handlers += [_handler(route, part, services, requests, traces) for route in part.routes]
-        if part.cancel is not None:
-            handlers.append(_cancel_handler(calls[part.name]))
-    unrouted = _unrouted(spoken, requests.route(OTHER_METHOD, _NO_ROUTE))
+    for module in modules:
+        handlers += [_handler(route, module, services, requests, traces) for route in module.routes]
+        if module.cancel is not None:
+            handlers.append(_cancel_handler(calls[module.name]))
+    unrouted = _unrouted(modules, requests.route(OTHER_METHOD, _NO_ROUTE))
+    calls_by_origin = _calls_by_origin(modules)
     rest: ASGIApp = Litestar(
         route_handlers=handlers,
         openapi_config=None,
-        cors_config=cors(browser_origins) if browser_origins else None,
+        cors_config=cors(calls_by_origin) if calls_by_origin else None,
         lifespan=[] if lifespan is None else [lifespan],
         exception_handlers={HTTPException: unrouted, Exception: unrouted},
         logging_config=None,
     )
-    if browser_origins:
-        shopping = next(part for part in spoken if part.name == Door.SHOPPING)
-        rest = OnlyShopping(rest, [route.operation.path for route in shopping.routes])
+    if calls_by_origin:
+        rest = OnlyDeclaredOrigins(rest, calls_by_origin)
     return Front(list(calls.values()), rest) if with_front else rest
 
 
 def _handler(
-    route: Route, part: Part, services: Services, requests: Requests, traces: "TracedCalls | None"
+    route: Route, module: ApiModule, services: Services, requests: Requests, traces: "TracedCalls | None"
 ) -> HTTPRouteHandler:
     operation = route.operation
     path = re.sub(r"{(\w+)}", r"{\1:str}", operation.path)
-    is_cancel = part.name == Door.MANAGE and operation.name == _CANCEL_ORDER
-    reports = requests.route(operation.method, operation.path, door=Door.MANAGE if is_cancel else None)
+    is_cancel = module.name == MANAGE and operation.name == _CANCEL_ORDER
+    reports = requests.route(operation.method, operation.path, channel=MANAGE if is_cancel else None)
 
     async def handle(request: Request[Any, Any, Any]) -> Answer:
         headers = headers_of(request.scope)
@@ -134,15 +133,15 @@ def _handler(
             if type(error) not in OUTCOMES:  # one that nobody foresaw here
                 log.exception("unexpected failure", request_id=request_id)
             seen.failed(error)
-            answer = part.speak(error)
+            answer = module.error_answer(error)
         except ClientGoneError:
             return Answer(400)  # nobody hears it
         except Exception as error:
             log.exception("unexpected failure", request_id=request_id)
             seen.failed(error)
-            answer = part.speak(error)
+            answer = module.error_answer(error)
         seen.report(reports, answer, request_id, request.scope)
-        return in_pieces(with_request_id(answer.with_headers(*part.notices(headers)), given_id, request_id))
+        return in_pieces(with_request_id(answer.with_headers(*module.notices(headers)), given_id, request_id))
 
     handler = handle if traces is None else traces.handler(operation, handle)
     return HTTPRouteHandler(path, http_method=operation.method, name=None, status_code=200)(handler)
@@ -155,13 +154,13 @@ def _cancel_handler(call: CancelCall) -> HTTPRouteHandler:
         except ClientGoneError:
             return Answer(400)
 
-    (path, *_) = sorted(call.door.paths)
+    (path, *_) = sorted(call.endpoint.paths)
     # OPTIONS, too, which the framework would answer by itself: the contract says which methods it takes.
     return HTTPRouteHandler(path, http_method=[HttpMethod.POST, HttpMethod.OPTIONS], status_code=200)(handle)
 
 
 def _unrouted(
-    spoken: Sequence[Part], reports: RouteReports
+    modules: Sequence[ApiModule], reports: RouteReports
 ) -> Callable[[Request[Any, Any, Any], Exception], Response[Any]]:
     """What the framework itself says no to, in the words of the contract whose address was asked."""
 
@@ -169,10 +168,10 @@ def _unrouted(
         headers = headers_of(request.scope)
         given_id = given_request_id(headers)
         request_id = given_id or reports.new_id()
-        part = next((part for part in spoken if request.scope["path"].startswith(part.prefix)), spoken[-1])
+        module = _module_at(modules, request.scope["path"])
         ours: Exception = error
         if isinstance(error, MethodNotAllowedException):
-            ours = MethodNotAllowedError(request.method, _allowed(spoken, request.scope["path"]))
+            ours = MethodNotAllowedError(request.method, _allowed(modules, request.scope["path"]))
         elif isinstance(error, HTTPException):
             missing = error.status_code == 404  # noqa: PLR2004
             ours = (
@@ -183,9 +182,9 @@ def _unrouted(
         else:
             log.error("unexpected failure", request_id=request_id, exc_info=error)
         outcome, code = outcome_of(ours)
-        answer = part.speak(ours)
+        answer = module.error_answer(ours)
         reports.answered(request_id, started_s(request.scope), answer.status, outcome, code)
-        answer = with_request_id(answer.with_headers(*part.notices(headers)), given_id, request_id)
+        answer = with_request_id(answer.with_headers(*module.notices(headers)), given_id, request_id)
         told = {name.decode(): value.decode() for name, value in answer.headers}
         media_type = told.pop("content-type", None)
         return Response(answer.body, status_code=answer.status, headers=told, media_type=media_type)
@@ -193,10 +192,25 @@ def _unrouted(
     return handle
 
 
-def _allowed(spoken: Sequence[Part], path: str) -> Collection[str]:
+def _module_at(modules: Sequence[ApiModule], path: str) -> ApiModule:
+    """The module that an address belongs to: of those whose prefix fits, the one with the longest."""
+    fitting = [module for module in modules if path.startswith(module.prefix)]
+    return max(fitting, key=lambda module: len(module.prefix), default=modules[-1])
+
+
+def _calls_by_origin(modules: Sequence[ApiModule]) -> Mapping[str, Sequence[str]]:
+    """The paths that the pages of each origin may call."""
+    paths: dict[str, list[str]] = {}
+    for module in modules:
+        for origin in module.browser_origins:
+            paths.setdefault(origin, []).extend(route.operation.path for route in module.routes)
+    return paths
+
+
+def _allowed(modules: Sequence[ApiModule], path: str) -> Collection[str]:
     """The methods that some call has at this path; a page has GET."""
-    operations = [route.operation for part in spoken for route in part.routes]
-    operations += [part.cancel[1] for part in spoken if part.cancel is not None]
+    operations = [route.operation for module in modules for route in module.routes]
+    operations += [module.cancel[1] for module in modules if module.cancel is not None]
     asked = path.rstrip("/")
     spelled_out = {one.method for one in operations if one.path.rstrip("/") == asked}
     fitting = {one.method for one in operations if re.fullmatch(_any_value(one.path.rstrip("/")), asked)}

@@ -1,7 +1,7 @@
-"""Lets the pages of browser applications call the shopping contract's addresses, and no others (CORS)."""
+"""Lets the pages of browser applications call the addresses that API modules declare, and no others (CORS)."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 from litestar.config.cors import CORSConfig
@@ -9,9 +9,10 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 _VARY: Final = (b"vary", b"Origin")
+_ORIGIN: Final = b"origin"
 
 
-def cors(origins: Iterable[str]) -> CORSConfig:
+def cors(origins: Mapping[str, Sequence[str]]) -> CORSConfig:
     """Return what browsers may let pages of `origins` do. Browsers never send their stored credentials (cookies)."""
     return CORSConfig(
         allow_origins=list(origins),
@@ -22,26 +23,38 @@ def cors(origins: Iterable[str]) -> CORSConfig:
     )
 
 
-class OnlyShopping:
-    """Restricts CORS to the shopping contract's paths.
+class OnlyDeclaredOrigins:
+    """Hides the origin from the framework for each call that its pages may not make.
 
-    The framework would allow pages to call every address. This class removes the `Origin` header from calls to other
-    paths, so that the framework adds no CORS headers to their answers.
+    The framework by itself would let the pages of any listed origin call every address. `paths_by_origin` has the paths
+    that the pages of each origin may call, with `{}` around parameters.
     """
 
-    def __init__(self, app: ASGIApp, paths: Iterable[str]) -> None:
+    def __init__(self, app: ASGIApp, paths_by_origin: Mapping[str, Sequence[str]]) -> None:
         self._app = app
-        self._paths = re.compile("|".join(re.sub(r"{\w+}", "[^/]+", path.rstrip("/")) for path in paths))
+        self._by_origin = {origin.encode(): _any_of(paths) for origin, paths in paths_by_origin.items()}
+        self._any = _any_of([path for paths in paths_by_origin.values() for path in paths])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application, with the `Origin` header only for a path of the shopping contract."""
         if scope["type"] == ScopeType.HTTP:
-            if self._paths.fullmatch(scope["path"].rstrip("/")):
+            path = scope["path"].rstrip("/")
+            if self._any.fullmatch(path):
                 send = _for_one_origin(send)
-            else:
-                headers = [header for header in scope["headers"] if header[0].lower() != b"origin"]
-                scope = cast("Scope", {**scope, "headers": headers})
+            headers = [header for header in scope["headers"] if self._is_passed_on(header, path)]
+            scope = cast("Scope", {**scope, "headers": headers})
         await self._app(scope, receive, send)
+
+    def _is_passed_on(self, header: tuple[bytes, bytes], path: str) -> bool:
+        name, value = header
+        if name.lower() != _ORIGIN:
+            return True
+        # The framework refuses an origin that nobody listed, where another's pages may call.
+        return (self._by_origin.get(value) or self._any).fullmatch(path) is not None
+
+
+def _any_of(paths: Sequence[str]) -> re.Pattern[str]:
+    return re.compile("|".join(re.sub(r"{\w+}", "[^/]+", path.rstrip("/")) for path in paths))
 
 
 def _for_one_origin(send: Send) -> Send:

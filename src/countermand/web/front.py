@@ -48,7 +48,7 @@ class Commit(Protocol):
 class CancelCall:
     """A contract's cancel call from headers to answer: the hops of `docs/architecture.md`, one after the other."""
 
-    door: CancelEndpoint
+    endpoint: CancelEndpoint
     authenticator: Authenticator
     commit: Commit
     reports: RouteReports
@@ -60,16 +60,16 @@ class CancelCall:
         headers = headers_of(scope)
         given_id = given_request_id(headers)
         request_id = given_id or self.reports.new_id()
-        door, client_id, order, code = self.door, None, None, ""
+        endpoint, client_id, order, code = self.endpoint, None, None, ""
         try:
-            door.check_transport(scope["method"], headers)
+            endpoint.check_transport(scope["method"], headers)
             body = await read_body(headers, receive)
-            client = await self.authenticator.client(door.door, door.credential(headers))
+            client = await self.authenticator.client(endpoint.channel, endpoint.credential(headers))
             client_id = client.id
-            command = door.command(client, headers, body)
+            command = endpoint.command(client, headers, body)
             order = str(command.order_id)
             decided = await self.commit.submit(command)
-            answer = door.answer(decided)
+            answer = endpoint.answer(decided)
             if isinstance(decided, Cancelled):
                 outcome = CANCELLED
             else:
@@ -77,17 +77,17 @@ class CancelCall:
         except CountermandError as error:
             if type(error) not in OUTCOMES:  # one that nobody foresaw here
                 log.exception("unexpected failure", request_id=request_id)
-            answer = door.error(error)
+            answer = endpoint.error(error)
             outcome, code = outcome_of(error)
         except ClientGoneError:
             raise
         except Exception as error:
             log.exception("unexpected failure", request_id=request_id)
-            answer = door.error(error)
+            answer = endpoint.error(error)
             outcome, code = outcome_of(error)
         reports = self.reports if scope["method"] == "POST" else self.reports_of_other_methods
         reports.answered(request_id, started_s, answer.status, outcome, code, client_id, order)
-        if notices := door.notices(headers):
+        if notices := endpoint.notices(headers):
             answer = answer.with_headers(*notices)
         return with_request_id(answer, given_id, request_id)
 
@@ -96,7 +96,7 @@ class Front:
     """The ASGI application: `cancels` on their own paths, `rest` on all others."""
 
     def __init__(self, cancels: Sequence[CancelCall], rest: ASGIApp) -> None:
-        self._hot: Mapping[str, CancelCall] = {path: call for call in cancels for path in call.door.paths}
+        self._hot: Mapping[str, CancelCall] = {path: call for call in cancels for path in call.endpoint.paths}
         self._rest = rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

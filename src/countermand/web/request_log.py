@@ -16,7 +16,7 @@ from countermand.contracts.http.calls import Services
 from countermand.contracts.http.cancel_endpoint import Credential
 from countermand.domain.cancelling.decision import Refused
 from countermand.domain.client import Client
-from countermand.domain.contract import Door
+from countermand.domain.contract import Channel
 from countermand.domain.orders.order import UID_PATTERN, OrderUid, order_id_of
 from countermand.telemetry.requests import RouteReports
 
@@ -97,9 +97,9 @@ class RequestRecord:
         self.order = _order_named(path_parameters.get("id") or path_parameters.get("uid") or "")
         self.outcome, self.code = "", ""
 
-    async def client(self, door: Door, credential: Credential) -> Client:
+    async def client(self, channel: Channel, credential: Credential) -> Client:
         """See `Authenticator.client`."""
-        client = await self._services.authenticator.client(door, credential)
+        client = await self._services.authenticator.client(channel, credential)
         self.client_id = client.id
         return client
 

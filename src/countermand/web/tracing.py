@@ -15,7 +15,7 @@ from countermand.contracts.http.calls import Services
 from countermand.contracts.http.cancel_endpoint import Authenticator, CancelEndpoint, Credential
 from countermand.contracts.http.openapi import Operation
 from countermand.domain.client import Client
-from countermand.domain.contract import Door
+from countermand.domain.contract import Channel
 from countermand.telemetry.tracing import Tracing
 from countermand.web.front import CancelCall, Commit
 from countermand.web.request_log import given_request_id
@@ -34,7 +34,7 @@ class TracedCalls:
     def cancel(self, call: CancelCall) -> CancelCall:
         """The same call, in a span of its own, with one for each hop; its parts are taken as they are."""
         parts = {field.name: getattr(call, field.name) for field in fields(call)}
-        return _TracedCancel(**parts | {"door": _TracedEndpoint(self.tracing, call.door)}, tracing=self.tracing)
+        return _TracedCancel(**parts | {"endpoint": _TracedEndpoint(self.tracing, call.endpoint)}, tracing=self.tracing)
 
     def handler(self, operation: Operation, handle: Handle) -> Handle:
         """The same handler of the framework, in a span of its own."""
@@ -77,7 +77,7 @@ class _TracedCancel(CancelCall):
 
     async def answer(self, scope: HTTPScope, receive: Receive) -> Answer:
         headers = headers_of(scope)
-        (path, *_) = sorted(self.door.paths)
+        (path, *_) = sorted(self.endpoint.paths)
         with self.tracing.request(scope["method"], path, headers) as span:
             answer = await super().answer(scope, receive)
             _tell(span, headers, answer)
@@ -98,30 +98,30 @@ class _TracedAuthenticator:
     def __init__(self, tracing: Tracing, authenticator: Authenticator) -> None:
         self._tracing, self._authenticator = tracing, authenticator
 
-    async def client(self, door: Door, credential: Credential) -> Client:
+    async def client(self, channel: Channel, credential: Credential) -> Client:
         with self._tracing.hop("authenticate"):
-            return await self._authenticator.client(door, credential)
+            return await self._authenticator.client(channel, credential)
 
 
 class _TracedEndpoint:
     """Fulfils `CancelEndpoint`."""
 
-    def __init__(self, tracing: Tracing, door: CancelEndpoint) -> None:
-        self._tracing, self._door = tracing, door
-        self.door, self.paths = door.door, door.paths
-        self.check_transport, self.credential, self.notices = door.check_transport, door.credential, door.notices
+    def __init__(self, tracing: Tracing, endpoint: CancelEndpoint) -> None:
+        self._tracing, self._endpoint = tracing, endpoint
+        self.channel, self.paths, self.notices = endpoint.channel, endpoint.paths, endpoint.notices
+        self.check_transport, self.credential = endpoint.check_transport, endpoint.credential
 
     def command(self, client: Client, headers: Mapping[bytes, bytes], body: bytes) -> CancelOrder:
         with self._tracing.hop("command"):
-            return self._door.command(client, headers, body)
+            return self._endpoint.command(client, headers, body)
 
     def answer(self, outcome: CancelOutcome) -> Answer:
         with self._tracing.hop("answer"):
-            return self._door.answer(outcome)
+            return self._endpoint.answer(outcome)
 
     def error(self, error: Exception) -> Answer:
         with self._tracing.hop("answer"):
-            return self._door.error(error)
+            return self._endpoint.error(error)
 
 
 def _tell(span: Span, headers: Mapping[bytes, bytes], answer: Answer) -> None:

@@ -2,9 +2,10 @@ import pytest
 
 from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
 from countermand.actions.errors import ConflictError
-from countermand.domain.contract import Contract
+from countermand.contracts.registry import CONTRACTS
 from countermand.domain.orders.order import OrderId
-from countermand.domain.orders.order_state import OPENING_STATE, TRANSITIONS, OrderState, Transition
+from countermand.domain.orders.order_state import TRANSITIONS, OrderState, Transition
+from support.contracts import CONNECT, SHOPPING
 from support.shared_world import shared_world
 from support.states import paths_from
 from support.world import World
@@ -14,18 +15,18 @@ world = shared_world
 
 @pytest.mark.parametrize("state", OrderState)
 async def test_every_cell_of_the_table_holds_for_real_orders(world: World, state: OrderState):
-    owner = {Contract.CONNECT: await world.connect_client(), Contract.SHOPPING: await world.shopping_client()}
-    contract = next(contract for contract in Contract if state in paths_from(OPENING_STATE[contract]))
+    owner = {CONNECT.name: await world.connect_client(), SHOPPING.name: await world.shopping_client()}
+    contract = next(contract for contract in CONTRACTS if state in paths_from(contract.kind.opening_state))
     ticket = await world.product()
 
     async def order_in_state() -> OrderId:
-        if contract is Contract.CONNECT:
-            order_id = await world.service_order(owner[contract])
+        if contract is CONNECT:
+            order_id = await world.service_order(owner[contract.name])
         else:
-            order_id = (await world.ticket_order(owner[contract], product=ticket)).order.id
-        for move in paths_from(OPENING_STATE[contract])[state]:
+            order_id = (await world.ticket_order(owner[contract.name], product=ticket)).order.id
+        for move in paths_from(contract.kind.opening_state)[state]:
             if move is Transition.CANCEL:
-                assert isinstance(await world.cancel(owner[contract], order_id), Cancelled)
+                assert isinstance(await world.cancel(owner[contract.name], order_id), Cancelled)
             else:
                 await world.advance(order_id, move)
         return order_id
@@ -37,7 +38,7 @@ async def test_every_cell_of_the_table_holds_for_real_orders(world: World, state
         assert before["state"] == state
 
         if move is Transition.CANCEL:
-            outcome = await world.cancel(owner[contract], order_id)
+            outcome = await world.cancel(owner[contract.name], order_id)
             assert isinstance(outcome, Cancelled if move in TRANSITIONS[state] else NotCancelled)
         elif move in TRANSITIONS[state]:
             await world.advance(order_id, move)

@@ -1,9 +1,9 @@
 from datetime import timedelta
 from typing import Any
 
-from countermand.domain.cancelling.policy import DEFAULT_RULES
 from countermand.domain.orders.order_state import Transition
 from support.connect_calls import cancel, send
+from support.contracts import CONNECT
 from support.database_contents import contents
 from support.shared_world import shared_world
 from support.world import Caller, World
@@ -59,7 +59,7 @@ async def test_a_no_has_every_finding_and_the_words_of_the_refusal(world: World)
     assert await contents(world) == before  # asking is no refusal, so none is recorded
     refusal = await cancel(world, me, {"orderId": order_id})
     assert (said["cancellable"], said["cancellableUntil"]) == (False, None)
-    assert [finding["passed"] for finding in said["findings"]] == [False] * len(DEFAULT_RULES["connect"])
+    assert [finding["passed"] for finding in said["findings"]] == [False] * len(CONNECT.default_rules)
     assert [(one["code"], one["message"]) for one in said["findings"]] == [
         (one["code"], one["message"]) for one in refusal.errors
     ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from countermand.bootstrap.service import connect_of
+from countermand.bootstrap.api_modules import connect_of
 from countermand.contracts.connect.routes import CANCEL
 from countermand.contracts.http.openapi import Operation
 from countermand.domain.client import Permission

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from countermand.domain.contract import Contract
-from countermand.domain.orders.order_state import CANCELLABLE_STATES, STATES_OF, OrderState, Transition
+from countermand.domain.orders.order_kind import OrderKind
+from countermand.domain.orders.order_state import CANCELLABLE_STATES, OrderState, Transition
 from support.connect_calls import cancel
 from support.shared_world import shared_sqlite_world, shared_world
 from support.world import NOON, PUBLIC_URL, Caller, World
@@ -124,7 +124,7 @@ async def test_orders_are_filtered_by_state_and_by_whether_that_may_be_cancelled
     of_state = {state: await world.service_order(me, moves=moves) for state, moves in STATES.items()}
     of_state[OrderState.CANCELLED] = await world.service_order(me)
     assert (await cancel(world, me, {"orderId": of_state[OrderState.CANCELLED]})).status == 200
-    assert set(of_state) == set(STATES_OF[Contract.CONNECT])
+    assert set(of_state) == set(OrderKind.SERVICE.states)
     for state, order_id in of_state.items():
         assert await ids(world, me, f"status={state}") == [order_id]
         flag = state in CANCELLABLE_STATES

@@ -3,10 +3,10 @@ from datetime import timedelta
 
 import pytest
 
-from countermand.domain.contract import Contract
 from countermand.domain.orders.order_state import Transition
 from countermand.storage.tables.columns import micros
 from support.connect_calls import cancel
+from support.contracts import CONNECT
 from support.database_contents import contents
 from support.shared_world import shared_both_worlds
 from support.world import NOON, World
@@ -164,7 +164,7 @@ async def test_a_refusal_is_recorded_with_the_facts_and_the_policy_it_was_decide
         "client_id": me.client.id,
         "contract": "connect",
         "door": "connect",
-        "policy_version": world.database.policies.by_contract[Contract.CONNECT].version,
+        "policy_version": world.database.policies.by_contract[CONNECT.name].version,
         "state": "accepted",
         "appointment_starts_at": micros(NOON + timedelta(hours=25)),
         "first_payment_at": None,
@@ -194,7 +194,7 @@ async def test_a_cancellation_is_recorded_with_the_facts_and_the_policy_it_was_d
         "client_id": me.client.id,
         "contract": "connect",
         "door": "connect",
-        "policy_version": world.database.policies.by_contract[Contract.CONNECT].version,
+        "policy_version": world.database.policies.by_contract[CONNECT.name].version,
         "state": "in_progress",
         "appointment_starts_at": None,
         "first_payment_at": None,

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from countermand.bootstrap.service import connect_of
+from countermand.bootstrap.api_modules import connect_of
 from countermand.contracts.connect.routes import CANCEL as CANCEL_ORDER
 from countermand.contracts.connect.versions import SUPPORTED, VERSIONS, required_from
 from countermand.contracts.http.openapi import Operation

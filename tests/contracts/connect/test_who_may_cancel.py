@@ -3,8 +3,9 @@ from datetime import timedelta
 import pytest
 
 from countermand.domain.client import Permission
-from countermand.domain.contract import Door
+from countermand.domain.contract import MANAGE, Channel
 from support.connect_calls import cancel, send
+from support.contracts import SHOPPING
 from support.database_contents import contents
 from support.shared_world import shared_both_worlds, shared_world
 from support.world import EVERYTHING, ISSUER, NOON, Caller, World
@@ -89,11 +90,11 @@ async def test_a_revoked_client_is_401_at_once_and_its_orders_stay(both_worlds: 
     assert await contents(world) == before
 
 
-@pytest.mark.parametrize("door", [Door.SHOPPING, Door.MANAGE])
-async def test_a_client_of_another_door_with_the_same_identity_is_401(both_worlds: World, door: Door):
+@pytest.mark.parametrize("channel", [SHOPPING.channel, MANAGE])
+async def test_a_client_of_another_channel_with_the_same_identity_is_401(both_worlds: World, channel: Channel):
     world = both_worlds
     client = await world.database.clients.add(
-        door=door,
+        channel=channel,
         name="partner",
         permissions=EVERYTHING,
         key=None,

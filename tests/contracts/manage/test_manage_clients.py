@@ -4,14 +4,16 @@ from typing import Any
 
 import httpx
 
-from countermand.domain.client import DEFAULT_PERMISSIONS, Permission
-from countermand.domain.contract import Door
+from countermand.contracts.registry import CONTRACTS, accesses_of
+from countermand.domain.client import Permission
+from support.contracts import SHOPPING
 from support.shared_world import shared_world
 from support.world import Caller, World
 
 world = shared_world
 
 CLIENTS = "/manage/v1/clients"
+USUAL = {access.channel: access.default_permissions for access in accesses_of(CONTRACTS)}
 
 
 async def test_a_shop_is_let_in_given_a_new_secret_and_let_in_no_more(world: World):
@@ -39,9 +41,9 @@ async def test_without_permissions_a_client_may_do_what_is_usual_and_never_cance
     admin = await world.manage_client()
     for contract in ("shopping", "manage"):
         made = await post(world, admin, CLIENTS, {"contract": contract, "name": contract})
-        assert made.json()["client"]["permissions"] == sorted(DEFAULT_PERMISSIONS[Door(contract)])
-    assert Permission.CANCEL not in DEFAULT_PERMISSIONS[Door.SHOPPING]
-    assert all(Permission.ADMINISTER not in usual for usual in DEFAULT_PERMISSIONS.values())
+        assert made.json()["client"]["permissions"] == sorted(USUAL[contract])
+    assert Permission.CANCEL not in USUAL[SHOPPING.channel]
+    assert all(Permission.ADMINISTER not in usual for usual in USUAL.values())
 
 
 async def test_an_operators_new_token_works_at_once(world: World):

@@ -7,9 +7,9 @@ from typing import get_args
 import pytest
 
 from countermand.contracts.manage.messages import MoveName
-from countermand.domain.contract import Contract
-from countermand.domain.orders.order_state import OPENING_STATE, TRANSITIONS, OrderState, Transition
+from countermand.domain.orders.order_state import TRANSITIONS, OrderState, Transition
 from support.connect_calls import cancel
+from support.contracts import CONNECT
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, fields, manage, problem
 from support.shared_world import shared_world
@@ -189,4 +189,4 @@ async def test_the_owner_and_the_operator_at_once_cancel_it_once(world: World):
 
 
 def test_the_table_of_paths_starts_where_orders_open():
-    assert _PATHS[OPENING_STATE[Contract.CONNECT]] == ()
+    assert _PATHS[CONNECT.kind.opening_state] == ()

@@ -5,13 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from countermand.domain.cancelling.decision import Granted, Refused, decide
-from countermand.domain.cancelling.policy import DEFAULT_RULES, policy_of
+from countermand.domain.cancelling.policy import policy_of
 from countermand.domain.cancelling.rules import examine
-from countermand.domain.contract import Contract
 from countermand.domain.known import Unknown
 from countermand.domain.orders.order import OrderFacts
 from countermand.domain.orders.order_state import CANCELLABLE_STATES, OrderState
-from support.decisions import MICROSECOND, facts, instants, instants_near, policies
+from support.decisions import CONNECT, DEFAULT_RULES, MICROSECOND, SHOPPING, facts, instants, instants_near, policies
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -21,32 +20,32 @@ DEFAULT = {contract: policy_of(contract, rules) for contract, rules in DEFAULT_R
 @pytest.mark.parametrize(
     ("contract", "given", "broken"),
     [
-        (Contract.CONNECT, {"state": "accepted"}, []),
-        (Contract.CONNECT, {"state": "accepted", "appointment_starts_at": NOW + 26 * HOUR + MICROSECOND}, []),
+        (CONNECT, {"state": "accepted"}, []),
+        (CONNECT, {"state": "accepted", "appointment_starts_at": NOW + 26 * HOUR + MICROSECOND}, []),
         (
-            Contract.CONNECT,
+            CONNECT,
             {"state": "accepted", "appointment_starts_at": NOW + 26 * HOUR},
             ["appointment_within_notice"],
         ),
-        (Contract.CONNECT, {"state": "accepted", "appointment_starts_at": NOW - HOUR}, ["appointment_within_notice"]),
-        (Contract.CONNECT, {"state": "activated"}, ["order_not_cancellable"]),
+        (CONNECT, {"state": "accepted", "appointment_starts_at": NOW - HOUR}, ["appointment_within_notice"]),
+        (CONNECT, {"state": "activated"}, ["order_not_cancellable"]),
         (
-            Contract.CONNECT,
+            CONNECT,
             {"state": "past_no_return", "appointment_starts_at": NOW + HOUR},
             ["order_not_cancellable", "appointment_within_notice"],
         ),
-        (Contract.CONNECT, {"state": "accepted", "first_payment_at": NOW}, []),  # connect asks nothing about money
-        (Contract.SHOPPING, {"state": "pending"}, []),
-        (Contract.SHOPPING, {"state": "completed"}, []),  # an order that cost nothing
-        (Contract.SHOPPING, {"state": "completed", "first_payment_at": NOW}, ["payment_recorded"]),
-        (Contract.SHOPPING, {"state": "expired"}, ["order_not_cancellable"]),
-        (Contract.SHOPPING, {"state": "cancelled"}, ["order_already_cancelled", "order_not_cancellable"]),
+        (CONNECT, {"state": "accepted", "first_payment_at": NOW}, []),  # connect asks nothing about money
+        (SHOPPING, {"state": "pending"}, []),
+        (SHOPPING, {"state": "completed"}, []),  # an order that cost nothing
+        (SHOPPING, {"state": "completed", "first_payment_at": NOW}, ["payment_recorded"]),
+        (SHOPPING, {"state": "expired"}, ["order_not_cancellable"]),
+        (SHOPPING, {"state": "cancelled"}, ["order_already_cancelled", "order_not_cancellable"]),
         (
-            Contract.SHOPPING,
+            SHOPPING,
             {"state": "cancelled", "first_payment_at": NOW},
             ["order_already_cancelled", "order_not_cancellable", "payment_recorded"],
         ),
-        (Contract.SHOPPING, {"state": "pending", "appointment_starts_at": NOW}, []),  # nor shopping about visits
+        (SHOPPING, {"state": "pending", "appointment_starts_at": NOW}, []),  # nor shopping about visits
     ],
 )
 def test_the_published_rules_decide_in_their_order(contract, given, broken):
@@ -98,7 +97,7 @@ def test_it_is_cancellable_to_the_last_microsecond_and_not_at_the_instant_named(
         {"name": "state_allows"},
         {"name": "no_appointment_within", "notice_h": notice_h, "past_active": past_active},
     ]
-    policy = policy_of(Contract.CONNECT, rules)
+    policy = policy_of(CONNECT, rules)
     facts = OrderFacts(state=OrderState.HELD, appointment_starts_at=NOW)
 
     decision = decide(facts, policy, NOW - notice_h * HOUR - MICROSECOND)
@@ -128,7 +127,7 @@ def test_the_earliest_of_several_limits_is_the_first_instant_of_no():
     ]
     facts = OrderFacts(state=OrderState.HELD, appointment_starts_at=NOW + 30 * HOUR)
 
-    decision = decide(facts, policy_of(Contract.CONNECT, rules), NOW)
+    decision = decide(facts, policy_of(CONNECT, rules), NOW)
 
     assert isinstance(decision, Granted)
     assert decision.cancellable_until == NOW + 4 * HOUR

@@ -16,10 +16,9 @@ from countermand.domain.cancelling.rules import (
     nothing_paid,
     state_allows,
 )
-from countermand.domain.contract import Contract
 from countermand.domain.orders.order import OrderFacts
 from countermand.domain.orders.order_state import CANCELLABLE_STATES, OrderState
-from support.decisions import ENTRIES, LONGEST_NOTICE_H, MICROSECOND, facts, instants_near, limits, policies
+from support.decisions import CONNECT, ENTRIES, LONGEST_NOTICE_H, MICROSECOND, facts, instants_near, limits, policies
 
 STARTS_AT = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -131,7 +130,7 @@ def test_a_finding_says_when_it_turns(past_active, before_start, turns_in):
 @pytest.mark.parametrize("notice_h", [0, 1, 26, LONGEST_NOTICE_H])
 def test_a_finding_turns_at_just_the_instant_it_names(notice_h, past_active):
     entry = {"name": "no_appointment_within", "notice_h": notice_h, "past_active": past_active}
-    policy = policy_of(Contract.CONNECT, [{"name": "state_allows"}, entry])
+    policy = policy_of(CONNECT, [{"name": "state_allows"}, entry])
     (_, rule), given = policy.rules, visit_at(STARTS_AT)
     tried = limits(policy, given)
 

@@ -17,6 +17,7 @@ from countermand.actions.ticketing.rules import TicketOrder
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_state import Transition
 from support.bulk import many_ticket_orders, stock_is_whole
+from support.contracts import SHOPPING
 from support.postgres import a_connection, a_database, until_waiting
 from support.world import Caller, World, a_world
 
@@ -125,7 +126,9 @@ async def test_whoever_buys_and_whoever_cancels_the_same_products(tmp_path: Path
             lines = [Line(product_uid=uid, quantity=1) for uid in chance.sample(uids, 4)]
             wanted = TicketOrder(lines=lines, payment_method_uid=paying, shipping_method_uid=None, details={})
             async with node.database.store.transaction() as tx:
-                return (await place_ticket_order(tx, shop.client.id, wanted, node.clock())).order.id
+                return (
+                    await place_ticket_order(tx, shop.client.id, wanted, node.clock(), contract=SHOPPING.name)
+                ).order.id
 
         bought = 0
         for _ in range(ROUNDS // 2):

@@ -10,7 +10,7 @@ import pytest
 from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
 from countermand.actions.errors import HeldError, IdempotencyKeyReusedError, UnavailableError, UnfitDataError
 from countermand.domain.cancelling.policy import policy_of
-from countermand.domain.contract import Contract
+from support.contracts import CONNECT, SHOPPING
 from support.postgres import a_connection, a_database, until_waiting
 from support.watched import watched
 from support.world import World, a_world
@@ -282,7 +282,7 @@ async def test_nobody_waits_for_a_number_that_another_transaction_has_taken(tmp_
 async def test_policies_that_several_nodes_keep_at_once_are_kept_once(tmp_path: Path):
     async with nodes(tmp_path, 4) as worlds:
         rules = [{"name": "state_allows", "only": ["held"]}, {"name": "no_appointment_within", "notice_h": 48}]
-        policies = [policy_of(Contract.CONNECT, rules), policy_of(Contract.SHOPPING, rules[:1])]
+        policies = [policy_of(CONNECT.name, rules), policy_of(SHOPPING.name, rules[:1])]
         before = len(await worlds[0].rows("policies"))
         await asyncio.gather(*(world.database.store.keep_policies(policies, world.clock()) for world in worlds))
         kept = [row["version"] for row in await worlds[0].rows("policies")]
@@ -292,7 +292,7 @@ async def test_policies_that_several_nodes_keep_at_once_are_kept_once(tmp_path: 
 
 async def test_a_policy_that_another_node_is_just_keeping_is_awaited_and_no_error(tmp_path: Path):
     async with nodes(tmp_path) as (one, other), a_connection(one) as connection:
-        policy = policy_of(Contract.CONNECT, [{"name": "state_allows", "only": ["held"]}])
+        policy = policy_of(CONNECT.name, [{"name": "state_allows", "only": ["held"]}])
         async with one.database.store.transaction() as tx:
             await tx.keep_policy(policy, one.clock())
             keeping = asyncio.create_task(other.database.store.keep_policies([policy], other.clock()))

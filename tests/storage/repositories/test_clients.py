@@ -2,7 +2,7 @@ import pytest
 
 from countermand.actions.errors import ConflictError, NotFoundError
 from countermand.domain.client import ClientId, Permission
-from countermand.domain.contract import Door
+from support.contracts import SHOPPING
 from support.world import ISSUER, World
 
 MAY_READ = frozenset({Permission.READ})
@@ -13,7 +13,7 @@ async def test_a_client_is_found_by_its_key_with_the_hash_of_its_secret_alone(wo
     assert await world.database.clients.by_key("k1") == (added, "0" * 64)
     assert await world.database.clients.by_key("k2") is None
     assert "secret" not in repr(added)
-    assert (added.door, added.permissions, added.created_at) == (Door.SHOPPING, MAY_READ, world.clock())
+    assert (added.channel, added.permissions, added.created_at) == (SHOPPING.channel, MAY_READ, world.clock())
 
 
 async def test_a_client_is_found_by_issuer_and_subject_together(world: World):
@@ -85,5 +85,5 @@ async def test_many_clients_are_looked_up_at_once_and_unknown_ones_left_out(worl
 async def add(world: World, **who: object):
     given = {"key": None, "secret_sha256": None, "identity": None} | who
     return await world.database.clients.add(
-        door=Door.SHOPPING, name="somebody", permissions=MAY_READ, now=world.clock(), **given
+        channel=SHOPPING.channel, name="somebody", permissions=MAY_READ, now=world.clock(), **given
     )

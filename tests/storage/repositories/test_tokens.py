@@ -6,10 +6,10 @@ import pytest
 from countermand.actions.errors import ConflictError, NotFoundError
 from countermand.actions.identity.ports import ClientKey
 from countermand.domain.client import OWN_ISSUER, ClientId, Permission
-from countermand.domain.contract import Door
 from countermand.domain.signing_key import CLOCKS_APART
 from countermand.storage.repositories.tokens import SqlUsedAssertions
 from countermand.storage.retention import RETIRED_KEYS, USED_ASSERTIONS, forget
+from support.contracts import CONNECT
 from support.shared_world import shared_world
 from support.world import NOON, World
 
@@ -113,7 +113,7 @@ async def test_a_retired_key_is_forgotten_and_one_that_counts_never(world: World
 
 async def own_client(world: World, name: str, kid: str) -> ClientId:
     client = await world.database.clients.add(
-        door=Door.CONNECT,
+        channel=CONNECT.channel,
         name=name,
         permissions=frozenset({Permission.READ}),
         key=None,

@@ -1,4 +1,4 @@
-"""Cancel orders: each at most once, whoever asks, however often, over whichever door.
+"""Cancel orders: each at most once, whoever asks, however often, over whichever channel.
 
 The common yes is one guarded statement for a whole batch: the policy, compiled to SQL, decides on the very row it
 writes. Whatever that did not cancel is read once, set-based, decided in Python so that the answer can say why, and

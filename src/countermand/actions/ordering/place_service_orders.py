@@ -7,25 +7,26 @@ from typing import Any
 from countermand.actions.ordering.insert_order import insert_with_event
 from countermand.actions.ports import OrderView, Transaction
 from countermand.domain.client import ClientId
-from countermand.domain.contract import Contract
+from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import Order, OrderFacts, OrderId
-from countermand.domain.orders.order_state import OPENING_STATE
+from countermand.domain.orders.order_kind import OrderKind
 
 
 async def place_service_order(
-    tx: Transaction, client_id: ClientId, details: Mapping[str, Any], now: datetime
+    tx: Transaction, client_id: ClientId, details: Mapping[str, Any], now: datetime, *, contract: ContractName
 ) -> OrderView:
-    """Place a telecom order, and with it the service it is for. Their numbers are counted up."""
+    """Place a telecom order over a contract, and with it the service it is for. Their numbers are counted up."""
     order_id = OrderId(await tx.next_number("order"))
     details = {**details, "serviceId": await tx.next_number("service")}
     order = Order(
         id=order_id,
-        contract=Contract.CONNECT,
+        contract=contract,
+        kind=OrderKind.SERVICE,
         uid=None,
         reference=str(order_id),
         client_id=client_id,
         version=1,
         created_at=now,
-        facts=OrderFacts(state=OPENING_STATE[Contract.CONNECT]),
+        facts=OrderFacts(state=OrderKind.SERVICE.opening_state),
     )
     return await insert_with_event(tx, OrderView(order=order, details=details), now)

@@ -4,20 +4,21 @@ from collections.abc import Sequence
 
 from countermand.actions.catalogue.ports import Condition, Page
 from countermand.actions.errors import NotFoundError
-from countermand.actions.ports import History, OrdersWanted, OrderView, Store, is_spoken
+from countermand.actions.ports import History, OrdersWanted, OrderView, Store, is_spoken, is_visible
 from countermand.domain.appointments.appointment import AppointmentId
 from countermand.domain.client import ClientId
+from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import OrderId
 
 
-async def read_order(store: Store, order_id: OrderId, *, owner: ClientId | None) -> OrderView:
-    """A client's own order, or, without an `owner`, anybody's.
+async def read_order(store: Store, order_id: OrderId, *, contract: ContractName, owner: ClientId | None) -> OrderView:
+    """A client's own order, or, without an `owner`, anybody's order of the contract.
 
-    Another's is as unknown as one that is not there, or that no contract here can show: all raise `NotFoundError`.
+    Another's is as unknown as one that is not there, or that another contract has: all raise `NotFoundError`.
     """
     async with store.snapshot() as reading:
         view = (await reading.views([order_id])).get(order_id)
-    if view is None or owner not in {None, view.order.client_id} or not is_spoken(view.order):
+    if view is None or not is_visible(view.order, contract, owner):
         raise NotFoundError("there is no such order")
     return view
 
@@ -31,11 +32,17 @@ async def list_orders(store: Store, owner: ClientId, wanted: OrdersWanted, at_mo
 
 
 async def list_ticket_orders(
-    store: Store, owner: ClientId | None, conditions: Sequence[Condition], *, offset: int, at_most: int
+    store: Store,
+    contract: ContractName,
+    owner: ClientId | None,
+    conditions: Sequence[Condition],
+    *,
+    offset: int,
+    at_most: int,
 ) -> Page[OrderView]:
-    """A page of the ticket orders of a client, or of everybody, that meet all conditions: the newest first."""
+    """A page of a contract's ticket orders, of a client or of everybody, that meet all conditions: the newest first."""
     async with store.snapshot() as reading:
-        found = await reading.orders_listed(owner, conditions, offset=offset, at_most=at_most)
+        found = await reading.orders_listed(contract, owner, conditions, offset=offset, at_most=at_most)
         views = await reading.views(found.items)
     spoken = [views[order_id] for order_id in found.items if is_spoken(views[order_id].order)]
     return Page(items=spoken, total=found.total)

@@ -11,9 +11,10 @@ from countermand.actions.ports import OrderView, Ticket, Transaction
 from countermand.actions.ticketing.rules import Basket, TicketOrder, basket_of, check_buyer, check_uses, insufficient
 from countermand.actions.ticketing.seat import seat_tickets
 from countermand.domain.client import ClientId
-from countermand.domain.contract import Contract
+from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import Order, OrderFacts, OrderUid, order_id_of
-from countermand.domain.orders.order_state import OPENING_STATE, OrderState
+from countermand.domain.orders.order_kind import OrderKind
+from countermand.domain.orders.order_state import OrderState
 from countermand.domain.ticketing.catalogue import Method
 
 
@@ -23,10 +24,11 @@ async def place_ticket_order(
     wanted: TicketOrder,
     now: datetime,
     *,
+    contract: ContractName,
     uid: OrderUid | None = None,
     expires_at: datetime | None = None,
 ) -> OrderView:
-    """Place an order for tickets: price it, take its places off the stock, make its tickets.
+    """Place an order for tickets over a contract: price it, take its places off the stock, make its tickets.
 
     An order that costs nothing is completed at once; any other expires at `expires_at` unless it is paid. `uid` is for
     an order that already has one elsewhere. Raises `ConflictError` with the codes of `basket_of` and `check_buyer`,
@@ -35,7 +37,7 @@ async def place_ticket_order(
     basket = await basket_of(tx, wanted, now)
     check_buyer(basket, wanted)
     is_free = basket.bill.grand_total_minor == 0
-    order = await new_ticket_order(tx, client_id, now, is_completed=is_free, uid=uid)
+    order = await new_ticket_order(tx, client_id, now, contract=contract, is_completed=is_free, uid=uid)
     tickets = tuple(new_ticket(line.product_uid) for line in basket.lines for _ in range(line.quantity))
     details = {**wanted.details, **_kept(basket), **page_tokens(order)}
     if wanted.ticket_consumers:
@@ -58,19 +60,26 @@ async def place_ticket_order(
 
 
 async def new_ticket_order(
-    tx: Transaction, client_id: ClientId, now: datetime, *, is_completed: bool, uid: OrderUid | None = None
+    tx: Transaction,
+    client_id: ClientId,
+    now: datetime,
+    *,
+    contract: ContractName,
+    is_completed: bool,
+    uid: OrderUid | None = None,
 ) -> Order:
     """A ticket order that is not in the database yet, with its number and its reference."""
     made = uid or OrderUid(secrets.token_hex(16))
     return Order(
         id=order_id_of(made),
-        contract=Contract.SHOPPING,
+        contract=contract,
+        kind=OrderKind.TICKET,
         uid=made,
         reference=str(await tx.next_number("reference")),
         client_id=client_id,
         version=1,
         created_at=now,
-        facts=OrderFacts(state=OrderState.COMPLETED if is_completed else OPENING_STATE[Contract.SHOPPING]),
+        facts=OrderFacts(state=OrderState.COMPLETED if is_completed else OrderKind.TICKET.opening_state),
     )
 
 

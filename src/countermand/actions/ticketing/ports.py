@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from countermand.actions.catalogue.ports import Condition, Page
 from countermand.domain.client import ClientId
+from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import OrderId
 
 
@@ -24,9 +25,15 @@ class TicketingReading(Protocol):
     """Reads about orders for tickets."""
 
     async def orders_listed(
-        self, owner: ClientId | None, conditions: Sequence[Condition], *, offset: int, at_most: int
+        self,
+        contract: ContractName,
+        owner: ClientId | None,
+        conditions: Sequence[Condition],
+        *,
+        offset: int,
+        at_most: int,
     ) -> Page[OrderId]:
-        """The ticket orders of `owner`, or of everybody, that meet all conditions: the newest first.
+        """A contract's orders, of `owner` or of everybody, that meet all conditions: the newest first.
 
         Fields: `state`, `created`, `external_reference`, `event` (uid), `total` (minor units).
         """

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from countermand.actions.catalogue.read import EventView
 from countermand.actions.errors import NotFoundError
-from countermand.actions.ports import OrderView, Reading, Store, Ticket, is_spoken
+from countermand.actions.ports import OrderView, Reading, Store, Ticket, is_visible
 from countermand.domain.client import ClientId
+from countermand.domain.contract import ContractName
 from countermand.domain.ticketing.catalogue import Product
 
 
@@ -20,26 +21,31 @@ class TicketView:
     event: EventView | None
 
 
-async def read_ticket(store: Store, uid: str, *, owner: ClientId | None) -> TicketView:
-    """A ticket of an order of `owner`, or of anybody (None). Raises `NotFoundError`, be it another's or nobody's."""
+async def read_ticket(store: Store, uid: str, *, contract: ContractName, owner: ClientId | None) -> TicketView:
+    """A ticket of a contract's order, of `owner` or of anybody (None).
+
+    Raises `NotFoundError`, be it another's or nobody's.
+    """
     async with store.snapshot() as reading:
         order_id = await reading.order_of_ticket(uid)
         views = {} if order_id is None else await reading.views([order_id])
         for view in views.values():
-            if owner in {None, view.order.client_id} and is_spoken(view.order):
+            if is_visible(view.order, contract, owner):
                 (found,) = await _shown(reading, view, [one for one in view.tickets if one.uid == uid])
                 return found
     raise NotFoundError("there is no such ticket")
 
 
-async def find_tickets(store: Store, event_uid: str, code: str, *, owner: ClientId | None) -> Sequence[TicketView]:
-    """The valid tickets with this code for an event, of orders of `owner` or, with None, of anybody."""
+async def find_tickets(
+    store: Store, event_uid: str, code: str, *, contract: ContractName, owner: ClientId | None
+) -> Sequence[TicketView]:
+    """The valid tickets with this code for an event, of a contract's orders: of `owner` or, with None, of anybody."""
     async with store.snapshot() as reading:
         views = await reading.views(await reading.orders_with_code(event_uid, code))
         return [
             one
             for view in views.values()
-            if owner in {None, view.order.client_id}
+            if is_visible(view.order, contract, owner)
             for one in await _shown(
                 reading, view, [one for one in view.tickets if view.admits(one) and one.code == code]
             )

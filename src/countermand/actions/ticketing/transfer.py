@@ -55,7 +55,7 @@ async def transfer_tickets(tx: Transaction, client_id: ClientId, wanted: Transfe
     before = await locked(tx, await transferable(tx, client_id, wanted.ticket_uids))
     view = (await tx.views([before.id]))[before.id]
     old = _valid(view, wanted.ticket_uids)
-    order = await new_ticket_order(tx, client_id, now, is_completed=True)
+    order = await new_ticket_order(tx, client_id, now, contract=before.contract, is_completed=True)
     prices = prices_of_tickets(view)
     kinds: dict[tuple[str, LinePrice | None], list[Ticket]] = {}
     for ticket in old:

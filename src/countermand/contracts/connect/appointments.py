@@ -14,6 +14,7 @@ from countermand.actions.ordering.read_orders import read_appointment, read_orde
 from countermand.actions.ports import OrderView, Transaction
 from countermand.contracts.connect import messages
 from countermand.contracts.connect.calls import VERSION, Handle, Speaking, replies
+from countermand.contracts.connect.contract import NAME
 from countermand.contracts.connect.orders import ID, ORDER, ORDERS, order_id_in
 from countermand.contracts.connect.translate import (
     PENDING,
@@ -119,7 +120,7 @@ class ConnectAppointments:
 
     async def _appointments(self, call: Call, services: Services) -> Answer:
         client, _ = await self._speaking.caller(call, services, Permission.READ)
-        return appointments_answer(await read_order(services.store, order_id_in(call), owner=client.id))
+        return appointments_answer(await read_order(services.store, order_id_in(call), contract=NAME, owner=client.id))
 
     async def _task(self, call: Call, services: Services, kind: TaskKind) -> tuple[AppointmentTask, OrderView]:
         client, _ = await self._speaking.caller(call, services, Permission.READ)

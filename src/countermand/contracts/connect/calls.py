@@ -9,6 +9,7 @@ import msgspec
 from countermand.actions.ports import Transaction
 from countermand.actions.run_idempotently import run_idempotently
 from countermand.contracts.connect import messages
+from countermand.contracts.connect.contract import CHANNEL
 from countermand.contracts.connect.translate import error_answer
 from countermand.contracts.connect.versions import HEADER, VERSIONS, Versions
 from countermand.contracts.http.answer import Answer, ForbiddenError, check_media_type, restored, stored
@@ -18,7 +19,6 @@ from countermand.contracts.http.cancel_endpoint import bearer
 from countermand.contracts.http.idempotency import idempotency_key
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.domain.client import Client, Permission
-from countermand.domain.contract import Door
 
 Given = TypeVar("Given", bound=msgspec.Struct)
 Handle = Callable[[Call, Services], Awaitable[Answer]]
@@ -61,7 +61,7 @@ class Speaking:
 
         Connect decision 13.
         """
-        client = await services.authenticator.client(Door.CONNECT, bearer(call.headers))
+        client = await services.authenticator.client(CHANNEL, bearer(call.headers))
         version = self.versions.of(call.headers)
         if not client.may(permission):
             raise ForbiddenError(f"the permission {permission} is needed")

@@ -11,6 +11,7 @@ from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcom
 from countermand.actions.cancelling.command_ids import new_command_id
 from countermand.actions.errors import NotFoundError
 from countermand.actions.ports import CancelOrder
+from countermand.contracts.connect.contract import CHANNEL
 from countermand.contracts.connect.messages import CancelRequest
 from countermand.contracts.connect.translate import CANCELLED, error_answer, refusal_answer
 from countermand.contracts.connect.versions import Versions
@@ -19,7 +20,6 @@ from countermand.contracts.http.body import decode, read
 from countermand.contracts.http.cancel_endpoint import BearerToken, bearer
 from countermand.contracts.http.idempotency import idempotency_key
 from countermand.domain.client import Client, Permission
-from countermand.domain.contract import Door
 from countermand.domain.orders.order import LARGEST_ORDER_ID, OrderId
 
 PATH: Final = "/api/connect/orders/cancel"
@@ -28,7 +28,7 @@ PATH: Final = "/api/connect/orders/cancel"
 class ConnectCancel:
     """Fulfils `CancelEndpoint`."""
 
-    door = Door.CONNECT
+    channel = CHANNEL
     paths = frozenset({PATH})
 
     def __init__(self, versions: Versions) -> None:
@@ -57,7 +57,7 @@ class ConnectCancel:
             command_id=new_command_id(),
             order_id=OrderId(order_id),
             client_id=client.id,
-            door=Door.CONNECT,
+            channel=CHANNEL,
             idempotency=key,
         )
 

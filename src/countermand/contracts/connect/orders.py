@@ -18,6 +18,7 @@ from countermand.actions.ordering.read_orders import list_orders, read_order
 from countermand.actions.ports import OrdersWanted, Transaction
 from countermand.contracts.connect import messages
 from countermand.contracts.connect.calls import VERSION, Speaking, replies
+from countermand.contracts.connect.contract import NAME
 from countermand.contracts.connect.create import create_request
 from countermand.contracts.connect.translate import cancellability_answer, order_answer, orders_answer
 from countermand.contracts.http.answer import Answer
@@ -25,9 +26,9 @@ from countermand.contracts.http.body import shown
 from countermand.contracts.http.calls import Call, Route, Services
 from countermand.contracts.http.openapi import IDEMPOTENCY_KEY, Operation, Reply, parameter
 from countermand.domain.client import Client, Permission
-from countermand.domain.contract import Contract
 from countermand.domain.orders.order import OrderId, order_id_from
-from countermand.domain.orders.order_state import CANCELLABLE_STATES, STATES_OF, OrderState
+from countermand.domain.orders.order_kind import OrderKind
+from countermand.domain.orders.order_state import CANCELLABLE_STATES, OrderState
 
 Wanted = TypeVar("Wanted")
 
@@ -38,7 +39,7 @@ ID: Final = parameter("id", "path", "The order's id", {"type": "integer", "forma
 
 _PAGE: Final = 50
 _LARGEST_PAGE: Final = 200
-_STATES: Final = STATES_OF[Contract.CONNECT]
+_STATES: Final = OrderKind.SERVICE.states
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +74,7 @@ class ConnectOrders:
             details = {name: value for name, value in given.items() if value is not None}
             if (plan := self._plans.get(wanted.planName)) is not None:
                 details["plan"] = _kept(plan)  # as it was when the order was placed
-            view = await place_service_order(tx, client.id, details, services.clock())
+            view = await place_service_order(tx, client.id, details, services.clock(), contract=NAME)
             location = f"{services.public_url}{ORDERS}/{view.order.id}"
             return order_answer(201, view, headers=((b"location", location.encode()),))
 
@@ -84,7 +85,7 @@ class ConnectOrders:
 
     async def _read(self, call: Call, services: Services) -> Answer:
         client, _ = await self._speaking.caller(call, services, Permission.READ)
-        return order_answer(200, await read_order(services.store, order_id_in(call), owner=client.id))
+        return order_answer(200, await read_order(services.store, order_id_in(call), contract=NAME, owner=client.id))
 
     async def _list(self, call: Call, services: Services) -> Answer:
         client, _ = await self._speaking.caller(call, services, Permission.READ)

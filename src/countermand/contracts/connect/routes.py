@@ -9,8 +9,11 @@ from countermand.contracts.connect import messages
 from countermand.contracts.connect.appointments import ConnectAppointments
 from countermand.contracts.connect.calls import VERSION, Speaking, replies
 from countermand.contracts.connect.cancel import PATH, ConnectCancel
+from countermand.contracts.connect.contract import NAME
 from countermand.contracts.connect.orders import ConnectOrders, Plan
+from countermand.contracts.connect.translate import error_answer
 from countermand.contracts.connect.versions import Versions
+from countermand.contracts.http.api_module import NOT_AFFILIATED, ApiModule
 from countermand.contracts.http.calls import Route
 from countermand.contracts.http.openapi import IDEMPOTENCY_KEY, Operation, Reply
 
@@ -57,3 +60,18 @@ class Connect:
             *ConnectOrders(speaking, self.plans).routes(),
             *ConnectAppointments(speaking, self.booking).routes(),
         )
+
+
+def api_module(connect: Connect) -> ApiModule:
+    """The contract's calls with their cancel endpoint, their error answers and their description."""
+    return ApiModule(
+        name=NAME,
+        title="Countermand: connect (telecom wholesale)",
+        about=NOT_AFFILIATED + "Every call needs `Authorization: Bearer` and `X-API-VERSION`.",
+        prefix="/api/connect",
+        routes=connect.routes(),
+        cancel=(connect.cancel, CANCEL),
+        error_answer=error_answer,
+        notices=connect.versions.notices,
+        security={"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+    )

@@ -14,6 +14,7 @@ import msgspec
 from countermand.actions import errors
 from countermand.contracts.http import answer
 from countermand.contracts.http.answer import Answer, MalformedRequestError, error_headers, json_answer
+from countermand.contracts.http.api_module import NOT_AFFILIATED, ApiModule
 from countermand.contracts.http.calls import Call, Route, Services
 from countermand.contracts.http.openapi import Operation, Reply
 
@@ -270,4 +271,18 @@ def _operations(realm: str) -> tuple[Operation, Operation, Operation]:
             description="A JWK set. A new key stands here before it signs.",
             replies={200: Reply(when="The keys", message=KeySet), **failed},
         ),
+    )
+
+
+def api_module(endpoint: TokenEndpoint) -> ApiModule:
+    """The token endpoint of the connect contract: not below its `/api`, and with OAuth's own errors."""
+    return ApiModule(
+        name="tokens",
+        title="Countermand: access tokens for connect",
+        about=NOT_AFFILIATED + "OAuth 2 client credentials with `private_key_jwt`; no call here needs a token.",
+        prefix="/auth/",
+        routes=routes(endpoint),
+        cancel=None,
+        error_answer=error_answer,
+        security={},
     )

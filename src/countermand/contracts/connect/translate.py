@@ -127,7 +127,7 @@ def order_shown(view: OrderView) -> messages.Order:
         orderType="transfer" if given.get("transferType") or given.get("potsWaiver") else "new",
         status=order.state.value,
         isCancellable=order.state in CANCELLABLE_STATES,
-        createdOn=_seconds(order.created_at),
+        createdOn=seconds(order.created_at),
         serviceId=given.get("serviceId"),
         serviceClass=None,
         technologyType=None,
@@ -174,8 +174,8 @@ def appointment_shown(view: OrderView, appointment: Appointment) -> messages.App
         orderId=view.order.id,
         nbnAppointmentId=appointment.remote_id or f"APT{appointment.id:012d}",
         status=appointment.state.value,
-        startTime=_seconds(appointment.starts_at),
-        endTime=_seconds(appointment.ends_at),
+        startTime=seconds(appointment.starts_at),
+        endTime=seconds(appointment.ends_at),
         slotType=None if slot is None else _slot_type(slot),
         timezoneOffset=None if slot is None else _offset(slot.utc_offset),
         priorityAssist=False,
@@ -186,7 +186,7 @@ def appointment_shown(view: OrderView, appointment: Appointment) -> messages.App
         ),
         customerRef=given.get("customerReference"),
         serviceId=given.get("serviceId"),
-        cancelledOn=None if appointment.cancelled_at is None else _seconds(appointment.cancelled_at),
+        cancelledOn=None if appointment.cancelled_at is None else seconds(appointment.cancelled_at),
     )
 
 
@@ -198,8 +198,8 @@ def slots_answer(task: AppointmentTask) -> Answer:
             id=one.id,
             slotType=slot_type,
             date=(one.starts_at + one.utc_offset).date(),
-            startTime=_seconds(one.starts_at),
-            endTime=_seconds(one.ends_at),
+            startTime=seconds(one.starts_at),
+            endTime=seconds(one.ends_at),
             timezoneOffset=_offset(one.utc_offset),
         )
         for one in task.slots
@@ -232,7 +232,7 @@ def called_off_answer(task: AppointmentTask, appointment: Appointment) -> Answer
         id=task.id,
         appointmentId=appointment.id,
         orderId=task.order_id,
-        cancelledOn=_seconds(appointment.cancelled_at),
+        cancelledOn=seconds(appointment.cancelled_at),
     )
     return json_answer(200, shown, headers=SIX_HEADERS)
 
@@ -258,7 +258,7 @@ def cancellability_answer(explanation: Explanation) -> Answer:
     return json_answer(200, shown, headers=SIX_HEADERS)
 
 
-def _seconds(instant: datetime) -> datetime:
+def seconds(instant: datetime) -> datetime:
     """To the second, as the contract's samples have instants."""
     return instant.astimezone(UTC).replace(microsecond=0)
 

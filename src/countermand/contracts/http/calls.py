@@ -32,7 +32,7 @@ class Services:
     policies: Policies
     clock: Clock
     authenticator: Authenticator
-    cancel: Callable[[CancelOrder], Awaitable[CancelOutcome]]  # the way into the group commit that every door shares
+    cancel: Callable[[CancelOrder], Awaitable[CancelOutcome]]  # the way into the group commit that every channel shares
     public_url: str
 
 

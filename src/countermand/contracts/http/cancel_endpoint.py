@@ -13,7 +13,7 @@ from countermand.actions.errors import NotAuthenticatedError
 from countermand.actions.ports import CancelOrder
 from countermand.contracts.http.answer import Answer
 from countermand.domain.client import Client
-from countermand.domain.contract import Door
+from countermand.domain.contract import Channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ Credential = BearerToken | BasicKey
 class Authenticator(Protocol):
     """Finds out who is calling; `identity/authentication.py` does."""
 
-    async def client(self, door: Door, credential: Credential) -> Client:
-        """The client behind a credential at a door. Never one that is revoked, or that belongs to another door.
+    async def client(self, channel: Channel, credential: Credential) -> Client:
+        """The client behind a credential on a channel. Never one that is revoked, or that belongs to another channel.
 
         Raises `NotAuthenticatedError`, or `KeySetUnavailableError` where the token's issuer cannot be asked.
         """
@@ -48,7 +48,7 @@ class Authenticator(Protocol):
 class CancelEndpoint(Protocol):
     """A contract's own cancel call, sans I/O."""
 
-    door: Door
+    channel: Channel
     paths: frozenset[str]  # the request may come on any of these
 
     def check_transport(self, method: str, headers: Mapping[bytes, bytes]) -> None:

@@ -16,7 +16,7 @@ from countermand.contracts.http.openapi import IDEMPOTENCY_KEY, Operation, Reply
 from countermand.contracts.manage import messages
 from countermand.contracts.manage.translate import problem_answer
 from countermand.domain.client import Client, Permission
-from countermand.domain.contract import Door
+from countermand.domain.contract import MANAGE
 from countermand.domain.orders.order import UID_PATTERN, OrderId, order_id_from, order_id_of
 
 Given = TypeVar("Given")
@@ -78,7 +78,7 @@ async def change(
 
 async def caller(call: Call, services: Services, permission: Permission) -> Client:
     """Who calls, if they may do this. Raises our errors."""
-    client = await services.authenticator.client(Door.MANAGE, bearer(call.headers))
+    client = await services.authenticator.client(MANAGE, bearer(call.headers))
     if not client.may(permission):
         raise ForbiddenError(f"the permission {permission} is needed")
     return client

@@ -3,7 +3,10 @@
 Connect clients, which have keys or issuers of their own, are added on the command line.
 """
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Literal, cast
+
+import msgspec
 
 from countermand.actions.errors import FieldsError, NotFoundError
 from countermand.actions.identity.secrets import hash_of, new_key, new_secret
@@ -11,11 +14,12 @@ from countermand.actions.ports import ClientAdministration
 from countermand.contracts.http.answer import Answer, check_media_type, json_answer
 from countermand.contracts.http.body import decode, read
 from countermand.contracts.http.calls import Call, Route, Services
+from countermand.contracts.http.contract import Access
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.manage import messages
 from countermand.contracts.manage.calls import ROOT, caller, route
-from countermand.domain.client import DEFAULT_PERMISSIONS, LARGEST_CLIENT_ID, Client, ClientId, Permission
-from countermand.domain.contract import Door
+from countermand.domain.client import LARGEST_CLIENT_ID, Client, ClientId, Permission
+from countermand.domain.contract import MANAGE, Channel
 from countermand.domain.orders.order import order_id_from
 
 _CLIENTS: Final = ROOT + "/clients"
@@ -24,13 +28,16 @@ _NOT_KEPT: Final = ((b"cache-control", b"no-store"),)
 
 
 class ManagedClients:
-    """The calls on clients."""
+    """The calls on clients. `accesses` are the channels of this node."""
 
-    def __init__(self, clients: ClientAdministration) -> None:
+    def __init__(self, clients: ClientAdministration, accesses: Sequence[Access]) -> None:
         self._clients = clients
+        self._accesses = {access.channel: access for access in accesses if access.has_secrets}
+        self._client_given = _client_given(sorted(self._accesses))
 
     def routes(self) -> tuple[Route, ...]:
         """The calls and what answers them."""
+        contracts = " or ".join(channel for channel in self._accesses if channel != MANAGE)
         one = {200: Reply(when="The client as it stands", message=messages.Client)}
         keyed = {200: Reply(when="The client, with its new secret: shown this once", message=messages.KeyedClient)}
         added = {201: Reply(when="The client, with its secret: shown this once", message=messages.KeyedClient)}
@@ -47,10 +54,10 @@ class ManagedClients:
                 "addClient",
                 "POST",
                 _CLIENTS,
-                "Let somebody call over the shopping contract or this API",
+                f"Let somebody call over the {contracts} contract or this API",
                 self._add,
                 added,
-                messages.ClientGiven,
+                self._client_given,
                 keeps_answers=False,
             ),
             route(
@@ -84,14 +91,14 @@ class ManagedClients:
     async def _add(self, call: Call, services: Services) -> Answer:
         await caller(call, services, Permission.ADMINISTER)
         check_media_type(call.headers)
-        given = read(messages.ClientGiven, decode(call.body))
+        given = read(self._client_given, decode(call.body))
         if not given.name.strip():
             raise FieldsError([("name", "name must say something")])
-        door = Door(given.contract)
-        permissions = frozenset(map(Permission, given.permissions)) or DEFAULT_PERMISSIONS[door]
+        access = self._accesses[Channel(given.contract)]
+        permissions = frozenset(map(Permission, given.permissions)) or access.default_permissions
         key, secret = new_key(), new_secret()
         added = await self._clients.add(
-            door=door,
+            channel=access.channel,
             name=given.name,
             permissions=permissions,
             key=key,
@@ -99,17 +106,39 @@ class ManagedClients:
             identity=None,
             now=services.clock(),
         )
-        return json_answer(201, _keyed(added, secret), headers=_NOT_KEPT)
+        return json_answer(201, self._keyed(added, secret), headers=_NOT_KEPT)
 
     async def _rotate(self, call: Call, services: Services) -> Answer:
         await caller(call, services, Permission.ADMINISTER)
         secret = new_secret()
         rotated = await self._clients.rotate(_client_id(call), key=new_key(), secret_sha256=hash_of(secret))
-        return json_answer(200, _keyed(rotated, secret), headers=_NOT_KEPT)
+        return json_answer(200, self._keyed(rotated, secret), headers=_NOT_KEPT)
 
     async def _revoke(self, call: Call, services: Services) -> Answer:
         await caller(call, services, Permission.ADMINISTER)
         return json_answer(200, _shown(await self._clients.revoke(_client_id(call), services.clock())))
+
+    def _keyed(self, client: Client, secret: str) -> messages.KeyedClient:
+        """With what the client calls with: a key and a secret, and the two as one token where the channel takes it."""
+        return messages.KeyedClient(
+            client=_shown(client),
+            key=client.key or "",
+            secret=secret,
+            token=f"{client.key}.{secret}" if self._accesses[client.channel].joins_secrets else None,
+        )
+
+
+def _client_given(channels: Sequence[str]) -> type[messages.ClientGiven]:
+    """The message with the names of the channels whose clients have a secret, so that the description says them."""
+    fields = [("contract", Literal[tuple(channels)])]
+    made = msgspec.defstruct(
+        "ClientGiven",
+        fields,
+        bases=(messages.ClientGiven,),
+        kw_only=True,
+        namespace={"__doc__": messages.ClientGiven.__doc__},
+    )
+    return cast("type[messages.ClientGiven]", made)
 
 
 def _client_id(call: Call) -> ClientId:
@@ -122,22 +151,11 @@ def _client_id(call: Call) -> ClientId:
 def _shown(client: Client) -> messages.Client:
     return messages.Client(
         id=client.id,
-        contract=client.door.value,
+        contract=client.channel,
         name=client.name,
         permissions=sorted(one.value for one in client.permissions),
         key=client.key,
         identity=None if client.identity is None else list(client.identity),
         created_at=client.created_at,
         revoked_at=client.revoked_at,
-    )
-
-
-def _keyed(client: Client, secret: str) -> messages.KeyedClient:
-    """With what the client calls with: a key and a secret, or, over this API, the two as one token."""
-    is_operator = client.door is Door.MANAGE
-    return messages.KeyedClient(
-        client=_shown(client),
-        key=client.key or "",
-        secret=secret,
-        token=f"{client.key}.{secret}" if is_operator else None,
     )

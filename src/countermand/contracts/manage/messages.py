@@ -184,7 +184,7 @@ class State(Struct, kw_only=True):
 class ClientGiven(Struct, kw_only=True):
     """Who is to call, and where. Without permissions, what is usual there: never to cancel tickets."""
 
-    contract: Literal["shopping", "manage"]
+    contract: str
     name: Annotated[str, Meta(min_length=1, max_length=200)]
     permissions: list[Literal["create", "read", "read_all", "cancel", "record", "administer"]] = []
 

@@ -22,7 +22,7 @@ from countermand.contracts.manage import messages
 from countermand.contracts.manage.calls import ORDER, caller, change, in_range, order_id_in, route
 from countermand.contracts.manage.translate import decision_shown, order_shown, payment_shown, problem, refusal_answer
 from countermand.domain.client import Client, Permission
-from countermand.domain.contract import Door
+from countermand.domain.contract import MANAGE
 from countermand.domain.money import Money
 from countermand.domain.orders.order_state import Transition
 
@@ -77,7 +77,7 @@ async def _cancel_order(call: Call, services: Services) -> Answer:
             command_id=new_command_id(),
             order_id=order_id_in(call),
             client_id=client.id,
-            door=Door.MANAGE,
+            channel=MANAGE,
             on_behalf=True,
             reason=given.reason,
             idempotency=key,

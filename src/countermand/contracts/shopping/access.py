@@ -15,9 +15,9 @@ from countermand.actions.ports import OrderView
 from countermand.contracts.http.answer import ForbiddenError
 from countermand.contracts.http.calls import Call, Services
 from countermand.contracts.http.cancel_endpoint import Credential, bearer
-from countermand.contracts.shopping.credentials import basic
+from countermand.contracts.http.credentials import basic
+from countermand.contracts.shopping.contract import CHANNEL, NAME
 from countermand.domain.client import Client, ClientId, Permission
-from countermand.domain.contract import Door
 from countermand.domain.orders.order import UID_PATTERN, OrderId, order_id_of
 
 _ORDER_TOKEN: Final = b"order-token"
@@ -31,7 +31,7 @@ def credential_of(headers: Mapping[bytes, bytes]) -> Credential:
 
 async def caller(call: Call, services: Services, permission: Permission) -> Client:
     """Who calls, if they may do this. Raises `NotAuthenticatedError`, `ForbiddenError`."""
-    client = await services.authenticator.client(Door.SHOPPING, credential_of(call.headers))
+    client = await services.authenticator.client(CHANNEL, credential_of(call.headers))
     if not client.may(permission):
         raise ForbiddenError(f"Forbidden. No {permission} permission.")
     return client
@@ -64,10 +64,10 @@ async def order_seen(call: Call, services: Services) -> OrderView:
     token = call.headers.get(_ORDER_TOKEN)
     if token is None:
         client = await caller(call, services, Permission.READ)
-        return await read_order(services.store, _order_id(call), owner=owner_for(client))
+        return await read_order(services.store, _order_id(call), contract=NAME, owner=owner_for(client))
     wrong = NotAuthenticatedError("the Order-Token is not this order's")
     try:
-        view = await read_order(services.store, _order_id(call), owner=None)
+        view = await read_order(services.store, _order_id(call), contract=NAME, owner=None)
     except NotFoundError:
         raise wrong from None  # who has no token does not hear which orders there are
     own = str(view.details.get("order_token", ""))

@@ -1,19 +1,24 @@
 """The shopping contract's calls, all of them."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from countermand.contracts.http.answer import HAL
+from countermand.contracts.http.api_module import NOT_AFFILIATED, ApiModule
 from countermand.contracts.http.calls import Route
 from countermand.contracts.http.openapi import IDEMPOTENCY_KEY, Operation, Reply
 from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calls import FAILURES, WITH_BODY
-from countermand.contracts.shopping.cancelling.cancel import PATH
+from countermand.contracts.shopping.cancelling.cancel import PATH, ShoppingCancel
 from countermand.contracts.shopping.catalogue.events import event_routes
 from countermand.contracts.shopping.catalogue.products import product_routes
+from countermand.contracts.shopping.contract import NAME
 from countermand.contracts.shopping.orders import bill, consumers, create, read, tickets
 from countermand.contracts.shopping.root import root_routes
+from countermand.contracts.shopping.translate import error_answer
 
 CANCEL: Final = Operation(
     name="cancelOrder",
@@ -49,4 +54,31 @@ def routes(addresses: Addresses, payment_limit: timedelta) -> tuple[Route, ...]:
         *bill.routes(addresses),
         *tickets.routes(addresses),
         *consumers.routes(addresses),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shopping:
+    """The contract as one operator speaks it: its addresses, the time to pay, and who may call from a browser.
+
+    An order that is not paid within `payment_limit` expires. Pages of `browser_origins` may call.
+    """
+
+    addresses: Addresses
+    payment_limit: timedelta
+    browser_origins: Sequence[str] = ()
+
+
+def api_module(shopping: Shopping) -> ApiModule:
+    """The contract's calls with their cancel endpoint, their error answers and their description."""
+    return ApiModule(
+        name=NAME,
+        title="Countermand: shopping (ticketing)",
+        about=NOT_AFFILIATED + "HAL; calls need an application's key and secret, or a browser application's token.",
+        prefix="/",
+        routes=routes(shopping.addresses, shopping.payment_limit),
+        cancel=(ShoppingCancel(shopping.addresses), CANCEL),
+        error_answer=error_answer,
+        security={"basic": {"type": "http", "scheme": "basic"}},
+        browser_origins=shopping.browser_origins,
     )

@@ -5,8 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from types import MappingProxyType
-from typing import Any, Final, NewType
+from typing import Any, NewType
 
 from countermand.domain.cancelling.rules import (
     RULES,
@@ -18,32 +17,18 @@ from countermand.domain.cancelling.rules import (
     PastActive,
     Rule,
 )
-from countermand.domain.contract import Contract
-from countermand.domain.known import Unknown, known
+from countermand.domain.contract import ContractName
+from countermand.domain.known import known
 from countermand.domain.orders.order_state import OrderState
 
 PolicyVersion = NewType("PolicyVersion", str)
-
-DEFAULT_RULES: Final[Mapping[Contract, Sequence[Mapping[str, Any]]]] = MappingProxyType(
-    {
-        Contract.CONNECT: (
-            {"name": "state_allows"},
-            {"name": "no_appointment_within", "notice_h": 26, "past_active": "blocks"},
-        ),
-        Contract.SHOPPING: (
-            {"name": "not_already_cancelled"},
-            {"name": "state_allows"},
-            {"name": "nothing_paid"},
-        ),
-    }
-)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
     """An ordered list of rules, which is the whole policy."""
 
-    contract: Contract | Unknown
+    contract: ContractName
     rules: tuple[Rule, ...]
 
     def __post_init__(self) -> None:
@@ -74,7 +59,7 @@ class Policy:
         }
 
 
-def policy_of(contract: Contract, rules: Sequence[Mapping[str, Any]]) -> Policy:
+def policy_of(contract: ContractName, rules: Sequence[Mapping[str, Any]]) -> Policy:
     """Make a policy from the list in the settings: `[{"name": …, parameters…}, …]`.
 
     Raises `ValueError` with a sentence that names the rule and the value.
@@ -105,7 +90,7 @@ def policy_from_content(content: Mapping[str, Any]) -> Policy:
             )
             for rule in content["rules"]
         )
-        return Policy(contract=known(Contract, content["contract"]), rules=rules)
+        return Policy(contract=ContractName(content["contract"]), rules=rules)
     except (KeyError, TypeError) as error:
         raise ValueError(f"a stored policy is written in a way that this version does not know: {error!r}") from error
 

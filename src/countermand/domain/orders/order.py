@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Final, NewType
 
 from countermand.domain.client import ClientId
-from countermand.domain.contract import Contract
+from countermand.domain.contract import ContractName
 from countermand.domain.known import Unknown
+from countermand.domain.orders.order_kind import OrderKind
 from countermand.domain.orders.order_state import OrderState
 
 OrderId = NewType("OrderId", int)
@@ -29,10 +30,14 @@ class OrderFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """An order as its row has it. `version` rises by one with every change."""
+    """An order as its row has it. `version` rises by one with every change.
+
+    `kind` is unknown where no contract of this node has the name of the order's contract.
+    """
 
     id: OrderId
-    contract: Contract | Unknown
+    contract: ContractName
+    kind: OrderKind | Unknown
     uid: OrderUid | None  # ticket orders are named by this; telecom orders by their number
     reference: str
     client_id: ClientId
@@ -47,8 +52,8 @@ class Order:
 
     @property
     def is_known(self) -> bool:
-        """Whether this version knows the order's contract and state. It decides over no other order."""
-        return not isinstance(self.contract, Unknown) and not isinstance(self.state, Unknown)
+        """Whether this node knows the order's contract and state. It decides over no other order."""
+        return not isinstance(self.kind, Unknown) and not isinstance(self.state, Unknown)
 
 
 def order_id_from(digits: str) -> OrderId | None:

@@ -1,7 +1,7 @@
 """Which states can an order be in, and which moves lead from one to another?
 
-One table for both contracts. The page `docs/states.md` is drawn from it, and a test visits every cell. A cancellation
-policy may only narrow what this table allows, never widen it.
+One table for both kinds of orders. The page `docs/states.md` is drawn from it, and a test visits every cell. A
+cancellation policy may only narrow what this table allows, never widen it.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,6 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from countermand.domain.contract import Contract
 from countermand.domain.known import Unknown
 
 
@@ -47,10 +46,6 @@ class Transition(StrEnum):
     FAIL = "fail"
     CANCEL = "cancel"
 
-
-OPENING_STATE: Final[Mapping[Contract, OrderState]] = MappingProxyType(
-    {Contract.CONNECT: OrderState.SUBMITTED, Contract.SHOPPING: OrderState.PENDING}
-)
 
 TRANSITIONS: Final[Mapping[OrderState, Mapping[Transition, OrderState]]] = MappingProxyType(
     {
@@ -95,28 +90,6 @@ TRANSITIONS: Final[Mapping[OrderState, Mapping[Transition, OrderState]]] = Mappi
         OrderState.EXPIRED: {},
         OrderState.FAILED: {},
         OrderState.CANCELLED: {},
-    }
-)
-
-STATES_OF: Final[Mapping[Contract, tuple[OrderState, ...]]] = MappingProxyType(
-    {
-        Contract.CONNECT: (
-            OrderState.SUBMITTED,
-            OrderState.ACCEPTED,
-            OrderState.IN_PROGRESS,
-            OrderState.PAST_NO_RETURN,
-            OrderState.HELD,
-            OrderState.REJECTED,
-            OrderState.ACTIVATED,
-            OrderState.CANCELLED,
-        ),
-        Contract.SHOPPING: (
-            OrderState.PENDING,
-            OrderState.COMPLETED,
-            OrderState.EXPIRED,
-            OrderState.FAILED,
-            OrderState.CANCELLED,
-        ),
     }
 )
 

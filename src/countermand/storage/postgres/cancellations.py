@@ -19,9 +19,10 @@ from countermand.actions.metrics import NULL_METRICS, MetricsHook
 from countermand.actions.ports import CancelOrder, KeptOutcome, OrderView, Policies, RefusalRecord
 from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState
 from countermand.domain.client import ClientId
-from countermand.domain.contract import Contract
+from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_events import OrderEventKind, appointment_cancelled, order_cancelled
+from countermand.domain.orders.order_kind import OrderKinds, holding_tickets
 from countermand.storage.postgres import statements
 from countermand.storage.postgres.connections import PostgresAddress, connect
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered, our_error
@@ -53,12 +54,15 @@ class PostgresCancellations:
         self,
         address: PostgresAddress,
         policies: Policies,
+        kinds: OrderKinds,
         *,
         connections: int,
         distributed: bool = False,
         metrics: MetricsHook = NULL_METRICS,
     ) -> None:
         self._policies = policies
+        self._kinds = kinds
+        self._holding_tickets = holding_tickets(kinds)
         self._in_force = list(policies.by_contract.values())
         self._busy_limit_s = address.busy_limit_s
         self._metrics = metrics
@@ -66,7 +70,9 @@ class PostgresCancellations:
         self._cut_off: WeakKeyDictionary[CancelOrder, _Backend] = WeakKeyDictionary()  # while anybody asks for it
         self._cancel_batch = self._in_parts if distributed else self._at_once
         self._statements = {
-            (with_keys, skip_held): statements.cancel_batch(self._in_force, with_keys=with_keys, skip_held=skip_held)
+            (with_keys, skip_held): statements.cancel_batch(
+                self._in_force, kinds, with_keys=with_keys, skip_held=skip_held
+            )
             for with_keys in (False, True)
             for skip_held in (False, True)
         }
@@ -136,7 +142,7 @@ class PostgresCancellations:
         async with self._reading() as connection:
             with self._metrics.statement("orders"):
                 found = await connection.fetch(self._orders, order_ids)
-        return {OrderId(row["id"]): order_of(row) for row in found}
+        return {OrderId(row["id"]): order_of(row, self._kinds) for row in found}
 
     async def kept(self, keys: Sequence[tuple[ClientId, str]]) -> Mapping[tuple[ClientId, str], KeptOutcome | str]:
         """See `CancellationStore.kept`."""
@@ -153,7 +159,7 @@ class PostgresCancellations:
         for refusal in refusals:
             command, at = refusal.command, micros(refusal.decided_at)
             decided = (refusal.policy_version, *facts_columns(refusal.facts).values())
-            placed = (command.client_id, refusal.contract.value, command.door.value)
+            placed = (command.client_id, refusal.contract, command.channel)
             rows.append((command.order_id, command.command_id, at, *placed, *decided, command.reason))
             if command.idempotency is not None:
                 key = command.idempotency
@@ -178,7 +184,7 @@ class PostgresCancellations:
         async with self._reading() as connection:
             with self._metrics.statement("views"):
                 found = await connection.fetch(self._views, order_ids)
-        return ViewRows(**{name: msgspec.json.decode(rows) for name, rows in found}).views()
+        return ViewRows(**{name: msgspec.json.decode(rows) for name, rows in found}).views(self._kinds)
 
     async def _at_once(
         self,
@@ -187,7 +193,7 @@ class PostgresCancellations:
         now: int,
         skip_held: bool,  # noqa: FBT001
     ) -> frozenset[CommandId]:
-        batch = [(c.order_id, c.command_id, c.client_id, c.on_behalf, c.door.value, c.reason) for c in commands]
+        batch = [(c.order_id, c.command_id, c.client_id, c.on_behalf, c.channel, c.reason) for c in commands]
         keys = [
             (c.command_id, c.idempotency.key, c.idempotency.fingerprint) for c in commands if c.idempotency is not None
         ]
@@ -247,8 +253,8 @@ class PostgresCancellations:
         records, keys = [], []
         told: list[tuple[Any, ...]] = []
         for command, row in won:
-            policy = self._policies.by_contract[Contract(row["contract"])]
-            placed = (command.client_id, row["contract"], command.door.value, policy.version)
+            policy = self._policies.by_contract[ContractName(row["contract"])]
+            placed = (command.client_id, row["contract"], command.channel, policy.version)
             facts = (row["state"], row["appointment_starts_at"], row["first_payment_at"])
             records.append((command.order_id, command.command_id, now, *placed, *facts, command.reason))
             details = written(order_cancelled(row["state"], command.reason).details)
@@ -267,7 +273,7 @@ class PostgresCancellations:
         await connection.execute(statements.APPEND_EVENTS, *_columns(told))
         if keys:
             await connection.execute(statements.KEEP, *_columns(keys))
-        if with_tickets := [c.order_id for c, row in won if row["contract"] == Contract.SHOPPING]:
+        if with_tickets := [c.order_id for c, row in won if row["contract"] in self._holding_tickets]:
             released = await connection.fetch(statements.RELEASE_TICKETS, with_tickets)
             given_back = Counter(row["product_uid"] for row in released)
             await connection.executemany(statements.GIVE_BACK, sorted(given_back.items()))

@@ -11,8 +11,8 @@ from sqlalchemy.dialects import postgresql
 
 from countermand.domain.appointments.appointment import ACTIVE_APPOINTMENT_STATES, AppointmentState
 from countermand.domain.cancelling.policy import Policy
-from countermand.domain.contract import Contract
 from countermand.domain.orders.order_events import OrderEventKind
+from countermand.domain.orders.order_kind import OrderKinds, holding_tickets
 from countermand.domain.orders.order_state import OrderState
 from countermand.storage.policy_sql import as_text, policies_predicate
 from countermand.storage.tables.orders import orders
@@ -106,10 +106,10 @@ visits AS (
     FROM visits AS v
 )"""
 # A batch adds up what goes back to a product and writes it once; products are locked by uid, after everything else.
-_RELEASED: Final = f"""
+_RELEASED: Final = """
 released AS (
     UPDATE tickets AS t SET valid = false FROM cancelled AS c
-    WHERE c.contract = '{Contract.SHOPPING}' AND t.order_id = c.order_id AND t.valid
+    WHERE {holds_tickets} AND t.order_id = c.order_id AND t.valid
     RETURNING t.product_uid
 ), sums AS (
     SELECT r.product_uid, count(*)::integer AS places FROM released AS r GROUP BY r.product_uid
@@ -131,10 +131,19 @@ _BATCH: Final = """unnest($2::bigint[], $3::text[], $4::integer[], $5::boolean[]
         AS b (order_id, command_id, client_id, on_behalf, door, reason)"""
 
 
-def cancel_batch(policies: Iterable[Policy], *, batch: str = _BATCH, with_keys: bool, skip_held: bool = False) -> str:
+def holds_tickets(kinds: OrderKinds) -> str:
+    """Whether the order of a row `c` holds tickets, as a predicate on its contract."""
+    names = ", ".join(f"'{contract}'" for contract in sorted(holding_tickets(kinds)))
+    return f"c.contract IN ({names})" if names else "false"
+
+
+def cancel_batch(
+    policies: Iterable[Policy], kinds: OrderKinds, *, batch: str = _BATCH, with_keys: bool, skip_held: bool = False
+) -> str:
     """The whole cancellation of a batch, in one statement and one round trip. Gives the commands that did it.
 
-    With `skip_held`, orders that another transaction holds are left as they are, instead of being waited for.
+    `kinds` has the kind of each contract's orders, which says what is released. With `skip_held`, orders that another
+    transaction holds are left as they are, instead of being waited for.
     `batch` is where the commands come from: a relation `b` with the columns order_id, command_id, client_id,
     on_behalf, door and reason.
     """
@@ -145,7 +154,7 @@ def cancel_batch(policies: Iterable[Policy], *, batch: str = _BATCH, with_keys: 
         _RECORDED.format(versions=policy_versions(policies)),
         _EVENTS,
         _VISITS,
-        _RELEASED,
+        _RELEASED.format(holds_tickets=holds_tickets(kinds)),
         *([_KEPT] if with_keys else []),
     ]
     return f"WITH {', '.join(parts)}\nSELECT c.command_id FROM cancelled AS c"

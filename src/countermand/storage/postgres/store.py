@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError, InvalidatePoolError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from countermand.actions.errors import CountermandError, OutcomeUnknownError, UnavailableError
+from countermand.domain.orders.order_kind import OrderKinds
 from countermand.storage.driver import shielded, translated_driver
 from countermand.storage.postgres.connections import PostgresAddress
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered, our_error
@@ -19,7 +20,8 @@ from countermand.storage.store import SqlStore
 class PostgresStore(SqlStore):
     """Implements `Store`. Each change of an order locks its row first, so READ COMMITTED is enough for writing."""
 
-    def __init__(self, address: PostgresAddress, *, connections: int) -> None:
+    def __init__(self, address: PostgresAddress, kinds: OrderKinds, *, connections: int) -> None:
+        super().__init__(kinds)
         engine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=address.connect,
@@ -37,7 +39,7 @@ class PostgresStore(SqlStore):
         """See `Store.snapshot`. All tables are read as of the first statement."""
         async with _connected(self._reading) as connection:
             try:
-                yield SqlTransaction(connection, our_error)
+                yield SqlTransaction(connection, our_error, self.kinds)
             finally:
                 await _rolled_back(connection)
 
@@ -46,7 +48,7 @@ class PostgresStore(SqlStore):
         """See `Store.transaction`."""
         async with _connected(self._engine) as connection:
             try:
-                yield SqlTransaction(connection, our_error)
+                yield SqlTransaction(connection, our_error, self.kinds)
             except BaseException:
                 await _rolled_back(connection)
                 raise

@@ -12,7 +12,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from countermand.actions.errors import ConflictError, NotFoundError, TakenError, UnfitDataError
 from countermand.actions.identity.ports import ClientKey
 from countermand.domain.client import OWN_ISSUER, Client, ClientId, Permission
-from countermand.domain.contract import Door
+from countermand.domain.contract import MANAGE, Channel
 from countermand.storage.repositories.rows import client_of
 from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.store import SqlStore
@@ -53,7 +53,7 @@ class SqlClients:
     async def add(
         self,
         *,
-        door: Door,
+        channel: Channel,
         name: str,
         permissions: frozenset[Permission],
         key: str | None,
@@ -70,7 +70,7 @@ class SqlClients:
         statement = (
             insert(clients)
             .values(
-                door=door.value,
+                door=channel,
                 name=name,
                 permissions=json.dumps(sorted(permissions)),
                 key=key,
@@ -94,8 +94,8 @@ class SqlClients:
 
     async def rotate(self, client_id: ClientId, *, key: str, secret_sha256: str) -> Client:
         """Give a client a new key and secret; it stays the same client and keeps its orders. Raises `NotFoundError`."""
-        # This version does not know the form of keys and secrets of a channel that a newer version added.
-        can = clients.c.key.is_not(None) & clients.c.door.in_(list(Door))
+        # This node does not know the form of keys and secrets of a channel that it does not have.
+        can = clients.c.key.is_not(None) & clients.c.door.in_([MANAGE, *self._store.kinds])
         statement = update(clients).where(clients.c.id == client_id, can)
         rows = await self._change(statement.values(key=key, secret_sha256=secret_sha256).returning(clients))
         if not rows:

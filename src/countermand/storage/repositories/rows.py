@@ -32,12 +32,13 @@ from countermand.domain.appointments.appointment import (
 )
 from countermand.domain.cancelling.policy import PolicyVersion
 from countermand.domain.client import Client, ClientId, Permission
-from countermand.domain.contract import Contract, Door
+from countermand.domain.contract import MANAGE, Channel, ContractName
 from countermand.domain.instants import written_instant
 from countermand.domain.known import known
 from countermand.domain.money import Money
 from countermand.domain.orders.order import Order, OrderFacts, OrderId, OrderUid
 from countermand.domain.orders.order_events import OrderEventKind
+from countermand.domain.orders.order_kind import OrderKinds, kind_of
 from countermand.domain.orders.order_state import OrderState
 from countermand.domain.orders.payment import Payment
 from countermand.domain.ticketing.catalogue import Product
@@ -91,11 +92,13 @@ def facts_columns(facts: OrderFacts) -> dict[str, Any]:
     }
 
 
-def order_of(row: Row) -> Order:
-    """An order, from its row joined with its details'."""
+def order_of(row: Row, kinds: OrderKinds) -> Order:
+    """An order, from its row joined with its details'. Its kind is that of its contract, among those of this node."""
+    contract = ContractName(row["contract"])
     return Order(
         id=OrderId(row["id"]),
-        contract=known(Contract, row["contract"]),
+        contract=contract,
+        kind=kind_of(contract, kinds),
         uid=None if row["uid"] is None else OrderUid(row["uid"]),
         reference=row["reference"],
         client_id=ClientId(row["client_id"]),
@@ -182,7 +185,7 @@ def client_of(row: Row) -> Client:
     """A client, from its row. The hash of its secret stays behind."""
     return Client(
         id=ClientId(row["id"]),
-        door=known(Door, row["door"]),
+        channel=Channel(row["door"]),
         name=row["name"],
         permissions=frozenset(known(Permission, one) for one in msgspec.json.decode(row["permissions"])),
         key=row["key"],
@@ -211,8 +214,8 @@ def cancellation_of(row: Row) -> CancellationRecord:
         command_id=CommandId(row["command_id"]),
         decided_at=instant(row["decided_at"]),
         client_id=ClientId(row["client_id"]),
-        contract=known(Contract, row["contract"]),
-        door=known(Door, row["door"]),
+        contract=ContractName(row["contract"]),
+        channel=Channel(row["door"]),
         policy_version=PolicyVersion(row["policy_version"]),
         facts=facts_of(row),
         reason=row["reason"],
@@ -226,11 +229,11 @@ def refusal_of(row: Row) -> RefusalRecord:
             command_id=CommandId(row["command_id"]),
             order_id=OrderId(row["order_id"]),
             client_id=ClientId(row["client_id"]),
-            door=known(Door, row["door"]),
-            on_behalf=row["door"] == Door.MANAGE,
+            channel=Channel(row["door"]),
+            on_behalf=row["door"] == MANAGE,
             reason=row["reason"],
         ),
-        contract=known(Contract, row["contract"]),
+        contract=ContractName(row["contract"]),
         decided_at=instant(row["decided_at"]),
         policy_version=PolicyVersion(row["policy_version"]),
         facts=facts_of(row),
@@ -261,7 +264,7 @@ class ViewRows:
     tickets: Sequence[Row]
     products: Sequence[Row]
 
-    def views(self) -> dict[OrderId, OrderView]:
+    def views(self, kinds: OrderKinds) -> dict[OrderId, OrderView]:
         """Put together, by order."""
         of_order: dict[str, dict[int, list[Row]]] = {
             name: _grouped(getattr(self, name)) for name in ("appointments", "lines", "tickets")
@@ -269,7 +272,7 @@ class ViewRows:
         products = {row["uid"]: product_of(row) for row in self.products}
         views = {}
         for row in self.orders:
-            order = order_of(row)
+            order = order_of(row, kinds)
             lines = tuple(
                 Line(product_uid=line["product_uid"], quantity=line["quantity"], parent_uid=line["parent_uid"])
                 for line in of_order["lines"].get(order.id, ())

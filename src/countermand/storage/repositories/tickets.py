@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, ColumnElement, cast, delete, exists, insert, 
 from countermand.actions.catalogue.ports import Condition, Op, Page
 from countermand.actions.ticketing.ports import KnownConsumer
 from countermand.domain.client import ClientId
-from countermand.domain.contract import Contract
+from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_state import OrderState
 from countermand.storage.repositories.filters import Field, Filtering
@@ -56,15 +56,21 @@ class TicketingRows(Filtering):
     """Fulfils `TicketingTransaction`."""
 
     async def orders_listed(
-        self, owner: ClientId | None, conditions: Sequence[Condition], *, offset: int, at_most: int
+        self,
+        contract: ContractName,
+        owner: ClientId | None,
+        conditions: Sequence[Condition],
+        *,
+        offset: int,
+        at_most: int,
     ) -> Page[OrderId]:
         """See `TicketingReading.orders_listed`."""
         found = select(orders.c.id).where(*(self._order_met(one) for one in conditions))
         if any(one.field in _OF_DETAILS for one in conditions):
             found = found.join(order_details, order_details.c.order_id == orders.c.id)
         if owner is None:
-            found = found.where(orders.c.contract == Contract.SHOPPING.value)
-        else:  # all its orders are ticket orders: one index has them in this order, and all that is asked
+            found = found.where(orders.c.contract == contract)
+        else:  # all its orders are of its contract: one index has them in this order, and all that is asked
             found = found.where(orders.c.client_id == owner)
         rows, total = await self._page_from_nearer_end(found, (orders.c.created_at, orders.c.id), offset, at_most)
         return Page(items=[OrderId(row["id"]) for row in rows], total=total)
@@ -105,7 +111,7 @@ class TicketingRows(Filtering):
             select(expiries.c.order_id)
             .join(orders, orders.c.id == expiries.c.order_id)
             .where(expiries.c.expires_at <= micros(now))
-            .where(orders.c.contract.in_(list(Contract)), orders.c.state.in_(list(OrderState)))  # known here
+            .where(orders.c.contract.in_(list(self._kinds)), orders.c.state.in_(list(OrderState)))  # known here
         )
         rows = await self.rows(due.order_by(expiries.c.expires_at, expiries.c.order_id).limit(at_most))
         return [OrderId(row["order_id"]) for row in rows]

@@ -10,7 +10,6 @@ from sqlalchemy.engine import RowMapping
 from countermand.actions.errors import NotFoundError, TakenError, UnfitDataError
 from countermand.actions.identity.ports import ClientKey
 from countermand.domain.client import OWN_ISSUER, Client, ClientId
-from countermand.domain.contract import Door
 from countermand.domain.signing_key import CLOCKS_APART, SigningKey, retires_at
 from countermand.storage.repositories.rows import client_of
 from countermand.storage.repositories.transaction import SqlTransaction
@@ -33,7 +32,9 @@ class SqlClientKeys:
         query = (
             select(clients, client_keys.c.kid, client_keys.c.public_key)
             .join(client_keys, client_keys.c.client_id == clients.c.id)
-            .where(clients.c.issuer == OWN_ISSUER, clients.c.subject == name, clients.c.door == Door.CONNECT.value)
+            .where(
+                clients.c.issuer == OWN_ISSUER, clients.c.subject == name, clients.c.door.in_(list(self._store.kinds))
+            )
             .where(client_keys.c.kid == kid, clients.c.revoked_at.is_(None), client_keys.c.revoked_at.is_(None))
         )
         try:

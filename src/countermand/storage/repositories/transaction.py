@@ -15,6 +15,7 @@ from countermand.domain.cancelling.policy import Policy, PolicyVersion
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderFacts, OrderId
 from countermand.domain.orders.order_events import OrderEvent
+from countermand.domain.orders.order_kind import kind_of
 from countermand.domain.orders.payment import Payment
 from countermand.storage.repositories.appointments import AppointmentRows
 from countermand.storage.repositories.catalogue import CatalogueRows
@@ -50,12 +51,12 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
     async def order(self, order_id: OrderId) -> Order | None:
         """See `Reading.order`."""
         row = await self._one(orders_with_details().where(orders.c.id == order_id))
-        return None if row is None else order_of(row)
+        return None if row is None else order_of(row, self._kinds)
 
     async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
         """See `Reading.views`."""
         queries = view_queries(lambda column: column.in_(order_ids))
-        return ViewRows(**{name: await self.rows(query) for name, query in queries.items()}).views()
+        return ViewRows(**{name: await self.rows(query) for name, query in queries.items()}).views(self._kinds)
 
     async def orders_of(self, client_id: ClientId, wanted: OrdersWanted, at_most: int) -> Sequence[OrderId]:
         """See `Reading.orders_of`. Along one index, which has them in this order."""
@@ -129,7 +130,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
         """See `Transaction.lock_order`. SQLite knows no row locks: there the transaction holds the one write lock."""
         locked = orders_with_details().where(orders.c.id == order_id).with_for_update(key_share=True, of=orders)
         row = await self._one(locked)
-        return None if row is None else order_of(row)
+        return None if row is None else order_of(row, self._kinds)
 
     async def next_number(self, counter: str) -> int:
         """See `Transaction.next_number`. On PostgreSQL a sequence: nobody waits, and a number may be left out."""
@@ -152,10 +153,12 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
     async def insert_order(self, view: OrderView) -> None:
         """See `Transaction.insert_order`."""
         order = view.order
+        # Under another kind, the end of the order would not release what the order holds.
+        assert order.kind == kind_of(order.contract, self._kinds), f"{order.contract} has no {order.kind} orders"
         await self._execute(
             insert(orders).values(
                 id=order.id,
-                contract=order.contract.value,
+                contract=order.contract,
                 client_id=order.client_id,
                 version=order.version,
                 created_at=micros(order.created_at),
@@ -282,7 +285,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
         await self._execute(
             insert(policies).values(
                 version=policy.version,
-                contract=policy.contract.value,
+                contract=policy.contract,
                 content=written(policy.content),
                 first_used_at=micros(now),
             )

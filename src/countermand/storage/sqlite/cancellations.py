@@ -29,9 +29,9 @@ from countermand.domain.appointments.appointment import (
     AppointmentState,
 )
 from countermand.domain.client import ClientId
-from countermand.domain.contract import Contract
 from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_events import OrderEventKind, appointment_cancelled
+from countermand.domain.orders.order_kind import OrderKinds, holding_tickets
 from countermand.domain.orders.order_state import OrderState
 from countermand.storage.policy_sql import as_text, policies_predicate
 from countermand.storage.repositories.rows import ViewRows, facts_columns, kept_of, order_of, view_queries, written
@@ -108,12 +108,15 @@ class SqliteCancellations:
         self,
         path: Path,
         policies: Policies,
+        kinds: OrderKinds,
         write_lock: asyncio.Lock,
         *,
         busy_limit_s: float,
         metrics: MetricsHook = NULL_METRICS,
     ) -> None:
         self._metrics = metrics
+        self._kinds = kinds
+        self._holding_tickets = holding_tickets(kinds)
         self._connection = connect(path)
         self._file = OpenFile(path)
         self._write_lock = write_lock
@@ -139,7 +142,7 @@ class SqliteCancellations:
         """See `CancellationStore.cancel`. The guarded statement writes the cancellations, and the rest follows."""
         if not commands:
             return frozenset()
-        batch = _json([[c.order_id, c.command_id, c.client_id, c.on_behalf, c.door, c.reason] for c in commands])
+        batch = _json([[c.order_id, c.command_id, c.client_id, c.on_behalf, c.channel, c.reason] for c in commands])
         async with self._transaction() as run:
             with self._metrics.statement("cancel"):
                 won = run(self._cancel, {"now": micros(now), "batch": batch}).fetchall()
@@ -157,7 +160,7 @@ class SqliteCancellations:
     async def orders(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, Order]:
         """See `CancellationStore.orders`."""
         found = self._read(self._views["orders"], ids=_json(order_ids))
-        return {OrderId(row["id"]): order_of(row) for row in found}
+        return {OrderId(row["id"]): order_of(row, self._kinds) for row in found}
 
     async def kept(self, keys: Sequence[tuple[ClientId, str]]) -> Mapping[tuple[ClientId, str], KeptOutcome | str]:
         """See `CancellationStore.kept`."""
@@ -177,7 +180,7 @@ class SqliteCancellations:
                     at,
                     command.client_id,
                     refusal.contract,
-                    command.door,
+                    command.channel,
                     *decided,
                     command.reason,
                 )
@@ -192,7 +195,7 @@ class SqliteCancellations:
     async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
         """See `CancellationStore.views`."""
         ids = _json(order_ids)
-        return ViewRows(**{name: self._read(query, ids=ids) for name, query in self._views.items()}).views()
+        return ViewRows(**{name: self._read(query, ids=ids) for name, query in self._views.items()}).views(self._kinds)
 
     def _finish(self, run: _Run, won: Sequence[sqlite3.Row], now: int) -> None:
         """Everything a cancellation changes besides its own row. What a batch does not need is left out."""
@@ -202,7 +205,7 @@ class SqliteCancellations:
         if with_visit := [row["order_id"] for row in won if row["appointment_starts_at"] is not None]:
             released = run(_RELEASE_APPOINTMENTS, {"ids": _json(with_visit), "now": now}).fetchall()
             run(_APPEND_APPOINTMENTS, {"visits": _json([_visit(row) for row in released])})
-        if with_tickets := [row["order_id"] for row in won if row["contract"] == Contract.SHOPPING]:
+        if with_tickets := [row["order_id"] for row in won if row["contract"] in self._holding_tickets]:
             released = run(_RELEASE_TICKETS, {"ids": _json(with_tickets)}).fetchall()
             given_back = Counter(row["product_uid"] for row in released)
             self._connection.executemany(_GIVE_BACK, sorted((n, uid) for uid, n in given_back.items()))

@@ -14,6 +14,7 @@ from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from countermand.actions.errors import OutcomeUnknownError
+from countermand.domain.orders.order_kind import OrderKinds
 from countermand.storage.driver import shielded, translated_driver
 from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.sqlite.errors import DRIVER_ERRORS, is_undone, our_error, retry_while_busy
@@ -48,7 +49,8 @@ class SqliteStore(SqlStore):
     Writers have a connection of their own, so that a writer with the write lock never waits for readers' connections.
     """
 
-    def __init__(self, path: Path, write_lock: asyncio.Lock, *, busy_limit_s: float) -> None:
+    def __init__(self, path: Path, kinds: OrderKinds, write_lock: asyncio.Lock, *, busy_limit_s: float) -> None:
+        super().__init__(kinds)
         self._file = OpenFile(path)
         self._reading = engine_for(path, connections=_READERS)
         self._writing = engine_for(path, connections=1)
@@ -63,7 +65,7 @@ class SqliteStore(SqlStore):
             with translated_driver(our_error):
                 await shielded(connection.exec_driver_sql("BEGIN"))
             try:
-                yield SqlTransaction(connection, our_error)
+                yield SqlTransaction(connection, our_error, self.kinds)
             finally:
                 await _rolled_back(connection)
 
@@ -78,7 +80,7 @@ class SqliteStore(SqlStore):
             with translated_driver(our_error):
                 await retry_while_busy(lambda: shielded(connection.exec_driver_sql("BEGIN IMMEDIATE")), limit_s=limit_s)
             try:
-                yield SqlTransaction(connection, our_error)
+                yield SqlTransaction(connection, our_error, self.kinds)
             except BaseException:
                 await _rolled_back(connection)
                 raise

@@ -5,7 +5,7 @@ Whoever knows the address may see the page: it has the order's uid, or a token b
 
 import hmac
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,9 +19,11 @@ from markupsafe import Markup
 
 from countermand.actions.errors import CountermandError, NotFoundError
 from countermand.actions.ordering.record_progress import left_to_pay, pay_in_sandbox
-from countermand.actions.ports import Clock, OrderView, Store, Transaction, is_spoken
+from countermand.actions.ports import Clock, OrderView, Store, Transaction
 from countermand.actions.ticketing.seat import seat_of
 from countermand.contracts.http.answer import Answer, headers_of
+from countermand.contracts.http.contract import Page
+from countermand.domain.contract import ContractName
 from countermand.domain.money import Money, written_minor
 from countermand.domain.orders.order import UID_PATTERN, OrderUid, order_id_of
 from countermand.domain.orders.order_state import OrderState
@@ -88,9 +90,21 @@ class _TicketShown:
 
 
 class BuyerPages:
-    """The pages, where they are ours: `payments` says whether the sandbox's payment page is on."""
+    """The pages, where they are ours: `payments` says whether the sandbox's payment page is on.
 
-    def __init__(self, store: Store, clock: Clock, requests: Requests, *, payments: bool) -> None:
+    `contracts` has, by page, the contracts whose orders it shows.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        requests: Requests,
+        contracts: Mapping[Page, Collection[ContractName]],
+        *,
+        payments: bool,
+    ) -> None:
+        self._contracts = contracts
         self._store = store
         self._clock = clock
         self._requests = requests
@@ -105,15 +119,15 @@ class BuyerPages:
         return pages
 
     async def _payment(self, request: Request[Any, Any, Any]) -> Answer:
-        view, _, to_pay = await self._order(request.path_params["uid"])
+        view, _, to_pay = await self._order(request.path_params["uid"], Page.PAYMENT)
         return _payment_page(view, to_pay)
 
     async def _pay(self, request: Request[Any, Any, Any]) -> Answer:
-        view, _, _ = await self._order(request.path_params["uid"])
+        view, _, _ = await self._order(request.path_params["uid"], Page.PAYMENT)
         async with self._store.transaction() as tx:
             is_paid = await self._paid(tx, view)
         if not is_paid:
-            view, _, to_pay = await self._order(request.path_params["uid"])
+            view, _, to_pay = await self._order(request.path_params["uid"], Page.PAYMENT)
             return _payment_page(view, to_pay, status=409)
         here = PAYMENT.format(uid=view.order.uid)
         return _page_answer(303, "", (b"location", (view.details.get("redirect_url") or here).encode()))
@@ -123,19 +137,19 @@ class BuyerPages:
 
     async def _etickets(self, request: Request[Any, Any, Any]) -> Answer:
         token = request.path_params["token"]
-        view, events, _ = await self._order(token[:_UID_LENGTH])
+        view, events, _ = await self._order(token[:_UID_LENGTH], Page.ETICKETS)
         if not hmac.compare_digest(token.encode(), str(view.details.get("etickets_token", "")).encode()):
             raise NotFoundError("there is no such page")
         return _tickets_page(view, events)
 
-    async def _order(self, uid: str) -> tuple[OrderView, Mapping[str, Event], Money]:
+    async def _order(self, uid: str, page: Page) -> tuple[OrderView, Mapping[str, Event], Money]:
         """An order, the event of each of its products, and what is left to pay."""
         if re.fullmatch(UID_PATTERN, uid) is None:
             raise NotFoundError("there is no such order")
         order_id = order_id_of(OrderUid(uid))
         async with self._store.snapshot() as reading:
             view = (await reading.views([order_id])).get(order_id)
-            if view is None or view.order.uid != uid or not is_spoken(view.order):
+            if view is None or view.order.uid != uid or view.order.contract not in self._contracts[page]:
                 raise NotFoundError("there is no such order")
             known = await reading.products([product.uid for product in view.products])
             found = {one.event_uid: await reading.event(one.event_uid) for one in known.values() if one.event_uid}

@@ -12,7 +12,7 @@ from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 
 from countermand.contracts.http.answer import Answer, headers_of, json_answer
-from countermand.contracts.registry import Part
+from countermand.contracts.http.api_module import ApiModule
 from countermand.telemetry.counts import Counts
 from countermand.telemetry.requests import Requests
 from countermand.web.pages.link_relations import RELATIONS, explanation
@@ -46,7 +46,7 @@ Page = Callable[[Request[Any, Any, Any]], Awaitable[Answer]]
 
 
 def page_routes(
-    spoken: Sequence[Part],
+    modules: Sequence[ApiModule],
     public_url: str,
     version: str,
     ready: Callable[[], Awaitable[str | None]],
@@ -54,7 +54,7 @@ def page_routes(
 ) -> list[HTTPRouteHandler]:
     """`/healthz`, `/readyz`, `/docs` and its documents."""
     server_path = urlsplit(public_url).path or "/"
-    by_name = {part.name: part for part in spoken}
+    by_name = {module.name: module for module in modules}
 
     @cache
     def document(name: str) -> Answer:
@@ -70,15 +70,15 @@ def page_routes(
         return json_answer(503, {"status": "not ready", "reason": why_not}, headers=((b"retry-after", b"1"),))
 
     async def index(_: Request[Any, Any, Any]) -> Answer:
-        return _html(_index(spoken, version))
+        return _html(_index(modules, version))
 
     async def relation(request: Request[Any, Any, Any]) -> Answer:
         name, _, ending = request.path_params["name"].partition(".")
         return _html(_explained(name)) if name in RELATIONS and ending == "html" else _no_such_page()
 
     async def reader(request: Request[Any, Any, Any]) -> Answer:
-        part = by_name.get(request.path_params["name"])
-        return _no_such_page() if part is None else _html(_reader(part))
+        module = by_name.get(request.path_params["name"])
+        return _no_such_page() if module is None else _html(_reader(module))
 
     async def openapi(request: Request[Any, Any, Any]) -> Answer:
         return document(name) if (name := request.path_params["name"]) in by_name else _no_such_page()
@@ -153,8 +153,8 @@ _PAGE: Final = """<!doctype html>
 """
 
 
-def _index(spoken: Sequence[Part], version: str) -> str:
-    entries = "\n".join(_entry(part) for part in spoken)
+def _index(modules: Sequence[ApiModule], version: str) -> str:
+    entries = "\n".join(_entry(module) for module in modules)
     title = f"<h1>Countermand {html.escape(version)}</h1>"
     body = f"<main>\n{title}\n<p>The calls, by contract:</p>\n<ul>\n{entries}\n</ul>\n</main>"
     head = '<link rel="stylesheet" href="/docs/assets/docs.css">'
@@ -167,16 +167,16 @@ def _explained(name: str) -> str:
     return _PAGE.format(title=html.escape(f"{title}: shopping"), head=head, body=body)
 
 
-def _entry(part: Part) -> str:
-    about = html.escape(part.about.replace("`", ""))
-    document = f'<a href="/docs/{part.name}/openapi.json">OpenAPI 3.1 document</a>'
-    return f'<li><a href="/docs/{part.name}">{html.escape(part.title)}</a><p>{about}</p>{document}</li>'
+def _entry(module: ApiModule) -> str:
+    about = html.escape(module.about.replace("`", ""))
+    document = f'<a href="/docs/{module.name}/openapi.json">OpenAPI 3.1 document</a>'
+    return f'<li><a href="/docs/{module.name}">{html.escape(module.title)}</a><p>{about}</p>{document}</li>'
 
 
-def _reader(part: Part) -> str:
+def _reader(module: ApiModule) -> str:
     head = '<link rel="stylesheet" href="/docs/assets/swagger-ui.css">'
     body = (
-        f'<div id="calls" data-document="/docs/{part.name}/openapi.json"></div>\n'
+        f'<div id="calls" data-document="/docs/{module.name}/openapi.json"></div>\n'
         '<script src="/docs/assets/swagger-ui-bundle.js"></script>\n<script src="/docs/assets/docs.js"></script>'
     )
-    return _PAGE.format(title=html.escape(part.title), head=head, body=body)
+    return _PAGE.format(title=html.escape(module.title), head=head, body=body)

@@ -8,7 +8,7 @@ import pytest
 
 from countermand.actions.identity.secrets import hash_of
 from countermand.domain.client import Permission
-from countermand.domain.contract import Door
+from support.contracts import SHOPPING
 from support.database_contents import changed, contents
 from support.shared_world import shared_both_worlds, shared_world
 from support.shopping_calls import cancel, kind
@@ -207,7 +207,7 @@ def _is_unauthorized(answer: httpx.Response) -> None:
 async def _with_secret(world: World, secret: str) -> Caller:
     key = secrets.token_hex(8)
     client = await world.database.clients.add(
-        door=Door.SHOPPING,
+        channel=SHOPPING.channel,
         name="chosen secret",
         permissions=EVERYTHING,
         key=key,

@@ -17,10 +17,10 @@ from countermand.contracts.http.cancel_endpoint import Credential
 from countermand.contracts.http.idempotency import idempotency_key
 from countermand.contracts.shopping.access import credential_of
 from countermand.contracts.shopping.addresses import Addresses
+from countermand.contracts.shopping.contract import CHANNEL
 from countermand.contracts.shopping.messages import CancelRequest
 from countermand.contracts.shopping.translate import error_answer, order_answer, refusal_answer
 from countermand.domain.client import Client, Permission
-from countermand.domain.contract import Door
 from countermand.domain.orders.order import order_id_of
 
 PATH: Final = "/ordercancellation"
@@ -29,7 +29,7 @@ PATH: Final = "/ordercancellation"
 class ShoppingCancel:
     """Fulfils `CancelEndpoint`. Serves both spellings of the path; a redirect would lose the body."""
 
-    door = Door.SHOPPING
+    channel = CHANNEL
     paths = frozenset({PATH, PATH + "/"})
 
     def __init__(self, addresses: Addresses) -> None:
@@ -64,7 +64,7 @@ class ShoppingCancel:
             command_id=new_command_id(),
             order_id=order_id_of(uid),
             client_id=client.id,
-            door=Door.SHOPPING,
+            channel=CHANNEL,
             reason=request.reason,
             idempotency=key,
             wants_order=True,

@@ -20,6 +20,7 @@ from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.access import caller, check_application
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calls import FAILURES, WITH_BODY, refused
+from countermand.contracts.shopping.contract import NAME
 from countermand.contracts.shopping.orders.messages import CreateRequest
 from countermand.contracts.shopping.orders.order_request import wanted_of
 from countermand.contracts.shopping.translate import order_answer
@@ -113,4 +114,4 @@ async def _placed(
         for line, given in (wanted.ticket_consumers or {}).items()
     }
     wanted = replace(wanted, details=details, ticket_consumers=for_whom)
-    return await place_ticket_order(tx, client_id, wanted, now, expires_at=now + payment_limit)
+    return await place_ticket_order(tx, client_id, wanted, now, contract=NAME, expires_at=now + payment_limit)

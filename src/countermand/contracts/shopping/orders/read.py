@@ -15,6 +15,7 @@ from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.access import application, order_seen, owner_for
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WRONG_QUERY
+from countermand.contracts.shopping.contract import NAME
 from countermand.contracts.shopping.hal import hal_answer, list_links, templated
 from countermand.contracts.shopping.list_query import (
     INSTANT,
@@ -31,8 +32,7 @@ from countermand.contracts.shopping.orders.create import ORDERS
 from countermand.contracts.shopping.orders.messages import EmbeddedOrders, OrderPage
 from countermand.contracts.shopping.translate import cancellability_answer, order_answer, order_shown
 from countermand.domain.client import Permission
-from countermand.domain.contract import Contract
-from countermand.domain.orders.order_state import STATES_OF
+from countermand.domain.orders.order_kind import OrderKind
 
 _ORDER: Final = ORDERS + "/{uid}"
 _READ: Final = Operation(
@@ -68,7 +68,7 @@ def routes(addresses: Addresses) -> tuple[Route, ...]:
         wanted = parse_list_query(call.query_string, filters)
         conditions = [one for given in wanted.conditions for one in _as_kept(given)]
         found = await list_ticket_orders(
-            services.store, owner_for(client), conditions, offset=wanted.offset, at_most=PAGE_SIZE
+            services.store, NAME, owner_for(client), conditions, offset=wanted.offset, at_most=PAGE_SIZE
         )
         links = list_links(addresses, addresses.public + ORDERS, "orders", wanted, found.total, filters)
         links["search"] = templated(f"{addresses.public}{ORDERS}{{?event,status,total,created}}")  # as documented
@@ -114,7 +114,7 @@ def routes(addresses: Addresses) -> tuple[Route, ...]:
 
 def _filters(addresses: Addresses) -> Mapping[str, FilterType]:
     """What orders can be filtered by: as documented, and, as the search link has them, `status` and `total`."""
-    state = choice([state.value for state in STATES_OF[Contract.SHOPPING]])
+    state = choice([state.value for state in OrderKind.TICKET.states])
     return {
         "event": replace(uri(addresses.uid_of_event, addresses.event("<uid>")), suffixes=(Op.IN,)),
         "external_reference": TEXT,

@@ -14,6 +14,7 @@ from countermand.contracts.shopping.access import application, owner_for
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WRONG_QUERY, asked_at, uid_in
 from countermand.contracts.shopping.catalogue.events import event_shown
+from countermand.contracts.shopping.contract import NAME
 from countermand.contracts.shopping.hal import hal_answer, resource_links
 from countermand.contracts.shopping.orders.messages import EmbeddedTickets, TicketPage, WholeTicket
 from countermand.contracts.shopping.translate import amount, product_shown, seating_shown
@@ -55,7 +56,7 @@ def routes(addresses: Addresses) -> tuple[Route, ...]:
     async def find(call: Call, services: Services) -> Answer:
         client = await application(call, services, Permission.READ)
         event, code = _wanted(call, addresses)
-        found = await find_tickets(services.store, event, code, owner=owner_for(client))
+        found = await find_tickets(services.store, event, code, contract=NAME, owner=owner_for(client))
         return hal_answer(
             TicketPage(
                 links=resource_links(addresses, asked_at(call, addresses), "tickets"),
@@ -66,7 +67,7 @@ def routes(addresses: Addresses) -> tuple[Route, ...]:
 
     async def read_one(call: Call, services: Services) -> Answer:
         client = await application(call, services, Permission.READ)
-        found = await read_ticket(services.store, uid_in(call, "ticket"), owner=owner_for(client))
+        found = await read_ticket(services.store, uid_in(call, "ticket"), contract=NAME, owner=owner_for(client))
         return hal_answer(_shown(found, addresses))
 
     return Route(operation=_FIND, handle=find), Route(operation=_READ, handle=read_one)

@@ -1,4 +1,4 @@
-"""How does an application say who it is? `Authorization: Basic`, as HTTP has it (documented)."""
+"""Reads the key and the secret of an application from `Authorization: Basic`, as HTTP has it."""
 
 import base64
 import binascii

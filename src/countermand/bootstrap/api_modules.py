@@ -1,0 +1,70 @@
+"""Makes the modules of calls that a service answers: each contract's, the operator's, and the token endpoint's."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from countermand.actions.appointments.booking_backends import Calendar, OperatorsSystem
+from countermand.actions.appointments.ports import BookingBackend, BookingTerms
+from countermand.actions.ports import ClientAdministration
+from countermand.contracts.connect import tokens
+from countermand.contracts.connect.orders import Plan
+from countermand.contracts.connect.routes import Connect
+from countermand.contracts.connect.tokens import TokenEndpoint
+from countermand.contracts.connect.versions import Versions
+from countermand.contracts.http.api_module import ApiModule
+from countermand.contracts.http.contract import Contract, Deployment, Page
+from countermand.contracts.manage import routes as manage
+from countermand.contracts.registry import accesses_of
+from countermand.contracts.shopping.addresses import Addresses
+from countermand.contracts.shopping.routes import Shopping
+from countermand.domain.contract import ContractName
+from countermand.settings import Settings
+
+
+def api_modules(
+    contracts: Sequence[Contract],
+    deployment: Deployment,
+    clients: ClientAdministration,
+    endpoint: TokenEndpoint | None = None,
+) -> tuple[ApiModule, ...]:
+    """Everything that is served: the token endpoint's module, if there is one, and then the others by name."""
+    modules = [contract.api(deployment) for contract in contracts]
+    modules.append(manage.api_module(clients, accesses_of(contracts)))
+    own = [] if endpoint is None else [tokens.api_module(endpoint)]
+    return (*own, *sorted(modules, key=lambda module: module.name))
+
+
+def pages_of(contracts: Sequence[Contract]) -> Mapping[Page, frozenset[ContractName]]:
+    """By page for buyers, the contracts whose orders it shows."""
+    return {page: frozenset(one.name for one in contracts if page in one.pages) for page in Page}
+
+
+def connect_of(settings: Settings) -> Connect:
+    """The connect contract, as the settings want it spoken."""
+    desk: BookingBackend = OperatorsSystem()
+    if settings.appointments == "calendar":
+        desk = Calendar(no_return=timedelta(hours=settings.appointment_no_return_h))
+    return Connect(
+        versions=Versions(deprecated_since=settings.connect_deprecated_since, sunset=settings.connect_sunset),
+        booking=BookingTerms(desk=desk, answers_after=timedelta(seconds=settings.appointment_answers_after_s)),
+        plans={name: Plan(**dict(plan)) for name, plan in settings.connect_plans.items()},
+    )
+
+
+def shopping_of(settings: Settings, public_url: str) -> Shopping:
+    """The shopping contract, as the settings want it spoken."""
+    return Shopping(
+        addresses=addresses_of(settings, public_url),
+        payment_limit=timedelta(seconds=settings.shopping_payment_limit_s),
+        browser_origins=settings.shopping_allowed_origins,
+    )
+
+
+def addresses_of(settings: Settings, public_url: str) -> Addresses:
+    """The addresses of the shopping contract."""
+    return Addresses(
+        public=public_url,
+        documentation=settings.shopping_documentation_url.replace("{public_url}", public_url),
+        payment=settings.shopping_payment_url.replace("{public_url}", public_url),
+        etickets=settings.shopping_etickets_url.replace("{public_url}", public_url),
+    )

@@ -1,0 +1,54 @@
+"""Calls that are served and described together: those of a contract, of the operator, or of the token endpoint."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from countermand.contracts.http.answer import Answer
+from countermand.contracts.http.calls import Route
+from countermand.contracts.http.cancel_endpoint import CancelEndpoint
+from countermand.contracts.http.openapi import Operation, document
+
+# What a description of a published contract begins with.
+NOT_AFFILIATED: Final = "An independent implementation of a published contract, not affiliated with its owner. "
+
+ErrorAnswer = Callable[[Exception], Answer]
+Notices = Callable[[Mapping[bytes, bytes]], tuple[tuple[bytes, bytes], ...]]
+
+
+def _no_notices(_: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
+    return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiModule:
+    """Some calls below a prefix, with their cancel endpoint, if any, their error answers and their description.
+
+    `notices` gives, for a request's headers, the header lines that every answer to it has besides its own. Pages of
+    `browser_origins` may call these calls from a browser, and no others.
+    """
+
+    name: str
+    title: str
+    about: str
+    prefix: str
+    routes: Sequence[Route]
+    cancel: tuple[CancelEndpoint, Operation] | None
+    error_answer: ErrorAnswer
+    security: Mapping[str, Any]
+    notices: Notices = _no_notices
+    browser_origins: Sequence[str] = ()
+
+    def openapi(self, server_path: str, version: str) -> dict[str, Any]:
+        """The module's OpenAPI 3.1 document."""
+        operations = [route.operation for route in self.routes]
+        if self.cancel is not None:
+            operations.insert(0, self.cancel[1])
+        return document(
+            title=self.title,
+            version=version,
+            description=self.about,
+            server_path=server_path,
+            operations=operations,
+            security=self.security,
+        )

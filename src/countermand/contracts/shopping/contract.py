@@ -1,0 +1,45 @@
+"""The shopping contract, as one declaration."""
+
+from typing import TYPE_CHECKING, Final
+
+from countermand.contracts.http.contract import Authentication, Contract, Deployment, Page
+from countermand.domain.client import Permission
+from countermand.domain.contract import ContractName, channel_of
+from countermand.domain.orders.order_kind import OrderKind
+
+if TYPE_CHECKING:
+    from countermand.actions.ports import OrderView
+    from countermand.contracts.http.api_module import ApiModule
+    from countermand.contracts.shopping.orders.order_events import OrderInEvent
+
+NAME: Final = ContractName("shopping")
+CHANNEL: Final = channel_of(NAME)
+
+
+def _api(deployment: Deployment) -> "ApiModule":
+    from countermand.contracts.shopping.routes import Shopping, api_module  # noqa: PLC0415 - the framework comes with it
+
+    return api_module(deployment.terms_of(Shopping))
+
+
+def _order_in_event(view: "OrderView") -> "OrderInEvent":
+    from countermand.contracts.shopping.orders.order_events import order_in_event  # noqa: PLC0415 - msgspec comes with it
+
+    return order_in_event(view)
+
+
+CONTRACT: Final = Contract(
+    name=NAME,
+    kind=OrderKind.TICKET,
+    authentication=(Authentication.KEY_AND_SECRET, Authentication.BROWSER_TOKEN),
+    default_rules=(
+        {"name": "not_already_cancelled"},
+        {"name": "state_allows"},
+        {"name": "nothing_paid"},
+    ),
+    # An operator grants the permission to cancel tickets; no client has it by default.
+    default_permissions=frozenset({Permission.CREATE, Permission.READ}),
+    api=_api,
+    order_in_event=_order_in_event,
+    pages=frozenset({Page.PAYMENT, Page.ETICKETS}),
+)

@@ -1,0 +1,112 @@
+"""What the contracts of the service declare, and which declarations are refused."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from countermand.actions.ports import OrderView, Ticket
+from countermand.bootstrap.api_modules import api_modules, connect_of, shopping_of
+from countermand.contracts.http.contract import Contract, Deployment
+from countermand.contracts.registry import CONTRACTS, accesses_of, kinds_of
+from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState
+from countermand.domain.cancelling.policy import policy_of
+from countermand.domain.client import ClientId, Permission
+from countermand.domain.contract import ContractName
+from countermand.domain.orders.order import Order, OrderFacts, OrderId, OrderUid
+from countermand.domain.orders.order_kind import OrderKind
+from countermand.domain.orders.order_state import OrderState
+from countermand.settings import Settings
+from support.contracts import CONNECT, SHOPPING
+from support.decisions import DEFAULT_RULES
+
+AT = datetime(2026, 11, 21, 12, 0, 0, 5, tzinfo=UTC)
+ORDER = Order(
+    id=OrderId(7),
+    contract=CONNECT.name,
+    kind=OrderKind.SERVICE,
+    uid=None,
+    reference="7",
+    client_id=ClientId(1),
+    version=1,
+    created_at=AT,
+    facts=OrderFacts(state=OrderState.ACCEPTED),
+)
+
+
+def test_the_published_policies_are_the_default():
+    assert {contract.name: contract.default_rules for contract in CONTRACTS} == DEFAULT_RULES
+    names = {one.name: [rule.name for rule in policy_of(one.name, one.default_rules).rules] for one in CONTRACTS}
+    assert names == {
+        "connect": ["state_allows", "no_appointment_within"],
+        "shopping": ["not_already_cancelled", "state_allows", "nothing_paid"],
+    }
+
+
+def test_each_contract_has_orders_of_one_kind():
+    assert kinds_of(CONTRACTS) == {"connect": OrderKind.SERVICE, "shopping": OrderKind.TICKET}
+
+
+def test_nobody_administers_by_default_and_no_application_cancels_tickets():
+    usual = {access.channel: access.default_permissions for access in accesses_of(CONTRACTS)}
+    assert list(usual) == ["connect", "shopping", "manage"]
+    assert [Permission.ADMINISTER in permissions for permissions in usual.values()] == [False] * 3
+    assert [Permission.CANCEL in permissions for permissions in usual.values()] == [True, False, True]
+
+
+@pytest.mark.parametrize("name", ["manage", "", "Museum", "a museum", "museum' OR '1", "a" * 17, "7th"])
+def test_a_name_that_a_statement_or_a_column_cannot_have_is_refused(name: str):
+    with pytest.raises(ValueError, match="a contract's name"):
+        replace(CONNECT, name=ContractName(name))
+
+
+def test_two_contracts_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="two contracts have one name: connect, shopping, connect"):
+        kinds_of([*CONTRACTS, CONNECT])
+
+
+def test_a_contract_whose_terms_nobody_made_says_so():
+    with pytest.raises(LookupError, match="the deployment has no Shopping"):
+        SHOPPING.api(Deployment(public_url="http://shop.test"))
+
+
+@pytest.mark.parametrize(
+    ("contracts", "names"), [(CONTRACTS, ["connect", "manage", "shopping"]), ([SHOPPING], ["manage", "shopping"])]
+)
+def test_a_service_has_the_calls_of_its_contracts_and_the_operators(contracts: list[Contract], names: list[str]):
+    settings = Settings()
+    terms = (connect_of(settings), shopping_of(settings, "http://shop.test"))
+    modules = api_modules(contracts, Deployment(public_url="http://shop.test", terms=terms), None)
+    assert [module.name for module in modules] == names
+
+
+def test_an_order_of_connect_in_an_event():
+    visit = Appointment(
+        id=AppointmentId(3), state=AppointmentState.BOOKED, starts_at=AT, ends_at=AT + timedelta(hours=4)
+    )
+    told = CONNECT.order_in_event(OrderView(order=ORDER, details={}, appointments=(visit,)))
+    assert msgspec.to_builtins(told) == {
+        "id": 7,
+        "status": "accepted",
+        "createdOn": "2026-11-21T12:00:00Z",
+        "appointments": [
+            {"id": 3, "status": "booked", "startTime": "2026-11-21T12:00:00Z", "endTime": "2026-11-21T16:00:00Z"}
+        ],
+    }
+
+
+@pytest.mark.parametrize(("state", "gives_entry"), [(OrderState.COMPLETED, True), (OrderState.PENDING, False)])
+def test_an_order_of_shopping_in_an_event(state: OrderState, gives_entry: bool):  # noqa: FBT001
+    order = replace(
+        ORDER, contract=SHOPPING.name, kind=OrderKind.TICKET, uid=OrderUid("1" * 32), facts=OrderFacts(state=state)
+    )
+    tickets = tuple(Ticket(uid=uid, product_uid="p", code="c", valid=uid == "a") for uid in "ab")
+    told = SHOPPING.order_in_event(OrderView(order=order, details={}, tickets=tickets))
+    assert msgspec.to_builtins(told) == {
+        "uid": "1" * 32,
+        "reference": "7",
+        "status": state.value,
+        "created_date": "2026-11-21T12:00:00Z",
+        "tickets": [{"uid": "a", "valid": gives_entry}, {"uid": "b", "valid": False}],
+    }
