@@ -14,7 +14,7 @@ from sqlalchemy import Select, any_, literal_column
 from sqlalchemy.dialects import postgresql
 
 from countermand.actions.cancelling.command_ids import CommandId
-from countermand.actions.errors import OutcomeUnknownError, UnavailableError
+from countermand.actions.errors import CountermandError, OutcomeUnknownError, UnavailableError
 from countermand.actions.metrics import NULL_METRICS, MetricsHook
 from countermand.actions.ports import CancelOrder, KeptOutcome, OrderView, Policies, RefusalRecord
 from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState
@@ -22,6 +22,7 @@ from countermand.domain.client import ClientId
 from countermand.domain.contract import Contract
 from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_events import OrderEventKind, appointment_cancelled, order_cancelled
+from countermand.storage.driver import as_unforeseen
 from countermand.storage.postgres import statements
 from countermand.storage.postgres.connections import PostgresAddress, connect
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered, our_error
@@ -278,7 +279,9 @@ class PostgresCancellations:
         try:
             connection = await self._pool.acquire(timeout=self._busy_limit_s)
         except DRIVER_ERRORS as error:
-            raise our_error(error) or UnavailableError("no connection to the database") from error
+            ours = our_error(error)
+            unavailable = UnavailableError("no connection to the database")
+            raise ours if isinstance(ours, CountermandError) else unavailable from error
         try:
             yield connection
         except UnavailableError as error:
@@ -286,7 +289,8 @@ class PostgresCancellations:
                 await self._pool.expire_connections()  # another server may take writes by now
             raise
         finally:
-            await self._pool.release(connection)
+            with as_unforeseen(DRIVER_ERRORS):
+                await self._pool.release(connection)
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[_Connection]:

@@ -9,6 +9,7 @@ from typing import Final
 
 import asyncpg
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from countermand.actions.errors import (
     CountermandError,
@@ -17,6 +18,7 @@ from countermand.actions.errors import (
     TransientConflictError,
     UnavailableError,
     UnfitDataError,
+    UnforeseenDatabaseError,
 )
 from countermand.storage.unique_keys import taken
 
@@ -27,8 +29,8 @@ _CONNECTION_GONE = ("08", "57P")
 _COMPLETION_UNKNOWN = "40003"
 
 # What each SQLSTATE is to us, by itself or by the class that it begins with: the longest that fits counts. None is a
-# bug of ours or of what an operator added (a trigger, a foreign table): it rises as it is. A state that is not here is
-# none of the server's: an operator's trigger raised it, to refuse a row. docs/errors.md is drawn from this table.
+# bug of ours or of what an operator added (a trigger, a foreign table): `UnforeseenDatabaseError`. A state that is not
+# here is none of the server's: an operator's trigger raised it, to refuse a row. This table makes docs/errors.md.
 MEANINGS: Final[Mapping[str, type[CountermandError] | None]] = {
     "03": None,  # SQL statement not yet complete
     "08": UnavailableError,  # connection exception
@@ -85,13 +87,13 @@ _THE_DRIVERS = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, Ti
 DRIVER_ERRORS = (asyncpg.PostgresError, *_THE_DRIVERS)
 
 
-def our_error(error: BaseException) -> CountermandError | None:
-    """The error in our terms, for what is certainly not done; None for a bug of ours, which must rise as it is."""
+def our_error(error: BaseException) -> CountermandError | UnforeseenDatabaseError | None:
+    """The error in our terms, for what is certainly not done; None for what no driver raised, which rises as it is."""
     cause = driver_error(error)
     state = getattr(cause, "sqlstate", None) or ""
     meaning = _meaning_of(cause, state)
     if meaning is None:
-        return None
+        return UnforeseenDatabaseError(str(cause)) if isinstance(error, (DBAPIError, *DRIVER_ERRORS)) else None
     if issubclass(meaning, UnfitDataError):
         return _refused(cause, state, meaning)
     if meaning is HeldError:

@@ -8,8 +8,8 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from countermand.actions.errors import CountermandError, OutcomeUnknownError, UnavailableError
-from countermand.storage.driver import shielded, translated_driver
+from countermand.actions.errors import OutcomeUnknownError, UnavailableError
+from countermand.storage.driver import as_unforeseen, shielded, translated_driver
 from countermand.storage.postgres.connections import PostgresAddress
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered, our_error
 from countermand.storage.repositories.transaction import SqlTransaction
@@ -90,7 +90,8 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     try:
         yield connection
     finally:
-        await shielded(connection.close())
+        with as_unforeseen((*DRIVER_ERRORS, DBAPIError)):
+            await shielded(connection.close())
 
 
 async def _committed(connection: AsyncConnection) -> None:
@@ -99,8 +100,7 @@ async def _committed(connection: AsyncConnection) -> None:
     except (*DRIVER_ERRORS, DBAPIError) as error:
         if is_unanswered(error):
             raise OutcomeUnknownError("the database went away while it committed") from error
-        ours: CountermandError | None = our_error(error)
-        raise ours or error from error
+        raise our_error(error) or error from error
 
 
 async def _rolled_back(connection: AsyncConnection) -> None:

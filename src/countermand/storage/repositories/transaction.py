@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import func, insert, select, text, tuple_, update
-from sqlalchemy.exc import DBAPIError, InvalidRequestError
+from sqlalchemy.exc import InvalidRequestError
 
-from countermand.actions.errors import CountermandError
+from countermand.actions.errors import CountermandError, UnforeseenDatabaseError
 from countermand.actions.ports import History, IdempotencyKey, OrdersWanted, OrderView
 from countermand.domain.cancelling.policy import Policy, PolicyVersion
 from countermand.domain.client import ClientId
@@ -296,7 +296,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
             yield
         except BaseException:
             # Where the disk failed or the connection is gone, the whole transaction is undone, and the part with it.
-            with suppress(DBAPIError, InvalidRequestError, CountermandError):
+            with suppress(InvalidRequestError, CountermandError, UnforeseenDatabaseError):
                 await self._execute(text("ROLLBACK TO part"))
                 await self._execute(text("RELEASE part"))
             raise

@@ -10,13 +10,19 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from countermand.actions.errors import CountermandError, TakenError, UnavailableError, UnfitDataError
+from countermand.actions.errors import (
+    CountermandError,
+    TakenError,
+    UnavailableError,
+    UnfitDataError,
+    UnforeseenDatabaseError,
+)
 from countermand.storage.unique_keys import taken, unique_key
 
 log = structlog.get_logger()
 
-# What each result code is to us: an extended code by itself, otherwise by its primary one. None is a bug of ours, which
-# rises as it is. docs/errors.md is drawn from this table.
+# What each result code is to us: an extended code by itself, otherwise by its primary one. None is a bug of ours:
+# `UnforeseenDatabaseError`. docs/errors.md is drawn from this table.
 MEANINGS: Final[Mapping[int, type[CountermandError] | None]] = {
     sqlite3.SQLITE_ERROR: None,
     sqlite3.SQLITE_INTERNAL: None,
@@ -61,17 +67,17 @@ _UNIQUE_COLUMN: Final = re.compile(r"(\w+)\.(\w+)")
 DRIVER_ERRORS: Final = (sqlite3.Error, DBAPIError, OverflowError, UnicodeEncodeError)
 
 
-def our_error(error: BaseException) -> CountermandError | None:
-    """The error in our terms; None for what is a bug of ours and must rise as it is."""
+def our_error(error: BaseException) -> CountermandError | UnforeseenDatabaseError | None:
+    """The error in our terms; None for what no driver raised, which rises as it is."""
     cause = getattr(error, "orig", None) or error  # as SQLAlchemy wraps it
     if isinstance(cause, OverflowError | UnicodeEncodeError):  # Python's, of a value that SQLite cannot be given
         return _refused(cause, UnfitDataError)
     if not isinstance(cause, sqlite3.Error):
-        return None
+        return UnforeseenDatabaseError(str(cause)) if isinstance(error, DBAPIError) else None
     code = _code_of(cause)
     meaning = MEANINGS.get(code, MEANINGS.get(code & _PRIMARY))
     if meaning is None:
-        return None
+        return UnforeseenDatabaseError(str(cause))
     if issubclass(meaning, UnfitDataError):
         return _refused(cause, meaning)
     log.warning("database error", error=str(cause), code=_name_of(cause))
