@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 _Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+PooledConnection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 APPLICATION: Final = "countermand"
 # What we rely on, and a server, a database or a role may have other defaults for. `search_path` is pinned beside these,
