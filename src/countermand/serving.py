@@ -17,7 +17,6 @@ import structlog
 import uvicorn
 from structlog.typing import EventDict, Processor
 
-from countermand.actions.cancelling.command_ids import begin_command_ids
 from countermand.bootstrap.database import Database, open_database
 from countermand.bootstrap.service import build
 from countermand.bootstrap.telemetry import telemetry_for
@@ -80,7 +79,6 @@ def serve(
     `listening` is a socket that `bound` gave; without one, the settings say where. Both callbacks get the address that
     clients use. `slot` is for one of several processes. Raises `ServingError`, and `SchemaError` with what to do.
     """
-    begin_command_ids()
     listening = listening or bound(settings.host, settings.port)
     set_up_logging(settings, worker=None if slot is None else slot.worker)
     with listening, asyncio.Runner(loop_factory=new_event_loop) as runner:

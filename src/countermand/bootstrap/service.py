@@ -15,6 +15,7 @@ from countermand import __version__
 from countermand.actions.appointments.booking_backends import Calendar, OperatorsSystem
 from countermand.actions.appointments.ports import BookingBackend, BookingTerms
 from countermand.actions.cancelling.cancel_orders import CancelOrders, CancelOutcome
+from countermand.actions.cancelling.command_ids import CommandIds
 from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.cancelling.group_commit import GroupCommit
 from countermand.actions.cancelling.read_back import CancelAndShow, ReadBack
@@ -102,6 +103,7 @@ def build(
         policies=database.policies,
         clock=clock,
         authenticator=Authentication(tokens, directory, lambda: clock().timestamp()),
+        command_ids=CommandIds(),
         cancel=cancelling.submit,
         public_url=public_url,
     )

@@ -12,7 +12,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from countermand.actions.appointments.load_calendar import load_slots, slot_at
 from countermand.actions.appointments.set import set_appointment
 from countermand.actions.cancelling.cancel_orders import CancelOrders
-from countermand.actions.cancelling.command_ids import new_command_id
+from countermand.actions.cancelling.command_ids import CommandIds
 from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.identity.secrets import hash_of
 from countermand.actions.ordering.place_service_orders import place_service_order
@@ -270,7 +270,7 @@ class SampleOrders:
             clock=utc_now,
         )
         command = CancelOrder(
-            command_id=new_command_id(),
+            command_id=CommandIds().next(),
             order_id=await self._ticket_order(client),
             client_id=client.id,
             door=Door.SHOPPING,

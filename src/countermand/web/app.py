@@ -70,6 +70,7 @@ def application(
         part.name: CancelCall(
             door=door,
             authenticator=services.authenticator,
+            command_ids=services.command_ids,
             commit=commit,
             reports=requests.route("POST", operation.path, door=door.door),
             reports_of_other_methods=requests.route(OTHER_METHOD, operation.path, door=door.door),
