@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import func, insert, select, text, tuple_, update
+from sqlalchemy import ColumnElement, func, insert, select, text, tuple_, update
 from sqlalchemy.exc import InvalidRequestError
 
 from countermand.actions.errors import CountermandError, UnforeseenDatabaseError
@@ -52,6 +52,11 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
         row = await self._one(orders_with_details().where(orders.c.id == order_id))
         return None if row is None else order_of(row)
 
+    async def orders(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, Order]:
+        """See `Reading.orders`."""
+        found = await self.rows(orders_with_details().where(orders.c.id.in_(order_ids)))
+        return {OrderId(row["id"]): order_of(row) for row in found}
+
     async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
         """See `Reading.views`."""
         queries = view_queries(lambda column: column.in_(order_ids))
@@ -70,6 +75,10 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
         if wanted.before is not None:
             created_at, order_id = wanted.before
             found = found.where(tuple_(orders.c.created_at, orders.c.id) < tuple_(micros(created_at), order_id))
+        if wanted.has_visit is not None:
+            found = found.where(_is_there(orders.c.appointment_starts_at, is_there=wanted.has_visit))
+        if wanted.has_payment is not None:
+            found = found.where(_is_there(orders.c.first_payment_at, is_there=wanted.has_payment))
         return [OrderId(row["id"]) for row in await self.rows(found)]
 
     async def history(self, order_id: OrderId) -> History:
@@ -306,3 +315,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
         """The number of the database's schema, and of the oldest code that works with it."""
         row = await self._one(NEWEST_NOTE)
         return (0, 0) if row is None else (row["number"], row["oldest_code"])
+
+
+def _is_there(column: ColumnElement[Any], *, is_there: bool) -> ColumnElement[bool]:
+    return column.is_not(None) if is_there else column.is_(None)
