@@ -34,8 +34,8 @@ there.*
 
 A driver's error becomes one of ours, and that one has its answer in each contract. 503 means *certainly not done, ask
 again*, and has `Retry-After`. 500 means *done or not, a repeat settles it*, or that the database refused a value or a
-row: that is logged with its SQLSTATE and constraint, or SQLite's code, and a repeat is refused alike. What is a *bug*
-rises as it is: 500, with a stack trace in the log.
+row: that is logged with its SQLSTATE and constraint, or SQLite's code, and a repeat is refused alike. A *bug* is
+`UnforeseenDatabaseError`, to which no contract gives a status: 500, with a stack trace in the log.
 """
 
 _FORESEEN = """`TakenError` and those below it are foreseen where a key may be in use, and settled there: an order gets

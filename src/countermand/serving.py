@@ -17,7 +17,6 @@ import structlog
 import uvicorn
 from structlog.typing import EventDict, Processor
 
-from countermand.actions.cancelling.command_ids import begin_command_ids
 from countermand.bootstrap.database import Database, open_database
 from countermand.bootstrap.service import build
 from countermand.bootstrap.telemetry import telemetry_for
@@ -84,7 +83,6 @@ def serve(
     without it, the settings give the address. Both callbacks get the clients' address. `slot` is given for one worker
     of several. Raises `ServingError`, and `SchemaError` with what to do.
     """
-    begin_command_ids()
     listening = listening or bound(settings.host, settings.port)
     set_up_logging(settings, worker=None if slot is None else slot.worker)
     with listening, asyncio.Runner(loop_factory=new_event_loop) as runner:

@@ -14,9 +14,10 @@ import pytest
 from own_postgres import OwnPostgres
 from support.conservation import check_conservation
 from support.load import Reply, drive, one
-from support.nodes import Node, Shop, a_node, a_shop, url_at
+from support.nodes import Shop, a_node, a_shop, url_at
 from support.orders import cancel, number, page, pay, under_key, until
 from support.proxy import CANCELS_A_BATCH, COMMITS, Loses, Proxy, a_proxy
+from support.serving import Served
 
 LIMITS = {
     "database_statement_limit_s": 0.5,
@@ -40,7 +41,7 @@ def shop(server: OwnPostgres, tmp_path: Path) -> Iterator[Shop]:
 
 
 @asynccontextmanager
-async def cut(shop: Shop, server: OwnPostgres, **settings: Any) -> AsyncIterator[tuple[Node, Proxy]]:
+async def cut(shop: Shop, server: OwnPostgres, **settings: Any) -> AsyncIterator[tuple[Served, Proxy]]:
     """A node that reaches its database through a proxy, and has cancelled before: it has a connection."""
     async with a_proxy(server.port) as proxy:
         with ExitStack() as stack:
@@ -224,7 +225,7 @@ def check_unknown(reply: Reply) -> None:
         assert said["type"] == "UNKNOWN_ERROR"
 
 
-async def probed(node: Node, path: str, *, seconds: float) -> set[int]:
+async def probed(node: Served, path: str, *, seconds: float) -> set[int]:
     """The statuses of a page that is asked for again and again."""
     statuses = set()
     for _ in range(int(seconds / 0.1)):

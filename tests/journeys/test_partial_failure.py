@@ -12,8 +12,9 @@ import pytest
 from own_postgres import OwnPostgres
 from support.conservation import check_conservation
 from support.load import Ask, Reply, one
-from support.nodes import PASSWORD, ROLE, Node, Shop, a_node, a_shop
+from support.nodes import PASSWORD, ROLE, Shop, a_node, a_shop
 from support.orders import cancel, page, pay, until
+from support.serving import Served
 
 LIMITS = {
     "database_statement_limit_s": 2,
@@ -40,7 +41,7 @@ def shop(server: OwnPostgres, tmp_path: Path) -> Iterator[Shop]:
 
 
 @pytest.fixture
-def node(shop: Shop) -> Iterator[Node]:
+def node(shop: Shop) -> Iterator[Served]:
     with a_node(shop, **LIMITS) as running:
         yield running
 
@@ -112,7 +113,7 @@ READY: dict[str, Breaks] = {
 
 @pytest.mark.parametrize("breaks", [*NOT_READY, *READY])
 async def test_while_it_is_broken_nothing_is_done_and_all_hear_so_and_afterwards_it_is(
-    breaks: str, server: OwnPostgres, shop: Shop, node: Node
+    breaks: str, server: OwnPostgres, shop: Shop, node: Served
 ):
     made = await shop.orders(plain=2, tickets=3)
     first, to_pay, tickets = made.plain[0], made.tickets[0], made.tickets[1]
@@ -139,7 +140,7 @@ async def test_while_it_is_broken_nothing_is_done_and_all_hear_so_and_afterwards
     check_log(node)
 
 
-async def test_while_an_order_is_held_by_another_the_others_go_on(shop: Shop, node: Node):
+async def test_while_an_order_is_held_by_another_the_others_go_on(shop: Shop, node: Served):
     made = await shop.orders(plain=5, tickets=5)
     held, *others = made.plain
     holder = await asyncpg.connect(shop.url)
@@ -206,13 +207,13 @@ def check_unavailable(reply: Reply) -> None:
     assert [word for word in HIDDEN if word.encode() in reply.body] == []
 
 
-def check_log(node: Node) -> None:
+def check_log(node: Served) -> None:
     assert PASSWORD not in node.log
     assert "Traceback" not in node.log
     assert '"exception"' not in node.log
 
 
-async def probed(node: Node, path: str, stop: asyncio.Event) -> set[int]:
+async def probed(node: Served, path: str, stop: asyncio.Event) -> set[int]:
     """The statuses of a page that is asked for again and again."""
     statuses = set()
     while not stop.is_set():

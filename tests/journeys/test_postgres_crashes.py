@@ -15,8 +15,9 @@ import pytest
 from own_postgres import OwnPostgres
 from support.conservation import check_conservation
 from support.load import Ask, Heard, Reply, drive
-from support.nodes import Node, Orders, Shop, a_node, a_shop, url_at
+from support.nodes import Orders, Shop, a_node, a_shop, url_at
 from support.orders import cancel, number, under_key
+from support.serving import Served
 
 UNDER_WAY = 700  # successes, before it happens
 
@@ -35,7 +36,7 @@ def shop(server: OwnPostgres, tmp_path: Path) -> Iterator[Shop]:
 
 
 @pytest.fixture
-def nodes(shop: Shop) -> Iterator[list[Node]]:
+def nodes(shop: Shop) -> Iterator[list[Served]]:
     with ExitStack() as stack:
         yield [stack.enter_context(a_node(shop)) for _ in range(2)]
 
@@ -53,7 +54,7 @@ def killed(server: OwnPostgres) -> None:
     "happens", [killed, restarted("fast"), restarted("immediate")], ids=["-9", "fast", "immediate"]
 )
 async def test_postgres_goes_away_under_load_and_comes_back_and_nothing_is_lost_or_done_twice(
-    shop: Shop, nodes: list[Node], server: OwnPostgres, happens: Callable[[OwnPostgres], None]
+    shop: Shop, nodes: list[Served], server: OwnPostgres, happens: Callable[[OwnPostgres], None]
 ):
     orders = await shop.orders(plain=1_000, with_visit=600, tickets=600)
     heard = await drive(
@@ -69,7 +70,7 @@ async def test_postgres_goes_away_under_load_and_comes_back_and_nothing_is_lost_
     assert_calm(nodes)
 
 
-async def test_a_node_is_killed_under_load_and_the_other_goes_on(shop: Shop, nodes: list[Node]):
+async def test_a_node_is_killed_under_load_and_the_other_goes_on(shop: Shop, nodes: list[Served]):
     orders = await shop.orders(plain=1_000, with_visit=600, tickets=600)
     heard = await drive(
         [node.port for node in nodes], asks(shop, orders), until=is_final, after=UNDER_WAY, happens=nodes[0].kill
@@ -104,7 +105,9 @@ async def test_a_standby_is_promoted_under_load_and_knows_all_that_was_answered(
         assert_calm(nodes)
 
 
-async def test_told_to_stop_under_load_a_node_answers_all_it_took_and_the_other_goes_on(shop: Shop, nodes: list[Node]):
+async def test_told_to_stop_under_load_a_node_answers_all_it_took_and_the_other_goes_on(
+    shop: Shop, nodes: list[Served]
+):
     orders = await shop.orders(plain=1_000, with_visit=600, tickets=600)
     heard = await drive(
         [node.port for node in nodes],
@@ -159,7 +162,7 @@ async def all_cancelled_once(shop: Shop, orders: Orders, heard: Heard) -> None:
         assert set(before) & {0, 500}, (order, before, last)
 
 
-def assert_calm(nodes: list[Node]) -> None:
+def assert_calm(nodes: list[Served]) -> None:
     """Nothing in the logs that is a bug of ours."""
     for node in nodes:
         assert "Traceback" not in node.log

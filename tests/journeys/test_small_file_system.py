@@ -15,13 +15,14 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
 from support.full_disks import on_a_small_file_system, seen_by, unsharing
-from support.processes import STOP_LIMIT_S, until_ready
+from support.processes import STOP_LIMIT_S
 from support.races import column
-from support.serving import Served, environment_of, free_port
+from support.serving import Served, environment_of, started
 from support.ticket_shop import Shop, a_shop, check_conservation
 from support.world import World, a_world
 
@@ -110,25 +111,18 @@ def environment(world: World, folder: Path) -> dict[str, str]:
 @contextmanager
 def served(world: World, folder: Path) -> Iterator[Served]:
     """A server whose database lies on a small file system of its own."""
-    port, log_file = free_port(), world.folder / "server.log"
-    command = [sys.executable, "-m", "countermand", "serve", "--port", str(port)]
-    with log_file.open("w") as log:
-        process = subprocess.Popen(
-            on_a_small_file_system(folder, SIZE, *command),
+
+    def start(port: str, log: TextIO) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            on_a_small_file_system(folder, SIZE, sys.executable, "-m", "countermand", "serve", "--port", port),
             env=environment(world, folder),
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
         )
-    try:
-        base_url, said = until_ready(process)
-        yield Served(process, base_url, said, port=port, log_file=log_file)
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(STOP_LIMIT_S)
-        if process.stdout is not None:
-            process.stdout.close()
+
+    with started(start, world.folder) as node:
+        yield node
 
 
 async def cancelled(node: Served, headers: dict[str, str], uris: list[str]) -> dict[str, int]:

@@ -21,11 +21,12 @@ from own_postgres import OwnPostgres
 from support.conservation import check_conservation
 from support.customers import METHOD, STORIES, Customers
 from support.load import one
-from support.nodes import OPERATOR, Node, Shop, a_node, a_shop, environment_of
+from support.nodes import OPERATOR, Shop, a_node, a_shop, environment_of
 from support.old_versions import OLD_VERSIONS, OldVersion, an_old_node, migrated_by
 from support.orders import page
 from support.processes import forked
 from support.schemas import newer_code
+from support.serving import Served
 from support.world import a_world
 
 pytestmark = pytest.mark.slow
@@ -149,6 +150,6 @@ async def check_all_is_there_once(shop: Shop, customers: Customers) -> None:
     assert revoked == [True] * customers.added
 
 
-def troubles(node: Node) -> list[dict[str, Any]]:
+def troubles(node: Served) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in node.log.splitlines()]
     return [line for line in lines if line["level"] in {"error", "critical"} or "exception" in line]

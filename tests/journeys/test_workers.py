@@ -46,7 +46,7 @@ def server(made: World, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         yield running
 
 
-async def test_all_answer_and_one_scrape_tells_the_sum_over_all(made: World, server: Served):
+async def test_all_answer_with_commands_of_their_own_and_one_scrape_tells_the_sum_over_all(made: World, server: Served):
     partner = await made.connect_client()
     orders = [await made.service_order(partner) for _ in range(40)]
     headers = made.connect_headers(partner)
@@ -62,10 +62,13 @@ async def test_all_answer_and_one_scrape_tells_the_sum_over_all(made: World, ser
     done = await until(lambda: cancellations(server), lambda counted: sum(counted.values()) == 50)
     assert done == {("cancelled", ""): 40, ("refused", "order_not_cancellable"): 10}
     assert await sample(server, "countermand_workers") == WORKERS
-    assert len(await made.rows("cancellations")) == 40
+    prefixes = {str(row["order_id"]): row["command_id"][:16] for row in await made.rows("cancellations")}
+    assert len(prefixes) == 40
     lines = [line for line in server.log_lines if line["event"] == "request"]
     assert len(lines) == 50
     assert {line["worker"] for line in lines} == {1, 2}
+    by_worker = {(line["worker"], prefixes[str(line["order"])]) for line in lines if line["status"] == 200}
+    assert len(by_worker) == len(set(prefixes.values())) == len({worker for worker, _ in by_worker})
 
 
 async def test_a_worker_that_dies_is_replaced_and_what_it_counted_stays_counted(made: World, server: Served):

@@ -23,8 +23,8 @@ from countermand.storage.schema import migrate
 from countermand.storage.tables.columns import metadata, micros
 from own_postgres import OwnPostgres
 from support.elsewhere import elsewhere
-from support.processes import STOP_LIMIT_S, Running, forked, until_ready
-from support.serving import PREFIX, free_port
+from support.processes import forked
+from support.serving import PREFIX, Served, started
 from support.world import ISSUER, signing_key
 
 ROLE = "countermand_node"  # nobody's superuser: what a node may do, it may do as the owner of its database
@@ -84,18 +84,6 @@ class Shop:
         return f"{PUBLIC_URL}/orders/{uid}"
 
 
-@dataclass
-class Node(Running):
-    """A running node: where it really listens, and the file its log goes to."""
-
-    port: int = 0
-    log_file: Path = field(default_factory=Path)
-
-    @property
-    def log(self) -> str:
-        return self.log_file.read_text()
-
-
 @contextmanager
 def a_shop(server: OwnPostgres, folder: Path, migrated: Callable[["Shop"], object] | None = None) -> Iterator[Shop]:
     """A new database on a server, `migrated` by this version or by another, with clients."""
@@ -136,23 +124,13 @@ def environment_of(shop: Shop, **settings: Any) -> dict[str, str]:
 
 
 @contextmanager
-def a_node(shop: Shop, *arguments: str, **settings: Any) -> Iterator[Node]:
+def a_node(shop: Shop, *arguments: str, **settings: Any) -> Iterator[Served]:
     """A running node. `settings` overrides any setting."""
-    # Chosen here: every node has the same public address, and that is what it announces.
-    port, log_file = free_port(), shop.folder / f"node-{next(_numbers)}.log"
-    with log_file.open("w") as log:
-        process = forked(
-            "serve", "--port", str(port), *arguments, environment=environment_of(shop, **settings), stderr=log
-        )
-    try:
-        base_url, said = until_ready(process)
-        yield Node(process, base_url, said, port=port, log_file=log_file)
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(STOP_LIMIT_S)
-        if process.stdout is not None:
-            process.stdout.close()
+    environment = environment_of(shop, **settings)
+    with started(
+        lambda port, log: forked("serve", "--port", port, *arguments, environment=environment, stderr=log), shop.folder
+    ) as node:
+        yield node
 
 
 async def _add_clients(shop: Shop) -> None:

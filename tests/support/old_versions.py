@@ -11,19 +11,17 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
-from support.nodes import Node, Shop, environment_of
-from support.processes import STOP_LIMIT_S, until_ready
-from support.serving import free_port
+from support.nodes import Shop, environment_of
+from support.serving import Served, started
 
 _ROOT = Path(__file__).parents[2]
 _KEPT = _ROOT / ".old-versions"
 _LIMIT_S = 280
-_numbers = count(1)
 
 
 @dataclass(frozen=True)
@@ -98,24 +96,18 @@ def migrated_by(version: OldVersion, shop: Shop) -> None:
 
 
 @contextmanager
-def an_old_node(version: OldVersion, shop: Shop, **settings: object) -> Iterator[Node]:
+def an_old_node(version: OldVersion, shop: Shop, **settings: object) -> Iterator[Served]:
     """A running node of that version. `settings` overrides any setting."""
-    port, log_file = free_port(), shop.folder / f"old-node-{next(_numbers)}.log"
-    with log_file.open("w") as log:
-        process = subprocess.Popen(
-            [countermand_of(version), "serve", "--port", str(port)],
+
+    def start(port: str, log: TextIO) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [countermand_of(version), "serve", "--port", port],
             env={"PATH": "/usr/bin:/bin", **environment_of(shop, **settings)},
             cwd=shop.folder,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
         )
-    try:
-        base_url, said = until_ready(process)
-        yield Node(process, base_url, said, port=port, log_file=log_file)
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(STOP_LIMIT_S)
-        if process.stdout is not None:
-            process.stdout.close()
+
+    with started(start, shop.folder) as node:
+        yield node

@@ -17,6 +17,8 @@ import httpx
 
 from support.forked import Forked
 
+Process = subprocess.Popen[str] | Forked
+
 START_LIMIT_S = 120  # the machine may be busy; nothing here asserts a time
 STOP_LIMIT_S = 120
 
@@ -25,7 +27,7 @@ STOP_LIMIT_S = 120
 class Running:
     """A process, and where it listens."""
 
-    process: subprocess.Popen[str] | Forked
+    process: Process
     base_url: str
     said: list[str] = field(default_factory=list)
 
@@ -77,9 +79,7 @@ def countermand(*arguments: str, environment: dict[str, str] | None = None, **mo
     )
 
 
-def forked(
-    *arguments: str, environment: dict[str, str] | None = None, stderr: TextIO | None = None
-) -> subprocess.Popen[str] | Forked:
+def forked(*arguments: str, environment: dict[str, str] | None = None, stderr: TextIO | None = None) -> Process:
     """The same without two seconds of importing, where a process can be forked from one that has imported all."""
     if sys.platform != "linux":
         return countermand(*arguments, environment=environment, stderr=stderr or subprocess.PIPE)
@@ -92,7 +92,7 @@ def _clean() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
 
 
-def until_ready(process: subprocess.Popen[str] | Forked) -> tuple[str, list[str]]:
+def until_ready(process: Process) -> tuple[str, list[str]]:
     """Read what it says until it is ready: the address, and the lines so far."""
     said: list[str] = []
     ends_at = time.monotonic() + START_LIMIT_S
@@ -110,12 +110,10 @@ def until_ready(process: subprocess.Popen[str] | Forked) -> tuple[str, list[str]
 
 
 @contextmanager
-def a_demo(folder: Path, *arguments: str, port: int = 0, environment: dict[str, str] | None = None) -> Iterator[Demo]:
-    """A running demo on a free port."""
-    process = forked("demo", "--data-dir", str(folder), "--port", str(port), *arguments, environment=environment)
+def until_stopped(process: Process) -> Iterator[tuple[str, list[str]]]:
+    """Wait until a process that was started is ready, and stop it in the end: gives its address, and what it said."""
     try:
-        base_url, said = until_ready(process)
-        yield Demo(process, base_url, said, folder)
+        yield until_ready(process)
     finally:
         if process.poll() is None:
             process.terminate()
@@ -123,3 +121,11 @@ def a_demo(folder: Path, *arguments: str, port: int = 0, environment: dict[str, 
         for stream in (process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
+
+
+@contextmanager
+def a_demo(folder: Path, *arguments: str, port: int = 0, environment: dict[str, str] | None = None) -> Iterator[Demo]:
+    """A running demo on a free port."""
+    process = forked("demo", "--data-dir", str(folder), "--port", str(port), *arguments, environment=environment)
+    with until_stopped(process) as (base_url, said):
+        yield Demo(process, base_url, said, folder)

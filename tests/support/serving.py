@@ -3,18 +3,21 @@
 import json
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import httpx
 
-from support.processes import STOP_LIMIT_S, Running, forked, until_ready
+from support.processes import Process, Running, forked, until_stopped
 from support.world import ISSUER, PUBLIC_URL, World
 
 PREFIX = "COUNTERMAND_"
+
+_numbers = count(1)
 
 
 @dataclass
@@ -72,21 +75,22 @@ def a_server(world: World, *arguments: str, **settings: Any) -> Iterator[Served]
 
     Port 0 will not do here: with a public address, the server announces that, and not where it listens.
     """
+    environment = environment_of(world, **settings)
+    with started(
+        lambda port, log: forked("serve", "--port", port, *arguments, environment=environment, stderr=log), world.folder
+    ) as served:
+        yield served
+
+
+@contextmanager
+def started(start: Callable[[str, TextIO], Process], folder: Path) -> Iterator[Served]:
+    """A running server. `start` gets a port that was free a moment ago, and the file that takes the log."""
     port = free_port()
-    log_file = world.folder / f"server-{port}.log"
+    log_file = folder / f"server-{port}-{next(_numbers)}.log"
     with log_file.open("w") as log:
-        process = forked(
-            "serve", "--port", str(port), *arguments, environment=environment_of(world, **settings), stderr=log
-        )
-    try:
-        base_url, said = until_ready(process)
+        process = start(str(port), log)
+    with until_stopped(process) as (base_url, said):
         yield Served(process, base_url, said, port=port, log_file=log_file)
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(STOP_LIMIT_S)
-        if process.stdout is not None:
-            process.stdout.close()
 
 
 def free_port() -> int:

@@ -98,5 +98,13 @@ def kept_by_another_version() -> UnavailableError:
     return UnavailableError(f"{said}; nothing was done: ask again, or another node")
 
 
+class UnforeseenDatabaseError(Exception):
+    """The database failed in a way that this code has no answer for: a table is missing, or a statement is wrong.
+
+    This is a bug of ours or a change that an operator made, so it is no `CountermandError`: no contract gives it a
+    status, and a request that meets it ends with 500 and a stack trace. Background tasks and probes catch it and go on.
+    """
+
+
 class SchemaError(CountermandError):
     """The database's schema is none this version works with. The message says what to do."""

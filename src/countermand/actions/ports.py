@@ -154,13 +154,16 @@ class History:
 class OrdersWanted:
     """Which of a client's orders: in one of `states`, placed in `created_from` <= … < `created_before`.
 
-    With `before`, only those that come after it in a list that begins with the newest.
+    With `before`, only those that come after it in a list that begins with the newest. `has_visit` tells orders with an
+    active appointment from those without, and `has_payment` those for which a payment was recorded.
     """
 
     states: frozenset[OrderState] | None = None
     created_from: datetime | None = None
     created_before: datetime | None = None
     before: tuple[datetime, OrderId] | None = None
+    has_visit: bool | None = None
+    has_payment: bool | None = None
 
 
 class CancellationStore(Protocol):
@@ -210,6 +213,10 @@ class Reading(AppointmentReading, CatalogueReading, SeatReading, TicketingReadin
 
     async def order(self, order_id: OrderId) -> Order | None:
         """The order with this number."""
+        ...
+
+    async def orders(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, Order]:
+        """Orders as their rows have them; numbers without an order are left out."""
         ...
 
     async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:

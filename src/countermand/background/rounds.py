@@ -1,17 +1,13 @@
 """What background tasks share: how they pause, when they stop, which errors they outlive."""
 
 import asyncio
-import sqlite3
 from contextlib import suppress
 from typing import Final
 
-from sqlalchemy.exc import DBAPIError
-
-from countermand.actions.errors import CountermandError
-from countermand.storage.postgres.errors import DRIVER_ERRORS
+from countermand.actions.errors import CountermandError, UnforeseenDatabaseError
 
 SWEEP_PAUSE_S: Final = 0.05
-DATABASE_ERRORS: Final = (CountermandError, DBAPIError, sqlite3.Error, *DRIVER_ERRORS)  # a table that is gone, too
+DATABASE_ERRORS: Final = (CountermandError, UnforeseenDatabaseError)
 
 
 async def stops_within(seconds: float, stopping: asyncio.Event) -> bool:

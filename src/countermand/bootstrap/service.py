@@ -1,7 +1,6 @@
 """Joins settings, database and telemetry into a service that is ready to be served."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,20 +10,21 @@ from typing import Final
 import structlog
 from litestar import Litestar
 from litestar.types import ASGIApp
-from sqlalchemy.exc import DBAPIError
 
 from countermand import __version__
 from countermand.actions.cancelling.cancel_orders import CancelOrders, CancelOutcome
+from countermand.actions.cancelling.command_ids import CommandIds
 from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.cancelling.group_commit import GroupCommit
 from countermand.actions.cancelling.read_back import CancelAndShow, ReadBack
-from countermand.actions.errors import CountermandError, UnavailableError
+from countermand.actions.errors import UnavailableError, UnforeseenDatabaseError
 from countermand.actions.metrics import MetricsHook
 from countermand.actions.ports import CancelOrder, Clock
 from countermand.background.expiry import expire_unpaid
 from countermand.background.keys import refresh_keys
 from countermand.background.metrics import post_counts
 from countermand.background.retention import forget_old
+from countermand.background.rounds import DATABASE_ERRORS
 from countermand.bootstrap.api_modules import api_modules, connect_of, pages_of, shopping_of
 from countermand.bootstrap.clock import utc_now
 from countermand.bootstrap.database import OVERTAKEN_CAP, READ_BACK_FLIGHTS, Database, retention_of
@@ -36,7 +36,6 @@ from countermand.identity.authentication import Authentication, Directory, Issue
 from countermand.identity.key_sets import KeyRing, discovered, source_at
 from countermand.identity.token_issuer import TokenIssuer
 from countermand.settings import PREFIX, Settings, SettingsError
-from countermand.storage.postgres.errors import DRIVER_ERRORS
 from countermand.storage.repositories.tokens import SqlUsedAssertions
 from countermand.storage.schema import Schema
 from countermand.storage.store import SqlStore
@@ -47,7 +46,6 @@ from countermand.web.pages.buyer_pages import BuyerPages
 
 log = structlog.get_logger()
 
-_DATABASE_ERRORS: Final = (CountermandError, DBAPIError, sqlite3.Error, *DRIVER_ERRORS)  # a table that is gone, too
 _PROBE_LIMIT_S: Final = 1.5  # whoever asks whether we are ready, or scrapes, hears something within two seconds
 _OWN_KEYS_AT_MOST_EVERY_S: Final = 0.1
 
@@ -92,6 +90,7 @@ def build(
         policies=database.policies,
         clock=clock,
         authenticator=Authentication(tokens, directory, accesses_of(database.contracts), lambda: clock().timestamp()),
+        command_ids=CommandIds(),
         cancel=cancelling.submit,
         public_url=public_url,
     )
@@ -183,7 +182,7 @@ def _readiness(database: Database) -> Callable[[], Awaitable[str | None]]:
         """None, or why not: in words for anybody, as anybody may ask."""
         try:
             schema, _ = await asyncio.gather(ask_schema(), ask_cancellations())
-        except _DATABASE_ERRORS as error:
+        except (*DATABASE_ERRORS, TimeoutError) as error:
             log.warning("not ready", reason=str(error) or f"no answer from the database within {_PROBE_LIMIT_S:g} s")
             return "the database cannot be used"
         if schema.is_known:
@@ -236,5 +235,5 @@ async def _oldest_undelivered(store: SqlStore) -> datetime | None:
     try:
         async with store.snapshot() as reading:
             return await reading.oldest_undelivered()
-    except DBAPIError as error:  # its table is gone, or another: a scrape tells all that it can
+    except UnforeseenDatabaseError as error:  # its table is gone, or another: a scrape tells all that it can
         raise UnavailableError("the outbox cannot be read") from error

@@ -6,18 +6,16 @@ from datetime import timedelta, timezone
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import and_, select
-from sqlalchemy.sql.elements import ColumnElement
-
 from countermand.actions.appointments.load_calendar import load_slots, slot_at
 from countermand.actions.appointments.set import set_appointment
 from countermand.actions.cancelling.cancel_orders import CancelOrders
-from countermand.actions.cancelling.command_ids import new_command_id
+from countermand.actions.cancelling.command_ids import CommandIds
 from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.identity.secrets import hash_of
 from countermand.actions.ordering.place_service_orders import place_service_order
+from countermand.actions.ordering.read_orders import list_orders_without_details
 from countermand.actions.ordering.record_progress import advance_order, record_payment
-from countermand.actions.ports import CancelOrder, Line
+from countermand.actions.ports import CancelOrder, Line, OrdersWanted
 from countermand.actions.ticketing.place import place_ticket_order
 from countermand.actions.ticketing.rules import TicketOrder
 from countermand.bootstrap.api_modules import addresses_of
@@ -31,11 +29,10 @@ from countermand.demo.sample_catalogue import DAY_TICKET, ETICKET, EVENT, IDEAL,
 from countermand.domain.client import OWN_ISSUER, Client, Permission
 from countermand.domain.contract import MANAGE, Channel
 from countermand.domain.money import Money
-from countermand.domain.orders.order import OrderId
+from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_state import CANCELLABLE_STATES, OrderState, Transition
 from countermand.identity.browser_tokens import browser_token
 from countermand.settings import Settings
-from countermand.storage.tables.orders import order_details, orders
 
 _PLENTY: Final = 40
 _FEW: Final = 3
@@ -91,12 +88,12 @@ class SampleOrders:
     async def _connect(self, manage: Client) -> dict[str, Any]:
         mine = await self._partner(PARTNER)
         other = await self._partner(OTHER_PARTNER)
-        free = and_(orders.c.state.in_(CANCELLABLE_STATES), orders.c.appointment_starts_at.is_(None))
-        active = orders.c.state == OrderState.ACTIVATED
-        await self._top_up(mine, free, _PLENTY, self._service_order)
-        await self._top_up(other, free, _FEW * 2, self._service_order)
+        free = OrdersWanted(states=frozenset(CANCELLABLE_STATES), has_visit=False)
+        active = OrdersWanted(states=frozenset({OrderState.ACTIVATED}))
+        cancellable = await self._topped_up(mine, free, _PLENTY, self._service_order)
+        others = await self._topped_up(other, free, _FEW * 2, self._service_order)
 
-        await self._top_up(mine, active, _FEW, lambda client: self._activated(client, manage))
+        activated = await self._topped_up(mine, active, _FEW, lambda client: self._activated(client, manage))
         in_25h = [await self._with_appointment(mine, manage, 25) for _ in range(_FEW)]
         in_30h = [await self._with_appointment(mine, manage, 30) for _ in range(_FEW)]
         own = token_issuer_of(self._settings, self._database, self._url)
@@ -113,11 +110,11 @@ class SampleOrders:
                 "other_access_token": own.access_token(other, self._now, life=_TOKEN_LIFE),
                 "expired_access_token": own.access_token(mine, self._now - 2 * _TOKEN_LIFE, life=_TOKEN_LIFE),
                 "orders": {
-                    "cancellable": await self._ids(mine, free),
+                    "cancellable": [order.id for order in cancellable],
                     "appointment_in_25h": in_25h,
                     "appointment_in_30h": in_30h,
-                    "activated": await self._ids(mine, active),
-                    "others": await self._ids(other, free),
+                    "activated": [order.id for order in activated],
+                    "others": [order.id for order in others],
                 },
             }
         }
@@ -126,16 +123,16 @@ class SampleOrders:
         mine = await self._client(SHOPPING.channel, "shopping", _ALL)
         other = await self._client(SHOPPING.channel, "shopping_other", _ALL)
         without = await self._client(SHOPPING.channel, "shopping_no_permission", _ALL - {Permission.CANCEL})
-        unpaid = and_(orders.c.state == OrderState.PENDING, orders.c.first_payment_at.is_(None))
-        paid = and_(orders.c.state == OrderState.COMPLETED, orders.c.first_payment_at.is_not(None))
-        cancelled = orders.c.state == OrderState.CANCELLED
-        await self._top_up(mine, unpaid, _PLENTY, self._ticket_order)
-        await self._top_up(other, unpaid, _FEW, self._ticket_order)
-        await self._top_up(without, unpaid, _FEW, self._ticket_order)
+        unpaid = OrdersWanted(states=frozenset({OrderState.PENDING}), has_payment=False)
+        completed = OrdersWanted(states=frozenset({OrderState.COMPLETED}), has_payment=True)
+        ended = OrdersWanted(states=frozenset({OrderState.CANCELLED}))
+        cancellable = await self._topped_up(mine, unpaid, _PLENTY, self._ticket_order)
+        others = await self._topped_up(other, unpaid, _FEW, self._ticket_order)
+        no_permission = await self._topped_up(without, unpaid, _FEW, self._ticket_order)
 
         await self._sell_out(other, manage, PRODUCTS["sold_out"])
-        await self._top_up(mine, paid, _FEW, lambda client: self._paid(client, manage))
-        await self._top_up(mine, cancelled, 1, self._cancelled)
+        paid = await self._topped_up(mine, completed, _FEW, lambda client: self._paid(client, manage))
+        cancelled = await self._topped_up(mine, ended, 1, self._cancelled)
         (key, secret), (other_key, other_secret) = (self._credentials.keys[n] for n in ("shopping", "shopping_other"))
         no_permission_key, no_permission_secret = self._credentials.keys["shopping_no_permission"]
         return {
@@ -152,13 +149,13 @@ class SampleOrders:
                 "event": self._addresses.event(EVENT),
                 "products": {name: self._addresses.product(uid) for name, uid in PRODUCTS.items()},
                 "orders": {
-                    "cancellable": await self._uris(mine, unpaid),
-                    "paid": await self._uris(mine, paid),
-                    "others": await self._uris(other, unpaid),
-                    "no_permission": await self._uris(without, unpaid),
+                    "cancellable": self._uris(cancellable),
+                    "paid": self._uris(paid),
+                    "others": self._uris(others),
+                    "no_permission": self._uris(no_permission),
                 },
             },
-            "_cancelled_ticket_order": (await self._uris(mine, cancelled))[0],
+            "_cancelled_ticket_order": self._uris(cancelled)[0],
         }
 
     async def _client(self, channel: Channel, name: str, permissions: frozenset[Permission]) -> Client:
@@ -200,13 +197,15 @@ class SampleOrders:
         async with self._database.store.transaction() as tx:
             await prepare_catalogue(tx, self._now)
 
-    async def _top_up(
-        self, client: Client, state: ColumnElement[bool], wanted: int, make: Callable[[Client], Awaitable[Any]]
-    ) -> None:
-        for _ in range(wanted - len(await self._ids(client, state))):
-            await make(client)
+    async def _topped_up(
+        self, client: Client, wanted: OrdersWanted, at_least: int, make: Callable[[Client], Awaitable[Order]]
+    ) -> Sequence[Order]:
+        """The client's orders of this kind, oldest first, after what was missing is made."""
+        found = await list_orders_without_details(self._database.store, client.id, wanted, _LISTED)
+        made = [await make(client) for _ in range(at_least - len(found))]
+        return [*reversed(found), *made]
 
-    async def _service_order(self, client: Client) -> OrderId:
+    async def _service_order(self, client: Client) -> Order:
         details = {
             "sourceType": "nbn",
             "contactName": "Jo Citizen",
@@ -221,16 +220,16 @@ class SampleOrders:
             "customerReference": f"demo-{secrets.token_hex(3)}",
         }
         async with self._database.store.transaction() as tx:
-            return (await place_service_order(tx, client.id, details, self._now, contract=CONNECT.name)).order.id
+            return (await place_service_order(tx, client.id, details, self._now, contract=CONNECT.name)).order
 
     async def _with_appointment(self, client: Client, manage: Client, in_h: int) -> OrderId:
-        order_id = await self._service_order(client)
+        order_id = (await self._service_order(client)).id
         starts_at = self._now.replace(microsecond=0) + timedelta(hours=in_h)
         async with self._database.store.transaction() as tx:
             await set_appointment(tx, manage.id, order_id, starts_at, starts_at + timedelta(hours=4), self._now)
         return order_id
 
-    async def _ticket_order(self, client: Client, lines: Sequence[Line] = _USUAL) -> OrderId:
+    async def _ticket_order(self, client: Client, lines: Sequence[Line] = _USUAL) -> Order:
         wanted = TicketOrder(
             lines=lines,
             payment_method_uid=IDEAL,
@@ -242,14 +241,15 @@ class SampleOrders:
             },
         )
         async with self._database.store.transaction() as tx:
-            return (await place_ticket_order(tx, client.id, wanted, self._now, contract=SHOPPING.name)).order.id
+            return (await place_ticket_order(tx, client.id, wanted, self._now, contract=SHOPPING.name)).order
 
-    async def _paid(self, client: Client, manage: Client, lines: Sequence[Line] = _USUAL) -> None:
-        order_id = await self._ticket_order(client, lines)
+    async def _paid(self, client: Client, manage: Client, lines: Sequence[Line] = _USUAL) -> Order:
+        order = await self._ticket_order(client, lines)
         async with self._database.store.transaction() as tx:
-            details = (await tx.views([order_id]))[order_id].details
+            details = (await tx.views([order.id]))[order.id].details
             total = Money(minor=details["grand_total_minor"], currency=details["currency"])
-            await record_payment(tx, manage.id, order_id, f"demo-{secrets.token_hex(6)}", total, self._now)
+            await record_payment(tx, manage.id, order.id, f"demo-{secrets.token_hex(6)}", total, self._now)
+        return order
 
     async def _sell_out(self, client: Client, manage: Client, product_uid: str) -> None:
         """Somebody has bought all there was."""
@@ -258,14 +258,15 @@ class SampleOrders:
         if left:
             await self._paid(client, manage, [Line(product_uid=product_uid, quantity=left)])
 
-    async def _activated(self, client: Client, manage: Client) -> None:
-        order_id = await self._service_order(client)
+    async def _activated(self, client: Client, manage: Client) -> Order:
+        order = await self._service_order(client)
         for move in (Transition.ACCEPT, Transition.START, Transition.ACTIVATE):
             async with self._database.store.transaction() as tx:
-                await advance_order(tx, manage.id, order_id, move, self._now)
+                await advance_order(tx, manage.id, order.id, move, self._now)
+        return order
 
-    async def _cancelled(self, client: Client) -> None:
-        database = self._database
+    async def _cancelled(self, client: Client) -> Order:
+        database, order = self._database, await self._ticket_order(client)
         cancel = CancelOrders(
             store=database.cancellations,
             policies=database.policies,
@@ -273,21 +274,14 @@ class SampleOrders:
             clock=utc_now,
         )
         command = CancelOrder(
-            command_id=new_command_id(),
-            order_id=await self._ticket_order(client),
+            command_id=CommandIds().next(),
+            order_id=order.id,
             client_id=client.id,
             channel=SHOPPING.channel,
             reason="A sample of an order that is cancelled already",
         )
         await cancel([command])
+        return order
 
-    async def _ids(self, client: Client, state: ColumnElement[bool]) -> list[int]:
-        query = select(orders.c.id).where(orders.c.client_id == client.id, state).order_by(orders.c.created_at)
-        async with self._database.store.snapshot() as reading:
-            return [row["id"] for row in await reading.rows(query.order_by(orders.c.id).limit(_LISTED))]
-
-    async def _uris(self, client: Client, state: ColumnElement[bool]) -> list[str]:
-        ids = await self._ids(client, state)
-        query = select(order_details.c.uid).where(order_details.c.order_id.in_(ids))
-        async with self._database.store.snapshot() as reading:
-            return sorted(self._addresses.order(row["uid"]) for row in await reading.rows(query))
+    def _uris(self, orders: Sequence[Order]) -> list[str]:
+        return sorted(self._addresses.order(order.uid) for order in orders if order.uid is not None)

@@ -7,6 +7,7 @@ from typing import Final
 
 # ISO 4217 currencies whose minor unit is not a hundredth. The shopping contract always prints two decimals (published
 # amount page), so it cannot express an amount in these currencies, and such an amount is refused on entry.
+# A test compares this table with the published list of currencies.
 _OTHER_THAN_TWO_DECIMALS: Final = frozenset(
     [
         "BHD",

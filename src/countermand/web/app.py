@@ -69,6 +69,7 @@ def application(
         module.name: CancelCall(
             endpoint=endpoint,
             authenticator=services.authenticator,
+            command_ids=services.command_ids,
             commit=commit,
             reports=requests.route("POST", operation.path, channel=endpoint.channel),
             reports_of_other_methods=requests.route(OTHER_METHOD, operation.path, channel=endpoint.channel),

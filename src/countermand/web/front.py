@@ -14,6 +14,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
+from countermand.actions.cancelling.command_ids import CommandIds
 from countermand.actions.errors import CountermandError
 from countermand.actions.ports import CancelOrder
 from countermand.contracts.http.answer import Answer, headers_of
@@ -50,6 +51,7 @@ class CancelCall:
 
     endpoint: CancelEndpoint
     authenticator: Authenticator
+    command_ids: CommandIds
     commit: Commit
     reports: RouteReports
     reports_of_other_methods: RouteReports
@@ -66,7 +68,7 @@ class CancelCall:
             body = await read_body(headers, receive)
             client = await self.authenticator.client(endpoint.channel, endpoint.credential(headers))
             client_id = client.id
-            command = endpoint.command(client, headers, body)
+            command = endpoint.command(client, headers, body, self.command_ids.next())
             order = str(command.order_id)
             decided = await self.commit.submit(command)
             answer = endpoint.answer(decided)

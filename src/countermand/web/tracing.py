@@ -9,6 +9,7 @@ from litestar.types import HTTPScope, Receive
 from opentelemetry.trace import Span, StatusCode
 
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
+from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.ports import CancelOrder
 from countermand.contracts.http.answer import Answer, headers_of
 from countermand.contracts.http.calls import Services
@@ -111,9 +112,11 @@ class _TracedEndpoint:
         self.channel, self.paths, self.notices = endpoint.channel, endpoint.paths, endpoint.notices
         self.check_transport, self.credential = endpoint.check_transport, endpoint.credential
 
-    def command(self, client: Client, headers: Mapping[bytes, bytes], body: bytes) -> CancelOrder:
+    def command(
+        self, client: Client, headers: Mapping[bytes, bytes], body: bytes, command_id: CommandId
+    ) -> CancelOrder:
         with self._tracing.hop("command"):
-            return self._endpoint.command(client, headers, body)
+            return self._endpoint.command(client, headers, body, command_id)
 
     def answer(self, outcome: CancelOutcome) -> Answer:
         with self._tracing.hop("answer"):

@@ -13,7 +13,6 @@ import pytest
 import structlog
 from asyncpg import PostgresError
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
 from countermand.actions.cancelling.cancel_orders import Cancelled
 from countermand.actions.errors import (
@@ -25,6 +24,7 @@ from countermand.actions.errors import (
     TransientConflictError,
     UnavailableError,
     UnfitDataError,
+    UnforeseenDatabaseError,
 )
 from countermand.actions.ports import IdempotencyKey
 from countermand.bootstrap.database import open_database
@@ -41,7 +41,7 @@ from support.world import World, a_world
 Connection = "asyncpg.Connection[asyncpg.Record]"
 
 # By SQLSTATE: what it is to us, and whether it leaves open what became of a commit. One at least of each in the table.
-RAISED: dict[str, tuple[type[CountermandError] | None, bool]] = {
+RAISED: dict[str, tuple[type[Exception], bool]] = {
     "22001": (UnfitDataError, False),
     "22003": (UnfitDataError, False),
     "22021": (UnfitDataError, False),
@@ -74,12 +74,12 @@ RAISED: dict[str, tuple[type[CountermandError] | None, bool]] = {
     "72000": (UnavailableError, False),
     "F0000": (UnavailableError, False),
     "XX000": (UnavailableError, False),
-    "25P02": (None, False),
-    "42601": (None, False),
-    "42P01": (None, False),
+    "25P02": (UnforeseenDatabaseError, False),
+    "42601": (UnforeseenDatabaseError, False),
+    "42P01": (UnforeseenDatabaseError, False),
     "P0001": (UnfitDataError, False),
 } | {
-    f"{of_class}000": (None, False)
+    f"{of_class}000": (UnforeseenDatabaseError, False)
     for of_class in [
         "03",
         "09",
@@ -122,7 +122,8 @@ def test_whatever_the_driver_raises_of_itself_is_an_error_of_ours():
     assert asyncpg.InterfaceError in own
     assert {type(our_error(kind("gone"))) for kind in own} == {UnavailableError}
     assert type(our_error(asyncpg.DataError("invalid input for query argument $1"))) is UnfitDataError
-    assert our_error(PostgresError("it has no SQLSTATE")) is None
+    assert type(our_error(PostgresError("it has no SQLSTATE"))) is UnforeseenDatabaseError
+    assert our_error(ZeroDivisionError("a bug")) is None
     assert type(our_error(PostgresError.new({"C": "OP001", "M": "a trigger's own"}))) is UnfitDataError
 
 
@@ -143,15 +144,12 @@ async def test_each_sqlstate_is_one_thing_to_us_whether_it_comes_from_the_driver
             raising = f"DO $$ BEGIN RAISE EXCEPTION 'it is no' USING ERRCODE = '{state}'; END $$"
             with pytest.raises(asyncpg.PostgresError) as raised:
                 await connection.execute(raising)
-            ours = our_error(raised.value)
-            from_the_driver[state] = (ours and type(ours), is_unanswered(raised.value))
-            with pytest.raises((CountermandError, DBAPIError)) as wrapped:
+            from_the_driver[state] = (type(our_error(raised.value)), is_unanswered(raised.value))
+            with pytest.raises((CountermandError, UnforeseenDatabaseError)) as wrapped:
                 await through_the_query_language(postgres_world, raising)
-            ours, cause = wrapped.value, wrapped.value.__cause__
+            cause = wrapped.value.__cause__
             assert cause is not None
-            if not isinstance(ours, CountermandError):  # a bug of ours rises as it is
-                ours, cause = our_error(ours), ours
-            through_the_language[state] = (ours and type(ours), is_unanswered(cause))
+            through_the_language[state] = (type(wrapped.value), is_unanswered(cause))
     assert from_the_driver == RAISED
     assert through_the_language == RAISED
 

@@ -2,19 +2,22 @@
 
 import itertools
 import secrets
-from typing import Final, NewType
+from typing import NewType
 
 CommandId = NewType("CommandId", str)
 
-_process: Final = [secrets.token_hex(8)]
-_numbers: Final = itertools.count()
 
+class CommandIds:
+    """Gives ids that no other command of any process has. Each process makes its own when it begins to serve.
 
-def begin_command_ids() -> None:
-    """Take another prefix, when a process begins to serve: one that it was forked from may have counted as far."""
-    _process[0] = secrets.token_hex(8)
+    An id is 32 hexadecimal digits: a random prefix, then a number. Nobody has to guess it, and 16 random bytes for each
+    would cost more. A process that is forked later must not go on with its parent's object: both would count alike.
+    """
 
+    def __init__(self) -> None:
+        self._prefix = secrets.token_hex(8)
+        self._numbers = itertools.count()
 
-def new_command_id() -> CommandId:
-    """An id that no other command of any process has: it need not be hard to guess, and 16 random bytes cost more."""
-    return CommandId(f"{_process[0]}{next(_numbers):016x}")
+    def next(self) -> CommandId:
+        """The next id."""
+        return CommandId(f"{self._prefix}{next(self._numbers):016x}")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
-from countermand.actions.cancelling.command_ids import new_command_id
+from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.errors import NotFoundError
 from countermand.actions.ports import CancelOrder
 from countermand.contracts.connect.contract import CHANNEL
@@ -44,7 +44,9 @@ class ConnectCancel:
         """The OAuth bearer access token (documented)."""
         return bearer(headers)
 
-    def command(self, client: Client, headers: Mapping[bytes, bytes], body: bytes) -> CancelOrder:
+    def command(
+        self, client: Client, headers: Mapping[bytes, bytes], body: bytes, command_id: CommandId
+    ) -> CancelOrder:
         """Version, key, JSON, fields, permission, in this order."""
         self._versions.of(headers)
         key = idempotency_key(headers, "POST", PATH, body)
@@ -54,7 +56,7 @@ class ConnectCancel:
         if not client.may(Permission.CANCEL) or not 0 < order_id <= LARGEST_ORDER_ID:
             raise NotFoundError("there is no such order")
         return CancelOrder(
-            command_id=new_command_id(),
+            command_id=command_id,
             order_id=OrderId(order_id),
             client_id=client.id,
             channel=CHANNEL,

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
+from countermand.actions.cancelling.command_ids import CommandIds
 from countermand.actions.ports import CancelOrder, Clock, Policies, Store
 from countermand.contracts.http.answer import Answer
 from countermand.contracts.http.cancel_endpoint import Authenticator
@@ -32,6 +33,7 @@ class Services:
     policies: Policies
     clock: Clock
     authenticator: Authenticator
+    command_ids: CommandIds
     cancel: Callable[[CancelOrder], Awaitable[CancelOutcome]]  # the way into the group commit that every channel shares
     public_url: str
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
+from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.errors import NotAuthenticatedError
 from countermand.actions.ports import CancelOrder
 from countermand.contracts.http.answer import Answer
@@ -59,7 +60,9 @@ class CancelEndpoint(Protocol):
         """Who the caller says to be. Raises `NotAuthenticatedError`."""
         ...
 
-    def command(self, client: Client, headers: Mapping[bytes, bytes], body: bytes) -> CancelOrder:
+    def command(
+        self, client: Client, headers: Mapping[bytes, bytes], body: bytes, command_id: CommandId
+    ) -> CancelOrder:
         """The contract's further checks, in the contract's order. Raises our errors."""
         ...
 

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Final
 
 from countermand.actions.cancelling.cancel_orders import Cancelled
-from countermand.actions.cancelling.command_ids import new_command_id
 from countermand.actions.cancelling.explain import explain
 from countermand.actions.errors import FieldsError, OutcomeUnknownError, UnavailableError
 from countermand.actions.ordering.read_orders import read_history
@@ -74,7 +73,7 @@ async def _cancel_order(call: Call, services: Services) -> Answer:
         raise FieldsError([("reason", f"reason must say something, not {shown(given.reason)}")])
     outcome = await services.cancel(
         CancelOrder(
-            command_id=new_command_id(),
+            command_id=services.command_ids.next(),
             order_id=order_id_in(call),
             client_id=client.id,
             channel=MANAGE,

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 _Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+PooledConnection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 APPLICATION: Final = "countermand"
 # The options that the statements rely on. A server, a database or a role may have other defaults for them. The

@@ -9,6 +9,7 @@ from typing import Final
 
 import asyncpg
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from countermand.actions.errors import (
     CountermandError,
@@ -17,6 +18,7 @@ from countermand.actions.errors import (
     TransientConflictError,
     UnavailableError,
     UnfitDataError,
+    UnforeseenDatabaseError,
 )
 from countermand.storage.unique_keys import taken
 
@@ -27,8 +29,8 @@ _CONNECTION_GONE = ("08", "57P")
 _COMPLETION_UNKNOWN = "40003"
 
 # The meaning of each SQLSTATE or of the class that it begins with; the longest match counts. None means a bug in this
-# project or in an operator's addition (a trigger, a foreign table): such an error is raised unchanged. A state that is
-# not listed is not the server's own: an operator's trigger raised it to refuse a row. docs/errors.md is made from this.
+# project or in an operator's addition (a trigger, a foreign table): `UnforeseenDatabaseError`. A state that is not
+# listed is not the server's own: an operator's trigger raised it to refuse a row. docs/errors.md is made from this.
 MEANINGS: Final[Mapping[str, type[CountermandError] | None]] = {
     "03": None,  # SQL statement not yet complete
     "08": UnavailableError,  # connection exception
@@ -85,13 +87,13 @@ _THE_DRIVERS = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, Ti
 DRIVER_ERRORS = (asyncpg.PostgresError, *_THE_DRIVERS)
 
 
-def our_error(error: BaseException) -> CountermandError | None:
-    """Return this project's error for something certainly not done; None for a bug, which must be raised unchanged."""
+def our_error(error: BaseException) -> CountermandError | UnforeseenDatabaseError | None:
+    """Return this project's error for something certainly not done; None for an error that no driver raised."""
     cause = driver_error(error)
     state = getattr(cause, "sqlstate", None) or ""
     meaning = _meaning_of(cause, state)
     if meaning is None:
-        return None
+        return UnforeseenDatabaseError(str(cause)) if isinstance(error, (DBAPIError, *DRIVER_ERRORS)) else None
     if issubclass(meaning, UnfitDataError):
         return _refused(cause, state, meaning)
     if meaning is HeldError:

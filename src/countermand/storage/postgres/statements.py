@@ -1,10 +1,10 @@
-"""The statements of the cancellation path, as SQL text: one for a whole batch, or the same apart.
+"""The statements of the cancellation path, as SQL text: one for a whole batch, and those around it.
 
 `$1` is always the instant of the decision. Every list of rows travels as arrays, one a column.
 """
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import BigInteger, literal_column
 from sqlalchemy.dialects import postgresql
@@ -17,7 +17,7 @@ from countermand.domain.orders.order_state import OrderState
 from countermand.storage.policy_sql import as_text, policies_predicate
 from countermand.storage.tables.orders import orders
 
-_ACTIVE: Final = ", ".join(f"'{state}'" for state in sorted(ACTIVE_APPOINTMENT_STATES))
+ACTIVE: Final = ", ".join(f"'{state}'" for state in sorted(ACTIVE_APPOINTMENT_STATES))
 
 
 def _written_instant(column: str) -> str:
@@ -34,6 +34,11 @@ _VISIT_DETAILS: Final = (
     "json_build_object('appointment_id', {0}.id, "
     f"'starts_at', {_written_instant('{0}.starts_at')}, 'ends_at', {_written_instant('{0}.ends_at')})::text"
 )
+
+
+def as_columns(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Rows as the arrays in which they travel, one a column."""
+    return list(zip(*rows, strict=True))
 
 
 def order_cancelled_details(row: str) -> str:
@@ -97,7 +102,7 @@ _VISITS: Final = f"""
 visits AS (
     UPDATE appointments AS a SET state = '{AppointmentState.CANCELLED}', cancelled_at = $1::bigint
     FROM cancelled AS c
-    WHERE c.appointment_starts_at IS NOT NULL AND a.order_id = c.order_id AND a.state IN ({_ACTIVE})
+    WHERE c.appointment_starts_at IS NOT NULL AND a.order_id = c.order_id AND a.state IN ({ACTIVE})
     RETURNING a.order_id, c.version, c.client_id, a.id, a.starts_at, a.ends_at
 ), visit_events AS (
     INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details)
@@ -160,32 +165,6 @@ def cancel_batch(
     return f"WITH {', '.join(parts)}\nSELECT c.command_id FROM cancelled AS c"
 
 
-# The same apart, towards databases that take no data-modifying WITH over several shards; on Citus these do not work
-# yet, either (docs/scaling.md, step 8). Each names its orders by number, and what one gives, the next gets as arrays.
-# What was read first is written against its version.
-SEE: Final = """
-SELECT o.id AS order_id, o.version, o.contract, o.client_id, o.state, o.appointment_starts_at, o.first_payment_at
-FROM orders AS o WHERE o.id = ANY($2::bigint[]) AND ({predicate})"""
-CANCEL: Final = f"""
-UPDATE orders AS o SET state = '{OrderState.CANCELLED}', appointment_starts_at = NULL, version = o.version + 1
-WHERE o.id = ANY($1::bigint[]) AND o.version = ($2::integer[])[array_position($1::bigint[], o.id)]
-RETURNING o.id"""
-DO_NOT_WAIT: Final = "SET LOCAL lock_timeout = '20ms'"
-RECORD: Final = """
-INSERT INTO cancellations (order_id, command_id, decided_at, client_id, contract, door, policy_version,
-                           state, appointment_starts_at, first_payment_at, reason)
-SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::integer[], $5::text[], $6::text[], $7::text[],
-                     $8::text[], $9::bigint[], $10::bigint[], $11::text[])"""
-APPEND_EVENTS: Final = """
-INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details)
-SELECT * FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::bigint[], $5::integer[], $6::text[])"""
-RELEASE_APPOINTMENTS: Final = f"""
-UPDATE appointments SET state = '{AppointmentState.CANCELLED}', cancelled_at = $1
-WHERE order_id = ANY($2::bigint[]) AND state IN ({_ACTIVE})
-RETURNING order_id, id, starts_at, ends_at"""
-RELEASE_TICKETS: Final = """
-UPDATE tickets SET valid = false WHERE order_id = ANY($1::bigint[]) AND valid RETURNING product_uid"""
-GIVE_BACK: Final = "UPDATE products SET availability = availability + $2 WHERE uid = $1"
 KEEP: Final = """
 INSERT INTO idempotency_keys (client_id, key, fingerprint, created_at, order_id, cancelled, policy_version,
                               state, appointment_starts_at, first_payment_at)

@@ -8,9 +8,9 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from countermand.actions.errors import CountermandError, OutcomeUnknownError, UnavailableError
+from countermand.actions.errors import OutcomeUnknownError, UnavailableError
 from countermand.domain.orders.order_kind import OrderKinds
-from countermand.storage.driver import shielded, translated_driver
+from countermand.storage.driver import as_unforeseen, shielded, translated_driver
 from countermand.storage.postgres.connections import PostgresAddress
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered, our_error
 from countermand.storage.repositories.transaction import SqlTransaction
@@ -92,7 +92,8 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     try:
         yield connection
     finally:
-        await shielded(connection.close())
+        with as_unforeseen((*DRIVER_ERRORS, DBAPIError)):
+            await shielded(connection.close())
 
 
 async def _committed(connection: AsyncConnection) -> None:
@@ -101,8 +102,7 @@ async def _committed(connection: AsyncConnection) -> None:
     except (*DRIVER_ERRORS, DBAPIError) as error:
         if is_unanswered(error):
             raise OutcomeUnknownError("the database went away while it committed") from error
-        ours: CountermandError | None = our_error(error)
-        raise ours or error from error
+        raise our_error(error) or error from error
 
 
 async def _rolled_back(connection: AsyncConnection) -> None:

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import func, insert, select, text, tuple_, update
-from sqlalchemy.exc import DBAPIError, InvalidRequestError
+from sqlalchemy import ColumnElement, func, insert, select, text, tuple_, update
+from sqlalchemy.exc import InvalidRequestError
 
-from countermand.actions.errors import CountermandError
+from countermand.actions.errors import CountermandError, UnforeseenDatabaseError
 from countermand.actions.ports import History, IdempotencyKey, OrdersWanted, OrderView
 from countermand.domain.cancelling.policy import Policy, PolicyVersion
 from countermand.domain.client import ClientId
@@ -53,6 +53,11 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
         row = await self._one(orders_with_details().where(orders.c.id == order_id))
         return None if row is None else order_of(row, self._kinds)
 
+    async def orders(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, Order]:
+        """See `Reading.orders`."""
+        found = await self.rows(orders_with_details().where(orders.c.id.in_(order_ids)))
+        return {OrderId(row["id"]): order_of(row, self._kinds) for row in found}
+
     async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
         """See `Reading.views`."""
         queries = view_queries(lambda column: column.in_(order_ids))
@@ -71,6 +76,10 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
         if wanted.before is not None:
             created_at, order_id = wanted.before
             found = found.where(tuple_(orders.c.created_at, orders.c.id) < tuple_(micros(created_at), order_id))
+        if wanted.has_visit is not None:
+            found = found.where(_is_there(orders.c.appointment_starts_at, is_there=wanted.has_visit))
+        if wanted.has_payment is not None:
+            found = found.where(_is_there(orders.c.first_payment_at, is_there=wanted.has_payment))
         return [OrderId(row["id"]) for row in await self.rows(found)]
 
     async def history(self, order_id: OrderId) -> History:
@@ -299,7 +308,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
             yield
         except BaseException:
             # Where the disk failed or the connection is gone, the whole transaction is undone, and the part with it.
-            with suppress(DBAPIError, InvalidRequestError, CountermandError):
+            with suppress(InvalidRequestError, CountermandError, UnforeseenDatabaseError):
                 await self._execute(text("ROLLBACK TO part"))
                 await self._execute(text("RELEASE part"))
             raise
@@ -309,3 +318,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
         """The number of the database's schema, and of the oldest code that works with it."""
         row = await self._one(NEWEST_NOTE)
         return (0, 0) if row is None else (row["number"], row["oldest_code"])
+
+
+def _is_there(column: ColumnElement[Any], *, is_there: bool) -> ColumnElement[bool]:
+    return column.is_not(None) if is_there else column.is_(None)

@@ -33,6 +33,7 @@ from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_events import OrderEventKind, appointment_cancelled
 from countermand.domain.orders.order_kind import OrderKinds, holding_tickets
 from countermand.domain.orders.order_state import OrderState
+from countermand.storage.driver import as_unforeseen
 from countermand.storage.policy_sql import as_text, policies_predicate
 from countermand.storage.repositories.rows import ViewRows, facts_columns, kept_of, order_of, view_queries, written
 from countermand.storage.sqlite.errors import DRIVER_ERRORS, is_undone, our_error, retry_while_busy, translated
@@ -237,7 +238,8 @@ class SqliteCancellations:
                 with translated():
                     yield self._connection.execute
             except BaseException:
-                self._connection.rollback()
+                with as_unforeseen(DRIVER_ERRORS):
+                    self._connection.rollback()
                 raise
             self._commit()
 
@@ -252,7 +254,8 @@ class SqliteCancellations:
             if not (is_undone(error) or self._connection.in_transaction):
                 raise OutcomeUnknownError("the disk failed while the database committed") from error
             # There was no room, or the transaction is still open: nothing was written.
-            self._connection.rollback()
+            with as_unforeseen(DRIVER_ERRORS):
+                self._connection.rollback()
             raise ours or error from error
 
 

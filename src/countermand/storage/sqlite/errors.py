@@ -10,13 +10,19 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from countermand.actions.errors import CountermandError, TakenError, UnavailableError, UnfitDataError
+from countermand.actions.errors import (
+    CountermandError,
+    TakenError,
+    UnavailableError,
+    UnfitDataError,
+    UnforeseenDatabaseError,
+)
 from countermand.storage.unique_keys import taken, unique_key
 
 log = structlog.get_logger()
 
 # The meaning of each result code: of the extended code if it is listed, otherwise of its primary code. None means a bug
-# in this project; such an error is raised unchanged. docs/errors.md is made from this table.
+# in this project: `UnforeseenDatabaseError`. docs/errors.md is made from this table.
 MEANINGS: Final[Mapping[int, type[CountermandError] | None]] = {
     sqlite3.SQLITE_ERROR: None,
     sqlite3.SQLITE_INTERNAL: None,
@@ -61,17 +67,17 @@ _UNIQUE_COLUMN: Final = re.compile(r"(\w+)\.(\w+)")
 DRIVER_ERRORS: Final = (sqlite3.Error, DBAPIError, OverflowError, UnicodeEncodeError)
 
 
-def our_error(error: BaseException) -> CountermandError | None:
-    """Return this project's error; None for a bug, which must be raised unchanged."""
+def our_error(error: BaseException) -> CountermandError | UnforeseenDatabaseError | None:
+    """Return this project's error; None for an error that no driver raised."""
     cause = getattr(error, "orig", None) or error  # SQLAlchemy wraps the driver's error
     if isinstance(cause, OverflowError | UnicodeEncodeError):  # Python cannot pass this value to SQLite
         return _refused(cause, UnfitDataError)
     if not isinstance(cause, sqlite3.Error):
-        return None
+        return UnforeseenDatabaseError(str(cause)) if isinstance(error, DBAPIError) else None
     code = _code_of(cause)
     meaning = MEANINGS.get(code, MEANINGS.get(code & _PRIMARY))
     if meaning is None:
-        return None
+        return UnforeseenDatabaseError(str(cause))
     if issubclass(meaning, UnfitDataError):
         return _refused(cause, meaning)
     log.warning("database error", error=str(cause), code=_name_of(cause))

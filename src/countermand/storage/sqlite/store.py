@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from countermand.actions.errors import OutcomeUnknownError
 from countermand.domain.orders.order_kind import OrderKinds
-from countermand.storage.driver import shielded, translated_driver
+from countermand.storage.driver import as_unforeseen, shielded, translated_driver
 from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.sqlite.errors import DRIVER_ERRORS, is_undone, our_error, retry_while_busy
 from countermand.storage.sqlite.file import OpenFile, set_up
@@ -99,7 +99,8 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     try:
         yield connection
     finally:
-        await shielded(connection.close())
+        with as_unforeseen(DRIVER_ERRORS):
+            await shielded(connection.close())
 
 
 async def _committed(connection: AsyncConnection) -> None:
@@ -115,8 +116,9 @@ async def _committed(connection: AsyncConnection) -> None:
 
 
 async def _rolled_back(connection: AsyncConnection) -> None:
-    if await _in_transaction(connection):
-        await shielded(connection.exec_driver_sql("ROLLBACK"))
+    with as_unforeseen(DRIVER_ERRORS):
+        if await _in_transaction(connection):
+            await shielded(connection.exec_driver_sql("ROLLBACK"))
 
 
 async def _in_transaction(connection: AsyncConnection) -> bool:

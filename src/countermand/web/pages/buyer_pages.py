@@ -7,12 +7,10 @@ import hmac
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import segno
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Request
 from litestar.handlers import HTTPRouteHandler
 from markupsafe import Markup
@@ -30,18 +28,11 @@ from countermand.domain.orders.order_state import OrderState
 from countermand.domain.ticketing.catalogue import Event, I18n
 from countermand.domain.ticketing.seating import Seat
 from countermand.telemetry.requests import Requests
+from countermand.web.pages.rendering import rendered
 from countermand.web.request_log import DONE, given_request_id, outcome_of, started_s, with_request_id
 
 PAYMENT: Final = "/payments/{uid}"
 ETICKETS: Final = "/etickets/{token}"
-_TEMPLATES: Final = Environment(
-    loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_ASSETS: Final = "/docs/assets"
 _UID_LENGTH: Final = 32
 _STATUS: Final[Mapping[str, int]] = {"not_found": 404, "unavailable": 503}
 
@@ -161,9 +152,9 @@ class BuyerPages:
 def _payment_page(view: OrderView, to_pay: Money, *, status: int = 200) -> Answer:
     state = view.order.state
     back = view.details.get("redirect_url")
-    text = _TEMPLATES.get_template("payment.html").render(
+    text = rendered(
+        "payment.html",
         title="Pay for your tickets" if state is OrderState.PENDING else "Your order",
-        assets=_ASSETS,
         order=_shown(view, to_pay),
         said=None if state is OrderState.PENDING else _WHY_NOT.get(state, _CANNOT_TELL),
         can_pay=state is OrderState.PENDING,
@@ -184,9 +175,9 @@ def _tickets_page(view: OrderView, events: Mapping[str, Event]) -> Answer:
         for one in view.tickets
         if view.admits(one)
     ]
-    text = _TEMPLATES.get_template("etickets.html").render(
+    text = rendered(
+        "etickets.html",
         title="Your tickets",
-        assets=_ASSETS,
         reference=view.order.reference,
         said=None if tickets else _NO_TICKETS.get(view.order.state, _CANNOT_TELL),
         tickets=tickets,
@@ -270,7 +261,7 @@ def _failed_page(error: CountermandError, outcome: str) -> Answer:
         503: "This cannot be shown right now. Please try again in a moment.",
     }.get(status, "Something went wrong. Please try again.")
     title = "Not found" if isinstance(error, NotFoundError) else "Not now"
-    return _page_answer(status, _TEMPLATES.get_template("none.html").render(title=title, assets=_ASSETS, said=said))
+    return _page_answer(status, rendered("none.html", title=title, said=said))
 
 
 def _route(method: Any, path: str, page: Any, requests: Requests) -> HTTPRouteHandler:

@@ -1,6 +1,5 @@
 """Pages that belong to no contract: is it alive, is it ready, and how is it called? All of it works offline."""
 
-import html
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from countermand.contracts.http.api_module import ApiModule
 from countermand.telemetry.counts import Counts
 from countermand.telemetry.requests import Requests
 from countermand.web.pages.link_relations import RELATIONS, explanation
+from countermand.web.pages.rendering import rendered
 from countermand.web.request_log import DONE, given_request_id, started_s, with_request_id
 
 _FOLDER: Final = Path(__file__).parents[1]
@@ -74,7 +74,7 @@ def page_routes(
 
     async def relation(request: Request[Any, Any, Any]) -> Answer:
         name, _, ending = request.path_params["name"].partition(".")
-        return _html(_explained(name)) if name in RELATIONS and ending == "html" else _no_such_page()
+        return _html(explanation(name)) if name in RELATIONS and ending == "html" else _no_such_page()
 
     async def reader(request: Request[Any, Any, Any]) -> Answer:
         module = by_name.get(request.path_params["name"])
@@ -137,46 +137,9 @@ def _html(text: str) -> Answer:
     return Answer(200, (*_SAFE, (b"content-type", b"text/html; charset=utf-8")), text.encode())
 
 
-_PAGE: Final = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<link rel="icon" href="/docs/assets/favicon.svg" type="image/svg+xml">
-{head}
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
-
-
 def _index(modules: Sequence[ApiModule], version: str) -> str:
-    entries = "\n".join(_entry(module) for module in modules)
-    title = f"<h1>Countermand {html.escape(version)}</h1>"
-    body = f"<main>\n{title}\n<p>The calls, by contract:</p>\n<ul>\n{entries}\n</ul>\n</main>"
-    head = '<link rel="stylesheet" href="/docs/assets/docs.css">'
-    return _PAGE.format(title="Countermand: the calls", head=head, body=body)
-
-
-def _explained(name: str) -> str:
-    title, body = explanation(name)
-    head = '<link rel="stylesheet" href="/docs/assets/docs.css">'
-    return _PAGE.format(title=html.escape(f"{title}: shopping"), head=head, body=body)
-
-
-def _entry(module: ApiModule) -> str:
-    about = html.escape(module.about.replace("`", ""))
-    document = f'<a href="/docs/{module.name}/openapi.json">OpenAPI 3.1 document</a>'
-    return f'<li><a href="/docs/{module.name}">{html.escape(module.title)}</a><p>{about}</p>{document}</li>'
+    return rendered("docs_index.html", title="Countermand: the calls", version=version, modules=modules)
 
 
 def _reader(module: ApiModule) -> str:
-    head = '<link rel="stylesheet" href="/docs/assets/swagger-ui.css">'
-    body = (
-        f'<div id="calls" data-document="/docs/{module.name}/openapi.json"></div>\n'
-        '<script src="/docs/assets/swagger-ui-bundle.js"></script>\n<script src="/docs/assets/docs.js"></script>'
-    )
-    return _PAGE.format(title=html.escape(module.title), head=head, body=body)
+    return rendered("docs_reader.html", title=module.title, name=module.name)

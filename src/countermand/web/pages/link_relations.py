@@ -1,7 +1,6 @@
 """What do the shopping contract's links lead to, in words? The pages that its curies and profiles name, one each."""
 
-import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from countermand.contracts.shopping.catalogue import messages as catalogue
 from countermand.contracts.shopping.list_query import PAGE_SIZE
 from countermand.contracts.shopping.orders import messages as order_messages
 from countermand.contracts.shopping.orders.messages import WholeConsumer
+from countermand.web.pages.rendering import rendered
 
 _INDEX: Final = "/docs/shopping"
 _PAGES: Final = (
@@ -30,6 +30,13 @@ class Relation:
     calls: tuple[str, ...]
     about: str
     message: type[msgspec.Struct] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Field:
+    name: str
+    type: str
+    meaning: str
 
 
 RELATIONS: Final[Mapping[str, Relation]] = {
@@ -142,28 +149,23 @@ RELATIONS: Final[Mapping[str, Relation]] = {
 }
 
 
-def explanation(name: str) -> tuple[str, str]:
-    """The title and the body of a page."""
+def explanation(name: str) -> str:
+    """The page about a relation, as HTML."""
     relation = RELATIONS[name]
-    calls = "\n".join(f"<p><code>{html.escape(call)}</code></p>" for call in relation.calls)
-    fields = "" if relation.message is None else _table(relation.message)
-    body = (
-        f"<main>\n<h1>{html.escape(relation.title)}</h1>\n{calls}\n<p>{html.escape(relation.about)}</p>\n{fields}\n"
-        f'<p><a href="{_INDEX}">All calls of this contract</a></p>\n</main>'
+    return rendered(
+        "docs_relation.html",
+        title=f"{relation.title}: shopping",
+        relation=relation,
+        fields=[] if relation.message is None else _fields(relation.message),
+        index=_INDEX,
     )
-    return relation.title, body
 
 
-def _table(message: type[msgspec.Struct]) -> str:
+def _fields(message: type[msgspec.Struct]) -> Sequence[_Field]:
     (_,), described = msgspec.json.schema_components([message], schema_hook=_schema_of)
     schema = described[message.__name__]
     required = set(schema.get("required", ()))
-    rows = "\n".join(_row(name, one, is_always_there=name in required) for name, one in schema["properties"].items())
-    head = '<tr><th scope="col">field</th><th scope="col">type</th><th scope="col">meaning</th></tr>'
-    return (
-        f'<div class="scrolls"><table>\n<caption>Its fields</caption>\n<thead>{head}</thead>\n'
-        f"<tbody>\n{rows}\n</tbody>\n</table></div>"
-    )
+    return [_field(name, one, is_always_there=name in required) for name, one in schema["properties"].items()]
 
 
 def _schema_of(of: type) -> dict[str, Any]:
@@ -171,11 +173,11 @@ def _schema_of(of: type) -> dict[str, Any]:
     return {"type": "number"}
 
 
-def _row(name: str, schema: Mapping[str, Any], *, is_always_there: bool) -> str:
-    meaning = ". ".join([*_meanings(schema), *([] if is_always_there else ["Not always there"])])
-    return (
-        f'<tr><th scope="row"><code>{html.escape(name)}</code></th>'
-        f"<td>{html.escape(' or '.join(dict.fromkeys(_types(schema))))}</td><td>{html.escape(meaning)}</td></tr>"
+def _field(name: str, schema: Mapping[str, Any], *, is_always_there: bool) -> _Field:
+    return _Field(
+        name=name,
+        type=" or ".join(dict.fromkeys(_types(schema))),
+        meaning=". ".join([*_meanings(schema), *([] if is_always_there else ["Not always there"])]),
     )
 
 

@@ -9,7 +9,7 @@ import msgspec
 from contracts.third_contract.fairground.contract import CHANNEL, NAME
 from countermand.actions import errors
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
-from countermand.actions.cancelling.command_ids import new_command_id
+from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.ordering.read_orders import read_order
 from countermand.actions.ports import CancelOrder, Line, OrderView
 from countermand.actions.ticketing.place import place_ticket_order
@@ -135,11 +135,13 @@ class FairgroundCancel:
     def credential(self, headers: Mapping[bytes, bytes]) -> Credential:
         return basic(headers)
 
-    def command(self, client: Client, headers: Mapping[bytes, bytes], body: bytes) -> CancelOrder:
+    def command(
+        self, client: Client, headers: Mapping[bytes, bytes], body: bytes, command_id: CommandId
+    ) -> CancelOrder:
         if not client.may(Permission.CANCEL):
             raise ForbiddenError("the permission cancel is needed")
         return CancelOrder(
-            command_id=new_command_id(),
+            command_id=command_id,
             order_id=_order_id(read(CancelWanted, decode(body)).uid),
             client_id=client.id,
             channel=CHANNEL,

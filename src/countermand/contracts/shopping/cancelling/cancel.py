@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
-from countermand.actions.cancelling.command_ids import new_command_id
+from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.errors import FieldsError, OutcomeUnknownError
 from countermand.actions.ports import CancelOrder
 from countermand.contracts.http.answer import HAL, Answer, ForbiddenError, MethodNotAllowedError, check_media_type
@@ -45,7 +45,9 @@ class ShoppingCancel:
         """The application's key and secret. A browser's token may not cancel (shopping decision 18)."""
         return credential_of(headers)
 
-    def command(self, client: Client, headers: Mapping[bytes, bytes], body: bytes) -> CancelOrder:
+    def command(
+        self, client: Client, headers: Mapping[bytes, bytes], body: bytes, command_id: CommandId
+    ) -> CancelOrder:
         """Permission, key, JSON, fields, in this order."""
         if not client.may(Permission.CANCEL):
             raise ForbiddenError("Forbidden. No cancel permission.")
@@ -61,7 +63,7 @@ class ShoppingCancel:
         if uid is None or wrong:
             raise FieldsError(wrong)
         return CancelOrder(
-            command_id=new_command_id(),
+            command_id=command_id,
             order_id=order_id_of(uid),
             client_id=client.id,
             channel=CHANNEL,

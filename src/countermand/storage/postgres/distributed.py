@@ -1,0 +1,147 @@
+"""A batch of cancellations as separate statements in one transaction, on PostgreSQL: an experiment towards Citus.
+
+Citus takes no data-modifying WITH over several shards. These statements do not work there yet, either: see
+docs/scaling.md, step 8.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+import asyncpg
+
+from countermand.actions.cancelling.command_ids import CommandId
+from countermand.actions.metrics import MetricsHook
+from countermand.actions.ports import CancelOrder, Policies
+from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState
+from countermand.domain.contract import ContractName
+from countermand.domain.orders.order_events import OrderEventKind, appointment_cancelled, order_cancelled
+from countermand.domain.orders.order_kind import OrderKinds, holding_tickets
+from countermand.domain.orders.order_state import OrderState
+from countermand.storage.postgres.connections import PooledConnection
+from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered
+from countermand.storage.postgres.statements import ACTIVE, KEEP, as_columns, policy_predicate
+from countermand.storage.repositories.rows import written
+from countermand.storage.tables.columns import instant
+
+# Each statement names its orders by number, and what one gives, the next gets as arrays. What was read first is written
+# against its version.
+_SEE: Final = """
+SELECT o.id AS order_id, o.version, o.contract, o.client_id, o.state, o.appointment_starts_at, o.first_payment_at
+FROM orders AS o WHERE o.id = ANY($2::bigint[]) AND ({predicate})"""
+_CANCEL: Final = f"""
+UPDATE orders AS o SET state = '{OrderState.CANCELLED}', appointment_starts_at = NULL, version = o.version + 1
+WHERE o.id = ANY($1::bigint[]) AND o.version = ($2::integer[])[array_position($1::bigint[], o.id)]
+RETURNING o.id"""
+_DO_NOT_WAIT: Final = "SET LOCAL lock_timeout = '20ms'"
+_RECORD: Final = """
+INSERT INTO cancellations (order_id, command_id, decided_at, client_id, contract, door, policy_version,
+                           state, appointment_starts_at, first_payment_at, reason)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::integer[], $5::text[], $6::text[], $7::text[],
+                     $8::text[], $9::bigint[], $10::bigint[], $11::text[])"""
+_APPEND_EVENTS: Final = """
+INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details)
+SELECT * FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::bigint[], $5::integer[], $6::text[])"""
+_RELEASE_APPOINTMENTS: Final = f"""
+UPDATE appointments SET state = '{AppointmentState.CANCELLED}', cancelled_at = $1
+WHERE order_id = ANY($2::bigint[]) AND state IN ({ACTIVE})
+RETURNING order_id, id, starts_at, ends_at"""
+_RELEASE_TICKETS: Final = """
+UPDATE tickets SET valid = false WHERE order_id = ANY($1::bigint[]) AND valid RETURNING product_uid"""
+_GIVE_BACK: Final = "UPDATE products SET availability = availability + $2 WHERE uid = $1"
+
+
+class CancelApart:
+    """Cancels a batch with the statements above."""
+
+    def __init__(self, policies: Policies, kinds: OrderKinds, metrics: MetricsHook) -> None:
+        self._policies = policies
+        self._holding_tickets = holding_tickets(kinds)
+        self._metrics = metrics
+        self._see = _SEE.format(predicate=policy_predicate(policies.by_contract.values()))
+
+    async def __call__(
+        self,
+        connection: PooledConnection,
+        commands: Sequence[CancelOrder],
+        now: int,
+        skip_held: bool,  # noqa: FBT001
+    ) -> frozenset[CommandId]:
+        """Cancel the batch. Locks come in the usual order: orders, appointments, tickets, products, each by number."""
+        if not skip_held:
+            return await self._part(connection, commands, now)
+        cancelled: frozenset[CommandId] = frozenset()
+        for command in commands:  # no shard skips what is locked: so each is tried, and not waited for
+            try:
+                cancelled |= await self._part(connection, [command], now, _DO_NOT_WAIT)
+            except asyncpg.LockNotAvailableError:
+                continue
+            except DRIVER_ERRORS as error:
+                if not cancelled or is_unanswered(error):
+                    raise
+                break  # the others are committed, each by itself: they cannot be told that nothing was done
+        return cancelled
+
+    async def _part(
+        self, connection: PooledConnection, commands: Sequence[CancelOrder], now: int, first: str | None = None
+    ) -> frozenset[CommandId]:
+        with self._metrics.statement("cancel in parts"):
+            async with connection.transaction():
+                if first is not None:
+                    await connection.execute(first)
+                seen = await connection.fetch(self._see, now, sorted({c.order_id for c in commands}))
+                rows = {row["order_id"]: row for row in seen}
+                mine = {
+                    c.order_id: c
+                    for c in commands
+                    if c.order_id in rows and (c.on_behalf or rows[c.order_id]["client_id"] == c.client_id)
+                }
+                ids = sorted(mine)
+                versions = [rows[order_id]["version"] for order_id in ids]
+                cancelled = {row["id"] for row in await connection.fetch(_CANCEL, ids, versions)}
+                won = [(mine[order_id], rows[order_id]) for order_id in ids if order_id in cancelled]
+                if won:
+                    await self._finish(connection, won, now)
+        return frozenset(command.command_id for command, _ in won)
+
+    async def _finish(
+        self, connection: PooledConnection, won: Sequence[tuple[CancelOrder, asyncpg.Record]], now: int
+    ) -> None:
+        """Everything a cancellation changes besides the order's own row. What a batch does not need is left out."""
+        records, keys = [], []
+        told: list[tuple[Any, ...]] = []
+        for command, row in won:
+            policy = self._policies.by_contract[ContractName(row["contract"])]
+            placed = (command.client_id, row["contract"], command.channel, policy.version)
+            facts = (row["state"], row["appointment_starts_at"], row["first_payment_at"])
+            records.append((command.order_id, command.command_id, now, *placed, *facts, command.reason))
+            details = written(order_cancelled(row["state"], command.reason).details)
+            about = (command.order_id, row["version"] + 1)
+            told.append((*about, OrderEventKind.ORDER_CANCELLED.value, now, command.client_id, details))
+            if command.idempotency is not None:
+                key = command.idempotency
+                keys.append((command.client_id, key.key, key.fingerprint, now, command.order_id, True, *[None] * 4))
+        by_order = {command.order_id: (row["version"] + 1, command.client_id) for command, row in won}
+        if with_visit := [c.order_id for c, row in won if row["appointment_starts_at"] is not None]:
+            for visit in await connection.fetch(_RELEASE_APPOINTMENTS, now, with_visit):
+                version, client_id = by_order[visit["order_id"]]
+                about = (visit["order_id"], version)
+                told.append((*about, OrderEventKind.APPOINTMENT_CANCELLED.value, now, client_id, _visit_details(visit)))
+        await connection.execute(_RECORD, *as_columns(records))
+        await connection.execute(_APPEND_EVENTS, *as_columns(told))
+        if keys:
+            await connection.execute(KEEP, *as_columns(keys))
+        if with_tickets := [c.order_id for c, row in won if row["contract"] in self._holding_tickets]:
+            released = await connection.fetch(_RELEASE_TICKETS, with_tickets)
+            given_back = Counter(row["product_uid"] for row in released)
+            await connection.executemany(_GIVE_BACK, sorted(given_back.items()))
+
+
+def _visit_details(row: asyncpg.Record) -> str:
+    appointment = Appointment(
+        id=AppointmentId(row["id"]),
+        state=AppointmentState.CANCELLED,
+        starts_at=instant(row["starts_at"]),
+        ends_at=instant(row["ends_at"]),
+    )
+    return written(appointment_cancelled(appointment).details)
