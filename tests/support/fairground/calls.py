@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import msgspec
 
-from contracts.third_contract.fairground.contract import CHANNEL, NAME
 from countermand.actions import errors
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandId
@@ -30,6 +29,7 @@ from countermand.contracts.http.idempotency import idempotency_key
 from countermand.contracts.http.openapi import Operation, Reply, parameter
 from countermand.domain.client import Client, Permission
 from countermand.domain.orders.order import UID_PATTERN, OrderId, order_id_of
+from support.fairground.contract import CHANNEL, NAME
 
 PREFIX: Final = "/fairground/v1"
 RIDES: Final = f"{PREFIX}/rides"

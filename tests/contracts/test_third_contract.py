@@ -1,4 +1,4 @@
-"""A third contract is one folder: `fairground/` beside this file, handed to bootstrap, and nothing else is touched."""
+"""A third contract is one folder, `tests/support/fairground/`, handed to bootstrap. Nothing else is touched."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from contracts.third_contract.fairground.contract import CONTRACT as FAIRGROUND
 from countermand.actions.cancelling.cancel_orders import Cancelled
 from countermand.actions.ports import OrderView
 from countermand.contracts.registry import CONTRACTS
@@ -19,6 +18,7 @@ from countermand.domain.orders.order import OrderUid, order_id_of
 from countermand.domain.orders.order_kind import OrderKind
 from countermand.settings import PREFIX, SettingsError, read_settings
 from support.command_line import Run, assert_one_sentence, runner
+from support.fairground.contract import CONTRACT as FAIRGROUND
 from support.world import EVERYTHING, Caller, World, a_world
 
 ALL = (*CONTRACTS, FAIRGROUND)

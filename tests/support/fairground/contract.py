@@ -16,7 +16,7 @@ CHANNEL: Final = channel_of(NAME)
 
 
 def _api(_: Deployment) -> "ApiModule":
-    from contracts.third_contract.fairground.calls import api_module  # noqa: PLC0415 - the framework comes with it
+    from support.fairground.calls import api_module  # noqa: PLC0415 - the framework comes with it
 
     return api_module()
 
