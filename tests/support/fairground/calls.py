@@ -1,0 +1,191 @@
+"""The fairground's calls: place an order, read it, cancel it."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from countermand.actions import errors
+from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
+from countermand.actions.cancelling.command_ids import new_command_id
+from countermand.actions.ordering.read_orders import read_order
+from countermand.actions.ports import CancelOrder, Line, OrderView
+from countermand.actions.ticketing.place import place_ticket_order
+from countermand.actions.ticketing.rules import TicketOrder
+from countermand.contracts.http.answer import (
+    Answer,
+    ForbiddenError,
+    MethodNotAllowedError,
+    check_media_type,
+    json_answer,
+)
+from countermand.contracts.http.api_module import ApiModule
+from countermand.contracts.http.body import decode, read
+from countermand.contracts.http.calls import Call, Route, Services
+from countermand.contracts.http.cancel_endpoint import Credential
+from countermand.contracts.http.credentials import basic
+from countermand.contracts.http.idempotency import idempotency_key
+from countermand.contracts.http.openapi import Operation, Reply, parameter
+from countermand.domain.client import Client, Permission
+from countermand.domain.orders.order import UID_PATTERN, OrderId, order_id_of
+from support.fairground.contract import CHANNEL, NAME
+
+PREFIX: Final = "/fairground/v1"
+RIDES: Final = f"{PREFIX}/rides"
+CANCEL: Final = f"{PREFIX}/cancel"
+
+
+class RideWanted(msgspec.Struct, kw_only=True):
+    """How many rides, on what, and how they are paid."""
+
+    product: str
+    quantity: int
+    payment_method: str
+
+
+class Ride(msgspec.Struct, kw_only=True):
+    """An order as it stands."""
+
+    uid: str
+    state: str
+    tickets: int
+
+
+class CancelWanted(msgspec.Struct, kw_only=True):
+    """Which order to cancel."""
+
+    uid: str
+
+
+class Problem(msgspec.Struct, kw_only=True):
+    """Why not."""
+
+    problem: list[str]
+
+
+_STATUS: Final[Mapping[type[Exception], int]] = {
+    errors.NotAuthenticatedError: 401,
+    ForbiddenError: 403,
+    errors.NotFoundError: 404,
+    MethodNotAllowedError: 405,
+    errors.ConflictError: 409,
+    errors.FieldsError: 422,
+    errors.UnavailableError: 503,
+}
+
+
+def error_answer(error: Exception) -> Answer:
+    status = _STATUS.get(type(error), 500)
+    return json_answer(status, Problem(problem=[str(error) if status < 500 else "not done"]))
+
+
+def _shown(view: OrderView) -> Ride:
+    return Ride(
+        uid=view.order.uid or "",
+        state=view.order.state.value,
+        tickets=sum(one.valid for one in view.tickets),
+    )
+
+
+async def _caller(call: Call, services: Services, permission: Permission) -> Client:
+    client = await services.authenticator.client(CHANNEL, basic(call.headers))
+    if not client.may(permission):
+        raise ForbiddenError(f"the permission {permission} is needed")
+    return client
+
+
+def _order_id(uid: str) -> OrderId:
+    if not re.fullmatch(UID_PATTERN, uid):
+        raise errors.NotFoundError("there is no such order")
+    return order_id_of(uid)
+
+
+async def _place(call: Call, services: Services) -> Answer:
+    client = await _caller(call, services, Permission.CREATE)
+    given = read(RideWanted, decode(call.body))
+    wanted = TicketOrder(
+        lines=[Line(product_uid=given.product, quantity=given.quantity)],
+        payment_method_uid=given.payment_method,
+        shipping_method_uid=None,
+        details={},
+    )
+    async with services.store.transaction() as tx:
+        view = await place_ticket_order(tx, client.id, wanted, services.clock(), contract=NAME)
+    return json_answer(201, _shown(view))
+
+
+async def _read(call: Call, services: Services) -> Answer:
+    client = await _caller(call, services, Permission.READ)
+    order_id = _order_id(call.path_parameters["uid"])
+    return json_answer(200, _shown(await read_order(services.store, order_id, contract=NAME, owner=client.id)))
+
+
+class FairgroundCancel:
+    """Fulfils `CancelEndpoint`."""
+
+    channel = CHANNEL
+    paths = frozenset({CANCEL})
+
+    def check_transport(self, method: str, headers: Mapping[bytes, bytes]) -> None:
+        if method != "POST":
+            raise MethodNotAllowedError(method, ["POST"])
+        check_media_type(headers)
+
+    def credential(self, headers: Mapping[bytes, bytes]) -> Credential:
+        return basic(headers)
+
+    def command(self, client: Client, headers: Mapping[bytes, bytes], body: bytes) -> CancelOrder:
+        if not client.may(Permission.CANCEL):
+            raise ForbiddenError("the permission cancel is needed")
+        return CancelOrder(
+            command_id=new_command_id(),
+            order_id=_order_id(read(CancelWanted, decode(body)).uid),
+            client_id=client.id,
+            channel=CHANNEL,
+            idempotency=idempotency_key(headers, "POST", CANCEL, body),
+            wants_order=True,
+        )
+
+    def notices(self, _: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
+        return ()
+
+    def answer(self, outcome: CancelOutcome) -> Answer:
+        if not isinstance(outcome, Cancelled):
+            return json_answer(409, Problem(problem=[one.code for one in outcome.refused.broken]))
+        assert outcome.view is not None
+        return json_answer(200, _shown(outcome.view))
+
+    def error(self, error: Exception) -> Answer:
+        return error_answer(error)
+
+
+def _operation(name: str, method: Any, path: str, status: int, message: Any, request: Any = None) -> Operation:
+    in_path = [parameter("uid", "path", "Its uid", {"type": "string"})] if "{uid}" in path else []
+    replies = {status: Reply(when="Done", message=message), 401: Reply(when="Unknown", message=Problem)}
+    return Operation(
+        name=name,
+        method=method,
+        path=path,
+        summary=name,
+        description="A test's.",
+        request=request,
+        parameters=in_path,
+        replies=replies,
+    )
+
+
+def api_module() -> ApiModule:
+    return ApiModule(
+        name=NAME,
+        title="Fairground",
+        about="A test's.",
+        prefix=PREFIX,
+        routes=(
+            Route(operation=_operation("placeRide", "POST", RIDES, 201, Ride, RideWanted), handle=_place),
+            Route(operation=_operation("readRide", "GET", RIDES + "/{uid}", 200, Ride), handle=_read),
+        ),
+        cancel=(FairgroundCancel(), _operation("cancelRide", "POST", CANCEL, 200, Ride, CancelWanted)),
+        error_answer=error_answer,
+        security={"basic": {"type": "http", "scheme": "basic"}},
+    )
