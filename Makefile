@@ -9,6 +9,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder
 CHECK  := $(BIN)/python -m pytest --numprocesses $(shell getconf _NPROCESSORS_ONLN) --dist loadfile # tests that wait for nobody
 
+# Python keeps what it has compiled, even where the machine's environment says otherwise: the tests start hundreds of
+# processes, each of which would compile all of the source again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help run setup browser check test-file test test-slow lint bench lock docs vendor clean
 .DEFAULT_GOAL := help
 
