@@ -10,7 +10,11 @@ from countermand.contracts.registry import Part, parts
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.settings import Settings
 from countermand.web.front import Front
+from support.shared_world import shared_both_worlds, shared_world
 from support.world import World
+
+both_worlds = shared_both_worlds
+world = shared_world
 
 PAGES = {
     "/healthz",

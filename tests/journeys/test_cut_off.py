@@ -18,6 +18,8 @@ from support.nodes import Node, Shop, a_node, a_shop, url_at
 from support.orders import cancel, number, page, pay, under_key, until
 from support.proxy import CANCELS_A_BATCH, COMMITS, Loses, Proxy, a_proxy
 
+pytestmark = pytest.mark.slow
+
 LIMITS = {
     "database_statement_limit_s": 0.5,
     "database_connect_limit_s": 0.5,

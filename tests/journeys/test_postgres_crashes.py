@@ -18,6 +18,8 @@ from support.load import Ask, Heard, Reply, drive
 from support.nodes import Node, Orders, Shop, a_node, a_shop, url_at
 from support.orders import cancel, number, under_key
 
+pytestmark = pytest.mark.slow
+
 UNDER_WAY = 700  # successes, before it happens
 
 

@@ -10,8 +10,12 @@ from countermand.actions.cancelling.cancel_orders import Cancelled
 from countermand.actions.errors import NotFoundError
 from countermand.domain.orders.order_state import Transition
 from support.database_contents import changed, contents, counts
+from support.shared_world import shared_both_worlds, shared_world
 from support.shopping_calls import REASON, availability, cancel, kind
 from support.world import World
+
+both_worlds = shared_both_worlds
+world = shared_world
 
 
 async def test_a_cancellation_gives_back_tickets_and_stock_exactly_once(both_worlds: World):
