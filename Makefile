@@ -9,6 +9,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder
 CHECK  := $(BIN)/python -m pytest --numprocesses $(shell getconf _NPROCESSORS_ONLN) --dist loadfile # tests that wait for nobody
 
+# Python keeps what it has compiled, even where the machine's environment says otherwise: the tests start hundreds of
+# processes, each of which would compile all of the source again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help run setup browser check test-file test test-slow lint bench lock docs vendor clean
 .DEFAULT_GOAL := help
 
@@ -29,10 +33,10 @@ check: lint ## while you work: lint, the tests of the domain, and those of the a
 test-file: $(VENV)/.ready-to-test $(VENV)/.node-packages ## one file, several, or one test, slow or not: F=tests/domain/test_money.py
 	$(BIN)/python -m pytest $(or $(F),$(error no test was run; name a file or a test: make test-file F=tests/domain/test_money.py))
 
-test: browser lint $(VENV)/.node-packages ## check the project, except for what is slow: lint, then pytest
+test: lint $(VENV)/.node-packages ## check the project, except for what is slow: lint, then pytest
 	$(PYTEST) -m "not slow"
 
-test-slow: browser $(VENV)/.ready-to-test $(VENV)/.node-packages ## the tests that take minutes, or need a program of the machine
+test-slow: browser $(VENV)/.ready-to-test $(VENV)/.node-packages ## the tests that take minutes, drive a browser, or need a program of the machine
 	$(PYTEST) -m slow
 
 lint: $(VENV)/.ready-to-test ## format, rules, types and layers: ruff, mypy, import-linter

@@ -60,12 +60,12 @@ def test_the_packages_browser_is_preferred_to_the_machines_so_that_all_drive_the
     assert (UNPACKED / "chromium").exists()
 
 
-@pytest.mark.parametrize("target", ["test", "test-slow"])
-def test_it_is_the_first_thing_that_is_asked(target: str):
-    first, *others = planned(target).splitlines()
+def test_it_is_the_first_thing_that_the_slow_tests_ask_and_the_others_need_none():
+    first, *others = planned("test-slow").splitlines()
 
     assert first.endswith(str(PROGRAM.relative_to(ROOT)))
     assert any("pytest" in line for line in others)
+    assert PROGRAM.name not in planned("test")
 
 
 def program(path: Path) -> Path:

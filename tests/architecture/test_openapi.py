@@ -11,7 +11,11 @@ from countermand.contracts.http.contract import Deployment
 from countermand.contracts.registry import CONTRACTS
 from countermand.settings import Settings
 from countermand.web.front import Front
+from support.shared_world import shared_both_worlds, shared_world
 from support.world import World
+
+both_worlds = shared_both_worlds
+world = shared_world
 
 PAGES = {
     "/healthz",

@@ -20,8 +20,12 @@ from support.connect_calls import CANCEL, cancel
 from support.contracts import CONNECT
 from support.database_contents import contents
 from support.processes import Demo, countermand, until_ready
+from support.shared_world import shared_both_worlds, shared_world
 from support.tokens import FORGED, NOW_S, PUBLIC, by_us, claims, headed, header, part, signed, strangers_key
 from support.world import EVERYTHING, ISSUER, NOON, Caller, World, a_world
+
+both_worlds = shared_both_worlds
+world = shared_world
 
 
 async def test_no_forged_or_spent_token_opens_the_door_and_none_is_logged_or_repeated(

@@ -86,7 +86,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
     return make_sample(tmp_path_factory.mktemp("sample"), orders=300, seed=1)
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def filled(
     sample: Sample, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[OrdersDatabase, Callable[[str], object]]]:
@@ -192,6 +192,7 @@ def _command(line: str) -> CancelOrder:
 # what it leaves behind
 
 
+@pytest.mark.slow
 def test_a_server_goes_with_whoever_started_it_even_when_that_one_is_killed():
     program = (
         "import time; from own_postgres import OwnPostgres; server = OwnPostgres(); server.start();"

@@ -12,6 +12,8 @@ import pytest
 from support.browser import Browser, Page, a_browser
 from support.processes import Demo, a_demo
 
+pytestmark = pytest.mark.slow
+
 AXE = Path(__file__).parents[1] / "node/node_modules/axe-core/axe.min.js"
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
 

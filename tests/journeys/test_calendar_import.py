@@ -1,29 +1,25 @@
 """`countermand calendar import`: a file of slots, loaded as often as one likes."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from support.appointments import booked, offer
 from support.command_line import Run, Said, assert_one_sentence, runner
 from support.serving import database_of
-from support.world import World, a_world
+from support.shared_world import shared_sqlite_world, shared_world
+from support.world import World
+
+made = shared_world
+sqlite_world = shared_sqlite_world
 
 HEADINGS = "id,area,starts_at,ends_at,slot_type,capacity"
 GOOD = f"""{HEADINGS}
 am,LOC3801,2026-12-01T08:00:00+11:00,2026-12-01T12:00:00+11:00,AM,4
 pm,,2026-12-01T13:00:00+11:00,2026-12-01T17:00:00+11:00,,1
 """
-
-
-@pytest_asyncio.fixture(params=["sqlite", "postgres"])
-async def made(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    async with a_world(tmp_path, request.param) as world:
-        yield world
 
 
 @pytest.fixture
@@ -91,22 +87,22 @@ WRONG = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-async def test_a_file_that_does_not_hold_is_told_by_line_and_nothing_is_loaded(run: Run, tmp_path: Path, what: str):
+async def test_a_file_that_does_not_hold_is_told_by_line_and_nothing_is_loaded(
+    run: Run, sqlite_world: World, tmp_path: Path, what: str
+):
     content, told = WRONG[what]
-    async with a_world(tmp_path) as made:
-        said = await imported(run, made, written(tmp_path, content))
-        assert (said.code, said.out) == (2, "")
-        assert told in said.err
-        assert "Traceback" not in said.err
-        assert await made.rows("slots") == []
+    said = await imported(run, sqlite_world, written(tmp_path, content))
+    assert (said.code, said.out) == (2, "")
+    assert told in said.err
+    assert "Traceback" not in said.err
+    assert await sqlite_world.rows("slots") == []
 
 
-async def test_every_wrong_line_is_told_at_once(run: Run, tmp_path: Path):
-    async with a_world(tmp_path) as made:
-        said = await imported(run, made, written(tmp_path, GOOD.replace("+11:00", "")))
-        assert "line 2" in said.err
-        assert "line 3" in said.err
-        assert await made.rows("slots") == []
+async def test_every_wrong_line_is_told_at_once(run: Run, sqlite_world: World, tmp_path: Path):
+    said = await imported(run, sqlite_world, written(tmp_path, GOOD.replace("+11:00", "")))
+    assert "line 2" in said.err
+    assert "line 3" in said.err
+    assert await sqlite_world.rows("slots") == []
 
 
 def written(folder: Path, content: str) -> Path:

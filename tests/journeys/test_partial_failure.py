@@ -111,7 +111,9 @@ READY: dict[str, Breaks] = {
 }
 
 
-@pytest.mark.parametrize("breaks", [*NOT_READY, *READY])
+@pytest.mark.parametrize(
+    "breaks", ["away", *(pytest.param(name, marks=pytest.mark.slow) for name in (NOT_READY | READY) if name != "away")]
+)
 async def test_while_it_is_broken_nothing_is_done_and_all_hear_so_and_afterwards_it_is(
     breaks: str, server: OwnPostgres, shop: Shop, node: Served
 ):
@@ -140,6 +142,7 @@ async def test_while_it_is_broken_nothing_is_done_and_all_hear_so_and_afterwards
     check_log(node)
 
 
+@pytest.mark.slow
 async def test_while_an_order_is_held_by_another_the_others_go_on(shop: Shop, node: Served):
     made = await shop.orders(plain=5, tickets=5)
     held, *others = made.plain
@@ -159,6 +162,7 @@ async def test_while_an_order_is_held_by_another_the_others_go_on(shop: Shop, no
     check_log(node)
 
 
+@pytest.mark.slow
 async def test_with_its_one_connection_taken_a_node_cancels_and_turns_the_rest_away(server: OwnPostgres, shop: Shop):
     made = await shop.orders(plain=2, tickets=3)
     held, cancelled, other = made.tickets

@@ -19,6 +19,8 @@ from support.nodes import Orders, Shop, a_node, a_shop, url_at
 from support.orders import cancel, number, under_key
 from support.serving import Served
 
+pytestmark = pytest.mark.slow
+
 UNDER_WAY = 700  # successes, before it happens
 
 

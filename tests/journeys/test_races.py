@@ -37,7 +37,7 @@ async def http(shop: Demo) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-@pytest.mark.parametrize("callers", [20, 200])
+@pytest.mark.parametrize("callers", [20, pytest.param(200, marks=pytest.mark.slow)])
 async def test_of_many_cancels_of_a_telecom_order_at_once_one_wins_and_one_fact_leaves(
     shop: Demo, http: httpx.AsyncClient, callers: int
 ):
@@ -50,7 +50,7 @@ async def test_of_many_cancels_of_a_telecom_order_at_once_one_wins_and_one_fact_
     assert [row["state"] for row in rows(shop, "appointments", order_id)] == ["cancelled"]
 
 
-@pytest.mark.parametrize("callers", [20, 200])
+@pytest.mark.parametrize("callers", [20, pytest.param(200, marks=pytest.mark.slow)])
 async def test_of_many_cancels_of_a_ticket_order_at_once_one_wins_and_its_places_go_back_once(
     shop: Demo, http: httpx.AsyncClient, callers: int
 ):
@@ -74,6 +74,7 @@ async def test_under_one_key_twenty_at_once_all_hear_yes_and_it_is_done_once(sho
     assert rows(shop, "refusals", order_id) == []
 
 
+@pytest.mark.slow
 async def test_five_hundred_attempts_of_a_stranger_do_not_keep_the_owner_from_cancelling(
     shop: Demo, http: httpx.AsyncClient
 ):

@@ -94,6 +94,7 @@ async def test_a_worker_that_dies_is_replaced_and_what_it_counted_stays_counted(
     assert server.stop() == 0
 
 
+@pytest.mark.slow
 async def test_one_that_dies_at_once_again_and_again_is_given_longer_and_longer_pauses(server: Served):
     stays = workers_of(server)[1]
     for times in (1, 2, 3):
@@ -108,7 +109,7 @@ async def test_one_that_dies_at_once_again_and_again_is_given_longer_and_longer_
     assert server.stop() == 0, "and a pause holds up no stop"
 
 
-@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("told", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 async def test_told_to_stop_all_answer_what_they_have_taken_and_end_and_leave_nothing(
     told: signal.Signals, made: World, server: Served, temporary: Path
 ):
@@ -136,6 +137,7 @@ async def test_told_to_stop_all_answer_what_they_have_taken_and_end_and_leave_no
     assert [line for line in server.log_lines if line["level"] in {"error", "critical"}] == []
 
 
+@pytest.mark.slow
 async def test_when_the_parent_is_killed_the_workers_stop_too(server: Served):
     workers = workers_of(server)
     server.kill()

@@ -25,7 +25,10 @@ from countermand.storage.tables.columns import metadata
 from support.contracts import CONNECT
 from support.outside import BROKEN_CONSTRAINTS, outside
 from support.races import column
+from support.shared_world import shared_world
 from support.world import World
+
+world = shared_world
 
 SETTINGS = [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 0)]
 

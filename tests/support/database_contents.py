@@ -1,8 +1,9 @@
 """Reads the whole contents of the database, so that a test can show that nothing changed."""
 
+import functools
 from typing import Any
 
-from sqlalchemy import Table, exists, select
+from sqlalchemy import Select, Table, exists, select
 
 from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.tables.columns import metadata
@@ -22,9 +23,14 @@ async def contents(world: World) -> Contents:
 
 async def filled(reading: SqlTransaction) -> list[Table]:
     """The tables that have rows, each after those that it points to. Asked at once, as most have none."""
-    tables = metadata.sorted_tables
-    (has_rows,) = await reading.rows(select(*(exists().select_from(table).label(table.name) for table in tables)))
-    return [table for table in tables if has_rows[table.name]]
+    (has_rows,) = await reading.rows(_which_have_rows())
+    return [table for table in metadata.sorted_tables if has_rows[table.name]]
+
+
+@functools.cache
+def _which_have_rows() -> Select[Any]:
+    """Made once: every test that shares a world asks it."""
+    return select(*(exists().select_from(table).label(table.name) for table in metadata.sorted_tables))
 
 
 async def counts(world: World) -> dict[str, int]:

@@ -50,6 +50,16 @@ def a_place(folder: Path, on: str) -> Iterator[DatabaseAddress]:
         yield PostgresAddress(url=url)
 
 
+@contextmanager
+def a_migrated_place(folder: Path, on: str) -> Iterator[DatabaseAddress]:
+    """An empty database of the newest schema, copied from the one that is made once a run."""
+    if on == "sqlite":
+        yield Path(shutil.copy(migrated(), folder / "test.sqlite3"))
+        return
+    with a_database() as url:
+        yield PostgresAddress(url=url)
+
+
 def rows(where: DatabaseAddress, statement: str) -> list[dict[str, Any]]:
     """Run a statement as another process, in a transaction of its own."""
     if isinstance(where, Path):

@@ -6,6 +6,8 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+import pytest
+
 from countermand.actions.appointments.load_calendar import load_slots, slot_at
 from countermand.actions.errors import ConflictError
 from countermand.domain.orders.order import OrderId
@@ -15,6 +17,8 @@ from support.connect_calls import Reply, cancel
 from support.manage_calls import manage
 from support.shared_world import shared_postgres_world, shared_world
 from support.world import Caller, World
+
+pytestmark = pytest.mark.long
 
 world = shared_world
 postgres_world = shared_postgres_world

@@ -6,7 +6,10 @@ from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
 from countermand.actions.cancelling.group_commit import GroupCommit
 from countermand.actions.cancelling.read_back import CancelAndShow, ReadBack
 from countermand.actions.errors import UnavailableError
+from support.shared_world import shared_world
 from support.world import World
+
+world = shared_world
 
 
 class Away:

@@ -20,7 +20,10 @@ from countermand.actions.errors import (
 from countermand.actions.ports import CancelOrder, RefusalRecord
 from countermand.domain.orders.order import OrderId
 from support.breakage import Breaks, Real, afterwards, breaking, instead
+from support.shared_world import shared_world
 from support.world import World
+
+world = shared_world
 
 WITHIN_NOTICE = timedelta(hours=3)
 

@@ -13,7 +13,10 @@ from countermand.actions.errors import IdempotencyKeyReusedError, NotFoundError
 from countermand.actions.ports import CancelOrder, IdempotencyKey
 from countermand.domain.appointments.appointment import AppointmentId, AppointmentState
 from countermand.domain.orders.order import OrderId
+from support.shared_world import shared_world
 from support.world import Caller, World
+
+world = shared_world
 
 
 async def test_an_order_is_cancelled_once_and_one_fact_leaves(world: World):

@@ -284,7 +284,15 @@ class Orders(RuleBasedStateMachine):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("on", "examples"), [("sqlite", 100), ("postgres", 50)])
+@pytest.mark.parametrize(
+    ("on", "examples"),
+    [
+        ("sqlite", 20),
+        ("postgres", 10),
+        pytest.param("sqlite", 100, marks=pytest.mark.slow),
+        pytest.param("postgres", 50, marks=pytest.mark.slow),
+    ],
+)
 def test_orders_live_as_the_model_says(tmp_path: Path, on: str, examples: int):
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()

@@ -16,6 +16,8 @@ from support.shopping_calls import cancel
 from support.ticket_shop import Shop, a_shop, check_conservation
 from support.world import PUBLIC_URL, World
 
+pytestmark = pytest.mark.long
+
 
 @pytest_asyncio.fixture
 async def shop(world: World) -> Shop:

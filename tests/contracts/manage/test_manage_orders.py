@@ -8,7 +8,10 @@ import pytest
 from countermand.domain.orders.order_state import Transition
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, fields, manage, problem
+from support.shared_world import shared_world
 from support.world import NOON, World
+
+world = shared_world
 
 
 async def test_an_order_is_read_by_its_number_and_by_its_uid_alike(world: World):

@@ -9,7 +9,10 @@ from countermand.actions.ordering.expire import expire_order
 from countermand.domain.orders.order_state import Transition
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, manage, problem
+from support.shared_world import shared_world
 from support.world import World
+
+world = shared_world
 
 
 async def test_a_payment_is_recorded_and_completes_an_order_for_tickets(world: World):

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -19,6 +18,7 @@ from countermand.domain.money import Money
 from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_state import Transition
 from support.postgres import a_connection, until_waiting
+from support.shared_world import Services
 from support.watched import watched
 from support.world import Caller, World, a_world
 
@@ -80,10 +80,9 @@ SERVICE: dict[str, tuple[timedelta | None, Change, type]] = {
 }
 
 
-@pytest_asyncio.fixture(params=[False, True], ids=["at once", "in parts"])
-async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    async with a_world(tmp_path, "postgres", database_distributed=request.param) as made:
-        yield made
+@pytest_asyncio.fixture(params=[False, True], ids=["at once", "in parts"], loop_scope="module")
+async def world(services_of_the_file: Services, request: pytest.FixtureRequest) -> World:
+    return await services_of_the_file.world("postgres", database_distributed=request.param)
 
 
 @pytest.mark.parametrize("what", SERVICE)

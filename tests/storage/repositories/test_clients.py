@@ -3,7 +3,10 @@ import pytest
 from countermand.actions.errors import ConflictError, NotFoundError
 from countermand.domain.client import ClientId, Permission
 from support.contracts import SHOPPING
+from support.shared_world import shared_world
 from support.world import ISSUER, World
+
+world = shared_world
 
 MAY_READ = frozenset({Permission.READ})
 

@@ -5,7 +5,10 @@ import re
 import pytest
 
 from countermand.web.pages.link_relations import RELATIONS
+from support.shared_world import shared_sqlite_world
 from support.world import PUBLIC_URL, World, a_world
+
+sqlite_world = shared_sqlite_world
 
 _LINK = re.compile(r"""\b(?:href|src)=["']([^"']*)["']""")
 

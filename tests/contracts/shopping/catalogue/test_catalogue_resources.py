@@ -12,8 +12,13 @@ from countermand.domain.client import Permission
 from countermand.domain.ticketing.catalogue import Part, ProductUid
 from support.breakage import without_its_database
 from support.catalogue import CURIES, a_product, an_event, get, languages, listed, profile, put, uid
+from support.shared_world import shared_both_worlds, shared_sqlite_world, shared_world
 from support.shopping_calls import availability, cancel, kind
 from support.world import EVERYTHING, NOON, PUBLIC_URL, World
+
+both_worlds = shared_both_worlds
+sqlite_world = shared_sqlite_world
+world = shared_world
 
 
 async def test_the_root_leads_to_everything_and_asks_for_no_credentials(world: World):
