@@ -20,6 +20,7 @@ from countermand.domain.appointments.appointment import (
 )
 from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId
+from countermand.domain.orders.order_details import ServiceOrderDetails
 from countermand.domain.orders.payment import Payment
 from countermand.storage.tables.columns import metadata
 from support.outside import BROKEN_CONSTRAINTS, outside
@@ -170,7 +171,7 @@ async def test_a_transaction_left_by_an_exception_leaves_nothing(world: World, e
 
     async def places_and_fails() -> None:
         async with world.database.store.transaction() as tx:
-            await place_service_order(tx, me.client.id, {}, world.clock())
+            await place_service_order(tx, me.client.id, ServiceOrderDetails(), world.clock())
             raise error
 
     with pytest.raises(type(error)):
@@ -186,11 +187,11 @@ async def test_a_part_left_by_an_exception_is_undone_by_itself(world: World):
 
     async def places_and_fails(tx: Transaction) -> None:
         async with tx.part():
-            await place_service_order(tx, me.client.id, {}, world.clock())
+            await place_service_order(tx, me.client.id, ServiceOrderDetails(), world.clock())
             raise ValueError("no")
 
     async with world.database.store.transaction() as tx:
-        kept = (await place_service_order(tx, me.client.id, {}, world.clock())).order.id
+        kept = (await place_service_order(tx, me.client.id, ServiceOrderDetails(), world.clock())).order.id
         with pytest.raises(ValueError, match="no"):
             await places_and_fails(tx)
     assert [row["id"] for row in await world.rows("orders")] == [kept]

@@ -107,8 +107,9 @@ async def pay_in_sandbox(tx: Transaction, order_id: OrderId, now: datetime) -> b
 
 async def left_to_pay(reading: Reading, view: OrderView) -> Money:
     """What is missing of a ticket order's total, in its currency."""
-    total_minor, currency = view.details["grand_total_minor"], view.details["currency"]
-    return Money(minor=max(0, total_minor - await reading.paid_minor(view.order.id, currency)), currency=currency)
+    total = view.ticket_details.total
+    paid_minor = await reading.paid_minor(view.order.id, total.currency)
+    return Money(minor=max(0, total.minor - paid_minor), currency=total.currency)
 
 
 async def _left_to_pay_of(tx: Transaction, order_id: OrderId) -> Money:

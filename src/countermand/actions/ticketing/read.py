@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from countermand.actions.catalogue.read import EventView
 from countermand.actions.errors import NotFoundError
-from countermand.actions.ports import OrderView, Reading, Store, Ticket, is_spoken
+from countermand.actions.ports import OrderView, Reading, Store, Ticket, is_shown
 from countermand.domain.client import ClientId
 from countermand.domain.ticketing.catalogue import Product
 
@@ -26,7 +26,7 @@ async def read_ticket(store: Store, uid: str, *, owner: ClientId | None) -> Tick
         order_id = await reading.order_of_ticket(uid)
         views = {} if order_id is None else await reading.views([order_id])
         for view in views.values():
-            if owner in {None, view.order.client_id} and is_spoken(view.order):
+            if owner in {None, view.order.client_id} and is_shown(view):
                 (found,) = await _shown(reading, view, [one for one in view.tickets if one.uid == uid])
                 return found
     raise NotFoundError("there is no such ticket")
@@ -39,7 +39,7 @@ async def find_tickets(store: Store, event_uid: str, code: str, *, owner: Client
         return [
             one
             for view in views.values()
-            if owner in {None, view.order.client_id}
+            if owner in {None, view.order.client_id} and is_shown(view)
             for one in await _shown(
                 reading, view, [one for one in view.tickets if view.admits(one) and one.code == code]
             )

@@ -41,6 +41,7 @@ from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.order_state import OrderState
 from countermand.domain.orders.payment import Payment
 from countermand.domain.ticketing.catalogue import Product
+from countermand.storage.repositories.documents import decoded_details
 from countermand.storage.tables.appointments import appointments
 from countermand.storage.tables.catalogue import products
 from countermand.storage.tables.columns import instant, micros
@@ -276,7 +277,7 @@ class ViewRows:
             )
             views[order.id] = OrderView(
                 order=order,
-                details=msgspec.json.decode(row["details"]),
+                details=decoded_details(order.contract, row["details"]),
                 appointments=tuple(appointment_of(r) for r in of_order["appointments"].get(order.id, ())),
                 lines=lines,
                 products=tuple({line.product_uid: products[line.product_uid] for line in lines}.values()),

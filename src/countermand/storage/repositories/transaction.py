@@ -18,6 +18,7 @@ from countermand.domain.orders.order_events import OrderEvent
 from countermand.domain.orders.payment import Payment
 from countermand.storage.repositories.appointments import AppointmentRows
 from countermand.storage.repositories.catalogue import CatalogueRows
+from countermand.storage.repositories.documents import encoded_document
 from countermand.storage.repositories.rows import (
     ViewRows,
     cancellation_of,
@@ -164,7 +165,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
         )
         await self._execute(
             insert(order_details).values(
-                order_id=order.id, uid=order.uid, reference=order.reference, details=written(view.details)
+                order_id=order.id, uid=order.uid, reference=order.reference, details=encoded_document(view.details)
             )
         )
         lines = [
