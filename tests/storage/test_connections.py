@@ -101,10 +101,13 @@ async def test_a_payment_reference_belongs_to_the_order_that_claimed_it_first(wo
     me = await world.connect_client()
     first, second = await world.service_order(me), await world.service_order(me)
     async with world.database.store.transaction() as tx:
-        assert [await tx.claim_reference("ref-1", first) for _ in range(2)] == [first] * 2
+        assert [await tx.claim_reference("ref-1", first) for _ in range(2)] == [True, False]
+        assert await tx.payment("ref-1") == (first, None)
+        assert await tx.payment("ref-2") is None
     async with world.database.store.transaction() as tx:
-        assert await tx.claim_reference("ref-1", second) == first
-        assert await tx.claim_reference("ref-2", second) == second
+        assert await tx.claim_reference("ref-1", second) is False
+        assert await tx.payment("ref-1") == (first, None)
+        assert await tx.claim_reference("ref-2", second) is True
     claimed = {row["reference"]: row["order_id"] for row in await world.rows("payment_references")}
     assert claimed == {"ref-1": first, "ref-2": second}
     async with outside(world) as other:
@@ -124,7 +127,7 @@ async def test_a_claim_that_is_undone_leaves_the_reference_to_others(world: Worl
     with pytest.raises(ZeroDivisionError):
         await claims_and_fails()
     async with world.database.store.transaction() as tx:
-        assert await tx.claim_reference("ref-1", second) == second
+        assert await tx.claim_reference("ref-1", second) is True
 
 
 async def test_an_order_has_a_payment_under_one_reference_once(world: World):

@@ -192,6 +192,7 @@ HOLDS_WORDS = {
     ),
     "orders.contract": Spoiled(where=first("telecom", "id")),
     "orders.state": Spoiled(where=first("telecom", "id")),
+    "order_details.currency": Spoiled(where=first("paid"), value="JPY"),
     "order_details.details": Spoiled(where=first("telecom"), value=_OTHER_DETAILS),
     "consumers.details": Spoiled(where=lambda scene: {"uid": scene.consumers[0]}, value=_OTHER_CONSUMER),
     "appointments.state": Spoiled(where=first("visited")),

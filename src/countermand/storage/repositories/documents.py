@@ -11,6 +11,7 @@ from msgspec import Raw, Struct
 
 from countermand.domain.contract import Contract
 from countermand.domain.known import Unknown
+from countermand.domain.money import LARGEST_MINOR, Money
 from countermand.domain.orders.order_details import (
     OrderDetails,
     ServiceOrderDetails,
@@ -44,6 +45,26 @@ def decoded_details(contract: Contract | Unknown, text: str) -> OrderDetails:
     except msgspec.DecodeError:
         return UnknownDetails()
     return details
+
+
+def total_columns(details: OrderDetails) -> dict[str, int | str | None]:
+    """The columns that stand beside the document: the total of a ticket order, and its currency."""
+    if not isinstance(details, TicketOrderDetails):
+        return {"total_minor": None, "currency": None}
+    return {"total_minor": details.grand_total_minor, "currency": details.currency}
+
+
+def total_of(
+    contract: Contract | Unknown, total_minor: int | None, currency: str | None, document: str | None
+) -> Money | None:
+    """An order's total from its columns, or, where these are empty, from its document.
+
+    None for an order that has no total, and where this version can read neither.
+    """
+    if total_minor is not None and currency is not None:
+        return Money(minor=total_minor, currency=currency) if 0 <= total_minor <= LARGEST_MINOR else None
+    details = UnknownDetails() if document is None else decoded_details(contract, document)
+    return details.total if isinstance(details, TicketOrderDetails) else None
 
 
 def decoded_consumer(text: str) -> Consumer | None:

@@ -293,7 +293,7 @@ def view_queries(member: Callable[[ColumnElement[Any]], ColumnElement[bool]]) ->
     """The reads behind `ViewRows`, by field, for the orders whose number is a `member` of what was asked."""
     of_lines = select(order_lines.c.product_uid).where(member(order_lines.c.order_id))
     return {
-        "orders": orders_with_details().where(member(orders.c.id)),
+        "orders": orders_named().add_columns(order_details.c.details).where(member(orders.c.id)),
         "appointments": select(appointments).where(member(appointments.c.order_id)).order_by(appointments.c.id),
         "lines": select(order_lines)
         .where(member(order_lines.c.order_id))
@@ -303,9 +303,9 @@ def view_queries(member: Callable[[ColumnElement[Any]], ColumnElement[bool]]) ->
     }
 
 
-def orders_with_details() -> Select[Any]:
-    """Orders with what they are called and what was given when they were placed."""
-    return select(orders, order_details.c.uid, order_details.c.reference, order_details.c.details).join(
+def orders_named() -> Select[Any]:
+    """Orders with what they are called."""
+    return select(orders, order_details.c.uid, order_details.c.reference).join(
         order_details, order_details.c.order_id == orders.c.id
     )
 

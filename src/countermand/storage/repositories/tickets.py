@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import BigInteger, ColumnElement, cast, delete, exists, insert, select, update
+from sqlalchemy import BigInteger, ColumnElement, case, cast, delete, exists, func, insert, select, update
 
 from countermand.actions.catalogue.ports import Condition, Op, Page
 from countermand.actions.ticketing.ports import KnownConsumer
@@ -165,7 +165,8 @@ class TicketingRows(Filtering):
                 .where(order_lines.c.order_id == orders.c.id, products.c.event_uid.in_(wanted))
             )
         if condition.field == _TOTAL:
-            return self._number_is(_ORDERS[_TOTAL], condition.value)
+            total = func.coalesce(order_details.c.total_minor, self._number(_ORDERS[_TOTAL]))
+            return _is(total, condition.value)
         return self._one_met(_ORDERS[condition.field], condition)
 
     def _consumer_met(self, owner: ClientId, condition: Condition) -> ColumnElement[bool]:
@@ -176,13 +177,17 @@ class TicketingRows(Filtering):
                 .where(orders.c.client_id == owner, self._one_met(_OF_CONSUMERS_ORDERS[condition.field], condition))
             )
         if condition.field == _GENDER:
-            return self._number_is(_CONSUMERS[_GENDER], condition.value)
+            return _is(self._number(_CONSUMERS[_GENDER]), condition.value)
         return self._one_met(_CONSUMERS[condition.field], condition)
 
-    def _number_is(self, field: Field, value: int) -> ColumnElement[bool]:
-        """A number within a document: PostgreSQL gives it as a text, SQLite as what it is."""
-        number: ColumnElement[int] = cast(self._value(field), BigInteger)
-        return number == value
+    def _number(self, field: Field) -> ColumnElement[int]:
+        """A whole number within a document, if it is one: PostgreSQL gives it as a text, SQLite as what it is."""
+        found = self._value(field)
+        return case((found.regexp_match("^[0-9]{1,18}$"), cast(found, BigInteger))) if self._on_postgres else found
+
+
+def _is(number: ColumnElement[int], value: int) -> ColumnElement[bool]:
+    return number == value
 
 
 def _consumer_of(row: Row) -> KnownConsumer:
