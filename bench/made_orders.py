@@ -132,7 +132,8 @@ def _of_orders(made: str) -> dict[str, str]:
         "orders": "SELECT id, contract, client_id, CASE WHEN starts_at IS NULL THEN 1 ELSE 2 END, state, starts_at,"
         f" NULL, placed_at FROM {made}",
         "order_details": "SELECT id, uid, '' || i,"
-        f" CASE WHEN uid IS NULL THEN {_text(connect)} ELSE {_text(shopping)} END FROM {made}",
+        f" CASE WHEN uid IS NULL THEN {_text(connect)} ELSE {_text(shopping)} END,"
+        f" CASE WHEN uid IS NOT NULL THEN {_TOTAL_MINOR} END, CASE WHEN uid IS NOT NULL THEN 'EUR' END FROM {made}",
         "order_lines": f"SELECT id, 1, product_uid, 2, NULL {bought}",
         "appointments": f"SELECT id, i, '{AppointmentState.BOOKED.value}', starts_at, starts_at + 14400000000,"
         f" NULL, NULL, NULL, NULL, NULL {visits}",
@@ -199,6 +200,7 @@ _SERVICE: Final = {
     "customerReference": f"C-{_N}",
     "serviceId": 1,
 }
+_TOTAL_MINOR: Final = 2950
 # The fields that the product stores of an order for tickets (`actions/ticketing/place.py`).
 _TICKETS: Final = {
     "consumer": {"first_name": "Jo", "last_name": "Visitor", "email": f"jo.{_N}@example.com", "country": "NL"},
@@ -207,7 +209,7 @@ _TICKETS: Final = {
     "currency": "EUR",
     "product_total_minor": 2500,
     "service_costs_minor": 300,
-    "grand_total_minor": 2950,
+    "grand_total_minor": _TOTAL_MINOR,
     "payment_method": {
         "uid": "6d1b2c0f8a7e4d5c9b3a1f0e2d4c6b8a",
         "name": json.loads(_name("iDeal")),

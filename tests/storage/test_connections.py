@@ -20,6 +20,7 @@ from countermand.domain.appointments.appointment import (
 )
 from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId
+from countermand.domain.orders.order_details import ServiceOrderDetails
 from countermand.domain.orders.payment import Payment
 from countermand.storage.tables.columns import metadata
 from support.contracts import CONNECT
@@ -104,10 +105,13 @@ async def test_a_payment_reference_belongs_to_the_order_that_claimed_it_first(wo
     me = await world.connect_client()
     first, second = await world.service_order(me), await world.service_order(me)
     async with world.database.store.transaction() as tx:
-        assert [await tx.claim_reference("ref-1", first) for _ in range(2)] == [first] * 2
+        assert [await tx.claim_reference("ref-1", first) for _ in range(2)] == [True, False]
+        assert await tx.payment("ref-1") == (first, None)
+        assert await tx.payment("ref-2") is None
     async with world.database.store.transaction() as tx:
-        assert await tx.claim_reference("ref-1", second) == first
-        assert await tx.claim_reference("ref-2", second) == second
+        assert await tx.claim_reference("ref-1", second) is False
+        assert await tx.payment("ref-1") == (first, None)
+        assert await tx.claim_reference("ref-2", second) is True
     claimed = {row["reference"]: row["order_id"] for row in await world.rows("payment_references")}
     assert claimed == {"ref-1": first, "ref-2": second}
     async with outside(world) as other:
@@ -127,7 +131,7 @@ async def test_a_claim_that_is_undone_leaves_the_reference_to_others(world: Worl
     with pytest.raises(ZeroDivisionError):
         await claims_and_fails()
     async with world.database.store.transaction() as tx:
-        assert await tx.claim_reference("ref-1", second) == second
+        assert await tx.claim_reference("ref-1", second) is True
 
 
 async def test_an_order_has_a_payment_under_one_reference_once(world: World):
@@ -174,7 +178,7 @@ async def test_a_transaction_left_by_an_exception_leaves_nothing(world: World, e
 
     async def places_and_fails() -> None:
         async with world.database.store.transaction() as tx:
-            await place_service_order(tx, me.client.id, {}, world.clock(), contract=CONNECT.name)
+            await place_service_order(tx, me.client.id, ServiceOrderDetails(), world.clock(), contract=CONNECT.name)
             raise error
 
     with pytest.raises(type(error)):
@@ -190,11 +194,13 @@ async def test_a_part_left_by_an_exception_is_undone_by_itself(world: World):
 
     async def places_and_fails(tx: Transaction) -> None:
         async with tx.part():
-            await place_service_order(tx, me.client.id, {}, world.clock(), contract=CONNECT.name)
+            await place_service_order(tx, me.client.id, ServiceOrderDetails(), world.clock(), contract=CONNECT.name)
             raise ValueError("no")
 
     async with world.database.store.transaction() as tx:
-        kept = (await place_service_order(tx, me.client.id, {}, world.clock(), contract=CONNECT.name)).order.id
+        kept = (
+            await place_service_order(tx, me.client.id, ServiceOrderDetails(), world.clock(), contract=CONNECT.name)
+        ).order.id
         with pytest.raises(ValueError, match="no"):
             await places_and_fails(tx)
     assert [row["id"] for row in await world.rows("orders")] == [kept]

@@ -29,6 +29,7 @@ NEW_COLUMNS = {
         *("needs_voucher", "sale_starts_at", "sale_ends_at", "viewing_order", "details", "is_seated"),
     },
     "methods": {"details"},
+    "order_details": {"total_minor", "currency"},
 }
 # The first schema's tables with a row or more each, parents first.
 DATA: dict[str, list[dict[str, Any]]] = {

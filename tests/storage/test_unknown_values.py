@@ -20,10 +20,12 @@ from countermand.actions.appointments.load_calendar import slot_at
 from countermand.actions.appointments.ports import OpenSlot
 from countermand.actions.ordering.expire import expire_due
 from countermand.actions.ports import OrderView
+from countermand.actions.ticketing.consumers import keep_consumer
 from countermand.domain.appointments.appointment_task import AppointmentTask, TaskId, TaskKind, TaskState
 from countermand.domain.client import Permission
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_state import Transition
+from countermand.domain.ticketing.consumer import Consumer
 from countermand.storage.retention import (
     CANCELLATIONS,
     DELIVERED_FACTS,
@@ -65,6 +67,7 @@ class Scene:
     refused: list[OrderId] = field(default_factory=list)
     products: list[str] = field(default_factory=list)
     methods: list[str] = field(default_factory=list)
+    consumers: list[str] = field(default_factory=list)
 
     async def spoil(self, table: str, where: dict[str, Any], values: dict[str, Any]) -> None:
         it = metadata.tables[table]
@@ -119,6 +122,9 @@ async def a_scene(world: World) -> Scene:
         assert (await scene.cancel(scene.cancelled[-1], f"yes-{len(scene.cancelled)}")).status_code == 200
         assert (await scene.cancel(scene.refused[-1], f"no-{len(scene.refused)}")).status_code == 422
     async with world.database.store.transaction() as tx:
+        for _ in range(2):
+            kept = await keep_consumer(tx, scene.shop.client.id, Consumer(first_name="Zoë"), NOON)
+            scene.consumers.append(kept.uid)
         for number, order_id in enumerate(scene.visited):
             starts_at = NOON + timedelta(days=2)
             slot = slot_at(f"slot-{number}", "", starts_at, starts_at + timedelta(hours=4), None, 5)
@@ -174,6 +180,9 @@ def policy_of_refusals(scene: Scene) -> dict[str, Any]:
     return {"version": scene.world.service.commit.run.policies.by_contract["connect"].version}
 
 
+# Documents in another form than this version's.
+_OTHER_DETAILS = json.dumps({"locationId": {"of": WORD}, "currency": 7})
+_OTHER_CONSUMER = json.dumps({"first_name": {"en": WORD}})
 _SLOTS = json.dumps([{"id": "s", "starts_at": 0, "ends_at": 1, "half_day": WORD, "utc_offset_s": 0}])
 _POLICY = json.dumps({"contract": WORD, "rules": [{"name": "state_allows", "code": "c", "comparison": {"is": WORD}}]})
 HOLDS_WORDS = {
@@ -183,6 +192,9 @@ HOLDS_WORDS = {
     ),
     "orders.contract": Spoiled(where=first("telecom", "id")),
     "orders.state": Spoiled(where=first("telecom", "id")),
+    "order_details.currency": Spoiled(where=first("paid"), value="JPY"),
+    "order_details.details": Spoiled(where=first("telecom"), value=_OTHER_DETAILS),
+    "consumers.details": Spoiled(where=lambda scene: {"uid": scene.consumers[0]}, value=_OTHER_CONSUMER),
     "appointments.state": Spoiled(where=first("visited")),
     "appointments.half_day": Spoiled(where=first("visited"), value="EV"),
     "slots.half_day": Spoiled(where=lambda _: {"id": "slot-0"}, value="EV"),
@@ -215,7 +227,7 @@ FREE = {
     "client_keys": {"kid"},
     "signing_keys": {"kid"},
     "used_assertions": {"jti_sha256"},
-    "order_details": {"uid", "reference", "details"},  # the words in it are shown as they are
+    "order_details": {"uid", "reference"},
     "order_lines": {"product_uid", "parent_uid"},
     "appointments": {"slot_id", "remote_id"},
     "slots": {"id", "area"},
@@ -224,7 +236,7 @@ FREE = {
     "payment_references": {"reference"},
     "tickets": {"uid", "product_uid", "code"},
     "voucher_uses": {"code"},
-    "consumers": {"uid", "details"},
+    "consumers": {"uid"},
     "cancellations": {"command_id", "policy_version", "reason"},
     "refusals": {"command_id", "policy_version", "reason"},
     "policies": {"version"},
@@ -294,6 +306,8 @@ async def lists_show_the_others(scene: Scene) -> None:
     assert shown[scene.telecom[1]] == "submitted"
     tickets = (await scene.as_shop("/orders")).json()["_embedded"]["shop:order"]
     assert {one.order.uid for one in (*scene.tickets, *scene.paid)} <= {one["uid"] for one in tickets}
+    people = (await scene.as_shop("/consumers")).json()["_embedded"]["shop:consumer"]
+    assert scene.consumers[1] in {one["uid"] for one in people}
     products = await scene.as_shop("/products")
     assert scene.products[1] in {one["uid"] for one in products.json()["_embedded"]["shop:product"]}
     body = {
@@ -396,6 +410,67 @@ async def test_an_order_that_nobody_knows_is_shown_as_it_is_and_never_changed(wo
     assert column == "contract" or found.json()["valid"] is False
     shown = await scene.as_shop(f"/orders/{scene.tickets[0].order.uid}")
     assert (shown.status_code, shown.json().get("status")) == ((404, None) if column == "contract" else (200, WORD))
+
+
+@pytest.mark.usefixtures("log")
+async def test_an_order_whose_details_nobody_can_read_is_not_shown_and_is_decided_over_as_any_other(world: World):
+    scene = await a_scene(world)
+    telecom, visited = scene.telecom[0], scene.visited[0]
+    tickets, paid, due = scene.tickets[0], scene.paid[0], scene.due[0]
+    for order_id in (telecom, visited, tickets.order.id, paid.order.id, due.order.id):
+        await scene.spoil("order_details", {"order_id": order_id}, {"details": _OTHER_DETAILS})
+    # not shown by a contract, nor by a page, but by the operator's API
+    token = tickets.ticket_details.order_token
+    for answer in (
+        await scene.as_partner(f"/{telecom}"),
+        await scene.as_partner(f"/{visited}/appointments"),
+        await scene.as_shop(f"/orders/{tickets.order.uid}"),
+        await scene.as_shop(f"/tickets/{paid.tickets[0].uid}"),
+        await world.http.get(f"/etickets/{paid.ticket_details.etickets_token}"),
+    ):
+        assert answer.status_code == 404, answer.text
+    by_token = await world.http.get(f"/orders/{tickets.order.uid}", headers={"Order-Token": token})
+    assert by_token.status_code == 401
+    assert telecom not in {one["id"] for one in (await scene.as_partner("")).json()["orders"]}
+    assert tickets.order.uid not in (await scene.as_shop("/orders")).text
+    for order_id in (telecom, tickets.order.id):
+        shown = (await scene.managed(f"/orders/{order_id}")).json()
+        assert (shown["state"] in {"submitted", "pending"}, shown["order_token"]) == (True, None)
+    # what must know the details is answered 503, and nothing is done
+    before = await world.rows("payments")
+    slots = {"orderId": telecom, "dateFrom": "2026-12-01"}
+    partner, shop = world.connect_headers(scene.partner), world.shopping_headers(scene.shop)
+    given_on = {"tickets": [f"{PUBLIC_URL}/tickets/{paid.tickets[0].uid}"], "consumer": {}}
+    for path, body, headers in (
+        ("/api/connect/orders/appointment-requests/request", slots, partner),
+        ("/orders", given_on, shop),
+        ("/bill", given_on, shop),
+    ):
+        answer = await world.http.post(path, json=body, headers=headers)
+        assert answer.status_code == 503, (path, answer.text)
+        assert answer.headers["retry-after"] == "1"
+    assert await world.rows("payments") == before
+    # decisions look at the order's row alone
+    assert (await scene.cancel(telecom)).status_code == 200
+    assert (await scene.cancel(paid)).status_code == 403
+    await scene.cancel(tickets)
+    world.clock.forward(minutes=2)
+    await expire_due(world.database.store, world.clock, at_most=100)
+    states = [(await scene.row(one))["state"] for one in (telecom, tickets, paid, due)]
+    assert states == ["cancelled", "cancelled", "completed", "expired"]
+
+
+@pytest.mark.usefixtures("log")
+async def test_a_consumer_that_nobody_can_read_is_not_shown_and_no_order_names_it(world: World):
+    scene = await a_scene(world)
+    uid = scene.consumers[0]
+    await scene.spoil("consumers", {"uid": uid}, {"details": _OTHER_CONSUMER})
+    assert (await scene.as_shop(f"/consumers/{uid}")).status_code == 404
+    headers, people = world.shopping_headers(scene.shop), await world.rows("consumers")
+    for body in ({"uid": uid}, {"uid": uid, "city": "Leiden"}):
+        answer = await world.http.post("/consumers", json=body, headers=headers)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert await world.rows("consumers") == people
 
 
 async def test_orders_that_nobody_knows_are_in_nobodys_way_however_many_are_due(world: World):

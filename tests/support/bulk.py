@@ -9,7 +9,7 @@ from countermand.domain.orders.order import OrderId
 from countermand.storage.tables.columns import micros
 from support.world import Caller, World
 
-_PRICED = '{"currency": "EUR", "grand_total_minor": 2500}'
+_PRICED = '{"currency": "EUR", "product_total_minor": 2500, "service_costs_minor": 0, "grand_total_minor": 2500}'
 _numbers = itertools.count(1_000_000)
 
 

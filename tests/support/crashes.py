@@ -14,6 +14,7 @@ from countermand.bootstrap.database import open_database
 from countermand.demo.credentials import PARTNER
 from countermand.domain.client import OWN_ISSUER
 from countermand.domain.orders.order import OrderId
+from countermand.domain.orders.order_details import ServiceOrderDetails
 from countermand.settings import read_settings
 from support.contracts import CONNECT
 from support.processes import Demo
@@ -33,7 +34,7 @@ async def place_orders(demo: Demo, number: int, *, appointment_in_h: int | None 
     made = []
     async with database.store.transaction() as tx:
         for _ in range(number):
-            details = {"sourceType": "nbn", "locationId": "LOC380100009114", "planName": "Home Fast 100/20"}
+            details = ServiceOrderDetails(location_id="LOC380100009114", plan_name="Home Fast 100/20")
             order_id = (await place_service_order(tx, partner.id, details, now, contract=CONNECT.name)).order.id
             made.append(order_id)
             if appointment_in_h is not None:

@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+import msgspec
 from sqlalchemy import insert
 
 from countermand.actions.ports import Line, OrderView, Ticket
 from countermand.bootstrap.service import build
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderFacts, OrderUid, order_id_of
+from countermand.domain.orders.order_details import TicketOrderDetails
 from countermand.domain.orders.order_state import OrderState
 from countermand.storage.tables.catalogue import products
 from support.contracts import SHOPPING
@@ -76,7 +78,9 @@ async def seed_printed_order(world: World, owner: ClientId) -> None:
                     total_availability=STOCK,
                 )
             )
-        await tx.insert_order(OrderView(order=order, details=_DETAILS, lines=lines, tickets=tickets))
+        await tx.insert_order(
+            OrderView(order=order, details=msgspec.convert(_DETAILS, TicketOrderDetails), lines=lines, tickets=tickets)
+        )
 
 
 def _said(english: str) -> dict[str, str]:

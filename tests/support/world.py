@@ -42,7 +42,9 @@ from countermand.domain.client import Client, Permission
 from countermand.domain.contract import MANAGE, Channel
 from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId, OrderUid
+from countermand.domain.orders.order_details import ServiceOrderDetails, TicketOrderDetails, TicketOrderGiven
 from countermand.domain.orders.order_state import Transition
+from countermand.domain.ticketing.consumer import Consumer
 from countermand.settings import Settings, read_settings
 from countermand.storage.schema import migrate
 from countermand.storage.tables.catalogue import methods, products
@@ -187,7 +189,7 @@ class World:
     async def service_order(
         self, owner: Caller, *, appointment_in: timedelta | None = None, moves: tuple[Transition, ...] = ()
     ) -> OrderId:
-        details = {"sourceType": "nbn", "locationId": "LOC380100009114", "planName": "Home Fast 100/20"}
+        details = ServiceOrderDetails(source_type="nbn", location_id="LOC380100009114", plan_name="Home Fast 100/20")
         async with self.database.store.transaction() as tx:
             view = await place_service_order(tx, owner.client.id, details, self.clock(), contract=CONNECT.name)
         order_id = view.order.id
@@ -252,7 +254,7 @@ class World:
             lines=[Line(product_uid=product or await self.product(), quantity=quantity)],
             payment_method_uid=await self.payment_method(costs_minor=0),
             shipping_method_uid=None,
-            details={"consumer": {"first_name": "John", "last_name": "Doe"}},
+            given=TicketOrderGiven(consumer=Consumer(first_name="John", last_name="Doe")),
         )
         async with self.database.store.transaction() as tx:
             made = None if uid is None else OrderUid(uid)
@@ -266,7 +268,7 @@ class World:
             order = await tx.order(order_id)
             assert order is not None
             details = (await tx.views([order_id]))[order_id].details
-            money = Money(minor=details.get("grand_total_minor", 2500), currency="EUR")
+            money = details.total if isinstance(details, TicketOrderDetails) else Money(minor=2500, currency="EUR")
             await record_payment(tx, order.client_id, order_id, reference or secrets.token_hex(8), money, self.clock())
 
     def uri(self, view: OrderView) -> str:

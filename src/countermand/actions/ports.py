@@ -10,6 +10,8 @@ from countermand.actions.appointments.ports import AppointmentReading, Appointme
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.catalogue.ports import CatalogueReading, CatalogueTransaction
 from countermand.actions.errors import UnavailableError
+from countermand.actions.ordering.ports import PaymentReading, PaymentTransaction
+from countermand.actions.ordering.readable_details import readable
 from countermand.actions.ticketing.ports import TicketingReading, TicketingTransaction
 from countermand.actions.ticketing.seat_ports import SeatReading, SeatTransaction
 from countermand.domain.appointments.appointment import Appointment
@@ -18,6 +20,12 @@ from countermand.domain.client import Client, ClientId, Permission
 from countermand.domain.contract import Channel, ContractName
 from countermand.domain.known import Unknown
 from countermand.domain.orders.order import Order, OrderFacts, OrderId
+from countermand.domain.orders.order_details import (
+    OrderDetails,
+    ServiceOrderDetails,
+    TicketOrderDetails,
+    UnknownDetails,
+)
 from countermand.domain.orders.order_events import OrderEvent, OrderEventKind
 from countermand.domain.orders.order_state import OrderState
 from countermand.domain.orders.payment import Payment
@@ -114,14 +122,24 @@ class Ticket:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrderView:
-    """An order with everything a contract shows of it; `details`, as JSON values, is what was given at its placing."""
+    """An order with everything a contract shows of it; `details` is its document, of the type of its kind."""
 
     order: Order
-    details: Mapping[str, Any]
+    details: OrderDetails
     appointments: tuple[Appointment, ...] = ()
     lines: tuple[Line, ...] = ()
     products: tuple[Product, ...] = ()
     tickets: tuple[Ticket, ...] = ()
+
+    @property
+    def service_details(self) -> ServiceOrderDetails:
+        """The details of a service order. Raises `UnavailableError` where this version cannot read them."""
+        return readable(self.details, ServiceOrderDetails)
+
+    @property
+    def ticket_details(self) -> TicketOrderDetails:
+        """The details of a ticket order. Raises `UnavailableError` where this version cannot read them."""
+        return readable(self.details, TicketOrderDetails)
 
     def admits(self, ticket: Ticket) -> bool:
         """Whether one of its tickets gives entry. Until the order is completed, a ticket only holds its place."""
@@ -208,7 +226,7 @@ class CancellationStore(Protocol):
         ...
 
 
-class Reading(AppointmentReading, CatalogueReading, SeatReading, TicketingReading, Protocol):
+class Reading(AppointmentReading, CatalogueReading, PaymentReading, SeatReading, TicketingReading, Protocol):
     """Reads from one consistent snapshot."""
 
     async def order(self, order_id: OrderId) -> Order | None:
@@ -231,14 +249,6 @@ class Reading(AppointmentReading, CatalogueReading, SeatReading, TicketingReadin
         """Everything that happened to an order, oldest first."""
         ...
 
-    async def paid_minor(self, order_id: OrderId, currency: str) -> int:
-        """What came in for an order in a currency, late money left out."""
-        ...
-
-    async def payment(self, order_id: OrderId, reference: str) -> Payment | None:
-        """An order's payment with the provider's reference."""
-        ...
-
     async def oldest_undelivered(self) -> datetime | None:
         """Since when the oldest fact waits in the outbox."""
         ...
@@ -253,7 +263,13 @@ class Reading(AppointmentReading, CatalogueReading, SeatReading, TicketingReadin
 
 
 class Transaction(
-    Reading, AppointmentTransaction, CatalogueTransaction, SeatTransaction, TicketingTransaction, Protocol
+    Reading,
+    AppointmentTransaction,
+    CatalogueTransaction,
+    PaymentTransaction,
+    SeatTransaction,
+    TicketingTransaction,
+    Protocol,
 ):
     """Reads and writes that commit together or not at all, when the block that opened it ends without an exception."""
 
@@ -275,14 +291,6 @@ class Transaction(
 
     async def release_tickets(self, order_id: OrderId) -> None:
         """Make an order's tickets invalid and give their places back to the products."""
-        ...
-
-    async def claim_reference(self, reference: str, order_id: OrderId) -> OrderId:
-        """Take a provider's reference for an order, unless one has it; gives the order that has it now."""
-        ...
-
-    async def insert_payment(self, order_id: OrderId, payment: Payment) -> None:
-        """Record money, under a reference that the order has claimed."""
         ...
 
     async def append_events(
@@ -379,9 +387,14 @@ def is_spoken(order: Order) -> bool:
     return not isinstance(order.kind, Unknown)
 
 
-def is_visible(order: Order, contract: ContractName, owner: ClientId | None) -> bool:
+def is_shown(view: OrderView) -> bool:
+    """Whether the contracts of this node can show an order and its details. To their callers no other is there."""
+    return is_spoken(view.order) and not isinstance(view.details, UnknownDetails)
+
+
+def is_visible(view: OrderView, contract: ContractName, owner: ClientId | None) -> bool:
     """Whether a contract's caller sees an order: one of this contract, and of `owner`, unless that is None."""
-    return order.contract == contract and owner in {None, order.client_id} and is_spoken(order)
+    return view.order.contract == contract and owner in {None, view.order.client_id} and is_shown(view)
 
 
 def check_known(order: Order) -> None:

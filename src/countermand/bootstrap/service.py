@@ -25,6 +25,7 @@ from countermand.background.keys import refresh_keys
 from countermand.background.metrics import post_counts
 from countermand.background.retention import forget_old
 from countermand.background.rounds import DATABASE_ERRORS
+from countermand.background.totals import fill_totals
 from countermand.bootstrap.api_modules import api_modules, connect_of, pages_of, shopping_of
 from countermand.bootstrap.clock import utc_now
 from countermand.bootstrap.database import OVERTAKEN_CAP, READ_BACK_FLIGHTS, Database, retention_of
@@ -111,6 +112,7 @@ def build(
             asyncio.create_task(refresh_keys(tokens.refresh, settings.key_set_refresh_s, stopping), name="key sets"),
             asyncio.create_task(forget_old(database.store, clock, retention_of(settings), stopping), name="old rows"),
             asyncio.create_task(expire_unpaid(database.store, clock, stopping), name="unpaid orders"),
+            asyncio.create_task(fill_totals(database.store, stopping), name="empty totals"),
         ]
         if own is not None:
             every_s = max(settings.client_refresh_s, _OWN_KEYS_AT_MOST_EVERY_S)

@@ -28,9 +28,10 @@ from countermand.demo.credentials import OTHER_PARTNER, PARTNER, Credentials, pr
 from countermand.demo.sample_catalogue import DAY_TICKET, ETICKET, EVENT, IDEAL, LOCKER, PRODUCTS, prepare_catalogue
 from countermand.domain.client import OWN_ISSUER, Client, Permission
 from countermand.domain.contract import MANAGE, Channel
-from countermand.domain.money import Money
 from countermand.domain.orders.order import Order, OrderId
+from countermand.domain.orders.order_details import ServiceOrderDetails, TicketOrderGiven
 from countermand.domain.orders.order_state import CANCELLABLE_STATES, OrderState, Transition
+from countermand.domain.ticketing.consumer import Consumer
 from countermand.identity.browser_tokens import browser_token
 from countermand.settings import Settings
 
@@ -206,19 +207,19 @@ class SampleOrders:
         return [*reversed(found), *made]
 
     async def _service_order(self, client: Client) -> Order:
-        details = {
-            "sourceType": "nbn",
-            "contactName": "Jo Citizen",
-            "contactPhone": "0412 345 678",
-            "contactEmail": "jo@example.com",
-            "locationId": "LOC380100009114",
-            "planName": "Home Fast 100/20",
-            "term": 1,
-            "qualificationSearchId": "1",
-            "remoteQualificationSearchId": "QS000000000001",
-            "aggregationMethod": "L2TP",
-            "customerReference": f"demo-{secrets.token_hex(3)}",
-        }
+        details = ServiceOrderDetails(
+            source_type="nbn",
+            contact_name="Jo Citizen",
+            contact_phone="0412 345 678",
+            contact_email="jo@example.com",
+            location_id="LOC380100009114",
+            plan_name="Home Fast 100/20",
+            term=1,
+            qualification_search_id="1",
+            remote_qualification_search_id="QS000000000001",
+            aggregation_method="L2TP",
+            customer_reference=f"demo-{secrets.token_hex(3)}",
+        )
         async with self._database.store.transaction() as tx:
             return (await place_service_order(tx, client.id, details, self._now, contract=CONNECT.name)).order
 
@@ -234,11 +235,10 @@ class SampleOrders:
             lines=lines,
             payment_method_uid=IDEAL,
             shipping_method_uid=ETICKET,
-            details={
-                "consumer": {"first_name": "Jo", "last_name": "Visitor", "email": "jo@example.com", "country": "NL"},
-                "external_purchases": [],
-                "external_reference": f"demo-{secrets.token_hex(3)}",
-            },
+            given=TicketOrderGiven(
+                consumer=Consumer(first_name="Jo", last_name="Visitor", email="jo@example.com", country="NL"),
+                external_reference=f"demo-{secrets.token_hex(3)}",
+            ),
         )
         async with self._database.store.transaction() as tx:
             return (await place_ticket_order(tx, client.id, wanted, self._now, contract=SHOPPING.name)).order
@@ -246,8 +246,7 @@ class SampleOrders:
     async def _paid(self, client: Client, manage: Client, lines: Sequence[Line] = _USUAL) -> Order:
         order = await self._ticket_order(client, lines)
         async with self._database.store.transaction() as tx:
-            details = (await tx.views([order.id]))[order.id].details
-            total = Money(minor=details["grand_total_minor"], currency=details["currency"])
+            total = (await tx.views([order.id]))[order.id].ticket_details.total
             await record_payment(tx, manage.id, order.id, f"demo-{secrets.token_hex(6)}", total, self._now)
         return order
 

@@ -39,7 +39,7 @@ _OTHER_THAN_TWO_DECIMALS: Final = frozenset(
     ]
 )
 _DECIMALS: Final = 2
-_LARGEST_MINOR: Final = 10**15  # ten million million; it protects the 64-bit columns and is no business rule
+LARGEST_MINOR: Final = 10**15  # ten million million; it protects the 64-bit columns and is no business rule
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,16 +54,16 @@ class Money:
     currency: str
 
     def __post_init__(self) -> None:
-        if not 0 <= self.minor <= _LARGEST_MINOR:
-            raise ValueError(f"an amount lies between 0 and {_LARGEST_MINOR // 100}, not {self.minor / 100:.2f}")
+        if not 0 <= self.minor <= LARGEST_MINOR:
+            raise ValueError(f"an amount lies between 0 and {LARGEST_MINOR // 100}, not {self.minor / 100:.2f}")
 
     @classmethod
     def of(cls, amount: Decimal | int, currency: str) -> "Money":
         """Read an amount in major units. Raises `ValueError` for more than two decimals: nothing is rounded."""
         _check_currency(currency)
         given = Decimal(amount)
-        if not given.is_finite() or given.adjusted() > len(str(_LARGEST_MINOR)):
-            raise ValueError(f"an amount lies between 0 and {_LARGEST_MINOR // 100}, not {given:.4g}")
+        if not given.is_finite() or given.adjusted() > len(str(LARGEST_MINOR)):
+            raise ValueError(f"an amount lies between 0 and {LARGEST_MINOR // 100}, not {given:.4g}")
         # Count the digits, because decimal arithmetic rounds to 28 of them.
         negative, digits, exponent = given.as_tuple()
         assert isinstance(exponent, int), "it is finite"

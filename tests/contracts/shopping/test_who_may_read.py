@@ -34,7 +34,7 @@ async def test_with_the_permission_every_shops_order_is_seen_and_none_of_another
 async def test_an_orders_token_reads_that_order_without_any_credentials_and_does_nothing_else(world: World):
     me = await world.shopping_client()
     view, other = await world.ticket_order(me), await world.ticket_order(me)
-    token = view.details["order_token"]
+    token = view.ticket_details.order_token
     seen = await world.http.get(world.uri(view), headers={"Order-Token": token})
     assert (seen.status_code, seen.headers["cache-control"]) == (200, "no-store")
     assert (
@@ -50,7 +50,7 @@ async def test_an_orders_token_reads_that_order_without_any_credentials_and_does
 async def test_no_other_token_reads_it(world: World):
     me = await world.shopping_client()
     view = await world.ticket_order(me)
-    token = view.details["order_token"]
+    token = view.ticket_details.order_token
     for wrong in (token[:-1], token + "x", token[:32], "", "\xe9"):
         headers = {"Order-Token": wrong.encode("latin-1")}
         here = await world.http.get(world.uri(view), headers=headers)
@@ -61,7 +61,7 @@ async def test_no_other_token_reads_it(world: World):
 async def test_the_orders_token_is_told_to_the_operator_and_not_to_the_shop(world: World):
     me, operator = await world.shopping_client(), await world.manage_client()
     view = await world.ticket_order(me)
-    token = view.details["order_token"]
+    token = view.ticket_details.order_token
     told = await world.http.get(f"/manage/v1/orders/{view.order.uid}", headers=world.manage_headers(operator))
     assert told.json()["order_token"] == token
     assert token not in (await world.http.get(world.uri(view), headers=world.shopping_headers(me))).text

@@ -174,7 +174,7 @@ async def nothing_where_there_must_be_something(_world: World, _other: Connectio
 
 @asynccontextmanager
 async def no_such_order(_world: World, _other: Connection) -> AsyncIterator[str]:
-    yield "INSERT INTO order_details VALUES (1, NULL, 'r', '{}')"
+    yield "INSERT INTO order_details (order_id, reference, details) VALUES (1, 'r', '{}')"
 
 
 @asynccontextmanager

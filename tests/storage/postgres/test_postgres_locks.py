@@ -15,7 +15,9 @@ from countermand.actions.ports import CancelOrder, Line
 from countermand.actions.ticketing.place import place_ticket_order
 from countermand.actions.ticketing.rules import TicketOrder
 from countermand.domain.orders.order import OrderId
+from countermand.domain.orders.order_details import TicketOrderGiven
 from countermand.domain.orders.order_state import Transition
+from countermand.domain.ticketing.consumer import Consumer
 from support.bulk import many_ticket_orders, stock_is_whole
 from support.contracts import SHOPPING
 from support.postgres import a_connection, a_database, until_waiting
@@ -124,7 +126,8 @@ async def test_whoever_buys_and_whoever_cancels_the_same_products(tmp_path: Path
 
         async def buys(node: World) -> OrderId:
             lines = [Line(product_uid=uid, quantity=1) for uid in chance.sample(uids, 4)]
-            wanted = TicketOrder(lines=lines, payment_method_uid=paying, shipping_method_uid=None, details={})
+            given = TicketOrderGiven(consumer=Consumer())
+            wanted = TicketOrder(lines=lines, payment_method_uid=paying, shipping_method_uid=None, given=given)
             async with node.database.store.transaction() as tx:
                 return (
                     await place_ticket_order(tx, shop.client.id, wanted, node.clock(), contract=SHOPPING.name)

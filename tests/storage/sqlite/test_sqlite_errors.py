@@ -64,7 +64,7 @@ REAL: dict[str, type[Exception]] = {
     "INSERT INTO idempotency_keys (client_id, key, fingerprint, created_at) VALUES (1, 'l', NULL, 1)": UnfitDataError,
     "INSERT INTO clients (door, name, permissions, key, created_at) VALUES ('manage', 'n', '[]', 'k', 1)": TakenError,
     "INSERT INTO payment_references (reference) VALUES ('x')": UnfitDataError,
-    "INSERT INTO order_details VALUES (999, NULL, 'r', '{}')": UnfitDataError,
+    "INSERT INTO order_details (order_id, reference, details) VALUES (999, 'r', '{}')": UnfitDataError,
     "INSERT INTO orders (id) VALUES ('no number')": UnfitDataError,
     "SELECT zeroblob(2000000000)": UnfitDataError,
     "SELECT * FROM no_such_table": UnforeseenDatabaseError,

@@ -12,7 +12,7 @@ from countermand.actions.appointments.ports import Accepted, BookingTerms
 from countermand.actions.appointments.set import active_one, appointment_changed, check_open, standing
 from countermand.actions.errors import ConflictError, FieldsError, NotFoundError, UnavailableError
 from countermand.actions.ordering.lock_order import locked
-from countermand.actions.ports import OrderView, Store, Transaction, is_spoken
+from countermand.actions.ports import OrderView, Store, Transaction, is_shown
 from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState, Slot, SlotId
 from countermand.domain.appointments.appointment_task import AppointmentTask, Failure, TaskId, TaskKind, TaskState
 from countermand.domain.client import ClientId
@@ -33,8 +33,8 @@ async def ask_for_slots(
     """
     order = await locked(tx, order_id, owner=client_id)
     check_open(order)
-    details = (await tx.views([order_id]))[order_id].details
-    offered = await booking.desk.offer(tx, details.get("locationId", ""), from_date, now)
+    details = (await tx.views([order_id]))[order_id].service_details
+    offered = await booking.desk.offer(tx, details.location_id or "", from_date, now)
     task = replace(await _new_task(tx, client_id, order, TaskKind.OFFER_SLOTS, now), from_date=from_date)
     if offered is not None:
         seen_from = now + booking.answers_after
@@ -151,7 +151,7 @@ async def read_task(
         if task is None or task.kind is not kind:
             raise NotFoundError("there is no such request")
         view = (await reading.views([task.order_id]))[task.order_id]
-    if view.order.client_id != client_id or not is_spoken(view.order):
+    if view.order.client_id != client_id or not is_shown(view):
         raise NotFoundError("there is no such request")
     return _seen(task, view.order, now), view
 

@@ -14,7 +14,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
 from countermand.actions.cancelling.group_commit import GroupCommit
 from countermand.actions.errors import CountermandError, NotFoundError, UnavailableError
-from countermand.actions.ports import CancellationStore, CancelOrder, OrderView
+from countermand.actions.ports import CancellationStore, CancelOrder, OrderView, is_shown
 from countermand.domain.orders.order import OrderId
 
 log = structlog.get_logger()
@@ -65,16 +65,18 @@ class CancelAndShow:
     async def submit(self, command: CancelOrder) -> CancelOutcome:
         """Wait for the command's outcome. Raises as `GroupCommit.submit` does.
 
-        The order is cancelled by the time it is read: where that fails, the outcome stands, and its view is left out.
+        The order is cancelled by the time it is read: where that fails, or this version cannot read
+        the order's details, the outcome stands, and its view is left out.
         """
         outcome = await self.commit.submit(command)
         if not (command.wants_order and isinstance(outcome, Cancelled)):
             return outcome
         try:
-            return replace(outcome, view=await self.read_back.submit(outcome.order_id))
+            view = await self.read_back.submit(outcome.order_id)
         except CountermandError as error:
             log.warning("a cancelled order could not be read back", order_id=outcome.order_id, reason=str(error))
             return outcome
+        return replace(outcome, view=view) if is_shown(view) else outcome
 
     async def close(self) -> None:
         """Take nothing more, and finish what was taken."""

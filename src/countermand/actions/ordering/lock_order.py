@@ -1,6 +1,7 @@
 """Whatever can change an answer takes the order's row first, and only then reads, writes, and raises its version."""
 
 from countermand.actions.errors import NotFoundError
+from countermand.actions.ordering.ports import OrderToPay
 from countermand.actions.ports import Transaction, check_known
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderId
@@ -16,3 +17,12 @@ async def locked(tx: Transaction, order_id: OrderId, *, owner: ClientId | None =
         raise NotFoundError("there is no such order")
     check_known(order)
     return order
+
+
+async def locked_to_pay(tx: Transaction, order_id: OrderId) -> OrderToPay:
+    """Take an order that money came in for, with its total. Raises as `locked` does."""
+    to_pay = await tx.lock_order_to_pay(order_id)
+    if to_pay is None:
+        raise NotFoundError("there is no such order")
+    check_known(to_pay.order)
+    return to_pay

@@ -1,23 +1,24 @@
 """Place an order for a telecom service to be delivered."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+
+from msgspec import structs
 
 from countermand.actions.ordering.insert_order import insert_with_event
 from countermand.actions.ports import OrderView, Transaction
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import Order, OrderFacts, OrderId
+from countermand.domain.orders.order_details import ServiceOrderDetails
 from countermand.domain.orders.order_kind import OrderKind
 
 
 async def place_service_order(
-    tx: Transaction, client_id: ClientId, details: Mapping[str, Any], now: datetime, *, contract: ContractName
+    tx: Transaction, client_id: ClientId, details: ServiceOrderDetails, now: datetime, *, contract: ContractName
 ) -> OrderView:
     """Place a telecom order over a contract, and with it the service it is for. Their numbers are counted up."""
     order_id = OrderId(await tx.next_number("order"))
-    details = {**details, "serviceId": await tx.next_number("service")}
+    details = structs.replace(details, service_id=await tx.next_number("service"))
     order = Order(
         id=order_id,
         contract=contract,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from countermand.actions.catalogue.ports import Condition, Page
 from countermand.actions.errors import NotFoundError
-from countermand.actions.ports import History, OrdersWanted, OrderView, Store, is_spoken, is_visible
+from countermand.actions.ports import History, OrdersWanted, OrderView, Store, is_shown, is_visible
 from countermand.domain.appointments.appointment import AppointmentId
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
@@ -18,7 +18,7 @@ async def read_order(store: Store, order_id: OrderId, *, contract: ContractName,
     """
     async with store.snapshot() as reading:
         view = (await reading.views([order_id])).get(order_id)
-    if view is None or not is_visible(view.order, contract, owner):
+    if view is None or not is_visible(view, contract, owner):
         raise NotFoundError("there is no such order")
     return view
 
@@ -28,7 +28,7 @@ async def list_orders(store: Store, owner: ClientId, wanted: OrdersWanted, at_mo
     async with store.snapshot() as reading:
         order_ids = await reading.orders_of(owner, wanted, at_most)
         views = await reading.views(order_ids)
-    return [views[order_id] for order_id in order_ids if is_spoken(views[order_id].order)]
+    return [views[order_id] for order_id in order_ids if is_shown(views[order_id])]
 
 
 async def list_orders_without_details(
@@ -54,7 +54,7 @@ async def list_ticket_orders(
     async with store.snapshot() as reading:
         found = await reading.orders_listed(contract, owner, conditions, offset=offset, at_most=at_most)
         views = await reading.views(found.items)
-    spoken = [views[order_id] for order_id in found.items if is_spoken(views[order_id].order)]
+    spoken = [views[order_id] for order_id in found.items if is_shown(views[order_id])]
     return Page(items=spoken, total=found.total)
 
 
@@ -64,7 +64,7 @@ async def read_appointment(store: Store, appointment_id: AppointmentId, *, owner
         order_id = await reading.order_of_appointment(appointment_id)
         views = {} if order_id is None else await reading.views([order_id])
     for view in views.values():
-        if view.order.client_id == owner and is_spoken(view.order):
+        if view.order.client_id == owner and is_shown(view):
             return view
     raise NotFoundError("there is no such appointment")
 

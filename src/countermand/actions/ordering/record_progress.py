@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from countermand.actions.appointments.set import standing
-from countermand.actions.errors import ConflictError
-from countermand.actions.ordering.lock_order import locked
+from countermand.actions.errors import ConflictError, UnavailableError
+from countermand.actions.ordering.lock_order import locked, locked_to_pay
+from countermand.actions.ordering.ports import OrderToPay
 from countermand.actions.ports import OrderView, Reading, Transaction
 from countermand.domain.appointments.appointment import AppointmentState
 from countermand.domain.client import ClientId
@@ -66,26 +67,15 @@ async def record_payment(
     the order: the caller answers that with a refusal, but the record stays. Raises `NotFoundError`, or `ConflictError`
     with `payment_reference_used`.
     """
-    order = await locked(tx, order_id)
-    of_order = await tx.claim_reference(reference, order_id)
-    recorded = await tx.payment(order_id, reference)
-    if of_order != order_id or (recorded is not None and recorded.money != money):
-        raise ConflictError("payment_reference_used", f"the reference {reference} stands for another payment")
-    if recorded is not None:
-        return RecordedPayment(payment=recorded, order=order, repeated=True)
-    payment = Payment(reference=reference, money=money, recorded_at=now, is_late=order.state in ENDED_UNFULFILLED)
-    await tx.insert_payment(order_id, payment)
-    if payment.is_late:
-        changed = await tx.change_order(order, order.facts)
-        await tx.append_events(changed, client_id, [payment_recorded(payment)], now)
-        return RecordedPayment(payment=payment, order=changed, repeated=False)
-    events = [payment_recorded(payment)]
-    after = replace(order.facts, first_payment_at=order.facts.first_payment_at or now)
-    if order.state is OrderState.PENDING and (await _left_to_pay_of(tx, order_id)).minor == 0:
-        after = replace(after, state=OrderState.COMPLETED)
-        events.append(order_advanced(order.state, OrderState.COMPLETED))
-    changed = await tx.change_order(order, after)
-    await tx.append_events(changed, client_id, events, now)
+    to_pay = await locked_to_pay(tx, order_id)
+    if (recorded := await _recorded(tx, to_pay.order, reference)) is not None:
+        if recorded.money != money:
+            raise _reference_used(reference)
+        return RecordedPayment(payment=recorded, order=to_pay.order, repeated=True)
+    is_late = to_pay.order.state in ENDED_UNFULFILLED
+    payment = Payment(reference=reference, money=money, recorded_at=now, is_late=is_late)
+    left = await _left_of(tx, to_pay) if to_pay.order.state is OrderState.PENDING else None
+    changed = await _record(tx, client_id, to_pay.order, payment, left)
     return RecordedPayment(payment=payment, order=changed, repeated=False)
 
 
@@ -94,25 +84,69 @@ async def pay_in_sandbox(tx: Transaction, order_id: OrderId, now: datetime) -> b
 
     False, and nothing done, where it cannot be paid.
     """
-    order = await locked(tx, order_id)
-    reference = f"sandbox-{order.uid}"
-    if await tx.payment(order_id, reference) is not None:
-        return True
+    to_pay = await locked_to_pay(tx, order_id)
+    order, reference = to_pay.order, f"sandbox-{to_pay.order.uid}"
     if order.state is not OrderState.PENDING:
-        return False
-    money = await _left_to_pay_of(tx, order_id)
-    await record_payment(tx, order.client_id, order_id, reference, money, now)
+        found = await tx.payment(reference)
+        return found is not None and found[0] == order_id and found[1] is not None
+    if await _recorded(tx, order, reference) is None:
+        left = await _left_of(tx, to_pay)
+        payment = Payment(reference=reference, money=left, recorded_at=now, is_late=False)
+        await _record(tx, order.client_id, order, payment, left)
     return True
 
 
 async def left_to_pay(reading: Reading, view: OrderView) -> Money:
     """What is missing of a ticket order's total, in its currency."""
-    total_minor, currency = view.details["grand_total_minor"], view.details["currency"]
-    return Money(minor=max(0, total_minor - await reading.paid_minor(view.order.id, currency)), currency=currency)
+    return await _left(reading, view.order.id, view.ticket_details.total)
 
 
-async def _left_to_pay_of(tx: Transaction, order_id: OrderId) -> Money:
-    return await left_to_pay(tx, (await tx.views([order_id]))[order_id])
+async def _recorded(tx: Transaction, order: Order, reference: str) -> Payment | None:
+    """The payment of an order that is recorded under a reference; with None, the order has claimed it now.
+
+    Raises `ConflictError` where the reference is another order's.
+    """
+    if await tx.claim_reference(reference, order.id):
+        return None  # it was nobody's, so nothing is recorded under it
+    found = await tx.payment(reference)
+    assert found is not None, "claims are never taken back"
+    of_order, recorded = found
+    if of_order != order.id:
+        raise _reference_used(reference)
+    return recorded
+
+
+def _reference_used(reference: str) -> ConflictError:
+    return ConflictError("payment_reference_used", f"the reference {reference} stands for another payment")
+
+
+async def _record(tx: Transaction, client_id: ClientId, order: Order, payment: Payment, left: Money | None) -> Order:
+    """Write a payment, and what it makes of its order. `left` was missing of a pending order's total before it."""
+    await tx.insert_payment(order.id, payment)
+    events, after = [payment_recorded(payment)], order.facts
+    if not payment.is_late:
+        after = replace(after, first_payment_at=after.first_payment_at or payment.recorded_at)
+    if left is not None:
+        counts = payment.money.minor if payment.money.currency == left.currency else 0
+        if counts >= left.minor:
+            after = replace(after, state=OrderState.COMPLETED)
+            events.append(order_advanced(order.state, OrderState.COMPLETED))
+    changed = await tx.change_order(order, after)
+    await tx.append_events(changed, client_id, events, payment.recorded_at)
+    return changed
+
+
+async def _left_of(tx: Transaction, to_pay: OrderToPay) -> Money:
+    """What is missing of a locked order's total. Raises `UnavailableError` where this version cannot read the total."""
+    if to_pay.total is None:
+        said = "a newer version than this node's wrote the total of the order"
+        raise UnavailableError(f"{said}; nothing was done: ask again, or another node")
+    return await _left(tx, to_pay.order.id, to_pay.total)
+
+
+async def _left(reading: Reading, order_id: OrderId, total: Money) -> Money:
+    paid_minor = await reading.paid_minor(order_id, total.currency)
+    return Money(minor=max(0, total.minor - paid_minor), currency=total.currency)
 
 
 async def _advance(tx: Transaction, client_id: ClientId, order: Order, after: OrderState, now: datetime) -> Order:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from msgspec import structs
+
 from countermand.actions.ports import Line, Reading
 from countermand.actions.ticketing.consumers import seen_consumer
 from countermand.actions.ticketing.rules import TicketOrder, basket_of, check_uses, short_of
@@ -31,14 +33,14 @@ async def bill_tickets(reading: Reading, client_id: ClientId, wanted: TicketOrde
     for given in (wanted.ticket_consumers or {}).values():
         for one in given:
             await seen_consumer(reading, client_id, one)
-    wanted = replace(wanted, details={**wanted.details, "consumer": consumer})
+    wanted = replace(wanted, given=structs.replace(wanted.given, consumer=consumer))
     basket = await basket_of(reading, wanted, now)
     await check_uses(reading, basket.vouchers)
     if (short := short_of(basket.products, basket.quantities)) is not None:
         raise short
     seated = {uid for uid, product in basket.products.items() if product.is_seated}
     await seats_of_lines(reading, basket.lines, seated, together=wanted.consecutive_seats)
-    country = consumer.get("country")
+    country = consumer.country or None
     return Billed(
         lines=basket.lines,
         bill=basket.bill,

@@ -4,56 +4,56 @@ An order keeps what was said of its consumer when it was placed, so a revision c
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+
+from msgspec import UNSET, structs
 
 from countermand.actions.catalogue.ports import Condition, Page
-from countermand.actions.errors import ConflictError, NotFoundError
+from countermand.actions.errors import ConflictError, NotFoundError, UnavailableError
 from countermand.actions.ports import Store, Transaction
 from countermand.actions.ticketing.ports import KnownConsumer, TicketingReading
 from countermand.domain.client import ClientId
+from countermand.domain.ticketing.consumer import Consumer
 
 
-async def keep_consumer(tx: Transaction, client_id: ClientId, given: Mapping[str, Any], now: datetime) -> KnownConsumer:
+async def keep_consumer(tx: Transaction, client_id: ClientId, given: Consumer, now: datetime) -> KnownConsumer:
     """Keep a consumer. With a `uid`, a revision of that one: its fields, with those that are given over them.
 
     Raises `ConflictError` with the code `consumer_unknown` where the uid is not one of the client's own.
     """
     known = await _known(tx, client_id, given)
-    if known is not None and not _changes(given):
+    before, changes = _details(known), given.without("uid")
+    if known is not None and changes == Consumer():
         return known
-    details = {**(known.details if known is not None else {}), **_changes(given)}
+    details = before.revised(changes)
     kept = KnownConsumer(uid=secrets.token_hex(16), client_id=client_id, created_at=now, details=details)
-    await tx.insert_consumer(kept)
+    await tx.insert_consumer(kept, revises=known)
     return kept
 
 
-async def consumer_of_order(
-    tx: Transaction, client_id: ClientId, given: Mapping[str, Any], now: datetime
-) -> Mapping[str, Any]:
+async def consumer_of_order(tx: Transaction, client_id: ClientId, given: Consumer, now: datetime) -> Consumer:
     """What an order keeps of its consumer: as given, or, with a `uid`, of the one that is known. Raises as above.
 
     The `ip` is the order's own, and no revision.
     """
-    if "uid" not in given:
+    if given.uid is UNSET:
         return given
-    kept = await keep_consumer(tx, client_id, {name: value for name, value in given.items() if name != "ip"}, now)
-    ip = {"ip": given["ip"]} if "ip" in given else {}
-    return {"uid": kept.uid, **kept.details, **ip}
+    kept = await keep_consumer(tx, client_id, given.without("ip"), now)
+    return structs.replace(_details(kept), uid=kept.uid, ip=given.ip)
 
 
-async def seen_consumer(reading: TicketingReading, client_id: ClientId, given: Mapping[str, Any]) -> Mapping[str, Any]:
+async def seen_consumer(reading: TicketingReading, client_id: ClientId, given: Consumer) -> Consumer:
     """The same for a bill, which keeps nothing."""
-    known = await _known(reading, client_id, given)
-    return {**(known.details if known is not None else {}), **_changes(given)}
+    return _details(await _known(reading, client_id, given)).revised(given.without("uid"))
 
 
 async def read_consumer(store: Store, uid: str, *, owner: ClientId) -> KnownConsumer:
-    """A client's own consumer. Raises `NotFoundError`, be it another's or nobody's."""
+    """A client's own consumer. Raises `NotFoundError`, be it another's, nobody's, or one that cannot be read here."""
     async with store.snapshot() as reading:
         found = await reading.consumer(uid)
-    if found is None or found.client_id != owner:
+    if found is None or found.client_id != owner or found.details is None:
         raise NotFoundError("there is no such consumer")
     return found
 
@@ -63,17 +63,24 @@ async def list_consumers(
 ) -> Page[KnownConsumer]:
     """A client's own consumers, oldest first."""
     async with store.snapshot() as reading:
-        return await reading.consumers_listed(owner, conditions, offset=offset, at_most=at_most)
+        found = await reading.consumers_listed(owner, conditions, offset=offset, at_most=at_most)
+    return replace(found, items=[one for one in found.items if one.details is not None])
 
 
-async def _known(reading: TicketingReading, client_id: ClientId, given: Mapping[str, Any]) -> KnownConsumer | None:
-    if "uid" not in given:
+async def _known(reading: TicketingReading, client_id: ClientId, given: Consumer) -> KnownConsumer | None:
+    if given.uid is UNSET:
         return None
-    known = await reading.consumer(given["uid"])
+    known = await reading.consumer(given.uid)
     if known is None or known.client_id != client_id:
         raise ConflictError("consumer_unknown", "consumer.uid names no consumer of yours")
     return known
 
 
-def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if name != "uid"}
+def _details(known: KnownConsumer | None) -> Consumer:
+    """What is kept of a consumer. Raises `UnavailableError` where this version cannot read it."""
+    if known is None:
+        return Consumer()
+    if known.details is None:
+        said = "a newer version than this node's wrote the consumer"
+        raise UnavailableError(f"{said}; nothing was done: ask again, or another node")
+    return known.details

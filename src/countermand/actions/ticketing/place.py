@@ -1,10 +1,10 @@
 """Place an order for tickets, with their places taken off the stock."""
 
 import secrets
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+
+from msgspec import UNSET, structs
 
 from countermand.actions.ordering.insert_order import insert_with_event
 from countermand.actions.ports import OrderView, Ticket, Transaction
@@ -13,9 +13,11 @@ from countermand.actions.ticketing.seat import seat_tickets
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import Order, OrderFacts, OrderUid, order_id_of
+from countermand.domain.orders.order_details import ChosenMethod, TicketOrderDetails
 from countermand.domain.orders.order_kind import OrderKind
 from countermand.domain.orders.order_state import OrderState
 from countermand.domain.ticketing.catalogue import Method
+from countermand.domain.ticketing.consumer import Consumer
 
 
 async def place_ticket_order(
@@ -39,9 +41,7 @@ async def place_ticket_order(
     is_free = basket.bill.grand_total_minor == 0
     order = await new_ticket_order(tx, client_id, now, contract=contract, is_completed=is_free, uid=uid)
     tickets = tuple(new_ticket(line.product_uid) for line in basket.lines for _ in range(line.quantity))
-    details = {**wanted.details, **_kept(basket), **page_tokens(order)}
-    if wanted.ticket_consumers:
-        details["ticket_consumers"] = dict(_ticket_consumers(basket, tickets, wanted.ticket_consumers))
+    details = _details(basket, tickets, wanted, order)
     view = OrderView(order=order, details=details, lines=basket.lines, tickets=tickets)
     await insert_with_event(tx, view, now)
     if not is_free and expires_at is not None:
@@ -83,12 +83,9 @@ async def new_ticket_order(
     )
 
 
-def page_tokens(order: Order) -> dict[str, str]:
-    """What opens the page of an order's e-tickets, and what lets its holder read the order over the contract.
-
-    The uid in each finds the order, and 192 random bits beside it cannot be guessed.
-    """
-    return {name: f"{order.uid}{secrets.token_urlsafe(24)}" for name in ("etickets_token", "order_token")}
+def page_token(order: Order) -> str:
+    """A token that opens a page of an order, or the order. Its uid finds the order; nobody guesses its 192 bits."""
+    return f"{order.uid}{secrets.token_urlsafe(24)}"
 
 
 def new_ticket(product_uid: str) -> Ticket:
@@ -96,39 +93,43 @@ def new_ticket(product_uid: str) -> Ticket:
     return Ticket(uid=secrets.token_hex(16), product_uid=product_uid, code=secrets.token_hex(10), valid=True)
 
 
-def _kept(basket: Basket) -> dict[str, Any]:
-    """What things cost then, whatever they cost later. `prices` has an entry a line."""
-    bill = basket.bill
-    return {
-        "currency": bill.currency,
-        "product_total_minor": bill.product_total_minor,
-        "service_costs_minor": bill.service_costs_minor,
-        "grand_total_minor": bill.grand_total_minor,
-        "donation_minor": bill.donation_minor,
-        "prices": [asdict(price) for price in bill.lines],
-        "vouchers": [voucher.code for voucher in basket.vouchers],
-        "payment_method": method_details(basket.payment),
-        "shipping_method": method_details(basket.shipping),
-    }
+def _details(basket: Basket, tickets: Sequence[Ticket], wanted: TicketOrder, order: Order) -> TicketOrderDetails:
+    """What was given, and what things cost then, whatever they cost later."""
+    bill, for_whom = basket.bill, wanted.ticket_consumers
+    return TicketOrderDetails(
+        **structs.asdict(wanted.given),
+        currency=bill.currency,
+        product_total_minor=bill.product_total_minor,
+        service_costs_minor=bill.service_costs_minor,
+        grand_total_minor=bill.grand_total_minor,
+        donation_minor=bill.donation_minor,
+        prices=bill.lines,
+        vouchers=tuple(voucher.code for voucher in basket.vouchers),
+        payment_method=chosen_method(basket.payment),
+        shipping_method=chosen_method(basket.shipping),
+        etickets_token=page_token(order),
+        order_token=page_token(order),
+        ticket_consumers=dict(_ticket_consumers(basket, tickets, for_whom)) if for_whom else UNSET,
+    )
 
 
-def method_details(method: Method | None) -> dict[str, Any] | None:
+def chosen_method(method: Method | None) -> ChosenMethod | None:
     """A method as the order keeps it."""
     if method is None:
         return None
-    return {
-        "uid": method.uid,
-        "name": dict(method.name),
-        "image": method.image,
-        "costs_minor": method.costs.minor,
-        "currency": method.costs.currency,
-        "pickup_location": method.pickup_location,
-    }
+    return ChosenMethod(
+        uid=method.uid,
+        name=dict(method.name),
+        image=method.image,
+        costs_minor=method.costs.minor,
+        currency=method.costs.currency,
+        pickup_location=method.pickup_location,
+    )
 
 
 def _ticket_consumers(
-    basket: Basket, tickets: tuple[Ticket, ...], given: Mapping[int, Any]
-) -> Iterator[tuple[str, Any]]:
+    basket: Basket, tickets: Sequence[Ticket], given: Mapping[int, Sequence[Consumer]]
+) -> Iterator[tuple[str, Consumer]]:
     """By ticket, whom it is for. The parts of a combo product are for whom the combo is."""
     rest, chosen, combos = iter(tickets), -1, 1
     for line in basket.lines:

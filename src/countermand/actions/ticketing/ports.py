@@ -1,24 +1,29 @@
 """What do orders for tickets need of the database besides the catalogue? Protocols that `storage` fulfils."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from countermand.actions.catalogue.ports import Condition, Page
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import OrderId
+from countermand.domain.orders.order_details import TicketOrderDetails
+from countermand.domain.ticketing.consumer import Consumer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KnownConsumer:
-    """Somebody that orders are for, as a client gave them. A revision is a consumer of its own."""
+    """A consumer that a client keeps. A revision is a consumer of its own.
+
+    `details` is what the client gave, without the uid; None where a newer version wrote it in another form.
+    """
 
     uid: str
     client_id: ClientId
     created_at: datetime
-    details: Mapping[str, Any]
+    details: Consumer | None
 
 
 class TicketingReading(Protocol):
@@ -68,8 +73,8 @@ class TicketingReading(Protocol):
 class TicketingTransaction(TicketingReading, Protocol):
     """Writes about orders for tickets."""
 
-    async def insert_consumer(self, consumer: KnownConsumer) -> None:
-        """Add a consumer."""
+    async def insert_consumer(self, consumer: KnownConsumer, *, revises: KnownConsumer | None = None) -> None:
+        """Add a consumer. A revision keeps the fields of the one it `revises` that this version does not know."""
         ...
 
     async def use_vouchers(self, order_id: OrderId, codes: Sequence[str]) -> None:
@@ -88,6 +93,6 @@ class TicketingTransaction(TicketingReading, Protocol):
         """Make tickets of a locked order invalid while their places stay taken; says how many were valid."""
         ...
 
-    async def keep_details(self, order_id: OrderId, details: Mapping[str, Any]) -> None:
-        """Write the details of an order that was placed in this transaction again."""
+    async def change_details(self, order_id: OrderId, before: TicketOrderDetails, after: TicketOrderDetails) -> None:
+        """Change those details of an order that differ. Fields that this version does not know stay as they are."""
         ...

@@ -30,7 +30,7 @@ async def read_ticket(store: Store, uid: str, *, contract: ContractName, owner: 
         order_id = await reading.order_of_ticket(uid)
         views = {} if order_id is None else await reading.views([order_id])
         for view in views.values():
-            if is_visible(view.order, contract, owner):
+            if is_visible(view, contract, owner):
                 (found,) = await _shown(reading, view, [one for one in view.tickets if one.uid == uid])
                 return found
     raise NotFoundError("there is no such ticket")
@@ -45,7 +45,7 @@ async def find_tickets(
         return [
             one
             for view in views.values()
-            if is_visible(view.order, contract, owner)
+            if is_visible(view, contract, owner)
             for one in await _shown(
                 reading, view, [one for one in view.tickets if view.admits(one) and one.code == code]
             )

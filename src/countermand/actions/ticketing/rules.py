@@ -8,14 +8,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from countermand.actions.catalogue.ports import CatalogueReading
 from countermand.actions.errors import ConflictError
 from countermand.actions.ports import Line
 from countermand.domain.money import Money
+from countermand.domain.orders.order_details import TicketOrderGiven
 from countermand.domain.ticketing.bill import Bill, CurrenciesDifferError, bill_of, missing_fields
 from countermand.domain.ticketing.catalogue import Event, Method, Product, Voucher
+from countermand.domain.ticketing.consumer import Consumer
 
 TICKETS_CAP: Final = 100  # tickets in one order; ours, so that one order cannot take a transaction for itself
 
@@ -25,24 +27,24 @@ class TicketOrder:
     """What a buyer wants: products by uid, the ways to pay and to be sent the tickets by uid, and the rest as given.
 
     Each of `lines` is something chosen: the parts of combo products are added here. `ticket_consumers` has, by the
-    place of a line, whom each of its tickets is for. `details` has what is kept and shown, the `consumer` among it.
+    place of a line, whom each of its tickets is for. `given` is what the order keeps and shows, its consumer included.
     """
 
     lines: Sequence[Line]
     payment_method_uid: str | None
     shipping_method_uid: str | None
-    details: Mapping[str, Any]
+    given: TicketOrderGiven
     vouchers: Sequence[str] = ()
     donation: Money | None = None
     currency: str | None = None
-    ticket_consumers: Mapping[int, Sequence[Mapping[str, Any]]] | None = None
+    ticket_consumers: Mapping[int, Sequence[Consumer]] | None = None
     consecutive_seats: bool = True  # numbered seats of one line are side by side
     only_event: str | None = None  # the uid of the one event whose products whoever asks may have
 
     @property
-    def consumer(self) -> Mapping[str, Any]:
+    def consumer(self) -> Consumer:
         """Who the order is for, as far as that was said."""
-        return self.details.get("consumer") or {}
+        return self.given.consumer or Consumer()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +93,7 @@ async def basket_of(reading: CatalogueReading, wanted: TicketOrder, now: datetim
     lines = _with_parts(wanted.lines, products)
     _cap(lines)
     methods = await reading.methods([uid for uid in (wanted.payment_method_uid, wanted.shipping_method_uid) if uid])
-    country = wanted.consumer.get("country")
+    country = wanted.consumer.country or None
     payment = _method(methods, wanted.payment_method_uid, "payment", country)
     shipping = _method(methods, wanted.shipping_method_uid, "shipping", country)
     return Basket(
@@ -111,10 +113,10 @@ def check_buyer(basket: Basket, wanted: TicketOrder) -> None:
     """
     if basket.bill.grand_total_minor > 0 and basket.payment is None:
         raise ConflictError("payment_method_missing", "an order that costs something needs a payment_method")
-    if wanted.details.get("consumer", {}) is None:
+    if wanted.given.consumer is None:
         raise ConflictError("profile_missing", "consumer is missing: an order is for somebody")
     methods = [one for one in (basket.payment, basket.shipping) if one is not None]
-    if missing := missing_fields(wanted.consumer, methods):
+    if missing := missing_fields(wanted.consumer.given(), methods):
         names = ", ".join(f"consumer.{name}" for name in missing)
         raise ConflictError("profile_missing", f"the methods that were chosen need {names}")
 

@@ -5,8 +5,8 @@ Inferred, as the page says no more than that seats must be side by side: those o
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict
-from typing import Any, Final
+
+from msgspec import structs
 
 from countermand.actions.errors import ConflictError
 from countermand.actions.ports import Line, OrderView, Reading, Ticket, Transaction
@@ -14,8 +14,6 @@ from countermand.actions.ticketing.rules import insufficient
 from countermand.actions.ticketing.seat_ports import SeatTaken
 from countermand.domain.orders.order import OrderId
 from countermand.domain.ticketing.seating import Seat, choose_seats
-
-_SEATS: Final = "seats"  # in an order's details: by ticket, its seat, whoever sits there later
 
 
 async def seats_of_lines(
@@ -55,7 +53,8 @@ async def seat_tickets(tx: Transaction, view: OrderView, seated: AbstractSet[str
             seats.update(zip((one.uid for one in of_line), by_line[place], strict=True))
     if seats:
         await take(tx, view.order.id, view.tickets, seats)
-        await tx.keep_details(view.order.id, {**view.details, **kept(seats)})
+        before = view.ticket_details
+        await tx.change_details(view.order.id, before, structs.replace(before, seats=seats))
 
 
 async def take(tx: Transaction, order_id: OrderId, tickets: Sequence[Ticket], seats: Mapping[str, Seat]) -> None:
@@ -69,12 +68,6 @@ async def take(tx: Transaction, order_id: OrderId, tickets: Sequence[Ticket], se
     )
 
 
-def kept(seats: Mapping[str, Seat]) -> dict[str, Any]:
-    """Seats by ticket, as an order's details keep them."""
-    return {_SEATS: {uid: asdict(seat) for uid, seat in seats.items()}} if seats else {}
-
-
 def seat_of(view: OrderView, ticket: Ticket) -> Seat | None:
     """Where a ticket's place is, or was; None where no seats are numbered."""
-    found = view.details.get(_SEATS, {}).get(ticket.uid)
-    return None if found is None else Seat(**found)
+    return (view.ticket_details.seats or {}).get(ticket.uid)

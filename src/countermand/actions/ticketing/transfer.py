@@ -7,27 +7,29 @@ cancelled the places go back, while the old tickets stay invalid.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+
+from msgspec import UNSET, structs
 
 from countermand.actions.errors import ConflictError
 from countermand.actions.ordering.insert_order import insert_with_event
 from countermand.actions.ordering.lock_order import locked
 from countermand.actions.ports import Line, OrderView, Reading, Ticket, Transaction, check_known
-from countermand.actions.ticketing.place import new_ticket, new_ticket_order, page_tokens
-from countermand.actions.ticketing.seat import kept, seat_of, take
+from countermand.actions.ticketing.place import new_ticket, new_ticket_order, page_token
+from countermand.actions.ticketing.seat import seat_of, take
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import OrderId
+from countermand.domain.orders.order_details import TicketOrderDetails, TicketOrderGiven
 from countermand.domain.ticketing.bill import LinePrice
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TransferOrder:
-    """Which tickets, by uid, and what is kept and shown of the new order, its consumer among it."""
+    """Which tickets, by uid, and what the new order keeps and shows, its consumer included."""
 
     ticket_uids: Sequence[str]
-    details: Mapping[str, Any]
+    given: TicketOrderGiven
 
 
 async def transferable(reading: Reading, client_id: ClientId, ticket_uids: Sequence[str]) -> OrderId:
@@ -50,7 +52,7 @@ async def transferable(reading: Reading, client_id: ClientId, ticket_uids: Seque
 
 async def transfer_tickets(tx: Transaction, client_id: ClientId, wanted: TransferOrder, now: datetime) -> OrderView:
     """Place the new order. Raises as `transferable` does, and with `tickets_not_transferable`, `profile_missing`."""
-    if wanted.details.get("consumer") is None:
+    if wanted.given.consumer is None:
         raise ConflictError("profile_missing", "consumer is missing: an order is for somebody")
     before = await locked(tx, await transferable(tx, client_id, wanted.ticket_uids))
     view = (await tx.views([before.id]))[before.id]
@@ -64,18 +66,17 @@ async def transfer_tickets(tx: Transaction, client_id: ClientId, wanted: Transfe
     seats = {new.uid: seat for ticket, new in given_on if (seat := seat_of(view, ticket)) is not None}
     made = OrderView(
         order=order,
-        details={
-            **wanted.details,
-            "currency": view.details["currency"],
-            "product_total_minor": 0,
-            "service_costs_minor": 0,
-            "grand_total_minor": 0,
-            "prices": [None if price is None else asdict(price) for _, price in kinds],
-            "payment_method": None,
-            "shipping_method": None,
-            **page_tokens(order),
-            **kept(seats),
-        },
+        details=TicketOrderDetails(
+            **structs.asdict(wanted.given),
+            currency=view.ticket_details.currency,
+            product_total_minor=0,
+            service_costs_minor=0,
+            grand_total_minor=0,
+            prices=tuple(price for _, price in kinds),
+            etickets_token=page_token(order),
+            order_token=page_token(order),
+            seats=seats or UNSET,
+        ),
         lines=tuple(Line(product_uid=uid, quantity=len(alike)) for (uid, _), alike in kinds.items()),
         tickets=tuple(new for _, new in given_on),
     )
@@ -97,7 +98,7 @@ async def lines_of_transfer(
     view = (await reading.views([order_id]))[order_id]
     counted = Counter(ticket.product_uid for ticket in _valid(view, ticket_uids))
     lines = [Line(product_uid=uid, quantity=quantity) for uid, quantity in counted.items()]
-    return lines, view.details["currency"]
+    return lines, view.ticket_details.currency
 
 
 def _valid(view: OrderView, ticket_uids: Sequence[str]) -> Sequence[Ticket]:
@@ -108,12 +109,13 @@ def _valid(view: OrderView, ticket_uids: Sequence[str]) -> Sequence[Ticket]:
     return found
 
 
+def prices_of_lines(view: OrderView) -> Sequence[tuple[Line, LinePrice | None]]:
+    """Each line of an order, and what each of it cost; None where the order did not keep that."""
+    prices = view.ticket_details.prices or (None,) * len(view.lines)
+    return list(zip(view.lines, prices, strict=True))
+
+
 def prices_of_tickets(view: OrderView) -> Mapping[str, LinePrice]:
     """What each ticket cost, by uid, of an order that kept it: tickets are numbered as the lines are."""
-    kept = view.details.get("prices") or [None] * len(view.lines)
-    by_ticket = [
-        None if price is None else LinePrice(**price)
-        for line, price in zip(view.lines, kept, strict=True)
-        for _ in range(line.quantity)
-    ]
+    by_ticket = [price for line, price in prices_of_lines(view) for _ in range(line.quantity)]
     return {ticket.uid: price for ticket, price in zip(view.tickets, by_ticket, strict=False) if price is not None}

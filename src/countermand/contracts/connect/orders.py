@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
+from msgspec.structs import replace
 
 from countermand.actions.cancelling.explain import explain
 from countermand.actions.errors import FieldsError, NotFoundError
@@ -27,6 +28,7 @@ from countermand.contracts.http.calls import Call, Route, Services
 from countermand.contracts.http.openapi import IDEMPOTENCY_KEY, Operation, Reply, parameter
 from countermand.domain.client import Client, Permission
 from countermand.domain.orders.order import OrderId, order_id_from
+from countermand.domain.orders.order_details import PlanSnapshot, ServiceOrderDetails
 from countermand.domain.orders.order_kind import OrderKind
 from countermand.domain.orders.order_state import CANCELLABLE_STATES, OrderState
 
@@ -70,10 +72,11 @@ class ConnectOrders:
 
     async def _create(self, call: Call, services: Services) -> Answer:
         async def place(tx: Transaction, client: Client, wanted: messages.CreateRequest) -> Answer:
-            given: dict[str, Any] = msgspec.to_builtins(wanted)
-            details = {name: value for name, value in given.items() if value is not None}
-            if (plan := self._plans.get(wanted.planName)) is not None:
-                details["plan"] = _kept(plan)  # as it was when the order was placed
+            plan = self._plans.get(wanted.planName)
+            details = replace(
+                msgspec.convert(msgspec.to_builtins(wanted), ServiceOrderDetails),
+                plan=None if plan is None else _snapshot(plan),
+            )
             view = await place_service_order(tx, client.id, details, services.clock(), contract=NAME)
             location = f"{services.public_url}{ORDERS}/{view.order.id}"
             return order_answer(201, view, headers=((b"location", location.encode()),))
@@ -115,13 +118,14 @@ def order_id_in(call: Call) -> OrderId:
     return order_id
 
 
-def _kept(plan: Plan) -> dict[str, Any]:
-    return {
-        "one_time_charge": f"{plan.one_time_charge:.2f}",
-        "monthly_charge": f"{plan.monthly_charge:.2f}",
-        "speed_down_mbit_s": plan.speed_down_mbit_s,
-        "speed_up_mbit_s": plan.speed_up_mbit_s,
-    }
+def _snapshot(plan: Plan) -> PlanSnapshot:
+    """A plan as it is when an order is placed."""
+    return PlanSnapshot(
+        one_time_charge=f"{plan.one_time_charge:.2f}",
+        monthly_charge=f"{plan.monthly_charge:.2f}",
+        speed_down_mbit_s=plan.speed_down_mbit_s,
+        speed_up_mbit_s=plan.speed_up_mbit_s,
+    )
 
 
 def _wanted_orders(query: Mapping[str, str]) -> tuple[int, OrdersWanted]:

@@ -31,6 +31,7 @@ from countermand.domain.appointments.appointment import Appointment, Slot
 from countermand.domain.appointments.appointment_task import AppointmentTask, Failure
 from countermand.domain.cancelling.decision import Granted, Refused
 from countermand.domain.known import Unknown
+from countermand.domain.orders.order_details import PlanSnapshot
 from countermand.domain.orders.order_state import CANCELLABLE_STATES
 
 # On every answer (documented: every sample has them).
@@ -119,47 +120,45 @@ def orders_answer(views: Sequence[OrderView], following: str | None) -> Answer:
 
 def order_shown(view: OrderView) -> messages.Order:
     """An order as the contract has it."""
-    given, order = view.details, view.order
-    plan = given.get("plan") or {}
+    given, order = view.service_details, view.order
+    plan = given.plan or PlanSnapshot()
     return messages.Order(
         id=order.id,
         # Whoever takes over a telephone line without its number matching, or without owning it, waives it (documented).
-        orderType="transfer" if given.get("transferType") or given.get("potsWaiver") else "new",
+        orderType="transfer" if given.transfer_type or given.pots_waiver else "new",
         status=order.state.value,
         isCancellable=order.state in CANCELLABLE_STATES,
         createdOn=seconds(order.created_at),
-        serviceId=given.get("serviceId"),
+        serviceId=given.service_id,
         serviceClass=None,
         technologyType=None,
-        trafficClass=given.get("trafficClass"),
-        installationType=given.get("ntdInstallation"),
-        customerRef=given.get("customerReference"),
-        quoteName=given.get("quoteName"),
-        locId=given.get("locationId", ""),
+        trafficClass=given.traffic_class,
+        installationType=given.ntd_installation,
+        customerRef=given.customer_reference,
+        quoteName=given.quote_name,
+        locId=given.location_id or "",
         avcId=None,
-        avcIdForTransfer=given.get("avcIdForTransfer"),
-        transferType=given.get("transferType"),
-        vlanId=given.get("vlanId"),
+        avcIdForTransfer=given.avc_id_for_transfer,
+        transferType=given.transfer_type,
+        vlanId=given.vlan_id,
         poi=None,
         poiName=None,
         region=None,
-        eSla=given.get("restorationSla"),
+        eSla=given.restoration_sla,
         bandwidthProfile=messages.BandwidthProfile(
-            planName=given.get("planName", ""),
-            speedDown=plan.get("speed_down_mbit_s"),
-            speedUp=plan.get("speed_up_mbit_s"),
+            planName=given.plan_name or "",
+            speedDown=plan.speed_down_mbit_s,
+            speedUp=plan.speed_up_mbit_s,
             cvcInclusion=None,
         ),
-        infrastructure=messages.Infrastructure(
-            id=given.get("infrastructureId"), portId=given.get("portId"), productId=None
-        ),
-        aggregationMethod=given.get("aggregationMethod"),
+        infrastructure=messages.Infrastructure(id=given.infrastructure_id, portId=given.port_id, productId=None),
+        aggregationMethod=given.aggregation_method,
         isNfas=False,
         legacyTechnologyType=None,
         fee=messages.Fee(
             attributes={},
-            oneTimeCharge=_money(plan.get("one_time_charge")),
-            monthlyRecurringCharge=_money(plan.get("monthly_charge")),
+            oneTimeCharge=_money(plan.one_time_charge),
+            monthlyRecurringCharge=_money(plan.monthly_charge),
         ),
         additionalFees=[],
         appointments=[appointment_shown(view, one) for one in view.appointments],
@@ -168,7 +167,7 @@ def order_shown(view: OrderView) -> messages.Order:
 
 def appointment_shown(view: OrderView, appointment: Appointment) -> messages.Appointment:
     """An appointment as the contract has it. `nbnAppointmentId` is ours where nobody else gave one (inferred)."""
-    given, slot = view.details, appointment.slot
+    given, slot = view.service_details, appointment.slot
     return messages.Appointment(
         id=appointment.id,
         orderId=view.order.id,
@@ -179,13 +178,13 @@ def appointment_shown(view: OrderView, appointment: Appointment) -> messages.App
         slotType=None if slot is None else _slot_type(slot),
         timezoneOffset=None if slot is None else _offset(slot.utc_offset),
         priorityAssist=False,
-        eSla=given.get("restorationSla"),
+        eSla=given.restoration_sla,
         demandType="Standard Install",
         contact=messages.AppointmentContact(
-            name=given.get("contactName", ""), type="Primary Contact", phone=given.get("contactPhone", "")
+            name=given.contact_name or "", type="Primary Contact", phone=given.contact_phone or ""
         ),
-        customerRef=given.get("customerReference"),
-        serviceId=given.get("serviceId"),
+        customerRef=given.customer_reference,
+        serviceId=given.service_id,
         cancelledOn=None if appointment.cancelled_at is None else seconds(appointment.cancelled_at),
     )
 

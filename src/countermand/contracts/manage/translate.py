@@ -32,6 +32,7 @@ from countermand.contracts.manage import messages
 from countermand.domain.appointments.appointment import Appointment
 from countermand.domain.appointments.appointment_task import AppointmentTask
 from countermand.domain.cancelling.decision import Granted, Refused
+from countermand.domain.orders.order_details import TicketOrderDetails
 from countermand.domain.orders.payment import Payment
 
 _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
@@ -103,7 +104,7 @@ def order_shown(view: OrderView, history: History) -> messages.Order:
         first_payment_at=order.facts.first_payment_at,
         appointments=[appointment_shown(one) for one in view.appointments],
         tickets=[messages.Ticket(uid=t.uid, product_uid=t.product_uid, valid=view.admits(t)) for t in view.tickets],
-        order_token=view.details.get("order_token"),
+        order_token=(view.details.order_token or None) if isinstance(view.details, TicketOrderDetails) else None,
         payments=[payment_shown(one) for one in history.payments],
         cancellation=None if cancellation is None else _record(cancellation, cancellation.command_id),
         refusals=[_record(one, one.command.command_id) for one in history.refusals],

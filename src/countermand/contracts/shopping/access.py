@@ -70,7 +70,7 @@ async def order_seen(call: Call, services: Services) -> OrderView:
         view = await read_order(services.store, _order_id(call), contract=NAME, owner=None)
     except NotFoundError:
         raise wrong from None  # who has no token does not hear which orders there are
-    own = str(view.details.get("order_token", ""))
+    own = view.ticket_details.order_token or ""
     if not own or not hmac.compare_digest(own.encode(), token.strip()):
         raise wrong
     return view

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from msgspec import UNSET, Raw
 
@@ -19,6 +19,7 @@ from countermand.actions.errors import (
 )
 from countermand.actions.ports import Line, OrderView, Ticket
 from countermand.actions.ticketing.seat import seat_of
+from countermand.actions.ticketing.transfer import prices_of_lines
 from countermand.contracts.http.answer import (
     HAL,
     Answer,
@@ -37,7 +38,10 @@ from countermand.contracts.shopping.hal import date_time
 from countermand.domain.cancelling.decision import Granted, Refused
 from countermand.domain.instants import written_instant
 from countermand.domain.money import Money, written_minor
+from countermand.domain.orders.order_details import ChosenMethod
+from countermand.domain.orders.order_details import ExternalPurchase as KeptPurchase
 from countermand.domain.ticketing.catalogue import Product
+from countermand.domain.ticketing.consumer import Consumer
 from countermand.domain.ticketing.seating import Seat
 
 # Each of our errors: status, type. The first four types are documented; the others ours (shopping decision 22).
@@ -119,22 +123,19 @@ def order_answer(
 
 def order_shown(view: OrderView, addresses: Addresses) -> messages.Order:
     """An order, key by key as in the published example, with the prices it was placed at."""
-    given, order = view.details, view.order
+    given, order = view.ticket_details, view.order
     assert order.uid is not None, "every ticket order has a uid"
-    currency = given["currency"]
 
-    def total(name: str) -> Amount:
-        return amount(given[f"{name}_minor"], currency)
+    def total(minor: int) -> Amount:
+        return amount(minor, given.currency)
 
     return messages.Order(
         links={
             "curies": addresses.curies(),
             "self": {"href": addresses.order(order.uid)},
             "profile": addresses.profile("orders"),
-            "payment": _page(given.get("payment_url") or addresses.payment.format(uid=order.uid)),
-            "shop:etickets": _page(
-                given.get("etickets_url") or addresses.etickets.format(token=given.get("etickets_token", ""))
-            ),
+            "payment": _page(given.payment_url or addresses.payment.format(uid=order.uid)),
+            "shop:etickets": _page(given.etickets_url or addresses.etickets.format(token=given.etickets_token or "")),
             "shop:ordercancellation": _page(f"{addresses.public}/ordercancellation"),
             "shop:cancellability": {"href": f"{addresses.order(order.uid)}/cancellability"},
         },
@@ -143,15 +144,15 @@ def order_shown(view: OrderView, addresses: Addresses) -> messages.Order:
         created_date=date_time(order.created_at),
         status=order.state.value,
         product_selection=selections(view.lines, addresses),
-        consumer=given["consumer"],
-        payment_method=method_shown(given["payment_method"]),
-        shipping_method=method_shown(given["shipping_method"]),
-        product_total=total("product_total"),
-        service_costs=total("service_costs"),
-        grand_total=total("grand_total"),
-        external_purchases=[_external(one) for one in given.get("external_purchases", ())],
-        external_reference=given.get("external_reference"),
-        redirect_url=given.get("redirect_url") or UNSET,
+        consumer=dict((given.consumer or Consumer()).given()),
+        payment_method=method_shown(given.payment_method),
+        shipping_method=method_shown(given.shipping_method),
+        product_total=total(given.product_total_minor),
+        service_costs=total(given.service_costs_minor),
+        grand_total=total(given.grand_total_minor),
+        external_purchases=[_external(one) for one in given.external_purchases],
+        external_reference=given.external_reference,
+        redirect_url=given.redirect_url or UNSET,
         embedded={
             "shop:product": [product_shown(product, addresses) for product in _as_sold(view)],
             "shop:ticket": [_ticket(view, ticket, addresses) for ticket in view.tickets],
@@ -173,14 +174,10 @@ def selections(lines: Sequence[Line], addresses: Addresses) -> list[messages.Sel
 
 def _as_sold(view: OrderView) -> list[Product]:
     """The products, each at the price it had when the order was placed."""
-    kept = view.details.get("prices") or [None] * len(view.lines)
-    then = {
-        line.product_uid: price["price_minor"]
-        for line, price in zip(view.lines, kept, strict=True)
-        if price is not None
-    }
+    then = {line.product_uid: price.price_minor for line, price in prices_of_lines(view) if price is not None}
+    currency = view.ticket_details.currency
     return [
-        replace(one, price=Money(minor=then[one.uid], currency=view.details["currency"])) if one.uid in then else one
+        replace(one, price=Money(minor=then[one.uid], currency=currency)) if one.uid in then else one
         for one in view.products
     ]
 
@@ -228,25 +225,25 @@ def amount(minor: int, currency: str) -> Amount:
     return Amount(amount=Raw(written_minor(minor).encode()), currency=currency)
 
 
-def method_shown(given: Mapping[str, Any] | None) -> messages.Method:
+def method_shown(given: ChosenMethod | None) -> messages.Method:
     """Empty when none was chosen: the key is always there (documented for the shipping method)."""
     if given is None:
         return messages.Method()
     return messages.Method(
-        uid=given["uid"],
-        name=given["name"],
-        image=given["image"] or UNSET,
-        costs=amount(given["costs_minor"], given["currency"]),
-        pickup_location=given.get("pickup_location") or UNSET,
+        uid=given.uid,
+        name=given.name,
+        image=given.image or UNSET,
+        costs=amount(given.costs_minor, given.currency),
+        pickup_location=given.pickup_location or UNSET,
     )
 
 
-def _external(given: Mapping[str, Any]) -> messages.ExternalPurchase:
+def _external(given: KeptPurchase) -> messages.ExternalPurchase:
     return messages.ExternalPurchase(
-        title=given["title"],
-        product_reference=given["product_reference"],
-        unit_price=amount(given["unit_price_minor"], given["currency"]),
-        quantity=given["quantity"],
+        title=given.title,
+        product_reference=given.product_reference,
+        unit_price=amount(given.unit_price_minor, given.currency),
+        quantity=given.quantity,
     )
 
 

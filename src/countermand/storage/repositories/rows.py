@@ -42,6 +42,7 @@ from countermand.domain.orders.order_kind import OrderKinds, kind_of
 from countermand.domain.orders.order_state import OrderState
 from countermand.domain.orders.payment import Payment
 from countermand.domain.ticketing.catalogue import Product
+from countermand.storage.repositories.documents import decoded_details
 from countermand.storage.tables.appointments import appointments
 from countermand.storage.tables.catalogue import products
 from countermand.storage.tables.columns import instant, micros
@@ -279,7 +280,7 @@ class ViewRows:
             )
             views[order.id] = OrderView(
                 order=order,
-                details=msgspec.json.decode(row["details"]),
+                details=decoded_details(order.kind, row["details"]),
                 appointments=tuple(appointment_of(r) for r in of_order["appointments"].get(order.id, ())),
                 lines=lines,
                 products=tuple({line.product_uid: products[line.product_uid] for line in lines}.values()),
@@ -295,7 +296,7 @@ def view_queries(member: Callable[[ColumnElement[Any]], ColumnElement[bool]]) ->
     """The reads behind `ViewRows`, by field, for the orders whose number is a `member` of what was asked."""
     of_lines = select(order_lines.c.product_uid).where(member(order_lines.c.order_id))
     return {
-        "orders": orders_with_details().where(member(orders.c.id)),
+        "orders": orders_named().add_columns(order_details.c.details).where(member(orders.c.id)),
         "appointments": select(appointments).where(member(appointments.c.order_id)).order_by(appointments.c.id),
         "lines": select(order_lines)
         .where(member(order_lines.c.order_id))
@@ -305,9 +306,9 @@ def view_queries(member: Callable[[ColumnElement[Any]], ColumnElement[bool]]) ->
     }
 
 
-def orders_with_details() -> Select[Any]:
-    """Orders with what they are called and what was given when they were placed."""
-    return select(orders, order_details.c.uid, order_details.c.reference, order_details.c.details).join(
+def orders_named() -> Select[Any]:
+    """Orders with what they are called."""
+    return select(orders, order_details.c.uid, order_details.c.reference).join(
         order_details, order_details.c.order_id == orders.c.id
     )
 

@@ -1,20 +1,22 @@
 """Lists of orders, tickets by uid and code, consumers, used vouchers, and orders whose time is over."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-from sqlalchemy import BigInteger, ColumnElement, cast, delete, exists, insert, select, update
+from sqlalchemy import BigInteger, ColumnElement, case, cast, delete, exists, func, insert, select, update
 
 from countermand.actions.catalogue.ports import Condition, Op, Page
 from countermand.actions.ticketing.ports import KnownConsumer
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import OrderId
+from countermand.domain.orders.order_details import TicketOrderDetails
 from countermand.domain.orders.order_state import OrderState
+from countermand.domain.ticketing.consumer import Consumer
+from countermand.storage.repositories.documents import changed_document, decoded_consumer, encoded_document
 from countermand.storage.repositories.filters import Field, Filtering
-from countermand.storage.repositories.rows import Row, written
+from countermand.storage.repositories.rows import Row
 from countermand.storage.tables.catalogue import products
 from countermand.storage.tables.columns import instant, micros
 from countermand.storage.tables.orders import expiries, order_details, order_lines, orders
@@ -118,14 +120,18 @@ class TicketingRows(Filtering):
 
     # writing
 
-    async def insert_consumer(self, consumer: KnownConsumer) -> None:
+    async def insert_consumer(self, consumer: KnownConsumer, *, revises: KnownConsumer | None = None) -> None:
         """See `TicketingTransaction.insert_consumer`."""
+        document = encoded_document(consumer.details or Consumer())
+        if revises is not None and revises.details is not None and consumer.details is not None:
+            (row,) = await self.rows(select(consumers.c.details).where(consumers.c.uid == revises.uid))
+            document = changed_document(row["details"], revises.details, consumer.details)
         await self._execute(
             insert(consumers).values(
                 uid=consumer.uid,
                 client_id=consumer.client_id,
                 created_at=micros(consumer.created_at),
-                details=written(consumer.details),
+                details=document,
             )
         )
 
@@ -149,11 +155,12 @@ class TicketingRows(Filtering):
             .values(valid=False)
         )
 
-    async def keep_details(self, order_id: OrderId, details: Mapping[str, Any]) -> None:
-        """See `TicketingTransaction.keep_details`."""
-        await self._execute(
-            update(order_details).where(order_details.c.order_id == order_id).values(details=written(details))
-        )
+    async def change_details(self, order_id: OrderId, before: TicketOrderDetails, after: TicketOrderDetails) -> None:
+        """See `TicketingTransaction.change_details`."""
+        of_order = order_details.c.order_id == order_id
+        (row,) = await self.rows(select(order_details.c.details).where(of_order).with_for_update())
+        document = changed_document(row["details"], before, after)
+        await self._execute(update(order_details).where(of_order).values(details=document))
 
     def _order_met(self, condition: Condition) -> ColumnElement[bool]:
         if condition.field == _EVENT:
@@ -164,7 +171,8 @@ class TicketingRows(Filtering):
                 .where(order_lines.c.order_id == orders.c.id, products.c.event_uid.in_(wanted))
             )
         if condition.field == _TOTAL:
-            return self._number_is(_ORDERS[_TOTAL], condition.value)
+            total = func.coalesce(order_details.c.total_minor, self._number(_ORDERS[_TOTAL]))
+            return _is(total, condition.value)
         return self._one_met(_ORDERS[condition.field], condition)
 
     def _consumer_met(self, owner: ClientId, condition: Condition) -> ColumnElement[bool]:
@@ -175,20 +183,23 @@ class TicketingRows(Filtering):
                 .where(orders.c.client_id == owner, self._one_met(_OF_CONSUMERS_ORDERS[condition.field], condition))
             )
         if condition.field == _GENDER:
-            return self._number_is(_CONSUMERS[_GENDER], condition.value)
+            return _is(self._number(_CONSUMERS[_GENDER]), condition.value)
         return self._one_met(_CONSUMERS[condition.field], condition)
 
-    def _number_is(self, field: Field, value: int) -> ColumnElement[bool]:
-        """A number within a document: PostgreSQL gives it as a text, SQLite as what it is."""
-        number: ColumnElement[int] = cast(self._value(field), BigInteger)
-        return number == value
+    def _number(self, field: Field) -> ColumnElement[int]:
+        """A whole number within a document, if it is one: PostgreSQL gives it as a text, SQLite as what it is."""
+        found = self._value(field)
+        return case((found.regexp_match("^[0-9]{1,18}$"), cast(found, BigInteger))) if self._on_postgres else found
+
+
+def _is(number: ColumnElement[int], value: int) -> ColumnElement[bool]:
+    return number == value
 
 
 def _consumer_of(row: Row) -> KnownConsumer:
-    details: dict[str, Any] = msgspec.json.decode(row["details"])
     return KnownConsumer(
         uid=row["uid"],
         client_id=ClientId(row["client_id"]),
         created_at=instant(row["created_at"]),
-        details=details,
+        details=decoded_consumer(row["details"]),
     )

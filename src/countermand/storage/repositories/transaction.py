@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,15 +17,16 @@ from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderFacts, OrderId
 from countermand.domain.orders.order_events import OrderEvent
 from countermand.domain.orders.order_kind import kind_of
-from countermand.domain.orders.payment import Payment
 from countermand.storage.repositories.appointments import AppointmentRows
 from countermand.storage.repositories.catalogue import CatalogueRows
+from countermand.storage.repositories.documents import encoded_document, total_columns
+from countermand.storage.repositories.payments import PaymentRows
 from countermand.storage.repositories.rows import (
     ViewRows,
     cancellation_of,
     facts_columns,
     order_of,
-    orders_with_details,
+    orders_named,
     outbox_record_of,
     payment_of,
     refusal_of,
@@ -33,29 +35,30 @@ from countermand.storage.repositories.rows import (
 )
 from countermand.storage.repositories.seats import SeatRows
 from countermand.storage.repositories.tickets import TicketingRows
+from countermand.storage.repositories.totals import TotalRows
 from countermand.storage.tables.cancelling import cancellations, idempotency_keys, outbox, policies, refusals
 from countermand.storage.tables.catalogue import products
 from countermand.storage.tables.columns import instant, micros
-from countermand.storage.tables.orders import order_details, order_lines, orders, payment_references, payments
+from countermand.storage.tables.orders import order_details, order_lines, orders, payments
 from countermand.storage.tables.schema import NEWEST_NOTE, counters
 from countermand.storage.tables.tickets import tickets
 
 _REFUSALS_SHOWN: Final = 500  # the newest; every attempt on an order leaves one
 
 
-class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
+class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, TicketingRows, TotalRows):
     """Fulfils `Reading` and `Transaction` on one connection."""
 
     # reading
 
     async def order(self, order_id: OrderId) -> Order | None:
         """See `Reading.order`."""
-        row = await self._one(orders_with_details().where(orders.c.id == order_id))
+        row = await self._one(orders_named().where(orders.c.id == order_id))
         return None if row is None else order_of(row, self._kinds)
 
     async def orders(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, Order]:
         """See `Reading.orders`."""
-        found = await self.rows(orders_with_details().where(orders.c.id.in_(order_ids)))
+        found = await self.rows(orders_named().where(orders.c.id.in_(order_ids)))
         return {OrderId(row["id"]): order_of(row, self._kinds) for row in found}
 
     async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
@@ -102,19 +105,6 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
             payments=tuple(payment_of(row) for row in paid),
         )
 
-    async def payment(self, order_id: OrderId, reference: str) -> Payment | None:
-        """See `Reading.payment`."""
-        row = await self._one(
-            select(payments).where(payments.c.order_id == order_id, payments.c.reference == reference)
-        )
-        return None if row is None else payment_of(row)
-
-    async def paid_minor(self, order_id: OrderId, currency: str) -> int:
-        """See `Reading.paid_minor`."""
-        of_order = payments.c.order_id == order_id, payments.c.currency == currency, payments.c.is_late.is_(False)
-        row = await self._one(select(func.sum(payments.c.amount_minor).label("paid")).where(*of_order))
-        return 0 if row is None or row["paid"] is None else int(row["paid"])
-
     async def oldest_undelivered(self) -> datetime | None:
         """See `Reading.oldest_undelivered`."""
         row = await self._one(select(func.min(outbox.c.recorded_at).label("at")).where(outbox.c.delivered_at.is_(None)))
@@ -137,7 +127,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
 
     async def lock_order(self, order_id: OrderId) -> Order | None:
         """See `Transaction.lock_order`. SQLite knows no row locks: there the transaction holds the one write lock."""
-        locked = orders_with_details().where(orders.c.id == order_id).with_for_update(key_share=True, of=orders)
+        locked = orders_named().where(orders.c.id == order_id).with_for_update(key_share=True, of=orders)
         row = await self._one(locked)
         return None if row is None else order_of(row, self._kinds)
 
@@ -176,7 +166,11 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
         )
         await self._execute(
             insert(order_details).values(
-                order_id=order.id, uid=order.uid, reference=order.reference, details=written(view.details)
+                order_id=order.id,
+                uid=order.uid,
+                reference=order.reference,
+                details=encoded_document(view.details),
+                **total_columns(view.details),
             )
         )
         lines = [
@@ -214,9 +208,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
             .returning(orders.c.version)
         )
         assert changed is not None, "the order was locked, so nobody else changed it"
-        changed_order = await self.order(order.id)
-        assert changed_order is not None
-        return changed_order
+        return replace(order, version=order.version + 1, facts=facts)
 
     async def release_tickets(self, order_id: OrderId) -> None:
         """See `Transaction.release_tickets`."""
@@ -234,28 +226,6 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
                 .values(availability=products.c.availability + uids.count(uid))
             )
 
-    async def claim_reference(self, reference: str, order_id: OrderId) -> OrderId:
-        """See `Transaction.claim_reference`. Where another transaction is claiming it, this waits for its end."""
-        claim = self._insert(payment_references).values(reference=reference, order_id=order_id)
-        await self._execute(claim.on_conflict_do_nothing(index_elements=["reference"]))
-        claimed = payment_references.c
-        row = await self._one(select(claimed.order_id).where(claimed.reference == reference))
-        assert row is not None, "claims are never taken back"
-        return OrderId(row["order_id"])
-
-    async def insert_payment(self, order_id: OrderId, payment: Payment) -> None:
-        """See `Transaction.insert_payment`."""
-        await self._execute(
-            insert(payments).values(
-                order_id=order_id,
-                reference=payment.reference,
-                amount_minor=payment.money.minor,
-                currency=payment.money.currency,
-                recorded_at=micros(payment.recorded_at),
-                is_late=payment.is_late,
-            )
-        )
-
     async def append_events(
         self, order: Order, client_id: ClientId, events: Sequence[OrderEvent], now: datetime
     ) -> None:
@@ -271,7 +241,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, SeatRows, TicketingRows):
             }
             for event in events
         ]
-        await self._execute(insert(outbox), rows)
+        await self._execute(insert(outbox).values(rows if len(rows) > 1 else rows[0]))
 
     async def keep_answer(self, client_id: ClientId, key: IdempotencyKey, answer: bytes, now: datetime) -> None:
         """See `Transaction.keep_answer`."""

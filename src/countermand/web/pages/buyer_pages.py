@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from countermand.actions.errors import CountermandError, NotFoundError
 from countermand.actions.ordering.record_progress import left_to_pay, pay_in_sandbox
-from countermand.actions.ports import Clock, OrderView, Store, Transaction
+from countermand.actions.ports import Clock, OrderView, Store, Transaction, is_shown
 from countermand.actions.ticketing.seat import seat_of
 from countermand.contracts.http.answer import Answer, headers_of
 from countermand.contracts.http.contract import Page
@@ -121,7 +121,7 @@ class BuyerPages:
             view, _, to_pay = await self._order(request.path_params["uid"], Page.PAYMENT)
             return _payment_page(view, to_pay, status=409)
         here = PAYMENT.format(uid=view.order.uid)
-        return _page_answer(303, "", (b"location", (view.details.get("redirect_url") or here).encode()))
+        return _page_answer(303, "", (b"location", (view.ticket_details.redirect_url or here).encode()))
 
     async def _paid(self, tx: Transaction, view: OrderView) -> bool:
         return await pay_in_sandbox(tx, view.order.id, self._clock())
@@ -129,7 +129,7 @@ class BuyerPages:
     async def _etickets(self, request: Request[Any, Any, Any]) -> Answer:
         token = request.path_params["token"]
         view, events, _ = await self._order(token[:_UID_LENGTH], Page.ETICKETS)
-        if not hmac.compare_digest(token.encode(), str(view.details.get("etickets_token", "")).encode()):
+        if not hmac.compare_digest(token.encode(), (view.ticket_details.etickets_token or "").encode()):
             raise NotFoundError("there is no such page")
         return _tickets_page(view, events)
 
@@ -140,7 +140,7 @@ class BuyerPages:
         order_id = order_id_of(OrderUid(uid))
         async with self._store.snapshot() as reading:
             view = (await reading.views([order_id])).get(order_id)
-            if view is None or view.order.uid != uid or view.order.contract not in self._contracts[page]:
+            if view is None or view.order.uid != uid or not self._has(page, view):
                 raise NotFoundError("there is no such order")
             known = await reading.products([product.uid for product in view.products])
             found = {one.event_uid: await reading.event(one.event_uid) for one in known.values() if one.event_uid}
@@ -148,10 +148,13 @@ class BuyerPages:
         events = {uid: found.get(product.event_uid) for uid, product in known.items() if product.event_uid}
         return view, {uid: event for uid, event in events.items() if event is not None}, to_pay
 
+    def _has(self, page: Page, view: OrderView) -> bool:
+        return view.order.contract in self._contracts[page] and is_shown(view)
+
 
 def _payment_page(view: OrderView, to_pay: Money, *, status: int = 200) -> Answer:
     state = view.order.state
-    back = view.details.get("redirect_url")
+    back = view.ticket_details.redirect_url
     text = rendered(
         "payment.html",
         title="Pay for your tickets" if state is OrderState.PENDING else "Your order",
@@ -203,27 +206,26 @@ def _code(text: str) -> Markup:
 
 
 def _shown(view: OrderView, to_pay: Money) -> _Shown:
-    given = view.details
-    currency = given["currency"]
+    given = view.ticket_details
 
     def money(minor: int) -> str:
-        return f"{currency} {written_minor(minor)}"
+        return f"{given.currency} {written_minor(minor)}"
 
     names = {product.uid: _in_english(product.name) for product in view.products}
-    methods = [given[name] for name in ("payment_method", "shipping_method") if given.get(name)]
-    is_free = given["grand_total_minor"] == 0
-    paid_minor = given["grand_total_minor"] - to_pay.minor
+    methods = [one for one in (given.payment_method, given.shipping_method) if one is not None]
+    is_free = given.grand_total_minor == 0
+    paid_minor = given.grand_total_minor - to_pay.minor
     return _Shown(
         reference=view.order.reference,
         lines=[
             _Line(name=names[line.product_uid], quantity=line.quantity, is_part=line.parent_uid is not None)
             for line in view.lines
         ],
-        product_total=money(given["product_total_minor"]),
-        service_costs=money(given["service_costs_minor"]),
-        method_costs=[(_in_english(one["name"]), money(one["costs_minor"])) for one in methods if not is_free],
-        donation=money(given["donation_minor"]) if given.get("donation_minor") else None,
-        grand_total=money(given["grand_total_minor"]),
+        product_total=money(given.product_total_minor),
+        service_costs=money(given.service_costs_minor),
+        method_costs=[(_in_english(one.name), money(one.costs_minor)) for one in methods if not is_free],
+        donation=money(given.donation_minor) if given.donation_minor else None,
+        grand_total=money(given.grand_total_minor),
         paid=money(paid_minor) if paid_minor else None,
         to_pay=money(to_pay.minor),
     )

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 from countermand.actions.ports import Reading
 from countermand.actions.ticketing.bill import Billed, bill_tickets, bill_transfer
-from countermand.actions.ticketing.place import method_details
+from countermand.actions.ticketing.place import chosen_method
 from countermand.actions.ticketing.rules import TicketOrder
 from countermand.actions.ticketing.transfer import TransferOrder
 from countermand.contracts.http.answer import HAL, Answer, check_media_type
@@ -133,7 +133,7 @@ def _available(methods: Sequence[Method], kind: str) -> list[MethodShown]:
 
 
 def _chosen(method: Method | None) -> MethodShown:
-    shown = method_shown(method_details(method))
+    shown = method_shown(chosen_method(method))
     if method is not None:
         shown.required_consumer_fields = list(method.required_consumer_fields)
     return shown

@@ -23,7 +23,9 @@ from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WITH_
 from countermand.contracts.shopping.hal import hal_answer, list_links, resource_links
 from countermand.contracts.shopping.list_query import PAGE_SIZE, TEXT, FilterType, choice, parameters, parse_list_query
 from countermand.contracts.shopping.orders.messages import ConsumerPage, EmbeddedConsumers, WholeConsumer
+from countermand.contracts.shopping.orders.order_request import consumer_given
 from countermand.domain.client import Permission
+from countermand.domain.ticketing.consumer import Consumer
 
 _CONSUMERS: Final = "/consumers"
 _DATE: Final = replace(TEXT, suffixes=(Op.LT, Op.LTE, Op.GT, Op.GTE))
@@ -96,7 +98,7 @@ def routes(addresses: Addresses) -> tuple[Route, ...]:
         client = await application(call, services, Permission.CREATE)
         check_media_type(call.headers, also=(HAL,))
         key = idempotency_key(call.headers, "POST", _CONSUMERS, call.body)
-        given = msgspec.to_builtins(read(messages.Consumer, decode(call.body)))
+        given = consumer_given(read(messages.Consumer, decode(call.body)))
 
         async def keep(tx: Transaction) -> bytes:
             kept = await keep_consumer(tx, client.id, given, services.clock())
@@ -138,4 +140,5 @@ def _as_kept(condition: Condition) -> Condition:
 
 def _shown(consumer: KnownConsumer, addresses: Addresses) -> WholeConsumer:
     links = resource_links(addresses, addresses.consumer(consumer.uid), "consumer")
-    return WholeConsumer(links=links, uid=consumer.uid, **consumer.details)
+    details = consumer.details or Consumer()
+    return msgspec.convert({"_links": links, **details.given(), "uid": consumer.uid}, WholeConsumer)

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
+
+from msgspec import structs
 
 from countermand.actions.ports import OrderView, Transaction
 from countermand.actions.run_idempotently import run_idempotently
@@ -104,14 +106,14 @@ async def _placed(
     payment_limit: timedelta,
 ) -> OrderView:
     now = services.clock()
-    details: dict[str, Any] = dict(wanted.details)
-    if details["consumer"] is not None:
-        details["consumer"] = await consumer_of_order(tx, client_id, details["consumer"], now)
+    given = wanted.given
+    if given.consumer is not None:
+        given = structs.replace(given, consumer=await consumer_of_order(tx, client_id, given.consumer, now))
     if isinstance(wanted, TransferOrder):
-        return await transfer_tickets(tx, client_id, replace(wanted, details=details), now)
+        return await transfer_tickets(tx, client_id, replace(wanted, given=given), now)
     for_whom = {
-        line: [await consumer_of_order(tx, client_id, one, now) for one in given]
-        for line, given in (wanted.ticket_consumers or {}).items()
+        line: [await consumer_of_order(tx, client_id, one, now) for one in consumers]
+        for line, consumers in (wanted.ticket_consumers or {}).items()
     }
-    wanted = replace(wanted, details=details, ticket_consumers=for_whom)
+    wanted = replace(wanted, given=given, ticket_consumers=for_whom)
     return await place_ticket_order(tx, client_id, wanted, now, contract=NAME, expires_at=now + payment_limit)

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
 from countermand.actions.errors import FieldsError
 from countermand.actions.ports import Line
@@ -13,9 +14,12 @@ from countermand.actions.ticketing.rules import TicketOrder
 from countermand.actions.ticketing.transfer import TransferOrder
 from countermand.contracts.http.body import shown
 from countermand.contracts.http.money import AmountGiven
+from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.orders.messages import CreateRequest, ShippingGiven
 from countermand.domain.money import Money
+from countermand.domain.orders.order_details import ExternalPurchase, ShippingAddress, TicketOrderGiven
+from countermand.domain.ticketing.consumer import Consumer
 
 _MOST: Final = 100
 _AMOUNT: Final = re.compile(r"([A-Z]{3})([0-9]{1,13}(?:\.[0-9]{1,2})?)")
@@ -91,24 +95,22 @@ def wanted_of(
     donation = reading.money("donation_amount", request.donation_amount)
     currency = reading.currency(request.currency)
     reading.check()
-    details = {
-        "consumer": None if request.consumer is None else msgspec.to_builtins(request.consumer),
-        "external_purchases": external,
-        "external_reference": request.external_reference,
-        "redirect_url": request.redirect_url,
-        "opt_in": request.opt_in,
-    }
     shipping = request.shipping_method
-    if isinstance(shipping, ShippingGiven):
-        address: Mapping[str, Any] = msgspec.to_builtins(shipping)
-        details["shipping_address"] = {name: value for name, value in address.items() if name != "uid"}
+    given = TicketOrderGiven(
+        consumer=None if request.consumer is None else consumer_given(request.consumer),
+        external_purchases=tuple(external),
+        external_reference=request.external_reference,
+        redirect_url=request.redirect_url,
+        opt_in=request.opt_in,
+        shipping_address=_address(shipping) if isinstance(shipping, ShippingGiven) else UNSET,
+    )
     if request.tickets is not None:
-        return TransferOrder(ticket_uids=tickets, details=details)
+        return TransferOrder(ticket_uids=tickets, given=given)
     return TicketOrder(
         lines=lines,
         payment_method_uid=request.payment_method,
         shipping_method_uid=shipping.uid if isinstance(shipping, ShippingGiven) else shipping,
-        details=details,
+        given=given,
         vouchers=request.vouchers,
         donation=donation,
         currency=currency,
@@ -118,9 +120,19 @@ def wanted_of(
     )
 
 
-def _lines(request: CreateRequest, reading: Reading) -> tuple[list[Line], dict[int, list[dict[str, Any]]]]:
+def consumer_given(consumer: messages.Consumer) -> Consumer:
+    """A consumer as the actions have it."""
+    return msgspec.convert(msgspec.to_builtins(consumer), Consumer)
+
+
+def _address(shipping: ShippingGiven) -> ShippingAddress:
+    return msgspec.convert(msgspec.to_builtins(shipping), ShippingAddress)
+
+
+def _lines(request: CreateRequest, reading: Reading) -> tuple[list[Line], dict[int, list[Consumer]]]:
     """What was chosen, and, by the place of a line, whom its tickets are for."""
-    lines, for_whom = [], {}
+    lines: list[Line] = []
+    for_whom: dict[int, list[Consumer]] = {}
     for index, selection in enumerate(request.products or ()):
         path = f"products[{index}]"
         uid = reading.product(f"{path}.product", selection.product)
@@ -130,23 +142,23 @@ def _lines(request: CreateRequest, reading: Reading) -> tuple[list[Line], dict[i
         if len(selection.consumers) != selection.quantity:
             said = f"must be as many as the quantity, {selection.quantity}, not {len(selection.consumers)}"
             reading.wrong(f"{path}.consumers", said)
-        for_whom[index] = [msgspec.to_builtins(one) for one in selection.consumers]
+        for_whom[index] = [consumer_given(one) for one in selection.consumers]
     return lines, for_whom
 
 
-def _external(request: CreateRequest, reading: Reading) -> list[dict[str, Any]]:
-    external: list[dict[str, Any]] = []
+def _external(request: CreateRequest, reading: Reading) -> list[ExternalPurchase]:
+    external: list[ExternalPurchase] = []
     for index, purchase in enumerate(request.external_purchases):
         money = reading.money(f"external_purchases[{index}].unit_price", purchase.unit_price)
         if money is not None:
             external.append(
-                {
-                    "title": purchase.title,
-                    "product_reference": purchase.product_reference,
-                    "unit_price_minor": money.minor,
-                    "currency": money.currency,
-                    "quantity": purchase.quantity,
-                }
+                ExternalPurchase(
+                    title=purchase.title,
+                    product_reference=purchase.product_reference,
+                    unit_price_minor=money.minor,
+                    currency=money.currency,
+                    quantity=purchase.quantity,
+                )
             )
     return external
 
@@ -177,7 +189,7 @@ def wanted_of_query(given: Sequence[tuple[str, str]], addresses: Addresses) -> T
         lines=lines,
         payment_method_uid=payment,
         shipping_method_uid=shipping,
-        details={"consumer": {} if country is None else {"country": country}},
+        given=TicketOrderGiven(consumer=Consumer(country=country or UNSET)),
         donation=donation,
     )
 

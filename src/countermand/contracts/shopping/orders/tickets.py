@@ -20,6 +20,7 @@ from countermand.contracts.shopping.orders.messages import EmbeddedTickets, Tick
 from countermand.contracts.shopping.translate import amount, product_shown, seating_shown
 from countermand.domain.client import Permission
 from countermand.domain.orders.order_state import OrderState
+from countermand.domain.ticketing.consumer import Consumer
 
 _TICKETS: Final = "/tickets"
 _CODE_CAP: Final = 64
@@ -89,12 +90,11 @@ def _wanted(call: Call, addresses: Addresses) -> tuple[str, str]:
 
 
 def _shown(view: TicketView, addresses: Addresses) -> WholeTicket:
-    ticket, order, details = view.ticket, view.order.order, view.order.details
+    ticket, order, details = view.ticket, view.order.order, view.order.ticket_details
     price = prices_of_tickets(view.order).get(ticket.uid)
     seat = seat_of(view.order, ticket)
     is_paid = order.state is OrderState.COMPLETED
-    consumers = details.get("ticket_consumers", {})
-    buyer = {name: value for name, value in details["consumer"].items() if name != "ip"}
+    buyer = (details.consumer or Consumer()).without("ip")
     event: dict[str, Any] = {} if view.event is None else {"shop:event": event_shown(view.event, addresses)}
     return WholeTicket(
         links=resource_links(
@@ -106,15 +106,15 @@ def _shown(view: TicketView, addresses: Addresses) -> WholeTicket:
         uid=ticket.uid,
         code=ticket.code,
         valid=view.order.admits(ticket),
-        consumer=consumers.get(ticket.uid, buyer),
+        consumer=dict((details.ticket_consumers or {}).get(ticket.uid, buyer).given()),
         seating=None if seat is None else seating_shown(seat),
         subproduct=None,
         has_valid_subscription=False,
         needs_personalization=False,
         personalization_start=None,
         personalization_end=None,
-        price=None if price is None else amount(price.paid_minor, details["currency"]),
-        service_fee_paid=amount(price.service_costs_minor, details["currency"]) if price and is_paid else None,
+        price=None if price is None else amount(price.paid_minor, details.currency),
+        service_fee_paid=amount(price.service_costs_minor, details.currency) if price and is_paid else None,
         fulfillment_starts_at=None if view.event is None else view.event.event.more.get("fulfillment_starts_at"),
         scannable_until=None,
         embedded={**event, "shop:product": product_shown(view.product, addresses)},

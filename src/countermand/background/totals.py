@@ -1,0 +1,64 @@
+"""Fills the totals of ticket orders that nodes of before schema 5 placed, some at a time."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from countermand.background.rounds import DATABASE_ERRORS, SWEEP_PAUSE_S, stops_within
+from countermand.storage.store import SqlStore
+
+log = structlog.get_logger()
+LOOKED_AT_ONCE: Final = 1000
+FILLED_AT_ONCE: Final = 300
+_AGAIN_AFTER_S: Final = 600.0  # old nodes may have placed orders meanwhile, and other nodes may have failed
+_RETRY_AFTER_S: Final = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """How far one step came: the number of the last order that it saw, None where there was none; how many it found.
+
+    `found` counts ticket orders with an empty total whose document this version can read.
+    """
+
+    last: int | None
+    found: int
+
+
+async def fill_some(store: SqlStore, after: int) -> Step:
+    """Fill the totals of the next orders after a number, in one short transaction that waits for nobody's row."""
+    async with store.snapshot() as reading:
+        seen = await reading.empty_totals(after, LOOKED_AT_ONCE)
+    empty = [order_id for order_id, is_empty in seen.items() if is_empty]
+    some = empty[:FILLED_AT_ONCE]
+    last = some[-1] if len(some) < len(empty) else max(seen, default=None)
+    if not some:
+        return Step(last=last, found=0)
+    async with store.transaction() as tx:
+        unreadable = await tx.fill_totals(some)
+    return Step(last=last, found=len(some) - unreadable)
+
+
+async def fill_totals(store: SqlStore, stopping: asyncio.Event) -> None:
+    """Go through all orders, step by step, again and again, until a whole round finds nothing to fill.
+
+    Each step is committed by itself, and what it left empty the next round finds: so a crash loses nothing, and several
+    nodes may do this at once.
+    """
+    after, found, pause_s = 0, 0, 0.0
+    while not await stops_within(pause_s, stopping):
+        try:
+            step = await fill_some(store, after)
+        except DATABASE_ERRORS as error:
+            log.warning("empty totals stay for now", reason=str(error))
+            pause_s = _RETRY_AFTER_S
+            continue
+        found += step.found
+        if step.last is not None:
+            after, pause_s = step.last, SWEEP_PAUSE_S
+        elif found:
+            after, found, pause_s = 0, 0, _AGAIN_AFTER_S
+        else:
+            return

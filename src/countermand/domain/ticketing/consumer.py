@@ -1,0 +1,41 @@
+"""A consumer: the person whom a ticket order or a ticket is for."""
+
+from collections.abc import Mapping
+
+from msgspec import UNSET, Struct, UnsetType, structs
+
+
+class Consumer(Struct, frozen=True, kw_only=True):
+    """What a buyer said of a consumer. A field that nobody gave is UNSET, and no document has it.
+
+    `uid` names a consumer that the client keeps. `country` is ISO 3166-1 alpha-2, `date_of_birth` ISO 8601, `gender`
+    ISO 5218. `ip` belongs to the order, and no consumer that is kept has it.
+    """
+
+    uid: str | UnsetType = UNSET
+    first_name: str | UnsetType = UNSET
+    last_name: str | UnsetType = UNSET
+    date_of_birth: str | UnsetType = UNSET
+    email: str | UnsetType = UNSET
+    gender: int | UnsetType = UNSET
+    phone_number: str | UnsetType = UNSET
+    address: str | UnsetType = UNSET
+    postal_code: str | UnsetType = UNSET
+    city: str | UnsetType = UNSET
+    country: str | UnsetType = UNSET
+    state: str | UnsetType = UNSET
+    language: str | UnsetType = UNSET
+    cognito_user: str | UnsetType = UNSET
+    ip: str | UnsetType = UNSET
+
+    def given(self) -> Mapping[str, str | int]:
+        """The fields that somebody gave, by name."""
+        return {name: value for name, value in structs.asdict(self).items() if value is not UNSET}
+
+    def without(self, *names: str) -> "Consumer":
+        """The same consumer, with these fields not given."""
+        return structs.replace(self, **dict.fromkeys(names, UNSET))
+
+    def revised(self, changes: "Consumer") -> "Consumer":
+        """The same consumer, with the given fields of `changes` over its own."""
+        return structs.replace(self, **changes.given())
