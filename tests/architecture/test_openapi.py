@@ -30,7 +30,7 @@ PARTS = {part.name: part for part in parts(connect_of(Settings()), ADDRESSES, NO
 OPERATIONS = [
     (part.name, operation.method, operation.path)
     for part in PARTS.values()
-    for operation in [*(route.operation for route in part.routes), *([part.cancel[1]] if part.cancel else [])]
+    for operation in [*(call.operation for call in part.calls), *([part.cancel[1]] if part.cancel else [])]
 ]
 FOR_ALL = {("GET", "/"), ("GET", "/status")}
 

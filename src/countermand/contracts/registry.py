@@ -1,4 +1,4 @@
-"""What is spoken here? Each contract, and the operator's API: its routes, its words for errors, its description."""
+"""What is spoken here? Each contract, and the operator's API: its calls, how they are checked, its description."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,21 +10,18 @@ from countermand.contracts.connect import tokens
 from countermand.contracts.connect.routes import CANCEL as CANCEL_CONNECT
 from countermand.contracts.connect.routes import Connect
 from countermand.contracts.connect.tokens import TokenEndpoint
-from countermand.contracts.connect.translate import error_answer as connect_error
-from countermand.contracts.http.answer import Answer
-from countermand.contracts.http.calls import Route
+from countermand.contracts.http.calls import Call, CallRules
 from countermand.contracts.http.cancel_endpoint import CancelEndpoint
 from countermand.contracts.http.openapi import Operation, document
 from countermand.contracts.manage.calls import ROOT as MANAGE_ROOT
+from countermand.contracts.manage.calls import RULES as MANAGE_RULES
 from countermand.contracts.manage.clients import ManagedClients
-from countermand.contracts.manage.routes import ROUTES as MANAGE_ROUTES
-from countermand.contracts.manage.translate import problem_answer
+from countermand.contracts.manage.routes import CALLS as MANAGE_CALLS
 from countermand.contracts.shopping import routes as shopping
 from countermand.contracts.shopping.addresses import Addresses
+from countermand.contracts.shopping.calls import RULES as SHOPPING_RULES
 from countermand.contracts.shopping.cancelling.cancel import ShoppingCancel
-from countermand.contracts.shopping.translate import error_answer as shopping_error
 
-Speak = Callable[[Exception], Answer]
 Notices = Callable[[Mapping[bytes, bytes]], tuple[tuple[bytes, bytes], ...]]
 
 
@@ -34,7 +31,7 @@ def _no_notices(_: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A contract, or the operator's API: its routes, its cancel path, its words for errors, and its description.
+    """A contract, or the operator's API: its calls, how they are checked, its cancel path, and its description.
 
     `notices` gives, for a request's headers, the header lines that every answer to it has besides its own.
     """
@@ -43,15 +40,15 @@ class Part:
     title: str
     about: str
     prefix: str
-    routes: Sequence[Route]
+    calls: Sequence[Call]
+    rules: CallRules
     cancel: tuple[CancelEndpoint, Operation] | None
-    speak: Speak
     security: Mapping[str, Any]
     notices: Notices = _no_notices
 
     def openapi(self, server_path: str, version: str) -> dict[str, Any]:
         """The part's OpenAPI 3.1 document."""
-        operations = [route.operation for route in self.routes]
+        operations = [call.operation for call in self.calls]
         if self.cancel is not None:
             operations.insert(0, self.cancel[1])
         return document(
@@ -83,9 +80,9 @@ def parts(
             title="Countermand: connect (telecom wholesale)",
             about=_NOT_AFFILIATED + "Every call needs `Authorization: Bearer` and `X-API-VERSION`.",
             prefix="/api/connect",
-            routes=connect.routes(),
+            calls=connect.calls(),
+            rules=connect.rules,
             cancel=(connect.cancel, CANCEL_CONNECT),
-            speak=connect_error,
             notices=connect.versions.notices,
             security={"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         ),
@@ -94,9 +91,9 @@ def parts(
             title="Countermand: management",
             about="Ours: for the operator and the systems beside Countermand.",
             prefix=MANAGE_ROOT,
-            routes=(*MANAGE_ROUTES, *ManagedClients(clients).routes()),
+            calls=(*MANAGE_CALLS, *ManagedClients(clients).calls()),
+            rules=MANAGE_RULES,
             cancel=None,
-            speak=problem_answer,
             security={"bearer": {"type": "http", "scheme": "bearer"}},
         ),
         Part(
@@ -105,9 +102,9 @@ def parts(
             about=_NOT_AFFILIATED
             + "HAL; calls need an application's key and secret, or a browser application's token.",
             prefix="/",
-            routes=shopping.routes(addresses, payment_limit),
+            calls=shopping.calls(addresses, payment_limit),
+            rules=SHOPPING_RULES,
             cancel=(ShoppingCancel(addresses), shopping.CANCEL),
-            speak=shopping_error,
             security={"basic": {"type": "http", "scheme": "basic"}},
         ),
     )
@@ -120,8 +117,8 @@ def _tokens(endpoint: TokenEndpoint) -> Part:
         title="Countermand: access tokens for connect",
         about=_NOT_AFFILIATED + "OAuth 2 client credentials with `private_key_jwt`; no call here needs a token.",
         prefix="/auth/",
-        routes=tokens.routes(endpoint),
+        calls=tokens.TokenCalls(endpoint).calls(),
+        rules=tokens.RULES,
         cancel=None,
-        speak=tokens.error_answer,
         security={},
     )

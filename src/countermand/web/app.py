@@ -6,8 +6,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+import litestar
 import structlog
-from litestar import Litestar, Request, Response
+from litestar import Litestar, Response
 from litestar.enums import HttpMethod
 from litestar.exceptions import HTTPException, MethodNotAllowedException
 from litestar.handlers import HTTPRouteHandler
@@ -15,7 +16,8 @@ from litestar.types import ASGIApp
 
 from countermand.actions.errors import CountermandError, NotFoundError
 from countermand.contracts.http.answer import Answer, MalformedRequestError, MethodNotAllowedError, headers_of
-from countermand.contracts.http.calls import Call, Route, Services
+from countermand.contracts.http.calls import Call, Request, Services
+from countermand.contracts.http.execute import execute
 from countermand.contracts.registry import Part
 from countermand.domain.contract import Door
 from countermand.telemetry.counts import Counts
@@ -86,7 +88,7 @@ def application(
     if metrics is not None:
         handlers.append(metrics_route(metrics, requests))
     for part in spoken:
-        handlers += [_handler(route, part, services, requests, traces) for route in part.routes]
+        handlers += [_handler(call, part, services, requests, traces) for call in part.calls]
         if part.cancel is not None:
             handlers.append(_cancel_handler(calls[part.name]))
     unrouted = _unrouted(spoken, requests.route(OTHER_METHOD, _NO_ROUTE))
@@ -100,26 +102,26 @@ def application(
     )
     if browser_origins:
         shopping = next(part for part in spoken if part.name == Door.SHOPPING)
-        rest = OnlyShopping(rest, [route.operation.path for route in shopping.routes])
+        rest = OnlyShopping(rest, [call.operation.path for call in shopping.calls])
     return Front(list(calls.values()), rest) if with_front else rest
 
 
 def _handler(
-    route: Route, part: Part, services: Services, requests: Requests, traces: "TracedCalls | None"
+    call: Call, part: Part, services: Services, requests: Requests, traces: "TracedCalls | None"
 ) -> HTTPRouteHandler:
-    operation = route.operation
+    operation = call.operation
     path = re.sub(r"{(\w+)}", r"{\1:str}", operation.path)
     is_cancel = part.name == Door.MANAGE and operation.name == _CANCEL_ORDER
     reports = requests.route(operation.method, operation.path, door=Door.MANAGE if is_cancel else None)
 
-    async def handle(request: Request[Any, Any, Any]) -> Answer:
+    async def handle(request: litestar.Request[Any, Any, Any]) -> Answer:
         headers = headers_of(request.scope)
         given_id = given_request_id(headers)
         request_id = given_id or reports.new_id()
         path_parameters = {name: str(value) for name, value in request.path_params.items()}
         seen = RequestRecord(services, path_parameters)
         try:
-            call = Call(
+            came_in = Request(
                 method=operation.method,
                 path=request.scope["path"],
                 headers=headers,
@@ -129,18 +131,19 @@ def _handler(
                 peer=(request.scope.get("client") or ("",))[0],
                 query_string=request.scope["query_string"],
             )
-            answer = await route.handle(call, replace(services, authenticator=seen, cancel=seen.cancel))
+            told = replace(services, authenticator=seen, cancel=seen.cancel)
+            answer = await execute(call, came_in, told, part.rules)
         except CountermandError as error:
             if type(error) not in OUTCOMES:  # one that nobody foresaw here
                 log.exception("unexpected failure", request_id=request_id)
             seen.failed(error)
-            answer = part.speak(error)
+            answer = part.rules.error_answer(error)
         except ClientGoneError:
             return Answer(400)  # nobody hears it
         except Exception as error:
             log.exception("unexpected failure", request_id=request_id)
             seen.failed(error)
-            answer = part.speak(error)
+            answer = part.rules.error_answer(error)
         seen.report(reports, answer, request_id, request.scope)
         return in_pieces(with_request_id(answer.with_headers(*part.notices(headers)), given_id, request_id))
 
@@ -149,7 +152,7 @@ def _handler(
 
 
 def _cancel_handler(call: CancelCall) -> HTTPRouteHandler:
-    async def handle(request: Request[Any, Any, Any]) -> Answer:
+    async def handle(request: litestar.Request[Any, Any, Any]) -> Answer:
         try:
             return await call.answer(request.scope, request.receive)
         except ClientGoneError:
@@ -162,10 +165,10 @@ def _cancel_handler(call: CancelCall) -> HTTPRouteHandler:
 
 def _unrouted(
     spoken: Sequence[Part], reports: RouteReports
-) -> Callable[[Request[Any, Any, Any], Exception], Response[Any]]:
+) -> Callable[[litestar.Request[Any, Any, Any], Exception], Response[Any]]:
     """What the framework itself says no to, in the words of the contract whose address was asked."""
 
-    def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    def handle(request: litestar.Request[Any, Any, Any], error: Exception) -> Response[Any]:
         headers = headers_of(request.scope)
         given_id = given_request_id(headers)
         request_id = given_id or reports.new_id()
@@ -183,7 +186,7 @@ def _unrouted(
         else:
             log.error("unexpected failure", request_id=request_id, exc_info=error)
         outcome, code = outcome_of(ours)
-        answer = part.speak(ours)
+        answer = part.rules.error_answer(ours)
         reports.answered(request_id, started_s(request.scope), answer.status, outcome, code)
         answer = with_request_id(answer.with_headers(*part.notices(headers)), given_id, request_id)
         told = {name.decode(): value.decode() for name, value in answer.headers}
@@ -195,7 +198,7 @@ def _unrouted(
 
 def _allowed(spoken: Sequence[Part], path: str) -> Collection[str]:
     """The methods that some call has at this path; a page has GET."""
-    operations = [route.operation for part in spoken for route in part.routes]
+    operations = [call.operation for part in spoken for call in part.calls]
     operations += [part.cancel[1] for part in spoken if part.cancel is not None]
     asked = path.rstrip("/")
     spelled_out = {one.method for one in operations if one.path.rstrip("/") == asked}

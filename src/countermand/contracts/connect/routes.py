@@ -7,12 +7,13 @@ from typing import Final
 from countermand.actions.appointments.ports import BookingTerms
 from countermand.contracts.connect import messages
 from countermand.contracts.connect.appointments import ConnectAppointments
-from countermand.contracts.connect.calls import VERSION, Speaking, replies
+from countermand.contracts.connect.calls import VERSION, replies, rules_of
 from countermand.contracts.connect.cancel import PATH, ConnectCancel
 from countermand.contracts.connect.orders import ConnectOrders, Plan
 from countermand.contracts.connect.versions import Versions
-from countermand.contracts.http.calls import Route
-from countermand.contracts.http.openapi import IDEMPOTENCY_KEY, Operation, Reply
+from countermand.contracts.http.calls import Call, CallRules
+from countermand.contracts.http.openapi import Operation, Reply
+from countermand.domain.client import Permission
 
 CANCEL: Final = Operation(
     name="cancelOrder",
@@ -23,8 +24,10 @@ CANCEL: Final = Operation(
         "You can cancel an order if it is cancelable and has no active appointment, or one not within 26 hours of now. "
         "Done when the answer arrives. 200, 401, 404 and 500 are documented; the others are inferred."
     ),
+    permission=Permission.CANCEL,
     request=messages.CancelRequest,
-    parameters=(VERSION, IDEMPOTENCY_KEY),
+    takes_key=True,
+    parameters=(VERSION,),
     replies=replies(
         {
             200: Reply(when="The request is complete."),
@@ -50,10 +53,11 @@ class Connect:
         """The cancel call."""
         return ConnectCancel(self.versions)
 
-    def routes(self) -> tuple[Route, ...]:
+    @property
+    def rules(self) -> CallRules:
+        """How all other calls are checked."""
+        return rules_of(self.versions)
+
+    def calls(self) -> tuple[Call, ...]:
         """All other calls."""
-        speaking = Speaking(versions=self.versions)
-        return (
-            *ConnectOrders(speaking, self.plans).routes(),
-            *ConnectAppointments(speaking, self.booking).routes(),
-        )
+        return (*ConnectOrders(self.plans).calls(), *ConnectAppointments(self.booking).calls())

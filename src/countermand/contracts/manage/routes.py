@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from countermand.contracts.http.calls import Call
 from countermand.contracts.manage import appointments, catalogue, orders
 
-ROUTES: Final = (*orders.ROUTES, *appointments.ROUTES, *catalogue.ROUTES)
+CALLS: Final[tuple[Call, ...]] = (*orders.CALLS, *appointments.CALLS, *catalogue.CALLS)
