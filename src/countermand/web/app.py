@@ -3,53 +3,60 @@
 import re
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import litestar
-import structlog
 from litestar import Litestar, Response
 from litestar.enums import HttpMethod
 from litestar.exceptions import HTTPException, MethodNotAllowedException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
-from countermand.actions.errors import CountermandError, NotFoundError
-from countermand.contracts.http.answer import Answer, MalformedRequestError, MethodNotAllowedError, headers_of
+from countermand.actions.cancelling.cancel_orders import CancelOutcome
+from countermand.actions.errors import NotFoundError
+from countermand.actions.ports import CancelOrder
+from countermand.contracts.http.answer import Answer, MalformedRequestError, MethodNotAllowedError
 from countermand.contracts.http.calls import Call, Request, Services
+from countermand.contracts.http.cancel_endpoint import CancelEndpoint
 from countermand.contracts.http.execute import execute
+from countermand.contracts.http.openapi import Operation
 from countermand.contracts.registry import Part
 from countermand.domain.contract import Door
 from countermand.telemetry.counts import Counts
 from countermand.telemetry.requests import Requests, RouteReports
 from countermand.web.cors import OnlyShopping, cors
-from countermand.web.front import OTHER_METHOD, CancelCall, Commit, Front
+from countermand.web.front import OTHER_METHOD, CancelCall, Front
 from countermand.web.long_answers import in_pieces
 from countermand.web.pages.buyer_pages import BuyerPages
 from countermand.web.pages.docs_and_health import metrics_route, page_routes
-from countermand.web.request_log import (
-    OUTCOMES,
-    RequestRecord,
-    given_request_id,
-    outcome_of,
-    started_s,
-    with_request_id,
-)
+from countermand.web.reporting import CallReport, RequestReport, framework_path
 from countermand.web.transport import ClientGoneError, read_body
 
 if TYPE_CHECKING:  # imported by whoever switches traces on
     from countermand.web.tracing import TracedCalls
 
-log = structlog.get_logger()
-
 _NO_ROUTE: Final = "none"
+_UNREADABLE: Final = "the request cannot be read"
 _CANCEL_ORDER: Final = "cancelOrder"
+
+
+class Cancelling(Protocol):
+    """Two ways into the batches, as `CancelAndShow` has them. Each waits for the outcome, and raises our errors."""
+
+    def submit(self, command: CancelOrder) -> Awaitable[CancelOutcome]:
+        """Cancel, and show nothing."""
+        ...
+
+    def submit_and_show(self, command: CancelOrder) -> Awaitable[CancelOutcome]:
+        """Cancel; the outcome has the order's view."""
+        ...
 
 
 def application(
     services: Services,
     spoken: Sequence[Part],
-    commit: Commit,
+    cancelling: Cancelling,
     *,
     version: str,
     ready: Callable[[], Awaitable[str | None]],
@@ -67,21 +74,10 @@ def application(
     call is traced.
     """
     if traces is not None:
-        services, commit = traces.services(services), traces.commit(commit)
+        services = traces.services(services)
     calls = {
-        part.name: CancelCall(
-            door=door,
-            authenticator=services.authenticator,
-            commit=commit,
-            reports=requests.route("POST", operation.path, door=door.door),
-            reports_of_other_methods=requests.route(OTHER_METHOD, operation.path, door=door.door),
-        )
-        for part in spoken
-        if part.cancel is not None
-        for door, operation in [part.cancel]
+        part.name: _cancel_call(*part.cancel, cancelling, services, requests, traces) for part in spoken if part.cancel
     }
-    if traces is not None:
-        calls = {name: traces.cancel(call) for name, call in calls.items()}
     handlers: list[HTTPRouteHandler] = [*page_routes(spoken, services.public_url, version, ready, requests)]
     if buyer_pages is not None:
         handlers += buyer_pages.routes()
@@ -106,48 +102,57 @@ def application(
     return Front(list(calls.values()), rest) if with_front else rest
 
 
+def _cancel_call(
+    door: CancelEndpoint,
+    operation: Operation,
+    cancelling: Cancelling,
+    services: Services,
+    requests: Requests,
+    traces: "TracedCalls | None",
+) -> CancelCall:
+    """A contract's cancel call, with the way into the batches that its answer needs."""
+    cancel = cancelling.submit_and_show if door.shows_order else cancelling.submit
+    call = CancelCall(
+        door=door,
+        authenticator=services.authenticator,
+        cancel=cancel if traces is None else traces.waiting(cancel),
+        reports=requests.route("POST", operation.path, door=door.door),
+        reports_of_other_methods=requests.route(OTHER_METHOD, operation.path, door=door.door),
+    )
+    return call if traces is None else traces.cancel(call)
+
+
 def _handler(
     call: Call, part: Part, services: Services, requests: Requests, traces: "TracedCalls | None"
 ) -> HTTPRouteHandler:
     operation = call.operation
-    path = re.sub(r"{(\w+)}", r"{\1:str}", operation.path)
     is_cancel = part.name == Door.MANAGE and operation.name == _CANCEL_ORDER
     reports = requests.route(operation.method, operation.path, door=Door.MANAGE if is_cancel else None)
 
     async def handle(request: litestar.Request[Any, Any, Any]) -> Answer:
-        headers = headers_of(request.scope)
-        given_id = given_request_id(headers)
-        request_id = given_id or reports.new_id()
         path_parameters = {name: str(value) for name, value in request.path_params.items()}
-        seen = RequestRecord(services, path_parameters)
+        report = CallReport(reports, request.scope, services, path_parameters)
         try:
             came_in = Request(
                 method=operation.method,
                 path=request.scope["path"],
-                headers=headers,
+                headers=report.headers,
                 path_parameters=path_parameters,
                 query=dict(request.query_params.items()),
-                body=await read_body(headers, request.receive),
+                body=await read_body(report.headers, request.receive),
                 peer=(request.scope.get("client") or ("",))[0],
                 query_string=request.scope["query_string"],
             )
-            told = replace(services, authenticator=seen, cancel=seen.cancel)
-            answer = await execute(call, came_in, told, part.rules)
-        except CountermandError as error:
-            if type(error) not in OUTCOMES:  # one that nobody foresaw here
-                log.exception("unexpected failure", request_id=request_id)
-            seen.failed(error)
-            answer = part.rules.error_answer(error)
+            answer = await execute(call, came_in, report.services(), part.rules)
         except ClientGoneError:
             return Answer(400)  # nobody hears it
-        except Exception as error:
-            log.exception("unexpected failure", request_id=request_id)
-            seen.failed(error)
+        except Exception as error:  # noqa: BLE001 - the report logs an error that nobody foresaw
+            report.failed(error)
             answer = part.rules.error_answer(error)
-        seen.report(reports, answer, request_id, request.scope)
-        return in_pieces(with_request_id(answer.with_headers(*part.notices(headers)), given_id, request_id))
+        return in_pieces(report.finish(answer, part.notices(report.headers)))
 
     handler = handle if traces is None else traces.handler(operation, handle)
+    path = framework_path(operation.path)
     return HTTPRouteHandler(path, http_method=operation.method, name=None, status_code=200)(handler)
 
 
@@ -169,26 +174,16 @@ def _unrouted(
     """What the framework itself says no to, in the words of the contract whose address was asked."""
 
     def handle(request: litestar.Request[Any, Any, Any], error: Exception) -> Response[Any]:
-        headers = headers_of(request.scope)
-        given_id = given_request_id(headers)
-        request_id = given_id or reports.new_id()
+        report = RequestReport(reports, request.scope)
         part = next((part for part in spoken if request.scope["path"].startswith(part.prefix)), spoken[-1])
         ours: Exception = error
         if isinstance(error, MethodNotAllowedException):
             ours = MethodNotAllowedError(request.method, _allowed(spoken, request.scope["path"]))
         elif isinstance(error, HTTPException):
-            missing = error.status_code == 404  # noqa: PLR2004
-            ours = (
-                NotFoundError("there is nothing here")
-                if missing
-                else MalformedRequestError("the request cannot be read")
-            )
-        else:
-            log.error("unexpected failure", request_id=request_id, exc_info=error)
-        outcome, code = outcome_of(ours)
-        answer = part.rules.error_answer(ours)
-        reports.answered(request_id, started_s(request.scope), answer.status, outcome, code)
-        answer = with_request_id(answer.with_headers(*part.notices(headers)), given_id, request_id)
+            missing = error.status_code == HTTPStatus.NOT_FOUND
+            ours = NotFoundError("there is nothing here") if missing else MalformedRequestError(_UNREADABLE)
+        report.failed(ours)
+        answer = report.finish(part.rules.error_answer(ours), part.notices(report.headers))
         told = {name.decode(): value.decode() for name, value in answer.headers}
         media_type = told.pop("content-type", None)
         return Response(answer.body, status_code=answer.status, headers=told, media_type=media_type)

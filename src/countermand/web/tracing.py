@@ -17,10 +17,11 @@ from countermand.contracts.http.openapi import Operation
 from countermand.domain.client import Client
 from countermand.domain.contract import Door
 from countermand.telemetry.tracing import Tracing
-from countermand.web.front import CancelCall, Commit
-from countermand.web.request_log import given_request_id
+from countermand.web.front import CancelCall
+from countermand.web.reporting import given_request_id
 
 Handle = Callable[[Request[Any, Any, Any]], Awaitable[Answer]]
+Submit = Callable[[CancelOrder], Awaitable[CancelOutcome]]
 
 _SERVER_ERROR: Final = 500
 
@@ -53,22 +54,17 @@ class TracedCalls:
         return replace(
             services,
             authenticator=_TracedAuthenticator(self.tracing, services.authenticator),
-            cancel=self._waiting(services.cancel),
+            cancel=self.waiting(services.cancel),
         )
 
-    def commit(self, commit: Commit) -> Commit:
-        """The same group commit, with a span for the wait."""
-        return _TracedCommit(self._waiting(commit.submit))
+    def waiting(self, submit: Submit) -> Submit:
+        """The same way into the group commit, with a span for the wait."""
 
-    def _waiting(self, submit: Callable[[CancelOrder], Awaitable[CancelOutcome]]) -> "_Submit":
         async def traced(command: CancelOrder) -> CancelOutcome:
             with self.tracing.waiting(command.command_id):
                 return await submit(command)
 
         return traced
-
-
-_Submit = Callable[[CancelOrder], Awaitable[CancelOutcome]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,14 +78,6 @@ class _TracedCancel(CancelCall):
             answer = await super().answer(scope, receive)
             _tell(span, headers, answer)
         return answer
-
-
-@dataclass(frozen=True)
-class _TracedCommit:
-    _submit: _Submit
-
-    async def submit(self, command: CancelOrder) -> CancelOutcome:
-        return await self._submit(command)
 
 
 class _TracedAuthenticator:
@@ -108,7 +96,7 @@ class _TracedEndpoint:
 
     def __init__(self, tracing: Tracing, door: CancelEndpoint) -> None:
         self._tracing, self._door = tracing, door
-        self.door, self.paths = door.door, door.paths
+        self.door, self.paths, self.shows_order = door.door, door.paths, door.shows_order
         self.check_transport, self.credential, self.notices = door.check_transport, door.credential, door.notices
 
     def command(self, client: Client, headers: Mapping[bytes, bytes], body: bytes) -> CancelOrder:

@@ -30,6 +30,7 @@ class ConnectCancel:
 
     door = Door.CONNECT
     paths = frozenset({PATH})
+    shows_order = False
 
     def __init__(self, versions: Versions) -> None:
         self._versions = versions

@@ -44,7 +44,8 @@ class Services:
     policies: Policies
     clock: Clock
     authenticator: Authenticator
-    cancel: Callable[[CancelOrder], Awaitable[CancelOutcome]]  # the way into the group commit that every door shares
+    # The way into the group commit that every door shares; a yes is `CancelledWithHistory`, if it can be read.
+    cancel: Callable[[CancelOrder], Awaitable[CancelOutcome]]
     public_url: str
 
 

@@ -6,10 +6,10 @@ Ours throughout. Errors are problem details (RFC 9457). Whatever can change an a
 from datetime import datetime
 from typing import Final
 
-from countermand.actions.cancelling.cancel_orders import Cancelled
+from countermand.actions.cancelling.cancel_orders import CancelledWithHistory, NotCancelled
 from countermand.actions.cancelling.command_ids import new_command_id
 from countermand.actions.cancelling.explain import explain
-from countermand.actions.errors import FieldsError, OutcomeUnknownError, UnavailableError
+from countermand.actions.errors import FieldsError, OutcomeUnknownError
 from countermand.actions.ordering.read_orders import read_history
 from countermand.actions.ordering.record_progress import advance_order, record_payment
 from countermand.actions.ports import CancelOrder, Transaction
@@ -70,13 +70,11 @@ async def _cancel_order(context: CallContext[messages.CancelGiven]) -> Answer:
             idempotency=context.key,
         )
     )
-    if not isinstance(outcome, Cancelled):
+    if isinstance(outcome, NotCancelled):
         return refusal_answer(outcome.refused)
-    try:
-        view, history = await read_history(context.services.store, outcome.order_id)
-    except UnavailableError as error:  # it is done, so "certainly not done" would be a lie
-        raise OutcomeUnknownError(str(error)) from error
-    return json_answer(200, order_shown(view, history))
+    if not isinstance(outcome, CancelledWithHistory):  # it is done, so "certainly not done" would be a lie
+        raise OutcomeUnknownError("the order is cancelled, but could not be read")
+    return json_answer(200, order_shown(outcome.view, outcome.history))
 
 
 def _cancellation(given: DecodedBody) -> messages.CancelGiven:

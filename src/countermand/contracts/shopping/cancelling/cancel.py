@@ -31,6 +31,7 @@ class ShoppingCancel:
 
     door = Door.SHOPPING
     paths = frozenset({PATH, PATH + "/"})
+    shows_order = True
 
     def __init__(self, addresses: Addresses) -> None:
         self._addresses = addresses
@@ -67,7 +68,6 @@ class ShoppingCancel:
             door=Door.SHOPPING,
             reason=request.reason,
             idempotency=key,
-            wants_order=True,
         )
 
     def notices(self, headers: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:  # noqa: ARG002
