@@ -88,36 +88,39 @@ def body_of(message: type[Message]) -> Callable[[DecodedBody], Message]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServiceCall(Generic[Body]):
-    """A call that is answered with the services: a read, or a change that is kept together by other means."""
+class Call:
+    """A call of a contract: one of the three below.
+
+    No type of a body stands here, so that mypy compares the reader and the handler of each call in a list.
+    """
 
     operation: Operation
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceCall(Call, Generic[Body]):
+    """A call that is answered with the services: a read, or a change that is kept together by other means."""
+
     body: Callable[[DecodedBody], Body]
     handle: Callable[[CallContext[Body]], Awaitable[Answer]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransactionCall(Generic[Body]):
+class TransactionCall(Call, Generic[Body]):
     """A call that changes something: its handler runs in one transaction, and once under one Idempotency-Key."""
 
-    operation: Operation
     body: Callable[[DecodedBody], Body]
     handle: Callable[[Transaction, CallContext[Body]], Awaitable[Answer]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class OpenCall:
+class OpenCall(Call):
     """A call for everybody (its operation says why), or for a request with a credential that only this call knows.
 
     A request without the header `Operation.own_credential` is checked as that of any other call.
     """
 
-    operation: Operation
     handle: Callable[[OpenContext], Awaitable[Answer]]
-
-
-# The bodies of the calls in one list differ: each call's handler was checked against its own body where it was made.
-Call = OpenCall | ServiceCall[Any] | TransactionCall[Any]
 
 
 @dataclass(frozen=True, kw_only=True)

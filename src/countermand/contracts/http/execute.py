@@ -38,6 +38,7 @@ async def execute(call: Call, request: Request, services: Services, rules: CallR
     if isinstance(call, OpenCall):
         client = await _client_unless_open(call.operation, request, services, rules)
         return await call.handle(OpenContext(request=request, services=services, client=client))
+    assert isinstance(call, ServiceCall | TransactionCall)
     has_media_type = call.body is not no_body or isinstance(call, TransactionCall)
     if has_media_type and rules.media_type_first:
         check_media_type(request.headers, also=rules.media_types)
