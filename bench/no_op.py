@@ -6,36 +6,39 @@ answer shows the order, it shows the first order that was requested, which is re
 in the product, because it answers 200 and does nothing.
 """
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 from unittest.mock import patch
 
 from countermand import serving
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
+from countermand.actions.cancelling.read_back import CancelAndShow
 from countermand.actions.ports import CancelOrder, OrderView
 from countermand.bootstrap.database import Database
 from countermand.bootstrap.service import Service, build
-from countermand.settings import read_settings
+from countermand.settings import Settings, read_settings
 
 
-def _at_once(database: Database) -> Callable[[CancelOrder], Awaitable[CancelOutcome]]:
-    shown: list[OrderView] = []
+class _AtOnce:
+    """The ways into the batches, without batches."""
 
-    async def submit(command: CancelOrder) -> CancelOutcome:
-        if not command.wants_order:
-            return Cancelled(order_id=command.order_id)
-        if not shown:
-            shown.extend((await database.cancellations.views([command.order_id])).values())
-        return Cancelled(order_id=command.order_id, view=shown[0])
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._shown: list[OrderView] = []
 
-    return submit
+    async def submit(self, command: CancelOrder) -> CancelOutcome:
+        return Cancelled(order_id=command.order_id)
+
+    async def submit_and_show(self, command: CancelOrder) -> CancelOutcome:
+        if not self._shown:
+            self._shown.extend((await self._database.cancellations.views([command.order_id])).values())
+        return Cancelled(order_id=command.order_id, view=self._shown[0])
 
 
-def _build_without_store(*parts: Any, **more: Any) -> Service:
-    service = build(*parts, **more)
-    # The instance's attribute hides the class's method for every user of the object.
-    vars(service.cancel)["submit"] = _at_once(service.database)
-    return service
+def _build_without_store(settings: Settings, database: Database, *parts: Any, **more: Any) -> Service:
+    at_once = _AtOnce(database)
+    # The service takes these ways, bound, when it is built.
+    with patch.multiple(CancelAndShow, submit=at_once.submit, submit_and_show=at_once.submit_and_show):
+        return build(settings, database, *parts, **more)
 
 
 def main() -> None:

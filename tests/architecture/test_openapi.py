@@ -36,7 +36,7 @@ MODULES = {module.name: module for module in api_modules(CONTRACTS, DEPLOYMENT, 
 OPERATIONS = [
     (module.name, operation.method, operation.path)
     for module in MODULES.values()
-    for operation in [*(route.operation for route in module.routes), *([module.cancel[1]] if module.cancel else [])]
+    for operation in [*(call.operation for call in module.calls), *([module.cancel[1]] if module.cancel else [])]
 ]
 FOR_ALL = {("GET", "/"), ("GET", "/status")}
 

@@ -181,7 +181,7 @@ async def test_the_pages_for_buyers_show_no_order_of_a_contract_without_pages(wo
     async with world.database.store.snapshot() as reading:
         view = (await reading.views([order_id_of(OrderUid(ride.uid))])).popitem()[1]
     assert view.order.kind is OrderKind.TICKET
-    assert (await world.http.get(f"/etickets/{view.details['etickets_token']}")).status_code == 404
+    assert (await world.http.get(f"/etickets/{view.ticket_details.etickets_token}")).status_code == 404
 
 
 async def test_it_is_described_and_counted(world: World):

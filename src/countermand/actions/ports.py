@@ -54,7 +54,6 @@ class CancelOrder:
     on_behalf: bool = False
     reason: str | None = None
     idempotency: IdempotencyKey | None = None
-    wants_order: bool = False  # the answer shows the whole order as it stands after the commit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,6 +5,8 @@ For everything but a cancellation, whose key is written by its own guarded state
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
@@ -19,6 +21,16 @@ from countermand.actions.errors import (
 from countermand.actions.ports import Clock, IdempotencyKey, Store, Transaction
 from countermand.domain.client import ClientId
 
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptForm(Generic[Result]):
+    """How a result becomes the bytes that are stored under an `Idempotency-Key`, and those bytes the result again."""
+
+    encode: Callable[[Result], bytes]
+    decode: Callable[[bytes], Result]
+
 
 def fingerprint_of(method: str, path: str, body: bytes) -> str:
     """What makes two requests the same: method, path and body, to the byte."""
@@ -32,18 +44,20 @@ async def run_idempotently(
     clock: Clock,
     client_id: ClientId,
     key: IdempotencyKey | None,
-    do: Callable[[Transaction], Awaitable[bytes]],
-    refuse: Callable[[ConflictError], bytes | None],
-) -> bytes:
-    """Run `do` in a transaction and give its answer; under a key that was used before, give the answer of that time.
+    do: Callable[[Transaction], Awaitable[Result]],
+    refuse: Callable[[ConflictError], Result | None],
+    kept_form: KeptForm[Result],
+) -> Result:
+    """Run `do` in a transaction and give its result; under a key that was used before, give the result of that time.
 
     The key is written in the transaction of the effect. A business refusal (`ConflictError`) undoes what `do` did and
-    is kept like a success, in the words of `refuse`, unless these are None: then it is raised like every other
-    exception, which undoes all, and leaves the key free. Raises `IdempotencyKeyReusedError` where the key stands for
-    another request, and `UnavailableError` where the request conflicted with others each time.
+    is kept like a success, as the result of `refuse`, unless that is None: then it is raised like every other
+    exception, which undoes all, and leaves the key free. Without a key, no result is put into its `kept_form`. Raises
+    `IdempotencyKeyReusedError` where the key stands for another request, and `UnavailableError` where the request
+    conflicted with others each time.
     """
     try:
-        return await _with_retries(store, clock, client_id, key, do, refuse)
+        return await _with_retries(store, clock, client_id, key, do, refuse, kept_form)
     except (KeyTakenError, TransientConflictError) as error:
         raise UnavailableError("the request conflicted with others three times; nothing was done") from error
 
@@ -53,9 +67,10 @@ async def _with_retries(
     clock: Clock,
     client_id: ClientId,
     key: IdempotencyKey | None,
-    do: Callable[[Transaction], Awaitable[bytes]],
-    refuse: Callable[[ConflictError], bytes | None],
-) -> bytes:
+    do: Callable[[Transaction], Awaitable[Result]],
+    refuse: Callable[[ConflictError], Result | None],
+    kept_form: KeptForm[Result],
+) -> Result:
     async for attempt in AsyncRetrying(
         # Two at once under one key: the second fails on the first's key, and then finds its answer.
         retry=retry_if_exception_type((KeyTakenError, TransientConflictError)),
@@ -71,15 +86,15 @@ async def _with_retries(
                         raise IdempotencyKeyReusedError
                     if answer is None:  # no cancellation, as it is the same request
                         raise kept_by_another_version()
-                    return answer
+                    return kept_form.decode(answer)
                 try:
                     async with tx.part():
-                        answer = await do(tx)
+                        result = await do(tx)
                 except ConflictError as error:
                     if (refusal := refuse(error)) is None:
                         raise
-                    answer = refusal
+                    result = refusal
                 if key is not None:
-                    await tx.keep_answer(client_id, key, answer, clock())
-                return answer
+                    await tx.keep_answer(client_id, key, kept_form.encode(result), clock())
+                return result
     raise AssertionError("unreachable: the loop returns or raises")

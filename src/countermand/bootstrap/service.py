@@ -16,7 +16,7 @@ from countermand.actions.cancelling.cancel_orders import CancelOrders, CancelOut
 from countermand.actions.cancelling.command_ids import CommandIds
 from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.cancelling.group_commit import GroupCommit
-from countermand.actions.cancelling.read_back import CancelAndShow, ReadBack
+from countermand.actions.cancelling.read_back import CancelAndShow, ReadBack, ReadBackWithHistory
 from countermand.actions.errors import UnavailableError, UnforeseenDatabaseError
 from countermand.actions.metrics import MetricsHook
 from countermand.actions.ports import CancelOrder, Clock
@@ -92,7 +92,7 @@ def build(
         clock=clock,
         authenticator=Authentication(tokens, directory, accesses_of(database.contracts), lambda: clock().timestamp()),
         command_ids=CommandIds(),
-        cancel=cancelling.submit,
+        cancel=cancelling.submit_and_show_history,
         public_url=public_url,
     )
     ready = _readiness(database)
@@ -171,7 +171,11 @@ def _cancelling(settings: Settings, database: Database, clock: Clock, metrics: M
         metrics=metrics,
     )
     read_back = ReadBack(store=database.cancellations, limit_s=settings.settle_limit_s)
-    return CancelAndShow(commit=commit, read_back=GroupCommit(run=read_back, flights=READ_BACK_FLIGHTS))
+    return CancelAndShow(
+        commit=commit,
+        read_back=GroupCommit(run=read_back, flights=READ_BACK_FLIGHTS),
+        read_back_with_history=ReadBackWithHistory(store=database.store, limit_s=settings.settle_limit_s),
+    )
 
 
 def _readiness(database: Database) -> Callable[[], Awaitable[str | None]]:

@@ -3,51 +3,60 @@
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import structlog
-from litestar import Litestar, Request, Response
+import litestar
+from litestar import Litestar, Response
 from litestar.enums import HttpMethod
 from litestar.exceptions import HTTPException, MethodNotAllowedException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
-from countermand.actions.errors import CountermandError, NotFoundError
-from countermand.contracts.http.answer import Answer, MalformedRequestError, MethodNotAllowedError, headers_of
+from countermand.actions.cancelling.cancel_orders import CancelOutcome
+from countermand.actions.errors import NotFoundError
+from countermand.actions.ports import CancelOrder
+from countermand.contracts.http.answer import Answer, MalformedRequestError, MethodNotAllowedError
 from countermand.contracts.http.api_module import ApiModule
-from countermand.contracts.http.calls import Call, Route, Services
+from countermand.contracts.http.calls import Call, Request, Services
+from countermand.contracts.http.cancel_endpoint import CancelEndpoint
+from countermand.contracts.http.execute import execute
+from countermand.contracts.http.openapi import Operation
 from countermand.domain.contract import MANAGE
 from countermand.telemetry.counts import Counts
 from countermand.telemetry.requests import Requests, RouteReports
 from countermand.web.cors import OnlyDeclaredOrigins, cors
-from countermand.web.front import OTHER_METHOD, CancelCall, Commit, Front
+from countermand.web.front import OTHER_METHOD, CancelCall, Front
 from countermand.web.long_answers import in_pieces
 from countermand.web.pages.buyer_pages import BuyerPages
 from countermand.web.pages.docs_and_health import metrics_route, page_routes
-from countermand.web.request_log import (
-    OUTCOMES,
-    RequestRecord,
-    given_request_id,
-    outcome_of,
-    started_s,
-    with_request_id,
-)
+from countermand.web.reporting import CallReport, RequestReport, framework_path
 from countermand.web.transport import ClientGoneError, read_body
 
 if TYPE_CHECKING:  # imported by whoever switches traces on
     from countermand.web.tracing import TracedCalls
 
-log = structlog.get_logger()
-
 _NO_ROUTE: Final = "none"
+_UNREADABLE: Final = "the request cannot be read"
 _CANCEL_ORDER: Final = "cancelOrder"
+
+
+class Cancelling(Protocol):
+    """Two ways into the batches, as `CancelAndShow` has them. Each waits for the outcome, and raises our errors."""
+
+    def submit(self, command: CancelOrder) -> Awaitable[CancelOutcome]:
+        """Cancel, and show nothing."""
+        ...
+
+    def submit_and_show(self, command: CancelOrder) -> Awaitable[CancelOutcome]:
+        """Cancel; the outcome has the order's view."""
+        ...
 
 
 def application(
     services: Services,
     modules: Sequence[ApiModule],
-    commit: Commit,
+    cancelling: Cancelling,
     *,
     version: str,
     ready: Callable[[], Awaitable[str | None]],
@@ -64,29 +73,19 @@ def application(
     call is traced.
     """
     if traces is not None:
-        services, commit = traces.services(services), traces.commit(commit)
+        services = traces.services(services)
     calls = {
-        module.name: CancelCall(
-            endpoint=endpoint,
-            authenticator=services.authenticator,
-            command_ids=services.command_ids,
-            commit=commit,
-            reports=requests.route("POST", operation.path, channel=endpoint.channel),
-            reports_of_other_methods=requests.route(OTHER_METHOD, operation.path, channel=endpoint.channel),
-        )
+        module.name: _cancel_call(*module.cancel, cancelling, services, requests, traces)
         for module in modules
         if module.cancel is not None
-        for endpoint, operation in [module.cancel]
     }
-    if traces is not None:
-        calls = {name: traces.cancel(call) for name, call in calls.items()}
     handlers: list[HTTPRouteHandler] = [*page_routes(modules, services.public_url, version, ready, requests)]
     if buyer_pages is not None:
         handlers += buyer_pages.routes()
     if metrics is not None:
         handlers.append(metrics_route(metrics, requests))
     for module in modules:
-        handlers += [_handler(route, module, services, requests, traces) for route in module.routes]
+        handlers += [_handler(call, module, services, requests, traces) for call in module.calls]
         if module.cancel is not None:
             handlers.append(_cancel_handler(calls[module.name]))
     unrouted = _unrouted(modules, requests.route(OTHER_METHOD, _NO_ROUTE))
@@ -104,52 +103,63 @@ def application(
     return Front(list(calls.values()), rest) if with_front else rest
 
 
+def _cancel_call(
+    endpoint: CancelEndpoint,
+    operation: Operation,
+    cancelling: Cancelling,
+    services: Services,
+    requests: Requests,
+    traces: "TracedCalls | None",
+) -> CancelCall:
+    """A contract's cancel call, with the way into the batches that its answer needs."""
+    cancel = cancelling.submit_and_show if endpoint.shows_order else cancelling.submit
+    call = CancelCall(
+        endpoint=endpoint,
+        authenticator=services.authenticator,
+        command_ids=services.command_ids,
+        cancel=cancel if traces is None else traces.waiting(cancel),
+        reports=requests.route("POST", operation.path, channel=endpoint.channel),
+        reports_of_other_methods=requests.route(OTHER_METHOD, operation.path, channel=endpoint.channel),
+    )
+    return call if traces is None else traces.cancel(call)
+
+
 def _handler(
-    route: Route, module: ApiModule, services: Services, requests: Requests, traces: "TracedCalls | None"
+    call: Call, module: ApiModule, services: Services, requests: Requests, traces: "TracedCalls | None"
 ) -> HTTPRouteHandler:
-    operation = route.operation
-    path = re.sub(r"{(\w+)}", r"{\1:str}", operation.path)
+    operation = call.operation
     is_cancel = module.name == MANAGE and operation.name == _CANCEL_ORDER
     reports = requests.route(operation.method, operation.path, channel=MANAGE if is_cancel else None)
 
-    async def handle(request: Request[Any, Any, Any]) -> Answer:
-        headers = headers_of(request.scope)
-        given_id = given_request_id(headers)
-        request_id = given_id or reports.new_id()
+    async def handle(request: litestar.Request[Any, Any, Any]) -> Answer:
         path_parameters = {name: str(value) for name, value in request.path_params.items()}
-        seen = RequestRecord(services, path_parameters)
+        report = CallReport(reports, request.scope, services, path_parameters)
         try:
-            call = Call(
+            came_in = Request(
                 method=operation.method,
                 path=request.scope["path"],
-                headers=headers,
+                headers=report.headers,
                 path_parameters=path_parameters,
                 query=dict(request.query_params.items()),
-                body=await read_body(headers, request.receive),
+                body=await read_body(report.headers, request.receive),
                 peer=(request.scope.get("client") or ("",))[0],
                 query_string=request.scope["query_string"],
             )
-            answer = await route.handle(call, replace(services, authenticator=seen, cancel=seen.cancel))
-        except CountermandError as error:
-            if type(error) not in OUTCOMES:  # one that nobody foresaw here
-                log.exception("unexpected failure", request_id=request_id)
-            seen.failed(error)
-            answer = module.error_answer(error)
+            answer = await execute(call, came_in, report.services(), module.rules)
         except ClientGoneError:
             return Answer(400)  # nobody hears it
-        except Exception as error:
-            log.exception("unexpected failure", request_id=request_id)
-            seen.failed(error)
-            answer = module.error_answer(error)
-        seen.report(reports, answer, request_id, request.scope)
-        return in_pieces(with_request_id(answer.with_headers(*module.notices(headers)), given_id, request_id))
+        except Exception as error:  # noqa: BLE001 - the report logs an error that nobody foresaw
+            report.failed(error)
+            answer = module.rules.error_answer(error)
+        return in_pieces(report.finish(answer, module.notices(report.headers)))
 
     handler = handle if traces is None else traces.handler(operation, handle)
+    path = framework_path(operation.path)
     return HTTPRouteHandler(path, http_method=operation.method, name=None, status_code=200)(handler)
 
 
 def _cancel_handler(call: CancelCall) -> HTTPRouteHandler:
-    async def handle(request: Request[Any, Any, Any]) -> Answer:
+    async def handle(request: litestar.Request[Any, Any, Any]) -> Answer:
         try:
             return await call.answer(request.scope, request.receive)
         except ClientGoneError:
@@ -162,30 +172,20 @@ def _cancel_handler(call: CancelCall) -> HTTPRouteHandler:
 
 def _unrouted(
     modules: Sequence[ApiModule], reports: RouteReports
-) -> Callable[[Request[Any, Any, Any], Exception], Response[Any]]:
+) -> Callable[[litestar.Request[Any, Any, Any], Exception], Response[Any]]:
     """What the framework itself says no to, in the words of the contract whose address was asked."""
 
-    def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-        headers = headers_of(request.scope)
-        given_id = given_request_id(headers)
-        request_id = given_id or reports.new_id()
+    def handle(request: litestar.Request[Any, Any, Any], error: Exception) -> Response[Any]:
+        report = RequestReport(reports, request.scope)
         module = _module_at(modules, request.scope["path"])
         ours: Exception = error
         if isinstance(error, MethodNotAllowedException):
             ours = MethodNotAllowedError(request.method, _allowed(modules, request.scope["path"]))
         elif isinstance(error, HTTPException):
-            missing = error.status_code == 404  # noqa: PLR2004
-            ours = (
-                NotFoundError("there is nothing here")
-                if missing
-                else MalformedRequestError("the request cannot be read")
-            )
-        else:
-            log.error("unexpected failure", request_id=request_id, exc_info=error)
-        outcome, code = outcome_of(ours)
-        answer = module.error_answer(ours)
-        reports.answered(request_id, started_s(request.scope), answer.status, outcome, code)
-        answer = with_request_id(answer.with_headers(*module.notices(headers)), given_id, request_id)
+            missing = error.status_code == HTTPStatus.NOT_FOUND
+            ours = NotFoundError("there is nothing here") if missing else MalformedRequestError(_UNREADABLE)
+        report.failed(ours)
+        answer = report.finish(module.rules.error_answer(ours), module.notices(report.headers))
         told = {name.decode(): value.decode() for name, value in answer.headers}
         media_type = told.pop("content-type", None)
         return Response(answer.body, status_code=answer.status, headers=told, media_type=media_type)
@@ -204,13 +204,13 @@ def _calls_by_origin(modules: Sequence[ApiModule]) -> Mapping[str, Sequence[str]
     paths: dict[str, list[str]] = {}
     for module in modules:
         for origin in module.browser_origins:
-            paths.setdefault(origin, []).extend(route.operation.path for route in module.routes)
+            paths.setdefault(origin, []).extend(call.operation.path for call in module.calls)
     return paths
 
 
 def _allowed(modules: Sequence[ApiModule], path: str) -> Collection[str]:
     """The methods that some call has at this path; a page has GET."""
-    operations = [route.operation for module in modules for route in module.routes]
+    operations = [call.operation for module in modules for call in module.calls]
     operations += [module.cancel[1] for module in modules if module.cancel is not None]
     asked = path.rstrip("/")
     spelled_out = {one.method for one in operations if one.path.rstrip("/") == asked}

@@ -18,10 +18,11 @@ from countermand.contracts.http.openapi import Operation
 from countermand.domain.client import Client
 from countermand.domain.contract import Channel
 from countermand.telemetry.tracing import Tracing
-from countermand.web.front import CancelCall, Commit
-from countermand.web.request_log import given_request_id
+from countermand.web.front import CancelCall
+from countermand.web.reporting import given_request_id
 
 Handle = Callable[[Request[Any, Any, Any]], Awaitable[Answer]]
+Submit = Callable[[CancelOrder], Awaitable[CancelOutcome]]
 
 _SERVER_ERROR: Final = 500
 
@@ -54,22 +55,17 @@ class TracedCalls:
         return replace(
             services,
             authenticator=_TracedAuthenticator(self.tracing, services.authenticator),
-            cancel=self._waiting(services.cancel),
+            cancel=self.waiting(services.cancel),
         )
 
-    def commit(self, commit: Commit) -> Commit:
-        """The same group commit, with a span for the wait."""
-        return _TracedCommit(self._waiting(commit.submit))
+    def waiting(self, submit: Submit) -> Submit:
+        """The same way into the group commit, with a span for the wait."""
 
-    def _waiting(self, submit: Callable[[CancelOrder], Awaitable[CancelOutcome]]) -> "_Submit":
         async def traced(command: CancelOrder) -> CancelOutcome:
             with self.tracing.waiting(command.command_id):
                 return await submit(command)
 
         return traced
-
-
-_Submit = Callable[[CancelOrder], Awaitable[CancelOutcome]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +79,6 @@ class _TracedCancel(CancelCall):
             answer = await super().answer(scope, receive)
             _tell(span, headers, answer)
         return answer
-
-
-@dataclass(frozen=True)
-class _TracedCommit:
-    _submit: _Submit
-
-    async def submit(self, command: CancelOrder) -> CancelOutcome:
-        return await self._submit(command)
 
 
 class _TracedAuthenticator:
@@ -111,6 +99,7 @@ class _TracedEndpoint:
         self._tracing, self._endpoint = tracing, endpoint
         self.channel, self.paths, self.notices = endpoint.channel, endpoint.paths, endpoint.notices
         self.check_transport, self.credential = endpoint.check_transport, endpoint.credential
+        self.shows_order = endpoint.shows_order
 
     def command(
         self, client: Client, headers: Mapping[bytes, bytes], body: bytes, command_id: CommandId

@@ -135,8 +135,10 @@ async def test_visits_that_were_over_before_stay_as_they_were(world: World):
 async def test_the_answer_shows_the_order_as_it_stands_after_the_commit_to_those_who_asked(world: World):
     shop = await world.shopping_client()
     shown, unseen = await world.ticket_order(shop), await world.ticket_order(shop)
-    batch = [world.command(shop, shown.order.id, wants_order=True), world.command(shop, unseen.order.id)]
-    first, second = await asyncio.gather(*(world.service.cancel.submit(command) for command in batch))
+    first, second = await asyncio.gather(
+        world.service.cancel.submit_and_show(world.command(shop, shown.order.id)),
+        world.service.cancel.submit(world.command(shop, unseen.order.id)),
+    )
     assert first.view.order.state == "cancelled"
     assert first.view.order.version == shown.order.version + 1
     assert [ticket.valid for ticket in first.view.tickets] == [False, False]

@@ -21,9 +21,9 @@ from support.world import EVERYTHING, Caller, World
 world = shared_world
 both_worlds = shared_both_worlds
 
-OPERATIONS: dict[str, Operation] = {
-    route.operation.name: route.operation for route in connect_of(Settings()).routes()
-} | {CANCEL.name: CANCEL}
+OPERATIONS: dict[str, Operation] = {call.operation.name: call.operation for call in connect_of(Settings()).calls()} | {
+    CANCEL.name: CANCEL
+}
 # What each takes, and which fields of it must be there. The order, its appointment and the task have the number 1.
 BODIES: dict[str, dict[str, Any]] = {
     "cancelOrder": {"orderId": 1},

@@ -105,8 +105,8 @@ def test_the_table_is_the_published_one():
 
 
 def operations() -> dict[str, Operation]:
-    routes = connect_of(Settings()).routes()
-    return {route.operation.name: route.operation for route in routes} | {CANCEL_ORDER.name: CANCEL_ORDER}
+    calls = connect_of(Settings()).calls()
+    return {call.operation.name: call.operation for call in calls} | {CANCEL_ORDER.name: CANCEL_ORDER}
 
 
 def test_what_a_version_asks_for_is_a_field_that_its_call_takes_and_says_so():

@@ -5,6 +5,8 @@ from urllib.parse import quote
 
 import pytest
 
+from countermand.actions.cancelling.read_back import ReadBackWithHistory
+from countermand.actions.errors import UnavailableError
 from countermand.domain.orders.order_state import Transition
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, fields, manage, problem
@@ -53,6 +55,22 @@ async def test_history_shows_everything_that_happened_oldest_first(world: World)
     assert (cancellation["client_id"], cancellation["decided_at"]) == (me.client.id, "2026-11-21T13:00:00Z")
     assert [(payment["reference"], payment["late"]) for payment in shown["payments"]] == [("tx 1", True)]
     assert [visit["state"] for visit in shown["appointments"]] == ["cancelled"]
+
+
+async def test_a_cancelled_order_that_cannot_be_shown_is_500_and_stays_cancelled(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    async def away(*_: object) -> None:
+        raise UnavailableError("away")
+
+    monkeypatch.setattr(ReadBackWithHistory, "__call__", away)
+    operator = await world.manage_client()
+    order_id = await world.service_order(await world.connect_client())
+    answer = await manage(world, operator, "POST", f"{order_id}/cancel", {"reason": "The customer rang"})
+    assert problem(answer) == (500, "unexpected")
+    assert "retry-after" not in answer.headers
+    assert [row["state"] for row in await world.rows("orders", order_id)] == ["cancelled"]
+    assert [row["reason"] for row in await world.rows("cancellations")] == ["The customer rang"]
 
 
 async def test_an_order_to_which_nothing_happened_says_so(world: World):

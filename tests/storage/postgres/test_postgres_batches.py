@@ -120,7 +120,7 @@ async def test_a_plan_made_while_the_tables_were_empty_reads_none_of_them_whole_
                 before = await read_whole(session)
             chosen, ids = ids[:20], ids[20:]
             commands = [world.command(shop, order_id, key=f"{order_id}") for order_id in chosen[:10]]
-            commands += [world.command(shop, order_id, wants_order=True) for order_id in chosen[10:]]
+            commands += [world.command(shop, order_id) for order_id in chosen[10:]]
             commands += [world.command(shop, OrderId(9)), world.command(me, chosen[0])]
             answers = await world.service.commit.run(commands)
             assert [type(answer) for answer in answers].count(Cancelled) == 20

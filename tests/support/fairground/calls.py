@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -10,7 +11,7 @@ from countermand.actions import errors
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.ordering.read_orders import read_order
-from countermand.actions.ports import CancelOrder, Line, OrderView
+from countermand.actions.ports import CancelOrder, Line, OrderView, Transaction
 from countermand.actions.ticketing.place import place_ticket_order
 from countermand.actions.ticketing.rules import TicketOrder
 from countermand.contracts.http.answer import (
@@ -22,13 +23,15 @@ from countermand.contracts.http.answer import (
 )
 from countermand.contracts.http.api_module import ApiModule
 from countermand.contracts.http.body import decode, read
-from countermand.contracts.http.calls import Call, Route, Services
+from countermand.contracts.http.calls import CallContext, CallRules, ServiceCall, TransactionCall, body_of, no_body
 from countermand.contracts.http.cancel_endpoint import Credential
 from countermand.contracts.http.credentials import basic
 from countermand.contracts.http.idempotency import idempotency_key
 from countermand.contracts.http.openapi import Operation, Reply, parameter
 from countermand.domain.client import Client, Permission
 from countermand.domain.orders.order import UID_PATTERN, OrderId, order_id_of
+from countermand.domain.orders.order_details import TicketOrderGiven
+from countermand.domain.ticketing.consumer import Consumer
 from support.fairground.contract import CHANNEL, NAME
 
 PREFIX: Final = "/fairground/v1"
@@ -88,43 +91,35 @@ def _shown(view: OrderView) -> Ride:
     )
 
 
-async def _caller(call: Call, services: Services, permission: Permission) -> Client:
-    client = await services.authenticator.client(CHANNEL, basic(call.headers))
-    if not client.may(permission):
-        raise ForbiddenError(f"the permission {permission} is needed")
-    return client
-
-
 def _order_id(uid: str) -> OrderId:
     if not re.fullmatch(UID_PATTERN, uid):
         raise errors.NotFoundError("there is no such order")
     return order_id_of(uid)
 
 
-async def _place(call: Call, services: Services) -> Answer:
-    client = await _caller(call, services, Permission.CREATE)
-    given = read(RideWanted, decode(call.body))
+async def _place(tx: Transaction, context: CallContext[RideWanted]) -> Answer:
+    given, client_id = context.body, context.client.id
     wanted = TicketOrder(
         lines=[Line(product_uid=given.product, quantity=given.quantity)],
         payment_method_uid=given.payment_method,
         shipping_method_uid=None,
-        details={},
+        given=TicketOrderGiven(consumer=Consumer(first_name="Jo")),
     )
-    async with services.store.transaction() as tx:
-        view = await place_ticket_order(tx, client.id, wanted, services.clock(), contract=NAME)
+    view = await place_ticket_order(tx, client_id, wanted, context.services.clock(), contract=NAME)
     return json_answer(201, _shown(view))
 
 
-async def _read(call: Call, services: Services) -> Answer:
-    client = await _caller(call, services, Permission.READ)
-    order_id = _order_id(call.path_parameters["uid"])
-    return json_answer(200, _shown(await read_order(services.store, order_id, contract=NAME, owner=client.id)))
+async def _read(context: CallContext[None]) -> Answer:
+    order_id = _order_id(context.request.path_parameters["uid"])
+    view = await read_order(context.services.store, order_id, contract=NAME, owner=context.client.id)
+    return json_answer(200, _shown(view))
 
 
 class FairgroundCancel:
-    """Fulfils `CancelEndpoint`."""
+    """Implements `CancelEndpoint`."""
 
     channel = CHANNEL
+    shows_order = True
     paths = frozenset({CANCEL})
 
     def check_transport(self, method: str, headers: Mapping[bytes, bytes]) -> None:
@@ -146,7 +141,6 @@ class FairgroundCancel:
             client_id=client.id,
             channel=CHANNEL,
             idempotency=idempotency_key(headers, "POST", CANCEL, body),
-            wants_order=True,
         )
 
     def notices(self, _: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
@@ -162,8 +156,11 @@ class FairgroundCancel:
         return error_answer(error)
 
 
-def _operation(name: str, method: Any, path: str, status: int, message: Any, request: Any = None) -> Operation:
+def _operation(
+    name: str, method: Any, path: str, permission: Permission, reply: tuple[int, Any], request: Any = None
+) -> Operation:
     in_path = [parameter("uid", "path", "Its uid", {"type": "string"})] if "{uid}" in path else []
+    status, message = reply
     replies = {status: Reply(when="Done", message=message), 401: Reply(when="Unknown", message=Problem)}
     return Operation(
         name=name,
@@ -171,7 +168,9 @@ def _operation(name: str, method: Any, path: str, status: int, message: Any, req
         path=path,
         summary=name,
         description="A test's.",
+        permission=permission,
         request=request,
+        takes_key=request is not None,
         parameters=in_path,
         replies=replies,
     )
@@ -183,11 +182,24 @@ def api_module() -> ApiModule:
         title="Fairground",
         about="A test's.",
         prefix=PREFIX,
-        routes=(
-            Route(operation=_operation("placeRide", "POST", RIDES, 201, Ride, RideWanted), handle=_place),
-            Route(operation=_operation("readRide", "GET", RIDES + "/{uid}", 200, Ride), handle=_read),
+        calls=(
+            TransactionCall(
+                operation=_operation("placeRide", "POST", RIDES, Permission.CREATE, (201, Ride), RideWanted),
+                body=body_of(RideWanted),
+                handle=_place,
+            ),
+            ServiceCall(
+                operation=_operation("readRide", "GET", RIDES + "/{uid}", Permission.READ, (200, Ride)),
+                body=no_body,
+                handle=_read,
+            ),
         ),
-        cancel=(FairgroundCancel(), _operation("cancelRide", "POST", CANCEL, 200, Ride, CancelWanted)),
-        error_answer=error_answer,
+        rules=CallRules(
+            channel=CHANNEL, credential=basic, error_answer=error_answer, kept_refusals=frozenset({HTTPStatus.CONFLICT})
+        ),
+        cancel=(
+            FairgroundCancel(),
+            _operation("cancelRide", "POST", CANCEL, Permission.CANCEL, (200, Ride), CancelWanted),
+        ),
         security={"basic": {"type": "http", "scheme": "basic"}},
     )

@@ -38,6 +38,7 @@ from countermand.actions.ports import (
     CancellationStore,
     CancelOrder,
     Clock,
+    History,
     KeptOutcome,
     OrderView,
     Policies,
@@ -52,10 +53,18 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cancelled:
-    """Done, and committed. `view` is the order as it stands now, read by `CancelAndShow` for those who wanted it."""
+    """Done, and committed. `view` is the order as it stands now, where `CancelAndShow` read it."""
 
     order_id: OrderId
     view: OrderView | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CancelledWithHistory(Cancelled):
+    """Done, and committed, with the order as it stands now and everything that happened to it."""
+
+    view: OrderView
+    history: History
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,9 @@ with it, or 422 with the reason (documented; the addresses are inferred, connect
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
+
+from msgspec import Struct
 
 from countermand.actions.appointments.ports import BookingTerms
 from countermand.actions.appointments.request import ask_for_slots, ask_to_call_off, book, read_task, withdraw_offer
@@ -13,7 +15,7 @@ from countermand.actions.errors import NotFoundError
 from countermand.actions.ordering.read_orders import read_appointment, read_order
 from countermand.actions.ports import OrderView, Transaction
 from countermand.contracts.connect import messages
-from countermand.contracts.connect.calls import VERSION, Handle, Speaking, replies
+from countermand.contracts.connect.calls import VERSION, replies
 from countermand.contracts.connect.contract import NAME
 from countermand.contracts.connect.orders import ID, ORDER, ORDERS, order_id_in
 from countermand.contracts.connect.translate import (
@@ -27,12 +29,20 @@ from countermand.contracts.connect.translate import (
     slots_answer,
 )
 from countermand.contracts.http.answer import Answer
-from countermand.contracts.http.body import read
-from countermand.contracts.http.calls import Call, Route, Services
-from countermand.contracts.http.openapi import IDEMPOTENCY_KEY, Operation, Reply, parameter
-from countermand.domain.appointments.appointment import AppointmentId, SlotId
+from countermand.contracts.http.calls import (
+    Call,
+    CallContext,
+    Request,
+    ServiceCall,
+    Services,
+    TransactionCall,
+    body_of,
+    no_body,
+)
+from countermand.contracts.http.openapi import Operation, Reply, parameter
+from countermand.domain.appointments.appointment import Appointment, AppointmentId, SlotId
 from countermand.domain.appointments.appointment_task import AppointmentTask, Failure, TaskId, TaskKind, TaskState
-from countermand.domain.client import Client, Permission
+from countermand.domain.client import Permission
 from countermand.domain.known import Unknown
 from countermand.domain.orders.order import LARGEST_ORDER_ID, OrderId, order_id_from
 
@@ -49,82 +59,80 @@ _FOUND_AT: Final[Mapping[TaskKind, str]] = {
 class ConnectAppointments:
     """The calls on appointments."""
 
-    def __init__(self, speaking: Speaking, booking: BookingTerms) -> None:
-        self._speaking = speaking
+    def __init__(self, booking: BookingTerms) -> None:
         self._terms = booking
 
-    def routes(self) -> tuple[Route, ...]:
+    def calls(self) -> tuple[Call, ...]:
         """The calls and what answers them."""
-        calls: tuple[tuple[Operation, Handle], ...] = (
-            (_ASK_FOR_SLOTS, self._ask_for_slots),
-            (_READ_SLOTS, self._slots),
-            (_WITHDRAW, self._withdraw),
-            (_BOOK, self._book),
-            (_READ_BOOKING, self._booking),
-            (_CALL_OFF, self._call_off),
-            (_READ_CANCELLATION, self._cancellation),
-            (_READ_APPOINTMENT, self._appointment),
-            (_LIST_APPOINTMENTS, self._appointments),
+        return (
+            TransactionCall(operation=_ASK_FOR_SLOTS, body=body_of(messages.SlotsWanted), handle=self._ask_for_slots),
+            ServiceCall(operation=_READ_SLOTS, body=no_body, handle=_read_slots),
+            TransactionCall(operation=_WITHDRAW, body=body_of(messages.OfferWithdrawn), handle=_withdraw),
+            TransactionCall(operation=_BOOK, body=body_of(messages.SlotWanted), handle=self._book),
+            ServiceCall(operation=_READ_BOOKING, body=no_body, handle=_read_booking),
+            TransactionCall(operation=_CALL_OFF, body=body_of(messages.AppointmentUnwanted), handle=self._call_off),
+            ServiceCall(operation=_READ_CANCELLATION, body=no_body, handle=_read_cancellation),
+            ServiceCall(operation=_READ_APPOINTMENT, body=no_body, handle=_read_appointment),
+            ServiceCall(operation=_LIST_APPOINTMENTS, body=no_body, handle=_list_appointments),
         )
-        return tuple(Route(operation=operation, handle=handle) for operation, handle in calls)
 
-    async def _ask_for_slots(self, call: Call, services: Services) -> Answer:
-        async def do(tx: Transaction, client: Client, given: messages.SlotsWanted) -> Answer:
-            order_id = OrderId(_number(given.orderId))
-            task = await ask_for_slots(tx, self._terms, client.id, order_id, given.dateFrom, services.clock())
-            return _taken(task, services)
+    async def _ask_for_slots(self, tx: Transaction, context: CallContext[messages.SlotsWanted]) -> Answer:
+        order_id, services = OrderId(_number(context.body.orderId)), context.services
+        from_date = context.body.dateFrom
+        task = await ask_for_slots(tx, self._terms, context.client.id, order_id, from_date, services.clock())
+        return _taken(task, services)
 
-        return await self._speaking.change(call, services, lambda body, _: read(messages.SlotsWanted, body), do)
+    async def _book(self, tx: Transaction, context: CallContext[messages.SlotWanted]) -> Answer:
+        offer_id, slot_id = TaskId(_number(context.body.appointmentRequestId)), SlotId(context.body.slotId)
+        services = context.services
+        task = await book(tx, self._terms, context.client.id, offer_id, slot_id, services.clock())
+        return _taken(task, services)
 
-    async def _withdraw(self, call: Call, services: Services) -> Answer:
-        async def do(tx: Transaction, client: Client, given: messages.OfferWithdrawn) -> Answer:
-            await withdraw_offer(tx, client.id, TaskId(_number(given.appointmentRequestId)))
-            return WITHDRAWN
+    async def _call_off(self, tx: Transaction, context: CallContext[messages.AppointmentUnwanted]) -> Answer:
+        appointment_id, services = AppointmentId(_number(context.body.appointmentId)), context.services
+        task = await ask_to_call_off(tx, self._terms, context.client.id, appointment_id, services.clock())
+        return _taken(task, services)
 
-        return await self._speaking.change(call, services, lambda body, _: read(messages.OfferWithdrawn, body), do)
 
-    async def _book(self, call: Call, services: Services) -> Answer:
-        async def do(tx: Transaction, client: Client, given: messages.SlotWanted) -> Answer:
-            offer_id, slot_id = TaskId(_number(given.appointmentRequestId)), SlotId(given.slotId)
-            return _taken(await book(tx, self._terms, client.id, offer_id, slot_id, services.clock()), services)
+async def _withdraw(tx: Transaction, context: CallContext[messages.OfferWithdrawn]) -> Answer:
+    await withdraw_offer(tx, context.client.id, TaskId(_number(context.body.appointmentRequestId)))
+    return WITHDRAWN
 
-        return await self._speaking.change(call, services, lambda body, _: read(messages.SlotWanted, body), do)
 
-    async def _call_off(self, call: Call, services: Services) -> Answer:
-        async def do(tx: Transaction, client: Client, given: messages.AppointmentUnwanted) -> Answer:
-            appointment_id = AppointmentId(_number(given.appointmentId))
-            return _taken(await ask_to_call_off(tx, self._terms, client.id, appointment_id, services.clock()), services)
+async def _read_slots(context: CallContext[None]) -> Answer:
+    task, _ = await _task(context, TaskKind.OFFER_SLOTS)
+    if task.state is TaskState.WITHDRAWN:
+        gone = Failure(code="appointment_request_cancelled", sentence="the appointment-request was cancelled")
+        return failure_answer(gone)
+    return _unless_done(task) or slots_answer(task)
 
-        return await self._speaking.change(call, services, lambda body, _: read(messages.AppointmentUnwanted, body), do)
 
-    async def _slots(self, call: Call, services: Services) -> Answer:
-        task, _ = await self._task(call, services, TaskKind.OFFER_SLOTS)
-        if task.state is TaskState.WITHDRAWN:
-            gone = Failure(code="appointment_request_cancelled", sentence="the appointment-request was cancelled")
-            return failure_answer(gone)
-        return _unless_done(task) or slots_answer(task)
+async def _read_booking(context: CallContext[None]) -> Answer:
+    task, view = await _task(context, TaskKind.BOOK)
+    return _unless_done(task) or appointment_answer(view, _appointment_of(view, task))
 
-    async def _booking(self, call: Call, services: Services) -> Answer:
-        task, view = await self._task(call, services, TaskKind.BOOK)
-        return _unless_done(task) or appointment_answer(view, _appointment_of(view, task))
 
-    async def _cancellation(self, call: Call, services: Services) -> Answer:
-        task, view = await self._task(call, services, TaskKind.CANCEL)
-        return _unless_done(task) or called_off_answer(task, _appointment_of(view, task))
+async def _read_cancellation(context: CallContext[None]) -> Answer:
+    task, view = await _task(context, TaskKind.CANCEL)
+    return _unless_done(task) or called_off_answer(task, _appointment_of(view, task))
 
-    async def _appointment(self, call: Call, services: Services) -> Answer:
-        client, _ = await self._speaking.caller(call, services, Permission.READ)
-        appointment_id = AppointmentId(_number_in(call))
-        view = await read_appointment(services.store, appointment_id, owner=client.id)
-        return appointment_answer(view, next(one for one in view.appointments if one.id == appointment_id))
 
-    async def _appointments(self, call: Call, services: Services) -> Answer:
-        client, _ = await self._speaking.caller(call, services, Permission.READ)
-        return appointments_answer(await read_order(services.store, order_id_in(call), contract=NAME, owner=client.id))
+async def _read_appointment(context: CallContext[None]) -> Answer:
+    appointment_id = AppointmentId(_number_in(context.request))
+    view = await read_appointment(context.services.store, appointment_id, owner=context.client.id)
+    return appointment_answer(view, next(one for one in view.appointments if one.id == appointment_id))
 
-    async def _task(self, call: Call, services: Services, kind: TaskKind) -> tuple[AppointmentTask, OrderView]:
-        client, _ = await self._speaking.caller(call, services, Permission.READ)
-        return await read_task(services.store, client.id, TaskId(_number_in(call)), kind, services.clock())
+
+async def _list_appointments(context: CallContext[None]) -> Answer:
+    order_id = order_id_in(context.request)
+    return appointments_answer(
+        await read_order(context.services.store, order_id, contract=NAME, owner=context.client.id)
+    )
+
+
+async def _task(context: CallContext[None], kind: TaskKind) -> tuple[AppointmentTask, OrderView]:
+    task_id, services = TaskId(_number_in(context.request)), context.services
+    return await read_task(services.store, context.client.id, task_id, kind, services.clock())
 
 
 def _taken(task: AppointmentTask, services: Services) -> Answer:
@@ -139,7 +147,7 @@ def _unless_done(task: AppointmentTask) -> Answer | None:
     return None if task.failure is None else failure_answer(task.failure)
 
 
-def _appointment_of(view: OrderView, task: AppointmentTask) -> Any:
+def _appointment_of(view: OrderView, task: AppointmentTask) -> Appointment:
     return next(one for one in view.appointments if one.id == task.appointment_id)
 
 
@@ -150,8 +158,8 @@ def _number(given: int) -> int:
     return given
 
 
-def _number_in(call: Call) -> int:
-    number = order_id_from(call.path_parameters["id"])
+def _number_in(request: Request) -> int:
+    number = order_id_from(request.path_parameters["id"])
     if number is None:
         raise NotFoundError("there is no such thing")
     return number
@@ -168,26 +176,29 @@ _NOT_YET: Final = {
 _TASK: Final = parameter("id", "path", "The number in the Location", {"type": "integer", "format": "int64"})
 
 
-def _asking(name: str, path: str, summary: str, description: str, request: Any) -> Operation:
+def _asking(name: str, path: str, summary: str, description: str, request: type[Struct]) -> Operation:
     return Operation(
         name=name,
         method="POST",
         path=path,
         summary=summary,
         description=description,
+        permission=Permission.CREATE,
         request=request,
-        parameters=(VERSION, IDEMPOTENCY_KEY),
+        takes_key=True,
+        parameters=(VERSION,),
         replies=replies(_ASKED, with_body=True),
     )
 
 
-def _looking(name: str, path: str, summary: str, message: Any) -> Operation:
+def _looking(name: str, path: str, summary: str, message: type[Struct]) -> Operation:
     return Operation(
         name=name,
         method="GET",
         path=path + "{id}",
         summary=summary,
         description="Once it is there: 200 or 422 for good.",
+        permission=Permission.READ,
         parameters=(_TASK, VERSION),
         replies=replies({**_NOT_YET, 200: Reply(when="The result", message=message)}),
     )
@@ -209,8 +220,10 @@ _WITHDRAW: Final = Operation(
     path=_REQUESTS + "/cancel",
     summary="Cancel an appointment-request",
     description="It can no longer be booked from. An appointment that was booked stays. A repeat is answered alike.",
+    permission=Permission.CREATE,
     request=messages.OfferWithdrawn,
-    parameters=(VERSION, IDEMPOTENCY_KEY),
+    takes_key=True,
+    parameters=(VERSION,),
     replies=replies(
         {204: Reply(when="Cancelled"), 422: Reply(when="A field does not hold", message=messages.Errors)},
         with_body=True,
@@ -245,6 +258,7 @@ _READ_APPOINTMENT: Final = Operation(
     path=_APPOINTMENTS + "/{id}",
     summary="Read an appointment",
     description="Ours: not part of the published contract.",
+    permission=Permission.READ,
     parameters=(parameter("id", "path", "The appointment's id", {"type": "integer", "format": "int64"}), VERSION),
     replies=replies({200: Reply(when="The appointment", message=messages.Appointment)}),
 )
@@ -254,6 +268,7 @@ _LIST_APPOINTMENTS: Final = Operation(
     path=ORDER + "/appointments",
     summary="The appointments of an order",
     description="Ours: not part of the published contract. Those that are over, too, oldest first.",
+    permission=Permission.READ,
     parameters=(ID, VERSION),
     replies=replies({200: Reply(when="The appointments", message=messages.Appointments)}),
 )

@@ -30,6 +30,7 @@ class ConnectCancel:
 
     channel = CHANNEL
     paths = frozenset({PATH})
+    shows_order = False
 
     def __init__(self, versions: Versions) -> None:
         self._versions = versions

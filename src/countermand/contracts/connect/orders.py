@@ -18,15 +18,23 @@ from countermand.actions.ordering.place_service_orders import place_service_orde
 from countermand.actions.ordering.read_orders import list_orders, read_order
 from countermand.actions.ports import OrdersWanted, Transaction
 from countermand.contracts.connect import messages
-from countermand.contracts.connect.calls import VERSION, Speaking, replies
+from countermand.contracts.connect.calls import VERSION, replies
 from countermand.contracts.connect.contract import NAME
 from countermand.contracts.connect.create import create_request
 from countermand.contracts.connect.translate import cancellability_answer, order_answer, orders_answer
 from countermand.contracts.http.answer import Answer
 from countermand.contracts.http.body import shown
-from countermand.contracts.http.calls import Call, Route, Services
-from countermand.contracts.http.openapi import IDEMPOTENCY_KEY, Operation, Reply, parameter
-from countermand.domain.client import Client, Permission
+from countermand.contracts.http.calls import (
+    Call,
+    CallContext,
+    DecodedBody,
+    Request,
+    ServiceCall,
+    TransactionCall,
+    no_body,
+)
+from countermand.contracts.http.openapi import Operation, Reply, parameter
+from countermand.domain.client import Permission
 from countermand.domain.orders.order import OrderId, order_id_from
 from countermand.domain.orders.order_details import PlanSnapshot, ServiceOrderDetails
 from countermand.domain.orders.order_kind import OrderKind
@@ -57,62 +65,61 @@ class Plan:
 class ConnectOrders:
     """The calls on orders. Where `plans` are described, by name, there are no others."""
 
-    def __init__(self, speaking: Speaking, plans: Mapping[str, Plan]) -> None:
-        self._speaking = speaking
+    def __init__(self, plans: Mapping[str, Plan]) -> None:
         self._plans = plans
 
-    def routes(self) -> tuple[Route, ...]:
+    def calls(self) -> tuple[Call, ...]:
         """The calls and what answers them."""
         return (
-            Route(operation=_CREATE_ORDER, handle=self._create),
-            Route(operation=_LIST_ORDERS, handle=self._list),
-            Route(operation=_READ_ORDER, handle=self._read),
-            Route(operation=_EXPLAIN_ORDER, handle=self._explain),
+            TransactionCall(operation=_CREATE_ORDER, body=self._wanted, handle=self._create),
+            ServiceCall(operation=_LIST_ORDERS, body=no_body, handle=_list_orders),
+            ServiceCall(operation=_READ_ORDER, body=no_body, handle=_read_order),
+            ServiceCall(operation=_EXPLAIN_ORDER, body=no_body, handle=_explain_order),
         )
 
-    async def _create(self, call: Call, services: Services) -> Answer:
-        async def place(tx: Transaction, client: Client, wanted: messages.CreateRequest) -> Answer:
-            plan = self._plans.get(wanted.planName)
-            details = replace(
-                msgspec.convert(msgspec.to_builtins(wanted), ServiceOrderDetails),
-                plan=None if plan is None else _snapshot(plan),
-            )
-            view = await place_service_order(tx, client.id, details, services.clock(), contract=NAME)
-            location = f"{services.public_url}{ORDERS}/{view.order.id}"
-            return order_answer(201, view, headers=((b"location", location.encode()),))
+    def _wanted(self, given: DecodedBody) -> messages.CreateRequest:
+        return create_request(given.json, given.version, self._plans)
 
-        return await self._speaking.change(call, services, self._wanted, place)
-
-    def _wanted(self, decoded: Any, version: int) -> messages.CreateRequest:
-        return create_request(decoded, version, self._plans)
-
-    async def _read(self, call: Call, services: Services) -> Answer:
-        client, _ = await self._speaking.caller(call, services, Permission.READ)
-        return order_answer(200, await read_order(services.store, order_id_in(call), contract=NAME, owner=client.id))
-
-    async def _list(self, call: Call, services: Services) -> Answer:
-        client, _ = await self._speaking.caller(call, services, Permission.READ)
-        at_most, wanted = _wanted_orders(call.query)
-        views = await list_orders(services.store, client.id, wanted, at_most + 1)
-        page, more = views[:at_most], len(views) > at_most
-        following = None
-        if more:
-            last = page[-1].order
-            query = {**call.query, "cursor": _cursor(last.created_at, last.id)}
-            following = f"{services.public_url}{ORDERS}?{urlencode(query)}"
-        return orders_answer(page, following)
-
-    async def _explain(self, call: Call, services: Services) -> Answer:
-        client, _ = await self._speaking.caller(call, services, Permission.READ)
-        explanation = await explain(
-            services.store, services.policies, services.clock, order_id_in(call), owner=client.id
+    async def _create(self, tx: Transaction, context: CallContext[messages.CreateRequest]) -> Answer:
+        plan = self._plans.get(context.body.planName)
+        details = replace(
+            msgspec.convert(msgspec.to_builtins(context.body), ServiceOrderDetails),
+            plan=None if plan is None else _snapshot(plan),
         )
-        return cancellability_answer(explanation)
+        now = context.services.clock()
+        view = await place_service_order(tx, context.client.id, details, now, contract=NAME)
+        location = f"{context.services.public_url}{ORDERS}/{view.order.id}"
+        return order_answer(201, view, headers=((b"location", location.encode()),))
 
 
-def order_id_in(call: Call) -> OrderId:
+async def _read_order(context: CallContext[None]) -> Answer:
+    order_id = order_id_in(context.request)
+    return order_answer(200, await read_order(context.services.store, order_id, contract=NAME, owner=context.client.id))
+
+
+async def _list_orders(context: CallContext[None]) -> Answer:
+    query, services = context.request.query, context.services
+    at_most, wanted = _wanted_orders(query)
+    views = await list_orders(services.store, context.client.id, wanted, at_most + 1)
+    page, more = views[:at_most], len(views) > at_most
+    following = None
+    if more:
+        last = page[-1].order
+        after = {**query, "cursor": _cursor(last.created_at, last.id)}
+        following = f"{services.public_url}{ORDERS}?{urlencode(after)}"
+    return orders_answer(page, following)
+
+
+async def _explain_order(context: CallContext[None]) -> Answer:
+    order_id, services = order_id_in(context.request), context.services
+    return cancellability_answer(
+        await explain(services.store, services.policies, services.clock, order_id, owner=context.client.id)
+    )
+
+
+def order_id_in(request: Request) -> OrderId:
     """The order that a path names. Raises `NotFoundError` for a number that no order can have."""
-    order_id = order_id_from(call.path_parameters["id"])
+    order_id = order_id_from(request.path_parameters["id"])
     if order_id is None:
         raise NotFoundError("there is no such order")
     return order_id
@@ -213,8 +220,10 @@ _CREATE_ORDER: Final = Operation(
     path=_CREATE,
     summary="Create an order",
     description="Creates an order and its service together.",
+    permission=Permission.CREATE,
     request=messages.CreateRequest,
-    parameters=(VERSION, IDEMPOTENCY_KEY),
+    takes_key=True,
+    parameters=(VERSION,),
     replies=replies(
         {
             201: Reply(
@@ -231,6 +240,7 @@ _READ_ORDER: Final = Operation(
     path=ORDER,
     summary="Read an order",
     description="One of the caller's own orders. Another client's is as unknown as one that is not there.",
+    permission=Permission.READ,
     parameters=(ID, VERSION),
     replies=replies({200: Reply(when="The order", message=messages.Order)}),
 )
@@ -260,6 +270,7 @@ _LIST_ORDERS: Final = Operation(
     path=ORDERS,
     summary="List orders",
     description="Ours: not part of the published contract. The caller's own orders, newest first, in pages.",
+    permission=Permission.READ,
     parameters=(VERSION, *_FILTERS),
     replies=replies(
         {
@@ -274,6 +285,7 @@ _EXPLAIN_ORDER: Final = Operation(
     path=ORDER + "/cancellability",
     summary="May this order be cancelled, why not, until when?",
     description="Ours: not part of the published contract. Changes nothing.",
+    permission=Permission.READ,
     parameters=(ID, VERSION),
     replies=replies({200: Reply(when="The decision", message=messages.Cancellability)}),
 )

@@ -7,15 +7,15 @@ from typing import Final
 from countermand.actions.appointments.ports import BookingTerms
 from countermand.contracts.connect import messages
 from countermand.contracts.connect.appointments import ConnectAppointments
-from countermand.contracts.connect.calls import VERSION, Speaking, replies
+from countermand.contracts.connect.calls import VERSION, replies, rules_of
 from countermand.contracts.connect.cancel import PATH, ConnectCancel
 from countermand.contracts.connect.contract import NAME
 from countermand.contracts.connect.orders import ConnectOrders, Plan
-from countermand.contracts.connect.translate import error_answer
 from countermand.contracts.connect.versions import Versions
 from countermand.contracts.http.api_module import NOT_AFFILIATED, ApiModule
-from countermand.contracts.http.calls import Route
-from countermand.contracts.http.openapi import IDEMPOTENCY_KEY, Operation, Reply
+from countermand.contracts.http.calls import Call, CallRules
+from countermand.contracts.http.openapi import Operation, Reply
+from countermand.domain.client import Permission
 
 CANCEL: Final = Operation(
     name="cancelOrder",
@@ -26,8 +26,10 @@ CANCEL: Final = Operation(
         "You can cancel an order if it is cancelable and has no active appointment, or one not within 26 hours of now. "
         "Done when the answer arrives. 200, 401, 404 and 500 are documented; the others are inferred."
     ),
+    permission=Permission.CANCEL,
     request=messages.CancelRequest,
-    parameters=(VERSION, IDEMPOTENCY_KEY),
+    takes_key=True,
+    parameters=(VERSION,),
     replies=replies(
         {
             200: Reply(when="The request is complete."),
@@ -53,13 +55,14 @@ class Connect:
         """The cancel call."""
         return ConnectCancel(self.versions)
 
-    def routes(self) -> tuple[Route, ...]:
+    @property
+    def rules(self) -> CallRules:
+        """How all other calls are checked."""
+        return rules_of(self.versions)
+
+    def calls(self) -> tuple[Call, ...]:
         """All other calls."""
-        speaking = Speaking(versions=self.versions)
-        return (
-            *ConnectOrders(speaking, self.plans).routes(),
-            *ConnectAppointments(speaking, self.booking).routes(),
-        )
+        return (*ConnectOrders(self.plans).calls(), *ConnectAppointments(self.booking).calls())
 
 
 def api_module(connect: Connect) -> ApiModule:
@@ -69,9 +72,9 @@ def api_module(connect: Connect) -> ApiModule:
         title="Countermand: connect (telecom wholesale)",
         about=NOT_AFFILIATED + "Every call needs `Authorization: Bearer` and `X-API-VERSION`.",
         prefix="/api/connect",
-        routes=connect.routes(),
+        calls=connect.calls(),
+        rules=connect.rules,
         cancel=(connect.cancel, CANCEL),
-        error_answer=error_answer,
         notices=connect.versions.notices,
         security={"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
     )

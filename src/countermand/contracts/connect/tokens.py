@@ -4,7 +4,7 @@ The token endpoint is documented (`private_key_jwt`, the path); the reply's shap
 follow RFC 6749. This module does no I/O: `TokenEndpoint` verifies assertions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 from urllib.parse import parse_qsl
@@ -12,11 +12,13 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from countermand.actions import errors
+from countermand.contracts.connect.contract import CHANNEL
 from countermand.contracts.http import answer
 from countermand.contracts.http.answer import Answer, MalformedRequestError, error_headers, json_answer
 from countermand.contracts.http.api_module import NOT_AFFILIATED, ApiModule
-from countermand.contracts.http.calls import Call, Route, Services
-from countermand.contracts.http.openapi import Operation, Reply
+from countermand.contracts.http.calls import Call, CallRules, OpenCall, OpenContext, Request
+from countermand.contracts.http.cancel_endpoint import bearer
+from countermand.contracts.http.openapi import NoPermission, Operation, Reply
 
 FORM: Final = "application/x-www-form-urlencoded"
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -142,24 +144,37 @@ def error_answer(error: Exception) -> Answer:
     return _oauth_error(status, code, said, headers)
 
 
-def routes(endpoint: TokenEndpoint) -> Sequence[Route]:
-    """Return the three routes of the realm."""
-
-    async def token(call: Call, _: Services) -> Answer:
-        return await _exchange(call, endpoint)
-
-    async def configuration(_: Call, __: Services) -> Answer:
-        return json_answer(200, _configuration(endpoint), headers=_REMEMBERED)
-
-    async def keys(_: Call, __: Services) -> Answer:
-        return Answer(200, (*_REMEMBERED, (b"content-type", answer.JSON.encode())), await endpoint.published())
-
-    handlers = (token, configuration, keys)
-    return [Route(operation=one, handle=it) for one, it in zip(_operations(endpoint.realm), handlers, strict=True)]
+# All calls are open: no call needs a credential of the contract, and none stores anything.
+RULES: Final = CallRules(channel=CHANNEL, credential=bearer, error_answer=error_answer, kept_refusals=frozenset())
 
 
-async def _exchange(call: Call, endpoint: TokenEndpoint) -> Answer:
-    form = _form(call)
+@dataclass(frozen=True, slots=True)
+class TokenCalls:
+    """The three calls of our own realm."""
+
+    endpoint: TokenEndpoint
+
+    def calls(self) -> tuple[Call, ...]:
+        """The calls and what answers them."""
+        token, configuration, keys = _operations(self.endpoint.realm)
+        return (
+            OpenCall(operation=token, handle=self._token),
+            OpenCall(operation=configuration, handle=self._configuration),
+            OpenCall(operation=keys, handle=self._keys),
+        )
+
+    async def _token(self, context: OpenContext) -> Answer:
+        return await _exchange(context.request, self.endpoint)
+
+    async def _configuration(self, _: OpenContext) -> Answer:
+        return json_answer(200, _configuration(self.endpoint), headers=_REMEMBERED)
+
+    async def _keys(self, _: OpenContext) -> Answer:
+        return Answer(200, (*_REMEMBERED, (b"content-type", answer.JSON.encode())), await self.endpoint.published())
+
+
+async def _exchange(request: Request, endpoint: TokenEndpoint) -> Answer:
+    form = _form(request)
     match form.get("grant_type"):
         case None:
             raise MalformedRequestError("the field grant_type is missing")
@@ -171,19 +186,19 @@ async def _exchange(call: Call, endpoint: TokenEndpoint) -> Answer:
     if form["client_assertion_type"] != ASSERTION_TYPE:
         raise errors.NotAuthenticatedError(f"client_assertion_type must be {ASSERTION_TYPE}")
     issued = await endpoint.token(
-        TokenRequest(assertion=form["client_assertion"], client_id=form.get("client_id"), peer=call.peer)
+        TokenRequest(assertion=form["client_assertion"], client_id=form.get("client_id"), peer=request.peer)
     )
     reply = AccessToken(access_token=issued.access_token, expires_in=issued.expires_in_s)
     return json_answer(200, reply, headers=_NOT_STORED)
 
 
-def _form(call: Call) -> Mapping[str, str]:
+def _form(request: Request) -> Mapping[str, str]:
     """Return the fields of the body; fields without a value count as missing (RFC 6749, section 3.2)."""
-    media_type, *_ = call.headers.get(b"content-type", b"").decode("latin-1").split(";")
+    media_type, *_ = request.headers.get(b"content-type", b"").decode("latin-1").split(";")
     if media_type.strip().lower() != FORM:
         raise MalformedRequestError(f"the body must be {FORM}")
     try:
-        fields = parse_qsl(call.body.decode(), errors="strict", max_num_fields=_FIELDS_CAP)
+        fields = parse_qsl(request.body.decode(), errors="strict", max_num_fields=_FIELDS_CAP)
     except UnicodeDecodeError:
         raise MalformedRequestError("the body is not UTF-8") from None
     except ValueError:
@@ -229,6 +244,7 @@ def _operations(realm: str) -> tuple[Operation, Operation, Operation]:
     return (
         Operation(
             name="getAccessToken",
+            permission=NoPermission("the assertion says who calls"),
             tag="tokens",
             method="POST",
             path=token_path(realm),
@@ -255,6 +271,7 @@ def _operations(realm: str) -> tuple[Operation, Operation, Operation]:
         ),
         Operation(
             name="getConfiguration",
+            permission=NoPermission("whoever verifies our tokens looks here first"),
             tag="tokens",
             method="GET",
             path=f"{root}/.well-known/openid-configuration",
@@ -264,6 +281,7 @@ def _operations(realm: str) -> tuple[Operation, Operation, Operation]:
         ),
         Operation(
             name="getKeySet",
+            permission=NoPermission("the keys are public"),
             tag="tokens",
             method="GET",
             path=f"{root}/protocol/openid-connect/certs",
@@ -281,8 +299,8 @@ def api_module(endpoint: TokenEndpoint) -> ApiModule:
         title="Countermand: access tokens for connect",
         about=NOT_AFFILIATED + "OAuth 2 client credentials with `private_key_jwt`; no call here needs a token.",
         prefix="/auth/",
-        routes=routes(endpoint),
+        calls=TokenCalls(endpoint).calls(),
+        rules=RULES,
         cancel=None,
-        error_answer=error_answer,
         security={},
     )

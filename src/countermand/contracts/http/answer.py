@@ -87,7 +87,9 @@ def error_headers(error: Exception, *, challenge: bytes) -> tuple[tuple[bytes, b
 
 def headers_of(scope: Scope) -> Mapping[bytes, bytes]:
     """The request's headers by lower-case name. A header sent twice is the list of both, as HTTP reads it."""
-    given = list(scope["headers"])
+    given = scope["headers"]
+    if not isinstance(given, list):  # ASGI lets it be any iterable; servers give a list
+        given = list(given)
     headers = dict(given)
     if len(headers) == len(given):
         return headers

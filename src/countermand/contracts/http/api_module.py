@@ -4,15 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from countermand.contracts.http.answer import Answer
-from countermand.contracts.http.calls import Route
+from countermand.contracts.http.calls import Call, CallRules
 from countermand.contracts.http.cancel_endpoint import CancelEndpoint
 from countermand.contracts.http.openapi import Operation, document
 
 # What a description of a published contract begins with.
 NOT_AFFILIATED: Final = "An independent implementation of a published contract, not affiliated with its owner. "
 
-ErrorAnswer = Callable[[Exception], Answer]
 Notices = Callable[[Mapping[bytes, bytes]], tuple[tuple[bytes, bytes], ...]]
 
 
@@ -22,7 +20,7 @@ def _no_notices(_: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class ApiModule:
-    """Some calls below a prefix, with their cancel endpoint, if any, their error answers and their description.
+    """Some calls below a prefix, with the rules that check them, their cancel endpoint, if any, and their description.
 
     `notices` gives, for a request's headers, the header lines that every answer to it has besides its own. Pages of
     `browser_origins` may call these calls from a browser, and no others.
@@ -32,16 +30,16 @@ class ApiModule:
     title: str
     about: str
     prefix: str
-    routes: Sequence[Route]
+    calls: Sequence[Call]
+    rules: CallRules
     cancel: tuple[CancelEndpoint, Operation] | None
-    error_answer: ErrorAnswer
     security: Mapping[str, Any]
     notices: Notices = _no_notices
     browser_origins: Sequence[str] = ()
 
     def openapi(self, server_path: str, version: str) -> dict[str, Any]:
         """The module's OpenAPI 3.1 document."""
-        operations = [route.operation for route in self.routes]
+        operations = [call.operation for call in self.calls]
         if self.cancel is not None:
             operations.insert(0, self.cancel[1])
         return document(

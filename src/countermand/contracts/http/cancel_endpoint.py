@@ -51,6 +51,7 @@ class CancelEndpoint(Protocol):
 
     channel: Channel
     paths: frozenset[str]  # the request may come on any of these
+    shows_order: bool  # whether the answer shows the order as it stands after the commit
 
     def check_transport(self, method: str, headers: Mapping[bytes, bytes]) -> None:
         """Method and media type. Raises the errors of `contracts/http/answer.py`."""
@@ -82,6 +83,7 @@ class CancelEndpoint(Protocol):
 def bearer(headers: Mapping[bytes, bytes]) -> BearerToken:
     """The bearer token of a request. Raises `NotAuthenticatedError`."""
     scheme, _, token = headers.get(b"authorization", b"").strip().partition(b" ")
-    if scheme.lower() != b"bearer" or not token.strip() or not token.isascii():
+    token = token.strip()
+    if scheme.lower() != b"bearer" or not token or not token.isascii():
         raise NotAuthenticatedError("a bearer token is needed: Authorization: Bearer <token>")
-    return BearerToken(token.strip().decode("ascii"))
+    return BearerToken(token.decode("ascii"))

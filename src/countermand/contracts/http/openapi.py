@@ -3,7 +3,7 @@
 The routes are made of the same operations, so nothing is served that is not described, nor described and not served.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -11,6 +11,7 @@ import msgspec
 
 from countermand.contracts.http.answer import JSON
 from countermand.contracts.http.body import Number
+from countermand.domain.client import Permission
 
 _REFERENCES: Final = "#/components/schemas/{name}"
 
@@ -25,6 +26,13 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)  # name: description
 
 
+@dataclass(frozen=True, slots=True)
+class NoPermission:
+    """An operation needs no permission and asks for no credentials; `why` says for what reason."""
+
+    why: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Operation:
     """One call: where, what for, what goes in and what comes out. Parameters are OpenAPI parameter objects."""
@@ -34,11 +42,14 @@ class Operation:
     path: str
     summary: str
     description: str
+    permission: Permission | NoPermission
     replies: Mapping[int, Reply]
     request: type[msgspec.Struct] | None = None
     request_media_type: str = JSON
     tag: str = "orders"
-    is_public: bool = False  # asks for no credentials
+    needs_secret: bool = False  # a browser application's token, which anybody can read in its page, is not enough
+    own_credential: str | None = None  # the header whose credential opens this operation without the permission
+    takes_key: bool = False  # an Idempotency-Key
     parameters: Sequence[Mapping[str, Any]] = ()
 
 
@@ -49,7 +60,7 @@ def parameter(
     return {"name": name, "in": where, "required": required, "description": description, "schema": schema}
 
 
-IDEMPOTENCY_KEY: Final = parameter(
+_IDEMPOTENCY_KEY: Final = parameter(
     "Idempotency-Key",
     "header",
     "Ours, after the IETF draft: the same request under the same key is done once and answered alike, for 24 hours.",
@@ -101,23 +112,34 @@ def _schema(of: type) -> dict[str, Any]:
 def _operation(
     one: Operation, schema_of: Mapping[Any, Any], required: Sequence[Mapping[str, Sequence[str]]]
 ) -> dict[str, Any]:
+    is_public = isinstance(one.permission, NoPermission)
     described: dict[str, Any] = {
         "operationId": one.name,
         "summary": one.summary,
         "tags": [one.tag],
-        "description": one.description,
-        "security": required,
-        "parameters": list(one.parameters),
+        "description": " ".join([one.description, *_permission_described(one)]),
+        "security": [] if is_public else required,
+        "parameters": [*one.parameters, *([_IDEMPOTENCY_KEY] if one.takes_key else [])],
         "responses": {str(status): _reply(reply, schema_of) for status, reply in sorted(one.replies.items())},
     }
-    if one.is_public:
-        described["security"] = []
+    if not is_public:
+        described["x-permission"] = one.permission
     if one.request is not None:
         described["requestBody"] = {
             "required": True,
             "content": {one.request_media_type: {"schema": schema_of[one.request]}},
         }
     return described
+
+
+def _permission_described(one: Operation) -> Iterator[str]:
+    """Sentences about the permission, for the operation's description."""
+    if isinstance(one.permission, NoPermission):
+        return
+    instead = f", or the header `{one.own_credential}` instead" if one.own_credential else ""
+    yield f"Needs the permission `{one.permission}`{instead}."
+    if one.needs_secret:
+        yield "A browser application's token is not enough."
 
 
 def _reply(reply: Reply, schema_of: Mapping[Any, Any]) -> dict[str, Any]:

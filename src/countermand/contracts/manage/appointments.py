@@ -18,16 +18,24 @@ from countermand.actions.appointments.set import (
 from countermand.actions.errors import FieldsError, NotFoundError
 from countermand.actions.ports import Transaction
 from countermand.contracts.http.answer import Answer, json_answer
-from countermand.contracts.http.body import decode, read, shown
-from countermand.contracts.http.calls import Call, Route, Services
+from countermand.contracts.http.body import read, shown
+from countermand.contracts.http.calls import (
+    Call,
+    CallContext,
+    DecodedBody,
+    Request,
+    ServiceCall,
+    TransactionCall,
+    no_body,
+)
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.manage import messages
-from countermand.contracts.manage.calls import ORDER, ROOT, caller, change, in_range, nothing, order_id_in, route
+from countermand.contracts.manage.calls import ORDER, ROOT, in_range, operation, order_id_in
 from countermand.contracts.manage.translate import appointment_shown, slot_shown, task_shown
 from countermand.domain.appointments.appointment import AppointmentId, AppointmentState, HalfDay, SlotId
 from countermand.domain.appointments.appointment_task import Failure, TaskId
-from countermand.domain.client import Client, Permission
-from countermand.domain.orders.order import order_id_from
+from countermand.domain.client import Permission
+from countermand.domain.orders.order import OrderId, order_id_from
 
 _SLOTS: Final = ROOT + "/calendar/slots"
 _TASKS: Final = ROOT + "/appointment-tasks"
@@ -46,61 +54,52 @@ _AFTER_SLOT: Final = parameter(
 )
 
 
-async def _set_visit(call: Call, services: Services) -> Answer:
-    async def do(tx: Transaction, client: Client, times: tuple[datetime, datetime]) -> Answer:
-        visit = await set_appointment(tx, client.id, order_id_in(call), *times, services.clock())
-        return json_answer(201, appointment_shown(visit))
-
-    return await change(call, services, _times, do)
+_Times = tuple[datetime, datetime]
+_Said = SlotsOffered | Accepted | Failure
 
 
-async def _move_visit(call: Call, services: Services) -> Answer:
-    async def do(tx: Transaction, client: Client, times: tuple[datetime, datetime]) -> Answer:
-        about = (order_id_in(call), _appointment_id(call))
-        visit = await move_appointment(tx, client.id, *about, *times, services.clock())
-        return json_answer(200, appointment_shown(visit))
-
-    return await change(call, services, _times, do)
+async def _set_visit(tx: Transaction, context: CallContext[_Times]) -> Answer:
+    order_id, now = order_id_in(context.request), context.services.clock()
+    visit = await set_appointment(tx, context.client.id, order_id, *context.body, now)
+    return json_answer(201, appointment_shown(visit))
 
 
-async def _cancel_visit(call: Call, services: Services) -> Answer:
-    async def do(tx: Transaction, client: Client, _: None) -> Answer:
-        visit = await cancel_appointment(tx, client.id, order_id_in(call), _appointment_id(call), services.clock())
-        return json_answer(200, appointment_shown(visit))
-
-    return await change(call, services, nothing, do)
-
-
-async def _advance_visit(call: Call, services: Services) -> Answer:
-    async def do(tx: Transaction, client: Client, state: AppointmentState) -> Answer:
-        about = (order_id_in(call), _appointment_id(call))
-        visit = await advance_appointment(tx, client.id, *about, state, services.clock())
-        return json_answer(200, appointment_shown(visit))
-
-    return await change(call, services, _state, do)
+async def _move_visit(tx: Transaction, context: CallContext[_Times]) -> Answer:
+    order_id, appointment_id = _appointment_in(context.request)
+    now = context.services.clock()
+    visit = await move_appointment(tx, context.client.id, order_id, appointment_id, *context.body, now)
+    return json_answer(200, appointment_shown(visit))
 
 
-async def _tasks(call: Call, services: Services) -> Answer:
-    await caller(call, services, Permission.READ)
-    after = _whole("after", call.query.get("after", "0"))
-    async with services.store.snapshot() as reading:
+async def _cancel_visit(tx: Transaction, context: CallContext[None]) -> Answer:
+    order_id, appointment_id = _appointment_in(context.request)
+    visit = await cancel_appointment(tx, context.client.id, order_id, appointment_id, context.services.clock())
+    return json_answer(200, appointment_shown(visit))
+
+
+async def _advance_visit(tx: Transaction, context: CallContext[AppointmentState]) -> Answer:
+    order_id, appointment_id = _appointment_in(context.request)
+    now = context.services.clock()
+    visit = await advance_appointment(tx, context.client.id, order_id, appointment_id, context.body, now)
+    return json_answer(200, appointment_shown(visit))
+
+
+async def _list_tasks(context: CallContext[None]) -> Answer:
+    after = _whole("after", context.request.query.get("after", "0"))
+    async with context.services.store.snapshot() as reading:
         found = await reading.pending_tasks(TaskId(after), _PAGE)
     return json_answer(200, messages.AppointmentTasks(tasks=[task_shown(task) for task in found]))
 
 
-async def _answer_task(call: Call, services: Services) -> Answer:
-    async def do(tx: Transaction, client: Client, said: SlotsOffered | Accepted | Failure) -> Answer:
-        task_id = TaskId(_number(call, "task"))
-        task = await answer_task(tx, client.id, order_id_in(call), task_id, said, services.clock())
-        return json_answer(200, task_shown(task))
-
-    return await change(call, services, _said, do)
+async def _answer_task(tx: Transaction, context: CallContext[_Said]) -> Answer:
+    task_id, order_id = TaskId(_number(context.request, "task")), order_id_in(context.request)
+    task = await answer_task(tx, context.client.id, order_id, task_id, context.body, context.services.clock())
+    return json_answer(200, task_shown(task))
 
 
-async def _read_slots(call: Call, services: Services) -> Answer:
-    await caller(call, services, Permission.READ)
-    async with services.store.snapshot() as reading:
-        found = await reading.slots(_after_slot(call.query), _PAGE + 1)
+async def _read_slots(context: CallContext[None]) -> Answer:
+    async with context.services.store.snapshot() as reading:
+        found = await reading.slots(_after_slot(context.request.query), _PAGE + 1)
     following = None
     if len(found) > _PAGE:
         found = found[:_PAGE]
@@ -109,21 +108,18 @@ async def _read_slots(call: Call, services: Services) -> Answer:
     return json_answer(200, messages.Calendar(slots=[slot_shown(one) for one in found], next=following))
 
 
-async def _load_slots(call: Call, services: Services) -> Answer:
-    async def do(tx: Transaction, _: Client, wanted: list[OpenSlot]) -> Answer:
-        done = await load_slots(tx, wanted)
-        loaded = messages.Loaded(added=done["added"], changed=done["changed"], as_they_were=done["as they were"])
-        return json_answer(200, loaded)
-
-    return await change(call, services, _slots, do)
+async def _load_slots(tx: Transaction, context: CallContext[list[OpenSlot]]) -> Answer:
+    done = await load_slots(tx, context.body)
+    loaded = messages.Loaded(added=done["added"], changed=done["changed"], as_they_were=done["as they were"])
+    return json_answer(200, loaded)
 
 
-def _appointment_id(call: Call) -> AppointmentId:
-    return AppointmentId(_number(call, "appointment"))
+def _appointment_in(request: Request) -> tuple[OrderId, AppointmentId]:
+    return order_id_in(request), AppointmentId(_number(request, "appointment"))
 
 
-def _number(call: Call, name: str) -> int:
-    number = order_id_from(call.path_parameters[name])  # numbers of one kind: counted up from 1
+def _number(request: Request, name: str) -> int:
+    number = order_id_from(request.path_parameters[name])  # numbers of one kind: counted up from 1
     if number is None:
         raise NotFoundError(f"there is no such {name}")
     return number
@@ -136,31 +132,31 @@ def _whole(name: str, given: str) -> int:
     return number
 
 
-def _times(call: Call) -> tuple[datetime, datetime]:
-    given = read(messages.AppointmentGiven, decode(call.body))
-    return in_range("starts_at", given.starts_at), in_range("ends_at", given.ends_at)
+def _times(given: DecodedBody) -> _Times:
+    times = read(messages.AppointmentGiven, given.json)
+    return in_range("starts_at", times.starts_at), in_range("ends_at", times.ends_at)
 
 
-def _state(call: Call) -> AppointmentState:
-    return AppointmentState(read(messages.AppointmentStateGiven, decode(call.body)).state)
+def _state(given: DecodedBody) -> AppointmentState:
+    return AppointmentState(read(messages.AppointmentStateGiven, given.json).state)
 
 
-def _said(call: Call) -> SlotsOffered | Accepted | Failure:
+def _said(given: DecodedBody) -> _Said:
     """The operator's answer: slots, a yes, or a no."""
-    given = read(messages.TaskAnswer, decode(call.body))
-    said = [one for one in (given.slots, given.accepted, given.refused) if one is not None]
+    answer = read(messages.TaskAnswer, given.json)
+    said = [one for one in (answer.slots, answer.accepted, answer.refused) if one is not None]
     if len(said) != 1:
         raise FieldsError([("body", "the body must have just one of slots, accepted and refused")])
-    if given.slots is not None:
-        return SlotsOffered(slots=[one.slot for one in _open_slots(given.slots)])
-    if given.refused is not None:
-        return Failure(code=given.refused.code, sentence=given.refused.message)
-    assert given.accepted is not None
-    return Accepted(remote_id=given.accepted.remote_id)
+    if answer.slots is not None:
+        return SlotsOffered(slots=[one.slot for one in _open_slots(answer.slots)])
+    if answer.refused is not None:
+        return Failure(code=answer.refused.code, sentence=answer.refused.message)
+    assert answer.accepted is not None
+    return Accepted(remote_id=answer.accepted.remote_id)
 
 
-def _slots(call: Call) -> list[OpenSlot]:
-    return _open_slots(read(messages.CalendarGiven, decode(call.body)).slots)
+def _slots(given: DecodedBody) -> list[OpenSlot]:
+    return _open_slots(read(messages.CalendarGiven, given.json).slots)
 
 
 def _open_slots(given: Sequence[messages.CalendarSlot | messages.OfferedSlot]) -> list[OpenSlot]:
@@ -202,83 +198,112 @@ def _after_slot(query: Mapping[str, str]) -> tuple[datetime, SlotId] | None:
 
 
 _APPOINTMENT_REPLY: Final = {200: Reply(when="The appointment as it stands", message=messages.Appointment)}
-ROUTES: Final[tuple[Route, ...]] = (
-    route(
-        "setAppointment",
-        "POST",
-        ORDER + "/appointments",
-        "Agree an appointment",
-        _set_visit,
-        {201: Reply(when="Agreed", message=messages.Appointment)},
-        messages.AppointmentGiven,
+CALLS: Final[tuple[Call, ...]] = (
+    TransactionCall(
+        operation=operation(
+            "setAppointment",
+            "POST",
+            ORDER + "/appointments",
+            "Agree an appointment",
+            Permission.RECORD,
+            {201: Reply(when="Agreed", message=messages.Appointment)},
+            request=messages.AppointmentGiven,
+        ),
+        body=_times,
+        handle=_set_visit,
     ),
-    route(
-        "moveAppointment",
-        "PUT",
-        ORDER + "/appointments/{appointment}",
-        "Give an appointment another time",
-        _move_visit,
-        _APPOINTMENT_REPLY,
-        messages.AppointmentGiven,
-        _APPOINTMENT,
+    TransactionCall(
+        operation=operation(
+            "moveAppointment",
+            "PUT",
+            ORDER + "/appointments/{appointment}",
+            "Give an appointment another time",
+            Permission.RECORD,
+            _APPOINTMENT_REPLY,
+            request=messages.AppointmentGiven,
+            parameters=[_APPOINTMENT],
+        ),
+        body=_times,
+        handle=_move_visit,
     ),
-    route(
-        "cancelAppointment",
-        "DELETE",
-        ORDER + "/appointments/{appointment}",
-        "Call an appointment off",
-        _cancel_visit,
-        _APPOINTMENT_REPLY,
-        None,
-        _APPOINTMENT,
+    TransactionCall(
+        operation=operation(
+            "cancelAppointment",
+            "DELETE",
+            ORDER + "/appointments/{appointment}",
+            "Call an appointment off",
+            Permission.RECORD,
+            _APPOINTMENT_REPLY,
+            parameters=[_APPOINTMENT],
+        ),
+        body=no_body,
+        handle=_cancel_visit,
     ),
-    route(
-        "advanceAppointment",
-        "POST",
-        ORDER + "/appointments/{appointment}/state",
-        "Say that an appointment has begun, is completed, or came to nothing",
-        _advance_visit,
-        _APPOINTMENT_REPLY,
-        messages.AppointmentStateGiven,
-        _APPOINTMENT,
+    TransactionCall(
+        operation=operation(
+            "advanceAppointment",
+            "POST",
+            ORDER + "/appointments/{appointment}/state",
+            "Say that an appointment has begun, is completed, or came to nothing",
+            Permission.RECORD,
+            _APPOINTMENT_REPLY,
+            request=messages.AppointmentStateGiven,
+            parameters=[_APPOINTMENT],
+        ),
+        body=_state,
+        handle=_advance_visit,
     ),
-    route(
-        "listAppointmentTasks",
-        "GET",
-        _TASKS,
-        "What clients asked about appointments and nobody has answered, a hundred at a time",
-        _tasks,
-        {200: Reply(when="The tasks, by id", message=messages.AppointmentTasks)},
-        None,
-        _AFTER_TASK,
+    ServiceCall(
+        operation=operation(
+            "listAppointmentTasks",
+            "GET",
+            _TASKS,
+            "What clients asked about appointments and nobody has answered, a hundred at a time",
+            Permission.READ,
+            {200: Reply(when="The tasks, by id", message=messages.AppointmentTasks)},
+            parameters=[_AFTER_TASK],
+        ),
+        body=no_body,
+        handle=_list_tasks,
     ),
-    route(
-        "answerAppointmentTask",
-        "POST",
-        ORDER + "/appointment-tasks/{task}/answer",
-        "Answer what a client asked: with slots, with a yes, or with a no",
-        _answer_task,
-        {200: Reply(when="The task as it stands", message=messages.AppointmentTask)},
-        messages.TaskAnswer,
-        _TASK,
+    TransactionCall(
+        operation=operation(
+            "answerAppointmentTask",
+            "POST",
+            ORDER + "/appointment-tasks/{task}/answer",
+            "Answer what a client asked: with slots, with a yes, or with a no",
+            Permission.RECORD,
+            {200: Reply(when="The task as it stands", message=messages.AppointmentTask)},
+            request=messages.TaskAnswer,
+            parameters=[_TASK],
+        ),
+        body=_said,
+        handle=_answer_task,
     ),
-    route(
-        "readCalendar",
-        "GET",
-        _SLOTS,
-        "The calendar, a hundred slots at a time, and how full they are",
-        _read_slots,
-        {200: Reply(when="Slots, by their start", message=messages.Calendar)},
-        None,
-        _AFTER_SLOT,
+    ServiceCall(
+        operation=operation(
+            "readCalendar",
+            "GET",
+            _SLOTS,
+            "The calendar, a hundred slots at a time, and how full they are",
+            Permission.READ,
+            {200: Reply(when="Slots, by their start", message=messages.Calendar)},
+            parameters=[_AFTER_SLOT],
+        ),
+        body=no_body,
+        handle=_read_slots,
     ),
-    route(
-        "loadCalendar",
-        "PUT",
-        _SLOTS,
-        "Add slots to the calendar, or change those with the same id: all of them or none",
-        _load_slots,
-        {200: Reply(when="What was done", message=messages.Loaded)},
-        messages.CalendarGiven,
+    TransactionCall(
+        operation=operation(
+            "loadCalendar",
+            "PUT",
+            _SLOTS,
+            "Add slots to the calendar, or change those with the same id: all of them or none",
+            Permission.RECORD,
+            {200: Reply(when="What was done", message=messages.Loaded)},
+            request=messages.CalendarGiven,
+        ),
+        body=_slots,
+        handle=_load_slots,
     ),
 )

@@ -1,25 +1,22 @@
-"""What do all calls of the operator's API have in common? Who calls, what they are about, what is answered to what."""
+"""What do all calls of the operator's API have in common? How calls are checked and described, and what they name."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, TypeVar
+from http import HTTPStatus
+from typing import Any, Final, Literal
+
+from msgspec import Struct
 
 from countermand.actions.errors import FieldsError, NotFoundError
-from countermand.actions.ports import Transaction
-from countermand.actions.run_idempotently import run_idempotently
-from countermand.contracts.http.answer import Answer, ForbiddenError, check_media_type, restored, stored
-from countermand.contracts.http.calls import Call, Route, Services
+from countermand.contracts.http.calls import CallRules, Request
 from countermand.contracts.http.cancel_endpoint import bearer
-from countermand.contracts.http.idempotency import idempotency_key
-from countermand.contracts.http.openapi import IDEMPOTENCY_KEY, Operation, Reply, parameter
+from countermand.contracts.http.openapi import Operation, Reply, parameter
 from countermand.contracts.manage import messages
 from countermand.contracts.manage.translate import problem_answer
-from countermand.domain.client import Client, Permission
+from countermand.domain.client import Permission
 from countermand.domain.contract import MANAGE
 from countermand.domain.orders.order import UID_PATTERN, OrderId, order_id_from, order_id_of
-
-Given = TypeVar("Given")
 
 ROOT: Final = "/manage/v1"
 ORDER: Final = ROOT + "/orders/{id}"
@@ -54,47 +51,21 @@ _CHANGES: Final[Mapping[int, Reply]] = {
 }
 
 
-async def change(
-    call: Call,
-    services: Services,
-    given_in: Callable[[Call], Given],
-    do: Callable[[Transaction, Client, Given], Awaitable[Answer]],
-) -> Answer:
-    """Record something, in one transaction, once under one key; what cannot be read never gets that far."""
-    client = await caller(call, services, Permission.RECORD)
-    check_media_type(call.headers)
-    key = idempotency_key(call.headers, call.method, call.path, call.body)
-    given = given_in(call)
-
-    async def run(tx: Transaction) -> bytes:
-        return stored(await do(tx, client, given))
-
-    return restored(
-        await run_idempotently(
-            services.store, services.clock, client.id, key, run, lambda error: stored(problem_answer(error))
-        )
-    )
+RULES: Final = CallRules(
+    channel=MANAGE,
+    credential=bearer,
+    error_answer=problem_answer,
+    kept_refusals=frozenset({HTTPStatus.CONFLICT}),
+)
 
 
-async def caller(call: Call, services: Services, permission: Permission) -> Client:
-    """Who calls, if they may do this. Raises our errors."""
-    client = await services.authenticator.client(MANAGE, bearer(call.headers))
-    if not client.may(permission):
-        raise ForbiddenError(f"the permission {permission} is needed")
-    return client
-
-
-def order_id_in(call: Call) -> OrderId:
+def order_id_in(request: Request) -> OrderId:
     """A number, or a uid: 32 digits are a uid, too."""
-    given = call.path_parameters["id"]
+    given = request.path_parameters["id"]
     order_id = order_id_of(given) if re.fullmatch(UID_PATTERN, given) else order_id_from(given)
     if order_id is None:
         raise NotFoundError("there is no such order")
     return order_id
-
-
-def nothing(_: Call) -> None:
-    """What is given where nothing is."""
 
 
 def in_range(name: str, instant: datetime) -> datetime:
@@ -105,37 +76,35 @@ def in_range(name: str, instant: datetime) -> datetime:
     return instant.astimezone(UTC)
 
 
-def route(
+def operation(
     name: str,
     method: Literal["GET", "POST", "PUT", "DELETE"],
     path: str,
     summary: str,
-    handle: Callable[[Call, Services], Awaitable[Answer]],
+    permission: Permission,
     good: Mapping[int, Reply],
-    request: Any = None,
-    *more: Mapping[str, Any],
-    keeps_answers: bool = True,
-) -> Route:
-    """A call as it is described, with what all calls have: `good` are its own replies, `more` its own parameters.
+    *,
+    request: type[Struct] | None = None,
+    parameters: Sequence[Mapping[str, Any]] = (),
+    takes_key: bool = True,
+) -> Operation:
+    """A call as it is described, with what all calls have: `good` are its own replies, `parameters` its own.
 
-    One that does not keep its answers takes no Idempotency-Key.
+    A call that changes something takes an Idempotency-Key, unless its answers are not kept.
     """
     changes = method != "GET"
-    about = (ID,) if path.startswith(ORDER) else ()
-    parameters = (*about, *more, *((IDEMPOTENCY_KEY,) if changes and keeps_answers else ()))
     replies = {**_PROBLEMS, **(_CHANGES if changes else {}), **good}
     if not changes:
         replies[422] = _CHANGES[422]
-    return Route(
-        operation=Operation(
-            name=name,
-            method=method,
-            path=path,
-            summary=summary,
-            description="Ours.",
-            request=request,
-            parameters=parameters,
-            replies=replies,
-        ),
-        handle=handle,
+    return Operation(
+        name=name,
+        method=method,
+        path=path,
+        summary=summary,
+        description="Ours.",
+        permission=permission,
+        request=request,
+        takes_key=changes and takes_key,
+        parameters=(*((ID,) if path.startswith(ORDER) else ()), *parameters),
+        replies=replies,
     )

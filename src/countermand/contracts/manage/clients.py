@@ -11,13 +11,13 @@ import msgspec
 from countermand.actions.errors import FieldsError, NotFoundError
 from countermand.actions.identity.secrets import hash_of, new_key, new_secret
 from countermand.actions.ports import ClientAdministration
-from countermand.contracts.http.answer import Answer, check_media_type, json_answer
-from countermand.contracts.http.body import decode, read
-from countermand.contracts.http.calls import Call, Route, Services
+from countermand.contracts.http.answer import Answer, json_answer
+from countermand.contracts.http.body import read
+from countermand.contracts.http.calls import Call, CallContext, DecodedBody, Request, ServiceCall, no_body
 from countermand.contracts.http.contract import Access
-from countermand.contracts.http.openapi import Reply, parameter
+from countermand.contracts.http.openapi import Operation, Reply, parameter
 from countermand.contracts.manage import messages
-from countermand.contracts.manage.calls import ROOT, caller, route
+from countermand.contracts.manage.calls import ROOT, operation
 from countermand.domain.client import LARGEST_CLIENT_ID, Client, ClientId, Permission
 from countermand.domain.contract import MANAGE, Channel
 from countermand.domain.orders.order import order_id_from
@@ -35,65 +35,20 @@ class ManagedClients:
         self._accesses = {access.channel: access for access in accesses if access.has_secrets}
         self._client_given = _client_given(sorted(self._accesses))
 
-    def routes(self) -> tuple[Route, ...]:
+    def calls(self) -> tuple[Call, ...]:
         """The calls and what answers them."""
-        contracts = " or ".join(channel for channel in self._accesses if channel != MANAGE)
-        one = {200: Reply(when="The client as it stands", message=messages.Client)}
-        keyed = {200: Reply(when="The client, with its new secret: shown this once", message=messages.KeyedClient)}
-        added = {201: Reply(when="The client, with its secret: shown this once", message=messages.KeyedClient)}
         return (
-            route(
-                "listClients",
-                "GET",
-                _CLIENTS,
-                "Who may call",
-                self._list,
-                {200: Reply(when="All clients, revoked ones, too", message=messages.Clients)},
-            ),
-            route(
-                "addClient",
-                "POST",
-                _CLIENTS,
-                f"Let somebody call over the {contracts} contract or this API",
-                self._add,
-                added,
-                self._client_given,
-                keeps_answers=False,
-            ),
-            route(
-                "rotateClient",
-                "POST",
-                _CLIENTS + "/{client}/rotate",
-                "Give a client a new key and secret; it stays the same client, and the old ones stop",
-                self._rotate,
-                keyed,
-                None,
-                _CLIENT,
-                keeps_answers=False,
-            ),
-            route(
-                "revokeClient",
-                "POST",
-                _CLIENTS + "/{client}/revoke",
-                "Let a client call no more",
-                self._revoke,
-                one,
-                None,
-                _CLIENT,
-                keeps_answers=False,
-            ),
+            ServiceCall(operation=_LIST, body=no_body, handle=self._list),
+            ServiceCall(operation=self._add_operation(), body=self._named, handle=self._add),
+            ServiceCall(operation=_ROTATE, body=no_body, handle=self._rotate),
+            ServiceCall(operation=_REVOKE, body=no_body, handle=self._revoke),
         )
 
-    async def _list(self, call: Call, services: Services) -> Answer:
-        await caller(call, services, Permission.ADMINISTER)
+    async def _list(self, _: CallContext[None]) -> Answer:
         return json_answer(200, messages.Clients(clients=[_shown(one) for one in await self._clients.all()]))
 
-    async def _add(self, call: Call, services: Services) -> Answer:
-        await caller(call, services, Permission.ADMINISTER)
-        check_media_type(call.headers)
-        given = read(self._client_given, decode(call.body))
-        if not given.name.strip():
-            raise FieldsError([("name", "name must say something")])
+    async def _add(self, context: CallContext[messages.ClientGiven]) -> Answer:
+        given = context.body
         access = self._accesses[Channel(given.contract)]
         permissions = frozenset(map(Permission, given.permissions)) or access.default_permissions
         key, secret = new_key(), new_secret()
@@ -104,19 +59,37 @@ class ManagedClients:
             key=key,
             secret_sha256=hash_of(secret),
             identity=None,
-            now=services.clock(),
+            now=context.services.clock(),
         )
         return json_answer(201, self._keyed(added, secret), headers=_NOT_KEPT)
 
-    async def _rotate(self, call: Call, services: Services) -> Answer:
-        await caller(call, services, Permission.ADMINISTER)
-        secret = new_secret()
-        rotated = await self._clients.rotate(_client_id(call), key=new_key(), secret_sha256=hash_of(secret))
+    async def _rotate(self, context: CallContext[None]) -> Answer:
+        client_id, secret = _client_id(context.request), new_secret()
+        rotated = await self._clients.rotate(client_id, key=new_key(), secret_sha256=hash_of(secret))
         return json_answer(200, self._keyed(rotated, secret), headers=_NOT_KEPT)
 
-    async def _revoke(self, call: Call, services: Services) -> Answer:
-        await caller(call, services, Permission.ADMINISTER)
-        return json_answer(200, _shown(await self._clients.revoke(_client_id(call), services.clock())))
+    async def _revoke(self, context: CallContext[None]) -> Answer:
+        client_id = _client_id(context.request)
+        return json_answer(200, _shown(await self._clients.revoke(client_id, context.services.clock())))
+
+    def _add_operation(self) -> Operation:
+        contracts = " or ".join(channel for channel in self._accesses if channel != MANAGE)
+        return operation(
+            "addClient",
+            "POST",
+            _CLIENTS,
+            f"Let somebody call over the {contracts} contract or this API",
+            Permission.ADMINISTER,
+            {201: Reply(when="The client, with its secret: shown this once", message=messages.KeyedClient)},
+            request=self._client_given,
+            takes_key=False,
+        )
+
+    def _named(self, given: DecodedBody) -> messages.ClientGiven:
+        client = read(self._client_given, given.json)
+        if not client.name.strip():
+            raise FieldsError([("name", "name must say something")])
+        return client
 
     def _keyed(self, client: Client, secret: str) -> messages.KeyedClient:
         """With what the client calls with: a key and a secret, and the two as one token where the channel takes it."""
@@ -141,8 +114,8 @@ def _client_given(channels: Sequence[str]) -> type[messages.ClientGiven]:
     return cast("type[messages.ClientGiven]", made)
 
 
-def _client_id(call: Call) -> ClientId:
-    number = order_id_from(call.path_parameters["client"])  # numbers of one kind: counted up from 1
+def _client_id(request: Request) -> ClientId:
+    number = order_id_from(request.path_parameters["client"])  # numbers of one kind: counted up from 1
     if number is None or number > LARGEST_CLIENT_ID:
         raise NotFoundError("there is no such client")
     return ClientId(number)
@@ -159,3 +132,33 @@ def _shown(client: Client) -> messages.Client:
         created_at=client.created_at,
         revoked_at=client.revoked_at,
     )
+
+
+_LIST: Final = operation(
+    "listClients",
+    "GET",
+    _CLIENTS,
+    "Who may call",
+    Permission.ADMINISTER,
+    {200: Reply(when="All clients, revoked ones, too", message=messages.Clients)},
+)
+_ROTATE: Final = operation(
+    "rotateClient",
+    "POST",
+    _CLIENTS + "/{client}/rotate",
+    "Give a client a new key and secret; it stays the same client, and the old ones stop",
+    Permission.ADMINISTER,
+    {200: Reply(when="The client, with its new secret: shown this once", message=messages.KeyedClient)},
+    parameters=[_CLIENT],
+    takes_key=False,
+)
+_REVOKE: Final = operation(
+    "revokeClient",
+    "POST",
+    _CLIENTS + "/{client}/revoke",
+    "Let a client call no more",
+    Permission.ADMINISTER,
+    {200: Reply(when="The client as it stands", message=messages.Client)},
+    parameters=[_CLIENT],
+    takes_key=False,
+)

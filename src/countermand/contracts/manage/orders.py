@@ -6,21 +6,20 @@ Ours throughout. Errors are problem details (RFC 9457). Whatever can change an a
 from datetime import datetime
 from typing import Final
 
-from countermand.actions.cancelling.cancel_orders import Cancelled
+from countermand.actions.cancelling.cancel_orders import CancelledWithHistory, NotCancelled
 from countermand.actions.cancelling.explain import explain
-from countermand.actions.errors import FieldsError, OutcomeUnknownError, UnavailableError
+from countermand.actions.errors import FieldsError, OutcomeUnknownError
 from countermand.actions.ordering.read_orders import read_history
 from countermand.actions.ordering.record_progress import advance_order, record_payment
 from countermand.actions.ports import CancelOrder, Transaction
-from countermand.contracts.http.answer import Answer, check_media_type, json_answer
-from countermand.contracts.http.body import decode, read, shown
-from countermand.contracts.http.calls import Call, Services
-from countermand.contracts.http.idempotency import idempotency_key
+from countermand.contracts.http.answer import Answer, json_answer
+from countermand.contracts.http.body import read, shown
+from countermand.contracts.http.calls import Call, CallContext, DecodedBody, ServiceCall, TransactionCall, no_body
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.manage import messages
-from countermand.contracts.manage.calls import ORDER, caller, change, in_range, order_id_in, route
+from countermand.contracts.manage.calls import ORDER, in_range, operation, order_id_in
 from countermand.contracts.manage.translate import decision_shown, order_shown, payment_shown, problem, refusal_answer
-from countermand.domain.client import Client, Permission
+from countermand.domain.client import Permission
 from countermand.domain.contract import MANAGE
 from countermand.domain.money import Money
 from countermand.domain.orders.order_state import Transition
@@ -30,77 +29,70 @@ _AT: Final = parameter(
 )
 
 
-async def _read_one(call: Call, services: Services) -> Answer:
-    await caller(call, services, Permission.READ)
-    view, history = await read_history(services.store, order_id_in(call))
+async def _read_one(context: CallContext[None]) -> Answer:
+    view, history = await read_history(context.services.store, order_id_in(context.request))
     return json_answer(200, order_shown(view, history))
 
 
-async def _cancellability(call: Call, services: Services) -> Answer:
-    await caller(call, services, Permission.READ)
-    at = _instant("at", call.query["at"]) if "at" in call.query else None
-    explanation = await explain(services.store, services.policies, services.clock, order_id_in(call), owner=None, at=at)
+async def _cancellability(context: CallContext[None]) -> Answer:
+    request, services = context.request, context.services
+    at = _instant("at", request.query["at"]) if "at" in request.query else None
+    order_id = order_id_in(request)
+    explanation = await explain(services.store, services.policies, services.clock, order_id, owner=None, at=at)
     return json_answer(200, decision_shown(explanation))
 
 
-async def _pay(call: Call, services: Services) -> Answer:
-    async def do(tx: Transaction, client: Client, given: tuple[str, Money]) -> Answer:
-        recorded = await record_payment(tx, client.id, order_id_in(call), *given, services.clock())
-        if recorded.payment.is_late:
-            said = (
-                f"the order is {recorded.order.state}; the payment {recorded.payment.reference} is kept as late money"
-            )
-            return problem(409, "late_money", said)
-        return json_answer(200 if recorded.repeated else 201, payment_shown(recorded.payment))
-
-    return await change(call, services, _payment, do)
+async def _pay(tx: Transaction, context: CallContext[tuple[str, Money]]) -> Answer:
+    order_id, now = order_id_in(context.request), context.services.clock()
+    recorded = await record_payment(tx, context.client.id, order_id, *context.body, now)
+    if recorded.payment.is_late:
+        said = f"the order is {recorded.order.state}; the payment {recorded.payment.reference} is kept as late money"
+        return problem(409, "late_money", said)
+    return json_answer(200 if recorded.repeated else 201, payment_shown(recorded.payment))
 
 
-async def _advance(call: Call, services: Services) -> Answer:
-    async def do(tx: Transaction, client: Client, move: Transition) -> Answer:
-        order = await advance_order(tx, client.id, order_id_in(call), move, services.clock())
-        return json_answer(200, messages.State(state=order.state.value, version=order.version))
-
-    return await change(call, services, _move, do)
+async def _advance(tx: Transaction, context: CallContext[Transition]) -> Answer:
+    order_id, now = order_id_in(context.request), context.services.clock()
+    order = await advance_order(tx, context.client.id, order_id, context.body, now)
+    return json_answer(200, messages.State(state=order.state.value, version=order.version))
 
 
-async def _cancel_order(call: Call, services: Services) -> Answer:
-    client = await caller(call, services, Permission.CANCEL)
-    check_media_type(call.headers)
-    key = idempotency_key(call.headers, call.method, call.path, call.body)
-    given = read(messages.CancelGiven, decode(call.body))
-    if not given.reason.strip():
-        raise FieldsError([("reason", f"reason must say something, not {shown(given.reason)}")])
-    outcome = await services.cancel(
+async def _cancel_order(context: CallContext[messages.CancelGiven]) -> Answer:
+    outcome = await context.services.cancel(
         CancelOrder(
-            command_id=services.command_ids.next(),
-            order_id=order_id_in(call),
-            client_id=client.id,
+            command_id=context.services.command_ids.next(),
+            order_id=order_id_in(context.request),
+            client_id=context.client.id,
             channel=MANAGE,
             on_behalf=True,
-            reason=given.reason,
-            idempotency=key,
+            reason=context.body.reason,
+            idempotency=context.key,
         )
     )
-    if not isinstance(outcome, Cancelled):
+    if isinstance(outcome, NotCancelled):
         return refusal_answer(outcome.refused)
-    try:
-        view, history = await read_history(services.store, outcome.order_id)
-    except UnavailableError as error:  # it is done, so "certainly not done" would be a lie
-        raise OutcomeUnknownError(str(error)) from error
-    return json_answer(200, order_shown(view, history))
+    if not isinstance(outcome, CancelledWithHistory):  # it is done, so "certainly not done" would be a lie
+        raise OutcomeUnknownError("the order is cancelled, but could not be read")
+    return json_answer(200, order_shown(outcome.view, outcome.history))
 
 
-def _payment(call: Call) -> tuple[str, Money]:
-    given = read(messages.PaymentGiven, decode(call.body))
+def _cancellation(given: DecodedBody) -> messages.CancelGiven:
+    cancellation = read(messages.CancelGiven, given.json)
+    if not cancellation.reason.strip():
+        raise FieldsError([("reason", f"reason must say something, not {shown(cancellation.reason)}")])
+    return cancellation
+
+
+def _payment(given: DecodedBody) -> tuple[str, Money]:
+    payment = read(messages.PaymentGiven, given.json)
     try:
-        return given.reference, Money.of(given.amount, given.currency)
+        return payment.reference, Money.of(payment.amount, payment.currency)
     except ValueError as error:
         raise FieldsError([("amount", f"amount: {error}")]) from None
 
 
-def _move(call: Call) -> Transition:
-    return Transition(read(messages.MoveGiven, decode(call.body)).move)
+def _transition(given: DecodedBody) -> Transition:
+    return Transition(read(messages.MoveGiven, given.json).move)
 
 
 def _instant(name: str, text: str) -> datetime:
@@ -115,46 +107,65 @@ def _instant(name: str, text: str) -> datetime:
 
 
 _ORDER_REPLY: Final = {200: Reply(when="The order with its history", message=messages.Order)}
-ROUTES: Final = (
-    route("readOrder", "GET", ORDER, "Read an order with its history", _read_one, _ORDER_REPLY),
-    route(
-        "explainOrder",
-        "GET",
-        ORDER + "/cancellability",
-        "May it be cancelled, why, until when? Changes nothing",
-        _cancellability,
-        {200: Reply(when="The decision with every finding", message=messages.Decision)},
-        None,
-        _AT,
+CALLS: Final[tuple[Call, ...]] = (
+    ServiceCall(
+        operation=operation("readOrder", "GET", ORDER, "Read an order with its history", Permission.READ, _ORDER_REPLY),
+        body=no_body,
+        handle=_read_one,
     ),
-    route(
-        "cancelOrder",
-        "POST",
-        ORDER + "/cancel",
-        "Cancel on the customer's behalf: the same policy, audited",
-        _cancel_order,
-        _ORDER_REPLY,
-        messages.CancelGiven,
+    ServiceCall(
+        operation=operation(
+            "explainOrder",
+            "GET",
+            ORDER + "/cancellability",
+            "May it be cancelled, why, until when? Changes nothing",
+            Permission.READ,
+            {200: Reply(when="The decision with every finding", message=messages.Decision)},
+            parameters=[_AT],
+        ),
+        body=no_body,
+        handle=_cancellability,
     ),
-    route(
-        "recordPayment",
-        "POST",
-        ORDER + "/payments",
-        "Record a payment; for an order that has ended, 409, and it is kept as late money",
-        _pay,
-        {
-            201: Reply(when="Recorded", message=messages.Payment),
-            200: Reply(when="The provider had reported it before", message=messages.Payment),
-        },
-        messages.PaymentGiven,
+    ServiceCall(
+        operation=operation(
+            "cancelOrder",
+            "POST",
+            ORDER + "/cancel",
+            "Cancel on the customer's behalf: the same policy, audited",
+            Permission.CANCEL,
+            _ORDER_REPLY,
+            request=messages.CancelGiven,
+        ),
+        body=_cancellation,
+        handle=_cancel_order,
     ),
-    route(
-        "advanceOrder",
-        "POST",
-        ORDER + "/moves",
-        "Advance an order to its next state",
-        _advance,
-        {200: Reply(when="The order's new state", message=messages.State)},
-        messages.MoveGiven,
+    TransactionCall(
+        operation=operation(
+            "recordPayment",
+            "POST",
+            ORDER + "/payments",
+            "Record a payment; for an order that has ended, 409, and it is kept as late money",
+            Permission.RECORD,
+            {
+                201: Reply(when="Recorded", message=messages.Payment),
+                200: Reply(when="The provider had reported it before", message=messages.Payment),
+            },
+            request=messages.PaymentGiven,
+        ),
+        body=_payment,
+        handle=_pay,
+    ),
+    TransactionCall(
+        operation=operation(
+            "advanceOrder",
+            "POST",
+            ORDER + "/moves",
+            "Advance an order to its next state",
+            Permission.RECORD,
+            {200: Reply(when="The order's new state", message=messages.State)},
+            request=messages.MoveGiven,
+        ),
+        body=_transition,
+        handle=_advance,
     ),
 )

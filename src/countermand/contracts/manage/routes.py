@@ -5,15 +5,15 @@ from typing import Final
 
 from countermand.actions.ports import ClientAdministration
 from countermand.contracts.http.api_module import ApiModule
+from countermand.contracts.http.calls import Call
 from countermand.contracts.http.contract import Access
 from countermand.contracts.manage import appointments, catalogue, orders
-from countermand.contracts.manage.calls import ROOT
+from countermand.contracts.manage.calls import ROOT, RULES
 from countermand.contracts.manage.clients import ManagedClients
-from countermand.contracts.manage.translate import problem_answer
 from countermand.domain.contract import MANAGE
 
 # The calls about clients are not among these: they need more than a call's services.
-ROUTES: Final = (*orders.ROUTES, *appointments.ROUTES, *catalogue.ROUTES)
+CALLS: Final[tuple[Call, ...]] = (*orders.CALLS, *appointments.CALLS, *catalogue.CALLS)
 
 
 def api_module(clients: ClientAdministration, accesses: Sequence[Access]) -> ApiModule:
@@ -23,8 +23,8 @@ def api_module(clients: ClientAdministration, accesses: Sequence[Access]) -> Api
         title="Countermand: management",
         about="Ours: for the operator and the systems beside Countermand.",
         prefix=ROOT,
-        routes=(*ROUTES, *ManagedClients(clients, accesses).routes()),
+        calls=(*CALLS, *ManagedClients(clients, accesses).calls()),
+        rules=RULES,
         cancel=None,
-        error_answer=problem_answer,
         security={"bearer": {"type": "http", "scheme": "bearer"}},
     )

@@ -13,14 +13,16 @@ from countermand.actions.errors import NotAuthenticatedError, NotFoundError
 from countermand.actions.ordering.read_orders import read_order
 from countermand.actions.ports import OrderView
 from countermand.contracts.http.answer import ForbiddenError
-from countermand.contracts.http.calls import Call, Services
+from countermand.contracts.http.calls import OpenContext, Request
 from countermand.contracts.http.cancel_endpoint import Credential, bearer
 from countermand.contracts.http.credentials import basic
-from countermand.contracts.shopping.contract import CHANNEL, NAME
+from countermand.contracts.shopping.contract import NAME
 from countermand.domain.client import Client, ClientId, Permission
 from countermand.domain.orders.order import UID_PATTERN, OrderId, order_id_of
 
-_ORDER_TOKEN: Final = b"order-token"
+OWN_CREDENTIAL: Final = "Order-Token"
+NOT_FOR_BROWSERS: Final = "Forbidden. A browser application's token does not allow this."
+_OWN_HEADER: Final = OWN_CREDENTIAL.lower().encode()
 
 
 def credential_of(headers: Mapping[bytes, bytes]) -> Credential:
@@ -29,29 +31,14 @@ def credential_of(headers: Mapping[bytes, bytes]) -> Credential:
     return bearer(headers) if scheme == b"bearer" else basic(headers)
 
 
-async def caller(call: Call, services: Services, permission: Permission) -> Client:
-    """Who calls, if they may do this. Raises `NotAuthenticatedError`, `ForbiddenError`."""
-    client = await services.authenticator.client(CHANNEL, credential_of(call.headers))
-    if not client.may(permission):
-        raise ForbiddenError(f"Forbidden. No {permission} permission.")
-    return client
-
-
-async def application(call: Call, services: Services, permission: Permission) -> Client:
-    """The same, but for browser applications: anybody has their token, so of orders they read one whose uid they know.
+def check_application(client: Client) -> None:
+    """Raises `ForbiddenError` for a browser application: anybody has its token.
 
     What lists the orders or consumers of a client, or gives tickets on, is for those who have its secret (inferred:
-    what is documented for a browser's token is a minimal set, and none of these is in it). Raises as `caller` does.
+    what is documented for a browser's token is a minimal set, and none of these is in it).
     """
-    client = await caller(call, services, permission)
-    check_application(client)
-    return client
-
-
-def check_application(client: Client) -> None:
-    """Raises `ForbiddenError` for a browser application."""
     if client.in_browser:
-        raise ForbiddenError("Forbidden. A browser application's token does not allow this.")
+        raise ForbiddenError(NOT_FOR_BROWSERS)
 
 
 def owner_for(client: Client) -> ClientId | None:
@@ -59,25 +46,24 @@ def owner_for(client: Client) -> ClientId | None:
     return None if client.may(Permission.READ_ALL) else client.id
 
 
-async def order_seen(call: Call, services: Services) -> OrderView:
+async def order_seen(context: OpenContext) -> OrderView:
     """The order in the path, for its own token alone, or for a client that may see it. Raises our errors."""
-    token = call.headers.get(_ORDER_TOKEN)
-    if token is None:
-        client = await caller(call, services, Permission.READ)
-        return await read_order(services.store, _order_id(call), contract=NAME, owner=owner_for(client))
+    request, store = context.request, context.services.store
+    if context.client is not None:
+        return await read_order(store, _order_id(request), contract=NAME, owner=owner_for(context.client))
     wrong = NotAuthenticatedError("the Order-Token is not this order's")
     try:
-        view = await read_order(services.store, _order_id(call), contract=NAME, owner=None)
+        view = await read_order(store, _order_id(request), contract=NAME, owner=None)
     except NotFoundError:
         raise wrong from None  # who has no token does not hear which orders there are
     own = view.ticket_details.order_token or ""
-    if not own or not hmac.compare_digest(own.encode(), token.strip()):
+    if not own or not hmac.compare_digest(own.encode(), request.headers[_OWN_HEADER].strip()):
         raise wrong
     return view
 
 
-def _order_id(call: Call) -> OrderId:
-    uid = call.path_parameters["uid"]
+def _order_id(request: Request) -> OrderId:
+    uid = request.path_parameters["uid"]
     if not re.fullmatch(UID_PATTERN, uid):
         raise NotFoundError("there is no such order")
     return order_id_of(uid)

@@ -1,4 +1,4 @@
-"""What do all calls of the shopping contract have in common? Who may, what is named, and what can go wrong."""
+"""What do all calls of the shopping contract have in common? Their checks, what they name, and what can go wrong."""
 
 import re
 from collections.abc import Mapping
@@ -6,15 +6,15 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
-from countermand.actions.errors import ConflictError, NotFoundError
-from countermand.contracts.http.answer import stored
-from countermand.contracts.http.calls import Call, Services
+from countermand.actions.errors import NotFoundError
+from countermand.contracts.http.answer import HAL
+from countermand.contracts.http.calls import CallRules, Request
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.shopping import messages
-from countermand.contracts.shopping.access import caller
+from countermand.contracts.shopping.access import NOT_FOR_BROWSERS, credential_of
 from countermand.contracts.shopping.addresses import Addresses
+from countermand.contracts.shopping.contract import CHANNEL
 from countermand.contracts.shopping.translate import error_answer
-from countermand.domain.client import Client, Permission
 from countermand.domain.orders.order import UID_PATTERN
 
 UID: Final = parameter("uid", "path", "Its uid", {"type": "string", "pattern": f"^{UID_PATTERN}$"})
@@ -39,14 +39,20 @@ NOT_FOUND: Final = Reply(when="NOT_FOUND: there is no such thing", message=messa
 WRONG_QUERY: Final = Reply(when="BAD_REQUEST: a parameter does not hold; it is named", message=messages.Error)
 
 
-async def reader(call: Call, services: Services) -> Client:
-    """Who reads. Raises our errors."""
-    return await caller(call, services, Permission.READ)
+RULES: Final = CallRules(
+    channel=CHANNEL,
+    credential=credential_of,
+    error_answer=error_answer,
+    kept_refusals=frozenset({HTTPStatus.CONFLICT}),  # a request that is wrong by itself (400, 404) is not kept
+    media_types=(HAL,),
+    permission_missing="Forbidden. No {permission} permission.",
+    not_for_browsers=NOT_FOR_BROWSERS,
+)
 
 
-def uid_in(call: Call, what: str) -> str:
+def uid_in(request: Request, what: str) -> str:
     """The uid in the path. Raises `NotFoundError` for what is none."""
-    uid = call.path_parameters["uid"]
+    uid = request.path_parameters["uid"]
     if not re.fullmatch(UID_PATTERN, uid):
         raise NotFoundError(f"there is no such {what}")
     return uid
@@ -60,13 +66,7 @@ WITH_BODY: Final[Mapping[int, Reply]] = {
 }
 
 
-def asked_at(call: Call, addresses: Addresses) -> str:
+def asked_at(request: Request, addresses: Addresses) -> str:
     """The address that was called, its query included: a resource's `self` (documented)."""
-    query = quote(call.query_string, safe=_IN_A_QUERY)
-    return f"{addresses.public}{call.path}?{query}" if query else f"{addresses.public}{call.path}"
-
-
-def refused(error: ConflictError) -> bytes | None:
-    """A business refusal is kept under its key; a request that is wrong by itself (400, 404) is not."""
-    answer = error_answer(error)
-    return stored(answer) if answer.status == HTTPStatus.CONFLICT else None
+    query = quote(request.query_string, safe=_IN_A_QUERY)
+    return f"{addresses.public}{request.path}?{query}" if query else f"{addresses.public}{request.path}"

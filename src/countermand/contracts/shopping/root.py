@@ -1,12 +1,13 @@
 """The root of the shopping contract, which leads to everything, and its status. Neither asks who calls (inferred)."""
 
+from dataclasses import dataclass
 from typing import Final
 
 from litestar.datastructures.headers import Accept
 
 from countermand.contracts.http.answer import HAL, JSON, Answer
-from countermand.contracts.http.calls import Call, Route, Services
-from countermand.contracts.http.openapi import Operation, Reply
+from countermand.contracts.http.calls import Call, OpenCall, OpenContext
+from countermand.contracts.http.openapi import NoPermission, Operation, Reply
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calls import DOWN, asked_at
 from countermand.contracts.shopping.catalogue import messages
@@ -24,50 +25,54 @@ _VARIES: Final = (b"vary", b"Accept")
 _OF_BILLS: Final = "products,payment_method,shipping_method,country,external_purchase_amount"
 
 
-def root_routes(addresses: Addresses) -> tuple[Route, ...]:
+@dataclass(frozen=True, slots=True)
+class RootCalls:
     """`/` and `/status`."""
 
-    async def root(call: Call, services: Services) -> Answer:  # noqa: ARG001 - every call is answered with services
-        if _is_for_people(call.headers.get(b"accept", b"")):
-            return Answer(302, ((b"location", _FOR_PEOPLE.encode()), _VARIES))
-        return hal_answer(root_shown(addresses, asked_at(call, addresses))).with_headers(_VARIES)
+    addresses: Addresses
 
-    async def status(call: Call, services: Services) -> Answer:
-        async with services.store.snapshot() as reading:
+    def calls(self) -> tuple[Call, ...]:
+        """The calls and what answers them."""
+        return (
+            OpenCall(operation=_READ_ROOT, handle=self._root),
+            OpenCall(operation=_READ_STATUS, handle=self._status),
+        )
+
+    async def _root(self, context: OpenContext) -> Answer:
+        request = context.request
+        if _is_for_people(request.headers.get(b"accept", b"")):
+            return Answer(302, ((b"location", _FOR_PEOPLE.encode()), _VARIES))
+        return hal_answer(root_shown(self.addresses, asked_at(request, self.addresses))).with_headers(_VARIES)
+
+    async def _status(self, context: OpenContext) -> Answer:
+        async with context.services.store.snapshot() as reading:
             await reading.events_named([])  # any question: what it raises is answered with 503
-        links = resource_links(addresses, asked_at(call, addresses), "status")
+        links = resource_links(self.addresses, asked_at(context.request, self.addresses), "status")
         return hal_answer(messages.Status(links=links, status="OK"))
 
-    return (
-        Route(
-            operation=Operation(
-                name="readRoot",
-                method="GET",
-                path="/",
-                summary="Links to everything",
-                description="A browser is sent to the pages about the calls instead.",
-                is_public=True,
-                replies={
-                    **DOWN,
-                    200: Reply(when="The links", message=messages.Root, media_type=HAL),
-                    302: Reply(when="For a browser", headers={"Location": "the pages about the calls"}),
-                },
-            ),
-            handle=root,
-        ),
-        Route(
-            operation=Operation(
-                name="readStatus",
-                method="GET",
-                path=STATUS,
-                summary="Does the service work?",
-                description="200, or 503 while it is temporarily down.",
-                is_public=True,
-                replies={**DOWN, 200: Reply(when="It works", message=messages.Status, media_type=HAL)},
-            ),
-            handle=status,
-        ),
-    )
+
+_READ_ROOT: Final = Operation(
+    name="readRoot",
+    method="GET",
+    path="/",
+    summary="Links to everything",
+    description="A browser is sent to the pages about the calls instead.",
+    permission=NoPermission("the links are the same for everybody"),
+    replies={
+        **DOWN,
+        200: Reply(when="The links", message=messages.Root, media_type=HAL),
+        302: Reply(when="For a browser", headers={"Location": "the pages about the calls"}),
+    },
+)
+_READ_STATUS: Final = Operation(
+    name="readStatus",
+    method="GET",
+    path=STATUS,
+    summary="Does the service work?",
+    description="200, or 503 while it is temporarily down.",
+    permission=NoPermission("it tells nothing of any client"),
+    replies={**DOWN, 200: Reply(when="It works", message=messages.Status, media_type=HAL)},
+)
 
 
 def _is_for_people(accept: bytes) -> bool:

@@ -7,18 +7,22 @@ from typing import Final
 
 from countermand.contracts.http.answer import HAL
 from countermand.contracts.http.api_module import NOT_AFFILIATED, ApiModule
-from countermand.contracts.http.calls import Route
-from countermand.contracts.http.openapi import IDEMPOTENCY_KEY, Operation, Reply
+from countermand.contracts.http.calls import Call
+from countermand.contracts.http.openapi import Operation, Reply
 from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.addresses import Addresses
-from countermand.contracts.shopping.calls import FAILURES, WITH_BODY
+from countermand.contracts.shopping.calls import FAILURES, RULES, WITH_BODY
 from countermand.contracts.shopping.cancelling.cancel import PATH, ShoppingCancel
-from countermand.contracts.shopping.catalogue.events import event_routes
-from countermand.contracts.shopping.catalogue.products import product_routes
+from countermand.contracts.shopping.catalogue.events import EventCalls
+from countermand.contracts.shopping.catalogue.products import ProductCalls
 from countermand.contracts.shopping.contract import NAME
-from countermand.contracts.shopping.orders import bill, consumers, create, read, tickets
-from countermand.contracts.shopping.root import root_routes
-from countermand.contracts.shopping.translate import error_answer
+from countermand.contracts.shopping.orders.bill import BillCalls
+from countermand.contracts.shopping.orders.consumers import ConsumerCalls
+from countermand.contracts.shopping.orders.create import OrderCreation
+from countermand.contracts.shopping.orders.read import OrderCalls
+from countermand.contracts.shopping.orders.tickets import TicketCalls
+from countermand.contracts.shopping.root import RootCalls
+from countermand.domain.client import Permission
 
 CANCEL: Final = Operation(
     name="cancelOrder",
@@ -29,8 +33,9 @@ CANCEL: Final = Operation(
         "Needs the `cancel` permission, the credentials that created the order, a valid state and no payment. "
         "The same call is served without the trailing slash. 403, 404, 400 and 409 are documented; the others are ours."
     ),
+    permission=Permission.CANCEL,
     request=messages.CancelRequest,
-    parameters=(IDEMPOTENCY_KEY,),
+    takes_key=True,
     replies={
         **FAILURES,
         **WITH_BODY,
@@ -43,17 +48,17 @@ CANCEL: Final = Operation(
 )
 
 
-def routes(addresses: Addresses, payment_limit: timedelta) -> tuple[Route, ...]:
+def calls(addresses: Addresses, payment_limit: timedelta) -> tuple[Call, ...]:
     """The calls, spoken with these addresses. An order that is not paid within `payment_limit` expires."""
     return (
-        *root_routes(addresses),
-        *event_routes(addresses),
-        *product_routes(addresses),
-        *create.routes(addresses, payment_limit),
-        *read.routes(addresses),
-        *bill.routes(addresses),
-        *tickets.routes(addresses),
-        *consumers.routes(addresses),
+        *RootCalls(addresses).calls(),
+        *EventCalls(addresses).calls(),
+        *ProductCalls(addresses).calls(),
+        *OrderCreation(addresses, payment_limit).calls(),
+        *OrderCalls(addresses).calls(),
+        *BillCalls(addresses).calls(),
+        *TicketCalls(addresses).calls(),
+        *ConsumerCalls(addresses).calls(),
     )
 
 
@@ -76,9 +81,9 @@ def api_module(shopping: Shopping) -> ApiModule:
         title="Countermand: shopping (ticketing)",
         about=NOT_AFFILIATED + "HAL; calls need an application's key and secret, or a browser application's token.",
         prefix="/",
-        routes=routes(shopping.addresses, shopping.payment_limit),
+        calls=calls(shopping.addresses, shopping.payment_limit),
+        rules=RULES,
         cancel=(ShoppingCancel(shopping.addresses), CANCEL),
-        error_answer=error_answer,
         security={"basic": {"type": "http", "scheme": "basic"}},
         browser_origins=shopping.browser_origins,
     )

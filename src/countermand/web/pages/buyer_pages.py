@@ -7,7 +7,7 @@ import hmac
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 import segno
@@ -19,7 +19,7 @@ from countermand.actions.errors import CountermandError, NotFoundError
 from countermand.actions.ordering.record_progress import left_to_pay, pay_in_sandbox
 from countermand.actions.ports import Clock, OrderView, Store, Transaction, is_shown
 from countermand.actions.ticketing.seat import seat_of
-from countermand.contracts.http.answer import Answer, headers_of
+from countermand.contracts.http.answer import Answer
 from countermand.contracts.http.contract import Page
 from countermand.domain.contract import ContractName
 from countermand.domain.money import Money, written_minor
@@ -29,7 +29,8 @@ from countermand.domain.ticketing.catalogue import Event, I18n
 from countermand.domain.ticketing.seating import Seat
 from countermand.telemetry.requests import Requests
 from countermand.web.pages.rendering import rendered
-from countermand.web.request_log import DONE, given_request_id, outcome_of, started_s, with_request_id
+from countermand.web.reporting import PageHandler, page_route
+from countermand.web.request_log import outcome_of
 
 PAYMENT: Final = "/payments/{uid}"
 ETICKETS: Final = "/etickets/{token}"
@@ -256,7 +257,8 @@ def _page_answer(status: int, text: str, *headers: tuple[bytes, bytes], forms_to
     return Answer(status, (*safe, *headers), text.encode())
 
 
-def _failed_page(error: CountermandError, outcome: str) -> Answer:
+def _failed_page(error: CountermandError) -> Answer:
+    outcome, _ = outcome_of(error)
     status = _STATUS.get(outcome, 500)
     said = {
         404: "There is nothing here. Is the address whole?",
@@ -266,19 +268,5 @@ def _failed_page(error: CountermandError, outcome: str) -> Answer:
     return _page_answer(status, rendered("none.html", title=title, said=said))
 
 
-def _route(method: Any, path: str, page: Any, requests: Requests) -> HTTPRouteHandler:
-    reports = requests.route(method, path)
-
-    async def handle(request: Request[Any, Any, Any]) -> Answer:
-        given_id = given_request_id(headers_of(request.scope))
-        request_id = given_id or reports.new_id()
-        outcome, code = DONE, ""
-        try:
-            answer: Answer = await page(request)
-        except CountermandError as error:
-            outcome, code = outcome_of(error)
-            answer = _failed_page(error, outcome)
-        reports.answered(request_id, started_s(request.scope), answer.status, outcome, code)
-        return with_request_id(answer, given_id, request_id)
-
-    return HTTPRouteHandler(re.sub(r"{(\w+)}", r"{\1:str}", path), http_method=method, status_code=200)(handle)
+def _route(method: Literal["GET", "POST"], path: str, page: PageHandler, requests: Requests) -> HTTPRouteHandler:
+    return page_route(method, path, page, requests.route(method, path), _failed_page)

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
-from litestar import Request, get
+from litestar import Request
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 
-from countermand.contracts.http.answer import Answer, headers_of, json_answer
+from countermand.contracts.http.answer import Answer, json_answer
 from countermand.contracts.http.api_module import ApiModule
 from countermand.telemetry.counts import Counts
 from countermand.telemetry.requests import Requests
 from countermand.web.pages.link_relations import RELATIONS, explanation
 from countermand.web.pages.rendering import rendered
-from countermand.web.request_log import DONE, given_request_id, started_s, with_request_id
+from countermand.web.reporting import PageHandler, page_route
 
 _FOLDER: Final = Path(__file__).parents[1]
 _FILES: Final[Mapping[str, tuple[Path, str]]] = {
@@ -27,7 +27,6 @@ _FILES: Final[Mapping[str, tuple[Path, str]]] = {
     "swagger-ui-bundle.js": (_FOLDER / "vendored/swagger-ui-dist/swagger-ui-bundle.js", "text/javascript"),
     "swagger-ui.css": (_FOLDER / "vendored/swagger-ui-dist/swagger-ui.css", "text/css"),
 }
-_OUTCOMES: Final = {503: "unavailable"}
 _SAFE: Final = (
     # Swagger UI sets styles inline and draws its icons from data: addresses; scripts come from here alone.
     (
@@ -40,9 +39,6 @@ _SAFE: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 )
-
-
-Page = Callable[[Request[Any, Any, Any]], Awaitable[Answer]]
 
 
 def page_routes(
@@ -87,16 +83,16 @@ def page_routes(
         found = _FILES.get(request.path_params["name"])
         return _no_such_page() if found is None else _file(*found)
 
-    pages_by_path: dict[str, Page] = {
+    pages_by_path: dict[str, PageHandler] = {
         "/healthz": health,
         "/readyz": readiness,
         "/docs": index,
-        "/documentation/{name:str}": relation,
-        "/docs/{name:str}": reader,
-        "/docs/{name:str}/openapi.json": openapi,
-        "/docs/assets/{name:str}": file,
+        "/documentation/{name}": relation,
+        "/docs/{name}": reader,
+        "/docs/{name}/openapi.json": openapi,
+        "/docs/assets/{name}": file,
     }
-    return [_route(path, page, requests) for path, page in pages_by_path.items()]
+    return [_quiet_route(path, page, requests) for path, page in pages_by_path.items()]
 
 
 def metrics_route(metrics: Counts, requests: Requests) -> HTTPRouteHandler:
@@ -106,20 +102,12 @@ def metrics_route(metrics: Counts, requests: Requests) -> HTTPRouteHandler:
         body, media_type = await metrics.page(request.headers.get("accept", ""))
         return Answer(200, ((b"content-type", media_type.encode()), (b"cache-control", b"no-store")), body)
 
-    return _route("/metrics", tell, requests)
+    return _quiet_route("/metrics", tell, requests)
 
 
-def _route(path: str, page: Page, requests: Requests) -> HTTPRouteHandler:
-    reports = requests.route("GET", path.replace(":str", ""), quiet=True)
-
-    async def handle(request: Request[Any, Any, Any]) -> Answer:
-        given_id = given_request_id(headers_of(request.scope))
-        request_id = given_id or reports.new_id()
-        answer = await page(request)
-        reports.answered(request_id, started_s(request.scope), answer.status, _OUTCOMES.get(answer.status, DONE))
-        return with_request_id(answer, given_id, request_id)
-
-    return get(path)(handle)
+def _quiet_route(path: str, page: PageHandler, requests: Requests) -> HTTPRouteHandler:
+    """Machines ask for these pages all day."""
+    return page_route("GET", path, page, requests.route("GET", path, quiet=True))
 
 
 def _no_such_page() -> NoReturn:

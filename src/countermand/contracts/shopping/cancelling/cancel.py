@@ -31,6 +31,7 @@ class ShoppingCancel:
 
     channel = CHANNEL
     paths = frozenset({PATH, PATH + "/"})
+    shows_order = True
 
     def __init__(self, addresses: Addresses) -> None:
         self._addresses = addresses
@@ -69,7 +70,6 @@ class ShoppingCancel:
             channel=CHANNEL,
             reason=request.reason,
             idempotency=key,
-            wants_order=True,
         )
 
     def notices(self, headers: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:  # noqa: ARG002

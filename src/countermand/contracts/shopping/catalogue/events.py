@@ -5,6 +5,7 @@ Inferred: that a condition on either removes both defaults, and the shapes of `l
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,14 +14,15 @@ import msgspec
 from countermand.actions.catalogue.ports import Condition, Op
 from countermand.actions.catalogue.read import EventView, list_events, read_event
 from countermand.contracts.http.answer import HAL, Answer
-from countermand.contracts.http.calls import Call, Route, Services
+from countermand.contracts.http.calls import Call, CallContext, ServiceCall, no_body
 from countermand.contracts.http.openapi import Operation, Reply
 from countermand.contracts.shopping.addresses import Addresses
-from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WRONG_QUERY, asked_at, reader, uid_in
+from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WRONG_QUERY, asked_at, uid_in
 from countermand.contracts.shopping.catalogue import messages
 from countermand.contracts.shopping.catalogue.products import product_shown
 from countermand.contracts.shopping.hal import date_time, hal_answer, in_all_languages, list_links, resource_links
 from countermand.contracts.shopping.list_query import INSTANT, PAGE_SIZE, TEXT, FilterType, parameters, parse_list_query
+from countermand.domain.client import Permission
 
 PATH: Final = "/events"
 FILTERS: Final[Mapping[str, FilterType]] = {
@@ -40,12 +42,52 @@ FILTERS: Final[Mapping[str, FilterType]] = {
 }
 
 
-def event_routes(addresses: Addresses) -> tuple[Route, ...]:
-    """Return the routes `/events` and `/events/{uid}`."""
+_LIST: Final = Operation(
+    name="listEvents",
+    method="GET",
+    path=PATH,
+    summary="The events that are on sale, 500 a page",
+    description="Without any condition on `sale_start` or `sale_end`, those on sale now.",
+    permission=Permission.READ,
+    parameters=parameters(FILTERS),
+    replies={
+        **FAILURES,
+        200: Reply(when="A page of events", message=messages.Page, media_type=HAL),
+        400: WRONG_QUERY,
+    },
+)
+_READ: Final = Operation(
+    name="readEvent",
+    method="GET",
+    path=PATH + "/{uid}",
+    summary="Read an event",
+    description="As long as it is enabled. Its products that are on sale are embedded.",
+    permission=Permission.READ,
+    parameters=(UID,),
+    replies={
+        **FAILURES,
+        200: Reply(when="The event", message=messages.Event, media_type=HAL),
+        404: NOT_FOUND,
+    },
+)
 
-    async def list_them(call: Call, services: Services) -> Answer:
-        await reader(call, services)
-        wanted = parse_list_query(call.query_string, FILTERS)
+
+@dataclass(frozen=True, slots=True)
+class EventCalls:
+    """`/events` and `/events/{uid}`."""
+
+    addresses: Addresses
+
+    def calls(self) -> tuple[Call, ...]:
+        """The calls and what answers them."""
+        return (
+            ServiceCall(operation=_LIST, body=no_body, handle=self._list),
+            ServiceCall(operation=_READ, body=no_body, handle=self._read),
+        )
+
+    async def _list(self, context: CallContext[None]) -> Answer:
+        services, addresses = context.services, self.addresses
+        wanted = parse_list_query(context.request.query_string, FILTERS)
         conditions = [*wanted.conditions]
         if not (wanted.has("sale_start") or wanted.has("sale_end")):
             now = services.clock()
@@ -60,45 +102,10 @@ def event_routes(addresses: Addresses) -> tuple[Route, ...]:
             )
         )
 
-    async def read_one(call: Call, services: Services) -> Answer:
-        await reader(call, services)
-        view = await read_event(services.store, uid_in(call, "event"), services.clock(), at_most=PAGE_SIZE)
-        return hal_answer(event_shown(view, addresses, asked_at(call, addresses)))
-
-    return (
-        Route(
-            operation=Operation(
-                name="listEvents",
-                method="GET",
-                path=PATH,
-                summary="The events that are on sale, 500 a page",
-                description="Without any condition on `sale_start` or `sale_end`, those on sale now.",
-                parameters=parameters(FILTERS),
-                replies={
-                    **FAILURES,
-                    200: Reply(when="A page of events", message=messages.Page, media_type=HAL),
-                    400: WRONG_QUERY,
-                },
-            ),
-            handle=list_them,
-        ),
-        Route(
-            operation=Operation(
-                name="readEvent",
-                method="GET",
-                path=PATH + "/{uid}",
-                summary="Read an event",
-                description="As long as it is enabled. Its products that are on sale are embedded.",
-                parameters=(UID,),
-                replies={
-                    **FAILURES,
-                    200: Reply(when="The event", message=messages.Event, media_type=HAL),
-                    404: NOT_FOUND,
-                },
-            ),
-            handle=read_one,
-        ),
-    )
+    async def _read(self, context: CallContext[None]) -> Answer:
+        services, uid = context.services, uid_in(context.request, "event")
+        view = await read_event(services.store, uid, services.clock(), at_most=PAGE_SIZE)
+        return hal_answer(event_shown(view, self.addresses, asked_at(context.request, self.addresses)))
 
 
 def event_shown(view: EventView, addresses: Addresses, itself: str | None = None) -> messages.Event:

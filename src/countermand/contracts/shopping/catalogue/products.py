@@ -6,16 +6,17 @@ that a product that is not on sale can still be read by its address, which order
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from countermand.actions.catalogue.read import ProductView, list_products, read_product
 from countermand.contracts.http.answer import HAL, Answer
-from countermand.contracts.http.calls import Call, Route, Services
+from countermand.contracts.http.calls import Call, CallContext, ServiceCall, no_body
 from countermand.contracts.http.money import amount
 from countermand.contracts.http.openapi import Operation, Reply
 from countermand.contracts.shopping.addresses import Addresses
-from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WRONG_QUERY, asked_at, reader, uid_in
+from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WRONG_QUERY, asked_at, uid_in
 from countermand.contracts.shopping.catalogue import messages
 from countermand.contracts.shopping.hal import date_time, hal_answer, in_all_languages, list_links, resource_links
 from countermand.contracts.shopping.list_query import (
@@ -29,6 +30,7 @@ from countermand.contracts.shopping.list_query import (
     parse_list_query,
     uri,
 )
+from countermand.domain.client import Permission
 
 PATH: Final = "/products"
 
@@ -47,13 +49,52 @@ def filters_of(addresses: Addresses) -> Mapping[str, FilterType]:
     }
 
 
-def product_routes(addresses: Addresses) -> tuple[Route, ...]:
-    """Return the routes `/products` and `/products/{uid}`."""
-    filters = filters_of(addresses)
+_READ: Final = Operation(
+    name="readProduct",
+    method="GET",
+    path=PATH + "/{uid}",
+    summary="Read a product",
+    description="As long as it and its event are enabled, on sale or not.",
+    permission=Permission.READ,
+    parameters=(UID,),
+    replies={
+        **FAILURES,
+        200: Reply(when="The product", message=messages.CatalogueProduct, media_type=HAL),
+        404: NOT_FOUND,
+    },
+)
 
-    async def list_them(call: Call, services: Services) -> Answer:
-        await reader(call, services)
-        wanted = parse_list_query(call.query_string, filters)
+
+@dataclass(frozen=True, slots=True)
+class ProductCalls:
+    """`/products` and `/products/{uid}`."""
+
+    addresses: Addresses
+
+    def calls(self) -> tuple[Call, ...]:
+        """The calls and what answers them."""
+        listed = Operation(
+            name="listProducts",
+            method="GET",
+            path=PATH,
+            summary="The products that are on sale, 500 a page",
+            description="Products of events that are on sale, by their viewing order.",
+            permission=Permission.READ,
+            parameters=parameters(filters_of(self.addresses)),
+            replies={
+                **FAILURES,
+                200: Reply(when="A page of products", message=messages.Page, media_type=HAL),
+                400: WRONG_QUERY,
+            },
+        )
+        return (
+            ServiceCall(operation=listed, body=no_body, handle=self._list),
+            ServiceCall(operation=_READ, body=no_body, handle=self._read),
+        )
+
+    async def _list(self, context: CallContext[None]) -> Answer:
+        services, addresses, filters = context.services, self.addresses, filters_of(self.addresses)
+        wanted = parse_list_query(context.request.query_string, filters)
         page = await list_products(
             services.store, wanted.conditions, services.clock(), offset=wanted.offset, at_most=PAGE_SIZE
         )
@@ -66,45 +107,9 @@ def product_routes(addresses: Addresses) -> tuple[Route, ...]:
             )
         )
 
-    async def read_one(call: Call, services: Services) -> Answer:
-        await reader(call, services)
-        view = await read_product(services.store, uid_in(call, "product"))
-        return hal_answer(product_shown(view, addresses, asked_at(call, addresses)))
-
-    return (
-        Route(
-            operation=Operation(
-                name="listProducts",
-                method="GET",
-                path=PATH,
-                summary="The products that are on sale, 500 a page",
-                description="Products of events that are on sale, by their viewing order.",
-                parameters=parameters(filters),
-                replies={
-                    **FAILURES,
-                    200: Reply(when="A page of products", message=messages.Page, media_type=HAL),
-                    400: WRONG_QUERY,
-                },
-            ),
-            handle=list_them,
-        ),
-        Route(
-            operation=Operation(
-                name="readProduct",
-                method="GET",
-                path=PATH + "/{uid}",
-                summary="Read a product",
-                description="As long as it and its event are enabled, on sale or not.",
-                parameters=(UID,),
-                replies={
-                    **FAILURES,
-                    200: Reply(when="The product", message=messages.CatalogueProduct, media_type=HAL),
-                    404: NOT_FOUND,
-                },
-            ),
-            handle=read_one,
-        ),
-    )
+    async def _read(self, context: CallContext[None]) -> Answer:
+        view = await read_product(context.services.store, uid_in(context.request, "product"))
+        return hal_answer(product_shown(view, self.addresses, asked_at(context.request, self.addresses)))
 
 
 def product_shown(view: ProductView, addresses: Addresses, itself: str | None = None) -> messages.CatalogueProduct:

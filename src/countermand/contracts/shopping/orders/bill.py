@@ -5,7 +5,7 @@ country. A product that has too few left is refused, too (inferred): who asks is
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -14,18 +14,16 @@ from countermand.actions.ticketing.bill import Billed, bill_tickets, bill_transf
 from countermand.actions.ticketing.place import chosen_method
 from countermand.actions.ticketing.rules import TicketOrder
 from countermand.actions.ticketing.transfer import TransferOrder
-from countermand.contracts.http.answer import HAL, Answer, check_media_type
-from countermand.contracts.http.body import decode, read
-from countermand.contracts.http.calls import Call, Route, Services
+from countermand.contracts.http.answer import HAL, Answer
+from countermand.contracts.http.calls import Call, CallContext, Request, ServiceCall, Services, no_body
 from countermand.contracts.http.openapi import Operation, Reply, parameter
-from countermand.contracts.shopping.access import caller, check_application
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calls import FAILURES, WITH_BODY, asked_at
 from countermand.contracts.shopping.hal import hal_answer, resource_links
 from countermand.contracts.shopping.messages import Method as MethodShown
-from countermand.contracts.shopping.orders.create import REFUSALS
+from countermand.contracts.shopping.orders.create import REFUSALS, WantedOrder
 from countermand.contracts.shopping.orders.messages import Bill, CreateRequest
-from countermand.contracts.shopping.orders.order_request import wanted_of, wanted_of_query
+from countermand.contracts.shopping.orders.order_request import wanted_of_query
 from countermand.contracts.shopping.translate import amount, method_shown, selections
 from countermand.domain.client import Client, Permission
 from countermand.domain.ticketing.catalogue import Method
@@ -38,6 +36,7 @@ _POST: Final = Operation(
     path=_BILL,
     summary="What would an order cost?",
     description="Takes the body of an order; of the consumer, only the country is needed. Changes nothing.",
+    permission=Permission.CREATE,
     request=CreateRequest,
     replies={
         **FAILURES,
@@ -52,6 +51,7 @@ _GET: Final = Operation(
     path=_BILL,
     summary="What would an order cost? (deprecated)",
     description="Deprecated by its owner (documented): use POST /bill. Changes nothing.",
+    permission=Permission.CREATE,
     parameters=(
         {
             **parameter(
@@ -82,29 +82,34 @@ _GET: Final = Operation(
 )
 
 
-def routes(addresses: Addresses) -> tuple[Route, ...]:
-    """The calls, spoken with these addresses."""
+@dataclass(frozen=True, slots=True)
+class BillCalls:
+    """`POST /bill` and `GET /bill`."""
 
-    async def answered(call: Call, services: Services, client: Client, wanted: TicketOrder | TransferOrder) -> Answer:
+    addresses: Addresses
+
+    def calls(self) -> tuple[Call, ...]:
+        """The calls and what answers them."""
+        return (
+            ServiceCall(operation=_POST, body=WantedOrder(self.addresses), handle=self._post),
+            ServiceCall(operation=_GET, body=no_body, handle=self._get),
+        )
+
+    async def _post(self, context: CallContext[TicketOrder | TransferOrder]) -> Answer:
+        return await self._bill(context.request, context.services, context.client, context.body)
+
+    async def _get(self, context: CallContext[None]) -> Answer:
+        query = parse_qsl(context.request.query_string.decode("latin-1"), keep_blank_values=True)
+        wanted = replace(wanted_of_query(query, self.addresses), only_event=context.client.only_event)
+        return await self._bill(context.request, context.services, context.client, wanted)
+
+    async def _bill(
+        self, request: Request, services: Services, client: Client, wanted: TicketOrder | TransferOrder
+    ) -> Answer:
         async with services.store.snapshot() as reading:
             billed = await _billed(reading, client, wanted, services)
-        return hal_answer(_shown(billed, resource_links(addresses, asked_at(call, addresses), "bill"), addresses))
-
-    async def post(call: Call, services: Services) -> Answer:
-        client = await caller(call, services, Permission.CREATE)
-        check_media_type(call.headers, also=(HAL,))
-        given = read(CreateRequest, decode(call.body))
-        wanted = wanted_of(given, addresses, only_event=client.only_event)
-        if isinstance(wanted, TransferOrder):
-            check_application(client)
-        return await answered(call, services, client, wanted)
-
-    async def get(call: Call, services: Services) -> Answer:
-        client = await caller(call, services, Permission.CREATE)
-        wanted = wanted_of_query(parse_qsl(call.query_string.decode("latin-1"), keep_blank_values=True), addresses)
-        return await answered(call, services, client, replace(wanted, only_event=client.only_event))
-
-    return Route(operation=_POST, handle=post), Route(operation=_GET, handle=get)
+        links = resource_links(self.addresses, asked_at(request, self.addresses), "bill")
+        return hal_answer(_shown(billed, links, self.addresses))
 
 
 async def _billed(reading: Reading, client: Client, wanted: TicketOrder | TransferOrder, services: Services) -> Billed:

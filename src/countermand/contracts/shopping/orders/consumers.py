@@ -1,25 +1,29 @@
 """`/consumers`: people that a client keeps, so that its orders can name them by uid."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
 
 from countermand.actions.catalogue.ports import Condition, Op
 from countermand.actions.ports import Transaction
-from countermand.actions.run_idempotently import run_idempotently
 from countermand.actions.ticketing.consumers import keep_consumer, list_consumers, read_consumer
 from countermand.actions.ticketing.ports import KnownConsumer
-from countermand.contracts.http.answer import HAL, Answer, check_media_type, json_answer, restored, stored
-from countermand.contracts.http.body import decode, read
-from countermand.contracts.http.calls import Call, Route, Services
-from countermand.contracts.http.idempotency import idempotency_key
-from countermand.contracts.http.openapi import IDEMPOTENCY_KEY, Operation, Reply
+from countermand.contracts.http.answer import HAL, Answer, json_answer
+from countermand.contracts.http.body import read
+from countermand.contracts.http.calls import (
+    Call,
+    CallContext,
+    DecodedBody,
+    ServiceCall,
+    TransactionCall,
+    no_body,
+)
+from countermand.contracts.http.openapi import Operation, Reply
 from countermand.contracts.shopping import messages
-from countermand.contracts.shopping.access import application
 from countermand.contracts.shopping.addresses import Addresses
-from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WITH_BODY, WRONG_QUERY, refused, uid_in
+from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WITH_BODY, WRONG_QUERY, uid_in
 from countermand.contracts.shopping.hal import hal_answer, list_links, resource_links
 from countermand.contracts.shopping.list_query import PAGE_SIZE, TEXT, FilterType, choice, parameters, parse_list_query
 from countermand.contracts.shopping.orders.messages import ConsumerPage, EmbeddedConsumers, WholeConsumer
@@ -52,8 +56,10 @@ _POST: Final = Operation(
     path=_CONSUMERS,
     summary="Keep a consumer",
     description="With a uid, a revision of that consumer, with a uid of its own; orders keep what they were given.",
+    permission=Permission.CREATE,
+    needs_secret=True,
     request=messages.Consumer,
-    parameters=(IDEMPOTENCY_KEY,),
+    takes_key=True,
     replies={
         **FAILURES,
         **WITH_BODY,
@@ -69,6 +75,8 @@ _READ: Final = Operation(
     path=_CONSUMERS + "/{uid}",
     summary="Read a consumer",
     description="One that the caller keeps.",
+    permission=Permission.READ,
+    needs_secret=True,
     parameters=(UID,),
     replies={
         **FAILURES,
@@ -82,6 +90,8 @@ _LIST: Final = Operation(
     path=_CONSUMERS,
     summary="List consumers",
     description="Those that the caller keeps, oldest first, 500 a page. All filters that are given must hold.",
+    permission=Permission.READ,
+    needs_secret=True,
     parameters=parameters(_FILTERS),
     replies={
         **FAILURES,
@@ -91,32 +101,36 @@ _LIST: Final = Operation(
 )
 
 
-def routes(addresses: Addresses) -> tuple[Route, ...]:
-    """The calls, spoken with these addresses."""
+@dataclass(frozen=True, slots=True)
+class ConsumerCalls:
+    """`/consumers` and `/consumers/{uid}`."""
 
-    async def create(call: Call, services: Services) -> Answer:
-        client = await application(call, services, Permission.CREATE)
-        check_media_type(call.headers, also=(HAL,))
-        key = idempotency_key(call.headers, "POST", _CONSUMERS, call.body)
-        given = consumer_given(read(messages.Consumer, decode(call.body)))
+    addresses: Addresses
 
-        async def keep(tx: Transaction) -> bytes:
-            kept = await keep_consumer(tx, client.id, given, services.clock())
-            location = ((b"location", addresses.consumer(kept.uid).encode()),)
-            return stored(json_answer(201, _shown(kept, addresses), headers=location, media_type=HAL))
+    def calls(self) -> tuple[Call, ...]:
+        """The calls and what answers them."""
+        return (
+            TransactionCall(operation=_POST, body=_given, handle=self._keep),
+            ServiceCall(operation=_LIST, body=no_body, handle=self._list),
+            ServiceCall(operation=_READ, body=no_body, handle=self._read),
+        )
 
-        return restored(await run_idempotently(services.store, services.clock, client.id, key, keep, refused))
+    async def _keep(self, tx: Transaction, context: CallContext[Consumer]) -> Answer:
+        kept = await keep_consumer(tx, context.client.id, context.body, context.services.clock())
+        location = ((b"location", self.addresses.consumer(kept.uid).encode()),)
+        return json_answer(201, _shown(kept, self.addresses), headers=location, media_type=HAL)
 
-    async def read_one(call: Call, services: Services) -> Answer:
-        client = await application(call, services, Permission.READ)
-        found = await read_consumer(services.store, uid_in(call, "consumer"), owner=client.id)
-        return hal_answer(_shown(found, addresses))
+    async def _read(self, context: CallContext[None]) -> Answer:
+        uid = uid_in(context.request, "consumer")
+        found = await read_consumer(context.services.store, uid, owner=context.client.id)
+        return hal_answer(_shown(found, self.addresses))
 
-    async def list_them(call: Call, services: Services) -> Answer:
-        client = await application(call, services, Permission.READ)
-        wanted = parse_list_query(call.query_string, _FILTERS)
+    async def _list(self, context: CallContext[None]) -> Answer:
+        addresses, owner = self.addresses, context.client.id
+        wanted = parse_list_query(context.request.query_string, _FILTERS)
         conditions = [_as_kept(one) for one in wanted.conditions]
-        found = await list_consumers(services.store, client.id, conditions, offset=wanted.offset, at_most=PAGE_SIZE)
+        store = context.services.store
+        found = await list_consumers(store, owner, conditions, offset=wanted.offset, at_most=PAGE_SIZE)
         address = addresses.public + _CONSUMERS
         return hal_answer(
             ConsumerPage(
@@ -126,11 +140,9 @@ def routes(addresses: Addresses) -> tuple[Route, ...]:
             )
         )
 
-    return (
-        Route(operation=_POST, handle=create),
-        Route(operation=_LIST, handle=list_them),
-        Route(operation=_READ, handle=read_one),
-    )
+
+def _given(given: DecodedBody) -> Consumer:
+    return consumer_given(read(messages.Consumer, given.json))
 
 
 def _as_kept(condition: Condition) -> Condition:

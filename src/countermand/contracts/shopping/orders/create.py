@@ -1,27 +1,25 @@
 """`POST /orders`: place an order for tickets, or for tickets of another order."""
 
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Final
 
 from msgspec import structs
 
 from countermand.actions.ports import OrderView, Transaction
-from countermand.actions.run_idempotently import run_idempotently
 from countermand.actions.ticketing.consumers import consumer_of_order
 from countermand.actions.ticketing.place import place_ticket_order
 from countermand.actions.ticketing.rules import TicketOrder
 from countermand.actions.ticketing.transfer import TransferOrder, transfer_tickets
-from countermand.contracts.http.answer import HAL, Answer, check_media_type, restored, stored
-from countermand.contracts.http.body import decode, read
-from countermand.contracts.http.calls import Call, Route, Services
-from countermand.contracts.http.idempotency import idempotency_key
-from countermand.contracts.http.openapi import IDEMPOTENCY_KEY, Operation, Reply
+from countermand.contracts.http.answer import HAL, Answer
+from countermand.contracts.http.body import read
+from countermand.contracts.http.calls import Call, CallContext, DecodedBody, TransactionCall
+from countermand.contracts.http.openapi import Operation, Reply
 from countermand.contracts.shopping import messages
-from countermand.contracts.shopping.access import caller, check_application
+from countermand.contracts.shopping.access import check_application
 from countermand.contracts.shopping.addresses import Addresses
-from countermand.contracts.shopping.calls import FAILURES, WITH_BODY, refused
+from countermand.contracts.shopping.calls import FAILURES, WITH_BODY
 from countermand.contracts.shopping.contract import NAME
 from countermand.contracts.shopping.orders.messages import CreateRequest
 from countermand.contracts.shopping.orders.order_request import wanted_of
@@ -60,8 +58,9 @@ _OPERATION: Final = Operation(
         "Takes the tickets off the stock. An order that costs nothing is completed at once; any other is pending until "
         "it is paid, and expires when it is not paid in time."
     ),
+    permission=Permission.CREATE,
     request=CreateRequest,
-    parameters=(IDEMPOTENCY_KEY,),
+    takes_key=True,
     replies={
         **FAILURES,
         **WITH_BODY,
@@ -76,36 +75,45 @@ _OPERATION: Final = Operation(
 )
 
 
-def routes(addresses: Addresses, payment_limit: timedelta) -> tuple[Route, ...]:
-    """The call, spoken with these addresses. An order that is not paid within `payment_limit` expires."""
+@dataclass(frozen=True, slots=True)
+class WantedOrder:
+    """Reads the body of an order, or of its bill, with these addresses."""
 
-    async def create(call: Call, services: Services) -> Answer:
-        client = await caller(call, services, Permission.CREATE)
-        check_media_type(call.headers, also=(HAL,))
-        key = idempotency_key(call.headers, "POST", ORDERS, call.body)
-        wanted = wanted_of(read(CreateRequest, decode(call.body)), addresses, only_event=client.only_event)
+    addresses: Addresses
 
+    def __call__(self, given: DecodedBody) -> TicketOrder | TransferOrder:
+        """The order as the actions want it. Raises `FieldsError`, `ForbiddenError`."""
+        request = read(CreateRequest, given.json)
+        wanted = wanted_of(request, self.addresses, only_event=given.client.only_event)
         if isinstance(wanted, TransferOrder):
-            check_application(client)
+            check_application(given.client)
+        return wanted
 
-        async def place(tx: Transaction) -> bytes:
-            view = await _placed(tx, client.id, wanted, services, payment_limit)
-            location = addresses.order(view.order.uid or "").encode()
-            return stored(order_answer(201, view, addresses, headers=((b"location", location),)))
 
-        return restored(await run_idempotently(services.store, services.clock, client.id, key, place, refused))
+@dataclass(frozen=True, slots=True)
+class OrderCreation:
+    """`POST /orders`. An order that is not paid within `payment_limit` expires."""
 
-    return (Route(operation=_OPERATION, handle=create),)
+    addresses: Addresses
+    payment_limit: timedelta
+
+    def calls(self) -> tuple[Call, ...]:
+        """The call and what answers it."""
+        return (TransactionCall(operation=_OPERATION, body=WantedOrder(self.addresses), handle=self._create),)
+
+    async def _create(self, tx: Transaction, context: CallContext[TicketOrder | TransferOrder]) -> Answer:
+        view = await _placed(tx, context.client.id, context.body, context.services.clock(), self.payment_limit)
+        location = self.addresses.order(view.order.uid or "").encode()
+        return order_answer(201, view, self.addresses, headers=((b"location", location),))
 
 
 async def _placed(
     tx: Transaction,
     client_id: ClientId,
     wanted: TicketOrder | TransferOrder,
-    services: Services,
+    now: datetime,
     payment_limit: timedelta,
 ) -> OrderView:
-    now = services.clock()
     given = wanted.given
     if given.consumer is not None:
         given = structs.replace(given, consumer=await consumer_of_order(tx, client_id, given.consumer, now))

@@ -1,7 +1,7 @@
 """`GET /orders`, `GET /orders/{uid}`, and, ours, whether an order may be cancelled."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -9,10 +9,10 @@ from countermand.actions.cancelling.explain import explain
 from countermand.actions.catalogue.ports import Condition, Op
 from countermand.actions.ordering.read_orders import list_ticket_orders
 from countermand.contracts.http.answer import HAL, Answer
-from countermand.contracts.http.calls import Call, Route, Services
+from countermand.contracts.http.calls import Call, CallContext, OpenCall, OpenContext, ServiceCall, no_body
 from countermand.contracts.http.openapi import Operation, Reply
 from countermand.contracts.shopping import messages
-from countermand.contracts.shopping.access import application, order_seen, owner_for
+from countermand.contracts.shopping.access import OWN_CREDENTIAL, order_seen, owner_for
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WRONG_QUERY
 from countermand.contracts.shopping.contract import NAME
@@ -41,6 +41,8 @@ _READ: Final = Operation(
     path=_ORDER,
     summary="Read an order",
     description="One of the caller's own orders.",
+    permission=Permission.READ,
+    own_credential=OWN_CREDENTIAL,
     parameters=(UID,),
     replies={**FAILURES, 200: Reply(when="The order", message=messages.Order, media_type=HAL), 404: NOT_FOUND},
 )
@@ -50,6 +52,8 @@ _EXPLAIN: Final = Operation(
     path=_ORDER + "/cancellability",
     summary="May this order be cancelled, why not, until when?",
     description="Ours: not part of the published contract. Changes nothing.",
+    permission=Permission.READ,
+    own_credential=OWN_CREDENTIAL,
     parameters=(UID,),
     replies={
         **FAILURES,
@@ -59,16 +63,42 @@ _EXPLAIN: Final = Operation(
 )
 
 
-def routes(addresses: Addresses) -> tuple[Route, ...]:
-    """The calls, spoken with these addresses."""
-    filters = _filters(addresses)
+@dataclass(frozen=True, slots=True)
+class OrderCalls:
+    """`GET /orders`, `GET /orders/{uid}`, and the cancellability of an order."""
 
-    async def list_them(call: Call, services: Services) -> Answer:
-        client = await application(call, services, Permission.READ)
-        wanted = parse_list_query(call.query_string, filters)
+    addresses: Addresses
+
+    def calls(self) -> tuple[Call, ...]:
+        """The calls and what answers them."""
+        listed = Operation(
+            name="listOrders",
+            method="GET",
+            path=ORDERS,
+            summary="The caller's own orders, the newest first, 500 a page",
+            description="All filters that are given must hold. `status` is another name for `state`.",
+            permission=Permission.READ,
+            needs_secret=True,
+            parameters=parameters(_filters(self.addresses)),
+            replies={
+                **FAILURES,
+                200: Reply(when="A page of orders", message=OrderPage, media_type=HAL),
+                400: WRONG_QUERY,
+            },
+        )
+        return (
+            ServiceCall(operation=listed, body=no_body, handle=self._list),
+            OpenCall(operation=_READ, handle=self._read),
+            OpenCall(operation=_EXPLAIN, handle=self._explain),
+        )
+
+    async def _list(self, context: CallContext[None]) -> Answer:
+        addresses, filters = self.addresses, _filters(self.addresses)
+        wanted = parse_list_query(context.request.query_string, filters)
         conditions = [one for given in wanted.conditions for one in _as_kept(given)]
+        owner = owner_for(context.client)
         found = await list_ticket_orders(
-            services.store, NAME, owner_for(client), conditions, offset=wanted.offset, at_most=PAGE_SIZE
+            context.services.store, NAME, owner, conditions, offset=wanted.offset, at_most=PAGE_SIZE
         )
         links = list_links(addresses, addresses.public + ORDERS, "orders", wanted, found.total, filters)
         links["search"] = templated(f"{addresses.public}{ORDERS}{{?event,status,total,created}}")  # as documented
@@ -80,36 +110,15 @@ def routes(addresses: Addresses) -> tuple[Route, ...]:
             )
         )
 
-    async def read_one(call: Call, services: Services) -> Answer:
+    async def _read(self, context: OpenContext) -> Answer:
         # Said to caches, as an Order-Token is no Authorization, which alone tells them to share nothing.
         keep_nothing = ((b"cache-control", b"no-store"),)
-        return order_answer(200, await order_seen(call, services), addresses, headers=keep_nothing)
+        return order_answer(200, await order_seen(context), self.addresses, headers=keep_nothing)
 
-    async def cancellability(call: Call, services: Services) -> Answer:
-        seen = await order_seen(call, services)
-        explanation = await explain(services.store, services.policies, services.clock, seen.order.id, owner=None)
-        return cancellability_answer(explanation, addresses)
-
-    return (
-        Route(
-            operation=Operation(
-                name="listOrders",
-                method="GET",
-                path=ORDERS,
-                summary="The caller's own orders, the newest first, 500 a page",
-                description="All filters that are given must hold. `status` is another name for `state`.",
-                parameters=parameters(filters),
-                replies={
-                    **FAILURES,
-                    200: Reply(when="A page of orders", message=OrderPage, media_type=HAL),
-                    400: WRONG_QUERY,
-                },
-            ),
-            handle=list_them,
-        ),
-        Route(operation=_READ, handle=read_one),
-        Route(operation=_EXPLAIN, handle=cancellability),
-    )
+    async def _explain(self, context: OpenContext) -> Answer:
+        order_id, services = (await order_seen(context)).order.id, context.services
+        explanation = await explain(services.store, services.policies, services.clock, order_id, owner=None)
+        return cancellability_answer(explanation, self.addresses)
 
 
 def _filters(addresses: Addresses) -> Mapping[str, FilterType]:

@@ -1,5 +1,6 @@
 """`GET /tickets/{uid}`, and the search for whoever stands at the door: `/tickets?event=&code=`."""
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from countermand.actions.errors import FieldsError
@@ -8,9 +9,9 @@ from countermand.actions.ticketing.seat import seat_of
 from countermand.actions.ticketing.transfer import prices_of_tickets
 from countermand.contracts.http.answer import HAL, Answer
 from countermand.contracts.http.body import shown
-from countermand.contracts.http.calls import Call, Route, Services
+from countermand.contracts.http.calls import Call, CallContext, Request, ServiceCall, no_body
 from countermand.contracts.http.openapi import Operation, Reply, parameter
-from countermand.contracts.shopping.access import application, owner_for
+from countermand.contracts.shopping.access import owner_for
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WRONG_QUERY, asked_at, uid_in
 from countermand.contracts.shopping.catalogue.events import event_shown
@@ -30,6 +31,8 @@ _FIND: Final = Operation(
     path=_TICKETS,
     summary="Find the ticket with a barcode",
     description="Only valid tickets are found (ours), among the tickets of the caller's own orders.",
+    permission=Permission.READ,
+    needs_secret=True,
     parameters=(
         parameter("event", "query", "The event's uri", {"type": "string", "format": "uri"}),
         parameter("code", "query", "The barcode", {"type": "string", "minLength": 1, "maxLength": _CODE_CAP}),
@@ -42,6 +45,8 @@ _READ: Final = Operation(
     path=_TICKETS + "/{uid}",
     summary="Read a ticket",
     description="A ticket of one of the caller's own orders. `valid` is ours.",
+    permission=Permission.READ,
+    needs_secret=True,
     parameters=(UID,),
     replies={
         **FAILURES,
@@ -51,33 +56,41 @@ _READ: Final = Operation(
 )
 
 
-def routes(addresses: Addresses) -> tuple[Route, ...]:
-    """The calls, spoken with these addresses."""
+@dataclass(frozen=True, slots=True)
+class TicketCalls:
+    """`/tickets` and `/tickets/{uid}`."""
 
-    async def find(call: Call, services: Services) -> Answer:
-        client = await application(call, services, Permission.READ)
-        event, code = _wanted(call, addresses)
-        found = await find_tickets(services.store, event, code, contract=NAME, owner=owner_for(client))
+    addresses: Addresses
+
+    def calls(self) -> tuple[Call, ...]:
+        """The calls and what answers them."""
+        return (
+            ServiceCall(operation=_FIND, body=no_body, handle=self._find),
+            ServiceCall(operation=_READ, body=no_body, handle=self._read),
+        )
+
+    async def _find(self, context: CallContext[None]) -> Answer:
+        request, addresses = context.request, self.addresses
+        event, code = _wanted(request, addresses)
+        found = await find_tickets(context.services.store, event, code, contract=NAME, owner=owner_for(context.client))
         return hal_answer(
             TicketPage(
-                links=resource_links(addresses, asked_at(call, addresses), "tickets"),
+                links=resource_links(addresses, asked_at(request, addresses), "tickets"),
                 item_count=len(found),
                 embedded=EmbeddedTickets(tickets=[_shown(one, addresses) for one in found]),
             )
         )
 
-    async def read_one(call: Call, services: Services) -> Answer:
-        client = await application(call, services, Permission.READ)
-        found = await read_ticket(services.store, uid_in(call, "ticket"), contract=NAME, owner=owner_for(client))
-        return hal_answer(_shown(found, addresses))
-
-    return Route(operation=_FIND, handle=find), Route(operation=_READ, handle=read_one)
+    async def _read(self, context: CallContext[None]) -> Answer:
+        uid = uid_in(context.request, "ticket")
+        found = await read_ticket(context.services.store, uid, contract=NAME, owner=owner_for(context.client))
+        return hal_answer(_shown(found, self.addresses))
 
 
-def _wanted(call: Call, addresses: Addresses) -> tuple[str, str]:
+def _wanted(request: Request, addresses: Addresses) -> tuple[str, str]:
     """The event's uid and the code, both needed (inferred: the root's link has both). Raises `FieldsError`."""
     errors = []
-    given, code = call.query.get("event", ""), call.query.get("code", "")
+    given, code = request.query.get("event", ""), request.query.get("code", "")
     event = addresses.uid_of_event(given)
     if event is None:
         like = addresses.event("<uid>")

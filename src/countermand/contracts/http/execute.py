@@ -1,0 +1,107 @@
+"""Runs a call of any contract: credential, permission, media type, Idempotency-Key, body, transaction.
+
+Only the cancel endpoints have checks of their own (`contracts/http/cancel_endpoint.py`): their path is the hot one.
+"""
+
+from collections.abc import Awaitable
+from functools import partial
+from typing import Final
+
+from countermand.actions.errors import ConflictError
+from countermand.actions.ports import Transaction
+from countermand.actions.run_idempotently import KeptForm, run_idempotently
+from countermand.contracts.http.answer import Answer, ForbiddenError, check_media_type, restored, stored
+from countermand.contracts.http.body import decode
+from countermand.contracts.http.calls import (
+    Body,
+    Call,
+    CallContext,
+    CallRules,
+    DecodedBody,
+    OpenCall,
+    OpenContext,
+    Request,
+    ServiceCall,
+    Services,
+    TransactionCall,
+    no_body,
+)
+from countermand.contracts.http.idempotency import idempotency_key
+from countermand.contracts.http.openapi import NoPermission, Operation
+from countermand.domain.client import Client
+
+_KEPT_FORM: Final = KeptForm(encode=stored, decode=restored)
+
+
+async def execute(call: Call, request: Request, services: Services, rules: CallRules) -> Answer:
+    """Answer a request to a call. Raises our errors; `rules.error_answer` gives each error its answer."""
+    if isinstance(call, OpenCall):
+        client = await _client_unless_open(call.operation, request, services, rules)
+        return await call.handle(OpenContext(request=request, services=services, client=client))
+    assert isinstance(call, ServiceCall | TransactionCall)
+    has_media_type = call.body is not no_body or isinstance(call, TransactionCall)
+    if has_media_type and rules.media_type_first:
+        check_media_type(request.headers, also=rules.media_types)
+    client, version = await _caller(call.operation, request, services, rules)
+    if has_media_type and not rules.media_type_first:
+        check_media_type(request.headers, also=rules.media_types)
+    context = _checked(call, request, services, client, version)
+    if isinstance(call, ServiceCall):
+        return await call.handle(context)
+    return await _in_transaction(call, context, rules)
+
+
+async def _client_unless_open(
+    operation: Operation, request: Request, services: Services, rules: CallRules
+) -> Client | None:
+    own = operation.own_credential
+    if isinstance(operation.permission, NoPermission) or (own and own.lower().encode() in request.headers):
+        return None
+    client, _ = await _caller(operation, request, services, rules)
+    return client
+
+
+async def _caller(operation: Operation, request: Request, services: Services, rules: CallRules) -> tuple[Client, int]:
+    """Who calls, in which version, if the client has the permission."""
+    client = await services.authenticator.client(rules.channel, rules.credential(request.headers))
+    version = 0 if rules.version is None else rules.version(request.headers)
+    if isinstance(operation.permission, NoPermission):
+        return client, version
+    if not client.may(operation.permission):
+        raise ForbiddenError(rules.permission_missing.format(permission=operation.permission))
+    if operation.needs_secret and client.in_browser:
+        raise ForbiddenError(rules.not_for_browsers)
+    return client, version
+
+
+def _checked(
+    call: ServiceCall[Body] | TransactionCall[Body],
+    request: Request,
+    services: Services,
+    client: Client,
+    version: int,
+) -> CallContext[Body]:
+    """The request with its key and its body, both read."""
+    key = None
+    if call.operation.takes_key:
+        key = idempotency_key(request.headers, request.method, request.path, request.body)
+    json = None if call.body is no_body else decode(request.body)
+    body = call.body(DecodedBody(json=json, client=client, version=version))
+    return CallContext(request=request, services=services, client=client, body=body, key=key)
+
+
+async def _in_transaction(call: TransactionCall[Body], context: CallContext[Body], rules: CallRules) -> Answer:
+    services = context.services
+
+    def run(tx: Transaction) -> Awaitable[Answer]:
+        return call.handle(tx, context)
+
+    return await run_idempotently(
+        services.store, services.clock, context.client.id, context.key, run, partial(_refusal, rules), _KEPT_FORM
+    )
+
+
+def _refusal(rules: CallRules, error: ConflictError) -> Answer | None:
+    """The answer to a business refusal, if the contract stores it; None lets the error leave the key free."""
+    answer = rules.error_answer(error)
+    return answer if answer.status in rules.kept_refusals else None
