@@ -14,7 +14,8 @@ from countermand.domain.cancelling.policy import DEFAULT_RULES
 from countermand.domain.cancelling.rules import RULES
 from countermand.domain.contract import Contract
 from countermand.domain.orders.order_state import CANCELLABLE_STATES
-from countermand.settings import PREFIX, ConnectPlan, Settings
+from countermand.environment import PREFIX
+from countermand.settings import ConnectPlan, Settings
 
 _ROOT: Final = Path(__file__).parent.parent
 PAGE: Final = _ROOT / "docs/settings.md"

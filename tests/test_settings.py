@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from countermand.domain.cancelling.policy import DEFAULT_RULES, policy_of
 from countermand.domain.cancelling.rules import RULES, IsNotWithin, IsOneOf, PastActive
 from countermand.domain.contract import Contract
-from countermand.settings import PREFIX, Settings, SettingsError, read_settings
+from countermand.environment import PREFIX
+from countermand.settings import Settings, SettingsError, read_settings
 
 PROJECT = Path(__file__).parent.parent
 STATE_ALLOWS = {"name": "state_allows"}

@@ -21,6 +21,7 @@ from countermand.actions.cancelling.command_ids import begin_command_ids
 from countermand.bootstrap.database import Database, open_database
 from countermand.bootstrap.service import build
 from countermand.bootstrap.telemetry import telemetry_for
+from countermand.environment import service_variables
 from countermand.settings import Settings
 from countermand.web.http_connections import ConnectionLimits, Connections, cap_below_descriptors
 from countermand.web.http_protocol import HttpProtocol
@@ -29,6 +30,8 @@ if sys.platform != "win32":
     from uvloop import new_event_loop
 else:
     from asyncio import new_event_loop
+
+log = structlog.get_logger()
 
 _COLLECTED_AFTER: Final = 50_000  # objects more than before
 _POLL_S: Final = 0.02
@@ -201,7 +204,7 @@ def is_loopback(host: str) -> bool:
 def set_up_logging(settings: Settings, *, worker: int | None = None) -> None:
     """Log to standard error, the server's own lines and ours alike; as JSON, each is one line.
 
-    `worker` is told in every line.
+    `worker` is told in every line. What others have put under our prefix is told once, and not by every worker.
 
     Exceptions are told without the values of local variables: those hold credentials.
     """
@@ -234,6 +237,8 @@ def set_up_logging(settings: Settings, *, worker: int | None = None) -> None:
         )
     )
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[lines], force=True)
+    if worker is None and (passed_over := service_variables()):
+        log.info("variables of a Kubernetes service were passed over: they are no settings", names=passed_over)
 
 
 def _with_worker(worker: int, _logger: Any, _method: str, event: EventDict) -> EventDict:

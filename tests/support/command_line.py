@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from countermand import cli
-from countermand.settings import PREFIX
+from countermand.environment import PREFIX
 
 Run = Callable[..., "Said"]
 

@@ -36,10 +36,11 @@ from countermand.contracts.connect.versions import Versions
 from countermand.contracts.http.calls import Services
 from countermand.contracts.registry import parts
 from countermand.contracts.shopping.addresses import Addresses
+from countermand.environment import PREFIX
 from countermand.identity.authentication import Authentication, Directory, Issuer, Tokens
 from countermand.identity.key_sets import KeyRing, discovered, source_at
 from countermand.identity.token_issuer import TokenIssuer
-from countermand.settings import PREFIX, Settings, SettingsError
+from countermand.settings import Settings, SettingsError
 from countermand.storage.postgres.errors import DRIVER_ERRORS
 from countermand.storage.repositories.tokens import SqlUsedAssertions
 from countermand.storage.schema import Schema

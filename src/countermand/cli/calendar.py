@@ -17,6 +17,7 @@ from countermand.actions.appointments.ports import OpenSlot
 from countermand.actions.errors import ConflictError
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
+from countermand.cli.option_types import PATH
 from countermand.domain.appointments.appointment import HalfDay
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _ERRORS_SHOWN: Final = 20
 
 @calendar.command("import")
 def import_slots(
-    file: Annotated[Path, typer.Argument(help="A CSV file with a line of headings.", exists=True, dir_okay=False)],
+    file: Annotated[Path, typer.Argument(help="A CSV file with a line of headings.", **PATH | {"metavar": "FILE"})],
     settings: SettingsFile = None,
 ) -> None:
     """Add the slots of a file, or change those with the same id; the same file again changes nothing.

@@ -17,6 +17,7 @@ from countermand.actions.identity.secrets import hash_of, new_key, new_secret
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
+from countermand.cli.option_types import PATH, TEXT
 from countermand.domain.client import (
     DEFAULT_PERMISSIONS,
     LARGEST_CLIENT_ID,
@@ -46,18 +47,20 @@ class DoorName(StrEnum):
 PrivateKeyFile = Annotated[
     Path | None,
     typer.Option(
-        help="connect: where the private key that is made goes, a new file.  [default: named after the client]"
+        help="connect: where the private key that is made goes, a new file.  [default: named after the client]",
+        **PATH,
     ),
 ]
 PublicKeyFile = Annotated[
-    Path | None, typer.Option(help="connect: the partner's own public key (RSA, PEM or JWK), instead of making one.")
+    Path | None,
+    typer.Option(help="connect: the partner's own public key (RSA, PEM or JWK), instead of making one.", **PATH),
 ]
 
 
 @clients.command("add")
 def add_client(
     contract: Annotated[DoorName, typer.Option(help="Where it may call.")],
-    name: Annotated[str, typer.Option(help="Whose it is, for people.")],
+    name: Annotated[str, typer.Option(help="Whose it is, for people.", **TEXT)],
     permission: Annotated[
         list[Permission] | None,
         typer.Option(
@@ -69,14 +72,16 @@ def add_client(
         str | None,
         typer.Option(
             help="connect: what the partner is called in tokens; with an issuer, as that one calls it.  "
-            "[default: made up]"
+            "[default: made up]",
+            **TEXT,
         ),
     ] = None,
     issuer: Annotated[
         str | None,
         typer.Option(
             help="connect: who gives this client its tokens, if not we.  "
-            "[default: COUNTERMAND_CONNECT_ISSUER, where we give out none]"
+            "[default: COUNTERMAND_CONNECT_ISSUER, where we give out none]",
+            **TEXT,
         ),
     ] = None,
     private_key_file: PrivateKeyFile = None,
@@ -184,7 +189,9 @@ def revoke_client(
 @clients.command("browser-token")
 def make_browser_token(
     client: Annotated[int, typer.Argument(help="The shopping client's id, from `countermand client list`.")],
-    event: Annotated[str | None, typer.Option(help="The uid of the one event it may sell.  [default: all]")] = None,
+    event: Annotated[
+        str | None, typer.Option(help="The uid of the one event it may sell.  [default: all]", **TEXT)
+    ] = None,
     days: Annotated[int, typer.Option(min=1, max=3660, help="How long it counts.")] = 365,
     settings: SettingsFile = None,
 ) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from countermand.cli.option_types import PATH
+
 if TYPE_CHECKING:
     from countermand.bootstrap.database import Database
     from countermand.settings import Settings
@@ -14,7 +16,9 @@ Given = TypeVar("Given")
 
 SettingsFile = Annotated[
     Path | None,
-    typer.Option("--settings", envvar="COUNTERMAND_SETTINGS", help="A TOML file; COUNTERMAND_… variables win over it."),
+    typer.Option(
+        "--settings", envvar="COUNTERMAND_SETTINGS", help="A TOML file; COUNTERMAND_… variables win over it.", **PATH
+    ),
 ]
 
 

@@ -17,6 +17,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_f
 from countermand.actions.errors import SchemaError
 from countermand.storage.postgres.connections import PostgresAddress, connect
 from countermand.storage.postgres.errors import DRIVER_ERRORS, driver_error
+from countermand.storage.sqlite.file import why_unusable
 
 # Migrations are numbered 0001, 0002, … They expand first and contract later, so a version works with a range: with
 # every schema from OLDEST_SCHEMA up, and with newer ones as long as these say that they work with NEWEST_SCHEMA.
@@ -58,7 +59,9 @@ def migrate(where: DatabaseAddress) -> tuple[int, int]:
         try:
             where.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise SchemaError(f"there can be no database at {where}: {error.strerror}") from error
+            why = why_unusable(where.parent / "-") or error.strerror
+            raise SchemaError(f"there can be no database at {where}: {why}") from error
+        _check_usable(where)
         before = _sqlite_schema(where)
         _migrate_sqlite(where, before)
         return before.number, _sqlite_schema(where).number
@@ -82,6 +85,7 @@ async def check_schema(where: DatabaseAddress) -> DatabaseAddress:
     """
     if isinstance(where, Path):
         _check_sqlite()
+        _check_usable(where)
         if not where.exists():
             raise SchemaError(f"there is no database at {where}; make one with: countermand migrate")
         found = _sqlite_schema(where)
@@ -151,6 +155,11 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _check_usable(path: Path) -> None:
+    if (why := why_unusable(path)) is not None:
+        raise SchemaError(f"the database {path} cannot be opened: {why}")
 
 
 def _sqlite_schema(path: Path) -> Schema:
