@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from countermand.actions.errors import SchemaError
+from countermand.storage.postgres.address_words import AddressError
 from countermand.storage.postgres.connections import PostgresAddress, connect
 from countermand.storage.postgres.errors import DRIVER_ERRORS, driver_error
 from countermand.storage.sqlite.file import why_unusable
@@ -28,6 +29,12 @@ _SQLITE_NEEDED: Final = (3, 35, 0)  # RETURNING, and JSON built in nearly everyw
 _POSTGRES_NEEDED: Final = 15
 _ENCODING: Final = "UTF8"
 _PASSING: Final = (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError)
+# A prepared statement is of one connection to the server, and a pooler gave us another one for the next transaction.
+_HANDED_ROUND: Final = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
+_BY_TRANSACTION: Final = (
+    "the database {address} is behind a pooler that hands connections on after each transaction (PgBouncer's "
+    "pool_mode=transaction), which is not supported; use its session mode, or connect directly"
+)
 _BEHIND_US_LIMIT_MS: Final = "500"  # a batch waits for a second, and must not come to say that an order is held
 # A table that is made anew is dropped, which must not delete what refers to it; and what is committed is on the disk.
 _MIGRATION_PRAGMAS: Final = ("foreign_keys = OFF", "legacy_alter_table = OFF", "synchronous = FULL", "fullfsync = ON")
@@ -73,7 +80,10 @@ def migrate(where: DatabaseAddress) -> tuple[int, int]:
         try:
             asyncio.run(_migrate_postgres(there))
         except (DBAPIError, *DRIVER_ERRORS) as error:
-            said = driver_error(error)  # in the server's words; SQLAlchemy would add the whole statement
+            said = driver_error(error)
+            if isinstance(said, _HANDED_ROUND):
+                raise SchemaError(_BY_TRANSACTION.format(address=where)) from error
+            # In the server's words: SQLAlchemy would add the whole statement.
             raise SchemaError(f"the database {where} could not be migrated: {said}; nothing was changed") from error
     return before.number, asyncio.run(_postgres_schema(where))[0].number
 
@@ -193,11 +203,15 @@ async def _postgres_schema(address: PostgresAddress) -> tuple[Schema, PostgresAd
     except DRIVER_ERRORS as error:
         said = str(error) or type(error).__name__
         raise SchemaError(f"the database {address} cannot be reached: {said}") from error
+    except AddressError as error:
+        raise SchemaError(f"the address of the database {address} cannot be used: {error}") from None
     except (ValueError, OverflowError):  # they quote what should be a number, and may be a piece of the password
         advice = "is its port one, and every / ? # @ : of the password percent-encoded?"
         raise SchemaError(f"the address of the database {address} cannot be read; {advice}") from None
     try:
         return await _schema_seen_by(connection, address)
+    except _HANDED_ROUND as error:
+        raise SchemaError(_BY_TRANSACTION.format(address=address)) from error
     except DRIVER_ERRORS as error:
         raise SchemaError(f"the database {address} cannot be asked for its schema: {error}") from error
     finally:
