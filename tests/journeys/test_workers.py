@@ -62,6 +62,9 @@ async def test_all_answer_and_one_scrape_tells_the_sum_over_all(made: World, ser
     done = await until(lambda: cancellations(server), lambda counted: sum(counted.values()) == 50)
     assert done == {("cancelled", ""): 40, ("refused", "order_not_cancellable"): 10}
     assert await sample(server, "countermand_workers") == WORKERS
+    assert await sample(server, "process_cpu_seconds_total") > 0
+    of_all = await sample(server, "process_virtual_memory_bytes")
+    assert of_all > max(virtual_memory_bytes(pid) for pid in workers_of(server)), "the sum of all, not of one"
     assert len(await made.rows("cancellations")) == 40
     lines = [line for line in server.log_lines if line["event"] == "request"]
     assert len(lines) == 50
@@ -210,6 +213,10 @@ async def pauses(server: Served) -> list[float]:
     return [line["again_in_s"] for line in server.log_lines if line["event"] == "a worker ended"]
 
 
+def virtual_memory_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+
 async def scraped(server: Served) -> list[Any]:
     async with server.client() as http:
         page = await http.get("/metrics", headers=OPEN_METRICS)
@@ -226,7 +233,7 @@ async def cancellations(server: Served) -> dict[tuple[str, str], float]:
     return {
         (one.labels["outcome"], one.labels["code"]): one.value
         for one in await scraped(server)
-        if one.name == "countermand_cancellations_total"
+        if one.name == "countermand_cancellations_total" and one.value
     }
 
 

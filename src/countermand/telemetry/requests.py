@@ -39,6 +39,7 @@ class Requests:
 
     def route(self, method: str, route: str, *, door: str | None = None, quiet: bool = False) -> "RouteReports":
         """Where the requests of one route are reported. `door` for a cancel; `quiet` for what machines ask all day."""
+        self.counts.expect(method, route, door)
         least = _LEVELS.index(self.level)
         usual = "debug" if quiet else "info"
         return RouteReports(

@@ -2,11 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Final
+from typing import Any
 
 from litestar import Request
 from litestar.types import HTTPScope, Receive
-from opentelemetry.trace import Span, StatusCode
+from opentelemetry.trace import Span
 
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
 from countermand.actions.ports import CancelOrder
@@ -21,8 +21,6 @@ from countermand.web.front import CancelCall, Commit
 from countermand.web.request_log import given_request_id
 
 Handle = Callable[[Request[Any, Any, Any]], Awaitable[Answer]]
-
-_SERVER_ERROR: Final = 500
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class TracedCalls:
             headers = headers_of(request.scope)
             with self.tracing.request(operation.method, operation.path, headers) as span:
                 answer = await handle(request)
-                _tell(span, headers, answer)
+                _tell(self.tracing, span, headers, answer)
             return answer
 
         return traced
@@ -80,7 +78,7 @@ class _TracedCancel(CancelCall):
         (path, *_) = sorted(self.door.paths)
         with self.tracing.request(scope["method"], path, headers) as span:
             answer = await super().answer(scope, receive)
-            _tell(span, headers, answer)
+            _tell(self.tracing, span, headers, answer)
         return answer
 
 
@@ -124,10 +122,8 @@ class _TracedEndpoint:
             return self._door.error(error)
 
 
-def _tell(span: Span, headers: Mapping[bytes, bytes], answer: Answer) -> None:
+def _tell(tracing: Tracing, span: Span, headers: Mapping[bytes, bytes], answer: Answer) -> None:
     if (given := given_request_id(headers)) is not None:
         span.set_attribute("countermand.request_id", given)
     if isinstance(answer, Answer):
-        span.set_attribute("http.response.status_code", answer.status)
-        if answer.status >= _SERVER_ERROR:
-            span.set_status(StatusCode.ERROR)
+        tracing.answered(span, answer.status)
