@@ -25,7 +25,8 @@ from countermand.bootstrap.clock import utc_now
 from countermand.bootstrap.database import address_of, open_database
 from countermand.contracts.shopping.contract import CHANNEL
 from countermand.domain.client import Permission
-from countermand.settings import PREFIX, Settings, read_settings
+from countermand.environment import PREFIX
+from countermand.settings import Settings, read_settings
 from countermand.storage.schema import migrate
 from own_postgres import OwnPostgres
 from report import write_into

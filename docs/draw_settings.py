@@ -13,7 +13,8 @@ from pydantic.fields import FieldInfo
 from countermand.contracts.registry import CONTRACTS
 from countermand.domain.cancelling.rules import RULES
 from countermand.domain.orders.order_state import CANCELLABLE_STATES
-from countermand.settings import PREFIX, ConnectPlan, Settings
+from countermand.environment import PREFIX
+from countermand.settings import ConnectPlan, Settings
 
 _ROOT: Final = Path(__file__).parent.parent
 PAGE: Final = _ROOT / "docs/settings.md"

@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from countermand.contracts.registry import CONTRACTS
 from countermand.domain.cancelling.policy import policy_of
 from countermand.domain.cancelling.rules import RULES, IsNotWithin, IsOneOf, PastActive
-from countermand.settings import PREFIX, Settings, SettingsError, read_settings
+from countermand.environment import PREFIX
+from countermand.settings import Settings, SettingsError, read_settings
 from support.contracts import CONNECT, SHOPPING
 
 PROJECT = Path(__file__).parent.parent

@@ -22,6 +22,7 @@ from countermand.bootstrap.service import build
 from countermand.bootstrap.telemetry import telemetry_for
 from countermand.contracts.http.contract import Contract
 from countermand.contracts.registry import CONTRACTS
+from countermand.environment import service_variables
 from countermand.settings import Settings
 from countermand.web.http_connections import ConnectionLimits, Connections, cap_below_descriptors
 from countermand.web.http_protocol import HttpProtocol
@@ -30,6 +31,8 @@ if sys.platform != "win32":
     from uvloop import new_event_loop
 else:
     from asyncio import new_event_loop
+
+log = structlog.get_logger()
 
 _COLLECTED_AFTER: Final = 50_000  # new objects before the next garbage collection
 _POLL_S: Final = 0.02
@@ -207,8 +210,8 @@ def is_loopback(host: str) -> bool:
 def set_up_logging(settings: Settings, *, worker: int | None = None) -> None:
     """Log to standard error, both uvicorn's lines and this program's; in JSON, each is one line.
 
-    If `worker` is given, every line has it. Tracebacks are logged without the values of local variables, because those
-    can hold credentials.
+    If `worker` is given, every line has it. The variables that others set under our prefix are logged once, not by
+    every worker. Tracebacks are logged without the values of local variables, because those can hold credentials.
     """
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared: list[Processor] = [
@@ -239,6 +242,8 @@ def set_up_logging(settings: Settings, *, worker: int | None = None) -> None:
         )
     )
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[lines], force=True)
+    if worker is None and (passed_over := service_variables()):
+        log.info("variables of a Kubernetes service were passed over: they are no settings", names=passed_over)
 
 
 def _with_worker(worker: int, _logger: Any, _method: str, event: EventDict) -> EventDict:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from pydantic import (
     AwareDatetime,
@@ -19,15 +19,20 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 from pydantic_settings.exceptions import SettingsError as UnreadableError
 
 from countermand.contracts.http.contract import Contract
 from countermand.contracts.registry import CONTRACTS
 from countermand.domain.cancelling.policy import Policy, policy_of
 from countermand.domain.client import OWN_ISSUER
-
-PREFIX: Final = "COUNTERMAND_"
+from countermand.environment import PREFIX, check_text, is_of_a_service, path_of
 
 
 class SettingsError(Exception):
@@ -175,11 +180,24 @@ class Settings(BaseSettings):
     )
     traces_share: float = Field(1, ge=0, le=1, description="The part of requests that is traced, unless a caller says")
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain_text(cls, value: Any) -> Any:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if isinstance(text, str):
+            check_text(text)
+        return value
+
+    @field_validator("database_path", mode="before")
+    @classmethod
+    def _path(cls, value: Any) -> Any:
+        return path_of(str(value)) if isinstance(value, str | Path) else value
+
     @field_validator("database_url")
     @classmethod
     def _postgres_url(cls, value: SecretStr | None) -> SecretStr | None:
         url = "" if value is None else value.get_secret_value()
-        if url and not url.startswith(("postgresql://", "postgres://")):
+        if url and not re.match(r"postgres(ql)?(\+[a-z0-9]+)?://", url):
             raise ValueError("must begin with postgresql://; an SQLite file is named by DATABASE_PATH")
         return value if url else None
 
@@ -187,6 +205,11 @@ class Settings(BaseSettings):
     @classmethod
     def _or_none(cls, value: str | None) -> str | None:
         return value or None
+
+    @field_validator("connect_key_set")
+    @classmethod
+    def _file_or_url(cls, value: str | None) -> str | None:
+        return value if value is None or value.startswith(("http://", "https://")) else str(path_of(value))
 
     @field_validator("public_url", "shopping_documentation_url", "traces_url")
     @classmethod
@@ -263,6 +286,9 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: arguments given in code win over the environment, and the environment over the file."""
+        assert isinstance(env_settings, EnvSettingsSource)
+        given = env_settings.env_vars.items()
+        env_settings.env_vars = {name: value for name, value in given if not is_of_a_service(name, value)}
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
 

@@ -10,7 +10,7 @@ from support.appointments import booked, offer
 from support.command_line import Run, Said, assert_one_sentence, runner
 from support.serving import database_of
 from support.shared_world import shared_sqlite_world, shared_world
-from support.world import World
+from support.world import World, a_world
 
 made = shared_world
 sqlite_world = shared_sqlite_world
@@ -80,9 +80,10 @@ WRONG = {
     "another half": (GOOD.replace("AM,4", "NOON,4"), "line 2: slot_type must be AM or PM"),
     "no id": (GOOD.replace("am,LOC", ",LOC"), "line 2: id is missing"),
     "an id with a space": (GOOD.replace("am,LOC", "a m,LOC"), "line 2: id must be"),
+    "a column twice": (GOOD.replace("slot_type,capacity", "area,capacity"), "the column area stands there twice"),
     "the same id twice": (GOOD.replace("pm,,", "am,,"), "line 3: the slot am stands in line 2, too"),
     "an area that is none": (GOOD.replace("LOC3801", "3801"), "line 2: area must be"),
-    "no UTF-8": (GOOD.replace("am,", "\udcff,"), "cannot be read as CSV in UTF-8"),
+    "no UTF-8": (GOOD.replace("am,", "\udcff,"), "line 2: the file is not UTF-8"),
 }
 
 
@@ -103,6 +104,31 @@ async def test_every_wrong_line_is_told_at_once(run: Run, sqlite_world: World, t
     assert "line 2" in said.err
     assert "line 3" in said.err
     assert await sqlite_world.rows("slots") == []
+
+
+AS_EXCEL_SAVES_IT = {
+    "empty rows at the end": (GOOD + ",,,,,\n,,,,,\n").encode(),
+    "an empty row between": GOOD.replace("\npm", "\n,,,,,\npm").encode(),
+    "empty columns at the end": "".join(f"{line},,\r\n" for line in GOOD.splitlines()).encode(),
+    "semicolons": GOOD.replace(",", ";").encode(),
+    "semicolons, said in a first line": ("sep=;\r\n" + GOOD.replace(",", ";")).encode("utf-8-sig"),
+    "Unicode text": GOOD.replace(",", "\t").encode("utf-16"),
+    "blanks around headings": GOOD.replace("id,area", " id , area").encode(),
+}
+
+
+@pytest.mark.parametrize("what", AS_EXCEL_SAVES_IT)
+async def test_slots_from_excel_are_loaded_as_they_stand_in_the_sheet(run: Run, tmp_path: Path, what: str):
+    file = tmp_path / "slots.csv"
+    async with a_world(tmp_path) as made:
+        await imported(run, made, written(tmp_path, GOOD))
+        plain = await made.rows("slots")
+    (tmp_path / "excel").mkdir()
+    async with a_world(tmp_path / "excel") as made:
+        file.write_bytes(AS_EXCEL_SAVES_IT[what])
+        said = await imported(run, made, file)
+        assert said.out == f"{file}: 2 slots: 2 added, 0 changed, 0 as they were\n", said.err
+        assert await made.rows("slots") == plain
 
 
 def written(folder: Path, content: str) -> Path:

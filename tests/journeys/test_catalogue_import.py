@@ -102,6 +102,64 @@ async def test_seats_come_in_a_cell_and_in_json_and_are_the_same(run: Run, world
     assert "line 2: products[0].seats[0] must be an object, not" in wrong.err
 
 
+DUTCH = f"""uid;event;name.en;price.amount;price.currency;total_availability;types
+{LOCKER};{EVENT};Café;12,50;EUR;10;"small;metal"
+"""
+AS_EXCEL_SAVES_IT = {
+    "CSV UTF-8 in the Netherlands": DUTCH.encode("utf-8-sig"),
+    "with a first line that says so": f"sep=;\r\n{DUTCH}".encode("utf-8-sig"),
+    "Unicode text": DUTCH.replace(";", "\t").replace('"small\tmetal"', "small;metal").encode("utf-16"),
+    "empty rows and columns": "".join(f"{line};;\n" for line in [*DUTCH.splitlines(), ";;;;;;"]).encode(),
+    "CSV in Australia": DUTCH.replace('"small;metal"', "small+metal")
+    .replace("12,50", "12.50")
+    .replace(";", ",")
+    .replace("+", ";")
+    .encode(),
+}
+
+
+@pytest.mark.parametrize("what", AS_EXCEL_SAVES_IT)
+async def test_products_from_excel_have_their_prices_and_names(
+    run: Run, sqlite_world: World, tmp_path: Path, what: str
+):
+    await imported(run, sqlite_world, written(tmp_path, WHOLE))
+    file = tmp_path / "products.csv"
+    file.write_bytes(AS_EXCEL_SAVES_IT[what])
+    assert (await imported(run, sqlite_world, file)).out == f"{file}: 1 items: 1 added, 0 changed, 0 as they were\n"
+    locker = (await get(sqlite_world, await sqlite_world.shopping_client(), f"/products/{LOCKER}")).json()
+    assert (locker["price"], locker["name"]["en"]) == ({"amount": 12.5, "currency": "EUR"}, "Café")
+    assert (locker["types"], locker["total_availability"]) == (["small", "metal"], 10)
+
+
+CANNOT_BE_READ = {
+    "Windows-1252": (DUTCH.encode("cp1252"), ["line 2: the file is not UTF-8", "Windows-1252", "CSV UTF-8"]),
+    "UTF-16 without a mark": (DUTCH.encode("utf-16-le"), ["UTF-16 without a byte order mark", "CSV UTF-8"]),
+    "a workbook": (b"PK\x03\x04 and so on", ["is a workbook", "CSV UTF-8"]),
+    "thousands": (DUTCH.replace("12,50", "1,250").encode(), ["line 2: products[0].price.amount", '"1,250"']),
+    "a value without a heading": (DUTCH.replace(";types", ";").encode(), ["line 2: column 7 has a value and no"]),
+}
+
+
+@pytest.mark.parametrize("what", CANNOT_BE_READ)
+async def test_what_cannot_be_read_without_guessing_says_why_and_how_to_save_it(
+    run: Run, sqlite_world: World, tmp_path: Path, what: str
+):
+    await imported(run, sqlite_world, written(tmp_path, WHOLE))
+    before = await contents(sqlite_world)
+    file = tmp_path / "products.csv"
+    file.write_bytes(CANNOT_BE_READ[what][0])
+    said = await imported(run, sqlite_world, file)
+    assert (said.code, said.out) == (2, "")
+    assert [one for one in CANNOT_BE_READ[what][1] if one not in said.err] == [], said.err
+    assert not changed(before, await contents(sqlite_world))
+
+
+async def test_json_from_notepad_in_utf_16_is_loaded(run: Run, sqlite_world: World, tmp_path: Path):
+    file = tmp_path / "catalogue.json"
+    file.write_bytes(WHOLE.encode("utf-16"))
+    assert "3 added" in (await imported(run, sqlite_world, file)).out
+
+
 CSV_OF_OTHERS = {
     "events": f"uid,merchant_name,title.en,sale_start,sale_end,location.city,artists\n{'f' * 32},M,T,"
     "2026-01-01T00:00:00Z,2027-01-01T00:00:00Z,Groningen,A;B\n",

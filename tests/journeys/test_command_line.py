@@ -20,7 +20,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from countermand import __version__, cli
 from countermand.bootstrap.clock import utc_now
-from countermand.settings import PREFIX
+from countermand.environment import PREFIX
 from countermand.storage.schema import NEWEST_SCHEMA
 from countermand.storage.tables.clients import clients
 from support.command_line import Run, Said, assert_one_sentence, runner
@@ -403,3 +403,44 @@ def test_a_database_that_cannot_be_served_is_one_sentence(
     process = forked("serve", "--port", "0", environment=environment)
     out, err = process.communicate(timeout=120)
     assert_one_sentence(Said(process.returncode, out, err), str(path), *names)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["client", "add", "--contract", "shopping", "--name", "Acme\r"],
+        ["client", "add", "--contract", "connect", "--name", "Acme", "--client-id", "acme\r"],
+        ["client", "add", "--contract", "connect", "--name", "Acme", "--issuer", "https://sso.example\r"],
+        ["client", "add", "--contract", "connect", "--name", "Acme", "--public-key-file", "acme.pem\r"],
+        ["client", "add", "--contract", "connect", "--name", "Acme", "--private-key-file", "acme.pem\r"],
+        ["client", "list", "--settings", "settings.toml\r"],
+        ["demo", "--data-dir", ".countermand\r"],
+        ["serve", "--host", "127.0.0.1\r"],
+        ["keys", "withdraw", "abc\r"],
+        ["catalogue", "import", "catalogue.json\r"],
+        ["calendar", "import", "slots.csv\r"],
+    ],
+    ids=" ".join,
+)
+def test_a_script_with_windows_line_ends_makes_no_name_file_or_client_that_ends_with_one(
+    arguments: list[str], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    said = run(*arguments)
+    assert (said.code, said.out) == (2, "")
+    assert "must have no carriage return" in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tilde_that_no_shell_has_expanded_is_the_home(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    database = tmp_path / "orders.sqlite3"
+    (tmp_path / "settings.toml").write_text('database_path = "~/orders.sqlite3"\n')
+    assert run("migrate", "--settings=~/settings.toml").code == 0
+    assert database.is_file()
+    added = run(
+        *("client", "add", "--contract", "connect", "--name", "Acme", "--private-key-file=~/acme.pem"),
+        settings="~/settings.toml",
+    )
+    assert added.code == 0, added
+    assert (tmp_path / "acme.pem").is_file()

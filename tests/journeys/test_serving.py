@@ -334,3 +334,21 @@ async def until_refused(port: int) -> None:
 async def write(made: World, statement: str) -> None:
     async with made.database.store.transaction() as tx:
         await tx.run(text(statement))
+
+
+async def test_beside_a_kubernetes_service_called_countermand_it_serves_and_says_what_it_passed_over(made: World):
+    of_the_service = {
+        "port": "tcp://10.0.0.7:8080",
+        "service_host": "10.0.0.7",
+        "service_port": "8080",
+        "service_port_http": "8080",
+        "port_8080_tcp": "tcp://10.0.0.7:8080",
+        "port_8080_tcp_proto": "tcp",
+    }
+    with a_server(made, log_format="json", log_requests=False, **of_the_service) as server:
+        async with server.client() as http:
+            assert (await http.get("/healthz")).status_code == 200
+        assert server.stop() == 0
+    (said,) = [line for line in server.log_lines if "Kubernetes" in line["event"]]
+    assert said["level"] == "info"
+    assert said["names"] == sorted(f"COUNTERMAND_{name.upper()}" for name in of_the_service)

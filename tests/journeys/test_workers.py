@@ -64,6 +64,10 @@ async def test_all_answer_with_commands_of_their_own_and_one_scrape_tells_the_su
     assert await sample(server, "countermand_workers") == WORKERS
     prefixes = {str(row["order_id"]): row["command_id"][:16] for row in await made.rows("cancellations")}
     assert len(prefixes) == 40
+    assert await sample(server, "process_cpu_seconds_total") > 0
+    of_all = await sample(server, "process_virtual_memory_bytes")
+    assert of_all > max(virtual_memory_bytes(pid) for pid in workers_of(server)), "the sum of all, not of one"
+    assert len(await made.rows("cancellations")) == 40
     lines = [line for line in server.log_lines if line["event"] == "request"]
     assert len(lines) == 50
     assert {line["worker"] for line in lines} == {1, 2}
@@ -215,6 +219,10 @@ async def pauses(server: Served) -> list[float]:
     return [line["again_in_s"] for line in server.log_lines if line["event"] == "a worker ended"]
 
 
+def virtual_memory_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+
 async def scraped(server: Served) -> list[Any]:
     async with server.client() as http:
         page = await http.get("/metrics", headers=OPEN_METRICS)
@@ -231,7 +239,7 @@ async def cancellations(server: Served) -> dict[tuple[str, str], float]:
     return {
         (one.labels["outcome"], one.labels["code"]): one.value
         for one in await scraped(server)
-        if one.name == "countermand_cancellations_total"
+        if one.name == "countermand_cancellations_total" and one.value
     }
 
 

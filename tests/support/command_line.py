@@ -11,7 +11,7 @@ import pytest
 from countermand import cli
 from countermand.contracts.http.contract import Contract
 from countermand.contracts.registry import CONTRACTS
-from countermand.settings import PREFIX
+from countermand.environment import PREFIX
 
 Run = Callable[..., "Said"]
 

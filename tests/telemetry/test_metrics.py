@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import sys
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -79,7 +81,7 @@ async def test_a_cancellation_counts_once_under_its_door_its_outcome_and_its_cod
         done = await world.http.post(path, headers=world.manage_headers(operator), json=asked)
         assert done.status_code == wanted
 
-    counted = await sample(world, "countermand_cancellations_total")
+    counted = await counted_sample(world, "countermand_cancellations_total")
     assert counted == {
         labels(door="connect", outcome="cancelled", code=""): 1,
         labels(door="connect", outcome="refused", code="order_not_cancellable"): 2,
@@ -92,7 +94,7 @@ async def test_a_cancellation_counts_once_under_its_door_its_outcome_and_its_cod
         labels(door="manage", outcome="cancelled", code=""): 1,
         labels(door="manage", outcome="refused", code="order_not_cancellable"): 1,
     }
-    assert await sample(world, "countermand_cancellations_total") == counted, "a scrape counts nothing"
+    assert await counted_sample(world, "countermand_cancellations_total") == counted, "a scrape counts nothing"
 
 
 async def test_requests_are_timed_by_route_and_never_by_what_a_caller_wrote_into_the_path(world: World):
@@ -106,7 +108,7 @@ async def test_requests_are_timed_by_route_and_never_by_what_a_caller_wrote_into
         assert (await world.http.request(name.upper(), CONNECT)).status_code == 405
         assert (await world.http.request(name.upper(), "/healthz")).status_code == 405
 
-    counted = await sample(world, "countermand_request_seconds_count")
+    counted = await counted_sample(world, "countermand_request_seconds_count")
     assert counted == {
         labels(method="GET", route="/api/connect/orders/{id}", status="2xx"): 3,
         labels(method="other", route="none", status="4xx"): 6,
@@ -116,8 +118,37 @@ async def test_requests_are_timed_by_route_and_never_by_what_a_caller_wrote_into
     assert [word for word in ("nowhere", "ONE", f"/{orders[0]}") if word in page] == []
     buckets = await sample(world, "countermand_request_seconds_bucket")
     assert sum(number for name, number in buckets.items() if ("le", "+Inf") in name) == 12 + 2  # and two scrapes
-    sums = await sample(world, "countermand_request_seconds_sum")
-    assert all(seconds > 0 for seconds in sums.values())
+    sums = await counted_sample(world, "countermand_request_seconds_sum")
+    assert set(counted) <= set(sums)
+
+
+@pytest.mark.parametrize("outcome", ["unknown", "failed", "unavailable"])
+async def test_an_alert_on_the_first_failure_has_a_value_before_it_to_compare_with(world: World, outcome: str):
+    before = await sample(world, "countermand_cancellations_total")
+    for door in ("connect", "shopping", "manage"):
+        assert before[labels(door=door, outcome=outcome, code="")] == 0
+
+
+async def test_an_alert_on_the_first_5xx_of_a_route_has_a_value_before_it_to_compare_with(world: World):
+    before = await sample(world, "countermand_request_seconds_count")
+    failures = {named: number for named, number in before.items() if ("status", "5xx") in named}
+    for method, route in [("POST", CONNECT), ("POST", SHOPPING), ("GET", "/orders/{uid}"), ("POST", "/orders")]:
+        assert failures[labels(method=method, route=route, status="5xx")] == 0
+    assert len(failures) > 30
+    assert set(failures.values()) == {0}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system tells them on Linux alone")
+async def test_the_usual_numbers_of_the_process_are_there(world: World):
+    page = await world.http.get("/metrics", headers={"Accept": OPEN_METRICS})
+    found = {one.name: one.value for family in open_metrics(page.text) for one in family.samples}
+    assert found["process_resident_memory_bytes"] > 1e7
+    assert found["process_virtual_memory_bytes"] >= found["process_resident_memory_bytes"]
+    assert 0 < found["process_open_fds"] < found["process_max_fds"]
+    assert 0 < found["process_start_time_seconds"] < time.time()
+    assert found["process_cpu_seconds_total"] > 0
+    later = await sample(world, "process_cpu_seconds_total")
+    assert later[labels()] >= found["process_cpu_seconds_total"]
 
 
 async def test_every_batch_and_every_command_answered_from_what_was_done_before_is_counted(world: World):
@@ -243,6 +274,11 @@ async def test_no_number_is_of_a_client_or_an_order(world: World):
 
 def labels(**named: str) -> Labels:
     return frozenset(named.items())
+
+
+async def counted_sample(world: World, name: str) -> dict[Labels, float]:
+    """Those of them that something was counted in."""
+    return {named: number for named, number in (await sample(world, name)).items() if number}
 
 
 async def sample(world: World, name: str) -> dict[Labels, float]:

@@ -96,7 +96,11 @@ async def test_a_traced_cancel_shows_every_hop_and_is_linked_with_its_batch(sqli
         "http.request.method": "POST",
         "http.route": CONNECT,
         "http.response.status_code": 200,
+        "url.scheme": "http",
+        "network.protocol.version": "1.1",
     }
+    (statement,) = collector.named("cancel")
+    assert attributes(statement) == {"db.system.name": "sqlite", "db.operation.name": "cancel"}
     (batch,) = collector.named("batch")
     (wait,) = collector.named("wait for the batch")
     assert batch.trace_id != request.trace_id

@@ -33,10 +33,11 @@ from countermand.bootstrap.telemetry import telemetry_for, traced_calls
 from countermand.contracts.http.calls import Services
 from countermand.contracts.http.contract import Deployment
 from countermand.contracts.registry import accesses_of
+from countermand.environment import PREFIX
 from countermand.identity.authentication import Authentication, Directory, Issuer, Tokens
 from countermand.identity.key_sets import KeyRing, discovered, source_at
 from countermand.identity.token_issuer import TokenIssuer
-from countermand.settings import PREFIX, Settings, SettingsError
+from countermand.settings import Settings, SettingsError
 from countermand.storage.repositories.tokens import SqlUsedAssertions
 from countermand.storage.schema import Schema
 from countermand.storage.store import SqlStore

@@ -16,7 +16,11 @@ def telemetry_for(settings: Settings, *, worker: int | None = None) -> Telemetry
         format=settings.log_format, level=settings.log_level, each_request=settings.log_requests, worker=worker
     )
     return telemetry_of(
-        version=__version__, logging=logging, traces_url=settings.traces_url, traces_share=settings.traces_share
+        version=__version__,
+        logging=logging,
+        traces_url=settings.traces_url,
+        traces_share=settings.traces_share,
+        database="sqlite" if settings.is_sqlite else "postgresql",
     )
 
 

@@ -20,6 +20,7 @@ from countermand.cli.clients import client_commands
 from countermand.cli.database import CONTRACTS_IN_FORCE, SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
 from countermand.cli.keys import keys
+from countermand.cli.option_types import PATH, TEXT
 from countermand.contracts.http.contract import Contract
 from countermand.contracts.registry import CONTRACTS
 
@@ -57,7 +58,7 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
 
 def serve_command(
     settings: SettingsFile = None,
-    host: Annotated[str | None, typer.Option(help="The address to listen on.  [default: 127.0.0.1]")] = None,
+    host: Annotated[str | None, typer.Option(help="The address to listen on.  [default: 127.0.0.1]", **TEXT)] = None,
     port: Annotated[int | None, typer.Option(help="The port to listen on.  [default: 8080]")] = None,
     workers: Annotated[
         int, typer.Option(min=1, help="Processes that share the address. SQLite has one writer, so one.")
@@ -88,8 +89,8 @@ def _say_ready(url: str) -> None:
 
 
 def demo(
-    data_dir: Annotated[Path, typer.Option(help="Where the sample data is kept.")] = Path(".countermand"),
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    data_dir: Annotated[Path, typer.Option(help="Where the sample data is kept.", **PATH)] = Path(".countermand"),
+    host: Annotated[str, typer.Option(help="The address to listen on.", **TEXT)] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8080,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew: remove what it made before.")] = False,  # noqa: FBT002
 ) -> None:

@@ -1,8 +1,7 @@
 """The commands of the operator's calendar: load its slots from a file."""
 
-import csv
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -17,10 +16,12 @@ from countermand.actions.appointments.ports import OpenSlot
 from countermand.actions.errors import ConflictError
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
+from countermand.cli.option_types import PATH
 from countermand.domain.appointments.appointment import HalfDay
 
 if TYPE_CHECKING:
     from countermand.bootstrap.database import Database
+    from countermand.contracts.manage.spreadsheet import Table
 
 calendar = typer.Typer(help="When appointments are possible: the slots that clients can book.", no_args_is_help=True)
 
@@ -32,7 +33,7 @@ _ERRORS_SHOWN: Final = 20
 
 @calendar.command("import")
 def import_slots(
-    file: Annotated[Path, typer.Argument(help="A CSV file with a line of headings.", exists=True, dir_okay=False)],
+    file: Annotated[Path, typer.Argument(help="A CSV file with a line of headings.", **PATH | {"metavar": "FILE"})],
     settings: SettingsFile = None,
 ) -> None:
     """Add the slots of a file, or change the slots with the same id. Loading the same file again changes nothing.
@@ -76,40 +77,48 @@ def _read(file: Path) -> Sequence[OpenSlot]:
     slots: list[OpenSlot] = []
     errors: list[str] = []
     lines: dict[str, int] = {}
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            rows = csv.DictReader(opened, strict=True)
-            _check_headings(file, rows.fieldnames or [])
-            for row in rows:
-                line = rows.line_num
-                try:
-                    one = _slot(row)
-                except ValueError as error:
-                    errors.append(f"line {line}: {error}")
-                    continue
-                if (first := lines.setdefault(one.slot.id, line)) != line:
-                    errors.append(f"line {line}: the slot {one.slot.id} stands in line {first}, too")
-                slots.append(one)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CommandError(f"{file} cannot be read as CSV in UTF-8: {error}") from None
+    table = _table(file)
+    _check_headings(file, table.headings)
+    for row in table.rows:
+        try:
+            one = _slot(table.headings, row.cells)
+        except ValueError as error:
+            errors.append(f"line {row.line}: {error}")
+            continue
+        if (first := lines.setdefault(one.slot.id, row.line)) != row.line:
+            errors.append(f"line {row.line}: the slot {one.slot.id} stands in line {first}, too")
+        slots.append(one)
     if errors:
         more = f"\nand {len(errors) - _ERRORS_SHOWN} more" if len(errors) > _ERRORS_SHOWN else ""
         raise CommandError(f"{file}: nothing was loaded\n" + "\n".join(errors[:_ERRORS_SHOWN]) + more)
     return slots
 
 
+def _table(file: Path) -> "Table":
+    from countermand.contracts.manage.spreadsheet import SpreadsheetError, read_table
+
+    try:
+        return read_table(file.read_bytes())
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror or error}") from None
+    except SpreadsheetError as error:
+        raise CommandError(f"{file}: nothing was loaded\n{error}") from None
+
+
 def _check_headings(file: Path, given: Sequence[str]) -> None:
     missing = [name for name in _NEEDED if name not in given]
+    twice = [name for name in given if given.count(name) > 1]
     unknown = [name for name in given if name not in _COLUMNS]
-    if missing or unknown:
-        wrong = f"it has no {missing[0]}" if missing else f"there is no column {unknown[0]!r}"
-        raise CommandError(f"{file} must begin with a line of headings, {', '.join(_COLUMNS)}: {wrong}")
+    wrong = [f"it has no {name}" for name in missing] + [f"there is no column {name!r}" for name in unknown]
+    wrong += [f"the column {name} stands there twice" for name in twice]
+    if wrong:
+        raise CommandError(f"{file} must begin with a line of headings, {', '.join(_COLUMNS)}: {wrong[0]}")
 
 
-def _slot(row: Mapping[str, str | None]) -> OpenSlot:
-    given = {name: (row.get(name) or "").strip() for name in _COLUMNS}
-    if None in row or None in row.values():
+def _slot(headings: Sequence[str], cells: Sequence[str]) -> OpenSlot:
+    if len(cells) != len(headings):
         raise ValueError("it has another number of values than the headings")
+    given = dict.fromkeys(_COLUMNS, "") | {name: cell.strip() for name, cell in zip(headings, cells, strict=True)}
     for name in _NEEDED:
         if not given[name]:
             raise ValueError(f"{name} is missing")

@@ -22,6 +22,7 @@ from countermand.actions.catalogue.load import (
 from countermand.actions.errors import ConflictError, FieldsError
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
+from countermand.cli.option_types import PATH
 from countermand.domain.ticketing.catalogue import Product
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def _group() -> None:
 
 @catalogue.command("import")
 def import_catalogue(
-    file: Annotated[Path, typer.Argument(help="A file that ends in .json or .csv.", exists=True, dir_okay=False)],
+    file: Annotated[Path, typer.Argument(help="A file that ends in .json or .csv.", **PATH | {"metavar": "FILE"})],
     settings: SettingsFile = None,
 ) -> None:
     """Add events, products, methods and vouchers, or change those with the same uid; other items stay as they are.

@@ -18,6 +18,7 @@ from countermand.actions.identity.secrets import hash_of, new_key, new_secret
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import CONTRACTS_IN_FORCE, SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
+from countermand.cli.option_types import PATH, TEXT
 from countermand.contracts.http.contract import Access, Authentication, Contract
 from countermand.contracts.registry import accesses_of
 from countermand.domain.client import (
@@ -36,11 +37,13 @@ if TYPE_CHECKING:
 PrivateKeyFile = Annotated[
     Path | None,
     typer.Option(
-        help="connect: where the private key that is made goes, a new file.  [default: named after the client]"
+        help="connect: where the private key that is made goes, a new file.  [default: named after the client]",
+        **PATH,
     ),
 ]
 PublicKeyFile = Annotated[
-    Path | None, typer.Option(help="connect: the partner's own public key (RSA, PEM or JWK), instead of making one.")
+    Path | None,
+    typer.Option(help="connect: the partner's own public key (RSA, PEM or JWK), instead of making one.", **PATH),
 ]
 
 
@@ -64,7 +67,7 @@ def _add_command(accesses: Sequence[Access]) -> Callable[..., None]:
 
     def add_client(
         contract: str,
-        name: Annotated[str, typer.Option(help="Whose it is, for people.")],
+        name: Annotated[str, typer.Option(help="Whose it is, for people.", **TEXT)],
         permission: Annotated[
             list[Permission] | None,
             typer.Option(help=f"What it may do; give it several times. By default: {usual}."),
@@ -73,14 +76,16 @@ def _add_command(accesses: Sequence[Access]) -> Callable[..., None]:
             str | None,
             typer.Option(
                 help="connect: what the partner is called in tokens; with an issuer, as that one calls it.  "
-                "[default: made up]"
+                "[default: made up]",
+                **TEXT,
             ),
         ] = None,
         issuer: Annotated[
             str | None,
             typer.Option(
                 help="connect: who gives this client its tokens, if not we.  "
-                "[default: COUNTERMAND_CONNECT_ISSUER, where we give out none]"
+                "[default: COUNTERMAND_CONNECT_ISSUER, where we give out none]",
+                **TEXT,
             ),
         ] = None,
         private_key_file: PrivateKeyFile = None,
@@ -216,7 +221,9 @@ def revoke_client(
 
 def make_browser_token(
     client: Annotated[int, typer.Argument(help="The shopping client's id, from `countermand client list`.")],
-    event: Annotated[str | None, typer.Option(help="The uid of the one event it may sell.  [default: all]")] = None,
+    event: Annotated[
+        str | None, typer.Option(help="The uid of the one event it may sell.  [default: all]", **TEXT)
+    ] = None,
     days: Annotated[int, typer.Option(min=1, max=3660, help="How long it counts.")] = 365,
     settings: SettingsFile = None,
 ) -> None:

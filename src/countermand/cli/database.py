@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
+from countermand.cli.option_types import PATH
 from countermand.contracts.http.contract import Contract
 from countermand.contracts.registry import CONTRACTS
 
@@ -21,7 +22,9 @@ CONTRACTS_IN_FORCE: Final[ContextVar[Sequence[Contract]]] = ContextVar("contract
 
 SettingsFile = Annotated[
     Path | None,
-    typer.Option("--settings", envvar="COUNTERMAND_SETTINGS", help="A TOML file; COUNTERMAND_… variables win over it."),
+    typer.Option(
+        "--settings", envvar="COUNTERMAND_SETTINGS", help="A TOML file; COUNTERMAND_… variables win over it.", **PATH
+    ),
 ]
 
 

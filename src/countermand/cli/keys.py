@@ -8,6 +8,7 @@ import typer
 
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
+from countermand.cli.option_types import TEXT
 from countermand.domain.signing_key import SigningKey, signer
 
 keys = typer.Typer(help="The keys that our own access tokens are signed with.", no_args_is_help=True)
@@ -44,7 +45,9 @@ def rotate_keys(
 
 @keys.command("withdraw")
 def withdraw_key(
-    kid: Annotated[str, typer.Argument(help="The key's id, from `countermand keys list`.")],
+    kid: Annotated[
+        str, typer.Argument(help="The key's id, from `countermand keys list`.", **TEXT | {"metavar": "KID"})
+    ],
     settings: SettingsFile = None,
 ) -> None:
     """Stop trusting a key on every running server, within seconds (COUNTERMAND_CLIENT_REFRESH_S).

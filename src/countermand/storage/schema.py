@@ -15,8 +15,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from countermand.actions.errors import SchemaError
+from countermand.storage.postgres.address_words import AddressError
 from countermand.storage.postgres.connections import PostgresAddress, connect
 from countermand.storage.postgres.errors import DRIVER_ERRORS, driver_error
+from countermand.storage.sqlite.file import why_unusable
 
 # Migrations are numbered 0001, 0002, … They expand first and contract later, so a version works with a range: with
 # every schema from OLDEST_SCHEMA up, and with newer ones as long as these say that they work with NEWEST_SCHEMA.
@@ -28,6 +30,12 @@ _POSTGRES_NEEDED: Final = 15
 _ENCODING: Final = "UTF8"
 # After these errors a migration is tried again.
 _PASSING: Final = (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError)
+# A prepared statement belongs to one server connection, and a pooler gave another one to the next transaction.
+_HANDED_ROUND: Final = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
+_BY_TRANSACTION: Final = (
+    "the database {address} is behind a pooler that hands connections on after each transaction (PgBouncer's "
+    "pool_mode=transaction), which is not supported; use its session mode, or connect directly"
+)
 _BEHIND_US_LIMIT_MS: Final = "500"  # batches queue behind a migration that waits for a lock
 # SQLite drops a table to make it anew, which must not delete rows that refer to it; each commit must reach the disk.
 _MIGRATION_PRAGMAS: Final = ("foreign_keys = OFF", "legacy_alter_table = OFF", "synchronous = FULL", "fullfsync = ON")
@@ -60,7 +68,9 @@ def migrate(where: DatabaseAddress) -> tuple[int, int]:
         try:
             where.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise SchemaError(f"there can be no database at {where}: {error.strerror}") from error
+            why = why_unusable(where.parent / "-") or error.strerror
+            raise SchemaError(f"there can be no database at {where}: {why}") from error
+        _check_usable(where)
         before = _sqlite_schema(where)
         _migrate_sqlite(where, before)
         return before.number, _sqlite_schema(where).number
@@ -72,7 +82,10 @@ def migrate(where: DatabaseAddress) -> tuple[int, int]:
         try:
             asyncio.run(_migrate_postgres(there))
         except (DBAPIError, *DRIVER_ERRORS) as error:
-            said = driver_error(error)  # the server's words alone; SQLAlchemy would add the whole statement
+            said = driver_error(error)
+            if isinstance(said, _HANDED_ROUND):
+                raise SchemaError(_BY_TRANSACTION.format(address=where)) from error
+            # The server's words alone; SQLAlchemy would add the whole statement.
             raise SchemaError(f"the database {where} could not be migrated: {said}; nothing was changed") from error
     return before.number, asyncio.run(_postgres_schema(where))[0].number
 
@@ -84,6 +97,7 @@ async def check_schema(where: DatabaseAddress) -> DatabaseAddress:
     """
     if isinstance(where, Path):
         _check_sqlite()
+        _check_usable(where)
         if not where.exists():
             raise SchemaError(f"there is no database at {where}; make one with: countermand migrate")
         found = _sqlite_schema(where)
@@ -155,6 +169,11 @@ def _upgrade(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
+def _check_usable(path: Path) -> None:
+    if (why := why_unusable(path)) is not None:
+        raise SchemaError(f"the database {path} cannot be opened: {why}")
+
+
 def _sqlite_schema(path: Path) -> Schema:
     if not path.exists():
         return Schema(0)
@@ -187,11 +206,15 @@ async def _postgres_schema(address: PostgresAddress) -> tuple[Schema, PostgresAd
     except DRIVER_ERRORS as error:
         said = str(error) or type(error).__name__
         raise SchemaError(f"the database {address} cannot be reached: {said}") from error
+    except AddressError as error:
+        raise SchemaError(f"the address of the database {address} cannot be used: {error}") from None
     except (ValueError, OverflowError):  # their messages quote text that may be a piece of the password
         advice = "is its port one, and every / ? # @ : of the password percent-encoded?"
         raise SchemaError(f"the address of the database {address} cannot be read; {advice}") from None
     try:
         return await _schema_seen_by(connection, address)
+    except _HANDED_ROUND as error:
+        raise SchemaError(_BY_TRANSACTION.format(address=address)) from error
     except DRIVER_ERRORS as error:
         raise SchemaError(f"the database {address} cannot be asked for its schema: {error}") from error
     finally:

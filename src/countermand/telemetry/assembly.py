@@ -41,15 +41,20 @@ class Telemetry:
             await self.tracing.close()
 
 
-def telemetry_of(*, version: str, logging: Logging, traces_url: str | None, traces_share: float) -> Telemetry:
-    """Build the telemetry objects. OpenTelemetry is imported only for a `traces_url`."""
+def telemetry_of(
+    *, version: str, logging: Logging, traces_url: str | None, traces_share: float, database: str
+) -> Telemetry:
+    """Build the telemetry objects. OpenTelemetry is imported only for a `traces_url`.
+
+    `database` is the name of the database's system in spans: `sqlite` or `postgresql`.
+    """
     counts = Counts(version)
     metrics: MetricsHook = CountingMetrics(counts)
     new_id, tracing = counted_ids(), None
     if traces_url is not None:
         from countermand.telemetry.tracing import Tracing, TracingMetrics  # noqa: PLC0415 - half a second to import
 
-        tracing = Tracing(traces_url, share=traces_share, version=version, worker=logging.worker)
+        tracing = Tracing(traces_url, share=traces_share, version=version, worker=logging.worker, database=database)
         metrics = TracingMetrics(tracing, metrics)
         new_id = _traced_ids(tracing, new_id)
     lines = RequestLines(logging.format, worker=logging.worker)

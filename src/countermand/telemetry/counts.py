@@ -17,12 +17,17 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from countermand.actions.errors import CountermandError
+from countermand.telemetry.process_metrics import ProcessMetrics
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # several workers have none, so one process has none either
 
 # From half a millisecond, because the fastest cancels take about one, to ten seconds, when most callers have given up.
 LATENCY_BOUNDS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+# What an alert compares from one scrape to the next is there from the beginning, at 0: without a value before the first
+# failure, there is nothing for it to have risen from.
+_ALERTED_OUTCOMES: Final = ("unknown", "failed", "unavailable")
+_ALERTED_STATUS: Final = "5xx"
 WHY_CLOSED: Final = ("idle", "head", "body", "write", "evicted", "refused")
 SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"  # the library's own name; the numbers of all workers are kept there
 
@@ -143,10 +148,11 @@ class Counts:
             ("why",),
             registry=ours,
         )
-        for why in WHY_CLOSED:  # each label starts at 0, because an alert needs a first value to compare with
+        for why in WHY_CLOSED:
             self._connections_closed.labels(why)
         self._workers = Gauge("countermand_workers", "Processes that serve", multiprocess_mode="livesum", registry=ours)
         self._workers.set(1)
+        self._process = ProcessMetrics(ours)
 
     def ask(
         self,
@@ -182,6 +188,12 @@ class Counts:
         """Count a connection that the server closed."""
         self._connections_closed.labels(why).inc()
 
+    def expect(self, method: str, route: str, door: str | None) -> None:
+        """Let what alerts look for on a route be there, at 0. `door` for a cancel."""
+        self._seconds.labels(method, route, _ALERTED_STATUS)
+        for outcome in _ALERTED_OUTCOMES if door is not None else ():
+            self._cancellations.labels(door, outcome, "")
+
     def tally(self, method: str, route: str, status: int, cancellation: tuple[str, str, str] | None) -> Tally:
         """Return a new tally for requests of one kind; `cancellation` is channel, outcome and code."""
         tally = Tally()
@@ -198,12 +210,14 @@ class Counts:
         for version, times in self._versions_taken().items():
             if times:
                 self._versions.labels(str(version)).inc(times)
+        self._process.post()
         if self._queue_depth is not None:
             self._waiting.set(self._queue_depth())
 
     async def page(self, accept: str) -> tuple[bytes, str]:
         """Return the metrics of all workers and their media type: OpenMetrics if `accept` takes it, else plain text."""
         self.post()
+        self._process.post(now=True)
         registry = CollectorRegistry()
         if SHARED_FOLDER in os.environ:
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

@@ -39,6 +39,7 @@ class Requests:
 
     def route(self, method: str, route: str, *, channel: str | None = None, quiet: bool = False) -> "RouteReports":
         """Return the reports of one route. `channel` is given for a cancel; programs call a `quiet` route all day."""
+        self.counts.expect(method, route, channel)
         least = _LEVELS.index(self.level)
         usual = "debug" if quiet else "info"
         return RouteReports(

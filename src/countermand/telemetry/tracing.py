@@ -17,7 +17,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler, SamplingResult, TraceIdRatioBased
-from opentelemetry.trace import Link, Span, SpanKind, TraceState
+from opentelemetry.trace import Link, Span, SpanKind, StatusCode, TraceState
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import Attributes
 
@@ -28,16 +28,18 @@ BATCH: Final = "batch"
 
 _LONGEST_BATCH: Final = 4096  # the largest possible `batch_cap`: a batch has a link to each of its requests
 _EXPORT_LIMIT_S: Final = 5.0
+_SERVER_ERROR: Final = 500
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 _CARRIED: Final = ("traceparent", "tracestate")
 
 
 class Tracing:
     """Makes spans and sends them to `url` (OTLP over HTTP) from a thread. A lost collector only causes a log line.
 
-    `share` is the part of the requests that is traced; if a caller sends `traceparent`, the caller's decision counts.
+    `database` is the system's name in OpenTelemetry's semantic conventions: `postgresql` or `sqlite`. `share` is the part of the requests that is traced; if a caller sends `traceparent`, the caller's decision counts.
     """
 
-    def __init__(self, url: str, *, share: float, version: str, worker: int | None) -> None:
+    def __init__(self, url: str, *, share: float, version: str, worker: int | None, database: str) -> None:
         about: dict[str, str | int] = {"service.name": "countermand", "service.version": version}
         if worker is not None:
             about["countermand.worker"] = worker
@@ -51,16 +53,30 @@ class Tracing:
         self._tracer = self._provider.get_tracer("countermand", version)
         self._carrier = TraceContextTextMapPropagator()
         self._waiting: dict[str, Span] = {}
+        self._database = database
 
     def request(self, method: str, route: str, headers: Mapping[bytes, bytes]) -> AbstractContextManager[Span]:
         """Return the span of a whole request. `headers` are keyed by their lower-case names."""
         carried = {name: headers[name.encode()].decode("latin-1") for name in _CARRIED if name.encode() in headers}
+        known = method in _METHODS  # a caller's own word is neither a name nor a value of a span
         return self._tracer.start_as_current_span(
-            f"{method} {route}",
+            f"{method if known else 'HTTP'} {route}",
             context=self._carrier.extract(carried, context=Context()),
             kind=SpanKind.SERVER,
-            attributes={"http.request.method": method, "http.route": route},
+            attributes={
+                "http.request.method": method if known else "_OTHER",
+                "http.route": route,
+                "url.scheme": "http",
+                "network.protocol.version": "1.1",
+            },
         )
+
+    def answered(self, span: Span, status: int) -> None:
+        """Say which status a request was answered with; a failure of ours is one of the span, too."""
+        span.set_attribute("http.response.status_code", status)
+        if status >= _SERVER_ERROR:
+            span.set_attribute("error.type", str(status))
+            span.set_status(StatusCode.ERROR)
 
     def hop(self, name: str) -> AbstractContextManager[Span]:
         """Return the span of one hop of the current request."""
@@ -101,7 +117,8 @@ class Tracing:
 
     def statement(self, name: str) -> AbstractContextManager[object]:
         """Return the span of one round trip to the database, which is recorded if the batch is traced."""
-        return self._tracer.start_as_current_span(name, kind=SpanKind.CLIENT, attributes={"db.operation.name": name})
+        attributes = {"db.system.name": self._database, "db.operation.name": name}
+        return self._tracer.start_as_current_span(name, kind=SpanKind.CLIENT, attributes=attributes)
 
     def request_id(self) -> str | None:
         """Return the current trace's id, to be used as request id; None if the current request is not traced."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Final
+from typing import Any
 
 from litestar import Request
 from litestar.types import HTTPScope, Receive
-from opentelemetry.trace import Span, StatusCode
+from opentelemetry.trace import Span
 
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandId
@@ -23,8 +23,6 @@ from countermand.web.reporting import given_request_id
 
 Handle = Callable[[Request[Any, Any, Any]], Awaitable[Answer]]
 Submit = Callable[[CancelOrder], Awaitable[CancelOutcome]]
-
-_SERVER_ERROR: Final = 500
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class TracedCalls:
             headers = headers_of(request.scope)
             with self.tracing.request(operation.method, operation.path, headers) as span:
                 answer = await handle(request)
-                _tell(span, headers, answer)
+                _tell(self.tracing, span, headers, answer)
             return answer
 
         return traced
@@ -77,7 +75,7 @@ class _TracedCancel(CancelCall):
         (path, *_) = sorted(self.endpoint.paths)
         with self.tracing.request(scope["method"], path, headers) as span:
             answer = await super().answer(scope, receive)
-            _tell(span, headers, answer)
+            _tell(self.tracing, span, headers, answer)
         return answer
 
 
@@ -116,10 +114,8 @@ class _TracedEndpoint:
             return self._endpoint.error(error)
 
 
-def _tell(span: Span, headers: Mapping[bytes, bytes], answer: Answer) -> None:
+def _tell(tracing: Tracing, span: Span, headers: Mapping[bytes, bytes], answer: Answer) -> None:
     if (given := given_request_id(headers)) is not None:
         span.set_attribute("countermand.request_id", given)
     if isinstance(answer, Answer):
-        span.set_attribute("http.response.status_code", answer.status)
-        if answer.status >= _SERVER_ERROR:
-            span.set_status(StatusCode.ERROR)
+        tracing.answered(span, answer.status)

@@ -248,3 +248,43 @@ async def create(world: World, caller: Caller, wanted: dict[str, Any], version: 
 
 async def get(world: World, caller: Caller, path: str) -> Reply:
     return await send(world, "GET", path, world.connect_headers(caller).items())
+
+
+AS_PEOPLE_TYPE_THEM = {
+    "(02) 9876 5432": "02 9876 5432",
+    "(03) 9123-4567": "03 9123-4567",
+    "+61 (0)2 9876 5432": "+61 2 9876 5432",
+    "+61 (02) 9876 5432": "+61 2 9876 5432",
+    "+61 0412 345 678": "+61 412 345 678",
+    "0061 2 9876 5432": "+61 2 9876 5432",
+    "0011 61 2 9876 5432": "+61 2 9876 5432",
+    "02.9876.5432": "02 9876 5432",
+    " 0412 345 678 ": "0412 345 678",
+    "0412\u00a0345\u00a0678": "0412 345 678",
+    "0412\u2013345\u2013678": "0412-345-678",
+    "\u202a+61 412 345 678\u202c": "+61 412 345 678",
+}
+
+
+@pytest.mark.parametrize("typed", AS_PEOPLE_TYPE_THEM, ids=ascii)
+async def test_a_phone_number_as_australians_write_it_is_taken_and_kept_tidy(sqlite_world: World, typed: str):
+    me = await sqlite_world.connect_client()
+    given = SERVICE_ORDER | {"contactPhone": typed, "ntdPhoneNumber": typed, "contactEmail": " jo@example.com\u00a0"}
+    reply = await create(sqlite_world, me, given)
+    assert reply.status == 201, reply.body
+    (kept,) = [row for row in await sqlite_world.rows("order_details") if row["order_id"] == reply.json["id"]]
+    for name, value in (("contactPhone", AS_PEOPLE_TYPE_THEM[typed]), ("contactEmail", "jo@example.com")):
+        assert json.loads(kept["details"])[name] == value
+    assert json.loads(kept["details"])["ntdPhoneNumber"] == AS_PEOPLE_TYPE_THEM[typed]
+
+
+async def test_what_is_no_phone_number_or_e_mail_address_is_refused_in_words(sqlite_world: World):
+    me = await sqlite_world.connect_client()
+    before = await contents(sqlite_world)
+    reply = await create(sqlite_world, me, SERVICE_ORDER | {"contactPhone": "1300 123 456", "contactEmail": "jo"})
+    phone = "an Australian landline or mobile number, like 0412 345 678, (02) 9876 5432 or +61 2 9876 5432"
+    assert [error["message"] for error in reply.json["errors"]] == [
+        f'contactPhone must be {phone}, not "1300 123 456"',
+        'contactEmail must be an e-mail address, like jo@example.com, not "jo"',
+    ]
+    assert await contents(sqlite_world) == before

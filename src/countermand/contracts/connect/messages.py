@@ -4,11 +4,12 @@ Field names are the contract's. Documented unless marked "inferred" or "ours".
 """
 
 from datetime import date, datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from countermand.contracts.connect.versions import required_from
+from countermand.contracts.http.typed_text import EMAIL_IN_WORDS, EMAIL_WITH_DOMAIN_PATTERN, Phone
 
 
 class CancelRequest(Struct, kw_only=True):
@@ -17,10 +18,6 @@ class CancelRequest(Struct, kw_only=True):
     orderId: Annotated[int, Meta(description="The id of the order to cancel", examples=[1])]
 
 
-_PHONE: Final = r"^(\+?61|0)[ -]?[23478]([ -]?[0-9]){8}$(?!\n)"
-Phone = Annotated[
-    str, Meta(pattern=_PHONE, description="A valid Australian landline or mobile number", examples=["0412 345 678"])
-]
 Short = Annotated[str, Meta(min_length=1, max_length=100)]
 
 
@@ -42,7 +39,8 @@ class CreateRequest(Struct, kw_only=True):
     contactName: Annotated[str, Meta(min_length=1, max_length=40)]
     contactPhone: Phone
     contactEmail: Annotated[
-        str, Meta(max_length=50, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s.]+$(?!\n)", examples=["jo@example.com"])
+        str,
+        Meta(max_length=50, pattern=EMAIL_WITH_DOMAIN_PATTERN, examples=["jo@example.com"], extra=EMAIL_IN_WORDS),
     ]
     remoteQualificationSearchId: Annotated[Short, Meta(description="Of the qualification", examples=["QS000000000001"])]
     qualificationSearchId: Annotated[Short, Meta(description="Of the qualification", examples=["1"])]
@@ -99,7 +97,7 @@ class CreateRequest(Struct, kw_only=True):
     ntdAddressLine1: Short | None = None
     ntdAddressLine2: Annotated[str, Meta(max_length=100)] | None = None
     ntdSuburb: Short | None = None
-    ntdPostcode: Annotated[str, Meta(pattern=r"^[0-9]{4}$(?!\n)")] | None = None
+    ntdPostcode: Annotated[str, Meta(pattern=r"^[0-9]{4}$(?!\n)", examples=["2000"])] | None = None
     ntdState: State | None = None
     ntdAuthorityToLeave: bool | None = None
     ntdDeliveryInstructions: Annotated[str, Meta(max_length=500)] | None = None

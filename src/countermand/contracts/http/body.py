@@ -16,6 +16,7 @@ from msgspec import inspect
 
 from countermand.actions.errors import FieldsError
 from countermand.contracts.http.answer import MalformedRequestError
+from countermand.contracts.http.typed_text import in_words, tidied
 
 BODY_CAP_BYTES: Final = 64 * 1024
 _DIGITS_CAP: Final = 400  # digits of a number; no order needs a longer number, and reading one is slow
@@ -111,8 +112,9 @@ def _check_strings(value: Any) -> None:
 def read(message: type[Message], decoded: Any) -> Message:
     """Convert decoded JSON to a message. Raises `FieldsError`, which names every wrong field with its value.
 
-    Fields that the message does not have are ignored.
+    Fields that the message does not have are ignored. Text that people type is tidied first.
     """
+    decoded = tidied(message, decoded)
     try:
         return msgspec.convert(decoded, message, dec_hook=_number)
     except msgspec.ValidationError as error:
@@ -156,8 +158,8 @@ def _errors(expected: Any, value: Any, path: str) -> Iterator[tuple[str, str]]:
             elif field.required:
                 yield inner, f"{inner} is missing"
     else:
-        name = path or "the body"
-        yield path or "body", f"{name} must be {_said(inspect.type_info(expected))}, not {shown(value)}"
+        name, info = path or "the body", inspect.type_info(expected)
+        yield path or "body", f"{name} must be {in_words(info) or _said(info)}, not {shown(value)}"
 
 
 def _is_list_that_fits(known: inspect.Type, value: Any) -> TypeGuard[inspect.ListType]:

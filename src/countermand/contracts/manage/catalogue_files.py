@@ -1,12 +1,10 @@
 """How is a catalogue read from a file, so that every error has its line? JSON as in `/manage/v1`, or CSV."""
 
-import csv
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from io import StringIO
 from typing import Any, Final, get_args
 
 import msgspec
@@ -17,6 +15,7 @@ from countermand.contracts.http.answer import MalformedRequestError
 from countermand.contracts.http.body import decode, read
 from countermand.contracts.manage.catalogue_input import KINDS, CatalogueGiven, catalogue_of
 from countermand.contracts.manage.catalogue_output import CatalogueShown
+from countermand.contracts.manage.spreadsheet import SpreadsheetError, Table, read_table, text_of
 
 _ITEM: Final = re.compile(r"(\w+)\[(\d+)\]")
 # A heading that only one kind of item has determines the kind of all lines in a CSV file.
@@ -48,15 +47,18 @@ def read_catalogue(content: bytes, *, is_csv: bool) -> CatalogueFile:
     lines: Mapping[tuple[str, int], int] = {}
     try:
         if is_csv:
-            decoded, lines = _from_csv(content.removeprefix(b"\xef\xbb\xbf"))
+            decoded, lines = _from_table(read_table(content))
         else:
-            decoded = decode(content.removeprefix(b"\xef\xbb\xbf"))
-            lines = dict(_lines_of_json(content.decode("utf-8-sig"), decoded))
+            text = text_of(content)
+            decoded = decode(text.encode())
+            lines = dict(_lines_of_json(text, decoded))
         _check_names(decoded)
         return CatalogueFile(catalogue=catalogue_of(read(CatalogueGiven, decoded)), lines=lines)
     except FieldsError as error:
         raise CatalogueFileError("\n".join(_said(error.errors, lines))) from None
-    except (MalformedRequestError, UnicodeDecodeError) as error:
+    except SpreadsheetError as error:
+        raise CatalogueFileError(str(error)) from None
+    except MalformedRequestError as error:
         where = error.__context__
         line = f"line {where.lineno}: " if isinstance(where, json.JSONDecodeError) else ""
         raise CatalogueFileError(line + str(error).replace("the body", "the file")) from None
@@ -141,28 +143,19 @@ def _start(text: str, at: int) -> int:
 # CSV
 
 
-def _from_csv(content: bytes) -> tuple[dict[str, Any], Mapping[tuple[str, int], int]]:
-    """Read the lines of a CSV file as items of one kind: a heading `name.en` is the field `en` within `name`."""
-    rows = csv.reader(StringIO(content.decode(), newline=""), strict=True)
+def _from_table(table: Table) -> tuple[dict[str, Any], Mapping[tuple[str, int], int]]:
+    """Read the rows of a table as items of one kind: a heading `name.en` is the field `en` within `name`."""
+    kind = _told_by(table.headings)
     items: list[dict[str, Any]] = []
-    lines: dict[tuple[str, int], int] = {}
     errors: list[tuple[str, str]] = []
-    begins = 1  # the line on which a row begins; a cell may have several lines
-    try:
-        headings = next(rows, [])
-        kind = _told_by(headings)
-        begins = rows.line_num + 1
-        for cells in rows:
-            if cells:
-                lines[kind, len(items)] = begins
-                if len(cells) != len(headings):
-                    errors.append((f"{kind}[{len(items)}]", "it has another number of values than the headings"))
-                elif any("\0" in cell for cell in cells):
-                    errors.append((f"{kind}[{len(items)}]", "it has a NUL character"))
-                items.append(_item(kind, {name: cell for name, cell in zip(headings, cells, strict=False) if cell}))
-            begins = rows.line_num + 1
-    except csv.Error as error:
-        raise CatalogueFileError(f"line {begins}: {error}") from None
+    lines = {(kind, index): row.line for index, row in enumerate(table.rows)}
+    for index, row in enumerate(table.rows):
+        if len(row.cells) != len(table.headings):
+            errors.append((f"{kind}[{index}]", "it has another number of values than the headings"))
+        elif any("\0" in cell for cell in row.cells):
+            errors.append((f"{kind}[{index}]", "it has a NUL character"))
+        named = zip(table.headings, row.cells, strict=False)
+        items.append(_item(kind, {name: cell for name, cell in named if cell}))
     if errors:
         raise CatalogueFileError("\n".join(_said(errors, lines)))
     return {kind: items}, lines
@@ -228,8 +221,13 @@ def _is(wanted: Any, plain: type) -> bool:
 
 
 def _whole(cell: str) -> int | str:
-    return int(cell) if re.fullmatch("[0-9]{1,18}", cell) else cell
+    return int(cell) if re.fullmatch("[0-9]{1,18}", cell.strip()) else cell
 
 
 def _number(cell: str) -> Decimal | str:
-    return Decimal(cell) if re.fullmatch(r"[0-9]{1,18}(\.[0-9]{1,18})?", cell) else cell
+    """`12.50`, or `12,50`. What a comma can part thousands in (`1,250`) stays text, and is told as that."""
+    found = re.fullmatch(r"([0-9]{1,18})(?:\.([0-9]{1,18})|,([0-9]{1,2}))?", cell.strip())
+    if found is None:
+        return cell
+    decimals = found[2] or found[3]
+    return Decimal(found[1] if decimals is None else f"{found[1]}.{decimals}")

@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, Struct, structs
 from countermand.actions.catalogue.load import Catalogue
 from countermand.actions.errors import FieldsError
 from countermand.contracts.http.money import AmountGiven
+from countermand.contracts.http.typed_text import Country
 from countermand.contracts.manage.calls import in_range
 from countermand.domain.instants import written_instant
 from countermand.domain.money import Money
@@ -21,16 +22,15 @@ from countermand.domain.ticketing.catalogue import Event, EventUid, Method, Part
 from countermand.domain.ticketing.seating import SeatBlock
 
 Uid = Annotated[str, Meta(pattern=f"^{UID_PATTERN}$(?!\\n)", examples=["87a2195h3gd162fb35c5a3dbd7bapo1l"])]
-Language = Annotated[str, Meta(pattern=r"^[a-z]{2}$(?!\n)")]
+Language = Annotated[str, Meta(pattern=r"^[a-z]{2}$(?!\n)", examples=["nl"])]
 Texts = Annotated[dict[Language, Annotated[str, Meta(max_length=10_000)]], Meta(examples=[{"en": "Day ticket"}])]
 Instant = Annotated[datetime, Meta(tz=True)]
-Url = Annotated[str, Meta(pattern=r"^https?://\S+$(?!\n)", max_length=2000)]
+Url = Annotated[str, Meta(pattern=r"^https?://\S+$(?!\n)", max_length=2000, examples=["https://example.com/a.png"])]
 _Word = Annotated[str, Meta(min_length=1, max_length=255)]
 _Reference = Annotated[str, Meta(max_length=64)]
 _Name = Annotated[str, Meta(min_length=1, max_length=64)]
 _SeatNumber = Annotated[int, Meta(ge=1, le=99_999)]
 _PerOrder = Annotated[int, Meta(ge=1, le=100)]
-Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}$(?!\n)", examples=["NL"])]
 ConsumerField = Literal[
     "first_name",
     "last_name",

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from countermand.contracts.http.money import Amount
+from countermand.contracts.http.typed_text import EMAIL_IN_WORDS, EMAIL_PATTERN, Country, Language
 
 REASON_CAP = 2000  # characters; the published page names no limit (inferred, shopping decision 9)
 
@@ -22,19 +23,21 @@ class CancelRequest(Struct, kw_only=True):
 class Consumer(Struct, kw_only=True):
     """Who something is for, as given. `uid` names a consumer that is kept already, and then all else is optional."""
 
-    uid: Annotated[str, Meta(pattern=r"^[0-9a-z]{32}$(?!\n)")] | UnsetType = UNSET
+    uid: (
+        Annotated[str, Meta(pattern=r"^[0-9a-z]{32}$(?!\n)", examples=["87a2195h3gd162fb35c5a3dbd7bapo1l"])] | UnsetType
+    ) = UNSET
     first_name: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
     last_name: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
     date_of_birth: date | UnsetType = UNSET
-    email: Annotated[str, Meta(max_length=255, pattern=r"^[^@\s]+@[^@\s]+$(?!\n)")] | UnsetType = UNSET
+    email: Annotated[str, Meta(max_length=255, pattern=EMAIL_PATTERN, extra=EMAIL_IN_WORDS)] | UnsetType = UNSET
     gender: Annotated[Literal[0, 1, 2, 9], Meta(description="unknown, male, female, other")] | UnsetType = UNSET
     phone_number: Annotated[str, Meta(max_length=50)] | UnsetType = UNSET
     address: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
     postal_code: Annotated[str, Meta(max_length=32)] | UnsetType = UNSET
     city: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
-    country: Annotated[str, Meta(pattern=r"^[A-Z]{2}$(?!\n)")] | UnsetType = UNSET
+    country: Country | UnsetType = UNSET
     state: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
-    language: Annotated[str, Meta(pattern=r"^[a-z]{2}$(?!\n)")] | UnsetType = UNSET
+    language: Language | UnsetType = UNSET
     cognito_user: Annotated[str, Meta(max_length=36)] | UnsetType = UNSET
 
 

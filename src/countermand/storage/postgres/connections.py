@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from countermand.storage.postgres.address_words import driver_options
+
 _Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 PooledConnection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
@@ -64,14 +66,12 @@ class PostgresAddress:
         return await connect(**self._reach_options())
 
     def _reach_options(self) -> dict[str, Any]:
-        return {
-            "dsn": self.url,
+        return driver_options(self.url, application=APPLICATION) | {
             "timeout": self.connect_limit_s,
             "command_timeout": self.statement_limit_s + _CLIENT_MARGIN_S,
             "target_session_attrs": "read-write",
             "max_cached_statement_lifetime": 0,
             "max_cacheable_statement_size": 64 * 1024,
-            "server_settings": {"application_name": APPLICATION},
         }
 
     def __str__(self) -> str:

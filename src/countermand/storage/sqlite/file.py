@@ -1,5 +1,6 @@
-"""Sets the options of every SQLite connection, and checks that the database is still the file that was opened."""
+"""Sets the options of every SQLite connection, and checks that the database file can be opened and stays the same."""
 
+import os
 from os.path import samestat
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -39,6 +40,55 @@ def set_up(connection: _Connection) -> None:
         (found,) = connection.execute(f"PRAGMA {name}").fetchone()
         if found != wanted:
             raise UnavailableError(f"SQLite keeps {name} = {found} on this file, and {wanted} is needed")
+
+
+def why_unusable(path: Path) -> str | None:
+    """What forbids this process to read and write the file, with owner, mode and user; None where nothing does.
+
+    SQLite itself says "unable to open database file". It keeps files of its own beside the database, so it must be able
+    to write to the folder, too.
+    """
+    nearest = Path(path.absolute().anchor)
+    for folder in reversed(path.absolute().parents):
+        if folder.exists():
+            nearest = folder
+            if not folder.is_dir():
+                return f"{folder} is no folder"
+            if not _may(folder, os.X_OK):
+                return _forbidden(folder, "enter")
+    if path.is_dir():
+        return "it is a folder; name a file in it"
+    if not _may(nearest, os.W_OK):
+        return _forbidden(nearest, "make files in")
+    for file in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
+        if file.exists() and not _may(file, os.R_OK | os.W_OK):
+            return _forbidden(file, "read and write")
+    return None
+
+
+def _may(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _forbidden(what: Path, act: str) -> str:
+    if act != "enter" and hasattr(os, "statvfs") and os.statvfs(what).f_flag & os.ST_RDONLY:
+        return f"{what} is on a file system that takes no writes"
+    about = what.stat()
+    mode = about.st_mode & 0o7777
+    return f"{what} belongs to {_user(about.st_uid)}, mode {mode:04o}, and {_us()} may not {act} it"
+
+
+def _us() -> str:
+    return f"this process runs as {_user(os.geteuid())}, which" if hasattr(os, "geteuid") else "this process"
+
+
+def _user(number: int) -> str:
+    try:
+        import pwd  # noqa: PLC0415 - there is none on Windows
+
+        return pwd.getpwuid(number).pw_name
+    except (ImportError, KeyError):
+        return f"the user {number}"
 
 
 class OpenFile:

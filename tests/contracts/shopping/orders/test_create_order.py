@@ -169,7 +169,7 @@ _FIELDS: dict[str, tuple[dict[str, Any], list[str]]] = {
                 "date_of_birth": "30-12-1986",
                 "email": "nobody",
                 "gender": 10,
-                "country": "nl",
+                "country": "NLD",
                 "language": "nld",
                 "phone_number": "1" * 51,
             },

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from countermand.contracts.http.money import Amount, AmountGiven, Currency
+from countermand.contracts.http.typed_text import Country
 from countermand.contracts.shopping.messages import Consumer, Method, Order, Seating, Selection
 
 # It becomes a `Location` and a source in a Content-Security-Policy: a host's name, no user, and no blank, control or
@@ -42,7 +43,7 @@ class ShippingGiven(Struct, kw_only=True):
     address: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
     postal_code: Annotated[str, Meta(max_length=32)] | UnsetType = UNSET
     city: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
-    country: Annotated[str, Meta(pattern=r"^[A-Z]{2}$(?!\n)")] | UnsetType = UNSET
+    country: Country | UnsetType = UNSET
     state: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
 
 
@@ -60,7 +61,9 @@ class CreateRequest(Struct, kw_only=True):
     shipping_method: Annotated[str, Meta(min_length=1, max_length=32, description="uid")] | ShippingGiven | None = None
     external_purchases: Annotated[list[ExternalPurchaseGiven], Meta(max_length=100)] = []
     external_reference: Annotated[str, Meta(max_length=32)] | None = None
-    redirect_url: Annotated[str, Meta(max_length=255, pattern=_REDIRECT_URL)] | None = None
+    redirect_url: (
+        Annotated[str, Meta(max_length=255, pattern=_REDIRECT_URL, examples=["https://shop.example/thanks"])] | None
+    ) = None
     check_consecutive_seats: Annotated[
         bool, Meta(description="Numbered seats of one line must be side by side; false takes any that are free")
     ] = True

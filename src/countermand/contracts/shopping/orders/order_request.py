@@ -14,6 +14,7 @@ from countermand.actions.ticketing.rules import TicketOrder
 from countermand.actions.ticketing.transfer import TransferOrder
 from countermand.contracts.http.body import shown
 from countermand.contracts.http.money import AmountGiven
+from countermand.contracts.http.typed_text import tidy_text
 from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.orders.messages import CreateRequest, ShippingGiven
@@ -183,7 +184,7 @@ def wanted_of_query(given: Sequence[tuple[str, str]], addresses: Addresses) -> T
     donation = _query_amount(query, "donation_amount", reading)
     payment = _matching(query, "payment_method", _METHOD, "the uid of a method", reading)
     shipping = _matching(query, "shipping_method", _METHOD, "the uid of a method", reading)
-    country = _matching(query, "country", _COUNTRY, "two capital letters", reading)
+    country = _matching({"country": _country(query)}, "country", _COUNTRY, "a country's two letters, like NL", reading)
     reading.check()
     return TicketOrder(
         lines=lines,
@@ -192,6 +193,10 @@ def wanted_of_query(given: Sequence[tuple[str, str]], addresses: Addresses) -> T
         given=TicketOrderGiven(consumer=Consumer(country=country or UNSET)),
         donation=donation,
     )
+
+
+def _country(query: Mapping[str, str]) -> str:
+    return tidy_text(query.get("country") or "").upper()
 
 
 def _matching(query: Mapping[str, str], name: str, pattern: re.Pattern[str], said: str, reading: Reading) -> str | None:

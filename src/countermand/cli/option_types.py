@@ -1,0 +1,30 @@
+"""Options and arguments that are paths or text, as people, scripts and settings files of others write them."""
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import typer
+
+from countermand.environment import check_text, path_of
+
+Given = TypeVar("Given")
+
+
+def _said_by_the_option(read: Callable[[str], Given]) -> Callable[[str], Given]:
+    def parser(given: str) -> Given:
+        try:
+            return read(given)
+        except ValueError as error:
+            raise typer.BadParameter(f"{error}, not {given!r}") from None
+
+    return parser
+
+
+def _text(given: str) -> str:
+    check_text(given)
+    return given
+
+
+# What `typer.Option` and `typer.Argument` take to read a path, or text.
+PATH: Final[dict[str, Any]] = {"parser": _said_by_the_option(path_of), "metavar": "PATH"}
+TEXT: Final[dict[str, Any]] = {"parser": _said_by_the_option(_text), "metavar": "TEXT"}

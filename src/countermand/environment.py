@@ -1,0 +1,63 @@
+"""Reads what shells, containers and files of others put into variables and options: text, paths, service links."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+PREFIX: Final = "COUNTERMAND_"
+
+# Kubernetes tells every pod of every service, and `docker run --link` of every linked container, in variables of these
+# names and values. A service that is called `countermand`, or `countermand-…`, gets our prefix.
+_OF_A_SERVICE: Final = tuple(
+    (re.compile(rf"{PREFIX}(?:\w+_)?{name}"), re.compile(value))
+    for name, value in (
+        (r"PORT", r"(?:tcp|udp|sctp)://.*"),
+        (r"PORT_[0-9]+_(?:TCP|UDP|SCTP)", r"(?:tcp|udp|sctp)://.*"),
+        (r"PORT_[0-9]+_(?:TCP|UDP|SCTP)_PROTO", r"tcp|udp|sctp"),
+        (r"PORT_[0-9]+_(?:TCP|UDP|SCTP)_PORT", r"[0-9]+"),
+        (r"PORT_[0-9]+_(?:TCP|UDP|SCTP)_ADDR", r"[0-9A-Fa-f.:]+"),
+        (r"SERVICE_HOST", r"[0-9A-Fa-f.:]+"),
+        (r"SERVICE_PORT(?:_\w+)?", r"[0-9]+"),
+    )
+)
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def is_of_a_service(name: str, value: str | None) -> bool:
+    """Whether a variable tells of a service of Kubernetes, or of a linked container, and is no setting of ours."""
+    return any(
+        of_name.fullmatch(name.upper()) and of_value.fullmatch((value or "").strip())
+        for of_name, of_value in _OF_A_SERVICE
+    )
+
+
+def service_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """The names of the variables with our prefix that tell of a service, in order."""
+    return sorted(name for name, value in environment.items() if is_of_a_service(name, value))
+
+
+def check_text(text: str) -> None:
+    """Raise `ValueError`, with the likely cause, for text that nobody can have meant for a setting or an option."""
+    if text.endswith("\r") or "\r\n" in text:
+        raise ValueError(
+            "must have no carriage return, as lines of a file with Windows line ends have (save it with LF)"
+        )
+    if text.endswith("\n"):
+        raise ValueError("must not end with a line end, as the output of `echo` does (use `printf %s` for a secret)")
+    if (found := _CONTROL.search(text)) is not None:
+        raise ValueError(f"must have no control character, and has U+{ord(found[0]):04X}")
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        raise ValueError(
+            f"must not stand in quotation marks ({text[0]}), which `docker run --env-file` takes for a part"
+        )
+
+
+def path_of(text: str) -> Path:
+    """A path as a person writes it: `~` is a home. Raises `ValueError`."""
+    check_text(text)
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError("begins with ~ and a user of whom there is no home; write the whole path") from None
