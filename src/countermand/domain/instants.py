@@ -1,8 +1,12 @@
-"""How is an instant written? ISO 8601 in UTC, with a fraction only where there is one."""
+"""How is an instant written, and how far may somebody else's clock be from ours?"""
 
 from datetime import UTC, datetime
+from typing import Final
+
+# Ours: `nbf`, `iat` and `exp` of assertions and tokens of every issuer are judged with this much grace.
+CLOCK_LEEWAY_S: Final = 30
 
 
 def written_instant(instant: datetime) -> str:
-    """An aware instant as `2026-11-23T01:00:00Z`, to the microsecond where it has any."""
+    """An aware instant in ISO 8601 and UTC, as `2026-11-23T01:00:00Z`, to the microsecond where it has any."""
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -20,8 +20,11 @@ class ClientKey:
 class ClientKeys(Protocol):
     """The keys that clients of our own token endpoint registered."""
 
-    async def of(self, name: str, kid: str) -> tuple[Client, ClientKey] | None:
-        """The client of this name (its client id) and its key of this id. Nothing that is revoked, key or client."""
+    async def live(self, name: str, kid: str | None) -> tuple[Client, Sequence[ClientKey]] | None:
+        """The client of this name (its client id) and its keys, newest first; of a `kid`, the one with that id.
+
+        None where there is no such key. Keys and clients that are revoked are left out.
+        """
         ...
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from countermand.actions.errors import NotAuthenticatedError, NotFoundError
 from countermand.actions.ordering.read_orders import read_order
 from countermand.actions.ports import OrderView
-from countermand.contracts.http.answer import ForbiddenError
+from countermand.contracts.http.answer import BEARER, ForbiddenError
 from countermand.contracts.http.calls import Call, Services
 from countermand.contracts.http.cancel_endpoint import Credential, bearer
 from countermand.contracts.shopping.credentials import basic
@@ -65,7 +65,8 @@ async def order_seen(call: Call, services: Services) -> OrderView:
     if token is None:
         client = await caller(call, services, Permission.READ)
         return await read_order(services.store, _order_id(call), owner=owner_for(client))
-    wrong = NotAuthenticatedError("the Order-Token is not this order's")
+    # No scheme is registered for it. Bearer is taken here, too, and makes no browser ask its user for a password.
+    wrong = NotAuthenticatedError("the Order-Token is not this order's", scheme=BEARER)
     try:
         view = await read_order(services.store, _order_id(call), owner=None)
     except NotFoundError:
