@@ -32,6 +32,7 @@ else:
 
 _COLLECTED_AFTER: Final = 50_000  # objects more than before
 _POLL_S: Final = 0.02
+_LONGEST_POLL_S: Final = 1.0  # a node whose clock is wrong may wait for long
 
 
 class ServingError(Exception):
@@ -152,10 +153,12 @@ async def _announce_when_ready(
     server: uvicorn.Server, ready: Callable[[], Awaitable[str | None]], announce: Callable[[], None]
 ) -> None:
     """Not asked over the socket: where several processes share it, another one would answer."""
+    pause_s = _POLL_S
     while True:
         if server.started and await ready() is None:
             break
-        await asyncio.sleep(_POLL_S)
+        await asyncio.sleep(pause_s)
+        pause_s = min(2 * pause_s, _LONGEST_POLL_S) if server.started else _POLL_S
     announce()
 
 

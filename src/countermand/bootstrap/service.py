@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+from urllib.parse import urlsplit
 
 import structlog
 from litestar import Litestar
@@ -22,12 +23,13 @@ from countermand.actions.cancelling.group_commit import GroupCommit
 from countermand.actions.cancelling.read_back import CancelAndShow, ReadBack
 from countermand.actions.errors import CountermandError, UnavailableError
 from countermand.actions.metrics import MetricsHook
-from countermand.actions.ports import CancelOrder, Clock
+from countermand.actions.ports import CancelOrder, Clock, SharedClock
+from countermand.background.clock import ClockCheck, compare_clocks
 from countermand.background.expiry import expire_unpaid
 from countermand.background.keys import refresh_keys
 from countermand.background.metrics import post_counts
 from countermand.background.retention import forget_old
-from countermand.bootstrap.clock import utc_now
+from countermand.bootstrap.clock import shared_by_all, utc_now
 from countermand.bootstrap.database import OVERTAKEN_CAP, READ_BACK_FLIGHTS, Database, retention_of
 from countermand.bootstrap.telemetry import telemetry_for, traced_calls
 from countermand.contracts.connect.orders import Plan
@@ -36,6 +38,7 @@ from countermand.contracts.connect.versions import Versions
 from countermand.contracts.http.calls import Services
 from countermand.contracts.registry import parts
 from countermand.contracts.shopping.addresses import Addresses
+from countermand.domain.signing_key import CLOCKS_APART
 from countermand.identity.authentication import Authentication, Directory, Issuer, Tokens
 from countermand.identity.key_sets import KeyRing, discovered, source_at
 from countermand.identity.token_issuer import TokenIssuer
@@ -54,16 +57,27 @@ log = structlog.get_logger()
 _DATABASE_ERRORS: Final = (CountermandError, DBAPIError, sqlite3.Error, *DRIVER_ERRORS)  # a table that is gone, too
 _PROBE_LIMIT_S: Final = 1.5  # whoever asks whether we are ready, or scrapes, hears something within two seconds
 _OWN_KEYS_AT_MOST_EVERY_S: Final = 0.1
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 
 
 def addresses_of(settings: Settings, public_url: str) -> Addresses:
     """The addresses of the shopping contract."""
     return Addresses(
         public=public_url,
+        also=loopback_names(settings, public_url),
         documentation=settings.shopping_documentation_url.replace("{public_url}", public_url),
         payment=settings.shopping_payment_url.replace("{public_url}", public_url),
         etickets=settings.shopping_etickets_url.replace("{public_url}", public_url),
     )
+
+
+def loopback_names(settings: Settings, public_url: str) -> tuple[str, ...]:
+    """The other names of this machine under which our port is reached, while no public address is set."""
+    port = urlsplit(public_url).port
+    names = [f"http://{host}:{port}" for host in _LOOPBACK]
+    if settings.public_url is not None or public_url not in names:
+        return ()
+    return tuple(name for name in names if name != public_url)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,14 +96,20 @@ def build(
     database: Database,
     public_url: str,
     *,
-    clock: Clock = utc_now,
+    clock: Clock | None = None,
+    shared_clock: SharedClock | None = None,
     with_front: bool = True,
     telemetry: Telemetry | None = None,
 ) -> Service:
     """Join the parts. Without the front, the framework carries the cancel paths, too.
 
-    `telemetry` is the one whose metrics hook the database was opened with.
+    `clock` is this node's, `shared_clock` the one of all nodes: by default the machine's and the database's. Where
+    `clock` alone is given, it is both. `telemetry` is the one whose metrics hook the database was opened with.
     """
+    if shared_clock is None:
+        shared_clock = database.store.now if clock is None else shared_by_all(clock)
+    clock = clock or utc_now
+    clock_check = ClockCheck(clock, shared_clock)
     telemetry = telemetry or telemetry_for(settings)
     own = token_issuer_of(settings, database, public_url, clock=clock)
     tokens = Tokens(_issuers(settings, own), lambda: clock().timestamp())
@@ -98,6 +118,7 @@ def build(
     telemetry.counts.ask(
         queue_depth=lambda: cancelling.waiting,
         oldest_undelivered=SingleFlightProbe(lambda: _oldest_undelivered(database.store), limit_s=_PROBE_LIMIT_S),
+        clock_ahead_s=lambda: clock_check.ahead_s,
         now=clock,
     )
     services = Services(
@@ -108,7 +129,7 @@ def build(
         cancel=cancelling.submit,
         public_url=public_url,
     )
-    ready = _readiness(database)
+    ready = _readiness(database, clock_check)
     connect = connect_of(settings)
     telemetry.counts.count_versions(connect.versions.taken)
 
@@ -122,8 +143,11 @@ def build(
         tasks = [
             asyncio.create_task(post_counts(telemetry, stopping), name="counts"),
             asyncio.create_task(refresh_keys(tokens.refresh, settings.key_set_refresh_s, stopping), name="key sets"),
-            asyncio.create_task(forget_old(database.store, clock, retention_of(settings), stopping), name="old rows"),
-            asyncio.create_task(expire_unpaid(database.store, clock, stopping), name="unpaid orders"),
+            asyncio.create_task(
+                forget_old(database.store, shared_clock, retention_of(settings), stopping), name="old rows"
+            ),
+            asyncio.create_task(expire_unpaid(database.store, shared_clock, stopping), name="unpaid orders"),
+            asyncio.create_task(compare_clocks(clock_check, stopping), name="clocks"),
         ]
         if own is not None:
             every_s = max(settings.client_refresh_s, _OWN_KEYS_AT_MOST_EVERY_S)
@@ -198,23 +222,27 @@ def _cancelling(settings: Settings, database: Database, clock: Clock, metrics: M
     return CancelAndShow(commit=commit, read_back=GroupCommit(run=read_back, flights=READ_BACK_FLIGHTS))
 
 
-def _readiness(database: Database) -> Callable[[], Awaitable[str | None]]:
+def _readiness(database: Database, clock_check: ClockCheck) -> Callable[[], Awaitable[str | None]]:
     """Whom to ask whether the service is ready."""
     ask_schema = SingleFlightProbe(lambda: _schema(database.store), limit_s=_PROBE_LIMIT_S)
     # Cancelling has connections of its own.
     ask_cancellations = SingleFlightProbe(lambda: database.cancellations.orders([]), limit_s=_PROBE_LIMIT_S)
 
+    ask_clock = SingleFlightProbe(clock_check.off_s, limit_s=_PROBE_LIMIT_S)
+
     async def ready() -> str | None:
         """None, or why not: in words for anybody, as anybody may ask."""
         try:
-            schema, _ = await asyncio.gather(ask_schema(), ask_cancellations())
+            schema, _, off_s = await asyncio.gather(ask_schema(), ask_cancellations(), ask_clock())
         except _DATABASE_ERRORS as error:
             log.warning("not ready", reason=str(error) or f"no answer from the database within {_PROBE_LIMIT_S:g} s")
             return "the database cannot be used"
-        if schema.is_known:
-            return None
-        log.warning("not ready", schema=schema.number, oldest_code=schema.oldest_code)
-        return "the database has another schema than this version works with"
+        if not schema.is_known:
+            log.warning("not ready", schema=schema.number, oldest_code=schema.oldest_code)
+            return "the database has another schema than this version works with"
+        if off_s > CLOCKS_APART.total_seconds():  # the check has logged it
+            return f"this node's clock is {off_s:.0f} seconds off the database's"
+        return None
 
     return ready
 
@@ -227,6 +255,7 @@ def token_issuer_of(
         return None
     return TokenIssuer(
         public_url=public_url,
+        also=loopback_names(settings, public_url),
         realm=settings.connect_realm,
         signing_keys=database.signing_keys,
         client_keys=database.client_keys,
@@ -241,7 +270,7 @@ def _issuers(settings: Settings, own: TokenIssuer | None) -> dict[str, Issuer]:
     name, key_set = settings.connect_issuer, settings.connect_key_set
     if name is None:
         return issuers
-    if name in issuers:
+    if own is not None and name in own.issuers:
         raise SettingsError(f"{PREFIX}CONNECT_ISSUER is the address of our own token endpoint: leave it out")
     issuers[name] = Issuer(
         name=name,
@@ -254,7 +283,9 @@ def _issuers(settings: Settings, own: TokenIssuer | None) -> dict[str, Issuer]:
 
 async def _schema(store: SqlStore) -> Schema:
     async with store.snapshot() as reading:
-        return Schema(*await reading.schema())
+        schema = Schema(*await reading.schema())
+    store.check_files()
+    return schema
 
 
 async def _oldest_undelivered(store: SqlStore) -> datetime | None:

@@ -37,7 +37,10 @@ _KID: Final = re.compile("[!-~]{1,64}")
 
 
 class TokenIssuer:
-    """Fulfils `TokenEndpoint`. `public_url` is the address clients use, without a trailing slash."""
+    """Fulfils `TokenEndpoint`. `public_url` is the address clients use, without a trailing slash; `also` are others.
+
+    An assertion may be for each of `audiences`; `issuers` are the names under which the issuer is known.
+    """
 
     def __init__(
         self,
@@ -48,10 +51,14 @@ class TokenIssuer:
         client_keys: ClientKeys,
         used: UsedAssertions,
         clock: Clock,
+        also: Sequence[str] = (),
     ) -> None:
         self.realm = realm
         self.issuer = f"{public_url}{realm_path(realm)}"
         self.token_url = f"{public_url}{token_path(realm)}"
+        self.issuers = tuple(f"{address}{realm_path(realm)}" for address in (public_url, *also))
+        token_urls = [f"{address}{token_path(realm)}" for address in (public_url, *also)]
+        self.audiences = (self.token_url, self.issuer, *token_urls[1:], *self.issuers[1:])
         self.key_set_url = f"{self.issuer}/protocol/openid-connect/certs"
         self._signing_keys, self._client_keys, self._used = signing_keys, client_keys, used
         self._clock = clock
@@ -125,7 +132,7 @@ class TokenIssuer:
             raise NotAuthenticatedError("client_assertion: alg must be RS256")
         if "kid" in header and not isinstance(kid, str):
             raise NotAuthenticatedError("client_assertion: kid must be a string, or left out")
-        assertion = read_claims(claims, (self.token_url, self.issuer), now)
+        assertion = read_claims(claims, self.audiences, now)
         if request.client_id not in {None, assertion.client}:
             raise NotAuthenticatedError("client_id must be the iss of client_assertion")
         found = None

@@ -82,6 +82,7 @@ class Counts:
         self._version = version
         self._queue_depth: Callable[[], int] | None = None
         self._outbox_age_s: Callable[[], Awaitable[float | None]] | None = None
+        self._clock_ahead_s: Callable[[], float | None] = lambda: None
         self._registry = ours = CollectorRegistry()
         self._postings: list[_Posting] = []
         self._cancellations = Counter(
@@ -152,11 +153,12 @@ class Counts:
         *,
         queue_depth: Callable[[], int],
         oldest_undelivered: Callable[[], Awaitable[datetime | None]],
+        clock_ahead_s: Callable[[], float | None],
         now: Callable[[], datetime],
     ) -> None:
-        """Say whom to ask: at every posting `queue_depth`, at every scrape `oldest_undelivered`.
+        """Say whom to ask: at every posting `queue_depth`, at every scrape `oldest_undelivered` and `clock_ahead_s`.
 
-        That must come to an end by itself; where it raises, the metric is left out, and the scrape does not fail.
+        `oldest_undelivered` must come to an end by itself; where it raises, its metric is left out.
         """
 
         async def outbox_age_s() -> float | None:
@@ -166,7 +168,7 @@ class Counts:
                 return None
             return 0.0 if oldest is None else max(0.0, (now() - oldest).total_seconds())
 
-        self._queue_depth, self._outbox_age_s = queue_depth, outbox_age_s
+        self._queue_depth, self._outbox_age_s, self._clock_ahead_s = queue_depth, outbox_age_s, clock_ahead_s
 
     def count_versions(self, taken: Callable[[], Mapping[int, int]]) -> None:
         """Say whom to ask, at every posting, how often each version of the connect contract was used since the last."""
@@ -208,7 +210,7 @@ class Counts:
         else:
             registry.register(self._registry)
         outbox_age_s = None if self._outbox_age_s is None else await self._outbox_age_s()
-        registry.register(_OfThisScrape(self._version, outbox_age_s))
+        registry.register(_OfThisScrape(self._version, outbox_age_s, self._clock_ahead_s()))
         try:
             encode, media_type = choose_encoder(accept)
         except (ValueError, TypeError):  # a version that is no number
@@ -219,8 +221,8 @@ class Counts:
 class _OfThisScrape:
     """What is asked for at a scrape, once for all workers."""
 
-    def __init__(self, version: str, outbox_age_s: float | None) -> None:
-        self._version, self._outbox_age_s = version, outbox_age_s
+    def __init__(self, version: str, outbox_age_s: float | None, clock_ahead_s: float | None) -> None:
+        self._version, self._outbox_age_s, self._clock_ahead_s = version, outbox_age_s, clock_ahead_s
 
     def collect(self) -> Iterator[Metric]:
         about: Mapping[str, str] = {"version": self._version}
@@ -230,4 +232,10 @@ class _OfThisScrape:
                 "countermand_outbox_age_seconds",
                 "How long the oldest undelivered fact waits; 0 without one, absent while the database cannot be asked",
                 value=self._outbox_age_s,
+            )
+        if self._clock_ahead_s is not None:
+            yield GaugeMetricFamily(
+                "countermand_clock_ahead_seconds",
+                "How far this node's clock is ahead of the database's, as of the last look; negative if behind",
+                value=self._clock_ahead_s,
             )

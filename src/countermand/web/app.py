@@ -186,7 +186,7 @@ def _unrouted(
         answer = part.speak(ours)
         reports.answered(request_id, started_s(request.scope), answer.status, outcome, code)
         answer = with_request_id(answer.with_headers(*part.notices(headers)), given_id, request_id)
-        told = {name.decode(): value.decode() for name, value in answer.headers}
+        told = {name.decode(): value.decode() for name, value in answer.sent_headers()}
         media_type = told.pop("content-type", None)
         return Response(answer.body, status_code=answer.status, headers=told, media_type=media_type)
 

@@ -19,6 +19,7 @@ from countermand.domain.instants import CLOCK_LEEWAY_S
 LONGEST_LIFE_S: Final = 30_000  # `exp` - `nbf` of the published page's sample
 _LONGEST_JTI: Final = 255
 _SHOWN_CAP: Final = 60
+_AUDIENCES_SAID: Final = 2  # the endpoint and the issuer; the others are these under other names
 _INSTANTS: Final = 1 << 53  # seconds since 1970 that every reader of JSON has exactly
 
 
@@ -67,7 +68,7 @@ def _check_audience(given: Any, audiences: Sequence[str]) -> None:
     named = given if isinstance(given, list) else [given]
     if not any(one in audiences for one in named if isinstance(one, str)):
         said = f", not {given[:_SHOWN_CAP]}" if isinstance(given, str) else ""
-        raise _wrong(f"aud must be {' or '.join(audiences)}{said}")
+        raise _wrong(f"aud must be {' or '.join(audiences[:_AUDIENCES_SAID])}{said}")
 
 
 def _check_life(claims: Mapping[str, Any], expires_at_s: float, now_s: float) -> None:

@@ -80,7 +80,8 @@ async def record_payment(
         await tx.append_events(changed, client_id, [payment_recorded(payment)], now)
         return RecordedPayment(payment=payment, order=changed, repeated=False)
     events = [payment_recorded(payment)]
-    after = replace(order.facts, first_payment_at=order.facts.first_payment_at or now)
+    # The clocks of two nodes differ: the payment that was recorded first may have the later instant.
+    after = replace(order.facts, first_payment_at=min(order.facts.first_payment_at or now, now))
     if order.state is OrderState.PENDING and (await _left_to_pay_of(tx, order_id)).minor == 0:
         after = replace(after, state=OrderState.COMPLETED)
         events.append(order_advanced(order.state, OrderState.COMPLETED))

@@ -14,6 +14,7 @@ HAL: Final = "application/hal+json"
 BASIC: Final = "Basic"
 BEARER: Final = "Bearer"
 _NO_CONTENT: Final = 204
+_NOT_STORED: Final = (b"cache-control", b"no-store")
 _USUAL: Final = frozenset({b"", b"application/json", b"application/json;charset=UTF-8"})  # needs no parsing
 
 
@@ -59,9 +60,19 @@ class Answer:
         """The same answer with more header lines."""
         return Answer(self.status, (*self.headers, *headers), self.body)
 
+    def sent_headers(self) -> list[tuple[bytes, bytes]]:
+        """The header lines to send. Caches may keep no answer but those that say so: most hold personal data."""
+        headers = list(self.headers)
+        for name, _ in headers:
+            if name == b"cache-control":
+                break
+        else:
+            headers.append(_NOT_STORED)
+        return headers
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
         """Send it, with a Content-Length: without one, the server would send an empty body in chunks."""
-        headers = list(self.headers)
+        headers = self.sent_headers()
         if self.status != _NO_CONTENT:  # which has no body, and must not say how long it is
             headers.append((b"content-length", b"%d" % len(self.body)))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})

@@ -20,7 +20,6 @@ from countermand.domain.orders.order import order_id_from
 
 _CLIENTS: Final = ROOT + "/clients"
 _CLIENT: Final = parameter("client", "path", "The client's id", {"type": "integer"})
-_NOT_KEPT: Final = ((b"cache-control", b"no-store"),)
 
 
 class ManagedClients:
@@ -99,13 +98,13 @@ class ManagedClients:
             identity=None,
             now=services.clock(),
         )
-        return json_answer(201, _keyed(added, secret), headers=_NOT_KEPT)
+        return json_answer(201, _keyed(added, secret))
 
     async def _rotate(self, call: Call, services: Services) -> Answer:
         await caller(call, services, Permission.ADMINISTER)
         secret = new_secret()
         rotated = await self._clients.rotate(_client_id(call), key=new_key(), secret_sha256=hash_of(secret))
-        return json_answer(200, _keyed(rotated, secret), headers=_NOT_KEPT)
+        return json_answer(200, _keyed(rotated, secret))
 
     async def _revoke(self, call: Call, services: Services) -> Answer:
         await caller(call, services, Permission.ADMINISTER)

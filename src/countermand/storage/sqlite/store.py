@@ -5,8 +5,9 @@ All writes of a process go through one asyncio lock and `BEGIN IMMEDIATE`, the c
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,8 +24,8 @@ from countermand.storage.store import SqlStore
 _READERS: Final = 5
 
 
-def engine_for(path: Path, *, connections: int) -> AsyncEngine:
-    """An engine whose transactions are begun and ended by hand, below."""
+def engine_for(path: Path, *, connections: int, connected: Callable[[], None] = lambda: None) -> AsyncEngine:
+    """An engine whose transactions are begun and ended by hand, below. It says of each connection when it is open."""
     engine = create_async_engine(
         # mode=rw: a file that is not there must not be made, least of all by the question whether all is well.
         URL.create("sqlite+aiosqlite", database=path.absolute().as_uri(), query={"mode": "rw", "uri": "true"}),
@@ -38,6 +39,7 @@ def engine_for(path: Path, *, connections: int) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "connect")
     def _set_up(connection: Any, _: Any) -> None:
         set_up(connection)
+        connected()
 
     return engine
 
@@ -50,8 +52,8 @@ class SqliteStore(SqlStore):
 
     def __init__(self, path: Path, write_lock: asyncio.Lock, *, busy_limit_s: float) -> None:
         self._file = OpenFile(path)
-        self._reading = engine_for(path, connections=_READERS)
-        self._writing = engine_for(path, connections=1)
+        self._reading = engine_for(path, connections=_READERS, connected=self._file.connected)
+        self._writing = engine_for(path, connections=1, connected=self._file.connected)
         self._write_lock = write_lock
         self._busy_limit_s = busy_limit_s
 
@@ -83,6 +85,14 @@ class SqliteStore(SqlStore):
                 await _rolled_back(connection)
                 raise
             await _committed(connection)
+
+    async def now(self) -> datetime:
+        """See `SqlStore.now`. The machine's clock: a file has none, and all its processes are on one machine."""
+        return datetime.now(UTC)
+
+    def check_files(self) -> None:
+        """See `SqlStore.check_files`."""
+        self._file.check_all()
 
     async def close(self) -> None:
         """See `SqlStore.close`."""

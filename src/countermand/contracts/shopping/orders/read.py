@@ -81,9 +81,7 @@ def routes(addresses: Addresses) -> tuple[Route, ...]:
         )
 
     async def read_one(call: Call, services: Services) -> Answer:
-        # Said to caches, as an Order-Token is no Authorization, which alone tells them to share nothing.
-        keep_nothing = ((b"cache-control", b"no-store"),)
-        return order_answer(200, await order_seen(call, services), addresses, headers=keep_nothing)
+        return order_answer(200, await order_seen(call, services), addresses)
 
     async def cancellability(call: Call, services: Services) -> Answer:
         seen = await order_seen(call, services)
