@@ -36,6 +36,7 @@ log = structlog.get_logger()
 
 _COLLECTED_AFTER: Final = 50_000  # new objects before the next garbage collection
 _POLL_S: Final = 0.02
+_LONGEST_POLL_S: Final = 1.0  # a node whose clock is wrong may wait for long
 
 
 class ServingError(Exception):
@@ -158,10 +159,12 @@ async def _announce_when_ready(
     server: uvicorn.Server, ready: Callable[[], Awaitable[str | None]], announce: Callable[[], None]
 ) -> None:
     """Ask in the process, not over the socket: if several workers share the address, another could answer."""
+    pause_s = _POLL_S
     while True:
         if server.started and await ready() is None:
             break
-        await asyncio.sleep(_POLL_S)
+        await asyncio.sleep(pause_s)
+        pause_s = min(2 * pause_s, _LONGEST_POLL_S) if server.started else _POLL_S
     announce()
 
 

@@ -74,14 +74,43 @@ async def test_it_sees_no_other_clients_orders_whatever_its_client_may(shop: Wor
     assert (await shop.http.get(uri, headers=bearer(token_for(shop, me)))).status_code == 404
 
 
-async def test_a_token_lasts_until_its_very_second(shop: World):
+async def test_a_token_lasts_until_half_a_minute_after_its_end_as_clocks_are_apart(shop: World):
     me = await shop.shopping_client()
     uri = shop.uri(await shop.ticket_order(me))
     headers = bearer(token_for(shop, me, life=timedelta(hours=1)))
-    shop.clock.forward(seconds=3599)
+    shop.clock.forward(seconds=3629)
     assert (await shop.http.get(uri, headers=headers)).status_code == 200
     shop.clock.forward(seconds=1)
     assert (await shop.http.get(uri, headers=headers)).status_code == 401
+
+
+async def test_a_page_whose_token_was_refused_hears_so_and_its_buyer_is_not_asked_for_a_password(shop: World):
+    me = await shop.shopping_client()
+    uri = shop.uri(await shop.ticket_order(me))
+    spent = token_for(shop, me, life=timedelta(hours=1))
+    shop.clock.forward(hours=2)
+    refused = 'Bearer realm="shopping", error="invalid_token", error_description="the credentials are not valid"'
+    paths = ("/events", "/products", "/orders", uri, f"{uri}/cancellability", "/consumers", "/bill")
+    for token in (spent, "x", f"{me.key}.{me.secret}"):
+        for path in paths:
+            answer = await shop.http.get(path, headers=bearer(token))
+            assert (answer.status_code, answer.headers["www-authenticate"]) == (401, refused), path
+            assert token not in answer.text + str(answer.headers) or token == "x"
+        given = {"order": uri, "reason": "x"}
+        for path in ("/orders", "/consumers", "/ordercancellation/"):
+            answer = await shop.http.post(path, json=given, headers=bearer(token))
+            assert (answer.status_code, answer.headers["www-authenticate"]) == (401, refused), path
+
+
+async def test_no_refused_order_token_makes_a_browser_ask_its_buyer_for_a_password(shop: World):
+    uri = shop.uri(await shop.ticket_order(await shop.shopping_client()))
+    answer = await shop.http.get(uri, headers={"Order-Token": "x"})
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer realm="shopping"')
+
+
+async def test_an_empty_token_is_none_and_is_challenged_without_an_error(shop: World):
+    answer = await shop.http.get("/events", headers={"Authorization": "Bearer "})
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer realm="shopping"')
 
 
 async def test_it_stops_with_its_clients_secret_or_its_client(shop: World):

@@ -38,10 +38,10 @@ async def test_no_forged_or_spent_token_opens_the_door_and_none_is_logged_or_rep
     for name, made in FORGED.items():
         token = made()
         reply = await cancel(world, me, {"orderId": order_id}, headers={"Authorization": f"Bearer {token}"})
-        answers[name] = (reply.status, reply.headers.get("www-authenticate"), reply.codes)
+        answers[name] = (reply.status, reply.headers.get("www-authenticate", "").partition(",")[0], reply.codes)
         said = "\n".join(log_lines) + "".join(capfd.readouterr()) + reply.body.decode() + str(reply.header_lines)
         told += [name for secret in token.split(".") if len(secret) > 8 and secret in said]
-    refused = (401, "Bearer", ["unauthorized"])
+    refused = (401, 'Bearer error="invalid_token"', ["unauthorized"])
     assert {name: answer for name, answer in answers.items() if answer != refused} == {}
     assert told == []
     assert await contents(world) == before
@@ -57,7 +57,8 @@ async def test_no_forged_or_spent_token_opens_the_door_and_none_is_logged_or_rep
         by_us(exp=NOW_S + 0.5),
         by_us(exp=2**53 - 1),
         by_us(nbf=NOW_S),
-        by_us(nbf=NOW_S + 5),  # an issuer's clock may be this much ahead
+        by_us(nbf=NOW_S + 30),  # an issuer's clock may be this much ahead,
+        by_us(exp=NOW_S - 29.999),  # or behind
         by_us(nbf=-1),
         by_us(aud=["anything"]),
         by_us(more="x" * 4000),
@@ -71,10 +72,16 @@ async def test_a_token_that_holds_names_its_client(tmp_path: Path, made: Callabl
     assert await verifier(tmp_path).identity(made()) == (ISSUER, "partner")
 
 
-@pytest.mark.parametrize(("ahead_s", "is_valid"), [(5, True), (5.001, False)])
-async def test_a_token_may_begin_five_seconds_from_now_and_no_later(tmp_path: Path, ahead_s: float, *, is_valid: bool):
+@pytest.mark.parametrize(("off_s", "is_valid"), [(8, True), (30, True), (30.001, False)])
+async def test_an_issuers_clock_may_be_half_a_minute_off_and_no_more(tmp_path: Path, off_s: float, *, is_valid: bool):
     tokens = verifier(tmp_path)
-    assert await accepts(tokens, by_us(nbf=NOW_S + ahead_s)()) is is_valid
+    assert await accepts(tokens, by_us(nbf=NOW_S + off_s)()) is is_valid
+    assert await accepts(tokens, by_us(exp=NOW_S - off_s + 0.0005)()) is is_valid
+
+
+async def test_a_token_from_the_future_is_refused_with_by_how_much(tmp_path: Path):
+    with pytest.raises(NotAuthenticatedError, match="nbf is 38 s in the future"):
+        await verifier(tmp_path).identity(by_us(nbf=NOW_S + 38)())
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -184,12 +191,12 @@ async def test_two_issuers_never_share_a_client(world: World):
     assert await world.rows("cancellations", order_id) == []
 
 
-async def test_a_remembered_token_is_refused_the_moment_it_expires(both_worlds: World):
+async def test_a_remembered_token_is_refused_once_it_has_expired_and_the_leeway_is_over(both_worlds: World):
     world = both_worlds
     me = await world.connect_client()
     orders = [await world.service_order(me) for _ in range(2)]
     headers = {"Authorization": f"Bearer {world.token(me, exp=NOW_S + 3000)}"}
-    world.clock.now = NOON + timedelta(seconds=3000, microseconds=-1)
+    world.clock.now = NOON + timedelta(seconds=3030, microseconds=-1)
     assert (await cancel(world, me, {"orderId": orders[0]}, headers=headers)).status == 200
     world.clock.forward(microseconds=1)
     before = await contents(world)

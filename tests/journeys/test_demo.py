@@ -168,7 +168,8 @@ def test_an_expired_token_is_refused(shared: Demo):
     order_id = shared.json["connect"]["orders"]["appointment_in_30h"][0]
     with shared.client() as http:
         reply = cancel_service_order(http, shared, order_id, "expired_access_token")
-    assert (reply.status_code, reply.headers["www-authenticate"]) == (401, "Bearer")
+    expired = 'Bearer error="invalid_token", error_description="the bearer token has expired"'
+    assert (reply.status_code, reply.headers["www-authenticate"]) == (401, expired)
 
 
 def test_the_management_token_reads_every_order_with_its_appointment_as_named(shared: Demo):

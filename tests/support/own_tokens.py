@@ -50,13 +50,15 @@ async def an_own_world(folder: Path, on: str, monkeypatch: pytest.MonkeyPatch, *
 
 
 @asynccontextmanager
-async def another_node(world: World, **settings: Any) -> AsyncIterator[tuple[httpx.AsyncClient, Database]]:
+async def another_node(
+    world: World, *, address: str = PUBLIC_URL, **settings: Any
+) -> AsyncIterator[tuple[httpx.AsyncClient, Database]]:
     """A second service on the same database, with the same clock. `settings` overrides any of the world's."""
     its_own = world.settings.model_copy(update=settings)
     database = await open_database(its_own)
-    service = build(its_own, database, PUBLIC_URL, clock=world.clock)
+    service = build(its_own, database, address, clock=world.clock)
     transport = httpx.ASGITransport(service.application, raise_app_exceptions=False)
-    async with running(service.application), httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL) as http:
+    async with running(service.application), httpx.AsyncClient(transport=transport, base_url=address) as http:
         yield http, database
     await database.close()
 

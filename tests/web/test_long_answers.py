@@ -51,7 +51,10 @@ async def test_a_long_answer_comes_whole_to_swift_and_to_slow_clients(stops_afte
     await sending
     assert reader.body == body
     start, *pieces = reader.messages
-    assert (start["status"], start["headers"]) == (201, [*HEADERS, (b"content-length", b"3000001")])
+    assert (start["status"], start["headers"]) == (
+        201,
+        [*HEADERS, (b"cache-control", b"no-store"), (b"content-length", b"3000001")],
+    )
     assert [piece["more_body"] for piece in pieces] == [True] * (len(pieces) - 1) + [False]
     assert max(len(piece["body"]) for piece in pieces) <= 64 * 1024
 

@@ -30,7 +30,15 @@ class FieldsError(CountermandError):
 
 
 class NotAuthenticatedError(CountermandError):
-    """Who calls is unknown: no credential, a wrong one, or one that counts no more. The message tells no secret."""
+    """Who calls is unknown: no credential, a wrong one, or one that counts no more. The message tells no secret.
+
+    `scheme` is the authentication scheme that the caller tried, "" where the caller tried none that is known here;
+    `refused` says that a credential came with it.
+    """
+
+    def __init__(self, message: str, *, scheme: str = "", refused: bool = False) -> None:
+        super().__init__(message)
+        self.scheme, self.refused = scheme, refused
 
 
 class UnavailableError(CountermandError):

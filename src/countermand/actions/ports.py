@@ -1,6 +1,6 @@
 """What do the actions need from outside? Protocols that `storage` fulfils; tests hold every implementation to them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +33,8 @@ from countermand.domain.ticketing.catalogue import Product
 
 # The current instant: aware, UTC, whole microseconds. Asked once for each decision, whose "now" it is.
 Clock = Callable[[], datetime]
+# The instant by the clock that all nodes share, the database's: for what ends things that others rely on.
+SharedClock = Callable[[], Awaitable[datetime]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

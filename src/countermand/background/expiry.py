@@ -6,7 +6,7 @@ from typing import Final
 import structlog
 
 from countermand.actions.ordering.expire import expire_due
-from countermand.actions.ports import Clock
+from countermand.actions.ports import SharedClock
 from countermand.background.rounds import DATABASE_ERRORS, SWEEP_PAUSE_S, stops_within
 from countermand.storage.store import SqlStore
 
@@ -15,13 +15,16 @@ _EXPIRE_EVERY_S: Final = 5.0
 _EXPIRED_AT_ONCE: Final = 100
 
 
-async def expire_unpaid(store: SqlStore, clock: Clock, stopping: asyncio.Event) -> None:
-    """Orders that were not paid in time give back what they hold, some at a time."""
+async def expire_unpaid(store: SqlStore, shared_clock: SharedClock, stopping: asyncio.Event) -> None:
+    """Orders that were not paid in time give back what they hold, some at a time.
+
+    By the clock that all nodes share: a node ahead would end orders of everybody that can still be paid.
+    """
     pause_s = 0.0
     while not await stops_within(pause_s, stopping):
         looked_at = 0
         try:
-            looked_at = await expire_due(store, clock, at_most=_EXPIRED_AT_ONCE)
+            looked_at = await expire_due(store, await shared_clock(), at_most=_EXPIRED_AT_ONCE)
         except DATABASE_ERRORS as error:
             log.warning("unpaid orders stay for now", reason=str(error))
         pause_s = SWEEP_PAUSE_S if looked_at >= _EXPIRED_AT_ONCE else _EXPIRE_EVERY_S

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Final
+from urllib.parse import urlsplit
 
 from countermand.actions.appointments.booking_backends import Calendar, OperatorsSystem
 from countermand.actions.appointments.ports import BookingBackend, BookingTerms
@@ -19,6 +21,8 @@ from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.routes import Shopping
 from countermand.domain.contract import ContractName
 from countermand.settings import Settings
+
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 
 
 def api_modules(
@@ -64,7 +68,17 @@ def addresses_of(settings: Settings, public_url: str) -> Addresses:
     """The addresses of the shopping contract."""
     return Addresses(
         public=public_url,
+        also=loopback_names(settings, public_url),
         documentation=settings.shopping_documentation_url.replace("{public_url}", public_url),
         payment=settings.shopping_payment_url.replace("{public_url}", public_url),
         etickets=settings.shopping_etickets_url.replace("{public_url}", public_url),
     )
+
+
+def loopback_names(settings: Settings, public_url: str) -> tuple[str, ...]:
+    """The other loopback addresses of this service, if the settings name no public address."""
+    port = urlsplit(public_url).port
+    names = [f"http://{host}:{port}" for host in _LOOPBACK]
+    if settings.public_url is not None or public_url not in names:
+        return ()
+    return tuple(name for name in names if name != public_url)

@@ -19,20 +19,22 @@ from countermand.actions.cancelling.group_commit import GroupCommit
 from countermand.actions.cancelling.read_back import CancelAndShow, ReadBack, ReadBackWithHistory
 from countermand.actions.errors import UnavailableError, UnforeseenDatabaseError
 from countermand.actions.metrics import MetricsHook
-from countermand.actions.ports import CancelOrder, Clock
+from countermand.actions.ports import CancelOrder, Clock, SharedClock
+from countermand.background.clock import ClockCheck, compare_clocks
 from countermand.background.expiry import expire_unpaid
 from countermand.background.keys import refresh_keys
 from countermand.background.metrics import post_counts
 from countermand.background.retention import forget_old
 from countermand.background.rounds import DATABASE_ERRORS
 from countermand.background.totals import fill_totals
-from countermand.bootstrap.api_modules import api_modules, connect_of, pages_of, shopping_of
-from countermand.bootstrap.clock import utc_now
+from countermand.bootstrap.api_modules import api_modules, connect_of, loopback_names, pages_of, shopping_of
+from countermand.bootstrap.clock import shared_by_all, utc_now
 from countermand.bootstrap.database import OVERTAKEN_CAP, READ_BACK_FLIGHTS, Database, retention_of
 from countermand.bootstrap.telemetry import telemetry_for, traced_calls
 from countermand.contracts.http.calls import Services
 from countermand.contracts.http.contract import Deployment
 from countermand.contracts.registry import accesses_of
+from countermand.domain.signing_key import CLOCKS_APART
 from countermand.environment import PREFIX
 from countermand.identity.authentication import Authentication, Directory, Issuer, Tokens
 from countermand.identity.key_sets import KeyRing, discovered, source_at
@@ -68,15 +70,21 @@ def build(
     database: Database,
     public_url: str,
     *,
-    clock: Clock = utc_now,
+    clock: Clock | None = None,
+    shared_clock: SharedClock | None = None,
     with_front: bool = True,
     telemetry: Telemetry | None = None,
 ) -> Service:
     """Join the parts, for the contracts that the database was opened for.
 
-    Without the front, the framework carries the cancel paths, too. `telemetry` is the one whose metrics hook the
-    database was opened with.
+    Without the front, the framework carries the cancel paths, too. `clock` is this node's clock, `shared_clock` the one
+    of all nodes: by default the machine's and the database's. If `clock` alone is given, it is both. `telemetry` is the
+    one whose metrics hook the database was opened with.
     """
+    if shared_clock is None:
+        shared_clock = database.store.now if clock is None else shared_by_all(clock)
+    clock = clock or utc_now
+    clock_check = ClockCheck(clock, shared_clock)
     telemetry = telemetry or telemetry_for(settings)
     own = token_issuer_of(settings, database, public_url, clock=clock)
     tokens = Tokens(_issuers(settings, own), lambda: clock().timestamp())
@@ -85,6 +93,7 @@ def build(
     telemetry.counts.ask(
         queue_depth=lambda: cancelling.waiting,
         oldest_undelivered=SingleFlightProbe(lambda: _oldest_undelivered(database.store), limit_s=_PROBE_LIMIT_S),
+        clock_ahead_s=lambda: clock_check.ahead_s,
         now=clock,
     )
     services = Services(
@@ -96,7 +105,7 @@ def build(
         cancel=cancelling.submit_and_show_history,
         public_url=public_url,
     )
-    ready = _readiness(database)
+    ready = _readiness(database, clock_check)
     connect = connect_of(settings)
     telemetry.counts.count_versions(connect.versions.taken)
     deployment = Deployment(public_url=public_url, terms=(connect, shopping_of(settings, public_url)))
@@ -111,9 +120,12 @@ def build(
         tasks = [
             asyncio.create_task(post_counts(telemetry, stopping), name="counts"),
             asyncio.create_task(refresh_keys(tokens.refresh, settings.key_set_refresh_s, stopping), name="key sets"),
-            asyncio.create_task(forget_old(database.store, clock, retention_of(settings), stopping), name="old rows"),
-            asyncio.create_task(expire_unpaid(database.store, clock, stopping), name="unpaid orders"),
             asyncio.create_task(fill_totals(database.store, stopping), name="empty totals"),
+            asyncio.create_task(
+                forget_old(database.store, shared_clock, retention_of(settings), stopping), name="old rows"
+            ),
+            asyncio.create_task(expire_unpaid(database.store, shared_clock, stopping), name="unpaid orders"),
+            asyncio.create_task(compare_clocks(clock_check, stopping), name="clocks"),
         ]
         if own is not None:
             every_s = max(settings.client_refresh_s, _OWN_KEYS_AT_MOST_EVERY_S)
@@ -179,23 +191,27 @@ def _cancelling(settings: Settings, database: Database, clock: Clock, metrics: M
     )
 
 
-def _readiness(database: Database) -> Callable[[], Awaitable[str | None]]:
+def _readiness(database: Database, clock_check: ClockCheck) -> Callable[[], Awaitable[str | None]]:
     """Whom to ask whether the service is ready."""
     ask_schema = SingleFlightProbe(lambda: _schema(database.store), limit_s=_PROBE_LIMIT_S)
     # Cancelling has connections of its own.
     ask_cancellations = SingleFlightProbe(lambda: database.cancellations.orders([]), limit_s=_PROBE_LIMIT_S)
 
+    ask_clock = SingleFlightProbe(clock_check.off_s, limit_s=_PROBE_LIMIT_S)
+
     async def ready() -> str | None:
         """None, or why not: in words for anybody, as anybody may ask."""
         try:
-            schema, _ = await asyncio.gather(ask_schema(), ask_cancellations())
+            schema, _, off_s = await asyncio.gather(ask_schema(), ask_cancellations(), ask_clock())
         except (*DATABASE_ERRORS, TimeoutError) as error:
             log.warning("not ready", reason=str(error) or f"no answer from the database within {_PROBE_LIMIT_S:g} s")
             return "the database cannot be used"
-        if schema.is_known:
-            return None
-        log.warning("not ready", schema=schema.number, oldest_code=schema.oldest_code)
-        return "the database has another schema than this version works with"
+        if not schema.is_known:
+            log.warning("not ready", schema=schema.number, oldest_code=schema.oldest_code)
+            return "the database has another schema than this version works with"
+        if off_s > CLOCKS_APART.total_seconds():  # the check has logged it
+            return f"this node's clock is {off_s:.0f} seconds off the database's"
+        return None
 
     return ready
 
@@ -208,6 +224,7 @@ def token_issuer_of(
         return None
     return TokenIssuer(
         public_url=public_url,
+        also=loopback_names(settings, public_url),
         realm=settings.connect_realm,
         signing_keys=database.signing_keys,
         client_keys=database.client_keys,
@@ -222,7 +239,7 @@ def _issuers(settings: Settings, own: TokenIssuer | None) -> dict[str, Issuer]:
     name, key_set = settings.connect_issuer, settings.connect_key_set
     if name is None:
         return issuers
-    if name in issuers:
+    if own is not None and name in own.issuers:
         raise SettingsError(f"{PREFIX}CONNECT_ISSUER is the address of our own token endpoint: leave it out")
     issuers[name] = Issuer(
         name=name,
@@ -235,7 +252,9 @@ def _issuers(settings: Settings, own: TokenIssuer | None) -> dict[str, Issuer]:
 
 async def _schema(store: SqlStore) -> Schema:
     async with store.snapshot() as reading:
-        return Schema(*await reading.schema())
+        schema = Schema(*await reading.schema())
+    store.check_files()
+    return schema
 
 
 async def _oldest_undelivered(store: SqlStore) -> datetime | None:

@@ -13,7 +13,6 @@ from rich.progress import Progress
 
 from countermand import __version__
 from countermand.actions.errors import CountermandError
-from countermand.bootstrap.clock import utc_now
 from countermand.cli.calendar import calendar
 from countermand.cli.catalogue import catalogue
 from countermand.cli.clients import client_commands
@@ -127,7 +126,7 @@ def prune(
 
     async def prune_each(database: "Database") -> None:
         for kept, age in retention_of(read).items():
-            await _prune(database.store, kept, utc_now() - age, dry_run=dry_run)
+            await _prune(database.store, kept, await database.store.now() - age, dry_run=dry_run)
 
     with_database(read, prune_each)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.option_types import TEXT
 from countermand.domain.signing_key import SigningKey, signer
+
+if TYPE_CHECKING:
+    from countermand.bootstrap.database import Database
 
 keys = typer.Typer(help="The keys that our own access tokens are signed with.", no_args_is_help=True)
 
@@ -35,12 +38,11 @@ def rotate_keys(
 
     kid, private_key = new_key()
     overlap = timedelta(seconds=overlap_s)
-    _show(
-        with_database(
-            read_settings(settings),
-            lambda database: database.signing_keys.rotate(kid, private_key, utc_now(), overlap=overlap),
-        )
-    )
+
+    async def rotate(database: "Database") -> Sequence[SigningKey]:
+        return await database.signing_keys.rotate(kid, private_key, await database.store.now(), overlap=overlap)
+
+    _show(with_database(read_settings(settings), rotate))
 
 
 @keys.command("withdraw")
@@ -57,14 +59,12 @@ def withdraw_key(
     from countermand.identity.token_issuer import new_key
 
     spare_kid, spare_private_key = new_key()
-    _show(
-        with_database(
-            read_settings(settings),
-            lambda database: database.signing_keys.withdraw(
-                kid, utc_now(), spare_kid=spare_kid, spare_private_key=spare_private_key
-            ),
-        )
-    )
+
+    async def withdraw(database: "Database") -> Sequence[SigningKey]:
+        now = await database.store.now()
+        return await database.signing_keys.withdraw(kid, now, spare_kid=spare_kid, spare_private_key=spare_private_key)
+
+    _show(with_database(read_settings(settings), withdraw))
 
 
 def _show(them: Sequence[SigningKey]) -> None:

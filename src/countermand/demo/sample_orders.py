@@ -190,7 +190,7 @@ class SampleOrders:
                 now=self._now,
                 client_key=client_key,
             )
-        if await self._database.client_keys.of(name, client_key.kid) is None:  # its file was taken away
+        if await self._database.client_keys.live(name, client_key.kid) is None:  # its file was taken away
             await clients.rotate_key(known.id, client_key, self._now, keep_old=False)
         return known
 

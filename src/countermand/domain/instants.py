@@ -1,6 +1,10 @@
-"""How is an instant written? In ISO 8601 and UTC, with a fraction only if the instant has one."""
+"""How is an instant written, and how far may somebody else's clock be from ours?"""
 
 from datetime import UTC, datetime
+from typing import Final
+
+# Ours: `nbf`, `iat` and `exp` of assertions and tokens of every issuer are judged with this much grace.
+CLOCK_LEEWAY_S: Final = 30
 
 
 def written_instant(instant: datetime) -> str:

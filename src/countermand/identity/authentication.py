@@ -10,6 +10,7 @@ import hmac
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any, Final, TypeGuard
 
 from joserfc import jwt
@@ -23,6 +24,7 @@ from countermand.contracts.http.contract import Access
 from countermand.contracts.http.contract import Authentication as Way
 from countermand.domain.client import BROWSER_PERMISSIONS, Client
 from countermand.domain.contract import Channel
+from countermand.domain.instants import CLOCK_LEEWAY_S
 from countermand.identity.browser_tokens import key_named_in, verified
 from countermand.identity.key_sets import KeyRing
 from countermand.identity.unverified_jwt import UNREADABLE, unverified
@@ -31,7 +33,6 @@ _REMEMBERED_CAP: Final = 10_000
 _LONGEST_TOKEN: Final = 8 * 1024
 _LONGEST_KEY: Final = 64  # as wide as its column
 _UNKNOWN_CAP: Final = 1_000
-_CLOCK_LEEWAY_S: Final = 5  # an issuer's clock may be a little ahead of ours; for `nbf` alone
 
 _ACCESS_TOKEN: Final = frozenset({"at+jwt", "application/at+jwt"})
 
@@ -76,7 +77,7 @@ class Tokens:
             self._remembered.clear()
             self._changes = changes
         if len(token) > _LONGEST_TOKEN:
-            raise NotAuthenticatedError("the bearer token is too long")
+            raise _token_refused("the bearer token is too long")
         digest = hashlib.sha256(token.encode()).digest()
         remembered = self._remembered.get(digest)
         if remembered is None:
@@ -84,9 +85,9 @@ class Tokens:
             _make_room(self._remembered, _REMEMBERED_CAP)
             self._remembered[digest] = remembered
         expires_at_s, identity = remembered
-        if expires_at_s <= self._now_s():
+        if expires_at_s <= self._now_s() - CLOCK_LEEWAY_S:
             self._remembered.pop(digest, None)
-            raise NotAuthenticatedError("the bearer token has expired")
+            raise _token_refused("the bearer token has expired")
         return identity
 
     async def refresh(self) -> None:
@@ -94,7 +95,7 @@ class Tokens:
         await asyncio.gather(*(issuer.keys.refresh() for issuer in self._issuers.values()))
 
     async def _verified(self, token: str) -> tuple[float, Identity]:
-        invalid = NotAuthenticatedError("the bearer token is not valid")
+        invalid = _token_refused("the bearer token is not valid")
         header, claims = unverified(token) or ({}, {})
         issuer = self._issuers.get(claims.get("iss", "")) if isinstance(claims.get("iss"), str) else None
         kid = header.get("kid")
@@ -105,7 +106,7 @@ class Tokens:
             raise invalid
         claims = _decoded(token, key)
         if not _is_access_token(header, claims):
-            raise NotAuthenticatedError("the bearer token is no access token")
+            raise _token_refused("the bearer token is no access token")
         return self._checked(issuer, claims)
 
     def _checked(self, issuer: Issuer, claims: Mapping[str, Any]) -> tuple[float, Identity]:
@@ -113,15 +114,17 @@ class Tokens:
         subject, audience = claims.get(issuer.claim), claims.get("aud")
         audiences = audience if isinstance(audience, list) else [audience]
         if not (_is_instant(expires_at_s) and _is_instant(not_before_s)):
-            raise NotAuthenticatedError("the bearer token has no valid exp or nbf")
-        if not_before_s > self._now_s() + _CLOCK_LEEWAY_S:
-            raise NotAuthenticatedError("the bearer token is not valid yet")
+            raise _token_refused("the bearer token has no valid exp or nbf")
+        ahead_s = not_before_s - self._now_s()
+        if ahead_s > CLOCK_LEEWAY_S:
+            said = f"nbf is {ceil(ahead_s)} s in the future by the clock of this server"
+            raise _token_refused(f"the bearer token is not valid yet: {said}")
         if claims.get("iss") != issuer.name:
-            raise NotAuthenticatedError("the bearer token is not of this issuer")
+            raise _token_refused("the bearer token is not of this issuer")
         if issuer.audience is not None and issuer.audience not in audiences:
-            raise NotAuthenticatedError("the bearer token is for another audience")
+            raise _token_refused("the bearer token is for another audience")
         if not isinstance(subject, str) or not subject:
-            raise NotAuthenticatedError(f"the bearer token has no {issuer.claim}")
+            raise _token_refused(f"the bearer token has no {issuer.claim}")
         return float(expires_at_s), (issuer.known_as or issuer.name, subject)
 
 
@@ -227,7 +230,7 @@ class Authentication:
             case _:
                 client = None
         if client is None or client.channel != channel or client.revoked_at is not None:
-            raise NotAuthenticatedError("the credentials are not valid")
+            raise NotAuthenticatedError("the credentials are not valid", scheme=credential.scheme, refused=True)
         return client
 
     async def _in_browser(self, token: str) -> Client | None:
@@ -251,6 +254,10 @@ class Authentication:
         return client if hmac.compare_digest(hash_of(secret), secret_sha256) else None
 
 
+def _token_refused(why: str) -> NotAuthenticatedError:
+    return NotAuthenticatedError(why, scheme=BearerToken.scheme, refused=True)
+
+
 def _can_be_key(given: str) -> bool:
     """Whether it is worth asking a database, which takes no NUL and no lone surrogate."""
     return len(given) <= _LONGEST_KEY and given.isascii() and given.isprintable()
@@ -260,7 +267,7 @@ def _decoded(token: str, key: RSAKey) -> Mapping[str, Any]:
     try:
         return jwt.decode(token, key, algorithms=["RS256"]).claims
     except UNREADABLE as error:
-        raise NotAuthenticatedError("the bearer token is not valid") from error
+        raise _token_refused("the bearer token is not valid") from error
 
 
 def _is_access_token(header: Mapping[str, Any], claims: Mapping[str, Any]) -> bool:

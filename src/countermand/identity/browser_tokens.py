@@ -13,6 +13,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from countermand.domain.client import Client
+from countermand.domain.instants import CLOCK_LEEWAY_S
 from countermand.identity.unverified_jwt import UNREADABLE, unverified
 
 _ALGORITHM: Final = "HS256"
@@ -52,5 +53,6 @@ def verified(token: str, secret_sha256: str, now_s: float) -> Mapping[str, Any] 
     except UNREADABLE:
         return None
     expires_at_s = claims.get("exp")
-    lasts = isinstance(expires_at_s, int) and not isinstance(expires_at_s, bool) and expires_at_s > now_s
-    return claims if lasts and claims.get("typ") == _TYPE else None
+    if not isinstance(expires_at_s, int) or isinstance(expires_at_s, bool):
+        return None
+    return claims if expires_at_s > now_s - CLOCK_LEEWAY_S and claims.get("typ") == _TYPE else None

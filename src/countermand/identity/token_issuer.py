@@ -7,7 +7,7 @@ import asyncio
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -17,7 +17,7 @@ from joserfc.jwk import RSAKey
 
 from countermand.actions.errors import NotAuthenticatedError, UnavailableError
 from countermand.actions.identity.exchange_assertion import read_claims, use_once
-from countermand.actions.identity.ports import ClientKeys, SigningKeys, UsedAssertions
+from countermand.actions.identity.ports import ClientKey, ClientKeys, SigningKeys, UsedAssertions
 from countermand.actions.ports import Clock
 from countermand.contracts.connect.tokens import Issued, TokenRequest, realm_path, token_path
 from countermand.domain.client import OWN_CLIENT_ID_PATTERN, OWN_ISSUER, Client
@@ -31,12 +31,16 @@ log = structlog.get_logger()
 _LOOK_AGAIN_S: Final = 0.1  # the least time between reads of the keys that tokens with an unknown `kid` cause
 _LONGEST_ASSERTION: Final = 8 * 1024
 _KEY_BITS: Final = 2048
+_KEYS_TRIED: Final = 2  # a rotation leaves a client its newest key and, at most, the one before
 _CLIENT_ID: Final = re.compile(OWN_CLIENT_ID_PATTERN)
 _KID: Final = re.compile("[!-~]{1,64}")
 
 
 class TokenIssuer:
-    """Implements `TokenEndpoint`. `public_url` is the clients' address, without a trailing slash."""
+    """Implements `TokenEndpoint`. `public_url` is the clients' address, without a trailing slash; `also` are others.
+
+    An assertion may be for each of `audiences`; `issuers` are the names under which the issuer is known.
+    """
 
     def __init__(
         self,
@@ -47,10 +51,14 @@ class TokenIssuer:
         client_keys: ClientKeys,
         used: UsedAssertions,
         clock: Clock,
+        also: Sequence[str] = (),
     ) -> None:
         self.realm = realm
         self.issuer = f"{public_url}{realm_path(realm)}"
         self.token_url = f"{public_url}{token_path(realm)}"
+        self.issuers = tuple(f"{address}{realm_path(realm)}" for address in (public_url, *also))
+        token_urls = [f"{address}{token_path(realm)}" for address in (public_url, *also)]
+        self.audiences = (self.token_url, self.issuer, *token_urls[1:], *self.issuers[1:])
         self.key_set_url = f"{self.issuer}/protocol/openid-connect/certs"
         self._signing_keys, self._client_keys, self._used = signing_keys, client_keys, used
         self._clock = clock
@@ -122,20 +130,20 @@ class TokenIssuer:
         kid = header.get("kid")
         if header.get("alg") != "RS256":
             raise NotAuthenticatedError("client_assertion: alg must be RS256")
-        if not isinstance(kid, str):
-            raise NotAuthenticatedError("client_assertion: the header needs a kid")
-        assertion = read_claims(claims, (self.token_url, self.issuer), now)
+        if "kid" in header and not isinstance(kid, str):
+            raise NotAuthenticatedError("client_assertion: kid must be a string, or left out")
+        assertion = read_claims(claims, self.audiences, now)
         if request.client_id not in {None, assertion.client}:
             raise NotAuthenticatedError("client_id must be the iss of client_assertion")
         found = None
-        if _CLIENT_ID.fullmatch(assertion.client) and _KID.fullmatch(kid):
-            found = await self._client_keys.of(assertion.client, kid)
-        # An unknown client takes as long as a wrong signature, and gets the same answer.
-        theirs = None if found is None else _imported(found[1].kid, found[1].public_key)
-        if not _is_signed_by(request.assertion, theirs or self._signer(now)[1]) or theirs is None or found is None:
+        if _CLIENT_ID.fullmatch(assertion.client) and (kid is None or _KID.fullmatch(kid)):
+            found = await self._client_keys.live(assertion.client, kid)
+        client, keys = found or (None, ())
+        is_signed = _is_signed_by_one_of(request.assertion, keys, spare=self._signer(now)[1])
+        if client is None or not is_signed:
             raise NotAuthenticatedError("client_assertion: the client, its kid or the signature is not right")
-        await use_once(self._used, found[0].id, assertion)
-        return found[0]
+        await use_once(self._used, client.id, assertion)
+        return client
 
     def _signer(self, now: datetime) -> tuple[SigningKey, RSAKey]:
         signing = signer((key for key, _ in self._keys.values()), now)
@@ -179,6 +187,22 @@ def public_part(key: RSAKey) -> dict[str, str]:
     """Return a key's public part as a JWK, without its id and use."""
     members = key.as_dict(private=False)
     return {name: str(members[name]) for name in ("kty", "n", "e")}
+
+
+def _is_signed_by_one_of(token: str, keys: Sequence[ClientKey], *, spare: RSAKey) -> bool:
+    """Whether one of a client's keys signed a token.
+
+    As many keys are read and tried for every caller: `spare` stands for those that a client, or nobody, does not have,
+    so that the time of an answer does not tell who is a client.
+    """
+    nobodys = ClientKey(kid="", public_key=json.dumps(public_part(spare)))
+    tried = [*keys[:_KEYS_TRIED], *[nobodys] * (_KEYS_TRIED - len(keys))]
+    is_signed = False
+    for key in tried:
+        imported = _imported(key.kid, key.public_key)
+        fits = _is_signed_by(token, imported or spare)
+        is_signed |= fits and imported is not None and key is not nobodys
+    return is_signed
 
 
 def _is_signed_by(token: str, key: RSAKey) -> bool:

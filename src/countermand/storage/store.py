@@ -29,6 +29,13 @@ class SqlStore(ABC):
         """See `Store.transaction`."""
 
     @abstractmethod
+    async def now(self) -> datetime:
+        """The instant by the clock that all nodes share, in UTC: see `SharedClock`. Raises `UnavailableError`."""
+
+    def check_files(self) -> None:  # noqa: B027 - a server looks after its own files
+        """Raise `UnavailableError` where a file of the database was taken away while it was in use."""
+
+    @abstractmethod
     async def close(self) -> None:
         """Give the connections back."""
 

@@ -88,6 +88,7 @@ class Counts:
         self._version = version
         self._queue_depth: Callable[[], int] | None = None
         self._outbox_age_s: Callable[[], Awaitable[float | None]] | None = None
+        self._clock_ahead_s: Callable[[], float | None] = lambda: None
         self._registry = ours = CollectorRegistry()
         self._postings: list[_Posting] = []
         self._cancellations = Counter(
@@ -159,9 +160,10 @@ class Counts:
         *,
         queue_depth: Callable[[], int],
         oldest_undelivered: Callable[[], Awaitable[datetime | None]],
+        clock_ahead_s: Callable[[], float | None],
         now: Callable[[], datetime],
     ) -> None:
-        """Set the functions that give more numbers: `queue_depth` per posting, `oldest_undelivered` per scrape.
+        """Set the functions that give more numbers: `queue_depth` per posting, the others per scrape.
 
         `oldest_undelivered` must have a time limit of its own. If it raises `CountermandError` or `TimeoutError`, the
         page leaves that metric out and the scrape still succeeds.
@@ -174,7 +176,7 @@ class Counts:
                 return None
             return 0.0 if oldest is None else max(0.0, (now() - oldest).total_seconds())
 
-        self._queue_depth, self._outbox_age_s = queue_depth, outbox_age_s
+        self._queue_depth, self._outbox_age_s, self._clock_ahead_s = queue_depth, outbox_age_s, clock_ahead_s
 
     def count_versions(self, taken: Callable[[], Mapping[int, int]]) -> None:
         """Set the function that returns, at every posting, the uses of each connect version since the last posting."""
@@ -224,7 +226,7 @@ class Counts:
         else:
             registry.register(self._registry)
         outbox_age_s = None if self._outbox_age_s is None else await self._outbox_age_s()
-        registry.register(_OfThisScrape(self._version, outbox_age_s))
+        registry.register(_OfThisScrape(self._version, outbox_age_s, self._clock_ahead_s()))
         try:
             encode, media_type = choose_encoder(accept)
         except (ValueError, TypeError):  # the version in `accept` is not a number
@@ -235,8 +237,8 @@ class Counts:
 class _OfThisScrape:
     """Collects the metrics that are the same for all workers, once per scrape."""
 
-    def __init__(self, version: str, outbox_age_s: float | None) -> None:
-        self._version, self._outbox_age_s = version, outbox_age_s
+    def __init__(self, version: str, outbox_age_s: float | None, clock_ahead_s: float | None) -> None:
+        self._version, self._outbox_age_s, self._clock_ahead_s = version, outbox_age_s, clock_ahead_s
 
     def collect(self) -> Iterator[Metric]:
         about: Mapping[str, str] = {"version": self._version}
@@ -246,4 +248,10 @@ class _OfThisScrape:
                 "countermand_outbox_age_seconds",
                 "How long the oldest undelivered fact waits; 0 without one, absent while the database cannot be asked",
                 value=self._outbox_age_s,
+            )
+        if self._clock_ahead_s is not None:
+            yield GaugeMetricFamily(
+                "countermand_clock_ahead_seconds",
+                "How far this node's clock is ahead of the database's, as of the last look; negative if behind",
+                value=self._clock_ahead_s,
             )

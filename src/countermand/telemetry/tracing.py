@@ -36,7 +36,8 @@ _CARRIED: Final = ("traceparent", "tracestate")
 class Tracing:
     """Makes spans and sends them to `url` (OTLP over HTTP) from a thread. A lost collector only causes a log line.
 
-    `database` is the system's name in OpenTelemetry's semantic conventions: `postgresql` or `sqlite`. `share` is the part of the requests that is traced; if a caller sends `traceparent`, the caller's decision counts.
+    `database` is the system's name in OpenTelemetry's semantic conventions: `postgresql` or `sqlite`. `share` is the
+    part of the requests that is traced; if a caller sends `traceparent`, the caller's decision counts.
     """
 
     def __init__(self, url: str, *, share: float, version: str, worker: int | None, database: str) -> None:

@@ -186,7 +186,7 @@ def _unrouted(
             ours = NotFoundError("there is nothing here") if missing else MalformedRequestError(_UNREADABLE)
         report.failed(ours)
         answer = report.finish(module.rules.error_answer(ours), module.notices(report.headers))
-        told = {name.decode(): value.decode() for name, value in answer.headers}
+        told = {name.decode(): value.decode() for name, value in answer.sent_headers()}
         media_type = told.pop("content-type", None)
         return Response(answer.body, status_code=answer.status, headers=told, media_type=media_type)
 

@@ -30,7 +30,7 @@ class LongAnswer(Answer):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
         """Send the answer. It can be sent only once."""
         body = self.bodies.pop()
-        headers = [*self.headers, (b"content-length", b"%d" % len(body))]
+        headers = [*self.sent_headers(), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         sending = _Sending(send)
         sent = 0

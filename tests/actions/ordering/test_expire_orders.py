@@ -26,7 +26,7 @@ async def shop(world: World) -> Shop:
 
 
 async def _look(shop: Shop) -> int:
-    return await expire_due(shop.world.database.store, shop.world.clock, at_most=100)
+    return await expire_due(shop.world.database.store, shop.world.clock(), at_most=100)
 
 
 async def _order(shop: Shop, uid: str, **more: object) -> str:
@@ -90,7 +90,7 @@ async def test_the_longest_due_come_first_and_so_many_at_a_time(shop: Shop):
         orders.append(await _order(shop, uid))
         shop.world.clock.forward(seconds=1)
     shop.world.clock.now += _LIMIT
-    looked_at = await expire_due(shop.world.database.store, shop.world.clock, at_most=2)
+    looked_at = await expire_due(shop.world.database.store, shop.world.clock(), at_most=2)
     assert looked_at == 2
     assert [await _status(shop, one) for one in orders] == ["expired", "expired", "pending"]
 

@@ -96,7 +96,7 @@ class Story:
             if answer.status_code == 201:
                 self.orders.append(answer.json())
         elif isinstance(act, Expire):
-            await expire_due(self.shop.world.database.store, self.shop.world.clock, at_most=100)
+            await expire_due(self.shop.world.database.store, self.shop.world.clock(), at_most=100)
         elif self.orders:
             await self._change(act, self.orders[act.which % len(self.orders)])
 

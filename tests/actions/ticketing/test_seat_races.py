@@ -70,7 +70,7 @@ async def test_after_thirty_orders_and_cancellations_no_seat_has_two_valid_ticke
     for _ in range(5):
         doing: list[Coroutine[Any, Any, Any]] = [_some_order(shop, random, [*uids, weekend]) for _ in range(6)]
         doing += [_some_end(shop, random, order) for order in random.sample(known, min(4, len(known)))]
-        doing.append(expire_due(shop.world.database.store, shop.world.clock, at_most=100))
+        doing.append(expire_due(shop.world.database.store, shop.world.clock(), at_most=100))
         doing.append(_another_plan(shop, uids[0], random.choice([(6, 6, 6), (6, 6, 6, 2), (6, 5, 7)])))
         random.shuffle(doing)
         for done in await asyncio.gather(*doing):

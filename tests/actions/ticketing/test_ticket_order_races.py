@@ -89,4 +89,4 @@ async def test_expiring_paying_and_cancelling_at_once_end_in_one_story(shop: Sho
 
 
 async def _expire(shop: Shop) -> None:
-    await expire_due(shop.world.database.store, shop.world.clock, at_most=100)
+    await expire_due(shop.world.database.store, shop.world.clock(), at_most=100)

@@ -21,13 +21,20 @@ NO_BEARER: list[str | bytes | None] = [
     "Basic {token}",
     "{token}",
     "Token {token}",
-    "Bearer {token} x",
-    "Bearer {token}, Bearer {token}",
-    'Bearer "{token}"',
     "Bearer=={token}",
-    b"Bearer \xff",
     b"\xff\xfe",
 ]
+NO_TOKEN: dict[str | bytes, str] = {
+    "Bearer {token} x": "the bearer token is not valid",
+    "Bearer {token}, Bearer {token}": "the bearer token is not valid",
+    'Bearer "{token}"': "the bearer token is not valid",
+    b"Bearer \xff": "a bearer token is needed: Authorization: Bearer <token>",
+}
+
+
+def refused_with(why: str) -> str:
+    """The challenge to whoever sent a token that counts not (RFC 6750, section 3)."""
+    return f'Bearer error="invalid_token", error_description="{why}"'
 
 
 async def test_without_a_bearer_token_it_is_401_that_says_how(both_worlds: World):
@@ -39,8 +46,20 @@ async def test_without_a_bearer_token_it_is_401_that_says_how(both_worlds: World
         sent = form.format(token=world.token(me)) if isinstance(form, str) else form
         reply = await cancel(world, me, {"orderId": order_id}, headers={"Authorization": sent})
         assert (form, reply.status) == (form, 401)
-        assert reply.headers["www-authenticate"] == "Bearer"
+        assert reply.headers["www-authenticate"] == "Bearer"  # no error, as no token was sent (RFC 6750, section 3.1)
         assert (reply.error["code"], reply.error["field"]) == ("unauthorized", "Authorization")
+    assert await contents(world) == before
+
+
+async def test_what_is_sent_as_a_token_and_is_none_is_401_that_says_why_and_repeats_nothing(both_worlds: World):
+    world = both_worlds
+    me = await world.connect_client()
+    order_id = await world.service_order(me)
+    before = await contents(world)
+    for form, why in NO_TOKEN.items():
+        sent = form.format(token=world.token(me)) if isinstance(form, str) else form
+        reply = await cancel(world, me, {"orderId": order_id}, headers={"Authorization": sent})
+        assert (form, reply.status, reply.headers["www-authenticate"]) == (form, 401, refused_with(why))
     assert await contents(world) == before
 
 
@@ -61,7 +80,11 @@ async def test_a_token_of_another_type_than_bearer_is_401(both_worlds: World):
     for typ in ("ID", "Refresh", "bearer", "", "JWT", 1, True, ["Bearer"], None):
         headers = {"Authorization": f"Bearer {world.token(me, typ=typ)}"}
         reply = await cancel(world, me, {"orderId": order_id}, headers=headers)
-        assert (typ, reply.status, reply.headers["www-authenticate"]) == (typ, 401, "Bearer")
+        assert (typ, reply.status, reply.headers["www-authenticate"]) == (
+            typ,
+            401,
+            refused_with("the bearer token is no access token"),
+        )
     assert await contents(world) == before
 
 
@@ -73,7 +96,10 @@ async def test_a_valid_token_of_nobody_registered_is_401(both_worlds: World):
     for name in ("nobody", "Partner", "partner ", "partner\0", "%"):
         headers = {"Authorization": f"Bearer {world.token(name)}"}
         reply = await cancel(world, me, {"orderId": order_id}, headers=headers)
-        assert (reply.status, reply.headers["www-authenticate"]) == (401, "Bearer"), name
+        assert (reply.status, reply.headers["www-authenticate"]) == (
+            401,
+            refused_with("the credentials are not valid"),
+        ), name
     assert await contents(world) == before
 
 
@@ -86,7 +112,7 @@ async def test_a_revoked_client_is_401_at_once_and_its_orders_stay(both_worlds: 
     await world.database.clients.revoke(me.client.id, world.clock())
     before = await contents(world)
     reply = await cancel(world, me, {"orderId": second}, headers=headers)
-    assert (reply.status, reply.headers["www-authenticate"]) == (401, "Bearer")
+    assert (reply.status, reply.headers["www-authenticate"]) == (401, refused_with("the credentials are not valid"))
     assert await contents(world) == before
 
 
@@ -106,7 +132,7 @@ async def test_a_client_of_another_channel_with_the_same_identity_is_401(both_wo
     order_id = await world.service_order(caller)
     before = await contents(world)
     reply = await cancel(world, caller, {"orderId": order_id})
-    assert (reply.status, reply.headers["www-authenticate"]) == (401, "Bearer")
+    assert (reply.status, reply.headers["www-authenticate"]) == (401, refused_with("the credentials are not valid"))
     assert await contents(world) == before
 
 

@@ -1,6 +1,7 @@
 """Recording money: once by its reference, and kept as late money when it comes too late."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -10,7 +11,7 @@ from countermand.domain.orders.order_state import Transition
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, manage, problem
 from support.shared_world import shared_world
-from support.world import World
+from support.world import NOON, World
 
 world = shared_world
 
@@ -158,3 +159,15 @@ async def test_an_amount_is_kept_to_the_cent_from_nothing_to_the_largest(world: 
     path, headers = f"/manage/v1/orders/{order.order.id}/payments", world.manage_headers(operator)
     assert (await world.http.post(path, content=body, headers=headers)).status_code == 201
     assert [row["amount_minor"] for row in await world.rows("payments")] == [minor]
+
+
+async def test_of_payments_that_nodes_with_different_clocks_record_the_earliest_is_the_first(world: World):
+    operator, order = await world.manage_client(), await world.ticket_order(await world.shopping_client())
+    path = f"{order.order.id}/payments"
+    instants = []
+    for number, clock_off_s in enumerate((0, -90, 90)):
+        world.clock.now = NOON + timedelta(seconds=clock_off_s)
+        paid = {"reference": f"tx {number}", "amount": 1, "currency": "EUR"}
+        assert (await manage(world, operator, "POST", path, paid)).status_code == 201
+        instants.append((await manage(world, operator, "GET", str(order.order.id))).json()["first_payment_at"])
+    assert instants == ["2026-11-21T12:00:00Z", "2026-11-21T11:58:30Z", "2026-11-21T11:58:30Z"]

@@ -136,11 +136,26 @@ async def test_a_key_is_found_by_its_clients_name_and_its_own_together(world: Wo
     await own_client(world, "acme", "k")
     await own_client(world, "other", "o")
     keys = world.database.client_keys
-    found = await keys.of("acme", "k")
+    found = await keys.live("acme", "k")
     assert found is not None
     assert found[0].identity == (OWN_ISSUER, "acme")
-    for name, kid in (("acme", "o"), ("other", "k"), ("Acme", "k"), ("nobody", "k"), ("a\0", "k")):
-        assert await keys.of(name, kid) is None
+    assert [key.kid for key in found[1]] == ["k"]
+    for name, kid in (("acme", "o"), ("other", "k"), ("Acme", "k"), ("nobody", "k"), ("a\0", "k"), ("nobody", None)):
+        assert await keys.live(name, kid) is None
+
+
+async def test_without_a_kid_all_live_keys_of_a_client_are_found_the_newest_first(world: World):
+    client_id = await own_client(world, "acme", "k")
+    await own_client(world, "other", "o")
+    clients, keys = world.database.clients, world.database.client_keys
+    for day, kid in enumerate(("l", "m"), start=1):
+        new = ClientKey(kid=kid, public_key="{}")
+        await clients.rotate_key(client_id, new, NOON + timedelta(days=day), keep_old=True)
+    found = await keys.live("acme", None)
+    assert found is not None
+    assert [key.kid for key in found[1]] == ["m", "l"]
+    await clients.revoke(client_id, NOON)
+    assert await keys.live("acme", None) is None
 
 
 async def test_a_client_of_another_issuer_has_no_key_here(world: World):
@@ -154,7 +169,7 @@ async def test_a_key_that_a_client_had_is_not_given_to_it_again(world: World):
     client_id = await own_client(world, "acme", "k")
     with pytest.raises(ConflictError, match="key k"):
         await world.database.clients.rotate_key(client_id, ClientKey(kid="k", public_key="{}"), NOON, keep_old=False)
-    assert await world.database.client_keys.of("acme", "k") is not None
+    assert await world.database.client_keys.live("acme", "k") is not None
 
 
 async def test_of_two_rotations_at_once_one_key_counts_in_the_end(world: World):

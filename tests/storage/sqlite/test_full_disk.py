@@ -113,11 +113,11 @@ async def test_without_room_what_a_node_does_unasked_stays_for_later(own: World)
     before = await contents(own)
     with no_room(own):
         with pytest.raises(UnavailableError):
-            await expire_due(own.database.store, own.clock, at_most=10)
+            await expire_due(own.database.store, own.clock(), at_most=10)
         with pytest.raises(UnavailableError):
             await forget(own.database.store, IDEMPOTENCY_KEYS, own.clock() - timedelta(days=1), at_most=10)
     assert not changed(before, await contents(own))
-    assert await expire_due(own.database.store, own.clock, at_most=10) == 1
+    assert await expire_due(own.database.store, own.clock(), at_most=10) == 1
     assert await forget(own.database.store, IDEMPOTENCY_KEYS, own.clock() - timedelta(days=1), at_most=10) == 1
     assert await shop.left() == {product: 5}
 

@@ -15,11 +15,12 @@ from typing import Any, Final, TypeGuard
 from countermand.actions.errors import NotAuthenticatedError, OutcomeUnknownError, UnavailableError
 from countermand.actions.identity.ports import UsedAssertions
 from countermand.domain.client import ClientId
+from countermand.domain.instants import CLOCK_LEEWAY_S
 
 LONGEST_LIFE_S: Final = 30_000  # `exp` - `nbf` of the published page's sample
-CLOCK_LEEWAY_S: Final = 5  # a client's clock may be a little ahead; this counts for `nbf` alone, as for access tokens
 _LONGEST_JTI: Final = 255
 _SHOWN_CAP: Final = 60
+_AUDIENCES_SAID: Final = 2  # the endpoint and the issuer; the other audiences are their other names
 _INSTANTS: Final = 1 << 53  # seconds since 1970 that every JSON reader holds exactly
 
 
@@ -43,8 +44,8 @@ def read_claims(claims: Mapping[str, Any], audiences: Sequence[str], now: dateti
     if not _is_instant(expires_at_s):
         raise _wrong("exp must be there, in seconds since 1970")
     now_s = now.timestamp()
-    if expires_at_s <= now_s:
-        raise _wrong("exp has passed")
+    if expires_at_s <= now_s - CLOCK_LEEWAY_S:
+        raise _wrong(f"exp passed {_apart(now_s, expires_at_s)} ago by the clock of this server")
     _check_life(claims, expires_at_s, now_s)
     jti = claims.get("jti")
     if not isinstance(jti, str) or not 1 <= len(jti) <= _LONGEST_JTI:
@@ -68,19 +69,24 @@ def _check_audience(given: Any, audiences: Sequence[str]) -> None:
     named = given if isinstance(given, list) else [given]
     if not any(one in audiences for one in named if isinstance(one, str)):
         said = f", not {given[:_SHOWN_CAP]}" if isinstance(given, str) else ""
-        raise _wrong(f"aud must be {' or '.join(audiences)}{said}")
+        raise _wrong(f"aud must be {' or '.join(audiences[:_AUDIENCES_SAID])}{said}")
 
 
 def _check_life(claims: Mapping[str, Any], expires_at_s: float, now_s: float) -> None:
-    """Check the lifetime, which begins at `nbf`, else at `iat`, else now. The beginning must not be in the future."""
+    """Check the lifetime, which begins at `nbf`, else at `iat`, else now on the client's clock, and must have begun."""
     name = next((one for one in ("nbf", "iat") if one in claims), None)
-    begins_at_s = now_s if name is None else claims[name]
+    begins_at_s = now_s + CLOCK_LEEWAY_S if name is None else claims[name]
     if not _is_instant(begins_at_s):
         raise _wrong(f"{name} must be in seconds since 1970")
     if begins_at_s > now_s + CLOCK_LEEWAY_S:
-        raise _wrong(f"{name} is in the future")
+        raise _wrong(f"{name} is {_apart(begins_at_s, now_s)} in the future by the clock of this server")
     if expires_at_s - begins_at_s > LONGEST_LIFE_S:
         raise _wrong(f"exp is more than {LONGEST_LIFE_S} seconds after {name or 'now'}")
+
+
+def _apart(later_s: float, earlier_s: float) -> str:
+    """The seconds between two instants, rounded up: 30.001 s must not read like the 30 s that are let pass."""
+    return f"{ceil(later_s - earlier_s)} s"
 
 
 def _wrong(what: str) -> NotAuthenticatedError:

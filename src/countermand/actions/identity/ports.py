@@ -20,8 +20,11 @@ class ClientKey:
 class ClientKeys(Protocol):
     """The public keys that clients of the token issuer registered."""
 
-    async def of(self, name: str, kid: str) -> tuple[Client, ClientKey] | None:
-        """Return the client with this name (its client id) and its key with this id; None if either is revoked."""
+    async def live(self, name: str, kid: str | None) -> tuple[Client, Sequence[ClientKey]] | None:
+        """Return the client with this name (its client id) and its keys, newest first; with `kid`, only that key.
+
+        Return None if there is no such key. Revoked keys and clients are left out.
+        """
         ...
 
 

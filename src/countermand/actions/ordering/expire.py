@@ -9,19 +9,19 @@ from datetime import datetime
 
 from countermand.actions.errors import HeldError
 from countermand.actions.ordering.record_progress import advance_order
-from countermand.actions.ports import Clock, Store, Transaction
+from countermand.actions.ports import Store, Transaction
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_state import Transition, state_after
 
 
-async def expire_due(store: Store, clock: Clock, *, at_most: int) -> int:
+async def expire_due(store: Store, now: datetime, *, at_most: int) -> int:
     """Look at the orders that are due, some at a time; says how many. Several nodes may do it at once."""
     async with store.snapshot() as reading:
-        due = await reading.orders_due(clock(), at_most)
+        due = await reading.orders_due(now, at_most)
     for order_id in due:
         with suppress(HeldError):  # it stays due, and holds up nobody else
             async with store.transaction() as tx:
-                await expire_order(tx, order_id, clock())
+                await expire_order(tx, order_id, now)
     return len(due)
 
 

@@ -125,7 +125,9 @@ async def _record(tx: Transaction, client_id: ClientId, order: Order, payment: P
     await tx.insert_payment(order.id, payment)
     events, after = [payment_recorded(payment)], order.facts
     if not payment.is_late:
-        after = replace(after, first_payment_at=after.first_payment_at or payment.recorded_at)
+        # The clocks of two nodes differ: the payment that was recorded first may have the later instant.
+        earliest = min(after.first_payment_at or payment.recorded_at, payment.recorded_at)
+        after = replace(after, first_payment_at=earliest)
     if left is not None:
         counts = payment.money.minor if payment.money.currency == left.currency else 0
         if counts >= left.minor:

@@ -4,6 +4,7 @@ The token endpoint is documented (`private_key_jwt`, the path); the reply's shap
 follow RFC 6749. This module does no I/O: `TokenEndpoint` verifies assertions.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -14,7 +15,7 @@ import msgspec
 from countermand.actions import errors
 from countermand.contracts.connect.contract import CHANNEL
 from countermand.contracts.http import answer
-from countermand.contracts.http.answer import Answer, MalformedRequestError, error_headers, json_answer
+from countermand.contracts.http.answer import Answer, MalformedRequestError, error_headers, json_answer, plain_text
 from countermand.contracts.http.api_module import NOT_AFFILIATED, ApiModule
 from countermand.contracts.http.calls import Call, CallRules, OpenCall, OpenContext, Request
 from countermand.contracts.http.cancel_endpoint import bearer
@@ -24,6 +25,7 @@ FORM: Final = "application/x-www-form-urlencoded"
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 GRANT_TYPE: Final = "client_credentials"
 _FIELDS_CAP: Final = 50
+_SCHEME: Final = re.compile("[A-Za-z0-9-]{1,40}")
 _NOT_STORED: Final = ((b"cache-control", b"no-store"), (b"pragma", b"no-cache"))
 # The time is shorter than the overlap of a rotation, so that a reader with cached keys knows a new key before it signs.
 _REMEMBERED: Final = ((b"cache-control", b"public, max-age=300"),)
@@ -139,9 +141,8 @@ def error_answer(error: Exception) -> Answer:
     """Return an error as OAuth writes it. The answer to a bug says nothing about the bug."""
     status, code = _STATUS.get(type(error), _UNEXPECTED)
     said = str(error) if type(error) in _STATUS else "there was an unexpected error processing the request"
-    # HTTP requires a challenge with every 401; no registered scheme fits a credential in the form.
-    headers = error_headers(error, challenge=b"private_key_jwt")
-    return _oauth_error(status, code, said, headers)
+    # Only a client that tried a scheme of HTTP gets a challenge (RFC 6749, section 5.2); assertions have no scheme.
+    return _oauth_error(status, code, said, error_headers(error, scheme="", realm="tokens"))
 
 
 # All calls are open: no call needs a credential of the contract, and none stores anything.
@@ -180,14 +181,21 @@ async def _exchange(request: Request, endpoint: TokenEndpoint) -> Answer:
             raise MalformedRequestError("the field grant_type is missing")
         case other if other != GRANT_TYPE:
             return _oauth_error(400, "unsupported_grant_type", f"grant_type must be {GRANT_TYPE}")
+    tried = _scheme_tried(request.headers)
     for name in ("client_assertion_type", "client_assertion"):
+        if name not in form and tried:
+            said = f"the field {name} is missing: authenticate with private_key_jwt, not with {tried}"
+            raise errors.NotAuthenticatedError(said, scheme=tried)
         if name not in form:
             raise MalformedRequestError(f"the field {name} is missing")
     if form["client_assertion_type"] != ASSERTION_TYPE:
-        raise errors.NotAuthenticatedError(f"client_assertion_type must be {ASSERTION_TYPE}")
-    issued = await endpoint.token(
-        TokenRequest(assertion=form["client_assertion"], client_id=form.get("client_id"), peer=request.peer)
-    )
+        raise errors.NotAuthenticatedError(f"client_assertion_type must be {ASSERTION_TYPE}", scheme=tried)
+    asked = TokenRequest(assertion=form["client_assertion"], client_id=form.get("client_id"), peer=request.peer)
+    try:
+        issued = await endpoint.token(asked)
+    except errors.NotAuthenticatedError as error:
+        error.scheme = tried
+        raise
     reply = AccessToken(access_token=issued.access_token, expires_in=issued.expires_in_s)
     return json_answer(200, reply, headers=_NOT_STORED)
 
@@ -211,10 +219,15 @@ def _form(request: Request) -> Mapping[str, str]:
     return form
 
 
+def _scheme_tried(headers: Mapping[bytes, bytes]) -> str:
+    """The scheme of an `Authorization` that a client sent; "" without one, or where none has such a name."""
+    scheme = headers.get(b"authorization", b"").strip().partition(b" ")[0].decode("latin-1")
+    return scheme if _SCHEME.fullmatch(scheme) else ""
+
+
 def _oauth_error(status: int, code: str, said: str, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Answer:
-    # RFC 6749 allows only ASCII in a description, without quotation marks and backslashes.
-    plain = "".join(one if " " <= one <= "~" else "?" for one in said.replace('"', "'").replace("\\", "/"))
-    return json_answer(status, TokenError(error=code, error_description=plain), headers=(*_NOT_STORED, *headers))
+    content = TokenError(error=code, error_description=plain_text(said))
+    return json_answer(status, content, headers=(*_NOT_STORED, *headers))
 
 
 def _configuration(endpoint: TokenEndpoint) -> Configuration:
@@ -251,7 +264,8 @@ def _operations(realm: str) -> tuple[Operation, Operation, Operation]:
             summary="Get an access token",
             description=(
                 "`grant_type` is `client_credentials`; `client_assertion` is a JWT (RFC 7523), signed with RS256, "
-                "whose header has the `kid` of a registered key. Its claims: `iss` and `sub`, both the client's id; "
+                "by a registered key; its header may have the key's `kid`. "
+                "Its claims: `iss` and `sub`, both the client's id; "
                 "`aud`, this address or the issuer; `jti`, used once; `exp`; `nbf` or `iat`, at most 30,000 seconds "
                 "before `exp`."
             ),
@@ -261,7 +275,7 @@ def _operations(realm: str) -> tuple[Operation, Operation, Operation]:
                 401: Reply(
                     when="The assertion does not hold",
                     message=TokenError,
-                    headers={"WWW-Authenticate": "for HTTP's sake"},
+                    headers={"WWW-Authenticate": "the scheme of the Authorization that was sent, if one was"},
                 ),
                 413: Reply(when="The body is over 64 KiB", message=TokenError),
                 **failed,

@@ -18,6 +18,7 @@ from countermand.actions.errors import (
 from countermand.actions.ports import OrderView
 from countermand.contracts.connect import messages
 from countermand.contracts.http.answer import (
+    BEARER,
     Answer,
     BodyTooLargeError,
     ForbiddenError,
@@ -97,7 +98,7 @@ def error_answer(error: Exception) -> Answer:
             said = [messages.Error(code=code, field=None, message=_UNEXPECTED_SAID)]
         case _:
             said = [messages.Error(code=code, field=_HEADER_AT_FAULT.get(type(error)), message=str(error))]
-    return errors_answer(status, said, headers=error_headers(error, challenge=b"Bearer"))
+    return errors_answer(status, said, headers=error_headers(error, scheme=BEARER))
 
 
 def refusal_answer(refused: Refused) -> Answer:

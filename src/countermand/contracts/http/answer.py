@@ -11,7 +11,10 @@ from countermand.actions.errors import CountermandError, NotAuthenticatedError, 
 
 JSON: Final = "application/json"
 HAL: Final = "application/hal+json"
+BASIC: Final = "Basic"
+BEARER: Final = "Bearer"
 _NO_CONTENT: Final = 204
+_NOT_STORED: Final = (b"cache-control", b"no-store")
 _USUAL: Final = frozenset({b"", b"application/json", b"application/json;charset=UTF-8"})  # needs no parsing
 
 
@@ -57,9 +60,19 @@ class Answer:
         """The same answer with more header lines."""
         return Answer(self.status, (*self.headers, *headers), self.body)
 
+    def sent_headers(self) -> list[tuple[bytes, bytes]]:
+        """The header lines to send. Caches may keep no answer but those that say so: most hold personal data."""
+        headers = list(self.headers)
+        for name, _ in headers:
+            if name == b"cache-control":
+                break
+        else:
+            headers.append(_NOT_STORED)
+        return headers
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
         """Send it, with a Content-Length: without one, the server would send an empty body in chunks."""
-        headers = list(self.headers)
+        headers = self.sent_headers()
         if self.status != _NO_CONTENT:  # which has no body, and must not say how long it is
             headers.append((b"content-length", b"%d" % len(self.body)))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
@@ -73,16 +86,38 @@ def json_answer(
     return Answer(status, (*headers, (b"content-type", media_type.encode())), msgspec.json.encode(content))
 
 
-def error_headers(error: Exception, *, challenge: bytes) -> tuple[tuple[bytes, bytes], ...]:
-    """The headers that HTTP itself asks for with an error; `challenge` is the credential a contract wants."""
+def error_headers(error: Exception, *, scheme: str, realm: str = "") -> tuple[tuple[bytes, bytes], ...]:
+    """The headers that HTTP itself asks for with an error.
+
+    `scheme` is how a contract wants callers to authenticate who have not tried to; "" asks them for nothing.
+    """
     match error:
         case NotAuthenticatedError():
-            return ((b"www-authenticate", challenge),)
+            return _challenge(error, error.scheme or scheme, realm)
         case MethodNotAllowedError(allow=allow):
             return ((b"allow", allow.encode()),)
         case UnavailableError(retry_after_s=seconds):
             return ((b"retry-after", b"%d" % seconds),)
     return ()
+
+
+def _challenge(error: NotAuthenticatedError, scheme: str, realm: str) -> tuple[tuple[bytes, bytes], ...]:
+    """What to authenticate with. A browser that reads `Basic` asks its user for a password, whatever the page wanted.
+
+    Where a bearer token was sent, RFC 6750, section 3, wants an error; where none was, it wants none.
+    """
+    if not scheme:
+        return ()
+    said = {"realm": realm} if realm else {}
+    if error.refused and scheme == BEARER:
+        said |= {"error": "invalid_token", "error_description": plain_text(str(error))}
+    parameters = ", ".join(f'{name}="{value}"' for name, value in said.items())
+    return ((b"www-authenticate", f"{scheme} {parameters}".rstrip().encode()),)
+
+
+def plain_text(said: str) -> str:
+    """A text as OAuth wants its descriptions (RFC 6749, section 5.2): ASCII without quotation marks and backslashes."""
+    return "".join(one if " " <= one <= "~" else "?" for one in said.replace('"', "'").replace("\\", "/"))
 
 
 def headers_of(scope: Scope) -> Mapping[bytes, bytes]:

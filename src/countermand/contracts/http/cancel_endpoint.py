@@ -6,15 +6,17 @@ call, whoever carries the bytes.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Final, Protocol
 
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.errors import NotAuthenticatedError
 from countermand.actions.ports import CancelOrder
-from countermand.contracts.http.answer import Answer
+from countermand.contracts.http.answer import BASIC, BEARER, Answer
 from countermand.domain.client import Client
 from countermand.domain.contract import Channel
+
+_HOW: Final = "a bearer token is needed: Authorization: Bearer <token>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class BearerToken:
     """`Authorization: Bearer …`."""
 
     token: str
+    scheme: ClassVar[str] = BEARER
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class BasicKey:
 
     key: str
     secret: str
+    scheme: ClassVar[str] = BASIC
 
 
 Credential = BearerToken | BasicKey
@@ -83,7 +87,8 @@ class CancelEndpoint(Protocol):
 def bearer(headers: Mapping[bytes, bytes]) -> BearerToken:
     """The bearer token of a request. Raises `NotAuthenticatedError`."""
     scheme, _, token = headers.get(b"authorization", b"").strip().partition(b" ")
-    token = token.strip()
-    if scheme.lower() != b"bearer" or not token or not token.isascii():
-        raise NotAuthenticatedError("a bearer token is needed: Authorization: Bearer <token>")
-    return BearerToken(token.decode("ascii"))
+    if scheme.lower() != b"bearer":
+        raise NotAuthenticatedError(_HOW)
+    if not token.strip() or not token.isascii():
+        raise NotAuthenticatedError(_HOW, scheme=BEARER, refused=bool(token.strip()))
+    return BearerToken(token.strip().decode("ascii"))

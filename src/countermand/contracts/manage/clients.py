@@ -24,7 +24,6 @@ from countermand.domain.orders.order import order_id_from
 
 _CLIENTS: Final = ROOT + "/clients"
 _CLIENT: Final = parameter("client", "path", "The client's id", {"type": "integer"})
-_NOT_KEPT: Final = ((b"cache-control", b"no-store"),)
 
 
 class ManagedClients:
@@ -61,12 +60,12 @@ class ManagedClients:
             identity=None,
             now=context.services.clock(),
         )
-        return json_answer(201, self._keyed(added, secret), headers=_NOT_KEPT)
+        return json_answer(201, self._keyed(added, secret))
 
     async def _rotate(self, context: CallContext[None]) -> Answer:
         client_id, secret = _client_id(context.request), new_secret()
         rotated = await self._clients.rotate(client_id, key=new_key(), secret_sha256=hash_of(secret))
-        return json_answer(200, self._keyed(rotated, secret), headers=_NOT_KEPT)
+        return json_answer(200, self._keyed(rotated, secret))
 
     async def _revoke(self, context: CallContext[None]) -> Answer:
         client_id = _client_id(context.request)

@@ -19,6 +19,7 @@ from countermand.actions.errors import (
 )
 from countermand.actions.ports import CancellationRecord, History, OrderView, RefusalRecord
 from countermand.contracts.http.answer import (
+    BEARER,
     Answer,
     BodyTooLargeError,
     ForbiddenError,
@@ -79,7 +80,7 @@ def problem_answer(error: Exception) -> Answer:
             wrong = [messages.Wrong(code=code, field=field, message=said) for field, said in fields]
         case _ if (status, code) == _UNEXPECTED:
             detail = "There was an unexpected error; done or not, a repeat settles it"
-    return problem(status, code, detail, wrong, headers=error_headers(error, challenge=b"Bearer"))
+    return problem(status, code, detail, wrong, headers=error_headers(error, scheme=BEARER))
 
 
 def refusal_answer(refused: Refused) -> Answer:

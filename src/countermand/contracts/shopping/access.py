@@ -12,7 +12,7 @@ from typing import Final
 from countermand.actions.errors import NotAuthenticatedError, NotFoundError
 from countermand.actions.ordering.read_orders import read_order
 from countermand.actions.ports import OrderView
-from countermand.contracts.http.answer import ForbiddenError
+from countermand.contracts.http.answer import BEARER, ForbiddenError
 from countermand.contracts.http.calls import OpenContext, Request
 from countermand.contracts.http.cancel_endpoint import Credential, bearer
 from countermand.contracts.http.credentials import basic
@@ -51,7 +51,8 @@ async def order_seen(context: OpenContext) -> OrderView:
     request, store = context.request, context.services.store
     if context.client is not None:
         return await read_order(store, _order_id(request), contract=NAME, owner=owner_for(context.client))
-    wrong = NotAuthenticatedError("the Order-Token is not this order's")
+    # No scheme is registered for an Order-Token. Bearer is taken here, too, and makes no browser ask for a password.
+    wrong = NotAuthenticatedError("the Order-Token is not this order's", scheme=BEARER)
     try:
         view = await read_order(store, _order_id(request), contract=NAME, owner=None)
     except NotFoundError:

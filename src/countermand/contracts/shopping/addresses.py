@@ -13,6 +13,7 @@ _UID: Final = re.compile(UID_PATTERN)
 class Addresses:
     """`public` is the API's own address; profiles and curies lead to `documentation`. Neither ends in a slash.
 
+    `also` are other names of the API's address: a caller's addresses may begin with one, ours begin with `public`.
     `payment` and `etickets` are addresses of the operator's own pages, with `{uid}` and `{token}` to fill in.
     """
 
@@ -20,6 +21,7 @@ class Addresses:
     documentation: str
     payment: str
     etickets: str
+    also: tuple[str, ...] = ()
 
     def order(self, uid: str) -> str:
         """Return the order's address, which is its name in every request."""
@@ -67,6 +69,9 @@ class Addresses:
         return {"href": f"{self.documentation}/{page}.html", "type": "text/html"}
 
     def _uid(self, uri: str, resource: str) -> str | None:
-        before = f"{self.public}/{resource}/"
-        uid = uri.removeprefix(before).removesuffix("/")
-        return uid if uri.startswith(before) and _UID.fullmatch(uid) else None
+        for address in (self.public, *self.also):
+            before = f"{address}/{resource}/"
+            uid = uri.removeprefix(before).removesuffix("/")
+            if uri.startswith(before) and _UID.fullmatch(uid):
+                return uid
+        return None

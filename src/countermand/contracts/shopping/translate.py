@@ -21,6 +21,7 @@ from countermand.actions.ports import Line, OrderView, Ticket
 from countermand.actions.ticketing.seat import seat_of
 from countermand.actions.ticketing.transfer import prices_of_lines
 from countermand.contracts.http.answer import (
+    BASIC,
     HAL,
     Answer,
     BodyTooLargeError,
@@ -102,7 +103,7 @@ def error_answer(error: Exception) -> Answer:
             status, kind = _CONFLICTS[code]
         case _ if (status, kind) == _UNEXPECTED:
             message = "There was an unexpected error processing the request"
-    return _error(status, kind, message, reasons, headers=error_headers(error, challenge=b'Basic realm="shopping"'))
+    return _error(status, kind, message, reasons, headers=error_headers(error, scheme=BASIC, realm="shopping"))
 
 
 def refusal_answer(refused: Refused) -> Answer:

@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import event, func, select
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -53,6 +54,13 @@ class PostgresStore(SqlStore):
                 await _rolled_back(connection)
                 raise
             await _committed(connection)
+
+    async def now(self) -> datetime:
+        """See `SqlStore.now`."""
+        async with self.snapshot() as reading:
+            (row,) = await reading.rows(select(func.clock_timestamp().label("now")))
+        now: datetime = row["now"]
+        return now.astimezone(UTC)
 
     async def close(self) -> None:
         """See `SqlStore.close`."""

@@ -27,16 +27,19 @@ class SqlClientKeys:
     def __init__(self, store: SqlStore) -> None:
         self._store = store
 
-    async def of(self, name: str, kid: str) -> tuple[Client, ClientKey] | None:
-        """See `ClientKeys.of`."""
+    async def live(self, name: str, kid: str | None) -> tuple[Client, Sequence[ClientKey]] | None:
+        """See `ClientKeys.live`."""
         query = (
             select(clients, client_keys.c.kid, client_keys.c.public_key)
             .join(client_keys, client_keys.c.client_id == clients.c.id)
             .where(
                 clients.c.issuer == OWN_ISSUER, clients.c.subject == name, clients.c.door.in_(list(self._store.kinds))
             )
-            .where(client_keys.c.kid == kid, clients.c.revoked_at.is_(None), client_keys.c.revoked_at.is_(None))
+            .where(clients.c.revoked_at.is_(None), client_keys.c.revoked_at.is_(None))
+            .order_by(client_keys.c.created_at.desc())
         )
+        if kid is not None:
+            query = query.where(client_keys.c.kid == kid)
         try:
             async with self._store.snapshot() as reading:
                 rows = await reading.rows(query)
@@ -44,7 +47,7 @@ class SqlClientKeys:
             return None
         if not rows:
             return None
-        return client_of(rows[0]), ClientKey(kid=rows[0]["kid"], public_key=rows[0]["public_key"])
+        return client_of(rows[0]), [ClientKey(kid=row["kid"], public_key=row["public_key"]) for row in rows]
 
 
 class SqlUsedAssertions:

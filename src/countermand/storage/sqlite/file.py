@@ -1,6 +1,8 @@
 """Sets the options of every SQLite connection, and checks that the database file can be opened and stays the same."""
 
 import os
+from contextlib import suppress
+from os import stat_result
 from os.path import samestat
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -27,6 +29,9 @@ PRAGMAS: Final = (
 RELIED_ON: Final = {"locking_mode": "normal", "journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 
+_BESIDE: Final = ("-wal", "-shm")
+
+
 class _Connection(Protocol):
     def execute(self, statement: str, /) -> Any:
         """Run a statement and return a cursor."""
@@ -40,6 +45,7 @@ def set_up(connection: _Connection) -> None:
         (found,) = connection.execute(f"PRAGMA {name}").fetchone()
         if found != wanted:
             raise UnavailableError(f"SQLite keeps {name} = {found} on this file, and {wanted} is needed")
+    connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()  # the first read opens the files beside it
 
 
 def why_unusable(path: Path) -> str | None:
@@ -92,16 +98,38 @@ def _user(number: int) -> str:
 
 
 class OpenFile:
-    """Checks for a replaced file: SQLite would keep a removed file open and write rows that nobody reads again."""
+    """A file that was taken away or replaced stays open, and would take what nobody ever reads again.
+
+    So would the two files beside it: SQLite keeps in `-wal` what was committed lately, and in `-shm` where that is.
+    Another process would make new ones, and read and write without what is in ours.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path, self._opened = path, path.stat()
+        self._beside: dict[Path, stat_result] = {}
+
+    def connected(self) -> None:
+        """Take note of the files beside it. While any connection of ours is open, SQLite deletes none of them."""
+        for ending in _BESIDE:
+            path = self._path.with_name(self._path.name + ending)
+            with suppress(OSError):
+                self._beside.setdefault(path, path.stat())
 
     def check(self) -> None:
-        """Raise `UnavailableError` unless the file is still there. The check takes microseconds per transaction."""
-        try:
-            same = samestat(self._path.stat(), self._opened)
-        except OSError:
-            same = False
-        if not same:
-            raise UnavailableError(f"the database is no longer at {self._path}")
+        """Raise `UnavailableError` unless it is still there. A few microseconds: asked for every transaction."""
+        _check_same(self._path, self._opened)
+
+    def check_all(self) -> None:
+        """Raise `UnavailableError` unless the files beside it are still there, too: three times as long."""
+        self.check()
+        for path, opened in self._beside.items():
+            _check_same(path, opened)
+
+
+def _check_same(path: Path, opened: stat_result) -> None:
+    try:
+        same = samestat(path.stat(), opened)
+    except OSError:
+        same = False
+    if not same:
+        raise UnavailableError(f"{path} was taken away or replaced while it was in use; put it back, or restart")

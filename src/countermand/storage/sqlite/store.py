@@ -5,8 +5,9 @@ All writes of a process take one asyncio lock and `BEGIN IMMEDIATE`, including t
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,8 +25,8 @@ from countermand.storage.store import SqlStore
 _READERS: Final = 5
 
 
-def engine_for(path: Path, *, connections: int) -> AsyncEngine:
-    """Return an engine without automatic transactions; the store begins and ends them itself."""
+def engine_for(path: Path, *, connections: int, connected: Callable[[], None] = lambda: None) -> AsyncEngine:
+    """Return an engine without automatic transactions. It calls `connected` after each new connection."""
     engine = create_async_engine(
         # mode=rw: a missing file must not be created, least of all by a health check.
         URL.create("sqlite+aiosqlite", database=path.absolute().as_uri(), query={"mode": "rw", "uri": "true"}),
@@ -39,6 +40,7 @@ def engine_for(path: Path, *, connections: int) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "connect")
     def _set_up(connection: Any, _: Any) -> None:
         set_up(connection)
+        connected()
 
     return engine
 
@@ -52,8 +54,8 @@ class SqliteStore(SqlStore):
     def __init__(self, path: Path, kinds: OrderKinds, write_lock: asyncio.Lock, *, busy_limit_s: float) -> None:
         super().__init__(kinds)
         self._file = OpenFile(path)
-        self._reading = engine_for(path, connections=_READERS)
-        self._writing = engine_for(path, connections=1)
+        self._reading = engine_for(path, connections=_READERS, connected=self._file.connected)
+        self._writing = engine_for(path, connections=1, connected=self._file.connected)
         self._write_lock = write_lock
         self._busy_limit_s = busy_limit_s
 
@@ -85,6 +87,14 @@ class SqliteStore(SqlStore):
                 await _rolled_back(connection)
                 raise
             await _committed(connection)
+
+    async def now(self) -> datetime:
+        """See `SqlStore.now`. The machine's clock: a file has none, and all its processes are on one machine."""
+        return datetime.now(UTC)
+
+    def check_files(self) -> None:
+        """See `SqlStore.check_files`."""
+        self._file.check_all()
 
     async def close(self) -> None:
         """See `SqlStore.close`."""

@@ -128,7 +128,7 @@ async def test_what_ends_an_order_frees_its_seats_and_writes_none_of_them(shop: 
         assert (await cancel(shop.world, shop.caller, first["_links"]["self"]["href"])).status_code == 200
     else:
         shop.world.clock.now += timedelta(hours=1)
-        await expire_due(shop.world.database.store, shop.world.clock, at_most=10)
+        await expire_due(shop.world.database.store, shop.world.clock(), at_most=10)
     assert await shop.world.rows("seats") == before
     second = await _sold(shop, {uid: 2})
     assert _seats(second) == ["A1", "A2"]

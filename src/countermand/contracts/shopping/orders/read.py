@@ -111,9 +111,7 @@ class OrderCalls:
         )
 
     async def _read(self, context: OpenContext) -> Answer:
-        # Said to caches, as an Order-Token is no Authorization, which alone tells them to share nothing.
-        keep_nothing = ((b"cache-control", b"no-store"),)
-        return order_answer(200, await order_seen(context), self.addresses, headers=keep_nothing)
+        return order_answer(200, await order_seen(context), self.addresses)
 
     async def _explain(self, context: OpenContext) -> Answer:
         order_id, services = (await order_seen(context)).order.id, context.services
