@@ -58,7 +58,8 @@ class KeySetUnavailableError(UnavailableError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the issuer's key set cannot be had right now, so this token cannot be checked", retry_after_s=5
+            "the issuer's key set cannot be fetched right now, so the token was not checked; send the request again",
+            retry_after_s=5,
         )
 
 
@@ -97,13 +98,13 @@ class IdempotencyKeyReusedError(CountermandError):
     """The client used this `Idempotency-Key` before, for another request."""
 
     def __init__(self) -> None:
-        super().__init__("this Idempotency-Key was used for another request")
+        super().__init__("this Idempotency-Key was used for another request; nothing was done; use a new key")
 
 
 def kept_by_another_version() -> UnavailableError:
     """What an idempotency key stands for was stored in a form that this version cannot read."""
     said = "what this Idempotency-Key stands for was stored by a newer version than this node's"
-    return UnavailableError(f"{said}; nothing was done: ask again, or another node")
+    return UnavailableError(f"{said}; nothing was done; send the request again, or to another node")
 
 
 class UnforeseenDatabaseError(Exception):

@@ -405,4 +405,6 @@ def check_known(order: Order) -> None:
     """
     if not order.is_known:
         said = f"the order is {order.state} under the contract {order.contract}"
-        raise UnavailableError(f"{said}, which this node does not know; nothing was done: ask again, or another node")
+        raise UnavailableError(
+            f"{said}, which this node does not know; nothing was done; send the request again, or to another node"
+        )

@@ -59,7 +59,9 @@ async def run_idempotently(
     try:
         return await _with_retries(store, clock, client_id, key, do, refuse, kept_form)
     except (KeyTakenError, TransientConflictError) as error:
-        raise UnavailableError("the request conflicted with others three times; nothing was done") from error
+        raise UnavailableError(
+            "the request conflicted with other requests three times and was not carried out; send it again"
+        ) from error
 
 
 async def _with_retries(

@@ -124,7 +124,9 @@ class CancelOrders:
             except UnavailableError as error:
                 return {command.command_id: error for command in commands}
             free = [c for c in commands if _key(c) not in kept]
-            vanished = UnavailableError("the Idempotency-Key was in use a moment ago; the order was not cancelled")
+            vanished = UnavailableError(
+                "another request is using this Idempotency-Key; the order was not cancelled; send the request again"
+            )
             return await (
                 self._one_by_one(free, now, vanished) if len(free) == len(commands) else self._cancel(free, now)
             )
@@ -171,7 +173,9 @@ class CancelOrders:
                 with attempt:
                     return await run()
         except TransientConflictError as error:
-            raise UnavailableError("the database kept choosing other transactions") from error
+            raise UnavailableError(
+                "it conflicted with other requests three times; the order was not cancelled; send the request again"
+            ) from error
         raise AssertionError("unreachable: the loop returns or raises")
 
     async def _settle(self, commands: Sequence[CancelOrder], error: Exception) -> dict[CommandId, _Answer]:
@@ -191,7 +195,7 @@ class CancelOrders:
             return {command.command_id: error for command in commands}
         log.info("the outcome of a batch was found", commands=len(commands), cancelled=len(found))
         if not found:
-            undone = UnavailableError("the database went away before the order was cancelled")
+            undone = UnavailableError("the database went away and the order was not cancelled; send the request again")
             return {command.command_id: undone for command in commands}
         # A batch commits whole: the commands that are not found were not what it cancelled, and are yet to be decided.
         return {
@@ -208,7 +212,7 @@ class CancelOrders:
             return await self._decide(rest, now, blocked)
         except Exception as error:
             log.exception("commands could not be decided", commands=len(rest))
-            unknown = OutcomeUnknownError(f"the command could not be decided: {type(error).__name__}")
+            unknown = OutcomeUnknownError(f"the outcome of the cancellation is unknown: {type(error).__name__}")
             return {command.command_id: blocked.get(command.command_id, unknown) for command in rest}
 
     async def _decide(
@@ -272,7 +276,9 @@ class CancelOrders:
             instead = error
         except (UnavailableError, OutcomeUnknownError) as error:
             log.warning("refusals could not be recorded", reason=str(error))
-            instead = UnavailableError("the refusal could not be recorded")  # recorded or not, nothing was cancelled
+            instead = UnavailableError(
+                "the refusal could not be recorded; the order was not cancelled; send the request again"
+            )  # recorded or not, nothing was cancelled
         else:
             return {}
         # Commands under one key share one answer: none of them may be given it.

@@ -12,6 +12,8 @@ async def insert_with_event(tx: Transaction, view: OrderView, now: datetime) -> 
     try:
         await tx.insert_order(view)
     except OrderTakenError as error:
-        raise UnavailableError("the order's number is taken; ask again for another") from error
+        raise UnavailableError(
+            "the number made for the order is taken; the order was not placed; send the request again"
+        ) from error
     await tx.append_events(view.order, view.order.client_id, [order_placed(view.order.state)], now)
     return view

@@ -36,15 +36,15 @@ async def advance_order(
     """
     order = await locked(tx, order_id)
     if move is Transition.CANCEL:
-        raise ConflictError("use_cancel", "an order is cancelled by its own call, which asks the policy")
+        raise ConflictError(
+            "use_cancel", "the order was not changed; cancel an order with the cancel call, where the policy decides"
+        )
     after = state_after(order.state, move)
     if after is None:
         allowed = ", ".join(sorted(transitions_from(order.state).keys() - {Transition.CANCEL})) or "nothing"
-        raise ConflictError("move_not_allowed", f"an order that is {order.state} cannot {move}; it can: {allowed}")
+        raise ConflictError("move_not_allowed", f"the order is {order.state} and cannot {move}; it can: {allowed}")
     if after in ENDED_UNFULFILLED and order.facts.first_payment_at is not None:
-        raise ConflictError(
-            "order_paid", f"money came in for the order, so it cannot {move}, as it cannot be cancelled"
-        )
+        raise ConflictError("order_paid", f"a payment is recorded for the order, so it cannot {move}")
     return await _advance(tx, client_id, order, after, now)
 
 
@@ -117,7 +117,10 @@ async def _recorded(tx: Transaction, order: Order, reference: str) -> Payment | 
 
 
 def _reference_used(reference: str) -> ConflictError:
-    return ConflictError("payment_reference_used", f"the reference {reference} stands for another payment")
+    return ConflictError(
+        "payment_reference_used",
+        f"the reference {reference} is another payment's; nothing was recorded; use this payment's own reference",
+    )
 
 
 async def _record(tx: Transaction, client_id: ClientId, order: Order, payment: Payment, left: Money | None) -> Order:
@@ -142,7 +145,7 @@ async def _left_of(tx: Transaction, to_pay: OrderToPay) -> Money:
     """What is missing of a locked order's total. Raises `UnavailableError` where this version cannot read the total."""
     if to_pay.total is None:
         said = "a newer version than this node's wrote the total of the order"
-        raise UnavailableError(f"{said}; nothing was done: ask again, or another node")
+        raise UnavailableError(f"{said}; nothing was done; send the request again, or to another node")
     return await _left(tx, to_pay.order.id, to_pay.total)
 
 

@@ -72,7 +72,7 @@ async def _known(reading: TicketingReading, client_id: ClientId, given: Consumer
         return None
     known = await reading.consumer(given.uid)
     if known is None or known.client_id != client_id:
-        raise ConflictError("consumer_unknown", "consumer.uid names no consumer of yours")
+        raise ConflictError("consumer_unknown", "consumer.uid is not the uid of one of your consumers")
     return known
 
 
@@ -82,5 +82,5 @@ def _details(known: KnownConsumer | None) -> Consumer:
         return Consumer()
     if known.details is None:
         said = "a newer version than this node's wrote the consumer"
-        raise UnavailableError(f"{said}; nothing was done: ask again, or another node")
+        raise UnavailableError(f"{said}; nothing was done; send the request again, or to another node")
     return known.details

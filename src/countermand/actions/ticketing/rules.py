@@ -88,7 +88,9 @@ async def basket_of(reading: CatalogueReading, wanted: TicketOrder, now: datetim
     for uid in chosen:
         _on_sale(products[uid], event, vouchers, now)
     if not any(products[uid].is_separately_saleable for uid in chosen):
-        raise ConflictError("not_separately_saleable", "these products are only sold together with others")
+        raise ConflictError(
+            "not_separately_saleable", "these products are sold only together with others; add one of those"
+        )
     _limits(chosen, products, event)
     lines = _with_parts(wanted.lines, products)
     _cap(lines)
@@ -112,9 +114,9 @@ def check_buyer(basket: Basket, wanted: TicketOrder) -> None:
     Raises `ConflictError` with the codes `payment_method_missing`, `profile_missing`.
     """
     if basket.bill.grand_total_minor > 0 and basket.payment is None:
-        raise ConflictError("payment_method_missing", "an order that costs something needs a payment_method")
+        raise ConflictError("payment_method_missing", "payment_method is missing; only a free order can do without")
     if wanted.given.consumer is None:
-        raise ConflictError("profile_missing", "consumer is missing: an order is for somebody")
+        raise ConflictError("profile_missing", "consumer is missing; say whom the order is for")
     methods = [one for one in (basket.payment, basket.shipping) if one is not None]
     if missing := missing_fields(wanted.consumer.given(), methods):
         names = ", ".join(f"consumer.{name}" for name in missing)
@@ -131,7 +133,7 @@ def short_of(products: Mapping[str, Product], quantities: Mapping[str, int]) -> 
 
 def insufficient(uid: str) -> ConflictError:
     """A product has too few left."""
-    return ConflictError("insufficient_products", f"there are not enough left of product {uid}")
+    return ConflictError("insufficient_products", f"too few places are left of product {uid}; nothing was reserved")
 
 
 async def check_uses(reading: CatalogueReading, vouchers: Sequence[Voucher]) -> None:
@@ -151,7 +153,7 @@ async def _event(reading: CatalogueReading, chosen: Sequence[Product]) -> Event 
     """The one event that all is for; None for products from before there were events."""
     uids = {product.event_uid for product in chosen if product.event_uid is not None}
     if len(uids) > 1:
-        raise ConflictError("multiple_events", "the products of one order are all for one event")
+        raise ConflictError("multiple_events", "the products are for several events; place one order for each event")
     if not uids:
         return None
     (uid,) = uids

@@ -34,7 +34,10 @@ async def seats_of_lines(
         chosen = choose_seats(gaps.get(uid, ()), counts, together=together)
         if chosen is None and together:
             wanted = " and ".join(str(count) for count in counts)
-            said = f"of product {uid} there are not {wanted} seats side by side; check_consecutive_seats asks for that"
+            said = (
+                f"product {uid} has no {wanted} seats side by side; nothing was reserved; "
+                "set check_consecutive_seats to false to take any seats"
+            )
             raise ConflictError("insufficient_consecutive_seats", said)
         if chosen is None:
             raise insufficient(uid)

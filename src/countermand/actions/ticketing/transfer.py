@@ -45,7 +45,10 @@ async def transferable(reading: Reading, client_id: ClientId, ticket_uids: Seque
     for order in its_own:
         check_known(order)
     if len(its_own) > 1:
-        raise ConflictError("tickets_of_several_orders", "the tickets that are transferred are all of one order")
+        raise ConflictError(
+            "tickets_of_several_orders",
+            "the tickets are of several orders; transfer the tickets of one order at a time",
+        )
     (order,) = its_own
     return order.id
 
@@ -53,7 +56,7 @@ async def transferable(reading: Reading, client_id: ClientId, ticket_uids: Seque
 async def transfer_tickets(tx: Transaction, client_id: ClientId, wanted: TransferOrder, now: datetime) -> OrderView:
     """Place the new order. Raises as `transferable` does, and with `tickets_not_transferable`, `profile_missing`."""
     if wanted.given.consumer is None:
-        raise ConflictError("profile_missing", "consumer is missing: an order is for somebody")
+        raise ConflictError("profile_missing", "consumer is missing; say whom the order is for")
     before = await locked(tx, await transferable(tx, client_id, wanted.ticket_uids))
     view = (await tx.views([before.id]))[before.id]
     old = _valid(view, wanted.ticket_uids)
@@ -105,7 +108,9 @@ def _valid(view: OrderView, ticket_uids: Sequence[str]) -> Sequence[Ticket]:
     wanted = set(ticket_uids)
     found = [ticket for ticket in view.tickets if ticket.uid in wanted and view.admits(ticket)]
     if len(found) != len(wanted):
-        raise ConflictError("tickets_not_transferable", "only valid tickets of a completed order are transferred")
+        raise ConflictError(
+            "tickets_not_transferable", "a ticket is not valid or its order is not completed; nothing was transferred"
+        )
     return found
 
 

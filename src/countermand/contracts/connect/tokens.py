@@ -214,7 +214,7 @@ def _form(request: Request) -> Mapping[str, str]:
     form: dict[str, str] = {}
     for name, value in fields:
         if name in form:
-            raise MalformedRequestError(f"the field {name[:60]} stands there twice")
+            raise MalformedRequestError(f"the field {name[:60]} appears twice")
         form[name] = value
     return form
 

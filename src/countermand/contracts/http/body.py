@@ -50,7 +50,7 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
         twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
-        raise MalformedRequestError(f"the field {shown(twice)} stands twice in one object")
+        raise MalformedRequestError(f"the field {shown(twice)} appears twice in one object")
     return made
 
 

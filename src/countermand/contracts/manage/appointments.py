@@ -167,7 +167,7 @@ def _open_slots(given: Sequence[messages.CalendarSlot | messages.OfferedSlot]) -
     for number, one in enumerate(given):
         name = f"slots[{number}]"
         if times_given[one.id] > 1:
-            errors.append((f"{name}.id", f"{name}.id {shown(one.id)} stands more than once"))
+            errors.append((f"{name}.id", f"{name}.id {shown(one.id)} appears more than once"))
         try:
             in_range(f"{name}.starts_at", one.starts_at)
             in_range(f"{name}.ends_at", one.ends_at)

@@ -87,7 +87,7 @@ class ManagedClients:
     def _named(self, given: DecodedBody) -> messages.ClientGiven:
         client = read(self._client_given, given.json)
         if not client.name.strip():
-            raise FieldsError([("name", "name must say something")])
+            raise FieldsError([("name", "name must have a visible character")])
         return client
 
     def _keyed(self, client: Client, secret: str) -> messages.KeyedClient:

@@ -79,7 +79,7 @@ async def _cancel_order(context: CallContext[messages.CancelGiven]) -> Answer:
 def _cancellation(given: DecodedBody) -> messages.CancelGiven:
     cancellation = read(messages.CancelGiven, given.json)
     if not cancellation.reason.strip():
-        raise FieldsError([("reason", f"reason must say something, not {shown(cancellation.reason)}")])
+        raise FieldsError([("reason", f"reason must have a visible character, not {shown(cancellation.reason)}")])
     return cancellation
 
 

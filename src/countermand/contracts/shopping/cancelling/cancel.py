@@ -60,7 +60,7 @@ class ShoppingCancel:
             like = self._addresses.order("<uid>")
             wrong.append(("order", f"order must be the uri of an order, like {like}, not {shown(request.order)}"))
         if not request.reason.strip():
-            wrong.append(("reason", f"reason must say something, not {shown(request.reason)}"))
+            wrong.append(("reason", f"reason must have a visible character, not {shown(request.reason)}"))
         if uid is None or wrong:
             raise FieldsError(wrong)
         return CancelOrder(

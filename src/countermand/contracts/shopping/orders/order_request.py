@@ -89,7 +89,7 @@ def wanted_of(
     """
     reading = Reading(addresses)
     if (request.products is None) == (request.tickets is None):
-        reading.wrong("products", "or tickets is what an order is of: one of them, and not both")
+        reading.wrong("products", "or tickets must be given, and not both")
     lines, for_whom = _lines(request, reading)
     tickets = [reading.ticket(f"tickets[{at}]", uri) for at, uri in enumerate(request.tickets or ())]
     external = _external(request, reading)
