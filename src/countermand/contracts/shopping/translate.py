@@ -230,7 +230,7 @@ def amount(minor: int, currency: str) -> Amount:
 
 
 def method_shown(given: ChosenMethod | None) -> messages.Method:
-    """Empty when none was chosen: the key is always there (documented for the shipping method)."""
+    """Return a method, or an empty one if none was chosen: the key is always there (documented for shipping)."""
     if given is None:
         return messages.Method()
     return messages.Method(
