@@ -1,4 +1,4 @@
-"""Appointments in the operator's API: agree, move, follow and call off; answer what clients asked; the calendar."""
+"""Appointments in the operator's API: agree, move, advance, cancel; answer clients' tasks; load the calendar."""
 
 import re
 from collections import Counter

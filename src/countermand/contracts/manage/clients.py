@@ -101,7 +101,7 @@ class ManagedClients:
 
 
 def _client_given(channels: Sequence[str]) -> type[messages.ClientGiven]:
-    """The message with the names of the channels whose clients have a secret, so that the description says them."""
+    """Return the message with the names of the channels whose clients have a secret, for the call's description."""
     fields = [("contract", Literal[tuple(channels)])]
     made = msgspec.defstruct(
         "ClientGiven",

@@ -262,7 +262,7 @@ class OrderEvent(Struct, kw_only=True):
 
 
 class DecisionRecord(Struct, kw_only=True):
-    """A cancellation, or a refusal: who, when, through which door, under which policy, on which facts, and why."""
+    """The record of a cancellation or a refusal: when, for which client, over which channel, by which policy, why."""
 
     command_id: str
     decided_at: datetime
