@@ -256,7 +256,7 @@ class CancelOrders:
                 order = orders.get(command.order_id)
                 answer = self._judged(command, order, now)
                 blocked_by = blocked.get(command.command_id)
-                # A blocked command's refusal can be written only if what blocks it is another transaction with the order.
+                # A blocked command's refusal can be written only if another transaction holds the order.
                 blockable = GoAgain if isinstance(blocked_by, HeldError) else (GoAgain, NotCancelled)
                 if blocked_by is not None and isinstance(answer, blockable):
                     answer = blocked_by
