@@ -42,7 +42,7 @@ def rows() -> dict[Decision, list[str]]:
     found: dict[Decision, list[str]] = {}
     for contract, anchor, number, cells in ROW.findall(PAGE.read_text(encoding="utf-8")):
         assert anchor == number
-        assert (contract, int(number)) not in found, "it stands there twice"
+        assert (contract, int(number)) not in found, "it appears twice"
         found[contract, int(number)] = [cell.strip() for cell in cells.split(" | ")]
     return found
 

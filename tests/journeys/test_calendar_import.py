@@ -80,7 +80,7 @@ WRONG = {
     "another half": (GOOD.replace("AM,4", "NOON,4"), "line 2: slot_type must be AM or PM"),
     "no id": (GOOD.replace("am,LOC", ",LOC"), "line 2: id is missing"),
     "an id with a space": (GOOD.replace("am,LOC", "a m,LOC"), "line 2: id must be"),
-    "a column twice": (GOOD.replace("slot_type,capacity", "area,capacity"), "the column area stands there twice"),
+    "a column twice": (GOOD.replace("slot_type,capacity", "area,capacity"), "the column area appears twice"),
     "the same id twice": (GOOD.replace("pm,,", "am,,"), "line 3: the slot am stands in line 2, too"),
     "an area that is none": (GOOD.replace("LOC3801", "3801"), "line 2: area must be"),
     "no UTF-8": (GOOD.replace("am,", "\udcff,"), "line 2: the file is not UTF-8"),

@@ -1,20 +1,20 @@
-"""How does the world say no? Exceptions that carry their data and know nothing of HTTP.
+"""Errors that this service raises on purpose. They carry data and know nothing about HTTP.
 
-A refusal by the business is no exception but a value (`Refused`, `NotCancelled`); a bug is neither and is never caught.
-Each contract gives these their status in one place.
+A business refusal is a value (`Refused`, `NotCancelled`), not an exception. A bug is neither, and no code catches it.
+Each contract has one table that gives these errors their status.
 """
 
 
 class CountermandError(Exception):
-    """The world says no."""
+    """The base class of errors that the contracts answer: something outside this code prevents the work."""
 
 
 class NotFoundError(CountermandError):
-    """There is no such thing, or none that the caller may know of."""
+    """The order, client or other thing does not exist, or the caller may not know of it."""
 
 
 class ConflictError(CountermandError):
-    """What was asked does not fit the order as it stands. `code` is stable; the message is for people."""
+    """The current state of the order does not allow the request. `code` is stable; the message is for people."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ class ConflictError(CountermandError):
 
 
 class FieldsError(CountermandError):
-    """Fields of the request do not hold: `errors` are (field, sentence) pairs, all of them at once."""
+    """One or more fields of the request are wrong. `errors` lists all of them as (field, sentence) pairs."""
 
     def __init__(self, errors: list[tuple[str, str]]) -> None:
         super().__init__("; ".join(sentence for _, sentence in errors))
@@ -30,10 +30,10 @@ class FieldsError(CountermandError):
 
 
 class NotAuthenticatedError(CountermandError):
-    """Who calls is unknown: no credential, a wrong one, or one that counts no more. The message tells no secret.
+    """The caller is unknown: the credential is missing, wrong, or no longer valid. The message has no secret.
 
-    `scheme` is the authentication scheme that the caller tried, "" where the caller tried none that is known here;
-    `refused` says that a credential came with it.
+    `scheme` is the authentication scheme that the caller tried, or "" if it is missing or unknown. `refused` says that
+    the request had a credential.
     """
 
     def __init__(self, message: str, *, scheme: str = "", refused: bool = False) -> None:
@@ -42,7 +42,7 @@ class NotAuthenticatedError(CountermandError):
 
 
 class UnavailableError(CountermandError):
-    """Certainly not done, and worth asking again in `retry_after_s` seconds."""
+    """Nothing was done, for certain. The caller should send the request again in `retry_after_s` seconds."""
 
     def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
         super().__init__(message)
@@ -50,30 +50,35 @@ class UnavailableError(CountermandError):
 
 
 class HeldError(UnavailableError):
-    """Another transaction held a row of the batch for longer than anybody waits; nothing of the batch was done."""
+    """Another transaction held a row of the batch for longer than the limit. Nothing of the batch was done."""
 
 
 class KeySetUnavailableError(UnavailableError):
-    """The token names a key that is not known, and the issuer's key set cannot be had right now."""
+    """The token names an unknown key, and the issuer's key set is not available at the moment."""
 
     def __init__(self) -> None:
         super().__init__(
-            "the issuer's key set cannot be had right now, so this token cannot be checked", retry_after_s=5
+            "the issuer's key set cannot be fetched right now, so the token was not checked; send the request again",
+            retry_after_s=5,
         )
 
 
 class OutcomeUnknownError(CountermandError):
-    """The database went away between the question and its answer: done or not, a repeat settles it."""
+    """The database went away before it answered. The work is done or not; a repeat of the request finds out."""
 
 
 class TransientConflictError(CountermandError):
-    """The database chose another transaction over this one (deadlock, serialisation): done again, it may well work."""
+    """The database chose another transaction over this one (deadlock, serialisation).
+
+    A repeat will probably succeed.
+    """
 
 
 class UnfitDataError(CountermandError):
-    """The database refused a value or a row (a range, a check, a reference): nothing was done.
+    """The database refused a value or a row (a range, a check, a reference). Nothing was done.
 
-    A repeat is refused alike, so no caller is told to come again. `constraint` names the broken one, if there is one.
+    A repeat would be refused, too, so no answer asks for one. `constraint` names the broken constraint, if there is
+    one.
     """
 
     def __init__(self, message: str, *, constraint: str = "") -> None:
@@ -82,37 +87,38 @@ class UnfitDataError(CountermandError):
 
 
 class TakenError(UnfitDataError):
-    """A row with this unique key, `constraint`, is there already; nothing was done."""
+    """A row with this unique key, `constraint`, exists already. Nothing was done."""
 
 
 class OrderTakenError(TakenError):
-    """An order with this number is there already; nothing was done. Another number is free."""
+    """An order with this number exists already. Nothing was done; another number may be free."""
 
 
 class KeyTakenError(TakenError):
-    """An idempotency key of the batch is already in use; nothing of the batch was done."""
+    """An idempotency key of the batch is already in use. Nothing of the batch was done."""
 
 
 class IdempotencyKeyReusedError(CountermandError):
     """The client used this `Idempotency-Key` before, for another request."""
 
     def __init__(self) -> None:
-        super().__init__("this Idempotency-Key was used for another request")
+        super().__init__("this Idempotency-Key was used for another request; nothing was done; use a new key")
 
 
 def kept_by_another_version() -> UnavailableError:
-    """What an idempotency key stands for was stored in a form that this version cannot read."""
+    """Return the error for an idempotency key whose answer was stored in a form that this version cannot read."""
     said = "what this Idempotency-Key stands for was stored by a newer version than this node's"
-    return UnavailableError(f"{said}; nothing was done: ask again, or another node")
+    return UnavailableError(f"{said}; nothing was done; send the request again, or to another node")
 
 
 class UnforeseenDatabaseError(Exception):
-    """The database failed in a way that this code has no answer for: a table is missing, or a statement is wrong.
+    """The database failed in a way that this code does not expect: a table is missing, or a statement is wrong.
 
-    This is a bug of ours or a change that an operator made, so it is no `CountermandError`: no contract gives it a
-    status, and a request that meets it ends with 500 and a stack trace. Background tasks and probes catch it and go on.
+    This is a bug, or the effect of a change by an operator, so it is no `CountermandError`: no contract gives it a
+    status, and a request that meets it ends with 500 and a stack trace. Background tasks and probes catch it and
+    continue.
     """
 
 
 class SchemaError(CountermandError):
-    """The database's schema is none this version works with. The message says what to do."""
+    """This version does not work with the schema of the database. The message says what to do."""

@@ -1,4 +1,4 @@
-"""What do the actions need from outside? Protocols that `storage` fulfils; tests hold every implementation to them."""
+"""What do the actions need from outside? Protocols that `storage` implements; tests check every implementation."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -405,4 +405,6 @@ def check_known(order: Order) -> None:
     """
     if not order.is_known:
         said = f"the order is {order.state} under the contract {order.contract}"
-        raise UnavailableError(f"{said}, which this node does not know; nothing was done: ask again, or another node")
+        raise UnavailableError(
+            f"{said}, which this node does not know; nothing was done; send the request again, or to another node"
+        )

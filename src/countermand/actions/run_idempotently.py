@@ -1,6 +1,6 @@
-"""How is a request that changes something done once, however often it is sent under one `Idempotency-Key`?
+"""Runs a request that changes something only once, even if it is sent several times with one `Idempotency-Key`.
 
-For everything but a cancellation, whose key is written by its own guarded statement.
+It serves all requests except cancellations, whose guarded statement writes the key itself.
 """
 
 import hashlib
@@ -26,14 +26,17 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeptForm(Generic[Result]):
-    """How a result becomes the bytes that are stored under an `Idempotency-Key`, and those bytes the result again."""
+    """Converts a result to the bytes that are stored with an `Idempotency-Key`, and back."""
 
     encode: Callable[[Result], bytes]
     decode: Callable[[bytes], Result]
 
 
 def fingerprint_of(method: str, path: str, body: bytes) -> str:
-    """What makes two requests the same: method, path and body, to the byte."""
+    """Return the fingerprint of a request.
+
+    Two requests are the same if method, path and body are equal, byte by byte.
+    """
     digest = hashlib.sha256(f"{method} {path}\n".encode())
     digest.update(body)
     return digest.hexdigest()
@@ -48,18 +51,20 @@ async def run_idempotently(
     refuse: Callable[[ConflictError], Result | None],
     kept_form: KeptForm[Result],
 ) -> Result:
-    """Run `do` in a transaction and give its result; under a key that was used before, give the result of that time.
+    """Run `do` in a transaction and return its result. For a key that was used before, return the stored result.
 
-    The key is written in the transaction of the effect. A business refusal (`ConflictError`) undoes what `do` did and
-    is kept like a success, as the result of `refuse`, unless that is None: then it is raised like every other
-    exception, which undoes all, and leaves the key free. Without a key, no result is put into its `kept_form`. Raises
-    `IdempotencyKeyReusedError` where the key stands for another request, and `UnavailableError` where the request
-    conflicted with others each time.
+    The transaction of the effect also writes the key. A business refusal (`ConflictError`) undoes what `do` did and is
+    stored like a success, as the result of `refuse`. If `refuse` returns None, the refusal is raised like every other
+    exception, which undoes everything and leaves the key unused. Without a key, no result is converted to its
+    `kept_form`. Raises `IdempotencyKeyReusedError` if the key belongs to another request, and `UnavailableError` if the
+    request conflicted with other requests in every attempt.
     """
     try:
         return await _with_retries(store, clock, client_id, key, do, refuse, kept_form)
     except (KeyTakenError, TransientConflictError) as error:
-        raise UnavailableError("the request conflicted with others three times; nothing was done") from error
+        raise UnavailableError(
+            "the request conflicted with other requests three times and was not carried out; send it again"
+        ) from error
 
 
 async def _with_retries(
@@ -72,7 +77,7 @@ async def _with_retries(
     kept_form: KeptForm[Result],
 ) -> Result:
     async for attempt in AsyncRetrying(
-        # Two at once under one key: the second fails on the first's key, and then finds its answer.
+        # Two requests with one key at the same time: the second fails on the first's key, and then finds its answer.
         retry=retry_if_exception_type((KeyTakenError, TransientConflictError)),
         stop=stop_after_attempt(3),
         wait=wait_random_exponential(multiplier=0.01, max=0.2),
@@ -84,7 +89,7 @@ async def _with_retries(
                     fingerprint, answer = kept
                     if fingerprint != key.fingerprint:
                         raise IdempotencyKeyReusedError
-                    if answer is None:  # no cancellation, as it is the same request
+                    if answer is None:  # not a cancellation's key, because the fingerprint is equal
                         raise kept_by_another_version()
                     return kept_form.decode(answer)
                 try:

@@ -110,7 +110,7 @@ def _check_headings(file: Path, given: Sequence[str]) -> None:
     twice = [name for name in given if given.count(name) > 1]
     unknown = [name for name in given if name not in _COLUMNS]
     wrong = [f"it has no {name}" for name in missing] + [f"there is no column {name!r}" for name in unknown]
-    wrong += [f"the column {name} stands there twice" for name in twice]
+    wrong += [f"the column {name} appears twice" for name in twice]
     if wrong:
         raise CommandError(f"{file} must begin with a line of headings, {', '.join(_COLUMNS)}: {wrong[0]}")
 

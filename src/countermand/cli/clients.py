@@ -1,4 +1,4 @@
-"""Who may call: add, list, rotate and revoke clients."""
+"""The commands about clients: add, list, rotate and revoke them."""
 
 import re
 import sys
@@ -48,7 +48,7 @@ PublicKeyFile = Annotated[
 
 
 def client_commands(contracts: Sequence[Contract]) -> typer.Typer:
-    """The commands about the clients of `contracts`, and of the management API."""
+    """Return the commands about the clients of `contracts`, and of the management API."""
     commands = typer.Typer(help="Who may call: add, list, rotate and revoke clients.", no_args_is_help=True)
     commands.command("add")(_add_command(accesses_of(contracts)))
     commands.command("list")(list_clients)
@@ -59,7 +59,7 @@ def client_commands(contracts: Sequence[Contract]) -> typer.Typer:
 
 
 def _add_command(accesses: Sequence[Access]) -> Callable[..., None]:
-    """The command that adds a client to one of the channels."""
+    """Return the command that adds a client to one of the channels."""
     usual = "; ".join(
         f"{access.channel} {', '.join(one for one in Permission if one in access.default_permissions)}"
         for access in accesses
@@ -92,10 +92,10 @@ def _add_command(accesses: Sequence[Access]) -> Callable[..., None]:
         public_key_file: PublicKeyFile = None,
         settings: SettingsFile = None,
     ) -> None:
-        """Let somebody call. A secret or a private key is handed over once, here.
+        """Add a client, which may then call. Its secret or private key is shown or written once, now.
 
-        A connect client of our own token endpoint gets a key pair; one of another issuer is known by that issuer and
-        its client id; the others get a key and a secret.
+        A connect client of this service's own token endpoint gets a key pair. A connect client of another issuer is
+        known by that issuer and its client id. All other clients get a key and a secret.
         """
         access = next(one for one in accesses if one.channel == contract)
         given = frozenset(permission) if permission else access.default_permissions
@@ -142,7 +142,7 @@ def _add_of_issuer(
     client_id: str | None,
     issuer: str | None,
 ) -> None:
-    """A client whose tokens come from somebody else."""
+    """Add a client whose tokens come from another issuer."""
     if client_id is None or issuer is None:
         raise CommandError(f"a {access.channel} client needs --client-id, and --issuer or COUNTERMAND_CONNECT_ISSUER")
     if issuer == OWN_ISSUER:
@@ -173,7 +173,7 @@ def list_clients(settings: SettingsFile = None) -> None:
         known_by = one.key or " ".join(one.identity or ())
         revoked = "" if one.revoked_at is None else one.revoked_at.strftime("%Y-%m-%d %H:%M:%SZ")
         table.add_row(str(one.id), one.channel, one.name, " ".join(sorted(one.permissions)), known_by, revoked)
-    # For people as wide as their terminal; into a pipe one line a client, whole, for whoever searches it.
+    # The table is as wide as the terminal. In a pipe, each client is one whole line, for programs that search it.
     Console(width=None if sys.stdout.isatty() else 1000).print(table)
 
 
@@ -192,7 +192,7 @@ def rotate_client(
     public_key_file: PublicKeyFile = None,
     settings: SettingsFile = None,
 ) -> None:
-    """Give a client a new key. It stays the same client, and keeps its orders; the old key or secret stops."""
+    """Give a client a new key. It stays the same client, and keeps its orders; the old key or secret stops working."""
     read = read_settings(settings)
     known = with_database(read, lambda database: database.clients.one(_number(client)))
     if known.identity is not None and known.identity[0] == OWN_ISSUER:
@@ -212,7 +212,10 @@ def revoke_client(
     client: Annotated[int, typer.Argument(help="The client's id, from `countermand client list`.")],
     settings: SettingsFile = None,
 ) -> None:
-    """Let a client call no more. Running servers know within seconds (COUNTERMAND_CLIENT_REFRESH_S)."""
+    """Revoke a client, which may then no longer call.
+
+    Servers learn it within seconds (COUNTERMAND_CLIENT_REFRESH_S).
+    """
     revoked = with_database(
         read_settings(settings), lambda database: database.clients.revoke(_number(client), utc_now())
     )
@@ -227,9 +230,9 @@ def make_browser_token(
     days: Annotated[int, typer.Option(min=1, max=3660, help="How long it counts.")] = 365,
     settings: SettingsFile = None,
 ) -> None:
-    """Make a token for an application that runs in browsers: it may show, order and read its orders, never cancel.
+    """Make a token for an application in browsers: it may show, order and read its orders, but never cancel.
 
-    It stands in the page, for all to read. It stops with the client's secret: rotate or revoke the client.
+    Anybody can read the token in the page. To end it, rotate or revoke the client.
     """
     from countermand.identity.browser_tokens import browser_token
 
@@ -255,7 +258,7 @@ def _add_own(
     private_key_file: Path | None,
     public_key_file: Path | None,
 ) -> None:
-    """A client of our own token endpoint."""
+    """Add a client of this service's own token endpoint."""
     client_id = client_id or new_key()
     if not re.fullmatch(OWN_CLIENT_ID_PATTERN, client_id):
         raise CommandError(f"--client-id must be 1 to 64 letters, digits and . _ ~ @ -, not {client_id!r}")
@@ -283,7 +286,7 @@ def _rotate_own(
 ) -> None:
     _, client_id = known.identity or ("", "")
     if private_key_file is None and public_key_file is None:
-        # Not the name that `add` takes: that file is likely to be there.
+        # Not the name that `add` uses: that file probably exists.
         private_key_file = Path(f"{client_id}-{utc_now():%Y%m%dT%H%M%SZ}.pem")
     with _key_from(private_key_file, public_key_file) as client_key:
         rotated = with_database(
@@ -295,7 +298,7 @@ def _rotate_own(
 
 
 def _key_from(private_key_file: Path | None, public_key_file: Path | None) -> AbstractContextManager[ClientKey]:
-    """The partner's own key, or a new one."""
+    """Return the partner's own key, or a new one."""
     from countermand.cli.key_files import given_key, made_key
 
     if private_key_file is not None and public_key_file is not None:
@@ -311,7 +314,7 @@ def _say_added(added: Client) -> None:
 
 
 def _hand_over(read: "Settings", client: Client, client_key: ClientKey, private_key_file: Path | None) -> None:
-    """What the partner needs."""
+    """Print what the partner needs."""
     from countermand.contracts.connect.tokens import token_path
     from countermand.serving import public_url_of
 

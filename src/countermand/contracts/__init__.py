@@ -1,1 +1,1 @@
-"""The contracts, one folder each, and `http/`, which all of them need. The contracts do not know each other."""
+"""The contracts, one folder each, and `http/`, which all contracts use. No contract imports another."""

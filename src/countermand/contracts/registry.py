@@ -1,4 +1,4 @@
-"""The contracts that are spoken here. Another contract is another folder, and another entry in this list."""
+"""Lists the contracts that this service offers. A further contract is a folder of its own and an entry in this list."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -13,7 +13,7 @@ CONTRACTS: Final[tuple[Contract, ...]] = (CONNECT, SHOPPING)
 
 
 def kinds_of(contracts: Sequence[Contract]) -> OrderKinds:
-    """The kind of each contract's orders. Raises `ValueError` where two contracts have one name."""
+    """Return the order kind of each contract. Raises `ValueError` if two contracts have the same name."""
     kinds = {contract.name: contract.kind for contract in contracts}
     if len(kinds) < len(contracts):
         raise ValueError(f"two contracts have one name: {', '.join(contract.name for contract in contracts)}")
@@ -21,5 +21,5 @@ def kinds_of(contracts: Sequence[Contract]) -> OrderKinds:
 
 
 def accesses_of(contracts: Sequence[Contract]) -> tuple[Access, ...]:
-    """Who may call over each channel: the contracts', and last the management API's."""
+    """Return the access of every channel: the contracts' channels, and last the management API's."""
     return (*(contract.access for contract in contracts), MANAGE_ACCESS)

@@ -1,4 +1,4 @@
-"""Who calls, and what may they do?"""
+"""Who is calling, and what may they do?"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,17 +9,17 @@ from countermand.domain.contract import Channel
 from countermand.domain.known import Unknown
 
 ClientId = NewType("ClientId", int)
-LARGEST_CLIENT_ID: Final = 2**31 - 1  # more is no number that a database takes for a client
+LARGEST_CLIENT_ID: Final = 2**31 - 1  # the largest number that fits the database's column
 
-# The issuer in the identity of those who get their tokens from our own endpoint, whatever its address is.
+# The issuer in the identity of clients that get their tokens from this service's own endpoint, at any address.
 OWN_ISSUER: Final = "countermand"
 
-# What such a client may be called: it is a claim, a form's field and the name of a file.
+# The allowed ids of such clients: an id is a claim, a field of a form, and the name of a file.
 OWN_CLIENT_ID_PATTERN: Final = "[A-Za-z0-9][A-Za-z0-9._~@-]{0,63}"
 
 
 class Permission(StrEnum):
-    """What a client may be allowed to do."""
+    """An action that a client may be permitted to do."""
 
     CREATE = "create"
     READ = "read"
@@ -29,13 +29,16 @@ class Permission(StrEnum):
     ADMINISTER = "administer"  # over the management API: who may call
 
 
-# What a browser application may do, whose token anybody can read in its page (documented: a minimal set).
+# The permissions of a browser application, whose token anybody can read in its page (documented: a minimal set).
 BROWSER_PERMISSIONS: Final = frozenset({Permission.CREATE, Permission.READ})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Client:
-    """Somebody with credentials. `identity` is (issuer, claim value) for tokens, None for a key and secret of ours."""
+    """A system or person with credentials.
+
+    `identity` is (issuer, claim value) for tokens, and None for a client with a key and secret of this service.
+    """
 
     id: ClientId
     channel: Channel
@@ -45,9 +48,9 @@ class Client:
     identity: tuple[str, str] | None
     created_at: datetime
     revoked_at: datetime | None = None
-    in_browser: bool = False  # it calls with the token of a browser application, which anybody can read
-    only_event: str | None = None  # the uid of the one event that it may sell, as a browser's token says
+    in_browser: bool = False  # whether it calls with a browser application's token, which anybody can read
+    only_event: str | None = None  # the uid of the only event that its browser token may sell
 
     def may(self, permission: Permission) -> bool:
-        """Whether this client has the permission and has not been revoked."""
+        """Return whether this client has the permission and has not been revoked."""
         return permission in self.permissions and self.revoked_at is None

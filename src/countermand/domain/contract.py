@@ -5,14 +5,14 @@ No list of contracts stands here: `contracts/registry.py` has the contracts of a
 
 from typing import Final, NewType
 
-# A published contract. An order keeps the name of the contract that it was placed over.
+# The name of a published contract. An order keeps the name of the contract that it was placed over.
 ContractName = NewType("ContractName", str)
-# The way that a request came: over a contract, whose channel has the contract's name, or over the management API.
+# The way that a request came: over a contract (the channel has the contract's name), or over the management API.
 Channel = NewType("Channel", str)
 
 MANAGE: Final = Channel("manage")
 
 
 def channel_of(contract: ContractName) -> Channel:
-    """The channel of a contract's own calls."""
+    """Return the channel of a contract's own calls."""
     return Channel(contract)

@@ -193,7 +193,7 @@ class Directory:
 
 
 class Authentication:
-    """Fulfils `Authenticator`. `accesses` says how the clients of each channel authenticate.
+    """Implements `Authenticator`. `accesses` says how the clients of each channel authenticate.
 
     Raises `ValueError` where two ways of a channel take one type of credential.
     """

@@ -12,7 +12,7 @@ from countermand.storage.repositories.transaction import SqlTransaction
 
 
 class SqlStore(ABC):
-    """Fulfils `Store`. What SQLite and PostgreSQL do alike is here; how a transaction begins and ends is theirs.
+    """Implements `Store`. What SQLite and PostgreSQL do alike is here; how a transaction begins and ends is theirs.
 
     `kinds` are the contracts in force, each with the kind of its orders.
     """

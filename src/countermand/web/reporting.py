@@ -98,7 +98,7 @@ class RequestReport:
 class CallReport(RequestReport):
     """The report of a contract's call: stands between the call and its services, and learns from both.
 
-    Fulfils `Authenticator`.
+    Implements `Authenticator`.
     """
 
     def __init__(

@@ -80,7 +80,7 @@ class _TracedCancel(CancelCall):
 
 
 class _TracedAuthenticator:
-    """Fulfils `Authenticator`."""
+    """Implements `Authenticator`."""
 
     def __init__(self, tracing: Tracing, authenticator: Authenticator) -> None:
         self._tracing, self._authenticator = tracing, authenticator
@@ -91,7 +91,7 @@ class _TracedAuthenticator:
 
 
 class _TracedEndpoint:
-    """Fulfils `CancelEndpoint`."""
+    """Implements `CancelEndpoint`."""
 
     def __init__(self, tracing: Tracing, endpoint: CancelEndpoint) -> None:
         self._tracing, self._endpoint = tracing, endpoint

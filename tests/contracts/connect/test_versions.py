@@ -128,7 +128,7 @@ def test_every_call_is_described_with_the_versions_of_the_table():
         (header,) = [one for one in operation.parameters if one["name"] == "X-API-VERSION"]
         assert header["required"] is True
         assert header["schema"] == {"type": "string", "enum": [str(version.number) for version in VERSIONS]}
-        assert header["description"].endswith("1 and 2 are deprecated, and work.")
+        assert header["description"].endswith("1 and 2 are deprecated, but still work.")
 
 
 # what deprecated versions say of themselves

@@ -35,7 +35,7 @@ def slot_at(
     if utc_offset is None or ends_at.utcoffset() is None:
         raise ValueError("starts_at and ends_at need the customer's offset from UTC, as in 2026-12-01T08:00:00+11:00")
     if not -_LONGEST_OFFSET <= utc_offset <= _LONGEST_OFFSET:
-        raise ValueError(f"no place is as far from UTC as starts_at ({starts_at.isoformat()}) says: 14 hours at most")
+        raise ValueError(f"starts_at ({starts_at.isoformat()}) is more than 14 hours from UTC")
     if ends_at <= starts_at:
         raise ValueError(f"ends_at must lie after starts_at ({starts_at.isoformat()}), not on {ends_at.isoformat()}")
     slot = Slot(
@@ -65,7 +65,7 @@ async def load_slots(tx: Transaction, wanted: Sequence[OpenSlot]) -> Counter[str
             done["as they were"] += 1
             continue
         if known.booked and (known.slot, known.area) != (one.slot, one.area):
-            said = f"{known.booked} visits stand in the slot {one.slot.id}, so only its capacity can change"
+            said = f"the slot {one.slot.id} has {known.booked} booked visits, so only its capacity can change"
             raise ConflictError("slot_booked", said)
         done["changed"] += 1
         await tx.change_slot(one)

@@ -137,7 +137,9 @@ async def answer_task(
         case TaskKind.CANCEL, Accepted():
             answered = await _called_off_later(tx, client_id, order, task, said, now)
         case _:
-            raise FieldsError([("body", f"this is no answer to a task that is to {task.kind}")])
+            raise FieldsError(
+                [("body", f"the answer does not fit the task, which is to {task.kind}; nothing was recorded")]
+            )
     await tx.change_task(answered)
     return answered
 
@@ -177,7 +179,7 @@ def _too_late(kind: TaskKind | Unknown, order: Order) -> bool:
 def _check_known_task(task: AppointmentTask) -> None:
     if isinstance(task.kind, Unknown) or isinstance(task.state, Unknown):
         said = f"the task {task.id} is to {task.kind} and is {task.state}, which this node does not know"
-        raise UnavailableError(f"{said}; nothing was done: ask again, or another node")
+        raise UnavailableError(f"{said}; nothing was done; send the request again, or to another node")
 
 
 def _seen_later(task: AppointmentTask, booking: BookingTerms) -> AppointmentTask:

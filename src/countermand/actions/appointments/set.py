@@ -120,7 +120,7 @@ def check_known_visit(appointment: Appointment) -> None:
     """Raise `UnavailableError` for a visit in a state that this version does not know."""
     if isinstance(appointment.state, Unknown):
         said = f"the appointment {appointment.id} is {appointment.state}, which this node does not know"
-        raise UnavailableError(f"{said}; nothing was done: ask again, or another node")
+        raise UnavailableError(f"{said}; nothing was done; send the request again, or to another node")
 
 
 async def appointment_changed(
@@ -134,7 +134,7 @@ async def appointment_changed(
 def check_open(order: Order) -> None:
     """Raise `ConflictError` with `order_ended` unless the order still has a possible transition."""
     if not transitions_from(order.state):
-        raise ConflictError("order_ended", f"an order that is {order.state} takes no appointment")
+        raise ConflictError("order_ended", f"the order is {order.state}; no appointment was made")
 
 
 def _check_times(starts_at: datetime, ends_at: datetime) -> None:

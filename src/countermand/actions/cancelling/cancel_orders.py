@@ -1,8 +1,8 @@
-"""Cancel orders: each at most once, whoever asks, however often, over whichever channel.
+"""Cancels orders: each order at most once, however many callers ask, however often, over any channel.
 
-The common yes is one guarded statement for a whole batch: the policy, compiled to SQL, decides on the very row it
-writes. Whatever that did not cancel is read once, set-based, decided in Python so that the answer can say why, and
-recorded before it is answered.
+Most commands need only one guarded statement for a whole batch: the policy, compiled to SQL, decides on the very row
+that the statement writes. One set-based read then covers all orders that the statement did not cancel; Python decides
+over them, so that the answer can say why, and the refusals are recorded before they are answered.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -53,7 +53,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cancelled:
-    """Done, and committed. `view` is the order as it stands now, where `CancelAndShow` read it."""
+    """The order is cancelled, and the cancellation is committed.
+
+    `view` is the order's new state, if it was read back.
+    """
 
     order_id: OrderId
     view: OrderView | None = None
@@ -61,7 +64,7 @@ class Cancelled:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CancelledWithHistory(Cancelled):
-    """Done, and committed, with the order as it stands now and everything that happened to it."""
+    """The order is cancelled, and the cancellation is committed. It has the order's new state and its whole history."""
 
     view: OrderView
     history: History
@@ -69,7 +72,7 @@ class CancelledWithHistory(Cancelled):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NotCancelled:
-    """Refused by the policy, and recorded."""
+    """The policy refused the cancellation, and the refusal is recorded."""
 
     order_id: OrderId
     refused: Refused
@@ -94,16 +97,16 @@ class CancelOrders:
     metrics: MetricsHook = NULL_METRICS
 
     async def __call__(self, batch: Sequence[CancelOrder]) -> list[_Answer]:
-        """One answer for each command, in order: an outcome, an exception, or GO_AGAIN.
+        """Return one answer for each command, in order: an outcome, an exception, or GO_AGAIN.
 
-        An exception means certainly not done, but for `OutcomeUnknownError`.
+        An exception means that the order was certainly not cancelled, except `OutcomeUnknownError`.
         """
         now = self.clock()
         first = _first_of_each(batch)
         if len(first) < len(batch):
             self.metrics.absorbed(len(batch) - len(first))
         answers = await self._cancel(first, now)
-        # What could not be written now may still be answered: by what a key stands for, or as not there.
+        # A command that could not be written may still have an answer: a stored one, or that there is no such order.
         blocked = {one: answer for one, answer in answers.items() if isinstance(answer, _NOT_WRITTEN)}
         rest = [c for c in batch if c.command_id not in answers or c.command_id in blocked]
         if rest:
@@ -113,18 +116,23 @@ class CancelOrders:
     async def _cancel(
         self, commands: Sequence[CancelOrder], now: datetime, *, skip_held: bool = False
     ) -> dict[CommandId, _Answer]:
-        """The guarded statement. Answers those it cancelled and those that failed; the others are yet to be decided."""
+        """Run the guarded statement.
+
+        Return answers for the commands that it cancelled or that failed, and no others.
+        """
         try:
             cancelled = await self._with_retries(lambda: self.store.cancel(commands, now, skip_held=skip_held))
         except KeyTakenError:
-            # Somebody's key was used before, perhaps in another process. Those keys are known by now, so their
-            # commands sit out; what is left cannot clash again, but for a key used at this very moment.
+            # A key of the batch was used before, perhaps in another process. The used keys are known by now, so their
+            # commands are left out; the others cannot clash again, unless a key is used at this very moment.
             try:
                 kept = await self.store.kept(_keys(commands))
             except UnavailableError as error:
                 return {command.command_id: error for command in commands}
             free = [c for c in commands if _key(c) not in kept]
-            vanished = UnavailableError("the Idempotency-Key was in use a moment ago; the order was not cancelled")
+            vanished = UnavailableError(
+                "another request is using this Idempotency-Key; the order was not cancelled; send the request again"
+            )
             return await (
                 self._one_by_one(free, now, vanished) if len(free) == len(commands) else self._cancel(free, now)
             )
@@ -132,7 +140,7 @@ class CancelOrders:
             return await self._one_by_one(commands, now, error)
         except HeldError as error:
             held: dict[CommandId, _Answer] = {command.command_id: error for command in commands}
-            # By whoever is changing one of the orders, or more: the batch has waited enough, and goes on without them.
+            # Other transactions are changing some of the orders. The batch has waited long enough and leaves them out.
             return held if skip_held else held | await self._cancel(commands, now, skip_held=True)
         except OutcomeUnknownError as error:
             return await self._settle(commands, error)
@@ -147,7 +155,10 @@ class CancelOrders:
     async def _one_by_one(
         self, commands: Sequence[CancelOrder], now: datetime, error: _NotWritten
     ) -> dict[CommandId, _Answer]:
-        """One command's bad value must not fail the others' batch: `error` is for the one alone."""
+        """Run each command alone, so that a bad value of one does not fail the others.
+
+        A single command gets `error`.
+        """
         if len(commands) == 1:
             log.error("the database refused a cancellation", order_id=commands[0].order_id, reason=str(error))
             return {commands[0].command_id: error}
@@ -157,9 +168,9 @@ class CancelOrders:
         return answers
 
     async def _with_retries(self, run: Callable[[], Awaitable[frozenset[CommandId]]]) -> frozenset[CommandId]:
-        """A deadlock or a serialisation failure undid the whole batch: it is run again, three times, with jitter."""
+        """Run the whole batch again after a deadlock or a serialisation failure undid it: three times, with jitter."""
         with suppress(TransientConflictError):
-            return await run()  # nearly always; what follows costs more than a small batch
+            return await run()  # the usual case; the retry loop below costs more than a small batch
         self.metrics.retried()
         try:
             async for attempt in AsyncRetrying(
@@ -171,11 +182,16 @@ class CancelOrders:
                 with attempt:
                     return await run()
         except TransientConflictError as error:
-            raise UnavailableError("the database kept choosing other transactions") from error
+            raise UnavailableError(
+                "it conflicted with other requests three times; the order was not cancelled; send the request again"
+            ) from error
         raise AssertionError("unreachable: the loop returns or raises")
 
     async def _settle(self, commands: Sequence[CancelOrder], error: Exception) -> dict[CommandId, _Answer]:
-        """The commit was cut off: look for our own commands. What the store says of them in the end is final."""
+        """Find out what became of a batch whose commit was cut off: look for its commands.
+
+        The store's last answer is final.
+        """
         found: frozenset[CommandId] = frozenset()
         try:
             async for attempt in AsyncRetrying(
@@ -191,9 +207,9 @@ class CancelOrders:
             return {command.command_id: error for command in commands}
         log.info("the outcome of a batch was found", commands=len(commands), cancelled=len(found))
         if not found:
-            undone = UnavailableError("the database went away before the order was cancelled")
+            undone = UnavailableError("the database went away and the order was not cancelled; send the request again")
             return {command.command_id: undone for command in commands}
-        # A batch commits whole: the commands that are not found were not what it cancelled, and are yet to be decided.
+        # A batch commits as a whole: it did not cancel the commands that are not found. They are decided later.
         return {
             command.command_id: Cancelled(order_id=command.order_id)
             for command in commands
@@ -203,20 +219,20 @@ class CancelOrders:
     async def _decided_apart(
         self, rest: Sequence[CancelOrder], now: datetime, blocked: Mapping[CommandId, _NotWritten]
     ) -> dict[CommandId, _Answer]:
-        """Decide those that the statement did not cancel. Whatever goes wrong with them, the others are committed."""
+        """Decide the commands that the statement did not cancel. A failure here leaves the committed ones cancelled."""
         try:
             return await self._decide(rest, now, blocked)
         except Exception as error:
             log.exception("commands could not be decided", commands=len(rest))
-            unknown = OutcomeUnknownError(f"the command could not be decided: {type(error).__name__}")
+            unknown = OutcomeUnknownError(f"the outcome of the cancellation is unknown: {type(error).__name__}")
             return {command.command_id: blocked.get(command.command_id, unknown) for command in rest}
 
     async def _decide(
         self, rest: Sequence[CancelOrder], now: datetime, blocked: Mapping[CommandId, _NotWritten]
     ) -> dict[CommandId, _Answer]:
-        """Why not? One read for all, Python's decision for each, one insert for the refusals.
+        """Find out why orders were not cancelled: one read for all, one decision each, one insert for the refusals.
 
-        A `blocked` command is answered where reading suffices, and otherwise stays certainly not done.
+        A `blocked` command gets an answer if reading is enough for it. Otherwise its order was certainly not cancelled.
         """
         try:
             kept = await self.store.kept(_keys(rest))
@@ -224,7 +240,7 @@ class CancelOrders:
         except UnavailableError as error:
             return {command.command_id: error for command in rest}
         answers: dict[CommandId, _Answer] = {}
-        refused_here: dict[_Key, CancelOrder] = {}  # by key, the command of this batch that it stands for
+        refused_here: dict[_Key, CancelOrder] = {}  # by key, the first command of this batch with that key
         refusals: list[RefusalRecord] = []
         for command in rest:
             answer: _Answer
@@ -240,7 +256,7 @@ class CancelOrders:
                 order = orders.get(command.order_id)
                 answer = self._judged(command, order, now)
                 blocked_by = blocked.get(command.command_id)
-                # An order that another transaction holds can be refused; all else that is blocked cannot be written.
+                # A blocked command's refusal can be written only if another transaction holds the order.
                 blockable = GoAgain if isinstance(blocked_by, HeldError) else (GoAgain, NotCancelled)
                 if blocked_by is not None and isinstance(answer, blockable):
                     answer = blocked_by
@@ -254,16 +270,16 @@ class CancelOrders:
     async def _refuse(
         self, refusals: Sequence[RefusalRecord], answers: Mapping[CommandId, _Answer]
     ) -> dict[CommandId, _Answer]:
-        """Record refusals before they are answered. Gives other answers to those that could not be recorded."""
+        """Record refusals before they are answered. Return other answers for those that could not be recorded."""
         if not refusals:
             return {}
         try:
             await self.store.refuse(refusals)
         except (KeyTakenError, TransientConflictError):
-            # A key came into use elsewhere since it was looked up: what it stands for is known next round.
+            # Another request used a key after it was looked up here. The next round finds that request's answer.
             instead: _Answer = GO_AGAIN
         except UnfitDataError as error:
-            if len(refusals) > 1:  # one refusal's bad value must not fail the others
+            if len(refusals) > 1:  # a bad value of one refusal must not fail the others
                 others: dict[CommandId, _Answer] = {}
                 for refusal in refusals:
                     others |= await self._refuse([refusal], answers)
@@ -272,15 +288,17 @@ class CancelOrders:
             instead = error
         except (UnavailableError, OutcomeUnknownError) as error:
             log.warning("refusals could not be recorded", reason=str(error))
-            instead = UnavailableError("the refusal could not be recorded")  # recorded or not, nothing was cancelled
+            instead = UnavailableError(
+                "the refusal could not be recorded; the order was not cancelled; send the request again"
+            )  # whether the refusal is recorded or not, nothing was cancelled
         else:
             return {}
-        # Commands under one key share one answer: none of them may be given it.
+        # Commands with one key share one answer object, so none of them may get an answer that was not recorded.
         unrecorded = {id(answers[refusal.command.command_id]) for refusal in refusals}
         return {one: instead for one, answer in answers.items() if id(answer) in unrecorded}
 
     def _judged(self, command: CancelOrder, order: Order | None, now: datetime) -> _Answer:
-        """Python's decision. Where it says yes, something changed since the statement: ask again on a fresh view."""
+        """Return Python's decision. If it is yes, the order changed since the statement: the command must go again."""
         if order is None or not (command.on_behalf or order.client_id == command.client_id):
             return NotFoundError("there is no such order")
         try:
@@ -294,7 +312,7 @@ class CancelOrders:
                 return NotCancelled(order_id=order.id, refused=refused)
 
     async def _answer_again(self, command: CancelOrder, kept: KeptOutcome | str) -> CancelOutcome | Exception:
-        """The same request under the same key gets the same answer; another request under it gets none."""
+        """Return the stored answer for a repeat of the same request. Another request with the key gets an error."""
         fingerprint = kept if isinstance(kept, str) else kept.fingerprint
         if command.idempotency is None or fingerprint != command.idempotency.fingerprint:
             return IdempotencyKeyReusedError()
@@ -328,10 +346,11 @@ def _refusal(command: CancelOrder, order: Order, answer: NotCancelled, now: date
 
 
 def _first_of_each(batch: Sequence[CancelOrder]) -> list[CancelOrder]:
-    """The commands that enter the statement: for each order, the first of each client; for each key, the first.
+    """Return the commands that enter the statement: for each order, the first of each client; for each key, the first.
 
-    Of each *client*, so that a stranger's attempts on an order never stand in its owner's way. An operator acting on
-    behalf matches any order, so where there is one it enters alone: two that match one row must not meet in it.
+    The first of each *client*, so that a stranger's attempts on an order never block its owner. An operator's command
+    on behalf matches any order. So if there is one, it enters alone, because no two commands of a statement may match
+    one row.
     """
     led_by_operator = {command.order_id for command in batch if command.on_behalf}
     taken: set[tuple[OrderId, ClientId | None]] = set()

@@ -1,4 +1,4 @@
-"""Every command has an id: by it, a node finds out what became of a commit that was cut off."""
+"""Makes the ids of commands. With the id, a node finds out what became of a commit that was cut off."""
 
 import itertools
 import secrets
@@ -8,10 +8,10 @@ CommandId = NewType("CommandId", str)
 
 
 class CommandIds:
-    """Gives ids that no other command of any process has. Each process makes its own when it begins to serve.
+    """Makes ids that no other command of any process has. Each process makes an object when it begins to serve.
 
-    An id is 32 hexadecimal digits: a random prefix, then a number. Nobody has to guess it, and 16 random bytes for each
-    would cost more. A process that is forked later must not go on with its parent's object: both would count alike.
+    An id is 32 hexadecimal digits: a random prefix, then a number. An id need not be secret, and 16 random bytes for
+    each id would cost more. A forked process must not use its parent's object: both would count alike.
     """
 
     def __init__(self) -> None:
@@ -19,5 +19,5 @@ class CommandIds:
         self._numbers = itertools.count()
 
     def next(self) -> CommandId:
-        """The next id."""
+        """Return the next id."""
         return CommandId(f"{self._prefix}{next(self._numbers):016x}")

@@ -79,10 +79,11 @@ class GroupCommit(Generic[Command, Outcome]):
         A caller that goes away does not undo its command: in flight, the command is carried out like any other.
         """
         if self._closing:
-            raise UnavailableError("this server is stopping")
+            raise UnavailableError("this node is stopping; the order was not cancelled; send the request again")
         if len(self._queue) >= self.queue_cap:
             self.metrics.turned_away()
-            raise UnavailableError(f"{self.queue_cap} cancellations are already waiting")
+            full = f"{self.queue_cap} cancellations are waiting already"
+            raise UnavailableError(f"{full}; the order was not cancelled; send the request again")
         loop = asyncio.get_running_loop()
         waiting: _Waiting[Command, Outcome] = _Waiting(command, loop.create_future(), loop.time())
         self._queue.append(waiting)
@@ -148,7 +149,11 @@ class GroupCommit(Generic[Command, Outcome]):
             waiting = self._queue.popleft()
             if not waiting.answer.done():
                 self.metrics.turned_away()
-                waiting.answer.set_exception(UnavailableError("every flight takes longer than anybody waits"))
+                waiting.answer.set_exception(
+                    UnavailableError(
+                        "the database is too slow; the cancellation was not started; send the request again"
+                    )
+                )
         self._expiry = None
         if self._queue:
             self._expiry = loop.call_at(self._queue[0].since_s + self.queue_limit_s, self._expire)
@@ -190,7 +195,7 @@ class GroupCommit(Generic[Command, Outcome]):
                 if waiting.rounds < self.rounds_cap:
                     again.append(waiting)
                     continue
-                outcome = UnavailableError("the order kept changing while it was being decided")  # noqa: PLW2901
+                outcome = _kept_changing()  # noqa: PLW2901
             if waiting.answer.done():
                 continue
             if isinstance(outcome, Exception):
@@ -198,3 +203,9 @@ class GroupCommit(Generic[Command, Outcome]):
             else:
                 waiting.answer.set_result(outcome)
         self._queue.extendleft(reversed(again))  # they came first, so they stay first
+
+
+def _kept_changing() -> UnavailableError:
+    return UnavailableError(
+        "the order changed each time before it could be cancelled; it was not cancelled; send the request again"
+    )

@@ -1,8 +1,8 @@
-"""Cancel, and show the order as it stands afterwards to those who want to see it.
+"""Cancels orders and, for callers that want to see the order, reads it back afterwards.
 
-Orders are read back in batches of their own, beside the next batch of cancellations: whoever only wants a yes does not
-wait for what others want to see. An order that is read back is cancelled by then: where the reading fails, the outcome
-stands, and what it should show is left out.
+Orders are read back in batches of their own, at the same time as the next batch of cancellations, so that callers that
+want no order do not wait for those that do. An order is already cancelled when it is read back: if the read fails, the
+outcome stands, without the order.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -27,13 +27,16 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, kw_only=True)
 class ReadBack:
-    """Runs batches of orders to be read. They are cancelled: a database that is away is waited for, up to `limit_s`."""
+    """Reads batches of cancelled orders.
+
+    While the database is away, it waits and reads again, for up to `limit_s` seconds.
+    """
 
     store: CancellationStore
     limit_s: float = 10.0
 
     async def __call__(self, order_ids: Sequence[OrderId]) -> Sequence[OrderView | Exception]:
-        """One view, or exception, for each."""
+        """Return one view, or exception, for each order."""
         try:
             views = await self._read(list(set(order_ids)))
         except CountermandError as error:
@@ -53,14 +56,17 @@ class ReadBackWithHistory:
     limit_s: float = 10.0
 
     async def __call__(self, order_id: OrderId) -> CancelledWithHistory:
-        """The outcome with its view and its history. Raises our errors."""
+        """Return the outcome with the order and its history. Raises errors of `actions/errors.py`."""
         view, history = await _read_when_available(lambda: read_history(self.store, order_id), self.limit_s)
         return CancelledWithHistory(order_id=order_id, view=view, history=history)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CancelAndShow:
-    """The ways into both kinds of batches. Each waits for the outcome, and raises as `GroupCommit.submit` does."""
+    """Submits commands to both kinds of batches.
+
+    Each method waits for the outcome, and raises as `GroupCommit.submit` does.
+    """
 
     commit: GroupCommit[CancelOrder, CancelOutcome]
     read_back: GroupCommit[OrderId, OrderView]
@@ -68,15 +74,15 @@ class CancelAndShow:
 
     @property
     def waiting(self) -> int:
-        """How many cancellations wait to be taken."""
+        """The number of cancellations that wait for a batch."""
         return self.commit.waiting
 
     def submit(self, command: CancelOrder) -> Awaitable[CancelOutcome]:
-        """Cancel, and show nothing."""
+        """Cancel, without reading the order back."""
         return self.commit.submit(command)
 
     async def submit_and_show(self, command: CancelOrder) -> CancelOutcome:
-        """Cancel; the outcome has the order's `view` as it stands afterwards, unless that cannot be read."""
+        """Cancel. The outcome has the order's new state as its `view`, unless it cannot be read."""
         outcome = await self.commit.submit(command)
         if not isinstance(outcome, Cancelled):
             return outcome
@@ -87,7 +93,7 @@ class CancelAndShow:
         return replace(outcome, view=view) if is_shown(view) else outcome
 
     async def submit_and_show_history(self, command: CancelOrder) -> CancelOutcome:
-        """Cancel; the outcome is `CancelledWithHistory`."""
+        """Cancel. The outcome is `CancelledWithHistory`, unless the order cannot be read."""
         outcome = await self.commit.submit(command)
         if not isinstance(outcome, Cancelled):
             return outcome
@@ -97,7 +103,7 @@ class CancelAndShow:
             return _unseen(outcome, error)
 
     async def close(self) -> None:
-        """Take nothing more, and finish what was taken."""
+        """Accept no more commands, and finish those that were accepted."""
         await self.commit.close()
         await self.read_back.close()
 
@@ -108,9 +114,9 @@ def _unseen(outcome: Cancelled, error: CountermandError) -> Cancelled:
 
 
 async def _read_when_available(read: Callable[[], Awaitable[Found]], limit_s: float) -> Found:
-    """Read; while the database is away, wait and read again, up to `limit_s`. Then raises `UnavailableError`."""
+    """Read; while the database is away, wait and read again, for up to `limit_s`. Then raise `UnavailableError`."""
     with suppress(UnavailableError):
-        return await read()  # nearly always; what follows costs more than a small batch
+        return await read()  # the usual case; the retry loop below costs more than a small batch
     async for attempt in AsyncRetrying(
         retry=retry_if_exception_type(UnavailableError),
         stop=stop_after_delay(limit_s),

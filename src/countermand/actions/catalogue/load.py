@@ -126,7 +126,7 @@ async def _put(tx: Transaction, product: Product) -> None:
 
 
 def _more_held(product: Product) -> str:
-    return f"of the product {product.uid} more is held than its new total of {product.total_availability}"
+    return f"the product {product.uid} has more places sold than its new total of {product.total_availability}"
 
 
 def _raise(errors: Sequence[tuple[str, str]]) -> None:
@@ -144,11 +144,13 @@ async def _put_seats(tx: Transaction, uid: str, plan: Sequence[SeatBlock]) -> No
     if lost:
         first = min(lost)
         said = f"section {first.section}, row {first.row}, seat {first.number} of the product {uid} is held"
-        raise ConflictError("seats_held", f"{said}, and the new plan has it not; {len(lost)} such seats in all")
+        raise ConflictError("seats_held", f"{said} and is missing in the new plan; {len(lost)} such seats in all")
     product = (await tx.products([uid]))[uid]
     unseated = product.total_availability - product.availability - len(held)
     if plan and unseated:
-        raise ConflictError("seats_held", f"of the product {uid} {unseated} tickets are held that have no seat")
+        raise ConflictError(
+            "seats_held", f"the product {uid} has {unseated} valid tickets without a seat, so it takes no seat plan"
+        )
     await tx.put_seats(uid, plan, held)
 
 
@@ -169,7 +171,7 @@ def _doubles(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
         first: dict[str, int] = {}
         for index, name in enumerate(names):
             if first.setdefault(name, index) != index:
-                yield f"{kind}[{index}].{named_by}", f"{name} stands in {kind}[{first[name]}], too"
+                yield f"{kind}[{index}].{named_by}", f"{name} appears in {kind}[{first[name]}] as well"
 
 
 def _products_named(catalogue: Catalogue) -> set[str]:

@@ -1,7 +1,7 @@
-"""Orders that were not paid in time end, and give back what they held.
+"""Ends orders that were not paid in time, and releases what they held.
 
-Whoever is due is looked at in a transaction of its own, the order's row first: so a payment, a cancellation and the
-expiry of one order come one after the other, and whichever is first decides.
+Each due order has a transaction of its own, which locks the order's row first. So a payment, a cancellation and the
+expiry of one order run one after the other, and the first decides.
 """
 
 from contextlib import suppress
@@ -15,24 +15,27 @@ from countermand.domain.orders.order_state import Transition, state_after
 
 
 async def expire_due(store: Store, now: datetime, *, at_most: int) -> int:
-    """Look at the orders that are due, some at a time; says how many. Several nodes may do it at once."""
+    """End the orders that are due, at most `at_most`, and return how many were looked at.
+
+    Several nodes may run it at once.
+    """
     async with store.snapshot() as reading:
         due = await reading.orders_due(now, at_most)
     for order_id in due:
-        with suppress(HeldError):  # it stays due, and holds up nobody else
+        with suppress(HeldError):  # the order stays due and does not delay the others
             async with store.transaction() as tx:
                 await expire_order(tx, order_id, now)
     return len(due)
 
 
 async def expire_order(tx: Transaction, order_id: OrderId, now: datetime) -> bool:
-    """End an order that is due, unless it ended or money came in for it meanwhile; says whether it did.
+    """End a due order, unless it ended or money came in for it meanwhile. Return whether the order ended.
 
-    An order that was paid in part is the operator's to look after, and due no more. The events name the order's own
-    client, as nobody else asked for the expiry.
+    An order that was paid in part is no longer due; the operator has to look after it. The events name the order's own
+    client, because no other client asked for the expiry.
     """
     order = await tx.lock_order(order_id)
-    if order is not None and not order.is_known:  # since it was found to be due: a node that knows it sees to it
+    if order is not None and not order.is_known:  # a newer version changed it meanwhile; its node will end it
         return False
     await tx.forget_expiry(order_id)
     if order is None or order.facts.first_payment_at is not None or state_after(order.state, Transition.EXPIRE) is None:

@@ -1,4 +1,4 @@
-"""Add a new order of either kind to the database, and its first fact to the outbox."""
+"""Adds a new order of either kind to the database, and its first event to the outbox."""
 
 from datetime import datetime
 
@@ -8,10 +8,12 @@ from countermand.domain.orders.order_events import order_placed
 
 
 async def insert_with_event(tx: Transaction, view: OrderView, now: datetime) -> OrderView:
-    """Add an order, and tell others of it. Raises `UnavailableError` where its number is taken."""
+    """Add an order and the event that reports it. Raises `UnavailableError` if its number is taken."""
     try:
         await tx.insert_order(view)
     except OrderTakenError as error:
-        raise UnavailableError("the order's number is taken; ask again for another") from error
+        raise UnavailableError(
+            "the number made for the order is taken; the order was not placed; send the request again"
+        ) from error
     await tx.append_events(view.order, view.order.client_id, [order_placed(view.order.state)], now)
     return view

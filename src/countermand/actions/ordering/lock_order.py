@@ -1,4 +1,7 @@
-"""Whatever can change an answer takes the order's row first, and only then reads, writes, and raises its version."""
+"""Locks an order's row.
+
+Every action that can change an answer locks first, and only then reads, writes and raises the version.
+"""
 
 from countermand.actions.errors import NotFoundError
 from countermand.actions.ordering.ports import OrderToPay
@@ -8,9 +11,9 @@ from countermand.domain.orders.order import Order, OrderId
 
 
 async def locked(tx: Transaction, order_id: OrderId, *, owner: ClientId | None = None) -> Order:
-    """Take an order; with an `owner`, one of theirs. Raises `NotFoundError`, be it another's or nobody's.
+    """Lock an order and return it. Raises `NotFoundError`; with an `owner`, also for another client's order.
 
-    Raises `UnavailableError` for an order that this version does not know: whatever changes it decides over it.
+    Raises `UnavailableError` for an order that this version does not know, because every change decides over the order.
     """
     order = await tx.lock_order(order_id)
     if order is None or owner not in {None, order.client_id}:
@@ -20,7 +23,7 @@ async def locked(tx: Transaction, order_id: OrderId, *, owner: ClientId | None =
 
 
 async def locked_to_pay(tx: Transaction, order_id: OrderId) -> OrderToPay:
-    """Take an order that money came in for, with its total. Raises as `locked` does."""
+    """Lock an order that money came in for, and return it with its total. Raises as `locked` does."""
     to_pay = await tx.lock_order_to_pay(order_id)
     if to_pay is None:
         raise NotFoundError("there is no such order")

@@ -1,4 +1,4 @@
-"""Place an order for a telecom service to be delivered."""
+"""Places orders for telecom services."""
 
 from datetime import datetime
 
@@ -16,7 +16,7 @@ from countermand.domain.orders.order_kind import OrderKind
 async def place_service_order(
     tx: Transaction, client_id: ClientId, details: ServiceOrderDetails, now: datetime, *, contract: ContractName
 ) -> OrderView:
-    """Place a telecom order over a contract, and with it the service it is for. Their numbers are counted up."""
+    """Place a telecom order over a contract, together with the service it orders. Their numbers count up."""
     order_id = OrderId(await tx.next_number("order"))
     details = structs.replace(details, service_id=await tx.next_number("service"))
     order = Order(

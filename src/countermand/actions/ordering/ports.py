@@ -1,4 +1,4 @@
-"""What do payments need of the database? Protocols that `storage` fulfils."""
+"""What do payments need of the database? Protocols that `storage` implements."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,7 +10,7 @@ from countermand.domain.orders.payment import Payment
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrderToPay:
-    """A locked order, and its total; None for a service order, and where this version cannot read the total."""
+    """A locked order, and its total. The total is None for a service order, and if this version cannot read it."""
 
     order: Order
     total: Money | None
@@ -20,7 +20,7 @@ class PaymentReading(Protocol):
     """Reads about payments."""
 
     async def paid_minor(self, order_id: OrderId, currency: str) -> int:
-        """What came in for an order in a currency, late money left out."""
+        """Return the money that came in for an order in a currency, without late money, in minor units."""
         ...
 
 
@@ -28,17 +28,17 @@ class PaymentTransaction(PaymentReading, Protocol):
     """Writes about payments."""
 
     async def lock_order_to_pay(self, order_id: OrderId) -> OrderToPay | None:
-        """Take the order's row, as `Transaction.lock_order` does, with the order's total."""
+        """Lock the order's row, as `Transaction.lock_order` does, and return it with the order's total."""
         ...
 
     async def claim_reference(self, reference: str, order_id: OrderId) -> bool:
-        """Take a provider's reference for an order. False, and nothing done, where it is an order's already."""
+        """Claim a provider's reference for an order. Return False, and change nothing, if an order has it already."""
         ...
 
     async def payment(self, reference: str) -> tuple[OrderId, Payment | None] | None:
-        """The order that has a provider's reference, and the payment that is recorded under it."""
+        """Return the order that has a provider's reference, and the payment that is recorded under it."""
         ...
 
     async def insert_payment(self, order_id: OrderId, payment: Payment) -> None:
-        """Record money, under a reference that the order has claimed."""
+        """Record a payment under a reference that the order has claimed."""
         ...

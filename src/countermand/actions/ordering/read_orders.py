@@ -1,4 +1,4 @@
-"""Read orders: for its own client as the contract shows it, for the operator with everything that happened to it."""
+"""Reads orders: for a client as its contract shows them, for the operator with their whole history."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,9 @@ from countermand.domain.orders.order import Order, OrderId
 
 
 async def read_order(store: Store, order_id: OrderId, *, contract: ContractName, owner: ClientId | None) -> OrderView:
-    """A client's own order, or, without an `owner`, anybody's order of the contract.
+    """Return a client's own order or, without an `owner`, any client's order of the contract.
 
-    Another's is as unknown as one that is not there, or that another contract has: all raise `NotFoundError`.
+    An order that does not exist, is another client's, or is another contract's raises the same `NotFoundError`.
     """
     async with store.snapshot() as reading:
         view = (await reading.views([order_id])).get(order_id)
@@ -24,7 +24,7 @@ async def read_order(store: Store, order_id: OrderId, *, contract: ContractName,
 
 
 async def list_orders(store: Store, owner: ClientId, wanted: OrdersWanted, at_most: int) -> Sequence[OrderView]:
-    """A client's own orders, newest first."""
+    """Return a client's own orders, newest first."""
     async with store.snapshot() as reading:
         order_ids = await reading.orders_of(owner, wanted, at_most)
         views = await reading.views(order_ids)
@@ -34,7 +34,7 @@ async def list_orders(store: Store, owner: ClientId, wanted: OrdersWanted, at_mo
 async def list_orders_without_details(
     store: Store, owner: ClientId, wanted: OrdersWanted, at_most: int
 ) -> Sequence[Order]:
-    """A client's own orders as their rows have them, newest first: for a caller who shows nothing of them."""
+    """Return a client's own orders as their rows store them, newest first, for a caller that shows no details."""
     async with store.snapshot() as reading:
         order_ids = await reading.orders_of(owner, wanted, at_most)
         found = await reading.orders(order_ids)
@@ -50,7 +50,7 @@ async def list_ticket_orders(
     offset: int,
     at_most: int,
 ) -> Page[OrderView]:
-    """A page of a contract's ticket orders, of a client or of everybody, that meet all conditions: the newest first."""
+    """Return a page of a contract's ticket orders that meet all conditions, newest first: one client's, or all."""
     async with store.snapshot() as reading:
         found = await reading.orders_listed(contract, owner, conditions, offset=offset, at_most=at_most)
         views = await reading.views(found.items)
@@ -59,7 +59,7 @@ async def list_ticket_orders(
 
 
 async def read_appointment(store: Store, appointment_id: AppointmentId, *, owner: ClientId) -> OrderView:
-    """The order that an appointment is for, if it is the client's own. Raises `NotFoundError`."""
+    """Return the order of an appointment, if it is the client's own. Raises `NotFoundError`."""
     async with store.snapshot() as reading:
         order_id = await reading.order_of_appointment(appointment_id)
         views = {} if order_id is None else await reading.views([order_id])
@@ -70,7 +70,7 @@ async def read_appointment(store: Store, appointment_id: AppointmentId, *, owner
 
 
 async def read_history(store: Store, order_id: OrderId) -> tuple[OrderView, History]:
-    """Any order, with its history. Raises `NotFoundError`."""
+    """Return any order, with its history. Raises `NotFoundError`."""
     async with store.snapshot() as reading:
         view = (await reading.views([order_id])).get(order_id)
         if view is None:

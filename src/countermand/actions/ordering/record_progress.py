@@ -1,7 +1,7 @@
-"""Record what happened to an order elsewhere: it advanced, or it was paid.
+"""Records what happened to an order elsewhere: it advanced, or it was paid.
 
-Each takes the order's row first, and only then reads, writes, brings the order's facts up to date and raises its
-version. So each of them and a cancellation come one after the other, never half of each.
+Each function locks the order's row first, and only then reads, writes, updates the order's facts and raises its
+version. So these changes and a cancellation run one after the other, and never mix.
 """
 
 from dataclasses import dataclass, replace
@@ -30,27 +30,27 @@ from countermand.domain.orders.payment import Payment
 async def advance_order(
     tx: Transaction, client_id: ClientId, order_id: OrderId, move: Transition, now: datetime
 ) -> Order:
-    """Move an order to its next state, as the table of moves has it. An order that ends gives back what it held.
+    """Move an order to its next state, as the table of transitions says. An order that ends releases what it held.
 
     Raises `NotFoundError`, or `ConflictError` with `use_cancel`, `move_not_allowed` or `order_paid`.
     """
     order = await locked(tx, order_id)
     if move is Transition.CANCEL:
-        raise ConflictError("use_cancel", "an order is cancelled by its own call, which asks the policy")
+        raise ConflictError(
+            "use_cancel", "the order was not changed; cancel an order with the cancel call, where the policy decides"
+        )
     after = state_after(order.state, move)
     if after is None:
         allowed = ", ".join(sorted(transitions_from(order.state).keys() - {Transition.CANCEL})) or "nothing"
-        raise ConflictError("move_not_allowed", f"an order that is {order.state} cannot {move}; it can: {allowed}")
+        raise ConflictError("move_not_allowed", f"the order is {order.state} and cannot {move}; it can: {allowed}")
     if after in ENDED_UNFULFILLED and order.facts.first_payment_at is not None:
-        raise ConflictError(
-            "order_paid", f"money came in for the order, so it cannot {move}, as it cannot be cancelled"
-        )
+        raise ConflictError("order_paid", f"a payment is recorded for the order, so it cannot {move}")
     return await _advance(tx, client_id, order, after, now)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordedPayment:
-    """The payment as it stands recorded; `repeated` when the provider had reported it before."""
+    """The payment as it is recorded. `repeated` says that the provider had reported it before."""
 
     payment: Payment
     order: Order
@@ -60,12 +60,12 @@ class RecordedPayment:
 async def record_payment(
     tx: Transaction, client_id: ClientId, order_id: OrderId, reference: str, money: Money, now: datetime
 ) -> RecordedPayment:
-    """Record money that came in; a repeat of a reference gives the first.
+    """Record money that came in. A repeat of a reference returns the first payment.
 
-    A ticket order is completed once all of it is paid, in its currency: until then it stays pending, and neither
-    expires nor can be cancelled. For an order that has ended the payment is kept as late money, which never revives
-    the order: the caller answers that with a refusal, but the record stays. Raises `NotFoundError`, or `ConflictError`
-    with `payment_reference_used`.
+    A ticket order is completed when it is paid in full, in its currency. Until then it stays pending, and neither
+    expires nor can be cancelled. A payment for an order that has ended is recorded as late money, and the order stays
+    ended: the caller answers with a refusal, but the record remains. Raises `NotFoundError`, or `ConflictError` with
+    `payment_reference_used`.
     """
     to_pay = await locked_to_pay(tx, order_id)
     if (recorded := await _recorded(tx, to_pay.order, reference)) is not None:
@@ -80,9 +80,9 @@ async def record_payment(
 
 
 async def pay_in_sandbox(tx: Transaction, order_id: OrderId, now: datetime) -> bool:
-    """Pay what is left to pay of a ticket order, on the sandbox's page; a repeat pays nothing more.
+    """Pay the rest of a ticket order's total, on the sandbox's page. A repeat pays nothing more.
 
-    False, and nothing done, where it cannot be paid.
+    Return False, and change nothing, if the order cannot be paid.
     """
     to_pay = await locked_to_pay(tx, order_id)
     order, reference = to_pay.order, f"sandbox-{to_pay.order.uid}"
@@ -97,17 +97,17 @@ async def pay_in_sandbox(tx: Transaction, order_id: OrderId, now: datetime) -> b
 
 
 async def left_to_pay(reading: Reading, view: OrderView) -> Money:
-    """What is missing of a ticket order's total, in its currency."""
+    """Return the unpaid rest of a ticket order's total, in its currency."""
     return await _left(reading, view.order.id, view.ticket_details.total)
 
 
 async def _recorded(tx: Transaction, order: Order, reference: str) -> Payment | None:
-    """The payment of an order that is recorded under a reference; with None, the order has claimed it now.
+    """Return the order's payment with this reference, or None after claiming the reference for the order.
 
-    Raises `ConflictError` where the reference is another order's.
+    Raises `ConflictError` if another order has the reference.
     """
     if await tx.claim_reference(reference, order.id):
-        return None  # it was nobody's, so nothing is recorded under it
+        return None  # the reference was unclaimed, so no payment is recorded under it
     found = await tx.payment(reference)
     assert found is not None, "claims are never taken back"
     of_order, recorded = found
@@ -117,11 +117,14 @@ async def _recorded(tx: Transaction, order: Order, reference: str) -> Payment | 
 
 
 def _reference_used(reference: str) -> ConflictError:
-    return ConflictError("payment_reference_used", f"the reference {reference} stands for another payment")
+    return ConflictError(
+        "payment_reference_used",
+        f"the reference {reference} is another payment's; nothing was recorded; use this payment's own reference",
+    )
 
 
 async def _record(tx: Transaction, client_id: ClientId, order: Order, payment: Payment, left: Money | None) -> Order:
-    """Write a payment, and what it makes of its order. `left` was missing of a pending order's total before it."""
+    """Write a payment and its effect on the order. `left` is the unpaid rest of a pending order before this payment."""
     await tx.insert_payment(order.id, payment)
     events, after = [payment_recorded(payment)], order.facts
     if not payment.is_late:
@@ -139,10 +142,13 @@ async def _record(tx: Transaction, client_id: ClientId, order: Order, payment: P
 
 
 async def _left_of(tx: Transaction, to_pay: OrderToPay) -> Money:
-    """What is missing of a locked order's total. Raises `UnavailableError` where this version cannot read the total."""
+    """Return the unpaid rest of a locked order's total.
+
+    Raises `UnavailableError` if this version cannot read the total.
+    """
     if to_pay.total is None:
         said = "a newer version than this node's wrote the total of the order"
-        raise UnavailableError(f"{said}; nothing was done: ask again, or another node")
+        raise UnavailableError(f"{said}; nothing was done; send the request again, or to another node")
     return await _left(tx, to_pay.order.id, to_pay.total)
 
 

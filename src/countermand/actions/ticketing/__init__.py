@@ -1,1 +1,1 @@
-"""Bill, place, seat, transfer and read tickets, and keep the consumers they are for."""
+"""Bill, place, seat, transfer and read tickets, and store the consumers of tickets."""

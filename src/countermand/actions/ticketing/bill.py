@@ -1,4 +1,4 @@
-"""What would an order for tickets cost now? Nothing is reserved, and nothing promised."""
+"""Calculates what an order for tickets would cost now. A bill reserves nothing and promises nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from countermand.domain.ticketing.catalogue import Method
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Billed:
-    """The lines, what they cost, the methods that were chosen, and those that the consumer's country can use."""
+    """The lines, their cost, the chosen methods, and the methods that are available in the consumer's country."""
 
     lines: Sequence[Line]
     bill: Bill
@@ -28,7 +28,10 @@ class Billed:
 
 
 async def bill_tickets(reading: Reading, client_id: ClientId, wanted: TicketOrder, now: datetime) -> Billed:
-    """The bill of products. Raises as `place_ticket_order` does, but for what only an order needs."""
+    """Return the bill of products.
+
+    Raises as `place_ticket_order` does, except for rules that only an order must meet.
+    """
     consumer = await seen_consumer(reading, client_id, wanted.consumer)
     for given in (wanted.ticket_consumers or {}).values():
         for one in given:
@@ -49,7 +52,7 @@ async def bill_tickets(reading: Reading, client_id: ClientId, wanted: TicketOrde
         methods=[
             method
             for _, method in sorted((await reading.methods()).items())
-            # Without a country no payment methods are given back (documented).
+            # Without a country, the bill lists no payment methods (documented).
             if method.is_for(country)
             and not (method.kind == "payment" and country is None)
             and (method.costs.minor == 0 or method.costs.currency == basket.bill.currency)
@@ -58,7 +61,7 @@ async def bill_tickets(reading: Reading, client_id: ClientId, wanted: TicketOrde
 
 
 async def bill_transfer(reading: Reading, client_id: ClientId, ticket_uids: Sequence[str]) -> Billed:
-    """The bill of tickets that are transferred: it costs nothing. Raises as `transferable` does."""
+    """Return the bill of tickets that are transferred, which costs nothing. Raises as `transferable` does."""
     lines, currency = await lines_of_transfer(reading, client_id, ticket_uids)
     bill = Bill(
         currency=currency,

@@ -1,6 +1,6 @@
-"""Consumers that a client keeps, so that its orders can name them; each change of one makes a revision of its own.
+"""Stores consumers, so that a client's orders can name them. Each change of a consumer makes a revision of its own.
 
-An order keeps what was said of its consumer when it was placed, so a revision changes no order.
+An order keeps what its consumer was when it was placed, so a revision changes no order.
 """
 
 import secrets
@@ -19,9 +19,9 @@ from countermand.domain.ticketing.consumer import Consumer
 
 
 async def keep_consumer(tx: Transaction, client_id: ClientId, given: Consumer, now: datetime) -> KnownConsumer:
-    """Keep a consumer. With a `uid`, a revision of that one: its fields, with those that are given over them.
+    """Store a consumer. With a `uid`, store a revision of that consumer: the given fields replace its own.
 
-    Raises `ConflictError` with the code `consumer_unknown` where the uid is not one of the client's own.
+    Raises `ConflictError` with the code `consumer_unknown` if the uid is not one of the client's own.
     """
     known = await _known(tx, client_id, given)
     before, changes = _details(known), given.without("uid")
@@ -34,9 +34,9 @@ async def keep_consumer(tx: Transaction, client_id: ClientId, given: Consumer, n
 
 
 async def consumer_of_order(tx: Transaction, client_id: ClientId, given: Consumer, now: datetime) -> Consumer:
-    """What an order keeps of its consumer: as given, or, with a `uid`, of the one that is known. Raises as above.
+    """Return what an order keeps of its consumer: the given fields or, with a `uid`, those of a stored consumer.
 
-    The `ip` is the order's own, and no revision.
+    The `ip` belongs to the order, and makes no revision. Raises as `keep_consumer` does.
     """
     if given.uid is UNSET:
         return given
@@ -45,12 +45,15 @@ async def consumer_of_order(tx: Transaction, client_id: ClientId, given: Consume
 
 
 async def seen_consumer(reading: TicketingReading, client_id: ClientId, given: Consumer) -> Consumer:
-    """The same for a bill, which keeps nothing."""
+    """Return the same for a bill, which stores nothing."""
     return _details(await _known(reading, client_id, given)).revised(given.without("uid"))
 
 
 async def read_consumer(store: Store, uid: str, *, owner: ClientId) -> KnownConsumer:
-    """A client's own consumer. Raises `NotFoundError`, be it another's, nobody's, or one that cannot be read here."""
+    """Return a client's own consumer.
+
+    Raises `NotFoundError` if it does not exist, is another client's, or cannot be read by this version.
+    """
     async with store.snapshot() as reading:
         found = await reading.consumer(uid)
     if found is None or found.client_id != owner or found.details is None:
@@ -61,7 +64,7 @@ async def read_consumer(store: Store, uid: str, *, owner: ClientId) -> KnownCons
 async def list_consumers(
     store: Store, owner: ClientId, conditions: Sequence[Condition], *, offset: int, at_most: int
 ) -> Page[KnownConsumer]:
-    """A client's own consumers, oldest first."""
+    """Return a page of a client's own consumers, oldest first."""
     async with store.snapshot() as reading:
         found = await reading.consumers_listed(owner, conditions, offset=offset, at_most=at_most)
     return replace(found, items=[one for one in found.items if one.details is not None])
@@ -72,15 +75,15 @@ async def _known(reading: TicketingReading, client_id: ClientId, given: Consumer
         return None
     known = await reading.consumer(given.uid)
     if known is None or known.client_id != client_id:
-        raise ConflictError("consumer_unknown", "consumer.uid names no consumer of yours")
+        raise ConflictError("consumer_unknown", "consumer.uid is not the uid of one of your consumers")
     return known
 
 
 def _details(known: KnownConsumer | None) -> Consumer:
-    """What is kept of a consumer. Raises `UnavailableError` where this version cannot read it."""
+    """Return what is stored of a consumer. Raises `UnavailableError` if this version cannot read it."""
     if known is None:
         return Consumer()
     if known.details is None:
         said = "a newer version than this node's wrote the consumer"
-        raise UnavailableError(f"{said}; nothing was done: ask again, or another node")
+        raise UnavailableError(f"{said}; nothing was done; send the request again, or to another node")
     return known.details

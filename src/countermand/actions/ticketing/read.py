@@ -1,4 +1,4 @@
-"""Read tickets: one by its uid, or the valid ones with a code, for whoever stands at the door."""
+"""Reads tickets: one by its uid, or the valid tickets with a code, for a scanner at the entrance."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from countermand.domain.ticketing.catalogue import Product
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TicketView:
-    """A ticket with what a contract shows of it. `event` is None for products from before there were events."""
+    """A ticket with everything that a contract shows of it. `event` is None for products without an event."""
 
     ticket: Ticket
     order: OrderView
@@ -22,9 +22,9 @@ class TicketView:
 
 
 async def read_ticket(store: Store, uid: str, *, contract: ContractName, owner: ClientId | None) -> TicketView:
-    """A ticket of a contract's order, of `owner` or of anybody (None).
+    """Return a ticket of a contract's order: an order of `owner`, or of any client (None).
 
-    Raises `NotFoundError`, be it another's or nobody's.
+    Raises `NotFoundError` if the ticket does not exist, or its order is another client's.
     """
     async with store.snapshot() as reading:
         order_id = await reading.order_of_ticket(uid)
@@ -39,7 +39,7 @@ async def read_ticket(store: Store, uid: str, *, contract: ContractName, owner: 
 async def find_tickets(
     store: Store, event_uid: str, code: str, *, contract: ContractName, owner: ClientId | None
 ) -> Sequence[TicketView]:
-    """The valid tickets with this code for an event, of a contract's orders: of `owner` or, with None, of anybody."""
+    """Return the valid tickets with this code for an event, of a contract's orders: of `owner`, or of all (None)."""
     async with store.snapshot() as reading:
         views = await reading.views(await reading.orders_with_code(event_uid, code))
         return [

@@ -1,7 +1,7 @@
-"""May these tickets be sold, to this buyer, now? Every rule of an order for tickets, each with its own code.
+"""Checks whether these tickets may be sold to this buyer now. Every rule of a ticket order has its own code.
 
-The catalogue is read without a lock: what was on sale when the order was looked at may be sold. Only what runs out,
-stock and the uses of a voucher, is asked again under a lock, in `place.py`.
+The catalogue is read without a lock: what was on sale when the order was looked at may be sold. Only stock and the uses
+of a voucher can run out, so `place.py` checks them again under a lock.
 """
 
 from collections import Counter
@@ -19,15 +19,15 @@ from countermand.domain.ticketing.bill import Bill, CurrenciesDifferError, bill_
 from countermand.domain.ticketing.catalogue import Event, Method, Product, Voucher
 from countermand.domain.ticketing.consumer import Consumer
 
-TICKETS_CAP: Final = 100  # tickets in one order; ours, so that one order cannot take a transaction for itself
+TICKETS_CAP: Final = 100  # tickets in one order; ours, so that one order's transaction does not take too long
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TicketOrder:
-    """What a buyer wants: products by uid, the ways to pay and to be sent the tickets by uid, and the rest as given.
+    """What a buyer wants: products and methods by uid, and what the request says besides.
 
-    Each of `lines` is something chosen: the parts of combo products are added here. `ticket_consumers` has, by the
-    place of a line, whom each of its tickets is for. `given` is what the order keeps and shows, its consumer included.
+    `lines` has the chosen products; the parts of combo products are added here. `ticket_consumers` has, by the index of
+    a line, the consumer of each of its tickets. `given` is what the order keeps and shows, including its consumer.
     """
 
     lines: Sequence[Line]
@@ -38,18 +38,18 @@ class TicketOrder:
     donation: Money | None = None
     currency: str | None = None
     ticket_consumers: Mapping[int, Sequence[Consumer]] | None = None
-    consecutive_seats: bool = True  # numbered seats of one line are side by side
-    only_event: str | None = None  # the uid of the one event whose products whoever asks may have
+    consecutive_seats: bool = True  # whether numbered seats of one line must be neighbours
+    only_event: str | None = None  # the uid of the only event that the caller may sell
 
     @property
     def consumer(self) -> Consumer:
-        """Who the order is for, as far as that was said."""
+        """The consumer of the order, with the fields that were given."""
         return self.given.consumer or Consumer()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Basket:
-    """What was wanted, as it can be sold: each line is followed by its parts."""
+    """What the buyer wants in the form in which it can be sold: each line is followed by its parts."""
 
     lines: tuple[Line, ...]
     products: Mapping[str, Product]
@@ -60,7 +60,7 @@ class Basket:
 
     @property
     def quantities(self) -> Counter[str]:
-        """How many of each product: chosen, or as a part."""
+        """The quantity of each product, chosen or as a part."""
         quantities: Counter[str] = Counter()
         for line in self.lines:
             quantities[line.product_uid] += line.quantity
@@ -68,7 +68,7 @@ class Basket:
 
 
 async def basket_of(reading: CatalogueReading, wanted: TicketOrder, now: datetime) -> Basket:
-    """Ask the catalogue, and every rule that holds for a bill as well as for an order.
+    """Look the order up in the catalogue, and check every rule that a bill and an order must meet.
 
     Raises `ConflictError` with the codes `product_not_available`, `multiple_events`, `not_on_sale`,
     `not_separately_saleable`, `too_few_tickets`, `too_many_tickets`, `voucher_not_applicable`,
@@ -88,7 +88,9 @@ async def basket_of(reading: CatalogueReading, wanted: TicketOrder, now: datetim
     for uid in chosen:
         _on_sale(products[uid], event, vouchers, now)
     if not any(products[uid].is_separately_saleable for uid in chosen):
-        raise ConflictError("not_separately_saleable", "these products are only sold together with others")
+        raise ConflictError(
+            "not_separately_saleable", "these products are sold only together with others; add one of those"
+        )
     _limits(chosen, products, event)
     lines = _with_parts(wanted.lines, products)
     _cap(lines)
@@ -107,14 +109,14 @@ async def basket_of(reading: CatalogueReading, wanted: TicketOrder, now: datetim
 
 
 def check_buyer(basket: Basket, wanted: TicketOrder) -> None:
-    """What an order needs besides what a bill does: a way to pay, unless it is free, and who it is for.
+    """Check what an order needs and a bill does not: a way to pay, unless it is free, and a consumer.
 
     Raises `ConflictError` with the codes `payment_method_missing`, `profile_missing`.
     """
     if basket.bill.grand_total_minor > 0 and basket.payment is None:
-        raise ConflictError("payment_method_missing", "an order that costs something needs a payment_method")
+        raise ConflictError("payment_method_missing", "payment_method is missing; only a free order can do without")
     if wanted.given.consumer is None:
-        raise ConflictError("profile_missing", "consumer is missing: an order is for somebody")
+        raise ConflictError("profile_missing", "consumer is missing; say whom the order is for")
     methods = [one for one in (basket.payment, basket.shipping) if one is not None]
     if missing := missing_fields(wanted.consumer.given(), methods):
         names = ", ".join(f"consumer.{name}" for name in missing)
@@ -122,7 +124,7 @@ def check_buyer(basket: Basket, wanted: TicketOrder) -> None:
 
 
 def short_of(products: Mapping[str, Product], quantities: Mapping[str, int]) -> ConflictError | None:
-    """What to say where a product has too few left, as far as a look without a lock can tell."""
+    """Return the error for a product that has too few left, as far as a read without a lock can tell, or None."""
     for uid in sorted(quantities):
         if products[uid].availability < quantities[uid]:
             return insufficient(uid)
@@ -130,12 +132,12 @@ def short_of(products: Mapping[str, Product], quantities: Mapping[str, int]) -> 
 
 
 def insufficient(uid: str) -> ConflictError:
-    """A product has too few left."""
-    return ConflictError("insufficient_products", f"there are not enough left of product {uid}")
+    """Return the error for a product that has too few left."""
+    return ConflictError("insufficient_products", f"too few places are left of product {uid}; nothing was reserved")
 
 
 async def check_uses(reading: CatalogueReading, vouchers: Sequence[Voucher]) -> None:
-    """Whether each voucher may be used once more. Raises `ConflictError` with the code `voucher_used_up`."""
+    """Check that each voucher may be used once more. Raises `ConflictError` with the code `voucher_used_up`."""
     for voucher in vouchers:
         if voucher.uses_cap is not None and await reading.voucher_uses(voucher.code) >= voucher.uses_cap:
             raise ConflictError("voucher_used_up", f"the voucher {voucher.code} has been used")
@@ -148,10 +150,10 @@ def _available(chosen: Mapping[str, int], products: Mapping[str, Product], only_
 
 
 async def _event(reading: CatalogueReading, chosen: Sequence[Product]) -> Event | None:
-    """The one event that all is for; None for products from before there were events."""
+    """Return the event of all products, or None for products without an event."""
     uids = {product.event_uid for product in chosen if product.event_uid is not None}
     if len(uids) > 1:
-        raise ConflictError("multiple_events", "the products of one order are all for one event")
+        raise ConflictError("multiple_events", "the products are for several events; place one order for each event")
     if not uids:
         return None
     (uid,) = uids
@@ -162,7 +164,7 @@ async def _event(reading: CatalogueReading, chosen: Sequence[Product]) -> Event 
 
 
 async def _vouchers(reading: CatalogueReading, codes: Sequence[str], chosen: Sequence[Product]) -> tuple[Voucher, ...]:
-    """The vouchers by code. One that is not there and one for other products are told alike, to whoever guesses."""
+    """Return the vouchers by code. A voucher that does not exist and one for other products get the same error."""
     if not codes:
         return ()
     known = await reading.vouchers(codes)
@@ -180,7 +182,7 @@ def _on_sale(product: Product, event: Event | None, vouchers: Sequence[Voucher],
 
 
 def _limits(chosen: Counter[str], products: Mapping[str, Product], event: Event | None) -> None:
-    """How many of each may be chosen, and of all together."""
+    """Check the quantity of each product, and of all products together."""
     for uid, quantity in chosen.items():
         product = products[uid]
         _within(f"of product {uid}", quantity, product.min_per_order, product.max_per_order)
@@ -202,7 +204,7 @@ def _cap(lines: Sequence[Line]) -> None:
 
 
 def _with_parts(lines: Sequence[Line], products: Mapping[str, Product]) -> tuple[Line, ...]:
-    """Each line, and after it what it is made of."""
+    """Return each line, followed by lines for its parts."""
     return tuple(
         one
         for line in lines

@@ -1,6 +1,9 @@
-"""Which seats do an order's tickets get? Asked once the products' rows are taken: nobody else chooses meanwhile.
+"""Chooses the seats of an order's tickets.
 
-Inferred, as the page says no more than that seats must be side by side: those of one line of an order, in one row.
+The products' rows are locked by then, so that no other order chooses meanwhile.
+
+Inferred, because the page says only that seats must be side by side: the seats of one line of an order are neighbours
+in one row.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,10 +22,10 @@ from countermand.domain.ticketing.seating import Seat, choose_seats
 async def seats_of_lines(
     reading: Reading, lines: Sequence[Line], seated: AbstractSet[str], *, together: bool
 ) -> Mapping[int, Sequence[Seat]]:
-    """By the place of a line, seats for all its tickets, if it is of one of the `seated` products.
+    """Return, by the index of a line, the seats for all its tickets, if its product is one of the `seated` products.
 
-    Raises `ConflictError` with the codes `insufficient_consecutive_seats`, and `insufficient_products` where there are
-    too few seats however they lie.
+    Raises `ConflictError` with the codes `insufficient_consecutive_seats`, and `insufficient_products` if there are too
+    few seats in any arrangement.
     """
     if not seated:
         return {}
@@ -34,7 +37,10 @@ async def seats_of_lines(
         chosen = choose_seats(gaps.get(uid, ()), counts, together=together)
         if chosen is None and together:
             wanted = " and ".join(str(count) for count in counts)
-            said = f"of product {uid} there are not {wanted} seats side by side; check_consecutive_seats asks for that"
+            said = (
+                f"product {uid} has no {wanted} seats side by side; nothing was reserved; "
+                "set check_consecutive_seats to false to take any seats"
+            )
             raise ConflictError("insufficient_consecutive_seats", said)
         if chosen is None:
             raise insufficient(uid)
@@ -43,7 +49,7 @@ async def seats_of_lines(
 
 
 async def seat_tickets(tx: Transaction, view: OrderView, seated: AbstractSet[str], *, together: bool) -> None:
-    """Give an order's tickets their seats, once their places are taken. Raises as `seats_of_lines` does."""
+    """Give an order's tickets their seats, after their places were taken. Raises as `seats_of_lines` does."""
     by_line = await seats_of_lines(tx, view.lines, seated, together=together)
     tickets = iter(view.tickets)
     seats: dict[str, Seat] = {}
@@ -58,7 +64,7 @@ async def seat_tickets(tx: Transaction, view: OrderView, seated: AbstractSet[str
 
 
 async def take(tx: Transaction, order_id: OrderId, tickets: Sequence[Ticket], seats: Mapping[str, Seat]) -> None:
-    """Record who sits where: `seats` by the ticket's uid, `tickets` all of the order's."""
+    """Record which ticket has which seat. `seats` is by the ticket's uid; `tickets` are all tickets of the order."""
     await tx.take_seats(
         [
             SeatTaken(product_uid=one.product_uid, seat=seats[one.uid], order_id=order_id, ticket_number=number)
@@ -69,5 +75,5 @@ async def take(tx: Transaction, order_id: OrderId, tickets: Sequence[Ticket], se
 
 
 def seat_of(view: OrderView, ticket: Ticket) -> Seat | None:
-    """Where a ticket's place is, or was; None where no seats are numbered."""
+    """Return the present or last seat of a ticket, or None if no seats are numbered."""
     return (view.ticket_details.seats or {}).get(ticket.uid)

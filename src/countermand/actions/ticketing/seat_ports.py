@@ -1,7 +1,7 @@
-"""What do numbered seats need of the database? Protocols that `storage` fulfils.
+"""What do numbered seats need of the database? Protocols that `storage` implements.
 
-A seat knows the ticket that last took it, and is free unless that one is valid: so whatever ends an order frees its
-seats and writes none. Whoever writes seats has taken their product's row before, in this transaction.
+A seat knows the last ticket that took it, and is free unless that ticket is valid. So the end of an order frees its
+seats and need not write any. A transaction that writes seats has locked their product's row before.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from countermand.domain.ticketing.seating import Seat, SeatBlock
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeatTaken:
-    """A seat of a product, and the ticket that has it: the order's, by its number, which counts from 1."""
+    """A seat of a product, and the ticket that has it: the order's id, and the ticket's number in the order, from 1."""
 
     product_uid: str
     seat: Seat
@@ -26,23 +26,23 @@ class SeatReading(Protocol):
     """Reads of seats."""
 
     async def seat_plans(self, product_uids: Sequence[str]) -> Mapping[str, Sequence[SeatBlock]]:
-        """The plans of products, as they were given; products without seats are left out."""
+        """Return the plans of products as they were given. Products without seats are left out."""
         ...
 
     async def free_seats(self, product_uids: Sequence[str]) -> Mapping[str, Sequence[SeatBlock]]:
-        """The gaps in the plans of products, as they stand there; products with nothing free are left out."""
+        """Return the gaps in the plans of products, in the plans' order. Products without free seats are left out."""
         ...
 
 
 class SeatTransaction(SeatReading, Protocol):
-    """Writes of seats, after the products' rows are taken."""
+    """Writes seats, after the products' rows were locked."""
 
     async def held_seats(self, product_uid: str) -> Sequence[SeatTaken]:
-        """The seats of a product that have a valid ticket."""
+        """Return the seats of a product that have a valid ticket."""
         ...
 
     async def put_seats(self, product_uid: str, plan: Sequence[SeatBlock], held: Sequence[SeatTaken]) -> None:
-        """Give a product another plan, or none; `held`, which the plan has, stay with their tickets."""
+        """Give a product another plan, or none. The `held` seats, which the plan has, stay with their tickets."""
         ...
 
     async def take_seats(self, taken: Sequence[SeatTaken]) -> None:

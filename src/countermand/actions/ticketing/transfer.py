@@ -1,8 +1,8 @@
-"""Transfer tickets to a new order, for somebody else: their places and seats stay taken, their codes count no more.
+"""Transfers tickets to a new order for another person. Places and seats stay taken; the old codes become invalid.
 
-Documented: a transfer makes a new ticket with a new code and invalidates the old one; all are from one order. Inferred:
-only the tickets of a completed order, by whoever may read that order; it costs nothing; and when the new order is
-cancelled the places go back, while the old tickets stay invalid.
+Documented: a transfer makes a new ticket with a new code and invalidates the old one; all tickets are from one order.
+Inferred: only tickets of a completed order can be transferred, by a client that may read that order; it costs nothing;
+and if the new order is cancelled, the places go back, while the old tickets stay invalid.
 """
 
 from collections import Counter
@@ -26,14 +26,14 @@ from countermand.domain.ticketing.bill import LinePrice
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TransferOrder:
-    """Which tickets, by uid, and what the new order keeps and shows, its consumer included."""
+    """The tickets to transfer, by uid, and what the new order keeps and shows, including its consumer."""
 
     ticket_uids: Sequence[str]
     given: TicketOrderGiven
 
 
 async def transferable(reading: Reading, client_id: ClientId, ticket_uids: Sequence[str]) -> OrderId:
-    """The one order that all these tickets are of.
+    """Return the order that all these tickets belong to.
 
     Raises `ConflictError` with the codes `ticket_not_found`, `tickets_of_several_orders`.
     """
@@ -45,7 +45,10 @@ async def transferable(reading: Reading, client_id: ClientId, ticket_uids: Seque
     for order in its_own:
         check_known(order)
     if len(its_own) > 1:
-        raise ConflictError("tickets_of_several_orders", "the tickets that are transferred are all of one order")
+        raise ConflictError(
+            "tickets_of_several_orders",
+            "the tickets are of several orders; transfer the tickets of one order at a time",
+        )
     (order,) = its_own
     return order.id
 
@@ -53,7 +56,7 @@ async def transferable(reading: Reading, client_id: ClientId, ticket_uids: Seque
 async def transfer_tickets(tx: Transaction, client_id: ClientId, wanted: TransferOrder, now: datetime) -> OrderView:
     """Place the new order. Raises as `transferable` does, and with `tickets_not_transferable`, `profile_missing`."""
     if wanted.given.consumer is None:
-        raise ConflictError("profile_missing", "consumer is missing: an order is for somebody")
+        raise ConflictError("profile_missing", "consumer is missing; say whom the order is for")
     before = await locked(tx, await transferable(tx, client_id, wanted.ticket_uids))
     view = (await tx.views([before.id]))[before.id]
     old = _valid(view, wanted.ticket_uids)
@@ -82,9 +85,9 @@ async def transfer_tickets(tx: Transaction, client_id: ClientId, wanted: Transfe
     )
     await insert_with_event(tx, made, now)
     await tx.withdraw_tickets(before.id, [ticket.uid for ticket in old])
-    # A cancellation that waits for the order must look at its tickets again.
+    # The order's version rises, so that a waiting cancellation looks at its tickets again.
     await tx.change_order(before, before.facts)
-    if seats:  # and the products last, as in every transaction
+    if seats:  # every transaction locks the products last
         await tx.lock_products([ticket.product_uid for ticket in made.tickets if ticket.uid in seats])
         await take(tx, order.id, made.tickets, seats)
     return (await tx.views([order.id]))[order.id]
@@ -93,7 +96,10 @@ async def transfer_tickets(tx: Transaction, client_id: ClientId, wanted: Transfe
 async def lines_of_transfer(
     reading: Reading, client_id: ClientId, ticket_uids: Sequence[str]
 ) -> tuple[Sequence[Line], str]:
-    """What a transfer is of, and the currency it costs nothing in. Raises as `transfer_tickets` does."""
+    """Return the lines of a transfer, and their currency; a transfer costs nothing.
+
+    Raises as `transfer_tickets` does.
+    """
     order_id = await transferable(reading, client_id, ticket_uids)
     view = (await reading.views([order_id]))[order_id]
     counted = Counter(ticket.product_uid for ticket in _valid(view, ticket_uids))
@@ -105,17 +111,19 @@ def _valid(view: OrderView, ticket_uids: Sequence[str]) -> Sequence[Ticket]:
     wanted = set(ticket_uids)
     found = [ticket for ticket in view.tickets if ticket.uid in wanted and view.admits(ticket)]
     if len(found) != len(wanted):
-        raise ConflictError("tickets_not_transferable", "only valid tickets of a completed order are transferred")
+        raise ConflictError(
+            "tickets_not_transferable", "a ticket is not valid or its order is not completed; nothing was transferred"
+        )
     return found
 
 
 def prices_of_lines(view: OrderView) -> Sequence[tuple[Line, LinePrice | None]]:
-    """Each line of an order, and what each of it cost; None where the order did not keep that."""
+    """Return each line of an order with the price of one piece, or None if the order did not keep the price."""
     prices = view.ticket_details.prices or (None,) * len(view.lines)
     return list(zip(view.lines, prices, strict=True))
 
 
 def prices_of_tickets(view: OrderView) -> Mapping[str, LinePrice]:
-    """What each ticket cost, by uid, of an order that kept it: tickets are numbered as the lines are."""
+    """Return the price of each ticket, by uid, if the order kept it. The order of tickets is that of the lines."""
     by_ticket = [price for line, price in prices_of_lines(view) for _ in range(line.quantity)]
     return {ticket.uid: price for ticket, price in zip(view.tickets, by_ticket, strict=False) if price is not None}

@@ -1,7 +1,7 @@
-"""Appointments of the connect contract: ask for slots, book one, cancel it, and look what became of it.
+"""How does a partner ask for slots, book an appointment, cancel it, and follow what became of the request?
 
-Long calls answer 201 with a `Location`, and an empty body; a GET there answers 202 until there is a result, then 200
-with it, or 422 with the reason (documented; the addresses are inferred, connect decision 26).
+Each of these requests answers 201 with a `Location` and an empty body. A GET there answers 202 until there is a result,
+then 200 with the result, or 422 with the reason (documented; the addresses are inferred, connect decision 26).
 """
 
 from collections.abc import Mapping
@@ -63,7 +63,7 @@ class ConnectAppointments:
         self._terms = booking
 
     def calls(self) -> tuple[Call, ...]:
-        """The calls and what answers them."""
+        """Return the calls on appointments with their handlers."""
         return (
             TransactionCall(operation=_ASK_FOR_SLOTS, body=body_of(messages.SlotsWanted), handle=self._ask_for_slots),
             ServiceCall(operation=_READ_SLOTS, body=no_body, handle=_read_slots),
@@ -152,7 +152,10 @@ def _appointment_of(view: OrderView, task: AppointmentTask) -> Appointment:
 
 
 def _number(given: int) -> int:
-    """A number that something can have. Raises `NotFoundError` for any other (inferred, as connect decision 10)."""
+    """Return a number that an order, a task or an appointment can have. Raises `NotFoundError` for any other.
+
+    Inferred, as connect decision 10.
+    """
     if not 0 < given <= LARGEST_ORDER_ID:
         raise NotFoundError("there is no such thing")
     return given
@@ -166,14 +169,14 @@ def _number_in(request: Request) -> int:
 
 
 _ASKED: Final = {
-    201: Reply(when="Taken; the result is found at Location", headers={"Location": "where to ask for the result"}),
-    422: Reply(when="A field does not hold, or the order as it stands does not allow it", message=messages.Errors),
+    201: Reply(when="The request is accepted. Read its result at Location.", headers={"Location": "the result's URL"}),
+    422: Reply(when="A field is invalid, or the order's current state does not allow it", message=messages.Errors),
 }
 _NOT_YET: Final = {
-    202: Reply(when="Not yet; ask again", headers={"Retry-After": "seconds (ours)"}),
-    422: Reply(when="It could not be done: why", message=messages.Errors),
+    202: Reply(when="There is no result yet. Read again later.", headers={"Retry-After": "seconds (ours)"}),
+    422: Reply(when="The request failed; the answer has the reason", message=messages.Errors),
 }
-_TASK: Final = parameter("id", "path", "The number in the Location", {"type": "integer", "format": "int64"})
+_TASK: Final = parameter("id", "path", "The number at the end of the Location", {"type": "integer", "format": "int64"})
 
 
 def _asking(name: str, path: str, summary: str, description: str, request: type[Struct]) -> Operation:
@@ -197,7 +200,7 @@ def _looking(name: str, path: str, summary: str, message: type[Struct]) -> Opera
         method="GET",
         path=path + "{id}",
         summary=summary,
-        description="Once it is there: 200 or 422 for good.",
+        description="202 until there is a result; from then on always 200 with it, or 422.",
         permission=Permission.READ,
         parameters=(_TASK, VERSION),
         replies=replies({**_NOT_YET, 200: Reply(when="The result", message=message)}),
@@ -208,24 +211,24 @@ _ASK_FOR_SLOTS: Final = _asking(
     "requestAppointmentSlots",
     _REQUESTS + "/request",
     "Ask for appointment slots",
-    "On or after a date, where the order is to be delivered.",
+    "Asks for slots on or after a date, at the location of the order.",
     messages.SlotsWanted,
 )
 _READ_SLOTS: Final = _looking(
-    "readAppointmentSlots", _FOUND_AT[TaskKind.OFFER_SLOTS], "The slots asked for", messages.AppointmentRequest
+    "readAppointmentSlots", _FOUND_AT[TaskKind.OFFER_SLOTS], "Read the offered slots", messages.AppointmentRequest
 )
 _WITHDRAW: Final = Operation(
     name="cancelAppointmentRequest",
     method="POST",
     path=_REQUESTS + "/cancel",
     summary="Cancel an appointment-request",
-    description="It can no longer be booked from. An appointment that was booked stays. A repeat is answered alike.",
+    description="Its slots can no longer be booked. A booked appointment stays. A repeat gets the same answer.",
     permission=Permission.CREATE,
     request=messages.OfferWithdrawn,
     takes_key=True,
     parameters=(VERSION,),
     replies=replies(
-        {204: Reply(when="Cancelled"), 422: Reply(when="A field does not hold", message=messages.Errors)},
+        {204: Reply(when="Cancelled"), 422: Reply(when="A field is invalid", message=messages.Errors)},
         with_body=True,
     ),
 )
@@ -233,23 +236,23 @@ _BOOK: Final = _asking(
     "bookAppointment",
     _APPOINTMENTS + "/request",
     "Book an appointment",
-    "In one of the slots offered. An order has one active appointment at most.",
+    "Books one of the offered slots. An order has at most one active appointment.",
     messages.SlotWanted,
 )
 _READ_BOOKING: Final = _looking(
-    "readAppointmentBooking", _FOUND_AT[TaskKind.BOOK], "The appointment booked", messages.Appointment
+    "readAppointmentBooking", _FOUND_AT[TaskKind.BOOK], "Read the result of a booking", messages.Appointment
 )
 _CALL_OFF: Final = _asking(
     "cancelAppointment",
     _CANCELLATIONS + "/request",
     "Cancel an appointment",
-    "Possible until its point of no return.",
+    "Possible until the appointment's point of no return.",
     messages.AppointmentUnwanted,
 )
 _READ_CANCELLATION: Final = _looking(
     "readAppointmentCancellation",
     _FOUND_AT[TaskKind.CANCEL],
-    "The appointment cancelled",
+    "Read the result of a cancellation",
     messages.AppointmentCancellation,
 )
 _READ_APPOINTMENT: Final = Operation(
@@ -266,8 +269,8 @@ _LIST_APPOINTMENTS: Final = Operation(
     name="listAppointments",
     method="GET",
     path=ORDER + "/appointments",
-    summary="The appointments of an order",
-    description="Ours: not part of the published contract. Those that are over, too, oldest first.",
+    summary="List the appointments of an order",
+    description="Ours: not part of the published contract. Includes past appointments; the oldest comes first.",
     permission=Permission.READ,
     parameters=(ID, VERSION),
     replies=replies({200: Reply(when="The appointments", message=messages.Appointments)}),

@@ -1,4 +1,4 @@
-"""What do all calls of the connect contract have in common? How a call is checked, and what it may answer."""
+"""The rules and answers that all calls of the connect contract share."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -16,16 +16,16 @@ _DEPRECATED: Final = " and ".join(str(version.number) for version in VERSIONS if
 VERSION: Final = parameter(
     HEADER,
     "header",
-    f"The version of the endpoint you are accessing. {_DEPRECATED} are deprecated, and work.",
+    f"The version of the endpoint you are accessing. {_DEPRECATED} are deprecated, but still work.",
     {"type": "string", "enum": [str(version.number) for version in VERSIONS]},
 )
 _REPLIES: Final[Mapping[int, Reply]] = {
-    400: Reply(when="The header X-API-VERSION, the Idempotency-Key or the JSON does not hold", message=messages.Errors),
+    400: Reply(when="The header X-API-VERSION, the Idempotency-Key or the JSON is invalid", message=messages.Errors),
     401: Reply(when="Bearer Token missing or invalid", message=messages.Errors, headers={"WWW-Authenticate": "Bearer"}),
     404: Reply(when="You are not authorised or the id provided does not exist", message=messages.Errors),
     500: Reply(when="There was an unexpected error processing the request", message=messages.Errors),
     503: Reply(
-        when="Certainly not done; worth asking again", message=messages.Errors, headers={"Retry-After": "seconds"}
+        when="Nothing was done. Send the request again.", message=messages.Errors, headers={"Retry-After": "seconds"}
     ),
 }
 _REPLIES_TO_A_BODY: Final[Mapping[int, Reply]] = {
@@ -35,12 +35,12 @@ _REPLIES_TO_A_BODY: Final[Mapping[int, Reply]] = {
 
 
 def replies(good: Mapping[int, Reply], *, with_body: bool = False) -> Mapping[int, Reply]:
-    """What a call may answer: its own replies, and those of every call."""
+    """Return the replies of a call: its own, and those that every call has."""
     return {**_REPLIES, **(_REPLIES_TO_A_BODY if with_body else {}), **good}
 
 
 def rules_of(versions: Versions) -> CallRules:
-    """How calls are checked (connect decision 13): media type, token, version, permission, key, JSON, fields."""
+    """Return how calls are checked (connect decision 13): media type, token, version, permission, key, JSON, fields."""
     return CallRules(
         channel=CHANNEL,
         credential=bearer,

@@ -1,4 +1,6 @@
-"""`POST /api/connect/orders/cancel`, without any input or output: bytes in, a command; a decision, bytes out.
+"""`POST /api/connect/orders/cancel`: when is a request a cancellation, and what does it answer?
+
+No input or output here.
 
 The order of checks (inferred, connect decision 13): method and media type, token, version, key, JSON, fields, and only
 then whether the order exists, is the caller's, and may be cancelled. All versions have one behaviour (documented).
@@ -26,7 +28,7 @@ PATH: Final = "/api/connect/orders/cancel"
 
 
 class ConnectCancel:
-    """Fulfils `CancelEndpoint`."""
+    """Implements `CancelEndpoint`."""
 
     channel = CHANNEL
     paths = frozenset({PATH})
@@ -36,23 +38,23 @@ class ConnectCancel:
         self._versions = versions
 
     def check_transport(self, method: str, headers: Mapping[bytes, bytes]) -> None:
-        """405 and 415 (inferred, connect decision 12)."""
+        """Raise the errors for 405 and 415 (inferred, connect decision 12)."""
         if method != "POST":
             raise MethodNotAllowedError(method, ["POST"])
         check_media_type(headers)
 
     def credential(self, headers: Mapping[bytes, bytes]) -> BearerToken:
-        """The OAuth bearer access token (documented)."""
+        """Return the OAuth bearer access token (documented)."""
         return bearer(headers)
 
     def command(
         self, client: Client, headers: Mapping[bytes, bytes], body: bytes, command_id: CommandId
     ) -> CancelOrder:
-        """Version, key, JSON, fields, permission, in this order."""
+        """Check version, key, JSON, fields and permission, in this order, and return the command."""
         self._versions.of(headers)
         key = idempotency_key(headers, "POST", PATH, body)
         order_id = read(CancelRequest, decode(body)).orderId
-        # Without the permission, and for a number that can be no order's: as if it were not there
+        # Without the permission, and for a number that no order can have, the answer is that there is no such order
         # (connect decisions 10, 27).
         if not client.may(Permission.CANCEL) or not 0 < order_id <= LARGEST_ORDER_ID:
             raise NotFoundError("there is no such order")
@@ -65,11 +67,11 @@ class ConnectCancel:
         )
 
     def notices(self, headers: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
-        """See `CancelEndpoint.notices`: that the version is deprecated (ours)."""
+        """See `CancelEndpoint.notices`: the headers that announce a deprecated version (ours)."""
         return self._versions.notices(headers)
 
     def answer(self, outcome: CancelOutcome) -> Answer:
-        """200 with no body (documented), or 422 with the reasons (inferred)."""
+        """Return 200 with no body (documented), or 422 with the reasons (inferred)."""
         return CANCELLED if isinstance(outcome, Cancelled) else refusal_answer(outcome.refused)
 
     def error(self, error: Exception) -> Answer:

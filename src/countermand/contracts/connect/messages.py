@@ -1,6 +1,6 @@
-"""What do the bodies of the connect contract look like? One Struct each: it decodes, checks, and describes itself.
+"""What do the bodies of the connect contract look like? Each Struct decodes, checks and describes one body.
 
-Field names are the contract's. Documented unless marked "inferred" or "ours".
+Field names are the contract's. They are documented unless marked "inferred" or "ours".
 """
 
 from datetime import date, datetime
@@ -29,10 +29,10 @@ State = Literal["ACT", "NSW", "NT", "QLD", "SA", "TAS", "VIC", "WA"]
 
 
 class CreateRequest(Struct, kw_only=True):
-    """An order for a service. Names and limits documented, but for those marked.
+    """An order for a service. Names and limits are documented, except those marked.
 
-    What fields ask of each other: `create.py`. The `ntd…` fields, `portId`, `requireVLAN` and `vlanId` are from a
-    third party's client; where a pattern or a number of characters is not documented, it is inferred.
+    `create.py` checks the fields that depend on each other. The `ntd…` fields, `portId`, `requireVLAN` and `vlanId` are
+    from a third party's client. Patterns and numbers of characters that are not documented are inferred.
     """
 
     sourceType: Literal["nbn"]
@@ -42,8 +42,10 @@ class CreateRequest(Struct, kw_only=True):
         str,
         Meta(max_length=50, pattern=EMAIL_WITH_DOMAIN_PATTERN, examples=["jo@example.com"], extra=EMAIL_IN_WORDS),
     ]
-    remoteQualificationSearchId: Annotated[Short, Meta(description="Of the qualification", examples=["QS000000000001"])]
-    qualificationSearchId: Annotated[Short, Meta(description="Of the qualification", examples=["1"])]
+    remoteQualificationSearchId: Annotated[
+        Short, Meta(description="From the qualification", examples=["QS000000000001"])
+    ]
+    qualificationSearchId: Annotated[Short, Meta(description="From the qualification", examples=["1"])]
     locationId: Annotated[str, Meta(pattern=r"^LOC[0-9]{12}$(?!\n)", examples=["LOC380100009114"])]
     planName: Annotated[Short, Meta(examples=["Home Fast 100/20"])]
     term: Annotated[int, Meta(ge=0, le=120, description="Months", examples=[1])]
@@ -59,7 +61,7 @@ class CreateRequest(Struct, kw_only=True):
             str,
             Meta(
                 pattern=r"^(NTD|CPI)[0-9]{12}$(?!\n)",
-                description="The NTD or copper pair that is there",
+                description="The NTD or copper pair at the location",
                 examples=["NTD000000000123"],
             ),
         ]
@@ -71,7 +73,7 @@ class CreateRequest(Struct, kw_only=True):
             str,
             Meta(
                 pattern=r"^AVC[0-9]{12}$(?!\n)",
-                description="Needed where the infrastructure is in use",
+                description="Required if the infrastructure is in use",
                 examples=["AVC000000000123"],
             ),
         ]
@@ -80,7 +82,7 @@ class CreateRequest(Struct, kw_only=True):
     transferType: (
         Annotated[
             Literal["SERVICE_TRANSFER", "CONNECT_OUTSTANDING"],
-            Meta(description="Needed where the infrastructure is in use"),
+            Meta(description="Required if the infrastructure is in use"),
         ]
         | None
     ) = None
@@ -104,7 +106,7 @@ class CreateRequest(Struct, kw_only=True):
 
 
 class AppointmentContact(Struct, kw_only=True):
-    """Whom the technician meets."""
+    """The person whom the technician meets."""
 
     name: str
     type: str
@@ -141,12 +143,12 @@ class Appointments(Struct, kw_only=True):
 class SlotsWanted(Struct, kw_only=True):
     """The published body of a request for slots."""
 
-    orderId: Annotated[int, Meta(description="The id of the order that the visit is for", examples=[1])]
-    dateFrom: Annotated[date, Meta(description="Slots on or after this date", examples=["2026-12-01"])]
+    orderId: Annotated[int, Meta(description="The id of the order that needs the visit", examples=[1])]
+    dateFrom: Annotated[date, Meta(description="Offer slots on or after this date", examples=["2026-12-01"])]
 
 
 class OfferWithdrawn(Struct, kw_only=True):
-    """The published body of giving up an appointment-request."""
+    """The published body of a request to cancel an appointment-request."""
 
     appointmentRequestId: Annotated[int, Meta(examples=[1])]
 
@@ -165,7 +167,7 @@ class AppointmentUnwanted(Struct, kw_only=True):
 
 
 class Slot(Struct, kw_only=True):
-    """A time that can be booked (names from a third party's client). `date` is the customer's."""
+    """A time that can be booked (names from a third party's client). `date` is in the customer's time zone."""
 
     id: str
     slotType: Literal["AM", "PM"]
@@ -176,7 +178,7 @@ class Slot(Struct, kw_only=True):
 
 
 class AppointmentRequest(Struct, kw_only=True):
-    """Slots, as they were offered (inferred, connect decision 26). `id` is the appointmentRequestId to book with."""
+    """The offered slots (inferred, connect decision 26). `id` is the appointmentRequestId of a booking."""
 
     id: int
     orderId: int
@@ -185,7 +187,7 @@ class AppointmentRequest(Struct, kw_only=True):
 
 
 class AppointmentCancellation(Struct, kw_only=True):
-    """An appointment that was cancelled because somebody asked (inferred, connect decision 26)."""
+    """An appointment that was cancelled on request (inferred, connect decision 26)."""
 
     id: int
     appointmentId: int
@@ -194,7 +196,7 @@ class AppointmentCancellation(Struct, kw_only=True):
 
 
 class BandwidthProfile(Struct, kw_only=True):
-    """The plan's part of an order. Speeds in Mbit/s, where the plan is one that the operator has described."""
+    """The plan of an order. The speeds are in Mbit/s, and null if the operator has not described the plan."""
 
     planName: str
     speedDown: int | None
@@ -203,7 +205,7 @@ class BandwidthProfile(Struct, kw_only=True):
 
 
 class Infrastructure(Struct, kw_only=True):
-    """What the service runs on."""
+    """The infrastructure that the service uses."""
 
     id: str | None
     portId: int | None
@@ -211,7 +213,7 @@ class Infrastructure(Struct, kw_only=True):
 
 
 class MoneyAmount(Struct, kw_only=True):
-    """An amount as the contract writes it."""
+    """An amount of money in the contract's form."""
 
     amount: Annotated[str, Meta(examples=["75.00"])]
     currency: str
@@ -219,7 +221,7 @@ class MoneyAmount(Struct, kw_only=True):
 
 
 class Fee(Struct, kw_only=True):
-    """What the plan costs; null where the operator has not described it."""
+    """The charges of the plan; null if the operator has not described the plan."""
 
     attributes: dict[str, str]
     oneTimeCharge: MoneyAmount | None
@@ -227,17 +229,17 @@ class Fee(Struct, kw_only=True):
 
 
 class AdditionalFee(Struct, kw_only=True):
-    """A charge beside the plan's."""
+    """A charge in addition to the plan's charges."""
 
     addOnTypeName: str
     fee: Fee
 
 
 class Order(Struct, kw_only=True):
-    """An order. `isCancellable` speaks of its state alone, not of the 26 hours (inferred, connect decision 3).
+    """An order. `isCancellable` depends on its state alone, not on the 26 hours (inferred, connect decision 3).
 
-    Names of the documented webhook and, for `status`, `fee` and `additionalFees`, of a third party's client. What only
-    the network knows (`poi`, `region`, …) is null.
+    Names are those of the documented webhook and, for `status`, `fee` and `additionalFees`, of a third party's client.
+    Fields that only the network knows (`poi`, `region`, …) are null.
     """
 
     id: int
@@ -279,7 +281,7 @@ class Orders(Struct, kw_only=True):
 
 
 class Finding(Struct, kw_only=True):
-    """Ours: what one rule of the policy found. `changesAt` is the first instant at which it would find otherwise."""
+    """Ours: what one rule of the policy found. `changesAt` is the first instant at which its finding will differ."""
 
     code: str
     passed: bool
@@ -288,7 +290,10 @@ class Finding(Struct, kw_only=True):
 
 
 class Cancellability(Struct, kw_only=True):
-    """Ours: may this order be cancelled, why not, until when? `cancellableUntil` is the first instant of no."""
+    """Ours: whether an order may be cancelled, why not, and until when.
+
+    `cancellableUntil` is the first instant at which the order can no longer be cancelled.
+    """
 
     orderId: int
     cancellable: bool
@@ -298,7 +303,7 @@ class Cancellability(Struct, kw_only=True):
 
 
 class Error(Struct, kw_only=True):
-    """One thing that is wrong. `field` names the part of the request, where it is one."""
+    """One error. `field` names the part of the request that is wrong, if there is one."""
 
     code: str
     field: str | None
@@ -306,6 +311,9 @@ class Error(Struct, kw_only=True):
 
 
 class Errors(Struct, kw_only=True):
-    """The "standard error format". The pages say only what it tells; its names here are ours (connect decision 17)."""
+    """The "standard error format".
+
+    The documentation describes it only in words; its names here are ours (connect decision 17).
+    """
 
     errors: list[Error]

@@ -1,4 +1,4 @@
-"""An order in an event, as a partner of the connect contract sees it (ours: no page of the contract says it)."""
+"""How does an order look in an event for a partner of the connect contract? Ours: the contract's pages do not say."""
 
 from datetime import datetime
 
@@ -18,7 +18,7 @@ class AppointmentInEvent(msgspec.Struct, kw_only=True, rename="camel"):
 
 
 class OrderInEvent(msgspec.Struct, kw_only=True, rename="camel"):
-    """The order as it stands."""
+    """The order in its current state."""
 
     id: int
     status: str
@@ -27,7 +27,7 @@ class OrderInEvent(msgspec.Struct, kw_only=True, rename="camel"):
 
 
 def order_in_event(view: OrderView) -> OrderInEvent:
-    """The order with its appointments, in the words of the contract's own order."""
+    """Return the order with its appointments, in the words of the contract's own order."""
     return OrderInEvent(
         id=view.order.id,
         status=view.order.state.value,

@@ -1,4 +1,4 @@
-"""Orders of the connect contract: create one, read one, list them, ask why one may not be cancelled."""
+"""How does a partner create an order, read it, list its orders, and ask why one may not be cancelled?"""
 
 import base64
 import binascii
@@ -54,7 +54,7 @@ _STATES: Final = OrderKind.SERVICE.states
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What the operator says of a plan: its charges in Australian dollars, and its speeds in Mbit/s."""
+    """The operator's description of a plan: its charges in Australian dollars, and its speeds in Mbit/s."""
 
     one_time_charge: Decimal
     monthly_charge: Decimal
@@ -63,13 +63,13 @@ class Plan:
 
 
 class ConnectOrders:
-    """The calls on orders. Where `plans` are described, by name, there are no others."""
+    """The calls on orders. If `plans` describes plans, by name, orders can be placed for these plans only."""
 
     def __init__(self, plans: Mapping[str, Plan]) -> None:
         self._plans = plans
 
     def calls(self) -> tuple[Call, ...]:
-        """The calls and what answers them."""
+        """Return the calls on orders with their handlers."""
         return (
             TransactionCall(operation=_CREATE_ORDER, body=self._wanted, handle=self._create),
             ServiceCall(operation=_LIST_ORDERS, body=no_body, handle=_list_orders),
@@ -118,7 +118,7 @@ async def _explain_order(context: CallContext[None]) -> Answer:
 
 
 def order_id_in(request: Request) -> OrderId:
-    """The order that a path names. Raises `NotFoundError` for a number that no order can have."""
+    """Return the order id in a path. Raises `NotFoundError` for a number that no order can have."""
     order_id = order_id_from(request.path_parameters["id"])
     if order_id is None:
         raise NotFoundError("there is no such order")
@@ -126,7 +126,7 @@ def order_id_in(request: Request) -> OrderId:
 
 
 def _snapshot(plan: Plan) -> PlanSnapshot:
-    """A plan as it is when an order is placed."""
+    """Return a plan as it is when an order is placed."""
     return PlanSnapshot(
         one_time_charge=f"{plan.one_time_charge:.2f}",
         monthly_charge=f"{plan.monthly_charge:.2f}",
@@ -136,7 +136,7 @@ def _snapshot(plan: Plan) -> PlanSnapshot:
 
 
 def _wanted_orders(query: Mapping[str, str]) -> tuple[int, OrdersWanted]:
-    """How many, and which. Raises `FieldsError` with every parameter that does not hold."""
+    """Return how many orders a list wants, and which. Raises `FieldsError` with every wrong parameter."""
     reading = _Query(query)
     at_most = reading.number("limit", 1, _LARGEST_PAGE, _PAGE)
     states = reading.states()
@@ -152,7 +152,7 @@ def _wanted_orders(query: Mapping[str, str]) -> tuple[int, OrdersWanted]:
 
 
 class _Query:
-    """Reads parameters, and remembers what is wrong with them."""
+    """Reads parameters, and collects their errors."""
 
     def __init__(self, query: Mapping[str, str]) -> None:
         self._query = query
@@ -202,7 +202,7 @@ class _Query:
         except (ValueError, binascii.Error):
             order_id, instant = None, None
         if order_id is None or instant is None or instant.tzinfo is None:
-            return self._wrong("cursor", "one that an earlier page gave", None)
+            return self._wrong("cursor", "the cursor in the `next` of an earlier page", None)
         return instant, order_id
 
     def _wrong(self, name: str, must_be: str, instead: Wanted) -> Wanted:
@@ -226,10 +226,8 @@ _CREATE_ORDER: Final = Operation(
     parameters=(VERSION,),
     replies=replies(
         {
-            201: Reply(
-                when="The order as it was created", message=messages.Order, headers={"Location": "the order's URL"}
-            ),
-            422: Reply(when="Fields do not hold: all of them", message=messages.Errors),
+            201: Reply(when="The new order", message=messages.Order, headers={"Location": "the order's URL"}),
+            422: Reply(when="One or more fields are invalid; the answer lists all of them", message=messages.Errors),
         },
         with_body=True,
     ),
@@ -239,7 +237,7 @@ _READ_ORDER: Final = Operation(
     method="GET",
     path=ORDER,
     summary="Read an order",
-    description="One of the caller's own orders. Another client's is as unknown as one that is not there.",
+    description="One of the caller's own orders. For another client's order, the answer is 404.",
     permission=Permission.READ,
     parameters=(ID, VERSION),
     replies=replies({200: Reply(when="The order", message=messages.Order)}),
@@ -253,29 +251,35 @@ def _filter(name: str, description: str, schema: Mapping[str, Any]) -> dict[str,
 _FILTERS: Final[Sequence[Mapping[str, Any]]] = (
     _filter(
         "status",
-        "Only orders in one of these, parted by commas",
+        "Only orders in one of these states, separated by commas",
         {"type": "string", "examples": ["submitted,accepted"]},
     ),
-    _filter("isCancellable", "Only orders whose state may, or may not, be cancelled", {"type": "boolean"}),
-    _filter("createdFrom", "Only orders from this instant on", {"type": "string", "format": "date-time"}),
-    _filter("createdBefore", "Only orders from before this instant", {"type": "string", "format": "date-time"}),
     _filter(
-        "limit", "How many in a page", {"type": "integer", "minimum": 1, "maximum": _LARGEST_PAGE, "default": _PAGE}
+        "isCancellable", "Only orders whose state allows (true) or forbids (false) a cancellation", {"type": "boolean"}
     ),
-    _filter("cursor", "Where the page begins, as the page before gave it", {"type": "string"}),
+    _filter("createdFrom", "Only orders created at or after this instant", {"type": "string", "format": "date-time"}),
+    _filter("createdBefore", "Only orders created before this instant", {"type": "string", "format": "date-time"}),
+    _filter(
+        "limit",
+        "The largest number of orders on a page",
+        {"type": "integer", "minimum": 1, "maximum": _LARGEST_PAGE, "default": _PAGE},
+    ),
+    _filter("cursor", "Where the page begins; copied from the `next` of the page before", {"type": "string"}),
 )
 _LIST_ORDERS: Final = Operation(
     name="listOrders",
     method="GET",
     path=ORDERS,
     summary="List orders",
-    description="Ours: not part of the published contract. The caller's own orders, newest first, in pages.",
+    description="Ours: not part of the published contract. Lists the caller's own orders in pages, newest first.",
     permission=Permission.READ,
     parameters=(VERSION, *_FILTERS),
     replies=replies(
         {
             200: Reply(when="A page of orders", message=messages.Orders, headers={"Link": "the next page's address"}),
-            422: Reply(when="Parameters do not hold: all of them", message=messages.Errors),
+            422: Reply(
+                when="One or more parameters are invalid; the answer lists all of them", message=messages.Errors
+            ),
         }
     ),
 )
@@ -283,9 +287,9 @@ _EXPLAIN_ORDER: Final = Operation(
     name="explainOrder",
     method="GET",
     path=ORDER + "/cancellability",
-    summary="May this order be cancelled, why not, until when?",
+    summary="Ask whether an order may be cancelled, why not, and until when",
     description="Ours: not part of the published contract. Changes nothing.",
     permission=Permission.READ,
     parameters=(ID, VERSION),
-    replies=replies({200: Reply(when="The decision", message=messages.Cancellability)}),
+    replies=replies({200: Reply(when="The decision with every finding", message=messages.Cancellability)}),
 )

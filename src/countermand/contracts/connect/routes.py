@@ -1,4 +1,4 @@
-"""The connect contract's calls, together."""
+"""All calls of the connect contract, as one API module."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ CANCEL: Final = Operation(
     summary="Cancel an order",
     description=(
         "You can cancel an order if it is cancelable and has no active appointment, or one not within 26 hours of now. "
-        "Done when the answer arrives. 200, 401, 404 and 500 are documented; the others are inferred."
+        "The order is cancelled when the answer arrives. 200, 401, 404 and 500 are documented; the others are inferred."
     ),
     permission=Permission.CANCEL,
     request=messages.CancelRequest,
@@ -34,7 +34,8 @@ CANCEL: Final = Operation(
         {
             200: Reply(when="The request is complete."),
             422: Reply(
-                when="A field does not hold, or the order may not be cancelled: every reason", message=messages.Errors
+                when="A field is invalid, or the order may not be cancelled; the answer lists every reason",
+                message=messages.Errors,
             ),
         },
         with_body=True,
@@ -44,7 +45,7 @@ CANCEL: Final = Operation(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Connect:
-    """The contract as one operator speaks it: the plans there are, who arranges appointments, what is deprecated."""
+    """The contract as one operator offers it: its versions' announcements, the booking terms, and the plans."""
 
     versions: Versions
     booking: BookingTerms
@@ -66,7 +67,7 @@ class Connect:
 
 
 def api_module(connect: Connect) -> ApiModule:
-    """The contract's calls with their cancel endpoint, their error answers and their description."""
+    """Return the contract's calls with their cancel endpoint, their error answers and their description."""
     return ApiModule(
         name=NAME,
         title="Countermand: connect (telecom wholesale)",

@@ -214,7 +214,7 @@ def _form(request: Request) -> Mapping[str, str]:
     form: dict[str, str] = {}
     for name, value in fields:
         if name in form:
-            raise MalformedRequestError(f"the field {name[:60]} stands there twice")
+            raise MalformedRequestError(f"the field {name[:60]} appears twice")
         form[name] = value
     return form
 
@@ -249,7 +249,7 @@ def _operations(realm: str) -> tuple[Operation, Operation, Operation]:
     failed = {
         500: Reply(when="There was an unexpected error", message=TokenError),
         503: Reply(
-            when="Not done; worth asking again, with a new assertion",
+            when="No token was given. Send the request again, with a new assertion.",
             message=TokenError,
             headers={"Retry-After": "seconds"},
         ),
@@ -257,7 +257,7 @@ def _operations(realm: str) -> tuple[Operation, Operation, Operation]:
     return (
         Operation(
             name="getAccessToken",
-            permission=NoPermission("the assertion says who calls"),
+            permission=NoPermission("the assertion names the client"),
             tag="tokens",
             method="POST",
             path=token_path(realm),
@@ -271,11 +271,11 @@ def _operations(realm: str) -> tuple[Operation, Operation, Operation]:
             ),
             replies={
                 200: Reply(when="An access token", message=AccessToken),
-                400: Reply(when="The form, or its grant_type, does not hold", message=TokenError),
+                400: Reply(when="The form or its grant_type is invalid", message=TokenError),
                 401: Reply(
-                    when="The assertion does not hold",
+                    when="The assertion is invalid",
                     message=TokenError,
-                    headers={"WWW-Authenticate": "the scheme of the Authorization that was sent, if one was"},
+                    headers={"WWW-Authenticate": "the scheme of the request's Authorization header, if it had one"},
                 ),
                 413: Reply(when="The body is over 64 KiB", message=TokenError),
                 **failed,
@@ -285,12 +285,12 @@ def _operations(realm: str) -> tuple[Operation, Operation, Operation]:
         ),
         Operation(
             name="getConfiguration",
-            permission=NoPermission("whoever verifies our tokens looks here first"),
+            permission=NoPermission("every service that verifies the tokens must read it"),
             tag="tokens",
             method="GET",
             path=f"{root}/.well-known/openid-configuration",
-            summary="Where tokens are given out, and where the keys are",
-            description="OpenID Connect Discovery, for whoever verifies our access tokens.",
+            summary="Read the addresses of the token endpoint and of the keys",
+            description="OpenID Connect Discovery, for services that verify access tokens of this issuer.",
             replies={200: Reply(when="The configuration", message=Configuration)},
         ),
         Operation(
@@ -299,8 +299,8 @@ def _operations(realm: str) -> tuple[Operation, Operation, Operation]:
             tag="tokens",
             method="GET",
             path=f"{root}/protocol/openid-connect/certs",
-            summary="The public keys of our access tokens",
-            description="A JWK set. A new key stands here before it signs.",
+            summary="Read the public keys that verify access tokens",
+            description="A JWK set. A new key appears here before it signs its first token.",
             replies={200: Reply(when="The keys", message=KeySet), **failed},
         ),
     )

@@ -1,4 +1,4 @@
-"""How do orders, decisions and errors look in the connect contract? Every answer of the contract is made here."""
+"""How do orders, decisions and errors look in the connect contract? This module builds every answer of the contract."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -48,10 +48,10 @@ SIX_HEADERS: Final = (
 # The published sample of a success: the six headers, and no body.
 CANCELLED: Final = Answer(200, SIX_HEADERS)
 WITHDRAWN: Final = Answer(204, SIX_HEADERS)
-# Not yet: worth asking again in a second (the header is ours).
+# There is no result yet: the client should read again in a second (the header is ours).
 PENDING: Final = Answer(202, (*SIX_HEADERS, (b"retry-after", b"1")))
 
-# Each of our errors: status, code. An error that is not here is unexpected: 500, which says nothing about itself.
+# Status and code of each error. Any other error is unexpected: its answer is 500, without any details.
 _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     MalformedRequestError: (400, "bad_request"),
     NotAuthenticatedError: (401, "unauthorized"),
@@ -80,12 +80,15 @@ _HEADER_AT_FAULT: Final[dict[type[Exception], str]] = {
 def errors_answer(
     status: int, errors: Sequence[messages.Error], *, headers: tuple[tuple[bytes, bytes], ...] = ()
 ) -> Answer:
-    """The "standard error format". The one place that knows its shape (inferred, connect decision 17)."""
+    """Return the "standard error format". No other function knows its shape (inferred, connect decision 17)."""
     return json_answer(status, messages.Errors(errors=list(errors)), headers=(*SIX_HEADERS, *headers))
 
 
 def error_answer(error: Exception) -> Answer:
-    """The world's no. The same bytes for what is not there and for what is another's (connect decision 14)."""
+    """Return an error as an answer.
+
+    What does not exist and what is another client's get the same bytes (connect decision 14).
+    """
     status, code = _STATUS.get(type(error), _UNEXPECTED)
     match error:
         case FieldsError(errors=fields):
@@ -102,30 +105,30 @@ def error_answer(error: Exception) -> Answer:
 
 
 def refusal_answer(refused: Refused) -> Answer:
-    """Every rule that refused, each with its code (422: inferred, connect decisions 1, 2 and 6)."""
+    """Return every rule that refused, each with its code (422: inferred, connect decisions 1, 2 and 6)."""
     said = [messages.Error(code=one.code, field="orderId", message=one.sentence) for one in refused.broken]
     return errors_answer(422, said)
 
 
 def order_answer(status: int, view: OrderView, *, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Answer:
-    """An order resource."""
+    """Return an order resource."""
     return json_answer(status, order_shown(view), headers=(*SIX_HEADERS, *headers))
 
 
 def orders_answer(views: Sequence[OrderView], following: str | None) -> Answer:
-    """Ours: a page of orders, with the next one's address in the body and, as web tools look for it, in a header."""
+    """Ours: return a page of orders. The next page's address is in the body and, for web tools, in a `Link` header."""
     link = () if following is None else ((b"link", f'<{following}>; rel="next"'.encode()),)
     shown = messages.Orders(orders=[order_shown(view) for view in views], next=following)
     return json_answer(200, shown, headers=(*SIX_HEADERS, *link))
 
 
 def order_shown(view: OrderView) -> messages.Order:
-    """An order as the contract has it."""
+    """Return an order as the contract shows it."""
     given, order = view.service_details, view.order
     plan = given.plan or PlanSnapshot()
     return messages.Order(
         id=order.id,
-        # Whoever takes over a telephone line without its number matching, or without owning it, waives it (documented).
+        # A customer who takes over a line with another number or owner waives the telephone service (documented).
         orderType="transfer" if given.transfer_type or given.pots_waiver else "new",
         status=order.state.value,
         isCancellable=order.state in CANCELLABLE_STATES,
@@ -167,7 +170,10 @@ def order_shown(view: OrderView) -> messages.Order:
 
 
 def appointment_shown(view: OrderView, appointment: Appointment) -> messages.Appointment:
-    """An appointment as the contract has it. `nbnAppointmentId` is ours where nobody else gave one (inferred)."""
+    """Return an appointment as the contract shows it.
+
+    `nbnAppointmentId` is ours if no booking system gave one (inferred).
+    """
     given, slot = view.service_details, appointment.slot
     return messages.Appointment(
         id=appointment.id,
@@ -191,8 +197,8 @@ def appointment_shown(view: OrderView, appointment: Appointment) -> messages.App
 
 
 def slots_answer(task: AppointmentTask) -> Answer:
-    """The slots that were offered."""
-    assert task.from_date is not None, "whoever asks for slots says from when on"
+    """Return the offered slots."""
+    assert task.from_date is not None, "every request for slots has a date"
     offered = [
         messages.Slot(
             id=one.id,
@@ -210,23 +216,23 @@ def slots_answer(task: AppointmentTask) -> Answer:
 
 
 def _slot_type(slot: Slot) -> Literal["AM", "PM"] | None:
-    """The contract has two; a slot of another, which a newer version may store, has none that it can show."""
+    """Return the slot's type. The contract has two; for another type, which a newer version may store, return None."""
     return None if isinstance(slot.half_day, Unknown) else slot.half_day.value
 
 
 def appointment_answer(view: OrderView, appointment: Appointment) -> Answer:
-    """An appointment resource."""
+    """Return an appointment resource."""
     return json_answer(200, appointment_shown(view, appointment), headers=SIX_HEADERS)
 
 
 def appointments_answer(view: OrderView) -> Answer:
-    """Ours: the appointments of an order."""
+    """Ours: return the appointments of an order."""
     shown = messages.Appointments(appointments=[appointment_shown(view, one) for one in view.appointments])
     return json_answer(200, shown, headers=SIX_HEADERS)
 
 
 def called_off_answer(task: AppointmentTask, appointment: Appointment) -> Answer:
-    """An appointment-cancellation resource."""
+    """Return an appointment-cancellation resource."""
     assert appointment.cancelled_at is not None, "the task is done"
     shown = messages.AppointmentCancellation(
         id=task.id,
@@ -238,12 +244,12 @@ def called_off_answer(task: AppointmentTask, appointment: Appointment) -> Answer
 
 
 def failure_answer(failure: Failure) -> Answer:
-    """What was asked and could not be done (422, documented; its shape inferred)."""
+    """Return why a request failed (422, documented; its shape inferred)."""
     return errors_answer(422, [messages.Error(code=failure.code, field=None, message=failure.sentence)])
 
 
 def cancellability_answer(explanation: Explanation) -> Answer:
-    """Ours: the decision with every finding, and the first instant of no."""
+    """Ours: return the decision with every finding, and the first instant at which it will be no."""
     decision = explanation.decision
     shown = messages.Cancellability(
         orderId=explanation.order.id,
@@ -259,12 +265,12 @@ def cancellability_answer(explanation: Explanation) -> Answer:
 
 
 def seconds(instant: datetime) -> datetime:
-    """To the second, as the contract's samples have instants."""
+    """Return the instant in UTC, to the second, as in the contract's samples."""
     return instant.astimezone(UTC).replace(microsecond=0)
 
 
 def _offset(offset: timedelta) -> str:
-    """As the samples have it: +10:00."""
+    """Return the offset as in the samples: +10:00."""
     minutes = offset // timedelta(minutes=1)
     hours, minutes_left = divmod(abs(minutes), 60)
     return f"{'-' if minutes < 0 else '+'}{hours:02d}:{minutes_left:02d}"

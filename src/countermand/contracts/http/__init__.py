@@ -1,1 +1,1 @@
-"""What every contract needs of HTTP: calls, answers, bodies, idempotency, OpenAPI, amounts."""
+"""What every contract shares for HTTP: calls, answers, bodies, idempotency, OpenAPI, amounts."""

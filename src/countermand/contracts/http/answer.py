@@ -1,4 +1,4 @@
-"""What goes back to the caller, and which requests are no requests of a contract at all?"""
+"""Builds the answers to requests, and checks the headers of requests. Its errors are those of HTTP itself."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ BASIC: Final = "Basic"
 BEARER: Final = "Bearer"
 _NO_CONTENT: Final = 204
 _NOT_STORED: Final = (b"cache-control", b"no-store")
-_USUAL: Final = frozenset({b"", b"application/json", b"application/json;charset=UTF-8"})  # needs no parsing
+_USUAL: Final = frozenset({b"", b"application/json", b"application/json;charset=UTF-8"})  # these need no parsing
 
 
 class MethodNotAllowedError(CountermandError):
-    """405: the path is known, the method is not one of `allow`."""
+    """405: the path exists, but it takes only the methods in `allow`."""
 
     def __init__(self, method: str, allow: Iterable[str]) -> None:
         self.allow = ", ".join(sorted(allow))
@@ -34,34 +34,40 @@ class BodyTooLargeError(CountermandError):
 
 
 class UnsupportedMediaTypeError(CountermandError):
-    """415: the body is said to be something else than JSON in UTF-8."""
+    """415: the request says that its body is something other than JSON in UTF-8."""
 
     def __init__(self, given: str) -> None:
         super().__init__(f"the body must be application/json, not {given!r}")
 
 
 class MalformedRequestError(CountermandError):
-    """400: the request cannot be read, or a header does not hold. The message names what and where."""
+    """400: the request cannot be read, or a header is wrong. The message names the error and its place."""
 
 
 class ForbiddenError(CountermandError):
-    """403: the caller is known and may not do this. A contract that hides it answers as for what is not there."""
+    """403: the caller is known, but may not do this.
+
+    A contract that hides the difference answers as for `NotFoundError`.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status, header lines and a body. It is an ASGI application, too: it answers every request with itself."""
+    """A status, header lines and a body. It is also an ASGI application, which answers every request with itself."""
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...] = ()
     body: bytes = b""
 
     def with_headers(self, *headers: tuple[bytes, bytes]) -> "Answer":
-        """The same answer with more header lines."""
+        """Return the same answer with more header lines."""
         return Answer(self.status, (*self.headers, *headers), self.body)
 
     def sent_headers(self) -> list[tuple[bytes, bytes]]:
-        """The header lines to send. Caches may keep no answer but those that say so: most hold personal data."""
+        """Return the header lines to send.
+
+        Caches must not store an answer, unless it says so: most have personal data.
+        """
         headers = list(self.headers)
         for name, _ in headers:
             if name == b"cache-control":
@@ -71,9 +77,9 @@ class Answer:
         return headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
-        """Send it, with a Content-Length: without one, the server would send an empty body in chunks."""
+        """Send the answer with a Content-Length. Without that header, the server would send an empty body in chunks."""
         headers = self.sent_headers()
-        if self.status != _NO_CONTENT:  # which has no body, and must not say how long it is
+        if self.status != _NO_CONTENT:  # a 204 has no body, and must not have a length
             headers.append((b"content-length", b"%d" % len(self.body)))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
@@ -82,14 +88,15 @@ class Answer:
 def json_answer(
     status: int, content: Any, *, headers: tuple[tuple[bytes, bytes], ...] = (), media_type: str = JSON
 ) -> Answer:
-    """An answer with a JSON body: a message Struct, or plain values."""
+    """Return an answer with a JSON body: a message Struct, or plain values."""
     return Answer(status, (*headers, (b"content-type", media_type.encode())), msgspec.json.encode(content))
 
 
 def error_headers(error: Exception, *, scheme: str, realm: str = "") -> tuple[tuple[bytes, bytes], ...]:
-    """The headers that HTTP itself asks for with an error.
+    """Return the headers that HTTP itself requires with an error.
 
-    `scheme` is how a contract wants callers to authenticate who have not tried to; "" asks them for nothing.
+    `scheme` is the contract's authentication scheme, which a caller that tried none gets; with "", the answer names
+    none.
     """
     match error:
         case NotAuthenticatedError():
@@ -102,9 +109,12 @@ def error_headers(error: Exception, *, scheme: str, realm: str = "") -> tuple[tu
 
 
 def _challenge(error: NotAuthenticatedError, scheme: str, realm: str) -> tuple[tuple[bytes, bytes], ...]:
-    """What to authenticate with. A browser that reads `Basic` asks its user for a password, whatever the page wanted.
+    """Return the header that says how to authenticate.
 
-    Where a bearer token was sent, RFC 6750, section 3, wants an error; where none was, it wants none.
+    On `Basic`, a browser asks its user for a password, whatever the page wants.
+
+    If a bearer token was sent, RFC 6750, section 3, requires an error; if none was sent, it requires that there is
+    none.
     """
     if not scheme:
         return ()
@@ -116,14 +126,20 @@ def _challenge(error: NotAuthenticatedError, scheme: str, realm: str) -> tuple[t
 
 
 def plain_text(said: str) -> str:
-    """A text as OAuth wants its descriptions (RFC 6749, section 5.2): ASCII without quotation marks and backslashes."""
+    """Return a text as OAuth wants its descriptions (RFC 6749, section 5.2):
+
+    ASCII without quotation marks and backslashes.
+    """
     return "".join(one if " " <= one <= "~" else "?" for one in said.replace('"', "'").replace("\\", "/"))
 
 
 def headers_of(scope: Scope) -> Mapping[bytes, bytes]:
-    """The request's headers by lower-case name. A header sent twice is the list of both, as HTTP reads it."""
+    """Return the request's headers by lower-case name.
+
+    As HTTP reads it, a header that was sent twice is the list of both.
+    """
     given = scope["headers"]
-    if not isinstance(given, list):  # ASGI lets it be any iterable; servers give a list
+    if not isinstance(given, list):  # ASGI allows any iterable; servers pass a list
         given = list(given)
     headers = dict(given)
     if len(headers) == len(given):
@@ -135,7 +151,10 @@ def headers_of(scope: Scope) -> Mapping[bytes, bytes]:
 
 
 def check_media_type(headers: Mapping[bytes, bytes], *, also: tuple[str, ...] = ()) -> None:
-    """Let JSON in UTF-8 pass, or no media type at all, as in the shopping page's own example (shopping decision 22)."""
+    """Accept JSON in UTF-8, or no media type at all, as in the shopping page's own example (shopping decision 22).
+
+    Raises `UnsupportedMediaTypeError`.
+    """
     sent = headers.get(b"content-type", b"")
     if sent in _USUAL:
         return
@@ -146,7 +165,7 @@ def check_media_type(headers: Mapping[bytes, bytes], *, also: tuple[str, ...] = 
         raise UnsupportedMediaTypeError(given)
 
 
-# Stored with an idempotency key, and sent again as it is.
+# An answer as it is stored with an idempotency key, and sent again unchanged.
 class _Stored(msgspec.Struct):
     status: int
     headers: list[tuple[str, str]]
@@ -154,13 +173,13 @@ class _Stored(msgspec.Struct):
 
 
 def stored(answer: Answer) -> bytes:
-    """An answer as bytes to keep."""
+    """Return an answer as bytes to store."""
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers]
     return msgspec.json.encode(_Stored(answer.status, headers, answer.body.decode()))
 
 
 def restored(kept: bytes) -> Answer:
-    """The answer that was kept."""
+    """Return the answer that was stored as these bytes."""
     it = msgspec.json.decode(kept, type=_Stored)
     headers = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in it.headers)
     return Answer(it.status, headers, it.body.encode())

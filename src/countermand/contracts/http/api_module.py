@@ -1,4 +1,4 @@
-"""Calls that are served and described together: those of a contract, of the operator, or of the token endpoint."""
+"""An API module: the calls of a contract, of the operator, or of the token endpoint, served and described together."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from countermand.contracts.http.calls import Call, CallRules
 from countermand.contracts.http.cancel_endpoint import CancelEndpoint
 from countermand.contracts.http.openapi import Operation, document
 
-# What a description of a published contract begins with.
+# The description of a published contract begins with this.
 NOT_AFFILIATED: Final = "An independent implementation of a published contract, not affiliated with its owner. "
 
 Notices = Callable[[Mapping[bytes, bytes]], tuple[tuple[bytes, bytes], ...]]
@@ -20,10 +20,10 @@ def _no_notices(_: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class ApiModule:
-    """Some calls below a prefix, with the rules that check them, their cancel endpoint, if any, and their description.
+    """The calls below a prefix, the rules that check them, their cancel endpoint, if any, and their description.
 
-    `notices` gives, for a request's headers, the header lines that every answer to it has besides its own. Pages of
-    `browser_origins` may call these calls from a browser, and no others.
+    `notices` returns, for a request's headers, the header lines that every answer to it gets besides its own. Web pages
+    of `browser_origins`, and no others, may call these calls from a browser.
     """
 
     name: str
@@ -38,7 +38,7 @@ class ApiModule:
     browser_origins: Sequence[str] = ()
 
     def openapi(self, server_path: str, version: str) -> dict[str, Any]:
-        """The module's OpenAPI 3.1 document."""
+        """Return the module's OpenAPI 3.1 document."""
         operations = [call.operation for call in self.calls]
         if self.cancel is not None:
             operations.insert(0, self.cancel[1])

@@ -1,4 +1,4 @@
-"""How does a body become a message, and each error in the body a sentence?
+"""Decodes a body, converts it to a message, and describes each error in it in a sentence.
 
 All contracts use one decoder. msgspec alone would accept, or report differently, duplicate keys (the last counts), NUL
 and lone surrogates in strings, numbers of absurd length, deep nesting and bad UTF-8.
@@ -50,7 +50,7 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
         twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
-        raise MalformedRequestError(f"the field {shown(twice)} stands twice in one object")
+        raise MalformedRequestError(f"the field {shown(twice)} appears twice in one object")
     return made
 
 
@@ -93,7 +93,7 @@ def _check_depth(value: Any) -> None:
 
 
 def _check_strings(value: Any) -> None:
-    """Refuse a NUL, which databases do not take, and a lone surrogate, which is no character."""
+    """Refuse a NUL, which databases do not accept, and a lone surrogate, which is not a character."""
     to_check = [value]
     while to_check:
         match to_check.pop():
@@ -133,7 +133,7 @@ def _number(wanted: type, value: Any) -> Any:
 
 
 def shown(value: Any) -> str:
-    """Write a wrong value for an error: as JSON, cut short, without characters that a terminal would obey."""
+    """Return a wrong value for an error: as JSON, cut short, without characters that a terminal would obey."""
     text = str(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=True, default=str)
     return text if len(text) <= _SHOWN_CAP else text[: _SHOWN_CAP - 1] + "…"
 
@@ -163,7 +163,7 @@ def _errors(expected: Any, value: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_list_that_fits(known: inspect.Type, value: Any) -> TypeGuard[inspect.ListType]:
-    """Return whether the value is a list of an allowed length: only then are its elements examined."""
+    """Return whether the value is a list of an allowed length: only then does `_errors` check its elements."""
     if not isinstance(known, inspect.ListType) or not isinstance(value, list):
         return False
     return (known.min_length or 0) <= len(value) <= (len(value) if known.max_length is None else known.max_length)

@@ -25,7 +25,7 @@ Message = TypeVar("Message", bound=msgspec.Struct)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What came in, as a contract sees it."""
+    """A request as a contract sees it."""
 
     method: str
     path: str
@@ -33,27 +33,30 @@ class Request:
     path_parameters: Mapping[str, str]
     query: Mapping[str, str]
     body: bytes
-    peer: str = ""  # the address it came from, which may be a proxy's
-    query_string: bytes = b""  # as it came: a name may stand there more than once
+    peer: str = ""  # the address of the sender, which may be a proxy
+    query_string: bytes = b""  # unchanged, because a name may be there more than once
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Services:
-    """What calls are answered with. `public_url` is the address clients use, without a trailing slash."""
+    """What handlers answer calls with. `public_url` is the address that clients use, without a trailing slash."""
 
     store: Store
     policies: Policies
     clock: Clock
     authenticator: Authenticator
     command_ids: CommandIds
-    # The way into the group commit that every channel shares; a yes is `CancelledWithHistory`, if it can be read.
+    # Cancels through the group commit that all channels share. A success is `CancelledWithHistory`, if it can be read.
     cancel: Callable[[CancelOrder], Awaitable[CancelOutcome]]
     public_url: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecodedBody:
-    """A body as JSON values, and what its meaning may depend on. `version` is 0 in a contract without versions."""
+    """A body as JSON values, with the client and the version that its meaning may depend on.
+
+    `version` is 0 in a contract without versions.
+    """
 
     json: Any
     client: Client
@@ -62,7 +65,7 @@ class DecodedBody:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CallContext(Generic[Body]):
-    """A request that passed all checks of its call: who sent it, its body as the call reads it, its Idempotency-Key."""
+    """A request that passed all checks of its call: its client, its body as the call reads it, its Idempotency-Key."""
 
     request: Request
     services: Services
@@ -73,7 +76,7 @@ class CallContext(Generic[Body]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenContext:
-    """A request to an `OpenCall`: the `client` is None where the call did not ask who sends it."""
+    """A request to an `OpenCall`. The `client` is None if the call does not authenticate the caller."""
 
     request: Request
     services: Services
@@ -81,19 +84,20 @@ class OpenContext:
 
 
 def no_body(_: DecodedBody) -> None:
-    """The reader of a call that takes no body."""
+    """Reads the body of a call that has none: returns None."""
 
 
 def body_of(message: type[Message]) -> Callable[[DecodedBody], Message]:
-    """The reader of a call whose handler takes the message as it is. Raises `FieldsError`."""
+    """Return the reader of a call whose handler gets the message unchanged. The reader raises `FieldsError`."""
     return lambda given: read(message, given.json)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """A call of a contract: one of the three below.
+    """A call of a contract: one of the three classes below.
 
-    No type of a body stands here, so that mypy compares the reader and the handler of each call in a list.
+    This class does not name the type of the body, so that mypy compares the reader and the handler of each call in a
+    list.
     """
 
     operation: Operation
@@ -101,7 +105,7 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceCall(Call, Generic[Body]):
-    """A call that is answered with the services: a read, or a change that is kept together by other means."""
+    """A call whose handler gets the services: a read, or a change that needs no transaction of this kind."""
 
     body: Callable[[DecodedBody], Body]
     handle: Callable[[CallContext[Body]], Awaitable[Answer]]
@@ -109,7 +113,7 @@ class ServiceCall(Call, Generic[Body]):
 
 @dataclass(frozen=True, kw_only=True)
 class TransactionCall(Call, Generic[Body]):
-    """A call that changes something: its handler runs in one transaction, and once under one Idempotency-Key."""
+    """A call that changes something. Its handler runs in one transaction, and only once for each Idempotency-Key."""
 
     body: Callable[[DecodedBody], Body]
     handle: Callable[[Transaction, CallContext[Body]], Awaitable[Answer]]
@@ -117,9 +121,9 @@ class TransactionCall(Call, Generic[Body]):
 
 @dataclass(frozen=True, kw_only=True)
 class OpenCall(Call):
-    """A call for everybody (its operation says why), or for a request with a credential that only this call knows.
+    """A call for everybody (its operation says why), or for requests with a credential that only this call knows.
 
-    A request without the header `Operation.own_credential` is checked as that of any other call.
+    A request without the header `Operation.own_credential` passes the same checks as a request to any other call.
     """
 
     handle: Callable[[OpenContext], Awaitable[Answer]]
@@ -127,9 +131,9 @@ class OpenCall(Call):
 
 @dataclass(frozen=True, kw_only=True)
 class CallRules:
-    """What differs from contract to contract in how a call is checked and answered.
+    """The checks and answers that differ from contract to contract.
 
-    The checks come in this order: [media type,] credential, version, permission, [media type,] Idempotency-Key, JSON,
+    The order of the checks is: [media type,] credential, version, permission, [media type,] Idempotency-Key, JSON,
     fields. `media_type_first` says which of the two places the media type has.
     """
 
@@ -138,7 +142,7 @@ class CallRules:
     error_answer: Callable[[Exception], Answer]
     kept_refusals: frozenset[int]  # statuses of refusals that are stored under an Idempotency-Key
     media_type_first: bool = False
-    media_types: tuple[str, ...] = ()  # that a body may have besides JSON's
+    media_types: tuple[str, ...] = ()  # media types that a body may have besides JSON's
     version: Callable[[Mapping[bytes, bytes]], int] | None = None  # raises `MalformedRequestError`
     permission_missing: str = "the permission {permission} is needed"
     not_for_browsers: str = "a browser application's token does not allow this"

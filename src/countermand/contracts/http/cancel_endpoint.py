@@ -1,7 +1,7 @@
-"""The cancel endpoint of a contract, without input or output: credentials, checks, answers.
+"""The interface of a contract's cancel endpoint: credentials, checks, answers. It does no input or output.
 
-The plain ASGI front and the framework's route both call a `CancelEndpoint`, so a contract has one code for its cancel
-call, whoever carries the bytes.
+The plain ASGI front and the framework's route both call a `CancelEndpoint`, so that a contract has the same code for
+its cancel call in both.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class BearerToken:
 
 @dataclass(frozen=True, slots=True)
 class BasicKey:
-    """`Authorization: Basic …`, decoded."""
+    """The key and the secret of `Authorization: Basic …`, decoded."""
 
     key: str
     secret: str
@@ -40,52 +40,56 @@ Credential = BearerToken | BasicKey
 
 
 class Authenticator(Protocol):
-    """Finds out who is calling; `identity/authentication.py` does."""
+    """Finds the client that is calling. `identity/authentication.py` implements it."""
 
     async def client(self, channel: Channel, credential: Credential) -> Client:
-        """The client behind a credential on a channel. Never one that is revoked, or that belongs to another channel.
+        """Return the client that a credential on a channel belongs to.
 
-        Raises `NotAuthenticatedError`, or `KeySetUnavailableError` where the token's issuer cannot be asked.
+        A client that is revoked, or belongs to another channel, is never returned. Raises `NotAuthenticatedError`, or
+        `KeySetUnavailableError` if the key set of the token's issuer is not available.
         """
         ...
 
 
 class CancelEndpoint(Protocol):
-    """A contract's own cancel call, sans I/O."""
+    """A contract's own cancel call, without input or output."""
 
     channel: Channel
-    paths: frozenset[str]  # the request may come on any of these
+    paths: frozenset[str]  # any of these paths leads to the endpoint
     shows_order: bool  # whether the answer shows the order as it stands after the commit
 
     def check_transport(self, method: str, headers: Mapping[bytes, bytes]) -> None:
-        """Method and media type. Raises the errors of `contracts/http/answer.py`."""
+        """Check method and media type. Raises the errors of `contracts/http/answer.py`."""
         ...
 
     def credential(self, headers: Mapping[bytes, bytes]) -> Credential:
-        """Who the caller says to be. Raises `NotAuthenticatedError`."""
+        """Return the credential that the caller sent. Raises `NotAuthenticatedError`."""
         ...
 
     def command(
         self, client: Client, headers: Mapping[bytes, bytes], body: bytes, command_id: CommandId
     ) -> CancelOrder:
-        """The contract's further checks, in the contract's order. Raises our errors."""
+        """Make all further checks, in the contract's order, and return the command.
+
+        Raises errors of `actions/errors.py`.
+        """
         ...
 
     def notices(self, headers: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
-        """Header lines that every answer to such a request has besides its own."""
+        """Return the header lines that every answer to such a request gets besides its own."""
         ...
 
     def answer(self, outcome: CancelOutcome) -> Answer:
-        """The decision, in the contract's words."""
+        """Return the outcome as an answer of the contract."""
         ...
 
     def error(self, error: Exception) -> Answer:
-        """The world's no, in the contract's words; a bug is an unexpected failure that says nothing about itself."""
+        """Return an error as an answer of the contract. A bug becomes an unexpected failure without any details."""
         ...
 
 
 def bearer(headers: Mapping[bytes, bytes]) -> BearerToken:
-    """The bearer token of a request. Raises `NotAuthenticatedError`."""
+    """Return the bearer token of a request. Raises `NotAuthenticatedError`."""
     scheme, _, token = headers.get(b"authorization", b"").strip().partition(b" ")
     if scheme.lower() != b"bearer":
         raise NotAuthenticatedError(_HOW)

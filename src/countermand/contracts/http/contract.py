@@ -1,6 +1,6 @@
-"""The declaration of a contract: everything that the rest of the service knows of it.
+"""The declaration of a contract: everything that the rest of the service knows about it.
 
-A declaration is light, so that the command line can name the contracts in its help. Only `Contract.api` and
+A declaration imports little, so that the command line can name the contracts in its help. Only `Contract.api` and
 `Contract.order_in_event` import the contract's calls and messages, when they are called.
 """
 
@@ -14,7 +14,7 @@ from countermand.domain.client import Permission
 from countermand.domain.contract import MANAGE, Channel, ContractName, channel_of
 from countermand.domain.orders.order_kind import OrderKind
 
-if TYPE_CHECKING:  # what runs on the framework is imported when a service is built
+if TYPE_CHECKING:  # modules that need the framework are imported when a service is built
     import msgspec
 
     from countermand.actions.ports import OrderView
@@ -22,28 +22,28 @@ if TYPE_CHECKING:  # what runs on the framework is imported when a service is bu
 
 Terms = TypeVar("Terms")
 
-_NAME: Final = re.compile("[a-z][a-z0-9_]{0,15}")  # as wide as its column, and plain within a statement
+_NAME: Final = re.compile("[a-z][a-z0-9_]{0,15}")  # fits its column, and needs no quoting in a statement
 
 
 class Authentication(Enum):
-    """A way to say who is calling. `identity/authentication.py` knows which credential each takes."""
+    """A way to authenticate. `identity/authentication.py` knows which credential each way needs."""
 
-    ACCESS_TOKEN = auto()  # a bearer token of an issuer, in which a claim names the client
+    ACCESS_TOKEN = auto()  # an issuer's bearer token, in which a claim names the client
     KEY_AND_SECRET = auto()  # in `Authorization: Basic`
-    KEY_SECRET_TOKEN = auto()  # the two as one bearer token, with a dot between them
-    BROWSER_TOKEN = auto()  # a bearer token that is signed with a client's secret
+    KEY_SECRET_TOKEN = auto()  # key and secret as one bearer token, with a dot between them
+    BROWSER_TOKEN = auto()  # a bearer token signed with a client's secret
 
 
 class Page(Enum):
-    """A page of ours for a buyer, which a contract's orders may have."""
+    """A page of this service for buyers, which the orders of a contract may have."""
 
-    PAYMENT = auto()  # the sandbox's
+    PAYMENT = auto()  # the sandbox's page
     ETICKETS = auto()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """Who may call over a channel: the ways to authenticate, and the permissions of a client that is given none."""
+    """Who may call over a channel: the ways to authenticate, and the default permissions of a client."""
 
     channel: Channel
     authentication: tuple[Authentication, ...]
@@ -51,28 +51,28 @@ class Access:
 
     @property
     def has_secrets(self) -> bool:
-        """Whether its clients have a key and a secret; otherwise an issuer's tokens name them."""
+        """Whether the clients have a key and a secret. Otherwise the tokens of an issuer name them."""
         return Authentication.ACCESS_TOKEN not in self.authentication
 
     @property
     def joins_secrets(self) -> bool:
-        """Whether its clients call with their key and secret as one token."""
+        """Whether the clients call with their key and secret as one token."""
         return Authentication.KEY_SECRET_TOKEN in self.authentication
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """What a contract's calls are made with: the address of the service, and the terms of the operator.
+    """What a contract needs to build its calls: the address of the service, and the operator's terms.
 
-    `public_url` has no trailing slash. A contract with settings of its own has a class of terms, of which bootstrap
-    makes one.
+    `public_url` has no trailing slash. A contract with settings of its own has a class of terms, and bootstrap makes an
+    object of it.
     """
 
     public_url: str
     terms: Sequence[object] = ()
 
     def terms_of(self, kind: type[Terms]) -> Terms:
-        """The terms of a contract. Raises `LookupError` where bootstrap made none."""
+        """Return the terms of a contract. Raises `LookupError` if bootstrap made none."""
         for one in self.terms:
             if isinstance(one, kind):
                 return one
@@ -81,11 +81,12 @@ class Deployment:
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
-    """A published contract that is spoken here. Its name stands in the database for ever.
+    """A published contract that this service offers. The database keeps its name for ever.
 
-    `kind` says which states its orders have and what their end releases. `default_rules` are the policy, unless a
-    setting narrows it, and `default_permissions` those of a client that is given none. `api` makes the contract's
-    calls, and `order_in_event` shows an order in an event, as the contract's own subscribers see it.
+    `kind` decides which states its orders have and what they release when they end. `default_rules` are the policy,
+    unless a setting narrows it. `default_permissions` are those of a client that was added without any. `api` builds
+    the contract's calls. `order_in_event` returns an order as it appears in an event, in the form that the contract's
+    subscribers know.
     """
 
     name: ContractName

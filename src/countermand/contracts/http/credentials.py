@@ -1,4 +1,4 @@
-"""Reads the key and the secret of an application from `Authorization: Basic`, as HTTP has it."""
+"""Reads the key and the secret of an application from the header `Authorization: Basic`."""
 
 import base64
 import binascii
@@ -12,7 +12,7 @@ _LONGEST_CREDENTIAL: Final = 1024
 
 
 def basic(headers: Mapping[bytes, bytes]) -> BasicKey:
-    """The key and secret of a request. Raises `NotAuthenticatedError`."""
+    """Return the key and secret of a request. Raises `NotAuthenticatedError`."""
     needed = "an application key and secret are needed: Authorization: Basic <base64 of key:secret>"
     scheme, _, encoded = headers.get(b"authorization", b"").strip().partition(b" ")
     if scheme.lower() != b"basic" or len(encoded) > _LONGEST_CREDENTIAL:

@@ -1,6 +1,7 @@
 """Runs a call of any contract: credential, permission, media type, Idempotency-Key, body, transaction.
 
-Only the cancel endpoints have checks of their own (`contracts/http/cancel_endpoint.py`): their path is the hot one.
+Only the cancel endpoints have checks of their own (`contracts/http/cancel_endpoint.py`), because their path is the hot
+one.
 """
 
 from collections.abc import Awaitable
@@ -34,7 +35,10 @@ _KEPT_FORM: Final = KeptForm(encode=stored, decode=restored)
 
 
 async def execute(call: Call, request: Request, services: Services, rules: CallRules) -> Answer:
-    """Answer a request to a call. Raises our errors; `rules.error_answer` gives each error its answer."""
+    """Answer a request to a call.
+
+    Raises errors of `actions/errors.py`, which `rules.error_answer` turns into answers.
+    """
     if isinstance(call, OpenCall):
         client = await _client_unless_open(call.operation, request, services, rules)
         return await call.handle(OpenContext(request=request, services=services, client=client))
@@ -62,7 +66,7 @@ async def _client_unless_open(
 
 
 async def _caller(operation: Operation, request: Request, services: Services, rules: CallRules) -> tuple[Client, int]:
-    """Who calls, in which version, if the client has the permission."""
+    """Return the client that calls, if it has the permission, and the version that it uses."""
     client = await services.authenticator.client(rules.channel, rules.credential(request.headers))
     version = 0 if rules.version is None else rules.version(request.headers)
     if isinstance(operation.permission, NoPermission):
@@ -81,7 +85,7 @@ def _checked(
     client: Client,
     version: int,
 ) -> CallContext[Body]:
-    """The request with its key and its body, both read."""
+    """Return the request with its key and its body, both read."""
     key = None
     if call.operation.takes_key:
         key = idempotency_key(request.headers, request.method, request.path, request.body)
@@ -102,6 +106,6 @@ async def _in_transaction(call: TransactionCall[Body], context: CallContext[Body
 
 
 def _refusal(rules: CallRules, error: ConflictError) -> Answer | None:
-    """The answer to a business refusal, if the contract stores it; None lets the error leave the key free."""
+    """Return the answer to a business refusal if the contract stores it, else None, which leaves the key unused."""
     answer = rules.error_answer(error)
     return answer if answer.status in rules.kept_refusals else None

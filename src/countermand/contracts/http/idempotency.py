@@ -1,4 +1,4 @@
-"""Which `Idempotency-Key` does a request carry (IETF draft 07, a list of nothing but visible ASCII)?"""
+"""Reads the `Idempotency-Key` of a request (IETF draft 07: visible ASCII characters, quoted or not)."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _LONGEST: Final = 255
 
 
 def idempotency_key(headers: Mapping[bytes, bytes], method: str, path: str, body: bytes) -> IdempotencyKey | None:
-    """The request's key with the request's fingerprint. `k` and `"k"` are the same key.
+    """Return the request's key with the request's fingerprint. `k` and `"k"` are the same key.
 
     Raises `MalformedRequestError` unless the key is 1 to 255 visible ASCII characters.
     """

@@ -1,4 +1,4 @@
-"""How is an amount of money written in JSON? Two decimals, and an ISO 4217 currency."""
+"""Reads and writes amounts of money in JSON: two decimals, and an ISO 4217 currency."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ class AmountGiven(Struct, kw_only=True):
     currency: Currency
 
 
-_Number = Annotated[Raw, Meta(description="Two decimals, always", extra_json_schema={"type": "number"})]
+_Number = Annotated[Raw, Meta(description="Always with two decimals", extra_json_schema={"type": "number"})]
 
 
 class Amount(Struct, kw_only=True):

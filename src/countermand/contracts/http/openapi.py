@@ -1,6 +1,6 @@
-"""How does a contract describe itself? Operations, as data, become an OpenAPI 3.1 document.
+"""Builds an OpenAPI 3.1 document from operations, which are data.
 
-The routes are made of the same operations, so nothing is served that is not described, nor described and not served.
+The routes come from the same operations, so that every call is both served and described.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ _REFERENCES: Final = "#/components/schemas/{name}"
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """One status an operation answers with: when, and with which message."""
+    """One status that an operation answers with: when, and with which message."""
 
     when: str
     message: Any = None
@@ -28,14 +28,14 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class NoPermission:
-    """An operation needs no permission and asks for no credentials; `why` says for what reason."""
+    """An operation that needs no permission and no credentials; `why` is the reason."""
 
     why: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """One call: where, what for, what goes in and what comes out. Parameters are OpenAPI parameter objects."""
+    """One call: its path, purpose, input and output. Parameters are OpenAPI parameter objects."""
 
     name: str
     method: Literal["GET", "POST", "PUT", "DELETE"]
@@ -47,23 +47,23 @@ class Operation:
     request: type[msgspec.Struct] | None = None
     request_media_type: str = JSON
     tag: str = "orders"
-    needs_secret: bool = False  # a browser application's token, which anybody can read in its page, is not enough
-    own_credential: str | None = None  # the header whose credential opens this operation without the permission
-    takes_key: bool = False  # an Idempotency-Key
+    needs_secret: bool = False  # a browser application's token is not enough, because anybody can read it in the page
+    own_credential: str | None = None  # the header with a credential that replaces the permission
+    takes_key: bool = False  # whether it takes an Idempotency-Key
     parameters: Sequence[Mapping[str, Any]] = ()
 
 
 def parameter(
     name: str, where: str, description: str, schema: Mapping[str, Any], *, required: bool = True
 ) -> dict[str, Any]:
-    """An OpenAPI parameter object; `where` is path, query or header."""
+    """Return an OpenAPI parameter object; `where` is path, query or header."""
     return {"name": name, "in": where, "required": required, "description": description, "schema": schema}
 
 
 _IDEMPOTENCY_KEY: Final = parameter(
     "Idempotency-Key",
     "header",
-    "Ours, after the IETF draft: the same request under the same key is done once and answered alike, for 24 hours.",
+    "Ours, after the IETF draft. For 24 hours, a repeat with the same key changes nothing and gets the same answer.",
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!#-~][!-~]*$"},
     required=False,
 )
@@ -78,7 +78,7 @@ def document(
     operations: Sequence[Operation],
     security: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of some operations, all behind the same one security scheme, or none."""
+    """Return the OpenAPI 3.1 document of some operations, which share one security scheme, or have none."""
     required: list[dict[str, list[str]]] = [{scheme: []} for scheme in security]
     messages = {one.request for one in operations if one.request is not None}
     messages |= {reply.message for one in operations for reply in one.replies.values() if reply.message is not None}
@@ -96,7 +96,7 @@ def document(
             "description": description,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        # Where the document came from, by whatever name that is called, and the path under which a proxy has it.
+        # A path alone: it is relative to the address of the document, so it is right behind a proxy, too.
         "servers": [{"url": server_path}],
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": dict(security)},
@@ -133,7 +133,7 @@ def _operation(
 
 
 def _permission_described(one: Operation) -> Iterator[str]:
-    """Sentences about the permission, for the operation's description."""
+    """Yield sentences about the permission, for the operation's description."""
     if isinstance(one.permission, NoPermission):
         return
     instead = f", or the header `{one.own_credential}` instead" if one.own_credential else ""

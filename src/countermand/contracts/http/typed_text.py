@@ -1,6 +1,6 @@
-"""Text that people type: phone numbers, e-mail addresses, countries. It is tidied first and checked then.
+"""Tidies text that people type (phone numbers, e-mail addresses, countries) before it is checked.
 
-The pattern of each type takes the text as people type it, so that a contract's document says what is accepted.
+The pattern of each type accepts text as people type it, so that a contract's document says what the service accepts.
 """
 
 import re
@@ -11,14 +11,14 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, inspect
 
-# Blanks, the no-break ones among them; a line end is none. Marks of direction and width show nothing: telephones put
-# them around a number that is copied.
+# Blanks, including no-break blanks, but not line ends. Marks of direction and width are invisible: telephones put them
+# around a number that is copied.
 _BLANKS: Final = " \t\u00a0\u2000-\u200a\u202f\u205f\u3000"
 _UNSEEN: Final = "\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"
 _AROUND: Final = re.compile(f"^[{_BLANKS}{_UNSEEN}]+|[{_BLANKS}{_UNSEEN}]+$(?!\n)")
 _DASHES: Final = re.compile("[\u2010-\u2015\u2212]")
 
-_O: Final = rf"[{_BLANKS}{_UNSEEN}]*"  # around
+_O: Final = rf"[{_BLANKS}{_UNSEEN}]*"  # around a text
 _S: Final = rf"[{_BLANKS}{_UNSEEN}.()\-\u2010-\u2015\u2212]*"  # between digits
 _ABROAD: Final = rf"(?:\+{_S}|0{_S}0{_S}|0{_S}0{_S}1{_S}1{_S})?6{_S}1{_S}(?:0{_S})?"
 _PHONE: Final = rf"^{_S}(?:{_ABROAD}|0{_S})[23478](?:{_S}[0-9]){{8}}{_S}$(?!\n)"
@@ -27,12 +27,15 @@ _IN_WORDS: Final = "in_words"
 
 
 def tidy_text(text: str) -> str:
-    """Without blanks around."""
+    """Return the text without blanks around it."""
     return _AROUND.sub("", text)
 
 
 def tidy_phone(text: str) -> str:
-    """With one blank or dash between groups, no brackets and dots, and `+61` before a number from abroad."""
+    """Return a phone number with one blank or dash between groups, without brackets and dots.
+
+    A number with an international prefix begins with `+61`.
+    """
     text = re.sub(f"[{_UNSEEN}]", "", _DASHES.sub("-", text))
     text = re.sub(rf"[{_BLANKS}.]+", " ", text)
     text = re.sub(r"^ ?(?:\+ ?|0 ?0 ?1 ?1 ?|0 ?0 ?)(?=6 ?1)", "+", text)
@@ -86,7 +89,10 @@ Language = Annotated[
 
 
 def tidied(message: Any, decoded: Any) -> Any:
-    """The same value, with the text that people type tidied. What does not fit the message is left as it is."""
+    """Return the same value with the text that people type tidied.
+
+    A value that does not fit the message stays unchanged.
+    """
     fields = _fields_of(message)
     if not fields or not isinstance(decoded, dict):
         return decoded
@@ -97,7 +103,7 @@ def tidied(message: Any, decoded: Any) -> Any:
 
 
 def in_words(known: inspect.Type) -> str | None:
-    """What a type of text asks for: in its own words, or by an example where it has a pattern. None for others."""
+    """Return a sentence part that says what a text must be, or an example if it has a pattern. None for other types."""
     if isinstance(known, inspect.Metadata):
         said = (known.extra or {}).get(_IN_WORDS)
         if isinstance(said, str):
@@ -113,7 +119,7 @@ def in_words(known: inspect.Type) -> str | None:
 
 @cache
 def _fields_of(message: Any) -> Mapping[str, Callable[[Any], Any]]:
-    """What tidies each field of a message, where there is anything to tidy in it."""
+    """Return the function that tidies each field of a message. Fields that need none are left out."""
     found = {}
     for field in msgspec.structs.fields(message):
         tidy = _tidier_of(inspect.type_info(field.type))

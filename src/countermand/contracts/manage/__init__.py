@@ -1,1 +1,1 @@
-"""The operator's API, `/manage/v1`: our own contract, with problem details for errors."""
+"""The operator's API, `/manage/v1`: this project's own contract, with problem details for errors."""

@@ -1,4 +1,4 @@
-"""Who may call the operator's API: clients whose key and secret are one bearer token."""
+"""Who may call the operator's API? Clients whose key and secret are one bearer token."""
 
 from typing import Final
 

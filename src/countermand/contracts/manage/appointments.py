@@ -1,4 +1,4 @@
-"""Appointments in the operator's API: agree, move, follow and call off; answer what clients asked; the calendar."""
+"""Appointments in the operator's API: agree, move, advance, cancel; answer clients' tasks; load the calendar."""
 
 import re
 from collections import Counter
@@ -48,7 +48,7 @@ _AFTER_TASK: Final = parameter(
 _AFTER_SLOT: Final = parameter(
     "after",
     "query",
-    "The `next` of the page before",
+    "The `next` of the previous page",
     {"type": "string", "examples": ["2026-12-01T21:00:00Z 1"]},
     required=False,
 )
@@ -119,7 +119,7 @@ def _appointment_in(request: Request) -> tuple[OrderId, AppointmentId]:
 
 
 def _number(request: Request, name: str) -> int:
-    number = order_id_from(request.path_parameters[name])  # numbers of one kind: counted up from 1
+    number = order_id_from(request.path_parameters[name])  # an order's number has the same form: it counts from 1
     if number is None:
         raise NotFoundError(f"there is no such {name}")
     return number
@@ -142,7 +142,7 @@ def _state(given: DecodedBody) -> AppointmentState:
 
 
 def _said(given: DecodedBody) -> _Said:
-    """The operator's answer: slots, a yes, or a no."""
+    """Return the operator's answer: slots, an acceptance, or a refusal."""
     answer = read(messages.TaskAnswer, given.json)
     said = [one for one in (answer.slots, answer.accepted, answer.refused) if one is not None]
     if len(said) != 1:
@@ -160,14 +160,14 @@ def _slots(given: DecodedBody) -> list[OpenSlot]:
 
 
 def _open_slots(given: Sequence[messages.CalendarSlot | messages.OfferedSlot]) -> list[OpenSlot]:
-    """Slots of the field `slots`. Raises `FieldsError` with all that is wrong with them."""
+    """Return the slots of the field `slots`. Raises `FieldsError` with every error in them."""
     slots: list[OpenSlot] = []
     errors: list[tuple[str, str]] = []
     times_given = Counter(one.id for one in given)
     for number, one in enumerate(given):
         name = f"slots[{number}]"
         if times_given[one.id] > 1:
-            errors.append((f"{name}.id", f"{name}.id {shown(one.id)} stands more than once"))
+            errors.append((f"{name}.id", f"{name}.id {shown(one.id)} appears more than once"))
         try:
             in_range(f"{name}.starts_at", one.starts_at)
             in_range(f"{name}.ends_at", one.ends_at)
@@ -197,16 +197,16 @@ def _after_slot(query: Mapping[str, str]) -> tuple[datetime, SlotId] | None:
     return in_range("after", starts_at), SlotId(slot_id)
 
 
-_APPOINTMENT_REPLY: Final = {200: Reply(when="The appointment as it stands", message=messages.Appointment)}
+_APPOINTMENT_REPLY: Final = {200: Reply(when="The appointment in its current state", message=messages.Appointment)}
 CALLS: Final[tuple[Call, ...]] = (
     TransactionCall(
         operation=operation(
             "setAppointment",
             "POST",
             ORDER + "/appointments",
-            "Agree an appointment",
+            "Record an agreed appointment",
             Permission.RECORD,
-            {201: Reply(when="Agreed", message=messages.Appointment)},
+            {201: Reply(when="The new appointment", message=messages.Appointment)},
             request=messages.AppointmentGiven,
         ),
         body=_times,
@@ -217,7 +217,7 @@ CALLS: Final[tuple[Call, ...]] = (
             "moveAppointment",
             "PUT",
             ORDER + "/appointments/{appointment}",
-            "Give an appointment another time",
+            "Move an appointment to another time",
             Permission.RECORD,
             _APPOINTMENT_REPLY,
             request=messages.AppointmentGiven,
@@ -231,7 +231,7 @@ CALLS: Final[tuple[Call, ...]] = (
             "cancelAppointment",
             "DELETE",
             ORDER + "/appointments/{appointment}",
-            "Call an appointment off",
+            "Cancel an appointment",
             Permission.RECORD,
             _APPOINTMENT_REPLY,
             parameters=[_APPOINTMENT],
@@ -244,7 +244,7 @@ CALLS: Final[tuple[Call, ...]] = (
             "advanceAppointment",
             "POST",
             ORDER + "/appointments/{appointment}/state",
-            "Say that an appointment has begun, is completed, or came to nothing",
+            "Record that an appointment has begun, is completed, or ended without success",
             Permission.RECORD,
             _APPOINTMENT_REPLY,
             request=messages.AppointmentStateGiven,
@@ -258,9 +258,9 @@ CALLS: Final[tuple[Call, ...]] = (
             "listAppointmentTasks",
             "GET",
             _TASKS,
-            "What clients asked about appointments and nobody has answered, a hundred at a time",
+            "List the tasks about appointments that wait for an answer, up to 100 on each page",
             Permission.READ,
-            {200: Reply(when="The tasks, by id", message=messages.AppointmentTasks)},
+            {200: Reply(when="The tasks, sorted by id", message=messages.AppointmentTasks)},
             parameters=[_AFTER_TASK],
         ),
         body=no_body,
@@ -271,9 +271,9 @@ CALLS: Final[tuple[Call, ...]] = (
             "answerAppointmentTask",
             "POST",
             ORDER + "/appointment-tasks/{task}/answer",
-            "Answer what a client asked: with slots, with a yes, or with a no",
+            "Answer a client's task: offer slots, accept it, or refuse it",
             Permission.RECORD,
-            {200: Reply(when="The task as it stands", message=messages.AppointmentTask)},
+            {200: Reply(when="The task in its current state", message=messages.AppointmentTask)},
             request=messages.TaskAnswer,
             parameters=[_TASK],
         ),
@@ -285,9 +285,9 @@ CALLS: Final[tuple[Call, ...]] = (
             "readCalendar",
             "GET",
             _SLOTS,
-            "The calendar, a hundred slots at a time, and how full they are",
+            "Read the calendar: the slots and their bookings, up to 100 on each page",
             Permission.READ,
-            {200: Reply(when="Slots, by their start", message=messages.Calendar)},
+            {200: Reply(when="The slots, sorted by their start", message=messages.Calendar)},
             parameters=[_AFTER_SLOT],
         ),
         body=no_body,
@@ -298,9 +298,9 @@ CALLS: Final[tuple[Call, ...]] = (
             "loadCalendar",
             "PUT",
             _SLOTS,
-            "Add slots to the calendar, or change those with the same id: all of them or none",
+            "Add slots to the calendar, or change slots with the same id. If one slot is invalid, nothing is loaded",
             Permission.RECORD,
-            {200: Reply(when="What was done", message=messages.Loaded)},
+            {200: Reply(when="The numbers of added, changed and unchanged slots", message=messages.Loaded)},
             request=messages.CalendarGiven,
         ),
         body=_slots,

@@ -1,4 +1,4 @@
-"""What do all calls of the operator's API have in common? How calls are checked and described, and what they name."""
+"""The rules, descriptions and answers that all calls of the operator's API share."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -33,20 +33,20 @@ _PROBLEMS: Final[Mapping[int, Reply]] = {
     status: Reply(when=when, message=messages.Problem, media_type=messages.PROBLEM_JSON)
     for status, when in {
         401: "The bearer token is missing or wrong",
-        403: "The client has not the permission",
-        404: "There is no such order or appointment",
-        500: "Unexpected: done or not, a repeat settles it",
-        503: "Certainly not done; worth asking again",
+        403: "The client does not have the permission",
+        404: "The order, appointment or other resource does not exist",
+        500: "Unexpected error. Whether the request was carried out is unknown; send it again to find out.",
+        503: "Nothing was done. Send the request again.",
     }.items()
 }
 _CHANGES: Final[Mapping[int, Reply]] = {
     status: Reply(when=when, message=messages.Problem, media_type=messages.PROBLEM_JSON)
     for status, when in {
-        400: "The JSON or the Idempotency-Key does not hold",
-        409: "The order as it stands does not allow it",
+        400: "The JSON or the Idempotency-Key is invalid",
+        409: "The current state of the order does not allow it",
         413: "The body is over 64 KiB",
         415: "The body is not JSON in UTF-8",
-        422: "Fields do not hold: all of them",
+        422: "One or more fields are invalid; the answer lists all of them",
     }.items()
 }
 
@@ -60,7 +60,7 @@ RULES: Final = CallRules(
 
 
 def order_id_in(request: Request) -> OrderId:
-    """A number, or a uid: 32 digits are a uid, too."""
+    """Return the order id of the number or uid in the path. 32 digits are a uid, too."""
     given = request.path_parameters["id"]
     order_id = order_id_of(given) if re.fullmatch(UID_PATTERN, given) else order_id_from(given)
     if order_id is None:
@@ -69,7 +69,7 @@ def order_id_in(request: Request) -> OrderId:
 
 
 def in_range(name: str, instant: datetime) -> datetime:
-    """An instant in UTC. Raises `FieldsError` for one that no order can have to do with."""
+    """Return an instant in UTC. Raises `FieldsError` for an instant that no order can have."""
     if not _EARLIEST <= instant < _LATEST:
         said = instant.isoformat()
         raise FieldsError([(name, f"{name} must lie between the years 2000 and 2200, not on {said}")])
@@ -88,9 +88,9 @@ def operation(
     parameters: Sequence[Mapping[str, Any]] = (),
     takes_key: bool = True,
 ) -> Operation:
-    """A call as it is described, with what all calls have: `good` are its own replies, `parameters` its own.
+    """Return the description of a call, with what all calls have; `good` and `parameters` are its own.
 
-    A call that changes something takes an Idempotency-Key, unless its answers are not kept.
+    A call that changes something takes an Idempotency-Key, unless its answers are not stored.
     """
     changes = method != "GET"
     replies = {**_PROBLEMS, **(_CHANGES if changes else {}), **good}

@@ -1,4 +1,4 @@
-"""The catalogue in the operator's API: bring in events, products, methods and vouchers, and read them back."""
+"""The catalogue in the operator's API: load events, products, methods and vouchers, and read them."""
 
 import re
 from typing import Final
@@ -24,7 +24,7 @@ _PAGE: Final = 100
 
 
 class CatalogueLoaded(Struct, kw_only=True):
-    """How many were added, changed, or the same already."""
+    """The numbers of items that were added, changed, or the same already."""
 
     added: int
     changed: int
@@ -45,7 +45,7 @@ async def _read(context: CallContext[None]) -> Answer:
 
 
 def _after(given: str) -> tuple[Section, str]:
-    """Where a page begins. Raises `FieldsError` for what no page said."""
+    """Return where a page begins. Raises `FieldsError` for a value that is not the `next` of a page."""
     found = re.fullmatch(f"({'|'.join(Section)})/([!-~]{{0,64}})", given)
     if found is None:
         raise FieldsError([("after", f"after must be the next of another page, not {shown(given)}")])
@@ -62,11 +62,11 @@ CALLS: Final[tuple[Call, ...]] = (
             "readCatalogue",
             "GET",
             PATH,
-            "What was brought in, a page at a time, each in the shape in which it can be given back",
+            "Read the catalogue page by page. Each item has the form in which it can be loaded again",
             Permission.READ,
-            {200: Reply(when="Up to 100 items, and no more than a request may have", message=CatalogueShown)},
+            {200: Reply(when="Up to 100 items; a page is never larger than a request may be", message=CatalogueShown)},
             parameters=[
-                parameter("after", "query", "The `next` of the page before", {"type": "string"}, required=False)
+                parameter("after", "query", "The `next` of the previous page", {"type": "string"}, required=False)
             ],
         ),
         body=no_body,
@@ -77,9 +77,9 @@ CALLS: Final[tuple[Call, ...]] = (
             "loadCatalogue",
             "PUT",
             PATH,
-            "Add events, products, methods and vouchers, or change those with the same uid: all of them or none",
+            "Load events, products, methods and vouchers; the same uid changes one. If one is invalid, none is loaded",
             Permission.RECORD,
-            {200: Reply(when="What was done", message=CatalogueLoaded)},
+            {200: Reply(when="The numbers of added, changed and unchanged items", message=CatalogueLoaded)},
             request=CatalogueGiven,
         ),
         body=_given,

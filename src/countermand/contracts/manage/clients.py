@@ -1,6 +1,6 @@
-"""Who may call, in the operator's API: list, add, rotate, revoke. Answers that hold a secret are never kept.
+"""Clients in the operator's API: list, add, rotate, revoke. Answers that have a secret are never stored.
 
-Connect clients, which have keys or issuers of their own, are added on the command line.
+Clients of connect have keys or issuers of their own, so the command line adds them.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class ManagedClients:
         self._client_given = _client_given(sorted(self._accesses))
 
     def calls(self) -> tuple[Call, ...]:
-        """The calls and what answers them."""
+        """Return the calls on clients with their handlers."""
         return (
             ServiceCall(operation=_LIST, body=no_body, handle=self._list),
             ServiceCall(operation=self._add_operation(), body=self._named, handle=self._add),
@@ -77,9 +77,9 @@ class ManagedClients:
             "addClient",
             "POST",
             _CLIENTS,
-            f"Let somebody call over the {contracts} contract or this API",
+            f"Add a client of the {contracts} contract or of this API",
             Permission.ADMINISTER,
-            {201: Reply(when="The client, with its secret: shown this once", message=messages.KeyedClient)},
+            {201: Reply(when="The client with its secret, which is never shown again", message=messages.KeyedClient)},
             request=self._client_given,
             takes_key=False,
         )
@@ -87,11 +87,11 @@ class ManagedClients:
     def _named(self, given: DecodedBody) -> messages.ClientGiven:
         client = read(self._client_given, given.json)
         if not client.name.strip():
-            raise FieldsError([("name", "name must say something")])
+            raise FieldsError([("name", "name must have a visible character")])
         return client
 
     def _keyed(self, client: Client, secret: str) -> messages.KeyedClient:
-        """With what the client calls with: a key and a secret, and the two as one token where the channel takes it."""
+        """Return a client with its key and secret and, if its channel takes them as one token, with that token."""
         return messages.KeyedClient(
             client=_shown(client),
             key=client.key or "",
@@ -101,7 +101,7 @@ class ManagedClients:
 
 
 def _client_given(channels: Sequence[str]) -> type[messages.ClientGiven]:
-    """The message with the names of the channels whose clients have a secret, so that the description says them."""
+    """Return the message with the names of the channels whose clients have a secret, for the call's description."""
     fields = [("contract", Literal[tuple(channels)])]
     made = msgspec.defstruct(
         "ClientGiven",
@@ -114,7 +114,7 @@ def _client_given(channels: Sequence[str]) -> type[messages.ClientGiven]:
 
 
 def _client_id(request: Request) -> ClientId:
-    number = order_id_from(request.path_parameters["client"])  # numbers of one kind: counted up from 1
+    number = order_id_from(request.path_parameters["client"])  # an order's number has the same form: it counts from 1
     if number is None or number > LARGEST_CLIENT_ID:
         raise NotFoundError("there is no such client")
     return ClientId(number)
@@ -137,17 +137,17 @@ _LIST: Final = operation(
     "listClients",
     "GET",
     _CLIENTS,
-    "Who may call",
+    "List the clients",
     Permission.ADMINISTER,
-    {200: Reply(when="All clients, revoked ones, too", message=messages.Clients)},
+    {200: Reply(when="All clients, including revoked ones", message=messages.Clients)},
 )
 _ROTATE: Final = operation(
     "rotateClient",
     "POST",
     _CLIENTS + "/{client}/rotate",
-    "Give a client a new key and secret; it stays the same client, and the old ones stop",
+    "Give a client a new key and secret. The old ones stop working; the client keeps its orders",
     Permission.ADMINISTER,
-    {200: Reply(when="The client, with its new secret: shown this once", message=messages.KeyedClient)},
+    {200: Reply(when="The client with its new secret, which is never shown again", message=messages.KeyedClient)},
     parameters=[_CLIENT],
     takes_key=False,
 )
@@ -155,9 +155,9 @@ _REVOKE: Final = operation(
     "revokeClient",
     "POST",
     _CLIENTS + "/{client}/revoke",
-    "Let a client call no more",
+    "Revoke a client: it may no longer call",
     Permission.ADMINISTER,
-    {200: Reply(when="The client as it stands", message=messages.Client)},
+    {200: Reply(when="The revoked client", message=messages.Client)},
     parameters=[_CLIENT],
     takes_key=False,
 )

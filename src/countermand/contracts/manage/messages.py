@@ -1,4 +1,4 @@
-"""What do the bodies of the operator's API look like? Ours throughout; amounts in requests are decimal numbers."""
+"""What do the bodies of the operator's API look like? All are ours. Amounts in requests are decimal numbers."""
 
 from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal, get_args
@@ -16,7 +16,7 @@ assert set(get_args(MoveName)) == {move.value for move in Transition} - {Transit
 
 
 class PaymentGiven(Struct, kw_only=True):
-    """Money that a provider reports. A repeat of its reference is the same payment."""
+    """A payment that a provider reports. A repeat of its reference is the same payment."""
 
     reference: Annotated[str, Meta(min_length=1, max_length=255)]
     amount: Annotated[Number, Meta(extra_json_schema={"type": "number", "minimum": 0, "multipleOf": 0.01})]
@@ -24,26 +24,26 @@ class PaymentGiven(Struct, kw_only=True):
 
 
 class AppointmentGiven(Struct, kw_only=True):
-    """When the visit is."""
+    """The start and the end of the visit."""
 
     starts_at: Annotated[datetime, Meta(tz=True)]
     ends_at: Annotated[datetime, Meta(tz=True)]
 
 
 class MoveGiven(Struct, kw_only=True):
-    """What happened to the order."""
+    """The transition that happened to the order."""
 
     move: MoveName
 
 
 class CancelGiven(Struct, kw_only=True):
-    """Why the operator cancels."""
+    """The operator's reason for the cancellation."""
 
     reason: Annotated[str, Meta(min_length=1, max_length=2000)]
 
 
 class Appointment(Struct, kw_only=True):
-    """A visit. One that was booked has the `slot_id` it was booked in."""
+    """A visit. A visit that was booked has the `slot_id` of its slot."""
 
     id: int
     state: str
@@ -55,19 +55,20 @@ class Appointment(Struct, kw_only=True):
 
 
 class AppointmentStateGiven(Struct, kw_only=True):
-    """How the visit goes. One that is completed or incomplete no longer stands."""
+    """The new state of the visit. A visit that is completed or incomplete is no longer active."""
 
     state: Literal["in_progress", "completed", "incomplete"]
 
 
 _SlotId = Annotated[str, Meta(pattern=f"^{SLOT_ID_PATTERN}$(?!\\n)", examples=["2026-12-01-AM"])]
 _Local = Annotated[
-    datetime, Meta(tz=True, description="With the customer's offset from UTC", examples=["2026-12-01T08:00:00+11:00"])
+    datetime,
+    Meta(tz=True, description="With the UTC offset of the customer's location", examples=["2026-12-01T08:00:00+11:00"]),
 ]
 
 
 class OfferedSlot(Struct, kw_only=True):
-    """A slot that the operator's system offers. Without a `slot_type` it is AM if it begins before noon there."""
+    """A slot that the operator's system offers. Without a `slot_type` it is AM if it begins before noon local time."""
 
     id: _SlotId
     starts_at: _Local
@@ -76,7 +77,7 @@ class OfferedSlot(Struct, kw_only=True):
 
 
 class CalendarSlot(Struct, kw_only=True):
-    """A slot of the calendar, for places whose location id begins with `area`: an empty one is for all."""
+    """A slot of the calendar, for locations whose id begins with `area`; an empty `area` is for all locations."""
 
     id: _SlotId
     starts_at: _Local
@@ -87,13 +88,13 @@ class CalendarSlot(Struct, kw_only=True):
 
 
 class CalendarGiven(Struct, kw_only=True):
-    """Slots to be loaded."""
+    """Slots to load."""
 
     slots: Annotated[list[CalendarSlot], Meta(min_length=1, max_length=300)]
 
 
 class SlotShown(Struct, kw_only=True):
-    """A slot of the calendar, in which `booked` visits stand."""
+    """A slot of the calendar; `booked` is the number of visits in it."""
 
     id: str
     area: str
@@ -106,14 +107,14 @@ class SlotShown(Struct, kw_only=True):
 
 
 class Calendar(Struct, kw_only=True):
-    """A page of the calendar; `next` is what the next page comes `after`, if there is one."""
+    """A page of the calendar; `next` is the `after` of the next page, or null on the last page."""
 
     slots: list[SlotShown]
     next: str | None
 
 
 class Loaded(Struct, kw_only=True):
-    """How many slots were added, changed, or the same already."""
+    """The numbers of slots that were added, changed, or the same already."""
 
     added: int
     changed: int
@@ -121,20 +122,23 @@ class Loaded(Struct, kw_only=True):
 
 
 class Yes(Struct, kw_only=True):
-    """It is done. `remote_id` is what the visit is called by you, if by anything."""
+    """The task is done. `remote_id` is the visit's id in your system, if it has one."""
 
     remote_id: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
 
 
 class No(Struct, kw_only=True):
-    """It cannot be done: a stable code, and a sentence for people. The client is told both."""
+    """The task cannot be done. `code` is stable, and `message` is a sentence for people. The client sees both."""
 
     code: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$(?!\n)", examples=["no_technician"])]
     message: Annotated[str, Meta(min_length=1, max_length=500)]
 
 
 class TaskAnswer(Struct, kw_only=True):
-    """Just one of these: `slots` where slots are wanted, `accepted` for a booking or a cancellation, `refused`."""
+    """Exactly one of these fields:
+
+    `slots` for a request of slots, `accepted` for a booking or cancellation, or `refused`.
+    """
 
     slots: Annotated[list[OfferedSlot], Meta(max_length=300)] | None = None
     accepted: Yes | None = None
@@ -142,7 +146,7 @@ class TaskAnswer(Struct, kw_only=True):
 
 
 class AppointmentTask(Struct, kw_only=True):
-    """What a client asked about an appointment. Which fields are there depends on its kind."""
+    """A client's request about an appointment. Its kind decides which fields it has."""
 
     id: int
     order_id: int
@@ -159,13 +163,13 @@ class AppointmentTask(Struct, kw_only=True):
 
 
 class AppointmentTasks(Struct, kw_only=True):
-    """What waits for an answer, by id."""
+    """The tasks that wait for an answer, sorted by id."""
 
     tasks: list[AppointmentTask]
 
 
 class Payment(Struct, kw_only=True):
-    """Money that came in; `late` money came after the order had ended."""
+    """A payment. Money that arrived after the order had ended is `late`."""
 
     reference: str
     amount_minor: int
@@ -175,14 +179,17 @@ class Payment(Struct, kw_only=True):
 
 
 class State(Struct, kw_only=True):
-    """Where an order stands now."""
+    """The current state of an order."""
 
     state: str
     version: int
 
 
 class ClientGiven(Struct, kw_only=True):
-    """Who is to call, and where. Without permissions, what is usual there: never to cancel tickets."""
+    """The name of a new client, and its contract. Without permissions it gets the contract's default permissions.
+
+    Clients of the shopping contract may not cancel by default.
+    """
 
     contract: str
     name: Annotated[str, Meta(min_length=1, max_length=200)]
@@ -190,7 +197,7 @@ class ClientGiven(Struct, kw_only=True):
 
 
 class Client(Struct, kw_only=True):
-    """Somebody who may call, with what it is known by: a key, or an identity (issuer and name)."""
+    """A client and the credential that identifies it: a key, or an identity (issuer and name)."""
 
     id: int
     contract: str
@@ -203,13 +210,13 @@ class Client(Struct, kw_only=True):
 
 
 class Clients(Struct, kw_only=True):
-    """Everybody who may, or might, call."""
+    """All clients, including revoked ones."""
 
     clients: list[Client]
 
 
 class KeyedClient(Struct, kw_only=True):
-    """A client with its secret. `token` is both in one, for a client of this API."""
+    """A client with its secret. `token` joins key and secret for a client of this API."""
 
     client: Client
     key: str
@@ -218,7 +225,7 @@ class KeyedClient(Struct, kw_only=True):
 
 
 class Finding(Struct, kw_only=True):
-    """What one rule found. `changes_at` is the first instant at which it would find otherwise."""
+    """The finding of one rule. `changes_at` is the first instant at which its finding will differ."""
 
     rule: str
     code: str
@@ -230,7 +237,10 @@ class Finding(Struct, kw_only=True):
 
 
 class Decision(Struct, kw_only=True):
-    """The decision a cancellation would meet. `cancellable_until` is the first instant of no."""
+    """The decision that a cancellation would get.
+
+    `cancellable_until` is the first instant at which the order can no longer be cancelled.
+    """
 
     order_id: int
     cancellable: bool
@@ -241,7 +251,7 @@ class Decision(Struct, kw_only=True):
 
 
 class OrderEvent(Struct, kw_only=True):
-    """Something that happened, as others are told."""
+    """Something that happened to the order, as its event reports it."""
 
     kind: str
     order_version: int
@@ -252,7 +262,7 @@ class OrderEvent(Struct, kw_only=True):
 
 
 class DecisionRecord(Struct, kw_only=True):
-    """A cancellation, or a refusal: who, when, through which door, under which policy, on which facts, and why."""
+    """The record of a cancellation or a refusal: when, for which client, over which channel, by which policy, why."""
 
     command_id: str
     decided_at: datetime
@@ -267,7 +277,7 @@ class DecisionRecord(Struct, kw_only=True):
 
 
 class Ticket(Struct, kw_only=True):
-    """One place."""
+    """One ticket."""
 
     uid: str
     product_uid: str
@@ -275,7 +285,7 @@ class Ticket(Struct, kw_only=True):
 
 
 class Order(Struct, kw_only=True):
-    """An order with everything that happened to it, oldest first."""
+    """An order with its whole history, oldest first."""
 
     id: int
     uid: str | None
@@ -289,7 +299,7 @@ class Order(Struct, kw_only=True):
     first_payment_at: datetime | None
     appointments: list[Appointment]
     tickets: list[Ticket]
-    order_token: str | None  # for the link that is mailed to the buyer; whoever has it can read the order
+    order_token: str | None  # for the link in the mail to the buyer; everybody with this token can read the order
     payments: list[Payment]
     cancellation: DecisionRecord | None
     refusals: list[DecisionRecord]
@@ -297,7 +307,7 @@ class Order(Struct, kw_only=True):
 
 
 class Wrong(Struct, kw_only=True):
-    """One field that does not hold, or one rule that refuses."""
+    """One invalid field, or one rule that refused."""
 
     code: str
     field: str | None

@@ -1,6 +1,6 @@
-"""The operator's own API, `/manage/v1`: read an order with its history, record what happened, cancel on behalf.
+"""Orders in the operator's API: read an order with its history, record what happened, cancel on behalf.
 
-Ours throughout. Errors are problem details (RFC 9457). Whatever can change an answer takes the order's row first.
+All calls are ours. Errors are problem details (RFC 9457).
 """
 
 from datetime import datetime
@@ -25,7 +25,7 @@ from countermand.domain.money import Money
 from countermand.domain.orders.order_state import Transition
 
 _AT: Final = parameter(
-    "at", "query", "Decide as at this instant instead of now", {"type": "string", "format": "date-time"}, required=False
+    "at", "query", "Decide for this instant instead of now", {"type": "string", "format": "date-time"}, required=False
 )
 
 
@@ -71,7 +71,7 @@ async def _cancel_order(context: CallContext[messages.CancelGiven]) -> Answer:
     )
     if isinstance(outcome, NotCancelled):
         return refusal_answer(outcome.refused)
-    if not isinstance(outcome, CancelledWithHistory):  # it is done, so "certainly not done" would be a lie
+    if not isinstance(outcome, CancelledWithHistory):  # the order is cancelled, so "nothing was done" would be wrong
         raise OutcomeUnknownError("the order is cancelled, but could not be read")
     return json_answer(200, order_shown(outcome.view, outcome.history))
 
@@ -79,7 +79,7 @@ async def _cancel_order(context: CallContext[messages.CancelGiven]) -> Answer:
 def _cancellation(given: DecodedBody) -> messages.CancelGiven:
     cancellation = read(messages.CancelGiven, given.json)
     if not cancellation.reason.strip():
-        raise FieldsError([("reason", f"reason must say something, not {shown(cancellation.reason)}")])
+        raise FieldsError([("reason", f"reason must have a visible character, not {shown(cancellation.reason)}")])
     return cancellation
 
 
@@ -118,7 +118,7 @@ CALLS: Final[tuple[Call, ...]] = (
             "explainOrder",
             "GET",
             ORDER + "/cancellability",
-            "May it be cancelled, why, until when? Changes nothing",
+            "Ask whether an order may be cancelled, why, and until when. Changes nothing",
             Permission.READ,
             {200: Reply(when="The decision with every finding", message=messages.Decision)},
             parameters=[_AT],
@@ -131,7 +131,7 @@ CALLS: Final[tuple[Call, ...]] = (
             "cancelOrder",
             "POST",
             ORDER + "/cancel",
-            "Cancel on the customer's behalf: the same policy, audited",
+            "Cancel on the customer's behalf, under the same policy. The cancellation is recorded",
             Permission.CANCEL,
             _ORDER_REPLY,
             request=messages.CancelGiven,
@@ -144,11 +144,11 @@ CALLS: Final[tuple[Call, ...]] = (
             "recordPayment",
             "POST",
             ORDER + "/payments",
-            "Record a payment; for an order that has ended, 409, and it is kept as late money",
+            "Record a payment. If the order has ended, the answer is 409, and the payment is kept as late money",
             Permission.RECORD,
             {
-                201: Reply(when="Recorded", message=messages.Payment),
-                200: Reply(when="The provider had reported it before", message=messages.Payment),
+                201: Reply(when="The new payment", message=messages.Payment),
+                200: Reply(when="The payment, which the provider had reported before", message=messages.Payment),
             },
             request=messages.PaymentGiven,
         ),

@@ -1,4 +1,4 @@
-"""The operator's API as one module."""
+"""All calls of the operator's API, as one API module."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -12,16 +12,16 @@ from countermand.contracts.manage.calls import ROOT, RULES
 from countermand.contracts.manage.clients import ManagedClients
 from countermand.domain.contract import MANAGE
 
-# The calls about clients are not among these: they need more than a call's services.
+# The calls about clients are added later, because they need more than a call's services.
 CALLS: Final[tuple[Call, ...]] = (*orders.CALLS, *appointments.CALLS, *catalogue.CALLS)
 
 
 def api_module(clients: ClientAdministration, accesses: Sequence[Access]) -> ApiModule:
-    """The operator's calls. `accesses` has the channels that a client may be added to."""
+    """Return the operator's calls. `accesses` has the channels that a client may be added to."""
     return ApiModule(
         name=MANAGE,
         title="Countermand: management",
-        about="Ours: for the operator and the systems beside Countermand.",
+        about="Ours: for the operator and the operator's other systems.",
         prefix=ROOT,
         calls=(*CALLS, *ManagedClients(clients, accesses).calls()),
         rules=RULES,

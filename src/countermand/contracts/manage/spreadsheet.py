@@ -1,7 +1,7 @@
-"""Reads a table that a spreadsheet saved as CSV, as Excel does it in any country, or says why not and what to do.
+"""Reads a table that a spreadsheet saved as CSV, as Excel does in any country, or raises an error that says what to do.
 
-Taken: UTF-8, and UTF-16 with a byte order mark; `,`, `;` or tabs between cells, also as a first line `sep=;` says;
-empty rows and columns. Refused by name: other encodings, which could only be guessed at, and workbooks.
+It accepts UTF-8, and UTF-16 with a byte order mark; `,`, `;` or tabs between cells, or the separator that a first line
+`sep=;` names; empty rows and columns. It refuses workbooks by name, and other encodings, which it could only guess.
 """
 
 import codecs
@@ -19,12 +19,15 @@ _WORKBOOKS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods, .xls
 
 
 class SpreadsheetError(ValueError):
-    """A file is no table that can be read. The sentence says why and what to do, with its line where there is one."""
+    """Raised if a file is not a table that can be read.
+
+    Its sentence says why and what to do, and names the line if it can.
+    """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """A row below the headings: the line on which it begins, and its cells, as many as there are headings or not."""
+    """A row below the headings: the line on which it begins, and its cells, of which there may be more or fewer."""
 
     line: int
     cells: Sequence[str]
@@ -32,14 +35,14 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """The headings, without blanks around, and the rows that are not empty."""
+    """The headings, without blanks around them, and the rows that are not empty."""
 
     headings: Sequence[str]
     rows: Sequence[Row]
 
 
 def text_of(content: bytes) -> str:
-    """The text of a file, by its byte order mark, otherwise UTF-8. Raises `SpreadsheetError`."""
+    """Return the text of a file, in the encoding of its byte order mark, or in UTF-8. Raises `SpreadsheetError`."""
     if content.startswith(_WORKBOOKS):
         raise SpreadsheetError(f"the file is a workbook, whatever its name; {_SAVE}")
     mark, encoding = next((one for one in _MARKS if content.startswith(one[0])), (b"", "utf-8"))
@@ -69,18 +72,18 @@ def read_table(content: bytes) -> Table:
 
 
 def _named_separator(line: str) -> str | None:
-    """What a first line `sep=;` says, with which Excel tells itself."""
+    """Return the separator in a first line `sep=;`, which Excel writes for itself, or None."""
     line = line.strip('"')
     return line[4] if line[:4].lower() == "sep=" and len(line) == len("sep=;") else None
 
 
 def _separator_of(headings: str) -> str:
-    """What parts the headings into the most cells: no heading has one of these in it."""
+    """Return the separator that divides the headings into the most cells: no heading has a separator in it."""
     return max(_SEPARATORS, key=headings.count)
 
 
 def _rows(text: str, separator: str, lines_before: int) -> Iterator[Row]:
-    """The rows that have anything in them."""
+    """Yield the rows that are not empty."""
     reader = csv.reader(StringIO(text, newline=""), strict=True, delimiter=separator)
     begins = 1
     try:
@@ -93,7 +96,7 @@ def _rows(text: str, separator: str, lines_before: int) -> Iterator[Row]:
 
 
 def _without_empty_columns(headings: Sequence[str], rows: Sequence[Row]) -> Table:
-    """Columns that have no heading are left out where they are empty. Raises `SpreadsheetError` where they are not."""
+    """Return the table without columns that have no heading. Raises `SpreadsheetError` if such a column has a value."""
     kept = [at for at, heading in enumerate(headings) if heading]
     trimmed = []
     for row in rows:

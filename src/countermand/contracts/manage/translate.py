@@ -62,7 +62,7 @@ def problem(
     *,
     headers: tuple[tuple[bytes, bytes], ...] = (),
 ) -> Answer:
-    """Problem details (RFC 9457)."""
+    """Return problem details (RFC 9457)."""
     shown = messages.Problem(
         title=HTTPStatus(status).phrase, status=status, code=code, detail=detail, errors=errors or []
     )
@@ -70,7 +70,7 @@ def problem(
 
 
 def problem_answer(error: Exception) -> Answer:
-    """The world's no. What is not in the table is unexpected, and says nothing about itself."""
+    """Return an error as an answer. An error that is not in the table is unexpected: its answer has no details."""
     status, code = _STATUS.get(type(error), _UNEXPECTED)
     detail, wrong = str(error), []
     match error:
@@ -79,18 +79,18 @@ def problem_answer(error: Exception) -> Answer:
         case FieldsError(errors=fields):
             wrong = [messages.Wrong(code=code, field=field, message=said) for field, said in fields]
         case _ if (status, code) == _UNEXPECTED:
-            detail = "There was an unexpected error; done or not, a repeat settles it"
+            detail = "There was an unexpected error; the outcome of the request is unknown; send it again to find out"
     return problem(status, code, detail, wrong, headers=error_headers(error, scheme=BEARER))
 
 
 def refusal_answer(refused: Refused) -> Answer:
-    """Every rule that refused."""
+    """Return every rule that refused."""
     wrong = [messages.Wrong(code=one.code, field=None, message=one.sentence) for one in refused.broken]
     return problem(409, refused.broken[0].code, "; ".join(one.sentence for one in refused.broken), wrong)
 
 
 def order_shown(view: OrderView, history: History) -> messages.Order:
-    """An order with its history."""
+    """Return an order with its history."""
     order, cancellation = view.order, history.cancellation
     return messages.Order(
         id=order.id,
@@ -124,7 +124,7 @@ def order_shown(view: OrderView, history: History) -> messages.Order:
 
 
 def appointment_shown(appointment: Appointment) -> messages.Appointment:
-    """A visit."""
+    """Return a visit."""
     return messages.Appointment(
         id=appointment.id,
         state=appointment.state.value,
@@ -137,7 +137,7 @@ def appointment_shown(appointment: Appointment) -> messages.Appointment:
 
 
 def task_shown(task: AppointmentTask) -> messages.AppointmentTask:
-    """What a client asked."""
+    """Return a client's task."""
     failure, wanted = task.failure, task.wanted
     return messages.AppointmentTask(
         id=task.id,
@@ -156,7 +156,7 @@ def task_shown(task: AppointmentTask) -> messages.AppointmentTask:
 
 
 def slot_shown(one: OpenSlot) -> messages.SlotShown:
-    """A slot of the calendar."""
+    """Return a slot of the calendar."""
     slot = one.slot
     return messages.SlotShown(
         id=slot.id,
@@ -171,7 +171,7 @@ def slot_shown(one: OpenSlot) -> messages.SlotShown:
 
 
 def payment_shown(payment: Payment) -> messages.Payment:
-    """A payment."""
+    """Return a payment."""
     return messages.Payment(
         reference=payment.reference,
         amount_minor=payment.money.minor,
@@ -182,7 +182,7 @@ def payment_shown(payment: Payment) -> messages.Payment:
 
 
 def decision_shown(explanation: Explanation) -> messages.Decision:
-    """A decision with every finding."""
+    """Return a decision with every finding."""
     decision = explanation.decision
     return messages.Decision(
         order_id=explanation.order.id,

@@ -1,7 +1,7 @@
-"""Who calls the shopping contract, and which orders may they see?
+"""Who may call the shopping contract, and which orders may each caller see?
 
-An application calls with its key and secret (documented), a browser application with a token that may do less
-(documented), and whoever has an order's own token may read that order (documented: `Order-Token`).
+An application calls with its key and secret (documented). A browser application calls with a token that may do less
+(documented). A caller with an order's own token may read that order (documented: `Order-Token`).
 """
 
 import hmac
@@ -26,37 +26,40 @@ _OWN_HEADER: Final = OWN_CREDENTIAL.lower().encode()
 
 
 def credential_of(headers: Mapping[bytes, bytes]) -> Credential:
-    """Basic or Bearer. Raises `NotAuthenticatedError`."""
+    """Return the Basic or Bearer credential of a request. Raises `NotAuthenticatedError`."""
     scheme = headers.get(b"authorization", b"").strip().partition(b" ")[0].lower()
     return bearer(headers) if scheme == b"bearer" else basic(headers)
 
 
 def check_application(client: Client) -> None:
-    """Raises `ForbiddenError` for a browser application: anybody has its token.
+    """Raise `ForbiddenError` for a browser application, because anybody can read its token.
 
-    What lists the orders or consumers of a client, or gives tickets on, is for those who have its secret (inferred:
-    what is documented for a browser's token is a minimal set, and none of these is in it).
+    Calls that list a client's orders or consumers, or transfer tickets, need the client's secret (inferred: the
+    documentation allows a browser's token a minimal set of calls, and these are not in it).
     """
     if client.in_browser:
         raise ForbiddenError(NOT_FOR_BROWSERS)
 
 
 def owner_for(client: Client) -> ClientId | None:
-    """Whose orders a client sees: its own, or, with the permission to see all, anybody's (None)."""
+    """Return the client whose orders a client sees: itself, or None for all clients' with the permission to see all."""
     return None if client.may(Permission.READ_ALL) else client.id
 
 
 async def order_seen(context: OpenContext) -> OrderView:
-    """The order in the path, for its own token alone, or for a client that may see it. Raises our errors."""
+    """Return the order in the path, for the order's own token, or for a client that may see it.
+
+    Raises if neither fits.
+    """
     request, store = context.request, context.services.store
     if context.client is not None:
         return await read_order(store, _order_id(request), contract=NAME, owner=owner_for(context.client))
-    # No scheme is registered for an Order-Token. Bearer is taken here, too, and makes no browser ask for a password.
+    # No scheme is registered for an Order-Token. Bearer works here, too, and makes no browser ask for a password.
     wrong = NotAuthenticatedError("the Order-Token is not this order's", scheme=BEARER)
     try:
         view = await read_order(store, _order_id(request), contract=NAME, owner=None)
     except NotFoundError:
-        raise wrong from None  # who has no token does not hear which orders there are
+        raise wrong from None  # a caller without a token must not learn which orders exist
     own = view.ticket_details.order_token or ""
     if not own or not hmac.compare_digest(own.encode(), request.headers[_OWN_HEADER].strip()):
         raise wrong

@@ -1,4 +1,4 @@
-"""What do all calls of the shopping contract have in common? Their checks, what they name, and what can go wrong."""
+"""The rules, parameters and answers that all calls of the shopping contract share."""
 
 import re
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from countermand.contracts.shopping.contract import CHANNEL
 from countermand.contracts.shopping.translate import error_answer
 from countermand.domain.orders.order import UID_PATTERN
 
-UID: Final = parameter("uid", "path", "Its uid", {"type": "string", "pattern": f"^{UID_PATTERN}$"})
+UID: Final = parameter("uid", "path", "The uid of the resource", {"type": "string", "pattern": f"^{UID_PATTERN}$"})
 DOWN: Final[Mapping[int, Reply]] = {
     500: Reply(when="UNKNOWN_ERROR", message=messages.Error),
     503: Reply(
-        when="UNAVAILABLE: temporarily down; worth asking again",
+        when="UNAVAILABLE: the service is down for a moment. Nothing was done. Send the request again.",
         message=messages.Error,
         headers={"Retry-After": "seconds"},
     ),
@@ -35,15 +35,15 @@ FAILURES: Final[Mapping[int, Reply]] = {
     403: Reply(when="FORBIDDEN: a permission is missing", message=messages.Error),
     **DOWN,
 }
-NOT_FOUND: Final = Reply(when="NOT_FOUND: there is no such thing", message=messages.Error)
-WRONG_QUERY: Final = Reply(when="BAD_REQUEST: a parameter does not hold; it is named", message=messages.Error)
+NOT_FOUND: Final = Reply(when="NOT_FOUND: the resource does not exist", message=messages.Error)
+WRONG_QUERY: Final = Reply(when="BAD_REQUEST: a parameter is invalid; the answer names it", message=messages.Error)
 
 
 RULES: Final = CallRules(
     channel=CHANNEL,
     credential=credential_of,
     error_answer=error_answer,
-    kept_refusals=frozenset({HTTPStatus.CONFLICT}),  # a request that is wrong by itself (400, 404) is not kept
+    kept_refusals=frozenset({HTTPStatus.CONFLICT}),  # the answer to an invalid request (400, 404) is not stored
     media_types=(HAL,),
     permission_missing="Forbidden. No {permission} permission.",
     not_for_browsers=NOT_FOR_BROWSERS,
@@ -51,7 +51,7 @@ RULES: Final = CallRules(
 
 
 def uid_in(request: Request, what: str) -> str:
-    """The uid in the path. Raises `NotFoundError` for what is none."""
+    """Return the uid in the path. Raises `NotFoundError` if it is not a uid."""
     uid = request.path_parameters["uid"]
     if not re.fullmatch(UID_PATTERN, uid):
         raise NotFoundError(f"there is no such {what}")
@@ -67,6 +67,6 @@ WITH_BODY: Final[Mapping[int, Reply]] = {
 
 
 def asked_at(request: Request, addresses: Addresses) -> str:
-    """The address that was called, its query included: a resource's `self` (documented)."""
+    """Return the address that was called, including its query: a resource's `self` (documented)."""
     query = quote(request.query_string, safe=_IN_A_QUERY)
     return f"{addresses.public}{request.path}?{query}" if query else f"{addresses.public}{request.path}"

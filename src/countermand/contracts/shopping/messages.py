@@ -1,4 +1,4 @@
-"""What do the bodies of the shopping contract look like? One Struct each: it decodes, checks, and describes itself."""
+"""What do the bodies of the shopping contract look like? Each Struct decodes, checks and describes one body."""
 
 from datetime import date
 from typing import Annotated, Any, Literal
@@ -21,7 +21,10 @@ class CancelRequest(Struct, kw_only=True):
 
 
 class Consumer(Struct, kw_only=True):
-    """Who something is for, as given. `uid` names a consumer that is kept already, and then all else is optional."""
+    """The person whom an order or a ticket is for.
+
+    With the `uid` of a stored consumer, all other fields are optional.
+    """
 
     uid: (
         Annotated[str, Meta(pattern=r"^[0-9a-z]{32}$(?!\n)", examples=["87a2195h3gd162fb35c5a3dbd7bapo1l"])] | UnsetType
@@ -30,7 +33,7 @@ class Consumer(Struct, kw_only=True):
     last_name: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
     date_of_birth: date | UnsetType = UNSET
     email: Annotated[str, Meta(max_length=255, pattern=EMAIL_PATTERN, extra=EMAIL_IN_WORDS)] | UnsetType = UNSET
-    gender: Annotated[Literal[0, 1, 2, 9], Meta(description="unknown, male, female, other")] | UnsetType = UNSET
+    gender: Annotated[Literal[0, 1, 2, 9], Meta(description="0 unknown, 1 male, 2 female, 9 other")] | UnsetType = UNSET
     phone_number: Annotated[str, Meta(max_length=50)] | UnsetType = UNSET
     address: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
     postal_code: Annotated[str, Meta(max_length=32)] | UnsetType = UNSET
@@ -42,7 +45,7 @@ class Consumer(Struct, kw_only=True):
 
 
 class Selection(Struct, kw_only=True, omit_defaults=True):
-    """A line of an order; `parent` is there on parts of a combo product."""
+    """A line of an order. Parts of a combo product have a `parent`."""
 
     parent: str | UnsetType = UNSET
     product: str
@@ -50,9 +53,9 @@ class Selection(Struct, kw_only=True, omit_defaults=True):
 
 
 class Method(Struct, kw_only=True, omit_defaults=True):
-    """How the order is paid, or how the tickets are sent. Empty where none was chosen (documented).
+    """The way to pay, or to send the tickets. Empty if none was chosen (documented).
 
-    `required_consumer_fields` are in a bill alone (documented).
+    Only a bill has `required_consumer_fields` (documented).
     """
 
     uid: str | UnsetType = UNSET
@@ -64,7 +67,7 @@ class Method(Struct, kw_only=True, omit_defaults=True):
 
 
 class ExternalPurchase(Struct, kw_only=True):
-    """Something bought elsewhere."""
+    """Something that the buyer bought elsewhere."""
 
     title: dict[str, str]
     product_reference: str
@@ -73,7 +76,7 @@ class ExternalPurchase(Struct, kw_only=True):
 
 
 class Product(Struct, kw_only=True, rename={"links": "_links"}):
-    """What was bought."""
+    """A product that was bought."""
 
     links: dict[str, Any]
     uid: str
@@ -84,7 +87,7 @@ class Product(Struct, kw_only=True, rename={"links": "_links"}):
 
 
 class Seating(Struct, kw_only=True):
-    """Where a ticket's seat is: that there is such an object is documented, its fields are inferred."""
+    """The place of a ticket's seat. The object is documented; its fields are inferred."""
 
     section: str
     row: str
@@ -92,9 +95,9 @@ class Seating(Struct, kw_only=True):
 
 
 class Ticket(Struct, kw_only=True, rename={"links": "_links"}):
-    """One place; `valid` is ours (shopping decision 24): it gives entry, so it is of a completed order.
+    """One ticket. `valid` is ours (shopping decision 24): the ticket gives entry, so its order is completed.
 
-    `seating` is there where seats are numbered (not in the example).
+    `seating` is present if seats are numbered (not in the example).
     """
 
     links: dict[str, Any]
@@ -105,9 +108,9 @@ class Ticket(Struct, kw_only=True, rename={"links": "_links"}):
 
 
 class Order(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
-    """The order, with every key and link of the published example, in its order.
+    """The order, with every key and link of the published example, in the example's sequence.
 
-    `redirect_url` is there where one was given (documented; not in the example).
+    `redirect_url` is present if the request had one (documented; not in the example).
     """
 
     links: dict[str, Any]
@@ -129,7 +132,7 @@ class Order(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embed
 
 
 class Reason(Struct, kw_only=True):
-    """One thing that is wrong; `path` names the field, where it is one."""
+    """One error; `path` names the field that is wrong, if there is one."""
 
     code: str
     message: str
@@ -137,7 +140,7 @@ class Reason(Struct, kw_only=True):
 
 
 class Error(Struct, kw_only=True, omit_defaults=True):
-    """`type` and `message` (from the vendor's own client); `errors` is ours: every reason by itself."""
+    """`type` and `message` are from the vendor's own client; `errors` is ours: it lists every reason."""
 
     type: str
     message: str
@@ -145,7 +148,7 @@ class Error(Struct, kw_only=True, omit_defaults=True):
 
 
 class Finding(Struct, kw_only=True):
-    """Ours: what one rule of the policy found. `changes_at` is the first instant at which it would find otherwise."""
+    """Ours: what one rule of the policy found. `changes_at` is the first instant at which its finding will differ."""
 
     code: str
     passed: bool
@@ -154,7 +157,10 @@ class Finding(Struct, kw_only=True):
 
 
 class Cancellability(Struct, kw_only=True, rename={"links": "_links"}):
-    """Ours: may this order be cancelled, why not, until when? `cancellable_until` is the first instant of no."""
+    """Ours: whether an order may be cancelled, why not, and until when.
+
+    `cancellable_until` is the first instant at which the order can no longer be cancelled.
+    """
 
     links: dict[str, Any]
     cancellable: bool

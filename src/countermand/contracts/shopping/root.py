@@ -1,4 +1,7 @@
-"""The root of the shopping contract, which leads to everything, and its status. Neither asks who calls (inferred)."""
+"""The root of the shopping contract, with links to all resources, and its status.
+
+Both need no credentials (inferred).
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -32,7 +35,7 @@ class RootCalls:
     addresses: Addresses
 
     def calls(self) -> tuple[Call, ...]:
-        """The calls and what answers them."""
+        """Return the calls with their handlers."""
         return (
             OpenCall(operation=_READ_ROOT, handle=self._root),
             OpenCall(operation=_READ_STATUS, handle=self._status),
@@ -46,7 +49,7 @@ class RootCalls:
 
     async def _status(self, context: OpenContext) -> Answer:
         async with context.services.store.snapshot() as reading:
-            await reading.events_named([])  # any question: what it raises is answered with 503
+            await reading.events_named([])  # any read will do: its error becomes the answer 503
         links = resource_links(self.addresses, asked_at(context.request, self.addresses), "status")
         return hal_answer(messages.Status(links=links, status="OK"))
 
@@ -55,34 +58,37 @@ _READ_ROOT: Final = Operation(
     name="readRoot",
     method="GET",
     path="/",
-    summary="Links to everything",
-    description="A browser is sent to the pages about the calls instead.",
+    summary="Read the links to all resources",
+    description="Redirects a browser to the pages about the calls.",
     permission=NoPermission("the links are the same for everybody"),
     replies={
         **DOWN,
         200: Reply(when="The links", message=messages.Root, media_type=HAL),
-        302: Reply(when="For a browser", headers={"Location": "the pages about the calls"}),
+        302: Reply(when="The request comes from a browser", headers={"Location": "the pages about the calls"}),
     },
 )
 _READ_STATUS: Final = Operation(
     name="readStatus",
     method="GET",
     path=STATUS,
-    summary="Does the service work?",
-    description="200, or 503 while it is temporarily down.",
-    permission=NoPermission("it tells nothing of any client"),
-    replies={**DOWN, 200: Reply(when="It works", message=messages.Status, media_type=HAL)},
+    summary="Ask whether the service works",
+    description="The answer is 200, or 503 while the service is down.",
+    permission=NoPermission("the answer has no data of any client"),
+    replies={**DOWN, 200: Reply(when="The service works", message=messages.Status, media_type=HAL)},
 )
 
 
 def _is_for_people(accept: bytes) -> bool:
-    """Whether a page is wanted rather than HAL: HAL clients may take pages, too, but less."""
+    """Return whether the caller prefers a page over HAL.
+
+    HAL clients may accept pages, too, but with a lower priority.
+    """
     wanted = Accept(accept.decode("latin-1")) if accept else None
     return wanted is not None and wanted.best_match([HAL, JSON, _PAGE]) == _PAGE
 
 
 def root_shown(addresses: Addresses, itself: str) -> messages.Root:
-    """The documented links, but for those to what is not here: ticket transfers. `shop:product` and more are ours."""
+    """Return the documented links, except those for ticket transfers. `shop:product` and some others are ours."""
     public = addresses.public
     return messages.Root(
         links=resource_links(

@@ -1,4 +1,4 @@
-"""The shopping contract's calls, all of them."""
+"""All calls of the shopping contract, as one API module."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ CANCEL: Final = Operation(
     summary="Cancel an order",
     description=(
         "Needs the `cancel` permission, the credentials that created the order, a valid state and no payment. "
-        "The same call is served without the trailing slash. 403, 404, 400 and 409 are documented; the others are ours."
+        "The path without the trailing slash works, too. 403, 404, 400 and 409 are documented; the others are ours."
     ),
     permission=Permission.CANCEL,
     request=messages.CancelRequest,
@@ -39,8 +39,8 @@ CANCEL: Final = Operation(
     replies={
         **FAILURES,
         **WITH_BODY,
-        200: Reply(when="The whole order, cancelled", message=messages.Order, media_type=HAL),
-        400: Reply(when="BAD_REQUEST: the order or the reason is missing or does not hold", message=messages.Error),
+        200: Reply(when="The whole cancelled order", message=messages.Order, media_type=HAL),
+        400: Reply(when="BAD_REQUEST: the order or the reason is missing or invalid", message=messages.Error),
         403: Reply(when="FORBIDDEN: no cancel permission, or the order has a payment", message=messages.Error),
         404: Reply(when="NOT_FOUND: the order was not found", message=messages.Error),
         409: Reply(when="ORDER_ALREADY_CANCELED: the order is already canceled", message=messages.Error),
@@ -49,7 +49,7 @@ CANCEL: Final = Operation(
 
 
 def calls(addresses: Addresses, payment_limit: timedelta) -> tuple[Call, ...]:
-    """The calls, spoken with these addresses. An order that is not paid within `payment_limit` expires."""
+    """Return the calls, with these addresses. An order that is not paid within `payment_limit` expires."""
     return (
         *RootCalls(addresses).calls(),
         *EventCalls(addresses).calls(),
@@ -64,9 +64,9 @@ def calls(addresses: Addresses, payment_limit: timedelta) -> tuple[Call, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shopping:
-    """The contract as one operator speaks it: its addresses, the time to pay, and who may call from a browser.
+    """The contract as one operator offers it: its addresses, the time to pay, and the web pages that may call.
 
-    An order that is not paid within `payment_limit` expires. Pages of `browser_origins` may call.
+    An order that is not paid within `payment_limit` expires. Web pages of `browser_origins` may call from a browser.
     """
 
     addresses: Addresses
@@ -75,7 +75,7 @@ class Shopping:
 
 
 def api_module(shopping: Shopping) -> ApiModule:
-    """The contract's calls with their cancel endpoint, their error answers and their description."""
+    """Return the contract's calls with their cancel endpoint, their error answers and their description."""
     return ApiModule(
         name=NAME,
         title="Countermand: shopping (ticketing)",

@@ -1,4 +1,7 @@
-"""How do orders, decisions and errors look in the shopping contract? Every answer of the contract is made here."""
+"""How do orders, decisions and errors look in the shopping contract?
+
+This module builds every answer of the contract.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -45,7 +48,7 @@ from countermand.domain.ticketing.catalogue import Product
 from countermand.domain.ticketing.consumer import Consumer
 from countermand.domain.ticketing.seating import Seat
 
-# Each of our errors: status, type. The first four types are documented; the others ours (shopping decision 22).
+# Status and type of each error. The first four types are documented; the others are ours (shopping decision 22).
 _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     ForbiddenError: (403, "FORBIDDEN"),
     NotFoundError: (404, "NOT_FOUND"),
@@ -60,8 +63,8 @@ _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     HeldError: (503, "UNAVAILABLE"),
     KeySetUnavailableError: (503, "UNAVAILABLE"),
 }
-# What the business says no to when an order is placed (types from the vendor's own client; statuses inferred).
-# BAD_REQUEST is the documented word for what has no type of its own there; the last three types are ours.
+# Business refusals of a new order (types from the vendor's own client; statuses inferred). BAD_REQUEST is the
+# documented type of errors that have no type of their own there; the last three types are ours.
 _CONFLICTS: Final[Mapping[str, tuple[int, str]]] = {
     "product_not_available": (404, "PRODUCT_NOT_AVAILABLE"),
     "multiple_events": (400, "MULTIPLE_EVENTS"),
@@ -90,7 +93,7 @@ _UNEXPECTED: Final = (500, "UNKNOWN_ERROR")
 
 
 def error_answer(error: Exception) -> Answer:
-    """The world's no: `type` and `message` on top (inferred from the vendor's own client)."""
+    """Return an error as an answer, with `type` and `message` at the top (inferred from the vendor's own client)."""
     status, kind = _STATUS.get(type(error), _UNEXPECTED)
     message, reasons = str(error), []
     match error:
@@ -107,7 +110,7 @@ def error_answer(error: Exception) -> Answer:
 
 
 def refusal_answer(refused: Refused) -> Answer:
-    """409 for an order that is already cancelled, 403 for every other reason (shopping decisions 5 and 7)."""
+    """Return 409 for an order that is already cancelled, 403 for every other reason (shopping decisions 5 and 7)."""
     broken = refused.broken
     reasons = [messages.Reason(code=one.code.upper(), message=one.sentence, path="order") for one in broken]
     if any(one.code == _ALREADY for one in broken):
@@ -118,12 +121,12 @@ def refusal_answer(refused: Refused) -> Answer:
 def order_answer(
     status: int, view: OrderView, addresses: Addresses, *, headers: tuple[tuple[bytes, bytes], ...] = ()
 ) -> Answer:
-    """The whole order as HAL."""
+    """Return the whole order as HAL."""
     return json_answer(status, order_shown(view, addresses), headers=headers, media_type=HAL)
 
 
 def order_shown(view: OrderView, addresses: Addresses) -> messages.Order:
-    """An order, key by key as in the published example, with the prices it was placed at."""
+    """Return an order, key by key as in the published example, with the prices at which it was placed."""
     given, order = view.ticket_details, view.order
     assert order.uid is not None, "every ticket order has a uid"
 
@@ -162,7 +165,7 @@ def order_shown(view: OrderView, addresses: Addresses) -> messages.Order:
 
 
 def selections(lines: Sequence[Line], addresses: Addresses) -> list[messages.Selection]:
-    """Lines, the parts of a combo product with their `parent`."""
+    """Return lines; the parts of a combo product have their `parent`."""
     return [
         messages.Selection(
             parent=UNSET if line.parent_uid is None else addresses.product(line.parent_uid),
@@ -174,7 +177,7 @@ def selections(lines: Sequence[Line], addresses: Addresses) -> list[messages.Sel
 
 
 def _as_sold(view: OrderView) -> list[Product]:
-    """The products, each at the price it had when the order was placed."""
+    """Return the products, each with its price of the moment when the order was placed."""
     then = {line.product_uid: price.price_minor for line, price in prices_of_lines(view) if price is not None}
     currency = view.ticket_details.currency
     return [
@@ -184,7 +187,7 @@ def _as_sold(view: OrderView) -> list[Product]:
 
 
 def cancellability_answer(explanation: Explanation, addresses: Addresses) -> Answer:
-    """Ours: the decision with every finding, and the first instant of no."""
+    """Ours: return the decision with every finding, and the first instant at which it will be no."""
     decision = explanation.decision
     until = decision.cancellable_until if isinstance(decision, Granted) else None
     order = addresses.order(explanation.order.uid or "")
@@ -222,12 +225,12 @@ def _error(
 
 
 def amount(minor: int, currency: str) -> Amount:
-    """Money, with two decimals."""
+    """Return money with two decimals."""
     return Amount(amount=Raw(written_minor(minor).encode()), currency=currency)
 
 
 def method_shown(given: ChosenMethod | None) -> messages.Method:
-    """Empty when none was chosen: the key is always there (documented for the shipping method)."""
+    """Return a method, or an empty one if none was chosen: the key is always there (documented for shipping)."""
     if given is None:
         return messages.Method()
     return messages.Method(
@@ -249,7 +252,7 @@ def _external(given: KeptPurchase) -> messages.ExternalPurchase:
 
 
 def product_shown(product: Product, addresses: Addresses) -> messages.Product:
-    """A product as an order embeds it."""
+    """Return a product as an order embeds it."""
     return messages.Product(
         links={"self": {"href": addresses.product(product.uid)}},
         uid=product.uid,
@@ -261,7 +264,7 @@ def product_shown(product: Product, addresses: Addresses) -> messages.Product:
 
 
 def seating_shown(seat: Seat) -> messages.Seating:
-    """Where a ticket's seat is."""
+    """Return the place of a ticket's seat."""
     return messages.Seating(section=seat.section, row=seat.row, seat=str(seat.number))
 
 

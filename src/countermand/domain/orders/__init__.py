@@ -1,1 +1,1 @@
-"""An order: its states, its payments, and what others are told of it."""
+"""An order: its states, its payments, and the events that report its changes."""

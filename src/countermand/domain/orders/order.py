@@ -15,30 +15,30 @@ OrderId = NewType("OrderId", int)
 OrderUid = NewType("OrderUid", str)
 
 LARGEST_ORDER_ID: Final = 2**63 - 1
-# We make 32 hexadecimal characters, and take any of the documented form (shopping decision 23).
+# New uids are 32 hexadecimal characters; uids of the documented form are accepted, too (shopping decision 23).
 UID_PATTERN: Final = "[0-9a-z]{32}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrderFacts:
-    """All that a cancellation policy may look at: columns of the order's row, kept true by whoever changes them."""
+    """Everything that a cancellation policy may look at: columns of the order's row, which every change keeps true."""
 
     state: OrderState | Unknown
     appointment_starts_at: datetime | None = None  # start of the active appointment
-    first_payment_at: datetime | None = None  # when the first payment was recorded, whatever became of it
+    first_payment_at: datetime | None = None  # when the first payment was recorded, even if it was later refunded
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """An order as its row has it. `version` rises by one with every change.
+    """An order as its row stores it. `version` rises by one with every change.
 
-    `kind` is unknown where no contract of this node has the name of the order's contract.
+    `kind` is unknown if this node does not know the order's contract.
     """
 
     id: OrderId
     contract: ContractName
     kind: OrderKind | Unknown
-    uid: OrderUid | None  # ticket orders are named by this; telecom orders by their number
+    uid: OrderUid | None  # the name of a ticket order; a telecom order's name is its number
     reference: str
     client_id: ClientId
     version: int
@@ -47,17 +47,17 @@ class Order:
 
     @property
     def state(self) -> OrderState | Unknown:
-        """Where the order stands."""
+        """The order's state."""
         return self.facts.state
 
     @property
     def is_known(self) -> bool:
-        """Whether this node knows the order's contract and state. It decides over no other order."""
+        """Whether this node knows the order's contract and state. A node decides over no other orders."""
         return not isinstance(self.kind, Unknown) and not isinstance(self.state, Unknown)
 
 
 def order_id_from(digits: str) -> OrderId | None:
-    """The number that some digits write, or None where they write none that an order can have."""
+    """Return the number that some digits write, or None if no order can have it."""
     if not (digits.isascii() and digits.isdigit() and len(digits) <= len(str(LARGEST_ORDER_ID))):
         return None
     number = int(digits)
@@ -65,10 +65,10 @@ def order_id_from(digits: str) -> OrderId | None:
 
 
 def order_id_of(uid: str) -> OrderId:
-    """The number of the order with this uid: the first 62 bits of its SHA-256, with the 63rd set.
+    """Return the number of the order with this uid: the first 62 bits of its SHA-256, with the 63rd set.
 
-    So a uid leads to its row through the primary key alone, with no second index. The set bit keeps these numbers
-    apart from the small ones that are counted up for telecom orders.
-    Should two uids ever share a number, the second order's creation fails on the key, and is worth asking again.
+    A uid thus leads to its row through the primary key, without a second index. The set bit keeps these numbers apart
+    from the small ones of telecom orders, which count up. If two uids ever share a number, the second order's creation
+    fails on the key; a repeat makes another uid.
     """
     return OrderId(int.from_bytes(hashlib.sha256(uid.encode()).digest()[:8]) >> 2 | 1 << 62)

@@ -1,8 +1,8 @@
 """The order document: what an order was placed with, and what it cost then. The store keeps it as JSON.
 
 The names of the fields in JSON are those of `rename`, or the same as here. A field that may be UNSET is left out of the
-document where it was not given; a field that may be None is written as null in a ticket order, and left out of a
-service order. A document may have more fields than this version knows.
+document if it was not given. A field that may be None is written as null in a ticket order, and left out of a service
+order. A document may have more fields than this version knows.
 """
 
 from typing import Annotated, Final
@@ -125,7 +125,7 @@ class ExternalPurchase(Struct, frozen=True, kw_only=True):
 
 
 class ShippingAddress(Struct, frozen=True, kw_only=True):
-    """Where the tickets are sent to."""
+    """The address that the tickets are sent to."""
 
     address: str | UnsetType = UNSET
     postal_code: str | UnsetType = UNSET
@@ -135,7 +135,7 @@ class ShippingAddress(Struct, frozen=True, kw_only=True):
 
 
 class ChosenMethod(Struct, frozen=True, kw_only=True):
-    """A way to pay or to be sent the tickets, as it was when the order was placed."""
+    """A way to pay, or to send the tickets, as it was when the order was placed."""
 
     uid: str
     name: dict[str, str]
@@ -146,7 +146,7 @@ class ChosenMethod(Struct, frozen=True, kw_only=True):
 
 
 class TicketOrderGiven(Struct, frozen=True, kw_only=True):
-    """What a buyer gives with an order for tickets and the order keeps as it was given."""
+    """The part of a ticket order's request that the order keeps unchanged."""
 
     consumer: Consumer | None = None
     external_purchases: tuple[ExternalPurchase, ...] = ()
@@ -159,8 +159,9 @@ class TicketOrderGiven(Struct, frozen=True, kw_only=True):
 class TicketOrderDetails(TicketOrderGiven, frozen=True, kw_only=True):
     """What an order for tickets was placed with, and what it cost then, in minor units of `currency`.
 
-    `prices` has an entry for each line of the order, None where the price is not known. `seats` and `ticket_consumers`
-    go by the ticket's uid. Whoever has the `etickets_token` sees the tickets, whoever has the `order_token` the order.
+    `prices` has an entry for each line of the order, None if the price is not known. The keys of `seats` and
+    `ticket_consumers` are the tickets' uids. A holder of the `etickets_token` can see the tickets, and a holder of the
+    `order_token` the order.
     """
 
     currency: Currency
@@ -181,19 +182,19 @@ class TicketOrderDetails(TicketOrderGiven, frozen=True, kw_only=True):
 
     @property
     def total(self) -> Money:
-        """What the buyer pays for all of the order."""
+        """What the buyer pays for the whole order."""
         return Money(minor=self.grand_total_minor, currency=self.currency)
 
 
 class UnknownDetails(Struct, frozen=True):
-    """A document of an order that this version cannot read: a newer version wrote it in another form."""
+    """A document that this version cannot read, because a newer version wrote it in another form."""
 
 
 OrderDetails = ServiceOrderDetails | TicketOrderDetails | UnknownDetails
 
 
 def details_type_of(kind: OrderKind | Unknown) -> type[ServiceOrderDetails] | type[TicketOrderDetails] | None:
-    """The type of document that an order of this kind has; None for the kind of a contract that this node lacks."""
+    """Return the type of document that an order of this kind has, or None if this node does not know the kind."""
     match kind:
         case OrderKind.SERVICE:
             return ServiceOrderDetails

@@ -1,4 +1,4 @@
-"""What are others told? One value for each thing that happens to an order; the outbox holds them until delivered."""
+"""What do others learn of an order? Each change is an event; the outbox holds the events until they are delivered."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from countermand.domain.orders.payment import Payment
 
 
 class OrderEventKind(StrEnum):
-    """The names of the facts, as subscribers see them."""
+    """The names of the events, as subscribers see them."""
 
     ORDER_PLACED = "order.placed"
     ORDER_ADVANCED = "order.advanced"
@@ -27,14 +27,17 @@ class OrderEventKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrderEvent:
-    """Something that happened to an order. An order's version and the kind name it: nothing is ever told twice."""
+    """Something that happened to an order.
+
+    The order's version and the kind identify it, so that no event counts twice.
+    """
 
     kind: OrderEventKind
     details: dict[str, Any]
 
 
 def order_placed(state: OrderState | Unknown) -> OrderEvent:
-    """An order came into being."""
+    """An order was placed."""
     return OrderEvent(kind=OrderEventKind.ORDER_PLACED, details={"state": state})
 
 
@@ -59,7 +62,7 @@ def appointment_moved(appointment: Appointment, starts_before: datetime) -> Orde
 
 
 def appointment_advanced(appointment: Appointment, before: AppointmentState | Unknown) -> OrderEvent:
-    """A visit began, or ended one way or the other."""
+    """A visit began, or ended with or without success."""
     return OrderEvent(
         kind=OrderEventKind.APPOINTMENT_ADVANCED,
         details={**_visit(appointment), "from": before, "to": appointment.state},
@@ -67,12 +70,12 @@ def appointment_advanced(appointment: Appointment, before: AppointmentState | Un
 
 
 def appointment_cancelled(appointment: Appointment) -> OrderEvent:
-    """A visit will not happen: cancelled by itself, or released by its order's end."""
+    """A visit will not take place: it was cancelled itself, or its order ended."""
     return OrderEvent(kind=OrderEventKind.APPOINTMENT_CANCELLED, details=_visit(appointment))
 
 
 def payment_recorded(payment: Payment) -> OrderEvent:
-    """Money came in: in time, or, as a kind of its own, too late."""
+    """A payment was recorded. Money that came too late has a kind of its own."""
     kind = OrderEventKind.LATE_MONEY_RECEIVED if payment.is_late else OrderEventKind.PAYMENT_RECORDED
     money = payment.money
     return OrderEvent(

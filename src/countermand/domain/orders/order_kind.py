@@ -21,17 +21,17 @@ class OrderKind(StrEnum):
 
     @property
     def opening_state(self) -> OrderState:
-        """The state of a new order, unless nothing is left to pay."""
+        """The state of a new order, except an order that costs nothing."""
         return _OPENING_STATE[self]
 
     @property
     def states(self) -> tuple[OrderState, ...]:
-        """Every state that an order of this kind can be in."""
+        """All states that an order of this kind can have."""
         return _STATES[self]
 
     @property
     def holds_tickets(self) -> bool:
-        """Whether the end of an order releases tickets, and gives their places back to the products."""
+        """Whether an order that ends releases tickets, and gives their places back to the products."""
         return self is OrderKind.TICKET
 
 
@@ -61,16 +61,16 @@ _STATES: Final[Mapping[OrderKind, tuple[OrderState, ...]]] = MappingProxyType(
     }
 )
 
-# The contracts that a node speaks, each with the kind of its orders.
+# The contracts that a node knows, each with the kind of its orders.
 OrderKinds = Mapping[ContractName, OrderKind]
 
 
 def kind_of(contract: ContractName, kinds: OrderKinds) -> OrderKind | Unknown:
-    """The kind of a contract's orders, or `Unknown` with the contract's name where this node does not speak it."""
+    """Return the kind of a contract's orders, or `Unknown` with the contract's name if this node does not know it."""
     kind = kinds.get(contract)
     return Unknown(contract) if kind is None else kind
 
 
 def holding_tickets(kinds: OrderKinds) -> frozenset[ContractName]:
-    """The contracts whose orders hold tickets."""
+    """Return the contracts whose orders hold tickets."""
     return frozenset(contract for contract, kind in kinds.items() if kind.holds_tickets)

@@ -1,7 +1,7 @@
-"""Which states can an order be in, and which moves lead from one to another?
+"""Which states can an order be in, and which transitions lead from one state to another?
 
-One table for both kinds of orders. The page `docs/states.md` is drawn from it, and a test visits every cell. A
-cancellation policy may only narrow what this table allows, never widen it.
+One table serves both kinds of orders. `docs/draw_states.py` draws the page `docs/states.md` from it, and a test visits
+every cell. A cancellation policy may only narrow what this table allows, never widen it.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from countermand.domain.known import Unknown
 
 
 class OrderState(StrEnum):
-    """Where an order stands. Neither contract publishes its list of states: these are inferred (see the glossary)."""
+    """The state of an order. Neither contract publishes its list of states: these are inferred (see the glossary)."""
 
     # telecom orders
     SUBMITTED = "submitted"
@@ -33,11 +33,11 @@ class OrderState(StrEnum):
 
 
 class Transition(StrEnum):
-    """What can happen to an order."""
+    """Something that can happen to an order and changes its state."""
 
     ACCEPT = "accept"
     START = "start"
-    PASS_NO_RETURN = "pass_no_return"  # noqa: S105 - a point on the way, no password
+    PASS_NO_RETURN = "pass_no_return"  # noqa: S105 - a point in the order's life, not a password
     HOLD = "hold"
     REJECT = "reject"
     ACTIVATE = "activate"
@@ -75,9 +75,9 @@ TRANSITIONS: Final[Mapping[OrderState, Mapping[Transition, OrderState]]] = Mappi
             Transition.REJECT: OrderState.REJECTED,
             Transition.CANCEL: OrderState.CANCELLED,
         },
-        # A rejection by the network does not end the order: it can be put right and taken up again, or cancelled.
+        # A rejection by the network does not end the order: it can be corrected and accepted again, or cancelled.
         OrderState.REJECTED: {Transition.ACCEPT: OrderState.ACCEPTED, Transition.CANCEL: OrderState.CANCELLED},
-        # A running service is ended by its own cancellation, which is another resource than the order.
+        # A running service has a cancellation of its own, which is another resource than the order.
         OrderState.ACTIVATED: {},
         OrderState.PENDING: {
             Transition.COMPLETE: OrderState.COMPLETED,
@@ -85,7 +85,7 @@ TRANSITIONS: Final[Mapping[OrderState, Mapping[Transition, OrderState]]] = Mappi
             Transition.FAIL: OrderState.FAILED,
             Transition.CANCEL: OrderState.CANCELLED,
         },
-        # The table lets a completed order be cancelled; that nothing has been paid is the policy's business.
+        # The table allows the cancellation of a completed order; the policy checks that nothing has been paid.
         OrderState.COMPLETED: {Transition.CANCEL: OrderState.CANCELLED},
         OrderState.EXPIRED: {},
         OrderState.FAILED: {},
@@ -97,17 +97,17 @@ CANCELLABLE_STATES: Final[frozenset[OrderState]] = frozenset(
     state for state, moves in TRANSITIONS.items() if Transition.CANCEL in moves
 )
 
-# Entering one of these gives back what the order held: its appointment, its tickets' places, its stock.
+# An order that enters one of these states releases what it held: its appointment, its tickets' places, its stock.
 ENDED_UNFULFILLED: Final[frozenset[OrderState]] = frozenset(
     {OrderState.CANCELLED, OrderState.EXPIRED, OrderState.FAILED}
 )
 
 
 def transitions_from(state: OrderState | Unknown) -> Mapping[Transition, OrderState]:
-    """What can happen to an order, and where it leads. To one in an unknown state, nothing that this version does."""
+    """Return what can happen to an order, with the state after it. In an unknown state, this version allows nothing."""
     return {} if isinstance(state, Unknown) else TRANSITIONS[state]
 
 
 def state_after(state: OrderState | Unknown, move: Transition) -> OrderState | None:
-    """The state that `move` leads to from `state`, or None where the table has no such move."""
+    """Return the state that the transition `move` leads to, or None if the table does not allow it."""
     return transitions_from(state).get(move)

@@ -1,4 +1,4 @@
-"""What money came in for an order, and did it come too late?"""
+"""What is a payment for an order, and did it come too late?"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from countermand.domain.money import Money
 class Payment:
     """Money that a payment provider reported. `reference` is the provider's, and unique.
 
-    `is_late` money arrived for an order that had ended: it is kept for the operator and never revives the order.
+    Money that arrived after the order had ended `is_late`: it is recorded for the operator, and the order stays ended.
     """
 
     reference: str

@@ -6,10 +6,10 @@ from msgspec import UNSET, Struct, UnsetType, structs
 
 
 class Consumer(Struct, frozen=True, kw_only=True):
-    """What a buyer said of a consumer. A field that nobody gave is UNSET, and no document has it.
+    """What a buyer said about a consumer. A field that was not given is UNSET, and no document has it.
 
-    `uid` names a consumer that the client keeps. `country` is ISO 3166-1 alpha-2, `date_of_birth` ISO 8601, `gender`
-    ISO 5218. `ip` belongs to the order, and no consumer that is kept has it.
+    `uid` names a consumer that the client stored. `country` is ISO 3166-1 alpha-2, `date_of_birth` ISO 8601, `gender`
+    ISO 5218. `ip` belongs to the order; no stored consumer has it.
     """
 
     uid: str | UnsetType = UNSET
@@ -29,13 +29,13 @@ class Consumer(Struct, frozen=True, kw_only=True):
     ip: str | UnsetType = UNSET
 
     def given(self) -> Mapping[str, str | int]:
-        """The fields that somebody gave, by name."""
+        """Return the fields that were given, by name."""
         return {name: value for name, value in structs.asdict(self).items() if value is not UNSET}
 
     def without(self, *names: str) -> "Consumer":
-        """The same consumer, with these fields not given."""
+        """Return the same consumer without these fields."""
         return structs.replace(self, **dict.fromkeys(names, UNSET))
 
     def revised(self, changes: "Consumer") -> "Consumer":
-        """The same consumer, with the given fields of `changes` over its own."""
+        """Return the same consumer; the given fields of `changes` replace its own."""
         return structs.replace(self, **changes.given())

@@ -45,7 +45,7 @@ _UNLIMITED: Final = 1_000_000_000
 
 
 class PostgresCancellations:
-    """Fulfils `CancellationStore`. `distributed`: see `distributed.py`."""
+    """Implements `CancellationStore`. `distributed`: see `distributed.py`."""
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from countermand.storage.tables.orders import order_details, orders, payment_ref
 
 
 class PaymentRows(StatementRunner):
-    """Fulfils `PaymentTransaction`."""
+    """Implements `PaymentTransaction`."""
 
     async def paid_minor(self, order_id: OrderId, currency: str) -> int:
         """See `PaymentReading.paid_minor`."""

@@ -55,7 +55,7 @@ _CONSUMER_OF_ORDER: Final = Field(column=order_details.c.details, path=("consume
 
 
 class TicketingRows(Filtering):
-    """Fulfils `TicketingTransaction`."""
+    """Implements `TicketingTransaction`."""
 
     async def orders_listed(
         self,

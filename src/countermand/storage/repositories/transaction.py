@@ -47,7 +47,7 @@ _REFUSALS_SHOWN: Final = 500  # the newest; every attempt on an order leaves one
 
 
 class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, TicketingRows, TotalRows):
-    """Fulfils `Reading` and `Transaction` on one connection."""
+    """Implements `Reading` and `Transaction` on one connection."""
 
     # reading
 

@@ -103,7 +103,7 @@ _Run = Callable[..., sqlite3.Cursor]
 
 
 class SqliteCancellations:
-    """Fulfils `CancellationStore`. `write_lock` is the process's one lock around everything that writes."""
+    """Implements `CancellationStore`. `write_lock` is the process's one lock around everything that writes."""
 
     def __init__(
         self,

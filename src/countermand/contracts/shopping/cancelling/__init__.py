@@ -1,1 +1,1 @@
-"""Cancelling over the shopping contract."""
+"""Cancelling in the shopping contract."""

@@ -1,4 +1,4 @@
-"""`POST /ordercancellation/`, without any input or output: bytes in, a command; a decision, bytes out.
+"""`POST /ordercancellation/`: when is a request a cancellation, and what does it answer? No input or output here.
 
 The order of checks (inferred, shopping decision 7): method and media type, credentials, the `cancel` permission, key,
 body, the order among the caller's own, already cancelled, payment and state.
@@ -27,7 +27,7 @@ PATH: Final = "/ordercancellation"
 
 
 class ShoppingCancel:
-    """Fulfils `CancelEndpoint`. Serves both spellings of the path; a redirect would lose the body."""
+    """Implements `CancelEndpoint`. Serves both spellings of the path, because a redirect would lose the body."""
 
     channel = CHANNEL
     paths = frozenset({PATH, PATH + "/"})
@@ -37,19 +37,19 @@ class ShoppingCancel:
         self._addresses = addresses
 
     def check_transport(self, method: str, headers: Mapping[bytes, bytes]) -> None:
-        """Only POST is accepted (documented); 415 is ours (shopping decision 22)."""
+        """Accept only POST (documented). The error for 415 is ours (shopping decision 22)."""
         if method != "POST":
             raise MethodNotAllowedError(method, ["POST"])
         check_media_type(headers, also=(HAL,))
 
     def credential(self, headers: Mapping[bytes, bytes]) -> Credential:
-        """The application's key and secret. A browser's token may not cancel (shopping decision 18)."""
+        """Return the application's key and secret. A browser's token may not cancel (shopping decision 18)."""
         return credential_of(headers)
 
     def command(
         self, client: Client, headers: Mapping[bytes, bytes], body: bytes, command_id: CommandId
     ) -> CancelOrder:
-        """Permission, key, JSON, fields, in this order."""
+        """Check permission, key, JSON and fields, in this order, and return the command."""
         if not client.may(Permission.CANCEL):
             raise ForbiddenError("Forbidden. No cancel permission.")
         key = idempotency_key(headers, "POST", PATH, body)
@@ -60,7 +60,7 @@ class ShoppingCancel:
             like = self._addresses.order("<uid>")
             wrong.append(("order", f"order must be the uri of an order, like {like}, not {shown(request.order)}"))
         if not request.reason.strip():
-            wrong.append(("reason", f"reason must say something, not {shown(request.reason)}"))
+            wrong.append(("reason", f"reason must have a visible character, not {shown(request.reason)}"))
         if uid is None or wrong:
             raise FieldsError(wrong)
         return CancelOrder(
@@ -77,10 +77,10 @@ class ShoppingCancel:
         return ()
 
     def answer(self, outcome: CancelOutcome) -> Answer:
-        """200 with the whole order (inferred, shopping decision 1), or the documented refusals."""
+        """Return 200 with the whole order (inferred, shopping decision 1), or the documented refusals."""
         if not isinstance(outcome, Cancelled):
             return refusal_answer(outcome.refused)
-        if outcome.view is None:  # cancelled, but it could not be read back: a repeat says 409
+        if outcome.view is None:  # cancelled, but it could not be read back: a repeat gets 409
             raise OutcomeUnknownError("the order is cancelled, but could not be read")
         return order_answer(200, outcome.view, self._addresses)
 

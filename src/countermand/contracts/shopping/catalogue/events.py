@@ -46,8 +46,8 @@ _LIST: Final = Operation(
     name="listEvents",
     method="GET",
     path=PATH,
-    summary="The events that are on sale, 500 a page",
-    description="Without any condition on `sale_start` or `sale_end`, those on sale now.",
+    summary="List the events that are on sale, 500 on each page",
+    description="Without a condition on `sale_start` or `sale_end`, the list has the events on sale now.",
     permission=Permission.READ,
     parameters=parameters(FILTERS),
     replies={
@@ -61,7 +61,7 @@ _READ: Final = Operation(
     method="GET",
     path=PATH + "/{uid}",
     summary="Read an event",
-    description="As long as it is enabled. Its products that are on sale are embedded.",
+    description="Possible while the event is enabled. Its products on sale are embedded.",
     permission=Permission.READ,
     parameters=(UID,),
     replies={
@@ -79,7 +79,7 @@ class EventCalls:
     addresses: Addresses
 
     def calls(self) -> tuple[Call, ...]:
-        """The calls and what answers them."""
+        """Return the calls on events with their handlers."""
         return (
             ServiceCall(operation=_LIST, body=no_body, handle=self._list),
             ServiceCall(operation=_READ, body=no_body, handle=self._read),

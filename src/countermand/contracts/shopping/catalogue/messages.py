@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from countermand.contracts.http.money import Amount
 
-Texts = Annotated[dict[str, str], Meta(description="A text by language; one that is missing is empty")]
+Texts = Annotated[dict[str, str], Meta(description="A text for each language; a missing text is empty")]
 _Instant = Annotated[str, Meta(description="In UTC, to the second")] | None
 
 
@@ -29,17 +29,17 @@ class CatalogueProduct(Struct, kw_only=True, rename={"links": "_links"}):
     name: Texts
     subtitle: Texts
     price: Amount
-    sold_out: Annotated[bool, Meta(description="Whether nothing is left")]
+    sold_out: Annotated[bool, Meta(description="Whether it is sold out")]
     sold_out_text: Texts
     min_per_order: int
     max_per_order: int | None
-    separately_saleable: Annotated[bool, Meta(description="Whether it can be bought without anything else")]
-    availability: Annotated[int, Meta(description="What is left of total_availability")]
+    separately_saleable: Annotated[bool, Meta(description="Whether it can be bought without another product")]
+    availability: Annotated[int, Meta(description="The number that is left of total_availability")]
     total_availability: int
     additional_information: Texts
-    viewing_order: Annotated[int, Meta(description="Where it stands in a list: the lowest first")]
-    parents: Annotated[list[str], Meta(description="The combo products that it is a part of, by address")]
-    combo: Annotated[list[str], Meta(description="What a combo product is made of, by address")]
+    viewing_order: Annotated[int, Meta(description="Its position in a list: the lowest number comes first")]
+    parents: Annotated[list[str], Meta(description="The addresses of the combo products that it is a part of")]
+    combo: Annotated[list[str], Meta(description="The addresses of the parts of a combo product")]
     types: list[str]
     sale_start: _Instant
     sale_end: _Instant
@@ -62,7 +62,7 @@ class Event(Struct, kw_only=True, omit_defaults=True, rename={"links": "_links",
     event_end: _Instant
     personalization_start: _Instant
     personalization_end: _Instant
-    fulfillment_starts_at: Annotated[_Instant, Meta(description="Null where tickets come at once")]
+    fulfillment_starts_at: Annotated[_Instant, Meta(description="Null if tickets are sent at once")]
     location: Location
     facilities: list[str]
     description: Texts
@@ -70,7 +70,7 @@ class Event(Struct, kw_only=True, omit_defaults=True, rename={"links": "_links",
     image: str | None
     artists: list[str]
     genres: list[str]
-    sold_out: Annotated[bool, Meta(description="Whether nothing is left of any of its products")]
+    sold_out: Annotated[bool, Meta(description="Whether all of its products are sold out")]
     sold_out_text: Texts
     min_quantity_per_order: int | None
     max_quantity_per_order: int | None

@@ -54,7 +54,7 @@ _READ: Final = Operation(
     method="GET",
     path=PATH + "/{uid}",
     summary="Read a product",
-    description="As long as it and its event are enabled, on sale or not.",
+    description="Possible while the product and its event are enabled, even if it is not on sale.",
     permission=Permission.READ,
     parameters=(UID,),
     replies={
@@ -72,13 +72,13 @@ class ProductCalls:
     addresses: Addresses
 
     def calls(self) -> tuple[Call, ...]:
-        """The calls and what answers them."""
+        """Return the calls on products with their handlers."""
         listed = Operation(
             name="listProducts",
             method="GET",
             path=PATH,
-            summary="The products that are on sale, 500 a page",
-            description="Products of events that are on sale, by their viewing order.",
+            summary="List the products that are on sale, 500 on each page",
+            description="Lists products of events that are on sale, in their viewing order.",
             permission=Permission.READ,
             parameters=parameters(filters_of(self.addresses)),
             replies={

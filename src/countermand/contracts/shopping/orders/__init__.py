@@ -1,1 +1,1 @@
-"""Orders over the shopping contract: bill, create, read; tickets and consumers."""
+"""Orders in the shopping contract: bills, orders, tickets and consumers."""

@@ -1,7 +1,7 @@
-"""`POST /bill`, and the deprecated `GET /bill`: what would an order cost now? A snapshot; nothing is reserved.
+"""`POST /bill`, and the deprecated `GET /bill`: what would an order cost now? A bill reserves nothing.
 
-Refused as the order would be, but for what a bill can do without: a way to pay, and more of the consumer than the
-country. A product that has too few left is refused, too (inferred): who asks is about to order.
+A bill is refused for the same reasons as the order would be, except that it needs no way to pay, and only the country
+of the consumer. A product with too few left is refused, too (inferred: the buyer is about to order).
 """
 
 from collections.abc import Sequence
@@ -29,13 +29,13 @@ from countermand.domain.client import Client, Permission
 from countermand.domain.ticketing.catalogue import Method
 
 _BILL: Final = "/bill"
-_OK: Final = Reply(when="What it would cost now", message=Bill, media_type=HAL)
+_OK: Final = Reply(when="The bill: what the order would cost now", message=Bill, media_type=HAL)
 _POST: Final = Operation(
     name="createBill",
     method="POST",
     path=_BILL,
-    summary="What would an order cost?",
-    description="Takes the body of an order; of the consumer, only the country is needed. Changes nothing.",
+    summary="Ask what an order would cost",
+    description="Takes the body of an order, of which the consumer needs only a country. Changes nothing.",
     permission=Permission.CREATE,
     request=CreateRequest,
     replies={
@@ -49,15 +49,15 @@ _GET: Final = Operation(
     name="readBill",
     method="GET",
     path=_BILL,
-    summary="What would an order cost? (deprecated)",
-    description="Deprecated by its owner (documented): use POST /bill. Changes nothing.",
+    summary="Ask what an order would cost (deprecated)",
+    description="Deprecated by the contract's owner (documented): use POST /bill. Changes nothing.",
     permission=Permission.CREATE,
     parameters=(
         {
             **parameter(
                 "products",
                 "query",
-                "Again for each product: its uri, a comma, and how many",
+                "Repeat it for each product: the product's uri, a comma, and the quantity",
                 {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 100},
             ),
             "style": "form",
@@ -66,15 +66,15 @@ _GET: Final = Operation(
         *(
             parameter(name, "query", said, {"type": "string", "pattern": pattern}, required=False)
             for name, said, pattern in (
-                ("payment_method", "uid", "^[0-9A-Za-z]{1,32}$"),
-                ("shipping_method", "uid", "^[0-9A-Za-z]{1,32}$"),
-                ("country", "ISO 3166-1; needed to get payment methods back", "^[A-Z]{2}$"),
+                ("payment_method", "The method's uid", "^[0-9A-Za-z]{1,32}$"),
+                ("shipping_method", "The method's uid", "^[0-9A-Za-z]{1,32}$"),
+                ("country", "ISO 3166-1; without it, the bill lists no payment methods", "^[A-Z]{2}$"),
                 (
                     "external_purchase_amount",
-                    "As EUR350.75; outside the totals",
+                    "Like EUR350.75; not part of the totals",
                     r"^[A-Z]{3}[0-9]{1,13}(\.[0-9]{1,2})?$",
                 ),
-                ("donation_amount", "As EUR350.75", r"^[A-Z]{3}[0-9]{1,13}(\.[0-9]{1,2})?$"),
+                ("donation_amount", "Like EUR350.75", r"^[A-Z]{3}[0-9]{1,13}(\.[0-9]{1,2})?$"),
             )
         ),
     ),
@@ -89,7 +89,7 @@ class BillCalls:
     addresses: Addresses
 
     def calls(self) -> tuple[Call, ...]:
-        """The calls and what answers them."""
+        """Return the calls on bills with their handlers."""
         return (
             ServiceCall(operation=_POST, body=WantedOrder(self.addresses), handle=self._post),
             ServiceCall(operation=_GET, body=no_body, handle=self._get),

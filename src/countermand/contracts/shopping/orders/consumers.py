@@ -1,4 +1,4 @@
-"""`/consumers`: people that a client keeps, so that its orders can name them by uid."""
+"""`/consumers`: how does a client store people, so that its orders can name them by uid?"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ _DATE: Final = replace(TEXT, suffixes=(Op.LT, Op.LTE, Op.GT, Op.GTE))
 _EXACT: Final = replace(TEXT, suffixes=())
 _STARTING: Final = replace(TEXT, suffixes=(Op.STARTSWITH,))
 _GENDER: Final = "gender"
-# All documented. A consumer has no references, orders have: inferred, that those of the orders that name it are meant.
+# All are documented. Only orders have references, so it is inferred that a consumer's are those of its orders.
 _FILTERS: Final[Mapping[str, FilterType]] = {
     "email": _STARTING,
     "first_name": _STARTING,
@@ -54,8 +54,8 @@ _POST: Final = Operation(
     name="createConsumer",
     method="POST",
     path=_CONSUMERS,
-    summary="Keep a consumer",
-    description="With a uid, a revision of that consumer, with a uid of its own; orders keep what they were given.",
+    summary="Store a consumer",
+    description="With a uid, stores a revision of that consumer, which has a new uid. Existing orders do not change.",
     permission=Permission.CREATE,
     needs_secret=True,
     request=messages.Consumer,
@@ -64,9 +64,9 @@ _POST: Final = Operation(
         **FAILURES,
         **WITH_BODY,
         201: Reply(
-            when="The consumer", message=WholeConsumer, media_type=HAL, headers={"Location": "the consumer's uri"}
+            when="The new consumer", message=WholeConsumer, media_type=HAL, headers={"Location": "the consumer's uri"}
         ),
-        400: Reply(when="BAD_REQUEST: a field does not hold, or no such consumer", message=messages.Error),
+        400: Reply(when="BAD_REQUEST: a field is invalid, or the uid names no consumer", message=messages.Error),
     },
 )
 _READ: Final = Operation(
@@ -74,7 +74,7 @@ _READ: Final = Operation(
     method="GET",
     path=_CONSUMERS + "/{uid}",
     summary="Read a consumer",
-    description="One that the caller keeps.",
+    description="One of the caller's own consumers.",
     permission=Permission.READ,
     needs_secret=True,
     parameters=(UID,),
@@ -89,7 +89,7 @@ _LIST: Final = Operation(
     method="GET",
     path=_CONSUMERS,
     summary="List consumers",
-    description="Those that the caller keeps, oldest first, 500 a page. All filters that are given must hold.",
+    description="Lists the caller's own consumers that match all filters, oldest first, 500 on each page.",
     permission=Permission.READ,
     needs_secret=True,
     parameters=parameters(_FILTERS),
@@ -108,7 +108,7 @@ class ConsumerCalls:
     addresses: Addresses
 
     def calls(self) -> tuple[Call, ...]:
-        """The calls and what answers them."""
+        """Return the calls on consumers with their handlers."""
         return (
             TransactionCall(operation=_POST, body=_given, handle=self._keep),
             ServiceCall(operation=_LIST, body=no_body, handle=self._list),
@@ -146,7 +146,7 @@ def _given(given: DecodedBody) -> Consumer:
 
 
 def _as_kept(condition: Condition) -> Condition:
-    """A filter in the words of what is kept."""
+    """Return a filter in the words of the stored consumers."""
     return replace(condition, value=int(condition.value)) if condition.field == _GENDER else condition
 
 

@@ -1,4 +1,4 @@
-"""`POST /orders`: place an order for tickets, or for tickets of another order."""
+"""`POST /orders`: how does a buyer order tickets, or transfer tickets of another order?"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -27,23 +27,24 @@ from countermand.contracts.shopping.translate import order_answer
 from countermand.domain.client import ClientId, Permission
 
 ORDERS: Final = "/orders"
-# The types are the vendor's own client's; their statuses are inferred. BAD_REQUEST is for all that has no type there.
+# The types are from the vendor's own client; their statuses are inferred. Errors without a type there are BAD_REQUEST.
 REFUSALS: Final[Mapping[int, Reply]] = {
     400: Reply(
         when=(
             "BAD_REQUEST, MULTIPLE_EVENTS, PROFILE_MISSING, NON_SEPARATELY_SALEABLE_PRODUCT, PAYMENT_METHOD_MISSING, "
             "MAX_PER_ORDER_EXCEEDED, PAYMENT_METHOD_NOT_APPLICABLE, SHIPPING_METHOD_NOT_APPLICABLE, "
-            "VOUCHER_NOT_APPLICABLE (ours): the request does not hold"
+            "VOUCHER_NOT_APPLICABLE (ours): the request is invalid"
         ),
         message=messages.Error,
     ),
     404: Reply(
-        when="PRODUCT_NOT_AVAILABLE: there is no such product; NOT_FOUND: there is no such ticket",
+        when="PRODUCT_NOT_AVAILABLE: the product does not exist; NOT_FOUND: the ticket does not exist",
         message=messages.Error,
     ),
     409: Reply(
         when=(
-            "NOT_ON_SALE; INSUFFICIENT_PRODUCTS: too few are left; INSUFFICIENT_CONSECUTIVE_SEATS: not side by side; "
+            "NOT_ON_SALE; INSUFFICIENT_PRODUCTS: too few are left; INSUFFICIENT_CONSECUTIVE_SEATS: too few "
+            "neighbouring seats are free; "
             "ours: VOUCHER_USED_UP, TICKETS_NOT_TRANSFERABLE"
         ),
         message=messages.Error,
@@ -55,8 +56,8 @@ _OPERATION: Final = Operation(
     path=ORDERS,
     summary="Place an order",
     description=(
-        "Takes the tickets off the stock. An order that costs nothing is completed at once; any other is pending until "
-        "it is paid, and expires when it is not paid in time."
+        "Takes the tickets off the stock. An order that costs nothing is completed at once. Any other order is pending "
+        "until it is paid, and expires if it is not paid in time."
     ),
     permission=Permission.CREATE,
     request=CreateRequest,
@@ -66,7 +67,7 @@ _OPERATION: Final = Operation(
         **WITH_BODY,
         **REFUSALS,
         201: Reply(
-            when="The order as it was created",
+            when="The new order",
             message=messages.Order,
             media_type=HAL,
             headers={"Location": "the order's uri"},
@@ -82,7 +83,7 @@ class WantedOrder:
     addresses: Addresses
 
     def __call__(self, given: DecodedBody) -> TicketOrder | TransferOrder:
-        """The order as the actions want it. Raises `FieldsError`, `ForbiddenError`."""
+        """Return the order in the form that the actions use. Raises `FieldsError`, `ForbiddenError`."""
         request = read(CreateRequest, given.json)
         wanted = wanted_of(request, self.addresses, only_event=given.client.only_event)
         if isinstance(wanted, TransferOrder):
@@ -98,7 +99,7 @@ class OrderCreation:
     payment_limit: timedelta
 
     def calls(self) -> tuple[Call, ...]:
-        """The call and what answers it."""
+        """Return the call with its handler."""
         return (TransactionCall(operation=_OPERATION, body=WantedOrder(self.addresses), handle=self._create),)
 
     async def _create(self, tx: Transaction, context: CallContext[TicketOrder | TransferOrder]) -> Answer:

@@ -1,4 +1,4 @@
-"""What do requests of the shopping contract about orders look like, and what is answered besides an order?"""
+"""What do requests about orders look like in the shopping contract, and all answers besides the order itself?"""
 
 from typing import Annotated, Any, Final
 
@@ -8,19 +8,19 @@ from countermand.contracts.http.money import Amount, AmountGiven, Currency
 from countermand.contracts.http.typed_text import Country
 from countermand.contracts.shopping.messages import Consumer, Method, Order, Seating, Selection
 
-# It becomes a `Location` and a source in a Content-Security-Policy: a host's name, no user, and no blank, control or
-# other character that a URL spells with a percent sign.
+# The address becomes a `Location` and a source in a Content-Security-Policy. So it has a host name and no user, and no
+# blank, control or other character that a URL writes with a percent sign.
 _REDIRECT_URL: Final = r"^https?://[0-9A-Za-z.-]+(:[0-9]{1,5})?([/?#][!-~]*)?$(?!\n)"
 
 
 class OrderConsumer(Consumer, kw_only=True):
-    """Who an order is for; `ip` only here."""
+    """The person whom an order is for. Only an order's consumer has an `ip`."""
 
     ip: Annotated[str, Meta(max_length=45)] | UnsetType = UNSET
 
 
 class SelectionGiven(Struct, kw_only=True):
-    """So many of a product. `consumers` says whom each ticket is for: as many as the quantity."""
+    """A product and its quantity. `consumers` names the person for each ticket, as many as the quantity."""
 
     product: Annotated[str, Meta(min_length=1, description="The uri of the product")]
     quantity: Annotated[int, Meta(ge=1, le=100)]
@@ -28,7 +28,10 @@ class SelectionGiven(Struct, kw_only=True):
 
 
 class ExternalPurchaseGiven(Struct, kw_only=True):
-    """Something bought elsewhere that the invoice names; never part of the totals (inferred, shopping decision 20)."""
+    """Something bought elsewhere that the invoice names.
+
+    It is not part of the totals (inferred, shopping decision 20).
+    """
 
     title: dict[str, str]
     product_reference: Annotated[str, Meta(max_length=255)]
@@ -37,7 +40,7 @@ class ExternalPurchaseGiven(Struct, kw_only=True):
 
 
 class ShippingGiven(Struct, kw_only=True):
-    """A shipping method, and where to (inferred: the page names the object and says that it is like a consumer)."""
+    """A shipping method, and an address (inferred: the page names the object and says that it is like a consumer)."""
 
     uid: Annotated[str, Meta(min_length=1, max_length=32)]
     address: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
@@ -48,34 +51,45 @@ class ShippingGiven(Struct, kw_only=True):
 
 
 class CreateRequest(Struct, kw_only=True):
-    """An order for tickets, or for tickets of another order (documented). Also what a bill is asked with."""
+    """An order for tickets, or for tickets of another order (documented). A bill takes the same body."""
 
     products: Annotated[list[SelectionGiven], Meta(min_length=1, max_length=100)] | None = None
     tickets: (
-        Annotated[list[str], Meta(min_length=1, max_length=100, description="uris; never with products")] | None
+        Annotated[
+            list[str],
+            Meta(
+                min_length=1,
+                max_length=100,
+                description="The uris of tickets to transfer; not allowed together with products",
+            ),
+        ]
+        | None
     ) = None
     consumer: OrderConsumer | None = None
     payment_method: (
-        Annotated[str, Meta(min_length=1, max_length=32, description="uid; optional for free orders")] | None
+        Annotated[str, Meta(min_length=1, max_length=32, description="The method's uid; optional for free orders")]
+        | None
     ) = None
-    shipping_method: Annotated[str, Meta(min_length=1, max_length=32, description="uid")] | ShippingGiven | None = None
+    shipping_method: (
+        Annotated[str, Meta(min_length=1, max_length=32, description="The method's uid")] | ShippingGiven | None
+    ) = None
     external_purchases: Annotated[list[ExternalPurchaseGiven], Meta(max_length=100)] = []
     external_reference: Annotated[str, Meta(max_length=32)] | None = None
     redirect_url: (
         Annotated[str, Meta(max_length=255, pattern=_REDIRECT_URL, examples=["https://shop.example/thanks"])] | None
     ) = None
     check_consecutive_seats: Annotated[
-        bool, Meta(description="Numbered seats of one line must be side by side; false takes any that are free")
+        bool, Meta(description="Numbered seats of one line must be neighbours; with false, any free seats will do")
     ] = True
     vouchers: Annotated[list[Annotated[str, Meta(min_length=1, max_length=64)]], Meta(max_length=20)] = []
     currency: Currency | None = None
     opt_in: bool | None = None
-    captcha: Annotated[str, Meta(max_length=4096, description="Taken, and verified by nobody (ours)")] | None = None
+    captcha: Annotated[str, Meta(max_length=4096, description="Accepted, but not verified (ours)")] | None = None
     donation_amount: AmountGiven | None = None
 
 
 class Bill(Struct, kw_only=True, rename={"links": "_links"}):
-    """What an order would cost now: a snapshot that promises nothing. The methods are those the country can use."""
+    """What an order would cost now. It promises nothing. The available methods are those for the consumer's country."""
 
     links: dict[str, Any]
     products: list[Selection]
@@ -95,7 +109,7 @@ class EmbeddedOrders(Struct, kw_only=True, rename={"orders": "shop:order"}):
 
 
 class OrderPage(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
-    """Some orders, the newest first; `item_count` is of all pages."""
+    """A page of orders, newest first; `item_count` is the number of orders on all pages."""
 
     links: dict[str, Any]
     item_count: int
@@ -103,10 +117,10 @@ class OrderPage(Struct, kw_only=True, rename={"links": "_links", "embedded": "_e
 
 
 class WholeTicket(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
-    """One place. `valid` is ours (shopping decision 24).
+    """One ticket. `valid` is ours (shopping decision 24).
 
-    `service_fee_paid` is null until the order is completed (documented). `seating` is null where no seats are
-    numbered. Nothing is personalised, so those fields say so.
+    `service_fee_paid` is null until the order is completed (documented). `seating` is null if no seats are numbered.
+    The fields about personalisation say that the ticket is not personalised, because no ticket here is.
     """
 
     links: dict[str, Any]
@@ -134,7 +148,7 @@ class EmbeddedTickets(Struct, kw_only=True, rename={"tickets": "shop:ticket"}):
 
 
 class TicketPage(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
-    """Valid tickets with a code."""
+    """The valid tickets with a code."""
 
     links: dict[str, Any]
     item_count: int
@@ -142,7 +156,7 @@ class TicketPage(Struct, kw_only=True, rename={"links": "_links", "embedded": "_
 
 
 class WholeConsumer(Struct, kw_only=True, omit_defaults=True, rename={"links": "_links"}):
-    """A consumer that is kept. What was not said of it is not there."""
+    """A stored consumer. Fields that the client did not give are left out."""
 
     links: dict[str, Any]
     uid: str
@@ -168,7 +182,7 @@ class EmbeddedConsumers(Struct, kw_only=True, rename={"consumers": "shop:consume
 
 
 class ConsumerPage(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
-    """Some of the client's consumers, oldest first."""
+    """A page of the client's consumers, oldest first."""
 
     links: dict[str, Any]
     item_count: int

@@ -1,4 +1,7 @@
-"""An order in an event, as an application of the shopping contract sees it (ours: no page of the contract says it)."""
+"""How does an order look in an event for an application of the shopping contract?
+
+Ours: the contract's pages do not say.
+"""
 
 import msgspec
 
@@ -14,7 +17,7 @@ class TicketInEvent(msgspec.Struct, kw_only=True):
 
 
 class OrderInEvent(msgspec.Struct, kw_only=True):
-    """The order as it stands."""
+    """The order in its current state."""
 
     uid: str
     reference: str
@@ -24,7 +27,7 @@ class OrderInEvent(msgspec.Struct, kw_only=True):
 
 
 def order_in_event(view: OrderView) -> OrderInEvent:
-    """The order with its tickets, in the words of the contract's own order."""
+    """Return the order with its tickets, in the words of the contract's own order."""
     order = view.order
     assert order.uid is not None, "every ticket order has a uid"
     return OrderInEvent(

@@ -1,4 +1,4 @@
-"""What does a buyer want? The body of an order or a bill, and the old query of a bill, as the actions want it."""
+"""What does a buyer want? Converts the body of an order or a bill, and the old query of a bill, for the actions."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -29,23 +29,23 @@ _METHOD: Final = re.compile("[0-9A-Za-z]{1,32}")
 
 
 class Reading:
-    """Reads what was given, and remembers everything that is wrong with it."""
+    """Reads a request, and collects its errors."""
 
     def __init__(self, addresses: Addresses) -> None:
         self._addresses = addresses
         self.errors: list[tuple[str, str]] = []
 
     def check(self) -> None:
-        """Raises `FieldsError` with all that was wrong."""
+        """Raise `FieldsError` with all errors, if there are any."""
         if self.errors:
             raise FieldsError(self.errors)
 
     def wrong(self, path: str, said: str) -> None:
-        """Remember that a field does not hold; `said` goes on after its name."""
+        """Add an error of a field; `said` continues the sentence after the field's name."""
         self.errors.append((path, f"{path} {said}"))
 
     def product(self, path: str, uri: str) -> str:
-        """The uid in a product's address."""
+        """Return the uid in a product's address."""
         uid = self._addresses.uid_of_product(uri)
         if uid is None:
             like = self._addresses.product("<uid>")
@@ -53,7 +53,7 @@ class Reading:
         return uid or ""
 
     def ticket(self, path: str, uri: str) -> str:
-        """The uid in a ticket's address."""
+        """Return the uid in a ticket's address."""
         uid = self._addresses.uid_of_ticket(uri)
         if uid is None:
             like = self._addresses.ticket("<uid>")
@@ -61,7 +61,7 @@ class Reading:
         return uid or ""
 
     def money(self, path: str, given: AmountGiven | None) -> Money | None:
-        """An amount that was given."""
+        """Return an amount of the request."""
         if given is None:
             return None
         try:
@@ -71,7 +71,7 @@ class Reading:
             return None
 
     def currency(self, given: str | None) -> str | None:
-        """A currency that amounts here can be in."""
+        """Return the currency if amounts can be in it."""
         if given is not None:
             try:
                 Money.of(0, given)
@@ -83,13 +83,13 @@ class Reading:
 def wanted_of(
     request: CreateRequest, addresses: Addresses, *, only_event: str | None = None
 ) -> TicketOrder | TransferOrder:
-    """The request as the actions want it, of a client that has to do with `only_event`, if that is said.
+    """Return the request in the form that the actions use. With `only_event`, the client may order for that event only.
 
-    Raises `FieldsError` for all that does not hold.
+    Raises `FieldsError` with every error.
     """
     reading = Reading(addresses)
     if (request.products is None) == (request.tickets is None):
-        reading.wrong("products", "or tickets is what an order is of: one of them, and not both")
+        reading.wrong("products", "or tickets must be given, and not both")
     lines, for_whom = _lines(request, reading)
     tickets = [reading.ticket(f"tickets[{at}]", uri) for at, uri in enumerate(request.tickets or ())]
     external = _external(request, reading)
@@ -122,7 +122,7 @@ def wanted_of(
 
 
 def consumer_given(consumer: messages.Consumer) -> Consumer:
-    """A consumer as the actions have it."""
+    """Return a consumer in the form that the actions use."""
     return msgspec.convert(msgspec.to_builtins(consumer), Consumer)
 
 
@@ -131,7 +131,7 @@ def _address(shipping: ShippingGiven) -> ShippingAddress:
 
 
 def _lines(request: CreateRequest, reading: Reading) -> tuple[list[Line], dict[int, list[Consumer]]]:
-    """What was chosen, and, by the place of a line, whom its tickets are for."""
+    """Return the chosen lines and, by the index of a line, the consumers of its tickets."""
     lines: list[Line] = []
     for_whom: dict[int, list[Consumer]] = {}
     for index, selection in enumerate(request.products or ()):
@@ -165,7 +165,7 @@ def _external(request: CreateRequest, reading: Reading) -> list[ExternalPurchase
 
 
 def wanted_of_query(given: Sequence[tuple[str, str]], addresses: Addresses) -> TicketOrder:
-    """The deprecated form, GET /bill: `products` again and again, as `<uri>,<quantity>`. Raises `FieldsError`."""
+    """Read the deprecated form, GET /bill, which repeats `products=<uri>,<quantity>`. Raises `FieldsError`."""
     reading, query = Reading(addresses), dict(given)
     selections = [value for name, value in given if name == "products"]
     if not 1 <= len(selections) <= _MOST:
@@ -200,7 +200,7 @@ def _country(query: Mapping[str, str]) -> str:
 
 
 def _matching(query: Mapping[str, str], name: str, pattern: re.Pattern[str], said: str, reading: Reading) -> str | None:
-    """A parameter that is left out, empty, or as it must be."""
+    """Return a parameter that matches its pattern, or None if it is missing or empty."""
     value = query.get(name) or None
     if value is not None and not pattern.fullmatch(value):
         reading.wrong(name, f"must be {said}, not {shown(value)}")
@@ -208,7 +208,7 @@ def _matching(query: Mapping[str, str], name: str, pattern: re.Pattern[str], sai
 
 
 def _query_amount(query: Mapping[str, str], name: str, reading: Reading) -> Money | None:
-    """`EUR350.75` (documented)."""
+    """Return an amount like `EUR350.75` (documented)."""
     value = query.get(name) or None
     if value is None:
         return None

@@ -1,4 +1,4 @@
-"""`GET /orders`, `GET /orders/{uid}`, and, ours, whether an order may be cancelled."""
+"""Which orders does a caller see, and how? `GET /orders`, `GET /orders/{uid}` and, ours, an order's cancellability."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -50,14 +50,14 @@ _EXPLAIN: Final = Operation(
     name="explainOrder",
     method="GET",
     path=_ORDER + "/cancellability",
-    summary="May this order be cancelled, why not, until when?",
+    summary="Ask whether an order may be cancelled, why not, and until when",
     description="Ours: not part of the published contract. Changes nothing.",
     permission=Permission.READ,
     own_credential=OWN_CREDENTIAL,
     parameters=(UID,),
     replies={
         **FAILURES,
-        200: Reply(when="The decision", message=messages.Cancellability, media_type=HAL),
+        200: Reply(when="The decision with every finding", message=messages.Cancellability, media_type=HAL),
         404: NOT_FOUND,
     },
 )
@@ -70,13 +70,13 @@ class OrderCalls:
     addresses: Addresses
 
     def calls(self) -> tuple[Call, ...]:
-        """The calls and what answers them."""
+        """Return the calls on orders with their handlers."""
         listed = Operation(
             name="listOrders",
             method="GET",
             path=ORDERS,
-            summary="The caller's own orders, the newest first, 500 a page",
-            description="All filters that are given must hold. `status` is another name for `state`.",
+            summary="List the caller's own orders, newest first, 500 on each page",
+            description="Lists the orders that match all filters. `status` is another name for `state`.",
             permission=Permission.READ,
             needs_secret=True,
             parameters=parameters(_filters(self.addresses)),
@@ -120,7 +120,7 @@ class OrderCalls:
 
 
 def _filters(addresses: Addresses) -> Mapping[str, FilterType]:
-    """What orders can be filtered by: as documented, and, as the search link has them, `status` and `total`."""
+    """Return the filters of orders: the documented ones, and `status` and `total`, which the search link names."""
     state = choice([state.value for state in OrderKind.TICKET.states])
     return {
         "event": replace(uri(addresses.uid_of_event, addresses.event("<uid>")), suffixes=(Op.IN,)),
@@ -128,19 +128,19 @@ def _filters(addresses: Addresses) -> Mapping[str, FilterType]:
         "state": state,
         "status": state,
         "created": replace(INSTANT, suffixes=(Op.LT, Op.LTE, Op.GT, Op.GTE)),
-        "total": PRICE,  # in whatever currency: the link has no parameter for one
+        "total": PRICE,  # in any currency, because the link has no parameter for it
     }
 
 
 def _as_kept(condition: Condition) -> Sequence[Condition]:
-    """A filter in the words of what is kept."""
+    """Return a filter as conditions on stored orders."""
     if condition.field == "created":
         return _created(condition.op, condition.value)
     return [replace(condition, field="state") if condition.field == "status" else condition]
 
 
 def _created(op: Op, at: datetime) -> Sequence[Condition]:
-    """Compared with `created_date` as it is shown, to the second: what was shown is found again."""
+    """Compare with `created_date` as answers show it, to the second, so that a shown value finds its order."""
     second = at.replace(microsecond=0)
     following = second + timedelta(seconds=1)
     from_then = second if at == second else following

@@ -1,4 +1,7 @@
-"""`GET /tickets/{uid}`, and the search for whoever stands at the door: `/tickets?event=&code=`."""
+"""Which tickets does a caller see, and is a ticket at the entrance valid?
+
+`GET /tickets/{uid}` reads a ticket, and `GET /tickets?event=&code=` finds one by its barcode.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,15 +32,19 @@ _FIND: Final = Operation(
     name="findTickets",
     method="GET",
     path=_TICKETS,
-    summary="Find the ticket with a barcode",
-    description="Only valid tickets are found (ours), among the tickets of the caller's own orders.",
+    summary="Find a ticket by its barcode",
+    description="Finds only valid tickets (ours) of the caller's own orders.",
     permission=Permission.READ,
     needs_secret=True,
     parameters=(
         parameter("event", "query", "The event's uri", {"type": "string", "format": "uri"}),
         parameter("code", "query", "The barcode", {"type": "string", "minLength": 1, "maxLength": _CODE_CAP}),
     ),
-    replies={**FAILURES, 200: Reply(when="What was found", message=TicketPage, media_type=HAL), 400: WRONG_QUERY},
+    replies={
+        **FAILURES,
+        200: Reply(when="The tickets that were found, or an empty list", message=TicketPage, media_type=HAL),
+        400: WRONG_QUERY,
+    },
 )
 _READ: Final = Operation(
     name="readTicket",
@@ -63,7 +70,7 @@ class TicketCalls:
     addresses: Addresses
 
     def calls(self) -> tuple[Call, ...]:
-        """The calls and what answers them."""
+        """Return the calls on tickets with their handlers."""
         return (
             ServiceCall(operation=_FIND, body=no_body, handle=self._find),
             ServiceCall(operation=_READ, body=no_body, handle=self._read),
@@ -88,7 +95,7 @@ class TicketCalls:
 
 
 def _wanted(request: Request, addresses: Addresses) -> tuple[str, str]:
-    """The event's uid and the code, both needed (inferred: the root's link has both). Raises `FieldsError`."""
+    """Return the event's uid and the code. Both are required (inferred from the root's link). Raises `FieldsError`."""
     errors = []
     given, code = request.query.get("event", ""), request.query.get("code", "")
     event = addresses.uid_of_event(given)
