@@ -14,6 +14,7 @@ from countermand.background.totals import fill_some, fill_totals
 from countermand.domain.orders.order import OrderId
 from countermand.storage.tables.orders import order_details
 from support.beside import beside
+from support.contracts import SHOPPING
 from support.shared_world import shared_world
 from support.world import Caller, World
 
@@ -129,7 +130,7 @@ async def test_before_it_is_filled_an_order_is_found_by_its_total_and_paid(world
         await tx.run(update(order_details).where(order_details.c.order_id == unreadable).values(details=document))
     async with world.database.store.snapshot() as reading:
         wanted = [Condition("total", Op.EQ, 2500)]
-        found = await reading.orders_listed(shop.client.id, wanted, offset=0, at_most=10)
+        found = await reading.orders_listed(SHOPPING.name, shop.client.id, wanted, offset=0, at_most=10)
     assert set(found.items) == {old, new}
     await world.pay(old)
     states = {row["id"]: row["state"] for row in await world.rows("orders")}

@@ -84,7 +84,9 @@ async def test_on_a_read_only_file_system_nothing_is_begun_and_a_sentence_says_s
         check=False,
     )
     assert done.returncode == 2, done.stderr
-    assert done.stderr.strip().splitlines()[-1] == "countermand: the database cannot be used right now"
+    said = done.stderr.strip().splitlines()[-1]
+    assert said.startswith(f"countermand: the database {folder / NAME} cannot be opened: ")
+    assert "takes no writes" in said
     assert "Traceback" not in done.stderr
 
 

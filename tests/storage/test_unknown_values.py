@@ -455,7 +455,7 @@ async def test_an_order_whose_details_nobody_can_read_is_not_shown_and_is_decide
     assert (await scene.cancel(paid)).status_code == 403
     await scene.cancel(tickets)
     world.clock.forward(minutes=2)
-    await expire_due(world.database.store, world.clock, at_most=100)
+    await expire_due(world.database.store, world.clock(), at_most=100)
     states = [(await scene.row(one))["state"] for one in (telecom, tickets, paid, due)]
     assert states == ["cancelled", "cancelled", "completed", "expired"]
 

@@ -72,8 +72,8 @@ class Tracing:
             },
         )
 
-    def answered(self, span: Span, status: int) -> None:
-        """Say which status a request was answered with; a failure of ours is one of the span, too."""
+    def set_status(self, span: Span, status: int) -> None:
+        """Record the status of the answer; a status of 500 or more is an error of the span as well."""
         span.set_attribute("http.response.status_code", status)
         if status >= _SERVER_ERROR:
             span.set_attribute("error.type", str(status))

@@ -118,4 +118,4 @@ def _tell(tracing: Tracing, span: Span, headers: Mapping[bytes, bytes], answer: 
     if (given := given_request_id(headers)) is not None:
         span.set_attribute("countermand.request_id", given)
     if isinstance(answer, Answer):
-        tracing.answered(span, answer.status)
+        tracing.set_status(span, answer.status)
