@@ -1,4 +1,4 @@
-"""Reads what shells, containers and files of others put into variables and options: text, paths, service links."""
+"""Checks text and paths in variables and options, and recognizes the variables that Kubernetes and Docker set."""
 
 import os
 import re
@@ -8,8 +8,8 @@ from typing import Final
 
 PREFIX: Final = "COUNTERMAND_"
 
-# Kubernetes tells every pod of every service, and `docker run --link` of every linked container, in variables of these
-# names and values. A service that is called `countermand`, or `countermand-…`, gets our prefix.
+# Kubernetes sets variables with these names and values in every pod for every service, and `docker run --link` for
+# every linked container. If a service is called `countermand` or `countermand-…`, they begin with Countermand's prefix.
 _OF_A_SERVICE: Final = tuple(
     (re.compile(rf"{PREFIX}(?:\w+_)?{name}"), re.compile(value))
     for name, value in (
@@ -26,7 +26,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def is_of_a_service(name: str, value: str | None) -> bool:
-    """Whether a variable tells of a service of Kubernetes, or of a linked container, and is no setting of ours."""
+    """Return whether a variable describes a Kubernetes service or a linked container, and is not a setting."""
     return any(
         of_name.fullmatch(name.upper()) and of_value.fullmatch((value or "").strip())
         for of_name, of_value in _OF_A_SERVICE
@@ -34,12 +34,12 @@ def is_of_a_service(name: str, value: str | None) -> bool:
 
 
 def service_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """The names of the variables with our prefix that tell of a service, in order."""
+    """Return the names of the variables that have Countermand's prefix but describe a service, in order."""
     return sorted(name for name, value in environment.items() if is_of_a_service(name, value))
 
 
 def check_text(text: str) -> None:
-    """Raise `ValueError`, with the likely cause, for text that nobody can have meant for a setting or an option."""
+    """Raise `ValueError`, with the likely cause, for text that cannot be meant as a setting or an option."""
     if text.endswith("\r") or "\r\n" in text:
         raise ValueError(
             "must have no carriage return, as lines of a file with Windows line ends have (save it with LF)"
@@ -55,7 +55,7 @@ def check_text(text: str) -> None:
 
 
 def path_of(text: str) -> Path:
-    """A path as a person writes it: `~` is a home. Raises `ValueError`."""
+    """Return the path of a text, with `~` expanded. Raises `ValueError`."""
     check_text(text)
     try:
         return Path(text).expanduser()
