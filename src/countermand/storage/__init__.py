@@ -1,1 +1,1 @@
-"""Where orders are kept: SQLite. Fulfils the protocols of `actions/ports.py`, in our errors, not the driver's."""
+"""Stores orders on SQLite or PostgreSQL. Implements the protocols of the actions; translates the drivers' errors."""
