@@ -104,7 +104,7 @@ async def open_database(
 
 
 def retention_of(settings: Settings) -> dict[RetentionRule, timedelta]:
-    """Return the retention rules with the time after which each deletes rows. Rows that are kept for ever have none."""
+    """Return the retention rules, each with the age at which it deletes rows. Rows that are kept for ever have none."""
     kept = {
         IDEMPOTENCY_KEYS: timedelta(hours=settings.idempotency_kept_h),
         DELIVERED_FACTS: timedelta(days=settings.delivered_kept_d),
