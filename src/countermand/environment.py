@@ -1,4 +1,4 @@
-"""Checks text, paths and service links in variables and options, as shells, containers and files write them."""
+"""Checks text and paths in variables and options, and recognizes the variables that Kubernetes and Docker set."""
 
 import os
 import re
@@ -8,8 +8,8 @@ from typing import Final
 
 PREFIX: Final = "COUNTERMAND_"
 
-# Kubernetes tells every pod about every service in variables with these names and values, and so does `docker run
-# --link` for linked containers. A service with the name `countermand`, or `countermand-…`, gets this project's prefix.
+# Kubernetes sets variables with these names and values in every pod for every service, and `docker run --link` for
+# every linked container. If a service is called `countermand` or `countermand-…`, they begin with Countermand's prefix.
 _OF_A_SERVICE: Final = tuple(
     (re.compile(rf"{PREFIX}(?:\w+_)?{name}"), re.compile(value))
     for name, value in (
@@ -26,7 +26,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def is_of_a_service(name: str, value: str | None) -> bool:
-    """Return whether a variable describes a service of Kubernetes or a linked container, and is not a setting."""
+    """Return whether a variable describes a Kubernetes service or a linked container, and is not a setting."""
     return any(
         of_name.fullmatch(name.upper()) and of_value.fullmatch((value or "").strip())
         for of_name, of_value in _OF_A_SERVICE
@@ -34,7 +34,7 @@ def is_of_a_service(name: str, value: str | None) -> bool:
 
 
 def service_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Return the sorted names of the variables with this project's prefix that describe a service."""
+    """Return the names of the variables that have Countermand's prefix but describe a service, in order."""
     return sorted(name for name, value in environment.items() if is_of_a_service(name, value))
 
 
@@ -55,7 +55,7 @@ def check_text(text: str) -> None:
 
 
 def path_of(text: str) -> Path:
-    """Return the path that a person wrote; `~` is a home directory. Raises `ValueError`."""
+    """Return the path of a text, with `~` expanded. Raises `ValueError`."""
     check_text(text)
     try:
         return Path(text).expanduser()

@@ -36,7 +36,7 @@ log = structlog.get_logger()
 
 _COLLECTED_AFTER: Final = 50_000  # new objects before the next garbage collection
 _POLL_S: Final = 0.02
-_LONGEST_POLL_S: Final = 1.0  # a node whose clock is wrong may wait for long
+_LONGEST_POLL_S: Final = 1.0  # a node whose clock is wrong may wait for a long time
 
 
 class ServingError(Exception):

@@ -1,1 +1,1 @@
-"""What a running node does beside its calls: post metrics, read keys again, forget, expire."""
+"""Background tasks: what a running node does repeatedly besides answering calls."""

@@ -1,4 +1,4 @@
-"""Compares this node's clock with the one that all nodes share, the database's, and says when they differ."""
+"""Compares this node's clock with the database's clock, which all nodes share, and logs when they differ."""
 
 import asyncio
 from contextlib import suppress
@@ -16,9 +16,10 @@ _TOLD_BEYOND_S: Final = 5.0
 
 
 class ClockCheck:
-    """How far this node's clock is from the shared one. `ahead_s` is as of the last look; negative where it is behind.
+    """Measures how far this node's clock is from the shared clock.
 
-    On SQLite both are the machine's own clock, and the check finds nothing.
+    `ahead_s` is the result of the last comparison in seconds, negative if this node's clock is behind. On SQLite both
+    clocks are the machine's own, so they never differ.
     """
 
     def __init__(self, clock: Clock, shared_clock: SharedClock) -> None:
@@ -27,9 +28,10 @@ class ClockCheck:
         self.ahead_s: float | None = None
 
     async def off_s(self) -> float:
-        """The seconds by which the clocks surely differ, however long the question took. Raises as the database does.
+        """Return by how many seconds the clocks certainly differ, with the duration of the query taken off.
 
-        The log hears when they begin to differ by more than five seconds, and when they no longer do.
+        Logs when they begin to differ by more than five seconds, and when they no longer do. Raises the errors of the
+        database.
         """
         asked_at = self._clock()
         shared = await self._shared_clock()
@@ -46,7 +48,7 @@ class ClockCheck:
 
 
 async def compare_clocks(check: ClockCheck, stopping: asyncio.Event) -> None:
-    """Compare every few seconds. While the database is away nobody can tell; `/readyz` says that it is."""
+    """Compare the clocks every few seconds. If the database does not answer, `/readyz` reports that."""
     pause_s = 0.0
     while not await stops_within(pause_s, stopping):
         with suppress(*DATABASE_ERRORS):

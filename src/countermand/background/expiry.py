@@ -1,4 +1,4 @@
-"""Ends orders that were not paid in time, some at a time."""
+"""Ends orders that were not paid in time, a limited number at a time."""
 
 import asyncio
 from typing import Final
@@ -16,9 +16,10 @@ _EXPIRED_AT_ONCE: Final = 100
 
 
 async def expire_unpaid(store: SqlStore, shared_clock: SharedClock, stopping: asyncio.Event) -> None:
-    """Orders that were not paid in time give back what they hold, some at a time.
+    """End orders that were not paid in time, so that their tickets can be sold again.
 
-    By the clock that all nodes share: a node ahead would end orders of everybody that can still be paid.
+    The clock that all nodes share decides: otherwise a node whose clock is ahead would end orders that can still be
+    paid.
     """
     pause_s = 0.0
     while not await stops_within(pause_s, stopping):

@@ -1,4 +1,4 @@
-"""Reads key sets again, so that a withdrawn key stops counting."""
+"""Reads key sets again and again, so that a withdrawn key is no longer accepted."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,6 +7,6 @@ from countermand.background.rounds import stops_within
 
 
 async def refresh_keys(refresh: Callable[[], Awaitable[None]], every_s: float, stopping: asyncio.Event) -> None:
-    """Keys are read again, so that a withdrawn one stops counting."""
+    """Call `refresh` every `every_s` seconds until the service stops."""
     while not await stops_within(every_s, stopping):
         await refresh()

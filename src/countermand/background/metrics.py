@@ -1,4 +1,4 @@
-"""Posts what was tallied to the metrics, twice a second."""
+"""Posts the tallies of requests to the metrics, twice a second."""
 
 import asyncio
 from typing import Final
@@ -10,6 +10,6 @@ _POST_EVERY_S: Final = 0.5
 
 
 async def post_counts(telemetry: Telemetry, stopping: asyncio.Event) -> None:
-    """What was tallied is posted to the metrics, also where nobody scrapes this very process."""
+    """Post the tallies, because a scrape of another worker must see the numbers of this process, too."""
     while not await stops_within(_POST_EVERY_S, stopping):
         telemetry.counts.post()

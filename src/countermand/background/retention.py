@@ -1,4 +1,4 @@
-"""Forgets what is old, some at a time."""
+"""Deletes old rows according to the retention rules, a limited number at a time."""
 
 import asyncio
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ FORGOTTEN_AT_ONCE: Final = 1000
 async def forget_old(
     store: SqlStore, shared_clock: SharedClock, retention: Mapping[RetentionRule, timedelta], stopping: asyncio.Event
 ) -> None:
-    """What is old is forgotten some at a time, so that nobody waits for it; old by the clock that all nodes share."""
+    """Delete old rows in short transactions, so that no request waits long. The clock that all nodes share decides."""
     pause_s = 0.0
     while not await stops_within(pause_s, stopping):
         most = 0

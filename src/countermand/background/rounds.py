@@ -1,4 +1,4 @@
-"""What background tasks share: how they pause, when they stop, which errors they outlive."""
+"""Has what background tasks share: the pause between rounds, the stop, and the database errors that they survive."""
 
 import asyncio
 from contextlib import suppress
@@ -11,7 +11,10 @@ DATABASE_ERRORS: Final = (CountermandError, UnforeseenDatabaseError)
 
 
 async def stops_within(seconds: float, stopping: asyncio.Event) -> bool:
-    """Wait, unless the service stops: background tasks end between two pieces of work, never in the middle of one."""
+    """Wait for some seconds, or until the service stops. Return whether it stops.
+
+    Background tasks end only here, between two pieces of work.
+    """
     with suppress(TimeoutError):
         await asyncio.wait_for(stopping.wait(), seconds)
     return stopping.is_set()

@@ -1,4 +1,4 @@
-"""Fills the totals of ticket orders that nodes of before schema 5 placed, some at a time."""
+"""Fills the total's columns of ticket orders that nodes from before schema 5 placed, a limited number at a time."""
 
 import asyncio
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from countermand.storage.store import SqlStore
 log = structlog.get_logger()
 LOOKED_AT_ONCE: Final = 1000
 FILLED_AT_ONCE: Final = 300
-_AGAIN_AFTER_S: Final = 600.0  # old nodes may have placed orders meanwhile, and other nodes may have failed
+_AGAIN_AFTER_S: Final = 600.0  # old nodes may have placed more orders, and other nodes may have failed
 _RETRY_AFTER_S: Final = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """How far one step came: the number of the last order that it saw, None where there was none; how many it found.
+    """The result of one step: the number of the last order that it saw, or None if there was no further order.
 
     `found` counts ticket orders with an empty total whose document this version can read.
     """
@@ -28,7 +28,7 @@ class Step:
 
 
 async def fill_some(store: SqlStore, after: int) -> Step:
-    """Fill the totals of the next orders after a number, in one short transaction that waits for nobody's row."""
+    """Fill the totals of the next orders after a number, in one short transaction that waits for no row lock."""
     async with store.snapshot() as reading:
         seen = await reading.empty_totals(after, LOOKED_AT_ONCE)
     empty = [order_id for order_id, is_empty in seen.items() if is_empty]
@@ -42,10 +42,10 @@ async def fill_some(store: SqlStore, after: int) -> Step:
 
 
 async def fill_totals(store: SqlStore, stopping: asyncio.Event) -> None:
-    """Go through all orders, step by step, again and again, until a whole round finds nothing to fill.
+    """Go through all orders step by step, and repeat that until a whole round finds nothing to fill.
 
-    Each step is committed by itself, and what it left empty the next round finds: so a crash loses nothing, and several
-    nodes may do this at once.
+    Each step commits by itself, and the next round finds the totals that are still empty. So a crash loses nothing, and
+    several nodes may do this at the same time.
     """
     after, found, pause_s = 0, 0, 0.0
     while not await stops_within(pause_s, stopping):

@@ -1,1 +1,1 @@
-"""The one place where parts are chosen and joined: settings in, a running service out."""
+"""Chooses and joins the parts of a service according to the settings. No other folder does that."""

@@ -1,4 +1,4 @@
-"""Makes the modules of calls that a service answers: each contract's, the operator's, and the token endpoint's."""
+"""Makes the API modules of a service: those of the contracts, of the operator's API and of the token endpoint."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -31,7 +31,7 @@ def api_modules(
     clients: ClientAdministration,
     endpoint: TokenEndpoint | None = None,
 ) -> tuple[ApiModule, ...]:
-    """Everything that is served: the token endpoint's module, if there is one, and then the others by name."""
+    """Return all API modules: that of the token endpoint, if the service has one, and then the others by name."""
     modules = [contract.api(deployment) for contract in contracts]
     modules.append(manage.api_module(clients, accesses_of(contracts)))
     own = [] if endpoint is None else [tokens.api_module(endpoint)]
@@ -39,12 +39,12 @@ def api_modules(
 
 
 def pages_of(contracts: Sequence[Contract]) -> Mapping[Page, frozenset[ContractName]]:
-    """By page for buyers, the contracts whose orders it shows."""
+    """Return, for each page for buyers, the contracts whose orders it shows."""
     return {page: frozenset(one.name for one in contracts if page in one.pages) for page in Page}
 
 
 def connect_of(settings: Settings) -> Connect:
-    """The connect contract, as the settings want it spoken."""
+    """Return the operator's terms of the connect contract, from the settings."""
     desk: BookingBackend = OperatorsSystem()
     if settings.appointments == "calendar":
         desk = Calendar(no_return=timedelta(hours=settings.appointment_no_return_h))
@@ -56,7 +56,7 @@ def connect_of(settings: Settings) -> Connect:
 
 
 def shopping_of(settings: Settings, public_url: str) -> Shopping:
-    """The shopping contract, as the settings want it spoken."""
+    """Return the operator's terms of the shopping contract, from the settings."""
     return Shopping(
         addresses=addresses_of(settings, public_url),
         payment_limit=timedelta(seconds=settings.shopping_payment_limit_s),
@@ -65,7 +65,7 @@ def shopping_of(settings: Settings, public_url: str) -> Shopping:
 
 
 def addresses_of(settings: Settings, public_url: str) -> Addresses:
-    """The addresses of the shopping contract."""
+    """Return the addresses that the shopping contract's answers contain."""
     return Addresses(
         public=public_url,
         also=loopback_names(settings, public_url),
@@ -76,7 +76,7 @@ def addresses_of(settings: Settings, public_url: str) -> Addresses:
 
 
 def loopback_names(settings: Settings, public_url: str) -> tuple[str, ...]:
-    """The other loopback addresses of this service, if the settings name no public address."""
+    """Return the other loopback addresses of this service; none if the settings name a public address."""
     port = urlsplit(public_url).port
     names = [f"http://{host}:{port}" for host in _LOOPBACK]
     if settings.public_url is not None or public_url not in names:

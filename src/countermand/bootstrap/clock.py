@@ -1,4 +1,4 @@
-"""The service's clocks."""
+"""Reads the clock of this machine, and lets one node's clock stand in for the clock of all nodes."""
 
 from datetime import UTC, datetime
 
@@ -6,12 +6,12 @@ from countermand.actions.ports import Clock, SharedClock
 
 
 def utc_now() -> datetime:
-    """The clock: aware, UTC, whole microseconds."""
+    """Return the current instant: aware, in UTC, in whole microseconds."""
     return datetime.now(UTC)
 
 
 def shared_by_all(clock: Clock) -> SharedClock:
-    """A clock of one node as the one that all share."""
+    """Return a shared clock that reads the clock of one node."""
 
     async def now() -> datetime:
         return clock()

@@ -1,4 +1,4 @@
-"""Opens the database that the settings name, with everything that is kept in it."""
+"""Opens the database that the settings name, and makes the objects that read and write it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -30,14 +30,14 @@ from countermand.storage.sqlite.cancellations import SqliteCancellations
 from countermand.storage.sqlite.store import SqliteStore
 from countermand.storage.store import SqlStore
 
-OVERTAKEN_CAP: Final = 4  # slow batches beside the one under way, each with a connection of its own
+OVERTAKEN_CAP: Final = 4  # slow batches beside the current one, each with a connection of its own
 READ_BACK_FLIGHTS: Final = 2
-_CLOCKS_APART: Final = timedelta(hours=1)  # what one node forgets, another whose clock is behind may still ask for
+_CLOCKS_APART: Final = timedelta(hours=1)  # another node, whose clock is behind, may still need the row
 
 
 @dataclass(frozen=True, kw_only=True)
 class Database:
-    """The parts that keep things, all on one database, for the contracts in force."""
+    """Everything that reads and writes the database, for the contracts in force."""
 
     contracts: Sequence[Contract]
     store: SqlStore
@@ -48,13 +48,13 @@ class Database:
     policies: Policies
 
     async def close(self) -> None:
-        """Give everything back."""
+        """Close all connections."""
         await self.cancellations.close()
         await self.store.close()
 
 
 def address_of(settings: Settings) -> DatabaseAddress:
-    """Which database the settings name."""
+    """Return the address of the database that the settings name."""
     if settings.database_url is None:
         return settings.database_path
     return PostgresAddress(
@@ -87,7 +87,7 @@ async def open_database(
         )
         await cancellations.open()
     else:
-        write_lock = asyncio.Lock()  # the process's one, around everything that writes
+        write_lock = asyncio.Lock()  # the process's only lock around everything that writes
         store = SqliteStore(address, kinds, write_lock, busy_limit_s=busy_limit_s)
         cancellations = SqliteCancellations(
             address, policies, kinds, write_lock, busy_limit_s=busy_limit_s, metrics=metrics
@@ -104,7 +104,7 @@ async def open_database(
 
 
 def retention_of(settings: Settings) -> dict[RetentionRule, timedelta]:
-    """What is forgotten after how long; what is kept for ever is not there."""
+    """Return the retention rules, each with the age at which it deletes rows. Rows that are kept for ever have none."""
     kept = {
         IDEMPOTENCY_KEYS: timedelta(hours=settings.idempotency_kept_h),
         DELIVERED_FACTS: timedelta(days=settings.delivered_kept_d),

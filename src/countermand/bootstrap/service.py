@@ -50,7 +50,7 @@ from countermand.web.pages.buyer_pages import BuyerPages
 
 log = structlog.get_logger()
 
-_PROBE_LIMIT_S: Final = 1.5  # whoever asks whether we are ready, or scrapes, hears something within two seconds
+_PROBE_LIMIT_S: Final = 1.5  # so that `/readyz` and `/metrics` answer within two seconds
 _OWN_KEYS_AT_MOST_EVERY_S: Final = 0.1
 
 
@@ -77,9 +77,9 @@ def build(
 ) -> Service:
     """Join the parts, for the contracts that the database was opened for.
 
-    Without the front, the framework carries the cancel paths, too. `clock` is this node's clock, `shared_clock` the one
-    of all nodes: by default the machine's and the database's. If `clock` alone is given, it is both. `telemetry` is the
-    one whose metrics hook the database was opened with.
+    Without the front, the framework carries the cancel calls, too. `clock` is this node's clock, by default the
+    machine's; `shared_clock` is the clock of all nodes, by default the database's. If only `clock` is given, it is
+    both. `telemetry` must have the metrics hook that the database was opened with.
     """
     if shared_clock is None:
         shared_clock = database.store.now if clock is None else shared_by_all(clock)
@@ -164,7 +164,7 @@ def build(
 
 
 def _cancelling(settings: Settings, database: Database, clock: Clock, metrics: MetricsHook) -> CancelAndShow:
-    """The way into the batches."""
+    """Return the group commit of cancellations, with the batches that read cancelled orders back."""
     cancel = CancelOrders(
         store=database.cancellations,
         policies=database.policies,
@@ -180,7 +180,7 @@ def _cancelling(settings: Settings, database: Database, clock: Clock, metrics: M
         queue_limit_s=settings.database_busy_limit_s,
         flights=settings.flights,
         slow_s=settings.slow_batch_s,
-        overtaken_cap=0 if settings.is_sqlite else OVERTAKEN_CAP,  # there, all wait for one lock
+        overtaken_cap=0 if settings.is_sqlite else OVERTAKEN_CAP,  # on SQLite all flights wait for one lock
         metrics=metrics,
     )
     read_back = ReadBack(store=database.cancellations, limit_s=settings.settle_limit_s)
@@ -192,15 +192,15 @@ def _cancelling(settings: Settings, database: Database, clock: Clock, metrics: M
 
 
 def _readiness(database: Database, clock_check: ClockCheck) -> Callable[[], Awaitable[str | None]]:
-    """Whom to ask whether the service is ready."""
+    """Return a function that checks whether the service is ready."""
     ask_schema = SingleFlightProbe(lambda: _schema(database.store), limit_s=_PROBE_LIMIT_S)
-    # Cancelling has connections of its own.
+    # The cancellation path has connections of its own, so it needs a probe of its own.
     ask_cancellations = SingleFlightProbe(lambda: database.cancellations.orders([]), limit_s=_PROBE_LIMIT_S)
 
     ask_clock = SingleFlightProbe(clock_check.off_s, limit_s=_PROBE_LIMIT_S)
 
     async def ready() -> str | None:
-        """None, or why not: in words for anybody, as anybody may ask."""
+        """Return None, or why the service is not ready. The reason has no secrets, because everybody may read it."""
         try:
             schema, _, off_s = await asyncio.gather(ask_schema(), ask_cancellations(), ask_clock())
         except (*DATABASE_ERRORS, TimeoutError) as error:
@@ -219,7 +219,7 @@ def _readiness(database: Database, clock_check: ClockCheck) -> Callable[[], Awai
 def token_issuer_of(
     settings: Settings, database: Database, public_url: str, *, clock: Clock = utc_now
 ) -> TokenIssuer | None:
-    """Our own token endpoint, if there is one."""
+    """Return the service's own token issuer, or None if the settings switch it off."""
     if not settings.gives_tokens_out:
         return None
     return TokenIssuer(
@@ -234,7 +234,7 @@ def token_issuer_of(
 
 
 def _issuers(settings: Settings, own: TokenIssuer | None) -> dict[str, Issuer]:
-    """Whose tokens count, by the `iss` that these have."""
+    """Return the issuers whose tokens are accepted, by the claim `iss` of their tokens."""
     issuers = {} if own is None else {own.issuer: own.as_issuer}
     name, key_set = settings.connect_issuer, settings.connect_key_set
     if name is None:
@@ -261,5 +261,5 @@ async def _oldest_undelivered(store: SqlStore) -> datetime | None:
     try:
         async with store.snapshot() as reading:
             return await reading.oldest_undelivered()
-    except UnforeseenDatabaseError as error:  # its table is gone, or another: a scrape tells all that it can
+    except UnforeseenDatabaseError as error:  # a table is missing, for example: the rest of the scrape must succeed
         raise UnavailableError("the outbox cannot be read") from error

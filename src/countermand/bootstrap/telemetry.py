@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def telemetry_for(settings: Settings, *, worker: int | None = None) -> Telemetry:
-    """What watches a service, as the settings want it. `worker` numbers this process where several share an address."""
+    """Return the telemetry objects. `worker` is the number of this process if several workers share an address."""
     logging = Logging(
         format=settings.log_format, level=settings.log_level, each_request=settings.log_requests, worker=worker
     )
@@ -25,9 +25,9 @@ def telemetry_for(settings: Settings, *, worker: int | None = None) -> Telemetry
 
 
 def traced_calls(telemetry: Telemetry) -> "TracedCalls | None":
-    """The wrapper of calls in spans, where traces are switched on."""
+    """Return the wrapper of calls in spans, or None if traces are switched off."""
     if telemetry.tracing is None:
         return None
-    from countermand.web.tracing import TracedCalls  # noqa: PLC0415 - OpenTelemetry is imported only where it is wanted
+    from countermand.web.tracing import TracedCalls  # noqa: PLC0415 - OpenTelemetry is imported only if it is needed
 
     return TracedCalls(telemetry.tracing)

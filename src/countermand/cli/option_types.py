@@ -1,4 +1,4 @@
-"""Types of options and arguments that are paths or text, as people, scripts and other programs' files write them."""
+"""Defines how the command line reads options and arguments that are paths or text."""
 
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -25,6 +25,6 @@ def _text(given: str) -> str:
     return given
 
 
-# Arguments of `typer.Option` and `typer.Argument` for a path, or for text.
+# The arguments that make `typer.Option` and `typer.Argument` read a path or a text.
 PATH: Final[dict[str, Any]] = {"parser": _said_by_the_option(path_of), "metavar": "PATH"}
 TEXT: Final[dict[str, Any]] = {"parser": _said_by_the_option(_text), "metavar": "TEXT"}

@@ -1,4 +1,4 @@
-"""A service with sample data, for a laptop: nothing to configure, and everything it makes stays in one folder."""
+"""Runs a service with sample data on a laptop. It needs no configuration, and writes only to one folder."""
 
 import socket
 from pathlib import Path
@@ -13,7 +13,7 @@ from countermand.settings import Settings, read_settings
 from countermand.storage.schema import migrate
 
 _DATABASE: Final = "countermand.sqlite3"
-# Everything the demo makes: --fresh removes just these.
+# All files that the demo makes; --fresh removes exactly these.
 _MADE: Final = (
     _DATABASE,
     f"{_DATABASE}-wal",
@@ -24,8 +24,8 @@ _MADE: Final = (
 
 
 def run_demo(*, data_dir: Path, host: str, port: int, fresh: bool) -> None:
-    """Make what is missing, serve, and say how it is called. Raises `ServingError` where it cannot."""
-    # Bound first: a port that is taken is known before anything is made or, with --fresh, taken away.
+    """Make what is missing, serve it, and print example requests. Raises `ServingError` if that is not possible."""
+    # The port is bound first, so that a taken port is found before a file is made or, with --fresh, removed.
     with bound(host, port) as listening:
         _run(data_dir, host, port, fresh=fresh, listening=listening)
 
@@ -43,7 +43,7 @@ def _run(data_dir: Path, host: str, port: int, *, fresh: bool, listening: socket
     migrate(folder / _DATABASE)
     settings = read_settings(
         database_path=folder / _DATABASE,
-        database_url="",  # whatever the environment says: the demo keeps to its folder
+        database_url="",  # overrides the environment, because the demo writes only to its folder
         host=host,
         port=port,
         connect_issuer="",
@@ -56,7 +56,7 @@ def _run(data_dir: Path, host: str, port: int, *, fresh: bool, listening: socket
 
     async def prepare(settings: Settings, database: Database, url: str) -> None:
         made.update(await SampleOrders(settings, database, credentials, url, folder).prepare())
-        # Before the first answer, whole or not at all, and for its owner's eyes alone.
+        # The file is complete before the first request is answered, and only its owner can read it.
         public = {name: part for name, part in made.items() if not name.startswith("_")}
         private_file(folder / "demo.json", public)
         credentials.write_headers(folder, made["connect"]["access_token"])

@@ -1,4 +1,4 @@
-"""Who may call the demo: made at its first start, kept ever after, never a constant of the code."""
+"""Makes the credentials of the demo's clients at the first start, and keeps them. None is a constant in the code."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ _KEYS: Final = ("shopping", "shopping_other", "shopping_no_permission", "manage"
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """A public key for each partner, whose private one is in a file, and a (key, secret) for each other client."""
+    """The public key of each partner, whose private key is in a file, and the key and secret of each other client."""
 
     FILES = (
         CONNECT_HEADERS,
@@ -40,7 +40,7 @@ class Credentials:
 
     @classmethod
     def of(cls, folder: Path) -> "Credentials":
-        """Those of an earlier start, or new ones, written down before they are used."""
+        """Return the credentials of an earlier start, or make new ones and write them to the folder."""
         secrets_file = folder / _SECRETS
         if not secrets_file.exists():
             private_file(secrets_file, {name: (secrets.token_hex(12), secrets.token_urlsafe(32)) for name in _KEYS})
@@ -53,7 +53,7 @@ class Credentials:
         )
 
     def write_headers(self, folder: Path, access_token: str) -> None:
-        """The headers of a request to each door, as `curl -H @FILE` reads them: a token is long to paste."""
+        """Write a file with the headers for each channel, for `curl -H @FILE`: a token is too long to paste."""
         basic = base64.b64encode(":".join(self.keys["shopping"]).encode()).decode()
         for name, lines in {
             CONNECT_HEADERS: (f"Authorization: Bearer {access_token}", "X-API-VERSION: 7"),
@@ -64,12 +64,12 @@ class Credentials:
 
 
 def private_key_file(folder: Path, partner: str) -> Path:
-    """Where a partner's private key is kept: PKCS#8, PEM."""
+    """Return the path of the file with a partner's private key (PKCS#8, PEM)."""
     return folder / f"{partner}.pem"
 
 
 def _client_key(file: Path) -> ClientKey:
-    """The public part of what is in the file, which is made if need be."""
+    """Return the public part of the key in the file. If there is no file, make a key first."""
     if not file.exists():
         _, private_key = new_key()
         private_text(file, RSAKey.import_key(json.loads(private_key)).as_pem(private=True).decode())
@@ -78,12 +78,12 @@ def _client_key(file: Path) -> ClientKey:
 
 
 def private_file(path: Path, content: Any) -> None:
-    """Write JSON for the owner's eyes alone, whole or not at all."""
+    """Write JSON to a file that only its owner can read. The file is complete or does not change."""
     private_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def private_text(path: Path, text: str) -> None:
-    """Write a file for the owner's eyes alone, whole or not at all."""
+    """Write text to a file that only its owner can read. The file is complete or does not change."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.unlink(missing_ok=True)
     with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

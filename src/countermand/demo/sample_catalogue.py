@@ -1,4 +1,4 @@
-"""The demo's catalogue: an event whose sale is on, with products of every kind, and ways to pay and be sent tickets."""
+"""Makes the demo's catalogue: an event that is on sale, products of every kind, and methods to pay and to deliver."""
 
 import hashlib
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _CURRENCY: Final = "EUR"
 
 
 def uid_of(name: str) -> str:
-    """A uid that is the same at every first start: these name things that are no secret."""
+    """Return a uid that is the same for every demo, because the things that it names are not secret."""
     return hashlib.sha256(f"countermand demo: {name}".encode()).hexdigest()[:32]
 
 
@@ -28,7 +28,7 @@ IDEAL: Final = uid_of("ideal")
 ETICKET: Final = uid_of("eticket")
 SEATED: Final = uid_of("evening concert")
 _SEATS: Final = [SeatBlock(section="Stalls", row=row, first=1, last=20) for row in "ABCDEFGHIJ"]
-# In demo.json: what each of them is good for trying.
+# The products in demo.json, by what a user can try with them.
 PRODUCTS: Final[Mapping[str, str]] = {
     "paid": DAY_TICKET,
     "free": uid_of("try-out afternoon"),
@@ -38,7 +38,7 @@ PRODUCTS: Final[Mapping[str, str]] = {
 
 
 async def prepare_catalogue(tx: Transaction, now: datetime) -> None:
-    """Make what is missing or has changed. The dates stay while the sale is on, and then move on."""
+    """Make what is missing or has changed. The dates stay while the event is on sale, and move forward after that."""
     known = await tx.event(EVENT)
     opened_at = known.sale_starts_at if known is not None and known.is_on_sale(now) else _midnight(now)
     seats = {SEATED: _SEATS}

@@ -1,4 +1,4 @@
-"""The demo's orders: topped up at every start, so that there are always enough in each state worth trying."""
+"""Makes the demo's orders. Every start adds orders, so that there are always enough in each state worth trying."""
 
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
@@ -50,7 +50,7 @@ _USUAL: Final = (Line(product_uid=DAY_TICKET, quantity=2), Line(product_uid=LOCK
 
 
 class SampleOrders:
-    """Makes what is missing, through the same actions as every request, and lists what there is."""
+    """Makes the clients and orders that are missing, with the same actions as requests, and lists all of them."""
 
     def __init__(
         self, settings: Settings, database: Database, credentials: Credentials, url: str, folder: Path
@@ -64,7 +64,7 @@ class SampleOrders:
         self._now = utc_now()
 
     async def prepare(self) -> dict[str, Any]:
-        """What `demo.json` says; names with an underscore are for the welcome alone."""
+        """Make what is missing, and return the content of `demo.json`. Only `welcome` uses names with an underscore."""
         await self._database.store.keep_policies(list(self._database.policies.by_contract.values()), self._now)
         await self._catalogue()
         await self._calendar()
@@ -75,7 +75,7 @@ class SampleOrders:
         return {"base_url": self._url, **connect, **shopping, "manage": {"token": f"{key}.{secret}"}}
 
     async def _calendar(self) -> None:
-        """Visits are possible on every day of the next weeks, in the morning and in the afternoon."""
+        """Make slots for visits in the morning and in the afternoon of every day of the next weeks."""
         midnight = self._now.astimezone(_EASTERN).replace(hour=0, minute=0, second=0, microsecond=0)
         slots = []
         for day in range(_DAYS):
@@ -106,7 +106,7 @@ class SampleOrders:
                 "client_id": PARTNER,
                 "key_id": self._credentials.client_keys[PARTNER].kid,
                 "private_key_file": str(private_key_file(self._folder, PARTNER)),
-                # Longer than those that the endpoint gives out: for whoever has just come to look.
+                # This token lives longer than those of the token endpoint, so that a visitor can try it for a while.
                 "access_token": own.access_token(mine, self._now, life=_TOKEN_LIFE),
                 "other_access_token": own.access_token(other, self._now, life=_TOKEN_LIFE),
                 "expired_access_token": own.access_token(mine, self._now - 2 * _TOKEN_LIFE, life=_TOKEN_LIFE),
@@ -160,7 +160,7 @@ class SampleOrders:
         }
 
     async def _client(self, channel: Channel, name: str, permissions: frozenset[Permission]) -> Client:
-        """The client of this name, made where it is missing."""
+        """Return the client of this name; make it if it is missing."""
         key, secret = self._credentials.keys[name]
         found = await self._database.clients.by_key(key)
         if found is not None:
@@ -176,7 +176,7 @@ class SampleOrders:
         )
 
     async def _partner(self, name: str) -> Client:
-        """The client of our own token endpoint of this name; its key is the one in the folder."""
+        """Return the client of this name at the service's own token endpoint. Its key is the key in the folder."""
         clients, client_key = self._database.clients, self._credentials.client_keys[name]
         known = await clients.by_identity(OWN_ISSUER, name)
         if known is None:
@@ -190,7 +190,7 @@ class SampleOrders:
                 now=self._now,
                 client_key=client_key,
             )
-        if await self._database.client_keys.live(name, client_key.kid) is None:  # its file was taken away
+        if await self._database.client_keys.live(name, client_key.kid) is None:  # the key's file was removed
             await clients.rotate_key(known.id, client_key, self._now, keep_old=False)
         return known
 
@@ -201,7 +201,7 @@ class SampleOrders:
     async def _topped_up(
         self, client: Client, wanted: OrdersWanted, at_least: int, make: Callable[[Client], Awaitable[Order]]
     ) -> Sequence[Order]:
-        """The client's orders of this kind, oldest first, after what was missing is made."""
+        """Make the client's missing orders of this kind, and return all of them, oldest first."""
         found = await list_orders_without_details(self._database.store, client.id, wanted, _LISTED)
         made = [await make(client) for _ in range(at_least - len(found))]
         return [*reversed(found), *made]
@@ -251,7 +251,7 @@ class SampleOrders:
         return order
 
     async def _sell_out(self, client: Client, manage: Client, product_uid: str) -> None:
-        """Somebody has bought all there was."""
+        """Buy everything that is left of a product."""
         async with self._database.store.snapshot() as reading:
             left = (await reading.products([product_uid]))[product_uid].availability
         if left:

@@ -1,4 +1,4 @@
-"""What the demo says when it is ready: where it listens, and a request to paste for each outcome."""
+"""Prints where the demo listens, and an example request for each outcome."""
 
 import json
 import shlex
@@ -11,8 +11,8 @@ from countermand.demo.credentials import CONNECT_HEADERS
 
 
 def welcome(folder: Path, url: str, made: Mapping[str, Any]) -> None:
-    """Say it. Secrets are shown to a terminal alone; whatever else reads along is told where they are."""
-    print(f"Countermand is ready at {url}")  # noqa: T201 - it is what a person reads
+    """Print it. Only a terminal gets the requests with their secrets; any other output gets only the file's path."""
+    print(f"Countermand is ready at {url}")  # noqa: T201 - the text is for a person
     print(f"  the calls:        {url}/docs")  # noqa: T201
     print(f"  ids and secrets:  {folder / 'demo.json'}", flush=True)  # noqa: T201
     if sys.stdout.isatty():

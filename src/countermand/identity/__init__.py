@@ -1,1 +1,1 @@
-"""Who is calling? Secrets, tokens of ours and of other issuers, and the key sets they are checked with."""
+"""Finds the client behind a credential: secrets, tokens, the key sets that verify tokens, and the token issuer."""

@@ -1,7 +1,7 @@
-"""Who is calling, and do they still count?
+"""Finds the client behind a request's credential, and refuses clients that are revoked.
 
-Verified tokens are remembered by their hash, so that a client's next request costs a look-up and a check of `exp`.
-Clients are remembered, too, and read again every few seconds, all in one query: that is how soon a revocation counts.
+Verified tokens are remembered by their hash, so that a client's next request costs only a look-up and a check of `exp`.
+Clients are remembered, too, and read again every few seconds, all in one query. A revocation takes effect that soon.
 """
 
 import asyncio
@@ -31,12 +31,12 @@ from countermand.identity.unverified_jwt import UNREADABLE, unverified
 
 _REMEMBERED_CAP: Final = 10_000
 _LONGEST_TOKEN: Final = 8 * 1024
-_LONGEST_KEY: Final = 64  # as wide as its column
+_LONGEST_KEY: Final = 64  # the width of the column
 _UNKNOWN_CAP: Final = 1_000
 
 _ACCESS_TOKEN: Final = frozenset({"at+jwt", "application/at+jwt"})
 
-# Within a channel, a type of credential stands for one way to authenticate.
+# Within a channel, each type of credential belongs to one way to authenticate.
 _CREDENTIAL_OF: Final[Mapping[Way, type[Credential]]] = {
     Way.ACCESS_TOKEN: BearerToken,
     Way.KEY_AND_SECRET: BasicKey,
@@ -49,9 +49,10 @@ Identity = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Issuer:
-    """Whose tokens count: `claim` names the client; `audience`, where it is given, must be among the token's.
+    """An issuer whose tokens are accepted. Its `claim` names the client.
 
-    Its clients are registered under `known_as`: its name, unless it is our own, whose address may change.
+    If `audience` is set, the token's audiences must include it. Clients are registered under `known_as`, which is the
+    issuer's name, except for the service's own token issuer, because that issuer's address may change.
     """
 
     name: str
@@ -62,7 +63,7 @@ class Issuer:
 
 
 class Tokens:
-    """Verifies RS256 access tokens in the shape of the published page. `now_s` gives seconds since 1970."""
+    """Verifies RS256 access tokens of the form on the published page. `now_s` returns seconds since 1970."""
 
     def __init__(self, issuers: Mapping[str, Issuer], now_s: Callable[[], float] = time.time) -> None:
         self._issuers = issuers
@@ -71,9 +72,9 @@ class Tokens:
         self._changes = 0
 
     async def identity(self, token: str) -> Identity:
-        """The (issuer, claim) a valid token names. Raises `NotAuthenticatedError`, `KeySetUnavailableError`."""
+        """Return the (issuer, claim) of a valid token. Raises `NotAuthenticatedError` or `KeySetUnavailableError`."""
         changes = sum(issuer.keys.changes for issuer in self._issuers.values())
-        if changes != self._changes:  # a key came or went: what was verified with it is verified again
+        if changes != self._changes:  # a key was added or removed, so all tokens are verified again
             self._remembered.clear()
             self._changes = changes
         if len(token) > _LONGEST_TOKEN:
@@ -129,7 +130,7 @@ class Tokens:
 
 
 class Directory:
-    """The clients that called lately. A change of theirs counts here after `refresh_s` seconds at most."""
+    """Remembers the clients that called recently. A change of a client takes effect within `refresh_s` seconds."""
 
     def __init__(self, clients: Clients, *, refresh_s: float) -> None:
         self._clients = clients
@@ -141,7 +142,7 @@ class Directory:
         self._refreshing: asyncio.Task[None] | None = None
 
     async def by_key(self, key: str) -> tuple[Client, str] | None:
-        """The client with this key, and its secret's SHA-256."""
+        """Return the client with this key, and the SHA-256 of its secret; None for an unknown key."""
         await self._refresh_if_old()
         if key in self._unknown:
             return None
@@ -155,7 +156,7 @@ class Directory:
         return self._by_key.get(key)
 
     async def by_identity(self, identity: Identity) -> Client | None:
-        """The client whose tokens name this identity."""
+        """Return the client with this identity in its tokens; None for an unknown identity."""
         await self._refresh_if_old()
         if identity in self._unknown:
             return None
@@ -169,7 +170,7 @@ class Directory:
         return self._by_identity.get(identity)
 
     def _remember_unknown(self, name: str | Identity) -> None:
-        """Apart from the known ones, which strangers must not push out."""
+        """Remember an unknown key or identity, apart from the known ones, so that strangers cannot displace those."""
         _make_room(self._unknown, _UNKNOWN_CAP)
         self._unknown[name] = None
 
@@ -182,7 +183,7 @@ class Directory:
         await asyncio.shield(self._refreshing)
 
     async def _refresh(self) -> None:
-        """Read the remembered clients again, in one query; the unknown ones are forgotten, and asked for anew."""
+        """Read the remembered clients again in one query, and forget the unknown keys and identities."""
         ids = {client.id for client, _ in self._by_key.values()}
         ids |= {client.id for client in self._by_identity.values()}
         current = await self._clients.current(sorted(ids)) if ids else []
@@ -195,7 +196,7 @@ class Directory:
 class Authentication:
     """Implements `Authenticator`. `accesses` says how the clients of each channel authenticate.
 
-    Raises `ValueError` where two ways of a channel take one type of credential.
+    Raises `ValueError` if two ways of one channel use the same type of credential.
     """
 
     def __init__(
@@ -234,7 +235,7 @@ class Authentication:
         return client
 
     async def _in_browser(self, token: str) -> Client | None:
-        """The client of a browser application's token, with no more than such an application may do."""
+        """Return the client of a browser application's token, with only the permissions of a browser application."""
         key = key_named_in(token)
         known = None if key is None or not _can_be_key(key) else await self._directory.by_key(key)
         claims = None if known is None else verified(token, known[1], self._now_s())
@@ -259,7 +260,7 @@ def _token_refused(why: str) -> NotAuthenticatedError:
 
 
 def _can_be_key(given: str) -> bool:
-    """Whether it is worth asking a database, which takes no NUL and no lone surrogate."""
+    """Return whether the text can be a key. A database would refuse a NUL and a lone surrogate."""
     return len(given) <= _LONGEST_KEY and given.isascii() and given.isprintable()
 
 
@@ -271,14 +272,17 @@ def _decoded(token: str, key: RSAKey) -> Mapping[str, Any]:
 
 
 def _is_access_token(header: Mapping[str, Any], claims: Mapping[str, Any]) -> bool:
-    """Keycloak says so in the claim `typ`, as on the published page; others in the header (RFC 9068, section 2.1)."""
+    """Return whether a token is an access token.
+
+    Keycloak says so in the claim `typ`, as on the published page; others in the header (RFC 9068, section 2.1).
+    """
     if "typ" in claims:
         return bool(claims["typ"] == "Bearer")
     return isinstance(kind := header.get("typ"), str) and kind.lower() in _ACCESS_TOKEN
 
 
 def _is_instant(value: Any) -> TypeGuard[float]:
-    """Whether a claim can be seconds since 1970."""
+    """Return whether a claim can be a number of seconds since 1970."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1 << 53
 
 

@@ -190,10 +190,10 @@ def public_part(key: RSAKey) -> dict[str, str]:
 
 
 def _is_signed_by_one_of(token: str, keys: Sequence[ClientKey], *, spare: RSAKey) -> bool:
-    """Whether one of a client's keys signed a token.
+    """Return whether one of a client's keys signed a token.
 
-    As many keys are read and tried for every caller: `spare` stands for those that a client, or nobody, does not have,
-    so that the time of an answer does not tell who is a client.
+    The same number of keys is read and tried for every caller, so that the time of an answer does not tell who is a
+    client. `spare` takes the place of each missing key.
     """
     nobodys = ClientKey(kid="", public_key=json.dumps(public_part(spare)))
     tried = [*keys[:_KEYS_TRIED], *[nobodys] * (_KEYS_TRIED - len(keys))]

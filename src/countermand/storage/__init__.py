@@ -1,1 +1,1 @@
-"""Stores orders in SQLite or PostgreSQL. Implements the protocols of `actions/ports.py`, and raises their errors."""
+"""Stores orders on SQLite or PostgreSQL. Implements the protocols of the actions; translates the drivers' errors."""

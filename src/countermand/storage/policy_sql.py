@@ -21,14 +21,14 @@ def policy_predicate(policy: Policy, orders: FromClause, now: ColumnElement[Any]
 
 
 def policies_predicate(policies: Iterable[Policy], orders: FromClause, now: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Return the same for orders of every contract: each order is decided by its own contract's policy."""
+    """Return such a predicate for orders of all contracts: each order is decided by its own contract's policy."""
     return or_(
         *(and_(orders.c.contract == policy.contract, policy_predicate(policy, orders, now)) for policy in policies)
     )
 
 
 def as_text(predicate: ColumnElement[bool], dialect: Dialect) -> str:
-    """Return the predicate as SQL text with its parameters written out, which come from the policy, never a caller."""
+    """Return the predicate as SQL text with its parameters written out. The parameters never come from a caller."""
     return str(predicate.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
 
 

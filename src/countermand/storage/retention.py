@@ -1,6 +1,7 @@
-"""What is old, and may be forgotten? Whatever was told, refused or answered so long ago that nobody asks any more.
+"""Deletes old rows: delivered order events, refusals, idempotency keys, used assertions and retired signing keys.
 
-Some rows at a time, each in a transaction of its own, so that nobody waits; several nodes may do it at once.
+Each call deletes a limited number of rows in a short transaction, so that no request waits long for it. Several nodes
+may do it at the same time.
 """
 
 from dataclasses import dataclass
@@ -17,14 +18,17 @@ from countermand.storage.tables.columns import micros
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RetentionRule:
-    """Rows that are kept for a while, and the instant that says how old one is."""
+    """Names a table whose rows are kept for a while, and the column with the instant from which a row's age counts."""
 
     name: str  # for people
     table: Table
     since: Column[int]
 
     def older(self, before: datetime) -> ColumnElement[bool]:
-        """Those from before an instant. A fact that is not delivered, or a key that counts for good, has no age."""
+        """Return a predicate for the rows from before an instant.
+
+        A row with NULL in `since` is never old: an undelivered order event, or a signing key that is not retired.
+        """
         return self.since < micros(before)
 
 
@@ -41,7 +45,10 @@ CANCELLATIONS: Final = RetentionRule(name="cancellations", table=cancellations, 
 
 
 async def forget(store: SqlStore, kept: RetentionRule, before: datetime, *, at_most: int) -> int:
-    """Delete rows from before an instant, some at a time; says how many. What another node deletes is left to it."""
+    """Delete up to `at_most` rows from before an instant, and return their number.
+
+    Rows that another node is deleting are skipped.
+    """
     key = list(kept.table.primary_key.columns)
     some = select(*key).where(kept.older(before)).limit(at_most).with_for_update(skip_locked=True)
     async with store.transaction() as tx:
@@ -49,7 +56,7 @@ async def forget(store: SqlStore, kept: RetentionRule, before: datetime, *, at_m
 
 
 async def count_old(store: SqlStore, kept: RetentionRule, before: datetime) -> int:
-    """How many rows are from before an instant."""
+    """Return the number of rows from before an instant."""
     async with store.snapshot() as reading:
         (row,) = await reading.rows(select(func.count().label("old")).where(kept.older(before)))
     return int(row["old"])

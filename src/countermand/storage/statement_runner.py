@@ -1,4 +1,4 @@
-"""How is a statement run within a transaction? With our errors, and never left half run."""
+"""Runs the statements of one transaction. It translates the driver's errors, and never leaves a statement half run."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,10 @@ from countermand.storage.driver import OurError, shielded, translated_driver
 
 
 class StatementRunner:
-    """One connection, within a transaction. `kinds` are the contracts in force, each with the kind of its orders."""
+    """Runs statements on one connection, within a transaction.
+
+    `our_error` translates the driver's errors. `kinds` has the kind of orders of each contract in force.
+    """
 
     def __init__(self, connection: AsyncConnection, our_error: OurError, kinds: OrderKinds) -> None:
         self._connection = connection
@@ -26,16 +29,16 @@ class StatementRunner:
             return await shielded(self._connection.execute(statement, rows))
 
     def _insert(self, into: Table) -> "postgresql.Insert | sqlite.Insert":
-        """An insert that may say what to do on a conflict, which every database spells for itself."""
+        """Return an insert that can say what to do on a conflict. Each database has its own syntax for that."""
         return postgresql.insert(into) if self._on_postgres else sqlite.insert(into)
 
     async def _one(self, statement: Executable) -> RowMapping | None:
         return (await self._execute(statement)).mappings().one_or_none()
 
     async def run(self, statement: Executable) -> int:
-        """Run a statement that gives no rows, with our errors; say how many rows it changed."""
+        """Run a statement that returns no rows, and return the number of rows that it changed."""
         return (await self._execute(statement)).rowcount
 
     async def rows(self, statement: Executable) -> Sequence[RowMapping]:
-        """The rows of any statement, with our errors."""
+        """Run a statement and return its rows."""
         return (await self._execute(statement)).mappings().all()

@@ -12,9 +12,9 @@ from countermand.storage.repositories.transaction import SqlTransaction
 
 
 class SqlStore(ABC):
-    """Implements `Store`. What SQLite and PostgreSQL do alike is here; how a transaction begins and ends is theirs.
+    """Implements `Store` as far as SQLite and PostgreSQL do the same. Subclasses begin and end the transactions.
 
-    `kinds` are the contracts in force, each with the kind of its orders.
+    `kinds` has the kind of orders of each contract in force.
     """
 
     def __init__(self, kinds: OrderKinds) -> None:
@@ -30,14 +30,14 @@ class SqlStore(ABC):
 
     @abstractmethod
     async def now(self) -> datetime:
-        """The instant by the clock that all nodes share, in UTC: see `SharedClock`. Raises `UnavailableError`."""
+        """Return the instant in UTC by the clock that all nodes share (`SharedClock`). Raises `UnavailableError`."""
 
-    def check_files(self) -> None:  # noqa: B027 - a server looks after its own files
-        """Raise `UnavailableError` where a file of the database was taken away while it was in use."""
+    def check_files(self) -> None:  # noqa: B027 - a database server looks after its own files
+        """Raise `UnavailableError` if a file of the database was removed while it was in use."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
 
     async def keep_policies(self, kept: Sequence[Policy], now: datetime) -> None:
         """See `Store.keep_policies`."""

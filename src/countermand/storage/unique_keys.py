@@ -1,4 +1,4 @@
-"""Which unique key of the schema was in use already? Two of them have an error of their own, on every database."""
+"""Finds the unique key that a statement violated, and the error for it. Two keys have an error of their own."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -23,15 +23,15 @@ def _unique_keys() -> Mapping[tuple[str, frozenset[str]], str]:
     return keys
 
 
-# By table and columns: SQLite tells these, and PostgreSQL the name.
+# By table and columns, because SQLite reports those; PostgreSQL reports the name.
 UNIQUE_KEYS: Final = _unique_keys()
 
 
 def taken(message: str, constraint: str) -> TakenError:
-    """The error for a unique key that is in use."""
+    """Return the error for a unique key that is in use."""
     return _ERRORS.get(constraint, TakenError)(message, constraint=constraint)
 
 
 def unique_key(table: str, columns: Iterable[str]) -> str:
-    """The name of a unique key; empty for one that is not of our schema."""
+    """Return the name of a unique key, or an empty text for a key that is not part of this project's schema."""
     return UNIQUE_KEYS.get((table, frozenset(columns)), "")

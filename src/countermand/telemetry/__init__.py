@@ -1,1 +1,1 @@
-"""Metrics, log lines and traces for an operator. Nothing here changes what the program does."""
+"""Metrics, log lines and traces for an operator. Telemetry never changes what the service does."""

@@ -1,4 +1,4 @@
-"""Builds the telemetry objects: metrics, request log and, where enabled, tracing."""
+"""Builds the telemetry objects: metrics, request log and, if enabled, tracing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

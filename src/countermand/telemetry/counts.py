@@ -24,8 +24,8 @@ disable_created_metrics()  # type: ignore[no-untyped-call] # several workers hav
 # From half a millisecond, because the fastest cancels take about one, to ten seconds, when most callers have given up.
 LATENCY_BOUNDS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
-# What an alert compares from one scrape to the next is there from the beginning, at 0: without a value before the first
-# failure, there is nothing for it to have risen from.
+# The counters that alerts look at exist from the start, at 0. Otherwise the first failure would be a new counter, and
+# an alert compares a counter with its value at the scrape before.
 _ALERTED_OUTCOMES: Final = ("unknown", "failed", "unavailable")
 _ALERTED_STATUS: Final = "5xx"
 WHY_CLOSED: Final = ("idle", "head", "body", "write", "evicted", "refused")
@@ -191,7 +191,7 @@ class Counts:
         self._connections_closed.labels(why).inc()
 
     def expect(self, method: str, route: str, door: str | None) -> None:
-        """Let what alerts look for on a route be there, at 0. `door` for a cancel."""
+        """Make the counters of a route that alerts look at, at 0. `door` is the channel of a cancel call."""
         self._seconds.labels(method, route, _ALERTED_STATUS)
         for outcome in _ALERTED_OUTCOMES if door is not None else ():
             self._cancellations.labels(door, outcome, "")

@@ -1,4 +1,4 @@
-"""The usual `process_*` metrics, of all workers together: the library's own are of the worker that a scrape meets."""
+"""Collects the usual `process_*` metrics of all workers. The library's own are only of the worker that is scraped."""
 
 import time
 from typing import Final
@@ -6,8 +6,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 
 _EVERY_S: Final = 5.0  # counting open files takes a millisecond with some thousand connections
-# Of several workers: what the kernel gives each is added, a limit is the lowest, and the youngest says when it started,
-# so that a restart of any shows.
+# How the values of several workers become one: sizes and numbers are added, a limit is the lowest limit, and the start
+# is that of the youngest worker, so that a restart of any worker is visible.
 _GAUGES: Final = {
     "process_resident_memory_bytes": ("Resident memory size in bytes.", "livesum"),
     "process_virtual_memory_bytes": ("Virtual memory size in bytes.", "livesum"),
@@ -19,7 +19,7 @@ _CPU: Final = "process_cpu_seconds"
 
 
 class ProcessMetrics:
-    """Reads them from the system where it tells them (Linux); elsewhere there are none."""
+    """Reads the metrics from the system. Only Linux has them; on other systems there are none."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._system = ProcessCollector(registry=None)
@@ -39,7 +39,7 @@ class ProcessMetrics:
         self.post()
 
     def post(self, *, now: bool = False) -> None:
-        """Bring them up to date; unless it is to be `now`, every few seconds."""
+        """Update the metrics: at once with `now`, otherwise at most every few seconds."""
         at_s = time.monotonic()
         if not now and self._posted_at is not None and at_s - self._posted_at < _EVERY_S:
             return

@@ -59,7 +59,7 @@ class Tracing:
     def request(self, method: str, route: str, headers: Mapping[bytes, bytes]) -> AbstractContextManager[Span]:
         """Return the span of a whole request. `headers` are keyed by their lower-case names."""
         carried = {name: headers[name.encode()].decode("latin-1") for name in _CARRIED if name.encode() in headers}
-        known = method in _METHODS  # a caller's own word is neither a name nor a value of a span
+        known = method in _METHODS  # a method that a caller made up must not appear in a span
         return self._tracer.start_as_current_span(
             f"{method if known else 'HTTP'} {route}",
             context=self._carrier.extract(carried, context=Context()),

@@ -1,1 +1,1 @@
-"""HTTP: the plain front for the cancel paths, the framework for the rest, and the pages for people."""
+"""Speaks HTTP: the plain front answers the cancel paths, the framework all other paths and the web pages."""

@@ -1,4 +1,4 @@
-"""The routes of every contract and of the operator, joined into one ASGI application."""
+"""Joins the calls of all API modules, the pages and the plain front into one ASGI application."""
 
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -33,7 +33,7 @@ from countermand.web.pages.docs_and_health import metrics_route, page_routes
 from countermand.web.reporting import CallReport, RequestReport, framework_path
 from countermand.web.transport import ClientGoneError, read_body
 
-if TYPE_CHECKING:  # imported by whoever switches traces on
+if TYPE_CHECKING:  # imported only if traces are switched on
     from countermand.web.tracing import TracedCalls
 
 _NO_ROUTE: Final = "none"
@@ -42,14 +42,17 @@ _CANCEL_ORDER: Final = "cancelOrder"
 
 
 class Cancelling(Protocol):
-    """Two ways into the batches, as `CancelAndShow` has them. Each waits for the outcome, and raises our errors."""
+    """Passes commands to the group commit; `CancelAndShow` implements it.
+
+    Each function waits for the outcome, and raises the errors of `actions/errors.py`.
+    """
 
     def submit(self, command: CancelOrder) -> Awaitable[CancelOutcome]:
-        """Cancel, and show nothing."""
+        """Cancel the order. The outcome does not have the order's view."""
         ...
 
     def submit_and_show(self, command: CancelOrder) -> Awaitable[CancelOutcome]:
-        """Cancel; the outcome has the order's view."""
+        """Cancel the order. The outcome of a cancelled order has the order's view, unless the view cannot be read."""
         ...
 
 
@@ -67,10 +70,10 @@ def application(
     lifespan: Callable[[Litestar], AbstractAsyncContextManager[None]] | None = None,
     with_front: bool = True,
 ) -> ASGIApp:
-    """The whole application, with the calls of all `modules`. Without the front, the framework does everything.
+    """Return the whole application, with the calls of all `modules`.
 
-    `ready` gives None, or why it is not. Where `metrics` are given, `/metrics` tells them; where `traces` are, every
-    call is traced.
+    Without the front, the framework carries the cancel calls, too. `ready` returns None, or why the service is not
+    ready. With `metrics`, the application has the page `/metrics`; with `traces`, every call is traced.
     """
     if traces is not None:
         services = traces.services(services)
@@ -111,7 +114,7 @@ def _cancel_call(
     requests: Requests,
     traces: "TracedCalls | None",
 ) -> CancelCall:
-    """A contract's cancel call, with the way into the batches that its answer needs."""
+    """Return a contract's cancel call. Its outcome has the order's view only if the endpoint shows the order."""
     cancel = cancelling.submit_and_show if endpoint.shows_order else cancelling.submit
     call = CancelCall(
         endpoint=endpoint,
@@ -147,8 +150,8 @@ def _handler(
             )
             answer = await execute(call, came_in, report.services(), module.rules)
         except ClientGoneError:
-            return Answer(400)  # nobody hears it
-        except Exception as error:  # noqa: BLE001 - the report logs an error that nobody foresaw
+            return Answer(400)  # the connection is closed, so no client gets this answer
+        except Exception as error:  # noqa: BLE001 - the report logs an unforeseen error
             report.failed(error)
             answer = module.rules.error_answer(error)
         return in_pieces(report.finish(answer, module.notices(report.headers)))
@@ -166,14 +169,14 @@ def _cancel_handler(call: CancelCall) -> HTTPRouteHandler:
             return Answer(400)
 
     (path, *_) = sorted(call.endpoint.paths)
-    # OPTIONS, too, which the framework would answer by itself: the contract says which methods it takes.
+    # The route takes OPTIONS as well, because the contract decides about methods. Otherwise the framework would answer.
     return HTTPRouteHandler(path, http_method=[HttpMethod.POST, HttpMethod.OPTIONS], status_code=200)(handle)
 
 
 def _unrouted(
     modules: Sequence[ApiModule], reports: RouteReports
 ) -> Callable[[litestar.Request[Any, Any, Any], Exception], Response[Any]]:
-    """What the framework itself says no to, in the words of the contract whose address was asked."""
+    """Return a handler for the framework's own refusals. It answers like the API module that the path belongs to."""
 
     def handle(request: litestar.Request[Any, Any, Any], error: Exception) -> Response[Any]:
         report = RequestReport(reports, request.scope)
@@ -194,13 +197,13 @@ def _unrouted(
 
 
 def _module_at(modules: Sequence[ApiModule], path: str) -> ApiModule:
-    """The module that an address belongs to: of those whose prefix fits, the one with the longest."""
+    """Return the module that a path belongs to: the module with the longest prefix that the path begins with."""
     fitting = [module for module in modules if path.startswith(module.prefix)]
     return max(fitting, key=lambda module: len(module.prefix), default=modules[-1])
 
 
 def _calls_by_origin(modules: Sequence[ApiModule]) -> Mapping[str, Sequence[str]]:
-    """The paths that the pages of each origin may call."""
+    """Return the paths that the web pages of each origin may call."""
     paths: dict[str, list[str]] = {}
     for module in modules:
         for origin in module.browser_origins:
@@ -209,7 +212,7 @@ def _calls_by_origin(modules: Sequence[ApiModule]) -> Mapping[str, Sequence[str]
 
 
 def _allowed(modules: Sequence[ApiModule], path: str) -> Collection[str]:
-    """The methods that some call has at this path; a page has GET."""
+    """Return the methods of the calls at this path; GET for a path of a page."""
     operations = [call.operation for module in modules for call in module.calls]
     operations += [module.cancel[1] for module in modules if module.cancel is not None]
     asked = path.rstrip("/")

@@ -36,7 +36,7 @@ class OnlyDeclaredOrigins:
         self._any = _any_of([path for paths in paths_by_origin.values() for path in paths])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the application, with the `Origin` header only for a path of the shopping contract."""
+        """Call the application, with the `Origin` header only if the origin's pages may call this path."""
         if scope["type"] == ScopeType.HTTP:
             path = scope["path"].rstrip("/")
             if self._any.fullmatch(path):
@@ -49,7 +49,7 @@ class OnlyDeclaredOrigins:
         name, value = header
         if name.lower() != _ORIGIN:
             return True
-        # The framework refuses an origin that nobody listed, where another's pages may call.
+        # If an origin is not listed, but the pages of another origin may call the path, the framework refuses it.
         return (self._by_origin.get(value) or self._any).fullmatch(path) is not None
 
 

@@ -1,7 +1,7 @@
-"""The plain front: the cancel paths in a few microseconds, everything else to the framework.
+"""Answers the cancel paths without the framework, and passes all other requests to the framework.
 
-A framework costs more than the whole rest of a cancellation (57 of 89 microseconds, measured), so the hot paths go
-around it. They are routes of the framework, too, on the same `CancelCall`, and golden tests run on both.
+The framework costs more than the whole rest of a cancellation (57 of 89 microseconds, measured), so the hot paths go
+around it. They are routes of the framework, too, with the same `CancelCall`, and golden tests run on both.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,22 +20,22 @@ from countermand.telemetry.requests import RouteReports
 from countermand.web.reporting import RequestReport, note_start
 from countermand.web.transport import ClientGoneError, read_body
 
-OTHER_METHOD: Final = "other"  # than the one that a path has; a caller can call methods anything
+OTHER_METHOD: Final = "other"  # stands for all other methods in reports, because a caller can make up methods
 
 
 @dataclass(frozen=True, kw_only=True)
 class CancelCall:
-    """A contract's cancel call from headers to answer: the hops of `docs/architecture.md`, one after the other."""
+    """Runs a contract's cancel call from headers to answer: the hops of `docs/architecture.md`, one after the other."""
 
     endpoint: CancelEndpoint
     authenticator: Authenticator
     command_ids: CommandIds
-    cancel: Callable[[CancelOrder], Awaitable[CancelOutcome]]  # raises our errors
+    cancel: Callable[[CancelOrder], Awaitable[CancelOutcome]]  # raises the errors of `actions/errors.py`
     reports: RouteReports
     reports_of_other_methods: RouteReports
 
     async def answer(self, scope: HTTPScope, receive: Receive) -> Answer:
-        """Never raises, but `ClientGoneError`."""
+        """Answer the request, whatever happens. Raises only `ClientGoneError`."""
         method, endpoint = scope["method"], self.endpoint
         report = RequestReport(self.reports if method == "POST" else self.reports_of_other_methods, scope)
         headers = report.headers
@@ -50,23 +50,23 @@ class CancelCall:
             answer = endpoint.answer(decision)
         except ClientGoneError:
             raise
-        except Exception as error:  # noqa: BLE001 - the report logs an error that nobody foresaw
+        except Exception as error:  # noqa: BLE001 - the report logs an unforeseen error
             report.failed(error)
             answer = endpoint.error(error)
         return report.finish(answer, endpoint.notices(headers))
 
 
 class Front:
-    """The ASGI application: `cancels` on their own paths, `rest` on all others."""
+    """The ASGI application: `cancels` answer their own paths, and `rest` answers all others."""
 
     def __init__(self, cancels: Sequence[CancelCall], rest: ASGIApp) -> None:
         self._hot: Mapping[str, CancelCall] = {path: call for call in cancels for path in call.endpoint.paths}
         self._rest = rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One look-up of the path decides."""
+        """Answer a request. One look-up of the path decides which way it takes."""
         is_head = scope.get("method") == "HEAD"
-        if is_head:  # answered as GET is, without the body
+        if is_head:  # HEAD gets the answer of GET without the body
             send = _without_body(send)
         call = self._hot.get(scope["path"]) if scope["type"] == ScopeType.HTTP else None
         if call is None:

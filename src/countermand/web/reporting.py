@@ -1,4 +1,4 @@
-"""Reports every answered request: its id, its line in the log, its place in the metrics, its answer's header lines.
+"""Reports every answered request: to the log and to the metrics. It also adds the last header lines to the answer.
 
 All answers leave through `RequestReport.finish`: those of the front, of the contracts' calls, of pages, and of the
 framework itself.
@@ -41,22 +41,25 @@ _STATUS_UNAVAILABLE: Final = 503
 
 
 def given_request_id(headers: Mapping[bytes, bytes]) -> str | None:
-    """The id by which the caller knows the request: visible ASCII; anything else is no id."""
+    """Return the caller's own id of the request, or None unless it is 1 to 128 characters of visible ASCII."""
     given = headers.get(b"x-request-id")
     return given.decode() if given is not None and _REQUEST_ID.fullmatch(given) else None
 
 
 def note_start(scope: Scope) -> None:
-    """Remember when a request that goes to the framework came in. ASGI lets servers add keys of their own."""
+    """Remember when a request to the framework began. ASGI allows servers to add keys of their own to the scope."""
     cast("dict[str, Any]", scope)[_STARTED] = perf_counter()
 
 
 class RequestReport:
-    """What is learned of a request until it is answered. Without a note of its start, the request starts here."""
+    """Collects what is known of a request, and reports it when the request is answered.
+
+    The request's duration counts from `note_start`, or from the making of this object if that was not called.
+    """
 
     client_id: int | None = None
     order: str | None = None
-    decision: CancelOutcome | None = None  # of a cancellation
+    decision: CancelOutcome | None = None  # only for a cancellation
     outcome = ""
     code = ""
 
@@ -69,15 +72,15 @@ class RequestReport:
         self.request_id = self._given_id or reports.new_id()
 
     def failed(self, error: Exception) -> None:
-        """The request ended in an error, whatever was done before. An error that nobody foresaw here is logged."""
+        """Record that the request ended in an error. An unforeseen error is logged with its traceback."""
         if type(error) not in OUTCOMES:
             log.error("unexpected failure", request_id=self.request_id, exc_info=error)
         self.outcome, self.code = outcome_of(error)
 
     def finish(self, answer: Answer, notices: tuple[tuple[bytes, bytes], ...] = ()) -> Answer:
-        """Report the answer, and give it its last header lines.
+        """Report the answer, and return it with its last header lines.
 
-        These are `notices`, the id that the caller gave, and, with an unexpected failure, an id to ask about.
+        These are the `notices` and `X-Request-Id`: the caller's own id or, with a status from 500 up, a new id.
         """
         outcome, code = self.outcome, self.code
         if not outcome:
@@ -96,7 +99,7 @@ class RequestReport:
 
 
 class CallReport(RequestReport):
-    """The report of a contract's call: stands between the call and its services, and learns from both.
+    """Reports a call of an API module. It wraps the call's services, to learn the client and the decision.
 
     Implements `Authenticator`.
     """
@@ -109,7 +112,7 @@ class CallReport(RequestReport):
         self.order = _order_named(path_parameters.get("id") or path_parameters.get("uid") or "")
 
     def services(self) -> Services:
-        """The services, which tell this report who calls and how a cancellation was decided."""
+        """Return the services. They report the client and the decision of a cancellation to this object."""
         return replace(self._services, authenticator=self, cancel=self._cancel)
 
     async def client(self, channel: Channel, credential: Credential) -> Client:
@@ -123,7 +126,7 @@ class CallReport(RequestReport):
         return self.decision
 
     def finish(self, answer: Answer, notices: tuple[tuple[bytes, bytes], ...] = ()) -> Answer:
-        """See `RequestReport.finish`. An order that was placed is named by the answer."""
+        """See `RequestReport.finish`. If the call placed an order, the answer's `Location` names the order."""
         self.order = self.order or _order_placed(answer)
         return super().finish(answer, notices)
 
@@ -135,7 +138,10 @@ def page_route(
     reports: RouteReports,
     failed: Callable[[CountermandError], Answer] | None = None,
 ) -> HTTPRouteHandler:
-    """A page at a path, as `/docs/{name}`. `failed` answers our errors; without it, the framework does."""
+    """Return a route for a page. `path` is a template such as `/docs/{name}`.
+
+    `failed` makes the answer to an error of `actions/errors.py`; without it, the framework handles the error.
+    """
 
     async def handle(request: litestar.Request[Any, Any, Any]) -> Answer:
         report = RequestReport(reports, request.scope)
@@ -153,12 +159,12 @@ def page_route(
 
 
 def framework_path(path: str) -> str:
-    """A path as the framework writes it: `{id:str}` for `{id}`."""
+    """Return a path in the framework's syntax: `{id:str}` for `{id}`."""
     return re.sub(r"{(\w+)}", r"{\1:str}", path)
 
 
 def _order_named(name: str) -> str | None:
-    """An order's number, if that is what a path has: a caller can put anything there."""
+    """Return the order's number if `name` is a number or a uid; None otherwise, because a caller can send any text."""
     if _UID.fullmatch(name):
         return str(order_id_of(OrderUid(name)))
     return name if _NUMBER.fullmatch(name) else None

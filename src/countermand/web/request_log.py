@@ -1,4 +1,4 @@
-"""What became of a request, in the words of the log and of the metrics."""
+"""Names the outcome of each request for the log and for the metrics."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -11,9 +11,9 @@ CANCELLED: Final = "cancelled"
 REFUSED: Final = "refused"
 DONE: Final = "done"
 UNAVAILABLE: Final = "unavailable"
-FAILED: Final = "failed"  # a bug: what is in no table
+FAILED: Final = "failed"  # a bug: an error that is in no table
 
-# What became of a request that ended in an error of ours.
+# The outcome of a request that ended in an error that this project raises on purpose.
 OUTCOMES: Final[Mapping[type[Exception], str]] = {
     answer.MalformedRequestError: "invalid",
     answer.MethodNotAllowedError: "invalid",
@@ -33,11 +33,11 @@ OUTCOMES: Final[Mapping[type[Exception], str]] = {
 
 
 def outcome_of(error: Exception) -> tuple[str, str]:
-    """What became of a request that ended in `error`, and the code of the refusal if it was one."""
+    """Return the outcome of a request that ended in `error`, and the error's code if it was a refusal."""
     code = error.code if isinstance(error, errors.ConflictError) else ""
     return OUTCOMES.get(type(error), FAILED), code
 
 
 def codes_of(refused: Refused) -> str:
-    """The codes of a refusal, in the policy's order."""
+    """Return the codes of a refusal, in the policy's order."""
     return ",".join([finding.code for finding in refused.broken])

@@ -1,4 +1,4 @@
-"""How does a traced call differ? Each hop is wrapped in its span; without traces nothing of this is on the way."""
+"""Wraps calls in spans: one for the whole request, and one for each hop. Without traces, no call is wrapped."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -27,17 +27,17 @@ Submit = Callable[[CancelOrder], Awaitable[CancelOutcome]]
 
 @dataclass(frozen=True)
 class TracedCalls:
-    """Makes the parts of a call traced ones."""
+    """Returns traced versions of calls, handlers and services."""
 
     tracing: Tracing
 
     def cancel(self, call: CancelCall) -> CancelCall:
-        """The same call, in a span of its own, with one for each hop; its parts are taken as they are."""
+        """Return the same call in a span of its own, with a span for each hop."""
         parts = {field.name: getattr(call, field.name) for field in fields(call)}
         return _TracedCancel(**parts | {"endpoint": _TracedEndpoint(self.tracing, call.endpoint)}, tracing=self.tracing)
 
     def handler(self, operation: Operation, handle: Handle) -> Handle:
-        """The same handler of the framework, in a span of its own."""
+        """Return the same handler of the framework in a span of its own."""
 
         async def traced(request: Request[Any, Any, Any]) -> Answer:
             headers = headers_of(request.scope)
@@ -49,7 +49,7 @@ class TracedCalls:
         return traced
 
     def services(self, services: Services) -> Services:
-        """The same services: finding out who calls, and waiting for a batch, have spans."""
+        """Return the same services, with a span for the authentication and one for the wait for a batch."""
         return replace(
             services,
             authenticator=_TracedAuthenticator(self.tracing, services.authenticator),
@@ -57,7 +57,7 @@ class TracedCalls:
         )
 
     def waiting(self, submit: Submit) -> Submit:
-        """The same way into the group commit, with a span for the wait."""
+        """Return the same function, with a span for the wait for a batch."""
 
         async def traced(command: CancelOrder) -> CancelOutcome:
             with self.tracing.waiting(command.command_id):

@@ -1,1 +1,1 @@
-"""For whoever outgrows one machine: many nodes, which share nothing but the database."""
+"""Stores everything in a PostgreSQL database, which many nodes can share."""

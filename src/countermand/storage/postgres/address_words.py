@@ -1,7 +1,7 @@
-"""Reads an address of PostgreSQL as providers print it: libpq's words are translated, passed over, or refused by name.
+"""Reads an address of PostgreSQL as providers print it. Words of libpq are translated, ignored, or refused by name.
 
-The driver knows some of libpq's words, and sends every other one to the server as a setting, which the server refuses.
-No sentence here repeats a value: a password that is not escaped can be a part of any of them.
+The driver knows some of libpq's words. It sends every other word to the server as a setting, which the server refuses.
+No message here repeats a value, because any value can contain a part of a password that is not escaped.
 """
 
 import getpass
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-_SCHEME: Final = re.compile(r"postgres(?:ql)?(?:\+[a-z0-9]+)?")  # as SQLAlchemy's users write it: postgresql+asyncpg
+_SCHEME: Final = re.compile(r"postgres(?:ql)?(?:\+[a-z0-9]+)?")  # users of SQLAlchemy write postgresql+asyncpg
 _ESCAPE: Final = "percent-encode it in the user and the password: @ is %40, : %3A, / %2F, ? %3F, # %23, % %25, [ %5B"
 _OF_THE_DRIVER: Final = frozenset(
     {"host", "port", "dbname", "database", "user", "password", "passfile", "service", "krbsrvname", "gsslib"}
@@ -22,13 +22,13 @@ _OF_THE_DRIVER: Final = frozenset(
 )
 _FILES: Final = ("passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl")
 _OF_THE_SERVER: Final = frozenset({"application_name", "options", "search_path"})
-# What has a setting of ours, or is so anyway, or the driver has no choice about.
+# Words that are ignored: Countermand has a setting for it, or always works like that, or the driver has no choice.
 _PASSED_OVER: Final = frozenset(
     {"connect_timeout", "tcp_user_timeout", "client_encoding", "fallback_application_name", "load_balance_hosts"}
     | {"keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"}
     | {"sslcompression", "sslsni", "gssdelegation", "pgbouncer"}
 )
-# Words whose values are wishes of which some come true anyway. Others are refused, with what to do.
+# Words of which some values are fulfilled in any case. Other values are refused, with a sentence that says what to do.
 _COME_TRUE: Final[Mapping[str, tuple[frozenset[str], str]]] = {
     "gssencmode": (frozenset({"disable", "prefer"}), "the driver cannot encrypt by GSSAPI; use sslmode=verify-full"),
     "channel_binding": (
@@ -50,13 +50,13 @@ _MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-f
 
 
 class AddressError(ValueError):
-    """An address cannot be used. The sentence has no part of a password, nor of what may be one."""
+    """Raised if an address cannot be used. The message has no part of a password, nor of a value that may be one."""
 
 
 def driver_options(url: str, *, application: str) -> dict[str, Any]:
-    """What the driver's `connect` takes for an address: `dsn`, `server_settings`, and, where it needs one, `ssl`.
+    """Return the arguments of the driver's `connect` for an address: `dsn`, `server_settings` and, if needed, `ssl`.
 
-    Raises `AddressError` with what to do.
+    Raises `AddressError`, which says what to do.
     """
     parts = _split(url)
     words = _words(parts.query)
@@ -79,7 +79,7 @@ def _split(url: str) -> SplitResult:
         raise AddressError("it must begin with postgresql://")
     try:
         parts = urlsplit(f"postgresql://{rest}")
-    except ValueError:  # a bracket that is none of an address
+    except ValueError:  # a bracket that does not belong to an IPv6 address
         raise AddressError(f"a character in it has a meaning of its own; {_ESCAPE}") from None
     account, _, hosts = parts.netloc.rpartition("@")
     misplaced = "@" in account or "@" in parts.path or parts.fragment or "#" in rest
@@ -94,7 +94,10 @@ def _split(url: str) -> SplitResult:
 
 
 def _words(query: str) -> dict[str, str]:
-    """The words of the query and their values, as libpq reads them: `+` is no blank. The last of several counts."""
+    """Return the words of the query and their values, as libpq reads them.
+
+    `+` is not a space, and the last of several equal words counts.
+    """
     words: dict[str, str] = {}
     for pair in query.split("&") if query else ():
         name, equals, value = pair.partition("=")
@@ -120,7 +123,7 @@ def _check_wishes(words: Mapping[str, str]) -> None:
 
 
 def _check_user(parts: SplitResult, words: Mapping[str, str]) -> None:
-    """Without a user, the driver takes the process's own, which in a container may have a number and no name."""
+    """Raise `AddressError` if no user is named, and the process's user id has no name, as in some containers."""
     if parts.username or words.get("user") or os.environ.get("PGUSER"):
         return
     if "service" in words or "PGSERVICE" in os.environ:
@@ -133,9 +136,9 @@ def _check_user(parts: SplitResult, words: Mapping[str, str]) -> None:
 
 
 def _verified(words: Mapping[str, str]) -> ssl.SSLContext:
-    """TLS with a certificate that is checked, and the host's name in it.
+    """Return a TLS context that checks the server's certificate and the host name in it.
 
-    `channel_binding=require` wants to be sure that nobody stands in between, for which the driver has nothing else.
+    `channel_binding=require` asks for proof that no third party is in between. The driver has no other way to prove it.
     """
     if words.get("sslrootcert") == "system" and words.get("sslmode", "verify-full") != "verify-full":
         raise AddressError("its sslrootcert=system needs sslmode=verify-full")
@@ -151,7 +154,10 @@ def _verified(words: Mapping[str, str]) -> ssl.SSLContext:
 
 
 def _file(name: str, value: str) -> str:
-    """A value as the driver takes it: a file's `~` is a home, and the file is there."""
+    """Return a word's value for the driver, with the `~` of a file's name expanded.
+
+    Raises `AddressError` if the file does not exist or cannot be read.
+    """
     if name not in _FILES or not value or (name == "sslrootcert" and value == "system"):
         return value
     try:

@@ -1,4 +1,4 @@
-"""The set-based statements of the cancellation path, on PostgreSQL: one statement, one round trip for a whole batch."""
+"""Runs the statements of the cancellation path on PostgreSQL: one statement and one round trip for a whole batch."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -28,10 +28,10 @@ from countermand.storage.repositories.rows import ViewRows, facts_columns, kept_
 from countermand.storage.tables.columns import micros
 
 _Pool: TypeAlias = "asyncpg.pool.Pool[asyncpg.Record]"
-_Backend = tuple[int, datetime]  # a server process: its number, and when it began
+_Backend = tuple[int, datetime]  # a server process: its number, and the instant at which it began
 
-# Pinned, as the batch's size is all that varies: a plan made for each batch costs more than running it (a lone
-# cancellation took 0.57 ms instead of 0.16), and one made while the tables were small must not read them whole later.
+# Plans are pinned, because only the batch's size varies: a plan for each batch costs more than running it (a lone
+# cancellation took 0.57 ms instead of 0.16), and a plan from when the tables were small must not scan them later.
 PLANS: Final = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
@@ -40,12 +40,12 @@ PLANS: Final = {
     "enable_mergejoin": "off",
     "max_parallel_workers_per_gather": "0",
 }
-_HELD_LIMIT_S: Final = 1.0  # whoever changes an order holds it for some milliseconds
+_HELD_LIMIT_S: Final = 1.0  # a transaction that changes an order holds its row for some milliseconds
 _UNLIMITED: Final = 1_000_000_000
 
 
 class PostgresCancellations:
-    """Implements `CancellationStore`. `distributed`: see `distributed.py`."""
+    """Implements `CancellationStore`. For `distributed`, see `distributed.py`."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class PostgresCancellations:
         self._busy_limit_s = address.busy_limit_s
         self._metrics = metrics
         self._backends: dict[int, _Backend] = {}
-        self._cut_off: WeakKeyDictionary[CancelOrder, _Backend] = WeakKeyDictionary()  # while anybody asks for it
+        self._cut_off: WeakKeyDictionary[CancelOrder, _Backend] = WeakKeyDictionary()  # while a caller waits for it
         self._cancel_batch = CancelApart(policies, kinds, metrics) if distributed else self._at_once
         in_force = policies.by_contract.values()
         self._statements = {
@@ -88,11 +88,11 @@ class PostgresCancellations:
         self._pool: _Pool = asyncpg.create_pool(**options, **pool)
 
     async def open(self) -> None:
-        """Make ready to connect. Connections are made when they are needed."""
+        """Prepare the pool. Connections are made when they are needed."""
         await self._pool
 
     async def close(self) -> None:
-        """Give the connections back. Those at whose other end nobody is left are dropped."""
+        """Close the connections. A connection whose server does not answer is dropped."""
         try:
             async with asyncio.timeout(self._busy_limit_s):
                 await self._pool.close()
@@ -117,7 +117,7 @@ class PostgresCancellations:
                 raise our_error(error) or error from error
 
     async def committed(self, commands: Sequence[CancelOrder]) -> frozenset[CommandId]:
-        """See `CancellationStore.committed`. Asked once nobody can be committing any more, so that it is final."""
+        """See `CancellationStore.committed`. The answer is final, because the batch's server process is ended first."""
         backends = {self._cut_off[command] for command in commands if command in self._cut_off}
         async with self._reading() as connection:
             for backend in backends:
@@ -172,7 +172,7 @@ class PostgresCancellations:
                 raise our_error(error) or error from error
 
     async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
-        """See `CancellationStore.views`. One statement, so one round trip and one snapshot."""
+        """See `CancellationStore.views`. It is one statement, so it takes one round trip and sees one snapshot."""
         async with self._reading() as connection:
             with self._metrics.statement("views"):
                 found = await connection.fetch(self._views, order_ids)
@@ -196,7 +196,7 @@ class PostgresCancellations:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[PooledConnection]:
-        """A connection of the pool. Raises `UnavailableError` where none can be had: certainly nothing done."""
+        """Lend a connection of the pool. Raises `UnavailableError` if there is none: certainly nothing was done."""
         try:
             connection = await self._pool.acquire(timeout=self._busy_limit_s)
         except DRIVER_ERRORS as error:
@@ -207,7 +207,7 @@ class PostgresCancellations:
             yield connection
         except UnavailableError as error:
             if isinstance(error.__cause__, asyncpg.ReadOnlySQLTransactionError):
-                await self._pool.expire_connections()  # another server may take writes by now
+                await self._pool.expire_connections()  # by now another server may accept writes
             raise
         finally:
             with as_unforeseen(DRIVER_ERRORS):
@@ -224,21 +224,21 @@ class PostgresCancellations:
                 raise our_error(error) or error from error
 
     async def _met(self, connection: PooledConnection) -> None:
-        """Remember which server process a connection speaks to: should it be cut off, that one has the answer."""
+        """Remember the server process of a connection: if the connection is cut off, that process must be ended."""
         row = await connection.fetchrow(statements.BACKEND)
-        assert row is not None, "a backend sees itself"
-        # Under the number that the connection itself goes by: a pooler in between has its own.
+        assert row is not None, "a server process sees itself"
+        # The key is the number that the driver knows, because a pooler in between has numbers of its own.
         self._backends[connection.get_server_pid()] = (row["pid"], row["backend_start"])
 
 
 def _hang_up(connection: PooledConnection) -> None:
-    """Let go of a connection that may still be at work. One that the driver saw end is out of our hands already."""
+    """Drop a connection that may still be at work. The driver has already dropped a connection that it saw end."""
     with suppress(asyncpg.InterfaceError):
         connection.terminate()
 
 
 async def _nothing_to_reset(_: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """What we run leaves nothing behind in a session; asking for a reset would cost a round trip a batch."""
+    """Do nothing: these statements leave nothing in a session, and a reset would cost a round trip per batch."""
 
 
 def _text(query: Select[Any]) -> str:

@@ -1,6 +1,6 @@
-"""A batch of cancellations as separate statements in one transaction, on PostgreSQL: an experiment towards Citus.
+"""Cancels a batch on PostgreSQL with separate statements in one transaction: an experiment towards Citus.
 
-Citus takes no data-modifying WITH over several shards. These statements do not work there yet, either: see
+Citus does not accept a data-modifying WITH over several shards. These statements do not work on Citus yet, either: see
 docs/scaling.md, step 8.
 """
 
@@ -24,8 +24,8 @@ from countermand.storage.postgres.statements import ACTIVE, KEEP, as_columns, po
 from countermand.storage.repositories.rows import written
 from countermand.storage.tables.columns import instant
 
-# Each statement names its orders by number, and what one gives, the next gets as arrays. What was read first is written
-# against its version.
+# Each statement names its orders by number, and the rows that a statement returns go to the next as arrays. A row that
+# was read first is written only if its version is still the same.
 _SEE: Final = """
 SELECT o.id AS order_id, o.version, o.contract, o.client_id, o.state, o.appointment_starts_at, o.first_payment_at
 FROM orders AS o WHERE o.id = ANY($2::bigint[]) AND ({predicate})"""
@@ -52,7 +52,7 @@ _GIVE_BACK: Final = "UPDATE products SET availability = availability + $2 WHERE 
 
 
 class CancelApart:
-    """Cancels a batch with the statements above."""
+    """Cancels a batch with the statements above, in one transaction or, with `skip_held`, in one for each order."""
 
     def __init__(self, policies: Policies, kinds: OrderKinds, metrics: MetricsHook) -> None:
         self._policies = policies
@@ -67,11 +67,11 @@ class CancelApart:
         now: int,
         skip_held: bool,  # noqa: FBT001
     ) -> frozenset[CommandId]:
-        """Cancel the batch. Locks come in the usual order: orders, appointments, tickets, products, each by number."""
+        """Cancel the batch. It locks rows in the usual order: orders, appointments, tickets, products, each by key."""
         if not skip_held:
             return await self._part(connection, commands, now)
         cancelled: frozenset[CommandId] = frozenset()
-        for command in commands:  # no shard skips what is locked: so each is tried, and not waited for
+        for command in commands:  # SKIP LOCKED does not work over shards, so each order is tried with a short wait
             try:
                 cancelled |= await self._part(connection, [command], now, _DO_NOT_WAIT)
             except asyncpg.LockNotAvailableError:
@@ -79,7 +79,7 @@ class CancelApart:
             except DRIVER_ERRORS as error:
                 if not cancelled or is_unanswered(error):
                     raise
-                break  # the others are committed, each by itself: they cannot be told that nothing was done
+                break  # the orders before it are committed, so no error may say that nothing was done
         return cancelled
 
     async def _part(
@@ -107,7 +107,7 @@ class CancelApart:
     async def _finish(
         self, connection: PooledConnection, won: Sequence[tuple[CancelOrder, asyncpg.Record]], now: int
     ) -> None:
-        """Everything a cancellation changes besides the order's own row. What a batch does not need is left out."""
+        """Write everything that a cancellation changes besides the order's row. Unneeded statements are left out."""
         records, keys = [], []
         told: list[tuple[Any, ...]] = []
         for command, row in won:

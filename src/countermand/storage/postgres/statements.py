@@ -1,6 +1,6 @@
-"""The statements of the cancellation path, as SQL text: one for a whole batch, and those around it.
+"""Makes the SQL of the cancellation path: one statement for a whole batch, and the statements around it.
 
-`$1` is always the instant of the decision. Every list of rows travels as arrays, one a column.
+In the statement of a batch, `$1` is the instant of the decision. Every list of rows is sent as arrays, one per column.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ ACTIVE: Final = ", ".join(f"'{state}'" for state in sorted(ACTIVE_APPOINTMENT_ST
 
 
 def _written_instant(column: str) -> str:
-    """Microseconds since 1970 as `domain/instants.py` writes an instant, to the letter."""
+    """Return SQL that writes microseconds since 1970 exactly as `domain/instants.py` writes an instant."""
     fraction = f"(({column} % 1000000 + 1000000) % 1000000)"
     seconds = f"timestamp 'epoch' + (({column} - {fraction}) / 1000000) * interval '1 second'"
     return (
@@ -37,34 +37,34 @@ _VISIT_DETAILS: Final = (
 
 
 def as_columns(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Rows as the arrays in which they travel, one a column."""
+    """Return rows as the arrays that are sent, one per column."""
     return list(zip(*rows, strict=True))
 
 
 def order_cancelled_details(row: str) -> str:
-    """The details of the fact that an order was cancelled, as SQL, from a row with its old state and the reason."""
+    """Return SQL for the details of the event `order.cancelled`, from a row with the old state and the reason."""
     return f"json_build_object('from', {row}.state, 'reason', {row}.reason)::text"
 
 
 def visit_details(row: str) -> str:
-    """The details of the fact that an appointment was cancelled, as SQL, from its row."""
+    """Return SQL for the details of the event that an appointment was cancelled, from the appointment's row."""
     return _VISIT_DETAILS.format(row)
 
 
 def policy_predicate(policies: Iterable[Policy]) -> str:
-    """The policies in force as a predicate on the order's row `o`, at `$1`."""
+    """Return the policies in force as a predicate on the order's row `o`, at the instant `$1`."""
     predicate = policies_predicate(policies, orders.alias("o"), literal_column("$1::bigint", BigInteger))
     return as_text(predicate, postgresql.dialect())  # type: ignore[no-untyped-call]
 
 
 def policy_versions(policies: Iterable[Policy]) -> str:
-    """The version of the policy in force, by the contract of a row `c`."""
+    """Return SQL for the version of the policy in force, by the contract of a row `c`."""
     versions = " ".join(f"WHEN '{policy.contract}' THEN '{policy.version}'" for policy in policies)
     return f"CASE c.contract {versions} END"
 
 
-# Which orders of a batch may be cancelled. Their rows are locked by number, the order of every transaction; whoever
-# waited for a lock is asked again on the row's newest version (PostgreSQL re-checks the row it locks).
+# Finds the orders of a batch that may be cancelled. Their rows are locked in the order of their numbers, like in every
+# transaction; after a wait, PostgreSQL checks the predicate again on the newest version of the locked row.
 _SEEN: Final = """
 seen AS (
     SELECT o.id AS order_id, o.version, o.contract, o.state, o.appointment_starts_at, o.first_payment_at,
@@ -73,9 +73,9 @@ seen AS (
     WHERE (b.on_behalf OR o.client_id = b.client_id) AND ({predicate})
     ORDER BY o.id FOR NO KEY UPDATE OF o {held}
 )"""
-# What this statement reads elsewhere, it reads as it was when the statement began: an appointment booked meanwhile
-# would stay active. So a row that changed while we waited (its version is not the one that this snapshot has) is not
-# cancelled now, and goes round again on a fresh snapshot.
+# The statement reads all other tables as they were when the statement began: an appointment that was booked since then
+# would stay active. So an order that changed during the wait (its version differs from that of this snapshot) is not
+# cancelled now, and its command runs again on a fresh snapshot.
 _CANCELLED: Final = f"""
 cancelled AS (
     UPDATE orders AS o SET state = '{OrderState.CANCELLED}', appointment_starts_at = NULL, version = o.version + 1
@@ -110,7 +110,7 @@ visits AS (
            {visit_details("v")}
     FROM visits AS v
 )"""
-# A batch adds up what goes back to a product and writes it once; products are locked by uid, after everything else.
+# A batch adds up the places that go back to a product, and writes the product once. Products are locked last, by uid.
 _RELEASED: Final = """
 released AS (
     UPDATE tickets AS t SET valid = false FROM cancelled AS c
@@ -124,7 +124,7 @@ released AS (
 ), given_back AS (
     UPDATE products AS p SET availability = p.availability + held.places FROM held WHERE p.uid = held.uid
 )"""
-# A plain insert: a key in use fails the batch. Passing it over would cancel another order under a used key.
+# A plain insert, so that a key in use fails the batch: to skip the key would cancel another order under a used key.
 _KEPT: Final = """
 kept AS (
     INSERT INTO idempotency_keys (client_id, key, fingerprint, created_at, order_id, cancelled)
@@ -137,7 +137,7 @@ _BATCH: Final = """unnest($2::bigint[], $3::text[], $4::integer[], $5::boolean[]
 
 
 def holds_tickets(kinds: OrderKinds) -> str:
-    """Whether the order of a row `c` holds tickets, as a predicate on its contract."""
+    """Return a predicate on the contract of a row `c` that says whether its order holds tickets."""
     names = ", ".join(f"'{contract}'" for contract in sorted(holding_tickets(kinds)))
     return f"c.contract IN ({names})" if names else "false"
 
@@ -145,12 +145,11 @@ def holds_tickets(kinds: OrderKinds) -> str:
 def cancel_batch(
     policies: Iterable[Policy], kinds: OrderKinds, *, batch: str = _BATCH, with_keys: bool, skip_held: bool = False
 ) -> str:
-    """The whole cancellation of a batch, in one statement and one round trip. Gives the commands that did it.
+    """Return the statement that cancels a whole batch, and returns the ids of the commands that cancelled an order.
 
-    `kinds` has the kind of each contract's orders, which says what is released. With `skip_held`, orders that another
-    transaction holds are left as they are, instead of being waited for.
-    `batch` is where the commands come from: a relation `b` with the columns order_id, command_id, client_id,
-    on_behalf, door and reason.
+    `kinds` has the kind of each contract's orders, which says what is released. With `skip_held`, the statement skips
+    orders that another transaction has locked, instead of waiting for them. `batch` is the SQL of the commands: a
+    relation `b` with the columns order_id, command_id, client_id, on_behalf, door and reason.
     """
     policies = list(policies)
     parts = [
@@ -180,10 +179,10 @@ SELECT command_id FROM cancellations WHERE order_id = ANY($1::bigint[]) AND comm
 KEPT: Final = """
 SELECT k.* FROM unnest($1::integer[], $2::text[]) AS asked (client_id, key)
 JOIN idempotency_keys AS k ON k.client_id = asked.client_id AND k.key = asked.key"""
-# Ends what still runs for a connection that was cut off, and says whether it is still there. Our own role's backends
-# may always be ended; a process number alone may have been given to another meanwhile.
+# Ends the server process of a connection that was cut off, if it still runs. False means that it did not end in time. A
+# role may always end its own processes. The instant is needed, because the number may belong to a newer process by now.
 END_BACKEND: Final = """
 SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2"""
 BACKEND: Final = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
-# A commit that waits for a synchronous standby vouches for every commit before it.
+# A commit that a synchronous standby has confirmed proves that every earlier commit is confirmed, too.
 VOUCH: Final = "SELECT pg_logical_emit_message(true, 'countermand', 'settled')"

@@ -1,1 +1,1 @@
-"""Reads and writes of one transaction, by subject: rows become values, and values rows."""
+"""Reads and writes of one transaction, by subject. They convert rows to values, and values to rows."""

@@ -1,6 +1,6 @@
-"""The JSON of order documents and consumers: how the store encodes, decodes and changes them.
+"""Encodes, decodes and changes the JSON of order documents and consumers.
 
-No other module knows this JSON, but for the paths that lists filter by (`tickets.py`).
+No other module knows this JSON, except for the paths that lists filter by (`tickets.py`).
 """
 
 from collections.abc import Mapping
@@ -30,13 +30,13 @@ _SEQUENCES: Final = (list, tuple)
 
 
 def encoded_document(document: Struct) -> str:
-    """A new document as JSON text."""
-    assert not isinstance(document, UnknownDetails), "nobody places an order with details that nobody can read"
+    """Return a new document as JSON text."""
+    assert not isinstance(document, UnknownDetails), "a new order has details that this version can read"
     return msgspec.json.encode(document).decode()
 
 
 def decoded_details(kind: OrderKind | Unknown, text: str) -> OrderDetails:
-    """The details of an order of this kind, from their JSON text."""
+    """Return the details of an order of this kind; `UnknownDetails` if this version cannot read the text."""
     details_type = details_type_of(kind)
     if details_type is None:
         return UnknownDetails()
@@ -48,7 +48,7 @@ def decoded_details(kind: OrderKind | Unknown, text: str) -> OrderDetails:
 
 
 def total_columns(details: OrderDetails) -> dict[str, int | str | None]:
-    """The columns that stand beside the document: the total of a ticket order, and its currency."""
+    """Return the columns beside the document: the total of a ticket order and its currency, in minor units."""
     if not isinstance(details, TicketOrderDetails):
         return {"total_minor": None, "currency": None}
     return {"total_minor": details.grand_total_minor, "currency": details.currency}
@@ -57,9 +57,9 @@ def total_columns(details: OrderDetails) -> dict[str, int | str | None]:
 def total_of(
     kind: OrderKind | Unknown, total_minor: int | None, currency: str | None, document: str | None
 ) -> Money | None:
-    """An order's total from its columns, or, where these are empty, from its document.
+    """Return an order's total from its columns or, if the columns are empty, from its document.
 
-    None for an order that has no total, and where this version can read neither.
+    Return None for an order without a total, and if this version can read neither.
     """
     if total_minor is not None and currency is not None:
         return Money(minor=total_minor, currency=currency) if 0 <= total_minor <= LARGEST_MINOR else None
@@ -68,7 +68,7 @@ def total_of(
 
 
 def decoded_consumer(text: str) -> Consumer | None:
-    """A consumer from its JSON text; None where this version cannot read the document."""
+    """Return a consumer from its JSON text, or None if this version cannot read the text."""
     try:
         consumer: Consumer = _DECODERS[Consumer].decode(text)
     except msgspec.DecodeError:
@@ -77,9 +77,9 @@ def decoded_consumer(text: str) -> Consumer | None:
 
 
 def changed_document(stored: str, before: Struct, after: Struct) -> str:
-    """The stored text with those fields changed whose value is another in `after` than in `before`.
+    """Return the stored text with the fields changed whose values differ between `before` and `after`.
 
-    Everything else stays as it is stored, the fields that this version does not know included, nested ones too.
+    Everything else stays as it is stored, including the fields that this version does not know, also nested ones.
     """
     changed = _changed(Raw(stored.encode()), msgspec.to_builtins(before), msgspec.to_builtins(after))
     return bytes(changed).decode()

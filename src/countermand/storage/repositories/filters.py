@@ -1,4 +1,4 @@
-"""How are lists of the catalogue filtered and cut into pages?"""
+"""Filters lists of the catalogue and of orders, and cuts them into pages."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -15,7 +15,10 @@ from countermand.storage.tables.columns import micros
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a list's filter looks: a column, something within its document, or any of several texts there."""
+    """Says where a filter looks: at a column, at a path within a column's document, or at several texts there.
+
+    `in_languages` means the texts of all languages, `in_list` the texts of a list.
+    """
 
     column: Any
     path: tuple[str, ...] = ()
@@ -78,27 +81,30 @@ def _bound(value: Any) -> Any:
 
 
 def _positive(condition: Condition) -> Condition:
-    """Of several texts, none may be what they must not be."""
+    """Return the condition to look for in each of several texts: "not equal" means that no text may be equal."""
     return Condition(condition.field, Op.EQ, condition.value) if condition.op is Op.NE else condition
 
 
 def _offset_within(offset: int, total: int, at_most: int) -> int:
-    """Where the page begins, or the last page, where there are not so many."""
+    """Return the offset of the page, or that of the last page if the list is shorter."""
     return min(offset, max(0, (total - 1) // at_most * at_most))
 
 
 class Filtering(StatementRunner):
-    """Lists, for whoever reads them on this connection."""
+    """Reads lists on one connection."""
 
     async def _page(self, found: Select[Any], offset: int, at_most: int) -> tuple[Sequence[Row], int]:
-        """Some of the rows, and how many there are. An offset beyond them gives the last page (documented)."""
+        """Return one page of rows, and the number of all rows.
+
+        An offset beyond the end gives the last page (documented).
+        """
         total = await self._total(found)
         return await self.rows(found.offset(_offset_within(offset, total, at_most)).limit(at_most)), total
 
     async def _page_from_nearer_end(
         self, found: Select[Any], key: Sequence[ColumnElement[Any]], offset: int, at_most: int
     ) -> tuple[Sequence[Row], int]:
-        """The same, of rows that descend by `key`: what is far from the first is read from the last on."""
+        """Return the same for rows that descend by `key`. A page in the second half is read from the other end."""
         total = await self._total(found)
         before = _offset_within(offset, total, at_most)
         after = max(0, total - before - at_most)
@@ -123,7 +129,7 @@ class Filtering(StatementRunner):
         return _compared(self._value(field), condition)
 
     def _value(self, field: Field) -> ColumnElement[Any]:
-        """A column, or something within a document."""
+        """Return a column, or a value within a document."""
         found: ColumnElement[Any] = field.column
         if not field.path:
             return found
@@ -134,7 +140,7 @@ class Filtering(StatementRunner):
         return found
 
     def _texts(self, field: Field) -> Any:
-        """The texts of a document, one in a row: those of all languages, or of a list of things that have a name."""
+        """Return the texts within a document, one per row: those of all languages, or those of a list."""
         if self._on_postgres:
             document = cast(field.column, JSON)
             inner = func.json_extract_path(document, *field.path) if field.path else document

@@ -1,4 +1,4 @@
-"""Payments, the references they go by, and what is to be paid."""
+"""Reads and writes payments and their references, and reads what an order costs."""
 
 from sqlalchemy import case, func, insert, select
 
@@ -22,7 +22,7 @@ class PaymentRows(StatementRunner):
         return 0 if row is None or row["paid"] is None else int(row["paid"])
 
     async def lock_order_to_pay(self, order_id: OrderId) -> OrderToPay | None:
-        """See `PaymentTransaction.lock_order_to_pay`. The document comes along only where the columns are empty."""
+        """See `PaymentTransaction.lock_order_to_pay`. Reads the document only if the total's columns are empty."""
         total = order_details.c.total_minor, order_details.c.currency
         document = case((order_details.c.total_minor.is_(None), order_details.c.details)).label("details")
         found = orders_named().add_columns(*total, document).where(orders.c.id == order_id)
@@ -34,7 +34,7 @@ class PaymentRows(StatementRunner):
         return OrderToPay(order=order, total=total_of(order.kind, total_minor, currency, row["details"]))
 
     async def claim_reference(self, reference: str, order_id: OrderId) -> bool:
-        """See `PaymentTransaction.claim_reference`. Waits for the end of another transaction that is claiming it."""
+        """See `PaymentTransaction.claim_reference`. Waits for another transaction that is claiming the reference."""
         claim = self._insert(payment_references).values(reference=reference, order_id=order_id)
         claimed = claim.on_conflict_do_nothing(index_elements=["reference"]).returning(payment_references.c.order_id)
         return await self._one(claimed) is not None

@@ -1,4 +1,4 @@
-"""How do rows become values, and values rows? The one place that knows both; the driver's own types stay outside."""
+"""Converts rows to values of the domain and the actions, and values to rows. No type of a driver passes through."""
 
 import json
 from collections import defaultdict
@@ -51,13 +51,13 @@ from countermand.storage.tables.tickets import tickets
 
 
 class Row(Protocol):
-    """A row of either driver: columns by name."""
+    """A row of either driver; the key is the name of a column."""
 
     def __getitem__(self, name: str, /) -> Any: ...
 
 
 def written(document: Mapping[str, Any]) -> str:
-    """A JSON document for a text column; instants as the wire has them."""
+    """Return a JSON document for a text column. Instants are written as in requests and answers."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=_said)
 
 
@@ -76,7 +76,7 @@ def _micros_or_none(value: datetime | None) -> int | None:
 
 
 def facts_of(row: Row) -> OrderFacts:
-    """The facts that decisions look at, from an order's row or from a decision record."""
+    """Return the facts that decisions look at, from an order's row or from a decision record."""
     return OrderFacts(
         state=known(OrderState, row["state"]),
         appointment_starts_at=_instant_or_none(row["appointment_starts_at"]),
@@ -85,7 +85,7 @@ def facts_of(row: Row) -> OrderFacts:
 
 
 def facts_columns(facts: OrderFacts) -> dict[str, Any]:
-    """The same as columns, in the tables' order."""
+    """Return the facts as columns, in the order of the tables."""
     return {
         "state": facts.state.value,
         "appointment_starts_at": _micros_or_none(facts.appointment_starts_at),
@@ -94,7 +94,10 @@ def facts_columns(facts: OrderFacts) -> dict[str, Any]:
 
 
 def order_of(row: Row, kinds: OrderKinds) -> Order:
-    """An order, from its row joined with its details'. Its kind is that of its contract, among those of this node."""
+    """Return an order from its row, joined with the row of its details.
+
+    `kinds` gives the order's kind by its contract. The kind is unknown if this node does not have the contract.
+    """
     contract = ContractName(row["contract"])
     return Order(
         id=OrderId(row["id"]),
@@ -110,7 +113,7 @@ def order_of(row: Row, kinds: OrderKinds) -> Order:
 
 
 def appointment_of(row: Row) -> Appointment:
-    """An appointment, from its row."""
+    """Return an appointment from its row."""
     starts_at, ends_at = instant(row["starts_at"]), instant(row["ends_at"])
     slot = None
     if row["slot_id"] is not None:
@@ -133,7 +136,7 @@ def appointment_of(row: Row) -> Appointment:
 
 
 def appointment_columns(order_id: OrderId, appointment: Appointment) -> dict[str, Any]:
-    """The same as columns."""
+    """Return an order's appointment as columns."""
     slot = appointment.slot
     return {
         "order_id": order_id,
@@ -150,7 +153,7 @@ def appointment_columns(order_id: OrderId, appointment: Appointment) -> dict[str
 
 
 def payment_of(row: Row) -> Payment:
-    """A payment, from its row."""
+    """Return a payment from its row."""
     return Payment(
         reference=row["reference"],
         money=Money(minor=row["amount_minor"], currency=row["currency"]),
@@ -171,7 +174,7 @@ _SHOWN_OF_PRODUCTS: Final = (
 
 
 def product_of(row: Row) -> Product:
-    """A product as an order shows it, from its row: what only the catalogue says of it is left out."""
+    """Return a product as an order shows it, without the fields that only the catalogue shows."""
     return Product(
         uid=row["uid"],
         name=msgspec.json.decode(row["name"]),
@@ -183,7 +186,7 @@ def product_of(row: Row) -> Product:
 
 
 def client_of(row: Row) -> Client:
-    """A client, from its row. The hash of its secret stays behind."""
+    """Return a client from its row, without the hash of its secret."""
     return Client(
         id=ClientId(row["id"]),
         channel=Channel(row["door"]),
@@ -197,7 +200,7 @@ def client_of(row: Row) -> Client:
 
 
 def outbox_record_of(row: Row) -> OutboxRecord:
-    """A fact, from its row in the outbox."""
+    """Return an outbox record from its row."""
     return OutboxRecord(
         kind=known(OrderEventKind, row["kind"]),
         order_version=row["order_version"],
@@ -209,7 +212,7 @@ def outbox_record_of(row: Row) -> OutboxRecord:
 
 
 def cancellation_of(row: Row) -> CancellationRecord:
-    """The decision record of a yes, from its row."""
+    """Return the decision record of a cancellation from its row."""
     return CancellationRecord(
         order_id=OrderId(row["order_id"]),
         command_id=CommandId(row["command_id"]),
@@ -224,7 +227,7 @@ def cancellation_of(row: Row) -> CancellationRecord:
 
 
 def refusal_of(row: Row) -> RefusalRecord:
-    """The decision record of a no, from its row."""
+    """Return the decision record of a refusal from its row."""
     return RefusalRecord(
         command=CancelOrder(
             command_id=CommandId(row["command_id"]),
@@ -242,7 +245,7 @@ def refusal_of(row: Row) -> RefusalRecord:
 
 
 def kept_of(row: Row) -> KeptOutcome | str:
-    """What an idempotency key stands for: a cancellation's outcome, or the fingerprint of another kind of request."""
+    """Return what an idempotency key stands for: a cancellation's outcome, or the fingerprint of any other request."""
     if row["order_id"] is None:
         return str(row["fingerprint"])
     refusal = None
@@ -257,7 +260,7 @@ def kept_of(row: Row) -> KeptOutcome | str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ViewRows:
-    """The rows that make up some orders with everything a contract shows of them."""
+    """The rows of some orders, with the rows of everything that a contract shows of an order."""
 
     orders: Sequence[Row]
     appointments: Sequence[Row]
@@ -266,7 +269,7 @@ class ViewRows:
     products: Sequence[Row]
 
     def views(self, kinds: OrderKinds) -> dict[OrderId, OrderView]:
-        """Put together, by order."""
+        """Return the view of each order."""
         of_order: dict[str, dict[int, list[Row]]] = {
             name: _grouped(getattr(self, name)) for name in ("appointments", "lines", "tickets")
         }
@@ -293,7 +296,7 @@ class ViewRows:
 
 
 def view_queries(member: Callable[[ColumnElement[Any]], ColumnElement[bool]]) -> dict[str, Select[Any]]:
-    """The reads behind `ViewRows`, by field, for the orders whose number is a `member` of what was asked."""
+    """Return the query for each field of `ViewRows`. `member` makes the predicate that picks the orders by number."""
     of_lines = select(order_lines.c.product_uid).where(member(order_lines.c.order_id))
     return {
         "orders": orders_named().add_columns(order_details.c.details).where(member(orders.c.id)),
@@ -307,7 +310,7 @@ def view_queries(member: Callable[[ColumnElement[Any]], ColumnElement[bool]]) ->
 
 
 def orders_named() -> Select[Any]:
-    """Orders with what they are called."""
+    """Return a query for orders with their uids and references."""
     return select(orders, order_details.c.uid, order_details.c.reference).join(
         order_details, order_details.c.order_id == orders.c.id
     )

@@ -1,4 +1,4 @@
-"""Lists of orders, tickets by uid and code, consumers, used vouchers, and orders whose time is over."""
+"""Reads and writes what ticket orders need: lists, tickets, consumers, uses of vouchers, and the time limits to pay."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -46,7 +46,7 @@ _CONSUMERS: Final = {
         "state",
     )
 }
-# What is said of a consumer by the orders that name it.
+# The filters of a list of consumers that look at the orders of a consumer.
 _OF_CONSUMERS_ORDERS: Final = {
     "reference": Field(column=order_details.c.reference),
     "external_reference": _ORDERS["external_reference"],
@@ -72,7 +72,7 @@ class TicketingRows(Filtering):
             found = found.join(order_details, order_details.c.order_id == orders.c.id)
         if owner is None:
             found = found.where(orders.c.contract == contract)
-        else:  # all its orders are of its contract: one index has them in this order, and all that is asked
+        else:  # a client's orders all belong to the client's contract, and one index has them in this order
             found = found.where(orders.c.client_id == owner)
         rows, total = await self._page_from_nearer_end(found, (orders.c.created_at, orders.c.id), offset, at_most)
         return Page(items=[OrderId(row["id"]) for row in rows], total=total)
@@ -113,7 +113,7 @@ class TicketingRows(Filtering):
             select(expiries.c.order_id)
             .join(orders, orders.c.id == expiries.c.order_id)
             .where(expiries.c.expires_at <= micros(now))
-            .where(orders.c.contract.in_(list(self._kinds)), orders.c.state.in_(list(OrderState)))  # known here
+            .where(orders.c.contract.in_(list(self._kinds)), orders.c.state.in_(list(OrderState)))  # only known ones
         )
         rows = await self.rows(due.order_by(expiries.c.expires_at, expiries.c.order_id).limit(at_most))
         return [OrderId(row["order_id"]) for row in rows]
@@ -187,7 +187,7 @@ class TicketingRows(Filtering):
         return self._one_met(_CONSUMERS[condition.field], condition)
 
     def _number(self, field: Field) -> ColumnElement[int]:
-        """A whole number within a document, if it is one: PostgreSQL gives it as a text, SQLite as what it is."""
+        """Return a whole number within a document. PostgreSQL returns it as text, SQLite as a number."""
         found = self._value(field)
         return case((found.regexp_match("^[0-9]{1,18}$"), cast(found, BigInteger))) if self._on_postgres else found
 

@@ -1,4 +1,4 @@
-"""The totals that an older version left in the documents of ticket orders alone, some at a time."""
+"""Copies the totals of ticket orders from their documents to the columns, which an older version left empty."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,9 +16,9 @@ class TotalRows(StatementRunner):
     """Finds and fills empty totals."""
 
     async def empty_totals(self, after: int, at_most: int) -> Mapping[OrderId, bool]:
-        """The next orders after a number, and whether each is a ticket order whose total is empty.
+        """Return the next orders after a number, and whether each is a ticket order with an empty total.
 
-        Reads `at_most` rows along the primary key, so a step takes no longer when nearly all are filled.
+        Reads `at_most` rows along the primary key, so that a step takes no longer when nearly all totals are filled.
         """
         is_empty = order_details.c.uid.is_not(None) & order_details.c.total_minor.is_(None)
         following = select(order_details.c.order_id, is_empty.label("is_empty")).where(order_details.c.order_id > after)
@@ -26,9 +26,9 @@ class TotalRows(StatementRunner):
         return {OrderId(row["order_id"]): bool(row["is_empty"]) for row in rows}
 
     async def fill_totals(self, order_ids: Sequence[OrderId]) -> int:
-        """Fill the empty totals of these orders from their documents; says how many documents it could not read.
+        """Fill the empty totals of these orders from their documents. Return how many documents it could not read.
 
-        Leaves rows to another node that is filling them.
+        Rows that another node is filling are skipped.
         """
         mine = (
             select(order_details.c.order_id, order_details.c.details, orders.c.contract)

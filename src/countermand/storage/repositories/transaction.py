@@ -1,4 +1,4 @@
-"""Reads and writes of one transaction, in SQLAlchemy Core: the ports `Reading` and `Transaction`."""
+"""Implements the reads and writes of one transaction with SQLAlchemy Core."""
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -43,7 +43,7 @@ from countermand.storage.tables.orders import order_details, order_lines, orders
 from countermand.storage.tables.schema import NEWEST_NOTE, counters
 from countermand.storage.tables.tickets import tickets
 
-_REFUSALS_SHOWN: Final = 500  # the newest; every attempt on an order leaves one
+_REFUSALS_SHOWN: Final = 500  # the newest ones, because every refused attempt leaves a row
 
 
 class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, TicketingRows, TotalRows):
@@ -67,7 +67,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
         return ViewRows(**{name: await self.rows(query) for name, query in queries.items()}).views(self._kinds)
 
     async def orders_of(self, client_id: ClientId, wanted: OrdersWanted, at_most: int) -> Sequence[OrderId]:
-        """See `Reading.orders_of`. Along one index, which has them in this order."""
+        """See `Reading.orders_of`. The query follows one index, which has the orders in this order."""
         newest = (orders.c.created_at.desc(), orders.c.id.desc())
         found = select(orders.c.id).where(orders.c.client_id == client_id).order_by(*newest).limit(at_most)
         if wanted.states is not None:
@@ -126,13 +126,13 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
     # writing
 
     async def lock_order(self, order_id: OrderId) -> Order | None:
-        """See `Transaction.lock_order`. SQLite knows no row locks: there the transaction holds the one write lock."""
+        """See `Transaction.lock_order`. SQLite has no row locks: there the transaction holds the only write lock."""
         locked = orders_named().where(orders.c.id == order_id).with_for_update(key_share=True, of=orders)
         row = await self._one(locked)
         return None if row is None else order_of(row, self._kinds)
 
     async def next_number(self, counter: str) -> int:
-        """See `Transaction.next_number`. On PostgreSQL a sequence: nobody waits, and a number may be left out."""
+        """See `Transaction.next_number`. A sequence of PostgreSQL makes no transaction wait, but may skip numbers."""
         if self._on_postgres:
             row = await self._one(select(func.nextval(f"{counter}_number").label("last")))
             assert row is not None
@@ -152,7 +152,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
     async def insert_order(self, view: OrderView) -> None:
         """See `Transaction.insert_order`."""
         order = view.order
-        # Under another kind, the end of the order would not release what the order holds.
+        # With another kind, the end of the order would not release what the order holds.
         assert order.kind == kind_of(order.contract, self._kinds), f"{order.contract} has no {order.kind} orders"
         await self._execute(
             insert(orders).values(
@@ -207,7 +207,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
             .values(version=order.version + 1, **facts_columns(facts))
             .returning(orders.c.version)
         )
-        assert changed is not None, "the order was locked, so nobody else changed it"
+        assert changed is not None, "the order was locked, so no other transaction changed it"
         return replace(order, version=order.version + 1, facts=facts)
 
     async def release_tickets(self, order_id: OrderId) -> None:
@@ -256,11 +256,11 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
         )
 
     async def known_policies(self) -> frozenset[PolicyVersion]:
-        """The versions of every policy that was ever in force."""
+        """Return the versions of all policies that were ever in force."""
         return frozenset(PolicyVersion(row["version"]) for row in await self.rows(select(policies.c.version)))
 
     async def keep_policy(self, policy: Policy, now: datetime) -> None:
-        """Store a policy. Raises `TakenError` where it is there."""
+        """Store a policy. Raises `TakenError` if it is already stored."""
         await self._execute(
             insert(policies).values(
                 version=policy.version,
@@ -277,7 +277,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
         try:
             yield
         except BaseException:
-            # Where the disk failed or the connection is gone, the whole transaction is undone, and the part with it.
+            # If the disk failed or the connection is gone, the whole transaction is undone, and the part with it.
             with suppress(InvalidRequestError, CountermandError, UnforeseenDatabaseError):
                 await self._execute(text("ROLLBACK TO part"))
                 await self._execute(text("RELEASE part"))
@@ -285,7 +285,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
         await self._execute(text("RELEASE part"))
 
     async def schema(self) -> tuple[int, int]:
-        """The number of the database's schema, and of the oldest code that works with it."""
+        """Return the number of the database's schema, and of the oldest code that works with it."""
         row = await self._one(NEWEST_NOTE)
         return (0, 0) if row is None else (row["number"], row["oldest_code"])
 

@@ -1,1 +1,1 @@
-"""Everything in one file: for one process, with nothing to install."""
+"""Stores everything in one file, for one serving process."""

@@ -1,7 +1,8 @@
-"""The set-based statements of the cancellation path, on SQLite: one connection, on the event loop, behind one lock.
+"""Runs the statements of the cancellation path on SQLite: on one connection, on the event loop, behind one lock.
 
-On the loop because a thread costs a fifth of the throughput (measured: the interpreter lock is shared with the loop). A
-commit holds the loop for one fsync; whoever asked meanwhile is the next batch. Batches travel as one JSON document.
+A thread would cost a fifth of the throughput (measured), because it shares the interpreter lock with the event loop. A
+commit blocks the loop for one fsync; the commands that arrive meanwhile are the next batch. A batch is passed to SQLite
+as one JSON document.
 """
 
 import asyncio
@@ -103,7 +104,7 @@ _Run = Callable[..., sqlite3.Cursor]
 
 
 class SqliteCancellations:
-    """Implements `CancellationStore`. `write_lock` is the process's one lock around everything that writes."""
+    """Implements `CancellationStore`. `write_lock` is the process's only lock around everything that writes."""
 
     def __init__(
         self,
@@ -130,7 +131,7 @@ class SqliteCancellations:
         self._views = {name: _text(query) for name, query in view_queries(lambda column: column.in_(member)).items()}
 
     async def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._connection.close()
 
     async def cancel(
@@ -138,9 +139,9 @@ class SqliteCancellations:
         commands: Sequence[CancelOrder],
         now: datetime,
         *,
-        skip_held: bool = False,  # noqa: ARG002 - here whoever writes holds everything, and is waited for
+        skip_held: bool = False,  # noqa: ARG002 - on SQLite a writer locks the whole database, so all others wait
     ) -> frozenset[CommandId]:
-        """See `CancellationStore.cancel`. The guarded statement writes the cancellations, and the rest follows."""
+        """See `CancellationStore.cancel`. The guarded statement inserts the cancellations; the others follow them."""
         if not commands:
             return frozenset()
         batch = _json([[c.order_id, c.command_id, c.client_id, c.on_behalf, c.channel, c.reason] for c in commands])
@@ -199,7 +200,7 @@ class SqliteCancellations:
         return ViewRows(**{name: self._read(query, ids=ids) for name, query in self._views.items()}).views(self._kinds)
 
     def _finish(self, run: _Run, won: Sequence[sqlite3.Row], now: int) -> None:
-        """Everything a cancellation changes besides its own row. What a batch does not need is left out."""
+        """Write everything that a cancellation changes besides its own row. Unneeded statements are left out."""
         ids = _json([row["order_id"] for row in won])
         run(_CANCEL_ORDERS, {"ids": ids})
         run(_APPEND_CANCELLED, {"ids": ids})
@@ -228,11 +229,11 @@ class SqliteCancellations:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[_Run]:
-        """One write transaction. Nothing awaits between its BEGIN and its COMMIT, so a batch holds the lock briefly."""
+        """Open a write transaction. Its body awaits nothing, so that a batch holds the lock only briefly."""
         self._file.check()
         asked_at = time.monotonic()
         async with self._write_lock:
-            with translated():  # the limit is for the whole wait, our own lock's included
+            with translated():  # the limit covers the whole wait, including the wait for the asyncio lock
                 await retry_while_busy(self._begin, limit_s=self._busy_limit_s - (time.monotonic() - asked_at))
             try:
                 with translated():
@@ -253,7 +254,7 @@ class SqliteCancellations:
             ours = our_error(error)
             if not (is_undone(error) or self._connection.in_transaction):
                 raise OutcomeUnknownError("the disk failed while the database committed") from error
-            # There was no room, or the transaction is still open: nothing was written.
+            # The disk was full, or the transaction is still open: nothing was written.
             with as_unforeseen(DRIVER_ERRORS):
                 self._connection.rollback()
             raise ours or error from error
@@ -264,9 +265,9 @@ def _json(batch: Sequence[Any]) -> str:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection with our settings; transactions are begun by hand. `synchronous=FULL`: a commit is on the disk."""
+    """Return a connection with all options set. It begins no transaction by itself."""
     with translated():
-        # mode=rw: a file that is not there is never made here; making one is what migrations are for.
+        # mode=rw: only a migration creates a missing file.
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=0)
         connection.row_factory = sqlite3.Row
         set_up(connection)

@@ -49,10 +49,10 @@ def set_up(connection: _Connection) -> None:
 
 
 def why_unusable(path: Path) -> str | None:
-    """What forbids this process to read and write the file, with owner, mode and user; None where nothing does.
+    """Return why this process may not read and write the file, with owner, mode and user; None if it may.
 
-    SQLite itself says "unable to open database file". It keeps files of its own beside the database, so it must be able
-    to write to the folder, too.
+    SQLite itself only says "unable to open database file". It keeps files of its own beside the database, so the
+    process must be able to write to the folder, too.
     """
     nearest = Path(path.absolute().anchor)
     for folder in reversed(path.absolute().parents):
@@ -98,10 +98,11 @@ def _user(number: int) -> str:
 
 
 class OpenFile:
-    """A file that was taken away or replaced stays open, and would take what nobody ever reads again.
+    """Checks that the database file, and the files beside it, are still the files that were opened.
 
-    So would the two files beside it: SQLite keeps in `-wal` what was committed lately, and in `-shm` where that is.
-    Another process would make new ones, and read and write without what is in ours.
+    A process that has a removed or replaced file open would write rows that no other process ever reads. The same is
+    true of the two files beside it: SQLite keeps recent commits in `-wal`, and an index of them in `-shm`. Another
+    process would create new files, and would miss what is in the old ones.
     """
 
     def __init__(self, path: Path) -> None:
@@ -109,18 +110,18 @@ class OpenFile:
         self._beside: dict[Path, stat_result] = {}
 
     def connected(self) -> None:
-        """Take note of the files beside it. While any connection of ours is open, SQLite deletes none of them."""
+        """Remember the files beside it. SQLite deletes none of them while this process has a connection open."""
         for ending in _BESIDE:
             path = self._path.with_name(self._path.name + ending)
             with suppress(OSError):
                 self._beside.setdefault(path, path.stat())
 
     def check(self) -> None:
-        """Raise `UnavailableError` unless it is still there. A few microseconds: asked for every transaction."""
+        """Raise `UnavailableError` unless the file is still the same. The check takes a few microseconds."""
         _check_same(self._path, self._opened)
 
     def check_all(self) -> None:
-        """Raise `UnavailableError` unless the files beside it are still there, too: three times as long."""
+        """Raise `UnavailableError` unless the files beside it are the same, too: three times as long as `check`."""
         self.check()
         for path, opened in self._beside.items():
             _check_same(path, opened)

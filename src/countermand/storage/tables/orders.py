@@ -28,7 +28,7 @@ order_details = Table(
     Column("uid", Uid),
     Column("reference", String(64), nullable=False),
     Column("details", Document, nullable=False),
-    # A ticket order's; empty for a service order, and where an older node wrote the row and nobody has filled it yet.
+    # The total of a ticket order. NULL for a service order, and in an older node's row until `background` fills it.
     Column("total_minor", BigInteger),
     Column("currency", String(3)),
     sqlite_with_rowid=True,

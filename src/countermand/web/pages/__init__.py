@@ -1,1 +1,1 @@
-"""Pages for people: descriptions, link relations, payment and e-tickets."""
+"""Web pages: API documentation, link relations, payment and e-tickets."""

@@ -1,6 +1,7 @@
-"""What a buyer sees: a page to pay on, in the sandbox, and the tickets. Server-rendered, and nothing from elsewhere.
+"""Serves the pages for buyers: the sandbox's payment page, and the tickets of an order. They load nothing from others.
 
-Whoever knows the address may see the page: it has the order's uid, or a token beside it, and nobody can guess either.
+Every client that knows a page's address may see the page. The address has the order's uid, or the uid and a token, and
+no client can guess either.
 """
 
 import hmac
@@ -82,9 +83,9 @@ class _TicketShown:
 
 
 class BuyerPages:
-    """The pages, where they are ours: `payments` says whether the sandbox's payment page is on.
+    """Serves the pages for buyers. `payments` says whether the sandbox's payment page is switched on.
 
-    `contracts` has, by page, the contracts whose orders it shows.
+    `contracts` says, for each page, the orders of which contracts it shows.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class BuyerPages:
         self._payments = payments
 
     def routes(self) -> list[HTTPRouteHandler]:
-        """The pages as the framework takes them."""
+        """Return the pages as routes of the framework."""
         pages = [_route("GET", ETICKETS, self._etickets, self._requests)]
         if self._payments:
             pages.append(_route("GET", PAYMENT, self._payment, self._requests))
@@ -135,7 +136,10 @@ class BuyerPages:
         return _tickets_page(view, events)
 
     async def _order(self, uid: str, page: Page) -> tuple[OrderView, Mapping[str, Event], Money]:
-        """An order, the event of each of its products, and what is left to pay."""
+        """Return an order, the event of each of its products, and the money that is left to pay.
+
+        Raises `NotFoundError` for an unknown order, and for an order that this page does not show.
+        """
         if re.fullmatch(UID_PATTERN, uid) is None:
             raise NotFoundError("there is no such order")
         order_id = order_id_of(OrderUid(uid))
@@ -201,9 +205,9 @@ def _seat(seat: Seat | None) -> str | None:
 
 
 def _code(text: str) -> Markup:
-    """A QR code as a drawing in the page, with a name for whoever cannot see it."""
+    """Return a QR code as an SVG drawing, with a title for people who cannot see it."""
     drawn = segno.make_qr(text, error="m").svg_inline(scale=4, omitsize=True, title=f"QR code {text}", svgclass=None)
-    return Markup(drawn)  # noqa: S704 - made here, of hexadecimal digits
+    return Markup(drawn)  # noqa: S704 - made here from hexadecimal digits
 
 
 def _shown(view: OrderView, to_pay: Money) -> _Shown:
@@ -233,12 +237,15 @@ def _shown(view: OrderView, to_pay: Money) -> _Shown:
 
 
 def _in_english(texts: I18n) -> str:
-    """The English text, or the first there is."""
+    """Return the English text, or else the first text that is not empty."""
     return texts.get("en") or next((text for text in texts.values() if text), "")
 
 
 def _page_answer(status: int, text: str, *headers: tuple[bytes, bytes], forms_to: str | None = None) -> Answer:
-    """A page that runs no script, is kept by nobody, and sends its forms here alone, and from here to the shop."""
+    """Return a page that runs no script and is never cached.
+
+    Its forms go only to this service, which may redirect to the shop's origin, that of `forms_to`.
+    """
     shop = ""
     if forms_to is not None:
         parts = urlsplit(forms_to)

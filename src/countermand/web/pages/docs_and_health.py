@@ -1,4 +1,4 @@
-"""Pages that belong to no contract: is it alive, is it ready, and how is it called? All of it works offline."""
+"""Serves the pages that belong to no contract: health, readiness, metrics and API documentation. All work offline."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
@@ -28,7 +28,7 @@ _FILES: Final[Mapping[str, tuple[Path, str]]] = {
     "swagger-ui.css": (_FOLDER / "vendored/swagger-ui-dist/swagger-ui.css", "text/css"),
 }
 _SAFE: Final = (
-    # Swagger UI sets styles inline and draws its icons from data: addresses; scripts come from here alone.
+    # Swagger UI uses inline styles and icons with data: addresses. Scripts may come only from this service.
     (
         b"content-security-policy",
         (
@@ -48,7 +48,7 @@ def page_routes(
     ready: Callable[[], Awaitable[str | None]],
     requests: Requests,
 ) -> list[HTTPRouteHandler]:
-    """`/healthz`, `/readyz`, `/docs` and its documents."""
+    """Return the routes of `/healthz`, `/readyz`, `/docs` and everything below it, and `/documentation/{name}`."""
     server_path = urlsplit(public_url).path or "/"
     by_name = {module.name: module for module in modules}
 
@@ -96,7 +96,7 @@ def page_routes(
 
 
 def metrics_route(metrics: Counts, requests: Requests) -> HTTPRouteHandler:
-    """`/metrics`, for whoever can reach the port: numbers, and nothing of any one order or client."""
+    """Return the route of `/metrics`. It needs no credential, because it has no data of a single order or client."""
 
     async def tell(request: Request[Any, Any, Any]) -> Answer:
         body, media_type = await metrics.page(request.headers.get("accept", ""))
@@ -106,12 +106,12 @@ def metrics_route(metrics: Counts, requests: Requests) -> HTTPRouteHandler:
 
 
 def _quiet_route(path: str, page: PageHandler, requests: Requests) -> HTTPRouteHandler:
-    """Machines ask for these pages all day."""
+    """Return a route whose requests are logged at level debug only, because programs call these pages all day."""
     return page_route("GET", path, page, requests.route("GET", path, quiet=True))
 
 
 def _no_such_page() -> NoReturn:
-    """There is no such page."""
+    """Raise the framework's error for a path without a page."""
     raise NotFoundException
 
 

@@ -1,4 +1,4 @@
-"""What do the shopping contract's links lead to, in words? The pages that its curies and profiles name, one each."""
+"""Makes the pages that explain the shopping contract's link relations. Its curies and profiles lead to these pages."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _PAGES: Final = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Relation:
-    """What a link leads to: how it is called, what it is, and, where it is a resource, which fields it has."""
+    """Describes what a link leads to: its calls, its meaning and, if it is a resource, the message with its fields."""
 
     title: str
     calls: tuple[str, ...]
@@ -150,7 +150,7 @@ RELATIONS: Final[Mapping[str, Relation]] = {
 
 
 def explanation(name: str) -> str:
-    """The page about a relation, as HTML."""
+    """Return the page about a relation, as HTML."""
     relation = RELATIONS[name]
     return rendered(
         "docs_relation.html",

@@ -1,4 +1,4 @@
-"""Renders the templates of all pages for people."""
+"""Renders the templates of all web pages."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -16,5 +16,5 @@ _TEMPLATES: Final = Environment(
 
 
 def rendered(template: str, **values: Any) -> str:
-    """A page from the template of this name. The template gets `assets`, the folder of our files, besides `values`."""
+    """Return a page as HTML. Besides `values`, the template gets `assets`, the path of this service's own files."""
     return _TEMPLATES.get_template(template).render(assets=_ASSETS, **values)

@@ -1,4 +1,4 @@
-"""The total of a ticket order and its currency, as columns beside the document that has them, too."""
+"""Adds columns for the total of a ticket order and its currency. The order's document has both, too."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,8 +10,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # NULL in the rows of old nodes, until `background/totals.py` has filled them, and in those of service orders.
+    # NULL in rows that an old node inserted, until `background/totals.py` has filled them, and for service orders.
     op.add_column("order_details", sa.Column("total_minor", sa.BigInteger(), nullable=True))
     op.add_column("order_details", sa.Column("currency", sa.String(length=3), nullable=True))
-    # It only adds: nodes of schema 2 to 4 go on.
+    # This migration only adds columns, so nodes of schema 2 to 4 continue to work.
     op.execute("INSERT INTO schema_notes (number, oldest_code) VALUES (5, 2)")
