@@ -1,4 +1,4 @@
-"""What do the actions need from outside? Protocols that `storage` implements; tests check every implementation."""
+"""What do the actions need from outside? Protocols that `storage` fulfils; tests hold every implementation to them."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager

@@ -31,8 +31,9 @@ State = Literal["ACT", "NSW", "NT", "QLD", "SA", "TAS", "VIC", "WA"]
 class CreateRequest(Struct, kw_only=True):
     """An order for a service. Names and limits are documented, except those marked.
 
-    `create.py` checks the fields that depend on each other. The `ntd…` fields, `portId`, `requireVLAN` and `vlanId` are
-    from a third party's client. Patterns and numbers of characters that are not documented are inferred.
+    Some fields depend on each other; an answer with errors names them all. The `ntd…` fields, `portId`, `requireVLAN`
+    and `vlanId` are from a third party's client. Patterns and numbers of characters that are not documented are
+    inferred.
     """
 
     sourceType: Literal["nbn"]
@@ -313,7 +314,7 @@ class Error(Struct, kw_only=True):
 class Errors(Struct, kw_only=True):
     """The "standard error format".
 
-    The documentation describes it only in words; its names here are ours (connect decision 17).
+    The documentation only describes it; the names here are ours (connect decision 17).
     """
 
     errors: list[Error]

@@ -264,7 +264,7 @@ _FILTERS: Final[Sequence[Mapping[str, Any]]] = (
         "The largest number of orders on a page",
         {"type": "integer", "minimum": 1, "maximum": _LARGEST_PAGE, "default": _PAGE},
     ),
-    _filter("cursor", "Where the page begins; copied from the `next` of the page before", {"type": "string"}),
+    _filter("cursor", "Where the page begins; the previous page has it in `next`", {"type": "string"}),
 )
 _LIST_ORDERS: Final = Operation(
     name="listOrders",

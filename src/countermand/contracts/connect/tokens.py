@@ -151,12 +151,12 @@ RULES: Final = CallRules(channel=CHANNEL, credential=bearer, error_answer=error_
 
 @dataclass(frozen=True, slots=True)
 class TokenCalls:
-    """The three calls of our own realm."""
+    """The three calls of this service's own realm."""
 
     endpoint: TokenEndpoint
 
     def calls(self) -> tuple[Call, ...]:
-        """The calls and what answers them."""
+        """Return the three calls with their handlers."""
         token, configuration, keys = _operations(self.endpoint.realm)
         return (
             OpenCall(operation=token, handle=self._token),
@@ -220,7 +220,7 @@ def _form(request: Request) -> Mapping[str, str]:
 
 
 def _scheme_tried(headers: Mapping[bytes, bytes]) -> str:
-    """The scheme of an `Authorization` that a client sent; "" without one, or where none has such a name."""
+    """Return the scheme of an `Authorization` that a client sent, or "" without one, or if its name is not allowed."""
     scheme = headers.get(b"authorization", b"").strip().partition(b" ")[0].decode("latin-1")
     return scheme if _SCHEME.fullmatch(scheme) else ""
 
@@ -307,7 +307,7 @@ def _operations(realm: str) -> tuple[Operation, Operation, Operation]:
 
 
 def api_module(endpoint: TokenEndpoint) -> ApiModule:
-    """The token endpoint of the connect contract: not below its `/api`, and with OAuth's own errors."""
+    """Return the token endpoint of the connect contract. Its path is not below `/api`, and its errors are OAuth's."""
     return ApiModule(
         name="tokens",
         title="Countermand: access tokens for connect",

@@ -225,7 +225,7 @@ def _whole(cell: str) -> int | str:
 
 
 def _number(cell: str) -> Decimal | str:
-    """`12.50`, or `12,50`. What a comma can part thousands in (`1,250`) stays text, and is told as that."""
+    """Read `12.50` or `12,50`. A number whose comma may separate thousands (`1,250`) stays text: an error later."""
     found = re.fullmatch(r"([0-9]{1,18})(?:\.([0-9]{1,18})|,([0-9]{1,2}))?", cell.strip())
     if found is None:
         return cell

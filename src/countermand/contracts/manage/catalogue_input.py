@@ -157,7 +157,7 @@ class VoucherGiven(Struct, kw_only=True):
 
 
 class CatalogueGiven(Struct, kw_only=True):
-    """Any of these lists; items that are not named stay as they are."""
+    """Any of these lists. Items that are not named stay unchanged."""
 
     events: list[EventGiven] = []
     products: list[ProductGiven] = []

@@ -135,10 +135,7 @@ class No(Struct, kw_only=True):
 
 
 class TaskAnswer(Struct, kw_only=True):
-    """Exactly one of these fields:
-
-    `slots` for a request of slots, `accepted` for a booking or cancellation, or `refused`.
-    """
+    """Exactly one of: `slots` for a request of slots, `accepted` for a booking or a cancellation, or `refused`."""
 
     slots: Annotated[list[OfferedSlot], Meta(max_length=300)] | None = None
     accepted: Yes | None = None

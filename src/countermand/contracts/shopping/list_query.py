@@ -158,11 +158,17 @@ def parse_list_query(query_string: bytes, filters: Mapping[str, FilterType]) -> 
 def parameters(filters: Mapping[str, FilterType]) -> tuple[dict[str, Any], ...]:
     """Return a list's parameters in the form of OpenAPI."""
     described = [
-        parameter("page", "query", "From 1; beyond the last is the last", _PAGE_SCHEMA, required=False),
+        parameter(
+            "page",
+            "query",
+            "The number of the page, from 1. A number beyond the last page returns the last page",
+            _PAGE_SCHEMA,
+            required=False,
+        ),
     ]
     for name, (field, op) in _comparisons(filters).items():
         schema = {"type": "string"} if op is Op.IN else filters[field].schema
-        about = "Any of several, between commas" if op is Op.IN else "Only items for which this holds"
+        about = "Only items with one of these values, separated by commas" if op is Op.IN else "Only items that match"
         described.append(parameter(name, "query", about, schema, required=False))
     return tuple(described)
 
