@@ -103,6 +103,7 @@ async def test_an_old_node_that_would_decide_wrongly_becomes_unready_and_a_new_o
 ):
     newer = max(NEWEST_SCHEMA, old.schema + 1)
     with an_old_node(old, shop) as old_node, newer_code(newest=newer):
+        await asyncio.to_thread(migrate, shop)
         async with a_world(tmp_path, database_url=shop.url) as new_node:
 
             async def ready_with(oldest_code: int) -> tuple[int, int]:
