@@ -18,7 +18,8 @@ from countermand.actions.errors import (
     UnavailableError,
     kept_by_another_version,
 )
-from countermand.actions.ports import Clock, IdempotencyKey, Store, Transaction
+from countermand.actions.idempotency import IdempotencyKey
+from countermand.actions.ports import Clock, Store, Transaction
 from countermand.domain.client import ClientId
 
 Result = TypeVar("Result")

@@ -11,11 +11,13 @@ from countermand.actions.appointments.set import set_appointment
 from countermand.actions.cancelling.cancel_orders import CancelOrders
 from countermand.actions.cancelling.command_ids import CommandIds
 from countermand.actions.cancelling.explain import PolicyArchive
+from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.identity.secrets import hash_of
 from countermand.actions.ordering.place_service_orders import place_service_order
+from countermand.actions.ordering.ports import OrdersWanted
 from countermand.actions.ordering.read_orders import list_orders_without_details
 from countermand.actions.ordering.record_progress import advance_order, record_payment
-from countermand.actions.ports import CancelOrder, Line, OrdersWanted
+from countermand.actions.ordering.views import Line
 from countermand.actions.ticketing.place import place_ticket_order
 from countermand.actions.ticketing.rules import TicketOrder
 from countermand.bootstrap.api_modules import addresses_of

@@ -17,8 +17,8 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from countermand.actions.errors import NotAuthenticatedError
+from countermand.actions.identity.ports import Clients
 from countermand.actions.identity.secrets import hash_of
-from countermand.actions.ports import Clients
 from countermand.contracts.http.cancel_endpoint import BasicKey, BearerToken, Credential
 from countermand.contracts.http.contract import Access
 from countermand.contracts.http.contract import Authentication as Way

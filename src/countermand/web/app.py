@@ -14,8 +14,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
+from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.errors import NotFoundError
-from countermand.actions.ports import CancelOrder
 from countermand.contracts.http.answer import Answer, MalformedRequestError, MethodNotAllowedError
 from countermand.contracts.http.api_module import ApiModule
 from countermand.contracts.http.calls import Call, Request, Services

@@ -16,8 +16,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import Scope
 
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
+from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.errors import CountermandError
-from countermand.actions.ports import CancelOrder
 from countermand.contracts.http.answer import Answer, headers_of
 from countermand.contracts.http.calls import Services
 from countermand.contracts.http.cancel_endpoint import Credential

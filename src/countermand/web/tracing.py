@@ -10,7 +10,7 @@ from opentelemetry.trace import Span
 
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandId
-from countermand.actions.ports import CancelOrder
+from countermand.actions.cancelling.ports import CancelOrder
 from countermand.contracts.http.answer import Answer, headers_of
 from countermand.contracts.http.calls import Services
 from countermand.contracts.http.cancel_endpoint import Authenticator, CancelEndpoint, Credential

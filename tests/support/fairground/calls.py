@@ -10,8 +10,10 @@ import msgspec
 from countermand.actions import errors
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandId
+from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.ordering.read_orders import read_order
-from countermand.actions.ports import CancelOrder, Line, OrderView, Transaction
+from countermand.actions.ordering.views import Line, OrderView
+from countermand.actions.ports import Transaction
 from countermand.actions.ticketing.place import place_ticket_order
 from countermand.actions.ticketing.rules import TicketOrder
 from countermand.contracts.http.answer import (

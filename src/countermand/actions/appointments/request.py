@@ -12,7 +12,9 @@ from countermand.actions.appointments.ports import Accepted, BookingTerms
 from countermand.actions.appointments.set import active_one, appointment_changed, check_open, standing
 from countermand.actions.errors import ConflictError, FieldsError, NotFoundError, UnavailableError
 from countermand.actions.ordering.lock_order import locked
-from countermand.actions.ports import OrderView, Store, Transaction, is_shown
+from countermand.actions.ordering.views import OrderView
+from countermand.actions.ordering.visibility import is_shown
+from countermand.actions.ports import Store, Transaction
 from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState, Slot, SlotId
 from countermand.domain.appointments.appointment_task import AppointmentTask, Failure, TaskId, TaskKind, TaskState
 from countermand.domain.client import ClientId

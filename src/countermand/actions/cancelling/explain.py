@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from countermand.actions.cancelling.policies import Policies
 from countermand.actions.errors import NotFoundError
-from countermand.actions.ports import Clock, Policies, Store, is_spoken
+from countermand.actions.ordering.visibility import is_spoken
+from countermand.actions.ports import Clock, Store
 from countermand.domain.cancelling.decision import Decision, decide
 from countermand.domain.cancelling.policy import Policy, PolicyVersion, policy_from_content
 from countermand.domain.client import ClientId

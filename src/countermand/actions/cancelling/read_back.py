@@ -15,9 +15,12 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelledWithHistory, CancelOutcome
 from countermand.actions.cancelling.group_commit import GroupCommit
+from countermand.actions.cancelling.ports import CancellationStore, CancelOrder
 from countermand.actions.errors import CountermandError, NotFoundError, UnavailableError
 from countermand.actions.ordering.read_orders import read_history
-from countermand.actions.ports import CancellationStore, CancelOrder, OrderView, Store, is_shown
+from countermand.actions.ordering.views import OrderView
+from countermand.actions.ordering.visibility import is_shown
+from countermand.actions.ports import Store
 from countermand.domain.orders.order import OrderId
 
 log = structlog.get_logger()

@@ -3,7 +3,8 @@
 from datetime import datetime
 
 from countermand.actions.errors import OrderTakenError, UnavailableError
-from countermand.actions.ports import OrderView, Transaction
+from countermand.actions.ordering.views import OrderView
+from countermand.actions.ports import Transaction
 from countermand.domain.orders.order_events import order_placed
 
 

@@ -2,7 +2,8 @@
 
 from countermand.actions.errors import NotFoundError
 from countermand.actions.ordering.ports import OrderToPay
-from countermand.actions.ports import Transaction, check_known
+from countermand.actions.ordering.visibility import check_known
+from countermand.actions.ports import Transaction
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderId
 

@@ -5,7 +5,8 @@ from datetime import datetime
 from msgspec import structs
 
 from countermand.actions.ordering.insert_order import insert_with_event
-from countermand.actions.ports import OrderView, Transaction
+from countermand.actions.ordering.views import OrderView
+from countermand.actions.ports import Transaction
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import Order, OrderFacts, OrderId

@@ -1,10 +1,12 @@
 """What do payments need of the database? Protocols that `storage` fulfils."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from countermand.domain.money import Money
 from countermand.domain.orders.order import Order, OrderId
+from countermand.domain.orders.order_state import OrderState
 from countermand.domain.orders.payment import Payment
 
 
@@ -14,6 +16,22 @@ class OrderToPay:
 
     order: Order
     total: Money | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrdersWanted:
+    """Which of a client's orders: in one of `states`, placed in `created_from` <= … < `created_before`.
+
+    With `before`, only those that come after it in a list that begins with the newest. `has_visit` tells orders with an
+    active appointment from those without, and `has_payment` those for which a payment was recorded.
+    """
+
+    states: frozenset[OrderState] | None = None
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+    before: tuple[datetime, OrderId] | None = None
+    has_visit: bool | None = None
+    has_payment: bool | None = None
 
 
 class PaymentReading(Protocol):

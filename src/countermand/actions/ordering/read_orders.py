@@ -4,7 +4,11 @@ from collections.abc import Sequence
 
 from countermand.actions.catalogue.ports import Condition, Page
 from countermand.actions.errors import NotFoundError
-from countermand.actions.ports import History, OrdersWanted, OrderView, Store, is_shown, is_visible
+from countermand.actions.ordering.history import History
+from countermand.actions.ordering.ports import OrdersWanted
+from countermand.actions.ordering.views import OrderView
+from countermand.actions.ordering.visibility import is_shown, is_visible
+from countermand.actions.ports import Store
 from countermand.domain.appointments.appointment import AppointmentId
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName

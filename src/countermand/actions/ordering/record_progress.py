@@ -11,7 +11,8 @@ from countermand.actions.appointments.set import standing
 from countermand.actions.errors import ConflictError, UnavailableError
 from countermand.actions.ordering.lock_order import locked, locked_to_pay
 from countermand.actions.ordering.ports import OrderToPay
-from countermand.actions.ports import OrderView, Reading, Transaction
+from countermand.actions.ordering.views import OrderView
+from countermand.actions.ports import Reading, Transaction
 from countermand.domain.appointments.appointment import AppointmentState
 from countermand.domain.client import ClientId
 from countermand.domain.money import Money

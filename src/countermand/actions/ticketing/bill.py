@@ -6,7 +6,8 @@ from datetime import datetime
 
 from msgspec import structs
 
-from countermand.actions.ports import Line, Reading
+from countermand.actions.ordering.views import Line
+from countermand.actions.ports import Reading
 from countermand.actions.ticketing.consumers import seen_consumer
 from countermand.actions.ticketing.rules import TicketOrder, basket_of, check_uses, short_of
 from countermand.actions.ticketing.seat import seats_of_lines

@@ -7,7 +7,8 @@ from datetime import datetime
 from msgspec import UNSET, structs
 
 from countermand.actions.ordering.insert_order import insert_with_event
-from countermand.actions.ports import OrderView, Ticket, Transaction
+from countermand.actions.ordering.views import OrderView, Ticket
+from countermand.actions.ports import Transaction
 from countermand.actions.ticketing.rules import Basket, TicketOrder, basket_of, check_buyer, check_uses, insufficient
 from countermand.actions.ticketing.seat import seat_tickets
 from countermand.domain.client import ClientId

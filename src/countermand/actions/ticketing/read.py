@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from countermand.actions.catalogue.read import EventView
 from countermand.actions.errors import NotFoundError
-from countermand.actions.ports import OrderView, Reading, Store, Ticket, is_visible
+from countermand.actions.ordering.views import OrderView, Ticket
+from countermand.actions.ordering.visibility import is_visible
+from countermand.actions.ports import Reading, Store
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.ticketing.catalogue import Product

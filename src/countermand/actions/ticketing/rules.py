@@ -12,7 +12,7 @@ from typing import Final
 
 from countermand.actions.catalogue.ports import CatalogueReading
 from countermand.actions.errors import ConflictError
-from countermand.actions.ports import Line
+from countermand.actions.ordering.views import Line
 from countermand.domain.money import Money
 from countermand.domain.orders.order_details import TicketOrderGiven
 from countermand.domain.ticketing.bill import Bill, CurrenciesDifferError, bill_of, missing_fields

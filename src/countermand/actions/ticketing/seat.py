@@ -9,7 +9,8 @@ from collections.abc import Set as AbstractSet
 from msgspec import structs
 
 from countermand.actions.errors import ConflictError
-from countermand.actions.ports import Line, OrderView, Reading, Ticket, Transaction
+from countermand.actions.ordering.views import Line, OrderView, Ticket
+from countermand.actions.ports import Reading, Transaction
 from countermand.actions.ticketing.rules import insufficient
 from countermand.actions.ticketing.seat_ports import SeatTaken
 from countermand.domain.orders.order import OrderId

@@ -15,7 +15,9 @@ from msgspec import UNSET, structs
 from countermand.actions.errors import ConflictError
 from countermand.actions.ordering.insert_order import insert_with_event
 from countermand.actions.ordering.lock_order import locked
-from countermand.actions.ports import Line, OrderView, Reading, Ticket, Transaction, check_known
+from countermand.actions.ordering.views import Line, OrderView, Ticket
+from countermand.actions.ordering.visibility import check_known
+from countermand.actions.ports import Reading, Transaction
 from countermand.actions.ticketing.place import new_ticket, new_ticket_order, page_token
 from countermand.actions.ticketing.seat import seat_of, take
 from countermand.domain.client import ClientId

@@ -13,7 +13,8 @@ from countermand.actions.appointments.ports import BookingTerms
 from countermand.actions.appointments.request import ask_for_slots, ask_to_call_off, book, read_task, withdraw_offer
 from countermand.actions.errors import NotFoundError
 from countermand.actions.ordering.read_orders import read_appointment, read_order
-from countermand.actions.ports import OrderView, Transaction
+from countermand.actions.ordering.views import OrderView
+from countermand.actions.ports import Transaction
 from countermand.contracts.connect import messages
 from countermand.contracts.connect.calls import VERSION, replies
 from countermand.contracts.connect.contract import NAME

@@ -15,8 +15,9 @@ from msgspec.structs import replace
 from countermand.actions.cancelling.explain import explain
 from countermand.actions.errors import FieldsError, NotFoundError
 from countermand.actions.ordering.place_service_orders import place_service_order
+from countermand.actions.ordering.ports import OrdersWanted
 from countermand.actions.ordering.read_orders import list_orders, read_order
-from countermand.actions.ports import OrdersWanted, Transaction
+from countermand.actions.ports import Transaction
 from countermand.contracts.connect import messages
 from countermand.contracts.connect.calls import VERSION, replies
 from countermand.contracts.connect.contract import NAME

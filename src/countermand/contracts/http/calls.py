@@ -11,7 +11,10 @@ import msgspec
 
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandIds
-from countermand.actions.ports import CancelOrder, Clock, IdempotencyKey, Policies, Store, Transaction
+from countermand.actions.cancelling.policies import Policies
+from countermand.actions.cancelling.ports import CancelOrder
+from countermand.actions.idempotency import IdempotencyKey
+from countermand.actions.ports import Clock, Store, Transaction
 from countermand.contracts.http.answer import Answer
 from countermand.contracts.http.body import read
 from countermand.contracts.http.cancel_endpoint import Authenticator, Credential

@@ -17,7 +17,7 @@ from countermand.domain.orders.order_kind import OrderKind
 if TYPE_CHECKING:  # what runs on the framework is imported when a service is built
     import msgspec
 
-    from countermand.actions.ports import OrderView
+    from countermand.actions.ordering.views import OrderView
     from countermand.contracts.http.api_module import ApiModule
 
 Terms = TypeVar("Terms")

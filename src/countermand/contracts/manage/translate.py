@@ -7,6 +7,7 @@ from typing import Final
 from countermand.actions.appointments.ports import OpenSlot
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.explain import Explanation
+from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
 from countermand.actions.errors import (
     ConflictError,
     FieldsError,
@@ -17,7 +18,8 @@ from countermand.actions.errors import (
     NotFoundError,
     UnavailableError,
 )
-from countermand.actions.ports import CancellationRecord, History, OrderView, RefusalRecord
+from countermand.actions.ordering.history import History
+from countermand.actions.ordering.views import OrderView
 from countermand.contracts.http.answer import (
     BEARER,
     Answer,

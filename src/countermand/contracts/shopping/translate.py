@@ -17,7 +17,7 @@ from countermand.actions.errors import (
     NotFoundError,
     UnavailableError,
 )
-from countermand.actions.ports import Line, OrderView, Ticket
+from countermand.actions.ordering.views import Line, OrderView, Ticket
 from countermand.actions.ticketing.seat import seat_of
 from countermand.actions.ticketing.transfer import prices_of_lines
 from countermand.contracts.http.answer import (

@@ -13,9 +13,11 @@ from sqlalchemy import Select, any_, literal_column
 from sqlalchemy.dialects import postgresql
 
 from countermand.actions.cancelling.command_ids import CommandId
+from countermand.actions.cancelling.policies import Policies
+from countermand.actions.cancelling.ports import CancelOrder, KeptOutcome, RefusalRecord
 from countermand.actions.errors import CountermandError, OutcomeUnknownError, UnavailableError
 from countermand.actions.metrics import NULL_METRICS, MetricsHook
-from countermand.actions.ports import CancelOrder, KeptOutcome, OrderView, Policies, RefusalRecord
+from countermand.actions.ordering.views import OrderView
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_kind import OrderKinds

@@ -11,8 +11,9 @@ from typing import Any, Final
 import asyncpg
 
 from countermand.actions.cancelling.command_ids import CommandId
+from countermand.actions.cancelling.policies import Policies
+from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.metrics import MetricsHook
-from countermand.actions.ports import CancelOrder, Policies
 from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.order_events import OrderEventKind, appointment_cancelled, order_cancelled

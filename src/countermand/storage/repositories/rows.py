@@ -11,17 +11,15 @@ import msgspec
 from sqlalchemy import ColumnElement, Select, select
 
 from countermand.actions.cancelling.command_ids import CommandId
-from countermand.actions.ports import (
+from countermand.actions.cancelling.ports import (
     CancellationRecord,
     CancelOrder,
     KeptOutcome,
     KeptRefusal,
-    Line,
-    OrderView,
-    OutboxRecord,
     RefusalRecord,
-    Ticket,
 )
+from countermand.actions.ordering.history import OutboxRecord
+from countermand.actions.ordering.views import Line, OrderView, Ticket
 from countermand.domain.appointments.appointment import (
     Appointment,
     AppointmentId,

@@ -11,7 +11,10 @@ from sqlalchemy import ColumnElement, func, insert, select, text, tuple_, update
 from sqlalchemy.exc import InvalidRequestError
 
 from countermand.actions.errors import CountermandError, UnforeseenDatabaseError
-from countermand.actions.ports import History, IdempotencyKey, OrdersWanted, OrderView
+from countermand.actions.idempotency import IdempotencyKey
+from countermand.actions.ordering.history import History
+from countermand.actions.ordering.ports import OrdersWanted
+from countermand.actions.ordering.views import OrderView
 from countermand.domain.cancelling.policy import Policy, PolicyVersion
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderFacts, OrderId

@@ -19,9 +19,11 @@ from sqlalchemy import BigInteger, Select, func, literal_column, select, text
 from sqlalchemy.dialects import sqlite
 
 from countermand.actions.cancelling.command_ids import CommandId
+from countermand.actions.cancelling.policies import Policies
+from countermand.actions.cancelling.ports import CancelOrder, KeptOutcome, RefusalRecord
 from countermand.actions.errors import OutcomeUnknownError
 from countermand.actions.metrics import NULL_METRICS, MetricsHook
-from countermand.actions.ports import CancelOrder, KeptOutcome, OrderView, Policies, RefusalRecord
+from countermand.actions.ordering.views import OrderView
 from countermand.domain.appointments.appointment import (
     ACTIVE_APPOINTMENT_STATES,
     Appointment,

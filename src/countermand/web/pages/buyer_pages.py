@@ -17,7 +17,9 @@ from markupsafe import Markup
 
 from countermand.actions.errors import CountermandError, NotFoundError
 from countermand.actions.ordering.record_progress import left_to_pay, pay_in_sandbox
-from countermand.actions.ports import Clock, OrderView, Store, Transaction, is_shown
+from countermand.actions.ordering.views import OrderView
+from countermand.actions.ordering.visibility import is_shown
+from countermand.actions.ports import Clock, Store, Transaction
 from countermand.actions.ticketing.seat import seat_of
 from countermand.contracts.http.answer import Answer
 from countermand.contracts.http.contract import Page

@@ -7,7 +7,8 @@ from typing import Final
 
 from msgspec import structs
 
-from countermand.actions.ports import OrderView, Transaction
+from countermand.actions.ordering.views import OrderView
+from countermand.actions.ports import Transaction
 from countermand.actions.ticketing.consumers import consumer_of_order
 from countermand.actions.ticketing.place import place_ticket_order
 from countermand.actions.ticketing.rules import TicketOrder

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from countermand.actions.ports import OrderView
+from countermand.actions.ordering.views import OrderView
 from countermand.contracts.shopping.hal import date_time
 
 

@@ -1,0 +1,113 @@
+"""The command that cancels an order, the records of decisions, and the protocol that writes them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from countermand.actions.cancelling.command_ids import CommandId
+from countermand.actions.idempotency import IdempotencyKey
+from countermand.actions.ordering.views import OrderView
+from countermand.domain.cancelling.policy import PolicyVersion
+from countermand.domain.client import ClientId
+from countermand.domain.contract import Channel, ContractName
+from countermand.domain.orders.order import Order, OrderFacts, OrderId
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, weakref_slot=True)
+class CancelOrder:
+    """The wish to cancel an order. `on_behalf` lets an operator cancel what another client placed."""
+
+    command_id: CommandId
+    order_id: OrderId
+    client_id: ClientId
+    channel: Channel
+    on_behalf: bool = False
+    reason: str | None = None
+    idempotency: IdempotencyKey | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CancellationRecord:
+    """The decision record of a yes. Its primary key is the order's number, so there is at most one."""
+
+    order_id: OrderId
+    command_id: CommandId
+    decided_at: datetime
+    client_id: ClientId
+    contract: ContractName  # the order's
+    channel: Channel
+    policy_version: PolicyVersion
+    facts: OrderFacts
+    reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RefusalRecord:
+    """The decision record of a no by policy."""
+
+    command: CancelOrder
+    contract: ContractName  # the order's
+    decided_at: datetime
+    policy_version: PolicyVersion
+    facts: OrderFacts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptRefusal:
+    """A refusal as an idempotency key keeps it: decided again on the same facts, it gives the same findings."""
+
+    policy_version: PolicyVersion
+    facts: OrderFacts
+    decided_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptOutcome:
+    """What an idempotency key of a cancellation stands for: the order was cancelled, or, with `refusal`, was not."""
+
+    fingerprint: str
+    order_id: OrderId
+    refusal: KeptRefusal | None
+
+
+class CancellationStore(Protocol):
+    """The few set-based statements of the hot path. A batch never holds two commands that could cancel one order."""
+
+    async def cancel(
+        self, commands: Sequence[CancelOrder], now: datetime, *, skip_held: bool = False
+    ) -> frozenset[CommandId]:
+        """Cancel, in one transaction, whatever the policies in force allow at `now`; say which commands did it.
+
+        Waits for orders that another transaction holds, or, with `skip_held`, leaves them as they are.
+
+        Committed before it returns, with everything a cancellation changes: the order's state, its cancellation, its
+        appointment, tickets and stock, its facts in the outbox, the idempotency keys. Raises `KeyTakenError` or
+        `UnfitDataError` (nothing done), `TransientConflictError` (nothing done), `HeldError` (nothing done, as another
+        transaction holds one of the orders), `UnavailableError` (certainly not done) or `OutcomeUnknownError`.
+        """
+        ...
+
+    async def committed(self, commands: Sequence[CancelOrder]) -> frozenset[CommandId]:
+        """Which of these commands have cancelled their order, themselves and no other command.
+
+        The answer is final: what has not happened by now never will. Raises `OutcomeUnknownError` while it still may,
+        and `UnavailableError`.
+        """
+        ...
+
+    async def orders(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, Order]:
+        """The orders with these numbers, in one read."""
+        ...
+
+    async def kept(self, keys: Sequence[tuple[ClientId, str]]) -> Mapping[tuple[ClientId, str], KeptOutcome | str]:
+        """What these idempotency keys stand for: a cancellation's outcome, or the fingerprint of some other request."""
+        ...
+
+    async def refuse(self, refusals: Sequence[RefusalRecord]) -> None:
+        """Record refusals, and their idempotency keys, in one transaction. Raises as `cancel` does."""
+        ...
+
+    async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
+        """The orders with everything a contract shows of them, in one set of reads."""
+        ...
