@@ -18,11 +18,12 @@ from countermand.actions.errors import (
     UnavailableError,
     kept_by_another_version,
 )
-from countermand.actions.idempotency import IdempotencyKey
-from countermand.actions.ports import Clock, Store, Transaction
+from countermand.actions.idempotency import IdempotencyKey, KeptAnswers
+from countermand.actions.ports import Clock, Transactions
 from countermand.domain.client import ClientId
 
 Result = TypeVar("Result")
+Writing = TypeVar("Writing", bound=KeptAnswers)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,11 +42,11 @@ def fingerprint_of(method: str, path: str, body: bytes) -> str:
 
 
 async def run_idempotently(
-    store: Store,
+    store: Transactions[Writing],
     clock: Clock,
     client_id: ClientId,
     key: IdempotencyKey | None,
-    do: Callable[[Transaction], Awaitable[Result]],
+    do: Callable[[Writing], Awaitable[Result]],
     refuse: Callable[[ConflictError], Result | None],
     kept_form: KeptForm[Result],
 ) -> Result:
@@ -66,11 +67,11 @@ async def run_idempotently(
 
 
 async def _with_retries(
-    store: Store,
+    store: Transactions[Writing],
     clock: Clock,
     client_id: ClientId,
     key: IdempotencyKey | None,
-    do: Callable[[Transaction], Awaitable[Result]],
+    do: Callable[[Writing], Awaitable[Result]],
     refuse: Callable[[ConflictError], Result | None],
     kept_form: KeptForm[Result],
 ) -> Result:

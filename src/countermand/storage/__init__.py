@@ -1,1 +1,1 @@
-"""Where orders are kept: SQLite. Fulfils the protocols of `actions/ports.py`, in our errors, not the driver's."""
+"""Keeps orders in SQLite or PostgreSQL. Implements the protocols of `actions`, and raises their errors."""

@@ -12,9 +12,10 @@ from countermand.storage.repositories.transaction import SqlTransaction
 
 
 class SqlStore(ABC):
-    """Fulfils `Store`. What SQLite and PostgreSQL do alike is here; how a transaction begins and ends is theirs.
+    """Implements `Snapshots` and `Transactions` as far as both databases do it alike.
 
-    `kinds` are the contracts in force, each with the kind of its orders.
+    How a transaction begins and ends differs, and stands in `SqliteStore` and `PostgresStore`. `kinds` has the
+    contracts in force, each with the kind of its orders.
     """
 
     def __init__(self, kinds: OrderKinds) -> None:
@@ -22,11 +23,11 @@ class SqlStore(ABC):
 
     @abstractmethod
     def snapshot(self) -> AbstractAsyncContextManager[SqlTransaction]:
-        """See `Store.snapshot`."""
+        """See `Snapshots.snapshot`."""
 
     @abstractmethod
     def transaction(self) -> AbstractAsyncContextManager[SqlTransaction]:
-        """See `Store.transaction`."""
+        """See `Transactions.transaction`."""
 
     @abstractmethod
     async def now(self) -> datetime:
@@ -40,7 +41,7 @@ class SqlStore(ABC):
         """Give the connections back."""
 
     async def keep_policies(self, kept: Sequence[Policy], now: datetime) -> None:
-        """See `Store.keep_policies`."""
+        """Store the policies in force, so that decisions under them can always be explained."""
         async with self.snapshot() as reading:
             known = await reading.known_policies()
         for policy in kept:

@@ -111,3 +111,11 @@ class CancellationStore(Protocol):
     async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
         """The orders with everything a contract shows of them, in one set of reads."""
         ...
+
+
+class PolicyContents(Protocol):
+    """Reads the policies that were ever in force."""
+
+    async def policy_content(self, version: PolicyVersion) -> Mapping[str, object] | None:
+        """Return the content of a policy that was in force at some time, or None."""
+        ...

@@ -17,10 +17,11 @@ from countermand.actions.cancelling.cancel_orders import Cancelled, CancelledWit
 from countermand.actions.cancelling.group_commit import GroupCommit
 from countermand.actions.cancelling.ports import CancellationStore, CancelOrder
 from countermand.actions.errors import CountermandError, NotFoundError, UnavailableError
+from countermand.actions.ordering.ports import OrderReading
 from countermand.actions.ordering.read_orders import read_history
 from countermand.actions.ordering.views import OrderView
 from countermand.actions.ordering.visibility import is_shown
-from countermand.actions.ports import Store
+from countermand.actions.ports import Snapshots
 from countermand.domain.orders.order import OrderId
 
 log = structlog.get_logger()
@@ -52,7 +53,7 @@ class ReadBack:
 class ReadBackWithHistory:
     """Reads one cancelled order with its history, for an operator. Waits for the database as `ReadBack` does."""
 
-    store: Store
+    store: Snapshots[OrderReading]
     limit_s: float = 10.0
 
     async def __call__(self, order_id: OrderId) -> CancelledWithHistory:

@@ -6,15 +6,25 @@ expiry of one order come one after the other, and whichever is first decides.
 
 from contextlib import suppress
 from datetime import datetime
+from typing import Protocol
 
 from countermand.actions.errors import HeldError
-from countermand.actions.ordering.record_progress import advance_order
-from countermand.actions.ports import Store, Transaction
+from countermand.actions.ordering.ports import ExpiryReading, ExpiryWriting
+from countermand.actions.ordering.record_progress import ProgressTransaction, advance_order
+from countermand.actions.ports import Snapshots, Transactions
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_state import Transition, state_after
 
 
-async def expire_due(store: Store, now: datetime, *, at_most: int) -> int:
+class ExpiryTransaction(ProgressTransaction, ExpiryWriting, Protocol):
+    """Implemented by a transaction in which an order can expire."""
+
+
+class ExpiryStore(Snapshots[ExpiryReading], Transactions[ExpiryTransaction], Protocol):
+    """Finds orders that are due, and lets them expire."""
+
+
+async def expire_due(store: ExpiryStore, now: datetime, *, at_most: int) -> int:
     """Look at the orders that are due, some at a time; says how many. Several nodes may do it at once."""
     async with store.snapshot() as reading:
         due = await reading.orders_due(now, at_most)
@@ -25,7 +35,7 @@ async def expire_due(store: Store, now: datetime, *, at_most: int) -> int:
     return len(due)
 
 
-async def expire_order(tx: Transaction, order_id: OrderId, now: datetime) -> bool:
+async def expire_order(tx: ExpiryTransaction, order_id: OrderId, now: datetime) -> bool:
     """End an order that is due, unless it ended or money came in for it meanwhile; says whether it did.
 
     An order that was paid in part is the operator's to look after, and due no more. The events name the order's own

@@ -3,12 +3,12 @@
 from datetime import datetime
 
 from countermand.actions.errors import OrderTakenError, UnavailableError
+from countermand.actions.ordering.ports import OrderInsertion
 from countermand.actions.ordering.views import OrderView
-from countermand.actions.ports import Transaction
 from countermand.domain.orders.order_events import order_placed
 
 
-async def insert_with_event(tx: Transaction, view: OrderView, now: datetime) -> OrderView:
+async def insert_with_event(tx: OrderInsertion, view: OrderView, now: datetime) -> OrderView:
     """Add an order, and tell others of it. Raises `UnavailableError` where its number is taken."""
     try:
         await tx.insert_order(view)

@@ -1,14 +1,13 @@
 """Whatever can change an answer takes the order's row first, and only then reads, writes, and raises its version."""
 
 from countermand.actions.errors import NotFoundError
-from countermand.actions.ordering.ports import OrderToPay
+from countermand.actions.ordering.ports import OrderLock, OrderToPay, PaymentWriting
 from countermand.actions.ordering.visibility import check_known
-from countermand.actions.ports import Transaction
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderId
 
 
-async def locked(tx: Transaction, order_id: OrderId, *, owner: ClientId | None = None) -> Order:
+async def locked(tx: OrderLock, order_id: OrderId, *, owner: ClientId | None = None) -> Order:
     """Take an order; with an `owner`, one of theirs. Raises `NotFoundError`, be it another's or nobody's.
 
     Raises `UnavailableError` for an order that this version does not know: whatever changes it decides over it.
@@ -20,7 +19,7 @@ async def locked(tx: Transaction, order_id: OrderId, *, owner: ClientId | None =
     return order
 
 
-async def locked_to_pay(tx: Transaction, order_id: OrderId) -> OrderToPay:
+async def locked_to_pay(tx: PaymentWriting, order_id: OrderId) -> OrderToPay:
     """Take an order that money came in for, with its total. Raises as `locked` does."""
     to_pay = await tx.lock_order_to_pay(order_id)
     if to_pay is None:

@@ -1,21 +1,29 @@
 """Read orders: for its own client as the contract shows it, for the operator with everything that happened to it."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
+from countermand.actions.appointments.ports import AppointmentReading
 from countermand.actions.catalogue.ports import Condition, Page
 from countermand.actions.errors import NotFoundError
 from countermand.actions.ordering.history import History
-from countermand.actions.ordering.ports import OrdersWanted
+from countermand.actions.ordering.ports import OrderLists, OrderReading, OrdersWanted
 from countermand.actions.ordering.views import OrderView
 from countermand.actions.ordering.visibility import is_shown, is_visible
-from countermand.actions.ports import Store
+from countermand.actions.ports import Snapshots
 from countermand.domain.appointments.appointment import AppointmentId
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import Order, OrderId
 
 
-async def read_order(store: Store, order_id: OrderId, *, contract: ContractName, owner: ClientId | None) -> OrderView:
+class AppointmentOrders(AppointmentReading, OrderReading, Protocol):
+    """Reads appointments and their orders."""
+
+
+async def read_order(
+    store: Snapshots[OrderReading], order_id: OrderId, *, contract: ContractName, owner: ClientId | None
+) -> OrderView:
     """A client's own order, or, without an `owner`, anybody's order of the contract.
 
     Another's is as unknown as one that is not there, or that another contract has: all raise `NotFoundError`.
@@ -27,7 +35,9 @@ async def read_order(store: Store, order_id: OrderId, *, contract: ContractName,
     return view
 
 
-async def list_orders(store: Store, owner: ClientId, wanted: OrdersWanted, at_most: int) -> Sequence[OrderView]:
+async def list_orders(
+    store: Snapshots[OrderLists], owner: ClientId, wanted: OrdersWanted, at_most: int
+) -> Sequence[OrderView]:
     """A client's own orders, newest first."""
     async with store.snapshot() as reading:
         order_ids = await reading.orders_of(owner, wanted, at_most)
@@ -36,7 +46,7 @@ async def list_orders(store: Store, owner: ClientId, wanted: OrdersWanted, at_mo
 
 
 async def list_orders_without_details(
-    store: Store, owner: ClientId, wanted: OrdersWanted, at_most: int
+    store: Snapshots[OrderLists], owner: ClientId, wanted: OrdersWanted, at_most: int
 ) -> Sequence[Order]:
     """A client's own orders as their rows have them, newest first: for a caller who shows nothing of them."""
     async with store.snapshot() as reading:
@@ -46,7 +56,7 @@ async def list_orders_without_details(
 
 
 async def list_ticket_orders(
-    store: Store,
+    store: Snapshots[OrderLists],
     contract: ContractName,
     owner: ClientId | None,
     conditions: Sequence[Condition],
@@ -62,7 +72,9 @@ async def list_ticket_orders(
     return Page(items=spoken, total=found.total)
 
 
-async def read_appointment(store: Store, appointment_id: AppointmentId, *, owner: ClientId) -> OrderView:
+async def read_appointment(
+    store: Snapshots[AppointmentOrders], appointment_id: AppointmentId, *, owner: ClientId
+) -> OrderView:
     """The order that an appointment is for, if it is the client's own. Raises `NotFoundError`."""
     async with store.snapshot() as reading:
         order_id = await reading.order_of_appointment(appointment_id)
@@ -73,7 +85,7 @@ async def read_appointment(store: Store, appointment_id: AppointmentId, *, owner
     raise NotFoundError("there is no such appointment")
 
 
-async def read_history(store: Store, order_id: OrderId) -> tuple[OrderView, History]:
+async def read_history(store: Snapshots[OrderReading], order_id: OrderId) -> tuple[OrderView, History]:
     """Any order, with its history. Raises `NotFoundError`."""
     async with store.snapshot() as reading:
         view = (await reading.views([order_id])).get(order_id)

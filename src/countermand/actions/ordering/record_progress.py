@@ -6,13 +6,15 @@ version. So each of them and a cancellation come one after the other, never half
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
+from countermand.actions.appointments.ports import AppointmentWriting
 from countermand.actions.appointments.set import standing
 from countermand.actions.errors import ConflictError, UnavailableError
 from countermand.actions.ordering.lock_order import locked, locked_to_pay
-from countermand.actions.ordering.ports import OrderToPay
+from countermand.actions.ordering.ports import OrderChange, OrderToPay, PaymentReading, PaymentWriting
 from countermand.actions.ordering.views import OrderView
-from countermand.actions.ports import Reading, Transaction
+from countermand.actions.ticketing.ports import TicketRelease
 from countermand.domain.appointments.appointment import AppointmentState
 from countermand.domain.client import ClientId
 from countermand.domain.money import Money
@@ -28,8 +30,16 @@ from countermand.domain.orders.order_state import (
 from countermand.domain.orders.payment import Payment
 
 
+class ProgressTransaction(OrderChange, AppointmentWriting, TicketRelease, Protocol):
+    """Implemented by a transaction in which an order can advance."""
+
+
+class PaymentTransaction(OrderChange, PaymentWriting, Protocol):
+    """Implemented by a transaction in which a payment can be recorded."""
+
+
 async def advance_order(
-    tx: Transaction, client_id: ClientId, order_id: OrderId, move: Transition, now: datetime
+    tx: ProgressTransaction, client_id: ClientId, order_id: OrderId, move: Transition, now: datetime
 ) -> Order:
     """Move an order to its next state, as the table of moves has it. An order that ends gives back what it held.
 
@@ -59,7 +69,7 @@ class RecordedPayment:
 
 
 async def record_payment(
-    tx: Transaction, client_id: ClientId, order_id: OrderId, reference: str, money: Money, now: datetime
+    tx: PaymentTransaction, client_id: ClientId, order_id: OrderId, reference: str, money: Money, now: datetime
 ) -> RecordedPayment:
     """Record money that came in; a repeat of a reference gives the first.
 
@@ -80,7 +90,7 @@ async def record_payment(
     return RecordedPayment(payment=payment, order=changed, repeated=False)
 
 
-async def pay_in_sandbox(tx: Transaction, order_id: OrderId, now: datetime) -> bool:
+async def pay_in_sandbox(tx: PaymentTransaction, order_id: OrderId, now: datetime) -> bool:
     """Pay what is left to pay of a ticket order, on the sandbox's page; a repeat pays nothing more.
 
     False, and nothing done, where it cannot be paid.
@@ -97,12 +107,12 @@ async def pay_in_sandbox(tx: Transaction, order_id: OrderId, now: datetime) -> b
     return True
 
 
-async def left_to_pay(reading: Reading, view: OrderView) -> Money:
+async def left_to_pay(reading: PaymentReading, view: OrderView) -> Money:
     """What is missing of a ticket order's total, in its currency."""
     return await _left(reading, view.order.id, view.ticket_details.total)
 
 
-async def _recorded(tx: Transaction, order: Order, reference: str) -> Payment | None:
+async def _recorded(tx: PaymentTransaction, order: Order, reference: str) -> Payment | None:
     """The payment of an order that is recorded under a reference; with None, the order has claimed it now.
 
     Raises `ConflictError` where the reference is another order's.
@@ -124,7 +134,9 @@ def _reference_used(reference: str) -> ConflictError:
     )
 
 
-async def _record(tx: Transaction, client_id: ClientId, order: Order, payment: Payment, left: Money | None) -> Order:
+async def _record(
+    tx: PaymentTransaction, client_id: ClientId, order: Order, payment: Payment, left: Money | None
+) -> Order:
     """Write a payment, and what it makes of its order. `left` was missing of a pending order's total before it."""
     await tx.insert_payment(order.id, payment)
     events, after = [payment_recorded(payment)], order.facts
@@ -142,7 +154,7 @@ async def _record(tx: Transaction, client_id: ClientId, order: Order, payment: P
     return changed
 
 
-async def _left_of(tx: Transaction, to_pay: OrderToPay) -> Money:
+async def _left_of(tx: PaymentTransaction, to_pay: OrderToPay) -> Money:
     """What is missing of a locked order's total. Raises `UnavailableError` where this version cannot read the total."""
     if to_pay.total is None:
         said = "a newer version than this node's wrote the total of the order"
@@ -150,12 +162,14 @@ async def _left_of(tx: Transaction, to_pay: OrderToPay) -> Money:
     return await _left(tx, to_pay.order.id, to_pay.total)
 
 
-async def _left(reading: Reading, order_id: OrderId, total: Money) -> Money:
+async def _left(reading: PaymentReading, order_id: OrderId, total: Money) -> Money:
     paid_minor = await reading.paid_minor(order_id, total.currency)
     return Money(minor=max(0, total.minor - paid_minor), currency=total.currency)
 
 
-async def _advance(tx: Transaction, client_id: ClientId, order: Order, after: OrderState, now: datetime) -> Order:
+async def _advance(
+    tx: ProgressTransaction, client_id: ClientId, order: Order, after: OrderState, now: datetime
+) -> Order:
     events = [order_advanced(order.state, after)]
     changes = replace(order.facts, state=after)
     if after in ENDED_UNFULFILLED:

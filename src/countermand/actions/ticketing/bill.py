@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from msgspec import structs
 
+from countermand.actions.catalogue.ports import CatalogueReading, VoucherReading
 from countermand.actions.ordering.views import Line
-from countermand.actions.ports import Reading
 from countermand.actions.ticketing.consumers import seen_consumer
+from countermand.actions.ticketing.ports import ConsumerReading
 from countermand.actions.ticketing.rules import TicketOrder, basket_of, check_uses, short_of
 from countermand.actions.ticketing.seat import seats_of_lines
-from countermand.actions.ticketing.transfer import lines_of_transfer
+from countermand.actions.ticketing.seat_ports import FreeSeats
+from countermand.actions.ticketing.transfer import TransferReading, lines_of_transfer
 from countermand.domain.client import ClientId
 from countermand.domain.ticketing.bill import Bill
 from countermand.domain.ticketing.catalogue import Method
@@ -28,7 +31,11 @@ class Billed:
     methods: Sequence[Method]
 
 
-async def bill_tickets(reading: Reading, client_id: ClientId, wanted: TicketOrder, now: datetime) -> Billed:
+class BillReading(CatalogueReading, VoucherReading, ConsumerReading, FreeSeats, Protocol):
+    """Reads what the bill of an order for tickets depends on."""
+
+
+async def bill_tickets(reading: BillReading, client_id: ClientId, wanted: TicketOrder, now: datetime) -> Billed:
     """The bill of products. Raises as `place_ticket_order` does, but for what only an order needs."""
     consumer = await seen_consumer(reading, client_id, wanted.consumer)
     for given in (wanted.ticket_consumers or {}).values():
@@ -58,7 +65,7 @@ async def bill_tickets(reading: Reading, client_id: ClientId, wanted: TicketOrde
     )
 
 
-async def bill_transfer(reading: Reading, client_id: ClientId, ticket_uids: Sequence[str]) -> Billed:
+async def bill_transfer(reading: TransferReading, client_id: ClientId, ticket_uids: Sequence[str]) -> Billed:
     """The bill of tickets that are transferred: it costs nothing. Raises as `transferable` does."""
     lines, currency = await lines_of_transfer(reading, client_id, ticket_uids)
     bill = Bill(

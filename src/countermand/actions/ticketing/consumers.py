@@ -12,13 +12,13 @@ from msgspec import UNSET, structs
 
 from countermand.actions.catalogue.ports import Condition, Page
 from countermand.actions.errors import ConflictError, NotFoundError, UnavailableError
-from countermand.actions.ports import Store, Transaction
-from countermand.actions.ticketing.ports import KnownConsumer, TicketingReading
+from countermand.actions.ports import Snapshots
+from countermand.actions.ticketing.ports import ConsumerLists, ConsumerReading, ConsumerWriting, KnownConsumer
 from countermand.domain.client import ClientId
 from countermand.domain.ticketing.consumer import Consumer
 
 
-async def keep_consumer(tx: Transaction, client_id: ClientId, given: Consumer, now: datetime) -> KnownConsumer:
+async def keep_consumer(tx: ConsumerWriting, client_id: ClientId, given: Consumer, now: datetime) -> KnownConsumer:
     """Keep a consumer. With a `uid`, a revision of that one: its fields, with those that are given over them.
 
     Raises `ConflictError` with the code `consumer_unknown` where the uid is not one of the client's own.
@@ -33,7 +33,7 @@ async def keep_consumer(tx: Transaction, client_id: ClientId, given: Consumer, n
     return kept
 
 
-async def consumer_of_order(tx: Transaction, client_id: ClientId, given: Consumer, now: datetime) -> Consumer:
+async def consumer_of_order(tx: ConsumerWriting, client_id: ClientId, given: Consumer, now: datetime) -> Consumer:
     """What an order keeps of its consumer: as given, or, with a `uid`, of the one that is known. Raises as above.
 
     The `ip` is the order's own, and no revision.
@@ -44,12 +44,12 @@ async def consumer_of_order(tx: Transaction, client_id: ClientId, given: Consume
     return structs.replace(_details(kept), uid=kept.uid, ip=given.ip)
 
 
-async def seen_consumer(reading: TicketingReading, client_id: ClientId, given: Consumer) -> Consumer:
+async def seen_consumer(reading: ConsumerReading, client_id: ClientId, given: Consumer) -> Consumer:
     """The same for a bill, which keeps nothing."""
     return _details(await _known(reading, client_id, given)).revised(given.without("uid"))
 
 
-async def read_consumer(store: Store, uid: str, *, owner: ClientId) -> KnownConsumer:
+async def read_consumer(store: Snapshots[ConsumerReading], uid: str, *, owner: ClientId) -> KnownConsumer:
     """A client's own consumer. Raises `NotFoundError`, be it another's, nobody's, or one that cannot be read here."""
     async with store.snapshot() as reading:
         found = await reading.consumer(uid)
@@ -59,7 +59,7 @@ async def read_consumer(store: Store, uid: str, *, owner: ClientId) -> KnownCons
 
 
 async def list_consumers(
-    store: Store, owner: ClientId, conditions: Sequence[Condition], *, offset: int, at_most: int
+    store: Snapshots[ConsumerLists], owner: ClientId, conditions: Sequence[Condition], *, offset: int, at_most: int
 ) -> Page[KnownConsumer]:
     """A client's own consumers, oldest first."""
     async with store.snapshot() as reading:
@@ -67,7 +67,7 @@ async def list_consumers(
     return replace(found, items=[one for one in found.items if one.details is not None])
 
 
-async def _known(reading: TicketingReading, client_id: ClientId, given: Consumer) -> KnownConsumer | None:
+async def _known(reading: ConsumerReading, client_id: ClientId, given: Consumer) -> KnownConsumer | None:
     if given.uid is UNSET:
         return None
     known = await reading.consumer(given.uid)

@@ -3,14 +3,18 @@
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Protocol
 
 from msgspec import UNSET, structs
 
+from countermand.actions.catalogue.ports import CatalogueReading, Stock
 from countermand.actions.ordering.insert_order import insert_with_event
+from countermand.actions.ordering.ports import ExpiryWriting, OrderInsertion, OrderReading
 from countermand.actions.ordering.views import OrderView, Ticket
-from countermand.actions.ports import Transaction
+from countermand.actions.ports import NumberSource
+from countermand.actions.ticketing.ports import VoucherUses
 from countermand.actions.ticketing.rules import Basket, TicketOrder, basket_of, check_buyer, check_uses, insufficient
-from countermand.actions.ticketing.seat import seat_tickets
+from countermand.actions.ticketing.seat import SeatingTransaction, seat_tickets
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import Order, OrderFacts, OrderUid, order_id_of
@@ -21,8 +25,22 @@ from countermand.domain.ticketing.catalogue import Method
 from countermand.domain.ticketing.consumer import Consumer
 
 
+class PlacingTransaction(
+    OrderInsertion,
+    OrderReading,
+    NumberSource,
+    CatalogueReading,
+    VoucherUses,
+    Stock,
+    SeatingTransaction,
+    ExpiryWriting,
+    Protocol,
+):
+    """Implemented by a transaction in which an order for tickets can be placed."""
+
+
 async def place_ticket_order(
-    tx: Transaction,
+    tx: PlacingTransaction,
     client_id: ClientId,
     wanted: TicketOrder,
     now: datetime,
@@ -61,7 +79,7 @@ async def place_ticket_order(
 
 
 async def new_ticket_order(
-    tx: Transaction,
+    tx: NumberSource,
     client_id: ClientId,
     now: datetime,
     *,

@@ -1,13 +1,12 @@
-"""What do orders for tickets need of the database besides the catalogue? Protocols that `storage` fulfils."""
+"""Protocols that the actions on ticket orders need besides those of the catalogue, and `storage` implements."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from countermand.actions.catalogue.ports import Condition, Page
+from countermand.actions.catalogue.ports import Condition, Page, VoucherReading
 from countermand.domain.client import ClientId
-from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_details import TicketOrderDetails
 from countermand.domain.ticketing.consumer import Consumer
@@ -17,7 +16,7 @@ from countermand.domain.ticketing.consumer import Consumer
 class KnownConsumer:
     """A consumer that a client keeps. A revision is a consumer of its own.
 
-    `details` is what the client gave, without the uid; None where a newer version wrote it in another form.
+    `details` is what the client gave, without the uid; None if a newer version wrote it in another form.
     """
 
     uid: str
@@ -26,73 +25,78 @@ class KnownConsumer:
     details: Consumer | None
 
 
-class TicketingReading(Protocol):
-    """Reads about orders for tickets."""
-
-    async def orders_listed(
-        self,
-        contract: ContractName,
-        owner: ClientId | None,
-        conditions: Sequence[Condition],
-        *,
-        offset: int,
-        at_most: int,
-    ) -> Page[OrderId]:
-        """A contract's orders, of `owner` or of everybody, that meet all conditions: the newest first.
-
-        Fields: `state`, `created`, `external_reference`, `event` (uid), `total` (minor units).
-        """
-        ...
+class TicketReading(Protocol):
+    """Finds the orders of tickets."""
 
     async def order_of_ticket(self, uid: str) -> OrderId | None:
-        """The order that a ticket belongs to."""
+        """Return the order that a ticket belongs to, or None."""
         ...
 
     async def orders_with_code(self, event_uid: str, code: str) -> Sequence[OrderId]:
-        """The orders that have a valid ticket with this code for an event."""
-        ...
-
-    async def consumer(self, uid: str) -> KnownConsumer | None:
-        """The consumer with this uid."""
-        ...
-
-    async def consumers_listed(
-        self, owner: ClientId, conditions: Sequence[Condition], *, offset: int, at_most: int
-    ) -> Page[KnownConsumer]:
-        """A client's consumers that meet all conditions, oldest first. Fields: those of the shopping contract.
-
-        `reference` and `external_reference` are those of an order of the client that names the consumer by its uid.
-        """
-        ...
-
-    async def orders_due(self, now: datetime, at_most: int) -> Sequence[OrderId]:
-        """The orders whose time to be paid is over at `now`, the longest due first."""
+        """Return the orders that have a valid ticket with this code for an event."""
         ...
 
 
-class TicketingTransaction(TicketingReading, Protocol):
-    """Writes about orders for tickets."""
+class TicketWithdrawal(Protocol):
+    """Makes tickets invalid whose places stay taken."""
 
-    async def insert_consumer(self, consumer: KnownConsumer, *, revises: KnownConsumer | None = None) -> None:
-        """Add a consumer. A revision keeps the fields of the one it `revises` that this version does not know."""
+    async def withdraw_tickets(self, order_id: OrderId, uids: Sequence[str]) -> int:
+        """Make tickets of a locked order invalid while their places stay taken; return how many were valid."""
+        ...
+
+
+class TicketRelease(Protocol):
+    """Makes tickets invalid and frees their places."""
+
+    async def release_tickets(self, order_id: OrderId) -> None:
+        """Make all tickets of an order invalid and give their places back to the products."""
+        ...
+
+
+class TicketDetails(Protocol):
+    """Writes the details of ticket orders."""
+
+    async def change_details(self, order_id: OrderId, before: TicketOrderDetails, after: TicketOrderDetails) -> None:
+        """Change those details of an order that differ. Fields that this version does not know stay unchanged."""
+        ...
+
+
+class VoucherUses(VoucherReading, Protocol):
+    """Writes which orders use vouchers."""
+
+    async def lock_vouchers(self, codes: Sequence[str]) -> None:
+        """Lock vouchers, by code, so that no other transaction counts their uses meanwhile."""
         ...
 
     async def use_vouchers(self, order_id: OrderId, codes: Sequence[str]) -> None:
         """Record which vouchers an order uses, after `lock_vouchers`."""
         ...
 
-    async def expire_at(self, order_id: OrderId, expires_at: datetime) -> None:
-        """Note until when an order can be paid."""
+
+class ConsumerReading(Protocol):
+    """Reads one consumer."""
+
+    async def consumer(self, uid: str) -> KnownConsumer | None:
+        """Return the consumer with this uid, or None."""
         ...
 
-    async def forget_expiry(self, order_id: OrderId) -> None:
-        """An order is no longer looked at when its time is over."""
+
+class ConsumerLists(Protocol):
+    """Lists consumers."""
+
+    async def consumers_listed(
+        self, owner: ClientId, conditions: Sequence[Condition], *, offset: int, at_most: int
+    ) -> Page[KnownConsumer]:
+        """Return a client's consumers that meet all conditions, oldest first. Fields: those of the shopping contract.
+
+        `reference` and `external_reference` are those of an order of the client that names the consumer by its uid.
+        """
         ...
 
-    async def withdraw_tickets(self, order_id: OrderId, uids: Sequence[str]) -> int:
-        """Make tickets of a locked order invalid while their places stay taken; says how many were valid."""
-        ...
 
-    async def change_details(self, order_id: OrderId, before: TicketOrderDetails, after: TicketOrderDetails) -> None:
-        """Change those details of an order that differ. Fields that this version does not know stay as they are."""
+class ConsumerWriting(ConsumerReading, Protocol):
+    """Writes consumers."""
+
+    async def insert_consumer(self, consumer: KnownConsumer, *, revises: KnownConsumer | None = None) -> None:
+        """Add a consumer. A revision keeps the fields of `revises` that this version does not know."""
         ...

@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+from countermand.actions.catalogue.ports import CatalogueLists
 from countermand.actions.catalogue.read import EventView
 from countermand.actions.errors import NotFoundError
+from countermand.actions.ordering.ports import OrderReading
 from countermand.actions.ordering.views import OrderView, Ticket
 from countermand.actions.ordering.visibility import is_visible
-from countermand.actions.ports import Reading, Store
+from countermand.actions.ports import Snapshots
+from countermand.actions.ticketing.ports import TicketReading
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.ticketing.catalogue import Product
@@ -23,7 +27,13 @@ class TicketView:
     event: EventView | None
 
 
-async def read_ticket(store: Store, uid: str, *, contract: ContractName, owner: ClientId | None) -> TicketView:
+class TicketViews(TicketReading, OrderReading, CatalogueLists, Protocol):
+    """Reads tickets with their orders, products and events."""
+
+
+async def read_ticket(
+    store: Snapshots[TicketViews], uid: str, *, contract: ContractName, owner: ClientId | None
+) -> TicketView:
     """A ticket of a contract's order, of `owner` or of anybody (None).
 
     Raises `NotFoundError`, be it another's or nobody's.
@@ -39,7 +49,7 @@ async def read_ticket(store: Store, uid: str, *, contract: ContractName, owner: 
 
 
 async def find_tickets(
-    store: Store, event_uid: str, code: str, *, contract: ContractName, owner: ClientId | None
+    store: Snapshots[TicketViews], event_uid: str, code: str, *, contract: ContractName, owner: ClientId | None
 ) -> Sequence[TicketView]:
     """The valid tickets with this code for an event, of a contract's orders: of `owner` or, with None, of anybody."""
     async with store.snapshot() as reading:
@@ -54,7 +64,7 @@ async def find_tickets(
         ]
 
 
-async def _shown(reading: Reading, view: OrderView, tickets: Sequence[Ticket]) -> Sequence[TicketView]:
+async def _shown(reading: CatalogueLists, view: OrderView, tickets: Sequence[Ticket]) -> Sequence[TicketView]:
     products = await reading.products(sorted({ticket.product_uid for ticket in tickets}))
     event_uids = sorted({one.event_uid for one in products.values() if one.event_uid is not None})
     sold_out = await reading.sold_out_events(event_uids)

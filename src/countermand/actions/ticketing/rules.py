@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from countermand.actions.catalogue.ports import CatalogueReading
+from countermand.actions.catalogue.ports import CatalogueReading, VoucherReading
 from countermand.actions.errors import ConflictError
 from countermand.actions.ordering.views import Line
 from countermand.domain.money import Money
@@ -136,7 +136,7 @@ def insufficient(uid: str) -> ConflictError:
     return ConflictError("insufficient_products", f"too few places are left of product {uid}; nothing was reserved")
 
 
-async def check_uses(reading: CatalogueReading, vouchers: Sequence[Voucher]) -> None:
+async def check_uses(reading: VoucherReading, vouchers: Sequence[Voucher]) -> None:
     """Whether each voucher may be used once more. Raises `ConflictError` with the code `voucher_used_up`."""
     for voucher in vouchers:
         if voucher.uses_cap is not None and await reading.voucher_uses(voucher.code) >= voucher.uses_cap:

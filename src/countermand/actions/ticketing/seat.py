@@ -5,20 +5,25 @@ Inferred, as the page says no more than that seats must be side by side: those o
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from typing import Protocol
 
 from msgspec import structs
 
 from countermand.actions.errors import ConflictError
 from countermand.actions.ordering.views import Line, OrderView, Ticket
-from countermand.actions.ports import Reading, Transaction
+from countermand.actions.ticketing.ports import TicketDetails
 from countermand.actions.ticketing.rules import insufficient
-from countermand.actions.ticketing.seat_ports import SeatTaken
+from countermand.actions.ticketing.seat_ports import FreeSeats, SeatAssignment, SeatTaken
 from countermand.domain.orders.order import OrderId
 from countermand.domain.ticketing.seating import Seat, choose_seats
 
 
+class SeatingTransaction(FreeSeats, SeatAssignment, TicketDetails, Protocol):
+    """Implemented by a transaction in which an order's tickets can get seats."""
+
+
 async def seats_of_lines(
-    reading: Reading, lines: Sequence[Line], seated: AbstractSet[str], *, together: bool
+    reading: FreeSeats, lines: Sequence[Line], seated: AbstractSet[str], *, together: bool
 ) -> Mapping[int, Sequence[Seat]]:
     """By the place of a line, seats for all its tickets, if it is of one of the `seated` products.
 
@@ -46,7 +51,7 @@ async def seats_of_lines(
     return found
 
 
-async def seat_tickets(tx: Transaction, view: OrderView, seated: AbstractSet[str], *, together: bool) -> None:
+async def seat_tickets(tx: SeatingTransaction, view: OrderView, seated: AbstractSet[str], *, together: bool) -> None:
     """Give an order's tickets their seats, once their places are taken. Raises as `seats_of_lines` does."""
     by_line = await seats_of_lines(tx, view.lines, seated, together=together)
     tickets = iter(view.tickets)
@@ -61,7 +66,7 @@ async def seat_tickets(tx: Transaction, view: OrderView, seated: AbstractSet[str
         await tx.change_details(view.order.id, before, structs.replace(before, seats=seats))
 
 
-async def take(tx: Transaction, order_id: OrderId, tickets: Sequence[Ticket], seats: Mapping[str, Seat]) -> None:
+async def take(tx: SeatAssignment, order_id: OrderId, tickets: Sequence[Ticket], seats: Mapping[str, Seat]) -> None:
     """Record who sits where: `seats` by the ticket's uid, `tickets` all of the order's."""
     await tx.take_seats(
         [

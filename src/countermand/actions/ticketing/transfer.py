@@ -9,17 +9,22 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from msgspec import UNSET, structs
 
+from countermand.actions.catalogue.ports import ProductLock
 from countermand.actions.errors import ConflictError
 from countermand.actions.ordering.insert_order import insert_with_event
 from countermand.actions.ordering.lock_order import locked
+from countermand.actions.ordering.ports import OrderChange, OrderInsertion, OrderReading
 from countermand.actions.ordering.views import Line, OrderView, Ticket
 from countermand.actions.ordering.visibility import check_known
-from countermand.actions.ports import Reading, Transaction
+from countermand.actions.ports import NumberSource
 from countermand.actions.ticketing.place import new_ticket, new_ticket_order, page_token
+from countermand.actions.ticketing.ports import TicketReading, TicketWithdrawal
 from countermand.actions.ticketing.seat import seat_of, take
+from countermand.actions.ticketing.seat_ports import SeatAssignment
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_details import TicketOrderDetails, TicketOrderGiven
@@ -34,7 +39,24 @@ class TransferOrder:
     given: TicketOrderGiven
 
 
-async def transferable(reading: Reading, client_id: ClientId, ticket_uids: Sequence[str]) -> OrderId:
+class TransferReading(TicketReading, OrderReading, Protocol):
+    """Reads tickets and their orders."""
+
+
+class TransferTransaction(
+    TransferReading,
+    OrderInsertion,
+    OrderChange,
+    NumberSource,
+    TicketWithdrawal,
+    ProductLock,
+    SeatAssignment,
+    Protocol,
+):
+    """Implemented by a transaction in which tickets can be transferred."""
+
+
+async def transferable(reading: TransferReading, client_id: ClientId, ticket_uids: Sequence[str]) -> OrderId:
     """The one order that all these tickets are of.
 
     Raises `ConflictError` with the codes `ticket_not_found`, `tickets_of_several_orders`.
@@ -55,7 +77,9 @@ async def transferable(reading: Reading, client_id: ClientId, ticket_uids: Seque
     return order.id
 
 
-async def transfer_tickets(tx: Transaction, client_id: ClientId, wanted: TransferOrder, now: datetime) -> OrderView:
+async def transfer_tickets(
+    tx: TransferTransaction, client_id: ClientId, wanted: TransferOrder, now: datetime
+) -> OrderView:
     """Place the new order. Raises as `transferable` does, and with `tickets_not_transferable`, `profile_missing`."""
     if wanted.given.consumer is None:
         raise ConflictError("profile_missing", "consumer is missing; say whom the order is for")
@@ -96,7 +120,7 @@ async def transfer_tickets(tx: Transaction, client_id: ClientId, wanted: Transfe
 
 
 async def lines_of_transfer(
-    reading: Reading, client_id: ClientId, ticket_uids: Sequence[str]
+    reading: TransferReading, client_id: ClientId, ticket_uids: Sequence[str]
 ) -> tuple[Sequence[Line], str]:
     """What a transfer is of, and the currency it costs nothing in. Raises as `transfer_tickets` does."""
     order_id = await transferable(reading, client_id, ticket_uids)

@@ -17,7 +17,6 @@ from countermand.actions.errors import FieldsError, NotFoundError
 from countermand.actions.ordering.place_service_orders import place_service_order
 from countermand.actions.ordering.ports import OrdersWanted
 from countermand.actions.ordering.read_orders import list_orders, read_order
-from countermand.actions.ports import Transaction
 from countermand.contracts.connect import messages
 from countermand.contracts.connect.calls import VERSION, replies
 from countermand.contracts.connect.contract import NAME
@@ -35,6 +34,7 @@ from countermand.contracts.http.calls import (
     no_body,
 )
 from countermand.contracts.http.openapi import Operation, Reply, parameter
+from countermand.contracts.http.store import Transaction
 from countermand.domain.client import Permission
 from countermand.domain.orders.order import OrderId, order_id_from
 from countermand.domain.orders.order_details import PlanSnapshot, ServiceOrderDetails

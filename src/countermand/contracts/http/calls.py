@@ -14,11 +14,12 @@ from countermand.actions.cancelling.command_ids import CommandIds
 from countermand.actions.cancelling.policies import Policies
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.idempotency import IdempotencyKey
-from countermand.actions.ports import Clock, Store, Transaction
+from countermand.actions.ports import Clock
 from countermand.contracts.http.answer import Answer
 from countermand.contracts.http.body import read
 from countermand.contracts.http.cancel_endpoint import Authenticator, Credential
 from countermand.contracts.http.openapi import Operation
+from countermand.contracts.http.store import Store, Transaction
 from countermand.domain.client import Client
 from countermand.domain.contract import Channel
 

@@ -19,7 +19,7 @@ from countermand.storage.store import SqlStore
 
 
 class PostgresStore(SqlStore):
-    """Implements `Store`. Each change of an order locks its row first, so READ COMMITTED is enough for writing."""
+    """Implements `SqlStore`. Each change of an order locks its row first, so READ COMMITTED is enough for writing."""
 
     def __init__(self, address: PostgresAddress, kinds: OrderKinds, *, connections: int) -> None:
         super().__init__(kinds)
@@ -37,7 +37,7 @@ class PostgresStore(SqlStore):
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[SqlTransaction]:
-        """See `Store.snapshot`. All tables are read as of the first statement."""
+        """See `Snapshots.snapshot`. All tables are read as of the first statement."""
         async with _connected(self._reading) as connection:
             try:
                 yield SqlTransaction(connection, our_error, self.kinds)
@@ -46,7 +46,7 @@ class PostgresStore(SqlStore):
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[SqlTransaction]:
-        """See `Store.transaction`."""
+        """See `Transactions.transaction`."""
         async with _connected(self._engine) as connection:
             try:
                 yield SqlTransaction(connection, our_error, self.kinds)

@@ -1,4 +1,4 @@
-"""Reads and writes of one transaction, in SQLAlchemy Core: the ports `Reading` and `Transaction`."""
+"""Reads and writes of one transaction, in SQLAlchemy Core."""
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -50,27 +50,27 @@ _REFUSALS_SHOWN: Final = 500  # the newest; every attempt on an order leaves one
 
 
 class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, TicketingRows, TotalRows):
-    """Fulfils `Reading` and `Transaction` on one connection."""
+    """Implements every protocol of a transaction that the actions name, on one connection."""
 
     # reading
 
     async def order(self, order_id: OrderId) -> Order | None:
-        """See `Reading.order`."""
+        """See `OrderReading.order`."""
         row = await self._one(orders_named().where(orders.c.id == order_id))
         return None if row is None else order_of(row, self._kinds)
 
     async def orders(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, Order]:
-        """See `Reading.orders`."""
+        """See `OrderReading.orders`."""
         found = await self.rows(orders_named().where(orders.c.id.in_(order_ids)))
         return {OrderId(row["id"]): order_of(row, self._kinds) for row in found}
 
     async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
-        """See `Reading.views`."""
+        """See `OrderReading.views`."""
         queries = view_queries(lambda column: column.in_(order_ids))
         return ViewRows(**{name: await self.rows(query) for name, query in queries.items()}).views(self._kinds)
 
     async def orders_of(self, client_id: ClientId, wanted: OrdersWanted, at_most: int) -> Sequence[OrderId]:
-        """See `Reading.orders_of`. Along one index, which has them in this order."""
+        """See `OrderLists.orders_of`. Along one index, which has them in this order."""
         newest = (orders.c.created_at.desc(), orders.c.id.desc())
         found = select(orders.c.id).where(orders.c.client_id == client_id).order_by(*newest).limit(at_most)
         if wanted.states is not None:
@@ -89,7 +89,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
         return [OrderId(row["id"]) for row in await self.rows(found)]
 
     async def history(self, order_id: OrderId) -> History:
-        """See `Reading.history`."""
+        """See `OrderReading.history`."""
         told = await self.rows(
             select(outbox).where(outbox.c.order_id == order_id).order_by(outbox.c.order_version, outbox.c.kind)
         )
@@ -109,17 +109,17 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
         )
 
     async def oldest_undelivered(self) -> datetime | None:
-        """See `Reading.oldest_undelivered`."""
+        """Return since when the oldest event waits in the outbox, or None."""
         row = await self._one(select(func.min(outbox.c.recorded_at).label("at")).where(outbox.c.delivered_at.is_(None)))
         return None if row is None or row["at"] is None else instant(row["at"])
 
     async def policy_content(self, version: PolicyVersion) -> Mapping[str, Any] | None:
-        """See `Reading.policy_content`."""
+        """See `PolicyContents.policy_content`."""
         row = await self._one(select(policies.c.content).where(policies.c.version == version))
         return None if row is None else json.loads(row["content"])
 
     async def kept_answer(self, client_id: ClientId, key: str) -> tuple[str, bytes | None] | None:
-        """See `Reading.kept_answer`."""
+        """See `KeptAnswers.kept_answer`."""
         kept = idempotency_keys.c
         row = await self._one(select(kept.fingerprint, kept.answer).where(kept.client_id == client_id, kept.key == key))
         if row is None:
@@ -129,13 +129,13 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
     # writing
 
     async def lock_order(self, order_id: OrderId) -> Order | None:
-        """See `Transaction.lock_order`. SQLite knows no row locks: there the transaction holds the one write lock."""
+        """See `OrderLock.lock_order`. SQLite knows no row locks: there the transaction holds the one write lock."""
         locked = orders_named().where(orders.c.id == order_id).with_for_update(key_share=True, of=orders)
         row = await self._one(locked)
         return None if row is None else order_of(row, self._kinds)
 
     async def next_number(self, counter: str) -> int:
-        """See `Transaction.next_number`. On PostgreSQL a sequence: nobody waits, and a number may be left out."""
+        """See `NumberSource.next_number`. On PostgreSQL a sequence: nobody waits, and a number may be left out."""
         if self._on_postgres:
             row = await self._one(select(func.nextval(f"{counter}_number").label("last")))
             assert row is not None
@@ -153,7 +153,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
         return 1
 
     async def insert_order(self, view: OrderView) -> None:
-        """See `Transaction.insert_order`."""
+        """See `OrderInsertion.insert_order`."""
         order = view.order
         # Under another kind, the end of the order would not release what the order holds.
         assert order.kind == kind_of(order.contract, self._kinds), f"{order.contract} has no {order.kind} orders"
@@ -203,7 +203,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
             await self._execute(insert(tickets), made)
 
     async def change_order(self, order: Order, facts: OrderFacts) -> Order:
-        """See `Transaction.change_order`."""
+        """See `OrderChange.change_order`."""
         changed = await self._one(
             update(orders)
             .where(orders.c.id == order.id, orders.c.version == order.version)
@@ -214,7 +214,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
         return replace(order, version=order.version + 1, facts=facts)
 
     async def release_tickets(self, order_id: OrderId) -> None:
-        """See `Transaction.release_tickets`."""
+        """See `TicketRelease.release_tickets`."""
         released = await self.rows(
             update(tickets)
             .where(tickets.c.order_id == order_id, tickets.c.valid)
@@ -232,7 +232,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
     async def append_events(
         self, order: Order, client_id: ClientId, events: Sequence[OrderEvent], now: datetime
     ) -> None:
-        """See `Transaction.append_events`."""
+        """See `OrderEventWriting.append_events`."""
         rows = [
             {
                 "order_id": order.id,
@@ -247,7 +247,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
         await self._execute(insert(outbox).values(rows if len(rows) > 1 else rows[0]))
 
     async def keep_answer(self, client_id: ClientId, key: IdempotencyKey, answer: bytes, now: datetime) -> None:
-        """See `Transaction.keep_answer`."""
+        """See `KeptAnswers.keep_answer`."""
         await self._execute(
             insert(idempotency_keys).values(
                 client_id=client_id,
@@ -275,7 +275,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
 
     @asynccontextmanager
     async def part(self) -> AsyncIterator[None]:
-        """See `Transaction.part`."""
+        """See `KeptAnswers.part`."""
         await self._execute(text("SAVEPOINT part"))
         try:
             yield

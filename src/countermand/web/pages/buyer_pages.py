@@ -16,13 +16,14 @@ from litestar.handlers import HTTPRouteHandler
 from markupsafe import Markup
 
 from countermand.actions.errors import CountermandError, NotFoundError
-from countermand.actions.ordering.record_progress import left_to_pay, pay_in_sandbox
+from countermand.actions.ordering.record_progress import PaymentTransaction, left_to_pay, pay_in_sandbox
 from countermand.actions.ordering.views import OrderView
 from countermand.actions.ordering.visibility import is_shown
-from countermand.actions.ports import Clock, Store, Transaction
+from countermand.actions.ports import Clock
 from countermand.actions.ticketing.seat import seat_of
 from countermand.contracts.http.answer import Answer
 from countermand.contracts.http.contract import Page
+from countermand.contracts.http.store import Store
 from countermand.domain.contract import ContractName
 from countermand.domain.money import Money, written_minor
 from countermand.domain.orders.order import UID_PATTERN, OrderUid, order_id_of
@@ -126,7 +127,7 @@ class BuyerPages:
         here = PAYMENT.format(uid=view.order.uid)
         return _page_answer(303, "", (b"location", (view.ticket_details.redirect_url or here).encode()))
 
-    async def _paid(self, tx: Transaction, view: OrderView) -> bool:
+    async def _paid(self, tx: PaymentTransaction, view: OrderView) -> bool:
         return await pay_in_sandbox(tx, view.order.id, self._clock())
 
     async def _etickets(self, request: Request[Any, Any, Any]) -> Answer:

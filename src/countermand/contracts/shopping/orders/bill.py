@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from countermand.actions.ports import Reading
 from countermand.actions.ticketing.bill import Billed, bill_tickets, bill_transfer
 from countermand.actions.ticketing.place import chosen_method
 from countermand.actions.ticketing.rules import TicketOrder
@@ -17,6 +16,7 @@ from countermand.actions.ticketing.transfer import TransferOrder
 from countermand.contracts.http.answer import HAL, Answer
 from countermand.contracts.http.calls import Call, CallContext, Request, ServiceCall, Services, no_body
 from countermand.contracts.http.openapi import Operation, Reply, parameter
+from countermand.contracts.http.store import Reading
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calls import FAILURES, WITH_BODY, asked_at
 from countermand.contracts.shopping.hal import hal_answer, resource_links

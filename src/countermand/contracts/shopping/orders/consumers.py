@@ -7,7 +7,6 @@ from typing import Final
 import msgspec
 
 from countermand.actions.catalogue.ports import Condition, Op
-from countermand.actions.ports import Transaction
 from countermand.actions.ticketing.consumers import keep_consumer, list_consumers, read_consumer
 from countermand.actions.ticketing.ports import KnownConsumer
 from countermand.contracts.http.answer import HAL, Answer, json_answer
@@ -21,6 +20,7 @@ from countermand.contracts.http.calls import (
     no_body,
 )
 from countermand.contracts.http.openapi import Operation, Reply
+from countermand.contracts.http.store import Transaction
 from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WITH_BODY, WRONG_QUERY, uid_in
