@@ -1,7 +1,7 @@
 """Options and arguments that are paths or text, as people, scripts and settings files of others write them."""
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import typer
 
@@ -26,5 +26,5 @@ def _text(given: str) -> str:
 
 
 # What `typer.Option` and `typer.Argument` take to read a path, or text.
-PATH: Final[dict[str, Any]] = {"parser": _said_by_the_option(path_of), "metavar": "PATH"}
-TEXT: Final[dict[str, Any]] = {"parser": _said_by_the_option(_text), "metavar": "TEXT"}
+PATH: Final[dict[str, object]] = {"parser": _said_by_the_option(path_of), "metavar": "PATH"}
+TEXT: Final[dict[str, object]] = {"parser": _said_by_the_option(_text), "metavar": "TEXT"}

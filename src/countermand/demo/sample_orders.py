@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta, timezone
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from countermand.actions.appointments.load_calendar import load_slots, slot_at
 from countermand.actions.appointments.set import set_appointment
@@ -65,7 +65,7 @@ class SampleOrders:
         self._url = url
         self._now = utc_now()
 
-    async def prepare(self) -> dict[str, Any]:
+    async def prepare(self) -> dict[str, object]:
         """What `demo.json` says; names with an underscore are for the welcome alone."""
         await self._database.store.keep_policies(list(self._database.policies.by_contract.values()), self._now)
         await self._catalogue()
@@ -88,7 +88,7 @@ class SampleOrders:
         async with self._database.store.transaction() as tx:
             await load_slots(tx, slots)
 
-    async def _connect(self, manage: Client) -> dict[str, Any]:
+    async def _connect(self, manage: Client) -> dict[str, object]:
         mine = await self._partner(PARTNER)
         other = await self._partner(OTHER_PARTNER)
         free = OrdersWanted(states=frozenset(CANCELLABLE_STATES), has_visit=False)
@@ -122,7 +122,7 @@ class SampleOrders:
             }
         }
 
-    async def _shopping(self, manage: Client) -> dict[str, Any]:
+    async def _shopping(self, manage: Client) -> dict[str, object]:
         mine = await self._client(SHOPPING.channel, "shopping", _ALL)
         other = await self._client(SHOPPING.channel, "shopping_other", _ALL)
         without = await self._client(SHOPPING.channel, "shopping_no_permission", _ALL - {Permission.CANCEL})

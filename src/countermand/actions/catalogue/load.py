@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from countermand.actions.catalogue.ports import CatalogueReading, CatalogueWriting
 from countermand.actions.errors import ConflictError, FieldsError
@@ -114,7 +114,7 @@ async def load_catalogue(tx: CatalogueTransaction, catalogue: Catalogue) -> Coun
 
 
 async def _found(
-    look_up: Callable[[Sequence[str]], Awaitable[Mapping[Any, Value]]], names: AbstractSet[str]
+    look_up: Callable[[Sequence[str]], Awaitable[Mapping[str, Value]]], names: AbstractSet[str]
 ) -> Mapping[str, Value]:
     """Look up any number of names, in pieces, because a database takes only some thousands in one query."""
     found: dict[str, Value] = {}

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from countermand.domain.ticketing.catalogue import Event, Method, Product, Voucher
 
 Item = TypeVar("Item")
+FilterValue = str | int | bool | datetime
 
 
 class Op(StrEnum):
@@ -34,7 +35,7 @@ class Condition:
 
     field: str
     op: Op
-    value: Any
+    value: FilterValue | tuple[FilterValue, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
 from countermand.domain.client import ClientId
@@ -20,7 +19,7 @@ class OutboxRecord:
     order_version: int
     recorded_at: datetime
     client_id: ClientId
-    details: Mapping[str, Any]
+    details: Mapping[str, object]
     delivered_at: datetime | None
 
 

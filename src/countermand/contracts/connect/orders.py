@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -247,11 +247,11 @@ _READ_ORDER: Final = Operation(
 )
 
 
-def _filter(name: str, description: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+def _filter(name: str, description: str, schema: Mapping[str, object]) -> dict[str, object]:
     return parameter(name, "query", description, schema, required=False)
 
 
-_FILTERS: Final[Sequence[Mapping[str, Any]]] = (
+_FILTERS: Final[Sequence[Mapping[str, object]]] = (
     _filter(
         "status",
         "Only orders in one of these, parted by commas",

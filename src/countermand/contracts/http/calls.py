@@ -5,7 +5,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -59,7 +59,7 @@ class Services:
 class DecodedBody:
     """A body as JSON values, and what its meaning may depend on. `version` is 0 in a contract without versions."""
 
-    json: Any
+    json: object
     client: Client
     version: int
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from countermand.domain.client import Permission
 from countermand.domain.contract import MANAGE, Channel, ContractName, channel_of
@@ -91,10 +91,10 @@ class Contract:
     name: ContractName
     kind: OrderKind
     authentication: tuple[Authentication, ...]
-    default_rules: Sequence[Mapping[str, Any]]
+    default_rules: Sequence[Mapping[str, object]]
     default_permissions: frozenset[Permission]
     api: "Callable[[Deployment], ApiModule]"
-    order_in_event: "Callable[[OrderView], msgspec.Struct | Mapping[str, Any]]"
+    order_in_event: "Callable[[OrderView], msgspec.Struct | Mapping[str, object]]"
     pages: frozenset[Page] = frozenset()
 
     def __post_init__(self) -> None:

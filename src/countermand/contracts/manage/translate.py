@@ -25,6 +25,7 @@ from countermand.contracts.http.answer import (
     Answer,
     BodyTooLargeError,
     ForbiddenError,
+    JsonObject,
     MalformedRequestError,
     MethodNotAllowedError,
     UnsupportedMediaTypeError,
@@ -117,7 +118,7 @@ def order_shown(view: OrderView, history: History) -> messages.Order:
                 order_version=one.order_version,
                 recorded_at=one.recorded_at,
                 client_id=one.client_id,
-                details=dict(one.details),
+                details=JsonObject(one.details),
                 delivered_at=one.delivered_at,
             )
             for one in history.events

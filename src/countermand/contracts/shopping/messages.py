@@ -1,12 +1,14 @@
 """What do the bodies of the shopping contract look like? One Struct each: it decodes, checks, and describes itself."""
 
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from countermand.contracts.http.answer import JsonObject
 from countermand.contracts.http.money import Amount
 from countermand.contracts.http.typed_text import EMAIL_IN_WORDS, EMAIL_PATTERN, Country, Language
+from countermand.contracts.shopping.links import Links
 
 REASON_CAP = 2000  # characters; the published page names no limit (inferred, shopping decision 9)
 
@@ -75,7 +77,7 @@ class ExternalPurchase(Struct, kw_only=True):
 class Product(Struct, kw_only=True, rename={"links": "_links"}):
     """What was bought."""
 
-    links: dict[str, Any]
+    links: Links
     uid: str
     name: dict[str, str]
     price: Amount
@@ -97,7 +99,7 @@ class Ticket(Struct, kw_only=True, rename={"links": "_links"}):
     `seating` is there where seats are numbered (not in the example).
     """
 
-    links: dict[str, Any]
+    links: Links
     uid: str
     code: str
     valid: bool
@@ -110,13 +112,13 @@ class Order(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embed
     `redirect_url` is there where one was given (documented; not in the example).
     """
 
-    links: dict[str, Any]
+    links: Links
     uid: str
     reference: str
     created_date: str
     status: str
     product_selection: list[Selection]
-    consumer: dict[str, Any]
+    consumer: JsonObject
     payment_method: Method
     shipping_method: Method
     product_total: Amount
@@ -125,7 +127,7 @@ class Order(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embed
     external_purchases: list[ExternalPurchase]
     external_reference: str | None
     redirect_url: str | UnsetType = UNSET
-    embedded: dict[str, Any]
+    embedded: JsonObject
 
 
 class Reason(Struct, kw_only=True):
@@ -156,7 +158,7 @@ class Finding(Struct, kw_only=True):
 class Cancellability(Struct, kw_only=True, rename={"links": "_links"}):
     """Ours: may this order be cancelled, why not, until when? `cancellable_until` is the first instant of no."""
 
-    links: dict[str, Any]
+    links: Links
     cancellable: bool
     cancellable_until: str | None
     decided_at: str

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 import asyncpg
 import msgspec
-from sqlalchemy import Select, any_, literal_column
+from sqlalchemy import any_, literal_column
 from sqlalchemy.dialects import postgresql
 
 from countermand.actions.cancelling.command_ids import CommandId
@@ -27,6 +27,7 @@ from countermand.storage.postgres.connections import PooledConnection, PostgresA
 from countermand.storage.postgres.distributed import CancelApart
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered, our_error
 from countermand.storage.repositories.rows import ViewRows, facts_columns, kept_of, order_of, view_queries
+from countermand.storage.sql_types import Query
 from countermand.storage.tables.columns import micros
 
 _Pool: TypeAlias = "asyncpg.pool.Pool[asyncpg.Record]"
@@ -243,5 +244,5 @@ async def _nothing_to_reset(_: "asyncpg.Connection[asyncpg.Record]") -> None:
     """What we run leaves nothing behind in a session; asking for a reset would cost a round trip a batch."""
 
 
-def _text(query: Select[Any]) -> str:
+def _text(query: Query) -> str:
     return str(query.compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]

@@ -6,7 +6,7 @@ docs/scaling.md, step 8.
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 
@@ -110,7 +110,7 @@ class CancelApart:
     ) -> None:
         """Everything a cancellation changes besides the order's own row. What a batch does not need is left out."""
         records, keys = [], []
-        told: list[tuple[Any, ...]] = []
+        told: list[tuple[object, ...]] = []
         for command, row in won:
             policy = self._policies.by_contract[ContractName(row["contract"])]
             placed = (command.client_id, row["contract"], command.channel, policy.version)

@@ -74,7 +74,7 @@ def _look_after_connections(engine: AsyncEngine, *, limit_s: float) -> None:
     answer, and closes each dead connection politely before it tries the next.
     """
 
-    def ask(connection: Any, _record: Any, _proxy: Any) -> None:
+    def ask(connection: Any, _record: object, _proxy: object) -> None:
         try:
             connection.run_async(lambda driver: driver.execute("SELECT", timeout=limit_s))
         except DRIVER_ERRORS as error:
@@ -83,7 +83,7 @@ def _look_after_connections(engine: AsyncEngine, *, limit_s: float) -> None:
         if "on" in {getattr(told, name, "off") for name in ("default_transaction_read_only", "in_hot_standby")}:
             raise InvalidatePoolError("the server takes no writes any more; another may")
 
-    def drop(connection: Any, _record: Any) -> None:
+    def drop(connection: Any, _record: object) -> None:
         connection.driver_connection.terminate()
 
     event.listen(engine.sync_engine, "checkout", ask)

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Select, and_, cast, func, insert, select, update
+from sqlalchemy import BigInteger, ColumnElement, and_, cast, func, insert, select, update
 
 from countermand.actions.appointments.ports import OpenSlot
 from countermand.domain.appointments.appointment import (
@@ -23,6 +23,7 @@ from countermand.domain.known import Unknown, known
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_state import ENDED_UNFULFILLED, TRANSITIONS
 from countermand.storage.repositories.rows import Row, appointment_columns, appointment_of, written
+from countermand.storage.sql_types import Query
 from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.appointments import appointment_tasks, appointments, slots
 from countermand.storage.tables.columns import instant, micros
@@ -176,7 +177,7 @@ def _load() -> ColumnElement[int]:
     )
 
 
-def _with_load() -> Select[Any]:
+def _with_load() -> Query:
     return select(slots, _load().label("booked"))
 
 
@@ -191,7 +192,7 @@ def _open_slot_of(row: Row) -> OpenSlot:
     return OpenSlot(slot=slot, area=row["area"], capacity=row["capacity"], booked=row["booked"])
 
 
-def _slot_columns(wanted: OpenSlot) -> dict[str, Any]:
+def _slot_columns(wanted: OpenSlot) -> dict[str, object]:
     slot = wanted.slot
     return {
         "id": slot.id,
@@ -248,7 +249,7 @@ def _task_of(row: Row) -> AppointmentTask:
     )
 
 
-def _task_columns(task: AppointmentTask) -> Mapping[str, Any]:
+def _task_columns(task: AppointmentTask) -> Mapping[str, object]:
     offered = [
         _WrittenSlot(
             id=one.id,

@@ -4,11 +4,10 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from sqlalchemy import (
-    ColumnElement,
     delete,
     func,
     insert,
@@ -22,6 +21,7 @@ from countermand.domain.orders.order_state import ENDED_UNFULFILLED
 from countermand.domain.ticketing.catalogue import Event, EventUid, Method, Part, Product, ProductUid, Voucher
 from countermand.storage.repositories.filters import EVENTS, PRODUCTS, Filtering
 from countermand.storage.repositories.rows import Row, product_of, written
+from countermand.storage.sql_types import Column
 from countermand.storage.tables.catalogue import events, methods, product_parts, products, vouchers
 from countermand.storage.tables.columns import instant, micros
 from countermand.storage.tables.orders import orders
@@ -44,7 +44,7 @@ class CatalogueRows(Filtering):
 
     async def names_after(self, section: Section, name: str, at_most: int) -> Sequence[str]:
         """See `CatalogueLists.names_after`."""
-        named: ColumnElement[Any] = _NAMES[section]
+        named: Column = _NAMES[section]
         found = select(named.label("name")).where(named > name).order_by(named).limit(at_most)
         combos = select(product_parts.c.combo_uid)
         if section is Section.PRODUCTS:
@@ -250,7 +250,7 @@ def _event_of(row: Row) -> Event:
     )
 
 
-def _event_columns(event: Event) -> dict[str, Any]:
+def _event_columns(event: Event) -> dict[str, object]:
     return {
         "uid": event.uid,
         "reference": event.reference,
@@ -293,7 +293,7 @@ def _whole_product_of(row: Row, parts: tuple[Part, ...]) -> Product:
     )
 
 
-def _product_columns(product: Product) -> dict[str, Any]:
+def _product_columns(product: Product) -> dict[str, object]:
     """Return all columns but the availability, which only orders and stock changes write."""
     return {
         "uid": product.uid,
@@ -337,7 +337,7 @@ def _method_of(row: Row) -> Method:
     )
 
 
-def _method_columns(method: Method) -> dict[str, Any]:
+def _method_columns(method: Method) -> dict[str, object]:
     more = _MethodDetails(
         countries=list(method.countries),
         required_consumer_fields=list(method.required_consumer_fields),

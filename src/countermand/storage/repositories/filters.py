@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import JSON, ColumnElement, Select, and_, cast, exists, func, not_, or_, select
+from sqlalchemy import JSON, ColumnElement, TableValuedAlias, and_, cast, exists, func, not_, or_, select
 
-from countermand.actions.catalogue.ports import Condition, Op
+from countermand.actions.catalogue.ports import Condition, FilterValue, Op
 from countermand.storage.repositories.rows import Row
+from countermand.storage.sql_types import Column, Query
 from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.catalogue import events, products
 from countermand.storage.tables.columns import micros
@@ -17,13 +18,13 @@ from countermand.storage.tables.columns import micros
 class Field(msgspec.Struct, frozen=True, kw_only=True):
     """Where a list's filter looks: a column, something within its document, or any of several texts there."""
 
-    column: Any
+    column: Column
     path: tuple[str, ...] = ()
     in_languages: bool = False
     in_list: bool = False
 
 
-def _column(column: Any) -> Field:
+def _column(column: Column) -> Field:
     return Field(column=column)
 
 
@@ -54,7 +55,7 @@ PRODUCTS: Final[Mapping[str, Field]] = {
     "sale_end": _column(func.coalesce(products.c.sale_ends_at, events.c.sale_ends_at)),
 }
 
-_COMPARISONS: Final[Mapping[Op, Callable[[ColumnElement[Any], Any], ColumnElement[bool]]]] = {
+_COMPARISONS: Final[Mapping[Op, Callable[[Column, Any], ColumnElement[bool]]]] = {
     Op.EQ: lambda column, value: column == value,
     Op.NE: lambda column, value: or_(column.is_(None), column != value),
     Op.LT: lambda column, value: column < value,
@@ -66,14 +67,14 @@ _COMPARISONS: Final[Mapping[Op, Callable[[ColumnElement[Any], Any], ColumnElemen
 }
 
 
-def _compared(column: ColumnElement[Any], condition: Condition) -> ColumnElement[bool]:
+def _compared(column: Column, condition: Condition) -> ColumnElement[bool]:
     given = condition.value
-    value = [_bound(one) for one in given] if condition.op is Op.IN else _bound(given)
+    value = [_bound(one) for one in given] if isinstance(given, tuple) else _bound(given)
     met = _COMPARISONS[condition.op](column, value)
     return met if condition.op is Op.NE else and_(column.is_not(None), met)
 
 
-def _bound(value: Any) -> Any:
+def _bound(value: FilterValue) -> str | int:
     return micros(value) if isinstance(value, datetime) else value
 
 
@@ -90,13 +91,13 @@ def _offset_within(offset: int, total: int, at_most: int) -> int:
 class Filtering(StatementRunner):
     """Lists, for whoever reads them on this connection."""
 
-    async def _page(self, found: Select[Any], offset: int, at_most: int) -> tuple[Sequence[Row], int]:
+    async def _page(self, found: Query, offset: int, at_most: int) -> tuple[Sequence[Row], int]:
         """Some of the rows, and how many there are. An offset beyond them gives the last page (documented)."""
         total = await self._total(found)
         return await self.rows(found.offset(_offset_within(offset, total, at_most)).limit(at_most)), total
 
     async def _page_from_nearer_end(
-        self, found: Select[Any], key: Sequence[ColumnElement[Any]], offset: int, at_most: int
+        self, found: Query, key: Sequence[Column], offset: int, at_most: int
     ) -> tuple[Sequence[Row], int]:
         """The same, of rows that descend by `key`: what is far from the first is read from the last on."""
         total = await self._total(found)
@@ -108,7 +109,7 @@ class Filtering(StatementRunner):
         ascending = found.order_by(*key).offset(after).limit(total - before - after)
         return list(reversed(await self.rows(ascending))), total
 
-    async def _total(self, found: Select[Any]) -> int:
+    async def _total(self, found: Query) -> int:
         (count,) = await self.rows(select(func.count().label("total")).select_from(found.order_by(None).subquery()))
         return int(count["total"])
 
@@ -122,9 +123,9 @@ class Filtering(StatementRunner):
             return not_(inner) if condition.op is Op.NE else inner
         return _compared(self._value(field), condition)
 
-    def _value(self, field: Field) -> ColumnElement[Any]:
+    def _value(self, field: Field) -> Column:
         """A column, or something within a document."""
-        found: ColumnElement[Any] = field.column
+        found: Column = field.column
         if not field.path:
             return found
         if self._on_postgres:
@@ -133,7 +134,7 @@ class Filtering(StatementRunner):
             found = func.json_extract(field.column, "$." + ".".join(field.path))
         return found
 
-    def _texts(self, field: Field) -> Any:
+    def _texts(self, field: Field) -> TableValuedAlias:
         """The texts of a document, one in a row: those of all languages, or of a list of things that have a name."""
         if self._on_postgres:
             document = cast(field.column, JSON)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, select
 
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.ports import (
@@ -41,6 +41,7 @@ from countermand.domain.orders.order_state import OrderState
 from countermand.domain.orders.payment import Payment
 from countermand.domain.ticketing.catalogue import Product
 from countermand.storage.repositories.documents import decoded_details
+from countermand.storage.sql_types import Column, Query
 from countermand.storage.tables.appointments import appointments
 from countermand.storage.tables.catalogue import products
 from countermand.storage.tables.columns import instant, micros
@@ -54,12 +55,12 @@ class Row(Protocol):
     def __getitem__(self, name: str, /) -> Any: ...
 
 
-def written(document: Mapping[str, Any]) -> str:
+def written(document: Mapping[str, object]) -> str:
     """A JSON document for a text column; instants as the wire has them."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=_said)
 
 
-def _said(value: Any) -> str:
+def _said(value: object) -> str:
     if isinstance(value, datetime):
         return written_instant(value)
     raise TypeError(f"{type(value).__name__} has no JSON form here")
@@ -82,7 +83,7 @@ def facts_of(row: Row) -> OrderFacts:
     )
 
 
-def facts_columns(facts: OrderFacts) -> dict[str, Any]:
+def facts_columns(facts: OrderFacts) -> dict[str, object]:
     """The same as columns, in the tables' order."""
     return {
         "state": facts.state.value,
@@ -130,7 +131,7 @@ def appointment_of(row: Row) -> Appointment:
     )
 
 
-def appointment_columns(order_id: OrderId, appointment: Appointment) -> dict[str, Any]:
+def appointment_columns(order_id: OrderId, appointment: Appointment) -> dict[str, object]:
     """The same as columns."""
     slot = appointment.slot
     return {
@@ -290,7 +291,7 @@ class ViewRows:
         return views
 
 
-def view_queries(member: Callable[[ColumnElement[Any]], ColumnElement[bool]]) -> dict[str, Select[Any]]:
+def view_queries(member: Callable[[Column], ColumnElement[bool]]) -> dict[str, Query]:
     """The reads behind `ViewRows`, by field, for the orders whose number is a `member` of what was asked."""
     of_lines = select(order_lines.c.product_uid).where(member(order_lines.c.order_id))
     return {
@@ -304,7 +305,7 @@ def view_queries(member: Callable[[ColumnElement[Any]], ColumnElement[bool]]) ->
     }
 
 
-def orders_named() -> Select[Any]:
+def orders_named() -> Query:
     """Orders with what they are called."""
     return select(orders, order_details.c.uid, order_details.c.reference).join(
         order_details, order_details.c.order_id == orders.c.id

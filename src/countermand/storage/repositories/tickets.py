@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, ColumnElement, case, cast, delete, exists, func, insert, select, update
 
-from countermand.actions.catalogue.ports import Condition, Op, Page
+from countermand.actions.catalogue.ports import Condition, Page
 from countermand.actions.ticketing.ports import KnownConsumer
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
@@ -164,7 +164,7 @@ class TicketingRows(Filtering):
 
     def _order_met(self, condition: Condition) -> ColumnElement[bool]:
         if condition.field == _EVENT:
-            wanted = condition.value if condition.op is Op.IN else (condition.value,)
+            wanted = condition.value if isinstance(condition.value, tuple) else (condition.value,)
             return exists(
                 select(1)
                 .select_from(order_lines.join(products, products.c.uid == order_lines.c.product_uid))
@@ -192,7 +192,7 @@ class TicketingRows(Filtering):
         return case((found.regexp_match("^[0-9]{1,18}$"), cast(found, BigInteger))) if self._on_postgres else found
 
 
-def _is(number: ColumnElement[int], value: int) -> ColumnElement[bool]:
+def _is(number: ColumnElement[int], value: object) -> ColumnElement[bool]:
     return number == value
 
 

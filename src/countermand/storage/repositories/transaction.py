@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import ColumnElement, func, insert, select, text, tuple_, update
 from sqlalchemy.exc import InvalidRequestError
@@ -39,6 +39,7 @@ from countermand.storage.repositories.rows import (
 from countermand.storage.repositories.seats import SeatRows
 from countermand.storage.repositories.tickets import TicketingRows
 from countermand.storage.repositories.totals import TotalRows
+from countermand.storage.sql_types import Column
 from countermand.storage.tables.cancelling import cancellations, idempotency_keys, outbox, policies, refusals
 from countermand.storage.tables.catalogue import products
 from countermand.storage.tables.columns import instant, micros
@@ -113,7 +114,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
         row = await self._one(select(func.min(outbox.c.recorded_at).label("at")).where(outbox.c.delivered_at.is_(None)))
         return None if row is None or row["at"] is None else instant(row["at"])
 
-    async def policy_content(self, version: PolicyVersion) -> Mapping[str, Any] | None:
+    async def policy_content(self, version: PolicyVersion) -> Mapping[str, object] | None:
         """See `PolicyContents.policy_content`."""
         row = await self._one(select(policies.c.content).where(policies.c.version == version))
         return None if row is None else json.loads(row["content"])
@@ -293,5 +294,5 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
         return (0, 0) if row is None else (row["number"], row["oldest_code"])
 
 
-def _is_there(column: ColumnElement[Any], *, is_there: bool) -> ColumnElement[bool]:
+def _is_there(column: Column, *, is_there: bool) -> ColumnElement[bool]:
     return column.is_not(None) if is_there else column.is_(None)

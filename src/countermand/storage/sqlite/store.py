@@ -38,7 +38,7 @@ def engine_for(path: Path, *, connections: int, connected: Callable[[], None] = 
     )
 
     @event.listens_for(engine.sync_engine, "connect")
-    def _set_up(connection: Any, _: Any) -> None:
+    def _set_up(connection: Any, _: object) -> None:
         set_up(connection)
         connected()
 

@@ -7,11 +7,10 @@ import hmac
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 import segno
-from litestar import Request
 from litestar.handlers import HTTPRouteHandler
 from markupsafe import Markup
 
@@ -31,6 +30,7 @@ from countermand.domain.orders.order_state import OrderState
 from countermand.domain.ticketing.catalogue import Event, I18n
 from countermand.domain.ticketing.seating import Seat
 from countermand.telemetry.requests import Requests
+from countermand.web.framework import FrameworkRequest
 from countermand.web.pages.rendering import rendered
 from countermand.web.reporting import PageHandler, page_route
 from countermand.web.request_log import outcome_of
@@ -113,11 +113,11 @@ class BuyerPages:
             pages.append(_route("POST", PAYMENT, self._pay, self._requests))
         return pages
 
-    async def _payment(self, request: Request[Any, Any, Any]) -> Answer:
+    async def _payment(self, request: FrameworkRequest) -> Answer:
         view, _, to_pay = await self._order(request.path_params["uid"], Page.PAYMENT)
         return _payment_page(view, to_pay)
 
-    async def _pay(self, request: Request[Any, Any, Any]) -> Answer:
+    async def _pay(self, request: FrameworkRequest) -> Answer:
         view, _, _ = await self._order(request.path_params["uid"], Page.PAYMENT)
         async with self._store.transaction() as tx:
             is_paid = await self._paid(tx, view)
@@ -130,7 +130,7 @@ class BuyerPages:
     async def _paid(self, tx: PaymentTransaction, view: OrderView) -> bool:
         return await pay_in_sandbox(tx, view.order.id, self._clock())
 
-    async def _etickets(self, request: Request[Any, Any, Any]) -> Answer:
+    async def _etickets(self, request: FrameworkRequest) -> Answer:
         token = request.path_params["token"]
         view, events, _ = await self._order(token[:_UID_LENGTH], Page.ETICKETS)
         if not hmac.compare_digest(token.encode(), (view.ticket_details.etickets_token or "").encode()):

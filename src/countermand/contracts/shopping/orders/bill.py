@@ -6,7 +6,7 @@ country. A product that has too few left is refused, too (inferred): who asks is
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl
 
 from countermand.actions.ticketing.bill import Billed, bill_tickets, bill_transfer
@@ -20,6 +20,7 @@ from countermand.contracts.http.store import Reading
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calls import FAILURES, WITH_BODY, asked_at
 from countermand.contracts.shopping.hal import hal_answer, resource_links
+from countermand.contracts.shopping.links import Links
 from countermand.contracts.shopping.messages import Method as MethodShown
 from countermand.contracts.shopping.orders.create import REFUSALS, WantedOrder
 from countermand.contracts.shopping.orders.messages import Bill, CreateRequest
@@ -118,7 +119,7 @@ async def _billed(reading: Reading, client: Client, wanted: TicketOrder | Transf
     return await bill_tickets(reading, client.id, wanted, services.clock())
 
 
-def _shown(billed: Billed, links: dict[str, Any], addresses: Addresses) -> Bill:
+def _shown(billed: Billed, links: Links, addresses: Addresses) -> Bill:
     bill = billed.bill
     return Bill(
         links=links,

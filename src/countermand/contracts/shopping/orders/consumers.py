@@ -147,7 +147,7 @@ def _given(given: DecodedBody) -> Consumer:
 
 def _as_kept(condition: Condition) -> Condition:
     """A filter in the words of what is kept."""
-    return replace(condition, value=int(condition.value)) if condition.field == _GENDER else condition
+    return replace(condition, value=int(str(condition.value))) if condition.field == _GENDER else condition
 
 
 def _shown(consumer: KnownConsumer, addresses: Addresses) -> WholeConsumer:

@@ -1,11 +1,13 @@
 """What do requests of the shopping contract about orders look like, and what is answered besides an order?"""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from countermand.contracts.http.answer import JsonObject
 from countermand.contracts.http.money import Amount, AmountGiven, Currency
 from countermand.contracts.http.typed_text import Country
+from countermand.contracts.shopping.links import Links
 from countermand.contracts.shopping.messages import Consumer, Method, Order, Seating, Selection
 
 # It becomes a `Location` and a source in a Content-Security-Policy: a host's name, no user, and no blank, control or
@@ -77,7 +79,7 @@ class CreateRequest(Struct, kw_only=True):
 class Bill(Struct, kw_only=True, rename={"links": "_links"}):
     """What an order would cost now: a snapshot that promises nothing. The methods are those the country can use."""
 
-    links: dict[str, Any]
+    links: Links
     products: list[Selection]
     product_total: Amount
     service_costs: Amount
@@ -97,7 +99,7 @@ class EmbeddedOrders(Struct, kw_only=True, rename={"orders": "shop:order"}):
 class OrderPage(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
     """Some orders, the newest first; `item_count` is of all pages."""
 
-    links: dict[str, Any]
+    links: Links
     item_count: int
     embedded: EmbeddedOrders
 
@@ -109,11 +111,11 @@ class WholeTicket(Struct, kw_only=True, rename={"links": "_links", "embedded": "
     numbered. Nothing is personalised, so those fields say so.
     """
 
-    links: dict[str, Any]
+    links: Links
     uid: str
     code: str
     valid: bool
-    consumer: dict[str, Any]
+    consumer: JsonObject
     seating: Seating | None
     subproduct: None
     has_valid_subscription: bool
@@ -124,7 +126,7 @@ class WholeTicket(Struct, kw_only=True, rename={"links": "_links", "embedded": "
     service_fee_paid: Amount | None
     fulfillment_starts_at: str | None
     scannable_until: str | None
-    embedded: dict[str, Any]
+    embedded: JsonObject
 
 
 class EmbeddedTickets(Struct, kw_only=True, rename={"tickets": "shop:ticket"}):
@@ -136,7 +138,7 @@ class EmbeddedTickets(Struct, kw_only=True, rename={"tickets": "shop:ticket"}):
 class TicketPage(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
     """Valid tickets with a code."""
 
-    links: dict[str, Any]
+    links: Links
     item_count: int
     embedded: EmbeddedTickets
 
@@ -144,7 +146,7 @@ class TicketPage(Struct, kw_only=True, rename={"links": "_links", "embedded": "_
 class WholeConsumer(Struct, kw_only=True, omit_defaults=True, rename={"links": "_links"}):
     """A consumer that is kept. What was not said of it is not there."""
 
-    links: dict[str, Any]
+    links: Links
     uid: str
     first_name: str | UnsetType = UNSET
     last_name: str | UnsetType = UNSET
@@ -170,6 +172,6 @@ class EmbeddedConsumers(Struct, kw_only=True, rename={"consumers": "shop:consume
 class ConsumerPage(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
     """Some of the client's consumers, oldest first."""
 
-    links: dict[str, Any]
+    links: Links
     item_count: int
     embedded: EmbeddedConsumers
