@@ -1,6 +1,6 @@
-"""How is a request that changes something done once, however often it is sent under one `Idempotency-Key`?
+"""Runs a request that changes something once, however often a client sends it under one `Idempotency-Key`.
 
-For everything but a cancellation, whose key is written by its own guarded statement.
+Cancellations do not come here: their guarded statement writes their keys itself.
 """
 
 import hashlib
@@ -28,14 +28,14 @@ Writing = TypeVar("Writing", bound=KeptAnswers)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeptForm(Generic[Result]):
-    """How a result becomes the bytes that are stored under an `Idempotency-Key`, and those bytes the result again."""
+    """Encodes a result to the bytes that are stored under an `Idempotency-Key`, and decodes these bytes."""
 
     encode: Callable[[Result], bytes]
     decode: Callable[[bytes], Result]
 
 
 def fingerprint_of(method: str, path: str, body: bytes) -> str:
-    """What makes two requests the same: method, path and body, to the byte."""
+    """Return the hash of method, path and body. Two requests are the same if their fingerprints are equal."""
     digest = hashlib.sha256(f"{method} {path}\n".encode())
     digest.update(body)
     return digest.hexdigest()
@@ -50,13 +50,13 @@ async def run_idempotently(
     refuse: Callable[[ConflictError], Result | None],
     kept_form: KeptForm[Result],
 ) -> Result:
-    """Run `do` in a transaction and give its result; under a key that was used before, give the result of that time.
+    """Run `do` in a transaction and return its result; under a key that was used before, return the stored result.
 
-    The key is written in the transaction of the effect. A business refusal (`ConflictError`) undoes what `do` did and
-    is kept like a success, as the result of `refuse`, unless that is None: then it is raised like every other
-    exception, which undoes all, and leaves the key free. Without a key, no result is put into its `kept_form`. Raises
-    `IdempotencyKeyReusedError` where the key stands for another request, and `UnavailableError` where the request
-    conflicted with others each time.
+    The transaction that has the effect also writes the key. A business refusal (`ConflictError`) undoes what `do` did,
+    and the result of `refuse` is stored like a success. If `refuse` returns None, the refusal is raised; like every
+    other exception it undoes everything and leaves the key free. Without a key, no result is encoded. Raises
+    `IdempotencyKeyReusedError` if the key stands for another request, and `UnavailableError` if the request conflicted
+    with other requests each time.
     """
     try:
         return await _with_retries(store, clock, client_id, key, do, refuse, kept_form)
@@ -76,7 +76,7 @@ async def _with_retries(
     kept_form: KeptForm[Result],
 ) -> Result:
     async for attempt in AsyncRetrying(
-        # Two at once under one key: the second fails on the first's key, and then finds its answer.
+        # Of two requests at once under one key, the second fails because the key is taken, and then finds the answer.
         retry=retry_if_exception_type((KeyTakenError, TransientConflictError)),
         stop=stop_after_attempt(3),
         wait=wait_random_exponential(multiplier=0.01, max=0.2),
@@ -88,7 +88,7 @@ async def _with_retries(
                     fingerprint, answer = kept
                     if fingerprint != key.fingerprint:
                         raise IdempotencyKeyReusedError
-                    if answer is None:  # no cancellation, as it is the same request
+                    if answer is None:  # it is no cancellation, because it is the same request
                         raise kept_by_another_version()
                     return kept_form.decode(answer)
                 try:

@@ -11,11 +11,11 @@ from countermand.domain.orders.order import Order
 
 @dataclass(frozen=True, kw_only=True)
 class Policies:
-    """The policies in force, one a contract."""
+    """The policies in force, one for each contract."""
 
     by_contract: Mapping[ContractName, Policy]
 
     def of(self, order: Order) -> Policy:
-        """The policy of the order's own contract, whichever channel was used. Raises as `check_known` does."""
+        """Return the policy of the order's own contract, whichever channel was used. Raises as `check_known` does."""
         check_known(order)
         return self.by_contract[order.contract]

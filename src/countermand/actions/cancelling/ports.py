@@ -16,7 +16,7 @@ from countermand.domain.orders.order import Order, OrderFacts, OrderId
 
 @dataclass(frozen=True, kw_only=True, slots=True, weakref_slot=True)
 class CancelOrder:
-    """The wish to cancel an order. `on_behalf` lets an operator cancel what another client placed."""
+    """A command to cancel an order. With `on_behalf`, an operator can cancel an order that another client placed."""
 
     command_id: CommandId
     order_id: OrderId
@@ -29,7 +29,7 @@ class CancelOrder:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CancellationRecord:
-    """The decision record of a yes. Its primary key is the order's number, so there is at most one."""
+    """The decision record of a cancellation. Its primary key is the order's number, so an order has at most one."""
 
     order_id: OrderId
     command_id: CommandId
@@ -44,7 +44,7 @@ class CancellationRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RefusalRecord:
-    """The decision record of a no by policy."""
+    """The decision record of a refusal by the policy."""
 
     command: CancelOrder
     contract: ContractName  # the order's
@@ -55,7 +55,7 @@ class RefusalRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeptRefusal:
-    """A refusal as an idempotency key keeps it: decided again on the same facts, it gives the same findings."""
+    """A refusal as an idempotency key stores it. Another decision on the same facts gives the same findings."""
 
     policy_version: PolicyVersion
     facts: OrderFacts
@@ -64,7 +64,7 @@ class KeptRefusal:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeptOutcome:
-    """What an idempotency key of a cancellation stands for: the order was cancelled, or, with `refusal`, was not."""
+    """The outcome that a cancellation's idempotency key stands for: cancelled, or, with `refusal`, refused."""
 
     fingerprint: str
     order_id: OrderId
@@ -72,36 +72,36 @@ class KeptOutcome:
 
 
 class CancellationStore(Protocol):
-    """The few set-based statements of the hot path. A batch never holds two commands that could cancel one order."""
+    """The set-based statements of the cancellation path. No batch has two commands that could cancel one order."""
 
     async def cancel(
         self, commands: Sequence[CancelOrder], now: datetime, *, skip_held: bool = False
     ) -> frozenset[CommandId]:
-        """Cancel, in one transaction, whatever the policies in force allow at `now`; say which commands did it.
+        """Cancel, in one transaction, what the policies allow at `now`; return the commands that did it.
 
-        Waits for orders that another transaction holds, or, with `skip_held`, leaves them as they are.
+        It waits for orders that another transaction holds, or, with `skip_held`, leaves them unchanged.
 
-        Committed before it returns, with everything a cancellation changes: the order's state, its cancellation, its
-        appointment, tickets and stock, its facts in the outbox, the idempotency keys. Raises `KeyTakenError` or
-        `UnfitDataError` (nothing done), `TransientConflictError` (nothing done), `HeldError` (nothing done, as another
-        transaction holds one of the orders), `UnavailableError` (certainly not done) or `OutcomeUnknownError`.
+        It commits before it returns, with everything that a cancellation changes: the order's state, its cancellation,
+        its appointment, tickets and stock, its events in the outbox, the idempotency keys. Raises `KeyTakenError` or
+        `UnfitDataError` (nothing done), `TransientConflictError` (nothing done), `HeldError` (nothing done, because
+        another transaction holds one of the orders), `UnavailableError` (certainly not done) or `OutcomeUnknownError`.
         """
         ...
 
     async def committed(self, commands: Sequence[CancelOrder]) -> frozenset[CommandId]:
-        """Which of these commands have cancelled their order, themselves and no other command.
+        """Return those of these commands that have cancelled their order themselves.
 
-        The answer is final: what has not happened by now never will. Raises `OutcomeUnknownError` while it still may,
-        and `UnavailableError`.
+        The answer is final: a command that is not among them will never cancel. Raises `OutcomeUnknownError` while it
+        still may, and `UnavailableError`.
         """
         ...
 
     async def orders(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, Order]:
-        """The orders with these numbers, in one read."""
+        """Return the orders with these numbers, in one read."""
         ...
 
     async def kept(self, keys: Sequence[tuple[ClientId, str]]) -> Mapping[tuple[ClientId, str], KeptOutcome | str]:
-        """What these idempotency keys stand for: a cancellation's outcome, or the fingerprint of some other request."""
+        """Return what these keys stand for: a cancellation's outcome, or another request's fingerprint."""
         ...
 
     async def refuse(self, refusals: Sequence[RefusalRecord]) -> None:
@@ -109,7 +109,7 @@ class CancellationStore(Protocol):
         ...
 
     async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
-        """The orders with everything a contract shows of them, in one set of reads."""
+        """Return the orders with everything that a contract shows of them, in one set of reads."""
         ...
 
 

@@ -1,8 +1,8 @@
-"""Cancel, and show the order as it stands afterwards to those who want to see it.
+"""Cancels orders and, for callers that show the order, reads the order back afterwards.
 
-Orders are read back in batches of their own, beside the next batch of cancellations: whoever only wants a yes does not
-wait for what others want to see. An order that is read back is cancelled by then: where the reading fails, the outcome
-stands, and what it should show is left out.
+Orders are read back in batches of their own, beside the next batch of cancellations, so callers that show nothing do
+not wait for them. An order that is read back is cancelled already: if the read fails, the outcome stays, without a
+view.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -31,13 +31,13 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, kw_only=True)
 class ReadBack:
-    """Runs batches of orders to be read. They are cancelled: a database that is away is waited for, up to `limit_s`."""
+    """Reads batches of cancelled orders. While the database is not available, it waits, up to `limit_s` seconds."""
 
     store: CancellationStore
     limit_s: float = 10.0
 
     async def __call__(self, order_ids: Sequence[OrderId]) -> Sequence[OrderView | Exception]:
-        """One view, or exception, for each."""
+        """Return a view, or an exception, for each order."""
         try:
             views = await self._read(list(set(order_ids)))
         except CountermandError as error:
@@ -57,14 +57,14 @@ class ReadBackWithHistory:
     limit_s: float = 10.0
 
     async def __call__(self, order_id: OrderId) -> CancelledWithHistory:
-        """The outcome with its view and its history. Raises our errors."""
+        """Return the outcome with the order's view and history. Raises the errors of `actions/errors.py`."""
         view, history = await _read_when_available(lambda: read_history(self.store, order_id), self.limit_s)
         return CancelledWithHistory(order_id=order_id, view=view, history=history)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CancelAndShow:
-    """The ways into both kinds of batches. Each waits for the outcome, and raises as `GroupCommit.submit` does."""
+    """Puts commands and orders into batches. Each method waits for the outcome, and raises as `GroupCommit.submit`."""
 
     commit: GroupCommit[CancelOrder, CancelOutcome]
     read_back: GroupCommit[OrderId, OrderView]
@@ -72,15 +72,15 @@ class CancelAndShow:
 
     @property
     def waiting(self) -> int:
-        """How many cancellations wait to be taken."""
+        """The number of cancellations that wait for their batch."""
         return self.commit.waiting
 
     def submit(self, command: CancelOrder) -> Awaitable[CancelOutcome]:
-        """Cancel, and show nothing."""
+        """Cancel, and return the outcome without a view."""
         return self.commit.submit(command)
 
     async def submit_and_show(self, command: CancelOrder) -> CancelOutcome:
-        """Cancel; the outcome has the order's `view` as it stands afterwards, unless that cannot be read."""
+        """Cancel, and return the outcome with the order's `view` after the commit, if the order can be read."""
         outcome = await self.commit.submit(command)
         if not isinstance(outcome, Cancelled):
             return outcome
@@ -91,7 +91,7 @@ class CancelAndShow:
         return replace(outcome, view=view) if is_shown(view) else outcome
 
     async def submit_and_show_history(self, command: CancelOrder) -> CancelOutcome:
-        """Cancel; the outcome is `CancelledWithHistory`."""
+        """Cancel, and return `CancelledWithHistory`, if the order can be read."""
         outcome = await self.commit.submit(command)
         if not isinstance(outcome, Cancelled):
             return outcome
@@ -101,7 +101,7 @@ class CancelAndShow:
             return _unseen(outcome, error)
 
     async def close(self) -> None:
-        """Take nothing more, and finish what was taken."""
+        """Accept no more commands, and finish those that were accepted."""
         await self.commit.close()
         await self.read_back.close()
 
@@ -112,9 +112,9 @@ def _unseen(outcome: Cancelled, error: CountermandError) -> Cancelled:
 
 
 async def _read_when_available(read: Callable[[], Awaitable[Found]], limit_s: float) -> Found:
-    """Read; while the database is away, wait and read again, up to `limit_s`. Then raises `UnavailableError`."""
+    """Read; while the database is not available, wait and read again. After `limit_s`, raise `UnavailableError`."""
     with suppress(UnavailableError):
-        return await read()  # nearly always; what follows costs more than a small batch
+        return await read()  # nearly always enough; the loop below costs more than a small batch
     async for attempt in AsyncRetrying(
         retry=retry_if_exception_type(UnavailableError),
         stop=stop_after_delay(limit_s),

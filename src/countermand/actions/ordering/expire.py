@@ -1,7 +1,7 @@
-"""Orders that were not paid in time end, and give back what they held.
+"""Ends orders that were not paid in time. Their tickets and visits become free.
 
-Whoever is due is looked at in a transaction of its own, the order's row first: so a payment, a cancellation and the
-expiry of one order come one after the other, and whichever is first decides.
+Each order that is due has a transaction of its own, which locks the order's row first. So a payment, a cancellation and
+the expiry of one order run one after the other, and the first of them decides.
 """
 
 from contextlib import suppress
@@ -25,24 +25,24 @@ class ExpiryStore(Snapshots[ExpiryReading], Transactions[ExpiryTransaction], Pro
 
 
 async def expire_due(store: ExpiryStore, now: datetime, *, at_most: int) -> int:
-    """Look at the orders that are due, some at a time; says how many. Several nodes may do it at once."""
+    """Expire at most `at_most` orders that are due; return how many were due. Several nodes may do it at once."""
     async with store.snapshot() as reading:
         due = await reading.orders_due(now, at_most)
     for order_id in due:
-        with suppress(HeldError):  # it stays due, and holds up nobody else
+        with suppress(HeldError):  # the order stays due, and the others do not wait for it
             async with store.transaction() as tx:
                 await expire_order(tx, order_id, now)
     return len(due)
 
 
 async def expire_order(tx: ExpiryTransaction, order_id: OrderId, now: datetime) -> bool:
-    """End an order that is due, unless it ended or money came in for it meanwhile; says whether it did.
+    """End an order that is due, unless it ended or was paid meanwhile; return whether the order was ended.
 
-    An order that was paid in part is the operator's to look after, and due no more. The events name the order's own
-    client, as nobody else asked for the expiry.
+    An order that was paid in part is no longer due: the operator takes care of it. The events name the order's own
+    client, because no other client requested the expiry.
     """
     order = await tx.lock_order(order_id)
-    if order is not None and not order.is_known:  # since it was found to be due: a node that knows it sees to it
+    if order is not None and not order.is_known:  # it changed since it was found: a node that knows it will expire it
         return False
     await tx.forget_expiry(order_id)
     if order is None or order.facts.first_payment_at is not None or state_after(order.state, Transition.EXPIRE) is None:

@@ -25,7 +25,7 @@ class OutboxRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class History:
-    """What happened to an order: its events, every refused attempt to cancel it, its cancellation, its money."""
+    """Everything that happened to an order: its events, its refused cancellations, its cancellation, its payments."""
 
     events: tuple[OutboxRecord, ...]
     refusals: tuple[RefusalRecord, ...]

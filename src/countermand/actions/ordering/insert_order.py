@@ -1,4 +1,4 @@
-"""Add a new order of either kind to the database, and its first fact to the outbox."""
+"""Adds a new order of either kind to the database, and its first event to the outbox."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from countermand.domain.orders.order_events import order_placed
 
 
 async def insert_with_event(tx: OrderInsertion, view: OrderView, now: datetime) -> OrderView:
-    """Add an order, and tell others of it. Raises `UnavailableError` where its number is taken."""
+    """Add an order and its event, and return the order. Raises `UnavailableError` if its number is taken."""
     try:
         await tx.insert_order(view)
     except OrderTakenError as error:

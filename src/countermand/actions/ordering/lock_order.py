@@ -1,4 +1,4 @@
-"""Whatever can change an answer takes the order's row first, and only then reads, writes, and raises its version."""
+"""Locks an order's row. Every change of an order does this first, and then reads, writes and raises its version."""
 
 from countermand.actions.errors import NotFoundError
 from countermand.actions.ordering.ports import OrderLock, OrderToPay, PaymentWriting
@@ -8,9 +8,9 @@ from countermand.domain.orders.order import Order, OrderId
 
 
 async def locked(tx: OrderLock, order_id: OrderId, *, owner: ClientId | None = None) -> Order:
-    """Take an order; with an `owner`, one of theirs. Raises `NotFoundError`, be it another's or nobody's.
+    """Lock an order and return it. Raises `NotFoundError`, also for an order of another client than `owner`, if given.
 
-    Raises `UnavailableError` for an order that this version does not know: whatever changes it decides over it.
+    Raises `UnavailableError` for an order that this version does not know, because it could not decide about it.
     """
     order = await tx.lock_order(order_id)
     if order is None or owner not in {None, order.client_id}:
@@ -20,7 +20,7 @@ async def locked(tx: OrderLock, order_id: OrderId, *, owner: ClientId | None = N
 
 
 async def locked_to_pay(tx: PaymentWriting, order_id: OrderId) -> OrderToPay:
-    """Take an order that money came in for, with its total. Raises as `locked` does."""
+    """Lock an order for which money came in, and return it with its total. Raises as `locked` does."""
     to_pay = await tx.lock_order_to_pay(order_id)
     if to_pay is None:
         raise NotFoundError("there is no such order")

@@ -1,4 +1,4 @@
-"""Place an order for a telecom service to be delivered."""
+"""Places an order for a telecom service."""
 
 from datetime import datetime
 from typing import Protocol
@@ -28,7 +28,7 @@ async def place_service_order(
     *,
     contract: ContractName,
 ) -> OrderView:
-    """Place a telecom order over a contract, and with it the service it is for. Their numbers are counted up."""
+    """Place a telecom order over a contract, with its service, and return it. Counters give both their numbers."""
     order_id = OrderId(await tx.next_number("order"))
     details = structs.replace(details, service_id=await tx.next_number("service"))
     order = Order(

@@ -1,4 +1,4 @@
-"""Read orders: for its own client as the contract shows it, for the operator with everything that happened to it."""
+"""Reads orders: for clients as their contract shows them, for the operator with everything that happened to them."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -24,9 +24,9 @@ class AppointmentOrders(AppointmentReading, OrderReading, Protocol):
 async def read_order(
     store: Snapshots[OrderReading], order_id: OrderId, *, contract: ContractName, owner: ClientId | None
 ) -> OrderView:
-    """A client's own order, or, without an `owner`, anybody's order of the contract.
+    """Return an order of the contract: one of `owner`, or, without an `owner`, one of any client.
 
-    Another's is as unknown as one that is not there, or that another contract has: all raise `NotFoundError`.
+    Raises `NotFoundError`, also for an order of another client or of another contract.
     """
     async with store.snapshot() as reading:
         view = (await reading.views([order_id])).get(order_id)
@@ -38,7 +38,7 @@ async def read_order(
 async def list_orders(
     store: Snapshots[OrderLists], owner: ClientId, wanted: OrdersWanted, at_most: int
 ) -> Sequence[OrderView]:
-    """A client's own orders, newest first."""
+    """Return a client's own orders, newest first."""
     async with store.snapshot() as reading:
         order_ids = await reading.orders_of(owner, wanted, at_most)
         views = await reading.views(order_ids)
@@ -48,7 +48,7 @@ async def list_orders(
 async def list_orders_without_details(
     store: Snapshots[OrderLists], owner: ClientId, wanted: OrdersWanted, at_most: int
 ) -> Sequence[Order]:
-    """A client's own orders as their rows have them, newest first: for a caller who shows nothing of them."""
+    """Return a client's own orders as their rows have them, newest first, for a caller that shows no details."""
     async with store.snapshot() as reading:
         order_ids = await reading.orders_of(owner, wanted, at_most)
         found = await reading.orders(order_ids)
@@ -64,7 +64,7 @@ async def list_ticket_orders(
     offset: int,
     at_most: int,
 ) -> Page[OrderView]:
-    """A page of a contract's ticket orders, of a client or of everybody, that meet all conditions: the newest first."""
+    """Return a page of a contract's ticket orders that meet all conditions, newest first: of `owner`, or of all."""
     async with store.snapshot() as reading:
         found = await reading.orders_listed(contract, owner, conditions, offset=offset, at_most=at_most)
         views = await reading.views(found.items)
@@ -75,7 +75,7 @@ async def list_ticket_orders(
 async def read_appointment(
     store: Snapshots[AppointmentOrders], appointment_id: AppointmentId, *, owner: ClientId
 ) -> OrderView:
-    """The order that an appointment is for, if it is the client's own. Raises `NotFoundError`."""
+    """Return the order that an appointment is for, if it is the client's own. Raises `NotFoundError`."""
     async with store.snapshot() as reading:
         order_id = await reading.order_of_appointment(appointment_id)
         views = {} if order_id is None else await reading.views([order_id])
@@ -86,7 +86,7 @@ async def read_appointment(
 
 
 async def read_history(store: Snapshots[OrderReading], order_id: OrderId) -> tuple[OrderView, History]:
-    """Any order, with its history. Raises `NotFoundError`."""
+    """Return any order, with its history. Raises `NotFoundError`."""
     async with store.snapshot() as reading:
         view = (await reading.views([order_id])).get(order_id)
         if view is None:

@@ -1,4 +1,4 @@
-"""The details of an order, for an action that cannot do without them."""
+"""Returns the details of an order to an action that cannot work without them."""
 
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ Kind = TypeVar("Kind", ServiceOrderDetails, TicketOrderDetails)
 
 
 def readable(details: OrderDetails, kind: type[Kind]) -> Kind:
-    """The details as those of this kind of order. Raises `UnavailableError` where this version cannot read them."""
+    """Return the details as those of this kind of order. Raises `UnavailableError` if this version cannot read them."""
     if isinstance(details, UnknownDetails):
         said = "a newer version than this node's wrote the details of the order"
         raise UnavailableError(f"{said}; nothing was done; send the request again, or to another node")

@@ -1,7 +1,7 @@
-"""Record what happened to an order elsewhere: it advanced, or it was paid.
+"""Records what happened to an order elsewhere: it advanced, or it was paid.
 
-Each takes the order's row first, and only then reads, writes, brings the order's facts up to date and raises its
-version. So each of them and a cancellation come one after the other, never half of each.
+Each action locks the order's row first, and only then reads, writes, updates the order's facts and raises its version.
+So such an action and a cancellation of the same order run one after the other, and never mix.
 """
 
 from dataclasses import dataclass, replace
@@ -41,7 +41,7 @@ class PaymentTransaction(OrderChange, PaymentWriting, Protocol):
 async def advance_order(
     tx: ProgressTransaction, client_id: ClientId, order_id: OrderId, move: Transition, now: datetime
 ) -> Order:
-    """Move an order to its next state, as the table of moves has it. An order that ends gives back what it held.
+    """Move an order to its next state by the table of transitions. An order that ends frees its tickets and visit.
 
     Raises `NotFoundError`, or `ConflictError` with `use_cancel`, `move_not_allowed` or `order_paid`.
     """
@@ -61,7 +61,7 @@ async def advance_order(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordedPayment:
-    """The payment as it stands recorded; `repeated` when the provider had reported it before."""
+    """A recorded payment; `repeated` if the provider had reported it before."""
 
     payment: Payment
     order: Order
@@ -71,12 +71,12 @@ class RecordedPayment:
 async def record_payment(
     tx: PaymentTransaction, client_id: ClientId, order_id: OrderId, reference: str, money: Money, now: datetime
 ) -> RecordedPayment:
-    """Record money that came in; a repeat of a reference gives the first.
+    """Record money that came in. For a repeated reference, return the first payment.
 
-    A ticket order is completed once all of it is paid, in its currency: until then it stays pending, and neither
-    expires nor can be cancelled. For an order that has ended the payment is kept as late money, which never revives
-    the order: the caller answers that with a refusal, but the record stays. Raises `NotFoundError`, or `ConflictError`
-    with `payment_reference_used`.
+    A ticket order is completed when its whole total is paid, in its currency. A payment of a part leaves it pending,
+    and it can then neither expire nor be cancelled. The payment of an order that has ended is stored as late money,
+    which never reopens the order: the caller answers with a refusal, and the record stays. Raises `NotFoundError`, or
+    `ConflictError` with `payment_reference_used`.
     """
     to_pay = await locked_to_pay(tx, order_id)
     if (recorded := await _recorded(tx, to_pay.order, reference)) is not None:
@@ -91,9 +91,9 @@ async def record_payment(
 
 
 async def pay_in_sandbox(tx: PaymentTransaction, order_id: OrderId, now: datetime) -> bool:
-    """Pay what is left to pay of a ticket order, on the sandbox's page; a repeat pays nothing more.
+    """Pay the rest of a ticket order's total, on the sandbox's page; a repeat pays nothing more.
 
-    False, and nothing done, where it cannot be paid.
+    Return False and change nothing if the order cannot be paid.
     """
     to_pay = await locked_to_pay(tx, order_id)
     order, reference = to_pay.order, f"sandbox-{to_pay.order.uid}"
@@ -108,17 +108,17 @@ async def pay_in_sandbox(tx: PaymentTransaction, order_id: OrderId, now: datetim
 
 
 async def left_to_pay(reading: PaymentReading, view: OrderView) -> Money:
-    """What is missing of a ticket order's total, in its currency."""
+    """Return the unpaid rest of a ticket order's total, in its currency."""
     return await _left(reading, view.order.id, view.ticket_details.total)
 
 
 async def _recorded(tx: PaymentTransaction, order: Order, reference: str) -> Payment | None:
-    """The payment of an order that is recorded under a reference; with None, the order has claimed it now.
+    """Return the order's payment under a reference, or claim the reference for the order and return None.
 
-    Raises `ConflictError` where the reference is another order's.
+    Raises `ConflictError` if the reference is another order's.
     """
     if await tx.claim_reference(reference, order.id):
-        return None  # it was nobody's, so nothing is recorded under it
+        return None  # no order had it, so nothing is recorded under it
     found = await tx.payment(reference)
     assert found is not None, "claims are never taken back"
     of_order, recorded = found
@@ -137,7 +137,7 @@ def _reference_used(reference: str) -> ConflictError:
 async def _record(
     tx: PaymentTransaction, client_id: ClientId, order: Order, payment: Payment, left: Money | None
 ) -> Order:
-    """Write a payment, and what it makes of its order. `left` was missing of a pending order's total before it."""
+    """Write a payment and change its order. `left` is the rest of a pending order's total before this payment."""
     await tx.insert_payment(order.id, payment)
     events, after = [payment_recorded(payment)], order.facts
     if not payment.is_late:
@@ -155,7 +155,7 @@ async def _record(
 
 
 async def _left_of(tx: PaymentTransaction, to_pay: OrderToPay) -> Money:
-    """What is missing of a locked order's total. Raises `UnavailableError` where this version cannot read the total."""
+    """Return the unpaid rest of a locked order's total. Raises `UnavailableError` if the total cannot be read here."""
     if to_pay.total is None:
         said = "a newer version than this node's wrote the total of the order"
         raise UnavailableError(f"{said}; nothing was done; send the request again, or to another node")

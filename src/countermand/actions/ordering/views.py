@@ -16,7 +16,7 @@ from countermand.domain.ticketing.catalogue import Product
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Line:
-    """So many of a product, in an order; `parent` is the combo product it is a part of."""
+    """A line of an order: `quantity` pieces of a product. `parent_uid` is the combo product of which it is a part."""
 
     product_uid: str
     quantity: int
@@ -25,7 +25,7 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ticket:
-    """One place at one event, which a valid one holds. See `OrderView.admits`."""
+    """A ticket for one place at one event. A valid ticket holds its place. See `OrderView.admits`."""
 
     uid: str
     product_uid: str
@@ -35,7 +35,7 @@ class Ticket:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrderView:
-    """An order with everything a contract shows of it; `details` is its document, of the type of its kind."""
+    """An order with everything that a contract shows of it. `details` is its document, of the type of its kind."""
 
     order: Order
     details: OrderDetails
@@ -46,14 +46,14 @@ class OrderView:
 
     @property
     def service_details(self) -> ServiceOrderDetails:
-        """The details of a service order. Raises `UnavailableError` where this version cannot read them."""
+        """The details of a service order. Raises `UnavailableError` if this version cannot read them."""
         return readable(self.details, ServiceOrderDetails)
 
     @property
     def ticket_details(self) -> TicketOrderDetails:
-        """The details of a ticket order. Raises `UnavailableError` where this version cannot read them."""
+        """The details of a ticket order. Raises `UnavailableError` if this version cannot read them."""
         return readable(self.details, TicketOrderDetails)
 
     def admits(self, ticket: Ticket) -> bool:
-        """Whether one of its tickets gives entry. Until the order is completed, a ticket only holds its place."""
+        """Return whether a ticket of the order gives entry. Before the order is completed, it only holds its place."""
         return ticket.valid and self.order.is_known and self.order.state is OrderState.COMPLETED

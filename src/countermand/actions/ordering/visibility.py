@@ -12,24 +12,24 @@ from countermand.domain.orders.order_details import (
 
 
 def is_spoken(order: Order) -> bool:
-    """Whether the contracts of this node can show an order. To their callers any other is not there."""
+    """Return whether the contracts of this node can show an order. Their callers cannot see any other order."""
     return not isinstance(order.kind, Unknown)
 
 
 def is_shown(view: OrderView) -> bool:
-    """Whether the contracts of this node can show an order and its details. To their callers no other is there."""
+    """Return whether the contracts of this node can show an order and its details."""
     return is_spoken(view.order) and not isinstance(view.details, UnknownDetails)
 
 
 def is_visible(view: OrderView, contract: ContractName, owner: ClientId | None) -> bool:
-    """Whether a contract's caller sees an order: one of this contract, and of `owner`, unless that is None."""
+    """Return whether a contract's caller sees an order: one of this contract, and of `owner`, unless that is None."""
     return view.order.contract == contract and owner in {None, view.order.client_id} and is_shown(view)
 
 
 def check_known(order: Order) -> None:
     """Raise `UnavailableError` for an order whose contract or state this node does not know.
 
-    No refusal, which would be recorded and given again under the same key: another node may say yes.
+    It is no refusal, because a refusal would be recorded and repeated under the same key: another node may say yes.
     """
     if not order.is_known:
         said = f"the order is {order.state} under the contract {order.contract}"

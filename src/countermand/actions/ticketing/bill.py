@@ -1,4 +1,4 @@
-"""What would an order for tickets cost now? Nothing is reserved, and nothing promised."""
+"""What would an order for tickets cost now? The bill reserves nothing and promises nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ from countermand.domain.ticketing.catalogue import Method
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Billed:
-    """The lines, what they cost, the methods that were chosen, and those that the consumer's country can use."""
+    """The lines, their bill, the chosen methods, and the methods that consumers of the country can use."""
 
     lines: Sequence[Line]
     bill: Bill
@@ -36,7 +36,7 @@ class BillReading(CatalogueReading, VoucherReading, ConsumerReading, FreeSeats, 
 
 
 async def bill_tickets(reading: BillReading, client_id: ClientId, wanted: TicketOrder, now: datetime) -> Billed:
-    """The bill of products. Raises as `place_ticket_order` does, but for what only an order needs."""
+    """Return the bill of products. Raises as `place_ticket_order` does, except for what only an order needs."""
     consumer = await seen_consumer(reading, client_id, wanted.consumer)
     for given in (wanted.ticket_consumers or {}).values():
         for one in given:
@@ -57,7 +57,7 @@ async def bill_tickets(reading: BillReading, client_id: ClientId, wanted: Ticket
         methods=[
             method
             for _, method in sorted((await reading.methods()).items())
-            # Without a country no payment methods are given back (documented).
+            # Without a country the answer has no payment methods (documented).
             if method.is_for(country)
             and not (method.kind == "payment" and country is None)
             and (method.costs.minor == 0 or method.costs.currency == basket.bill.currency)
@@ -66,7 +66,7 @@ async def bill_tickets(reading: BillReading, client_id: ClientId, wanted: Ticket
 
 
 async def bill_transfer(reading: TransferReading, client_id: ClientId, ticket_uids: Sequence[str]) -> Billed:
-    """The bill of tickets that are transferred: it costs nothing. Raises as `transferable` does."""
+    """Return the bill of a transfer, which costs nothing. Raises as `transferable` does."""
     lines, currency = await lines_of_transfer(reading, client_id, ticket_uids)
     bill = Bill(
         currency=currency,

@@ -1,6 +1,6 @@
-"""Consumers that a client keeps, so that its orders can name them; each change of one makes a revision of its own.
+"""Stores and reads the consumers of a client, which its orders can name. Each change of a consumer makes a revision.
 
-An order keeps what was said of its consumer when it was placed, so a revision changes no order.
+An order stores its consumer's details at the time of the order, so a revision changes no order.
 """
 
 import secrets
@@ -19,9 +19,9 @@ from countermand.domain.ticketing.consumer import Consumer
 
 
 async def keep_consumer(tx: ConsumerWriting, client_id: ClientId, given: Consumer, now: datetime) -> KnownConsumer:
-    """Keep a consumer. With a `uid`, a revision of that one: its fields, with those that are given over them.
+    """Store a consumer and return it. With a `uid`, store a revision of that consumer, with the given fields replaced.
 
-    Raises `ConflictError` with the code `consumer_unknown` where the uid is not one of the client's own.
+    Raises `ConflictError` with the code `consumer_unknown` if the uid is not that of a consumer of the client.
     """
     known = await _known(tx, client_id, given)
     before, changes = _details(known), given.without("uid")
@@ -34,9 +34,9 @@ async def keep_consumer(tx: ConsumerWriting, client_id: ClientId, given: Consume
 
 
 async def consumer_of_order(tx: ConsumerWriting, client_id: ClientId, given: Consumer, now: datetime) -> Consumer:
-    """What an order keeps of its consumer: as given, or, with a `uid`, of the one that is known. Raises as above.
+    """Return the consumer that an order stores: as given, or, with a `uid`, the stored consumer, revised.
 
-    The `ip` is the order's own, and no revision.
+    The `ip` belongs to the order and makes no revision. Raises as `keep_consumer` does.
     """
     if given.uid is UNSET:
         return given
@@ -45,12 +45,12 @@ async def consumer_of_order(tx: ConsumerWriting, client_id: ClientId, given: Con
 
 
 async def seen_consumer(reading: ConsumerReading, client_id: ClientId, given: Consumer) -> Consumer:
-    """The same for a bill, which keeps nothing."""
+    """Return the same for a bill, and store nothing. Raises as `keep_consumer` does."""
     return _details(await _known(reading, client_id, given)).revised(given.without("uid"))
 
 
 async def read_consumer(store: Snapshots[ConsumerReading], uid: str, *, owner: ClientId) -> KnownConsumer:
-    """A client's own consumer. Raises `NotFoundError`, be it another's, nobody's, or one that cannot be read here."""
+    """Return a client's own consumer. Raises `NotFoundError`, also for a consumer that this version cannot read."""
     async with store.snapshot() as reading:
         found = await reading.consumer(uid)
     if found is None or found.client_id != owner or found.details is None:
@@ -61,7 +61,7 @@ async def read_consumer(store: Snapshots[ConsumerReading], uid: str, *, owner: C
 async def list_consumers(
     store: Snapshots[ConsumerLists], owner: ClientId, conditions: Sequence[Condition], *, offset: int, at_most: int
 ) -> Page[KnownConsumer]:
-    """A client's own consumers, oldest first."""
+    """Return a page of a client's own consumers, oldest first."""
     async with store.snapshot() as reading:
         found = await reading.consumers_listed(owner, conditions, offset=offset, at_most=at_most)
     return replace(found, items=[one for one in found.items if one.details is not None])
@@ -77,7 +77,7 @@ async def _known(reading: ConsumerReading, client_id: ClientId, given: Consumer)
 
 
 def _details(known: KnownConsumer | None) -> Consumer:
-    """What is kept of a consumer. Raises `UnavailableError` where this version cannot read it."""
+    """Return a consumer's stored details. Raises `UnavailableError` if this version cannot read them."""
     if known is None:
         return Consumer()
     if known.details is None:

@@ -1,4 +1,4 @@
-"""Place an order for tickets, with their places taken off the stock."""
+"""Places an order for tickets, and takes their places off the stock."""
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,9 +51,9 @@ async def place_ticket_order(
 ) -> OrderView:
     """Place an order for tickets over a contract: price it, take its places off the stock, make its tickets.
 
-    An order that costs nothing is completed at once; any other expires at `expires_at` unless it is paid. `uid` is for
-    an order that already has one elsewhere. Raises `ConflictError` with the codes of `basket_of` and `check_buyer`,
-    `voucher_used_up`, `insufficient_products`, `insufficient_consecutive_seats`.
+    An order that costs nothing is completed at once; any other order expires at `expires_at` unless it is paid. `uid`
+    is for an order that already has a uid elsewhere. Raises `ConflictError` with the codes of `basket_of` and
+    `check_buyer`, `voucher_used_up`, `insufficient_products`, `insufficient_consecutive_seats`.
     """
     basket = await basket_of(tx, wanted, now)
     check_buyer(basket, wanted)
@@ -65,7 +65,7 @@ async def place_ticket_order(
     await insert_with_event(tx, view, now)
     if not is_free and expires_at is not None:
         await tx.expire_at(order.id, expires_at)
-    # Vouchers, and products last, as in every transaction: one lock order for all.
+    # Every transaction locks vouchers here, and products last, so that no two wait for each other.
     if basket.vouchers:
         codes = [voucher.code for voucher in basket.vouchers]
         await tx.lock_vouchers(codes)
@@ -87,7 +87,7 @@ async def new_ticket_order(
     is_completed: bool,
     uid: OrderUid | None = None,
 ) -> Order:
-    """A ticket order that is not in the database yet, with its number and its reference."""
+    """Return a ticket order with its number and its reference. It is not in the database yet."""
     made = uid or OrderUid(secrets.token_hex(16))
     return Order(
         id=order_id_of(made),
@@ -103,17 +103,17 @@ async def new_ticket_order(
 
 
 def page_token(order: Order) -> str:
-    """A token that opens a page of an order, or the order. Its uid finds the order; nobody guesses its 192 bits."""
+    """Return a token that opens an order or its pages. Its uid finds the order, and 192 random bits protect it."""
     return f"{order.uid}{secrets.token_urlsafe(24)}"
 
 
 def new_ticket(product_uid: str) -> Ticket:
-    """A valid ticket, with a code that nobody can guess (80 random bits)."""
+    """Return a valid ticket, with a code of 80 random bits."""
     return Ticket(uid=secrets.token_hex(16), product_uid=product_uid, code=secrets.token_hex(10), valid=True)
 
 
 def _details(basket: Basket, tickets: Sequence[Ticket], wanted: TicketOrder, order: Order) -> TicketOrderDetails:
-    """What was given, and what things cost then, whatever they cost later."""
+    """Return the order's document: what the client gave, and the prices of now, which stay if the catalogue changes."""
     bill, for_whom = basket.bill, wanted.ticket_consumers
     return TicketOrderDetails(
         **structs.asdict(wanted.given),
@@ -133,7 +133,7 @@ def _details(basket: Basket, tickets: Sequence[Ticket], wanted: TicketOrder, ord
 
 
 def chosen_method(method: Method | None) -> ChosenMethod | None:
-    """A method as the order keeps it."""
+    """Return a method in the form that the order stores."""
     if method is None:
         return None
     return ChosenMethod(
@@ -149,7 +149,7 @@ def chosen_method(method: Method | None) -> ChosenMethod | None:
 def _ticket_consumers(
     basket: Basket, tickets: Sequence[Ticket], given: Mapping[int, Sequence[Consumer]]
 ) -> Iterator[tuple[str, Consumer]]:
-    """By ticket, whom it is for. The parts of a combo product are for whom the combo is."""
+    """Yield each ticket's uid with its consumer. Parts of a combo product have the combo's consumer."""
     rest, chosen, combos = iter(tickets), -1, 1
     for line in basket.lines:
         if line.parent_uid is None:

@@ -1,4 +1,4 @@
-"""Read tickets: one by its uid, or the valid ones with a code, for whoever stands at the door."""
+"""Reads tickets: one by its uid, or the valid tickets with a code, for a check at the entrance."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,9 +34,9 @@ class TicketViews(TicketReading, OrderReading, CatalogueLists, Protocol):
 async def read_ticket(
     store: Snapshots[TicketViews], uid: str, *, contract: ContractName, owner: ClientId | None
 ) -> TicketView:
-    """A ticket of a contract's order, of `owner` or of anybody (None).
+    """Return a ticket of a contract's order: of an order of `owner`, or, with None, of any client's order.
 
-    Raises `NotFoundError`, be it another's or nobody's.
+    Raises `NotFoundError`, also for a ticket of another client.
     """
     async with store.snapshot() as reading:
         order_id = await reading.order_of_ticket(uid)
@@ -51,7 +51,7 @@ async def read_ticket(
 async def find_tickets(
     store: Snapshots[TicketViews], event_uid: str, code: str, *, contract: ContractName, owner: ClientId | None
 ) -> Sequence[TicketView]:
-    """The valid tickets with this code for an event, of a contract's orders: of `owner` or, with None, of anybody."""
+    """Return the valid tickets with this code for an event: of the contract's orders of `owner`, or of all (None)."""
     async with store.snapshot() as reading:
         views = await reading.views(await reading.orders_with_code(event_uid, code))
         return [

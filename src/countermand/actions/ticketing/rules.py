@@ -1,7 +1,7 @@
-"""May these tickets be sold, to this buyer, now? Every rule of an order for tickets, each with its own code.
+"""May these tickets be sold, to this buyer, now? It has every rule of an order for tickets, each with its code.
 
-The catalogue is read without a lock: what was on sale when the order was looked at may be sold. Only what runs out,
-stock and the uses of a voucher, is asked again under a lock, in `place.py`.
+The rules read the catalogue without a lock: a product that was on sale at that read may be sold. Only what runs out,
+stock and the uses of a voucher, is read again under a lock, in `place.py`.
 """
 
 from collections import Counter
@@ -24,10 +24,10 @@ TICKETS_CAP: Final = 100  # tickets in one order; ours, so that one order cannot
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TicketOrder:
-    """What a buyer wants: products by uid, the ways to pay and to be sent the tickets by uid, and the rest as given.
+    """The order that a buyer wants: products, payment method and shipping method by uid, and the rest as given.
 
-    Each of `lines` is something chosen: the parts of combo products are added here. `ticket_consumers` has, by the
-    place of a line, whom each of its tickets is for. `given` is what the order keeps and shows, its consumer included.
+    `lines` are what the buyer chose, without the parts of combo products. `ticket_consumers` has, by the index of a
+    line, the consumer of each of its tickets. `given` is what the order stores and shows, its consumer included.
     """
 
     lines: Sequence[Line]
@@ -38,18 +38,18 @@ class TicketOrder:
     donation: Money | None = None
     currency: str | None = None
     ticket_consumers: Mapping[int, Sequence[Consumer]] | None = None
-    consecutive_seats: bool = True  # numbered seats of one line are side by side
-    only_event: str | None = None  # the uid of the one event whose products whoever asks may have
+    consecutive_seats: bool = True  # the numbered seats of a line must be neighbours
+    only_event: str | None = None  # the uid of the only event whose products the caller may order
 
     @property
     def consumer(self) -> Consumer:
-        """Who the order is for, as far as that was said."""
+        """The consumer of the order, as far as the client gave it."""
         return self.given.consumer or Consumer()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Basket:
-    """What was wanted, as it can be sold: each line is followed by its parts."""
+    """A wanted order in the form in which it can be sold: each line is followed by its parts."""
 
     lines: tuple[Line, ...]
     products: Mapping[str, Product]
@@ -60,7 +60,7 @@ class Basket:
 
     @property
     def quantities(self) -> Counter[str]:
-        """How many of each product: chosen, or as a part."""
+        """The quantity of each product, chosen or as a part."""
         quantities: Counter[str] = Counter()
         for line in self.lines:
             quantities[line.product_uid] += line.quantity
@@ -68,7 +68,7 @@ class Basket:
 
 
 async def basket_of(reading: CatalogueReading, wanted: TicketOrder, now: datetime) -> Basket:
-    """Ask the catalogue, and every rule that holds for a bill as well as for an order.
+    """Read the catalogue, apply every rule that bills and orders share, and return the basket.
 
     Raises `ConflictError` with the codes `product_not_available`, `multiple_events`, `not_on_sale`,
     `not_separately_saleable`, `too_few_tickets`, `too_many_tickets`, `voucher_not_applicable`,
@@ -124,7 +124,7 @@ def check_buyer(basket: Basket, wanted: TicketOrder) -> None:
 
 
 def short_of(products: Mapping[str, Product], quantities: Mapping[str, int]) -> ConflictError | None:
-    """What to say where a product has too few left, as far as a look without a lock can tell."""
+    """Return the error for a product with too few places left, or None. The places were read without a lock."""
     for uid in sorted(quantities):
         if products[uid].availability < quantities[uid]:
             return insufficient(uid)
@@ -132,12 +132,12 @@ def short_of(products: Mapping[str, Product], quantities: Mapping[str, int]) -> 
 
 
 def insufficient(uid: str) -> ConflictError:
-    """A product has too few left."""
+    """Return the error for a product with too few places left."""
     return ConflictError("insufficient_products", f"too few places are left of product {uid}; nothing was reserved")
 
 
 async def check_uses(reading: VoucherReading, vouchers: Sequence[Voucher]) -> None:
-    """Whether each voucher may be used once more. Raises `ConflictError` with the code `voucher_used_up`."""
+    """Check that each voucher may be used once more. Raises `ConflictError` with the code `voucher_used_up`."""
     for voucher in vouchers:
         if voucher.uses_cap is not None and await reading.voucher_uses(voucher.code) >= voucher.uses_cap:
             raise ConflictError("voucher_used_up", f"the voucher {voucher.code} has been used")
@@ -150,7 +150,7 @@ def _available(chosen: Mapping[str, int], products: Mapping[str, Product], only_
 
 
 async def _event(reading: CatalogueReading, chosen: Sequence[Product]) -> Event | None:
-    """The one event that all is for; None for products from before there were events."""
+    """Return the event of all products; None for products from before there were events."""
     uids = {product.event_uid for product in chosen if product.event_uid is not None}
     if len(uids) > 1:
         raise ConflictError("multiple_events", "the products are for several events; place one order for each event")
@@ -182,7 +182,7 @@ def _on_sale(product: Product, event: Event | None, vouchers: Sequence[Voucher],
 
 
 def _limits(chosen: Counter[str], products: Mapping[str, Product], event: Event | None) -> None:
-    """How many of each may be chosen, and of all together."""
+    """Check the quantity of each product, and of all together."""
     for uid, quantity in chosen.items():
         product = products[uid]
         _within(f"of product {uid}", quantity, product.min_per_order, product.max_per_order)
@@ -204,7 +204,7 @@ def _cap(lines: Sequence[Line]) -> None:
 
 
 def _with_parts(lines: Sequence[Line], products: Mapping[str, Product]) -> tuple[Line, ...]:
-    """Each line, and after it what it is made of."""
+    """Return each line, followed by its parts."""
     return tuple(
         one
         for line in lines

@@ -1,6 +1,6 @@
-"""Which seats do an order's tickets get? Asked once the products' rows are taken: nobody else chooses meanwhile.
+"""Which seats do an order's tickets get? The products' rows are locked, so no other transaction chooses meanwhile.
 
-Inferred, as the page says no more than that seats must be side by side: those of one line of an order, in one row.
+The page says only that seats must be side by side. Inferred: the seats of one line of an order, in one row.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,10 +25,10 @@ class SeatingTransaction(FreeSeats, SeatAssignment, TicketDetails, Protocol):
 async def seats_of_lines(
     reading: FreeSeats, lines: Sequence[Line], seated: AbstractSet[str], *, together: bool
 ) -> Mapping[int, Sequence[Seat]]:
-    """By the place of a line, seats for all its tickets, if it is of one of the `seated` products.
+    """Return, by the index of a line, seats for all its tickets, for the lines of `seated` products.
 
-    Raises `ConflictError` with the codes `insufficient_consecutive_seats`, and `insufficient_products` where there are
-    too few seats however they lie.
+    Raises `ConflictError` with the codes `insufficient_consecutive_seats`, and `insufficient_products` if the product
+    has too few seats in any arrangement.
     """
     if not seated:
         return {}
@@ -52,7 +52,7 @@ async def seats_of_lines(
 
 
 async def seat_tickets(tx: SeatingTransaction, view: OrderView, seated: AbstractSet[str], *, together: bool) -> None:
-    """Give an order's tickets their seats, once their places are taken. Raises as `seats_of_lines` does."""
+    """Give an order's tickets their seats, after their places were taken. Raises as `seats_of_lines` does."""
     by_line = await seats_of_lines(tx, view.lines, seated, together=together)
     tickets = iter(view.tickets)
     seats: dict[str, Seat] = {}
@@ -67,7 +67,7 @@ async def seat_tickets(tx: SeatingTransaction, view: OrderView, seated: Abstract
 
 
 async def take(tx: SeatAssignment, order_id: OrderId, tickets: Sequence[Ticket], seats: Mapping[str, Seat]) -> None:
-    """Record who sits where: `seats` by the ticket's uid, `tickets` all of the order's."""
+    """Record the seats of tickets: `seats` are by the ticket's uid, `tickets` are all tickets of the order."""
     await tx.take_seats(
         [
             SeatTaken(product_uid=one.product_uid, seat=seats[one.uid], order_id=order_id, ticket_number=number)
@@ -78,5 +78,5 @@ async def take(tx: SeatAssignment, order_id: OrderId, tickets: Sequence[Ticket],
 
 
 def seat_of(view: OrderView, ticket: Ticket) -> Seat | None:
-    """Where a ticket's place is, or was; None where no seats are numbered."""
+    """Return the seat that a ticket has or had; None if the product has no numbered seats."""
     return (view.ticket_details.seats or {}).get(ticket.uid)

@@ -1,8 +1,8 @@
-"""Transfer tickets to a new order, for somebody else: their places and seats stay taken, their codes count no more.
+"""Transfers tickets to a new order for another consumer. Their places and seats stay taken; their codes become invalid.
 
-Documented: a transfer makes a new ticket with a new code and invalidates the old one; all are from one order. Inferred:
-only the tickets of a completed order, by whoever may read that order; it costs nothing; and when the new order is
-cancelled the places go back, while the old tickets stay invalid.
+Documented: a transfer makes a new ticket with a new code and invalidates the old ticket; all are from one order.
+Inferred: only tickets of a completed order can be transferred, by a client that may read that order; a transfer costs
+nothing; if the new order is cancelled, the places become free, while the old tickets stay invalid.
 """
 
 from collections import Counter
@@ -33,7 +33,7 @@ from countermand.domain.ticketing.bill import LinePrice
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TransferOrder:
-    """Which tickets, by uid, and what the new order keeps and shows, its consumer included."""
+    """The tickets to transfer, by uid, and what the new order stores and shows, its consumer included."""
 
     ticket_uids: Sequence[str]
     given: TicketOrderGiven
@@ -57,7 +57,7 @@ class TransferTransaction(
 
 
 async def transferable(reading: TransferReading, client_id: ClientId, ticket_uids: Sequence[str]) -> OrderId:
-    """The one order that all these tickets are of.
+    """Return the order that all these tickets belong to.
 
     Raises `ConflictError` with the codes `ticket_not_found`, `tickets_of_several_orders`.
     """
@@ -111,9 +111,9 @@ async def transfer_tickets(
     )
     await insert_with_event(tx, made, now)
     await tx.withdraw_tickets(before.id, [ticket.uid for ticket in old])
-    # A cancellation that waits for the order must look at its tickets again.
+    # A new version makes a cancellation that waits for the order read its tickets again.
     await tx.change_order(before, before.facts)
-    if seats:  # and the products last, as in every transaction
+    if seats:  # every transaction locks products last
         await tx.lock_products([ticket.product_uid for ticket in made.tickets if ticket.uid in seats])
         await take(tx, order.id, made.tickets, seats)
     return (await tx.views([order.id]))[order.id]
@@ -122,7 +122,7 @@ async def transfer_tickets(
 async def lines_of_transfer(
     reading: TransferReading, client_id: ClientId, ticket_uids: Sequence[str]
 ) -> tuple[Sequence[Line], str]:
-    """What a transfer is of, and the currency it costs nothing in. Raises as `transfer_tickets` does."""
+    """Return the lines of a transfer, and the currency of its bill. Raises as `transfer_tickets` does."""
     order_id = await transferable(reading, client_id, ticket_uids)
     view = (await reading.views([order_id]))[order_id]
     counted = Counter(ticket.product_uid for ticket in _valid(view, ticket_uids))
@@ -141,12 +141,12 @@ def _valid(view: OrderView, ticket_uids: Sequence[str]) -> Sequence[Ticket]:
 
 
 def prices_of_lines(view: OrderView) -> Sequence[tuple[Line, LinePrice | None]]:
-    """Each line of an order, and what each of it cost; None where the order did not keep that."""
+    """Return each line of an order with the price of each piece; None if the order did not store it."""
     prices = view.ticket_details.prices or (None,) * len(view.lines)
     return list(zip(view.lines, prices, strict=True))
 
 
 def prices_of_tickets(view: OrderView) -> Mapping[str, LinePrice]:
-    """What each ticket cost, by uid, of an order that kept it: tickets are numbered as the lines are."""
+    """Return the price of each ticket by uid, if the order stored it. Tickets are in the order of the lines."""
     by_ticket = [price for line, price in prices_of_lines(view) for _ in range(line.quantity)]
     return {ticket.uid: price for ticket, price in zip(view.tickets, by_ticket, strict=False) if price is not None}
