@@ -11,8 +11,9 @@ from unittest.mock import patch
 
 from countermand import serving
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
+from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.cancelling.read_back import CancelAndShow
-from countermand.actions.ports import CancelOrder, OrderView
+from countermand.actions.ordering.views import OrderView
 from countermand.bootstrap.database import Database
 from countermand.bootstrap.service import Service, build
 from countermand.settings import Settings, read_settings

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import structlog
 import uvicorn
@@ -249,5 +249,5 @@ def set_up_logging(settings: Settings, *, worker: int | None = None) -> None:
         log.info("variables of a Kubernetes service were passed over: they are no settings", names=passed_over)
 
 
-def _with_worker(worker: int, _logger: Any, _method: str, event: EventDict) -> EventDict:
+def _with_worker(worker: int, _logger: object, _method: str, event: EventDict) -> EventDict:
     return {**event, "worker": worker}

@@ -139,7 +139,7 @@ class Settings(BaseSettings):
         3600, ge=1, le=366 * 24 * 3600, description="How long an order can be paid before it expires"
     )
 
-    policies: Mapping[str, list[dict[str, Any]]] = Field(
+    policies: Mapping[str, list[dict[str, object]]] = Field(
         default_factory=dict, description="By contract: the list of rules that decide, each a name and its parameters"
     )
 
@@ -182,7 +182,7 @@ class Settings(BaseSettings):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _plain_text(cls, value: Any) -> Any:
+    def _plain_text(cls, value: object) -> object:
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         if isinstance(text, str):
             check_text(text)
@@ -190,7 +190,7 @@ class Settings(BaseSettings):
 
     @field_validator("database_path", mode="before")
     @classmethod
-    def _path(cls, value: Any) -> Any:
+    def _path(cls, value: object) -> object:
         return path_of(str(value)) if isinstance(value, str | Path) else value
 
     @field_validator("database_url")
@@ -325,7 +325,7 @@ def _settings_of(file: Path | None) -> type[Settings]:
     return FromFile
 
 
-def _sentence(error: Any, file: Path | None) -> str:
+def _sentence(error: Mapping[str, Any], file: Path | None) -> str:
     name = "__".join(str(part) for part in error["loc"])
     said = f"{PREFIX}{name.upper()}" + (f" (or {name} in {file})" if file is not None else "")
     if error["type"] == "extra_forbidden":

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from countermand.actions.ports import OrderView, Ticket
+from countermand.actions.ordering.views import OrderView, Ticket
 from countermand.bootstrap.api_modules import api_modules, connect_of, shopping_of
 from countermand.contracts.http.contract import Contract, Deployment
 from countermand.contracts.registry import CONTRACTS, accesses_of, kinds_of

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from countermand.actions.cancelling.cancel_orders import Cancelled
-from countermand.actions.ports import OrderView
+from countermand.actions.ordering.views import OrderView
 from countermand.contracts.registry import CONTRACTS
 from countermand.domain.client import Permission
 from countermand.domain.known import Unknown

@@ -11,7 +11,7 @@ import pytest
 
 from check import CheckError, Counts, check, counts
 from countermand.actions.cancelling.command_ids import CommandId
-from countermand.actions.ports import CancelOrder
+from countermand.actions.cancelling.ports import CancelOrder
 from countermand.bootstrap.clock import utc_now
 from countermand.bootstrap.database import open_database
 from countermand.domain.client import ClientId

@@ -10,8 +10,9 @@ from sqlalchemy import insert, text
 
 from countermand.actions.cancelling.cancel_orders import Cancelled
 from countermand.actions.errors import KeyTakenError, UnavailableError, UnfitDataError
+from countermand.actions.idempotency import IdempotencyKey
 from countermand.actions.ordering.place_service_orders import place_service_order
-from countermand.actions.ports import IdempotencyKey, Transaction
+from countermand.contracts.http.store import Transaction
 from countermand.domain.appointments.appointment import (
     ACTIVE_APPOINTMENT_STATES,
     Appointment,

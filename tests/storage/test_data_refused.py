@@ -16,8 +16,8 @@ from countermand.actions.errors import (
     UnavailableError,
     UnfitDataError,
 )
+from countermand.actions.idempotency import IdempotencyKey
 from countermand.actions.identity.ports import ClientKey
-from countermand.actions.ports import IdempotencyKey
 from countermand.domain.client import OWN_ISSUER, Client, Permission
 from countermand.storage.repositories.tokens import SqlUsedAssertions
 from countermand.storage.tables.columns import metadata, micros

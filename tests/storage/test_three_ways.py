@@ -18,7 +18,8 @@ from sqlalchemy import Table, insert
 from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.group_commit import GoAgain
-from countermand.actions.ports import CancelOrder, IdempotencyKey
+from countermand.actions.cancelling.ports import CancelOrder
+from countermand.actions.idempotency import IdempotencyKey
 from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState
 from countermand.domain.client import ClientId
 from countermand.domain.contract import MANAGE, ContractName

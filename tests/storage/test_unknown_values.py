@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 from countermand.actions.appointments.load_calendar import slot_at
 from countermand.actions.appointments.ports import OpenSlot
 from countermand.actions.ordering.expire import expire_due
-from countermand.actions.ports import OrderView
+from countermand.actions.ordering.views import OrderView
 from countermand.actions.ticketing.consumers import keep_consumer
 from countermand.domain.appointments.appointment_task import AppointmentTask, TaskId, TaskKind, TaskState
 from countermand.domain.client import Permission

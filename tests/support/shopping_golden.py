@@ -10,7 +10,7 @@ import httpx
 import msgspec
 from sqlalchemy import insert
 
-from countermand.actions.ports import Line, OrderView, Ticket
+from countermand.actions.ordering.views import Line, OrderView, Ticket
 from countermand.bootstrap.service import build
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderFacts, OrderUid, order_id_of

@@ -9,8 +9,7 @@ from typing import Any
 
 import httpx
 
-from countermand.actions.catalogue.load import Catalogue, load_catalogue
-from countermand.actions.ports import Transaction
+from countermand.actions.catalogue.load import Catalogue, CatalogueTransaction, load_catalogue
 from countermand.domain.money import Money
 from countermand.domain.ticketing.catalogue import Event, EventUid, Method, Part, Product, ProductUid, Voucher
 from countermand.domain.ticketing.seating import SeatBlock
@@ -80,7 +79,7 @@ class Shop:
         async with self.world.database.store.transaction() as tx:
             await self.seat_within(tx, uid, *rows)
 
-    async def seat_within(self, tx: Transaction, uid: str, *rows: int) -> None:
+    async def seat_within(self, tx: CatalogueTransaction, uid: str, *rows: int) -> None:
         """The same in a transaction of the test's."""
         plan = [
             SeatBlock(section="Stalls", row=row, first=1, last=last)

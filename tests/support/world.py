@@ -27,10 +27,12 @@ from sqlalchemy import insert, select
 from countermand.actions.appointments.set import set_appointment
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandId
+from countermand.actions.cancelling.ports import CancelOrder
+from countermand.actions.idempotency import IdempotencyKey
 from countermand.actions.identity.secrets import hash_of
 from countermand.actions.ordering.place_service_orders import place_service_order
 from countermand.actions.ordering.record_progress import advance_order, record_payment
-from countermand.actions.ports import CancelOrder, IdempotencyKey, Line, OrderView
+from countermand.actions.ordering.views import Line, OrderView
 from countermand.actions.ticketing.place import place_ticket_order
 from countermand.actions.ticketing.rules import TicketOrder
 from countermand.bootstrap.database import Database, open_database

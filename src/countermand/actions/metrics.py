@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 
 class MetricsHook(Protocol):
     """Receives the events that metrics count. No method raises, waits, or takes more than a microsecond."""
 
-    def batch(self, commands: Sequence[Any]) -> AbstractContextManager[object]:
+    def batch(self, commands: Sequence[object]) -> AbstractContextManager[object]:
         """Return a context that surrounds the writing of a batch, from its first statement to its last answer."""
         ...
 
@@ -38,7 +38,7 @@ class _NullMetrics:
     def __init__(self) -> None:
         self._nothing = nullcontext()
 
-    def batch(self, commands: Sequence[Any]) -> AbstractContextManager[object]:  # noqa: ARG002
+    def batch(self, commands: Sequence[object]) -> AbstractContextManager[object]:  # noqa: ARG002
         """See `MetricsHook.batch`."""
         return self._nothing
 

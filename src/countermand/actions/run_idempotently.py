@@ -1,6 +1,6 @@
-"""Runs a request that changes something only once, even if it is sent several times with one `Idempotency-Key`.
+"""Runs a request that changes something once, however often a client sends it under one `Idempotency-Key`.
 
-It serves all requests except cancellations, whose guarded statement writes the key itself.
+Cancellations do not come here: their guarded statement writes their keys itself.
 """
 
 import hashlib
@@ -18,46 +18,45 @@ from countermand.actions.errors import (
     UnavailableError,
     kept_by_another_version,
 )
-from countermand.actions.ports import Clock, IdempotencyKey, Store, Transaction
+from countermand.actions.idempotency import IdempotencyKey, KeptAnswers
+from countermand.actions.ports import Clock, Transactions
 from countermand.domain.client import ClientId
 
 Result = TypeVar("Result")
+Writing = TypeVar("Writing", bound=KeptAnswers)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeptForm(Generic[Result]):
-    """Converts a result to the bytes that are stored with an `Idempotency-Key`, and back."""
+    """Encodes a result to the bytes that are stored under an `Idempotency-Key`, and decodes these bytes."""
 
     encode: Callable[[Result], bytes]
     decode: Callable[[bytes], Result]
 
 
 def fingerprint_of(method: str, path: str, body: bytes) -> str:
-    """Return the fingerprint of a request.
-
-    Two requests are the same if method, path and body are equal, byte by byte.
-    """
+    """Return the hash of method, path and body. Two requests are the same if their fingerprints are equal."""
     digest = hashlib.sha256(f"{method} {path}\n".encode())
     digest.update(body)
     return digest.hexdigest()
 
 
 async def run_idempotently(
-    store: Store,
+    store: Transactions[Writing],
     clock: Clock,
     client_id: ClientId,
     key: IdempotencyKey | None,
-    do: Callable[[Transaction], Awaitable[Result]],
+    do: Callable[[Writing], Awaitable[Result]],
     refuse: Callable[[ConflictError], Result | None],
     kept_form: KeptForm[Result],
 ) -> Result:
-    """Run `do` in a transaction and return its result. For a key that was used before, return the stored result.
+    """Run `do` in a transaction and return its result; under a key that was used before, return the stored result.
 
-    The transaction of the effect also writes the key. A business refusal (`ConflictError`) undoes what `do` did and is
-    stored like a success, as the result of `refuse`. If `refuse` returns None, the refusal is raised like every other
-    exception, which undoes everything and leaves the key unused. Without a key, no result is converted to its
-    `kept_form`. Raises `IdempotencyKeyReusedError` if the key belongs to another request, and `UnavailableError` if the
-    request conflicted with other requests in every attempt.
+    The transaction that has the effect also writes the key. A business refusal (`ConflictError`) undoes what `do` did,
+    and the result of `refuse` is stored like a success. If `refuse` returns None, the refusal is raised; like every
+    other exception it undoes everything and leaves the key free. Without a key, no result is encoded. Raises
+    `IdempotencyKeyReusedError` if the key stands for another request, and `UnavailableError` if the request conflicted
+    with other requests each time.
     """
     try:
         return await _with_retries(store, clock, client_id, key, do, refuse, kept_form)
@@ -68,16 +67,16 @@ async def run_idempotently(
 
 
 async def _with_retries(
-    store: Store,
+    store: Transactions[Writing],
     clock: Clock,
     client_id: ClientId,
     key: IdempotencyKey | None,
-    do: Callable[[Transaction], Awaitable[Result]],
+    do: Callable[[Writing], Awaitable[Result]],
     refuse: Callable[[ConflictError], Result | None],
     kept_form: KeptForm[Result],
 ) -> Result:
     async for attempt in AsyncRetrying(
-        # Two requests with one key at the same time: the second fails on the first's key, and then finds its answer.
+        # Of two requests at once under one key, the second fails because the key is taken, and then finds the answer.
         retry=retry_if_exception_type((KeyTakenError, TransientConflictError)),
         stop=stop_after_attempt(3),
         wait=wait_random_exponential(multiplier=0.01, max=0.2),
@@ -89,7 +88,7 @@ async def _with_retries(
                     fingerprint, answer = kept
                     if fingerprint != key.fingerprint:
                         raise IdempotencyKeyReusedError
-                    if answer is None:  # not a cancellation's key, because the fingerprint is equal
+                    if answer is None:  # it is no cancellation, because it is the same request
                         raise kept_by_another_version()
                     return kept_form.decode(answer)
                 try:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from countermand.actions.appointments.booking_backends import Calendar, OperatorsSystem
 from countermand.actions.appointments.ports import BookingBackend, BookingTerms
-from countermand.actions.ports import ClientAdministration
+from countermand.actions.identity.ports import ClientAdministration
 from countermand.contracts.connect import tokens
 from countermand.contracts.connect.orders import Plan
 from countermand.contracts.connect.routes import Connect

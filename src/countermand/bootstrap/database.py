@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from countermand.actions.cancelling.policies import Policies
 from countermand.actions.metrics import NULL_METRICS, MetricsHook
-from countermand.actions.ports import Policies
 from countermand.contracts.http.contract import Contract
 from countermand.contracts.registry import CONTRACTS, kinds_of
 from countermand.settings import Settings

@@ -16,10 +16,11 @@ from countermand.actions.cancelling.cancel_orders import CancelOrders, CancelOut
 from countermand.actions.cancelling.command_ids import CommandIds
 from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.cancelling.group_commit import GroupCommit
+from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.cancelling.read_back import CancelAndShow, ReadBack, ReadBackWithHistory
 from countermand.actions.errors import UnavailableError, UnforeseenDatabaseError
 from countermand.actions.metrics import MetricsHook
-from countermand.actions.ports import CancelOrder, Clock, SharedClock
+from countermand.actions.ports import Clock, SharedClock
 from countermand.background.clock import ClockCheck, compare_clocks
 from countermand.background.expiry import expire_unpaid
 from countermand.background.keys import refresh_keys

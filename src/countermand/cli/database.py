@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 
@@ -28,7 +28,7 @@ SettingsFile = Annotated[
 ]
 
 
-def read_settings(file: Path | None, **given: Any) -> "Settings":
+def read_settings(file: Path | None, **given: object) -> "Settings":
     """Read the settings, as `countermand.settings.read_settings` does."""
     from countermand import settings
 

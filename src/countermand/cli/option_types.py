@@ -1,7 +1,7 @@
 """Defines how the command line reads options and arguments that are paths or text."""
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import typer
 
@@ -25,6 +25,6 @@ def _text(given: str) -> str:
     return given
 
 
-# The arguments that make `typer.Option` and `typer.Argument` read a path or a text.
-PATH: Final[dict[str, Any]] = {"parser": _said_by_the_option(path_of), "metavar": "PATH"}
-TEXT: Final[dict[str, Any]] = {"parser": _said_by_the_option(_text), "metavar": "TEXT"}
+# What `typer.Option` and `typer.Argument` take to read a path, or text.
+PATH: Final[dict[str, object]] = {"parser": _said_by_the_option(path_of), "metavar": "PATH"}
+TEXT: Final[dict[str, object]] = {"parser": _said_by_the_option(_text), "metavar": "TEXT"}

@@ -6,7 +6,7 @@ import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from joserfc.jwk import RSAKey
 
@@ -77,8 +77,8 @@ def _client_key(file: Path) -> ClientKey:
     return ClientKey(kid=key.thumbprint(), public_key=json.dumps(public_part(key)))
 
 
-def private_file(path: Path, content: Any) -> None:
-    """Write JSON to a file that only its owner can read. The file is complete or does not change."""
+def private_file(path: Path, content: object) -> None:
+    """Write JSON for the owner's eyes alone, whole or not at all."""
     private_text(path, json.dumps(content, indent=2) + "\n")
 
 

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from countermand.actions.catalogue.load import Catalogue, load_catalogue
-from countermand.actions.ports import Transaction
+from countermand.actions.catalogue.load import Catalogue, CatalogueTransaction, load_catalogue
 from countermand.domain.money import Money
 from countermand.domain.ticketing.catalogue import Event, EventUid, Method, Part, Product, ProductUid
 from countermand.domain.ticketing.seating import SeatBlock
@@ -37,8 +36,8 @@ PRODUCTS: Final[Mapping[str, str]] = {
 }
 
 
-async def prepare_catalogue(tx: Transaction, now: datetime) -> None:
-    """Make what is missing or has changed. The dates stay while the event is on sale, and move forward after that."""
+async def prepare_catalogue(tx: CatalogueTransaction, now: datetime) -> None:
+    """Make what is missing or has changed. The dates stay while the sale is on, and then move on."""
     known = await tx.event(EVENT)
     opened_at = known.sale_starts_at if known is not None and known.is_on_sale(now) else _midnight(now)
     seats = {SEATED: _SEATS}

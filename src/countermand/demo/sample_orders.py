@@ -4,18 +4,20 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta, timezone
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from countermand.actions.appointments.load_calendar import load_slots, slot_at
 from countermand.actions.appointments.set import set_appointment
 from countermand.actions.cancelling.cancel_orders import CancelOrders
 from countermand.actions.cancelling.command_ids import CommandIds
 from countermand.actions.cancelling.explain import PolicyArchive
+from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.identity.secrets import hash_of
 from countermand.actions.ordering.place_service_orders import place_service_order
+from countermand.actions.ordering.ports import OrdersWanted
 from countermand.actions.ordering.read_orders import list_orders_without_details
 from countermand.actions.ordering.record_progress import advance_order, record_payment
-from countermand.actions.ports import CancelOrder, Line, OrdersWanted
+from countermand.actions.ordering.views import Line
 from countermand.actions.ticketing.place import place_ticket_order
 from countermand.actions.ticketing.rules import TicketOrder
 from countermand.bootstrap.api_modules import addresses_of
@@ -63,8 +65,8 @@ class SampleOrders:
         self._url = url
         self._now = utc_now()
 
-    async def prepare(self) -> dict[str, Any]:
-        """Make what is missing, and return the content of `demo.json`. Only `welcome` uses names with an underscore."""
+    async def prepare(self) -> dict[str, object]:
+        """What `demo.json` says; names with an underscore are for the welcome alone."""
         await self._database.store.keep_policies(list(self._database.policies.by_contract.values()), self._now)
         await self._catalogue()
         await self._calendar()
@@ -86,7 +88,7 @@ class SampleOrders:
         async with self._database.store.transaction() as tx:
             await load_slots(tx, slots)
 
-    async def _connect(self, manage: Client) -> dict[str, Any]:
+    async def _connect(self, manage: Client) -> dict[str, object]:
         mine = await self._partner(PARTNER)
         other = await self._partner(OTHER_PARTNER)
         free = OrdersWanted(states=frozenset(CANCELLABLE_STATES), has_visit=False)
@@ -120,7 +122,7 @@ class SampleOrders:
             }
         }
 
-    async def _shopping(self, manage: Client) -> dict[str, Any]:
+    async def _shopping(self, manage: Client) -> dict[str, object]:
         mine = await self._client(SHOPPING.channel, "shopping", _ALL)
         other = await self._client(SHOPPING.channel, "shopping_other", _ALL)
         without = await self._client(SHOPPING.channel, "shopping_no_permission", _ALL - {Permission.CANCEL})

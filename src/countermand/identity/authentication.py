@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Any, Final, TypeGuard
+from typing import Final, TypeGuard, TypeVar
 
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from countermand.actions.errors import NotAuthenticatedError
+from countermand.actions.identity.ports import Clients
 from countermand.actions.identity.secrets import hash_of
-from countermand.actions.ports import Clients
 from countermand.contracts.http.cancel_endpoint import BasicKey, BearerToken, Credential
 from countermand.contracts.http.contract import Access
 from countermand.contracts.http.contract import Authentication as Way
@@ -28,6 +28,9 @@ from countermand.domain.instants import CLOCK_LEEWAY_S
 from countermand.identity.browser_tokens import key_named_in, verified
 from countermand.identity.key_sets import KeyRing
 from countermand.identity.unverified_jwt import UNREADABLE, unverified
+
+Key = TypeVar("Key")
+Known = TypeVar("Known")
 
 _REMEMBERED_CAP: Final = 10_000
 _LONGEST_TOKEN: Final = 8 * 1024
@@ -98,7 +101,8 @@ class Tokens:
     async def _verified(self, token: str) -> tuple[float, Identity]:
         invalid = _token_refused("the bearer token is not valid")
         header, claims = unverified(token) or ({}, {})
-        issuer = self._issuers.get(claims.get("iss", "")) if isinstance(claims.get("iss"), str) else None
+        named = claims.get("iss")
+        issuer = self._issuers.get(named) if isinstance(named, str) else None
         kid = header.get("kid")
         if issuer is None or header.get("alg") != "RS256" or not isinstance(kid, str):
             raise invalid
@@ -110,7 +114,7 @@ class Tokens:
             raise _token_refused("the bearer token is no access token")
         return self._checked(issuer, claims)
 
-    def _checked(self, issuer: Issuer, claims: Mapping[str, Any]) -> tuple[float, Identity]:
+    def _checked(self, issuer: Issuer, claims: Mapping[str, object]) -> tuple[float, Identity]:
         expires_at_s, not_before_s = claims.get("exp"), claims.get("nbf", 0)
         subject, audience = claims.get(issuer.claim), claims.get("aud")
         audiences = audience if isinstance(audience, list) else [audience]
@@ -264,28 +268,25 @@ def _can_be_key(given: str) -> bool:
     return len(given) <= _LONGEST_KEY and given.isascii() and given.isprintable()
 
 
-def _decoded(token: str, key: RSAKey) -> Mapping[str, Any]:
+def _decoded(token: str, key: RSAKey) -> Mapping[str, object]:
     try:
         return jwt.decode(token, key, algorithms=["RS256"]).claims
     except UNREADABLE as error:
         raise _token_refused("the bearer token is not valid") from error
 
 
-def _is_access_token(header: Mapping[str, Any], claims: Mapping[str, Any]) -> bool:
-    """Return whether a token is an access token.
-
-    Keycloak says so in the claim `typ`, as on the published page; others in the header (RFC 9068, section 2.1).
-    """
+def _is_access_token(header: Mapping[str, object], claims: Mapping[str, object]) -> bool:
+    """Keycloak says so in the claim `typ`, as on the published page; others in the header (RFC 9068, section 2.1)."""
     if "typ" in claims:
         return bool(claims["typ"] == "Bearer")
     return isinstance(kind := header.get("typ"), str) and kind.lower() in _ACCESS_TOKEN
 
 
-def _is_instant(value: Any) -> TypeGuard[float]:
-    """Return whether a claim can be a number of seconds since 1970."""
+def _is_instant(value: object) -> TypeGuard[float]:
+    """Whether a claim can be seconds since 1970."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1 << 53
 
 
-def _make_room(remembered: dict[Any, Any], cap: int) -> None:
+def _make_room(remembered: dict[Key, Known], cap: int) -> None:
     if len(remembered) >= cap:
         del remembered[next(iter(remembered))]

@@ -24,7 +24,7 @@ _LONGEST_TOKEN: Final = 4 * 1024
 def browser_token(client: Client, secret_sha256: str, *, event_uid: str | None, now: datetime, life: timedelta) -> str:
     """Make a token for a client with a key, for one event or for all events."""
     issued_at_s = int(now.timestamp())
-    claims: dict[str, Any] = {
+    claims: dict[str, object] = {
         "iss": "countermand",
         "sub": client.key,
         "typ": _TYPE,

@@ -136,8 +136,9 @@ class TokenIssuer:
         if request.client_id not in {None, assertion.client}:
             raise NotAuthenticatedError("client_id must be the iss of client_assertion")
         found = None
-        if _CLIENT_ID.fullmatch(assertion.client) and (kid is None or _KID.fullmatch(kid)):
-            found = await self._client_keys.live(assertion.client, kid)
+        named = kid if isinstance(kid, str) else None
+        if _CLIENT_ID.fullmatch(assertion.client) and (named is None or _KID.fullmatch(named)):
+            found = await self._client_keys.live(assertion.client, named)
         client, keys = found or (None, ())
         is_signed = _is_signed_by_one_of(request.assertion, keys, spare=self._signer(now)[1])
         if client is None or not is_signed:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from joserfc import jws
 from joserfc.errors import JoseError
@@ -11,7 +11,7 @@ from joserfc.errors import JoseError
 UNREADABLE: Final = (JoseError, ValueError, TypeError, RecursionError)
 
 
-def unverified(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+def unverified(token: str) -> tuple[Mapping[str, object], Mapping[str, object]] | None:
     """Return header and claims, to find the key that must have signed the token; None for text that is no token.
 
     Nothing is verified yet.

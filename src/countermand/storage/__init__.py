@@ -1,1 +1,1 @@
-"""Stores orders on SQLite or PostgreSQL. Implements the protocols of the actions; translates the drivers' errors."""
+"""Keeps orders in SQLite or PostgreSQL. Implements the protocols of `actions`, and raises their errors."""

@@ -1,18 +1,18 @@
 """Compiles a policy to an SQL predicate on the order's row. Python evaluates the same policy to explain a decision."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, and_, or_
 from sqlalchemy.engine import Dialect
 
 from countermand.domain.cancelling.policy import Policy
 from countermand.domain.cancelling.rules import Comparison, IsAbsent, IsNotWithin, IsOneOf, PastActive
+from countermand.storage.sql_types import Column
 
 _MICROSECONDS_AN_HOUR = 3_600_000_000
 
 
-def policy_predicate(policy: Policy, orders: FromClause, now: ColumnElement[Any]) -> ColumnElement[bool]:
+def policy_predicate(policy: Policy, orders: FromClause, now: Column) -> ColumnElement[bool]:
     """Return a predicate that is true for exactly those rows of `orders` that `decide` would grant at `now`.
 
     `now` is in microseconds since 1970.
@@ -20,8 +20,8 @@ def policy_predicate(policy: Policy, orders: FromClause, now: ColumnElement[Any]
     return and_(*(_predicate(rule.comparison, orders, now) for rule in policy.rules))
 
 
-def policies_predicate(policies: Iterable[Policy], orders: FromClause, now: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Return such a predicate for orders of all contracts: each order is decided by its own contract's policy."""
+def policies_predicate(policies: Iterable[Policy], orders: FromClause, now: Column) -> ColumnElement[bool]:
+    """Return the same for orders of every contract: each order is decided by its own contract's policy."""
     return or_(
         *(and_(orders.c.contract == policy.contract, policy_predicate(policy, orders, now)) for policy in policies)
     )
@@ -32,7 +32,7 @@ def as_text(predicate: ColumnElement[bool], dialect: Dialect) -> str:
     return str(predicate.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
 
 
-def _predicate(comparison: Comparison, orders: FromClause, now: ColumnElement[Any]) -> ColumnElement[bool]:
+def _predicate(comparison: Comparison, orders: FromClause, now: Column) -> ColumnElement[bool]:
     column = orders.c[comparison.fact.value]
     match comparison:
         case IsOneOf(states=states):

@@ -1,15 +1,15 @@
 """Runs the statements of one transaction. It translates the driver's errors, and never leaves a statement half run."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Executable, Table
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import CursorResult, RowMapping
+from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from countermand.domain.orders.order_kind import OrderKinds
 from countermand.storage.driver import OurError, shielded, translated_driver
+from countermand.storage.sql_types import Result
 
 
 class StatementRunner:
@@ -24,7 +24,7 @@ class StatementRunner:
         self._kinds = kinds
         self._on_postgres = connection.dialect.name == "postgresql"
 
-    async def _execute(self, statement: Executable, rows: Sequence[dict[str, Any]] | None = None) -> CursorResult[Any]:
+    async def _execute(self, statement: Executable, rows: Sequence[Mapping[str, object]] | None = None) -> Result:
         with translated_driver(self._our_error):
             return await shielded(self._connection.execute(statement, rows))
 

@@ -12,9 +12,10 @@ from countermand.storage.repositories.transaction import SqlTransaction
 
 
 class SqlStore(ABC):
-    """Implements `Store` as far as SQLite and PostgreSQL do the same. Subclasses begin and end the transactions.
+    """Implements `Snapshots` and `Transactions` as far as both databases do it alike.
 
-    `kinds` has the kind of orders of each contract in force.
+    How a transaction begins and ends differs, and stands in `SqliteStore` and `PostgresStore`. `kinds` has the
+    contracts in force, each with the kind of its orders.
     """
 
     def __init__(self, kinds: OrderKinds) -> None:
@@ -22,11 +23,11 @@ class SqlStore(ABC):
 
     @abstractmethod
     def snapshot(self) -> AbstractAsyncContextManager[SqlTransaction]:
-        """See `Store.snapshot`."""
+        """See `Snapshots.snapshot`."""
 
     @abstractmethod
     def transaction(self) -> AbstractAsyncContextManager[SqlTransaction]:
-        """See `Store.transaction`."""
+        """See `Transactions.transaction`."""
 
     @abstractmethod
     async def now(self) -> datetime:
@@ -40,7 +41,7 @@ class SqlStore(ABC):
         """Close the connections."""
 
     async def keep_policies(self, kept: Sequence[Policy], now: datetime) -> None:
-        """See `Store.keep_policies`."""
+        """Store the policies in force, so that decisions under them can always be explained."""
         async with self.snapshot() as reading:
             known = await reading.known_policies()
         for policy in kept:

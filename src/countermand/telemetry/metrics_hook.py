@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
-from typing import Any, Final
+from typing import Final
 
 from prometheus_client import Histogram
 
@@ -32,7 +32,7 @@ class CountingMetrics:
         self._counts = counts
         self._by_name: dict[str, Histogram] = {}
 
-    def batch(self, commands: Sequence[Any]) -> AbstractContextManager[object]:
+    def batch(self, commands: Sequence[object]) -> AbstractContextManager[object]:
         """See `MetricsHook.batch`."""
         self._counts.batch_sizes.observe(len(commands))
         return _NOTHING_AFTERWARDS

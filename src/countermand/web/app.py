@@ -4,9 +4,8 @@ import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-import litestar
 from litestar import Litestar, Response
 from litestar.enums import HttpMethod
 from litestar.exceptions import HTTPException, MethodNotAllowedException
@@ -14,8 +13,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
+from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.errors import NotFoundError
-from countermand.actions.ports import CancelOrder
 from countermand.contracts.http.answer import Answer, MalformedRequestError, MethodNotAllowedError
 from countermand.contracts.http.api_module import ApiModule
 from countermand.contracts.http.calls import Call, Request, Services
@@ -26,6 +25,7 @@ from countermand.domain.contract import MANAGE
 from countermand.telemetry.counts import Counts
 from countermand.telemetry.requests import Requests, RouteReports
 from countermand.web.cors import OnlyDeclaredOrigins, cors
+from countermand.web.framework import FrameworkRequest, FrameworkResponse
 from countermand.web.front import OTHER_METHOD, CancelCall, Front
 from countermand.web.long_answers import in_pieces
 from countermand.web.pages.buyer_pages import BuyerPages
@@ -134,7 +134,7 @@ def _handler(
     is_cancel = module.name == MANAGE and operation.name == _CANCEL_ORDER
     reports = requests.route(operation.method, operation.path, channel=MANAGE if is_cancel else None)
 
-    async def handle(request: litestar.Request[Any, Any, Any]) -> Answer:
+    async def handle(request: FrameworkRequest) -> Answer:
         path_parameters = {name: str(value) for name, value in request.path_params.items()}
         report = CallReport(reports, request.scope, services, path_parameters)
         try:
@@ -162,7 +162,7 @@ def _handler(
 
 
 def _cancel_handler(call: CancelCall) -> HTTPRouteHandler:
-    async def handle(request: litestar.Request[Any, Any, Any]) -> Answer:
+    async def handle(request: FrameworkRequest) -> Answer:
         try:
             return await call.answer(request.scope, request.receive)
         except ClientGoneError:
@@ -175,10 +175,10 @@ def _cancel_handler(call: CancelCall) -> HTTPRouteHandler:
 
 def _unrouted(
     modules: Sequence[ApiModule], reports: RouteReports
-) -> Callable[[litestar.Request[Any, Any, Any], Exception], Response[Any]]:
-    """Return a handler for the framework's own refusals. It answers like the API module that the path belongs to."""
+) -> Callable[[FrameworkRequest, Exception], FrameworkResponse]:
+    """What the framework itself says no to, in the words of the contract whose address was asked."""
 
-    def handle(request: litestar.Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    def handle(request: FrameworkRequest, error: Exception) -> FrameworkResponse:
         report = RequestReport(reports, request.scope)
         module = _module_at(modules, request.scope["path"])
         ours: Exception = error

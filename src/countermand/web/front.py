@@ -13,7 +13,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandIds
-from countermand.actions.ports import CancelOrder
+from countermand.actions.cancelling.ports import CancelOrder
 from countermand.contracts.http.answer import Answer
 from countermand.contracts.http.cancel_endpoint import Authenticator, CancelEndpoint
 from countermand.telemetry.requests import RouteReports

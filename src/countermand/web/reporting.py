@@ -8,16 +8,15 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from time import perf_counter
-from typing import Any, Final, Literal, cast
+from typing import Final, Literal, cast
 
-import litestar
 import structlog
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Scope
 
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
+from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.errors import CountermandError
-from countermand.actions.ports import CancelOrder
 from countermand.contracts.http.answer import Answer, headers_of
 from countermand.contracts.http.calls import Services
 from countermand.contracts.http.cancel_endpoint import Credential
@@ -25,11 +24,12 @@ from countermand.domain.client import Client
 from countermand.domain.contract import Channel
 from countermand.domain.orders.order import UID_PATTERN, OrderUid, order_id_of
 from countermand.telemetry.requests import RouteReports
+from countermand.web.framework import FrameworkRequest
 from countermand.web.request_log import CANCELLED, DONE, OUTCOMES, REFUSED, UNAVAILABLE, codes_of, outcome_of
 
 log = structlog.get_logger()
 
-PageHandler = Callable[[litestar.Request[Any, Any, Any]], Awaitable[Answer]]
+PageHandler = Callable[[FrameworkRequest], Awaitable[Answer]]
 
 _REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 _NUMBER: Final = re.compile("[0-9]{1,19}")
@@ -47,8 +47,8 @@ def given_request_id(headers: Mapping[bytes, bytes]) -> str | None:
 
 
 def note_start(scope: Scope) -> None:
-    """Remember when a request to the framework began. ASGI allows servers to add keys of their own to the scope."""
-    cast("dict[str, Any]", scope)[_STARTED] = perf_counter()
+    """Remember when a request that goes to the framework came in. ASGI lets servers add keys of their own."""
+    cast("dict[str, object]", scope)[_STARTED] = perf_counter()
 
 
 class RequestReport:
@@ -143,7 +143,7 @@ def page_route(
     `failed` makes the answer to an error of `actions/errors.py`; without it, the framework handles the error.
     """
 
-    async def handle(request: litestar.Request[Any, Any, Any]) -> Answer:
+    async def handle(request: FrameworkRequest) -> Answer:
         report = RequestReport(reports, request.scope)
         try:
             answer = await page(request)

@@ -2,15 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
-from litestar import Request
 from litestar.types import HTTPScope, Receive
 from opentelemetry.trace import Span
 
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandId
-from countermand.actions.ports import CancelOrder
+from countermand.actions.cancelling.ports import CancelOrder
 from countermand.contracts.http.answer import Answer, headers_of
 from countermand.contracts.http.calls import Services
 from countermand.contracts.http.cancel_endpoint import Authenticator, CancelEndpoint, Credential
@@ -18,10 +16,11 @@ from countermand.contracts.http.openapi import Operation
 from countermand.domain.client import Client
 from countermand.domain.contract import Channel
 from countermand.telemetry.tracing import Tracing
+from countermand.web.framework import FrameworkRequest
 from countermand.web.front import CancelCall
 from countermand.web.reporting import given_request_id
 
-Handle = Callable[[Request[Any, Any, Any]], Awaitable[Answer]]
+Handle = Callable[[FrameworkRequest], Awaitable[Answer]]
 Submit = Callable[[CancelOrder], Awaitable[CancelOutcome]]
 
 
@@ -39,7 +38,7 @@ class TracedCalls:
     def handler(self, operation: Operation, handle: Handle) -> Handle:
         """Return the same handler of the framework in a span of its own."""
 
-        async def traced(request: Request[Any, Any, Any]) -> Answer:
+        async def traced(request: FrameworkRequest) -> Answer:
             headers = headers_of(request.scope)
             with self.tracing.request(operation.method, operation.path, headers) as span:
                 answer = await handle(request)

@@ -8,6 +8,7 @@ import pytest
 from countermand.actions.appointments.set import cancel_appointment, set_appointment
 from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
 from countermand.actions.cancelling.group_commit import GO_AGAIN, GroupCommit
+from countermand.actions.cancelling.ports import CancelOrder, RefusalRecord
 from countermand.actions.errors import (
     HeldError,
     KeyTakenError,
@@ -17,7 +18,6 @@ from countermand.actions.errors import (
     UnavailableError,
     UnfitDataError,
 )
-from countermand.actions.ports import CancelOrder, RefusalRecord
 from countermand.domain.orders.order import OrderId
 from support.breakage import Breaks, Real, afterwards, breaking, instead
 from support.shared_world import shared_world

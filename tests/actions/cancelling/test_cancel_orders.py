@@ -9,8 +9,9 @@ import pytest
 
 from countermand.actions.appointments.set import move_appointment
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome, NotCancelled
+from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.errors import IdempotencyKeyReusedError, NotFoundError
-from countermand.actions.ports import CancelOrder, IdempotencyKey
+from countermand.actions.idempotency import IdempotencyKey
 from countermand.domain.appointments.appointment import AppointmentId, AppointmentState
 from countermand.domain.orders.order import OrderId
 from support.shared_world import shared_world

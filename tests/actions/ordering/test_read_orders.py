@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
+from countermand.actions.ordering.ports import OrdersWanted
 from countermand.actions.ordering.read_orders import list_orders_without_details
-from countermand.actions.ports import OrdersWanted
 from countermand.domain.orders.order_state import OrderState
 from support.database_contents import changed, contents
 from support.world import World

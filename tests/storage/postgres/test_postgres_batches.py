@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
-from countermand.actions.ports import CancelOrder
+from countermand.actions.cancelling.ports import CancelOrder
 from countermand.domain.orders.order import OrderId
 from support.bulk import many_ticket_orders, stock_is_whole
 from support.postgres import a_connection, a_database

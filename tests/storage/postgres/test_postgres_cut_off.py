@@ -12,8 +12,8 @@ import asyncpg
 import pytest
 
 from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
+from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.errors import CountermandError, OutcomeUnknownError, UnavailableError
-from countermand.actions.ports import CancelOrder
 from countermand.storage.postgres.connections import PostgresAddress
 from countermand.storage.schema import migrate
 from own_postgres import OwnPostgres

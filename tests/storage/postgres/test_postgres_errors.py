@@ -26,7 +26,7 @@ from countermand.actions.errors import (
     UnfitDataError,
     UnforeseenDatabaseError,
 )
-from countermand.actions.ports import IdempotencyKey
+from countermand.actions.idempotency import IdempotencyKey
 from countermand.bootstrap.database import open_database
 from countermand.settings import read_settings
 from countermand.storage.postgres.connections import PostgresAddress

@@ -11,7 +11,8 @@ import asyncpg
 import pytest
 
 from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
-from countermand.actions.ports import CancelOrder, Line
+from countermand.actions.cancelling.ports import CancelOrder
+from countermand.actions.ordering.views import Line
 from countermand.actions.ticketing.place import place_ticket_order
 from countermand.actions.ticketing.rules import TicketOrder
 from countermand.domain.orders.order import OrderId

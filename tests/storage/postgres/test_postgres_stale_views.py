@@ -12,7 +12,7 @@ from countermand.actions.appointments.set import cancel_appointment, move_appoin
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome, NotCancelled
 from countermand.actions.errors import ConflictError
 from countermand.actions.ordering.record_progress import advance_order, record_payment
-from countermand.actions.ports import Transaction
+from countermand.contracts.http.store import Transaction
 from countermand.domain.appointments.appointment import AppointmentId
 from countermand.domain.money import Money
 from countermand.domain.orders.order import Order, OrderId

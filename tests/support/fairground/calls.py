@@ -10,8 +10,9 @@ import msgspec
 from countermand.actions import errors
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandId
+from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.ordering.read_orders import read_order
-from countermand.actions.ports import CancelOrder, Line, OrderView, Transaction
+from countermand.actions.ordering.views import Line, OrderView
 from countermand.actions.ticketing.place import place_ticket_order
 from countermand.actions.ticketing.rules import TicketOrder
 from countermand.contracts.http.answer import (
@@ -28,6 +29,7 @@ from countermand.contracts.http.cancel_endpoint import Credential
 from countermand.contracts.http.credentials import basic
 from countermand.contracts.http.idempotency import idempotency_key
 from countermand.contracts.http.openapi import Operation, Reply, parameter
+from countermand.contracts.http.store import Transaction
 from countermand.domain.client import Client, Permission
 from countermand.domain.orders.order import UID_PATTERN, OrderId, order_id_of
 from countermand.domain.orders.order_details import TicketOrderGiven

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from countermand.actions.ordering.record_progress import record_payment
-from countermand.actions.ports import OrderView
+from countermand.actions.ordering.views import OrderView
 from countermand.domain.money import Money
 from countermand.domain.orders.order_state import Transition
 from support.world import PUBLIC_URL, Caller, World, a_world

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from countermand.actions.appointments.ports import Accepted, AppointmentTransaction
+from countermand.actions.appointments.ports import Accepted, SlotLock
 from countermand.domain.appointments.appointment import Appointment, AppointmentState, Slot
 from countermand.domain.appointments.appointment_task import Failure
 
@@ -21,14 +21,12 @@ class Calendar:
 
     no_return: timedelta
 
-    async def offer(
-        self, tx: AppointmentTransaction, location_id: str, from_date: date, now: datetime
-    ) -> Sequence[Slot] | None:
+    async def offer(self, tx: SlotLock, location_id: str, from_date: date, now: datetime) -> Sequence[Slot] | None:
         """See `BookingBackend.offer`. Returns at most fifty slots, the earliest; an empty list is an answer, too."""
         beginnings = [location_id[:length] for length in range(len(location_id) + 1)]
         return await tx.open_slots(beginnings, from_date, now, _SLOTS_OFFERED)
 
-    async def book(self, tx: AppointmentTransaction, slot: Slot) -> Accepted | Failure | None:
+    async def book(self, tx: SlotLock, slot: Slot) -> Accepted | Failure | None:
         """See `BookingBackend.book`. The slot stays locked until the commit, so its capacity is never exceeded."""
         found = await tx.lock_slot(slot.id)
         if found is None or found.slot != slot:

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from countermand.actions.appointments.ports import OpenSlot
+from countermand.actions.appointments.ports import CalendarWriting, OpenSlot
 from countermand.actions.errors import ConflictError
-from countermand.actions.ports import Transaction
 from countermand.domain.appointments.appointment import HalfDay, Slot, SlotId
 
 SLOT_ID_PATTERN: Final = "[!-~]{1,64}"
@@ -48,7 +47,7 @@ def slot_at(
     return OpenSlot(slot=slot, area=area, capacity=capacity)
 
 
-async def load_slots(tx: Transaction, wanted: Sequence[OpenSlot]) -> Counter[str]:
+async def load_slots(tx: CalendarWriting, wanted: Sequence[OpenSlot]) -> Counter[str]:
     """Add slots, or change those with the same id; return how many were "added", "changed" and "as they were".
 
     A capacity may go below the number of booked visits: then no more visits are booked. Raises `ConflictError` with

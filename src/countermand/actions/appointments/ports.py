@@ -21,7 +21,7 @@ class OpenSlot:
 
 
 class AppointmentReading(Protocol):
-    """Reads appointments, the tasks about them, and the calendar."""
+    """Reads appointments."""
 
     async def appointment(self, order_id: OrderId, appointment_id: AppointmentId) -> Appointment | None:
         """Return one appointment of an order, or None."""
@@ -31,6 +31,26 @@ class AppointmentReading(Protocol):
         """Return the order of an appointment, or None."""
         ...
 
+    async def active_appointment(self, order_id: OrderId) -> Appointment | None:
+        """Return the order's active appointment, or None. An appointment in an unknown state comes first."""
+        ...
+
+
+class AppointmentWriting(AppointmentReading, Protocol):
+    """Writes appointments. The caller has locked the order's row before."""
+
+    async def insert_appointment(self, order_id: OrderId, appointment: Appointment) -> None:
+        """Add an appointment. The database allows at most one active appointment per order."""
+        ...
+
+    async def change_appointment(self, order_id: OrderId, appointment: Appointment) -> None:
+        """Overwrite the appointment with the same id."""
+        ...
+
+
+class TaskReading(Protocol):
+    """Reads the tasks about appointments."""
+
     async def task(self, task_id: TaskId) -> AppointmentTask | None:
         """Return the task with this number, or None."""
         ...
@@ -38,6 +58,26 @@ class AppointmentReading(Protocol):
     async def pending_tasks(self, after: TaskId, at_most: int) -> Sequence[AppointmentTask]:
         """Return pending tasks by number, without those that cannot succeed any more: see `request.answer_task`."""
         ...
+
+    async def pending_task(self, order_id: OrderId, kind: TaskKind) -> AppointmentTask | None:
+        """Return the order's oldest pending task of this kind, or None."""
+        ...
+
+
+class TaskWriting(TaskReading, Protocol):
+    """Writes tasks. The caller has locked the order's row before."""
+
+    async def insert_task(self, task: AppointmentTask) -> None:
+        """Add a task."""
+        ...
+
+    async def change_task(self, task: AppointmentTask) -> None:
+        """Overwrite the task with the same number."""
+        ...
+
+
+class CalendarReading(Protocol):
+    """Reads the calendar."""
 
     async def open_slots(
         self, areas: Collection[str], from_date: date, after: datetime, at_most: int
@@ -50,36 +90,16 @@ class AppointmentReading(Protocol):
         ...
 
 
-class AppointmentTransaction(AppointmentReading, Protocol):
-    """Writes the same. The caller has locked the order's row before, and locks a slot only after it."""
-
-    async def insert_appointment(self, order_id: OrderId, appointment: Appointment) -> None:
-        """Add an appointment. The database allows at most one active appointment per order."""
-        ...
-
-    async def change_appointment(self, order_id: OrderId, appointment: Appointment) -> None:
-        """Overwrite the appointment with the same id."""
-        ...
-
-    async def active_appointment(self, order_id: OrderId) -> Appointment | None:
-        """Return the order's active appointment, or None. An appointment in an unknown state comes first."""
-        ...
-
-    async def pending_task(self, order_id: OrderId, kind: TaskKind) -> AppointmentTask | None:
-        """Return the order's oldest pending task of this kind, or None."""
-        ...
-
-    async def insert_task(self, task: AppointmentTask) -> None:
-        """Add a task."""
-        ...
-
-    async def change_task(self, task: AppointmentTask) -> None:
-        """Overwrite the task with the same number."""
-        ...
+class SlotLock(CalendarReading, Protocol):
+    """Locks slots. The caller has locked the order's row before, if it locks any."""
 
     async def lock_slot(self, slot_id: SlotId) -> OpenSlot | None:
         """Lock a slot, so that no other transaction books in it, and return it with its booked visits."""
         ...
+
+
+class CalendarWriting(SlotLock, Protocol):
+    """Writes the calendar."""
 
     async def add_slot(self, wanted: OpenSlot) -> bool:
         """Add a slot; return False if a slot with this id exists, even if another transaction has just added it."""
@@ -103,13 +123,11 @@ class BookingBackend(Protocol):
     Each method is called, and answers, in the transaction that has locked the order's row.
     """
 
-    async def offer(
-        self, tx: AppointmentTransaction, location_id: str, from_date: date, now: datetime
-    ) -> Sequence[Slot] | None:
+    async def offer(self, tx: SlotLock, location_id: str, from_date: date, now: datetime) -> Sequence[Slot] | None:
         """Return slots for a location, on or after the customer's `from_date`."""
         ...
 
-    async def book(self, tx: AppointmentTransaction, slot: Slot) -> Accepted | Failure | None:
+    async def book(self, tx: SlotLock, slot: Slot) -> Accepted | Failure | None:
         """Book a slot that was offered, or return why it cannot be booked."""
         ...
 

@@ -7,12 +7,22 @@ taken and cannot be carried out becomes a failed task, which the client finds un
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import Protocol
 
-from countermand.actions.appointments.ports import Accepted, BookingTerms
-from countermand.actions.appointments.set import active_one, appointment_changed, check_open, standing
+from countermand.actions.appointments.ports import Accepted, BookingTerms, SlotLock, TaskReading, TaskWriting
+from countermand.actions.appointments.set import (
+    AppointmentTransaction,
+    active_one,
+    appointment_changed,
+    check_open,
+    standing,
+)
 from countermand.actions.errors import ConflictError, FieldsError, NotFoundError, UnavailableError
 from countermand.actions.ordering.lock_order import locked
-from countermand.actions.ports import OrderView, Store, Transaction, is_shown
+from countermand.actions.ordering.ports import OrderReading
+from countermand.actions.ordering.views import OrderView
+from countermand.actions.ordering.visibility import is_shown
+from countermand.actions.ports import NumberSource, Snapshots
 from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState, Slot, SlotId
 from countermand.domain.appointments.appointment_task import AppointmentTask, Failure, TaskId, TaskKind, TaskState
 from countermand.domain.client import ClientId
@@ -24,8 +34,16 @@ from countermand.domain.orders.order_state import ENDED_UNFULFILLED, transitions
 _ORDER_ENDED = "order_ended"
 
 
+class TaskTransaction(AppointmentTransaction, TaskWriting, SlotLock, OrderReading, Protocol):
+    """Implemented by a transaction in which a request about a visit can be taken and answered."""
+
+
+class TaskViews(TaskReading, OrderReading, Protocol):
+    """Reads tasks and their orders."""
+
+
 async def ask_for_slots(
-    tx: Transaction, booking: BookingTerms, client_id: ClientId, order_id: OrderId, from_date: date, now: datetime
+    tx: TaskTransaction, booking: BookingTerms, client_id: ClientId, order_id: OrderId, from_date: date, now: datetime
 ) -> AppointmentTask:
     """Request slots for a visit, on or after the customer's `from_date`.
 
@@ -43,7 +61,7 @@ async def ask_for_slots(
     return task
 
 
-async def withdraw_offer(tx: Transaction, client_id: ClientId, offer_id: TaskId) -> None:
+async def withdraw_offer(tx: TaskTransaction, client_id: ClientId, offer_id: TaskId) -> None:
     """Withdraw an offer, so that it can no longer be booked from. A booked visit stays. Raises `NotFoundError`."""
     offer, _ = await _own_task(tx, client_id, offer_id, TaskKind.OFFER_SLOTS)
     if offer.state in {TaskState.PENDING, TaskState.DONE}:
@@ -51,7 +69,7 @@ async def withdraw_offer(tx: Transaction, client_id: ClientId, offer_id: TaskId)
 
 
 async def book(
-    tx: Transaction, booking: BookingTerms, client_id: ClientId, offer_id: TaskId, slot_id: SlotId, now: datetime
+    tx: TaskTransaction, booking: BookingTerms, client_id: ClientId, offer_id: TaskId, slot_id: SlotId, now: datetime
 ) -> AppointmentTask:
     """Request a booking in a slot that was offered.
 
@@ -77,7 +95,7 @@ async def book(
 
 
 async def ask_to_call_off(
-    tx: Transaction, booking: BookingTerms, client_id: ClientId, appointment_id: AppointmentId, now: datetime
+    tx: TaskTransaction, booking: BookingTerms, client_id: ClientId, appointment_id: AppointmentId, now: datetime
 ) -> AppointmentTask:
     """Request that a visit is called off.
 
@@ -106,7 +124,7 @@ class SlotsOffered:
 
 
 async def answer_task(
-    tx: Transaction,
+    tx: TaskTransaction,
     client_id: ClientId,
     order_id: OrderId,
     task_id: TaskId,
@@ -145,7 +163,7 @@ async def answer_task(
 
 
 async def read_task(
-    store: Store, client_id: ClientId, task_id: TaskId, kind: TaskKind, now: datetime
+    store: Snapshots[TaskViews], client_id: ClientId, task_id: TaskId, kind: TaskKind, now: datetime
 ) -> tuple[AppointmentTask, OrderView]:
     """Return a client's own task as it can be seen now, and its order. Raises `NotFoundError`."""
     async with store.snapshot() as reading:
@@ -193,7 +211,7 @@ def _ended(order: Order) -> Failure:
 
 
 async def _new_task(
-    tx: Transaction, client_id: ClientId, order: Order, kind: TaskKind, now: datetime
+    tx: NumberSource, client_id: ClientId, order: Order, kind: TaskKind, now: datetime
 ) -> AppointmentTask:
     return AppointmentTask(
         id=TaskId(await tx.next_number("task")),
@@ -206,7 +224,7 @@ async def _new_task(
 
 
 async def _own_task(
-    tx: Transaction, client_id: ClientId, task_id: TaskId, kind: TaskKind
+    tx: TaskTransaction, client_id: ClientId, task_id: TaskId, kind: TaskKind
 ) -> tuple[AppointmentTask, Order]:
     """Return a client's own task and its order. The task is read again after the lock, because it may have changed."""
     task = await tx.task(task_id)
@@ -231,7 +249,7 @@ def _slot_of(offer: AppointmentTask, slot_id: SlotId) -> Slot:
 
 
 async def _booked(
-    tx: Transaction,
+    tx: TaskTransaction,
     client_id: ClientId,
     order: Order,
     task: AppointmentTask,
@@ -257,7 +275,7 @@ async def _booked(
 
 
 async def _booked_later(
-    tx: Transaction, client_id: ClientId, order: Order, task: AppointmentTask, said: Accepted, now: datetime
+    tx: TaskTransaction, client_id: ClientId, order: Order, task: AppointmentTask, said: Accepted, now: datetime
 ) -> AppointmentTask:
     if (active := await standing(tx, order.id)) is not None:  # the operator agreed a visit in the meantime
         sentence = f"the order has the active appointment {active.id}"
@@ -268,7 +286,7 @@ async def _booked_later(
 
 
 async def _called_off(
-    tx: Transaction,
+    tx: TaskTransaction,
     client_id: ClientId,
     order: Order,
     task: AppointmentTask,
@@ -287,7 +305,7 @@ async def _called_off(
 
 
 async def _called_off_later(
-    tx: Transaction, client_id: ClientId, order: Order, task: AppointmentTask, said: Accepted, now: datetime
+    tx: TaskTransaction, client_id: ClientId, order: Order, task: AppointmentTask, said: Accepted, now: datetime
 ) -> AppointmentTask:
     assert task.appointment_id is not None
     try:

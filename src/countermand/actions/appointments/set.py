@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Protocol
 
+from countermand.actions.appointments.ports import AppointmentReading, AppointmentWriting
 from countermand.actions.errors import ConflictError, FieldsError, NotFoundError, UnavailableError
 from countermand.actions.ordering.lock_order import locked
-from countermand.actions.ports import Transaction
+from countermand.actions.ordering.ports import OrderChange
+from countermand.actions.ports import NumberSource
 from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState
 from countermand.domain.client import ClientId
 from countermand.domain.known import Unknown
@@ -20,8 +23,17 @@ from countermand.domain.orders.order_events import (
 from countermand.domain.orders.order_state import transitions_from
 
 
+class AppointmentTransaction(AppointmentWriting, OrderChange, NumberSource, Protocol):
+    """Implemented by a transaction in which a visit can be agreed, moved and called off."""
+
+
 async def set_appointment(
-    tx: Transaction, client_id: ClientId, order_id: OrderId, starts_at: datetime, ends_at: datetime, now: datetime
+    tx: AppointmentTransaction,
+    client_id: ClientId,
+    order_id: OrderId,
+    starts_at: datetime,
+    ends_at: datetime,
+    now: datetime,
 ) -> Appointment:
     """Agree a visit. Raises `NotFoundError`, `FieldsError`, `ConflictError` with `order_ended` or `has_appointment`."""
     order = await locked(tx, order_id)
@@ -41,7 +53,7 @@ async def set_appointment(
 
 
 async def move_appointment(
-    tx: Transaction,
+    tx: AppointmentTransaction,
     client_id: ClientId,
     order_id: OrderId,
     appointment_id: AppointmentId,
@@ -62,7 +74,7 @@ async def move_appointment(
 
 
 async def cancel_appointment(
-    tx: Transaction, client_id: ClientId, order_id: OrderId, appointment_id: AppointmentId, now: datetime
+    tx: AppointmentTransaction, client_id: ClientId, order_id: OrderId, appointment_id: AppointmentId, now: datetime
 ) -> Appointment:
     """Call a visit off. Raises `NotFoundError`, or `ConflictError` with `appointment_over`."""
     order = await locked(tx, order_id)
@@ -74,7 +86,7 @@ async def cancel_appointment(
 
 
 async def advance_appointment(
-    tx: Transaction,
+    tx: AppointmentTransaction,
     client_id: ClientId,
     order_id: OrderId,
     appointment_id: AppointmentId,
@@ -94,7 +106,7 @@ async def advance_appointment(
     return after
 
 
-async def active_one(tx: Transaction, order_id: OrderId, appointment_id: AppointmentId) -> Appointment:
+async def active_one(tx: AppointmentReading, order_id: OrderId, appointment_id: AppointmentId) -> Appointment:
     """Return an active visit. Raises `NotFoundError`, or `ConflictError` with `appointment_over`.
 
     Raises `UnavailableError` for a visit in a state that this version does not know.
@@ -108,7 +120,7 @@ async def active_one(tx: Transaction, order_id: OrderId, appointment_id: Appoint
     return appointment
 
 
-async def standing(tx: Transaction, order_id: OrderId) -> Appointment | None:
+async def standing(tx: AppointmentReading, order_id: OrderId) -> Appointment | None:
     """Return the order's active appointment, or None. Raises `UnavailableError` if its state is unknown."""
     appointment = await tx.active_appointment(order_id)
     if appointment is not None:
@@ -124,7 +136,7 @@ def check_known_visit(appointment: Appointment) -> None:
 
 
 async def appointment_changed(
-    tx: Transaction, client_id: ClientId, order: Order, starts_at: datetime | None, event: OrderEvent, now: datetime
+    tx: OrderChange, client_id: ClientId, order: Order, starts_at: datetime | None, event: OrderEvent, now: datetime
 ) -> None:
     """Update a locked order's facts for its active appointment, and append the event."""
     changed = await tx.change_order(order, replace(order.facts, appointment_starts_at=starts_at))

@@ -22,6 +22,8 @@ from tenacity import (
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.cancelling.group_commit import GO_AGAIN, GoAgain
+from countermand.actions.cancelling.policies import Policies
+from countermand.actions.cancelling.ports import CancellationStore, CancelOrder, KeptOutcome, RefusalRecord
 from countermand.actions.errors import (
     HeldError,
     IdempotencyKeyReusedError,
@@ -34,16 +36,9 @@ from countermand.actions.errors import (
     kept_by_another_version,
 )
 from countermand.actions.metrics import NULL_METRICS, MetricsHook
-from countermand.actions.ports import (
-    CancellationStore,
-    CancelOrder,
-    Clock,
-    History,
-    KeptOutcome,
-    OrderView,
-    Policies,
-    RefusalRecord,
-)
+from countermand.actions.ordering.history import History
+from countermand.actions.ordering.views import OrderView
+from countermand.actions.ports import Clock
 from countermand.domain.cancelling.decision import Granted, Refused, decide
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderId

@@ -3,8 +3,12 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from countermand.actions.cancelling.policies import Policies
+from countermand.actions.cancelling.ports import PolicyContents
 from countermand.actions.errors import NotFoundError
-from countermand.actions.ports import Clock, Policies, Store, is_spoken
+from countermand.actions.ordering.ports import OrderReading
+from countermand.actions.ordering.visibility import is_spoken
+from countermand.actions.ports import Clock, Snapshots
 from countermand.domain.cancelling.decision import Decision, decide
 from countermand.domain.cancelling.policy import Policy, PolicyVersion, policy_from_content
 from countermand.domain.client import ClientId
@@ -21,7 +25,7 @@ class Explanation:
 
 
 async def explain(
-    store: Store,
+    store: Snapshots[OrderReading],
     policies: Policies,
     clock: Clock,
     order_id: OrderId,
@@ -45,7 +49,7 @@ async def explain(
 class PolicyArchive:
     """Finds every policy that was ever in force, so that an old decision can be explained by its own rules."""
 
-    store: Store
+    store: Snapshots[PolicyContents]
     _known: dict[PolicyVersion, Policy] = field(default_factory=dict)
 
     async def policy(self, version: PolicyVersion) -> Policy:

@@ -1,8 +1,8 @@
-"""Cancels orders and, for callers that want to see the order, reads it back afterwards.
+"""Cancels orders and, for callers that show the order, reads the order back afterwards.
 
-Orders are read back in batches of their own, at the same time as the next batch of cancellations, so that callers that
-want no order do not wait for those that do. An order is already cancelled when it is read back: if the read fails, the
-outcome stands, without the order.
+Orders are read back in batches of their own, beside the next batch of cancellations, so callers that show nothing do
+not wait for them. An order that is read back is cancelled already: if the read fails, the outcome stays, without a
+view.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -15,9 +15,13 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelledWithHistory, CancelOutcome
 from countermand.actions.cancelling.group_commit import GroupCommit
+from countermand.actions.cancelling.ports import CancellationStore, CancelOrder
 from countermand.actions.errors import CountermandError, NotFoundError, UnavailableError
+from countermand.actions.ordering.ports import OrderReading
 from countermand.actions.ordering.read_orders import read_history
-from countermand.actions.ports import CancellationStore, CancelOrder, OrderView, Store, is_shown
+from countermand.actions.ordering.views import OrderView
+from countermand.actions.ordering.visibility import is_shown
+from countermand.actions.ports import Snapshots
 from countermand.domain.orders.order import OrderId
 
 log = structlog.get_logger()
@@ -27,16 +31,13 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, kw_only=True)
 class ReadBack:
-    """Reads batches of cancelled orders.
-
-    While the database is away, it waits and reads again, for up to `limit_s` seconds.
-    """
+    """Reads batches of cancelled orders. While the database is not available, it waits, up to `limit_s` seconds."""
 
     store: CancellationStore
     limit_s: float = 10.0
 
     async def __call__(self, order_ids: Sequence[OrderId]) -> Sequence[OrderView | Exception]:
-        """Return one view, or exception, for each order."""
+        """Return a view, or an exception, for each order."""
         try:
             views = await self._read(list(set(order_ids)))
         except CountermandError as error:
@@ -52,21 +53,18 @@ class ReadBack:
 class ReadBackWithHistory:
     """Reads one cancelled order with its history, for an operator. Waits for the database as `ReadBack` does."""
 
-    store: Store
+    store: Snapshots[OrderReading]
     limit_s: float = 10.0
 
     async def __call__(self, order_id: OrderId) -> CancelledWithHistory:
-        """Return the outcome with the order and its history. Raises errors of `actions/errors.py`."""
+        """Return the outcome with the order's view and history. Raises the errors of `actions/errors.py`."""
         view, history = await _read_when_available(lambda: read_history(self.store, order_id), self.limit_s)
         return CancelledWithHistory(order_id=order_id, view=view, history=history)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CancelAndShow:
-    """Submits commands to both kinds of batches.
-
-    Each method waits for the outcome, and raises as `GroupCommit.submit` does.
-    """
+    """Puts commands and orders into batches. Each method waits for the outcome, and raises as `GroupCommit.submit`."""
 
     commit: GroupCommit[CancelOrder, CancelOutcome]
     read_back: GroupCommit[OrderId, OrderView]
@@ -74,15 +72,15 @@ class CancelAndShow:
 
     @property
     def waiting(self) -> int:
-        """The number of cancellations that wait for a batch."""
+        """The number of cancellations that wait for their batch."""
         return self.commit.waiting
 
     def submit(self, command: CancelOrder) -> Awaitable[CancelOutcome]:
-        """Cancel, without reading the order back."""
+        """Cancel, and return the outcome without a view."""
         return self.commit.submit(command)
 
     async def submit_and_show(self, command: CancelOrder) -> CancelOutcome:
-        """Cancel. The outcome has the order's new state as its `view`, unless it cannot be read."""
+        """Cancel, and return the outcome with the order's `view` after the commit, if the order can be read."""
         outcome = await self.commit.submit(command)
         if not isinstance(outcome, Cancelled):
             return outcome
@@ -93,7 +91,7 @@ class CancelAndShow:
         return replace(outcome, view=view) if is_shown(view) else outcome
 
     async def submit_and_show_history(self, command: CancelOrder) -> CancelOutcome:
-        """Cancel. The outcome is `CancelledWithHistory`, unless the order cannot be read."""
+        """Cancel, and return `CancelledWithHistory`, if the order can be read."""
         outcome = await self.commit.submit(command)
         if not isinstance(outcome, Cancelled):
             return outcome
@@ -114,9 +112,9 @@ def _unseen(outcome: Cancelled, error: CountermandError) -> Cancelled:
 
 
 async def _read_when_available(read: Callable[[], Awaitable[Found]], limit_s: float) -> Found:
-    """Read; while the database is away, wait and read again, for up to `limit_s`. Then raise `UnavailableError`."""
+    """Read; while the database is not available, wait and read again. After `limit_s`, raise `UnavailableError`."""
     with suppress(UnavailableError):
-        return await read()  # the usual case; the retry loop below costs more than a small batch
+        return await read()  # nearly always enough; the loop below costs more than a small batch
     async for attempt in AsyncRetrying(
         retry=retry_if_exception_type(UnavailableError),
         stop=stop_after_delay(limit_s),

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
-from countermand.actions.catalogue.ports import CatalogueReading
+from countermand.actions.catalogue.ports import CatalogueReading, CatalogueWriting
 from countermand.actions.errors import ConflictError, FieldsError
-from countermand.actions.ports import Transaction
+from countermand.actions.ticketing.seat_ports import SeatPlanWriting
 from countermand.domain.ticketing.catalogue import Event, Method, Product, Voucher
 from countermand.domain.ticketing.seating import SeatBlock
 
@@ -19,6 +19,10 @@ _ASKED_AT_ONCE: Final = 1000
 ADDED: Final = "added"
 CHANGED: Final = "changed"
 AS_THEY_WERE: Final = "as they were"
+
+
+class CatalogueTransaction(CatalogueWriting, SeatPlanWriting, Protocol):
+    """Implemented by a transaction in which a catalogue can be loaded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +80,7 @@ async def check_stock(reading: CatalogueReading, catalogue: Catalogue) -> None:
     _raise(errors)
 
 
-async def load_catalogue(tx: Transaction, catalogue: Catalogue) -> Counter[str]:
+async def load_catalogue(tx: CatalogueTransaction, catalogue: Catalogue) -> Counter[str]:
     """Add new items and change those that differ; return how many were "added", "changed" and "as they were".
 
     Of a product's stock only the total is set: orders keep what they hold. Items that are not given stay as they are.
@@ -110,7 +114,7 @@ async def load_catalogue(tx: Transaction, catalogue: Catalogue) -> Counter[str]:
 
 
 async def _found(
-    look_up: Callable[[Sequence[str]], Awaitable[Mapping[Any, Value]]], names: AbstractSet[str]
+    look_up: Callable[[Sequence[str]], Awaitable[Mapping[str, Value]]], names: AbstractSet[str]
 ) -> Mapping[str, Value]:
     """Look up any number of names, in pieces, because a database takes only some thousands in one query."""
     found: dict[str, Value] = {}
@@ -120,7 +124,7 @@ async def _found(
     return found
 
 
-async def _put(tx: Transaction, product: Product) -> None:
+async def _put(tx: CatalogueWriting, product: Product) -> None:
     if not await tx.put_product(product):
         raise ConflictError("more_held", _more_held(product))
 
@@ -134,7 +138,7 @@ def _raise(errors: Sequence[tuple[str, str]]) -> None:
         raise FieldsError([(path, f"{path}: {said}") for path, said in errors])
 
 
-async def _put_seats(tx: Transaction, uid: str, plan: Sequence[SeatBlock]) -> None:
+async def _put_seats(tx: CatalogueTransaction, uid: str, plan: Sequence[SeatBlock]) -> None:
     """Write the seat plan of a product whose row is locked, unless the plan is the same."""
     if list((await tx.seat_plans([uid])).get(uid, ())) == plan:
         return

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from countermand.domain.ticketing.catalogue import Event, Method, Product, Voucher
 
 Item = TypeVar("Item")
+FilterValue = str | int | bool | datetime
 
 
 class Op(StrEnum):
@@ -34,7 +35,7 @@ class Condition:
 
     field: str
     op: Op
-    value: Any
+    value: FilterValue | tuple[FilterValue, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,11 +65,7 @@ class Section(StrEnum):
 
 
 class CatalogueReading(Protocol):
-    """Reads the catalogue."""
-
-    async def names_after(self, section: Section, name: str, at_most: int) -> Sequence[str]:
-        """Return the uids (codes of vouchers) in a section after `name`, in order; products without event left out."""
-        ...
+    """Reads items of the catalogue by name."""
 
     async def event(self, uid: str) -> Event | None:
         """Return the event with this uid, or None."""
@@ -78,25 +75,8 @@ class CatalogueReading(Protocol):
         """Return the events with these uids; unknown uids are left out."""
         ...
 
-    async def sold_out_events(self, uids: Sequence[str]) -> frozenset[str]:
-        """Return those of these events that have enabled products, none of which has stock left."""
-        ...
-
-    async def events(self, conditions: Sequence[Condition], *, offset: int, at_most: int) -> Page[Event]:
-        """Return the enabled events that meet all conditions, by the start of their sale and uid."""
-        ...
-
     async def products(self, uids: Sequence[str]) -> Mapping[str, Product]:
         """Return the products with these uids, with their parts; unknown uids are left out."""
-        ...
-
-    async def products_listed(
-        self, conditions: Sequence[Condition], now: datetime, *, offset: int, at_most: int
-    ) -> Page[Product]:
-        """Return the products on sale at `now`, of events on sale, that meet all conditions.
-
-        They are ordered by viewing order and uid.
-        """
         ...
 
     async def combos_of(self, uids: Sequence[str]) -> Mapping[str, Sequence[str]]:
@@ -111,13 +91,34 @@ class CatalogueReading(Protocol):
         """Return the vouchers with these codes; unknown codes are left out."""
         ...
 
-    async def voucher_uses(self, code: str) -> int:
-        """Return how many orders use a voucher, without those that ended unfulfilled."""
+
+class CatalogueLists(CatalogueReading, Protocol):
+    """Lists the catalogue."""
+
+    async def names_after(self, section: Section, name: str, at_most: int) -> Sequence[str]:
+        """Return the uids (codes of vouchers) in a section after `name`, in order; products without event left out."""
+        ...
+
+    async def events(self, conditions: Sequence[Condition], *, offset: int, at_most: int) -> Page[Event]:
+        """Return the enabled events that meet all conditions, by the start of their sale and uid."""
+        ...
+
+    async def sold_out_events(self, uids: Sequence[str]) -> frozenset[str]:
+        """Return those of these events that have enabled products, none of which has stock left."""
+        ...
+
+    async def products_listed(
+        self, conditions: Sequence[Condition], now: datetime, *, offset: int, at_most: int
+    ) -> Page[Product]:
+        """Return the products on sale at `now`, of events on sale, that meet all conditions.
+
+        They are ordered by viewing order and uid.
+        """
         ...
 
 
-class CatalogueTransaction(CatalogueReading, Protocol):
-    """Writes the catalogue and the stock. A transaction locks them after all other rows, each kind by uid."""
+class CatalogueWriting(CatalogueReading, Protocol):
+    """Writes the catalogue. A transaction locks it after all other rows, each kind by uid."""
 
     async def put_event(self, event: Event) -> None:
         """Add an event, or overwrite the event with the same uid."""
@@ -139,14 +140,26 @@ class CatalogueTransaction(CatalogueReading, Protocol):
         """Add a voucher, or overwrite the voucher with the same code."""
         ...
 
-    async def lock_vouchers(self, codes: Sequence[str]) -> None:
-        """Lock vouchers, by code, so that no other transaction counts their uses meanwhile."""
+
+class ProductLock(Protocol):
+    """Locks products. A transaction locks them last, by uid."""
+
+    async def lock_products(self, uids: Sequence[str]) -> None:
+        """Lock products' rows without changing them."""
         ...
+
+
+class Stock(Protocol):
+    """Takes places off the stock. A transaction locks products last, by uid."""
 
     async def reserve(self, wanted: Mapping[str, int]) -> Reserved:
         """Take the given quantity of each product off its availability, if it has that much."""
         ...
 
-    async def lock_products(self, uids: Sequence[str]) -> None:
-        """Lock products' rows without changing them."""
+
+class VoucherReading(Protocol):
+    """Reads how often vouchers are used."""
+
+    async def voucher_uses(self, code: str) -> int:
+        """Return how many orders use a voucher, without those that ended unfulfilled."""
         ...

@@ -3,10 +3,12 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
-from countermand.actions.catalogue.ports import CatalogueReading, Condition, Op, Page, Section
+from countermand.actions.catalogue.ports import CatalogueLists, CatalogueReading, Condition, Op, Page, Section
 from countermand.actions.errors import NotFoundError
-from countermand.actions.ports import Store
+from countermand.actions.ports import Snapshots
+from countermand.actions.ticketing.seat_ports import SeatPlans
 from countermand.domain.ticketing.catalogue import Event, Method, Product, Voucher
 from countermand.domain.ticketing.seating import SeatBlock
 
@@ -40,7 +42,11 @@ class Listed:
     seats: Mapping[str, Sequence[SeatBlock]]
 
 
-async def list_catalogue(store: Store, section: Section, name: str, *, at_most: int) -> Listed:
+class CatalogueWithSeats(CatalogueLists, SeatPlans, Protocol):
+    """Reads the catalogue with its seat plans."""
+
+
+async def list_catalogue(store: Snapshots[CatalogueWithSeats], section: Section, name: str, *, at_most: int) -> Listed:
     """Return what follows a name in a section and in all later sections, whether on sale and enabled or not."""
     found: list[tuple[Section, str, Item]] = []
     async with store.snapshot() as reading:
@@ -62,7 +68,9 @@ async def list_catalogue(store: Store, section: Section, name: str, *, at_most: 
         return Listed(items=found, seats=await reading.seat_plans(seated) if seated else {})
 
 
-async def list_events(store: Store, conditions: Sequence[Condition], *, offset: int, at_most: int) -> Page[EventView]:
+async def list_events(
+    store: Snapshots[CatalogueLists], conditions: Sequence[Condition], *, offset: int, at_most: int
+) -> Page[EventView]:
     """Return the enabled events that meet all conditions; an offset beyond the end gives the last page."""
     async with store.snapshot() as reading:
         page = await reading.events(conditions, offset=offset, at_most=at_most)
@@ -71,7 +79,7 @@ async def list_events(store: Store, conditions: Sequence[Condition], *, offset: 
     return Page(items=views, total=page.total)
 
 
-async def read_event(store: Store, uid: str, now: datetime, *, at_most: int) -> EventView:
+async def read_event(store: Snapshots[CatalogueLists], uid: str, now: datetime, *, at_most: int) -> EventView:
     """Return an enabled event with at most `at_most` of its products on sale. Raises `NotFoundError`."""
     async with store.snapshot() as reading:
         event = await reading.event(uid)
@@ -85,7 +93,7 @@ async def read_event(store: Store, uid: str, now: datetime, *, at_most: int) -> 
 
 
 async def list_products(
-    store: Store, conditions: Sequence[Condition], now: datetime, *, offset: int, at_most: int
+    store: Snapshots[CatalogueLists], conditions: Sequence[Condition], now: datetime, *, offset: int, at_most: int
 ) -> Page[ProductView]:
     """Return the products on sale that meet all conditions; an offset beyond the end gives the last page."""
     async with store.snapshot() as reading:
@@ -94,7 +102,7 @@ async def list_products(
         return Page(items=await _views(reading, page.items, events), total=page.total)
 
 
-async def read_product(store: Store, uid: str) -> ProductView:
+async def read_product(store: Snapshots[CatalogueReading], uid: str) -> ProductView:
     """Return an enabled product of an enabled event, whether on sale or not. Raises `NotFoundError`."""
     async with store.snapshot() as reading:
         product = (await reading.products([uid])).get(uid)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import ceil
-from typing import Any, Final, TypeGuard
+from typing import Final, TypeGuard
 
 from countermand.actions.errors import NotAuthenticatedError, OutcomeUnknownError, UnavailableError
 from countermand.actions.identity.ports import UsedAssertions
@@ -33,7 +33,7 @@ class Assertion:
     expires_at_s: float
 
 
-def read_claims(claims: Mapping[str, Any], audiences: Sequence[str], now: datetime) -> Assertion:
+def read_claims(claims: Mapping[str, object], audiences: Sequence[str], now: datetime) -> Assertion:
     """Check the claims of an assertion. Raises `NotAuthenticatedError` with the first claim that is wrong."""
     client, expires_at_s = claims.get("iss"), claims.get("exp")
     if not isinstance(client, str) or not client:
@@ -65,14 +65,14 @@ async def use_once(used: UsedAssertions, client_id: ClientId, assertion: Asserti
         raise _wrong("jti was used before")
 
 
-def _check_audience(given: Any, audiences: Sequence[str]) -> None:
+def _check_audience(given: object, audiences: Sequence[str]) -> None:
     named = given if isinstance(given, list) else [given]
     if not any(one in audiences for one in named if isinstance(one, str)):
         said = f", not {given[:_SHOWN_CAP]}" if isinstance(given, str) else ""
         raise _wrong(f"aud must be {' or '.join(audiences[:_AUDIENCES_SAID])}{said}")
 
 
-def _check_life(claims: Mapping[str, Any], expires_at_s: float, now_s: float) -> None:
+def _check_life(claims: Mapping[str, object], expires_at_s: float, now_s: float) -> None:
     """Check the lifetime, which begins at `nbf`, else at `iat`, else now on the client's clock, and must have begun."""
     name = next((one for one in ("nbf", "iat") if one in claims), None)
     begins_at_s = now_s + CLOCK_LEEWAY_S if name is None else claims[name]
@@ -93,5 +93,5 @@ def _wrong(what: str) -> NotAuthenticatedError:
     return NotAuthenticatedError(f"client_assertion: {what}")
 
 
-def _is_instant(value: Any) -> TypeGuard[float]:
+def _is_instant(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _INSTANTS

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from countermand.domain.client import Client, ClientId
+from countermand.domain.client import Client, ClientId, Permission
+from countermand.domain.contract import Channel
 from countermand.domain.signing_key import SigningKey
 
 
@@ -48,4 +49,50 @@ class SigningKeys(Protocol):
 
     async def add_first(self, kid: str, private_key: str, now: datetime) -> None:
         """Add a key that signs at once, unless a key counts already. Of several nodes at once, only one adds a key."""
+        ...
+
+
+class Clients(Protocol):
+    """The clients, as `identity/authentication.py` and `countermand client` need them."""
+
+    async def by_key(self, key: str) -> tuple[Client, str] | None:
+        """The client with this key, and its secret's SHA-256 (hexadecimal). Revoked ones, too."""
+        ...
+
+    async def by_identity(self, issuer: str, subject: str) -> Client | None:
+        """The client whose tokens come from `issuer` and name `subject`. Revoked ones, too."""
+        ...
+
+    async def current(self, ids: Sequence[ClientId]) -> Sequence[tuple[Client, str | None]]:
+        """These clients as they are now, with their secrets' hashes, in one query."""
+        ...
+
+
+class ClientAdministration(Protocol):
+    """The clients, as the operator changes them."""
+
+    async def all(self) -> Sequence[Client]:
+        """Every client, revoked ones included, in the order they were added."""
+        ...
+
+    async def add(
+        self,
+        *,
+        channel: Channel,
+        name: str,
+        permissions: frozenset[Permission],
+        key: str | None,
+        secret_sha256: str | None,
+        identity: tuple[str, str] | None,
+        now: datetime,
+    ) -> Client:
+        """Add a client with a key and the hash of its secret, or with an identity. Raises `ConflictError`."""
+        ...
+
+    async def rotate(self, client_id: ClientId, *, key: str, secret_sha256: str) -> Client:
+        """Give a client a new key and secret. Raises `NotFoundError`."""
+        ...
+
+    async def revoke(self, client_id: ClientId, now: datetime) -> Client:
+        """Let a client call no more. Raises `NotFoundError`."""
         ...

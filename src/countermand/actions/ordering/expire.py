@@ -1,41 +1,48 @@
-"""Ends orders that were not paid in time, and releases what they held.
+"""Ends orders that were not paid in time. Their tickets and visits become free.
 
-Each due order has a transaction of its own, which locks the order's row first. So a payment, a cancellation and the
-expiry of one order run one after the other, and the first decides.
+Each order that is due has a transaction of its own, which locks the order's row first. So a payment, a cancellation and
+the expiry of one order run one after the other, and the first of them decides.
 """
 
 from contextlib import suppress
 from datetime import datetime
+from typing import Protocol
 
 from countermand.actions.errors import HeldError
-from countermand.actions.ordering.record_progress import advance_order
-from countermand.actions.ports import Store, Transaction
+from countermand.actions.ordering.ports import ExpiryReading, ExpiryWriting
+from countermand.actions.ordering.record_progress import ProgressTransaction, advance_order
+from countermand.actions.ports import Snapshots, Transactions
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_state import Transition, state_after
 
 
-async def expire_due(store: Store, now: datetime, *, at_most: int) -> int:
-    """End the orders that are due, at most `at_most`, and return how many were looked at.
+class ExpiryTransaction(ProgressTransaction, ExpiryWriting, Protocol):
+    """Implemented by a transaction in which an order can expire."""
 
-    Several nodes may run it at once.
-    """
+
+class ExpiryStore(Snapshots[ExpiryReading], Transactions[ExpiryTransaction], Protocol):
+    """Finds orders that are due, and lets them expire."""
+
+
+async def expire_due(store: ExpiryStore, now: datetime, *, at_most: int) -> int:
+    """Expire at most `at_most` orders that are due; return how many were due. Several nodes may do it at once."""
     async with store.snapshot() as reading:
         due = await reading.orders_due(now, at_most)
     for order_id in due:
-        with suppress(HeldError):  # the order stays due and does not delay the others
+        with suppress(HeldError):  # the order stays due, and the others do not wait for it
             async with store.transaction() as tx:
                 await expire_order(tx, order_id, now)
     return len(due)
 
 
-async def expire_order(tx: Transaction, order_id: OrderId, now: datetime) -> bool:
-    """End a due order, unless it ended or money came in for it meanwhile. Return whether the order ended.
+async def expire_order(tx: ExpiryTransaction, order_id: OrderId, now: datetime) -> bool:
+    """End an order that is due, unless it ended or was paid meanwhile; return whether the order was ended.
 
-    An order that was paid in part is no longer due; the operator has to look after it. The events name the order's own
-    client, because no other client asked for the expiry.
+    An order that was paid in part is no longer due: the operator takes care of it. The events name the order's own
+    client, because no other client requested the expiry.
     """
     order = await tx.lock_order(order_id)
-    if order is not None and not order.is_known:  # a newer version changed it meanwhile; its node will end it
+    if order is not None and not order.is_known:  # it changed since it was found: a node that knows it will expire it
         return False
     await tx.forget_expiry(order_id)
     if order is None or order.facts.first_payment_at is not None or state_after(order.state, Transition.EXPIRE) is None:

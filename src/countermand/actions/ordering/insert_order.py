@@ -3,12 +3,13 @@
 from datetime import datetime
 
 from countermand.actions.errors import OrderTakenError, UnavailableError
-from countermand.actions.ports import OrderView, Transaction
+from countermand.actions.ordering.ports import OrderInsertion
+from countermand.actions.ordering.views import OrderView
 from countermand.domain.orders.order_events import order_placed
 
 
-async def insert_with_event(tx: Transaction, view: OrderView, now: datetime) -> OrderView:
-    """Add an order and the event that reports it. Raises `UnavailableError` if its number is taken."""
+async def insert_with_event(tx: OrderInsertion, view: OrderView, now: datetime) -> OrderView:
+    """Add an order and its event, and return the order. Raises `UnavailableError` if its number is taken."""
     try:
         await tx.insert_order(view)
     except OrderTakenError as error:

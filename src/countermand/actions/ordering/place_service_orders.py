@@ -1,11 +1,14 @@
-"""Places orders for telecom services."""
+"""Places an order for a telecom service."""
 
 from datetime import datetime
+from typing import Protocol
 
 from msgspec import structs
 
 from countermand.actions.ordering.insert_order import insert_with_event
-from countermand.actions.ports import OrderView, Transaction
+from countermand.actions.ordering.ports import OrderInsertion
+from countermand.actions.ordering.views import OrderView
+from countermand.actions.ports import NumberSource
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import Order, OrderFacts, OrderId
@@ -13,10 +16,19 @@ from countermand.domain.orders.order_details import ServiceOrderDetails
 from countermand.domain.orders.order_kind import OrderKind
 
 
+class ServiceOrderTransaction(OrderInsertion, NumberSource, Protocol):
+    """Implemented by a transaction in which a service order can be placed."""
+
+
 async def place_service_order(
-    tx: Transaction, client_id: ClientId, details: ServiceOrderDetails, now: datetime, *, contract: ContractName
+    tx: ServiceOrderTransaction,
+    client_id: ClientId,
+    details: ServiceOrderDetails,
+    now: datetime,
+    *,
+    contract: ContractName,
 ) -> OrderView:
-    """Place a telecom order over a contract, together with the service it orders. Their numbers count up."""
+    """Place a telecom order over a contract, with its service, and return it. Counters give both their numbers."""
     order_id = OrderId(await tx.next_number("order"))
     details = structs.replace(details, service_id=await tx.next_number("service"))
     order = Order(

@@ -1,20 +1,32 @@
-"""Reads orders: for a client as its contract shows them, for the operator with their whole history."""
+"""Reads orders: for clients as their contract shows them, for the operator with everything that happened to them."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
+from countermand.actions.appointments.ports import AppointmentReading
 from countermand.actions.catalogue.ports import Condition, Page
 from countermand.actions.errors import NotFoundError
-from countermand.actions.ports import History, OrdersWanted, OrderView, Store, is_shown, is_visible
+from countermand.actions.ordering.history import History
+from countermand.actions.ordering.ports import OrderLists, OrderReading, OrdersWanted
+from countermand.actions.ordering.views import OrderView
+from countermand.actions.ordering.visibility import is_shown, is_visible
+from countermand.actions.ports import Snapshots
 from countermand.domain.appointments.appointment import AppointmentId
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import Order, OrderId
 
 
-async def read_order(store: Store, order_id: OrderId, *, contract: ContractName, owner: ClientId | None) -> OrderView:
-    """Return a client's own order or, without an `owner`, any client's order of the contract.
+class AppointmentOrders(AppointmentReading, OrderReading, Protocol):
+    """Reads appointments and their orders."""
 
-    An order that does not exist, is another client's, or is another contract's raises the same `NotFoundError`.
+
+async def read_order(
+    store: Snapshots[OrderReading], order_id: OrderId, *, contract: ContractName, owner: ClientId | None
+) -> OrderView:
+    """Return an order of the contract: one of `owner`, or, without an `owner`, one of any client.
+
+    Raises `NotFoundError`, also for an order of another client or of another contract.
     """
     async with store.snapshot() as reading:
         view = (await reading.views([order_id])).get(order_id)
@@ -23,7 +35,9 @@ async def read_order(store: Store, order_id: OrderId, *, contract: ContractName,
     return view
 
 
-async def list_orders(store: Store, owner: ClientId, wanted: OrdersWanted, at_most: int) -> Sequence[OrderView]:
+async def list_orders(
+    store: Snapshots[OrderLists], owner: ClientId, wanted: OrdersWanted, at_most: int
+) -> Sequence[OrderView]:
     """Return a client's own orders, newest first."""
     async with store.snapshot() as reading:
         order_ids = await reading.orders_of(owner, wanted, at_most)
@@ -32,9 +46,9 @@ async def list_orders(store: Store, owner: ClientId, wanted: OrdersWanted, at_mo
 
 
 async def list_orders_without_details(
-    store: Store, owner: ClientId, wanted: OrdersWanted, at_most: int
+    store: Snapshots[OrderLists], owner: ClientId, wanted: OrdersWanted, at_most: int
 ) -> Sequence[Order]:
-    """Return a client's own orders as their rows store them, newest first, for a caller that shows no details."""
+    """Return a client's own orders as their rows have them, newest first, for a caller that shows no details."""
     async with store.snapshot() as reading:
         order_ids = await reading.orders_of(owner, wanted, at_most)
         found = await reading.orders(order_ids)
@@ -42,7 +56,7 @@ async def list_orders_without_details(
 
 
 async def list_ticket_orders(
-    store: Store,
+    store: Snapshots[OrderLists],
     contract: ContractName,
     owner: ClientId | None,
     conditions: Sequence[Condition],
@@ -50,7 +64,7 @@ async def list_ticket_orders(
     offset: int,
     at_most: int,
 ) -> Page[OrderView]:
-    """Return a page of a contract's ticket orders that meet all conditions, newest first: one client's, or all."""
+    """Return a page of a contract's ticket orders that meet all conditions, newest first: of `owner`, or of all."""
     async with store.snapshot() as reading:
         found = await reading.orders_listed(contract, owner, conditions, offset=offset, at_most=at_most)
         views = await reading.views(found.items)
@@ -58,8 +72,10 @@ async def list_ticket_orders(
     return Page(items=spoken, total=found.total)
 
 
-async def read_appointment(store: Store, appointment_id: AppointmentId, *, owner: ClientId) -> OrderView:
-    """Return the order of an appointment, if it is the client's own. Raises `NotFoundError`."""
+async def read_appointment(
+    store: Snapshots[AppointmentOrders], appointment_id: AppointmentId, *, owner: ClientId
+) -> OrderView:
+    """Return the order that an appointment is for, if it is the client's own. Raises `NotFoundError`."""
     async with store.snapshot() as reading:
         order_id = await reading.order_of_appointment(appointment_id)
         views = {} if order_id is None else await reading.views([order_id])
@@ -69,7 +85,7 @@ async def read_appointment(store: Store, appointment_id: AppointmentId, *, owner
     raise NotFoundError("there is no such appointment")
 
 
-async def read_history(store: Store, order_id: OrderId) -> tuple[OrderView, History]:
+async def read_history(store: Snapshots[OrderReading], order_id: OrderId) -> tuple[OrderView, History]:
     """Return any order, with its history. Raises `NotFoundError`."""
     async with store.snapshot() as reading:
         view = (await reading.views([order_id])).get(order_id)

@@ -1,4 +1,4 @@
-"""Checks that this version can read the details of an order, for actions that need them."""
+"""Returns the details of an order to an action that cannot work without them."""
 
 from typing import TypeVar
 

@@ -1,17 +1,20 @@
 """Records what happened to an order elsewhere: it advanced, or it was paid.
 
-Each function locks the order's row first, and only then reads, writes, updates the order's facts and raises its
-version. So these changes and a cancellation run one after the other, and never mix.
+Each action locks the order's row first, and only then reads, writes, updates the order's facts and raises its version.
+So such an action and a cancellation of the same order run one after the other, and never mix.
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
+from countermand.actions.appointments.ports import AppointmentWriting
 from countermand.actions.appointments.set import standing
 from countermand.actions.errors import ConflictError, UnavailableError
 from countermand.actions.ordering.lock_order import locked, locked_to_pay
-from countermand.actions.ordering.ports import OrderToPay
-from countermand.actions.ports import OrderView, Reading, Transaction
+from countermand.actions.ordering.ports import OrderChange, OrderToPay, PaymentReading, PaymentWriting
+from countermand.actions.ordering.views import OrderView
+from countermand.actions.ticketing.ports import TicketRelease
 from countermand.domain.appointments.appointment import AppointmentState
 from countermand.domain.client import ClientId
 from countermand.domain.money import Money
@@ -27,10 +30,18 @@ from countermand.domain.orders.order_state import (
 from countermand.domain.orders.payment import Payment
 
 
+class ProgressTransaction(OrderChange, AppointmentWriting, TicketRelease, Protocol):
+    """Implemented by a transaction in which an order can advance."""
+
+
+class PaymentTransaction(OrderChange, PaymentWriting, Protocol):
+    """Implemented by a transaction in which a payment can be recorded."""
+
+
 async def advance_order(
-    tx: Transaction, client_id: ClientId, order_id: OrderId, move: Transition, now: datetime
+    tx: ProgressTransaction, client_id: ClientId, order_id: OrderId, move: Transition, now: datetime
 ) -> Order:
-    """Move an order to its next state, as the table of transitions says. An order that ends releases what it held.
+    """Move an order to its next state by the table of transitions. An order that ends frees its tickets and visit.
 
     Raises `NotFoundError`, or `ConflictError` with `use_cancel`, `move_not_allowed` or `order_paid`.
     """
@@ -50,7 +61,7 @@ async def advance_order(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordedPayment:
-    """The payment as it is recorded. `repeated` says that the provider had reported it before."""
+    """A recorded payment; `repeated` if the provider had reported it before."""
 
     payment: Payment
     order: Order
@@ -58,14 +69,14 @@ class RecordedPayment:
 
 
 async def record_payment(
-    tx: Transaction, client_id: ClientId, order_id: OrderId, reference: str, money: Money, now: datetime
+    tx: PaymentTransaction, client_id: ClientId, order_id: OrderId, reference: str, money: Money, now: datetime
 ) -> RecordedPayment:
-    """Record money that came in. A repeat of a reference returns the first payment.
+    """Record money that came in. For a repeated reference, return the first payment.
 
-    A ticket order is completed when it is paid in full, in its currency. Until then it stays pending, and neither
-    expires nor can be cancelled. A payment for an order that has ended is recorded as late money, and the order stays
-    ended: the caller answers with a refusal, but the record remains. Raises `NotFoundError`, or `ConflictError` with
-    `payment_reference_used`.
+    A ticket order is completed when its whole total is paid, in its currency. A payment of a part leaves it pending,
+    and it can then neither expire nor be cancelled. The payment of an order that has ended is stored as late money,
+    which never reopens the order: the caller answers with a refusal, and the record stays. Raises `NotFoundError`, or
+    `ConflictError` with `payment_reference_used`.
     """
     to_pay = await locked_to_pay(tx, order_id)
     if (recorded := await _recorded(tx, to_pay.order, reference)) is not None:
@@ -79,10 +90,10 @@ async def record_payment(
     return RecordedPayment(payment=payment, order=changed, repeated=False)
 
 
-async def pay_in_sandbox(tx: Transaction, order_id: OrderId, now: datetime) -> bool:
-    """Pay the rest of a ticket order's total, on the sandbox's page. A repeat pays nothing more.
+async def pay_in_sandbox(tx: PaymentTransaction, order_id: OrderId, now: datetime) -> bool:
+    """Pay the rest of a ticket order's total, on the sandbox's page; a repeat pays nothing more.
 
-    Return False, and change nothing, if the order cannot be paid.
+    Return False and change nothing if the order cannot be paid.
     """
     to_pay = await locked_to_pay(tx, order_id)
     order, reference = to_pay.order, f"sandbox-{to_pay.order.uid}"
@@ -96,18 +107,18 @@ async def pay_in_sandbox(tx: Transaction, order_id: OrderId, now: datetime) -> b
     return True
 
 
-async def left_to_pay(reading: Reading, view: OrderView) -> Money:
+async def left_to_pay(reading: PaymentReading, view: OrderView) -> Money:
     """Return the unpaid rest of a ticket order's total, in its currency."""
     return await _left(reading, view.order.id, view.ticket_details.total)
 
 
-async def _recorded(tx: Transaction, order: Order, reference: str) -> Payment | None:
-    """Return the order's payment with this reference, or None after claiming the reference for the order.
+async def _recorded(tx: PaymentTransaction, order: Order, reference: str) -> Payment | None:
+    """Return the order's payment under a reference, or claim the reference for the order and return None.
 
-    Raises `ConflictError` if another order has the reference.
+    Raises `ConflictError` if the reference is another order's.
     """
     if await tx.claim_reference(reference, order.id):
-        return None  # the reference was unclaimed, so no payment is recorded under it
+        return None  # no order had it, so nothing is recorded under it
     found = await tx.payment(reference)
     assert found is not None, "claims are never taken back"
     of_order, recorded = found
@@ -123,8 +134,10 @@ def _reference_used(reference: str) -> ConflictError:
     )
 
 
-async def _record(tx: Transaction, client_id: ClientId, order: Order, payment: Payment, left: Money | None) -> Order:
-    """Write a payment and its effect on the order. `left` is the unpaid rest of a pending order before this payment."""
+async def _record(
+    tx: PaymentTransaction, client_id: ClientId, order: Order, payment: Payment, left: Money | None
+) -> Order:
+    """Write a payment and change its order. `left` is the rest of a pending order's total before this payment."""
     await tx.insert_payment(order.id, payment)
     events, after = [payment_recorded(payment)], order.facts
     if not payment.is_late:
@@ -141,23 +154,22 @@ async def _record(tx: Transaction, client_id: ClientId, order: Order, payment: P
     return changed
 
 
-async def _left_of(tx: Transaction, to_pay: OrderToPay) -> Money:
-    """Return the unpaid rest of a locked order's total.
-
-    Raises `UnavailableError` if this version cannot read the total.
-    """
+async def _left_of(tx: PaymentTransaction, to_pay: OrderToPay) -> Money:
+    """Return the unpaid rest of a locked order's total. Raises `UnavailableError` if the total cannot be read here."""
     if to_pay.total is None:
         said = "a newer version than this node's wrote the total of the order"
         raise UnavailableError(f"{said}; nothing was done; send the request again, or to another node")
     return await _left(tx, to_pay.order.id, to_pay.total)
 
 
-async def _left(reading: Reading, order_id: OrderId, total: Money) -> Money:
+async def _left(reading: PaymentReading, order_id: OrderId, total: Money) -> Money:
     paid_minor = await reading.paid_minor(order_id, total.currency)
     return Money(minor=max(0, total.minor - paid_minor), currency=total.currency)
 
 
-async def _advance(tx: Transaction, client_id: ClientId, order: Order, after: OrderState, now: datetime) -> Order:
+async def _advance(
+    tx: ProgressTransaction, client_id: ClientId, order: Order, after: OrderState, now: datetime
+) -> Order:
     events = [order_advanced(order.state, after)]
     changes = replace(order.facts, state=after)
     if after in ENDED_UNFULFILLED:

@@ -1,16 +1,20 @@
-"""Calculates what an order for tickets would cost now. A bill reserves nothing and promises nothing."""
+"""What would an order for tickets cost now? The bill reserves nothing and promises nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from msgspec import structs
 
-from countermand.actions.ports import Line, Reading
+from countermand.actions.catalogue.ports import CatalogueReading, VoucherReading
+from countermand.actions.ordering.views import Line
 from countermand.actions.ticketing.consumers import seen_consumer
+from countermand.actions.ticketing.ports import ConsumerReading
 from countermand.actions.ticketing.rules import TicketOrder, basket_of, check_uses, short_of
 from countermand.actions.ticketing.seat import seats_of_lines
-from countermand.actions.ticketing.transfer import lines_of_transfer
+from countermand.actions.ticketing.seat_ports import FreeSeats
+from countermand.actions.ticketing.transfer import TransferReading, lines_of_transfer
 from countermand.domain.client import ClientId
 from countermand.domain.ticketing.bill import Bill
 from countermand.domain.ticketing.catalogue import Method
@@ -18,7 +22,7 @@ from countermand.domain.ticketing.catalogue import Method
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Billed:
-    """The lines, their cost, the chosen methods, and the methods that are available in the consumer's country."""
+    """The lines, their bill, the chosen methods, and the methods that consumers of the country can use."""
 
     lines: Sequence[Line]
     bill: Bill
@@ -27,11 +31,12 @@ class Billed:
     methods: Sequence[Method]
 
 
-async def bill_tickets(reading: Reading, client_id: ClientId, wanted: TicketOrder, now: datetime) -> Billed:
-    """Return the bill of products.
+class BillReading(CatalogueReading, VoucherReading, ConsumerReading, FreeSeats, Protocol):
+    """Reads what the bill of an order for tickets depends on."""
 
-    Raises as `place_ticket_order` does, except for rules that only an order must meet.
-    """
+
+async def bill_tickets(reading: BillReading, client_id: ClientId, wanted: TicketOrder, now: datetime) -> Billed:
+    """Return the bill of products. Raises as `place_ticket_order` does, except for what only an order needs."""
     consumer = await seen_consumer(reading, client_id, wanted.consumer)
     for given in (wanted.ticket_consumers or {}).values():
         for one in given:
@@ -52,7 +57,7 @@ async def bill_tickets(reading: Reading, client_id: ClientId, wanted: TicketOrde
         methods=[
             method
             for _, method in sorted((await reading.methods()).items())
-            # Without a country, the bill lists no payment methods (documented).
+            # Without a country the answer has no payment methods (documented).
             if method.is_for(country)
             and not (method.kind == "payment" and country is None)
             and (method.costs.minor == 0 or method.costs.currency == basket.bill.currency)
@@ -60,8 +65,8 @@ async def bill_tickets(reading: Reading, client_id: ClientId, wanted: TicketOrde
     )
 
 
-async def bill_transfer(reading: Reading, client_id: ClientId, ticket_uids: Sequence[str]) -> Billed:
-    """Return the bill of tickets that are transferred, which costs nothing. Raises as `transferable` does."""
+async def bill_transfer(reading: TransferReading, client_id: ClientId, ticket_uids: Sequence[str]) -> Billed:
+    """Return the bill of a transfer, which costs nothing. Raises as `transferable` does."""
     lines, currency = await lines_of_transfer(reading, client_id, ticket_uids)
     bill = Bill(
         currency=currency,

@@ -1,6 +1,6 @@
-"""Stores consumers, so that a client's orders can name them. Each change of a consumer makes a revision of its own.
+"""Stores and reads the consumers of a client, which its orders can name. Each change of a consumer makes a revision.
 
-An order keeps what its consumer was when it was placed, so a revision changes no order.
+An order stores its consumer's details at the time of the order, so a revision changes no order.
 """
 
 import secrets
@@ -12,16 +12,16 @@ from msgspec import UNSET, structs
 
 from countermand.actions.catalogue.ports import Condition, Page
 from countermand.actions.errors import ConflictError, NotFoundError, UnavailableError
-from countermand.actions.ports import Store, Transaction
-from countermand.actions.ticketing.ports import KnownConsumer, TicketingReading
+from countermand.actions.ports import Snapshots
+from countermand.actions.ticketing.ports import ConsumerLists, ConsumerReading, ConsumerWriting, KnownConsumer
 from countermand.domain.client import ClientId
 from countermand.domain.ticketing.consumer import Consumer
 
 
-async def keep_consumer(tx: Transaction, client_id: ClientId, given: Consumer, now: datetime) -> KnownConsumer:
-    """Store a consumer. With a `uid`, store a revision of that consumer: the given fields replace its own.
+async def keep_consumer(tx: ConsumerWriting, client_id: ClientId, given: Consumer, now: datetime) -> KnownConsumer:
+    """Store a consumer and return it. With a `uid`, store a revision of that consumer, with the given fields replaced.
 
-    Raises `ConflictError` with the code `consumer_unknown` if the uid is not one of the client's own.
+    Raises `ConflictError` with the code `consumer_unknown` if the uid is not that of a consumer of the client.
     """
     known = await _known(tx, client_id, given)
     before, changes = _details(known), given.without("uid")
@@ -33,10 +33,10 @@ async def keep_consumer(tx: Transaction, client_id: ClientId, given: Consumer, n
     return kept
 
 
-async def consumer_of_order(tx: Transaction, client_id: ClientId, given: Consumer, now: datetime) -> Consumer:
-    """Return what an order keeps of its consumer: the given fields or, with a `uid`, those of a stored consumer.
+async def consumer_of_order(tx: ConsumerWriting, client_id: ClientId, given: Consumer, now: datetime) -> Consumer:
+    """Return the consumer that an order stores: as given, or, with a `uid`, the stored consumer, revised.
 
-    The `ip` belongs to the order, and makes no revision. Raises as `keep_consumer` does.
+    The `ip` belongs to the order and makes no revision. Raises as `keep_consumer` does.
     """
     if given.uid is UNSET:
         return given
@@ -44,16 +44,13 @@ async def consumer_of_order(tx: Transaction, client_id: ClientId, given: Consume
     return structs.replace(_details(kept), uid=kept.uid, ip=given.ip)
 
 
-async def seen_consumer(reading: TicketingReading, client_id: ClientId, given: Consumer) -> Consumer:
-    """Return the same for a bill, which stores nothing."""
+async def seen_consumer(reading: ConsumerReading, client_id: ClientId, given: Consumer) -> Consumer:
+    """Return the same for a bill, and store nothing. Raises as `keep_consumer` does."""
     return _details(await _known(reading, client_id, given)).revised(given.without("uid"))
 
 
-async def read_consumer(store: Store, uid: str, *, owner: ClientId) -> KnownConsumer:
-    """Return a client's own consumer.
-
-    Raises `NotFoundError` if it does not exist, is another client's, or cannot be read by this version.
-    """
+async def read_consumer(store: Snapshots[ConsumerReading], uid: str, *, owner: ClientId) -> KnownConsumer:
+    """Return a client's own consumer. Raises `NotFoundError`, also for a consumer that this version cannot read."""
     async with store.snapshot() as reading:
         found = await reading.consumer(uid)
     if found is None or found.client_id != owner or found.details is None:
@@ -62,7 +59,7 @@ async def read_consumer(store: Store, uid: str, *, owner: ClientId) -> KnownCons
 
 
 async def list_consumers(
-    store: Store, owner: ClientId, conditions: Sequence[Condition], *, offset: int, at_most: int
+    store: Snapshots[ConsumerLists], owner: ClientId, conditions: Sequence[Condition], *, offset: int, at_most: int
 ) -> Page[KnownConsumer]:
     """Return a page of a client's own consumers, oldest first."""
     async with store.snapshot() as reading:
@@ -70,7 +67,7 @@ async def list_consumers(
     return replace(found, items=[one for one in found.items if one.details is not None])
 
 
-async def _known(reading: TicketingReading, client_id: ClientId, given: Consumer) -> KnownConsumer | None:
+async def _known(reading: ConsumerReading, client_id: ClientId, given: Consumer) -> KnownConsumer | None:
     if given.uid is UNSET:
         return None
     known = await reading.consumer(given.uid)
@@ -80,7 +77,7 @@ async def _known(reading: TicketingReading, client_id: ClientId, given: Consumer
 
 
 def _details(known: KnownConsumer | None) -> Consumer:
-    """Return what is stored of a consumer. Raises `UnavailableError` if this version cannot read it."""
+    """Return a consumer's stored details. Raises `UnavailableError` if this version cannot read them."""
     if known is None:
         return Consumer()
     if known.details is None:

@@ -1,15 +1,20 @@
-"""Places orders for tickets, and takes their places off the stock."""
+"""Places an order for tickets, and takes their places off the stock."""
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Protocol
 
 from msgspec import UNSET, structs
 
+from countermand.actions.catalogue.ports import CatalogueReading, Stock
 from countermand.actions.ordering.insert_order import insert_with_event
-from countermand.actions.ports import OrderView, Ticket, Transaction
+from countermand.actions.ordering.ports import ExpiryWriting, OrderInsertion, OrderReading
+from countermand.actions.ordering.views import OrderView, Ticket
+from countermand.actions.ports import NumberSource
+from countermand.actions.ticketing.ports import VoucherUses
 from countermand.actions.ticketing.rules import Basket, TicketOrder, basket_of, check_buyer, check_uses, insufficient
-from countermand.actions.ticketing.seat import seat_tickets
+from countermand.actions.ticketing.seat import SeatingTransaction, seat_tickets
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import Order, OrderFacts, OrderUid, order_id_of
@@ -20,8 +25,22 @@ from countermand.domain.ticketing.catalogue import Method
 from countermand.domain.ticketing.consumer import Consumer
 
 
+class PlacingTransaction(
+    OrderInsertion,
+    OrderReading,
+    NumberSource,
+    CatalogueReading,
+    VoucherUses,
+    Stock,
+    SeatingTransaction,
+    ExpiryWriting,
+    Protocol,
+):
+    """Implemented by a transaction in which an order for tickets can be placed."""
+
+
 async def place_ticket_order(
-    tx: Transaction,
+    tx: PlacingTransaction,
     client_id: ClientId,
     wanted: TicketOrder,
     now: datetime,
@@ -46,7 +65,7 @@ async def place_ticket_order(
     await insert_with_event(tx, view, now)
     if not is_free and expires_at is not None:
         await tx.expire_at(order.id, expires_at)
-    # Every transaction locks in the same order: vouchers, and the products last.
+    # Every transaction locks vouchers here, and products last, so that no two wait for each other.
     if basket.vouchers:
         codes = [voucher.code for voucher in basket.vouchers]
         await tx.lock_vouchers(codes)
@@ -60,7 +79,7 @@ async def place_ticket_order(
 
 
 async def new_ticket_order(
-    tx: Transaction,
+    tx: NumberSource,
     client_id: ClientId,
     now: datetime,
     *,
@@ -84,20 +103,17 @@ async def new_ticket_order(
 
 
 def page_token(order: Order) -> str:
-    """Return a token that opens a page of an order, or the order.
-
-    It begins with the uid; the rest is 192 random bits.
-    """
+    """Return a token that opens an order or its pages. Its uid finds the order, and 192 random bits protect it."""
     return f"{order.uid}{secrets.token_urlsafe(24)}"
 
 
 def new_ticket(product_uid: str) -> Ticket:
-    """Return a valid ticket, with a code that cannot be guessed (80 random bits)."""
+    """Return a valid ticket, with a code of 80 random bits."""
     return Ticket(uid=secrets.token_hex(16), product_uid=product_uid, code=secrets.token_hex(10), valid=True)
 
 
 def _details(basket: Basket, tickets: Sequence[Ticket], wanted: TicketOrder, order: Order) -> TicketOrderDetails:
-    """Return what the buyer gave, and what everything cost then, so that later prices do not matter."""
+    """Return the order's document: what the client gave, and the prices of now, which stay if the catalogue changes."""
     bill, for_whom = basket.bill, wanted.ticket_consumers
     return TicketOrderDetails(
         **structs.asdict(wanted.given),
@@ -117,7 +133,7 @@ def _details(basket: Basket, tickets: Sequence[Ticket], wanted: TicketOrder, ord
 
 
 def chosen_method(method: Method | None) -> ChosenMethod | None:
-    """Return a method as the order keeps it."""
+    """Return a method in the form that the order stores."""
     if method is None:
         return None
     return ChosenMethod(
@@ -133,7 +149,7 @@ def chosen_method(method: Method | None) -> ChosenMethod | None:
 def _ticket_consumers(
     basket: Basket, tickets: Sequence[Ticket], given: Mapping[int, Sequence[Consumer]]
 ) -> Iterator[tuple[str, Consumer]]:
-    """Yield each ticket's uid with its consumer. Parts of a combo product have the consumer of the combo."""
+    """Yield each ticket's uid with its consumer. Parts of a combo product have the combo's consumer."""
     rest, chosen, combos = iter(tickets), -1, 1
     for line in basket.lines:
         if line.parent_uid is None:

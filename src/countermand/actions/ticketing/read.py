@@ -1,11 +1,17 @@
-"""Reads tickets: one by its uid, or the valid tickets with a code, for a scanner at the entrance."""
+"""Reads tickets: one by its uid, or the valid tickets with a code, for a check at the entrance."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+from countermand.actions.catalogue.ports import CatalogueLists
 from countermand.actions.catalogue.read import EventView
 from countermand.actions.errors import NotFoundError
-from countermand.actions.ports import OrderView, Reading, Store, Ticket, is_visible
+from countermand.actions.ordering.ports import OrderReading
+from countermand.actions.ordering.views import OrderView, Ticket
+from countermand.actions.ordering.visibility import is_visible
+from countermand.actions.ports import Snapshots
+from countermand.actions.ticketing.ports import TicketReading
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.ticketing.catalogue import Product
@@ -21,10 +27,16 @@ class TicketView:
     event: EventView | None
 
 
-async def read_ticket(store: Store, uid: str, *, contract: ContractName, owner: ClientId | None) -> TicketView:
-    """Return a ticket of a contract's order: an order of `owner`, or of any client (None).
+class TicketViews(TicketReading, OrderReading, CatalogueLists, Protocol):
+    """Reads tickets with their orders, products and events."""
 
-    Raises `NotFoundError` if the ticket does not exist, or its order is another client's.
+
+async def read_ticket(
+    store: Snapshots[TicketViews], uid: str, *, contract: ContractName, owner: ClientId | None
+) -> TicketView:
+    """Return a ticket of a contract's order: of an order of `owner`, or, with None, of any client's order.
+
+    Raises `NotFoundError`, also for a ticket of another client.
     """
     async with store.snapshot() as reading:
         order_id = await reading.order_of_ticket(uid)
@@ -37,9 +49,9 @@ async def read_ticket(store: Store, uid: str, *, contract: ContractName, owner: 
 
 
 async def find_tickets(
-    store: Store, event_uid: str, code: str, *, contract: ContractName, owner: ClientId | None
+    store: Snapshots[TicketViews], event_uid: str, code: str, *, contract: ContractName, owner: ClientId | None
 ) -> Sequence[TicketView]:
-    """Return the valid tickets with this code for an event, of a contract's orders: of `owner`, or of all (None)."""
+    """Return the valid tickets with this code for an event: of the contract's orders of `owner`, or of all (None)."""
     async with store.snapshot() as reading:
         views = await reading.views(await reading.orders_with_code(event_uid, code))
         return [
@@ -52,7 +64,7 @@ async def find_tickets(
         ]
 
 
-async def _shown(reading: Reading, view: OrderView, tickets: Sequence[Ticket]) -> Sequence[TicketView]:
+async def _shown(reading: CatalogueLists, view: OrderView, tickets: Sequence[Ticket]) -> Sequence[TicketView]:
     products = await reading.products(sorted({ticket.product_uid for ticket in tickets}))
     event_uids = sorted({one.event_uid for one in products.values() if one.event_uid is not None})
     sold_out = await reading.sold_out_events(event_uids)

@@ -1,7 +1,7 @@
-"""Checks whether these tickets may be sold to this buyer now. Every rule of a ticket order has its own code.
+"""May these tickets be sold, to this buyer, now? It has every rule of an order for tickets, each with its code.
 
-The catalogue is read without a lock: what was on sale when the order was looked at may be sold. Only stock and the uses
-of a voucher can run out, so `place.py` checks them again under a lock.
+The rules read the catalogue without a lock: a product that was on sale at that read may be sold. Only what runs out,
+stock and the uses of a voucher, is read again under a lock, in `place.py`.
 """
 
 from collections import Counter
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from countermand.actions.catalogue.ports import CatalogueReading
+from countermand.actions.catalogue.ports import CatalogueReading, VoucherReading
 from countermand.actions.errors import ConflictError
-from countermand.actions.ports import Line
+from countermand.actions.ordering.views import Line
 from countermand.domain.money import Money
 from countermand.domain.orders.order_details import TicketOrderGiven
 from countermand.domain.ticketing.bill import Bill, CurrenciesDifferError, bill_of, missing_fields
@@ -24,10 +24,10 @@ TICKETS_CAP: Final = 100  # tickets in one order; ours, so that one order's tran
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TicketOrder:
-    """What a buyer wants: products and methods by uid, and what the request says besides.
+    """The order that a buyer wants: products, payment method and shipping method by uid, and the rest as given.
 
-    `lines` has the chosen products; the parts of combo products are added here. `ticket_consumers` has, by the index of
-    a line, the consumer of each of its tickets. `given` is what the order keeps and shows, including its consumer.
+    `lines` are what the buyer chose, without the parts of combo products. `ticket_consumers` has, by the index of a
+    line, the consumer of each of its tickets. `given` is what the order stores and shows, its consumer included.
     """
 
     lines: Sequence[Line]
@@ -38,18 +38,18 @@ class TicketOrder:
     donation: Money | None = None
     currency: str | None = None
     ticket_consumers: Mapping[int, Sequence[Consumer]] | None = None
-    consecutive_seats: bool = True  # whether numbered seats of one line must be neighbours
-    only_event: str | None = None  # the uid of the only event that the caller may sell
+    consecutive_seats: bool = True  # the numbered seats of a line must be neighbours
+    only_event: str | None = None  # the uid of the only event whose products the caller may order
 
     @property
     def consumer(self) -> Consumer:
-        """The consumer of the order, with the fields that were given."""
+        """The consumer of the order, as far as the client gave it."""
         return self.given.consumer or Consumer()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Basket:
-    """What the buyer wants in the form in which it can be sold: each line is followed by its parts."""
+    """A wanted order in the form in which it can be sold: each line is followed by its parts."""
 
     lines: tuple[Line, ...]
     products: Mapping[str, Product]
@@ -68,7 +68,7 @@ class Basket:
 
 
 async def basket_of(reading: CatalogueReading, wanted: TicketOrder, now: datetime) -> Basket:
-    """Look the order up in the catalogue, and check every rule that a bill and an order must meet.
+    """Read the catalogue, apply every rule that bills and orders share, and return the basket.
 
     Raises `ConflictError` with the codes `product_not_available`, `multiple_events`, `not_on_sale`,
     `not_separately_saleable`, `too_few_tickets`, `too_many_tickets`, `voucher_not_applicable`,
@@ -124,7 +124,7 @@ def check_buyer(basket: Basket, wanted: TicketOrder) -> None:
 
 
 def short_of(products: Mapping[str, Product], quantities: Mapping[str, int]) -> ConflictError | None:
-    """Return the error for a product that has too few left, as far as a read without a lock can tell, or None."""
+    """Return the error for a product with too few places left, or None. The places were read without a lock."""
     for uid in sorted(quantities):
         if products[uid].availability < quantities[uid]:
             return insufficient(uid)
@@ -132,11 +132,11 @@ def short_of(products: Mapping[str, Product], quantities: Mapping[str, int]) -> 
 
 
 def insufficient(uid: str) -> ConflictError:
-    """Return the error for a product that has too few left."""
+    """Return the error for a product with too few places left."""
     return ConflictError("insufficient_products", f"too few places are left of product {uid}; nothing was reserved")
 
 
-async def check_uses(reading: CatalogueReading, vouchers: Sequence[Voucher]) -> None:
+async def check_uses(reading: VoucherReading, vouchers: Sequence[Voucher]) -> None:
     """Check that each voucher may be used once more. Raises `ConflictError` with the code `voucher_used_up`."""
     for voucher in vouchers:
         if voucher.uses_cap is not None and await reading.voucher_uses(voucher.code) >= voucher.uses_cap:
@@ -150,7 +150,7 @@ def _available(chosen: Mapping[str, int], products: Mapping[str, Product], only_
 
 
 async def _event(reading: CatalogueReading, chosen: Sequence[Product]) -> Event | None:
-    """Return the event of all products, or None for products without an event."""
+    """Return the event of all products; None for products from before there were events."""
     uids = {product.event_uid for product in chosen if product.event_uid is not None}
     if len(uids) > 1:
         raise ConflictError("multiple_events", "the products are for several events; place one order for each event")
@@ -182,7 +182,7 @@ def _on_sale(product: Product, event: Event | None, vouchers: Sequence[Voucher],
 
 
 def _limits(chosen: Counter[str], products: Mapping[str, Product], event: Event | None) -> None:
-    """Check the quantity of each product, and of all products together."""
+    """Check the quantity of each product, and of all together."""
     for uid, quantity in chosen.items():
         product = products[uid]
         _within(f"of product {uid}", quantity, product.min_per_order, product.max_per_order)
@@ -204,7 +204,7 @@ def _cap(lines: Sequence[Line]) -> None:
 
 
 def _with_parts(lines: Sequence[Line], products: Mapping[str, Product]) -> tuple[Line, ...]:
-    """Return each line, followed by lines for its parts."""
+    """Return each line, followed by its parts."""
     return tuple(
         one
         for line in lines

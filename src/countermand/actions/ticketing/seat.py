@@ -1,31 +1,34 @@
-"""Chooses the seats of an order's tickets.
+"""Which seats do an order's tickets get? The products' rows are locked, so no other transaction chooses meanwhile.
 
-The products' rows are locked by then, so that no other order chooses meanwhile.
-
-Inferred, because the page says only that seats must be side by side: the seats of one line of an order are neighbours
-in one row.
+The page says only that seats must be side by side. Inferred: the seats of one line of an order, in one row.
 """
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from typing import Protocol
 
 from msgspec import structs
 
 from countermand.actions.errors import ConflictError
-from countermand.actions.ports import Line, OrderView, Reading, Ticket, Transaction
+from countermand.actions.ordering.views import Line, OrderView, Ticket
+from countermand.actions.ticketing.ports import TicketDetails
 from countermand.actions.ticketing.rules import insufficient
-from countermand.actions.ticketing.seat_ports import SeatTaken
+from countermand.actions.ticketing.seat_ports import FreeSeats, SeatAssignment, SeatTaken
 from countermand.domain.orders.order import OrderId
 from countermand.domain.ticketing.seating import Seat, choose_seats
 
 
-async def seats_of_lines(
-    reading: Reading, lines: Sequence[Line], seated: AbstractSet[str], *, together: bool
-) -> Mapping[int, Sequence[Seat]]:
-    """Return, by the index of a line, the seats for all its tickets, if its product is one of the `seated` products.
+class SeatingTransaction(FreeSeats, SeatAssignment, TicketDetails, Protocol):
+    """Implemented by a transaction in which an order's tickets can get seats."""
 
-    Raises `ConflictError` with the codes `insufficient_consecutive_seats`, and `insufficient_products` if there are too
-    few seats in any arrangement.
+
+async def seats_of_lines(
+    reading: FreeSeats, lines: Sequence[Line], seated: AbstractSet[str], *, together: bool
+) -> Mapping[int, Sequence[Seat]]:
+    """Return, by the index of a line, seats for all its tickets, for the lines of `seated` products.
+
+    Raises `ConflictError` with the codes `insufficient_consecutive_seats`, and `insufficient_products` if the product
+    has too few seats in any arrangement.
     """
     if not seated:
         return {}
@@ -48,7 +51,7 @@ async def seats_of_lines(
     return found
 
 
-async def seat_tickets(tx: Transaction, view: OrderView, seated: AbstractSet[str], *, together: bool) -> None:
+async def seat_tickets(tx: SeatingTransaction, view: OrderView, seated: AbstractSet[str], *, together: bool) -> None:
     """Give an order's tickets their seats, after their places were taken. Raises as `seats_of_lines` does."""
     by_line = await seats_of_lines(tx, view.lines, seated, together=together)
     tickets = iter(view.tickets)
@@ -63,8 +66,8 @@ async def seat_tickets(tx: Transaction, view: OrderView, seated: AbstractSet[str
         await tx.change_details(view.order.id, before, structs.replace(before, seats=seats))
 
 
-async def take(tx: Transaction, order_id: OrderId, tickets: Sequence[Ticket], seats: Mapping[str, Seat]) -> None:
-    """Record which ticket has which seat. `seats` is by the ticket's uid; `tickets` are all tickets of the order."""
+async def take(tx: SeatAssignment, order_id: OrderId, tickets: Sequence[Ticket], seats: Mapping[str, Seat]) -> None:
+    """Record the seats of tickets: `seats` are by the ticket's uid, `tickets` are all tickets of the order."""
     await tx.take_seats(
         [
             SeatTaken(product_uid=one.product_uid, seat=seats[one.uid], order_id=order_id, ticket_number=number)
@@ -75,5 +78,5 @@ async def take(tx: Transaction, order_id: OrderId, tickets: Sequence[Ticket], se
 
 
 def seat_of(view: OrderView, ticket: Ticket) -> Seat | None:
-    """Return the present or last seat of a ticket, or None if no seats are numbered."""
+    """Return the seat that a ticket has or had; None if the product has no numbered seats."""
     return (view.ticket_details.seats or {}).get(ticket.uid)

@@ -1,7 +1,7 @@
-"""What do numbered seats need of the database? Protocols that `storage` implements.
+"""Protocols that the actions on numbered seats need, and `storage` implements.
 
-A seat knows the last ticket that took it, and is free unless that ticket is valid. So the end of an order frees its
-seats and need not write any. A transaction that writes seats has locked their product's row before.
+A seat stores the ticket that last took it, and is free unless that ticket is valid. So whatever ends an order frees its
+seats and writes none. A transaction that writes seats has locked their product's row before.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from countermand.domain.ticketing.seating import Seat, SeatBlock
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeatTaken:
-    """A seat of a product, and the ticket that has it: the order's id, and the ticket's number in the order, from 1."""
+    """A seat of a product, and the ticket that has it: its order, and its number in the order, counted from 1."""
 
     product_uid: str
     seat: Seat
@@ -22,28 +22,36 @@ class SeatTaken:
     ticket_number: int
 
 
-class SeatReading(Protocol):
-    """Reads of seats."""
+class SeatPlans(Protocol):
+    """Reads seat plans."""
 
     async def seat_plans(self, product_uids: Sequence[str]) -> Mapping[str, Sequence[SeatBlock]]:
-        """Return the plans of products as they were given. Products without seats are left out."""
-        ...
-
-    async def free_seats(self, product_uids: Sequence[str]) -> Mapping[str, Sequence[SeatBlock]]:
-        """Return the gaps in the plans of products, in the plans' order. Products without free seats are left out."""
+        """Return the seat plans of products, in the order they were given in; products without seats are left out."""
         ...
 
 
-class SeatTransaction(SeatReading, Protocol):
-    """Writes seats, after the products' rows were locked."""
+class SeatPlanWriting(SeatPlans, Protocol):
+    """Writes seat plans, after the products' rows are locked."""
 
     async def held_seats(self, product_uid: str) -> Sequence[SeatTaken]:
         """Return the seats of a product that have a valid ticket."""
         ...
 
     async def put_seats(self, product_uid: str, plan: Sequence[SeatBlock], held: Sequence[SeatTaken]) -> None:
-        """Give a product another plan, or none. The `held` seats, which the plan has, stay with their tickets."""
+        """Replace a product's plan, perhaps by none; the `held` seats, which the plan has, stay with their tickets."""
         ...
+
+
+class FreeSeats(Protocol):
+    """Reads free seats."""
+
+    async def free_seats(self, product_uids: Sequence[str]) -> Mapping[str, Sequence[SeatBlock]]:
+        """Return the gaps in the plans of products, in their order there; products without free seats are left out."""
+        ...
+
+
+class SeatAssignment(Protocol):
+    """Gives seats to tickets, after the products' rows are locked."""
 
     async def take_seats(self, taken: Sequence[SeatTaken]) -> None:
         """Give seats to tickets."""

@@ -1,23 +1,30 @@
-"""Transfers tickets to a new order for another person. Places and seats stay taken; the old codes become invalid.
+"""Transfers tickets to a new order for another consumer. Their places and seats stay taken; their codes become invalid.
 
-Documented: a transfer makes a new ticket with a new code and invalidates the old one; all tickets are from one order.
-Inferred: only tickets of a completed order can be transferred, by a client that may read that order; it costs nothing;
-and if the new order is cancelled, the places go back, while the old tickets stay invalid.
+Documented: a transfer makes a new ticket with a new code and invalidates the old ticket; all are from one order.
+Inferred: only tickets of a completed order can be transferred, by a client that may read that order; a transfer costs
+nothing; if the new order is cancelled, the places become free, while the old tickets stay invalid.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from msgspec import UNSET, structs
 
+from countermand.actions.catalogue.ports import ProductLock
 from countermand.actions.errors import ConflictError
 from countermand.actions.ordering.insert_order import insert_with_event
 from countermand.actions.ordering.lock_order import locked
-from countermand.actions.ports import Line, OrderView, Reading, Ticket, Transaction, check_known
+from countermand.actions.ordering.ports import OrderChange, OrderInsertion, OrderReading
+from countermand.actions.ordering.views import Line, OrderView, Ticket
+from countermand.actions.ordering.visibility import check_known
+from countermand.actions.ports import NumberSource
 from countermand.actions.ticketing.place import new_ticket, new_ticket_order, page_token
+from countermand.actions.ticketing.ports import TicketReading, TicketWithdrawal
 from countermand.actions.ticketing.seat import seat_of, take
+from countermand.actions.ticketing.seat_ports import SeatAssignment
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_details import TicketOrderDetails, TicketOrderGiven
@@ -26,13 +33,30 @@ from countermand.domain.ticketing.bill import LinePrice
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TransferOrder:
-    """The tickets to transfer, by uid, and what the new order keeps and shows, including its consumer."""
+    """The tickets to transfer, by uid, and what the new order stores and shows, its consumer included."""
 
     ticket_uids: Sequence[str]
     given: TicketOrderGiven
 
 
-async def transferable(reading: Reading, client_id: ClientId, ticket_uids: Sequence[str]) -> OrderId:
+class TransferReading(TicketReading, OrderReading, Protocol):
+    """Reads tickets and their orders."""
+
+
+class TransferTransaction(
+    TransferReading,
+    OrderInsertion,
+    OrderChange,
+    NumberSource,
+    TicketWithdrawal,
+    ProductLock,
+    SeatAssignment,
+    Protocol,
+):
+    """Implemented by a transaction in which tickets can be transferred."""
+
+
+async def transferable(reading: TransferReading, client_id: ClientId, ticket_uids: Sequence[str]) -> OrderId:
     """Return the order that all these tickets belong to.
 
     Raises `ConflictError` with the codes `ticket_not_found`, `tickets_of_several_orders`.
@@ -53,7 +77,9 @@ async def transferable(reading: Reading, client_id: ClientId, ticket_uids: Seque
     return order.id
 
 
-async def transfer_tickets(tx: Transaction, client_id: ClientId, wanted: TransferOrder, now: datetime) -> OrderView:
+async def transfer_tickets(
+    tx: TransferTransaction, client_id: ClientId, wanted: TransferOrder, now: datetime
+) -> OrderView:
     """Place the new order. Raises as `transferable` does, and with `tickets_not_transferable`, `profile_missing`."""
     if wanted.given.consumer is None:
         raise ConflictError("profile_missing", "consumer is missing; say whom the order is for")
@@ -85,21 +111,18 @@ async def transfer_tickets(tx: Transaction, client_id: ClientId, wanted: Transfe
     )
     await insert_with_event(tx, made, now)
     await tx.withdraw_tickets(before.id, [ticket.uid for ticket in old])
-    # The order's version rises, so that a waiting cancellation looks at its tickets again.
+    # A new version makes a cancellation that waits for the order read its tickets again.
     await tx.change_order(before, before.facts)
-    if seats:  # every transaction locks the products last
+    if seats:  # every transaction locks products last
         await tx.lock_products([ticket.product_uid for ticket in made.tickets if ticket.uid in seats])
         await take(tx, order.id, made.tickets, seats)
     return (await tx.views([order.id]))[order.id]
 
 
 async def lines_of_transfer(
-    reading: Reading, client_id: ClientId, ticket_uids: Sequence[str]
+    reading: TransferReading, client_id: ClientId, ticket_uids: Sequence[str]
 ) -> tuple[Sequence[Line], str]:
-    """Return the lines of a transfer, and their currency; a transfer costs nothing.
-
-    Raises as `transfer_tickets` does.
-    """
+    """Return the lines of a transfer, and the currency of its bill. Raises as `transfer_tickets` does."""
     order_id = await transferable(reading, client_id, ticket_uids)
     view = (await reading.views([order_id]))[order_id]
     counted = Counter(ticket.product_uid for ticket in _valid(view, ticket_uids))
@@ -118,12 +141,12 @@ def _valid(view: OrderView, ticket_uids: Sequence[str]) -> Sequence[Ticket]:
 
 
 def prices_of_lines(view: OrderView) -> Sequence[tuple[Line, LinePrice | None]]:
-    """Return each line of an order with the price of one piece, or None if the order did not keep the price."""
+    """Return each line of an order with the price of each piece; None if the order did not store it."""
     prices = view.ticket_details.prices or (None,) * len(view.lines)
     return list(zip(view.lines, prices, strict=True))
 
 
 def prices_of_tickets(view: OrderView) -> Mapping[str, LinePrice]:
-    """Return the price of each ticket, by uid, if the order kept it. The order of tickets is that of the lines."""
+    """Return the price of each ticket by uid, if the order stored it. Tickets are in the order of the lines."""
     by_ticket = [price for line, price in prices_of_lines(view) for _ in range(line.quantity)]
     return {ticket.uid: price for ticket, price in zip(view.tickets, by_ticket, strict=False) if price is not None}

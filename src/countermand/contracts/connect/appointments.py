@@ -13,7 +13,7 @@ from countermand.actions.appointments.ports import BookingTerms
 from countermand.actions.appointments.request import ask_for_slots, ask_to_call_off, book, read_task, withdraw_offer
 from countermand.actions.errors import NotFoundError
 from countermand.actions.ordering.read_orders import read_appointment, read_order
-from countermand.actions.ports import OrderView, Transaction
+from countermand.actions.ordering.views import OrderView
 from countermand.contracts.connect import messages
 from countermand.contracts.connect.calls import VERSION, replies
 from countermand.contracts.connect.contract import NAME
@@ -40,6 +40,7 @@ from countermand.contracts.http.calls import (
     no_body,
 )
 from countermand.contracts.http.openapi import Operation, Reply, parameter
+from countermand.contracts.http.store import Transaction
 from countermand.domain.appointments.appointment import Appointment, AppointmentId, SlotId
 from countermand.domain.appointments.appointment_task import AppointmentTask, Failure, TaskId, TaskKind, TaskState
 from countermand.domain.client import Permission

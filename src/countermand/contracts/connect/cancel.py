@@ -11,8 +11,8 @@ from typing import Final
 
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandId
+from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.errors import NotFoundError
-from countermand.actions.ports import CancelOrder
 from countermand.contracts.connect.contract import CHANNEL
 from countermand.contracts.connect.messages import CancelRequest
 from countermand.contracts.connect.translate import CANCELLED, error_answer, refusal_answer

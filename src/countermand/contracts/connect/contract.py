@@ -8,7 +8,7 @@ from countermand.domain.contract import ContractName, channel_of
 from countermand.domain.orders.order_kind import OrderKind
 
 if TYPE_CHECKING:
-    from countermand.actions.ports import OrderView
+    from countermand.actions.ordering.views import OrderView
     from countermand.contracts.connect.order_events import OrderInEvent
     from countermand.contracts.http.api_module import ApiModule
 

@@ -6,14 +6,14 @@ fields.
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from countermand.actions.errors import FieldsError
 from countermand.contracts.connect.messages import CreateRequest
 from countermand.contracts.connect.versions import required_from
 from countermand.contracts.http.body import read, shown
 
-Given = Mapping[str, Any]
+Given = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class _Needed:
     field: str
     when: Callable[[Given], bool]
     because: str
-    value: Any = None
+    value: object = None
 
     def is_met(self, given: Given) -> bool:
         found = given.get(self.field)
@@ -65,7 +65,7 @@ _RULES: Final = (
 )
 
 
-def create_request(decoded: Any, version: int, plans: Collection[str]) -> CreateRequest:
+def create_request(decoded: object, version: int, plans: Collection[str]) -> CreateRequest:
     """Read the requested order, for one of the `plans` if there are any. Raises `FieldsError` with every error."""
     wanted, errors = None, {}
     try:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from countermand.actions.ports import OrderView
+from countermand.actions.ordering.views import OrderView
 from countermand.contracts.connect.translate import seconds
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from countermand.actions.cancelling.explain import explain
 from countermand.actions.errors import FieldsError, NotFoundError
 from countermand.actions.ordering.place_service_orders import place_service_order
+from countermand.actions.ordering.ports import OrdersWanted
 from countermand.actions.ordering.read_orders import list_orders, read_order
-from countermand.actions.ports import OrdersWanted, Transaction
 from countermand.contracts.connect import messages
 from countermand.contracts.connect.calls import VERSION, replies
 from countermand.contracts.connect.contract import NAME
@@ -34,6 +34,7 @@ from countermand.contracts.http.calls import (
     no_body,
 )
 from countermand.contracts.http.openapi import Operation, Reply, parameter
+from countermand.contracts.http.store import Transaction
 from countermand.domain.client import Permission
 from countermand.domain.orders.order import OrderId, order_id_from
 from countermand.domain.orders.order_details import PlanSnapshot, ServiceOrderDetails
@@ -244,11 +245,11 @@ _READ_ORDER: Final = Operation(
 )
 
 
-def _filter(name: str, description: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+def _filter(name: str, description: str, schema: Mapping[str, object]) -> dict[str, object]:
     return parameter(name, "query", description, schema, required=False)
 
 
-_FILTERS: Final[Sequence[Mapping[str, Any]]] = (
+_FILTERS: Final[Sequence[Mapping[str, object]]] = (
     _filter(
         "status",
         "Only orders in one of these states, separated by commas",

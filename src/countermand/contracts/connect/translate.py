@@ -15,7 +15,7 @@ from countermand.actions.errors import (
     NotFoundError,
     UnavailableError,
 )
-from countermand.actions.ports import OrderView
+from countermand.actions.ordering.views import OrderView
 from countermand.contracts.connect import messages
 from countermand.contracts.http.answer import (
     BEARER,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from litestar.types import Receive, Scope, Send
@@ -85,8 +85,12 @@ class Answer:
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
 
 
+class JsonObject(dict[str, object]):
+    """An object of JSON values, by name. The OpenAPI document describes it as an object, and no more."""
+
+
 def json_answer(
-    status: int, content: Any, *, headers: tuple[tuple[bytes, bytes], ...] = (), media_type: str = JSON
+    status: int, content: object, *, headers: tuple[tuple[bytes, bytes], ...] = (), media_type: str = JSON
 ) -> Answer:
     """Return an answer with a JSON body: a message Struct, or plain values."""
     return Answer(status, (*headers, (b"content-type", media_type.encode())), msgspec.json.encode(content))

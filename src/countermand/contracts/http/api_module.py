@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from countermand.contracts.http.calls import Call, CallRules
 from countermand.contracts.http.cancel_endpoint import CancelEndpoint
@@ -33,12 +33,12 @@ class ApiModule:
     calls: Sequence[Call]
     rules: CallRules
     cancel: tuple[CancelEndpoint, Operation] | None
-    security: Mapping[str, Any]
+    security: Mapping[str, object]
     notices: Notices = _no_notices
     browser_origins: Sequence[str] = ()
 
-    def openapi(self, server_path: str, version: str) -> dict[str, Any]:
-        """Return the module's OpenAPI 3.1 document."""
+    def openapi(self, server_path: str, version: str) -> dict[str, object]:
+        """The module's OpenAPI 3.1 document."""
         operations = [call.operation for call in self.calls]
         if self.cancel is not None:
             operations.insert(0, self.cancel[1])

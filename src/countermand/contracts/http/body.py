@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from itertools import islice
-from typing import Any, Final, TypeGuard, TypeVar
+from typing import Final, NoReturn, TypeGuard, TypeVar
 
 import msgspec
 from msgspec import inspect
@@ -27,7 +27,7 @@ _SHOWN_CAP: Final = 60  # characters of a wrong value that an error repeats
 Message = TypeVar("Message", bound=msgspec.Struct)
 
 
-def decode(body: bytes) -> Any:
+def decode(body: bytes) -> object:
     """Read JSON. Whole numbers are int, others Decimal. Raises `MalformedRequestError` with the error and its place."""
     try:
         decoded = _DECODER.decode(body.decode())
@@ -46,7 +46,7 @@ def decode(body: bytes) -> Any:
     return decoded
 
 
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
     made = dict(pairs)
     if len(made) != len(pairs):
         twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
@@ -72,7 +72,7 @@ def _decimal(digits: str) -> Decimal:
     return number
 
 
-def _no_constant(name: str) -> Any:
+def _no_constant(name: str) -> NoReturn:
     raise MalformedRequestError(f"the body is not JSON: {name} is no JSON value")
 
 
@@ -81,7 +81,7 @@ _DECODER: Final = json.JSONDecoder(
 )
 
 
-def _check_depth(value: Any) -> None:
+def _check_depth(value: object) -> None:
     """Refuse nesting that is deeper than any message, and still far from the interpreter's own limit."""
     level, depth = [value], 0
     while level:
@@ -92,8 +92,8 @@ def _check_depth(value: Any) -> None:
         depth += 1
 
 
-def _check_strings(value: Any) -> None:
-    """Refuse a NUL, which databases do not accept, and a lone surrogate, which is not a character."""
+def _check_strings(value: object) -> None:
+    """Refuse a NUL, which databases do not take, and a lone surrogate, which is no character."""
     to_check = [value]
     while to_check:
         match to_check.pop():
@@ -109,7 +109,7 @@ def _check_strings(value: Any) -> None:
                 to_check += fields.values()
 
 
-def read(message: type[Message], decoded: Any) -> Message:
+def read(message: type[Message], decoded: object) -> Message:
     """Convert decoded JSON to a message. Raises `FieldsError`, which names every wrong field with its value.
 
     Fields that the message does not have are ignored. Text that people type is tidied first.
@@ -126,19 +126,19 @@ class Number(Decimal):
     """An exact JSON number. msgspec's own Decimal would accept a string as well."""
 
 
-def _number(wanted: type, value: Any) -> Any:
+def _number(wanted: type, value: object) -> object:
     if wanted is not Number or isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise ValueError(f"no {wanted.__name__}")
     return Number(value)
 
 
-def shown(value: Any) -> str:
-    """Return a wrong value for an error: as JSON, cut short, without characters that a terminal would obey."""
+def shown(value: object) -> str:
+    """Write a wrong value for an error: as JSON, cut short, without characters that a terminal would obey."""
     text = str(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=True, default=str)
     return text if len(text) <= _SHOWN_CAP else text[: _SHOWN_CAP - 1] + "…"
 
 
-def _errors(expected: Any, value: Any, path: str) -> Iterator[tuple[str, str]]:
+def _errors(expected: object, value: object, path: str) -> Iterator[tuple[str, str]]:
     """Yield every error of a value, field by field, as (path, sentence)."""
     try:
         msgspec.convert(value, expected, dec_hook=_number)
@@ -147,7 +147,11 @@ def _errors(expected: Any, value: Any, path: str) -> Iterator[tuple[str, str]]:
     else:
         return
     known = _plain(inspect.type_info(expected))
-    if _is_list_that_fits(known, value) and (item := _struct_in(known.item_type)) is not None:
+    if (
+        isinstance(value, list)
+        and _is_list_of_length(known, len(value))
+        and (item := _struct_in(known.item_type)) is not None
+    ):
         for index, element in enumerate(value):
             yield from _errors(item, element, f"{path}[{index}]")
     elif (struct := _struct_in(known)) is not None and isinstance(value, dict):
@@ -162,11 +166,11 @@ def _errors(expected: Any, value: Any, path: str) -> Iterator[tuple[str, str]]:
         yield path or "body", f"{name} must be {in_words(info) or _said(info)}, not {shown(value)}"
 
 
-def _is_list_that_fits(known: inspect.Type, value: Any) -> TypeGuard[inspect.ListType]:
-    """Return whether the value is a list of an allowed length: only then does `_errors` check its elements."""
-    if not isinstance(known, inspect.ListType) or not isinstance(value, list):
+def _is_list_of_length(known: inspect.Type, length: int) -> TypeGuard[inspect.ListType]:
+    """Return whether the type is a list that may have this length: only then are the list's elements examined."""
+    if not isinstance(known, inspect.ListType):
         return False
-    return (known.min_length or 0) <= len(value) <= (len(value) if known.max_length is None else known.max_length)
+    return (known.min_length or 0) <= length <= (length if known.max_length is None else known.max_length)
 
 
 def _plain(known: inspect.Type) -> inspect.Type:

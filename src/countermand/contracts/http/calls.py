@@ -5,17 +5,21 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandIds
-from countermand.actions.ports import CancelOrder, Clock, IdempotencyKey, Policies, Store, Transaction
+from countermand.actions.cancelling.policies import Policies
+from countermand.actions.cancelling.ports import CancelOrder
+from countermand.actions.idempotency import IdempotencyKey
+from countermand.actions.ports import Clock
 from countermand.contracts.http.answer import Answer
 from countermand.contracts.http.body import read
 from countermand.contracts.http.cancel_endpoint import Authenticator, Credential
 from countermand.contracts.http.openapi import Operation
+from countermand.contracts.http.store import Store, Transaction
 from countermand.domain.client import Client
 from countermand.domain.contract import Channel
 
@@ -58,7 +62,7 @@ class DecodedBody:
     `version` is 0 in a contract without versions.
     """
 
-    json: Any
+    json: object
     client: Client
     version: int
 

@@ -10,8 +10,8 @@ from typing import ClassVar, Final, Protocol
 
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandId
+from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.errors import NotAuthenticatedError
-from countermand.actions.ports import CancelOrder
 from countermand.contracts.http.answer import BASIC, BEARER, Answer
 from countermand.domain.client import Client
 from countermand.domain.contract import Channel

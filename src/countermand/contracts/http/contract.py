@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from countermand.domain.client import Permission
 from countermand.domain.contract import MANAGE, Channel, ContractName, channel_of
@@ -17,7 +17,7 @@ from countermand.domain.orders.order_kind import OrderKind
 if TYPE_CHECKING:  # modules that need the framework are imported when a service is built
     import msgspec
 
-    from countermand.actions.ports import OrderView
+    from countermand.actions.ordering.views import OrderView
     from countermand.contracts.http.api_module import ApiModule
 
 Terms = TypeVar("Terms")
@@ -92,10 +92,10 @@ class Contract:
     name: ContractName
     kind: OrderKind
     authentication: tuple[Authentication, ...]
-    default_rules: Sequence[Mapping[str, Any]]
+    default_rules: Sequence[Mapping[str, object]]
     default_permissions: frozenset[Permission]
     api: "Callable[[Deployment], ApiModule]"
-    order_in_event: "Callable[[OrderView], msgspec.Struct | Mapping[str, Any]]"
+    order_in_event: "Callable[[OrderView], msgspec.Struct | Mapping[str, object]]"
     pages: frozenset[Page] = frozenset()
 
     def __post_init__(self) -> None:

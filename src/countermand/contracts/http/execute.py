@@ -9,7 +9,6 @@ from functools import partial
 from typing import Final
 
 from countermand.actions.errors import ConflictError
-from countermand.actions.ports import Transaction
 from countermand.actions.run_idempotently import KeptForm, run_idempotently
 from countermand.contracts.http.answer import Answer, ForbiddenError, check_media_type, restored, stored
 from countermand.contracts.http.body import decode
@@ -29,6 +28,7 @@ from countermand.contracts.http.calls import (
 )
 from countermand.contracts.http.idempotency import idempotency_key
 from countermand.contracts.http.openapi import NoPermission, Operation
+from countermand.contracts.http.store import Transaction
 from countermand.domain.client import Client
 
 _KEPT_FORM: Final = KeptForm(encode=stored, decode=restored)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from countermand.actions.ports import IdempotencyKey
+from countermand.actions.idempotency import IdempotencyKey
 from countermand.actions.run_idempotently import fingerprint_of
 from countermand.contracts.http.answer import MalformedRequestError
 

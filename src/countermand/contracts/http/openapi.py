@@ -5,7 +5,7 @@ The routes come from the same operations, so that every call is both served and 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -21,7 +21,7 @@ class Reply:
     """One status that an operation answers with: when, and with which message."""
 
     when: str
-    message: Any = None
+    message: type[msgspec.Struct] | None = None
     media_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)  # name: description
 
@@ -47,16 +47,16 @@ class Operation:
     request: type[msgspec.Struct] | None = None
     request_media_type: str = JSON
     tag: str = "orders"
-    needs_secret: bool = False  # a browser application's token is not enough, because anybody can read it in the page
-    own_credential: str | None = None  # the header with a credential that replaces the permission
-    takes_key: bool = False  # whether it takes an Idempotency-Key
-    parameters: Sequence[Mapping[str, Any]] = ()
+    needs_secret: bool = False  # a browser application's token, which anybody can read in its page, is not enough
+    own_credential: str | None = None  # the header whose credential opens this operation without the permission
+    takes_key: bool = False  # an Idempotency-Key
+    parameters: Sequence[Mapping[str, object]] = ()
 
 
 def parameter(
-    name: str, where: str, description: str, schema: Mapping[str, Any], *, required: bool = True
-) -> dict[str, Any]:
-    """Return an OpenAPI parameter object; `where` is path, query or header."""
+    name: str, where: str, description: str, schema: Mapping[str, object], *, required: bool = True
+) -> dict[str, object]:
+    """An OpenAPI parameter object; `where` is path, query or header."""
     return {"name": name, "in": where, "required": required, "description": description, "schema": schema}
 
 
@@ -76,16 +76,18 @@ def document(
     description: str,
     server_path: str,
     operations: Sequence[Operation],
-    security: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of some operations, which share one security scheme, or have none."""
+    security: Mapping[str, object],
+) -> dict[str, object]:
+    """The OpenAPI 3.1 document of some operations, all behind the same one security scheme, or none."""
     required: list[dict[str, list[str]]] = [{scheme: []} for scheme in security]
     messages = {one.request for one in operations if one.request is not None}
     messages |= {reply.message for one in operations for reply in one.replies.values() if reply.message is not None}
     ordered = sorted(messages, key=lambda message: message.__name__)
-    schemas, components = msgspec.json.schema_components(ordered, schema_hook=_schema, ref_template=_REFERENCES)
+    schemas, components = msgspec.json.schema_components(
+        ordered, schema_hook=schema_of_own_type, ref_template=_REFERENCES
+    )
     schema_of = dict(zip(ordered, schemas, strict=True))
-    paths: dict[str, Any] = {}
+    paths: dict[str, dict[str, object]] = {}
     for one in operations:
         paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, schema_of, required)
     return {
@@ -103,17 +105,20 @@ def document(
     }
 
 
-def _schema(of: type) -> dict[str, Any]:
+def schema_of_own_type(of: type) -> dict[str, object]:
+    """Return the JSON schema of a type that msgspec does not know. Raises `NotImplementedError` for a new one."""
+    if issubclass(of, dict):
+        return {"type": "object"}
     if of is not Number:
         raise NotImplementedError(f"{of.__name__} has no JSON schema here")
     return {"type": "number"}
 
 
 def _operation(
-    one: Operation, schema_of: Mapping[Any, Any], required: Sequence[Mapping[str, Sequence[str]]]
-) -> dict[str, Any]:
+    one: Operation, schema_of: Mapping[type[msgspec.Struct], object], required: Sequence[Mapping[str, Sequence[str]]]
+) -> dict[str, object]:
     is_public = isinstance(one.permission, NoPermission)
-    described: dict[str, Any] = {
+    described: dict[str, object] = {
         "operationId": one.name,
         "summary": one.summary,
         "tags": [one.tag],
@@ -142,8 +147,8 @@ def _permission_described(one: Operation) -> Iterator[str]:
         yield "A browser application's token is not enough."
 
 
-def _reply(reply: Reply, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
-    described: dict[str, Any] = {"description": reply.when}
+def _reply(reply: Reply, schema_of: Mapping[type[msgspec.Struct], object]) -> dict[str, object]:
+    described: dict[str, object] = {"description": reply.when}
     if reply.headers:
         described["headers"] = {
             name: {"description": text, "schema": {"type": "string"}} for name, text in reply.headers.items()

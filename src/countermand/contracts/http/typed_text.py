@@ -6,7 +6,7 @@ The pattern of each type accepts text as people type it, so that a contract's do
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta, inspect
@@ -52,7 +52,7 @@ def _lower(text: str) -> str:
     return tidy_text(text).lower()
 
 
-def _typed(tidy: Callable[[str], str], in_words: str) -> dict[str, Any]:
+def _typed(tidy: Callable[[str], str], in_words: str) -> dict[str, object]:
     return {_TIDY: tidy, _IN_WORDS: in_words}
 
 
@@ -88,11 +88,8 @@ Language = Annotated[
 ]
 
 
-def tidied(message: Any, decoded: Any) -> Any:
-    """Return the same value with the text that people type tidied.
-
-    A value that does not fit the message stays unchanged.
-    """
+def tidied(message: type[msgspec.Struct], decoded: object) -> object:
+    """The same value, with the text that people type tidied. What does not fit the message is left as it is."""
     fields = _fields_of(message)
     if not fields or not isinstance(decoded, dict):
         return decoded
@@ -118,8 +115,8 @@ def in_words(known: inspect.Type) -> str | None:
 
 
 @cache
-def _fields_of(message: Any) -> Mapping[str, Callable[[Any], Any]]:
-    """Return the function that tidies each field of a message. Fields that need none are left out."""
+def _fields_of(message: type[msgspec.Struct]) -> Mapping[str, Callable[[object], object]]:
+    """What tidies each field of a message, where there is anything to tidy in it."""
     found = {}
     for field in msgspec.structs.fields(message):
         tidy = _tidier_of(inspect.type_info(field.type))
@@ -128,11 +125,11 @@ def _fields_of(message: Any) -> Mapping[str, Callable[[Any], Any]]:
     return found
 
 
-def _of_text(tidy: Callable[[str], str]) -> Callable[[Any], Any]:
+def _of_text(tidy: Callable[[str], str]) -> Callable[[object], object]:
     return lambda value: tidy(value) if isinstance(value, str) else value
 
 
-def _tidier_of(known: inspect.Type) -> Callable[[Any], Any] | None:
+def _tidier_of(known: inspect.Type) -> Callable[[object], object] | None:
     match known:
         case inspect.Metadata(type=inner, extra=extra):
             tidy = (extra or {}).get(_TIDY)

@@ -16,7 +16,6 @@ from countermand.actions.appointments.set import (
     set_appointment,
 )
 from countermand.actions.errors import FieldsError, NotFoundError
-from countermand.actions.ports import Transaction
 from countermand.contracts.http.answer import Answer, json_answer
 from countermand.contracts.http.body import read, shown
 from countermand.contracts.http.calls import (
@@ -29,6 +28,7 @@ from countermand.contracts.http.calls import (
     no_body,
 )
 from countermand.contracts.http.openapi import Reply, parameter
+from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage import messages
 from countermand.contracts.manage.calls import ORDER, ROOT, in_range, operation, order_id_in
 from countermand.contracts.manage.translate import appointment_shown, slot_shown, task_shown

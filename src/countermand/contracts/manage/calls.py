@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -85,7 +85,7 @@ def operation(
     good: Mapping[int, Reply],
     *,
     request: type[Struct] | None = None,
-    parameters: Sequence[Mapping[str, Any]] = (),
+    parameters: Sequence[Mapping[str, object]] = (),
     takes_key: bool = True,
 ) -> Operation:
     """Return the description of a call, with what all calls have; `good` and `parameters` are its own.

@@ -9,11 +9,11 @@ from countermand.actions.catalogue.load import ADDED, AS_THEY_WERE, CHANGED, Cat
 from countermand.actions.catalogue.ports import Section
 from countermand.actions.catalogue.read import list_catalogue
 from countermand.actions.errors import FieldsError
-from countermand.actions.ports import Transaction
 from countermand.contracts.http.answer import Answer, json_answer
 from countermand.contracts.http.body import read, shown
 from countermand.contracts.http.calls import Call, CallContext, DecodedBody, ServiceCall, TransactionCall, no_body
 from countermand.contracts.http.openapi import Reply, parameter
+from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage.calls import ROOT, operation
 from countermand.contracts.manage.catalogue_input import CatalogueGiven, catalogue_of
 from countermand.contracts.manage.catalogue_output import CatalogueShown, page_shown

@@ -45,6 +45,7 @@ class CatalogueFile:
 def read_catalogue(content: bytes, *, is_csv: bool) -> CatalogueFile:
     """Read a whole file. Raises `CatalogueFileError` with every error of the file."""
     lines: Mapping[tuple[str, int], int] = {}
+    decoded: object
     try:
         if is_csv:
             decoded, lines = _from_table(read_table(content))
@@ -73,7 +74,7 @@ def _said(errors: Sequence[tuple[str, str]], lines: Mapping[tuple[str, int], int
     return [sentence for _, sentence in sorted(found, key=lambda one: one[0])]
 
 
-def _check_names(decoded: Any) -> None:
+def _check_names(decoded: object) -> None:
     """Refuse unknown names: a misspelt name would otherwise be ignored without a message."""
     if not isinstance(decoded, dict):
         return
@@ -85,7 +86,7 @@ def _check_names(decoded: Any) -> None:
         raise FieldsError(found)
 
 
-def _unknown(path: str, wanted: Any, value: Any) -> Iterator[tuple[str, str]]:
+def _unknown(path: str, wanted: object, value: object) -> Iterator[tuple[str, str]]:
     """Yield the names in a value, in each item of a list, and in nested values that the type does not have."""
     if isinstance(value, list):
         for index, one in enumerate(value):
@@ -102,7 +103,7 @@ def _unknown(path: str, wanted: Any, value: Any) -> Iterator[tuple[str, str]]:
             yield here, f"{here} is not known; known: {', '.join(types)}"
 
 
-def _struct_in(wanted: Any) -> type[msgspec.Struct] | None:
+def _struct_in(wanted: object) -> type[msgspec.Struct] | None:
     """Return the struct in a type like `list[Part]` or `Location | None`."""
     if isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
         return wanted
@@ -112,7 +113,7 @@ def _struct_in(wanted: Any) -> type[msgspec.Struct] | None:
 # JSON
 
 
-def _lines_of_json(text: str, decoded: Any) -> Iterator[tuple[tuple[str, int], int]]:
+def _lines_of_json(text: str, decoded: object) -> Iterator[tuple[tuple[str, int], int]]:
     """Yield the line of each item. The text is known to be JSON; only its outer object and lists are walked."""
     if not isinstance(decoded, dict):
         return
@@ -143,10 +144,10 @@ def _start(text: str, at: int) -> int:
 # CSV
 
 
-def _from_table(table: Table) -> tuple[dict[str, Any], Mapping[tuple[str, int], int]]:
+def _from_table(table: Table) -> tuple[dict[str, object], Mapping[tuple[str, int], int]]:
     """Read the rows of a table as items of one kind: a heading `name.en` is the field `en` within `name`."""
     kind = _told_by(table.headings)
-    items: list[dict[str, Any]] = []
+    items: list[dict[str, object]] = []
     errors: list[tuple[str, str]] = []
     lines = {(kind, index): row.line for index, row in enumerate(table.rows)}
     for index, row in enumerate(table.rows):
@@ -174,7 +175,7 @@ def _told_by(headings: Sequence[str]) -> str:
     return kind
 
 
-def _item(kind: str, cells: Mapping[str, str]) -> dict[str, Any]:
+def _item(kind: str, cells: Mapping[str, str]) -> dict[str, object]:
     made: dict[str, Any] = {}
     types = {field.name: field.type for field in msgspec.structs.fields(KINDS[kind])}
     for heading, cell in cells.items():
@@ -193,13 +194,13 @@ def _item(kind: str, cells: Mapping[str, str]) -> dict[str, Any]:
     return made
 
 
-def _part(cell: str) -> dict[str, Any]:
+def _part(cell: str) -> dict[str, object]:
     """Read a part: `<uid>*2`, or the uid alone for a quantity of 1."""
     uid, _, quantity = cell.strip().partition("*")
     return {"product": uid.strip()} | ({"quantity": _whole(quantity.strip())} if quantity else {})
 
 
-def _seats(cell: str) -> dict[str, Any] | str:
+def _seats(cell: str) -> dict[str, object] | str:
     """Read a seat block: `Stalls/A/1-20` has a section, a row, and the numbers of its first and last seat."""
     found = re.fullmatch("(.+)/(.+)/([0-9]+)-([0-9]+)", cell.strip())
     if found is None:
@@ -207,7 +208,7 @@ def _seats(cell: str) -> dict[str, Any] | str:
     return {"section": found[1], "row": found[2], "first": _whole(found[3]), "last": _whole(found[4])}
 
 
-def _value(wanted: Any, cell: str) -> Any:
+def _value(wanted: object, cell: str) -> object:
     """Convert a cell to its field's type. A value that does not fit stays text, so that the error can show it."""
     if _is(wanted, int):
         return _whole(cell)
@@ -216,7 +217,7 @@ def _value(wanted: Any, cell: str) -> Any:
     return cell
 
 
-def _is(wanted: Any, plain: type) -> bool:
+def _is(wanted: object, plain: type) -> bool:
     return wanted is plain or any(_is(one, plain) for one in get_args(wanted) if isinstance(one, type) or get_args(one))
 
 

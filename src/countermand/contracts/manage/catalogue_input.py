@@ -6,7 +6,7 @@ The names are the shopping contract's, so that a catalogue that was read can be 
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, structs
 
@@ -382,12 +382,12 @@ def _or_none(instant: datetime | None) -> datetime | None:
     return None if instant is None else _to_the_second(instant).astimezone(UTC)
 
 
-def _more(given: Struct, names: tuple[str, ...]) -> dict[str, Any]:
+def _more(given: Struct, names: tuple[str, ...]) -> dict[str, object]:
     """Return the fields that are only shown, as JSON values; fields without a value are left out."""
     return {name: _shown(value) for name in names if (value := getattr(given, name, UNSET)) not in (None, UNSET)}
 
 
-def _shown(value: Any) -> Any:
+def _shown(value: object) -> object:
     if isinstance(value, datetime):
         return written_instant(_to_the_second(value))
     if isinstance(value, Struct):

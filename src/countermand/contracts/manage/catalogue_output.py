@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -44,12 +44,12 @@ class CatalogueShown(Struct, kw_only=True):
     next: str | None = None
 
 
-def page_shown(found: Listed, *, at_most: int) -> dict[str, Any]:
+def page_shown(found: Listed, *, at_most: int) -> dict[str, object]:
     """Return at most `at_most` items, and no more than a request's body may have, but at least one item.
 
     `next` is set if there are more.
     """
-    shown: dict[str, Any] = {kind: [] for kind in ("events", "products", "methods", "vouchers")}
+    shown: dict[str, list[msgspec.Raw]] = {kind: [] for kind in ("events", "products", "methods", "vouchers")}
     size, last = _AROUND_BYTES, None
     for section, name, item in found.items[:at_most]:
         one = msgspec.json.encode(_without_nothing(_shown(item, found.seats)))
@@ -59,10 +59,10 @@ def page_shown(found: Listed, *, at_most: int) -> dict[str, Any]:
         shown[_LISTS[section]].append(msgspec.Raw(one))
         last = (section, name)
     there_is_more = bool(found.items) and last != found.items[-1][:2]
-    return shown | {"next": f"{last[0]}/{last[1]}" if there_is_more and last is not None else None}
+    return {**shown, "next": f"{last[0]}/{last[1]}" if there_is_more and last is not None else None}
 
 
-def _shown(item: Item, seats: Mapping[str, Sequence[SeatBlock]]) -> dict[str, Any]:
+def _shown(item: Item, seats: Mapping[str, Sequence[SeatBlock]]) -> dict[str, object]:
     match item:
         case Event():
             return _event(item)
@@ -74,7 +74,7 @@ def _shown(item: Item, seats: Mapping[str, Sequence[SeatBlock]]) -> dict[str, An
             return _voucher(item)
 
 
-def _event(event: Event) -> dict[str, Any]:
+def _event(event: Event) -> dict[str, object]:
     return {
         "uid": event.uid,
         "reference": event.reference,
@@ -91,7 +91,7 @@ def _event(event: Event) -> dict[str, Any]:
     }
 
 
-def _product(product: Product, seats: Sequence[SeatBlock] | None) -> dict[str, Any]:
+def _product(product: Product, seats: Sequence[SeatBlock] | None) -> dict[str, object]:
     return {
         "uid": product.uid,
         "event": product.event_uid,
@@ -115,7 +115,7 @@ def _product(product: Product, seats: Sequence[SeatBlock] | None) -> dict[str, A
     }
 
 
-def _method(method: Method) -> dict[str, Any]:
+def _method(method: Method) -> dict[str, object]:
     return {
         "uid": method.uid,
         "kind": method.kind,
@@ -128,7 +128,7 @@ def _method(method: Method) -> dict[str, Any]:
     }
 
 
-def _voucher(voucher: Voucher) -> dict[str, Any]:
+def _voucher(voucher: Voucher) -> dict[str, object]:
     return {
         "code": voucher.code,
         "event": voucher.event_uid,
@@ -142,5 +142,5 @@ def _or_none(instant: datetime | None) -> str | None:
     return None if instant is None else written_instant(instant)
 
 
-def _without_nothing(item: Mapping[str, Any]) -> dict[str, Any]:
+def _without_nothing(item: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in item.items() if value is not None}

@@ -9,8 +9,8 @@ from typing import Final, Literal, cast
 import msgspec
 
 from countermand.actions.errors import FieldsError, NotFoundError
+from countermand.actions.identity.ports import ClientAdministration
 from countermand.actions.identity.secrets import hash_of, new_key, new_secret
-from countermand.actions.ports import ClientAdministration
 from countermand.contracts.http.answer import Answer, json_answer
 from countermand.contracts.http.body import read
 from countermand.contracts.http.calls import Call, CallContext, DecodedBody, Request, ServiceCall, no_body

@@ -1,11 +1,12 @@
 """What do the bodies of the operator's API look like? All are ours. Amounts in requests are decimal numbers."""
 
 from datetime import date, datetime
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Final, Literal, get_args
 
 from msgspec import Meta, Struct
 
 from countermand.actions.appointments.load_calendar import AREA_PATTERN, CAPACITY_CAP, SLOT_ID_PATTERN
+from countermand.contracts.http.answer import JsonObject
 from countermand.contracts.http.body import Number
 from countermand.domain.orders.order_state import Transition
 
@@ -254,7 +255,7 @@ class OrderEvent(Struct, kw_only=True):
     order_version: int
     recorded_at: datetime
     client_id: int
-    details: dict[str, Any]
+    details: JsonObject
     delivered_at: datetime | None
 
 

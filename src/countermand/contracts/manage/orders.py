@@ -8,14 +8,15 @@ from typing import Final
 
 from countermand.actions.cancelling.cancel_orders import CancelledWithHistory, NotCancelled
 from countermand.actions.cancelling.explain import explain
+from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.errors import FieldsError, OutcomeUnknownError
 from countermand.actions.ordering.read_orders import read_history
 from countermand.actions.ordering.record_progress import advance_order, record_payment
-from countermand.actions.ports import CancelOrder, Transaction
 from countermand.contracts.http.answer import Answer, json_answer
 from countermand.contracts.http.body import read, shown
 from countermand.contracts.http.calls import Call, CallContext, DecodedBody, ServiceCall, TransactionCall, no_body
 from countermand.contracts.http.openapi import Reply, parameter
+from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage import messages
 from countermand.contracts.manage.calls import ORDER, in_range, operation, order_id_in
 from countermand.contracts.manage.translate import decision_shown, order_shown, payment_shown, problem, refusal_answer

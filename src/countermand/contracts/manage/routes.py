@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from countermand.actions.ports import ClientAdministration
+from countermand.actions.identity.ports import ClientAdministration
 from countermand.contracts.http.api_module import ApiModule
 from countermand.contracts.http.calls import Call
 from countermand.contracts.http.contract import Access

@@ -7,6 +7,7 @@ from typing import Final
 from countermand.actions.appointments.ports import OpenSlot
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.explain import Explanation
+from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
 from countermand.actions.errors import (
     ConflictError,
     FieldsError,
@@ -17,12 +18,14 @@ from countermand.actions.errors import (
     NotFoundError,
     UnavailableError,
 )
-from countermand.actions.ports import CancellationRecord, History, OrderView, RefusalRecord
+from countermand.actions.ordering.history import History
+from countermand.actions.ordering.views import OrderView
 from countermand.contracts.http.answer import (
     BEARER,
     Answer,
     BodyTooLargeError,
     ForbiddenError,
+    JsonObject,
     MalformedRequestError,
     MethodNotAllowedError,
     UnsupportedMediaTypeError,
@@ -115,7 +118,7 @@ def order_shown(view: OrderView, history: History) -> messages.Order:
                 order_version=one.order_version,
                 recorded_at=one.recorded_at,
                 client_id=one.client_id,
-                details=dict(one.details),
+                details=JsonObject(one.details),
                 delivered_at=one.delivered_at,
             )
             for one in history.events

@@ -11,7 +11,7 @@ from typing import Final
 
 from countermand.actions.errors import NotAuthenticatedError, NotFoundError
 from countermand.actions.ordering.read_orders import read_order
-from countermand.actions.ports import OrderView
+from countermand.actions.ordering.views import OrderView
 from countermand.contracts.http.answer import BEARER, ForbiddenError
 from countermand.contracts.http.calls import OpenContext, Request
 from countermand.contracts.http.cancel_endpoint import Credential, bearer

@@ -6,48 +6,53 @@ amounts with two decimals, instants in UTC to the second, texts as objects of la
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from countermand.contracts.http.answer import HAL, Answer, json_answer
 from countermand.contracts.shopping.addresses import Addresses
+from countermand.contracts.shopping.links import Link, Links
 from countermand.contracts.shopping.list_query import Asked, FilterType, search
 
 LANGUAGES: Final = ("en", "nl", "de", "fr", "es", "pt", "tr", "ru")
 
 
-def hal_answer(content: Any, status: int = 200) -> Answer:
+def hal_answer(content: object, status: int = 200) -> Answer:
     """Return an answer in HAL."""
     return json_answer(status, content, media_type=HAL)
 
 
-def resource_links(addresses: Addresses, href: str, page: str, **more: Any) -> dict[str, Any]:
+def resource_links(addresses: Addresses, href: str, page: str, **more: Link) -> Links:
     """Return the links of a resource at `href`; the documentation's `page` explains it.
 
     `more` has further link relations, with `shop_` for `shop:`.
     """
-    return {
-        "curies": addresses.curies(),
-        "self": {"href": href},
-        "profile": addresses.profile(page),
-        **{rel.replace("shop_", "shop:", 1): link for rel, link in more.items()},
-    }
+    return Links(
+        {
+            "curies": addresses.curies(),
+            "self": {"href": href},
+            "profile": addresses.profile(page),
+            **{rel.replace("shop_", "shop:", 1): link for rel, link in more.items()},
+        }
+    )
 
 
 def list_links(
     addresses: Addresses, address: str, page: str, asked: Asked, item_count: int, filters: Mapping[str, FilterType]
-) -> dict[str, Any]:
+) -> Links:
     """Return the links of a page of a list: itself, the other pages, and the search template."""
     pages = asked.links(address, item_count)
-    return {
-        "curies": addresses.curies(),
-        "self": pages.pop("self"),
-        "profile": addresses.profile(page),
-        "search": search(address, filters),
-        **pages,
-    }
+    return Links(
+        {
+            "curies": addresses.curies(),
+            "self": pages.pop("self"),
+            "profile": addresses.profile(page),
+            "search": search(address, filters),
+            **pages,
+        }
+    )
 
 
-def templated(href: str) -> dict[str, Any]:
+def templated(href: str) -> Link:
     """Return a link with variables to fill in (RFC 6570)."""
     return {"href": href, "templated": True}
 

@@ -9,13 +9,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl, quote, unquote_plus
 
-from countermand.actions.catalogue.ports import Condition, Op
+from countermand.actions.catalogue.ports import Condition, FilterValue, Op
 from countermand.actions.errors import FieldsError
 from countermand.contracts.http.body import shown
 from countermand.contracts.http.openapi import parameter
+from countermand.contracts.shopping.links import Link
 
 PAGE_SIZE: Final = 500
 _IN_CAP: Final = 100  # values of one `__in`; ours
@@ -29,8 +30,8 @@ class FilterType:
     """The values of a filter: `read` converts text, or raises `ValueError` with what the value must be."""
 
     suffixes: tuple[Op, ...]
-    read: Callable[[str], Any]
-    schema: Mapping[str, Any]
+    read: Callable[[str], FilterValue]
+    schema: Mapping[str, object]
 
 
 def _text(given: str) -> str:
@@ -114,7 +115,7 @@ class Asked:
         """Return whether there is a condition on a field."""
         return any(condition.field == field for condition in self.conditions)
 
-    def links(self, address: str, item_count: int) -> dict[str, Any]:
+    def links(self, address: str, item_count: int) -> dict[str, Link]:
         """Return `self` as requested, `first` without a page, `prev` and `next` if those pages exist, and `last`."""
         last = max(1, -(-item_count // PAGE_SIZE))
         page = min(self.page, last)  # a page beyond the last becomes the last (documented)
@@ -155,7 +156,7 @@ def parse_list_query(query_string: bytes, filters: Mapping[str, FilterType]) -> 
     return Asked(conditions=conditions, page=page, query=quote(query_string, safe=_IN_A_QUERY))
 
 
-def parameters(filters: Mapping[str, FilterType]) -> tuple[dict[str, Any], ...]:
+def parameters(filters: Mapping[str, FilterType]) -> tuple[dict[str, object], ...]:
     """Return a list's parameters in the form of OpenAPI."""
     described = [
         parameter(
@@ -185,7 +186,7 @@ def _comparisons(filters: Mapping[str, FilterType]) -> Mapping[str, tuple[str, O
     }
 
 
-def search(address: str, filters: Mapping[str, FilterType]) -> dict[str, Any]:
+def search(address: str, filters: Mapping[str, FilterType]) -> Link:
     """Return the link to a list, with its filters to fill in (RFC 6570); pages explain the suffixes of a filter."""
     return {"href": f"{address}{{?{','.join([*filters, 'page'])}}}", "templated": True}
 

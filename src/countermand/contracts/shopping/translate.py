@@ -20,7 +20,7 @@ from countermand.actions.errors import (
     NotFoundError,
     UnavailableError,
 )
-from countermand.actions.ports import Line, OrderView, Ticket
+from countermand.actions.ordering.views import Line, OrderView, Ticket
 from countermand.actions.ticketing.seat import seat_of
 from countermand.actions.ticketing.transfer import prices_of_lines
 from countermand.contracts.http.answer import (
@@ -29,6 +29,7 @@ from countermand.contracts.http.answer import (
     Answer,
     BodyTooLargeError,
     ForbiddenError,
+    JsonObject,
     MalformedRequestError,
     MethodNotAllowedError,
     UnsupportedMediaTypeError,
@@ -39,6 +40,7 @@ from countermand.contracts.http.money import Amount
 from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.hal import date_time
+from countermand.contracts.shopping.links import Link, Links
 from countermand.domain.cancelling.decision import Granted, Refused
 from countermand.domain.instants import written_instant
 from countermand.domain.money import Money, written_minor
@@ -134,21 +136,25 @@ def order_shown(view: OrderView, addresses: Addresses) -> messages.Order:
         return amount(minor, given.currency)
 
     return messages.Order(
-        links={
-            "curies": addresses.curies(),
-            "self": {"href": addresses.order(order.uid)},
-            "profile": addresses.profile("orders"),
-            "payment": _page(given.payment_url or addresses.payment.format(uid=order.uid)),
-            "shop:etickets": _page(given.etickets_url or addresses.etickets.format(token=given.etickets_token or "")),
-            "shop:ordercancellation": _page(f"{addresses.public}/ordercancellation"),
-            "shop:cancellability": {"href": f"{addresses.order(order.uid)}/cancellability"},
-        },
+        links=Links(
+            {
+                "curies": addresses.curies(),
+                "self": {"href": addresses.order(order.uid)},
+                "profile": addresses.profile("orders"),
+                "payment": _page(given.payment_url or addresses.payment.format(uid=order.uid)),
+                "shop:etickets": _page(
+                    given.etickets_url or addresses.etickets.format(token=given.etickets_token or "")
+                ),
+                "shop:ordercancellation": _page(f"{addresses.public}/ordercancellation"),
+                "shop:cancellability": {"href": f"{addresses.order(order.uid)}/cancellability"},
+            }
+        ),
         uid=order.uid,
         reference=order.reference,
         created_date=date_time(order.created_at),
         status=order.state.value,
         product_selection=selections(view.lines, addresses),
-        consumer=dict((given.consumer or Consumer()).given()),
+        consumer=JsonObject((given.consumer or Consumer()).given()),
         payment_method=method_shown(given.payment_method),
         shipping_method=method_shown(given.shipping_method),
         product_total=total(given.product_total_minor),
@@ -157,10 +163,12 @@ def order_shown(view: OrderView, addresses: Addresses) -> messages.Order:
         external_purchases=[_external(one) for one in given.external_purchases],
         external_reference=given.external_reference,
         redirect_url=given.redirect_url or UNSET,
-        embedded={
-            "shop:product": [product_shown(product, addresses) for product in _as_sold(view)],
-            "shop:ticket": [_ticket(view, ticket, addresses) for ticket in view.tickets],
-        },
+        embedded=JsonObject(
+            {
+                "shop:product": [product_shown(product, addresses) for product in _as_sold(view)],
+                "shop:ticket": [_ticket(view, ticket, addresses) for ticket in view.tickets],
+            }
+        ),
     )
 
 
@@ -192,11 +200,13 @@ def cancellability_answer(explanation: Explanation, addresses: Addresses) -> Ans
     until = decision.cancellable_until if isinstance(decision, Granted) else None
     order = addresses.order(explanation.order.uid or "")
     shown = messages.Cancellability(
-        links={
-            "self": {"href": f"{order}/cancellability"},
-            "shop:order": {"href": order},
-            "curies": addresses.curies(),
-        },
+        links=Links(
+            {
+                "self": {"href": f"{order}/cancellability"},
+                "shop:order": {"href": order},
+                "curies": addresses.curies(),
+            }
+        ),
         cancellable=isinstance(decision, Granted),
         cancellable_until=None if until is None else written_instant(until),
         decided_at=written_instant(explanation.at),
@@ -254,7 +264,7 @@ def _external(given: KeptPurchase) -> messages.ExternalPurchase:
 def product_shown(product: Product, addresses: Addresses) -> messages.Product:
     """Return a product as an order embeds it."""
     return messages.Product(
-        links={"self": {"href": addresses.product(product.uid)}},
+        links=Links({"self": {"href": addresses.product(product.uid)}}),
         uid=product.uid,
         name=dict(product.name),
         price=amount(product.price.minor, product.price.currency),
@@ -271,10 +281,12 @@ def seating_shown(seat: Seat) -> messages.Seating:
 def _ticket(view: OrderView, ticket: Ticket, addresses: Addresses) -> messages.Ticket:
     seat = seat_of(view, ticket)
     return messages.Ticket(
-        links={
-            "self": {"href": addresses.ticket(ticket.uid)},
-            "shop:product": {"href": addresses.product(ticket.product_uid)},
-        },
+        links=Links(
+            {
+                "self": {"href": addresses.ticket(ticket.uid)},
+                "shop:product": {"href": addresses.product(ticket.product_uid)},
+            }
+        ),
         uid=ticket.uid,
         code=ticket.code,
         valid=view.admits(ticket),
@@ -282,5 +294,5 @@ def _ticket(view: OrderView, ticket: Ticket, addresses: Addresses) -> messages.T
     )
 
 
-def _page(href: str) -> dict[str, str]:
+def _page(href: str) -> Link:
     return {"href": href, "type": "text/html"}

@@ -42,7 +42,7 @@ class Policy:
         return PolicyVersion(hashlib.sha256(text.encode()).hexdigest()[:16])
 
     @property
-    def content(self) -> dict[str, Any]:
+    def content(self) -> dict[str, object]:
         """All data that a decision depends on, as JSON: it explains an old decision without the code of that time."""
         return {
             "contract": self.contract,
@@ -59,7 +59,7 @@ class Policy:
         }
 
 
-def policy_of(contract: ContractName, rules: Sequence[Mapping[str, Any]]) -> Policy:
+def policy_of(contract: ContractName, rules: Sequence[Mapping[str, object]]) -> Policy:
     """Make a policy from the list in the settings: `[{"name": …, parameters…}, …]`.
 
     Raises `ValueError` with a sentence that names the rule and the value.
@@ -95,7 +95,7 @@ def policy_from_content(content: Mapping[str, Any]) -> Policy:
         raise ValueError(f"a stored policy is written in a way that this version does not know: {error!r}") from error
 
 
-def _written(comparison: Comparison) -> dict[str, Any]:
+def _written(comparison: Comparison) -> dict[str, object]:
     match comparison:
         case IsOneOf(fact=fact, states=states):
             return {"is": "one_of", "fact": fact, "states": sorted(states)}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from countermand.domain.instants import written_instant
 from countermand.domain.known import Unknown
@@ -116,7 +116,7 @@ def examine(rule: Rule, facts: OrderFacts, now: datetime) -> Finding:
     )
 
 
-def _compare(comparison: Comparison, value: Any, now: datetime) -> tuple[bool, datetime | None]:
+def _compare(comparison: Comparison, value: datetime | str | None, now: datetime) -> tuple[bool, datetime | None]:
     match comparison:
         case IsOneOf(states=states):
             return value in states, None
@@ -125,6 +125,7 @@ def _compare(comparison: Comparison, value: Any, now: datetime) -> tuple[bool, d
         case IsNotWithin(notice_h=notice_h, past_active=past_active):
             if value is None:
                 return True, None
+            assert isinstance(value, datetime), "the rule is about an instant"
             # Compare in UTC, because Python compares and shifts datetimes of one local zone by their wall clocks.
             value, now = value.astimezone(UTC), now.astimezone(UTC)
             if past_active is PastActive.IGNORED and value <= now:

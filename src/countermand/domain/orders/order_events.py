@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from countermand.domain.appointments.appointment import Appointment, AppointmentState
 from countermand.domain.known import Unknown
@@ -33,7 +32,7 @@ class OrderEvent:
     """
 
     kind: OrderEventKind
-    details: dict[str, Any]
+    details: dict[str, object]
 
 
 def order_placed(state: OrderState | Unknown) -> OrderEvent:
@@ -84,7 +83,7 @@ def payment_recorded(payment: Payment) -> OrderEvent:
     )
 
 
-def _visit(appointment: Appointment) -> dict[str, Any]:
+def _visit(appointment: Appointment) -> dict[str, object]:
     return {
         "appointment_id": appointment.id,
         "starts_at": appointment.starts_at,

@@ -9,13 +9,15 @@ from weakref import WeakKeyDictionary
 
 import asyncpg
 import msgspec
-from sqlalchemy import Select, any_, literal_column
+from sqlalchemy import any_, literal_column
 from sqlalchemy.dialects import postgresql
 
 from countermand.actions.cancelling.command_ids import CommandId
+from countermand.actions.cancelling.policies import Policies
+from countermand.actions.cancelling.ports import CancelOrder, KeptOutcome, RefusalRecord
 from countermand.actions.errors import CountermandError, OutcomeUnknownError, UnavailableError
 from countermand.actions.metrics import NULL_METRICS, MetricsHook
-from countermand.actions.ports import CancelOrder, KeptOutcome, OrderView, Policies, RefusalRecord
+from countermand.actions.ordering.views import OrderView
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_kind import OrderKinds
@@ -25,6 +27,7 @@ from countermand.storage.postgres.connections import PooledConnection, PostgresA
 from countermand.storage.postgres.distributed import CancelApart
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered, our_error
 from countermand.storage.repositories.rows import ViewRows, facts_columns, kept_of, order_of, view_queries
+from countermand.storage.sql_types import Query
 from countermand.storage.tables.columns import micros
 
 _Pool: TypeAlias = "asyncpg.pool.Pool[asyncpg.Record]"
@@ -241,5 +244,5 @@ async def _nothing_to_reset(_: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Do nothing: these statements leave nothing in a session, and a reset would cost a round trip per batch."""
 
 
-def _text(query: Select[Any]) -> str:
+def _text(query: Query) -> str:
     return str(query.compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]

@@ -6,13 +6,14 @@ docs/scaling.md, step 8.
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 
 from countermand.actions.cancelling.command_ids import CommandId
+from countermand.actions.cancelling.policies import Policies
+from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.metrics import MetricsHook
-from countermand.actions.ports import CancelOrder, Policies
 from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.order_events import OrderEventKind, appointment_cancelled, order_cancelled
@@ -109,7 +110,7 @@ class CancelApart:
     ) -> None:
         """Write everything that a cancellation changes besides the order's row. Unneeded statements are left out."""
         records, keys = [], []
-        told: list[tuple[Any, ...]] = []
+        told: list[tuple[object, ...]] = []
         for command, row in won:
             policy = self._policies.by_contract[ContractName(row["contract"])]
             placed = (command.client_id, row["contract"], command.channel, policy.version)

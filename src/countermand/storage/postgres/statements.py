@@ -4,7 +4,7 @@ In the statement of a batch, `$1` is the instant of the decision. Every list of 
 """
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import BigInteger, literal_column
 from sqlalchemy.dialects import postgresql
@@ -36,8 +36,8 @@ _VISIT_DETAILS: Final = (
 )
 
 
-def as_columns(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Return rows as the arrays that are sent, one per column."""
+def as_columns(rows: Iterable[tuple[object, ...]]) -> list[tuple[object, ...]]:
+    """Rows as the arrays in which they travel, one a column."""
     return list(zip(*rows, strict=True))
 
 

@@ -19,7 +19,7 @@ from countermand.storage.store import SqlStore
 
 
 class PostgresStore(SqlStore):
-    """Implements `Store`. Each change of an order locks its row first, so READ COMMITTED is enough for writing."""
+    """Implements `SqlStore`. Each change of an order locks its row first, so READ COMMITTED is enough for writing."""
 
     def __init__(self, address: PostgresAddress, kinds: OrderKinds, *, connections: int) -> None:
         super().__init__(kinds)
@@ -37,7 +37,7 @@ class PostgresStore(SqlStore):
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[SqlTransaction]:
-        """See `Store.snapshot`. All tables are read as of the first statement."""
+        """See `Snapshots.snapshot`. All tables are read as of the first statement."""
         async with _connected(self._reading) as connection:
             try:
                 yield SqlTransaction(connection, our_error, self.kinds)
@@ -46,7 +46,7 @@ class PostgresStore(SqlStore):
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[SqlTransaction]:
-        """See `Store.transaction`."""
+        """See `Transactions.transaction`."""
         async with _connected(self._engine) as connection:
             try:
                 yield SqlTransaction(connection, our_error, self.kinds)
@@ -74,7 +74,7 @@ def _look_after_connections(engine: AsyncEngine, *, limit_s: float) -> None:
     answer, and closes each dead connection politely before it tries the next.
     """
 
-    def ask(connection: Any, _record: Any, _proxy: Any) -> None:
+    def ask(connection: Any, _record: object, _proxy: object) -> None:
         try:
             connection.run_async(lambda driver: driver.execute("SELECT", timeout=limit_s))
         except DRIVER_ERRORS as error:
@@ -83,7 +83,7 @@ def _look_after_connections(engine: AsyncEngine, *, limit_s: float) -> None:
         if "on" in {getattr(told, name, "off") for name in ("default_transaction_read_only", "in_hot_standby")}:
             raise InvalidatePoolError("the server takes no writes any more; another may")
 
-    def drop(connection: Any, _record: Any) -> None:
+    def drop(connection: Any, _record: object) -> None:
         connection.driver_connection.terminate()
 
     event.listen(engine.sync_engine, "checkout", ask)

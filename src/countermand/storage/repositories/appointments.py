@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Select, and_, cast, func, insert, select, update
+from sqlalchemy import BigInteger, ColumnElement, and_, cast, func, insert, select, update
 
 from countermand.actions.appointments.ports import OpenSlot
 from countermand.domain.appointments.appointment import (
@@ -23,6 +23,7 @@ from countermand.domain.known import Unknown, known
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_state import ENDED_UNFULFILLED, TRANSITIONS
 from countermand.storage.repositories.rows import Row, appointment_columns, appointment_of, written
+from countermand.storage.sql_types import Query
 from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.appointments import appointment_tasks, appointments, slots
 from countermand.storage.tables.columns import instant, micros
@@ -38,14 +39,14 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class AppointmentRows(StatementRunner):
-    """Implements `AppointmentTransaction`."""
+    """Implements the protocols of `actions/appointments/ports.py`."""
 
     async def insert_appointment(self, order_id: OrderId, appointment: Appointment) -> None:
-        """See `AppointmentTransaction.insert_appointment`."""
+        """See `AppointmentWriting.insert_appointment`."""
         await self._execute(insert(appointments).values(appointment_columns(order_id, appointment)))
 
     async def change_appointment(self, order_id: OrderId, appointment: Appointment) -> None:
-        """See `AppointmentTransaction.change_appointment`."""
+        """See `AppointmentWriting.change_appointment`."""
         await self._execute(
             update(appointments)
             .where(appointments.c.order_id == order_id, appointments.c.id == appointment.id)
@@ -60,7 +61,7 @@ class AppointmentRows(StatementRunner):
         return None if row is None else appointment_of(row)
 
     async def active_appointment(self, order_id: OrderId) -> Appointment | None:
-        """See `AppointmentTransaction.active_appointment`."""
+        """See `AppointmentReading.active_appointment`."""
         not_over = appointments.c.order_id == order_id, appointments.c.state.not_in(_OVER)
         found = [appointment_of(row) for row in await self.rows(select(appointments).where(*not_over))]
         return max(found, key=lambda one: isinstance(one.state, Unknown), default=None)
@@ -73,12 +74,12 @@ class AppointmentRows(StatementRunner):
     # Tasks
 
     async def task(self, task_id: TaskId) -> AppointmentTask | None:
-        """See `AppointmentReading.task`."""
+        """See `TaskReading.task`."""
         row = await self._one(select(appointment_tasks).where(appointment_tasks.c.id == task_id))
         return None if row is None else _task_of(row)
 
     async def pending_task(self, order_id: OrderId, kind: TaskKind) -> AppointmentTask | None:
-        """See `AppointmentTransaction.pending_task`."""
+        """See `TaskReading.pending_task`."""
         asked = appointment_tasks.c
         oldest = (
             select(appointment_tasks)
@@ -90,7 +91,7 @@ class AppointmentRows(StatementRunner):
         return None if row is None else _task_of(row)
 
     async def pending_tasks(self, after: TaskId, at_most: int) -> Sequence[AppointmentTask]:
-        """See `AppointmentReading.pending_tasks`."""
+        """See `TaskReading.pending_tasks`."""
         waiting = (
             select(appointment_tasks)
             .join(orders, orders.c.id == appointment_tasks.c.order_id)
@@ -106,11 +107,11 @@ class AppointmentRows(StatementRunner):
         return [_task_of(row) for row in await self.rows(waiting)]
 
     async def insert_task(self, task: AppointmentTask) -> None:
-        """See `AppointmentTransaction.insert_task`."""
+        """See `TaskWriting.insert_task`."""
         await self._execute(insert(appointment_tasks).values(_task_columns(task)))
 
     async def change_task(self, task: AppointmentTask) -> None:
-        """See `AppointmentTransaction.change_task`."""
+        """See `TaskWriting.change_task`."""
         await self._execute(
             update(appointment_tasks)
             .where(appointment_tasks.c.order_id == task.order_id, appointment_tasks.c.id == task.id)
@@ -122,7 +123,7 @@ class AppointmentRows(StatementRunner):
     async def open_slots(
         self, areas: Collection[str], from_date: date, after: datetime, at_most: int
     ) -> Sequence[Slot]:
-        """See `AppointmentReading.open_slots`."""
+        """See `CalendarReading.open_slots`."""
         first_day = micros(datetime.combine(from_date, time(), UTC))
         offset = cast(slots.c.utc_offset_s, BigInteger) * (_SECOND // _MICROSECOND)
         there = slots.c.starts_at + offset  # the start by the customer's own calendar
@@ -141,13 +142,13 @@ class AppointmentRows(StatementRunner):
         return [_open_slot_of(row).slot for row in found]
 
     async def lock_slot(self, slot_id: SlotId) -> OpenSlot | None:
-        """See `AppointmentTransaction.lock_slot`. A second statement counts, so that it sees what others committed."""
+        """See `SlotLock.lock_slot`. A second statement counts, so that it sees what others committed."""
         await self._execute(select(slots.c.id).where(slots.c.id == slot_id).with_for_update())
         row = await self._one(_with_load().where(slots.c.id == slot_id))
         return None if row is None else _open_slot_of(row)
 
     async def slots(self, after: tuple[datetime, SlotId] | None, at_most: int) -> Sequence[OpenSlot]:
-        """See `AppointmentReading.slots`."""
+        """See `CalendarReading.slots`."""
         query = _with_load().order_by(slots.c.starts_at, slots.c.id).limit(at_most)
         if after is not None:
             starts_at, slot_id = after
@@ -156,12 +157,12 @@ class AppointmentRows(StatementRunner):
         return [_open_slot_of(row) for row in await self.rows(query)]
 
     async def add_slot(self, wanted: OpenSlot) -> bool:
-        """See `AppointmentTransaction.add_slot`. If another transaction is adding the same slot, wait for its end."""
+        """See `CalendarWriting.add_slot`. If another transaction is adding the same slot, wait for its end."""
         add = self._insert(slots).values(_slot_columns(wanted)).on_conflict_do_nothing(index_elements=["id"])
         return await self.run(add) > 0
 
     async def change_slot(self, wanted: OpenSlot) -> None:
-        """See `AppointmentTransaction.change_slot`."""
+        """See `CalendarWriting.change_slot`."""
         await self._execute(update(slots).where(slots.c.id == wanted.slot.id).values(_slot_columns(wanted)))
 
 
@@ -176,7 +177,7 @@ def _load() -> ColumnElement[int]:
     )
 
 
-def _with_load() -> Select[Any]:
+def _with_load() -> Query:
     return select(slots, _load().label("booked"))
 
 
@@ -191,7 +192,7 @@ def _open_slot_of(row: Row) -> OpenSlot:
     return OpenSlot(slot=slot, area=row["area"], capacity=row["capacity"], booked=row["booked"])
 
 
-def _slot_columns(wanted: OpenSlot) -> dict[str, Any]:
+def _slot_columns(wanted: OpenSlot) -> dict[str, object]:
     slot = wanted.slot
     return {
         "id": slot.id,
@@ -248,7 +249,7 @@ def _task_of(row: Row) -> AppointmentTask:
     )
 
 
-def _task_columns(task: AppointmentTask) -> Mapping[str, Any]:
+def _task_columns(task: AppointmentTask) -> Mapping[str, object]:
     offered = [
         _WrittenSlot(
             id=one.id,

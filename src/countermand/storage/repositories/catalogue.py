@@ -4,11 +4,10 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from sqlalchemy import (
-    ColumnElement,
     delete,
     func,
     insert,
@@ -22,6 +21,7 @@ from countermand.domain.orders.order_state import ENDED_UNFULFILLED
 from countermand.domain.ticketing.catalogue import Event, EventUid, Method, Part, Product, ProductUid, Voucher
 from countermand.storage.repositories.filters import EVENTS, PRODUCTS, Filtering
 from countermand.storage.repositories.rows import Row, product_of, written
+from countermand.storage.sql_types import Column
 from countermand.storage.tables.catalogue import events, methods, product_parts, products, vouchers
 from countermand.storage.tables.columns import instant, micros
 from countermand.storage.tables.orders import orders
@@ -40,11 +40,11 @@ _NAMES: Final = {
 
 
 class CatalogueRows(Filtering):
-    """Implements `CatalogueTransaction`."""
+    """Implements the protocols of `actions/catalogue/ports.py`."""
 
     async def names_after(self, section: Section, name: str, at_most: int) -> Sequence[str]:
-        """See `CatalogueReading.names_after`."""
-        named: ColumnElement[Any] = _NAMES[section]
+        """See `CatalogueLists.names_after`."""
+        named: Column = _NAMES[section]
         found = select(named.label("name")).where(named > name).order_by(named).limit(at_most)
         combos = select(product_parts.c.combo_uid)
         if section is Section.PRODUCTS:
@@ -64,7 +64,7 @@ class CatalogueRows(Filtering):
         return {row["uid"]: _event_of(row) for row in rows}
 
     async def sold_out_events(self, uids: Sequence[str]) -> frozenset[str]:
-        """See `CatalogueReading.sold_out_events`."""
+        """See `CatalogueLists.sold_out_events`."""
         rows = await self.rows(
             select(products.c.event_uid)
             .where(products.c.event_uid.in_(uids), products.c.is_enabled)
@@ -74,7 +74,7 @@ class CatalogueRows(Filtering):
         return frozenset(row["event_uid"] for row in rows)
 
     async def events(self, conditions: Sequence[Condition], *, offset: int, at_most: int) -> Page[Event]:
-        """See `CatalogueReading.events`."""
+        """See `CatalogueLists.events`."""
         found = select(events).where(events.c.is_enabled, *self._met(EVENTS, conditions))
         rows, total = await self._page(found.order_by(events.c.sale_starts_at, events.c.uid), offset, at_most)
         return Page(items=[_event_of(row) for row in rows], total=total)
@@ -87,7 +87,7 @@ class CatalogueRows(Filtering):
     async def products_listed(
         self, conditions: Sequence[Condition], now: datetime, *, offset: int, at_most: int
     ) -> Page[Product]:
-        """See `CatalogueReading.products_listed`."""
+        """See `CatalogueLists.products_listed`."""
         at = micros(now)
         found = (
             select(products)
@@ -128,7 +128,7 @@ class CatalogueRows(Filtering):
         return {row["code"]: _voucher_of(row) for row in rows}
 
     async def voucher_uses(self, code: str) -> int:
-        """See `CatalogueReading.voucher_uses`."""
+        """See `VoucherReading.voucher_uses`."""
         row = await self._one(
             select(func.count().label("uses"))
             .select_from(voucher_uses.join(orders, orders.c.id == voucher_uses.c.order_id))
@@ -140,14 +140,14 @@ class CatalogueRows(Filtering):
     # Writing
 
     async def put_event(self, event: Event) -> None:
-        """See `CatalogueTransaction.put_event`."""
+        """See `CatalogueWriting.put_event`."""
         columns = _event_columns(event)
         await self._execute(
             self._insert(events).values(columns).on_conflict_do_update(index_elements=["uid"], set_=columns)
         )
 
     async def put_product(self, product: Product) -> bool:
-        """See `CatalogueTransaction.put_product`."""
+        """See `CatalogueWriting.put_product`."""
         columns = _product_columns(product)
         put = self._insert(products).values(columns | {"availability": product.total_availability})
         await self._execute(put.on_conflict_do_nothing(index_elements=["uid"]))
@@ -169,14 +169,14 @@ class CatalogueRows(Filtering):
         return True
 
     async def put_method(self, method: Method) -> None:
-        """See `CatalogueTransaction.put_method`."""
+        """See `CatalogueWriting.put_method`."""
         columns = _method_columns(method)
         await self._execute(
             self._insert(methods).values(columns).on_conflict_do_update(index_elements=["uid"], set_=columns)
         )
 
     async def put_voucher(self, voucher: Voucher) -> None:
-        """See `CatalogueTransaction.put_voucher`."""
+        """See `CatalogueWriting.put_voucher`."""
         columns = {
             "code": voucher.code,
             "event_uid": voucher.event_uid,
@@ -189,13 +189,13 @@ class CatalogueRows(Filtering):
         )
 
     async def lock_vouchers(self, codes: Sequence[str]) -> None:
-        """See `CatalogueTransaction.lock_vouchers`."""
+        """See `VoucherUses.lock_vouchers`."""
         await self._execute(
             select(vouchers.c.code).where(vouchers.c.code.in_(codes)).order_by(vouchers.c.code).with_for_update()
         )
 
     async def reserve(self, wanted: Mapping[str, int]) -> Reserved:
-        """See `CatalogueTransaction.reserve`. Products are locked by uid, the lock order of every transaction."""
+        """See `Stock.reserve`. Products are locked by uid, the lock order of every transaction."""
         short, seated = [], set()
         for uid in sorted(wanted):
             taken = await self._one(
@@ -211,7 +211,7 @@ class CatalogueRows(Filtering):
         return Reserved(short=short, seated=frozenset(seated))
 
     async def lock_products(self, uids: Sequence[str]) -> None:
-        """See `CatalogueTransaction.lock_products`."""
+        """See `ProductLock.lock_products`."""
         locked = select(products.c.uid).where(products.c.uid.in_(uids)).order_by(products.c.uid)
         await self._execute(locked.with_for_update(key_share=True))
 
@@ -250,7 +250,7 @@ def _event_of(row: Row) -> Event:
     )
 
 
-def _event_columns(event: Event) -> dict[str, Any]:
+def _event_columns(event: Event) -> dict[str, object]:
     return {
         "uid": event.uid,
         "reference": event.reference,
@@ -293,7 +293,7 @@ def _whole_product_of(row: Row, parts: tuple[Part, ...]) -> Product:
     )
 
 
-def _product_columns(product: Product) -> dict[str, Any]:
+def _product_columns(product: Product) -> dict[str, object]:
     """Return all columns but the availability, which only orders and stock changes write."""
     return {
         "uid": product.uid,
@@ -337,7 +337,7 @@ def _method_of(row: Row) -> Method:
     )
 
 
-def _method_columns(method: Method) -> dict[str, Any]:
+def _method_columns(method: Method) -> dict[str, object]:
     more = _MethodDetails(
         countries=list(method.countries),
         required_consumer_fields=list(method.required_consumer_fields),

@@ -85,7 +85,7 @@ def changed_document(stored: str, before: Struct, after: Struct) -> str:
     return bytes(changed).decode()
 
 
-def _changed(stored: Raw, before: Any, after: Any) -> Raw:
+def _changed(stored: Raw, before: object, after: object) -> Raw:
     if before == after:
         return stored
     if isinstance(before, dict) and isinstance(after, dict):

@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import JSON, ColumnElement, Select, and_, cast, exists, func, not_, or_, select
+from sqlalchemy import JSON, ColumnElement, TableValuedAlias, and_, cast, exists, func, not_, or_, select
 
-from countermand.actions.catalogue.ports import Condition, Op
+from countermand.actions.catalogue.ports import Condition, FilterValue, Op
 from countermand.storage.repositories.rows import Row
+from countermand.storage.sql_types import Column, Query
 from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.catalogue import events, products
 from countermand.storage.tables.columns import micros
@@ -20,13 +21,13 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     `in_languages` means the texts of all languages, `in_list` the texts of a list.
     """
 
-    column: Any
+    column: Column
     path: tuple[str, ...] = ()
     in_languages: bool = False
     in_list: bool = False
 
 
-def _column(column: Any) -> Field:
+def _column(column: Column) -> Field:
     return Field(column=column)
 
 
@@ -57,7 +58,7 @@ PRODUCTS: Final[Mapping[str, Field]] = {
     "sale_end": _column(func.coalesce(products.c.sale_ends_at, events.c.sale_ends_at)),
 }
 
-_COMPARISONS: Final[Mapping[Op, Callable[[ColumnElement[Any], Any], ColumnElement[bool]]]] = {
+_COMPARISONS: Final[Mapping[Op, Callable[[Column, Any], ColumnElement[bool]]]] = {
     Op.EQ: lambda column, value: column == value,
     Op.NE: lambda column, value: or_(column.is_(None), column != value),
     Op.LT: lambda column, value: column < value,
@@ -69,14 +70,14 @@ _COMPARISONS: Final[Mapping[Op, Callable[[ColumnElement[Any], Any], ColumnElemen
 }
 
 
-def _compared(column: ColumnElement[Any], condition: Condition) -> ColumnElement[bool]:
+def _compared(column: Column, condition: Condition) -> ColumnElement[bool]:
     given = condition.value
-    value = [_bound(one) for one in given] if condition.op is Op.IN else _bound(given)
+    value = [_bound(one) for one in given] if isinstance(given, tuple) else _bound(given)
     met = _COMPARISONS[condition.op](column, value)
     return met if condition.op is Op.NE else and_(column.is_not(None), met)
 
 
-def _bound(value: Any) -> Any:
+def _bound(value: FilterValue) -> str | int:
     return micros(value) if isinstance(value, datetime) else value
 
 
@@ -93,16 +94,13 @@ def _offset_within(offset: int, total: int, at_most: int) -> int:
 class Filtering(StatementRunner):
     """Reads lists on one connection."""
 
-    async def _page(self, found: Select[Any], offset: int, at_most: int) -> tuple[Sequence[Row], int]:
-        """Return one page of rows, and the number of all rows.
-
-        An offset beyond the end gives the last page (documented).
-        """
+    async def _page(self, found: Query, offset: int, at_most: int) -> tuple[Sequence[Row], int]:
+        """Some of the rows, and how many there are. An offset beyond them gives the last page (documented)."""
         total = await self._total(found)
         return await self.rows(found.offset(_offset_within(offset, total, at_most)).limit(at_most)), total
 
     async def _page_from_nearer_end(
-        self, found: Select[Any], key: Sequence[ColumnElement[Any]], offset: int, at_most: int
+        self, found: Query, key: Sequence[Column], offset: int, at_most: int
     ) -> tuple[Sequence[Row], int]:
         """Return the same for rows that descend by `key`. A page in the second half is read from the other end."""
         total = await self._total(found)
@@ -114,7 +112,7 @@ class Filtering(StatementRunner):
         ascending = found.order_by(*key).offset(after).limit(total - before - after)
         return list(reversed(await self.rows(ascending))), total
 
-    async def _total(self, found: Select[Any]) -> int:
+    async def _total(self, found: Query) -> int:
         (count,) = await self.rows(select(func.count().label("total")).select_from(found.order_by(None).subquery()))
         return int(count["total"])
 
@@ -128,9 +126,9 @@ class Filtering(StatementRunner):
             return not_(inner) if condition.op is Op.NE else inner
         return _compared(self._value(field), condition)
 
-    def _value(self, field: Field) -> ColumnElement[Any]:
-        """Return a column, or a value within a document."""
-        found: ColumnElement[Any] = field.column
+    def _value(self, field: Field) -> Column:
+        """A column, or something within a document."""
+        found: Column = field.column
         if not field.path:
             return found
         if self._on_postgres:
@@ -139,8 +137,8 @@ class Filtering(StatementRunner):
             found = func.json_extract(field.column, "$." + ".".join(field.path))
         return found
 
-    def _texts(self, field: Field) -> Any:
-        """Return the texts within a document, one per row: those of all languages, or those of a list."""
+    def _texts(self, field: Field) -> TableValuedAlias:
+        """The texts of a document, one in a row: those of all languages, or of a list of things that have a name."""
         if self._on_postgres:
             document = cast(field.column, JSON)
             inner = func.json_extract_path(document, *field.path) if field.path else document

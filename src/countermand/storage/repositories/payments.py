@@ -13,7 +13,7 @@ from countermand.storage.tables.orders import order_details, orders, payment_ref
 
 
 class PaymentRows(StatementRunner):
-    """Implements `PaymentTransaction`."""
+    """Implements `PaymentWriting`."""
 
     async def paid_minor(self, order_id: OrderId, currency: str) -> int:
         """See `PaymentReading.paid_minor`."""
@@ -22,7 +22,7 @@ class PaymentRows(StatementRunner):
         return 0 if row is None or row["paid"] is None else int(row["paid"])
 
     async def lock_order_to_pay(self, order_id: OrderId) -> OrderToPay | None:
-        """See `PaymentTransaction.lock_order_to_pay`. Reads the document only if the total's columns are empty."""
+        """See `PaymentWriting.lock_order_to_pay`. The document comes along only where the columns are empty."""
         total = order_details.c.total_minor, order_details.c.currency
         document = case((order_details.c.total_minor.is_(None), order_details.c.details)).label("details")
         found = orders_named().add_columns(*total, document).where(orders.c.id == order_id)
@@ -34,13 +34,13 @@ class PaymentRows(StatementRunner):
         return OrderToPay(order=order, total=total_of(order.kind, total_minor, currency, row["details"]))
 
     async def claim_reference(self, reference: str, order_id: OrderId) -> bool:
-        """See `PaymentTransaction.claim_reference`. Waits for another transaction that is claiming the reference."""
+        """See `PaymentWriting.claim_reference`. Waits for the end of another transaction that is claiming it."""
         claim = self._insert(payment_references).values(reference=reference, order_id=order_id)
         claimed = claim.on_conflict_do_nothing(index_elements=["reference"]).returning(payment_references.c.order_id)
         return await self._one(claimed) is not None
 
     async def payment(self, reference: str) -> tuple[OrderId, Payment | None] | None:
-        """See `PaymentTransaction.payment`."""
+        """See `PaymentWriting.payment`."""
         claimed = payment_references.c
         of_claim = (payments.c.order_id == claimed.order_id) & (payments.c.reference == claimed.reference)
         found = (
@@ -54,7 +54,7 @@ class PaymentRows(StatementRunner):
         return OrderId(row["claimed_by"]), None if row["order_id"] is None else payment_of(row)
 
     async def insert_payment(self, order_id: OrderId, payment: Payment) -> None:
-        """See `PaymentTransaction.insert_payment`."""
+        """See `PaymentWriting.insert_payment`."""
         await self._execute(
             insert(payments).values(
                 order_id=order_id,

@@ -8,20 +8,18 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, select
 
 from countermand.actions.cancelling.command_ids import CommandId
-from countermand.actions.ports import (
+from countermand.actions.cancelling.ports import (
     CancellationRecord,
     CancelOrder,
     KeptOutcome,
     KeptRefusal,
-    Line,
-    OrderView,
-    OutboxRecord,
     RefusalRecord,
-    Ticket,
 )
+from countermand.actions.ordering.history import OutboxRecord
+from countermand.actions.ordering.views import Line, OrderView, Ticket
 from countermand.domain.appointments.appointment import (
     Appointment,
     AppointmentId,
@@ -43,6 +41,7 @@ from countermand.domain.orders.order_state import OrderState
 from countermand.domain.orders.payment import Payment
 from countermand.domain.ticketing.catalogue import Product
 from countermand.storage.repositories.documents import decoded_details
+from countermand.storage.sql_types import Column, Query
 from countermand.storage.tables.appointments import appointments
 from countermand.storage.tables.catalogue import products
 from countermand.storage.tables.columns import instant, micros
@@ -56,12 +55,12 @@ class Row(Protocol):
     def __getitem__(self, name: str, /) -> Any: ...
 
 
-def written(document: Mapping[str, Any]) -> str:
-    """Return a JSON document for a text column. Instants are written as in requests and answers."""
+def written(document: Mapping[str, object]) -> str:
+    """A JSON document for a text column; instants as the wire has them."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=_said)
 
 
-def _said(value: Any) -> str:
+def _said(value: object) -> str:
     if isinstance(value, datetime):
         return written_instant(value)
     raise TypeError(f"{type(value).__name__} has no JSON form here")
@@ -84,8 +83,8 @@ def facts_of(row: Row) -> OrderFacts:
     )
 
 
-def facts_columns(facts: OrderFacts) -> dict[str, Any]:
-    """Return the facts as columns, in the order of the tables."""
+def facts_columns(facts: OrderFacts) -> dict[str, object]:
+    """The same as columns, in the tables' order."""
     return {
         "state": facts.state.value,
         "appointment_starts_at": _micros_or_none(facts.appointment_starts_at),
@@ -135,8 +134,8 @@ def appointment_of(row: Row) -> Appointment:
     )
 
 
-def appointment_columns(order_id: OrderId, appointment: Appointment) -> dict[str, Any]:
-    """Return an order's appointment as columns."""
+def appointment_columns(order_id: OrderId, appointment: Appointment) -> dict[str, object]:
+    """The same as columns."""
     slot = appointment.slot
     return {
         "order_id": order_id,
@@ -295,8 +294,8 @@ class ViewRows:
         return views
 
 
-def view_queries(member: Callable[[ColumnElement[Any]], ColumnElement[bool]]) -> dict[str, Select[Any]]:
-    """Return the query for each field of `ViewRows`. `member` makes the predicate that picks the orders by number."""
+def view_queries(member: Callable[[Column], ColumnElement[bool]]) -> dict[str, Query]:
+    """The reads behind `ViewRows`, by field, for the orders whose number is a `member` of what was asked."""
     of_lines = select(order_lines.c.product_uid).where(member(order_lines.c.order_id))
     return {
         "orders": orders_named().add_columns(order_details.c.details).where(member(orders.c.id)),
@@ -309,8 +308,8 @@ def view_queries(member: Callable[[ColumnElement[Any]], ColumnElement[bool]]) ->
     }
 
 
-def orders_named() -> Select[Any]:
-    """Return a query for orders with their uids and references."""
+def orders_named() -> Query:
+    """Orders with what they are called."""
     return select(orders, order_details.c.uid, order_details.c.reference).join(
         order_details, order_details.c.order_id == orders.c.id
     )

@@ -21,20 +21,20 @@ _STRETCH: Final = (seats.c.product_uid, seats.c.stretch, seats.c.section, seats.
 
 
 class SeatRows(StatementRunner):
-    """Implements `SeatTransaction`."""
+    """Implements the protocols of `actions/ticketing/seat_ports.py`."""
 
     async def seat_plans(self, product_uids: Sequence[str]) -> Mapping[str, Sequence[SeatBlock]]:
-        """See `SeatReading.seat_plans`."""
+        """See `SeatPlans.seat_plans`."""
         first, last = func.min(seats.c.number).label("first"), func.max(seats.c.number).label("last")
         found = select(*_STRETCH, first, last).where(seats.c.product_uid.in_(product_uids)).group_by(*_STRETCH)
         return _by_product(await self.rows(found.order_by(seats.c.product_uid, seats.c.stretch)))
 
     async def free_seats(self, product_uids: Sequence[str]) -> Mapping[str, Sequence[SeatBlock]]:
-        """See `SeatReading.free_seats`. One statement sees each seat and its ticket as of the same instant."""
+        """See `FreeSeats.free_seats`. One statement sees each seat and its ticket as of the same instant."""
         return _by_product(await self.rows(_gaps(product_uids)))
 
     async def held_seats(self, product_uid: str) -> Sequence[SeatTaken]:
-        """See `SeatTransaction.held_seats`."""
+        """See `SeatPlanWriting.held_seats`."""
         found = select(seats).select_from(seats.join(tickets, _HAS_IT)).where(seats.c.product_uid == product_uid)
         return [
             SeatTaken(
@@ -47,7 +47,7 @@ class SeatRows(StatementRunner):
         ]
 
     async def put_seats(self, product_uid: str, plan: Sequence[SeatBlock], held: Sequence[SeatTaken]) -> None:
-        """See `SeatTransaction.put_seats`."""
+        """See `SeatPlanWriting.put_seats`."""
         await self._execute(delete(seats).where(seats.c.product_uid == product_uid))
         rows = [
             {
@@ -65,7 +65,7 @@ class SeatRows(StatementRunner):
         await self.take_seats(held)
 
     async def take_seats(self, taken: Sequence[SeatTaken]) -> None:
-        """See `SeatTransaction.take_seats`."""
+        """See `SeatAssignment.take_seats`."""
         if not taken:
             return
         of_seat = (seats.c.product_uid, seats.c.section, seats.c.row, seats.c.number)

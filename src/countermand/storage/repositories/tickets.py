@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, ColumnElement, case, cast, delete, exists, func, insert, select, update
 
-from countermand.actions.catalogue.ports import Condition, Op, Page
+from countermand.actions.catalogue.ports import Condition, Page
 from countermand.actions.ticketing.ports import KnownConsumer
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
@@ -55,7 +55,7 @@ _CONSUMER_OF_ORDER: Final = Field(column=order_details.c.details, path=("consume
 
 
 class TicketingRows(Filtering):
-    """Implements `TicketingTransaction`."""
+    """Implements the protocols of `actions/ticketing/ports.py`, and lists orders."""
 
     async def orders_listed(
         self,
@@ -66,7 +66,7 @@ class TicketingRows(Filtering):
         offset: int,
         at_most: int,
     ) -> Page[OrderId]:
-        """See `TicketingReading.orders_listed`."""
+        """See `OrderLists.orders_listed`."""
         found = select(orders.c.id).where(*(self._order_met(one) for one in conditions))
         if any(one.field in _OF_DETAILS for one in conditions):
             found = found.join(order_details, order_details.c.order_id == orders.c.id)
@@ -78,12 +78,12 @@ class TicketingRows(Filtering):
         return Page(items=[OrderId(row["id"]) for row in rows], total=total)
 
     async def order_of_ticket(self, uid: str) -> OrderId | None:
-        """See `TicketingReading.order_of_ticket`."""
+        """See `TicketReading.order_of_ticket`."""
         rows = await self.rows(select(tickets.c.order_id).where(tickets.c.uid == uid).limit(1))
         return OrderId(rows[0]["order_id"]) if rows else None
 
     async def orders_with_code(self, event_uid: str, code: str) -> Sequence[OrderId]:
-        """See `TicketingReading.orders_with_code`."""
+        """See `TicketReading.orders_with_code`."""
         found = (
             select(tickets.c.order_id)
             .join(products, products.c.uid == tickets.c.product_uid)
@@ -94,21 +94,21 @@ class TicketingRows(Filtering):
         return [OrderId(row["order_id"]) for row in await self.rows(found)]
 
     async def consumer(self, uid: str) -> KnownConsumer | None:
-        """See `TicketingReading.consumer`."""
+        """See `ConsumerReading.consumer`."""
         row = await self._one(select(consumers).where(consumers.c.uid == uid))
         return None if row is None else _consumer_of(row)
 
     async def consumers_listed(
         self, owner: ClientId, conditions: Sequence[Condition], *, offset: int, at_most: int
     ) -> Page[KnownConsumer]:
-        """See `TicketingReading.consumers_listed`."""
+        """See `ConsumerLists.consumers_listed`."""
         met = (self._consumer_met(owner, one) for one in conditions)
         found = select(consumers).where(consumers.c.client_id == owner, *met)
         rows, total = await self._page(found.order_by(consumers.c.created_at, consumers.c.uid), offset, at_most)
         return Page(items=[_consumer_of(row) for row in rows], total=total)
 
     async def orders_due(self, now: datetime, at_most: int) -> Sequence[OrderId]:
-        """See `TicketingReading.orders_due`."""
+        """See `ExpiryReading.orders_due`."""
         due = (
             select(expiries.c.order_id)
             .join(orders, orders.c.id == expiries.c.order_id)
@@ -121,7 +121,7 @@ class TicketingRows(Filtering):
     # writing
 
     async def insert_consumer(self, consumer: KnownConsumer, *, revises: KnownConsumer | None = None) -> None:
-        """See `TicketingTransaction.insert_consumer`."""
+        """See `ConsumerWriting.insert_consumer`."""
         document = encoded_document(consumer.details or Consumer())
         if revises is not None and revises.details is not None and consumer.details is not None:
             (row,) = await self.rows(select(consumers.c.details).where(consumers.c.uid == revises.uid))
@@ -136,19 +136,19 @@ class TicketingRows(Filtering):
         )
 
     async def use_vouchers(self, order_id: OrderId, codes: Sequence[str]) -> None:
-        """See `TicketingTransaction.use_vouchers`."""
+        """See `VoucherUses.use_vouchers`."""
         await self._execute(insert(voucher_uses), [{"order_id": order_id, "code": code} for code in codes])
 
     async def expire_at(self, order_id: OrderId, expires_at: datetime) -> None:
-        """See `TicketingTransaction.expire_at`."""
+        """See `ExpiryWriting.expire_at`."""
         await self._execute(insert(expiries).values(order_id=order_id, expires_at=micros(expires_at)))
 
     async def forget_expiry(self, order_id: OrderId) -> None:
-        """See `TicketingTransaction.forget_expiry`."""
+        """See `ExpiryWriting.forget_expiry`."""
         await self._execute(delete(expiries).where(expiries.c.order_id == order_id))
 
     async def withdraw_tickets(self, order_id: OrderId, uids: Sequence[str]) -> int:
-        """See `TicketingTransaction.withdraw_tickets`."""
+        """See `TicketWithdrawal.withdraw_tickets`."""
         return await self.run(
             update(tickets)
             .where(tickets.c.order_id == order_id, tickets.c.uid.in_(uids), tickets.c.valid)
@@ -156,7 +156,7 @@ class TicketingRows(Filtering):
         )
 
     async def change_details(self, order_id: OrderId, before: TicketOrderDetails, after: TicketOrderDetails) -> None:
-        """See `TicketingTransaction.change_details`."""
+        """See `TicketDetails.change_details`."""
         of_order = order_details.c.order_id == order_id
         (row,) = await self.rows(select(order_details.c.details).where(of_order).with_for_update())
         document = changed_document(row["details"], before, after)
@@ -164,7 +164,7 @@ class TicketingRows(Filtering):
 
     def _order_met(self, condition: Condition) -> ColumnElement[bool]:
         if condition.field == _EVENT:
-            wanted = condition.value if condition.op is Op.IN else (condition.value,)
+            wanted = condition.value if isinstance(condition.value, tuple) else (condition.value,)
             return exists(
                 select(1)
                 .select_from(order_lines.join(products, products.c.uid == order_lines.c.product_uid))
@@ -192,7 +192,7 @@ class TicketingRows(Filtering):
         return case((found.regexp_match("^[0-9]{1,18}$"), cast(found, BigInteger))) if self._on_postgres else found
 
 
-def _is(number: ColumnElement[int], value: int) -> ColumnElement[bool]:
+def _is(number: ColumnElement[int], value: object) -> ColumnElement[bool]:
     return number == value
 
 

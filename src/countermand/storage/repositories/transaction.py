@@ -1,17 +1,20 @@
-"""Implements the reads and writes of one transaction with SQLAlchemy Core."""
+"""Reads and writes of one transaction, in SQLAlchemy Core."""
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import ColumnElement, func, insert, select, text, tuple_, update
 from sqlalchemy.exc import InvalidRequestError
 
 from countermand.actions.errors import CountermandError, UnforeseenDatabaseError
-from countermand.actions.ports import History, IdempotencyKey, OrdersWanted, OrderView
+from countermand.actions.idempotency import IdempotencyKey
+from countermand.actions.ordering.history import History
+from countermand.actions.ordering.ports import OrdersWanted
+from countermand.actions.ordering.views import OrderView
 from countermand.domain.cancelling.policy import Policy, PolicyVersion
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderFacts, OrderId
@@ -36,6 +39,7 @@ from countermand.storage.repositories.rows import (
 from countermand.storage.repositories.seats import SeatRows
 from countermand.storage.repositories.tickets import TicketingRows
 from countermand.storage.repositories.totals import TotalRows
+from countermand.storage.sql_types import Column
 from countermand.storage.tables.cancelling import cancellations, idempotency_keys, outbox, policies, refusals
 from countermand.storage.tables.catalogue import products
 from countermand.storage.tables.columns import instant, micros
@@ -47,27 +51,27 @@ _REFUSALS_SHOWN: Final = 500  # the newest ones, because every refused attempt l
 
 
 class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, TicketingRows, TotalRows):
-    """Implements `Reading` and `Transaction` on one connection."""
+    """Implements every protocol of a transaction that the actions name, on one connection."""
 
     # reading
 
     async def order(self, order_id: OrderId) -> Order | None:
-        """See `Reading.order`."""
+        """See `OrderReading.order`."""
         row = await self._one(orders_named().where(orders.c.id == order_id))
         return None if row is None else order_of(row, self._kinds)
 
     async def orders(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, Order]:
-        """See `Reading.orders`."""
+        """See `OrderReading.orders`."""
         found = await self.rows(orders_named().where(orders.c.id.in_(order_ids)))
         return {OrderId(row["id"]): order_of(row, self._kinds) for row in found}
 
     async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
-        """See `Reading.views`."""
+        """See `OrderReading.views`."""
         queries = view_queries(lambda column: column.in_(order_ids))
         return ViewRows(**{name: await self.rows(query) for name, query in queries.items()}).views(self._kinds)
 
     async def orders_of(self, client_id: ClientId, wanted: OrdersWanted, at_most: int) -> Sequence[OrderId]:
-        """See `Reading.orders_of`. The query follows one index, which has the orders in this order."""
+        """See `OrderLists.orders_of`. Along one index, which has them in this order."""
         newest = (orders.c.created_at.desc(), orders.c.id.desc())
         found = select(orders.c.id).where(orders.c.client_id == client_id).order_by(*newest).limit(at_most)
         if wanted.states is not None:
@@ -86,7 +90,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
         return [OrderId(row["id"]) for row in await self.rows(found)]
 
     async def history(self, order_id: OrderId) -> History:
-        """See `Reading.history`."""
+        """See `OrderReading.history`."""
         told = await self.rows(
             select(outbox).where(outbox.c.order_id == order_id).order_by(outbox.c.order_version, outbox.c.kind)
         )
@@ -106,17 +110,17 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
         )
 
     async def oldest_undelivered(self) -> datetime | None:
-        """See `Reading.oldest_undelivered`."""
+        """Return since when the oldest event waits in the outbox, or None."""
         row = await self._one(select(func.min(outbox.c.recorded_at).label("at")).where(outbox.c.delivered_at.is_(None)))
         return None if row is None or row["at"] is None else instant(row["at"])
 
-    async def policy_content(self, version: PolicyVersion) -> Mapping[str, Any] | None:
-        """See `Reading.policy_content`."""
+    async def policy_content(self, version: PolicyVersion) -> Mapping[str, object] | None:
+        """See `PolicyContents.policy_content`."""
         row = await self._one(select(policies.c.content).where(policies.c.version == version))
         return None if row is None else json.loads(row["content"])
 
     async def kept_answer(self, client_id: ClientId, key: str) -> tuple[str, bytes | None] | None:
-        """See `Reading.kept_answer`."""
+        """See `KeptAnswers.kept_answer`."""
         kept = idempotency_keys.c
         row = await self._one(select(kept.fingerprint, kept.answer).where(kept.client_id == client_id, kept.key == key))
         if row is None:
@@ -126,13 +130,13 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
     # writing
 
     async def lock_order(self, order_id: OrderId) -> Order | None:
-        """See `Transaction.lock_order`. SQLite has no row locks: there the transaction holds the only write lock."""
+        """See `OrderLock.lock_order`. SQLite knows no row locks: there the transaction holds the one write lock."""
         locked = orders_named().where(orders.c.id == order_id).with_for_update(key_share=True, of=orders)
         row = await self._one(locked)
         return None if row is None else order_of(row, self._kinds)
 
     async def next_number(self, counter: str) -> int:
-        """See `Transaction.next_number`. A sequence of PostgreSQL makes no transaction wait, but may skip numbers."""
+        """See `NumberSource.next_number`. On PostgreSQL a sequence: nobody waits, and a number may be left out."""
         if self._on_postgres:
             row = await self._one(select(func.nextval(f"{counter}_number").label("last")))
             assert row is not None
@@ -150,7 +154,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
         return 1
 
     async def insert_order(self, view: OrderView) -> None:
-        """See `Transaction.insert_order`."""
+        """See `OrderInsertion.insert_order`."""
         order = view.order
         # With another kind, the end of the order would not release what the order holds.
         assert order.kind == kind_of(order.contract, self._kinds), f"{order.contract} has no {order.kind} orders"
@@ -200,7 +204,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
             await self._execute(insert(tickets), made)
 
     async def change_order(self, order: Order, facts: OrderFacts) -> Order:
-        """See `Transaction.change_order`."""
+        """See `OrderChange.change_order`."""
         changed = await self._one(
             update(orders)
             .where(orders.c.id == order.id, orders.c.version == order.version)
@@ -211,7 +215,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
         return replace(order, version=order.version + 1, facts=facts)
 
     async def release_tickets(self, order_id: OrderId) -> None:
-        """See `Transaction.release_tickets`."""
+        """See `TicketRelease.release_tickets`."""
         released = await self.rows(
             update(tickets)
             .where(tickets.c.order_id == order_id, tickets.c.valid)
@@ -229,7 +233,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
     async def append_events(
         self, order: Order, client_id: ClientId, events: Sequence[OrderEvent], now: datetime
     ) -> None:
-        """See `Transaction.append_events`."""
+        """See `OrderEventWriting.append_events`."""
         rows = [
             {
                 "order_id": order.id,
@@ -244,7 +248,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
         await self._execute(insert(outbox).values(rows if len(rows) > 1 else rows[0]))
 
     async def keep_answer(self, client_id: ClientId, key: IdempotencyKey, answer: bytes, now: datetime) -> None:
-        """See `Transaction.keep_answer`."""
+        """See `KeptAnswers.keep_answer`."""
         await self._execute(
             insert(idempotency_keys).values(
                 client_id=client_id,
@@ -272,7 +276,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
 
     @asynccontextmanager
     async def part(self) -> AsyncIterator[None]:
-        """See `Transaction.part`."""
+        """See `KeptAnswers.part`."""
         await self._execute(text("SAVEPOINT part"))
         try:
             yield
@@ -290,5 +294,5 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
         return (0, 0) if row is None else (row["number"], row["oldest_code"])
 
 
-def _is_there(column: ColumnElement[Any], *, is_there: bool) -> ColumnElement[bool]:
+def _is_there(column: Column, *, is_there: bool) -> ColumnElement[bool]:
     return column.is_not(None) if is_there else column.is_(None)

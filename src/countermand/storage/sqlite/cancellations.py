@@ -13,16 +13,18 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from sqlalchemy import BigInteger, Select, func, literal_column, select, text
+from sqlalchemy import BigInteger, func, literal_column, select, text
 from sqlalchemy.dialects import sqlite
 
 from countermand.actions.cancelling.command_ids import CommandId
+from countermand.actions.cancelling.policies import Policies
+from countermand.actions.cancelling.ports import CancelOrder, KeptOutcome, RefusalRecord
 from countermand.actions.errors import OutcomeUnknownError
 from countermand.actions.metrics import NULL_METRICS, MetricsHook
-from countermand.actions.ports import CancelOrder, KeptOutcome, OrderView, Policies, RefusalRecord
+from countermand.actions.ordering.views import OrderView
 from countermand.domain.appointments.appointment import (
     ACTIVE_APPOINTMENT_STATES,
     Appointment,
@@ -37,6 +39,7 @@ from countermand.domain.orders.order_state import OrderState
 from countermand.storage.driver import as_unforeseen
 from countermand.storage.policy_sql import as_text, policies_predicate
 from countermand.storage.repositories.rows import ViewRows, facts_columns, kept_of, order_of, view_queries, written
+from countermand.storage.sql_types import Query
 from countermand.storage.sqlite.errors import DRIVER_ERRORS, is_undone, our_error, retry_while_busy, translated
 from countermand.storage.sqlite.file import OpenFile, set_up
 from countermand.storage.tables.columns import instant, micros
@@ -127,7 +130,7 @@ class SqliteCancellations:
         versions = " ".join(f"WHEN '{contract}' THEN '{policy.version}'" for contract, policy in in_force.items())
         predicate = policies_predicate(in_force.values(), orders.alias("o"), literal_column(":now", BigInteger))
         self._cancel = _CANCEL.format(versions=versions, predicate=as_text(predicate, sqlite.dialect()))
-        member: Select[Any] = select(literal_column("value")).select_from(func.json_each(text(":ids")))
+        member: Query = select(literal_column("value")).select_from(func.json_each(text(":ids")))
         self._views = {name: _text(query) for name, query in view_queries(lambda column: column.in_(member)).items()}
 
     async def close(self) -> None:
@@ -220,10 +223,10 @@ class SqliteCancellations:
         ]
         self._insert_keys(keys)
 
-    def _insert_keys(self, keys: Sequence[tuple[Any, ...]]) -> None:
+    def _insert_keys(self, keys: Sequence[tuple[object, ...]]) -> None:
         self._connection.executemany(_KEEP, keys)
 
-    def _read(self, statement: str, **parameters: Any) -> list[sqlite3.Row]:
+    def _read(self, statement: str, **parameters: object) -> list[sqlite3.Row]:
         with translated():
             return self._connection.execute(statement, parameters).fetchall()
 
@@ -260,7 +263,7 @@ class SqliteCancellations:
             raise ours or error from error
 
 
-def _json(batch: Sequence[Any]) -> str:
+def _json(batch: Sequence[object]) -> str:
     return msgspec.json.encode(batch).decode()
 
 
@@ -284,5 +287,5 @@ def _visit(row: sqlite3.Row) -> tuple[int, str]:
     return row["order_id"], written(appointment_cancelled(appointment).details)
 
 
-def _text(query: Select[Any]) -> str:
+def _text(query: Query) -> str:
     return str(query.compile(dialect=sqlite.dialect(paramstyle="named")))

@@ -38,7 +38,7 @@ def engine_for(path: Path, *, connections: int, connected: Callable[[], None] = 
     )
 
     @event.listens_for(engine.sync_engine, "connect")
-    def _set_up(connection: Any, _: Any) -> None:
+    def _set_up(connection: Any, _: object) -> None:
         set_up(connection)
         connected()
 
@@ -46,7 +46,7 @@ def engine_for(path: Path, *, connections: int, connected: Callable[[], None] = 
 
 
 class SqliteStore(SqlStore):
-    """Implements `Store`. `busy_limit_s` limits the wait for a write lock that another process holds.
+    """Implements `SqlStore`. `busy_limit_s` limits the wait for a write lock that another process holds.
 
     Writers have a connection of their own, so that a writer with the write lock never waits for readers' connections.
     """
@@ -61,7 +61,7 @@ class SqliteStore(SqlStore):
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[SqlTransaction]:
-        """See `Store.snapshot`. Readers and the writer never wait for each other (WAL)."""
+        """See `Snapshots.snapshot`. Readers and the writer never wait for each other (WAL)."""
         self._file.check()
         async with _connected(self._reading) as connection:
             with translated_driver(our_error):
@@ -73,7 +73,7 @@ class SqliteStore(SqlStore):
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[SqlTransaction]:
-        """See `Store.transaction`."""
+        """See `Transactions.transaction`."""
         self._file.check()
         asked_at = time.monotonic()
         async with self._write_lock, _connected(self._writing) as connection:

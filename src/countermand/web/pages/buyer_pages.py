@@ -8,20 +8,22 @@ import hmac
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 import segno
-from litestar import Request
 from litestar.handlers import HTTPRouteHandler
 from markupsafe import Markup
 
 from countermand.actions.errors import CountermandError, NotFoundError
-from countermand.actions.ordering.record_progress import left_to_pay, pay_in_sandbox
-from countermand.actions.ports import Clock, OrderView, Store, Transaction, is_shown
+from countermand.actions.ordering.record_progress import PaymentTransaction, left_to_pay, pay_in_sandbox
+from countermand.actions.ordering.views import OrderView
+from countermand.actions.ordering.visibility import is_shown
+from countermand.actions.ports import Clock
 from countermand.actions.ticketing.seat import seat_of
 from countermand.contracts.http.answer import Answer
 from countermand.contracts.http.contract import Page
+from countermand.contracts.http.store import Store
 from countermand.domain.contract import ContractName
 from countermand.domain.money import Money, written_minor
 from countermand.domain.orders.order import UID_PATTERN, OrderUid, order_id_of
@@ -29,6 +31,7 @@ from countermand.domain.orders.order_state import OrderState
 from countermand.domain.ticketing.catalogue import Event, I18n
 from countermand.domain.ticketing.seating import Seat
 from countermand.telemetry.requests import Requests
+from countermand.web.framework import FrameworkRequest
 from countermand.web.pages.rendering import rendered
 from countermand.web.reporting import PageHandler, page_route
 from countermand.web.request_log import outcome_of
@@ -111,11 +114,11 @@ class BuyerPages:
             pages.append(_route("POST", PAYMENT, self._pay, self._requests))
         return pages
 
-    async def _payment(self, request: Request[Any, Any, Any]) -> Answer:
+    async def _payment(self, request: FrameworkRequest) -> Answer:
         view, _, to_pay = await self._order(request.path_params["uid"], Page.PAYMENT)
         return _payment_page(view, to_pay)
 
-    async def _pay(self, request: Request[Any, Any, Any]) -> Answer:
+    async def _pay(self, request: FrameworkRequest) -> Answer:
         view, _, _ = await self._order(request.path_params["uid"], Page.PAYMENT)
         async with self._store.transaction() as tx:
             is_paid = await self._paid(tx, view)
@@ -125,10 +128,10 @@ class BuyerPages:
         here = PAYMENT.format(uid=view.order.uid)
         return _page_answer(303, "", (b"location", (view.ticket_details.redirect_url or here).encode()))
 
-    async def _paid(self, tx: Transaction, view: OrderView) -> bool:
+    async def _paid(self, tx: PaymentTransaction, view: OrderView) -> bool:
         return await pay_in_sandbox(tx, view.order.id, self._clock())
 
-    async def _etickets(self, request: Request[Any, Any, Any]) -> Answer:
+    async def _etickets(self, request: FrameworkRequest) -> Answer:
         token = request.path_params["token"]
         view, events, _ = await self._order(token[:_UID_LENGTH], Page.ETICKETS)
         if not hmac.compare_digest(token.encode(), (view.ticket_details.etickets_token or "").encode()):

@@ -3,10 +3,9 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
-from litestar import Request
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 
@@ -14,6 +13,7 @@ from countermand.contracts.http.answer import Answer, json_answer
 from countermand.contracts.http.api_module import ApiModule
 from countermand.telemetry.counts import Counts
 from countermand.telemetry.requests import Requests
+from countermand.web.framework import FrameworkRequest
 from countermand.web.pages.link_relations import RELATIONS, explanation
 from countermand.web.pages.rendering import rendered
 from countermand.web.reporting import PageHandler, page_route
@@ -56,30 +56,30 @@ def page_routes(
     def document(name: str) -> Answer:
         return json_answer(200, by_name[name].openapi(server_path, version))
 
-    async def health(_: Request[Any, Any, Any]) -> Answer:
+    async def health(_: FrameworkRequest) -> Answer:
         return json_answer(200, {"status": "ok"})
 
-    async def readiness(_: Request[Any, Any, Any]) -> Answer:
+    async def readiness(_: FrameworkRequest) -> Answer:
         why_not = await ready()
         if why_not is None:
             return json_answer(200, {"status": "ready"})
         return json_answer(503, {"status": "not ready", "reason": why_not}, headers=((b"retry-after", b"1"),))
 
-    async def index(_: Request[Any, Any, Any]) -> Answer:
+    async def index(_: FrameworkRequest) -> Answer:
         return _html(_index(modules, version))
 
-    async def relation(request: Request[Any, Any, Any]) -> Answer:
+    async def relation(request: FrameworkRequest) -> Answer:
         name, _, ending = request.path_params["name"].partition(".")
         return _html(explanation(name)) if name in RELATIONS and ending == "html" else _no_such_page()
 
-    async def reader(request: Request[Any, Any, Any]) -> Answer:
+    async def reader(request: FrameworkRequest) -> Answer:
         module = by_name.get(request.path_params["name"])
         return _no_such_page() if module is None else _html(_reader(module))
 
-    async def openapi(request: Request[Any, Any, Any]) -> Answer:
+    async def openapi(request: FrameworkRequest) -> Answer:
         return document(name) if (name := request.path_params["name"]) in by_name else _no_such_page()
 
-    async def file(request: Request[Any, Any, Any]) -> Answer:
+    async def file(request: FrameworkRequest) -> Answer:
         found = _FILES.get(request.path_params["name"])
         return _no_such_page() if found is None else _file(*found)
 
@@ -98,7 +98,7 @@ def page_routes(
 def metrics_route(metrics: Counts, requests: Requests) -> HTTPRouteHandler:
     """Return the route of `/metrics`. It needs no credential, because it has no data of a single order or client."""
 
-    async def tell(request: Request[Any, Any, Any]) -> Answer:
+    async def tell(request: FrameworkRequest) -> Answer:
         body, media_type = await metrics.page(request.headers.get("accept", ""))
         return Answer(200, ((b"content-type", media_type.encode()), (b"cache-control", b"no-store")), body)
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from countermand.contracts.http.body import Number
+from countermand.contracts.http.openapi import schema_of_own_type
 from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.catalogue import messages as catalogue
 from countermand.contracts.shopping.list_query import PAGE_SIZE
@@ -162,15 +162,10 @@ def explanation(name: str) -> str:
 
 
 def _fields(message: type[msgspec.Struct]) -> Sequence[_Field]:
-    (_,), described = msgspec.json.schema_components([message], schema_hook=_schema_of)
+    (_,), described = msgspec.json.schema_components([message], schema_hook=schema_of_own_type)
     schema = described[message.__name__]
     required = set(schema.get("required", ()))
     return [_field(name, one, is_always_there=name in required) for name, one in schema["properties"].items()]
-
-
-def _schema_of(of: type) -> dict[str, Any]:
-    assert of is Number
-    return {"type": "number"}
 
 
 def _field(name: str, schema: Mapping[str, Any], *, is_always_there: bool) -> _Field:

@@ -1,7 +1,7 @@
 """Renders the templates of all web pages."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -15,6 +15,6 @@ _TEMPLATES: Final = Environment(
 )
 
 
-def rendered(template: str, **values: Any) -> str:
-    """Return a page as HTML. Besides `values`, the template gets `assets`, the path of this service's own files."""
+def rendered(template: str, **values: object) -> str:
+    """A page from the template of this name. The template gets `assets`, the folder of our files, besides `values`."""
     return _TEMPLATES.get_template(template).render(assets=_ASSETS, **values)

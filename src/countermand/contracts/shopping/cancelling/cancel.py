@@ -9,8 +9,8 @@ from typing import Final
 
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandId
+from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.errors import FieldsError, OutcomeUnknownError
-from countermand.actions.ports import CancelOrder
 from countermand.contracts.http.answer import HAL, Answer, ForbiddenError, MethodNotAllowedError, check_media_type
 from countermand.contracts.http.body import decode, read, shown
 from countermand.contracts.http.cancel_endpoint import Credential

@@ -7,13 +7,13 @@ Inferred: that a condition on either removes both defaults, and the shapes of `l
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from countermand.actions.catalogue.ports import Condition, Op
 from countermand.actions.catalogue.read import EventView, list_events, read_event
-from countermand.contracts.http.answer import HAL, Answer
+from countermand.contracts.http.answer import HAL, Answer, JsonObject
 from countermand.contracts.http.calls import Call, CallContext, ServiceCall, no_body
 from countermand.contracts.http.openapi import Operation, Reply
 from countermand.contracts.shopping.addresses import Addresses
@@ -21,6 +21,7 @@ from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WRONG
 from countermand.contracts.shopping.catalogue import messages
 from countermand.contracts.shopping.catalogue.products import product_shown
 from countermand.contracts.shopping.hal import date_time, hal_answer, in_all_languages, list_links, resource_links
+from countermand.contracts.shopping.links import Link
 from countermand.contracts.shopping.list_query import INSTANT, PAGE_SIZE, TEXT, FilterType, parameters, parse_list_query
 from countermand.domain.client import Permission
 
@@ -98,7 +99,7 @@ class EventCalls:
             messages.Page(
                 links=list_links(addresses, address, "events", wanted, page.total, FILTERS),
                 item_count=page.total,
-                embedded={"shop:event": [event_shown(view, addresses) for view in page.items]},
+                embedded=JsonObject({"shop:event": [event_shown(view, addresses) for view in page.items]}),
             )
         )
 
@@ -112,7 +113,7 @@ def event_shown(view: EventView, addresses: Addresses, itself: str | None = None
     """Return an event with every documented field; `itself` is the address that the request used."""
     event, more = view.event, view.event.more
     address = addresses.event(event.uid)
-    links: dict[str, Any] = {"shop_products": {"href": f"{addresses.public}/products?event={address}"}}
+    links: dict[str, Link] = {"shop_products": {"href": f"{addresses.public}/products?event={address}"}}
     if "ticketshop" in more:
         links["shop_ticketshop"] = {"href": more["ticketshop"], "type": "text/html"}
     products = view.products
@@ -141,7 +142,9 @@ def event_shown(view: EventView, addresses: Addresses, itself: str | None = None
         sold_out_text=in_all_languages(more.get("sold_out_text")),
         min_quantity_per_order=event.min_per_order,
         max_quantity_per_order=event.max_per_order,
-        embedded=None if products is None else {"shop:product": [product_shown(one, addresses) for one in products]},
+        embedded=None
+        if products is None
+        else JsonObject({"shop:product": [product_shown(one, addresses) for one in products]}),
     )
 
 

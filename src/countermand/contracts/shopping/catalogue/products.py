@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from countermand.actions.catalogue.read import ProductView, list_products, read_product
-from countermand.contracts.http.answer import HAL, Answer
+from countermand.contracts.http.answer import HAL, Answer, JsonObject
 from countermand.contracts.http.calls import Call, CallContext, ServiceCall, no_body
 from countermand.contracts.http.money import amount
 from countermand.contracts.http.openapi import Operation, Reply
@@ -19,6 +19,7 @@ from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WRONG_QUERY, asked_at, uid_in
 from countermand.contracts.shopping.catalogue import messages
 from countermand.contracts.shopping.hal import date_time, hal_answer, in_all_languages, list_links, resource_links
+from countermand.contracts.shopping.links import Link
 from countermand.contracts.shopping.list_query import (
     INSTANT,
     PAGE_SIZE,
@@ -103,7 +104,7 @@ class ProductCalls:
             messages.Page(
                 links=list_links(addresses, address, "products", wanted, page.total, filters),
                 item_count=page.total,
-                embedded={"shop:product": [product_shown(view, addresses) for view in page.items]},
+                embedded=JsonObject({"shop:product": [product_shown(view, addresses) for view in page.items]}),
             )
         )
 
@@ -115,7 +116,7 @@ class ProductCalls:
 def product_shown(view: ProductView, addresses: Addresses, itself: str | None = None) -> messages.CatalogueProduct:
     """Return a product with every documented field; `itself` is the address that the request used."""
     product, event, more = view.product, view.event, view.product.more
-    its_event = {} if event is None else {"shop_event": {"href": addresses.event(event.uid)}}
+    its_event: dict[str, Link] = {} if event is None else {"shop_event": {"href": addresses.event(event.uid)}}
     return messages.CatalogueProduct(
         links=resource_links(addresses, itself or addresses.product(product.uid), "product", **its_event),
         uid=product.uid,

@@ -6,10 +6,9 @@ of the consumer. A product with too few left is refused, too (inferred: the buye
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl
 
-from countermand.actions.ports import Reading
 from countermand.actions.ticketing.bill import Billed, bill_tickets, bill_transfer
 from countermand.actions.ticketing.place import chosen_method
 from countermand.actions.ticketing.rules import TicketOrder
@@ -17,9 +16,11 @@ from countermand.actions.ticketing.transfer import TransferOrder
 from countermand.contracts.http.answer import HAL, Answer
 from countermand.contracts.http.calls import Call, CallContext, Request, ServiceCall, Services, no_body
 from countermand.contracts.http.openapi import Operation, Reply, parameter
+from countermand.contracts.http.store import Reading
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calls import FAILURES, WITH_BODY, asked_at
 from countermand.contracts.shopping.hal import hal_answer, resource_links
+from countermand.contracts.shopping.links import Links
 from countermand.contracts.shopping.messages import Method as MethodShown
 from countermand.contracts.shopping.orders.create import REFUSALS, WantedOrder
 from countermand.contracts.shopping.orders.messages import Bill, CreateRequest
@@ -118,7 +119,7 @@ async def _billed(reading: Reading, client: Client, wanted: TicketOrder | Transf
     return await bill_tickets(reading, client.id, wanted, services.clock())
 
 
-def _shown(billed: Billed, links: dict[str, Any], addresses: Addresses) -> Bill:
+def _shown(billed: Billed, links: Links, addresses: Addresses) -> Bill:
     bill = billed.bill
     return Bill(
         links=links,

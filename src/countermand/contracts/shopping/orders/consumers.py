@@ -7,7 +7,6 @@ from typing import Final
 import msgspec
 
 from countermand.actions.catalogue.ports import Condition, Op
-from countermand.actions.ports import Transaction
 from countermand.actions.ticketing.consumers import keep_consumer, list_consumers, read_consumer
 from countermand.actions.ticketing.ports import KnownConsumer
 from countermand.contracts.http.answer import HAL, Answer, json_answer
@@ -21,6 +20,7 @@ from countermand.contracts.http.calls import (
     no_body,
 )
 from countermand.contracts.http.openapi import Operation, Reply
+from countermand.contracts.http.store import Transaction
 from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WITH_BODY, WRONG_QUERY, uid_in
@@ -146,8 +146,8 @@ def _given(given: DecodedBody) -> Consumer:
 
 
 def _as_kept(condition: Condition) -> Condition:
-    """Return a filter in the words of the stored consumers."""
-    return replace(condition, value=int(condition.value)) if condition.field == _GENDER else condition
+    """A filter in the words of what is kept."""
+    return replace(condition, value=int(str(condition.value))) if condition.field == _GENDER else condition
 
 
 def _shown(consumer: KnownConsumer, addresses: Addresses) -> WholeConsumer:

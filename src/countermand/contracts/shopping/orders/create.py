@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import structs
 
-from countermand.actions.ports import OrderView, Transaction
+from countermand.actions.ordering.views import OrderView
 from countermand.actions.ticketing.consumers import consumer_of_order
 from countermand.actions.ticketing.place import place_ticket_order
 from countermand.actions.ticketing.rules import TicketOrder
@@ -16,6 +16,7 @@ from countermand.contracts.http.answer import HAL, Answer
 from countermand.contracts.http.body import read
 from countermand.contracts.http.calls import Call, CallContext, DecodedBody, TransactionCall
 from countermand.contracts.http.openapi import Operation, Reply
+from countermand.contracts.http.store import Transaction
 from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.access import check_application
 from countermand.contracts.shopping.addresses import Addresses

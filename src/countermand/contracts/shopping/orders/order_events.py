@@ -5,7 +5,7 @@ Ours: the contract's pages do not say.
 
 import msgspec
 
-from countermand.actions.ports import OrderView
+from countermand.actions.ordering.views import OrderView
 from countermand.contracts.shopping.hal import date_time
 
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from countermand.actions.errors import FieldsError
-from countermand.actions.ports import Line
+from countermand.actions.ordering.views import Line
 from countermand.actions.ticketing.rules import TicketOrder
 from countermand.actions.ticketing.transfer import TransferOrder
 from countermand.contracts.http.body import shown

@@ -135,6 +135,7 @@ def _filters(addresses: Addresses) -> Mapping[str, FilterType]:
 def _as_kept(condition: Condition) -> Sequence[Condition]:
     """Return a filter as conditions on stored orders."""
     if condition.field == "created":
+        assert isinstance(condition.value, datetime), "the filter reads instants"
         return _created(condition.op, condition.value)
     return [replace(condition, field="state") if condition.field == "status" else condition]
 

@@ -4,13 +4,13 @@
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from countermand.actions.errors import FieldsError
 from countermand.actions.ticketing.read import TicketView, find_tickets, read_ticket
 from countermand.actions.ticketing.seat import seat_of
 from countermand.actions.ticketing.transfer import prices_of_tickets
-from countermand.contracts.http.answer import HAL, Answer
+from countermand.contracts.http.answer import HAL, Answer, JsonObject
 from countermand.contracts.http.body import shown
 from countermand.contracts.http.calls import Call, CallContext, Request, ServiceCall, no_body
 from countermand.contracts.http.openapi import Operation, Reply, parameter
@@ -115,7 +115,7 @@ def _shown(view: TicketView, addresses: Addresses) -> WholeTicket:
     seat = seat_of(view.order, ticket)
     is_paid = order.state is OrderState.COMPLETED
     buyer = (details.consumer or Consumer()).without("ip")
-    event: dict[str, Any] = {} if view.event is None else {"shop:event": event_shown(view.event, addresses)}
+    event: dict[str, object] = {} if view.event is None else {"shop:event": event_shown(view.event, addresses)}
     return WholeTicket(
         links=resource_links(
             addresses,
@@ -126,7 +126,7 @@ def _shown(view: TicketView, addresses: Addresses) -> WholeTicket:
         uid=ticket.uid,
         code=ticket.code,
         valid=view.order.admits(ticket),
-        consumer=dict((details.ticket_consumers or {}).get(ticket.uid, buyer).given()),
+        consumer=JsonObject((details.ticket_consumers or {}).get(ticket.uid, buyer).given()),
         seating=None if seat is None else seating_shown(seat),
         subproduct=None,
         has_valid_subscription=False,
@@ -137,5 +137,5 @@ def _shown(view: TicketView, addresses: Addresses) -> WholeTicket:
         service_fee_paid=amount(price.service_costs_minor, details.currency) if price and is_paid else None,
         fulfillment_starts_at=None if view.event is None else view.event.event.more.get("fulfillment_starts_at"),
         scannable_until=None,
-        embedded={**event, "shop:product": product_shown(view.product, addresses)},
+        embedded=JsonObject({**event, "shop:product": product_shown(view.product, addresses)}),
     )

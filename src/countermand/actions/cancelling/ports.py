@@ -1,0 +1,121 @@
+"""The command that cancels an order, the records of decisions, and the protocol that writes them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from countermand.actions.cancelling.command_ids import CommandId
+from countermand.actions.idempotency import IdempotencyKey
+from countermand.actions.ordering.views import OrderView
+from countermand.domain.cancelling.policy import PolicyVersion
+from countermand.domain.client import ClientId
+from countermand.domain.contract import Channel, ContractName
+from countermand.domain.orders.order import Order, OrderFacts, OrderId
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, weakref_slot=True)
+class CancelOrder:
+    """A command to cancel an order. With `on_behalf`, an operator can cancel an order that another client placed."""
+
+    command_id: CommandId
+    order_id: OrderId
+    client_id: ClientId
+    channel: Channel
+    on_behalf: bool = False
+    reason: str | None = None
+    idempotency: IdempotencyKey | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CancellationRecord:
+    """The decision record of a cancellation. Its primary key is the order's number, so an order has at most one."""
+
+    order_id: OrderId
+    command_id: CommandId
+    decided_at: datetime
+    client_id: ClientId
+    contract: ContractName  # the order's
+    channel: Channel
+    policy_version: PolicyVersion
+    facts: OrderFacts
+    reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RefusalRecord:
+    """The decision record of a refusal by the policy."""
+
+    command: CancelOrder
+    contract: ContractName  # the order's
+    decided_at: datetime
+    policy_version: PolicyVersion
+    facts: OrderFacts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptRefusal:
+    """A refusal as an idempotency key stores it. Another decision on the same facts gives the same findings."""
+
+    policy_version: PolicyVersion
+    facts: OrderFacts
+    decided_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptOutcome:
+    """The outcome that a cancellation's idempotency key stands for: cancelled, or, with `refusal`, refused."""
+
+    fingerprint: str
+    order_id: OrderId
+    refusal: KeptRefusal | None
+
+
+class CancellationStore(Protocol):
+    """The set-based statements of the cancellation path. No batch has two commands that could cancel one order."""
+
+    async def cancel(
+        self, commands: Sequence[CancelOrder], now: datetime, *, skip_held: bool = False
+    ) -> frozenset[CommandId]:
+        """Cancel, in one transaction, what the policies allow at `now`; return the commands that did it.
+
+        It waits for orders that another transaction holds, or, with `skip_held`, leaves them unchanged.
+
+        It commits before it returns, with everything that a cancellation changes: the order's state, its cancellation,
+        its appointment, tickets and stock, its events in the outbox, the idempotency keys. Raises `KeyTakenError` or
+        `UnfitDataError` (nothing done), `TransientConflictError` (nothing done), `HeldError` (nothing done, because
+        another transaction holds one of the orders), `UnavailableError` (certainly not done) or `OutcomeUnknownError`.
+        """
+        ...
+
+    async def committed(self, commands: Sequence[CancelOrder]) -> frozenset[CommandId]:
+        """Return those of these commands that have cancelled their order themselves.
+
+        The answer is final: a command that is not among them will never cancel. Raises `OutcomeUnknownError` while it
+        still may, and `UnavailableError`.
+        """
+        ...
+
+    async def orders(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, Order]:
+        """Return the orders with these numbers, in one read."""
+        ...
+
+    async def kept(self, keys: Sequence[tuple[ClientId, str]]) -> Mapping[tuple[ClientId, str], KeptOutcome | str]:
+        """Return what these keys stand for: a cancellation's outcome, or another request's fingerprint."""
+        ...
+
+    async def refuse(self, refusals: Sequence[RefusalRecord]) -> None:
+        """Record refusals, and their idempotency keys, in one transaction. Raises as `cancel` does."""
+        ...
+
+    async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
+        """Return the orders with everything that a contract shows of them, in one set of reads."""
+        ...
+
+
+class PolicyContents(Protocol):
+    """Reads the policies that were ever in force."""
+
+    async def policy_content(self, version: PolicyVersion) -> Mapping[str, object] | None:
+        """Return the content of a policy that was in force at some time, or None."""
+        ...

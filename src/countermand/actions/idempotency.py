@@ -1,0 +1,32 @@
+"""The key of a request that a client may send again, and the protocol that stores its answer."""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from countermand.domain.client import ClientId
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IdempotencyKey:
+    """A client's key for a request, and the fingerprint (method, path and body) of the request it stands for."""
+
+    key: str
+    fingerprint: str
+
+
+class KeptAnswers(Protocol):
+    """Reads and writes the answers that idempotency keys stand for."""
+
+    async def kept_answer(self, client_id: ClientId, key: str) -> tuple[str, bytes | None] | None:
+        """Return a key's fingerprint and its stored answer; the answer is None if the key is a cancellation's."""
+        ...
+
+    async def keep_answer(self, client_id: ClientId, key: IdempotencyKey, answer: bytes, now: datetime) -> None:
+        """Store the answer that a key stands for. Raises `KeyTakenError` if the key is in use."""
+        ...
+
+    def part(self) -> AbstractAsyncContextManager[None]:
+        """Begin a part of the transaction. An exception that leaves the block undoes the part alone."""
+        ...

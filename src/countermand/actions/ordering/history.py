@@ -1,0 +1,33 @@
+"""Everything that happened to an order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
+from countermand.domain.client import ClientId
+from countermand.domain.known import Unknown
+from countermand.domain.orders.order_events import OrderEventKind
+from countermand.domain.orders.payment import Payment
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutboxRecord:
+    """An order event as the outbox has it."""
+
+    kind: OrderEventKind | Unknown
+    order_version: int
+    recorded_at: datetime
+    client_id: ClientId
+    details: Mapping[str, object]
+    delivered_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class History:
+    """Everything that happened to an order: its events, its refused cancellations, its cancellation, its payments."""
+
+    events: tuple[OutboxRecord, ...]
+    refusals: tuple[RefusalRecord, ...]
+    cancellation: CancellationRecord | None
+    payments: tuple[Payment, ...]

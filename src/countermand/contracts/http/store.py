@@ -1,0 +1,89 @@
+"""All that the calls can read and write: the union of the protocols that the actions name.
+
+A call hands its transaction on to an action, which takes only what it needs. `storage` implements the union.
+"""
+
+from typing import Protocol
+
+from countermand.actions.appointments.ports import (
+    AppointmentReading,
+    AppointmentWriting,
+    CalendarReading,
+    CalendarWriting,
+    TaskReading,
+    TaskWriting,
+)
+from countermand.actions.cancelling.ports import PolicyContents
+from countermand.actions.catalogue.ports import CatalogueLists, CatalogueWriting, ProductLock, Stock, VoucherReading
+from countermand.actions.idempotency import KeptAnswers
+from countermand.actions.ordering.ports import (
+    ExpiryReading,
+    ExpiryWriting,
+    OrderChange,
+    OrderInsertion,
+    OrderLists,
+    PaymentReading,
+    PaymentWriting,
+)
+from countermand.actions.ports import NumberSource, Snapshots, Transactions
+from countermand.actions.ticketing.ports import (
+    ConsumerLists,
+    ConsumerReading,
+    ConsumerWriting,
+    TicketDetails,
+    TicketReading,
+    TicketRelease,
+    TicketWithdrawal,
+    VoucherUses,
+)
+from countermand.actions.ticketing.seat_ports import FreeSeats, SeatAssignment, SeatPlans, SeatPlanWriting
+
+
+class Reading(
+    OrderLists,
+    PaymentReading,
+    ExpiryReading,
+    AppointmentReading,
+    TaskReading,
+    CalendarReading,
+    CatalogueLists,
+    VoucherReading,
+    TicketReading,
+    ConsumerReading,
+    ConsumerLists,
+    SeatPlans,
+    FreeSeats,
+    PolicyContents,
+    Protocol,
+):
+    """Reads from one consistent state."""
+
+
+class Transaction(
+    OrderInsertion,
+    OrderChange,
+    PaymentWriting,
+    ExpiryWriting,
+    AppointmentWriting,
+    TaskWriting,
+    CalendarWriting,
+    CatalogueWriting,
+    Stock,
+    ProductLock,
+    VoucherUses,
+    TicketWithdrawal,
+    TicketRelease,
+    TicketDetails,
+    ConsumerWriting,
+    SeatPlanWriting,
+    SeatAssignment,
+    NumberSource,
+    KeptAnswers,
+    Reading,
+    Protocol,
+):
+    """Reads and writes that commit together or not at all."""
+
+
+class Store(Snapshots[Reading], Transactions[Transaction], Protocol):
+    """The database, as the calls need it."""
