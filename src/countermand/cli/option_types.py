@@ -25,6 +25,6 @@ def _text(given: str) -> str:
     return given
 
 
-# What `typer.Option` and `typer.Argument` take to read a path, or text.
+# Arguments of `typer.Option` and `typer.Argument` for a path, or for text.
 PATH: Final[dict[str, object]] = {"parser": _said_by_the_option(path_of), "metavar": "PATH"}
 TEXT: Final[dict[str, object]] = {"parser": _said_by_the_option(_text), "metavar": "TEXT"}

@@ -38,7 +38,7 @@ class ApiModule:
     browser_origins: Sequence[str] = ()
 
     def openapi(self, server_path: str, version: str) -> dict[str, object]:
-        """The module's OpenAPI 3.1 document."""
+        """Return the module's OpenAPI 3.1 document."""
         operations = [call.operation for call in self.calls]
         if self.cancel is not None:
             operations.insert(0, self.cancel[1])

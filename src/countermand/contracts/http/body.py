@@ -93,7 +93,7 @@ def _check_depth(value: object) -> None:
 
 
 def _check_strings(value: object) -> None:
-    """Refuse a NUL, which databases do not take, and a lone surrogate, which is no character."""
+    """Refuse a NUL, which databases do not accept, and a lone surrogate, which is not a character."""
     to_check = [value]
     while to_check:
         match to_check.pop():
@@ -133,7 +133,7 @@ def _number(wanted: type, value: object) -> object:
 
 
 def shown(value: object) -> str:
-    """Write a wrong value for an error: as JSON, cut short, without characters that a terminal would obey."""
+    """Return a wrong value for an error: as JSON, cut short, without characters that a terminal would obey."""
     text = str(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=True, default=str)
     return text if len(text) <= _SHOWN_CAP else text[: _SHOWN_CAP - 1] + "…"
 

@@ -47,16 +47,16 @@ class Operation:
     request: type[msgspec.Struct] | None = None
     request_media_type: str = JSON
     tag: str = "orders"
-    needs_secret: bool = False  # a browser application's token, which anybody can read in its page, is not enough
-    own_credential: str | None = None  # the header whose credential opens this operation without the permission
-    takes_key: bool = False  # an Idempotency-Key
+    needs_secret: bool = False  # a browser application's token is not enough, because anybody can read it in the page
+    own_credential: str | None = None  # the header with a credential that replaces the permission
+    takes_key: bool = False  # whether it takes an Idempotency-Key
     parameters: Sequence[Mapping[str, object]] = ()
 
 
 def parameter(
     name: str, where: str, description: str, schema: Mapping[str, object], *, required: bool = True
 ) -> dict[str, object]:
-    """An OpenAPI parameter object; `where` is path, query or header."""
+    """Return an OpenAPI parameter object; `where` is path, query or header."""
     return {"name": name, "in": where, "required": required, "description": description, "schema": schema}
 
 
@@ -78,7 +78,7 @@ def document(
     operations: Sequence[Operation],
     security: Mapping[str, object],
 ) -> dict[str, object]:
-    """The OpenAPI 3.1 document of some operations, all behind the same one security scheme, or none."""
+    """Return the OpenAPI 3.1 document of some operations, which share one security scheme, or have none."""
     required: list[dict[str, list[str]]] = [{scheme: []} for scheme in security]
     messages = {one.request for one in operations if one.request is not None}
     messages |= {reply.message for one in operations for reply in one.replies.values() if reply.message is not None}

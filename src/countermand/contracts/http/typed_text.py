@@ -89,7 +89,10 @@ Language = Annotated[
 
 
 def tidied(message: type[msgspec.Struct], decoded: object) -> object:
-    """The same value, with the text that people type tidied. What does not fit the message is left as it is."""
+    """Return the same value with the text that people type tidied.
+
+    A value that does not fit the message stays unchanged.
+    """
     fields = _fields_of(message)
     if not fields or not isinstance(decoded, dict):
         return decoded
@@ -116,7 +119,7 @@ def in_words(known: inspect.Type) -> str | None:
 
 @cache
 def _fields_of(message: type[msgspec.Struct]) -> Mapping[str, Callable[[object], object]]:
-    """What tidies each field of a message, where there is anything to tidy in it."""
+    """Return the function that tidies each field of a message. Fields that need none are left out."""
     found = {}
     for field in msgspec.structs.fields(message):
         tidy = _tidier_of(inspect.type_info(field.type))

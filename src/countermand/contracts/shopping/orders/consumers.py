@@ -146,7 +146,7 @@ def _given(given: DecodedBody) -> Consumer:
 
 
 def _as_kept(condition: Condition) -> Condition:
-    """A filter in the words of what is kept."""
+    """Return a filter in the words of the stored consumers."""
     return replace(condition, value=int(str(condition.value))) if condition.field == _GENDER else condition
 
 
