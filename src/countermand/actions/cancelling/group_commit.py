@@ -82,8 +82,8 @@ class GroupCommit(Generic[Command, Outcome]):
             raise UnavailableError("this node is stopping; the order was not cancelled; send the request again")
         if len(self._queue) >= self.queue_cap:
             self.metrics.turned_away()
-            waiting = f"{self.queue_cap} cancellations are waiting already"
-            raise UnavailableError(f"{waiting}; the order was not cancelled; send the request again")
+            said = f"{self.queue_cap} cancellations are waiting already"
+            raise UnavailableError(f"{said}; the order was not cancelled; send the request again")
         loop = asyncio.get_running_loop()
         waiting: _Waiting[Command, Outcome] = _Waiting(command, loop.create_future(), loop.time())
         self._queue.append(waiting)
