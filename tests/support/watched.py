@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from countermand.actions.cancelling.cancel_orders import CancelOrders
+from countermand.storage.postgres.distributed import CancelApart
 from support.world import World
 
 
@@ -38,7 +39,10 @@ class Watched:
 def watched(world: World) -> Watched:
     """From now on, what the world's cancellations do is remembered."""
     watch = Watched()
-    world.database.cancellations._metrics = watch
+    store = world.database.cancellations
+    store._metrics = watch
+    if isinstance(apart := getattr(store, "_cancel_batch", None), CancelApart):
+        apart._metrics = watch
     run = world.service.commit.run
     assert isinstance(run, CancelOrders)
     world.service.commit.run = replace(run, metrics=watch)

@@ -193,7 +193,8 @@ class CancellationStore(Protocol):
     ) -> frozenset[CommandId]:
         """Cancel, in one transaction, whatever the policies in force allow at `now`; say which commands did it.
 
-        Waits for orders that another transaction holds, or, with `skip_held`, leaves them as they are.
+        Waits for what another transaction holds, or, with `skip_held`, leaves orders of which it holds
+        the order or a product as they are.
 
         Committed before it returns, with everything a cancellation changes: the order's state, its cancellation, its
         appointment, tickets and stock, its facts in the outbox, the idempotency keys. Raises `KeyTakenError` or

@@ -63,6 +63,21 @@ def policy_versions(policies: Iterable[Policy]) -> str:
     return f"CASE c.contract {versions} END"
 
 
+# Which orders of a batch hold tickets of a product that another transaction has locked. The products are locked before
+# the orders here, against the usual order of locks; but neither is waited for, so nobody waits in a circle. Each ARRAY
+# is made whole before the rows that it is compared with, so that every product is locked, or left out, before an order
+# is looked at.
+_BLOCKED: Final = """
+free AS MATERIALIZED (
+    SELECT p.uid
+    FROM (SELECT DISTINCT t.product_uid FROM {batch} JOIN tickets AS t ON t.order_id = b.order_id WHERE t.valid) AS n
+    JOIN products AS p ON p.uid = n.product_uid
+    ORDER BY p.uid FOR NO KEY UPDATE OF p SKIP LOCKED
+), blocked AS MATERIALIZED (
+    SELECT DISTINCT t.order_id FROM {batch} JOIN tickets AS t ON t.order_id = b.order_id
+    WHERE t.valid AND t.product_uid <> ALL (ARRAY(SELECT free.uid FROM free))
+)"""
+_NOT_BLOCKED: Final = "AND o.id <> ALL (ARRAY(SELECT blocked.order_id FROM blocked))"
 # Which orders of a batch may be cancelled. Their rows are locked by number, the order of every transaction; whoever
 # waited for a lock is asked again on the row's newest version (PostgreSQL re-checks the row it locks).
 _SEEN: Final = """
@@ -70,7 +85,7 @@ seen AS (
     SELECT o.id AS order_id, o.version, o.contract, o.state, o.appointment_starts_at, o.first_payment_at,
            b.command_id, b.client_id, b.door, b.reason
     FROM {batch} JOIN orders AS o ON o.id = b.order_id
-    WHERE (b.on_behalf OR o.client_id = b.client_id) AND ({predicate})
+    WHERE (b.on_behalf OR o.client_id = b.client_id) AND ({predicate}) {not_blocked}
     ORDER BY o.id FOR NO KEY UPDATE OF o {held}
 )"""
 # What this statement reads elsewhere, it reads as it was when the statement began: an appointment booked meanwhile
@@ -148,13 +163,19 @@ def cancel_batch(
     """The whole cancellation of a batch, in one statement and one round trip. Gives the commands that did it.
 
     `kinds` has the kind of each contract's orders, which says what is released. With `skip_held`, orders that another
-    transaction holds are left as they are, instead of being waited for.
+    transaction has locked, or a product of theirs, are left as they are instead of being waited for.
     `batch` is where the commands come from: a relation `b` with the columns order_id, command_id, client_id,
     on_behalf, door and reason.
     """
     policies = list(policies)
     parts = [
-        _SEEN.format(batch=batch, predicate=policy_predicate(policies), held="SKIP LOCKED" if skip_held else ""),
+        *([_BLOCKED.format(batch=batch)] if skip_held else []),
+        _SEEN.format(
+            batch=batch,
+            predicate=policy_predicate(policies),
+            not_blocked=_NOT_BLOCKED if skip_held else "",
+            held="SKIP LOCKED" if skip_held else "",
+        ),
         _CANCELLED,
         _RECORDED.format(versions=policy_versions(policies)),
         _EVENTS,
@@ -165,6 +186,8 @@ def cancel_batch(
     return f"WITH {', '.join(parts)}\nSELECT c.command_id FROM cancelled AS c"
 
 
+# For a statement that waits for hardly anything: what it would wait for has kept the batch long enough already.
+HARDLY_WAIT: Final = "SET LOCAL lock_timeout = '100ms'"
 KEEP: Final = """
 INSERT INTO idempotency_keys (client_id, key, fingerprint, created_at, order_id, cancelled, policy_version,
                               state, appointment_starts_at, first_payment_at)
