@@ -301,6 +301,10 @@ class Transaction(
         """Put events into the outbox, under the order's new version."""
         ...
 
+    async def claim_key(self, client_id: ClientId, key: str) -> None:
+        """Let no other transaction claim the idempotency key until this one ends. Waits for one that has claimed it."""
+        ...
+
     async def keep_answer(self, client_id: ClientId, key: IdempotencyKey, answer: bytes, now: datetime) -> None:
         """Store what an idempotency key stands for. Raises `KeyTakenError` where the key is in use."""
         ...

@@ -50,11 +50,12 @@ async def run_idempotently(
 ) -> Result:
     """Run `do` in a transaction and give its result; under a key that was used before, give the result of that time.
 
-    The key is written in the transaction of the effect. A business refusal (`ConflictError`) undoes what `do` did and
-    is kept like a success, as the result of `refuse`, unless that is None: then it is raised like every other
-    exception, which undoes all, and leaves the key free. Without a key, no result is put into its `kept_form`. Raises
-    `IdempotencyKeyReusedError` where the key stands for another request, and `UnavailableError` where the request
-    conflicted with others each time.
+    The key is claimed first: of two requests under one key, the second waits with nothing locked, and then finds the
+    answer of the first. The key is written in the transaction of the effect. A business refusal (`ConflictError`)
+    undoes what `do` did and is kept like a success, as the result of `refuse`, unless that is None: then it is raised
+    like every other exception, which undoes all, and leaves the key free. Without a key, no result is put into its
+    `kept_form`. Raises `IdempotencyKeyReusedError` where the key stands for another request, and `UnavailableError`
+    where the request conflicted with others each time.
     """
     try:
         return await _with_retries(store, clock, client_id, key, do, refuse, kept_form)
@@ -74,7 +75,7 @@ async def _with_retries(
     kept_form: KeptForm[Result],
 ) -> Result:
     async for attempt in AsyncRetrying(
-        # Two at once under one key: the second fails on the first's key, and then finds its answer.
+        # A cancellation, or a node of an older version, claims no key: a clash with its key is found at the end.
         retry=retry_if_exception_type((KeyTakenError, TransientConflictError)),
         stop=stop_after_attempt(3),
         wait=wait_random_exponential(multiplier=0.01, max=0.2),
@@ -82,13 +83,10 @@ async def _with_retries(
     ):
         with attempt:
             async with store.transaction() as tx:
-                if key is not None and (kept := await tx.kept_answer(client_id, key.key)) is not None:
-                    fingerprint, answer = kept
-                    if fingerprint != key.fingerprint:
-                        raise IdempotencyKeyReusedError
-                    if answer is None:  # no cancellation, as it is the same request
-                        raise kept_by_another_version()
-                    return kept_form.decode(answer)
+                if key is not None:
+                    await tx.claim_key(client_id, key.key)
+                    if (kept := await tx.kept_answer(client_id, key.key)) is not None:
+                        return _given_again(kept, key, kept_form)
                 try:
                     async with tx.part():
                         result = await do(tx)
@@ -100,3 +98,12 @@ async def _with_retries(
                     await tx.keep_answer(client_id, key, kept_form.encode(result), clock())
                 return result
     raise AssertionError("unreachable: the loop returns or raises")
+
+
+def _given_again(kept: tuple[str, bytes | None], key: IdempotencyKey, kept_form: KeptForm[Result]) -> Result:
+    fingerprint, answer = kept
+    if fingerprint != key.fingerprint:
+        raise IdempotencyKeyReusedError
+    if answer is None:  # no cancellation, as it is the same request
+        raise kept_by_another_version()
+    return kept_form.decode(answer)

@@ -41,8 +41,8 @@ class SeatTransaction(SeatReading, Protocol):
         """The seats of a product that have a valid ticket."""
         ...
 
-    async def put_seats(self, product_uid: str, plan: Sequence[SeatBlock], held: Sequence[SeatTaken]) -> None:
-        """Give a product another plan, or none; `held`, which the plan has, stay with their tickets."""
+    async def put_seats(self, product_uid: str, plan: Sequence[SeatBlock]) -> None:
+        """Give a product another plan, or none. It has all seats with a valid ticket; these keep their ticket."""
         ...
 
     async def take_seats(self, taken: Sequence[SeatTaken]) -> None:
