@@ -3,12 +3,13 @@
 `contracts/http/execute.py` runs them. A handler gets only requests that passed every check of their call.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from countermand.actions.bulkhead import Bulkhead
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandIds
 from countermand.actions.ports import CancelOrder, Clock, IdempotencyKey, Policies, Store, Transaction
@@ -49,6 +50,7 @@ class Services:
     # The way into the group commit that every channel shares; a yes is `CancelledWithHistory`, if it can be read.
     cancel: Callable[[CancelOrder], Awaitable[CancelOutcome]]
     public_url: str
+    bulkhead: Bulkhead | None = None  # None if the store's transactions take turns by themselves
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,10 +111,15 @@ class ServiceCall(Call, Generic[Body]):
 
 @dataclass(frozen=True, kw_only=True)
 class TransactionCall(Call, Generic[Body]):
-    """A call that changes something: its handler runs in one transaction, and once under one Idempotency-Key."""
+    """A call that changes something: its handler runs in one transaction, and once under one Idempotency-Key.
+
+    `products` are the uids of the products that a body names, if the call takes places off their stock or changes them:
+    only a few such calls run at once (`actions/bulkhead.py`).
+    """
 
     body: Callable[[DecodedBody], Body]
     handle: Callable[[Transaction, CallContext[Body]], Awaitable[Answer]]
+    products: Callable[[Body], Sequence[str]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
