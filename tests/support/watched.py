@@ -39,10 +39,9 @@ class Watched:
 def watched(world: World) -> Watched:
     """From now on, what the world's cancellations do is remembered."""
     watch = Watched()
-    cancellations = world.database.cancellations
-    cancellations._metrics = watch
-    apart = getattr(cancellations, "_cancel_batch", None)
-    if isinstance(apart, CancelApart):
+    store = world.database.cancellations
+    store._metrics = watch
+    if isinstance(apart := getattr(store, "_cancel_batch", None), CancelApart):
         apart._metrics = watch
     run = world.service.commit.run
     assert isinstance(run, CancelOrders)

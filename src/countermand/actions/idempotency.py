@@ -23,6 +23,10 @@ class KeptAnswers(Protocol):
         """Return a key's fingerprint and its stored answer; the answer is None if the key is a cancellation's."""
         ...
 
+    async def claim_key(self, client_id: ClientId, key: str) -> None:
+        """Let no other transaction claim the key until this one ends. Waits for a transaction that has claimed it."""
+        ...
+
     async def keep_answer(self, client_id: ClientId, key: IdempotencyKey, answer: bytes, now: datetime) -> None:
         """Store the answer that a key stands for. Raises `KeyTakenError` if the key is in use."""
         ...

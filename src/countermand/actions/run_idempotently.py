@@ -52,8 +52,9 @@ async def run_idempotently(
 ) -> Result:
     """Run `do` in a transaction and return its result; under a key that was used before, return the stored result.
 
-    The transaction that has the effect also writes the key. A business refusal (`ConflictError`) undoes what `do` did,
-    and the result of `refuse` is stored like a success. If `refuse` returns None, the refusal is raised; like every
+    The key is claimed first: of two requests under one key, the second waits with nothing locked, and then finds the
+    result of the first. The transaction that has the effect also writes the key. A business refusal (`ConflictError`)
+    undoes what `do` did, and the result of `refuse` is stored like a success. If `refuse` returns None, the refusal is raised; like every
     other exception it undoes everything and leaves the key free. Without a key, no result is encoded. Raises
     `IdempotencyKeyReusedError` if the key stands for another request, and `UnavailableError` if the request conflicted
     with other requests each time.
@@ -76,7 +77,7 @@ async def _with_retries(
     kept_form: KeptForm[Result],
 ) -> Result:
     async for attempt in AsyncRetrying(
-        # Of two requests at once under one key, the second fails because the key is taken, and then finds the answer.
+        # A cancellation and a node of an older version claim no key: a clash with their keys is found at the end.
         retry=retry_if_exception_type((KeyTakenError, TransientConflictError)),
         stop=stop_after_attempt(3),
         wait=wait_random_exponential(multiplier=0.01, max=0.2),
@@ -84,13 +85,10 @@ async def _with_retries(
     ):
         with attempt:
             async with store.transaction() as tx:
-                if key is not None and (kept := await tx.kept_answer(client_id, key.key)) is not None:
-                    fingerprint, answer = kept
-                    if fingerprint != key.fingerprint:
-                        raise IdempotencyKeyReusedError
-                    if answer is None:  # it is no cancellation, because it is the same request
-                        raise kept_by_another_version()
-                    return kept_form.decode(answer)
+                if key is not None:
+                    await tx.claim_key(client_id, key.key)
+                    if (kept := await tx.kept_answer(client_id, key.key)) is not None:
+                        return _given_again(kept, key, kept_form)
                 try:
                     async with tx.part():
                         result = await do(tx)
@@ -102,3 +100,12 @@ async def _with_retries(
                     await tx.keep_answer(client_id, key, kept_form.encode(result), clock())
                 return result
     raise AssertionError("unreachable: the loop returns or raises")
+
+
+def _given_again(kept: tuple[str, bytes | None], key: IdempotencyKey, kept_form: KeptForm[Result]) -> Result:
+    fingerprint, answer = kept
+    if fingerprint != key.fingerprint:
+        raise IdempotencyKeyReusedError
+    if answer is None:  # no cancellation, as it is the same request
+        raise kept_by_another_version()
+    return kept_form.decode(answer)

@@ -1,6 +1,5 @@
 """Opens the database that the settings name, and makes the objects that read and write it."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,6 +27,7 @@ from countermand.storage.retention import (
 from countermand.storage.schema import DatabaseAddress, check_schema
 from countermand.storage.sqlite.cancellations import SqliteCancellations
 from countermand.storage.sqlite.store import SqliteStore
+from countermand.storage.sqlite.write_lock import WriteLock
 from countermand.storage.store import SqlStore
 
 OVERTAKEN_CAP: Final = 4  # slow batches beside the current one, each with a connection of its own
@@ -87,11 +87,9 @@ async def open_database(
         )
         await cancellations.open()
     else:
-        write_lock = asyncio.Lock()  # the process's only lock around everything that writes
+        write_lock = WriteLock(limit_s=busy_limit_s)  # the process's only lock around everything that writes
         store = SqliteStore(address, kinds, write_lock, busy_limit_s=busy_limit_s)
-        cancellations = SqliteCancellations(
-            address, policies, kinds, write_lock, busy_limit_s=busy_limit_s, metrics=metrics
-        )
+        cancellations = SqliteCancellations(address, policies, kinds, write_lock, metrics=metrics)
     return Database(
         contracts=contracts,
         store=store,

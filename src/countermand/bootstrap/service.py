@@ -12,6 +12,7 @@ from litestar import Litestar
 from litestar.types import ASGIApp
 
 from countermand import __version__
+from countermand.actions.bulkhead import Bulkhead
 from countermand.actions.cancelling.cancel_orders import CancelOrders, CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandIds
 from countermand.actions.cancelling.explain import PolicyArchive
@@ -105,6 +106,7 @@ def build(
         command_ids=CommandIds(),
         cancel=cancelling.submit_and_show_history,
         public_url=public_url,
+        bulkhead=_bulkhead(settings),
     )
     ready = _readiness(database, clock_check)
     connect = connect_of(settings)
@@ -162,6 +164,12 @@ def build(
     return Service(
         application=application_, database=database, commit=cancelling.commit, cancel=cancelling, ready=ready
     )
+
+
+def _bulkhead(settings: Settings) -> Bulkhead | None:
+    if settings.is_sqlite:  # its writers take turns, and take their connection only then
+        return None
+    return Bulkhead(connections=settings.database_connections, limit_s=settings.database_busy_limit_s)
 
 
 def _cancelling(settings: Settings, database: Database, clock: Clock, metrics: MetricsHook) -> CancelAndShow:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -193,20 +194,87 @@ async def test_while_a_batch_waits_for_a_held_order_other_batches_go_on(tmp_path
         assert len(await world.rows("cancellations")) == 4
 
 
-async def test_a_held_product_holds_a_batch_up_which_is_then_certainly_not_done(tmp_path: Path):
+async def test_while_a_product_is_held_every_cancellation_of_something_else_succeeds(tmp_path: Path):
     async with nodes(tmp_path, 1, database_busy_limit_s=0.2) as (world,):
         shop, me = await world.shopping_client(), await world.connect_client()
-        product = await world.product(stock=10)
-        view, plain = await world.ticket_order(shop, product=product), await world.service_order(me)
+        held, other = await world.product(stock=10), await world.product(stock=10)
+        of_held = [(await world.ticket_order(shop, product=held)).order.id for _ in range(2)]
+        of_both = (await world.ticket_order(shop, product=other)).order.id
+        of_other = (await world.ticket_order(shop, product=other)).order.id
+        plain = await world.service_order(me)
+        async with a_connection(world) as connection:
+            await connection.execute(
+                "UPDATE tickets SET product_uid = $1 WHERE order_id = $2 AND number = 1", *(held, of_both)
+            )
+            async with connection.transaction():
+                await connection.execute("SELECT 1 FROM products WHERE uid = $1 FOR NO KEY UPDATE", held)
+                commands = [
+                    world.command(shop, order_id, key=str(order_id)) for order_id in (*of_held, of_both, of_other)
+                ]
+                commands.append(world.command(me, plain))
+                answers = await world.service.commit.run(commands)
+                assert [type(answer) for answer in answers] == [HeldError] * 3 + [Cancelled] * 2
+                cancelled = {row["order_id"] for row in await world.rows("cancellations")}
+                assert cancelled == {of_other, plain}
+                assert {row["key"] for row in await world.rows("idempotency_keys")} == {str(of_other)}
+                assert await world.rows("refusals") == []
+                stock = {row["uid"]: row["availability"] for row in await world.rows("products")}
+                assert stock == {held: 6, other: 8}
+        for order_id in (*of_held, of_both):
+            assert isinstance(await world.cancel(shop, order_id, key=str(order_id)), Cancelled)
+        assert {row["uid"]: row["availability"] for row in await world.rows("products")} == {held: 11, other: 9}
+
+
+async def test_whose_ticket_of_a_held_product_is_void_is_cancelled(tmp_path: Path):
+    async with nodes(tmp_path, 1, database_busy_limit_s=0.2) as (world,):
+        shop = await world.shopping_client()
+        held, other = await world.product(stock=10), await world.product(stock=10)
+        stuck = (await world.ticket_order(shop, product=held)).order.id
+        void = await world.ticket_order(shop, product=held)
+        async with world.database.store.transaction() as tx:
+            await tx.withdraw_tickets(void.order.id, [ticket.uid for ticket in void.tickets])
         async with a_connection(world) as connection, connection.transaction():
-            await connection.execute("SELECT 1 FROM products WHERE uid = $1 FOR UPDATE", product)
-            commands = [world.command(shop, view.order.id), world.command(me, plain)]
-            answers = await world.service.commit.run(commands)
-            assert [type(answer) for answer in answers] == [HeldError, HeldError]
-            assert isinstance(await world.cancel(me, plain), Cancelled)
-        assert [row["availability"] for row in await world.rows("products")] == [8]
-        assert isinstance(await world.cancel(shop, view.order.id), Cancelled)
-        assert [row["availability"] for row in await world.rows("products")] == [10]
+            await connection.execute("SELECT 1 FROM products WHERE uid = $1 FOR NO KEY UPDATE", held)
+            answers = await world.service.commit.run([world.command(shop, one) for one in (stuck, void.order.id)])
+        assert [type(answer) for answer in answers] == [HeldError, Cancelled]
+        assert {row["uid"]: row["availability"] for row in await world.rows("products")} == {held: 6, other: 10}
+
+
+@pytest.mark.parametrize("in_parts", [False, True], ids=["at once", "in parts"])
+async def test_while_somebody_writes_a_key_only_the_cancellation_under_that_key_is_503(
+    tmp_path: Path, *, in_parts: bool
+):
+    async with nodes(tmp_path, 1, database_busy_limit_s=0.2, database_distributed=in_parts) as (world,):
+        me = await world.connect_client()
+        ids = [await world.service_order(me) for _ in range(6)]
+        keys = ["k0", None, "used", "k3", None, "k5"]
+        async with a_connection(world) as connection, connection.transaction():
+            await connection.execute(
+                "INSERT INTO idempotency_keys (client_id, key, fingerprint, created_at) VALUES ($1, 'used', 'f', 0)",
+                me.client.id,
+            )
+            batch = [world.command(me, order_id, key=key) for order_id, key in zip(ids, keys, strict=True)]
+            answers = await world.service.commit.run(batch)
+            assert isinstance(answers.pop(2), HeldError)
+            assert {type(answer) for answer in answers} == {Cancelled}
+            assert [row["order_id"] for row in await world.rows("cancellations")] == [*ids[:2], *ids[3:]]
+
+
+async def test_while_somebody_writes_a_key_only_the_refusal_under_that_key_is_503(tmp_path: Path):
+    async with nodes(tmp_path, 1, database_busy_limit_s=0.2) as (world,):
+        me = await world.connect_client()
+        ids = [await world.service_order(me, appointment_in=timedelta(hours=3)) for _ in range(3)]
+        async with a_connection(world) as connection, connection.transaction():
+            await connection.execute(
+                "INSERT INTO idempotency_keys (client_id, key, fingerprint, created_at) VALUES ($1, 'used', 'f', 0)",
+                me.client.id,
+            )
+            batch = [
+                world.command(me, order_id, key=key) for order_id, key in zip(ids, ["a", "used", None], strict=True)
+            ]
+            answers = await world.service.commit.run(batch)
+            assert [type(answer) for answer in answers] == [NotCancelled, HeldError, NotCancelled]
+            assert [row["order_id"] for row in await world.rows("refusals")] == [ids[0], ids[2]]
 
 
 async def test_whoever_changes_a_held_order_gives_up_at_the_limit_with_nothing_done(tmp_path: Path):

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import structlog
 from tenacity import (
@@ -78,6 +79,7 @@ _Answer = CancelOutcome | Exception | GoAgain
 _NotWritten = UnavailableError | UnfitDataError
 _NOT_WRITTEN = (UnavailableError, UnfitDataError)
 _Key = tuple[ClientId, str]
+_USED_KEYS_AWAITED: Final = 20  # one after another, a tenth of a second each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,8 +137,10 @@ class CancelOrders:
             return await self._one_by_one(commands, now, error)
         except HeldError as error:
             held: dict[CommandId, _Answer] = {command.command_id: error for command in commands}
-            # Other transactions are changing some of the orders. The batch has waited long enough and leaves them out.
-            return held if skip_held else held | await self._cancel(commands, now, skip_held=True)
+            # Other transactions hold some of the orders, or what these give back. The batch goes on without them.
+            return held | await (
+                self._without_used_keys(commands, now) if skip_held else self._cancel(commands, now, skip_held=True)
+            )
         except OutcomeUnknownError as error:
             return await self._settle(commands, error)
         except UnavailableError as error:
@@ -160,6 +164,26 @@ class CancelOrders:
         answers: dict[CommandId, _Answer] = {}
         for command in commands:
             answers |= await self._cancel([command], now)
+        return answers
+
+    async def _without_used_keys(self, commands: Sequence[CancelOrder], now: datetime) -> dict[CommandId, _Answer]:
+        """Without what is held, only an `Idempotency-Key` that another transaction is writing can be waited for.
+
+        So commands without a key are run together, and the others one at a time, until too many of these were held.
+        Commands that are still held have no answer here.
+        """
+        if len(commands) == 1:
+            return {}
+        answers: dict[CommandId, _Answer] = {}
+        without_key = [command for command in commands if command.idempotency is None]
+        if without_key and len(without_key) < len(commands):
+            answers |= await self._cancel(without_key, now, skip_held=True)
+        held = 0
+        for command in commands:
+            if command.idempotency is not None and held < _USED_KEYS_AWAITED:
+                answer = await self._cancel([command], now, skip_held=True)
+                held += isinstance(answer.get(command.command_id), HeldError)
+                answers |= answer
         return answers
 
     async def _with_retries(self, run: Callable[[], Awaitable[frozenset[CommandId]]]) -> frozenset[CommandId]:
@@ -273,13 +297,13 @@ class CancelOrders:
         except (KeyTakenError, TransientConflictError):
             # Another request used a key after it was looked up here. The next round finds that request's answer.
             instead: _Answer = GO_AGAIN
-        except UnfitDataError as error:
-            if len(refusals) > 1:  # a bad value of one refusal must not fail the others
+        except (UnfitDataError, HeldError) as error:
+            if len(refusals) > 1:  # one refusal's bad value, or a row that is held, must not fail the others
                 others: dict[CommandId, _Answer] = {}
                 for refusal in refusals:
                     others |= await self._refuse([refusal], answers)
                 return others
-            log.warning("the database refused a refusal", reason=str(error))
+            log.warning("a refusal could not be recorded", reason=str(error))
             instead = error
         except (UnavailableError, OutcomeUnknownError) as error:
             log.warning("refusals could not be recorded", reason=str(error))

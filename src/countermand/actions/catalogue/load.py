@@ -1,6 +1,6 @@
 """Loads the operator's catalogue: adds or changes events, products, methods and vouchers, any number of times."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
@@ -11,7 +11,7 @@ from countermand.actions.catalogue.ports import CatalogueReading, CatalogueWriti
 from countermand.actions.errors import ConflictError, FieldsError
 from countermand.actions.ticketing.seat_ports import SeatPlanWriting
 from countermand.domain.ticketing.catalogue import Event, Method, Product, Voucher
-from countermand.domain.ticketing.seating import SeatBlock
+from countermand.domain.ticketing.seating import Seat, SeatBlock
 
 Value = TypeVar("Value")
 
@@ -102,7 +102,9 @@ async def load_catalogue(tx: CatalogueTransaction, catalogue: Catalogue) -> Coun
             await tx.put_voucher(voucher)
     known_products = await tx.products([one.uid for one in catalogue.products])
     known_plans = await tx.seat_plans([one.uid for one in catalogue.products])
-    for product in sorted(catalogue.products, key=lambda one: one.uid):  # last and by uid, the common lock order
+    # Products come last. New ones come first, because nobody waits for these while their seats are written. The others
+    # come by uid, the common lock order, and are locked for a short time only.
+    for product in sorted(catalogue.products, key=lambda one: (one.uid in known_products, one.uid)):
         known, plan = known_products.get(product.uid), list(catalogue.seats.get(product.uid, ()))
         wanted = replace(product, availability=0, is_seated=bool(plan))
         known_plan = list(known_plans.get(product.uid, ()))
@@ -143,9 +145,7 @@ async def _put_seats(tx: CatalogueTransaction, uid: str, plan: Sequence[SeatBloc
     if list((await tx.seat_plans([uid])).get(uid, ())) == plan:
         return
     held = await tx.held_seats(uid)
-    there = {seat for stretch in plan for seat in stretch.seats()}
-    lost = [one.seat for one in held if one.seat not in there]
-    if lost:
+    if lost := _lost([one.seat for one in held], plan):
         first = min(lost)
         said = f"section {first.section}, row {first.row}, seat {first.number} of the product {uid} is held"
         raise ConflictError("seats_held", f"{said} and is missing in the new plan; {len(lost)} such seats in all")
@@ -155,7 +155,19 @@ async def _put_seats(tx: CatalogueTransaction, uid: str, plan: Sequence[SeatBloc
         raise ConflictError(
             "seats_held", f"the product {uid} has {unseated} valid tickets without a seat, so it takes no seat plan"
         )
-    await tx.put_seats(uid, plan, held)
+    await tx.put_seats(uid, plan)
+
+
+def _lost(held: Sequence[Seat], plan: Sequence[SeatBlock]) -> Sequence[Seat]:
+    """Return the held seats that are in no block of the plan."""
+    rows: dict[tuple[str, str], list[SeatBlock]] = defaultdict(list)
+    for block in plan:
+        rows[block.section, block.row].append(block)
+    return [
+        seat
+        for seat in held
+        if not any(block.first <= seat.number <= block.last for block in rows[seat.section, seat.row])
+    ]
 
 
 def _counted(done: Counter[str], known: object, wanted: object) -> bool:

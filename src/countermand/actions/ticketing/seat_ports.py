@@ -37,8 +37,8 @@ class SeatPlanWriting(SeatPlans, Protocol):
         """Return the seats of a product that have a valid ticket."""
         ...
 
-    async def put_seats(self, product_uid: str, plan: Sequence[SeatBlock], held: Sequence[SeatTaken]) -> None:
-        """Replace a product's plan, perhaps by none; the `held` seats, which the plan has, stay with their tickets."""
+    async def put_seats(self, product_uid: str, plan: Sequence[SeatBlock]) -> None:
+        """Give a product another plan, or none. It has all seats with a valid ticket; these keep their ticket."""
         ...
 
 

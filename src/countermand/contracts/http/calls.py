@@ -3,12 +3,13 @@
 `contracts/http/execute.py` runs them. A handler gets only requests that passed every check of their call.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import msgspec
 
+from countermand.actions.bulkhead import Bulkhead
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandIds
 from countermand.actions.cancelling.policies import Policies
@@ -53,6 +54,7 @@ class Services:
     # Cancels through the group commit that all channels share. A success is `CancelledWithHistory`, if it can be read.
     cancel: Callable[[CancelOrder], Awaitable[CancelOutcome]]
     public_url: str
+    bulkhead: Bulkhead | None = None  # None if the store's transactions take turns by themselves
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,10 +119,15 @@ class ServiceCall(Call, Generic[Body]):
 
 @dataclass(frozen=True, kw_only=True)
 class TransactionCall(Call, Generic[Body]):
-    """A call that changes something. Its handler runs in one transaction, and only once for each Idempotency-Key."""
+    """A call that changes something. Its handler runs in one transaction, and only once for each Idempotency-Key.
+
+    `products` returns the uids of the products whose stock or entry the call changes; only a few calls for one product
+    run at once (`actions/bulkhead.py`).
+    """
 
     body: Callable[[DecodedBody], Body]
     handle: Callable[[Transaction, CallContext[Body]], Awaitable[Answer]]
+    products: Callable[[Body], Sequence[str]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

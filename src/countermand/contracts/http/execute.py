@@ -5,6 +5,7 @@ one.
 """
 
 from collections.abc import Awaitable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Final
 
@@ -100,9 +101,20 @@ async def _in_transaction(call: TransactionCall[Body], context: CallContext[Body
     def run(tx: Transaction) -> Awaitable[Answer]:
         return call.handle(tx, context)
 
-    return await run_idempotently(
-        services.store, services.clock, context.client.id, context.key, run, partial(_refusal, rules), _KEPT_FORM
-    )
+    async with _room(call, context):
+        return await run_idempotently(
+            services.store, services.clock, context.client.id, context.key, run, partial(_refusal, rules), _KEPT_FORM
+        )
+
+
+def _room(call: TransactionCall[Body], context: CallContext[Body]) -> AbstractAsyncContextManager[None]:
+    """The call's place among the changes that run at once. It contends for its products, or for what its path names."""
+    bulkhead, request = context.services.bulkhead, context.request
+    if bulkhead is None:
+        return nullcontext()
+    if call.products is not None:
+        return bulkhead.room(call.products(context.body), stock=True)
+    return bulkhead.room([request.path] if request.path_parameters else [])
 
 
 def _refusal(rules: CallRules, error: ConflictError) -> Answer | None:

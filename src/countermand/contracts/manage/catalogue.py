@@ -83,6 +83,7 @@ CALLS: Final[tuple[Call, ...]] = (
             request=CatalogueGiven,
         ),
         body=_given,
+        products=lambda catalogue: [product.uid for product in catalogue.products],
         handle=_load,
     ),
 )

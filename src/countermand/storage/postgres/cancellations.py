@@ -193,8 +193,14 @@ class PostgresCancellations:
             (c.command_id, c.idempotency.key, c.idempotency.fingerprint) for c in commands if c.idempotency is not None
         ]
         with self._metrics.statement("cancel"):
+            arguments = (now, *statements.as_columns(batch), *statements.as_columns(keys))
             statement = self._statements[bool(keys), skip_held]
-            found = await connection.fetch(statement, now, *statements.as_columns(batch), *statements.as_columns(keys))
+            if not skip_held:
+                found = await connection.fetch(statement, *arguments)
+            else:
+                async with connection.transaction():
+                    await connection.execute(statements.HARDLY_WAIT)
+                    found = await connection.fetch(statement, *arguments)
         return frozenset(CommandId(row[0]) for row in found)
 
     @asynccontextmanager

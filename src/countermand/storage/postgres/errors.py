@@ -25,6 +25,7 @@ from countermand.storage.unique_keys import taken
 log = structlog.get_logger()
 
 _UNAVAILABLE = "the database cannot be used right now"
+_HELD = "another transaction holds the order or what it needs; nothing was done; send the request again"
 _CONNECTION_GONE = ("08", "57P")
 _COMPLETION_UNKNOWN = "40003"
 
@@ -97,7 +98,7 @@ def our_error(error: BaseException) -> CountermandError | UnforeseenDatabaseErro
     if issubclass(meaning, UnfitDataError):
         return _refused(cause, state, meaning)
     if meaning is HeldError:
-        return HeldError("another transaction holds the order")
+        return HeldError(_HELD)
     if meaning is TransientConflictError:
         return TransientConflictError(str(cause))
     log.warning("database error", error=f"{type(cause).__name__}: {cause}", sqlstate=state or None)

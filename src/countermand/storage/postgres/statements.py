@@ -63,6 +63,21 @@ def policy_versions(policies: Iterable[Policy]) -> str:
     return f"CASE c.contract {versions} END"
 
 
+# Finds the orders of a batch that hold tickets of a product that another transaction has locked. The products are
+# locked before the orders here, against the usual order of locks; but the statement waits for neither, so no transactions can
+# wait in a circle. Each ARRAY is complete before a row is compared with it, so that every product is locked, or left
+# out, before the statement looks at an order.
+_BLOCKED: Final = """
+free AS MATERIALIZED (
+    SELECT p.uid
+    FROM (SELECT DISTINCT t.product_uid FROM {batch} JOIN tickets AS t ON t.order_id = b.order_id WHERE t.valid) AS n
+    JOIN products AS p ON p.uid = n.product_uid
+    ORDER BY p.uid FOR NO KEY UPDATE OF p SKIP LOCKED
+), blocked AS MATERIALIZED (
+    SELECT DISTINCT t.order_id FROM {batch} JOIN tickets AS t ON t.order_id = b.order_id
+    WHERE t.valid AND t.product_uid <> ALL (ARRAY(SELECT free.uid FROM free))
+)"""
+_NOT_BLOCKED: Final = "AND o.id <> ALL (ARRAY(SELECT blocked.order_id FROM blocked))"
 # Finds the orders of a batch that may be cancelled. Their rows are locked in the order of their numbers, like in every
 # transaction; after a wait, PostgreSQL checks the predicate again on the newest version of the locked row.
 _SEEN: Final = """
@@ -70,7 +85,7 @@ seen AS (
     SELECT o.id AS order_id, o.version, o.contract, o.state, o.appointment_starts_at, o.first_payment_at,
            b.command_id, b.client_id, b.door, b.reason
     FROM {batch} JOIN orders AS o ON o.id = b.order_id
-    WHERE (b.on_behalf OR o.client_id = b.client_id) AND ({predicate})
+    WHERE (b.on_behalf OR o.client_id = b.client_id) AND ({predicate}) {not_blocked}
     ORDER BY o.id FOR NO KEY UPDATE OF o {held}
 )"""
 # The statement reads all other tables as they were when the statement began: an appointment that was booked since then
@@ -148,12 +163,18 @@ def cancel_batch(
     """Return the statement that cancels a whole batch, and returns the ids of the commands that cancelled an order.
 
     `kinds` has the kind of each contract's orders, which says what is released. With `skip_held`, the statement skips
-    orders that another transaction has locked, instead of waiting for them. `batch` is the SQL of the commands: a
-    relation `b` with the columns order_id, command_id, client_id, on_behalf, door and reason.
+    orders that another transaction has locked, or whose product it has locked, instead of waiting for them. `batch` is
+    the SQL of the commands: a relation `b` with the columns order_id, command_id, client_id, on_behalf, door, reason.
     """
     policies = list(policies)
     parts = [
-        _SEEN.format(batch=batch, predicate=policy_predicate(policies), held="SKIP LOCKED" if skip_held else ""),
+        *([_BLOCKED.format(batch=batch)] if skip_held else []),
+        _SEEN.format(
+            batch=batch,
+            predicate=policy_predicate(policies),
+            not_blocked=_NOT_BLOCKED if skip_held else "",
+            held="SKIP LOCKED" if skip_held else "",
+        ),
         _CANCELLED,
         _RECORDED.format(versions=policy_versions(policies)),
         _EVENTS,
@@ -164,6 +185,8 @@ def cancel_batch(
     return f"WITH {', '.join(parts)}\nSELECT c.command_id FROM cancelled AS c"
 
 
+# For a statement that waits for hardly anything: what it would wait for has kept the batch long enough already.
+HARDLY_WAIT: Final = "SET LOCAL lock_timeout = '100ms'"
 KEEP: Final = """
 INSERT INTO idempotency_keys (client_id, key, fingerprint, created_at, order_id, cancelled, policy_version,
                               state, appointment_starts_at, first_payment_at)

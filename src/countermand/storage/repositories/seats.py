@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import Select, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import Integer, Select, and_, bindparam, delete, func, select, update
 
 from countermand.actions.ticketing.seat_ports import SeatTaken
 from countermand.domain.orders.order import OrderId
@@ -18,6 +18,10 @@ _HAS_IT: Final = and_(
     tickets.c.order_id == seats.c.order_id, tickets.c.number == seats.c.ticket_number, tickets.c.valid
 )
 _STRETCH: Final = (seats.c.product_uid, seats.c.stretch, seats.c.section, seats.c.row)
+
+_LAST: Final = bindparam("last_seat", type_=Integer)
+_FIRST: Final = select(bindparam("first_seat", type_=Integer).label("number")).cte("numbers", recursive=True)
+_NUMBERS: Final = _FIRST.union_all(select(_FIRST.c.number + 1).where(_FIRST.c.number < _LAST))
 
 
 class SeatRows(StatementRunner):
@@ -46,23 +50,31 @@ class SeatRows(StatementRunner):
             for row in await self.rows(found)
         ]
 
-    async def put_seats(self, product_uid: str, plan: Sequence[SeatBlock], held: Sequence[SeatTaken]) -> None:
-        """See `SeatPlanWriting.put_seats`."""
-        await self._execute(delete(seats).where(seats.c.product_uid == product_uid))
-        rows = [
-            {
-                "product_uid": product_uid,
-                "section": seat.section,
-                "row": seat.row,
-                "number": seat.number,
-                "stretch": place,
-            }
-            for place, stretch in enumerate(plan)
-            for seat in stretch.seats()
-        ]
-        if rows:
-            await self._execute(insert(seats), rows)
-        await self.take_seats(held)
+    async def put_seats(self, product_uid: str, plan: Sequence[SeatBlock]) -> None:
+        """See `SeatPlanWriting.put_seats`. The database counts the seats of a block, so few rows travel."""
+        has_ticket = select(1).select_from(tickets).where(_HAS_IT).correlate(seats).exists()
+        await self._execute(delete(seats).where(seats.c.product_uid == product_uid, ~has_ticket))
+        if not plan:
+            return
+        named = {
+            name: bindparam(name, type_=seats.c[name].type) for name in ("product_uid", "section", "row", "stretch")
+        }
+        counted = select(*(named[name] for name in named), _NUMBERS.c.number).where(_NUMBERS.c.number <= _LAST)
+        put = self._insert(seats).from_select([*named, "number"], counted)
+        await self._execute(
+            put.on_conflict_do_update(index_elements=seats.primary_key, set_={"stretch": put.excluded.stretch}),
+            [
+                {
+                    "product_uid": product_uid,
+                    "section": block.section,
+                    "row": block.row,
+                    "stretch": place,
+                    "first_seat": block.first,
+                    "last_seat": block.last,
+                }
+                for place, block in enumerate(plan)
+            ],
+        )
 
     async def take_seats(self, taken: Sequence[SeatTaken]) -> None:
         """See `SeatAssignment.take_seats`."""

@@ -1,5 +1,6 @@
 """Reads and writes of one transaction, in SQLAlchemy Core."""
 
+import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -7,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, func, insert, select, text, tuple_, update
+from sqlalchemy import BigInteger, ColumnElement, func, insert, literal, select, text, tuple_, update
 from sqlalchemy.exc import InvalidRequestError
 
 from countermand.actions.errors import CountermandError, UnforeseenDatabaseError
@@ -246,6 +247,13 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
             for event in events
         ]
         await self._execute(insert(outbox).values(rows if len(rows) > 1 else rows[0]))
+
+    async def claim_key(self, client_id: ClientId, key: str) -> None:
+        """See `Transaction.claim_key`. On SQLite the transaction holds the one write lock anyhow."""
+        if self._on_postgres:
+            named = hashlib.sha256(f"countermand idempotency key {client_id} {key}".encode()).digest()
+            number = int.from_bytes(named[:8], signed=True)
+            await self._execute(select(func.pg_advisory_xact_lock(literal(number, BigInteger))))
 
     async def keep_answer(self, client_id: ClientId, key: IdempotencyKey, answer: bytes, now: datetime) -> None:
         """See `KeptAnswers.keep_answer`."""

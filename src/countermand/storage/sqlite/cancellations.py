@@ -5,9 +5,7 @@ commit blocks the loop for one fsync; the commands that arrive meanwhile are the
 as one JSON document.
 """
 
-import asyncio
 import sqlite3
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -42,6 +40,7 @@ from countermand.storage.repositories.rows import ViewRows, facts_columns, kept_
 from countermand.storage.sql_types import Query
 from countermand.storage.sqlite.errors import DRIVER_ERRORS, is_undone, our_error, retry_while_busy, translated
 from countermand.storage.sqlite.file import OpenFile, set_up
+from countermand.storage.sqlite.write_lock import WriteLock
 from countermand.storage.tables.columns import instant, micros
 from countermand.storage.tables.orders import orders
 
@@ -114,9 +113,8 @@ class SqliteCancellations:
         path: Path,
         policies: Policies,
         kinds: OrderKinds,
-        write_lock: asyncio.Lock,
+        write_lock: WriteLock,
         *,
-        busy_limit_s: float,
         metrics: MetricsHook = NULL_METRICS,
     ) -> None:
         self._metrics = metrics
@@ -125,7 +123,6 @@ class SqliteCancellations:
         self._connection = connect(path)
         self._file = OpenFile(path)
         self._write_lock = write_lock
-        self._busy_limit_s = busy_limit_s
         in_force = policies.by_contract
         versions = " ".join(f"WHEN '{contract}' THEN '{policy.version}'" for contract, policy in in_force.items())
         predicate = policies_predicate(in_force.values(), orders.alias("o"), literal_column(":now", BigInteger))
@@ -234,10 +231,9 @@ class SqliteCancellations:
     async def _transaction(self) -> AsyncIterator[_Run]:
         """Open a write transaction. Its body awaits nothing, so that a batch holds the lock only briefly."""
         self._file.check()
-        asked_at = time.monotonic()
-        async with self._write_lock:
-            with translated():  # the limit covers the whole wait, including the wait for the asyncio lock
-                await retry_while_busy(self._begin, limit_s=self._busy_limit_s - (time.monotonic() - asked_at))
+        async with self._write_lock.for_batch() as limit_s:  # the limit is for the whole wait, our own lock's included
+            with translated():
+                await retry_while_busy(self._begin, limit_s=limit_s)
             try:
                 with translated():
                     yield self._connection.execute

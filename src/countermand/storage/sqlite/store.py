@@ -1,10 +1,8 @@
 """Opens snapshots and transactions on SQLite.
 
-All writes of a process take one asyncio lock and `BEGIN IMMEDIATE`, including the batches of cancellations.
+All writes of a process take one lock (`write_lock.py`) and `BEGIN IMMEDIATE`, including the batches of cancellations.
 """
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -20,13 +18,19 @@ from countermand.storage.driver import as_unforeseen, shielded, translated_drive
 from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.sqlite.errors import DRIVER_ERRORS, is_undone, our_error, retry_while_busy
 from countermand.storage.sqlite.file import OpenFile, set_up
+from countermand.storage.sqlite.write_lock import WriteLock
 from countermand.storage.store import SqlStore
 
 _READERS: Final = 5
 
 
-def engine_for(path: Path, *, connections: int, connected: Callable[[], None] = lambda: None) -> AsyncEngine:
-    """Return an engine without automatic transactions. It calls `connected` after each new connection."""
+def engine_for(
+    path: Path, *, connections: int, busy_limit_s: float, connected: Callable[[], None] = lambda: None
+) -> AsyncEngine:
+    """Return an engine without automatic transactions. It calls `connected` after each new connection.
+
+    `busy_limit_s` limits the wait for one of its connections.
+    """
     engine = create_async_engine(
         # mode=rw: a missing file must not be created, least of all by a health check.
         URL.create("sqlite+aiosqlite", database=path.absolute().as_uri(), query={"mode": "rw", "uri": "true"}),
@@ -34,6 +38,7 @@ def engine_for(path: Path, *, connections: int, connected: Callable[[], None] = 
         connect_args={"timeout": 0},
         pool_size=connections,
         max_overflow=0,
+        pool_timeout=busy_limit_s,
         hide_parameters=True,  # a logged error must not contain people's names
     )
 
@@ -46,18 +51,19 @@ def engine_for(path: Path, *, connections: int, connected: Callable[[], None] = 
 
 
 class SqliteStore(SqlStore):
-    """Implements `SqlStore`. `busy_limit_s` limits the wait for a write lock that another process holds.
+    """Implements `SqlStore`. `busy_limit_s` limits the wait for a reader's connection, `write_lock` a writer's wait.
 
     Writers have a connection of their own, so that a writer with the write lock never waits for readers' connections.
     """
 
-    def __init__(self, path: Path, kinds: OrderKinds, write_lock: asyncio.Lock, *, busy_limit_s: float) -> None:
+    def __init__(self, path: Path, kinds: OrderKinds, write_lock: WriteLock, *, busy_limit_s: float) -> None:
         super().__init__(kinds)
         self._file = OpenFile(path)
-        self._reading = engine_for(path, connections=_READERS, connected=self._file.connected)
-        self._writing = engine_for(path, connections=1, connected=self._file.connected)
+        self._reading = engine_for(
+            path, connections=_READERS, busy_limit_s=busy_limit_s, connected=self._file.connected
+        )
+        self._writing = engine_for(path, connections=1, busy_limit_s=busy_limit_s, connected=self._file.connected)
         self._write_lock = write_lock
-        self._busy_limit_s = busy_limit_s
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[SqlTransaction]:
@@ -75,10 +81,8 @@ class SqliteStore(SqlStore):
     async def transaction(self) -> AsyncIterator[SqlTransaction]:
         """See `Transactions.transaction`."""
         self._file.check()
-        asked_at = time.monotonic()
-        async with self._write_lock, _connected(self._writing) as connection:
-            # The limit covers the whole wait, including the wait for the asyncio lock.
-            limit_s = self._busy_limit_s - (time.monotonic() - asked_at)
+        # The limit covers the whole wait: that for this process's lock, and that for another process's.
+        async with self._write_lock.for_transaction() as limit_s, _connected(self._writing) as connection:
             with translated_driver(our_error):
                 await retry_while_busy(lambda: shielded(connection.exec_driver_sql("BEGIN IMMEDIATE")), limit_s=limit_s)
             try:

@@ -100,13 +100,19 @@ class OrderCreation:
     payment_limit: timedelta
 
     def calls(self) -> tuple[Call, ...]:
-        """Return the call with its handler."""
-        return (TransactionCall(operation=_OPERATION, body=WantedOrder(self.addresses), handle=self._create),)
+        """The call and what answers it."""
+        wanted = WantedOrder(self.addresses)
+        return (TransactionCall(operation=_OPERATION, body=wanted, handle=self._create, products=_products),)
 
     async def _create(self, tx: Transaction, context: CallContext[TicketOrder | TransferOrder]) -> Answer:
         view = await _placed(tx, context.client.id, context.body, context.services.clock(), self.payment_limit)
         location = self.addresses.order(view.order.uid or "").encode()
         return order_answer(201, view, self.addresses, headers=((b"location", location),))
+
+
+def _products(wanted: TicketOrder | TransferOrder) -> list[str]:
+    """The products that are named. Those of tickets that are given on are not known yet, nor the parts of combos."""
+    return [] if isinstance(wanted, TransferOrder) else [line.product_uid for line in wanted.lines]
 
 
 async def _placed(
