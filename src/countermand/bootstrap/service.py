@@ -151,6 +151,7 @@ def build(
             clock,
             telemetry.requests,
             pages_of(database.contracts),
+            public_url=public_url,
             payments=settings.sandbox_payments,
         ),
         metrics=telemetry.counts if settings.metrics else None,
