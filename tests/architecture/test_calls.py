@@ -85,7 +85,7 @@ def test_what_runs_in_a_transaction_takes_a_key_and_is_no_read(call: Transaction
 
 @pytest.mark.parametrize(("module", "operation"), OPERATIONS)
 def test_the_document_has_the_permission_for_programs_and_for_people(module, operation: Operation):
-    described = module.openapi("/", "0")["paths"][operation.path][operation.method.lower()]
+    described = module.openapi("http://shop.test", "0")["paths"][operation.path][operation.method.lower()]
 
     if isinstance(operation.permission, NoPermission):
         assert "x-permission" not in described

@@ -101,7 +101,7 @@ class Browser:
             self.tell(f"{domain}.enable", session)
         return page
 
-    def append_events(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
+    def tell(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
         """Give an order and wait for its answer; what happens meanwhile is heard by the pages."""
         number = next(self._numbers)
         order = {"id": number, "method": method, "params": parameters} | ({"sessionId": session} if session else {})

@@ -357,7 +357,7 @@ async def _a_world(
         shutil.copy(migrated(), read.database_path)
     clock = Clock()
     database = await open_database(read, contracts=contracts)
-    service = build(read, database, PUBLIC_URL, clock=clock, with_front=with_front)
+    service = build(read, database, read.public_url or PUBLIC_URL, clock=clock, with_front=with_front)
     transport = httpx.ASGITransport(service.application, raise_app_exceptions=False)
     async with (
         running(service.application),

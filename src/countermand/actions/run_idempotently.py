@@ -54,10 +54,10 @@ async def run_idempotently(
 
     The key is claimed first: of two requests under one key, the second waits with nothing locked, and then finds the
     result of the first. The transaction that has the effect also writes the key. A business refusal (`ConflictError`)
-    undoes what `do` did, and the result of `refuse` is stored like a success. If `refuse` returns None, the refusal is raised; like every
-    other exception it undoes everything and leaves the key free. Without a key, no result is encoded. Raises
-    `IdempotencyKeyReusedError` if the key stands for another request, and `UnavailableError` if the request conflicted
-    with other requests each time.
+    undoes what `do` did, and the result of `refuse` is stored like a success. If `refuse` returns None, the refusal is
+    raised; like every other exception it undoes everything and leaves the key free. Without a key, no result is
+    encoded. Raises `IdempotencyKeyReusedError` if the key stands for another request, and `UnavailableError` if the
+    request conflicted with other requests each time.
     """
     try:
         return await _with_retries(store, clock, client_id, key, do, refuse, kept_form)

@@ -154,6 +154,7 @@ def build(
             clock,
             telemetry.requests,
             pages_of(database.contracts),
+            public_url=public_url,
             payments=settings.sandbox_payments,
         ),
         metrics=telemetry.counts if settings.metrics else None,

@@ -119,7 +119,7 @@ async def test_a_document_is_valid_openapi_and_each_schema_in_it_a_valid_schema(
 async def test_a_document_names_this_server_its_security_and_each_operation_once(sqlite_world: World, part: str):
     document = await _document(sqlite_world, part)
     (server,) = document["servers"]
-    assert urljoin(f"{PUBLIC_URL}/docs/{part}/openapi.json", server["url"]).rstrip("/") == PUBLIC_URL
+    assert server["url"] == PUBLIC_URL  # whole: Postman and generators read saved documents
     (scheme,) = document["components"]["securitySchemes"]
     operations = _operations(document)
     names = [operation["operationId"] for _, _, operation in operations]

@@ -37,8 +37,8 @@ class ApiModule:
     notices: Notices = _no_notices
     browser_origins: Sequence[str] = ()
 
-    def openapi(self, server_path: str, version: str) -> dict[str, object]:
-        """Return the module's OpenAPI 3.1 document."""
+    def openapi(self, public_url: str, version: str) -> dict[str, object]:
+        """Return the module's OpenAPI 3.1 document, for clients that use `public_url`."""
         operations = [call.operation for call in self.calls]
         if self.cancel is not None:
             operations.insert(0, self.cancel[1])
@@ -46,7 +46,7 @@ class ApiModule:
             title=self.title,
             version=version,
             description=self.about,
-            server_path=server_path,
+            server=public_url,
             operations=operations,
             security=self.security,
         )

@@ -74,7 +74,7 @@ def document(
     title: str,
     version: str,
     description: str,
-    server_path: str,
+    server: str,
     operations: Sequence[Operation],
     security: Mapping[str, object],
 ) -> dict[str, object]:
@@ -98,8 +98,7 @@ def document(
             "description": description,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        # A path alone: it is relative to the address of the document, so it is right behind a proxy, too.
-        "servers": [{"url": server_path}],
+        "servers": [{"url": server}],  # a whole address, because programs that read a saved document have no other
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": dict(security)},
     }

@@ -11,6 +11,7 @@ from litestar.datastructures.headers import Accept
 from countermand.contracts.http.answer import HAL, JSON, Answer
 from countermand.contracts.http.calls import Call, OpenCall, OpenContext
 from countermand.contracts.http.openapi import NoPermission, Operation, Reply
+from countermand.contracts.http.page_addresses import DOCS, page_path
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calls import DOWN, asked_at
 from countermand.contracts.shopping.catalogue import messages
@@ -22,7 +23,6 @@ from countermand.contracts.shopping.hal import hal_answer, resource_links, templ
 from countermand.contracts.shopping.list_query import search
 
 STATUS: Final = "/status"
-_FOR_PEOPLE: Final = "/docs"
 _PAGE: Final = "text/html"
 _VARIES: Final = (b"vary", b"Accept")
 _OF_BILLS: Final = "products,payment_method,shipping_method,country,external_purchase_amount"
@@ -44,7 +44,7 @@ class RootCalls:
     async def _root(self, context: OpenContext) -> Answer:
         request = context.request
         if _is_for_people(request.headers.get(b"accept", b"")):
-            return Answer(302, ((b"location", _FOR_PEOPLE.encode()), _VARIES))
+            return Answer(302, ((b"location", page_path(self.addresses.public, DOCS).encode()), _VARIES))
         return hal_answer(root_shown(self.addresses, asked_at(request, self.addresses))).with_headers(_VARIES)
 
     async def _status(self, context: OpenContext) -> Answer:
@@ -95,7 +95,7 @@ def root_shown(addresses: Addresses, itself: str) -> messages.Root:
             addresses,
             itself,
             "root",
-            help={"href": public + _FOR_PEOPLE, "type": "text/html"},
+            help={"href": public + DOCS, "type": "text/html"},
             shop_event=search(public + EVENTS, EVENT_FILTERS),
             shop_product=search(public + PRODUCTS, filters_of(addresses)),
             shop_order={"href": f"{public}/orders"},

@@ -64,9 +64,9 @@ def policy_versions(policies: Iterable[Policy]) -> str:
 
 
 # Finds the orders of a batch that hold tickets of a product that another transaction has locked. The products are
-# locked before the orders here, against the usual order of locks; but the statement waits for neither, so no transactions can
-# wait in a circle. Each ARRAY is complete before a row is compared with it, so that every product is locked, or left
-# out, before the statement looks at an order.
+# locked before the orders here, against the usual order of locks; but the statement waits for neither, so no
+# transactions can wait in a circle. Each ARRAY is complete before a row is compared with it, so that every product is
+# locked, or left out, before the statement looks at an order.
 _BLOCKED: Final = """
 free AS MATERIALIZED (
     SELECT p.uid

@@ -32,7 +32,7 @@ from countermand.domain.ticketing.catalogue import Event, I18n
 from countermand.domain.ticketing.seating import Seat
 from countermand.telemetry.requests import Requests
 from countermand.web.framework import FrameworkRequest
-from countermand.web.pages.rendering import rendered
+from countermand.web.pages.rendering import PageRenderer
 from countermand.web.reporting import PageHandler, page_route
 from countermand.web.request_log import outcome_of
 
@@ -88,7 +88,7 @@ class _TicketShown:
 class BuyerPages:
     """Serves the pages for buyers. `payments` says whether the sandbox's payment page is switched on.
 
-    `contracts` says, for each page, the orders of which contracts it shows.
+    `contracts` says, for each page, the orders of which contracts it shows. Clients use `public_url`.
     """
 
     def __init__(
@@ -98,8 +98,10 @@ class BuyerPages:
         requests: Requests,
         contracts: Mapping[Page, Collection[ContractName]],
         *,
+        public_url: str,
         payments: bool,
     ) -> None:
+        self._renderer = PageRenderer(public_url)
         self._contracts = contracts
         self._store = store
         self._clock = clock
@@ -108,15 +110,15 @@ class BuyerPages:
 
     def routes(self) -> list[HTTPRouteHandler]:
         """Return the pages as routes of the framework."""
-        pages = [_route("GET", ETICKETS, self._etickets, self._requests)]
+        pages = [self._route("GET", ETICKETS, self._etickets)]
         if self._payments:
-            pages.append(_route("GET", PAYMENT, self._payment, self._requests))
-            pages.append(_route("POST", PAYMENT, self._pay, self._requests))
+            pages.append(self._route("GET", PAYMENT, self._payment))
+            pages.append(self._route("POST", PAYMENT, self._pay))
         return pages
 
     async def _payment(self, request: FrameworkRequest) -> Answer:
         view, _, to_pay = await self._order(request.path_params["uid"], Page.PAYMENT)
-        return _payment_page(view, to_pay)
+        return self._payment_page(view, to_pay)
 
     async def _pay(self, request: FrameworkRequest) -> Answer:
         view, _, _ = await self._order(request.path_params["uid"], Page.PAYMENT)
@@ -124,9 +126,10 @@ class BuyerPages:
             is_paid = await self._paid(tx, view)
         if not is_paid:
             view, _, to_pay = await self._order(request.path_params["uid"], Page.PAYMENT)
-            return _payment_page(view, to_pay, status=409)
-        here = PAYMENT.format(uid=view.order.uid)
-        return _page_answer(303, "", (b"location", (view.ticket_details.redirect_url or here).encode()))
+            return self._payment_page(view, to_pay, status=409)
+        here = self._renderer.path(PAYMENT.format(uid=view.order.uid))
+        following = view.ticket_details.redirect_url or here
+        return _page_answer(303, "", (b"location", following.encode()))
 
     async def _paid(self, tx: PaymentTransaction, view: OrderView) -> bool:
         return await pay_in_sandbox(tx, view.order.id, self._clock())
@@ -136,7 +139,7 @@ class BuyerPages:
         view, events, _ = await self._order(token[:_UID_LENGTH], Page.ETICKETS)
         if not hmac.compare_digest(token.encode(), (view.ticket_details.etickets_token or "").encode()):
             raise NotFoundError("there is no such page")
-        return _tickets_page(view, events)
+        return self._tickets_page(view, events)
 
     async def _order(self, uid: str, page: Page) -> tuple[OrderView, Mapping[str, Event], Money]:
         """Return an order, the event of each of its products, and the money that is left to pay.
@@ -159,41 +162,52 @@ class BuyerPages:
     def _has(self, page: Page, view: OrderView) -> bool:
         return view.order.contract in self._contracts[page] and is_shown(view)
 
-
-def _payment_page(view: OrderView, to_pay: Money, *, status: int = 200) -> Answer:
-    state = view.order.state
-    back = view.ticket_details.redirect_url
-    text = rendered(
-        "payment.html",
-        title="Pay for your tickets" if state is OrderState.PENDING else "Your order",
-        order=_shown(view, to_pay),
-        said=None if state is OrderState.PENDING else _WHY_NOT.get(state, _CANNOT_TELL),
-        can_pay=state is OrderState.PENDING,
-        back=back,
-    )
-    return _page_answer(status, text, forms_to=back)
-
-
-def _tickets_page(view: OrderView, events: Mapping[str, Event]) -> Answer:
-    names = {product.uid: _in_english(product.name) for product in view.products}
-    tickets = [
-        _TicketShown(
-            name=_ticket_name(names[one.product_uid], events.get(one.product_uid)),
-            seat=_seat(seat_of(view, one)),
-            code=one.code,
-            svg=_code(one.code),
+    def _payment_page(self, view: OrderView, to_pay: Money, *, status: int = 200) -> Answer:
+        state = view.order.state
+        back = view.ticket_details.redirect_url
+        text = self._renderer.rendered(
+            "payment.html",
+            title="Pay for your tickets" if state is OrderState.PENDING else "Your order",
+            order=_shown(view, to_pay),
+            said=None if state is OrderState.PENDING else _WHY_NOT.get(state, _CANNOT_TELL),
+            can_pay=state is OrderState.PENDING,
+            back=back,
         )
-        for one in view.tickets
-        if view.admits(one)
-    ]
-    text = rendered(
-        "etickets.html",
-        title="Your tickets",
-        reference=view.order.reference,
-        said=None if tickets else _NO_TICKETS.get(view.order.state, _CANNOT_TELL),
-        tickets=tickets,
-    )
-    return _page_answer(200, text)
+        return _page_answer(status, text, forms_to=back)
+
+    def _tickets_page(self, view: OrderView, events: Mapping[str, Event]) -> Answer:
+        names = {product.uid: _in_english(product.name) for product in view.products}
+        tickets = [
+            _TicketShown(
+                name=_ticket_name(names[one.product_uid], events.get(one.product_uid)),
+                seat=_seat(seat_of(view, one)),
+                code=one.code,
+                svg=_code(one.code),
+            )
+            for one in view.tickets
+            if view.admits(one)
+        ]
+        text = self._renderer.rendered(
+            "etickets.html",
+            title="Your tickets",
+            reference=view.order.reference,
+            said=None if tickets else _NO_TICKETS.get(view.order.state, _CANNOT_TELL),
+            tickets=tickets,
+        )
+        return _page_answer(200, text)
+
+    def _failed_page(self, error: CountermandError) -> Answer:
+        outcome, _ = outcome_of(error)
+        status = _STATUS.get(outcome, 500)
+        said = {
+            404: "There is nothing here. Is the address whole?",
+            503: "This cannot be shown right now. Please try again in a moment.",
+        }.get(status, "Something went wrong. Please try again.")
+        title = "Not found" if isinstance(error, NotFoundError) else "Not now"
+        return _page_answer(status, self._renderer.rendered("none.html", title=title, said=said))
+
+    def _route(self, method: Literal["GET", "POST"], path: str, page: PageHandler) -> HTTPRouteHandler:
+        return page_route(method, path, page, self._requests.route(method, path), self._failed_page)
 
 
 def _ticket_name(name: str, event: Event | None) -> str:
@@ -265,18 +279,3 @@ def _page_answer(status: int, text: str, *headers: tuple[bytes, bytes], forms_to
         (b"content-type", b"text/html; charset=utf-8"),
     )
     return Answer(status, (*safe, *headers), text.encode())
-
-
-def _failed_page(error: CountermandError) -> Answer:
-    outcome, _ = outcome_of(error)
-    status = _STATUS.get(outcome, 500)
-    said = {
-        404: "There is nothing here. Is the address whole?",
-        503: "This cannot be shown right now. Please try again in a moment.",
-    }.get(status, "Something went wrong. Please try again.")
-    title = "Not found" if isinstance(error, NotFoundError) else "Not now"
-    return _page_answer(status, rendered("none.html", title=title, said=said))
-
-
-def _route(method: Literal["GET", "POST"], path: str, page: PageHandler, requests: Requests) -> HTTPRouteHandler:
-    return page_route(method, path, page, requests.route(method, path), _failed_page)

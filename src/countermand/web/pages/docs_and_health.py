@@ -4,18 +4,18 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final, NoReturn
-from urllib.parse import urlsplit
 
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 
 from countermand.contracts.http.answer import Answer, json_answer
 from countermand.contracts.http.api_module import ApiModule
+from countermand.contracts.http.page_addresses import DOCS
 from countermand.telemetry.counts import Counts
 from countermand.telemetry.requests import Requests
 from countermand.web.framework import FrameworkRequest
 from countermand.web.pages.link_relations import RELATIONS, explanation
-from countermand.web.pages.rendering import rendered
+from countermand.web.pages.rendering import PageRenderer
 from countermand.web.reporting import PageHandler, page_route
 
 _FOLDER: Final = Path(__file__).parents[1]
@@ -27,6 +27,7 @@ _FILES: Final[Mapping[str, tuple[Path, str]]] = {
     "swagger-ui-bundle.js": (_FOLDER / "vendored/swagger-ui-dist/swagger-ui-bundle.js", "text/javascript"),
     "swagger-ui.css": (_FOLDER / "vendored/swagger-ui-dist/swagger-ui.css", "text/css"),
 }
+_TITLE: Final = "Countermand: the calls"
 _SAFE: Final = (
     # Swagger UI uses inline styles and icons with data: addresses. Scripts may come only from this service.
     (
@@ -49,12 +50,12 @@ def page_routes(
     requests: Requests,
 ) -> list[HTTPRouteHandler]:
     """Return the routes of `/healthz`, `/readyz`, `/docs` and everything below it, and `/documentation/{name}`."""
-    server_path = urlsplit(public_url).path or "/"
+    renderer = PageRenderer(public_url)
     by_name = {module.name: module for module in modules}
 
     @cache
     def document(name: str) -> Answer:
-        return json_answer(200, by_name[name].openapi(server_path, version))
+        return json_answer(200, by_name[name].openapi(public_url, version))
 
     async def health(_: FrameworkRequest) -> Answer:
         return json_answer(200, {"status": "ok"})
@@ -66,15 +67,15 @@ def page_routes(
         return json_answer(503, {"status": "not ready", "reason": why_not}, headers=((b"retry-after", b"1"),))
 
     async def index(_: FrameworkRequest) -> Answer:
-        return _html(_index(modules, version))
+        return _html(renderer.rendered("docs_index.html", title=_TITLE, version=version, modules=modules))
 
     async def relation(request: FrameworkRequest) -> Answer:
         name, _, ending = request.path_params["name"].partition(".")
-        return _html(explanation(name)) if name in RELATIONS and ending == "html" else _no_such_page()
+        return _html(explanation(name, renderer)) if name in RELATIONS and ending == "html" else _no_such_page()
 
     async def reader(request: FrameworkRequest) -> Answer:
         module = by_name.get(request.path_params["name"])
-        return _no_such_page() if module is None else _html(_reader(module))
+        return _no_such_page() if module is None else _html(_reader(module, renderer))
 
     async def openapi(request: FrameworkRequest) -> Answer:
         return document(name) if (name := request.path_params["name"]) in by_name else _no_such_page()
@@ -86,7 +87,7 @@ def page_routes(
     pages_by_path: dict[str, PageHandler] = {
         "/healthz": health,
         "/readyz": readiness,
-        "/docs": index,
+        DOCS: index,
         "/documentation/{name}": relation,
         "/docs/{name}": reader,
         "/docs/{name}/openapi.json": openapi,
@@ -125,9 +126,5 @@ def _html(text: str) -> Answer:
     return Answer(200, (*_SAFE, (b"content-type", b"text/html; charset=utf-8")), text.encode())
 
 
-def _index(modules: Sequence[ApiModule], version: str) -> str:
-    return rendered("docs_index.html", title="Countermand: the calls", version=version, modules=modules)
-
-
-def _reader(module: ApiModule) -> str:
-    return rendered("docs_reader.html", title=module.title, name=module.name)
+def _reader(module: ApiModule, renderer: PageRenderer) -> str:
+    return renderer.rendered("docs_reader.html", title=module.title, name=module.name)

@@ -12,9 +12,8 @@ from countermand.contracts.shopping.catalogue import messages as catalogue
 from countermand.contracts.shopping.list_query import PAGE_SIZE
 from countermand.contracts.shopping.orders import messages as order_messages
 from countermand.contracts.shopping.orders.messages import WholeConsumer
-from countermand.web.pages.rendering import rendered
+from countermand.web.pages.rendering import PageRenderer
 
-_INDEX: Final = "/docs/shopping"
 _PAGES: Final = (
     f"A page has {PAGE_SIZE} items; item_count is how many there are on all. first, prev, next and last lead to the "
     "other pages; a page beyond the last is the last. search has everything that the list can be filtered by: a "
@@ -149,15 +148,14 @@ RELATIONS: Final[Mapping[str, Relation]] = {
 }
 
 
-def explanation(name: str) -> str:
+def explanation(name: str, renderer: PageRenderer) -> str:
     """Return the page about a relation, as HTML."""
     relation = RELATIONS[name]
-    return rendered(
+    return renderer.rendered(
         "docs_relation.html",
         title=f"{relation.title}: shopping",
         relation=relation,
         fields=[] if relation.message is None else _fields(relation.message),
-        index=_INDEX,
     )
 
 
