@@ -15,6 +15,7 @@ from countermand.domain.cancelling.policy import policy_of
 from countermand.domain.client import ClientId, Permission
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import Order, OrderFacts, OrderId, OrderUid
+from countermand.domain.orders.order_details import ServiceOrderDetails, UnknownDetails
 from countermand.domain.orders.order_kind import OrderKind
 from countermand.domain.orders.order_state import OrderState
 from countermand.settings import Settings
@@ -85,7 +86,7 @@ def test_an_order_of_connect_in_an_event():
     visit = Appointment(
         id=AppointmentId(3), state=AppointmentState.BOOKED, starts_at=AT, ends_at=AT + timedelta(hours=4)
     )
-    told = CONNECT.order_in_event(OrderView(order=ORDER, details={}, appointments=(visit,)))
+    told = CONNECT.order_in_event(OrderView(order=ORDER, details=ServiceOrderDetails(), appointments=(visit,)))
     assert msgspec.to_builtins(told) == {
         "id": 7,
         "status": "accepted",
@@ -102,7 +103,7 @@ def test_an_order_of_shopping_in_an_event(state: OrderState, gives_entry: bool):
         ORDER, contract=SHOPPING.name, kind=OrderKind.TICKET, uid=OrderUid("1" * 32), facts=OrderFacts(state=state)
     )
     tickets = tuple(Ticket(uid=uid, product_uid="p", code="c", valid=uid == "a") for uid in "ab")
-    told = SHOPPING.order_in_event(OrderView(order=order, details={}, tickets=tickets))
+    told = SHOPPING.order_in_event(OrderView(order=order, details=UnknownDetails(), tickets=tickets))
     assert msgspec.to_builtins(told) == {
         "uid": "1" * 32,
         "reference": "7",

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from countermand.actions.appointments.load_calendar import slot_at
 from countermand.actions.appointments.ports import OpenSlot
-from countermand.actions.ordering.expire import expire_due
+from countermand.actions.ordering.expire import Expired, expire_due
 from countermand.actions.ordering.views import OrderView
 from countermand.actions.ticketing.consumers import keep_consumer
 from countermand.domain.appointments.appointment_task import AppointmentTask, TaskId, TaskKind, TaskState
@@ -432,6 +432,8 @@ async def test_an_order_whose_details_nobody_can_read_is_not_shown_and_is_decide
     by_token = await world.http.get(f"/orders/{tickets.order.uid}", headers={"Order-Token": token})
     assert by_token.status_code == 401
     assert telecom not in {one["id"] for one in (await scene.as_partner("")).json()["orders"]}
+    mine = {row["id"] for row in await world.rows("orders") if row["client_id"] == scene.partner.client.id}
+    assert await all_listed(scene) == mine - {telecom, visited}
     assert tickets.order.uid not in (await scene.as_shop("/orders")).text
     for order_id in (telecom, tickets.order.id):
         shown = (await scene.managed(f"/orders/{order_id}")).json()
@@ -481,7 +483,7 @@ async def test_orders_that_nobody_knows_are_in_nobodys_way_however_many_are_due(
         async with world.database.store.transaction() as tx:
             await tx.expire_at(order.order.id, NOON)
     world.clock.forward(minutes=2)
-    assert await expire_due(world.database.store, world.clock(), at_most=2) == 2
+    assert await expire_due(world.database.store, world.clock(), at_most=2) == Expired(due=2, failed=0)
     assert [(await scene.row(order))["state"] for order in scene.due] == ["expired"] * 2
 
 
@@ -577,3 +579,14 @@ async def test_a_row_that_cannot_be_read_at_all_takes_nothing_from_what_was_comm
     )
     assert [answer.status_code for answer in answers] == [200, 500, 200]
     assert (await scene.row(order_id))["state"] == "past_no_return"
+
+
+async def all_listed(scene: Scene) -> set[int]:
+    """The numbers of the partner's orders, one a page, to the end of the list."""
+    listed: set[int] = set()
+    path = "?limit=1"
+    while path:
+        page = (await scene.as_partner(path)).json()
+        listed |= {one["id"] for one in page["orders"]}
+        path = "" if page["next"] is None else "?" + page["next"].partition("?")[2]
+    return listed

@@ -27,7 +27,7 @@ from countermand.background.expiry import expire_unpaid
 from countermand.background.keys import refresh_keys
 from countermand.background.metrics import post_counts
 from countermand.background.retention import forget_old
-from countermand.background.rounds import DATABASE_ERRORS
+from countermand.background.rounds import DATABASE_ERRORS, started
 from countermand.background.totals import fill_totals
 from countermand.bootstrap.api_modules import api_modules, connect_of, loopback_names, pages_of, shopping_of
 from countermand.bootstrap.clock import shared_by_all, utc_now
@@ -121,25 +121,22 @@ def build(
         await tokens.refresh()
         stopping = asyncio.Event()
         tasks = [
-            asyncio.create_task(post_counts(telemetry, stopping), name="counts"),
-            asyncio.create_task(refresh_keys(tokens.refresh, settings.key_set_refresh_s, stopping), name="key sets"),
-            asyncio.create_task(fill_totals(database.store, stopping), name="empty totals"),
-            asyncio.create_task(
-                forget_old(database.store, shared_clock, retention_of(settings), stopping), name="old rows"
-            ),
-            asyncio.create_task(expire_unpaid(database.store, shared_clock, stopping), name="unpaid orders"),
-            asyncio.create_task(compare_clocks(clock_check, stopping), name="clocks"),
+            started(post_counts(telemetry, stopping), name="counts"),
+            started(refresh_keys(tokens.refresh, settings.key_set_refresh_s, stopping), name="key sets"),
+            started(fill_totals(database.store, stopping), name="empty totals"),
+            started(forget_old(database.store, shared_clock, retention_of(settings), stopping), name="old rows"),
+            started(expire_unpaid(database.store, shared_clock, stopping), name="unpaid orders"),
+            started(compare_clocks(clock_check, stopping), name="clocks"),
         ]
         if own is not None:
             every_s = max(settings.client_refresh_s, _OWN_KEYS_AT_MOST_EVERY_S)
-            own_keys = refresh_keys(own.key_ring.refresh, every_s, stopping)
-            tasks.append(asyncio.create_task(own_keys, name="own keys"))
+            tasks.append(started(refresh_keys(own.key_ring.refresh, every_s, stopping), name="own keys"))
         try:
             yield
         finally:
             stopping.set()
             await cancelling.close()
-            await asyncio.gather(*tasks)
+            await asyncio.gather(*tasks, return_exceptions=True)  # a failure was logged when it happened
             await telemetry.close()
 
     application_ = application(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from countermand.actions.ordering.expire import expire_due, expire_order
+from countermand.actions.ordering.expire import Expired, expire_due, expire_order
 from countermand.actions.ordering.record_progress import record_payment
 from countermand.domain.money import Money
 from countermand.domain.orders.order import order_id_of
@@ -26,7 +26,7 @@ async def shop(world: World) -> Shop:
 
 
 async def _look(shop: Shop) -> int:
-    return await expire_due(shop.world.database.store, shop.world.clock(), at_most=100)
+    return (await expire_due(shop.world.database.store, shop.world.clock(), at_most=100)).due
 
 
 async def _order(shop: Shop, uid: str, **more: object) -> str:
@@ -91,7 +91,7 @@ async def test_the_longest_due_come_first_and_so_many_at_a_time(shop: Shop):
         shop.world.clock.forward(seconds=1)
     shop.world.clock.now += _LIMIT
     looked_at = await expire_due(shop.world.database.store, shop.world.clock(), at_most=2)
-    assert looked_at == 2
+    assert looked_at == Expired(due=2, failed=0)
     assert [await _status(shop, one) for one in orders] == ["expired", "expired", "pending"]
 
 

@@ -4,16 +4,20 @@ Each order that is due has a transaction of its own, which locks the order's row
 the expiry of one order run one after the other, and the first of them decides.
 """
 
-from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from countermand.actions.errors import HeldError
+import structlog
+
+from countermand.actions.errors import CountermandError, HeldError, UnforeseenDatabaseError
 from countermand.actions.ordering.ports import ExpiryReading, ExpiryWriting
 from countermand.actions.ordering.record_progress import ProgressTransaction, advance_order
 from countermand.actions.ports import Snapshots, Transactions
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_state import Transition, state_after
+
+log = structlog.get_logger()
 
 
 class ExpiryTransaction(ProgressTransaction, ExpiryWriting, Protocol):
@@ -24,15 +28,32 @@ class ExpiryStore(Snapshots[ExpiryReading], Transactions[ExpiryTransaction], Pro
     """Finds orders that are due, and lets them expire."""
 
 
-async def expire_due(store: ExpiryStore, now: datetime, *, at_most: int) -> int:
-    """Expire at most `at_most` orders that are due; return how many were due. Several nodes may do it at once."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expired:
+    """The result of one round: how many orders were due, and how many of them could not be ended and stay due."""
+
+    due: int
+    failed: int
+
+
+async def expire_due(store: ExpiryStore, now: datetime, *, at_most: int) -> Expired:
+    """Expire at most `at_most` orders that are due. Several nodes may do it at once.
+
+    An order that cannot be ended now stays due, and the others do not wait for it.
+    """
     async with store.snapshot() as reading:
         due = await reading.orders_due(now, at_most)
+    failed = 0
     for order_id in due:
-        with suppress(HeldError):  # the order stays due, and the others do not wait for it
+        try:
             async with store.transaction() as tx:
                 await expire_order(tx, order_id, now)
-    return len(due)
+        except HeldError:
+            failed += 1
+        except (CountermandError, UnforeseenDatabaseError) as error:
+            failed += 1
+            log.warning("an unpaid order stays for now", order_id=order_id, reason=str(error))
+    return Expired(due=len(due), failed=failed)
 
 
 async def expire_order(tx: ExpiryTransaction, order_id: OrderId, now: datetime) -> bool:

@@ -1,6 +1,7 @@
 """Reads orders: for clients as their contract shows them, for the operator with everything that happened to them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from countermand.actions.appointments.ports import AppointmentReading
@@ -35,14 +36,25 @@ async def read_order(
     return view
 
 
-async def list_orders(
-    store: Snapshots[OrderLists], owner: ClientId, wanted: OrdersWanted, at_most: int
-) -> Sequence[OrderView]:
-    """Return a client's own orders, newest first."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderList:
+    """Some of a client's orders. If there are more, `last` is the order after which the next page begins."""
+
+    items: Sequence[OrderView]
+    last: Order | None
+
+
+async def list_orders(store: Snapshots[OrderLists], owner: ClientId, wanted: OrdersWanted, at_most: int) -> OrderList:
+    """Return a client's own orders, newest first.
+
+    A page with orders that this node cannot show is shorter than `at_most`, but it is not the end of the list.
+    """
     async with store.snapshot() as reading:
-        order_ids = await reading.orders_of(owner, wanted, at_most)
-        views = await reading.views(order_ids)
-    return [views[order_id] for order_id in order_ids if is_shown(views[order_id])]
+        order_ids = await reading.orders_of(owner, wanted, at_most + 1)
+        views = await reading.views(order_ids[:at_most])
+    page = [views[order_id] for order_id in order_ids[:at_most]]
+    last = page[-1].order if len(order_ids) > at_most else None
+    return OrderList(items=[view for view in page if is_shown(view)], last=last)
 
 
 async def list_orders_without_details(

@@ -101,14 +101,12 @@ async def _read_order(context: CallContext[None]) -> Answer:
 async def _list_orders(context: CallContext[None]) -> Answer:
     query, services = context.request.query, context.services
     at_most, wanted = _wanted_orders(query)
-    views = await list_orders(services.store, context.client.id, wanted, at_most + 1)
-    page, more = views[:at_most], len(views) > at_most
+    found = await list_orders(services.store, context.client.id, wanted, at_most)
     following = None
-    if more:
-        last = page[-1].order
-        after = {**query, "cursor": _cursor(last.created_at, last.id)}
+    if found.last is not None:
+        after = {**query, "cursor": _cursor(found.last.created_at, found.last.id)}
         following = f"{services.public_url}{ORDERS}?{urlencode(after)}"
-    return orders_answer(page, following)
+    return orders_answer(found.items, following)
 
 
 async def _explain_order(context: CallContext[None]) -> Answer:
