@@ -1,7 +1,7 @@
 """Has what background tasks share: start and stop, the pause between rounds, and the database errors they survive."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -30,6 +30,11 @@ def started(work: Coroutine[object, object, None], *, name: str) -> asyncio.Task
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(_log_failure)
     return task
+
+
+async def ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Wait until background tasks have ended. The failure of a task was logged when it happened."""
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

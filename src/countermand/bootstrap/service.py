@@ -27,7 +27,7 @@ from countermand.background.expiry import expire_unpaid
 from countermand.background.keys import refresh_keys
 from countermand.background.metrics import post_counts
 from countermand.background.retention import forget_old
-from countermand.background.rounds import DATABASE_ERRORS, started
+from countermand.background.rounds import DATABASE_ERRORS, ended, started
 from countermand.background.totals import fill_totals
 from countermand.bootstrap.api_modules import api_modules, connect_of, loopback_names, pages_of, shopping_of
 from countermand.bootstrap.clock import shared_by_all, utc_now
@@ -136,7 +136,7 @@ def build(
         finally:
             stopping.set()
             await cancelling.close()
-            await asyncio.gather(*tasks, return_exceptions=True)  # a failure was logged when it happened
+            await ended(tasks)
             await telemetry.close()
 
     application_ = application(
@@ -146,14 +146,7 @@ def build(
         version=__version__,
         ready=ready,
         requests=telemetry.requests,
-        buyer_pages=BuyerPages(
-            database.store,
-            clock,
-            telemetry.requests,
-            pages_of(database.contracts),
-            public_url=public_url,
-            payments=settings.sandbox_payments,
-        ),
+        buyer_pages=_buyer_pages(settings, database, clock, telemetry, public_url),
         metrics=telemetry.counts if settings.metrics else None,
         traces=traced_calls(telemetry),
         lifespan=lifespan,
@@ -161,6 +154,19 @@ def build(
     )
     return Service(
         application=application_, database=database, commit=cancelling.commit, cancel=cancelling, ready=ready
+    )
+
+
+def _buyer_pages(
+    settings: Settings, database: Database, clock: Clock, telemetry: Telemetry, public_url: str
+) -> BuyerPages:
+    return BuyerPages(
+        database.store,
+        clock,
+        telemetry.requests,
+        pages_of(database.contracts),
+        public_url=public_url,
+        payments=settings.sandbox_payments,
     )
 
 

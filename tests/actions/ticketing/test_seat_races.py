@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -18,14 +19,16 @@ from support.beside import beside
 from support.postgres import a_connection, until_waiting
 from support.shopping_calls import cancel
 from support.ticket_shop import Shop, a_shop, check_conservation, check_seats
-from support.world import PUBLIC_URL, World
+from support.world import PUBLIC_URL, World, a_world
 
 pytestmark = pytest.mark.long
 
 
-@pytest_asyncio.fixture
-async def shop(world: World) -> Shop:
-    return await a_shop(world)
+@pytest_asyncio.fixture(params=["sqlite", "postgres"])
+async def shop(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Shop]:
+    # On a busy machine a turn takes long; here nobody is to hear 503 for that.
+    async with a_world(tmp_path, request.param, database_busy_limit_s=60) as world:
+        yield await a_shop(world)
 
 
 def _told(answers: list[httpx.Response]) -> Counter[tuple[int, str | None]]:

@@ -249,7 +249,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
         await self._execute(insert(outbox).values(rows if len(rows) > 1 else rows[0]))
 
     async def claim_key(self, client_id: ClientId, key: str) -> None:
-        """See `Transaction.claim_key`. On SQLite the transaction holds the one write lock anyhow."""
+        """See `KeptAnswers.claim_key`. On SQLite, the transaction holds the only write lock anyhow."""
         if self._on_postgres:
             named = hashlib.sha256(f"countermand idempotency key {client_id} {key}".encode()).digest()
             number = int.from_bytes(named[:8], signed=True)
