@@ -11,6 +11,7 @@ import msgspec
 
 from countermand.contracts.http.answer import JSON
 from countermand.contracts.http.body import Number
+from countermand.contracts.http.generators import generators_schema
 from countermand.domain.client import Permission
 
 _REFERENCES: Final = "#/components/schemas/{name}"
@@ -85,6 +86,8 @@ def document(
     ordered = sorted(messages, key=lambda message: message.__name__)
     schemas, components = msgspec.json.schema_components(ordered, schema_hook=_schema, ref_template=_REFERENCES)
     schema_of = dict(zip(ordered, schemas, strict=True))
+    named: dict[str, Any] = {}
+    components = {name: generators_schema(schema, named) for name, schema in components.items()} | named
     paths: dict[str, Any] = {}
     for one in operations:
         paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, schema_of, required)

@@ -2,8 +2,9 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from countermand.contracts.shopping.links import Link
 from countermand.domain.orders.order import UID_PATTERN
 
 _UID: Final = re.compile(UID_PATTERN)
@@ -59,12 +60,12 @@ class Addresses:
         """Return the uid in a ticket's address; else None."""
         return self._uid(uri, "tickets")
 
-    def curies(self) -> list[dict[str, Any]]:
+    def curies(self) -> list[Link]:
         """Return the link template that leads to the link-relation pages."""
         href = f"{self.documentation}/{{rel}}.html"
         return [{"name": "shop", "href": href, "templated": True, "type": "text/html"}]
 
-    def profile(self, page: str) -> dict[str, Any]:
+    def profile(self, page: str) -> Link:
         """Return the link to the page that explains a resource."""
         return {"href": f"{self.documentation}/{page}.html", "type": "text/html"}
 

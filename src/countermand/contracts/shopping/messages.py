@@ -1,12 +1,13 @@
 """What do the bodies of the shopping contract look like? Each Struct decodes, checks and describes one body."""
 
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, TypedDict
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from countermand.contracts.http.money import Amount
 from countermand.contracts.http.typed_text import EMAIL_IN_WORDS, EMAIL_PATTERN, Country, Language
+from countermand.contracts.shopping.links import Links
 
 REASON_CAP = 2000  # characters; the published page names no limit (inferred, shopping decision 9)
 
@@ -78,7 +79,7 @@ class ExternalPurchase(Struct, kw_only=True):
 class Product(Struct, kw_only=True, rename={"links": "_links"}):
     """A product that was bought."""
 
-    links: dict[str, Any]
+    links: Links
     uid: str
     name: dict[str, str]
     price: Amount
@@ -100,11 +101,35 @@ class Ticket(Struct, kw_only=True, rename={"links": "_links"}):
     `seating` is present if seats are numbered (not in the example).
     """
 
-    links: dict[str, Any]
+    links: Links
     uid: str
     code: str
     valid: bool
     seating: Seating | UnsetType = UNSET
+
+
+class ShownConsumer(TypedDict, total=False):
+    """The consumer of an order or a ticket. Fields that the client did not give are left out."""
+
+    uid: str
+    first_name: str
+    last_name: str
+    date_of_birth: str
+    email: str
+    gender: int
+    phone_number: str
+    address: str
+    postal_code: str
+    city: str
+    country: str
+    state: str
+    language: str
+    cognito_user: str
+    ip: str
+
+
+# The products and tickets of an order.
+EmbeddedInOrder = TypedDict("EmbeddedInOrder", {"shop:product": list[Product], "shop:ticket": list[Ticket]})
 
 
 class Order(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
@@ -113,13 +138,13 @@ class Order(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embed
     `redirect_url` is present if the request had one (documented; not in the example).
     """
 
-    links: dict[str, Any]
+    links: Links
     uid: str
     reference: str
     created_date: str
     status: str
     product_selection: list[Selection]
-    consumer: dict[str, Any]
+    consumer: ShownConsumer
     payment_method: Method
     shipping_method: Method
     product_total: Amount
@@ -128,7 +153,7 @@ class Order(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embed
     external_purchases: list[ExternalPurchase]
     external_reference: str | None
     redirect_url: str | UnsetType = UNSET
-    embedded: dict[str, Any]
+    embedded: EmbeddedInOrder
 
 
 class Reason(Struct, kw_only=True):
@@ -162,7 +187,7 @@ class Cancellability(Struct, kw_only=True, rename={"links": "_links"}):
     `cancellable_until` is the first instant at which the order can no longer be cancelled.
     """
 
-    links: dict[str, Any]
+    links: Links
     cancellable: bool
     cancellable_until: str | None
     decided_at: str

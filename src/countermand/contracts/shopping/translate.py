@@ -5,7 +5,7 @@ This module builds every answer of the contract.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, cast
 
 from msgspec import UNSET, Raw
 
@@ -39,6 +39,7 @@ from countermand.contracts.http.money import Amount
 from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.hal import date_time
+from countermand.contracts.shopping.links import Link
 from countermand.domain.cancelling.decision import Granted, Refused
 from countermand.domain.instants import written_instant
 from countermand.domain.money import Money, written_minor
@@ -148,7 +149,7 @@ def order_shown(view: OrderView, addresses: Addresses) -> messages.Order:
         created_date=date_time(order.created_at),
         status=order.state.value,
         product_selection=selections(view.lines, addresses),
-        consumer=dict((given.consumer or Consumer()).given()),
+        consumer=consumer_shown(given.consumer or Consumer()),
         payment_method=method_shown(given.payment_method),
         shipping_method=method_shown(given.shipping_method),
         product_total=total(given.product_total_minor),
@@ -162,6 +163,11 @@ def order_shown(view: OrderView, addresses: Addresses) -> messages.Order:
             "shop:ticket": [_ticket(view, ticket, addresses) for ticket in view.tickets],
         },
     )
+
+
+def consumer_shown(consumer: Consumer) -> messages.ShownConsumer:
+    """Return the fields that the client gave of a consumer."""
+    return cast("messages.ShownConsumer", dict(consumer.given()))
 
 
 def selections(lines: Sequence[Line], addresses: Addresses) -> list[messages.Selection]:
@@ -282,5 +288,5 @@ def _ticket(view: OrderView, ticket: Ticket, addresses: Addresses) -> messages.T
     )
 
 
-def _page(href: str) -> dict[str, str]:
+def _page(href: str) -> Link:
     return {"href": href, "type": "text/html"}

@@ -1,10 +1,11 @@
 """What do events, products, lists of them, the root and the status look like in the shopping contract?"""
 
-from typing import Annotated, Any
+from typing import Annotated, NotRequired, TypedDict
 
 from msgspec import Meta, Struct
 
 from countermand.contracts.http.money import Amount
+from countermand.contracts.shopping.links import Links
 
 Texts = Annotated[dict[str, str], Meta(description="A text for each language; a missing text is empty")]
 _Instant = Annotated[str, Meta(description="In UTC, to the second")] | None
@@ -23,7 +24,7 @@ class Location(Struct, kw_only=True):
 class CatalogueProduct(Struct, kw_only=True, rename={"links": "_links"}):
     """A product that can be bought."""
 
-    links: dict[str, Any]
+    links: Links
     uid: str
     reference: str
     name: Texts
@@ -47,10 +48,13 @@ class CatalogueProduct(Struct, kw_only=True, rename={"links": "_links"}):
     provides_membership: bool
 
 
+EmbeddedProducts = TypedDict("EmbeddedProducts", {"shop:product": list[CatalogueProduct]})
+
+
 class Event(Struct, kw_only=True, omit_defaults=True, rename={"links": "_links", "embedded": "_embedded"}):
     """An event that tickets are sold for. A single event embeds its products on sale; an event in a list does not."""
 
-    links: dict[str, Any]
+    links: Links
     uid: str
     reference: str
     merchant_name: str
@@ -74,25 +78,31 @@ class Event(Struct, kw_only=True, omit_defaults=True, rename={"links": "_links",
     sold_out_text: Texts
     min_quantity_per_order: int | None
     max_quantity_per_order: int | None
-    embedded: dict[str, Any] | None = None
+    embedded: EmbeddedProducts | None = None
+
+
+# The items of a page: events or products.
+EmbeddedItems = TypedDict(
+    "EmbeddedItems", {"shop:event": NotRequired[list[Event]], "shop:product": NotRequired[list[CatalogueProduct]]}
+)
 
 
 class Page(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
     """Up to 500 items of a list; `item_count` is the number of items on all pages."""
 
-    links: dict[str, Any]
+    links: Links
     item_count: int
-    embedded: dict[str, Any]
+    embedded: EmbeddedItems
 
 
 class Root(Struct, kw_only=True, rename={"links": "_links"}):
     """The links to all resources of the API."""
 
-    links: dict[str, Any]
+    links: Links
 
 
 class Status(Struct, kw_only=True, rename={"links": "_links"}):
     """Whether the service works."""
 
-    links: dict[str, Any]
+    links: Links
     status: str

@@ -1,12 +1,22 @@
 """What do requests about orders look like in the shopping contract, and all answers besides the order itself?"""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final, NotRequired, TypedDict
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from countermand.contracts.http.money import Amount, AmountGiven, Currency
 from countermand.contracts.http.typed_text import Country
-from countermand.contracts.shopping.messages import Consumer, Method, Order, Seating, Selection
+from countermand.contracts.shopping.catalogue.messages import Event
+from countermand.contracts.shopping.links import Links
+from countermand.contracts.shopping.messages import (
+    Consumer,
+    Method,
+    Order,
+    Product,
+    Seating,
+    Selection,
+    ShownConsumer,
+)
 
 # The address becomes a `Location` and a source in a Content-Security-Policy. So it has a host name and no user, and no
 # blank, control or other character that a URL writes with a percent sign.
@@ -91,7 +101,7 @@ class CreateRequest(Struct, kw_only=True):
 class Bill(Struct, kw_only=True, rename={"links": "_links"}):
     """What an order would cost now. It promises nothing. The available methods are those for the consumer's country."""
 
-    links: dict[str, Any]
+    links: Links
     products: list[Selection]
     product_total: Amount
     service_costs: Amount
@@ -111,9 +121,13 @@ class EmbeddedOrders(Struct, kw_only=True, rename={"orders": "shop:order"}):
 class OrderPage(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
     """A page of orders, newest first; `item_count` is the number of orders on all pages."""
 
-    links: dict[str, Any]
+    links: Links
     item_count: int
     embedded: EmbeddedOrders
+
+
+# The product of a ticket, and its event, if it has one.
+EmbeddedInTicket = TypedDict("EmbeddedInTicket", {"shop:event": NotRequired[Event], "shop:product": Product})
 
 
 class WholeTicket(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
@@ -123,11 +137,11 @@ class WholeTicket(Struct, kw_only=True, rename={"links": "_links", "embedded": "
     The fields about personalisation say that the ticket is not personalised, because no ticket here is.
     """
 
-    links: dict[str, Any]
+    links: Links
     uid: str
     code: str
     valid: bool
-    consumer: dict[str, Any]
+    consumer: ShownConsumer
     seating: Seating | None
     subproduct: None
     has_valid_subscription: bool
@@ -138,7 +152,7 @@ class WholeTicket(Struct, kw_only=True, rename={"links": "_links", "embedded": "
     service_fee_paid: Amount | None
     fulfillment_starts_at: str | None
     scannable_until: str | None
-    embedded: dict[str, Any]
+    embedded: EmbeddedInTicket
 
 
 class EmbeddedTickets(Struct, kw_only=True, rename={"tickets": "shop:ticket"}):
@@ -150,7 +164,7 @@ class EmbeddedTickets(Struct, kw_only=True, rename={"tickets": "shop:ticket"}):
 class TicketPage(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
     """The valid tickets with a code."""
 
-    links: dict[str, Any]
+    links: Links
     item_count: int
     embedded: EmbeddedTickets
 
@@ -158,7 +172,7 @@ class TicketPage(Struct, kw_only=True, rename={"links": "_links", "embedded": "_
 class WholeConsumer(Struct, kw_only=True, omit_defaults=True, rename={"links": "_links"}):
     """A stored consumer. Fields that the client did not give are left out."""
 
-    links: dict[str, Any]
+    links: Links
     uid: str
     first_name: str | UnsetType = UNSET
     last_name: str | UnsetType = UNSET
@@ -184,6 +198,6 @@ class EmbeddedConsumers(Struct, kw_only=True, rename={"consumers": "shop:consume
 class ConsumerPage(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
     """A page of the client's consumers, oldest first."""
 
-    links: dict[str, Any]
+    links: Links
     item_count: int
     embedded: EmbeddedConsumers
