@@ -151,6 +151,7 @@ async def test_what_is_published_is_described(sqlite_world: World):
         ("POST", "/api/connect/orders/create"),
         ("GET", "/api/connect/orders/{id}"),
         ("POST", "/ordercancellation/"),
+        ("POST", "/ordercancellation"),
         ("POST", "/orders"),
         ("GET", "/orders/{uid}"),
         ("GET", "/"),

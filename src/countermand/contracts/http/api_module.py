@@ -1,7 +1,7 @@
 """An API module: the calls of a contract, of the operator, or of the token endpoint, served and described together."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from countermand.contracts.http.calls import Call, CallRules
@@ -10,6 +10,8 @@ from countermand.contracts.http.openapi import Operation, document
 
 # The description of a published contract begins with this.
 NOT_AFFILIATED: Final = "An independent implementation of a published contract, not affiliated with its owner. "
+
+_SPELLINGS: Final = ("WithoutSlash", "WithSlash")
 
 Notices = Callable[[Mapping[bytes, bytes]], tuple[tuple[bytes, bytes], ...]]
 
@@ -41,7 +43,8 @@ class ApiModule:
         """Return the module's OpenAPI 3.1 document, for clients that use `public_url`."""
         operations = [call.operation for call in self.calls]
         if self.cancel is not None:
-            operations.insert(0, self.cancel[1])
+            endpoint, operation = self.cancel
+            operations[:0] = [operation, *_other_spellings(endpoint, operation)]
         return document(
             title=self.title,
             version=version,
@@ -50,3 +53,9 @@ class ApiModule:
             operations=operations,
             security=self.security,
         )
+
+
+def _other_spellings(endpoint: CancelEndpoint, operation: Operation) -> list[Operation]:
+    """Return the same operation for each other path of the endpoint, with a name of its own."""
+    paths = sorted(endpoint.paths - {operation.path})
+    return [replace(operation, name=f"{operation.name}{_SPELLINGS[path.endswith('/')]}", path=path) for path in paths]

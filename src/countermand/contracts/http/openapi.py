@@ -11,6 +11,7 @@ import msgspec
 
 from countermand.contracts.http.answer import JSON
 from countermand.contracts.http.body import Number
+from countermand.contracts.http.generators import generators_schema
 from countermand.domain.client import Permission
 
 _REFERENCES: Final = "#/components/schemas/{name}"
@@ -87,6 +88,8 @@ def document(
         ordered, schema_hook=schema_of_own_type, ref_template=_REFERENCES
     )
     schema_of = dict(zip(ordered, schemas, strict=True))
+    named: dict[str, object] = {}
+    components = {name: generators_schema(schema, named) for name, schema in components.items()} | named
     paths: dict[str, dict[str, object]] = {}
     for one in operations:
         paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, schema_of, required)

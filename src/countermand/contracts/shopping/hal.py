@@ -26,14 +26,12 @@ def resource_links(addresses: Addresses, href: str, page: str, **more: Link) -> 
 
     `more` has further link relations, with `shop_` for `shop:`.
     """
-    return Links(
-        {
-            "curies": addresses.curies(),
-            "self": {"href": href},
-            "profile": addresses.profile(page),
-            **{rel.replace("shop_", "shop:", 1): link for rel, link in more.items()},
-        }
-    )
+    return {
+        "curies": addresses.curies(),
+        "self": {"href": href},
+        "profile": addresses.profile(page),
+        **{rel.replace("shop_", "shop:", 1): link for rel, link in more.items()},
+    }
 
 
 def list_links(
@@ -41,15 +39,13 @@ def list_links(
 ) -> Links:
     """Return the links of a page of a list: itself, the other pages, and the search template."""
     pages = asked.links(address, item_count)
-    return Links(
-        {
-            "curies": addresses.curies(),
-            "self": pages.pop("self"),
-            "profile": addresses.profile(page),
-            "search": search(address, filters),
-            **pages,
-        }
-    )
+    return {
+        "curies": addresses.curies(),
+        "self": pages.pop("self"),
+        "profile": addresses.profile(page),
+        "search": search(address, filters),
+        **pages,
+    }
 
 
 def templated(href: str) -> Link:

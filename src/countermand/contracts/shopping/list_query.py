@@ -72,7 +72,7 @@ INSTANT: Final = FilterType(
 PRICE: Final = FilterType(
     suffixes=(*_ORDERED, *_SET), read=_minor, schema={"type": "string", "pattern": f"^{_AMOUNT}$"}
 )
-TRUTH: Final = FilterType(suffixes=(Op.NE,), read=_truth, schema={"type": "string", "enum": ["true", "false"]})
+TRUTH: Final = FilterType(suffixes=(Op.NE,), read=_truth, schema={"type": "boolean"})
 
 
 def uri(uid_of: Callable[[str], str | None], like: str) -> FilterType:

@@ -1,11 +1,10 @@
 """What do the bodies of the shopping contract look like? Each Struct decodes, checks and describes one body."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypedDict
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from countermand.contracts.http.answer import JsonObject
 from countermand.contracts.http.money import Amount
 from countermand.contracts.http.typed_text import EMAIL_IN_WORDS, EMAIL_PATTERN, Country, Language
 from countermand.contracts.shopping.links import Links
@@ -109,6 +108,30 @@ class Ticket(Struct, kw_only=True, rename={"links": "_links"}):
     seating: Seating | UnsetType = UNSET
 
 
+class ShownConsumer(TypedDict, total=False):
+    """The consumer of an order or a ticket. Fields that the client did not give are left out."""
+
+    uid: str
+    first_name: str
+    last_name: str
+    date_of_birth: str
+    email: str
+    gender: int
+    phone_number: str
+    address: str
+    postal_code: str
+    city: str
+    country: str
+    state: str
+    language: str
+    cognito_user: str
+    ip: str
+
+
+# The products and tickets of an order.
+EmbeddedInOrder = TypedDict("EmbeddedInOrder", {"shop:product": list[Product], "shop:ticket": list[Ticket]})
+
+
 class Order(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
     """The order, with every key and link of the published example, in the example's sequence.
 
@@ -121,7 +144,7 @@ class Order(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embed
     created_date: str
     status: str
     product_selection: list[Selection]
-    consumer: JsonObject
+    consumer: ShownConsumer
     payment_method: Method
     shipping_method: Method
     product_total: Amount
@@ -130,7 +153,7 @@ class Order(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embed
     external_purchases: list[ExternalPurchase]
     external_reference: str | None
     redirect_url: str | UnsetType = UNSET
-    embedded: JsonObject
+    embedded: EmbeddedInOrder
 
 
 class Reason(Struct, kw_only=True):

@@ -5,7 +5,7 @@ This module builds every answer of the contract.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, cast
 
 from msgspec import UNSET, Raw
 
@@ -29,7 +29,6 @@ from countermand.contracts.http.answer import (
     Answer,
     BodyTooLargeError,
     ForbiddenError,
-    JsonObject,
     MalformedRequestError,
     MethodNotAllowedError,
     UnsupportedMediaTypeError,
@@ -40,7 +39,7 @@ from countermand.contracts.http.money import Amount
 from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.hal import date_time
-from countermand.contracts.shopping.links import Link, Links
+from countermand.contracts.shopping.links import Link
 from countermand.domain.cancelling.decision import Granted, Refused
 from countermand.domain.instants import written_instant
 from countermand.domain.money import Money, written_minor
@@ -136,25 +135,21 @@ def order_shown(view: OrderView, addresses: Addresses) -> messages.Order:
         return amount(minor, given.currency)
 
     return messages.Order(
-        links=Links(
-            {
-                "curies": addresses.curies(),
-                "self": {"href": addresses.order(order.uid)},
-                "profile": addresses.profile("orders"),
-                "payment": _page(given.payment_url or addresses.payment.format(uid=order.uid)),
-                "shop:etickets": _page(
-                    given.etickets_url or addresses.etickets.format(token=given.etickets_token or "")
-                ),
-                "shop:ordercancellation": _page(f"{addresses.public}/ordercancellation"),
-                "shop:cancellability": {"href": f"{addresses.order(order.uid)}/cancellability"},
-            }
-        ),
+        links={
+            "curies": addresses.curies(),
+            "self": {"href": addresses.order(order.uid)},
+            "profile": addresses.profile("orders"),
+            "payment": _page(given.payment_url or addresses.payment.format(uid=order.uid)),
+            "shop:etickets": _page(given.etickets_url or addresses.etickets.format(token=given.etickets_token or "")),
+            "shop:ordercancellation": _page(f"{addresses.public}/ordercancellation"),
+            "shop:cancellability": {"href": f"{addresses.order(order.uid)}/cancellability"},
+        },
         uid=order.uid,
         reference=order.reference,
         created_date=date_time(order.created_at),
         status=order.state.value,
         product_selection=selections(view.lines, addresses),
-        consumer=JsonObject((given.consumer or Consumer()).given()),
+        consumer=consumer_shown(given.consumer or Consumer()),
         payment_method=method_shown(given.payment_method),
         shipping_method=method_shown(given.shipping_method),
         product_total=total(given.product_total_minor),
@@ -163,13 +158,16 @@ def order_shown(view: OrderView, addresses: Addresses) -> messages.Order:
         external_purchases=[_external(one) for one in given.external_purchases],
         external_reference=given.external_reference,
         redirect_url=given.redirect_url or UNSET,
-        embedded=JsonObject(
-            {
-                "shop:product": [product_shown(product, addresses) for product in _as_sold(view)],
-                "shop:ticket": [_ticket(view, ticket, addresses) for ticket in view.tickets],
-            }
-        ),
+        embedded={
+            "shop:product": [product_shown(product, addresses) for product in _as_sold(view)],
+            "shop:ticket": [_ticket(view, ticket, addresses) for ticket in view.tickets],
+        },
     )
+
+
+def consumer_shown(consumer: Consumer) -> messages.ShownConsumer:
+    """Return the fields that the client gave of a consumer."""
+    return cast("messages.ShownConsumer", dict(consumer.given()))
 
 
 def selections(lines: Sequence[Line], addresses: Addresses) -> list[messages.Selection]:
@@ -200,13 +198,11 @@ def cancellability_answer(explanation: Explanation, addresses: Addresses) -> Ans
     until = decision.cancellable_until if isinstance(decision, Granted) else None
     order = addresses.order(explanation.order.uid or "")
     shown = messages.Cancellability(
-        links=Links(
-            {
-                "self": {"href": f"{order}/cancellability"},
-                "shop:order": {"href": order},
-                "curies": addresses.curies(),
-            }
-        ),
+        links={
+            "self": {"href": f"{order}/cancellability"},
+            "shop:order": {"href": order},
+            "curies": addresses.curies(),
+        },
         cancellable=isinstance(decision, Granted),
         cancellable_until=None if until is None else written_instant(until),
         decided_at=written_instant(explanation.at),
@@ -264,7 +260,7 @@ def _external(given: KeptPurchase) -> messages.ExternalPurchase:
 def product_shown(product: Product, addresses: Addresses) -> messages.Product:
     """Return a product as an order embeds it."""
     return messages.Product(
-        links=Links({"self": {"href": addresses.product(product.uid)}}),
+        links={"self": {"href": addresses.product(product.uid)}},
         uid=product.uid,
         name=dict(product.name),
         price=amount(product.price.minor, product.price.currency),
@@ -281,12 +277,10 @@ def seating_shown(seat: Seat) -> messages.Seating:
 def _ticket(view: OrderView, ticket: Ticket, addresses: Addresses) -> messages.Ticket:
     seat = seat_of(view, ticket)
     return messages.Ticket(
-        links=Links(
-            {
-                "self": {"href": addresses.ticket(ticket.uid)},
-                "shop:product": {"href": addresses.product(ticket.product_uid)},
-            }
-        ),
+        links={
+            "self": {"href": addresses.ticket(ticket.uid)},
+            "shop:product": {"href": addresses.product(ticket.product_uid)},
+        },
         uid=ticket.uid,
         code=ticket.code,
         valid=view.admits(ticket),

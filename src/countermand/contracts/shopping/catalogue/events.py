@@ -13,7 +13,7 @@ import msgspec
 
 from countermand.actions.catalogue.ports import Condition, Op
 from countermand.actions.catalogue.read import EventView, list_events, read_event
-from countermand.contracts.http.answer import HAL, Answer, JsonObject
+from countermand.contracts.http.answer import HAL, Answer
 from countermand.contracts.http.calls import Call, CallContext, ServiceCall, no_body
 from countermand.contracts.http.openapi import Operation, Reply
 from countermand.contracts.shopping.addresses import Addresses
@@ -99,7 +99,7 @@ class EventCalls:
             messages.Page(
                 links=list_links(addresses, address, "events", wanted, page.total, FILTERS),
                 item_count=page.total,
-                embedded=JsonObject({"shop:event": [event_shown(view, addresses) for view in page.items]}),
+                embedded={"shop:event": [event_shown(view, addresses) for view in page.items]},
             )
         )
 
@@ -142,9 +142,7 @@ def event_shown(view: EventView, addresses: Addresses, itself: str | None = None
         sold_out_text=in_all_languages(more.get("sold_out_text")),
         min_quantity_per_order=event.min_per_order,
         max_quantity_per_order=event.max_per_order,
-        embedded=None
-        if products is None
-        else JsonObject({"shop:product": [product_shown(one, addresses) for one in products]}),
+        embedded=None if products is None else {"shop:product": [product_shown(one, addresses) for one in products]},
     )
 
 

@@ -1,10 +1,9 @@
 """What do events, products, lists of them, the root and the status look like in the shopping contract?"""
 
-from typing import Annotated
+from typing import Annotated, NotRequired, TypedDict
 
 from msgspec import Meta, Struct
 
-from countermand.contracts.http.answer import JsonObject
 from countermand.contracts.http.money import Amount
 from countermand.contracts.shopping.links import Links
 
@@ -49,6 +48,9 @@ class CatalogueProduct(Struct, kw_only=True, rename={"links": "_links"}):
     provides_membership: bool
 
 
+EmbeddedProducts = TypedDict("EmbeddedProducts", {"shop:product": list[CatalogueProduct]})
+
+
 class Event(Struct, kw_only=True, omit_defaults=True, rename={"links": "_links", "embedded": "_embedded"}):
     """An event that tickets are sold for. A single event embeds its products on sale; an event in a list does not."""
 
@@ -76,7 +78,13 @@ class Event(Struct, kw_only=True, omit_defaults=True, rename={"links": "_links",
     sold_out_text: Texts
     min_quantity_per_order: int | None
     max_quantity_per_order: int | None
-    embedded: JsonObject | None = None
+    embedded: EmbeddedProducts | None = None
+
+
+# The items of a page: events or products.
+EmbeddedItems = TypedDict(
+    "EmbeddedItems", {"shop:event": NotRequired[list[Event]], "shop:product": NotRequired[list[CatalogueProduct]]}
+)
 
 
 class Page(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
@@ -84,7 +92,7 @@ class Page(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedd
 
     links: Links
     item_count: int
-    embedded: JsonObject
+    embedded: EmbeddedItems
 
 
 class Root(Struct, kw_only=True, rename={"links": "_links"}):

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from countermand.actions.catalogue.read import ProductView, list_products, read_product
-from countermand.contracts.http.answer import HAL, Answer, JsonObject
+from countermand.contracts.http.answer import HAL, Answer
 from countermand.contracts.http.calls import Call, CallContext, ServiceCall, no_body
 from countermand.contracts.http.money import amount
 from countermand.contracts.http.openapi import Operation, Reply
@@ -104,7 +104,7 @@ class ProductCalls:
             messages.Page(
                 links=list_links(addresses, address, "products", wanted, page.total, filters),
                 item_count=page.total,
-                embedded=JsonObject({"shop:product": [product_shown(view, addresses) for view in page.items]}),
+                embedded={"shop:product": [product_shown(view, addresses) for view in page.items]},
             )
         )
 

@@ -1,14 +1,22 @@
 """What do requests about orders look like in the shopping contract, and all answers besides the order itself?"""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, NotRequired, TypedDict
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from countermand.contracts.http.answer import JsonObject
 from countermand.contracts.http.money import Amount, AmountGiven, Currency
 from countermand.contracts.http.typed_text import Country
+from countermand.contracts.shopping.catalogue.messages import Event
 from countermand.contracts.shopping.links import Links
-from countermand.contracts.shopping.messages import Consumer, Method, Order, Seating, Selection
+from countermand.contracts.shopping.messages import (
+    Consumer,
+    Method,
+    Order,
+    Product,
+    Seating,
+    Selection,
+    ShownConsumer,
+)
 
 # The address becomes a `Location` and a source in a Content-Security-Policy. So it has a host name and no user, and no
 # blank, control or other character that a URL writes with a percent sign.
@@ -118,6 +126,10 @@ class OrderPage(Struct, kw_only=True, rename={"links": "_links", "embedded": "_e
     embedded: EmbeddedOrders
 
 
+# The product of a ticket, and its event, if it has one.
+EmbeddedInTicket = TypedDict("EmbeddedInTicket", {"shop:event": NotRequired[Event], "shop:product": Product})
+
+
 class WholeTicket(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
     """One ticket. `valid` is ours (shopping decision 24).
 
@@ -129,7 +141,7 @@ class WholeTicket(Struct, kw_only=True, rename={"links": "_links", "embedded": "
     uid: str
     code: str
     valid: bool
-    consumer: JsonObject
+    consumer: ShownConsumer
     seating: Seating | None
     subproduct: None
     has_valid_subscription: bool
@@ -140,7 +152,7 @@ class WholeTicket(Struct, kw_only=True, rename={"links": "_links", "embedded": "
     service_fee_paid: Amount | None
     fulfillment_starts_at: str | None
     scannable_until: str | None
-    embedded: JsonObject
+    embedded: EmbeddedInTicket
 
 
 class EmbeddedTickets(Struct, kw_only=True, rename={"tickets": "shop:ticket"}):

@@ -10,7 +10,7 @@ from countermand.actions.errors import FieldsError
 from countermand.actions.ticketing.read import TicketView, find_tickets, read_ticket
 from countermand.actions.ticketing.seat import seat_of
 from countermand.actions.ticketing.transfer import prices_of_tickets
-from countermand.contracts.http.answer import HAL, Answer, JsonObject
+from countermand.contracts.http.answer import HAL, Answer
 from countermand.contracts.http.body import shown
 from countermand.contracts.http.calls import Call, CallContext, Request, ServiceCall, no_body
 from countermand.contracts.http.openapi import Operation, Reply, parameter
@@ -20,8 +20,8 @@ from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WRONG
 from countermand.contracts.shopping.catalogue.events import event_shown
 from countermand.contracts.shopping.contract import NAME
 from countermand.contracts.shopping.hal import hal_answer, resource_links
-from countermand.contracts.shopping.orders.messages import EmbeddedTickets, TicketPage, WholeTicket
-from countermand.contracts.shopping.translate import amount, product_shown, seating_shown
+from countermand.contracts.shopping.orders.messages import EmbeddedInTicket, EmbeddedTickets, TicketPage, WholeTicket
+from countermand.contracts.shopping.translate import amount, consumer_shown, product_shown, seating_shown
 from countermand.domain.client import Permission
 from countermand.domain.orders.order_state import OrderState
 from countermand.domain.ticketing.consumer import Consumer
@@ -115,7 +115,10 @@ def _shown(view: TicketView, addresses: Addresses) -> WholeTicket:
     seat = seat_of(view.order, ticket)
     is_paid = order.state is OrderState.COMPLETED
     buyer = (details.consumer or Consumer()).without("ip")
-    event: dict[str, object] = {} if view.event is None else {"shop:event": event_shown(view.event, addresses)}
+    product = product_shown(view.product, addresses)
+    embedded: EmbeddedInTicket = {"shop:product": product}
+    if view.event is not None:
+        embedded = {"shop:event": event_shown(view.event, addresses), "shop:product": product}
     return WholeTicket(
         links=resource_links(
             addresses,
@@ -126,7 +129,7 @@ def _shown(view: TicketView, addresses: Addresses) -> WholeTicket:
         uid=ticket.uid,
         code=ticket.code,
         valid=view.order.admits(ticket),
-        consumer=JsonObject((details.ticket_consumers or {}).get(ticket.uid, buyer).given()),
+        consumer=consumer_shown((details.ticket_consumers or {}).get(ticket.uid, buyer)),
         seating=None if seat is None else seating_shown(seat),
         subproduct=None,
         has_valid_subscription=False,
@@ -137,5 +140,5 @@ def _shown(view: TicketView, addresses: Addresses) -> WholeTicket:
         service_fee_paid=amount(price.service_costs_minor, details.currency) if price and is_paid else None,
         fulfillment_starts_at=None if view.event is None else view.event.event.more.get("fulfillment_starts_at"),
         scannable_until=None,
-        embedded=JsonObject({**event, "shop:product": product_shown(view.product, addresses)}),
+        embedded=embedded,
     )
