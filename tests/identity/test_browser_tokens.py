@@ -67,6 +67,26 @@ async def test_whoever_reads_its_token_in_the_page_finds_no_other_buyer_with_it(
     assert not changed(before, await contents(shop))
 
 
+async def test_a_visitor_with_its_token_reads_no_stored_consumer_through_an_order_or_a_bill(shop: World):
+    me = await shop.shopping_client()
+    secret = {"first_name": "Ann", "email": "ann@example.com", "phone_number": "0612345678", "country": "NL"}
+    kept = (await shop.http.post("/consumers", json=secret, headers=shop.shopping_headers(me))).json()["uid"]
+    body = await wanted(shop)
+    of_the_order = body | {"consumer": {"uid": kept}}
+    of_a_ticket = body | {"products": [body["products"][0] | {"consumers": [{"uid": kept, "first_name": "Bob"}]}]}
+    unknown = body | {"consumer": {"uid": "0" * 32}}
+    before = await contents(shop)
+    for path in ("/orders", "/bill"):
+        for given in (of_the_order, of_a_ticket, unknown):
+            answer = await shop.http.post(path, json=given, headers=bearer(token_for(shop, me)))
+            assert (answer.status_code, answer.json()["type"]) == (403, "FORBIDDEN"), (path, given)
+            assert not [value for value in secret.values() if value in answer.text]
+    assert not changed(before, await contents(shop))
+    # The application itself, with its secret, may name the same consumer.
+    done = await shop.http.post("/orders", json=of_the_order, headers=shop.shopping_headers(me))
+    assert (done.status_code, done.json()["consumer"]["email"]) == (201, "ann@example.com")
+
+
 async def test_it_sees_no_other_clients_orders_whatever_its_client_may(shop: World):
     me, other = await shop.shopping_client(permissions=EVERYTHING), await shop.shopping_client()
     uri = shop.uri(await shop.ticket_order(other))

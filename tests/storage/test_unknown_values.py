@@ -123,7 +123,7 @@ async def a_scene(world: World) -> Scene:
         assert (await scene.cancel(scene.refused[-1], f"no-{len(scene.refused)}")).status_code == 422
     async with world.database.store.transaction() as tx:
         for _ in range(2):
-            kept = await keep_consumer(tx, scene.shop.client.id, Consumer(first_name="Zoë"), NOON)
+            kept = await keep_consumer(tx, scene.shop.client, Consumer(first_name="Zoë"), NOON)
             scene.consumers.append(kept.uid)
         for number, order_id in enumerate(scene.visited):
             starts_at = NOON + timedelta(days=2)

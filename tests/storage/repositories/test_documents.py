@@ -160,13 +160,13 @@ async def test_a_stored_order_keeps_what_it_does_not_know_when_its_details_chang
 
 
 async def test_a_revision_of_a_consumer_keeps_what_it_does_not_know(world: World):
-    client_id, now = (await world.shopping_client()).client.id, world.clock()
+    client, now = (await world.shopping_client()).client, world.clock()
     async with world.database.store.transaction() as tx:
-        first = await keep_consumer(tx, client_id, Consumer(first_name="Zoë", city="Utrecht"), now)
+        first = await keep_consumer(tx, client, Consumer(first_name="Zoë", city="Utrecht"), now)
         newer = json.dumps({"first_name": "Zoë", "city": "Utrecht", "pronouns": "she"})
         await tx.run(update(consumers).where(consumers.c.uid == first.uid).values(details=newer))
         given = Consumer(uid=first.uid, city="Leiden")
-        second = await keep_consumer(tx, client_id, given, now + timedelta(seconds=1))
+        second = await keep_consumer(tx, client, given, now + timedelta(seconds=1))
     kept = {row["uid"]: json.loads(row["details"]) for row in await world.rows("consumers")}
     assert kept == {
         first.uid: {"first_name": "Zoë", "city": "Utrecht", "pronouns": "she"},

@@ -15,7 +15,7 @@ from countermand.actions.ticketing.rules import TicketOrder, basket_of, check_us
 from countermand.actions.ticketing.seat import seats_of_lines
 from countermand.actions.ticketing.seat_ports import FreeSeats
 from countermand.actions.ticketing.transfer import TransferReading, lines_of_transfer
-from countermand.domain.client import ClientId
+from countermand.domain.client import Client, ClientId
 from countermand.domain.ticketing.bill import Bill
 from countermand.domain.ticketing.catalogue import Method
 
@@ -35,12 +35,15 @@ class BillReading(CatalogueReading, VoucherReading, ConsumerReading, FreeSeats, 
     """Reads what the bill of an order for tickets depends on."""
 
 
-async def bill_tickets(reading: BillReading, client_id: ClientId, wanted: TicketOrder, now: datetime) -> Billed:
-    """Return the bill of products. Raises as `place_ticket_order` does, except for what only an order needs."""
-    consumer = await seen_consumer(reading, client_id, wanted.consumer)
+async def bill_tickets(reading: BillReading, client: Client, wanted: TicketOrder, now: datetime) -> Billed:
+    """Return the bill of products.
+
+    Raises as `place_ticket_order` does, except for rules that only an order must meet.
+    """
+    consumer = await seen_consumer(reading, client, wanted.consumer)
     for given in (wanted.ticket_consumers or {}).values():
         for one in given:
-            await seen_consumer(reading, client_id, one)
+            await seen_consumer(reading, client, one)
     wanted = replace(wanted, given=structs.replace(wanted.given, consumer=consumer))
     basket = await basket_of(reading, wanted, now)
     await check_uses(reading, basket.vouchers)

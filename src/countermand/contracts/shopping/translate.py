@@ -80,6 +80,7 @@ _CONFLICTS: Final[Mapping[str, tuple[int, str]]] = {
     "too_many_tickets": (400, "MAX_PER_ORDER_EXCEEDED"),
     "too_few_tickets": (400, "BAD_REQUEST"),
     "consumer_unknown": (400, "BAD_REQUEST"),
+    "consumer_not_for_browsers": (403, "FORBIDDEN"),
     "ticket_not_found": (404, "NOT_FOUND"),
     "tickets_of_several_orders": (400, "BAD_REQUEST"),
     "currencies_differ": (400, "BAD_REQUEST"),

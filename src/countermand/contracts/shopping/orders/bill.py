@@ -116,7 +116,7 @@ class BillCalls:
 async def _billed(reading: Reading, client: Client, wanted: TicketOrder | TransferOrder, services: Services) -> Billed:
     if isinstance(wanted, TransferOrder):
         return await bill_transfer(reading, client.id, wanted.ticket_uids)
-    return await bill_tickets(reading, client.id, wanted, services.clock())
+    return await bill_tickets(reading, client, wanted, services.clock())
 
 
 def _shown(billed: Billed, links: Links, addresses: Addresses) -> Bill:

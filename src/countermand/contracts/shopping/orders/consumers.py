@@ -116,17 +116,17 @@ class ConsumerCalls:
         )
 
     async def _keep(self, tx: Transaction, context: CallContext[Consumer]) -> Answer:
-        kept = await keep_consumer(tx, context.client.id, context.body, context.services.clock())
+        kept = await keep_consumer(tx, context.client, context.body, context.services.clock())
         location = ((b"location", self.addresses.consumer(kept.uid).encode()),)
         return json_answer(201, _shown(kept, self.addresses), headers=location, media_type=HAL)
 
     async def _read(self, context: CallContext[None]) -> Answer:
         uid = uid_in(context.request, "consumer")
-        found = await read_consumer(context.services.store, uid, owner=context.client.id)
+        found = await read_consumer(context.services.store, uid, owner=context.client)
         return hal_answer(_shown(found, self.addresses))
 
     async def _list(self, context: CallContext[None]) -> Answer:
-        addresses, owner = self.addresses, context.client.id
+        addresses, owner = self.addresses, context.client
         wanted = parse_list_query(context.request.query_string, _FILTERS)
         conditions = [_as_kept(one) for one in wanted.conditions]
         store = context.services.store

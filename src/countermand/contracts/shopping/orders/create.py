@@ -25,7 +25,7 @@ from countermand.contracts.shopping.contract import NAME
 from countermand.contracts.shopping.orders.messages import CreateRequest
 from countermand.contracts.shopping.orders.order_request import wanted_of
 from countermand.contracts.shopping.translate import order_answer
-from countermand.domain.client import ClientId, Permission
+from countermand.domain.client import Client, Permission
 
 ORDERS: Final = "/orders"
 # The types are from the vendor's own client; their statuses are inferred. Errors without a type there are BAD_REQUEST.
@@ -105,7 +105,7 @@ class OrderCreation:
         return (TransactionCall(operation=_OPERATION, body=wanted, handle=self._create, products=_products),)
 
     async def _create(self, tx: Transaction, context: CallContext[TicketOrder | TransferOrder]) -> Answer:
-        view = await _placed(tx, context.client.id, context.body, context.services.clock(), self.payment_limit)
+        view = await _placed(tx, context.client, context.body, context.services.clock(), self.payment_limit)
         location = self.addresses.order(view.order.uid or "").encode()
         return order_answer(201, view, self.addresses, headers=((b"location", location),))
 
@@ -117,19 +117,19 @@ def _products(wanted: TicketOrder | TransferOrder) -> list[str]:
 
 async def _placed(
     tx: Transaction,
-    client_id: ClientId,
+    client: Client,
     wanted: TicketOrder | TransferOrder,
     now: datetime,
     payment_limit: timedelta,
 ) -> OrderView:
     given = wanted.given
     if given.consumer is not None:
-        given = structs.replace(given, consumer=await consumer_of_order(tx, client_id, given.consumer, now))
+        given = structs.replace(given, consumer=await consumer_of_order(tx, client, given.consumer, now))
     if isinstance(wanted, TransferOrder):
-        return await transfer_tickets(tx, client_id, replace(wanted, given=given), now)
+        return await transfer_tickets(tx, client.id, replace(wanted, given=given), now)
     for_whom = {
-        line: [await consumer_of_order(tx, client_id, one, now) for one in consumers]
+        line: [await consumer_of_order(tx, client, one, now) for one in consumers]
         for line, consumers in (wanted.ticket_consumers or {}).items()
     }
     wanted = replace(wanted, given=given, ticket_consumers=for_whom)
-    return await place_ticket_order(tx, client_id, wanted, now, contract=NAME, expires_at=now + payment_limit)
+    return await place_ticket_order(tx, client.id, wanted, now, contract=NAME, expires_at=now + payment_limit)
