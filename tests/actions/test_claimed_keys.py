@@ -2,8 +2,9 @@
 
 import asyncio
 
-from countermand.actions.ports import IdempotencyKey, Transaction
+from countermand.actions.idempotency import IdempotencyKey
 from countermand.actions.run_idempotently import KeptForm, run_idempotently
+from countermand.contracts.http.store import Transaction
 from support.postgres import a_connection, until_waiting
 from support.world import World
 

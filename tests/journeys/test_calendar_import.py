@@ -64,7 +64,7 @@ async def test_a_slot_in_which_a_visit_stands_keeps_its_time(run: Run, made: Wor
     await booked(made, me, await made.service_order(me), "pm")
     before = await made.rows("slots")
     said = await imported(run, made, written(tmp_path, GOOD.replace("T13:00", "T14:00")))
-    assert_one_sentence(said, "1 visits stand in the slot pm", "only its capacity")
+    assert_one_sentence(said, "the slot pm has 1 booked visits", "only its capacity")
     assert await made.rows("slots") == before
 
 

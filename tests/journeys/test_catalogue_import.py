@@ -216,7 +216,8 @@ async def test_what_is_held_stays_held_and_a_total_below_it_is_refused(run: Run,
     assert (said.code, said.out) == (2, "")
     assert "nothing was loaded" in said.err
     assert (
-        f"line 7: products[0].total_availability: of the product {DAY} more is held than its new total of 3" in said.err
+        f"line 7: products[0].total_availability: the product {DAY} has more places sold than its new total of 3"
+        in said.err
     )
     assert not changed(before, await contents(world))
 
@@ -226,7 +227,7 @@ WRONG: dict[str, tuple[str, str, list[str]]] = {
     "no UTF-8": ("c.json", WHOLE.replace("Canal", "\udcff"), ["the file is not UTF-8"]),
     "empty": ("c.json", "", ["the file is empty"]),
     "no object": ("c.json", "[]", ["must be an object"]),
-    "a field twice": ("c.json", WHOLE.replace('"parts"', '"event"'), ['"event" stands twice']),
+    "a field twice": ("c.json", WHOLE.replace('"parts"', '"event"'), ['"event" appears twice']),
     "an unknown list": ("c.json", '{"prodcuts": []}', ["there is no 'prodcuts', only events, products"]),
     "an unknown field": (
         "c.json",

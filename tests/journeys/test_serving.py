@@ -162,7 +162,7 @@ async def test_the_public_address_is_in_every_location_and_link_wherever_it_list
             location = f"{public}/api/connect/orders/{service_order.json()['id']}"
             assert service_order.headers["location"] == location
             document = (await http.get("/docs/shopping/openapi.json")).json()
-            assert document["servers"] == [{"url": "/partners"}]
+            assert document["servers"] == [{"url": "https://orders.example.com/partners"}]
 
 
 async def test_a_policy_in_the_settings_file_decides_and_is_kept_for_ever(made: World):

@@ -43,7 +43,7 @@ async def test_every_cell_of_the_table_holds_for_real_orders(world: World, state
         elif move in TRANSITIONS[state]:
             await world.advance(order_id, move)
         else:
-            with pytest.raises(ConflictError, match=f"an order that is {state} cannot {move}") as refused:
+            with pytest.raises(ConflictError, match=f"the order is {state} and cannot {move}") as refused:
                 await world.advance(order_id, move)
             assert refused.value.code == "move_not_allowed"
 

@@ -1,13 +1,13 @@
 """Rewrites schemas for programs that generate clients: they need more than JSON Schema requires."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 _TYPES: Final[Mapping[type, str]] = {str: "string", bool: "boolean", int: "integer", float: "number"}
 _NULL: Final = {"type": "null"}
 
 
-def generators_schema(schema: Any, named: dict[str, Any]) -> Any:
+def generators_schema(schema: object, named: dict[str, object]) -> object:
     """Return the schema, changed where generators fail or lose the type.
 
     An `enum` or `const` gets its type. A field that is always null may also be a string, because there is no type for
@@ -17,24 +17,27 @@ def generators_schema(schema: Any, named: dict[str, Any]) -> Any:
         return [generators_schema(one, named) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {key: generators_schema(value, named) for key, value in schema.items() if key != "properties"}
+    made: dict[str, object] = {
+        key: generators_schema(value, named) for key, value in schema.items() if key != "properties"
+    }
     if "properties" in schema:
         made["properties"] = {name: _property(one, named) for name, one in schema["properties"].items()}
     return _with_type(made)
 
 
-def _property(schema: Mapping[str, Any], named: dict[str, Any]) -> Any:
+def _property(schema: object, named: dict[str, object]) -> object:
     if schema == _NULL:
         return {"type": ["string", "null"]}
     made = generators_schema(schema, named)
-    if "title" not in made:
+    if not isinstance(made, dict) or "title" not in made:
         return made
-    name = made.pop("title")
+    name = str(made.pop("title"))
     named[name] = {"title": name, **made}
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _with_type(schema: dict[str, Any]) -> dict[str, Any]:
+def _with_type(schema: dict[str, object]) -> dict[str, object]:
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
+    assert isinstance(values, list), "JSON Schema has a list here"
     types = {_TYPES[type(value)] for value in values if type(value) in _TYPES}
     return {"type": types.pop(), **schema} if len(types) == 1 and "type" not in schema else schema
