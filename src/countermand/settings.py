@@ -82,7 +82,7 @@ class Settings(BaseSettings):
         description="Where: /auth/realms/REALM; the default is the published path",
     )
     connect_issuer: str | None = Field(
-        None, description="Somebody else's access tokens for connect count: their `iss`, which names its key set, too"
+        None, description="The `iss` of another issuer whose tokens count for connect; it leads to its key set, too"
     )
     connect_key_set: str | None = Field(
         None, description="That issuer's key set: a file, or an http(s) URL; by default as it says itself"
@@ -130,7 +130,7 @@ class Settings(BaseSettings):
 
     sandbox_payments: bool = Field(
         False,
-        description="Whether the payment page is ours: a sandbox where no money moves, for whoever has its address",
+        description="Whether the payment page is ours: a sandbox where no money moves, for all who have its address",
     )
     shopping_allowed_origins: list[str] = Field(
         default_factory=list, description="Origins of browser applications that may call the shopping contract"
@@ -166,7 +166,7 @@ class Settings(BaseSettings):
     )
     stop_limit_s: int = Field(30, ge=1, description="How long a stop waits for requests under way")
     idempotency_kept_h: int = Field(24, ge=1, le=24 * 366, description="How long an Idempotency-Key is kept")
-    delivered_kept_d: int = Field(30, ge=1, le=36_500, description="How long a fact is kept once it is delivered")
+    delivered_kept_d: int = Field(30, ge=1, le=36_500, description="How long a delivered order event is kept")
     refusals_kept_d: int = Field(400, ge=1, le=36_500, description="How long a refused cancellation is kept")
     cancellations_kept_d: int | None = Field(
         None, ge=1, le=36_500, description="How long the record of a cancellation is kept; by default for ever"
@@ -174,7 +174,7 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field("text", description="How log lines look")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Which log lines are written")
     log_requests: bool = Field(True, description="A line for each request at level info; otherwise for failures alone")
-    metrics: bool = Field(True, description="Whether /metrics is answered, to whoever can reach the port")
+    metrics: bool = Field(True, description="Whether /metrics is answered, to everybody who can reach the port")
     traces_url: str | None = Field(
         None, description="Where traces are sent: an OTLP/HTTP endpoint, with its path; by default nowhere"
     )
