@@ -162,6 +162,7 @@ _BODIES = {
     "POST /api/connect/orders/appointment-cancellations/request": lambda target: {"appointmentId": target["id"]},
     "PUT /manage/v1/catalogue": lambda _: {"products": [], "methods": []},
     "POST /ordercancellation/": lambda target: {"order": target["uri"], "reason": "because"},
+    "POST /ordercancellation": lambda target: {"order": target["uri"], "reason": "because"},
     "POST /orders": lambda target: {
         "products": target["products"],
         "consumer": {},
@@ -203,6 +204,8 @@ def _targets(demo: Demo, part: str, label: str) -> list[dict[str, Any]]:
         uris = [made["event"]] if "event" in label else list(made["products"].values())
         return [{"uid": uri.rsplit("/", 1)[1]} for uri in uris]
     number = 0 if part != "manage" else 1 if label.endswith("/cancel") else 2
+    if label == "POST /ordercancellation":  # the other spelling of the path has cancelled the first ones
+        number = 1
     connect = [ids[number] for ids in demo.json["connect"]["orders"].values()]
     shopping = [uris[number] for uris in demo.json["shopping"]["orders"].values()]
     uids = [uri.rsplit("/", 1)[1] for uri in shopping]

@@ -103,7 +103,7 @@ class Heard:
     def with_status(self, status: int) -> set[Any]:
         return {about for about in self.replies if status in self.statuses(about)}
 
-    def append_events(self) -> None:
+    def tell(self) -> None:
         """For whoever wants to know, with `--log-cli-level=info`."""
         log.info("%.2f s without a success, %s", self.longest_pause_s(), dict(self.counted()))
 
