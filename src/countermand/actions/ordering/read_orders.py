@@ -80,8 +80,8 @@ async def list_ticket_orders(
     async with store.snapshot() as reading:
         found = await reading.orders_listed(contract, owner, conditions, offset=offset, at_most=at_most)
         views = await reading.views(found.items)
-    spoken = [views[order_id] for order_id in found.items if is_shown(views[order_id])]
-    return Page(items=spoken, total=found.total)
+    shown = [views[order_id] for order_id in found.items if is_shown(views[order_id])]
+    return Page(items=shown, total=found.total)
 
 
 async def read_appointment(

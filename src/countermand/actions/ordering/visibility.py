@@ -6,9 +6,7 @@ from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.known import Unknown
 from countermand.domain.orders.order import Order
-from countermand.domain.orders.order_details import (
-    UnknownDetails,
-)
+from countermand.domain.orders.order_details import UnknownDetails
 
 
 def is_spoken(order: Order) -> bool:
