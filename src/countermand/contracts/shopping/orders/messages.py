@@ -4,7 +4,10 @@ from typing import Annotated, Final, NotRequired, TypedDict
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from countermand.contracts.http.money import Amount, AmountGiven, Currency
+from countermand.contracts.http import money
+from countermand.contracts.http.body import Number
+from countermand.contracts.http.money import Amount, Currency
+from countermand.contracts.http.number_text import amount_text, decimal_number, truth, whole_number
 from countermand.contracts.http.typed_text import Country
 from countermand.contracts.shopping.catalogue.messages import Event
 from countermand.contracts.shopping.links import Links
@@ -23,6 +26,16 @@ from countermand.contracts.shopping.messages import (
 _REDIRECT_URL: Final = r"^https?://[0-9A-Za-z.-]+(:[0-9]{1,5})?([/?#][!-~]*)?$(?!\n)"
 
 
+class AmountGiven(money.AmountGiven, kw_only=True):
+    """An amount in a request. The whole amount may be text, too, like "EUR2.50"."""
+
+    amount: Annotated[
+        Number,
+        decimal_number(),
+        Meta(extra_json_schema={"type": "number", "minimum": 0, "multipleOf": 0.01}),
+    ]
+
+
 class OrderConsumer(Consumer, kw_only=True):
     """The person whom an order is for. Only an order's consumer has an `ip`."""
 
@@ -33,7 +46,7 @@ class SelectionGiven(Struct, kw_only=True):
     """A product and its quantity. `consumers` names the person for each ticket, as many as the quantity."""
 
     product: Annotated[str, Meta(min_length=1, description="The uri of the product")]
-    quantity: Annotated[int, Meta(ge=1, le=100)]
+    quantity: Annotated[int, whole_number(), Meta(ge=1, le=100)]
     consumers: Annotated[list[Consumer], Meta(max_length=100)] | None = None
 
 
@@ -45,8 +58,8 @@ class ExternalPurchaseGiven(Struct, kw_only=True):
 
     title: dict[str, str]
     product_reference: Annotated[str, Meta(max_length=255)]
-    unit_price: AmountGiven
-    quantity: Annotated[int, Meta(ge=1, le=10_000)]
+    unit_price: Annotated[AmountGiven, amount_text()]
+    quantity: Annotated[int, whole_number(), Meta(ge=1, le=10_000)]
 
 
 class ShippingGiven(Struct, kw_only=True):
@@ -89,13 +102,13 @@ class CreateRequest(Struct, kw_only=True):
         Annotated[str, Meta(max_length=255, pattern=_REDIRECT_URL, examples=["https://shop.example/thanks"])] | None
     ) = None
     check_consecutive_seats: Annotated[
-        bool, Meta(description="Numbered seats of one line must be neighbours; with false, any free seats will do")
+        bool, truth("Numbered seats of one line must be neighbours; with false, any free seats will do")
     ] = True
     vouchers: Annotated[list[Annotated[str, Meta(min_length=1, max_length=64)]], Meta(max_length=20)] = []
     currency: Currency | None = None
-    opt_in: bool | None = None
+    opt_in: Annotated[bool | None, truth()] = None
     captcha: Annotated[str, Meta(max_length=4096, description="Accepted, but not verified (ours)")] | None = None
-    donation_amount: AmountGiven | None = None
+    donation_amount: Annotated[AmountGiven | None, amount_text()] = None
 
 
 class Bill(Struct, kw_only=True, rename={"links": "_links"}):

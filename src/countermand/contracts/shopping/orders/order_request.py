@@ -67,7 +67,7 @@ class Reading:
         try:
             return Money.of(given.amount, given.currency)
         except ValueError as error:
-            self.errors.append((path, f"{path}: {error}"))
+            self.wrong(path, f"is {shown(given.amount)} {given.currency}, but {error}")
             return None
 
     def currency(self, given: str | None) -> str | None:
