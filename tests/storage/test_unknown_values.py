@@ -241,7 +241,7 @@ FREE = {
     "refusals": {"command_id", "policy_version", "reason"},
     "policies": {"version"},
     "outbox": {"details"},  # shown as it is
-    "idempotency_keys": {"key", "fingerprint", "policy_version"},
+    "idempotency_keys": {"key", "fingerprint", "message_fingerprint", "policy_version"},
     "counters": {"name"},
     "events": {"uid", "reference", "title", "merchant_name", "details"},
     "products": {"uid", "name", "event_uid", "reference", "details"},

@@ -143,7 +143,6 @@ def _handler(
                 path=request.scope["path"],
                 headers=report.headers,
                 path_parameters=path_parameters,
-                query=dict(request.query_params.items()),
                 body=await read_body(report.headers, request.receive),
                 peer=(request.scope.get("client") or ("",))[0],
                 query_string=request.scope["query_string"],

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from countermand.actions.cancelling.command_ids import CommandId
-from countermand.actions.idempotency import IdempotencyKey
+from countermand.actions.idempotency import Fingerprints, IdempotencyKey
 from countermand.actions.ordering.views import OrderView
 from countermand.domain.cancelling.policy import PolicyVersion
 from countermand.domain.client import ClientId
@@ -66,7 +66,7 @@ class KeptRefusal:
 class KeptOutcome:
     """The outcome that a cancellation's idempotency key stands for: cancelled, or, with `refusal`, refused."""
 
-    fingerprint: str
+    fingerprints: Fingerprints
     order_id: OrderId
     refusal: KeptRefusal | None
 
@@ -100,8 +100,10 @@ class CancellationStore(Protocol):
         """Return the orders with these numbers, in one read."""
         ...
 
-    async def kept(self, keys: Sequence[tuple[ClientId, str]]) -> Mapping[tuple[ClientId, str], KeptOutcome | str]:
-        """Return what these keys stand for: a cancellation's outcome, or another request's fingerprint."""
+    async def kept(
+        self, keys: Sequence[tuple[ClientId, str]]
+    ) -> Mapping[tuple[ClientId, str], KeptOutcome | Fingerprints]:
+        """Return what these keys stand for: a cancellation's outcome, or another request's fingerprints."""
         ...
 
     async def refuse(self, refusals: Sequence[RefusalRecord]) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -30,7 +30,7 @@ from countermand.contracts.http.calls import (
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage import messages
-from countermand.contracts.manage.calls import ORDER, ROOT, in_range, operation, order_id_in
+from countermand.contracts.manage.calls import ORDER, ROOT, after_in, in_range, operation, order_id_in
 from countermand.contracts.manage.translate import appointment_shown, slot_shown, task_shown
 from countermand.domain.appointments.appointment import AppointmentId, AppointmentState, HalfDay, SlotId
 from countermand.domain.appointments.appointment_task import Failure, TaskId
@@ -85,7 +85,8 @@ async def _advance_visit(tx: Transaction, context: CallContext[AppointmentState]
 
 
 async def _list_tasks(context: CallContext[None]) -> Answer:
-    after = _whole("after", context.request.query.get("after", "0"))
+    given = after_in(context.request)
+    after = 0 if given is None else _whole("after", given)
     async with context.services.store.snapshot() as reading:
         found = await reading.pending_tasks(TaskId(after), _PAGE)
     return json_answer(200, messages.AppointmentTasks(tasks=[task_shown(task) for task in found]))
@@ -98,8 +99,10 @@ async def _answer_task(tx: Transaction, context: CallContext[_Said]) -> Answer:
 
 
 async def _read_slots(context: CallContext[None]) -> Answer:
+    given = after_in(context.request)
+    after = None if given is None else _after_slot(given)
     async with context.services.store.snapshot() as reading:
-        found = await reading.slots(_after_slot(context.request.query), _PAGE + 1)
+        found = await reading.slots(after, _PAGE + 1)
     following = None
     if len(found) > _PAGE:
         found = found[:_PAGE]
@@ -183,10 +186,7 @@ def _open_slots(given: Sequence[messages.CalendarSlot | messages.OfferedSlot]) -
     return slots
 
 
-def _after_slot(query: Mapping[str, str]) -> tuple[datetime, SlotId] | None:
-    given = query.get("after")
-    if given is None:
-        return None
+def _after_slot(given: str) -> tuple[datetime, SlotId]:
     at, _, slot_id = given.partition(" ")
     try:
         starts_at = datetime.fromisoformat(at)

@@ -12,6 +12,7 @@ from countermand.actions.errors import FieldsError, NotFoundError
 from countermand.contracts.http.calls import CallRules, Request
 from countermand.contracts.http.cancel_endpoint import bearer
 from countermand.contracts.http.openapi import Operation, Reply, parameter
+from countermand.contracts.http.query import Query
 from countermand.contracts.manage import messages
 from countermand.contracts.manage.translate import problem_answer
 from countermand.domain.client import Permission
@@ -66,6 +67,14 @@ def order_id_in(request: Request) -> OrderId:
     if order_id is None:
         raise NotFoundError("there is no such order")
     return order_id
+
+
+def after_in(request: Request) -> str | None:
+    """Return the parameter `after`, which says where a page begins. Raises `FieldsError` if it is there twice."""
+    query = Query(request.query_string)
+    after = query.one("after")
+    query.check()
+    return after
 
 
 def in_range(name: str, instant: datetime) -> datetime:

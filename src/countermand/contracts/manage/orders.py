@@ -16,6 +16,7 @@ from countermand.contracts.http.answer import Answer, json_answer
 from countermand.contracts.http.body import read, shown
 from countermand.contracts.http.calls import Call, CallContext, DecodedBody, ServiceCall, TransactionCall, no_body
 from countermand.contracts.http.openapi import Reply, parameter
+from countermand.contracts.http.query import Query
 from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage import messages
 from countermand.contracts.manage.calls import ORDER, in_range, operation, order_id_in
@@ -37,7 +38,10 @@ async def _read_one(context: CallContext[None]) -> Answer:
 
 async def _cancellability(context: CallContext[None]) -> Answer:
     request, services = context.request, context.services
-    at = _instant("at", request.query["at"]) if "at" in request.query else None
+    query = Query(request.query_string)
+    given = query.one("at")
+    query.check()
+    at = None if given is None else _instant("at", given)
     order_id = order_id_in(request)
     explanation = await explain(services.store, services.policies, services.clock, order_id, owner=None, at=at)
     return json_answer(200, decision_shown(explanation))

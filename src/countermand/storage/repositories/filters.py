@@ -70,7 +70,8 @@ _COMPARISONS: Final[Mapping[Op, Callable[[Column, Any], ColumnElement[bool]]]] =
 }
 
 
-def _compared(column: Column, condition: Condition) -> ColumnElement[bool]:
+def compared(column: Column, condition: Condition) -> ColumnElement[bool]:
+    """Return the predicate that a column meets a condition. NULL meets only "not equal"."""
     given = condition.value
     value = [_bound(one) for one in given] if isinstance(given, tuple) else _bound(given)
     met = _COMPARISONS[condition.op](column, value)
@@ -122,9 +123,9 @@ class Filtering(StatementRunner):
     def _one_met(self, field: Field, condition: Condition) -> ColumnElement[bool]:
         if field.in_languages or field.in_list:
             texts = self._texts(field)
-            inner = exists(select(1).select_from(texts).where(_compared(texts.c.value, _positive(condition))))
+            inner = exists(select(1).select_from(texts).where(compared(texts.c.value, _positive(condition))))
             return not_(inner) if condition.op is Op.NE else inner
-        return _compared(self._value(field), condition)
+        return compared(self._value(field), condition)
 
     def _value(self, field: Field) -> Column:
         """A column, or something within a document."""

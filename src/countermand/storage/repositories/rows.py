@@ -18,6 +18,7 @@ from countermand.actions.cancelling.ports import (
     KeptRefusal,
     RefusalRecord,
 )
+from countermand.actions.idempotency import Fingerprints, IdempotencyKey
 from countermand.actions.ordering.history import OutboxRecord
 from countermand.actions.ordering.views import Line, OrderView, Ticket
 from countermand.domain.appointments.appointment import (
@@ -243,10 +244,21 @@ def refusal_of(row: Row) -> RefusalRecord:
     )
 
 
-def kept_of(row: Row) -> KeptOutcome | str:
-    """Return what an idempotency key stands for: a cancellation's outcome, or the fingerprint of any other request."""
+def fingerprints_of(row: Row) -> Fingerprints:
+    """Return the fingerprints of an idempotency key. Nodes for schema 5 and older store no hash of the message."""
+    return Fingerprints(request=row["fingerprint"], message=row["message_fingerprint"])
+
+
+def key_columns(client_id: ClientId, key: IdempotencyKey) -> tuple[ClientId, str, str, str | None]:
+    """Return a key's client, its name and its two fingerprints, in the order of the columns."""
+    return client_id, key.key, key.fingerprints.request, key.fingerprints.message
+
+
+def kept_of(row: Row) -> KeptOutcome | Fingerprints:
+    """Return what an idempotency key stands for: a cancellation's outcome, or the fingerprints of any other request."""
+    fingerprints = fingerprints_of(row)
     if row["order_id"] is None:
-        return str(row["fingerprint"])
+        return fingerprints
     refusal = None
     if not row["cancelled"]:
         refusal = KeptRefusal(
@@ -254,7 +266,7 @@ def kept_of(row: Row) -> KeptOutcome | str:
             facts=facts_of(row),
             decided_at=instant(row["created_at"]),
         )
-    return KeptOutcome(fingerprint=row["fingerprint"], order_id=OrderId(row["order_id"]), refusal=refusal)
+    return KeptOutcome(fingerprints=fingerprints, order_id=OrderId(row["order_id"]), refusal=refusal)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ from countermand.domain.orders.order_details import TicketOrderDetails
 from countermand.domain.orders.order_state import OrderState
 from countermand.domain.ticketing.consumer import Consumer
 from countermand.storage.repositories.documents import changed_document, decoded_consumer, encoded_document
-from countermand.storage.repositories.filters import Field, Filtering
+from countermand.storage.repositories.filters import Field, Filtering, compared
 from countermand.storage.repositories.rows import Row
 from countermand.storage.tables.catalogue import products
 from countermand.storage.tables.columns import instant, micros
@@ -172,7 +172,7 @@ class TicketingRows(Filtering):
             )
         if condition.field == _TOTAL:
             total = func.coalesce(order_details.c.total_minor, self._number(_ORDERS[_TOTAL]))
-            return _is(total, condition.value)
+            return compared(total, condition)
         return self._one_met(_ORDERS[condition.field], condition)
 
     def _consumer_met(self, owner: ClientId, condition: Condition) -> ColumnElement[bool]:
@@ -183,17 +183,13 @@ class TicketingRows(Filtering):
                 .where(orders.c.client_id == owner, self._one_met(_OF_CONSUMERS_ORDERS[condition.field], condition))
             )
         if condition.field == _GENDER:
-            return _is(self._number(_CONSUMERS[_GENDER]), condition.value)
+            return compared(self._number(_CONSUMERS[_GENDER]), condition)
         return self._one_met(_CONSUMERS[condition.field], condition)
 
     def _number(self, field: Field) -> ColumnElement[int]:
         """Return a whole number within a document. PostgreSQL returns it as text, SQLite as a number."""
         found = self._value(field)
         return case((found.regexp_match("^[0-9]{1,18}$"), cast(found, BigInteger))) if self._on_postgres else found
-
-
-def _is(number: ColumnElement[int], value: object) -> ColumnElement[bool]:
-    return number == value
 
 
 def _consumer_of(row: Row) -> KnownConsumer:

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from countermand.actions.catalogue.ports import Condition, Op
+from countermand.actions.catalogue.ports import Condition, FilterValue, Op
 from countermand.actions.ticketing.consumers import keep_consumer, list_consumers, read_consumer
 from countermand.actions.ticketing.ports import KnownConsumer
 from countermand.contracts.http.answer import HAL, Answer, json_answer
@@ -32,7 +32,7 @@ from countermand.domain.client import Permission
 from countermand.domain.ticketing.consumer import Consumer
 
 _CONSUMERS: Final = "/consumers"
-_DATE: Final = replace(TEXT, suffixes=(Op.LT, Op.LTE, Op.GT, Op.GTE))
+_DATE: Final = replace(TEXT, suffixes=(Op.LT, Op.LTE, Op.GT, Op.GTE), repeats=False)
 _EXACT: Final = replace(TEXT, suffixes=())
 _STARTING: Final = replace(TEXT, suffixes=(Op.STARTSWITH,))
 _GENDER: Final = "gender"
@@ -147,7 +147,14 @@ def _given(given: DecodedBody) -> Consumer:
 
 def _as_kept(condition: Condition) -> Condition:
     """Return a filter in the words of the stored consumers."""
-    return replace(condition, value=int(str(condition.value))) if condition.field == _GENDER else condition
+    if condition.field != _GENDER:
+        return condition
+    given = condition.value
+    return replace(condition, value=tuple(map(_code, given)) if isinstance(given, tuple) else _code(given))
+
+
+def _code(gender: FilterValue) -> int:
+    return int(str(gender))
 
 
 def _shown(consumer: KnownConsumer, addresses: Addresses) -> WholeConsumer:

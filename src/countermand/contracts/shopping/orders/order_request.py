@@ -1,7 +1,7 @@
 """What does a buyer want? Converts the body of an order or a bill, and the old query of a bill, for the actions."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -14,6 +14,7 @@ from countermand.actions.ticketing.rules import TicketOrder
 from countermand.actions.ticketing.transfer import TransferOrder
 from countermand.contracts.http.body import shown
 from countermand.contracts.http.money import AmountGiven
+from countermand.contracts.http.query import Query
 from countermand.contracts.http.typed_text import tidy_text
 from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.addresses import Addresses
@@ -26,6 +27,9 @@ _MOST: Final = 100
 _AMOUNT: Final = re.compile(r"([A-Z]{3})([0-9]{1,13}(?:\.[0-9]{1,2})?)")
 _COUNTRY: Final = re.compile("[A-Z]{2}")
 _METHOD: Final = re.compile("[0-9A-Za-z]{1,32}")
+
+
+_SENT_ONCE: Final = ("payment_method", "shipping_method", "country", "external_purchase_amount", "donation_amount")
 
 
 class Reading:
@@ -164,10 +168,12 @@ def _external(request: CreateRequest, reading: Reading) -> list[ExternalPurchase
     return external
 
 
-def wanted_of_query(given: Sequence[tuple[str, str]], addresses: Addresses) -> TicketOrder:
+def wanted_of_query(given: Query, addresses: Addresses) -> TicketOrder:
     """Read the deprecated form, GET /bill, which repeats `products=<uri>,<quantity>`. Raises `FieldsError`."""
-    reading, query = Reading(addresses), dict(given)
-    selections = [value for name, value in given if name == "products"]
+    reading = Reading(addresses)
+    query = {name: given.one(name) for name in _SENT_ONCE}
+    reading.errors += given.errors
+    selections = given.several("products")
     if not 1 <= len(selections) <= _MOST:
         reading.wrong(
             "products", f"must be there, 1 to {_MOST} times, as <uri>,<quantity>, not {len(selections)} times"
@@ -195,11 +201,13 @@ def wanted_of_query(given: Sequence[tuple[str, str]], addresses: Addresses) -> T
     )
 
 
-def _country(query: Mapping[str, str]) -> str:
+def _country(query: Mapping[str, str | None]) -> str:
     return tidy_text(query.get("country") or "").upper()
 
 
-def _matching(query: Mapping[str, str], name: str, pattern: re.Pattern[str], said: str, reading: Reading) -> str | None:
+def _matching(
+    query: Mapping[str, str | None], name: str, pattern: re.Pattern[str], said: str, reading: Reading
+) -> str | None:
     """Return a parameter that matches its pattern, or None if it is missing or empty."""
     value = query.get(name) or None
     if value is not None and not pattern.fullmatch(value):
@@ -207,7 +215,7 @@ def _matching(query: Mapping[str, str], name: str, pattern: re.Pattern[str], sai
     return value
 
 
-def _query_amount(query: Mapping[str, str], name: str, reading: Reading) -> Money | None:
+def _query_amount(query: Mapping[str, str | None], name: str, reading: Reading) -> Money | None:
     """Return an amount like `EUR350.75` (documented)."""
     value = query.get(name) or None
     if value is None:
