@@ -1,10 +1,11 @@
 """What do requests about orders look like in the shopping contract, and all answers besides the order itself?"""
 
-from typing import Annotated, Final, NotRequired, TypedDict
+from typing import Annotated, NotRequired, TypedDict
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from countermand.contracts.http.money import Amount, AmountGiven, Currency
+from countermand.contracts.http.redirect_url import RedirectUrl
 from countermand.contracts.http.typed_text import Country
 from countermand.contracts.shopping.catalogue.messages import Event
 from countermand.contracts.shopping.links import Links
@@ -17,10 +18,6 @@ from countermand.contracts.shopping.messages import (
     Selection,
     ShownConsumer,
 )
-
-# The address becomes a `Location` and a source in a Content-Security-Policy. So it has a host name and no user, and no
-# blank, control or other character that a URL writes with a percent sign.
-_REDIRECT_URL: Final = r"^https?://[0-9A-Za-z.-]+(:[0-9]{1,5})?([/?#][!-~]*)?$(?!\n)"
 
 
 class OrderConsumer(Consumer, kw_only=True):
@@ -86,7 +83,16 @@ class CreateRequest(Struct, kw_only=True):
     external_purchases: Annotated[list[ExternalPurchaseGiven], Meta(max_length=100)] = []
     external_reference: Annotated[str, Meta(max_length=32)] | None = None
     redirect_url: (
-        Annotated[str, Meta(max_length=255, pattern=_REDIRECT_URL, examples=["https://shop.example/thanks"])] | None
+        Annotated[
+            RedirectUrl,
+            Meta(
+                description=(
+                    "Where the buyer is led back to, instead of the client's default: http or https, or a scheme of "
+                    "the client's list"
+                )
+            ),
+        ]
+        | None
     ) = None
     check_consecutive_seats: Annotated[
         bool, Meta(description="Numbered seats of one line must be neighbours; with false, any free seats will do")

@@ -14,10 +14,12 @@ from countermand.actions.ticketing.rules import TicketOrder
 from countermand.actions.ticketing.transfer import TransferOrder
 from countermand.contracts.http.body import shown
 from countermand.contracts.http.money import AmountGiven
+from countermand.contracts.http.redirect_url import redirect_url_errors
 from countermand.contracts.http.typed_text import tidy_text
 from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.orders.messages import CreateRequest, ShippingGiven
+from countermand.domain.client import Client
 from countermand.domain.money import Money
 from countermand.domain.orders.order_details import ExternalPurchase, ShippingAddress, TicketOrderGiven
 from countermand.domain.ticketing.consumer import Consumer
@@ -80,10 +82,8 @@ class Reading:
         return given
 
 
-def wanted_of(
-    request: CreateRequest, addresses: Addresses, *, only_event: str | None = None
-) -> TicketOrder | TransferOrder:
-    """Return the request in the form that the actions use. With `only_event`, the client may order for that event only.
+def wanted_of(request: CreateRequest, addresses: Addresses, client: Client) -> TicketOrder | TransferOrder:
+    """Return the request in the form that the actions use. Without a `redirect_url` it has the client's default.
 
     Raises `FieldsError` with every error.
     """
@@ -95,13 +95,14 @@ def wanted_of(
     external = _external(request, reading)
     donation = reading.money("donation_amount", request.donation_amount)
     currency = reading.currency(request.currency)
+    reading.errors += redirect_url_errors(client.redirects, request.redirect_url)
     reading.check()
     shipping = request.shipping_method
     given = TicketOrderGiven(
         consumer=None if request.consumer is None else consumer_given(request.consumer),
         external_purchases=tuple(external),
         external_reference=request.external_reference,
-        redirect_url=request.redirect_url,
+        redirect_url=request.redirect_url or client.redirects.url,
         opt_in=request.opt_in,
         shipping_address=_address(shipping) if isinstance(shipping, ShippingGiven) else UNSET,
     )
@@ -117,7 +118,7 @@ def wanted_of(
         currency=currency,
         ticket_consumers=for_whom,
         consecutive_seats=request.check_consecutive_seats,
-        only_event=only_event,
+        only_event=client.only_event,
     )
 
 
