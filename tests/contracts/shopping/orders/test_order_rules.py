@@ -8,6 +8,7 @@ import pytest_asyncio
 
 from countermand.domain.money import Money
 from countermand.domain.redirects import Redirects
+from countermand.domain.ticketing.catalogue import Part, ProductUid
 from support.database_contents import changed, contents
 from support.shared_world import shared_sqlite_world, shared_world
 from support.shopping_calls import kind
@@ -283,6 +284,26 @@ async def test_the_payment_page_is_linked_under_both_names(shop: Shop):
 
 async def test_without_a_redirect_url_the_order_has_the_keys_of_the_example_alone(shop: Shop):
     assert "redirect_url" not in await _sold(shop, {await shop.product(): 1})
+
+
+async def test_the_products_of_a_bill_can_be_ordered_as_they_are(shop: Shop):
+    part = await shop.product(price_minor=300)
+    combo = await shop.product(price_minor=500, parts=(Part(product_uid=ProductUid(part), quantity=2),))
+    single = await shop.product(price_minor=70)
+    bill = (await shop.bill({combo: 1, single: 1})).json()
+    assert len(bill["products"]) == 3
+    body = shop.body({single: 1})
+    placed = await shop.post("/orders", body | {"products": bill["products"]})
+    assert placed.status_code == 201, placed.text
+    assert placed.json()["grand_total"] == bill["grand_total"]
+    assert placed.json()["product_selection"] == bill["products"]
+    before = await contents(shop.world)
+    alone = [one for one in bill["products"] if "parent" in one]
+    refused = await shop.post("/orders", body | {"products": alone})
+    assert kind(refused) == (400, "BAD_REQUEST")
+    assert refused.json()["errors"][0]["path"] == "products[0].parent"
+    assert alone[0]["parent"] in refused.json()["message"]
+    assert not changed(before, await contents(shop.world))
 
 
 async def test_tickets_are_for_as_many_people_as_there_are_tickets(shop: Shop):

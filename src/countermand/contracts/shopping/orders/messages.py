@@ -31,6 +31,12 @@ class SelectionGiven(Struct, kw_only=True):
 
     product: Annotated[str, Meta(min_length=1, description="The uri of the product")]
     quantity: Annotated[int, Meta(ge=1, le=100)]
+    parent: Annotated[
+        str | None,
+        Meta(
+            description="The uri of the combo product that this line is a part of, as in a bill: its parts come with it"
+        ),
+    ] = None
     consumers: Annotated[list[Consumer], Meta(max_length=100)] | None = None
 
 

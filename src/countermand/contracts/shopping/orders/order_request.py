@@ -132,19 +132,30 @@ def _address(shipping: ShippingGiven) -> ShippingAddress:
 
 
 def _lines(request: CreateRequest, reading: Reading) -> tuple[list[Line], dict[int, list[Consumer]]]:
-    """Return the chosen lines and, by the index of a line, the consumers of its tickets."""
+    """Return the chosen lines and, by the index of a line, the consumers of its tickets.
+
+    The vendor's shop sends back the products of a bill, among them the parts of a combo product. The combo product
+    brings its parts, so their lines are passed over.
+    """
     lines: list[Line] = []
     for_whom: dict[int, list[Consumer]] = {}
+    chosen = {one.product for one in request.products or () if one.parent is None}
     for index, selection in enumerate(request.products or ()):
         path = f"products[{index}]"
         uid = reading.product(f"{path}.product", selection.product)
+        if selection.parent is not None:
+            if selection.parent not in chosen:
+                reading.wrong(
+                    f"{path}.parent", f"must be the uri of a product of this order, not {shown(selection.parent)}"
+                )
+            continue
         lines.append(Line(product_uid=uid, quantity=selection.quantity))
         if selection.consumers is None:
             continue
         if len(selection.consumers) != selection.quantity:
             said = f"must be as many as the quantity, {selection.quantity}, not {len(selection.consumers)}"
             reading.wrong(f"{path}.consumers", said)
-        for_whom[index] = [consumer_given(one) for one in selection.consumers]
+        for_whom[len(lines) - 1] = [consumer_given(one) for one in selection.consumers]
     return lines, for_whom
 
 
