@@ -153,7 +153,7 @@ class Filtering(StatementRunner):
         """The texts at a path of a document, one in a row: in lists, in languages and in objects, or plain."""
         if self._on_postgres:
             texts = cast(f'{_path(field)}.** ? (@.type() == "string")', JSONPATH)
-            found = func.jsonb_path_query(cast(field.column, JSONB), texts).table_valued("value")
+            found = func.jsonb_path_query(cast(field.column, JSONB), texts).table_valued("value").render_derived()
             return found, found.c.value.op("#>>")(cast([], ARRAY(Text)))
         found = func.json_tree(field.column, _path(field)).table_valued("atom")
         return found, found.c.atom
