@@ -74,7 +74,7 @@ async def test_while_old_and_new_nodes_serve_and_the_database_is_migrated_nothin
     with ExitStack() as nodes:
         old_node = nodes.enter_context(an_old_node(old, shop, **PATIENT))
         new_node = nodes.enter_context(a_node(shop, **PATIENT)) if old.schema >= OLDEST_SCHEMA else None
-        customers = Customers(shop, [old_node.port, (new_node or old_node).port])
+        customers = Customers(shop, [old_node.port, (new_node or old_node).port], newer=1)
         async with customers.running():
             await customers.stories(OFTEN)
             if not goes_on:  # nobody is sent any more to a node that is about to become unready

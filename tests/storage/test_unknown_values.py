@@ -223,7 +223,7 @@ HOLDS_WORDS = {
 }
 # What a caller, an operator or we made up, and nobody compares with a list.
 FREE = {
-    "clients": {"name", "key", "secret_sha256", "issuer", "subject"},
+    "clients": {"name", "key", "secret_sha256", "issuer", "subject", "redirect_url", "redirect_schemes"},
     "client_keys": {"kid"},
     "signing_keys": {"kid"},
     "used_assertions": {"jti_sha256"},

@@ -15,7 +15,8 @@ from countermand.contracts.http.calls import Call, CallContext, DecodedBody, Ser
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage.calls import ROOT, after_in, operation
-from countermand.contracts.manage.catalogue_input import CatalogueGiven, catalogue_of
+from countermand.contracts.manage.catalogue_input import catalogue_of
+from countermand.contracts.manage.catalogue_messages import CatalogueGiven
 from countermand.contracts.manage.catalogue_output import CatalogueShown, page_shown
 from countermand.domain.client import Permission
 

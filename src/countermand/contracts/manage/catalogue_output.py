@@ -12,14 +12,8 @@ from countermand.actions.catalogue.ports import Section
 from countermand.actions.catalogue.read import Item, Listed
 from countermand.contracts.http.body import BODY_CAP_BYTES
 from countermand.contracts.http.money import amount
-from countermand.contracts.manage.catalogue_input import (
-    SHOWN_OF_EVENTS,
-    SHOWN_OF_PRODUCTS,
-    EventGiven,
-    MethodGiven,
-    ProductGiven,
-    VoucherGiven,
-)
+from countermand.contracts.manage.catalogue_input import SHOWN_OF_EVENTS, SHOWN_OF_PRODUCTS
+from countermand.contracts.manage.catalogue_messages import EventGiven, MethodGiven, ProductGiven, VoucherGiven
 from countermand.domain.instants import written_instant
 from countermand.domain.ticketing.catalogue import Event, Method, Product, Voucher
 from countermand.domain.ticketing.seating import SeatBlock

@@ -2,7 +2,7 @@
 
 The page size, a page beyond the last, `item_count` and the links are documented; so are the filters' names and
 suffixes. Inferred: the first page has no `prev` and the last no `next`, `__in` takes its values between commas, and an
-equality that repeats takes any of its values (shopping decision 34). Parameters that are no filter of the list are
+equality that repeats takes any of its values (shopping decision 35). Parameters that are no filter of the list are
 ignored.
 """
 

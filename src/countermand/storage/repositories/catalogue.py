@@ -19,6 +19,7 @@ from countermand.actions.catalogue.ports import Condition, Page, Reserved, Secti
 from countermand.domain.money import Money
 from countermand.domain.orders.order_state import ENDED_UNFULFILLED
 from countermand.domain.ticketing.catalogue import Event, EventUid, Method, Part, Product, ProductUid, Voucher
+from countermand.domain.ticketing.event_fields import in_newest_form
 from countermand.storage.repositories.filters import EVENTS, PRODUCTS, Filtering
 from countermand.storage.repositories.rows import Row, product_of, written
 from countermand.storage.sql_types import Column
@@ -246,7 +247,7 @@ def _event_of(row: Row) -> Event:
         is_enabled=bool(row["is_enabled"]),
         min_per_order=row["min_per_order"],
         max_per_order=row["max_per_order"],
-        more=msgspec.json.decode(row["details"]),
+        more=in_newest_form(msgspec.json.decode(row["details"])),
     )
 
 

@@ -40,6 +40,7 @@ from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.order_kind import OrderKinds, kind_of
 from countermand.domain.orders.order_state import OrderState
 from countermand.domain.orders.payment import Payment
+from countermand.domain.redirects import Redirects
 from countermand.domain.ticketing.catalogue import Product
 from countermand.storage.repositories.documents import decoded_details
 from countermand.storage.sql_types import Column, Query
@@ -196,6 +197,7 @@ def client_of(row: Row) -> Client:
         identity=None if row["issuer"] is None else (row["issuer"], row["subject"]),
         created_at=instant(row["created_at"]),
         revoked_at=_instant_or_none(row["revoked_at"]),
+        redirects=Redirects(url=row["redirect_url"], schemes=tuple((row["redirect_schemes"] or "").split())),
     )
 
 

@@ -9,7 +9,6 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
-from urllib.parse import urlsplit
 
 import segno
 from litestar.handlers import HTTPRouteHandler
@@ -28,6 +27,7 @@ from countermand.domain.contract import ContractName
 from countermand.domain.money import Money, written_minor
 from countermand.domain.orders.order import UID_PATTERN, OrderUid, order_id_of
 from countermand.domain.orders.order_state import OrderState
+from countermand.domain.redirects import policy_source_of
 from countermand.domain.ticketing.catalogue import Event, I18n
 from countermand.domain.ticketing.seating import Seat
 from countermand.telemetry.requests import Requests
@@ -128,7 +128,7 @@ class BuyerPages:
             view, _, to_pay = await self._order(request.path_params["uid"], Page.PAYMENT)
             return self._payment_page(view, to_pay, status=409)
         here = self._renderer.path(PAYMENT.format(uid=view.order.uid))
-        following = view.ticket_details.redirect_url or here
+        following = _back_to(view) or here
         return _page_answer(303, "", (b"location", following.encode()))
 
     async def _paid(self, tx: PaymentTransaction, view: OrderView) -> bool:
@@ -164,7 +164,7 @@ class BuyerPages:
 
     def _payment_page(self, view: OrderView, to_pay: Money, *, status: int = 200) -> Answer:
         state = view.order.state
-        back = view.ticket_details.redirect_url
+        back = _back_to(view)
         text = self._renderer.rendered(
             "payment.html",
             title="Pay for your tickets" if state is OrderState.PENDING else "Your order",
@@ -208,6 +208,12 @@ class BuyerPages:
 
     def _route(self, method: Literal["GET", "POST"], path: str, page: PageHandler) -> HTTPRouteHandler:
         return page_route(method, path, page, self._requests.route(method, path), self._failed_page)
+
+
+def _back_to(view: OrderView) -> str | None:
+    """Return the address that the buyer is led back to, or None for an address that no page may lead to."""
+    url = view.ticket_details.redirect_url
+    return None if url is None or policy_source_of(url) is None else url
 
 
 def _ticket_name(name: str, event: Event | None) -> str:
@@ -261,12 +267,10 @@ def _in_english(texts: I18n) -> str:
 def _page_answer(status: int, text: str, *headers: tuple[bytes, bytes], forms_to: str | None = None) -> Answer:
     """Return a page that runs no script and is never cached.
 
-    Its forms go only to this service, which may redirect to the shop's origin, that of `forms_to`.
+    Its forms go only to this service, which may redirect to the shop, to the address `forms_to`.
     """
-    shop = ""
-    if forms_to is not None:
-        parts = urlsplit(forms_to)
-        shop = f" {parts.scheme}://{parts.netloc}"
+    source = None if forms_to is None else policy_source_of(forms_to)
+    shop = "" if source is None else f" {source}"
     policy = (
         "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
         f"form-action 'self'{shop}"

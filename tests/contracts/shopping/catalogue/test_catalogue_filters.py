@@ -131,6 +131,12 @@ EVENT_FILTERS = {
     "sale_end__gt=2026-12-21T12:00:00Z": "",
     "sale_end__gte=2026-12-21T12:00:00Z": "this that",
     "colour=red": "this that",
+    "artist=Lage%20Brug": "this",
+    "artist=nl": "",
+    "artist__ne=Lage%20Brug": "that",
+    "genre=djes": "this",
+    "genre=name": "",
+    "genre__ne=djes": "that",
 }
 
 
@@ -143,8 +149,8 @@ async def test_an_event_is_listed_if_it_meets_the_filter_and_otherwise_not(world
         more={
             "subtitle": {"en": "Music"},
             "location": location,
-            "artists": ["The Keepers", "Low Bridge"],
-            "genres": ["jazz"],
+            "artists": [{"en": "The Keepers"}, {"en": "Low Bridge", "nl": "Lage Brug"}],
+            "genres": [{"name": {"en": "jazz", "nl": "djes"}}],
         },
     )
     that = an_event(title={"en": "Harbour"}, merchant_name="Harbour", sale_starts_at=NOON - timedelta(days=2))

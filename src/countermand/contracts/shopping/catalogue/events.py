@@ -1,7 +1,8 @@
 """How can events be listed and read over the shopping contract?
 
 Documented: the fields and filters, and that a list without `sale_start` and `sale_end` has the events on sale now.
-Inferred: that a condition on either removes both defaults, and the shapes of `location`, `facilities`, `artists`.
+Documented: that artists are texts in languages, genres a list, location and facilities objects. Inferred: that a
+condition on either removes both defaults, the fields of `location`, a genre and the facilities.
 """
 
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from countermand.contracts.shopping.hal import date_time, hal_answer, in_all_lan
 from countermand.contracts.shopping.links import Link
 from countermand.contracts.shopping.list_query import INSTANT, PAGE_SIZE, TEXT, FilterType, parameters, parse_list_query
 from countermand.domain.client import Permission
+from countermand.domain.ticketing.catalogue import I18n
 
 PATH: Final = "/events"
 FILTERS: Final[Mapping[str, FilterType]] = {
@@ -132,18 +134,23 @@ def event_shown(view: EventView, addresses: Addresses, itself: str | None = None
         personalization_end=more.get("personalization_end"),
         fulfillment_starts_at=more.get("fulfillment_starts_at"),
         location=msgspec.convert(more.get("location", {}), messages.Location),
-        facilities=more.get("facilities", []),
+        facilities=more.get("facilities", {}),
         description=in_all_languages(more.get("description")),
         long_description=in_all_languages(more.get("long_description")),
         image=more.get("image"),
-        artists=more.get("artists", []),
-        genres=more.get("genres", []),
+        artists=[in_all_languages(one) for one in more.get("artists", ())],
+        genres=[_genre(one) for one in more.get("genres", ())],
         sold_out=view.is_sold_out,
         sold_out_text=in_all_languages(more.get("sold_out_text")),
         min_quantity_per_order=event.min_per_order,
         max_quantity_per_order=event.max_per_order,
         embedded=None if products is None else {"shop:product": [product_shown(one, addresses) for one in products]},
     )
+
+
+def _genre(genre: Mapping[str, I18n]) -> messages.Genre:
+    name = in_all_languages(genre.get("name"))
+    return messages.Genre(name=name, title=name)
 
 
 def _or_none(instant: datetime | None) -> str | None:

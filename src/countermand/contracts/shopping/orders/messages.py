@@ -1,6 +1,6 @@
 """What do requests about orders look like in the shopping contract, and all answers besides the order itself?"""
 
-from typing import Annotated, Final, NotRequired, TypedDict
+from typing import Annotated, NotRequired, TypedDict
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -8,6 +8,7 @@ from countermand.contracts.http import money
 from countermand.contracts.http.body import Number
 from countermand.contracts.http.money import Amount, Currency
 from countermand.contracts.http.number_text import amount_text, decimal_number, truth, whole_number
+from countermand.contracts.http.redirect_url import RedirectUrl
 from countermand.contracts.http.typed_text import Country
 from countermand.contracts.shopping.catalogue.messages import Event
 from countermand.contracts.shopping.links import Links
@@ -20,10 +21,6 @@ from countermand.contracts.shopping.messages import (
     Selection,
     ShownConsumer,
 )
-
-# The address becomes a `Location` and a source in a Content-Security-Policy. So it has a host name and no user, and no
-# blank, control or other character that a URL writes with a percent sign.
-_REDIRECT_URL: Final = r"^https?://[0-9A-Za-z.-]+(:[0-9]{1,5})?([/?#][!-~]*)?$(?!\n)"
 
 
 class AmountGiven(money.AmountGiven, kw_only=True):
@@ -47,6 +44,12 @@ class SelectionGiven(Struct, kw_only=True):
 
     product: Annotated[str, Meta(min_length=1, description="The uri of the product")]
     quantity: Annotated[int, whole_number(), Meta(ge=1, le=100)]
+    parent: Annotated[
+        str | None,
+        Meta(
+            description="The uri of the combo product that this line is a part of, as in a bill: its parts come with it"
+        ),
+    ] = None
     consumers: Annotated[list[Consumer], Meta(max_length=100)] | None = None
 
 
@@ -99,7 +102,16 @@ class CreateRequest(Struct, kw_only=True):
     external_purchases: Annotated[list[ExternalPurchaseGiven], Meta(max_length=100)] = []
     external_reference: Annotated[str, Meta(max_length=32)] | None = None
     redirect_url: (
-        Annotated[str, Meta(max_length=255, pattern=_REDIRECT_URL, examples=["https://shop.example/thanks"])] | None
+        Annotated[
+            RedirectUrl,
+            Meta(
+                description=(
+                    "Where the buyer is led back to, instead of the client's default: http or https, or a scheme of "
+                    "the client's list"
+                )
+            ),
+        ]
+        | None
     ) = None
     check_consecutive_seats: Annotated[
         bool, truth("Numbered seats of one line must be neighbours; with false, any free seats will do")

@@ -15,10 +15,12 @@ from countermand.actions.ticketing.transfer import TransferOrder
 from countermand.contracts.http.body import shown
 from countermand.contracts.http.money import AmountGiven
 from countermand.contracts.http.query import Query
+from countermand.contracts.http.redirect_url import redirect_url_errors
 from countermand.contracts.http.typed_text import tidy_text
 from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.orders.messages import CreateRequest, ShippingGiven
+from countermand.domain.client import Client
 from countermand.domain.money import Money
 from countermand.domain.orders.order_details import ExternalPurchase, ShippingAddress, TicketOrderGiven
 from countermand.domain.ticketing.consumer import Consumer
@@ -84,10 +86,8 @@ class Reading:
         return given
 
 
-def wanted_of(
-    request: CreateRequest, addresses: Addresses, *, only_event: str | None = None
-) -> TicketOrder | TransferOrder:
-    """Return the request in the form that the actions use. With `only_event`, the client may order for that event only.
+def wanted_of(request: CreateRequest, addresses: Addresses, client: Client) -> TicketOrder | TransferOrder:
+    """Return the request in the form that the actions use. Without a `redirect_url` it has the client's default.
 
     Raises `FieldsError` with every error.
     """
@@ -99,13 +99,14 @@ def wanted_of(
     external = _external(request, reading)
     donation = reading.money("donation_amount", request.donation_amount)
     currency = reading.currency(request.currency)
+    reading.errors += redirect_url_errors(client.redirects, request.redirect_url)
     reading.check()
     shipping = request.shipping_method
     given = TicketOrderGiven(
         consumer=None if request.consumer is None else consumer_given(request.consumer),
         external_purchases=tuple(external),
         external_reference=request.external_reference,
-        redirect_url=request.redirect_url,
+        redirect_url=request.redirect_url or client.redirects.url,
         opt_in=request.opt_in,
         shipping_address=_address(shipping) if isinstance(shipping, ShippingGiven) else UNSET,
     )
@@ -121,7 +122,7 @@ def wanted_of(
         currency=currency,
         ticket_consumers=for_whom,
         consecutive_seats=request.check_consecutive_seats,
-        only_event=only_event,
+        only_event=client.only_event,
     )
 
 
@@ -135,19 +136,30 @@ def _address(shipping: ShippingGiven) -> ShippingAddress:
 
 
 def _lines(request: CreateRequest, reading: Reading) -> tuple[list[Line], dict[int, list[Consumer]]]:
-    """Return the chosen lines and, by the index of a line, the consumers of its tickets."""
+    """Return the chosen lines and, by the index of a line, the consumers of its tickets.
+
+    The vendor's shop sends back the products of a bill, among them the parts of a combo product. The combo product
+    brings its parts, so their lines are passed over.
+    """
     lines: list[Line] = []
     for_whom: dict[int, list[Consumer]] = {}
+    chosen = {one.product for one in request.products or () if one.parent is None}
     for index, selection in enumerate(request.products or ()):
         path = f"products[{index}]"
         uid = reading.product(f"{path}.product", selection.product)
+        if selection.parent is not None:
+            if selection.parent not in chosen:
+                reading.wrong(
+                    f"{path}.parent", f"must be the uri of a product of this order, not {shown(selection.parent)}"
+                )
+            continue
         lines.append(Line(product_uid=uid, quantity=selection.quantity))
         if selection.consumers is None:
             continue
         if len(selection.consumers) != selection.quantity:
             said = f"must be as many as the quantity, {selection.quantity}, not {len(selection.consumers)}"
             reading.wrong(f"{path}.consumers", said)
-        for_whom[index] = [consumer_given(one) for one in selection.consumers]
+        for_whom[len(lines) - 1] = [consumer_given(one) for one in selection.consumers]
     return lines, for_whom
 
 
