@@ -199,7 +199,7 @@ async def test_one_order_is_in_one_currency(shop: Shop):
         ("external_reference", "r" * 33),
         ("vouchers", ["v" * 65]),
         ("check_consecutive_seats", "yes"),
-        ("opt_in", 1),
+        ("opt_in", 2),
         ("consumer", {"gender": 3}),
         ("shipping_method", {"city": "no uid"}),
     ],
