@@ -16,18 +16,20 @@ LONGEST_SCHEME: Final = 32
 MOST_SCHEMES: Final = 20
 EXAMPLE: Final = "https://shop.example/thanks"
 
+# A browser runs what follows these schemes, or shows it as a page of this service or of the buyer's own disk.
+NEVER: Final = ("javascript", "data", "file", "vbscript", "blob", "filesystem")
+
 _PORT: Final = r"(?::[0-9]{1,5})?"
 _WEB: Final = rf"[Hh][Tt][Tt][Pp][Ss]?://(?:[0-9A-Za-z.-]+|\[[0-9A-Fa-f:.]{{2,45}}\]){_PORT}(?:[/?#][!-~]*)?"
 _APP: Final = (
     r"[A-Za-z][A-Za-z0-9+.-]*:(?://[0-9A-Za-z._~%:\[\]-]*(?:[/?#][!-~]*)?|[!-.0-~][!-~]*|/(?:[!-.0-~][!-~]*)?)"
 )
-URL_PATTERN: Final = rf"^(?:{_WEB}|(?![Hh][Tt][Tt][Pp][Ss]?:){_APP})$(?!\n)"
+_FORBIDDEN: Final = "|".join("".join(f"[{one.upper()}{one}]" for one in scheme) for scheme in NEVER)
+URL_PATTERN: Final = rf"^(?!(?:{_FORBIDDEN}):)(?:{_WEB}|(?![Hh][Tt][Tt][Pp][Ss]?:){_APP})$(?!\n)"
 SCHEME_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9+.-]*$(?!\n)"
 
 _WEB_PARTS: Final = re.compile(r"(https?)://(\[[^\]]*\]|[^/?#:]*)(?::([0-9]+))?", re.IGNORECASE)
 _ALWAYS: Final = ("http", "https")
-# A browser runs what follows these schemes, or shows it as a page of this service or of the buyer's own disk.
-NEVER: Final = ("javascript", "data", "file", "vbscript", "blob", "filesystem")
 _SHOWN_CAP: Final = 60  # characters of a wrong value that an error repeats
 _LARGEST_PORT: Final = 65_535
 _LOOPBACK: Final = "127.0.0.1"
@@ -55,10 +57,10 @@ class Redirects:
         if not is_address(url):
             raise RedirectError("url", f"must be an address like {EXAMPLE}, not {_shown(url)}")
         scheme = _scheme_of(url)
-        if scheme in NEVER or scheme not in (*_ALWAYS, *self.schemes):
+        if scheme not in (*_ALWAYS, *self.schemes):
             others = f", or with a scheme of this client's list ({', '.join(self.schemes)})" if self.schemes else ""
             allowed = f"must be an address with http or https{others}, not {_shown(url)}"
-            listed = "" if scheme in NEVER or self.schemes else "; this client's list of other schemes is empty"
+            listed = "" if self.schemes else "; this client's list of other schemes is empty"
             raise RedirectError("url", allowed + listed)
 
 
@@ -87,7 +89,7 @@ def redirects_of(url: str | None, schemes: Sequence[str]) -> Redirects:
 
 
 def is_address(url: str) -> bool:
-    """Return whether a text is an address of a web page, or of an app. Its scheme may still be forbidden."""
+    """Return whether a text is an address of a web page, or of an app whose scheme a client may list."""
     if not re.match(URL_PATTERN, url):
         return False
     web = _WEB_PARTS.match(url)
@@ -104,7 +106,7 @@ def policy_source_of(url: str) -> str | None:
     scheme.
     """
     scheme = _scheme_of(url)
-    if not is_address(url) or scheme in NEVER:
+    if not is_address(url):
         return None
     web = _WEB_PARTS.match(url)
     if web is None or web[2].startswith("[") or (_is_ipv4(web[2]) and web[2] != _LOOPBACK):
