@@ -106,7 +106,7 @@ async def _list_orders(context: CallContext[None]) -> Answer:
     if found.last is not None:
         after = {**query, "cursor": _cursor(found.last.created_at, found.last.id)}
         following = f"{services.public_url}{ORDERS}?{urlencode(after)}"
-    return orders_answer(found.items, following)
+    return await orders_answer(found.items, following)
 
 
 async def _explain_order(context: CallContext[None]) -> Answer:

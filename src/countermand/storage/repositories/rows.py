@@ -20,6 +20,7 @@ from countermand.actions.cancelling.ports import (
 )
 from countermand.actions.ordering.history import OutboxRecord
 from countermand.actions.ordering.views import Line, OrderView, Ticket
+from countermand.actions.slices import Slices, in_slices
 from countermand.domain.appointments.appointment import (
     Appointment,
     AppointmentId,
@@ -267,13 +268,14 @@ class ViewRows:
     tickets: Sequence[Row]
     products: Sequence[Row]
 
-    def views(self, kinds: OrderKinds) -> dict[OrderId, OrderView]:
-        """Return the view of each order."""
+    async def views(self, kinds: OrderKinds) -> dict[OrderId, OrderView]:
+        """Return the view of each order. Many orders are converted in slices."""
         of_order: dict[str, dict[int, list[Row]]] = {
-            name: _grouped(getattr(self, name)) for name in ("appointments", "lines", "tickets")
+            name: await _grouped(getattr(self, name)) for name in ("appointments", "lines", "tickets")
         }
-        products = {row["uid"]: product_of(row) for row in self.products}
+        products = {row["uid"]: product_of(row) async for row in in_slices(self.products)}
         views = {}
+        slices = Slices()
         for row in self.orders:
             order = order_of(row, kinds)
             lines = tuple(
@@ -291,6 +293,7 @@ class ViewRows:
                     for r in of_order["tickets"].get(order.id, ())
                 ),
             )
+            await slices.pause()
         return views
 
 
@@ -315,8 +318,8 @@ def orders_named() -> Query:
     )
 
 
-def _grouped(rows: Sequence[Row]) -> dict[int, list[Row]]:
+async def _grouped(rows: Sequence[Row]) -> dict[int, list[Row]]:
     grouped: dict[int, list[Row]] = defaultdict(list)
-    for row in rows:
+    async for row in in_slices(rows):
         grouped[row["order_id"]].append(row)
     return grouped
