@@ -21,6 +21,7 @@ from countermand.contracts.shopping.catalogue import messages
 from countermand.contracts.shopping.hal import (
     date_time,
     hal_answer,
+    hal_list_answer,
     in_all_languages,
     list_links,
     resource_links,
