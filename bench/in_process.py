@@ -50,7 +50,7 @@ def steps_measured() -> Iterator[Longest]:
     try:
         yield longest
     finally:
-        asyncio.events.Handle._run = original  # type: ignore[method-assign,assignment]  # noqa: SLF001
+        asyncio.events.Handle._run = original  # type: ignore[method-assign]  # noqa: SLF001
 
 
 def asking(application: ASGIApp) -> Asking:

@@ -260,7 +260,10 @@ def kept_of(row: Row) -> KeptOutcome | str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ViewRows:
-    """The rows of some orders, with the rows of everything that a contract shows of an order."""
+    """The rows of some orders, with the rows of everything that a contract shows of an order.
+
+    `views` can be called once.
+    """
 
     orders: Sequence[Row]
     appointments: Sequence[Row]
@@ -280,17 +283,17 @@ class ViewRows:
             order = order_of(row, kinds)
             lines = tuple(
                 Line(product_uid=line["product_uid"], quantity=line["quantity"], parent_uid=line["parent_uid"])
-                for line in of_order["lines"].get(order.id, ())
+                for line in of_order["lines"].pop(order.id, ())
             )
             views[order.id] = OrderView(
                 order=order,
                 details=decoded_details(order.kind, row["details"]),
-                appointments=tuple(appointment_of(r) for r in of_order["appointments"].get(order.id, ())),
+                appointments=tuple(appointment_of(r) for r in of_order["appointments"].pop(order.id, ())),
                 lines=lines,
                 products=tuple({line.product_uid: products[line.product_uid] for line in lines}.values()),
                 tickets=tuple(
                     Ticket(uid=r["uid"], product_uid=r["product_uid"], code=r["code"], valid=bool(r["valid"]))
-                    for r in of_order["tickets"].get(order.id, ())
+                    for r in of_order["tickets"].pop(order.id, ())
                 ),
             )
             await slices.pause()
@@ -322,4 +325,6 @@ async def _grouped(rows: Sequence[Row]) -> dict[int, list[Row]]:
     grouped: dict[int, list[Row]] = defaultdict(list)
     async for row in in_slices(rows):
         grouped[row["order_id"]].append(row)
+    if isinstance(rows, list):
+        rows.clear()  # so that the rows of an order are freed with its slice, and not all at once
     return grouped
