@@ -105,7 +105,7 @@ async def _list_orders(context: CallContext[None]) -> Answer:
         kept = [(name, query.several(name)) for name in query.names if name != "cursor"]
         after = [*kept, ("cursor", _cursor(found.last.created_at, found.last.id))]
         following = f"{services.public_url}{ORDERS}?{urlencode(after, doseq=True)}"
-    return orders_answer(found.items, following)
+    return await orders_answer(found.items, following)
 
 
 async def _explain_order(context: CallContext[None]) -> Answer:

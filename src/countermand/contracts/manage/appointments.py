@@ -27,6 +27,7 @@ from countermand.contracts.http.calls import (
     TransactionCall,
     no_body,
 )
+from countermand.contracts.http.lists import list_answer
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage import messages
@@ -89,7 +90,7 @@ async def _list_tasks(context: CallContext[None]) -> Answer:
     after = 0 if given is None else _whole("after", given)
     async with context.services.store.snapshot() as reading:
         found = await reading.pending_tasks(TaskId(after), _PAGE)
-    return json_answer(200, messages.AppointmentTasks(tasks=[task_shown(task) for task in found]))
+    return await list_answer(found, task_shown, lambda tasks: messages.AppointmentTasks(tasks=tasks))
 
 
 async def _answer_task(tx: Transaction, context: CallContext[_Said]) -> Answer:

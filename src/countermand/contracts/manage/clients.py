@@ -15,6 +15,7 @@ from countermand.contracts.http.answer import Answer, json_answer
 from countermand.contracts.http.body import read
 from countermand.contracts.http.calls import Call, CallContext, DecodedBody, Request, ServiceCall, no_body
 from countermand.contracts.http.contract import Access
+from countermand.contracts.http.lists import list_answer
 from countermand.contracts.http.openapi import Operation, Reply, parameter
 from countermand.contracts.http.redirect_url import redirects_given
 from countermand.contracts.manage import messages
@@ -47,7 +48,7 @@ class ManagedClients:
         )
 
     async def _list(self, _: CallContext[None]) -> Answer:
-        return json_answer(200, messages.Clients(clients=[_shown(one) for one in await self._clients.all()]))
+        return await list_answer(await self._clients.all(), _shown, lambda clients: messages.Clients(clients=clients))
 
     async def _add(self, context: CallContext[messages.ClientGiven]) -> Answer:
         given = context.body

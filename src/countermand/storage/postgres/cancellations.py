@@ -182,7 +182,7 @@ class PostgresCancellations:
         async with self._reading() as connection:
             with self._metrics.statement("views"):
                 found = await connection.fetch(self._views, order_ids)
-        return ViewRows(**{name: msgspec.json.decode(rows) for name, rows in found}).views(self._kinds)
+        return await ViewRows(**{name: msgspec.json.decode(rows) for name, rows in found}).views(self._kinds)
 
     async def _at_once(
         self,

@@ -16,6 +16,7 @@ from sqlalchemy import (
 )
 
 from countermand.actions.catalogue.ports import Condition, Page, Reserved, Section
+from countermand.actions.slices import in_slices
 from countermand.domain.money import Money
 from countermand.domain.orders.order_state import ENDED_UNFULFILLED
 from countermand.domain.ticketing.catalogue import Event, EventUid, Method, Part, Product, ProductUid, Voucher
@@ -62,7 +63,7 @@ class CatalogueRows(Filtering):
     async def events_named(self, uids: Sequence[str]) -> Mapping[str, Event]:
         """See `CatalogueReading.events_named`."""
         rows = await self.rows(select(events).where(events.c.uid.in_(uids)))
-        return {row["uid"]: _event_of(row) for row in rows}
+        return {row["uid"]: _event_of(row) async for row in in_slices(rows)}
 
     async def sold_out_events(self, uids: Sequence[str]) -> frozenset[str]:
         """See `CatalogueLists.sold_out_events`."""
@@ -78,7 +79,7 @@ class CatalogueRows(Filtering):
         """See `CatalogueLists.events`."""
         found = select(events).where(events.c.is_enabled, *self._met(EVENTS, conditions))
         rows, total = await self._page(found.order_by(events.c.sale_starts_at, events.c.uid), offset, at_most)
-        return Page(items=[_event_of(row) for row in rows], total=total)
+        return Page(items=[_event_of(row) async for row in in_slices(rows)], total=total)
 
     async def products(self, uids: Sequence[str]) -> Mapping[str, Product]:
         """See `CatalogueReading.products`."""
@@ -223,7 +224,7 @@ class CatalogueRows(Filtering):
             select(product_parts).where(product_parts.c.combo_uid.in_(uids)).order_by(product_parts.c.part_uid)
         ):
             parts[row["combo_uid"]].append(Part(product_uid=ProductUid(row["part_uid"]), quantity=row["quantity"]))
-        return [_whole_product_of(row, tuple(parts[row["uid"]])) for row in rows]
+        return [_whole_product_of(row, tuple(parts[row["uid"]])) async for row in in_slices(rows)]
 
 
 def _instant_or_none(value: int | None) -> datetime | None:

@@ -21,6 +21,7 @@ from countermand.actions.cancelling.ports import (
 from countermand.actions.idempotency import Fingerprints, IdempotencyKey
 from countermand.actions.ordering.history import OutboxRecord
 from countermand.actions.ordering.views import Line, OrderView, Ticket
+from countermand.actions.slices import Slices, in_slices
 from countermand.domain.appointments.appointment import (
     Appointment,
     AppointmentId,
@@ -273,7 +274,10 @@ def kept_of(row: Row) -> KeptOutcome | Fingerprints:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ViewRows:
-    """The rows of some orders, with the rows of everything that a contract shows of an order."""
+    """The rows of some orders, with the rows of everything that a contract shows of an order.
+
+    `views` can be called once.
+    """
 
     orders: Sequence[Row]
     appointments: Sequence[Row]
@@ -281,30 +285,32 @@ class ViewRows:
     tickets: Sequence[Row]
     products: Sequence[Row]
 
-    def views(self, kinds: OrderKinds) -> dict[OrderId, OrderView]:
-        """Return the view of each order."""
+    async def views(self, kinds: OrderKinds) -> dict[OrderId, OrderView]:
+        """Return the view of each order. Many orders are converted in slices."""
         of_order: dict[str, dict[int, list[Row]]] = {
-            name: _grouped(getattr(self, name)) for name in ("appointments", "lines", "tickets")
+            name: await _grouped(getattr(self, name)) for name in ("appointments", "lines", "tickets")
         }
-        products = {row["uid"]: product_of(row) for row in self.products}
+        products = {row["uid"]: product_of(row) async for row in in_slices(self.products)}
         views = {}
+        slices = Slices()
         for row in self.orders:
             order = order_of(row, kinds)
             lines = tuple(
                 Line(product_uid=line["product_uid"], quantity=line["quantity"], parent_uid=line["parent_uid"])
-                for line in of_order["lines"].get(order.id, ())
+                for line in of_order["lines"].pop(order.id, ())
             )
             views[order.id] = OrderView(
                 order=order,
                 details=decoded_details(order.kind, row["details"]),
-                appointments=tuple(appointment_of(r) for r in of_order["appointments"].get(order.id, ())),
+                appointments=tuple(appointment_of(r) for r in of_order["appointments"].pop(order.id, ())),
                 lines=lines,
                 products=tuple({line.product_uid: products[line.product_uid] for line in lines}.values()),
                 tickets=tuple(
                     Ticket(uid=r["uid"], product_uid=r["product_uid"], code=r["code"], valid=bool(r["valid"]))
-                    for r in of_order["tickets"].get(order.id, ())
+                    for r in of_order["tickets"].pop(order.id, ())
                 ),
             )
+            await slices.pause()
         return views
 
 
@@ -329,8 +335,10 @@ def orders_named() -> Query:
     )
 
 
-def _grouped(rows: Sequence[Row]) -> dict[int, list[Row]]:
+async def _grouped(rows: Sequence[Row]) -> dict[int, list[Row]]:
     grouped: dict[int, list[Row]] = defaultdict(list)
-    for row in rows:
+    async for row in in_slices(rows):
         grouped[row["order_id"]].append(row)
+    if isinstance(rows, list):
+        rows.clear()  # so that the rows of an order are freed with its slice, and not all at once
     return grouped

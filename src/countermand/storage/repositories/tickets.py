@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy import BigInteger, ColumnElement, case, cast, delete, exists, func, insert, select, update
 
 from countermand.actions.catalogue.ports import Condition, Page
+from countermand.actions.slices import in_slices
 from countermand.actions.ticketing.ports import KnownConsumer
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
@@ -105,7 +106,7 @@ class TicketingRows(Filtering):
         met = (self._consumer_met(owner, one) for one in conditions)
         found = select(consumers).where(consumers.c.client_id == owner, *met)
         rows, total = await self._page(found.order_by(consumers.c.created_at, consumers.c.uid), offset, at_most)
-        return Page(items=[_consumer_of(row) for row in rows], total=total)
+        return Page(items=[_consumer_of(row) async for row in in_slices(rows)], total=total)
 
     async def orders_due(self, now: datetime, at_most: int) -> Sequence[OrderId]:
         """See `ExpiryReading.orders_due`."""

@@ -70,7 +70,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
     async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
         """See `OrderReading.views`."""
         queries = view_queries(lambda column: column.in_(order_ids))
-        return ViewRows(**{name: await self.rows(query) for name, query in queries.items()}).views(self._kinds)
+        return await ViewRows(**{name: await self.rows(query) for name, query in queries.items()}).views(self._kinds)
 
     async def orders_of(self, client_id: ClientId, wanted: OrdersWanted, at_most: int) -> Sequence[OrderId]:
         """See `OrderLists.orders_of`. Along one index, which has them in this order."""

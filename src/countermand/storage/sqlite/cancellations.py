@@ -208,7 +208,8 @@ class SqliteCancellations:
     async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
         """See `CancellationStore.views`."""
         ids = _json(order_ids)
-        return ViewRows(**{name: self._read(query, ids=ids) for name, query in self._views.items()}).views(self._kinds)
+        rows = ViewRows(**{name: self._read(query, ids=ids) for name, query in self._views.items()})
+        return await rows.views(self._kinds)
 
     def _finish(self, run: _Run, won: Sequence[sqlite3.Row], now: int) -> None:
         """Write everything that a cancellation changes besides its own row. Unneeded statements are left out."""

@@ -10,7 +10,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import segno
 from litestar.handlers import HTTPRouteHandler
 from markupsafe import Markup
 
@@ -20,7 +19,7 @@ from countermand.actions.ordering.views import OrderView
 from countermand.actions.ordering.visibility import is_shown
 from countermand.actions.ports import Clock
 from countermand.actions.ticketing.seat import seat_of
-from countermand.contracts.http.answer import Answer
+from countermand.contracts.http.answer import Answer, error_headers
 from countermand.contracts.http.contract import Page
 from countermand.contracts.http.store import Store
 from countermand.domain.contract import ContractName
@@ -33,6 +32,7 @@ from countermand.domain.ticketing.seating import Seat
 from countermand.telemetry.requests import Requests
 from countermand.web.framework import FrameworkRequest
 from countermand.web.pages.rendering import PageRenderer
+from countermand.web.pages.ticket_codes import TicketCodes
 from countermand.web.reporting import PageHandler, page_route
 from countermand.web.request_log import outcome_of
 
@@ -107,6 +107,7 @@ class BuyerPages:
         self._clock = clock
         self._requests = requests
         self._payments = payments
+        self._codes = TicketCodes()
 
     def routes(self) -> list[HTTPRouteHandler]:
         """Return the pages as routes of the framework."""
@@ -139,7 +140,7 @@ class BuyerPages:
         view, events, _ = await self._order(token[:_UID_LENGTH], Page.ETICKETS)
         if not hmac.compare_digest(token.encode(), (view.ticket_details.etickets_token or "").encode()):
             raise NotFoundError("there is no such page")
-        return self._tickets_page(view, events)
+        return await self._tickets_page(view, events)
 
     async def _order(self, uid: str, page: Page) -> tuple[OrderView, Mapping[str, Event], Money]:
         """Return an order, the event of each of its products, and the money that is left to pay.
@@ -175,17 +176,18 @@ class BuyerPages:
         )
         return _page_answer(status, text, forms_to=back)
 
-    def _tickets_page(self, view: OrderView, events: Mapping[str, Event]) -> Answer:
+    async def _tickets_page(self, view: OrderView, events: Mapping[str, Event]) -> Answer:
+        admitting = [one for one in view.tickets if view.admits(one)]
+        drawings = await self._codes.drawn([one.code for one in admitting])
         names = {product.uid: _in_english(product.name) for product in view.products}
         tickets = [
             _TicketShown(
                 name=_ticket_name(names[one.product_uid], events.get(one.product_uid)),
                 seat=_seat(seat_of(view, one)),
                 code=one.code,
-                svg=_code(one.code),
+                svg=svg,
             )
-            for one in view.tickets
-            if view.admits(one)
+            for one, svg in zip(admitting, drawings, strict=True)
         ]
         text = self._renderer.rendered(
             "etickets.html",
@@ -204,7 +206,9 @@ class BuyerPages:
             503: "This cannot be shown right now. Please try again in a moment.",
         }.get(status, "Something went wrong. Please try again.")
         title = "Not found" if isinstance(error, NotFoundError) else "Not now"
-        return _page_answer(status, self._renderer.rendered("none.html", title=title, said=said))
+        return _page_answer(
+            status, self._renderer.rendered("none.html", title=title, said=said), *error_headers(error, scheme="")
+        )
 
     def _route(self, method: Literal["GET", "POST"], path: str, page: PageHandler) -> HTTPRouteHandler:
         return page_route(method, path, page, self._requests.route(method, path), self._failed_page)
@@ -225,12 +229,6 @@ def _ticket_name(name: str, event: Event | None) -> str:
 
 def _seat(seat: Seat | None) -> str | None:
     return None if seat is None else f"{seat.section}, row {seat.row}, seat {seat.number}"
-
-
-def _code(text: str) -> Markup:
-    """Return a QR code as an SVG drawing, with a title for people who cannot see it."""
-    drawn = segno.make_qr(text, error="m").svg_inline(scale=4, omitsize=True, title=f"QR code {text}", svgclass=None)
-    return Markup(drawn)  # noqa: S704 - made here from hexadecimal digits
 
 
 def _shown(view: OrderView, to_pay: Money) -> _Shown:

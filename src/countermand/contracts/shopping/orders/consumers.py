@@ -24,7 +24,7 @@ from countermand.contracts.http.store import Transaction
 from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WITH_BODY, WRONG_QUERY, uid_in
-from countermand.contracts.shopping.hal import hal_answer, list_links, resource_links
+from countermand.contracts.shopping.hal import hal_answer, hal_list_answer, list_links, resource_links
 from countermand.contracts.shopping.list_query import PAGE_SIZE, TEXT, FilterType, choice, parameters, parse_list_query
 from countermand.contracts.shopping.orders.messages import ConsumerPage, EmbeddedConsumers, WholeConsumer
 from countermand.contracts.shopping.orders.order_request import consumer_given
@@ -132,12 +132,14 @@ class ConsumerCalls:
         store = context.services.store
         found = await list_consumers(store, owner, conditions, offset=wanted.offset, at_most=PAGE_SIZE)
         address = addresses.public + _CONSUMERS
-        return hal_answer(
-            ConsumerPage(
+        return await hal_list_answer(
+            found.items,
+            lambda one: _shown(one, addresses),
+            lambda consumers: ConsumerPage(
                 links=list_links(addresses, address, "consumers", wanted, found.total, _FILTERS),
                 item_count=found.total,
-                embedded=EmbeddedConsumers(consumers=[_shown(one, addresses) for one in found.items]),
-            )
+                embedded=EmbeddedConsumers(consumers=consumers),
+            ),
         )
 
 
