@@ -137,9 +137,11 @@ class FairgroundCancel:
     ) -> CancelOrder:
         if not client.may(Permission.CANCEL):
             raise ForbiddenError("the permission cancel is needed")
+        uid = read(CancelWanted, decode(body)).uid
         return CancelOrder(
             command_id=command_id,
-            order_id=_order_id(read(CancelWanted, decode(body)).uid),
+            order_id=_order_id(uid),
+            order_name=f"{CHANNEL}-{uid}",
             client_id=client.id,
             channel=CHANNEL,
             idempotency=idempotency_key(headers, "POST", CANCEL, body),
