@@ -80,6 +80,11 @@ def number(name: str, **more: str) -> Callable[[Things], Mapping[str, object]]:
     return lambda things: {"id": things.numbers[name], **{key: things.numbers[of] for key, of in more.items()}}
 
 
+def telecom(name: str, **more: str) -> Callable[[Things], Mapping[str, object]]:
+    """The same for the operator, whose ids of orders name the contract."""
+    return lambda things: {**number(name, **more)(things), "id": f"connect-{things.numbers[name]}"}
+
+
 def uid(name: str) -> Callable[[Things], Mapping[str, object]]:
     return lambda things: {"uid": things.uids[name]}
 
@@ -231,8 +236,8 @@ TABLE: Final = [
         answers={"showman A": 200, "showman B": 404},
         body=lambda things: {"uid": things.uids["ride"]},
     ),
-    Row(route=f"GET {MANAGE}/orders/{{id}}", answers=operator(200, reads=200), object=number("order")),
-    Row(route=f"GET {MANAGE}/orders/{{id}}/cancellability", answers=operator(200, reads=200), object=number("order")),
+    Row(route=f"GET {MANAGE}/orders/{{id}}", answers=operator(200, reads=200), object=telecom("order")),
+    Row(route=f"GET {MANAGE}/orders/{{id}}/cancellability", answers=operator(200, reads=200), object=telecom("order")),
     Row(route=f"GET {MANAGE}/appointment-tasks", answers=operator(200, reads=200)),
     Row(route=f"GET {MANAGE}/calendar/slots", answers=operator(200, reads=200)),
     Row(route=f"GET {MANAGE}/catalogue", answers=operator(200, reads=200)),
@@ -240,62 +245,62 @@ TABLE: Final = [
     Row(
         route=f"POST {MANAGE}/orders/{{id}}/cancel",
         answers=operator(200),
-        object=number("to cancel by us"),
+        object=telecom("to cancel by us"),
         body=lambda _: {"reason": "r"},
     ),
     Row(
         route=f"POST {MANAGE}/orders/{{id}}/payments",
         answers=operator(201),
-        object=number("to pay"),
+        object=telecom("to pay"),
         body=lambda _: PAYMENT,
     ),
     Row(
         route=f"POST {MANAGE}/orders/{{id}}/moves",
         answers=operator(200),
-        object=number("to advance"),
+        object=telecom("to advance"),
         body=lambda _: {"move": "accept"},
     ),
     Row(
         route=f"POST {MANAGE}/orders/{{id}}/appointments",
         answers=operator(201),
-        object=number("to visit"),
+        object=telecom("to visit"),
         body=lambda _: VISIT,
     ),
     Row(
         route=f"PUT {MANAGE}/orders/{{id}}/appointments/{{appointment}}",
         answers=operator(200),
-        object=number("order to move", appointment="visit to move"),
+        object=telecom("order to move", appointment="visit to move"),
         body=lambda _: VISIT,
     ),
     Row(
         route=f"PUT {MANAGE}/orders/{{id}}/appointments/{{appointment}}",
         what="of another order",
         answers=operator(404),
-        object=number("order to move", appointment="visit seen"),
+        object=telecom("order to move", appointment="visit seen"),
         body=lambda _: VISIT,
     ),
     Row(
         route=f"POST {MANAGE}/orders/{{id}}/appointments/{{appointment}}/state",
         answers=operator(200),
-        object=number("order to begin", appointment="visit to begin"),
+        object=telecom("order to begin", appointment="visit to begin"),
         body=lambda _: {"state": "in_progress"},
     ),
     Row(
         route=f"DELETE {MANAGE}/orders/{{id}}/appointments/{{appointment}}",
         answers=operator(200),
-        object=number("order to end", appointment="visit to end"),
+        object=telecom("order to end", appointment="visit to end"),
     ),
     Row(  # the calendar has answered already, which only somebody with the permission learns
         route=f"POST {MANAGE}/orders/{{id}}/appointment-tasks/{{task}}/answer",
         answers=operator(409),
-        object=number("order seen", task="booking seen"),
+        object=telecom("order seen", task="booking seen"),
         body=lambda _: {"accepted": {}},
     ),
     Row(
         route=f"POST {MANAGE}/orders/{{id}}/appointment-tasks/{{task}}/answer",
         what="of another order",
         answers=operator(404),
-        object=number("order to move", task="booking seen"),
+        object=telecom("order to move", task="booking seen"),
         body=lambda _: {"accepted": {}},
     ),
     Row(route=f"PUT {MANAGE}/calendar/slots", answers=operator(200), body=lambda _: {"slots": [_NEW_SLOT]}),

@@ -221,7 +221,7 @@ async def test_an_operator_that_is_added_can_call_at_once_and_is_gone_when_rotat
 
         async def status(bearer: str) -> int:
             headers = {"Authorization": f"Bearer {bearer}"}
-            return (await http.get(f"/manage/v1/orders/{order_id}", headers=headers)).status_code
+            return (await http.get(f"/manage/v1/orders/connect-{order_id}", headers=headers)).status_code
 
         assert await status(token) == 200
         new = shown(await client("rotate", id_))[0]

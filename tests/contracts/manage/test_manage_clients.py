@@ -51,7 +51,7 @@ async def test_an_operators_new_token_works_at_once(world: World):
     admin = await world.manage_client()
     made = await post(world, admin, CLIENTS, {"contract": "manage", "name": "Night shift"})
     headers = {"Authorization": f"Bearer {made.json()['token']}"}
-    assert (await world.http.get("/manage/v1/orders/1", headers=headers)).status_code == 404
+    assert (await world.http.get("/manage/v1/orders/connect-1", headers=headers)).status_code == 404
     assert (await world.http.get(CLIENTS, headers=headers)).status_code == 403
 
 

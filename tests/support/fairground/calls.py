@@ -139,9 +139,11 @@ class FairgroundCancel:
         if not client.may(Permission.CANCEL):
             raise ForbiddenError("the permission cancel is needed")
         key = key_in(headers)
+        uid = read(CancelWanted, decode(body)).uid
         return CancelOrder(
             command_id=command_id,
-            order_id=_order_id(read(CancelWanted, decode(body)).uid),
+            order_id=_order_id(uid),
+            order_name=f"{CHANNEL}-{uid}",
             client_id=client.id,
             channel=CHANNEL,
             idempotency=idempotency_key(key, "POST", CANCEL, query, body),

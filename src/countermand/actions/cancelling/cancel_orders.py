@@ -160,7 +160,7 @@ class CancelOrders:
         A single command gets `error`.
         """
         if len(commands) == 1:
-            log.error("the database refused a cancellation", order_id=commands[0].order_id, reason=str(error))
+            log.error("the database refused a cancellation", order=commands[0].order_name, reason=str(error))
             return {commands[0].command_id: error}
         answers: dict[CommandId, _Answer] = {}
         for command in commands:

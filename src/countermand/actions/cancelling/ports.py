@@ -16,7 +16,10 @@ from countermand.domain.orders.order import Order, OrderFacts, OrderId
 
 @dataclass(frozen=True, kw_only=True, slots=True, weakref_slot=True)
 class CancelOrder:
-    """A command to cancel an order. With `on_behalf`, an operator can cancel an order that another client placed."""
+    """A command to cancel an order. With `on_behalf`, an operator can cancel an order that another client placed.
+
+    `order_name` is the order's id in log lines, such as connect-54: its number can be longer than a JSON reader holds.
+    """
 
     command_id: CommandId
     order_id: OrderId
@@ -25,6 +28,7 @@ class CancelOrder:
     on_behalf: bool = False
     reason: str | None = None
     idempotency: IdempotencyKey | None = None
+    order_name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -63,6 +63,7 @@ class ConnectCancel:
         return CancelOrder(
             command_id=command_id,
             order_id=OrderId(order_id),
+            order_name=f"{CHANNEL}-{order_id}",
             client_id=client.id,
             channel=CHANNEL,
             idempotency=idempotency_key(key, "POST", PATH, query, body, json),

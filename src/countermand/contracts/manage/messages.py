@@ -148,7 +148,7 @@ class AppointmentTask(Struct, kw_only=True):
     """A client's request about an appointment. Its kind decides which fields it has."""
 
     id: int
-    order_id: int
+    order_id: str
     client_id: int
     kind: str
     state: str
@@ -257,7 +257,7 @@ class Decision(Struct, kw_only=True):
     `cancellable_until` is the first instant at which the order can no longer be cancelled.
     """
 
-    order_id: int
+    order_id: str
     cancellable: bool
     cancellable_until: datetime | None
     at: datetime
@@ -302,7 +302,7 @@ class Ticket(Struct, kw_only=True):
 class Order(Struct, kw_only=True):
     """An order with its whole history, oldest first."""
 
-    id: int
+    id: str
     uid: str | None
     contract: str
     reference: str

@@ -68,6 +68,7 @@ class ShoppingCancel:
         return CancelOrder(
             command_id=command_id,
             order_id=order_id_of(uid),
+            order_name=f"{CHANNEL}-{uid}",
             client_id=client.id,
             channel=CHANNEL,
             reason=request.reason,
