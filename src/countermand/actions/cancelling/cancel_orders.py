@@ -270,7 +270,7 @@ class CancelOrders:
                 answer = await self._answer_again(command, kept[key])
             elif key is not None and key in refused_here:
                 first = refused_here[key]
-                answer = answers[first.command_id] if _same(first, command) else IdempotencyKeyReusedError()
+                answer = answers[first.command_id] if command.repeats(first) else IdempotencyKeyReusedError()
             else:
                 order = orders.get(command.order_id)
                 answer = self._judged(command, order, now)
@@ -387,12 +387,6 @@ def _first_of_each(batch: Sequence[CancelOrder]) -> list[CancelOrder]:
             keys.add(key)
         first.append(command)
     return first
-
-
-def _same(first: CancelOrder, second: CancelOrder) -> bool:
-    """Return whether two commands with one key are the same request."""
-    one, other = first.idempotency, second.idempotency
-    return one is not None and other is not None and one.fingerprints.agree_with(other.fingerprints)
 
 
 def _key(command: CancelOrder) -> _Key | None:

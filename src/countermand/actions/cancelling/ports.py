@@ -30,6 +30,11 @@ class CancelOrder:
     idempotency: IdempotencyKey | None = None
     order_name: str = ""
 
+    def repeats(self, first: "CancelOrder") -> bool:
+        """Return whether this command is the same request as an earlier command with the same key."""
+        mine, its = self.idempotency, first.idempotency
+        return mine is not None and its is not None and mine.fingerprints.agree_with(its.fingerprints)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CancellationRecord:
