@@ -320,6 +320,12 @@ TABLE: Final = [
         answers=operator(200),
         object=lambda things: {"client": things.client_to_revoke},
     ),
+    Row(
+        route=f"PUT {MANAGE}/clients/{{client}}/redirects",
+        answers=operator(200),
+        object=lambda things: {"client": things.client_to_revoke},
+        body=lambda _: {"redirect_url": None, "redirect_schemes": []},
+    ),
     # Pages for everybody. Those of an order are for whoever knows their address, which nobody can guess.
     everybody("GET /etickets/{token}", object=lambda things: {"token": things.etickets}),
     everybody(
