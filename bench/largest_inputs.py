@@ -1,11 +1,8 @@
 """Fills a database with the largest things that callers can make, and lists the largest request to each route."""
 
-import base64
 import json
-import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -29,6 +26,7 @@ from countermand.domain.orders.order import OrderUid, order_id_of
 from countermand.domain.orders.order_details import ServiceOrderDetails
 from countermand.identity.token_issuer import public_part
 from in_process import Answered, Asking
+from largest import Largest, base64url, basic, in_short, padded, uid
 
 PUBLIC: Final = "http://bench.test"
 TOKEN: Final = "/auth/realms/superloop/protocol/openid-connect/token"
@@ -40,28 +38,6 @@ _PEOPLE: Final = {"first_name": "J" * 100, "last_name": "D" * 100, "city": "A" *
 _LARGEST_KEY_BITS: Final = 16_384  # what OpenSSL verifies with
 
 
-@dataclass(frozen=True, kw_only=True)
-class Largest:
-    """A request, and in words what is largest about it. If `once`, only the first answer of a process costs anything.
-
-    `at_once` requests are sent together; `each` returns the number of them that is sent.
-    """
-
-    route: str
-    what: str
-    method: str = "GET"
-    path: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    bodies: Sequence[bytes] = (b"",)
-    status: int = 200
-    once: bool = False
-
-
-def padded(body: Mapping[str, Any]) -> bytes:
-    """Return the body as JSON, with blanks up to the largest size."""
-    return json.dumps(body).encode().ljust(BODY_CAP_BYTES)
-
-
 class LargestInputs:
     """Makes the orders, the catalogue and the clients over an application, then lists the requests."""
 
@@ -71,7 +47,7 @@ class LargestInputs:
 
     async def fill(self) -> Sequence[Largest]:
         """Make everything; return the requests."""
-        self._shop = _basic(*await self._client(SHOPPING, "shop"))
+        self._shop = basic(*await self._client(SHOPPING, "shop"))
         self._manage = {"authorization": "Bearer " + ".".join(await self._client(MANAGE, "operator"))}
         partner = await self._partners()
         token = json.loads((await self._checked(self._token("acme", self._rsa))).body)["access_token"]
@@ -116,7 +92,7 @@ class LargestInputs:
     async def _partners(self) -> Any:
         """Add a partner with a usual key, and one with the largest; return the first."""
         modulus = secrets.randbits(_LARGEST_KEY_BITS) | 1 << (_LARGEST_KEY_BITS - 1) | 1
-        largest = RSAKey.import_key({"kty": "RSA", "n": _base64url(modulus), "e": _base64url(2**64 - 1)})
+        largest = RSAKey.import_key({"kty": "RSA", "n": base64url(modulus), "e": base64url(2**64 - 1)})
         added = [
             await self._database.clients.add(
                 channel=CONNECT,
@@ -136,7 +112,7 @@ class LargestInputs:
         now = utc_now()
         text_of = dict.fromkeys(("en", "nl", "de", "fr", "es", "pt", "tr"), "t" * 8000)
         event = {
-            "uid": _uid("e", 0),
+            "uid": uid("e", 0),
             "reference": "e",
             "merchant_name": "M",
             "title": {"en": "E"},
@@ -146,21 +122,21 @@ class LargestInputs:
         }
         euro = {"amount": 0.00, "currency": "EUR"}
         product = {"event": event["uid"], "name": {"en": "P"}, "price": euro, "total_availability": 10_000_000}
-        products = [{"uid": _uid("p", number), **product} for number in range(100)]
+        products = [{"uid": uid("p", number), **product} for number in range(100)]
         many = [{"section": "S", "row": f"R{row}", "first": 1, "last": 1} for row in range(1200)]
-        seated = product | {"uid": _uid("s", 0), "seats": many}
+        seated = product | {"uid": uid("s", 0), "seats": many}
         del seated["total_availability"]
         for body in (
             {"events": [event]},
             {"products": products},
             {"products": [seated]},
-            {"products": [product | {"uid": _uid("q", 0), "additional_information": text_of}]},
+            {"products": [product | {"uid": uid("q", 0), "additional_information": text_of}]},
         ):
             await self._checked(self._load(body))
-        await self._copy("events", "uid", _uid("e", 0), _ORDERS - 1)
-        await self._copy("products", "uid", _uid("s", 0), 99)
-        await self._copy("products", "uid", _uid("q", 0), _ORDERS - 1)
-        await self._copy("seats", "product_uid", _uid("s", 0), 99)
+        await self._copy("events", "uid", uid("e", 0), _ORDERS - 1)
+        await self._copy("products", "uid", uid("s", 0), 99)
+        await self._copy("products", "uid", uid("q", 0), _ORDERS - 1)
+        await self._copy("seats", "product_uid", uid("s", 0), 99)
 
     def _load(self, body: Mapping[str, Any], **more: Any) -> Largest:
         return Largest(
@@ -184,7 +160,7 @@ class LargestInputs:
         room = BODY_CAP_BYTES // lines - 150
         person = {"first_name": "J" * min(250, room // 3), "city": "C" * min(250, room // 3)}
         wanted = [
-            {"product": f"{PUBLIC}/products/{_uid('p', line)}", "quantity": 1}
+            {"product": f"{PUBLIC}/products/{uid('p', line)}", "quantity": 1}
             | ({"consumers": [person]} if consumers else {})
             for line in range(lines)
         ]
@@ -283,7 +259,7 @@ class LargestInputs:
 
     def _shopping(self, order: Mapping[str, Any]) -> Sequence[Largest]:
         ticket = order["_embedded"]["shop:ticket"][0]
-        lines = [("products", f"{PUBLIC}/products/{_uid('p', n)},1") for n in range(100)]
+        lines = [("products", f"{PUBLIC}/products/{uid('p', n)},1") for n in range(100)]
         wrong = {"products": [{"product": "x", "quantity": 0}] * 1500}
         every = {"tickets": [f"{PUBLIC}/tickets/{one['uid']}" for one in order["_embedded"]["shop:ticket"]]}
         get = self._get
@@ -293,7 +269,7 @@ class LargestInputs:
             get("/consumers", "500 consumers of 900 bytes"),
             get("/events", "500 events of 56 KB"),
             get("/products", "500 products of 56 KB"),
-            get(f"/events/{_uid('e', 0)}", "an event with 500 products of 56 KB"),
+            get(f"/events/{uid('e', 0)}", "an event with 500 products of 56 KB"),
             get(f"/tickets/{ticket['uid']}", "a ticket of an order of 100"),
             get(f"/bill?{urlencode(lines)}", "100 lines"),
             self._order(100, consumers=True, path="/bill", status=200),
@@ -333,10 +309,10 @@ class LargestInputs:
             for n in range(300)
         ]  # fmt: skip
         euro = {"amount": 0.00, "currency": "EUR"}
-        small = {"event": _uid("e", 0), "name": {"en": "n"}, "price": euro, "total_availability": 1}
-        many = [{"uid": _uid("n", n), **small} for n in range(350)]
+        small = {"event": uid("e", 0), "name": {"en": "n"}, "price": euro, "total_availability": 1}
+        many = [{"uid": uid("n", n), **small} for n in range(350)]
         seats = [{"section": "S", "row": "R", "first": 1, "last": 20_000}]
-        seated = [{"uid": _uid("m", n), **small, "total_availability": None, "seats": seats} for n in range(20)]
+        seated = [{"uid": uid("m", n), **small, "total_availability": None, "seats": seats} for n in range(20)]
         for one in seated:
             del one["total_availability"]
         manage = self._manage
@@ -344,7 +320,7 @@ class LargestInputs:
             self._get(f"/manage/v1/orders/{order['uid']}", "an order of 100 tickets", headers=manage),
             self._get("/manage/v1/catalogue", "100 items, first page", headers=manage),
             self._get(
-                f"/manage/v1/catalogue?after=products/{_uid('r', 0)}",
+                f"/manage/v1/catalogue?after=products/{uid('r', 0)}",
                 "a page of products with 1,200 blocks of seats each",
                 headers=manage,
             ),
@@ -382,7 +358,7 @@ class LargestInputs:
 
     def _get(self, path: str, what: str, *, headers: Mapping[str, str] | None = None, route: str = "") -> Largest:
         asked = self._shop if headers is None else headers
-        return Largest(route=route or f"GET {_in_short(path)}", what=what, path=path, headers=asked)
+        return Largest(route=route or f"GET {in_short(path)}", what=what, path=path, headers=asked)
 
     def _post(
         self, path: str, what: str, body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
@@ -415,20 +391,3 @@ class LargestInputs:
             route="POST …/token", what=what, method="POST", path=TOKEN, headers=headers,
             bodies=[urlencode(given).encode()], status=status,
         )  # fmt: skip
-
-
-def _basic(key: str, secret: str) -> dict[str, str]:
-    given = base64.b64encode(f"{key}:{secret}".encode()).decode()
-    return {"authorization": f"Basic {given}", "content-type": "application/json"}
-
-
-def _base64url(number: int) -> str:
-    return base64.urlsafe_b64encode(number.to_bytes((number.bit_length() + 7) // 8)).rstrip(b"=").decode()
-
-
-def _uid(letter: str, number: int) -> str:
-    return letter + f"{number:031x}"
-
-
-def _in_short(path: str) -> str:
-    return re.sub("[0-9a-z]{32}", "{uid}", path.partition("?")[0])

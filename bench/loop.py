@@ -22,7 +22,8 @@ from countermand.bootstrap.service import build
 from countermand.settings import read_settings
 from countermand.storage.schema import migrate
 from in_process import Asking, Longest, asking, steps_measured
-from largest_inputs import PUBLIC, Largest, LargestInputs
+from largest import Largest
+from largest_inputs import PUBLIC, LargestInputs
 from own_postgres import OwnPostgres
 from report import write_into
 

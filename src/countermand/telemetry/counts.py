@@ -154,8 +154,7 @@ class Counts:
             self._connections_closed.labels(why)
         self._workers = Gauge("countermand_workers", "Processes that serve", multiprocess_mode="livesum", registry=ours)
         self._workers.set(1)
-        self._process = ProcessMetrics(ours)
-        self._scraping = asyncio.Lock()  # writing a page takes a thread some ten milliseconds; one is written at a time
+        self._process, self._scraping = ProcessMetrics(ours), asyncio.Lock()
 
     def ask(
         self,
@@ -233,7 +232,7 @@ class Counts:
             encode, media_type = choose_encoder(accept)
         except (ValueError, TypeError):  # the version in `accept` is not a number
             encode, media_type = choose_encoder("")
-        async with self._scraping:
+        async with self._scraping:  # to write a page takes a thread some ten milliseconds; one is written at a time
             return await asyncio.to_thread(encode, registry), media_type
 
 
