@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DATA   ?= .countermand
 NODE   := tests/node
+CLIENTS := tests/clients
 TESTERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN)) # processes: many tests wait for others
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes --only-binary :all:
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder
@@ -30,13 +31,13 @@ browser: ## say which browser the tests drive, or what to install
 check: lint ## while you work: lint, the tests of the domain, and those of the actions on SQLite
 	$(CHECK) -m "not postgres and not slow and not long" tests/domain tests/actions
 
-test-file: $(VENV)/.ready-to-test $(VENV)/.node-packages ## one file, several, or one test, slow or not: F=tests/domain/test_money.py
+test-file: $(VENV)/.ready-to-test $(VENV)/.node-packages $(VENV)/.client-packages ## one file, several, or one test, slow or not: F=tests/domain/test_money.py
 	$(BIN)/python -m pytest $(or $(F),$(error no test was run; name a file or a test: make test-file F=tests/domain/test_money.py))
 
 test: lint $(VENV)/.node-packages ## check the project, except for what is slow: lint, then pytest
 	$(PYTEST) -m "not slow"
 
-test-slow: browser $(VENV)/.ready-to-test $(VENV)/.node-packages ## the tests that take minutes, drive a browser, or need a program of the machine
+test-slow: browser $(VENV)/.ready-to-test $(VENV)/.node-packages $(VENV)/.client-packages ## the tests that take minutes, drive a browser, or need a program of the machine
 	$(PYTEST) -m slow
 
 lint: $(VENV)/.ready-to-test ## format, rules, types and layers: ruff, mypy, import-linter
@@ -61,14 +62,17 @@ lock: $(VENV)/.ready-to-test ## pin the requirements again (needs uv)
 	  --custom-compile-command 'make lock' requirements/run.in -o requirements/run.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	  --custom-compile-command 'make lock' requirements/test.in -o requirements/test.txt
-	cd $(NODE) && PATH="$(CURDIR)/$(BIN):$$PATH" npm install --package-lock-only --omit-lockfile-registry-resolved \
-	  --ignore-scripts --no-audit --no-fund --loglevel=error
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --custom-compile-command 'make lock' requirements/clients.in -o requirements/clients.txt
+	for folder in $(NODE) $(CLIENTS); do \
+	  (cd $$folder && PATH="$(CURDIR)/$(BIN):$$PATH" npm install --package-lock-only --omit-lockfile-registry-resolved \
+	    --ignore-scripts --no-audit --no-fund --loglevel=error) || exit 1; done
 
 vendor: $(VENV)/.node-packages ## copy the files of others that the pages need from their npm packages
 	$(BIN)/python tests/support/vendor.py
 
 clean: ## remove the environment and the caches; the demo's data stays
-	rm -rf $(VENV) .old-versions $(NODE)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .old-versions $(NODE)/node_modules $(CLIENTS)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # A stamp file a set-up: a second run finds it newer than what it was made from and installs nothing.
 $(VENV)/.made:
@@ -95,4 +99,13 @@ $(VENV)/.node-packages: $(NODE)/package-lock.json $(NODE)/unpack_browser.js $(VE
 	@echo "Installing what the tests run on Node ..."
 	@cd $(NODE) && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@$(BIN)/node $(NODE)/unpack_browser.js
+	@touch $@
+
+# Clients that nobody here wrote, for the slow tests alone: what makes them and what they import, in an environment that
+# has nothing of Countermand, and a proxy that compares requests and answers with a document.
+$(VENV)/.client-packages: requirements/clients.txt $(CLIENTS)/package-lock.json $(VENV)/.node-packages
+	@echo "Installing the clients that the slow tests run ..."
+	@$(PYTHON) -m venv --without-pip $(VENV)/clients
+	@$(subst install,--python $(VENV)/clients/bin/python install,$(PIP)) -r requirements/clients.txt
+	@cd $(CLIENTS) && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@

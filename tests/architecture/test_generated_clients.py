@@ -28,6 +28,15 @@ def test_every_enumeration_has_a_type_in_generated_code(name: str):
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_pattern_can_be_printed_and_sent_in_a_header(name: str):
+    """Prism puts the pattern that a request breaks into a header, and ends if a header cannot have it."""
+    patterns = [one["pattern"] for one in parts(DOCUMENTS[name]) if isinstance(one.get("pattern"), str)]
+
+    assert [pattern for pattern in patterns if not (pattern.isascii() and pattern.isprintable())] == []
+    assert patterns
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
 def test_no_field_is_null_alone_which_crashes_generators(name: str):
     for message, schema in DOCUMENTS[name]["components"]["schemas"].items():
         for field, one in schema.get("properties", {}).items():

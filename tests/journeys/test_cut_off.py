@@ -15,8 +15,8 @@ from own_postgres import OwnPostgres
 from support.conservation import check_conservation
 from support.load import Reply, drive, one
 from support.nodes import Shop, a_node, a_shop, url_at
-from support.orders import cancel, number, page, pay, under_key, until
-from support.proxy import CANCELS_A_BATCH, COMMITS, Loses, Proxy, a_proxy
+from support.orders import cancel, number, page, pay, under_key, until, visit
+from support.proxy import TAKES_MONEY, Loses, Proxy, a_proxy
 from support.serving import Served
 
 pytestmark = pytest.mark.slow
@@ -64,7 +64,7 @@ async def test_cut_between_the_commit_and_its_answer_all_hear_yes_and_it_is_done
     async with cut(shop, server, database_distributed=distributed) as (node, proxy):
         orders = await shop.orders(plain=20, with_visit=10, tickets=10)
         everything = [*orders.plain, *orders.with_visit, *orders.tickets]
-        proxy.lose(how, COMMITS if distributed == "true" else CANCELS_A_BATCH)
+        proxy.lose(how, at_commit=distributed == "true")
         heard = await drive([node.port], [cancel(shop, order) for order in everything])
         assert proxy.lost.is_set()
         assert heard.counted() == {200: 40}
@@ -185,11 +185,16 @@ async def test_a_payment_whose_commit_was_cut_off_is_there_or_not_and_a_repeat_s
     shop: Shop, server: OwnPostgres
 ):
     async with cut(shop, server) as (node, proxy):
-        paid, unpaid = (await shop.orders(tickets=2)).tickets
-        proxy.lose(Loses.ANSWER_AND_ENDS, COMMITS)
+        made = await shop.orders(plain=2, tickets=2)
+        paid, unpaid = made.tickets
+        proxy.lose(Loses.ANSWER_AND_ENDS, TAKES_MONEY, at_commit=True)
+        assert (await one(node.port, visit(shop, made.plain[0], "POST", 30))).status == 201  # another commit, not lost
         assert (await one(node.port, pay(shop, paid))).status == 500
-        proxy.lose(Loses.STATEMENT_AND_ENDS, COMMITS)
+        assert proxy.lost.is_set()
+        proxy.lose(Loses.STATEMENT_AND_ENDS, TAKES_MONEY, at_commit=True)
+        assert (await one(node.port, visit(shop, made.plain[1], "POST", 30))).status == 201
         assert (await one(node.port, pay(shop, unpaid))).status == 500
+        assert proxy.lost.is_set()
         assert await shop.column("SELECT order_id FROM payments") == [number(paid)]
         assert (await one(node.port, pay(shop, paid))).status == 200
         assert (await one(node.port, pay(shop, unpaid))).status == 201

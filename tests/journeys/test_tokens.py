@@ -22,6 +22,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from countermand.bootstrap.clock import utc_now
 from countermand.domain.client import OWN_ISSUER
+from support.clients import FOLDER, with_python
 from support.command_line import Run, Said, assert_one_sentence, runner
 from support.demo_orders import is_cancelled
 from support.own_tokens import CERTS, TOKEN
@@ -165,6 +166,25 @@ async def test_the_clients_of_others_get_tokens_and_cancel_though_they_send_no_k
     told = await asyncio.to_thread(subprocess.run, by_node, capture_output=True, text=True, timeout=60, check=False)
     assert (told.returncode, told.stdout) == (0, "Bearer 3000 200\n"), told.stderr
     assert [row["order_id"] for row in await made.rows("cancellations")] == orders
+
+
+@pytest.mark.slow
+async def test_pyjwt_gets_a_token_and_cancels_though_it_sends_no_kid(
+    run: Run, made: World, server: Served, tmp_path: Path
+):
+    said = await asyncio.to_thread(
+        run, "client", "add", "--contract", "connect", "--name", "Acme", **database_of(made), port=server.port
+    )
+    given = handed_over(said)
+    (client,) = await made.database.clients.all()
+    order_id = await made.service_order(Caller(client))
+    cancel_url = f"{server.here}/api/connect/orders/cancel"
+    arguments = (given["token_url"], given["client_id"], given["private_key_file"], cancel_url, str(order_id))
+
+    told = await asyncio.to_thread(with_python, FOLDER / "assertion.py", *arguments, folder=tmp_path)
+
+    assert told == "Bearer 3000 200\n"
+    assert [row["order_id"] for row in await made.rows("cancellations")] == [order_id]
 
 
 @pytest.mark.parametrize("kind", ["PEM", "JWK", "JWK without a kid"])

@@ -1,6 +1,7 @@
 """Simulates a network between a node and PostgreSQL that loses messages: a TCP proxy that reads what it carries.
 
-It recognises the statement that cancels a batch, and can lose it, or lose the server's answer to it.
+It recognises a statement, or the commit of a transaction that ran the statement, and can lose that, or the server's
+answer to it.
 """
 
 import asyncio
@@ -12,7 +13,8 @@ from enum import Enum, auto
 
 _STARTUP = 196608  # protocol 3.0, in a startup packet
 CANCELS_A_BATCH = b"UPDATE orders AS o SET state = 'cancelled'"
-COMMITS = b"COMMIT;"
+TAKES_MONEY = b"INSERT INTO payments "
+_BEGINS, _COMMITS = b"BEGIN", b"COMMIT;"
 
 
 class Loses(Enum):
@@ -32,13 +34,17 @@ class Proxy:
     to_port: int
     loses: Loses | None = None
     statement: bytes = b""  # what the statement has in it
+    at_commit: bool = False
     lost: asyncio.Event = field(default_factory=asyncio.Event)
     connections: "set[_Connection]" = field(default_factory=set)
     is_open: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def lose(self, what: Loses, statement: bytes = CANCELS_A_BATCH) -> None:
-        """The next such statement, once."""
-        self.loses, self.statement = what, statement
+    def lose(self, what: Loses, statement: bytes = CANCELS_A_BATCH, *, at_commit: bool = False) -> None:
+        """Lose the next such statement, or the next commit of a transaction that ran such a statement, once.
+
+        No other commit is lost: the background tasks of a node commit on the same connections at any moment.
+        """
+        self.loses, self.statement, self.at_commit = what, statement, at_commit
         self.lost.clear()
 
     def swallow_everything(self) -> None:
@@ -95,6 +101,7 @@ class _Connection:
     def __init__(self, proxy: Proxy, to_client: asyncio.StreamWriter, to_server: asyncio.StreamWriter) -> None:
         self.proxy, self.to_client, self.to_server = proxy, to_client, to_server
         self.statements: dict[bytes, bytes] = {}  # prepared, by name
+        self.transaction: list[bytes] = []  # what the open transaction has run, and at last its commit
         self.losing: Loses | None = None
         self.late = b""
 
@@ -135,7 +142,7 @@ class _Connection:
             if kind == b"P":
                 name, text = content.split(b"\0")[:2]
                 self.statements[name] = text
-            if self.proxy.loses is not None and self.proxy.statement in self.runs(kind, content):
+            if self.is_wanted(self.runs(kind, content)):
                 self.losing, self.proxy.loses = self.proxy.loses, None
             if self.losing in {Loses.STATEMENT_AND_ENDS, Loses.STATEMENT_AND_HOLDS}:
                 self.late += message
@@ -144,6 +151,18 @@ class _Connection:
                     return
                 continue
             await self.passed(message, self.to_server)
+
+    def is_wanted(self, sql: bytes) -> bool:
+        """Whether the proxy loses this statement. A message that runs no SQL has the empty text."""
+        if sql.startswith(_BEGINS):
+            self.transaction.clear()
+        if sql:
+            self.transaction.append(sql)
+        if self.proxy.loses is None or not sql:
+            return False
+        if self.proxy.at_commit:
+            return sql.startswith(_COMMITS) and any(self.proxy.statement in earlier for earlier in self.transaction)
+        return self.proxy.statement in sql
 
     def runs(self, kind: bytes, content: bytes) -> bytes:
         """The SQL that a message makes the server run."""

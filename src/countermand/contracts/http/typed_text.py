@@ -12,9 +12,10 @@ from msgspec import Meta
 from countermand.contracts.http.given_values import read_by
 
 # Blanks, including no-break blanks, but not line ends. Marks of direction and width are invisible: telephones put them
-# around a number that is copied.
-_BLANKS: Final = " \t\u00a0\u2000-\u200a\u202f\u205f\u3000"
-_UNSEEN: Final = "\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"
+# around a number that is copied. Both stand in patterns as escapes: a program that reports a broken pattern in an HTTP
+# header (Prism does) fails on other characters.
+_BLANKS: Final = r" \t\u00a0\u2000-\u200a\u202f\u205f\u3000"
+_UNSEEN: Final = r"\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"
 _AROUND: Final = re.compile(f"^[{_BLANKS}{_UNSEEN}]+|[{_BLANKS}{_UNSEEN}]+$(?!\n)")
 _DASHES: Final = re.compile("[\u2010-\u2015\u2212]")
 
