@@ -7,9 +7,9 @@ is kept compressed (lists shrink to a twentieth), so that many slow clients do n
 import asyncio
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 from litestar.types import Receive, Scope, Send
 
 from countermand.contracts.http.answer import Answer
@@ -21,11 +21,10 @@ _PATIENCE_S: Final = 0.5
 _FAST: Final = 1  # zlib's level
 
 
-@dataclass(frozen=True, slots=True)
-class LongAnswer(Answer):
+class LongAnswer(Answer, frozen=True):
     """An answer that keeps its body in a list with one entry. Sending takes the body out, so that memory is freed."""
 
-    bodies: list[bytes] = field(default_factory=list)
+    bodies: list[bytes] = msgspec.field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
         """Send the answer. It can be sent only once."""
