@@ -97,7 +97,7 @@ def test_a_taken_port_is_one_sentence_and_nothing_is_made(run: Run, tmp_path: Pa
     folder = tmp_path / "demo"
     with a_taken_port() as port:
         said = run("demo", "--data-dir", str(folder), "--port", str(port))
-    assert_one_sentence(said, f"127.0.0.1:{port}")
+    assert_one_sentence(said, f"127.0.0.1:{port}", "--port", "make run PORT=")
     assert not folder.exists()
 
 
