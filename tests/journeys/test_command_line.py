@@ -82,7 +82,7 @@ def test_every_command_and_every_option_of_it_is_explained(path: tuple[str, ...]
 
 
 @pytest.mark.parametrize(("path", "command"), COMMANDS.values(), ids=COMMANDS)
-@pytest.mark.parametrize("columns", [80, 60])
+@pytest.mark.parametrize("columns", [80, 120])
 def test_no_line_of_a_help_text_is_cut(
     path: tuple[str, ...], command: Any, columns: int, run: Run, monkeypatch: pytest.MonkeyPatch
 ):

@@ -73,7 +73,10 @@ def _add_command(accesses: Sequence[Access]) -> Callable[..., None]:
         name: Annotated[str, typer.Option(help="Whose it is, for people.", **TEXT)],
         permission: Annotated[
             list[Permission] | None,
-            typer.Option(help=f"What it may do; give it several times. By default: {usual}."),
+            typer.Option(
+                metavar="PERMISSION",
+                help=f"What it may do: {', '.join(Permission)}; give it several times. By default: {usual}.",
+            ),
         ] = None,
         client_id: Annotated[
             str | None,

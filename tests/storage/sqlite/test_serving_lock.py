@@ -1,6 +1,7 @@
 """One process alone serves an SQLite file; its lock ends with it, however it ends."""
 
 import errno
+import fcntl
 import os
 import socket
 import subprocess
@@ -12,7 +13,6 @@ from pathlib import Path
 import pytest
 import structlog
 
-from countermand.storage.sqlite import serving_lock
 from countermand.storage.sqlite.serving_lock import ServedElsewhereError, only_server_of
 
 HOLDS = """
@@ -77,7 +77,7 @@ def test_a_file_system_without_locks_is_served_with_a_warning(path: Path, number
     def no_locks(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(serving_lock.fcntl, "flock", no_locks)
+    monkeypatch.setattr(fcntl, "flock", no_locks)
     with structlog.testing.capture_logs() as lines, only_server_of(path):
         pass
     (line,) = lines

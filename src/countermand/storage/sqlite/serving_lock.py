@@ -17,11 +17,6 @@ import structlog
 
 from countermand.actions.errors import CountermandError
 
-try:
-    import fcntl
-except ImportError:  # Windows has none, and the lock is not taken there
-    fcntl = None  # type: ignore[assignment]
-
 log = structlog.get_logger()
 
 _SUFFIX: Final = "-serving"
@@ -44,7 +39,7 @@ def only_server_of(database: Path) -> Iterator[None]:
     the old file open would hold the lock of nothing. On a network file system the lock counts for all machines, as far
     as the file system passes locks on; where it has no locks, a warning is logged and the server starts without.
     """
-    if fcntl is None or not database.parent.is_dir():  # what opens the database says that the folder is missing
+    if os.name != "posix" or not database.parent.is_dir():  # what opens the database says that the folder is missing
         yield
         return
     path = database.with_name(database.name + _SUFFIX)
@@ -63,6 +58,8 @@ def only_server_of(database: Path) -> Iterator[None]:
 
 
 def _take(descriptor: int, database: Path) -> None:
+    import fcntl  # noqa: PLC0415 - there is none on Windows
+
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
