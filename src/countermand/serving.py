@@ -111,7 +111,8 @@ def serve(
     `prepare` runs before the first answer, and gets the clients' address; `announce` runs once this process is ready.
     `listening` is a socket from `bound`; without it, the settings give the address. `slot` is given for one worker of
     several. `render` makes the text of the requests' lines. `is_locked` says that the caller is the only server of the
-    SQLite file already. Raises `ServingError`, and `SchemaError` with what to do.
+    SQLite file already. Raises `ServingError`, `ServedElsewhereError` if another process serves that
+    file, and `SchemaError`, each with what to do.
     """
     listening = listening or bound(settings.host, settings.port)
     set_up_logging(settings, worker=None if slot is None else slot.worker)

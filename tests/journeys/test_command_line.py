@@ -92,7 +92,7 @@ def test_no_line_of_a_help_text_is_cut(
     assert all(len(line) <= columns for line in said.splitlines())
     words = said.split()
     for inner in getattr(command, "commands", {}).values():
-        first = re.split(r"(?<=\.)\s", " ".join(inner.help.split()))[0].removesuffix(".").split()
+        first = re.split(r"(?<=\.)\s", " ".join(inner.help.split()))[0].split()
         assert any(words[at : at + len(first)] == first for at in range(len(words))), first
 
 

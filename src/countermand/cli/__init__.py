@@ -47,8 +47,9 @@ def main(contracts: Sequence[Contract] = CONTRACTS) -> None:
 def _said_as_a_sentence() -> tuple[type[Exception], ...]:
     from countermand.serving import ServingError
     from countermand.settings import SettingsError
+    from countermand.storage.sqlite.serving_lock import ServedElsewhereError
 
-    return CommandError, CountermandError, SettingsError, ServingError
+    return CommandError, CountermandError, ServedElsewhereError, SettingsError, ServingError
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback

@@ -79,7 +79,7 @@ def test_a_country_and_a_language_are_taken_in_any_case_and_with_blanks_around_w
 
 
 @pytest.mark.parametrize(
-    "email", ["jo", "jo@", "@example.com", "jo doe@example.com", "jo@example.com,jan@example.com ", ""]
+    "email", ["jo", "jo@", "@example.com", "jo doe@example.com", "jo@example.com,jan@example.com", ""]
 )
 def test_what_is_no_e_mail_address_is_refused_in_words_wherever_one_is_given(email: str):
     given = [
@@ -88,7 +88,7 @@ def test_what_is_no_e_mail_address_is_refused_in_words_wherever_one_is_given(ema
         for field in msgspec.structs.fields(message)
         if "mail" in field.encode_name.lower() and field.encode_name in patterns(message)
     ]
-    assert {message for message, _ in given} == {shopping.Consumer, connect.CreateRequest}
+    assert {message for message, _ in given} == {shopping.Consumer, orders.OrderConsumer, connect.CreateRequest}
     for message, field in given:
         with pytest.raises(FieldsError) as raised:
             read(message, {field.encode_name: email})

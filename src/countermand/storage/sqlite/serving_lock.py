@@ -15,8 +15,6 @@ from typing import Final
 
 import structlog
 
-from countermand.actions.errors import CountermandError
-
 log = structlog.get_logger()
 
 _SUFFIX: Final = "-serving"
@@ -26,7 +24,7 @@ _FORBIDDEN: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 _WITHOUT: Final = "the database has no lock against a second server; start no other server for it"
 
 
-class ServedElsewhereError(CountermandError):
+class ServedElsewhereError(Exception):
     """Raised if another process serves the file. The message names the process."""
 
 
