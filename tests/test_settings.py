@@ -305,13 +305,33 @@ def test_json_that_is_none_is_refused_in_a_sentence_with_the_value(
     assert_one_sentence_names(raised.value, f"{PREFIX}{name}", value)
 
 
-@pytest.mark.parametrize("origin", ["https://shop.example", "http://localhost:3000", "https://shop.example:8443"])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://shop.example",
+        "http://localhost:3000",
+        "https://shop.example:8443",
+        "http://localhost:*",
+        "https://[::1]:*",
+    ],
+)
 def test_an_origin_is_taken_as_browsers_say_it(origin: str):
     assert read_settings(shopping_allowed_origins=[origin]).shopping_allowed_origins == [origin]
 
 
 @pytest.mark.parametrize(
-    "origin", ["*", "null", "shop.example", "https://shop.example/", "https://shop.example/buy", "https://Shop.example"]
+    "origin",
+    [
+        "*",
+        "null",
+        "shop.example",
+        "https://shop.example/",
+        "https://shop.example/buy",
+        "https://Shop.example",
+        "https://shop.example:*",
+        "http://*:3000",
+        "http://localhost:30*",
+    ],
 )
 def test_an_origin_that_no_browser_says_is_refused_and_named(origin: str):
     with pytest.raises(SettingsError) as raised:

@@ -1,8 +1,8 @@
-"""Checks text and paths in variables and options, and recognizes the variables that Kubernetes and Docker set."""
+"""Checks text and paths in variables and options, and recognizes variables that are no settings."""
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,8 @@ _OF_A_SERVICE: Final = tuple(
         (r"SERVICE_PORT(?:_\w+)?", r"[0-9]+"),
     )
 )
+_OF_TESTS: Final = "test_"  # this project's own tests have variables, too
+_NEAR: Final = 0.7  # the likeness, from 0 to 1, of names that are misspellings of each other
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -36,6 +38,30 @@ def is_of_a_service(name: str, value: str | None) -> bool:
 def service_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
     """Return the names of the variables that have Countermand's prefix but describe a service, in order."""
     return sorted(name for name, value in environment.items() if is_of_a_service(name, value))
+
+
+def unknown_variables(known: Collection[str], environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Return a sentence for each variable that has Countermand's prefix and is no setting, mostly a misspelled one.
+
+    `known` are the names of the settings, in lower case and without the prefix.
+    """
+    sentences = []
+    for name, value in sorted(environment.items()):
+        rest = name.upper().removeprefix(PREFIX).lower()
+        if not name.upper().startswith(PREFIX) or rest in known or is_of_a_service(name, value):
+            continue
+        if not rest.startswith(_OF_TESTS):
+            nearest = nearest_name(rest, known)
+            hint = "" if nearest is None else f"; did you mean {PREFIX}{nearest.upper()}?"
+            sentences.append(f"{name} is no setting and was not read{hint}")
+    return sentences
+
+
+def nearest_name(name: str, known: Collection[str]) -> str | None:
+    """Return the known name that `name` is most likely a misspelling of; None if none is near."""
+    from difflib import get_close_matches  # noqa: PLC0415 - few starts have an unknown name
+
+    return next(iter(get_close_matches(name.lower(), known, n=1, cutoff=_NEAR)), None)
 
 
 def check_text(text: str) -> None:

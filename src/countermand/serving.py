@@ -1,13 +1,14 @@
 """Runs one serving process: binds the address, opens the database, answers requests, and stops without losing any."""
 
 import asyncio
+import errno
 import gc
 import logging
 import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
@@ -23,7 +24,10 @@ from countermand.bootstrap.telemetry import telemetry_for
 from countermand.contracts.http.contract import Contract
 from countermand.contracts.registry import CONTRACTS
 from countermand.environment import service_variables
-from countermand.settings import Settings
+from countermand.settings import Settings, misspelled_variables
+from countermand.storage.sqlite.serving_lock import only_server_of
+from countermand.telemetry.assembly import Telemetry
+from countermand.telemetry.request_lines import Render
 from countermand.web.http_connections import ConnectionLimits, Connections, cap_below_descriptors
 from countermand.web.http_protocol import HttpProtocol
 
@@ -49,6 +53,25 @@ class WorkerSlot:
 
     worker: int
     parent_ended: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reached:
+    """How a server is reached: the address that its clients use, and the host and port that it listens on."""
+
+    url: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """Return the address that it listens on and, if that is another one, the address that its clients use."""
+        here = _address(self.host, self.port)
+        if _is_unspecified(self.host):
+            host = f"[{self.host}]" if ":" in self.host else self.host
+            here = f"{host}:{self.port}, on this machine {here}"
+        if self.url == _address(self.host, self.port):
+            return here
+        return f"{here}; the address of its clients is {self.url}"
 
 
 class _Server(uvicorn.Server):
@@ -77,20 +100,27 @@ def serve(
     *,
     contracts: Sequence[Contract] = CONTRACTS,
     prepare: Callable[[Settings, Database, str], Awaitable[None]] | None = None,
-    announce: Callable[[str], None],
+    announce: Callable[[Reached], None],
     listening: socket.socket | None = None,
     slot: WorkerSlot | None = None,
+    render: Render | None = None,
+    is_locked: bool = False,
 ) -> None:
     """Serve `contracts` until a signal comes.
 
-    `prepare` runs before the first answer, `announce` once this process is ready. `listening` is a socket from `bound`;
-    without it, the settings give the address. Both callbacks get the clients' address. `slot` is given for one worker
-    of several. Raises `ServingError`, and `SchemaError` with what to do.
+    `prepare` runs before the first answer, and gets the clients' address; `announce` runs once this process is ready.
+    `listening` is a socket from `bound`; without it, the settings give the address. `slot` is given for one worker of
+    several. `render` makes the text of the requests' lines. `is_locked` says that the caller is the only server of the
+    SQLite file already. Raises `ServingError`, `ServedElsewhereError` if another process serves that
+    file, and `SchemaError`, each with what to do.
     """
     listening = listening or bound(settings.host, settings.port)
     set_up_logging(settings, worker=None if slot is None else slot.worker)
-    with listening, asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_serve(settings, contracts, listening, prepare, announce, slot))
+    takes_lock = settings.is_sqlite and not is_locked and settings.database_path.exists()
+    lock = only_server_of(settings.database_path) if takes_lock else nullcontext()
+    with listening, lock, asyncio.Runner(loop_factory=new_event_loop) as runner:
+        telemetry = telemetry_for(settings, worker=None if slot is None else slot.worker, render=render)
+        runner.run(_serve(settings, contracts, listening, prepare, announce, slot, telemetry))
 
 
 async def _serve(
@@ -98,17 +128,19 @@ async def _serve(
     contracts: Sequence[Contract],
     listening: socket.socket,
     prepare: Callable[[Settings, Database, str], Awaitable[None]] | None,
-    announce: Callable[[str], None],
+    announce: Callable[[Reached], None],
     slot: WorkerSlot | None,
+    telemetry: Telemetry,
 ) -> None:
-    public_url = public_url_of(settings, listening.getsockname()[1])
-    telemetry = telemetry_for(settings, worker=None if slot is None else slot.worker)
+    port = listening.getsockname()[1]
+    public_url = public_url_of(settings, port)
+    reached = Reached(url=public_url, host=settings.host, port=port)
     database = await open_database(settings, contracts=contracts, metrics=telemetry.metrics)
     try:
         if prepare is not None:
             await prepare(settings, database, public_url)
         service = build(settings, database, public_url, telemetry=telemetry)
-        connections = Connections(_limits(settings), telemetry.counts)
+        connections = Connections(_limits(settings), telemetry.counts, new_id=telemetry.requests.new_id)
         server = _Server(
             uvicorn.Config(
                 service.application,
@@ -129,7 +161,7 @@ async def _serve(
         gc.set_threshold(_COLLECTED_AFTER, *gc.get_threshold()[1:])
         if slot is not None:  # stop when the parent ends, because nothing else would stop or restart this worker
             asyncio.get_running_loop().add_reader(slot.parent_ended, partial(setattr, server, "should_exit", True))
-        announcing = asyncio.create_task(_announce_when_ready(server, service.ready, partial(announce, public_url)))
+        announcing = asyncio.create_task(_announce_when_ready(server, service.ready, partial(announce, reached)))
         sweeping = asyncio.create_task(connections.run(), name="connections")
         await server.serve(sockets=[listening])
         for task in (announcing, sweeping):
@@ -168,10 +200,10 @@ async def _announce_when_ready(
     announce()
 
 
-def bound(host: str, port: int) -> socket.socket:
+def bound(host: str, port: int, *, advice: str = "choose another with --port") -> socket.socket:
     """Return a bound socket, so that a taken port is detected before anything else is created.
 
-    Raises `ServingError` if the address is taken or invalid.
+    Raises `ServingError` if the address is taken or invalid, with `advice` if another port may help.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -184,7 +216,9 @@ def bound(host: str, port: int) -> socket.socket:
             raise
     except OSError as error:
         said = error.strerror or str(error)
-        raise ServingError(f"cannot listen on {host}:{port}: {said}; choose another with --port") from error
+        of_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        advice = "choose another with --host" if of_host else advice
+        raise ServingError(f"cannot listen on {host}:{port}: {said}; {advice}") from error
     return listening
 
 
@@ -195,11 +229,17 @@ def public_url_of(settings: Settings, port: int | None = None) -> str:
 
 def _address(host: str, port: int) -> str:
     """Return the listening address in a form that a client on this machine can use."""
-    with suppress(ValueError):
-        ip = ip_address(host)
-        if ip.is_unspecified:
-            host = "127.0.0.1" if ip.version == 4 else "::1"  # noqa: PLR2004
+    if _is_unspecified(host):
+        host = "::1" if ":" in host else "127.0.0.1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _is_unspecified(host: str) -> bool:
+    """Return whether the host stands for all addresses of this machine."""
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 def is_loopback(host: str) -> bool:
@@ -247,6 +287,9 @@ def set_up_logging(settings: Settings, *, worker: int | None = None) -> None:
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[lines], force=True)
     if worker is None and (passed_over := service_variables()):
         log.info("variables of a Kubernetes service were passed over: they are no settings", names=passed_over)
+    if worker is None:
+        for sentence in misspelled_variables():
+            log.warning(sentence)
 
 
 def _with_worker(worker: int, _logger: object, _method: str, event: EventDict) -> EventDict:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import (
     AwareDatetime,
@@ -32,7 +32,14 @@ from countermand.contracts.http.contract import Contract
 from countermand.contracts.registry import CONTRACTS
 from countermand.domain.cancelling.policy import Policy, policy_of
 from countermand.domain.client import OWN_ISSUER
-from countermand.environment import PREFIX, check_text, is_of_a_service, path_of
+from countermand.environment import PREFIX, check_text, is_of_a_service, nearest_name, path_of, unknown_variables
+
+SETTINGS_FILE: Final = "settings"  # the variable that names the file, which is an option of the command line
+
+# Every web page that this machine itself serves, at any port.
+LOOPBACK_ORIGINS: Final = tuple(
+    f"{scheme}://{host}:*" for scheme in ("http", "https") for host in ("localhost", "127.0.0.1", "[::1]")
+)
 
 
 class SettingsError(Exception):
@@ -133,7 +140,9 @@ class Settings(BaseSettings):
         description="Whether the payment page is ours: a sandbox where no money moves, for all who have its address",
     )
     shopping_allowed_origins: list[str] = Field(
-        default_factory=list, description="Origins of browser applications that may call the shopping contract"
+        default_factory=list,
+        description="Origins of browser applications that may call the shopping contract; "
+        "in http://localhost:* the star is any port",
     )
     shopping_payment_limit_s: float = Field(
         3600, ge=1, le=366 * 24 * 3600, description="How long an order can be paid before it expires"
@@ -222,8 +231,13 @@ class Settings(BaseSettings):
     @field_validator("shopping_allowed_origins")
     @classmethod
     def _origins(cls, value: list[str]) -> list[str]:
-        """Check that each origin is written as browsers send it (RFC 6454), because origins are compared as text."""
+        """Check that each origin is written as browsers send it (RFC 6454), because origins are compared as text.
+
+        On this machine alone, `*` may stand for the port: a developer's web server takes whichever is free.
+        """
         for origin in value:
+            if origin in LOOPBACK_ORIGINS:
+                continue
             if not re.fullmatch(r"https?://[a-z0-9.\-]+(:[0-9]+)?|https?://\[[0-9a-f:]+\](:[0-9]+)?", origin):
                 raise ValueError(f"must be origins like https://shop.example, which {origin!r} is not")
         return value
@@ -315,6 +329,11 @@ def read_settings(file: Path | None = None, *, contracts: Sequence[Contract] = C
     return settings
 
 
+def misspelled_variables() -> list[str]:
+    """Return a sentence for each variable that has Countermand's prefix and is no setting."""
+    return unknown_variables({*Settings.model_fields, SETTINGS_FILE})
+
+
 @cache
 def _settings_of(file: Path | None) -> type[Settings]:
     """Return the settings class for a file. The class is cached: making it takes longer than reading the file."""
@@ -329,7 +348,9 @@ def _sentence(error: Mapping[str, Any], file: Path | None) -> str:
     name = "__".join(str(part) for part in error["loc"])
     said = f"{PREFIX}{name.upper()}" + (f" (or {name} in {file})" if file is not None else "")
     if error["type"] == "extra_forbidden":
-        return f"{said} is no setting; see: countermand serve --help"
+        nearest = nearest_name(name, Settings.model_fields)
+        hint = "docs/settings.md lists them all" if nearest is None else f"did you mean {nearest}?"
+        return f"{said} is no setting; {hint}"
     wrong = error["msg"].removeprefix("Value error, ")
     # The URL can contain a password, so the message does not repeat it.
     return f"{said}: {wrong}" if error["loc"] == ("database_url",) else f"{said}: {wrong}, not {error['input']!r}"

@@ -25,7 +25,7 @@ import structlog
 from countermand.actions.errors import CountermandError, UnavailableError
 from countermand.contracts.http.contract import Contract
 from countermand.contracts.registry import CONTRACTS
-from countermand.serving import ServingError, WorkerSlot, bound, serve, set_up_logging
+from countermand.serving import Reached, ServingError, WorkerSlot, bound, serve, set_up_logging
 from countermand.settings import Settings, SettingsError
 from countermand.telemetry.counts import SHARED_FOLDER, forget_worker
 
@@ -39,7 +39,7 @@ _LAST_WORDS_S: Final = 5.0  # added to the stop limit, for the work after the la
 
 @dataclass(frozen=True)
 class _Ready:
-    url: str
+    reached: Reached
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ def serve_with_workers(
     workers: int,
     *,
     contracts: Sequence[Contract] = CONTRACTS,
-    announce: Callable[[str], None],
+    announce: Callable[[Reached], None],
 ) -> None:
     """Serve `contracts` with `workers` processes until a signal comes.
 
-    `announce` gets the clients' address when all workers are ready. Raises `ServingError` if one of the processes
+    `announce` gets the addresses when all workers are ready. Raises `ServingError` if one of the processes
     cannot start.
     """
     if os.name == "nt":
@@ -99,8 +99,8 @@ class _Worker:
     def lived_s(self) -> float:
         return time.monotonic() - self.started_s
 
-    async def ended(self, heard: Callable[[str], None]) -> None:
-        """Wait until the process ends. `heard` is called with the address when the worker is ready."""
+    async def ended(self, heard: Callable[[Reached], None]) -> None:
+        """Wait until the process ends. `heard` is called with the addresses when the worker is ready."""
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
         loop.add_reader(self.told.fileno(), self._listen, heard)
@@ -112,12 +112,12 @@ class _Worker:
         self.told.close()
         self.process.join()
 
-    def _listen(self, heard: Callable[[str], None]) -> None:
+    def _listen(self, heard: Callable[[Reached], None]) -> None:
         try:
             while self.told.poll():
                 match self.told.recv():
-                    case _Ready(url):
-                        heard(url)
+                    case _Ready(reached):
+                        heard(reached)
                     case _CannotStart() as why:
                         self.cannot_start = why
         except (EOFError, OSError):
@@ -132,7 +132,7 @@ class _Supervisor:
         workers: int,
         listening: socket.socket,
         folder: str,
-        announce: Callable[[str], None],
+        announce: Callable[[Reached], None],
     ) -> None:
         self._settings, self._listening, self._folder = settings, listening, folder
         self._contracts, self._announce = contracts, announce
@@ -162,7 +162,7 @@ class _Supervisor:
         pause_s = 0.0
         while not self._stopping.is_set():
             worker = self._workers[number] = self._started(number)
-            await worker.ended(lambda url: self._heard(number, url))
+            await worker.ended(lambda reached: self._heard(number, reached))
             self._ready.discard(number)
             forget_worker(self._folder, worker.process.pid or 0)
             if self._stopping.is_set():
@@ -200,11 +200,11 @@ class _Supervisor:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         return _Worker(number, process, told)
 
-    def _heard(self, number: int, url: str) -> None:
+    def _heard(self, number: int, reached: Reached) -> None:
         self._ready.add(number)
         if not self._announced and len(self._ready) == len(self._numbers):
             self._announced = True
-            self._announce(url)
+            self._announce(reached)
 
     def _told_to_stop(self) -> None:
         if self._stopping.is_set():  # the second signal ends the workers at once
@@ -258,7 +258,7 @@ def _work(
         serve(
             Settings.model_construct(**settings),
             contracts=contracts,
-            announce=lambda url: tells.send(_Ready(url)),
+            announce=lambda reached: tells.send(_Ready(reached)),
             listening=listening,
             slot=WorkerSlot(worker=number, parent_ended=parent.sentinel),
         )

@@ -33,6 +33,9 @@ async def test_the_same_request_under_the_same_key_gets_the_same_yes(both_worlds
     both_worlds.clock.now = NOON + timedelta(hours=20)  # now the appointment would forbid it
     again = await _cancel(both_worlds, me, order_id, "k")
     assert (first.status_code, again.status_code) == (200, 200)
+    assert first.headers["x-request-id"] != again.headers["x-request-id"]  # they are two requests
+    for answer in (first, again):
+        del answer.headers["x-request-id"]
     assert (first.content, first.headers) == (again.content, again.headers)
     assert not changed(before, await contents(both_worlds))
     assert (await _cancel(both_worlds, me, order_id, "another")).status_code == 422

@@ -1,8 +1,10 @@
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
+from jsonschema import Draft202012Validator
 from litestar import Litestar
 
 from countermand.bootstrap.api_modules import api_modules, connect_of, shopping_of
@@ -11,6 +13,7 @@ from countermand.contracts.http.contract import Deployment
 from countermand.contracts.registry import CONTRACTS
 from countermand.settings import Settings
 from countermand.web.front import Front
+from countermand.web.reporting import NamesEveryRequest
 from support.shared_world import shared_both_worlds, shared_world
 from support.world import World
 
@@ -60,6 +63,7 @@ async def test_every_operation_described_is_served(both_worlds: World):
 async def test_nothing_is_served_that_is_not_described(both_worlds: World):
     rest = both_worlds.service.application
     rest = rest._rest if isinstance(rest, Front) else rest
+    rest = rest._app if isinstance(rest, NamesEveryRequest) else rest
     assert isinstance(rest, Litestar)
 
     served = {
@@ -114,6 +118,30 @@ def test_a_document_names_each_operation_once_and_its_parameters_and_messages_ar
     text = msgspec.json.encode(document).decode()
     referred = set(re.findall(r'"#/components/schemas/(\w+)"', text))
     assert referred <= document["components"]["schemas"].keys()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_each_example_in_a_document_fits_what_it_is_an_example_of(name):
+    document = msgspec.json.decode(msgspec.json.encode(MODULES[name].openapi("http://shop.test", "0")))
+    found = list(with_examples(document, ""))
+
+    assert len(found) > (0 if name == "tokens" else 5)
+    for where, schema in found:
+        checked = Draft202012Validator({**schema, "components": document["components"]})
+        for example in schema["examples"]:
+            assert [error.message for error in checked.iter_errors(example)] == [], where
+
+
+def with_examples(value: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every schema in a document that has examples, and where it stands."""
+    if isinstance(value, dict):
+        if isinstance(value.get("examples"), list):
+            yield where, value
+        for name, inner in value.items():
+            yield from with_examples(inner, f"{where}/{name}")
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from with_examples(inner, f"{where}/{number}")
 
 
 def described(module: ApiModule) -> list[tuple[str, str]]:

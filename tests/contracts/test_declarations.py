@@ -56,6 +56,21 @@ def test_nobody_administers_by_default_and_no_application_cancels_tickets():
     assert [Permission.CANCEL in permissions for permissions in usual.values()] == [True, False, True]
 
 
+def test_a_client_can_have_each_permission_that_a_call_of_its_channel_asks_for_and_no_other():
+    settings = Settings()
+    terms = (connect_of(settings), shopping_of(settings, "http://shop.test"))
+    asked: dict[str, set[Permission]] = {}
+    for module in api_modules(CONTRACTS, Deployment(public_url="http://shop.test", terms=terms), None):
+        operations = [call.operation for call in module.calls] + ([module.cancel[1]] if module.cancel else [])
+        asked[module.name] = {one.permission for one in operations if isinstance(one.permission, Permission)}
+    asked["shopping"].add(Permission.READ_ALL)  # what a read call shows depends on it
+    for access in accesses_of(CONTRACTS):
+        assert access.default_permissions | access.more_permissions == asked[access.channel], access.channel
+        strange = frozenset(Permission) - asked[access.channel]
+        assert all(one in str(access.unknown([one])) for one in strange)
+        assert access.unknown(asked[access.channel]) is None
+
+
 @pytest.mark.parametrize("name", ["manage", "", "Museum", "a museum", "museum' OR '1", "a" * 17, "7th"])
 def test_a_name_that_a_statement_or_a_column_cannot_have_is_refused(name: str):
     with pytest.raises(ValueError, match="a contract's name"):

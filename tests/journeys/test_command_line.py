@@ -20,6 +20,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from countermand import __version__, cli
 from countermand.bootstrap.clock import utc_now
+from countermand.domain.client import Permission
 from countermand.environment import PREFIX
 from countermand.storage.schema import NEWEST_SCHEMA
 from countermand.storage.tables.clients import clients
@@ -31,6 +32,7 @@ from support.serving import Served, a_server, database_of
 from support.world import ISSUER, Caller, World, a_world
 
 REFRESH_S = 0.2
+ADMINISTER = Permission.ADMINISTER
 SLACK_S = 120  # a busy machine may be slow; what counts is that it comes to be true without a restart
 
 
@@ -79,6 +81,21 @@ def test_every_command_and_every_option_of_it_is_explained(path: tuple[str, ...]
         assert inner.help
 
 
+@pytest.mark.parametrize(("path", "command"), COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize("columns", [80, 120])
+def test_no_line_of_a_help_text_is_cut(
+    path: tuple[str, ...], command: Any, columns: int, run: Run, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    said = run(*path, "--help").out
+    assert "..." not in said.replace("[OPTIONS] COMMAND [ARGS]...", "")
+    assert all(len(line) <= columns for line in said.splitlines())
+    words = said.split()
+    for inner in getattr(command, "commands", {}).values():
+        first = re.split(r"(?<=\.)\s", " ".join(inner.help.split()))[0].split()
+        assert any(words[at : at + len(first)] == first for at in range(len(words))), first
+
+
 SHOWN_WITH = {"rich", "typer"}  # what a help text itself needs
 SAYS_WHAT_IT_IMPORTS = """
 import json, sys
@@ -124,7 +141,7 @@ def test_version_and_help_import_nothing_that_only_the_work_of_a_command_needs(t
 
 
 def test_migrate_makes_a_database_once_and_leaves_a_newer_one_alone(run: Run, tmp_path: Path):
-    path = tmp_path / "new" / "orders.sqlite3"
+    path = tmp_path / "orders.sqlite3"
     first, again = (run("migrate", database_path=path) for _ in range(2))
     assert first == Said(0, f"{path}: schema {NEWEST_SCHEMA} (was none)\n", "")
     assert again == Said(0, f"{path}: schema {NEWEST_SCHEMA}, as it was\n", "")
@@ -135,6 +152,29 @@ def test_migrate_makes_a_database_once_and_leaves_a_newer_one_alone(run: Run, tm
             said = run(*command, database_path=path)
             assert_one_sentence(said, str(path), f"schema {NEWEST_SCHEMA + 1}", advice)
         assert list(connection.iterdump()) == before
+
+
+def test_a_new_database_is_named_with_its_whole_path_and_made_in_a_folder_that_is_there(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    said = run("migrate", database_path="orders.sqlite3")
+    assert said.out == f"{tmp_path / 'orders.sqlite3'}: schema {NEWEST_SCHEMA} (was none)\n"
+    run("migrate", database_path="new/orders.sqlite3")
+    assert [one.name for one in tmp_path.iterdir()] == ["orders.sqlite3"]
+
+
+def test_a_variable_that_is_no_setting_is_told_with_the_nearest_name_and_one_of_kubernetes_is_not(
+    run: Run, tmp_path: Path
+):
+    strange = {"databse_url": "postgresql://nobody:secret@nowhere/x", "xyzzy": "1", "test_browser": "/bin/true"}
+    of_a_service = {"port": "tcp://10.0.0.1:8080", "canary_service_host": "10.0.0.1"}
+    said = run("migrate", database_path=tmp_path / "orders.sqlite3", **strange, **of_a_service)
+    assert said.code == 0
+    assert said.err.splitlines() == [
+        "countermand: COUNTERMAND_DATABSE_URL is no setting and was not read; did you mean COUNTERMAND_DATABASE_URL?",
+        "countermand: COUNTERMAND_XYZZY is no setting and was not read",
+    ]
 
 
 # who may call
@@ -307,6 +347,17 @@ async def test_the_list_shows_every_client_whole_however_narrow_the_page(run: Ru
     assert shop.secret not in said.out
 
 
+async def test_the_list_as_json_is_what_the_api_answers(run: Run, made: World):
+    partner, operator = await made.connect_client(), await made.manage_client(permissions=frozenset({ADMINISTER}))
+    await made.database.clients.revoke(partner.client.id, made.clock())
+    said = await asyncio.to_thread(run, "client", "list", "--json", **database_of(made))
+    assert (said.code, said.err) == (0, "")
+    answer = await made.http.get("/manage/v1/clients", headers=made.manage_headers(operator))
+    assert json.loads(said.out) == answer.json()
+    assert [one["revoked_at"] is None for one in answer.json()["clients"]] == [False, True]
+    assert operator.secret not in said.out
+
+
 async def test_the_list_shows_what_a_newer_version_wrote_as_it_is(run: Run, made: World):
     partner, shop = await made.connect_client(), await made.shopping_client()
     async with made.database.store.transaction() as tx:
@@ -371,7 +422,23 @@ REFUSALS: dict[str, tuple[Callable[[Path], list[str]], dict[str, str], tuple[str
     "no settings file, by variable": (plain("serve"), {"settings": "nowhere.toml"}, ("nowhere.toml",)),
     "broken TOML": (a_toml("port 8080"), {}, ("settings.toml", "not TOML", "line 1")),
     "TOML that is no text": (a_toml("host = '\x00'"), {}, ("settings.toml", "not TOML")),
-    "a key nobody knows": (a_toml("porto = 8080"), {}, ("settings.toml", "porto")),
+    "a key nobody knows": (a_toml("porto = 8080"), {}, ("settings.toml", "porto", "did you mean port?")),
+    "a key like no other": (a_toml("xyzzy = 8080"), {}, ("settings.toml", "xyzzy", "docs/settings.md")),
+    "a folder that is not there": (
+        plain("migrate"),
+        {"database_path": "new/orders.sqlite3"},
+        ("there is no folder ", "/new; make it first"),
+    ),
+    "a permission of another contract": (
+        plain("client", "add", "--contract", "connect", "--name", "Partner", "--permission", "administer"),
+        {},
+        ("a connect client cannot have the permission administer; it can have create, read, cancel",),
+    ),
+    "a permission of the shopping contract alone": (
+        plain("client", "add", "--contract", "manage", "--name", "Us", "--permission", "read_all"),
+        {},
+        ("a manage client", "read_all", "read, cancel, record, administer"),
+    ),
     "no database to list": (plain("client", "list"), {}, ("no database at", "countermand migrate")),
     "a database in a file": (plain("migrate"), {"database_path": f"{__file__}/orders.sqlite3"}, (__file__,)),
     "a database that is none": (plain("migrate"), {"database_path": __file__}, (__file__, "not an SQLite database")),

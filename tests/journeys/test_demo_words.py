@@ -57,9 +57,11 @@ def test_on_a_terminal_it_prints_a_request_for_each_outcome_and_each_works_as_pr
         printed = re.findall(r"^ *# .*: (\d{3})\n *(curl .*)$", said, flags=re.MULTILINE)
         assert [int(promised) for promised, _ in printed] == OUTCOMES
         assert len(re.findall(r"^ *curl ", said, flags=re.MULTILINE)) == len(OUTCOMES)
-        assert [(status_in(shell(command)), command) for _, command in printed] == [
+        answers = [shell(command) for _, command in printed]
+        assert [(status_in(answer), command) for answer, (_, command) in zip(answers, printed, strict=True)] == [
             (int(promised), command) for promised, command in printed
         ]
+        assert all(answer.endswith("\n") for answer in answers)  # the shell's next prompt begins a line
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_a_taken_port_is_one_sentence_and_nothing_is_made(run: Run, tmp_path: Pa
     folder = tmp_path / "demo"
     with a_taken_port() as port:
         said = run("demo", "--data-dir", str(folder), "--port", str(port))
-    assert_one_sentence(said, f"127.0.0.1:{port}")
+    assert_one_sentence(said, f"127.0.0.1:{port}", "--port", "make run PORT=")
     assert not folder.exists()
 
 

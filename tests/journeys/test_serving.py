@@ -24,7 +24,7 @@ from countermand.domain.orders.order_state import Transition
 from countermand.storage.schema import NEWEST_SCHEMA
 from support.connect_calls import SERVICE_ORDER
 from support.serving import Served, a_connection, a_server, free_port, next_answer, request
-from support.world import World, a_world, signing_key
+from support.world import PUBLIC_URL, World, a_world, signing_key
 
 CONNECT = "/api/connect/orders/cancel"
 SHOPPING = "/ordercancellation/"
@@ -342,6 +342,7 @@ async def write(made: World, statement: str) -> None:
 
 
 async def test_beside_a_kubernetes_service_called_countermand_it_serves_and_says_what_it_passed_over(made: World):
+    """It says where it listens, too, and which variable is misspelled."""
     of_the_service = {
         "port": "tcp://10.0.0.7:8080",
         "service_host": "10.0.0.7",
@@ -350,10 +351,13 @@ async def test_beside_a_kubernetes_service_called_countermand_it_serves_and_says
         "port_8080_tcp": "tcp://10.0.0.7:8080",
         "port_8080_tcp_proto": "tcp",
     }
-    with a_server(made, log_format="json", log_requests=False, **of_the_service) as server:
+    with a_server(made, log_format="json", log_requests=False, pulbic_url="x", **of_the_service) as server:
+        assert server.said == [f"Countermand is ready at {server.here}; the address of its clients is {PUBLIC_URL}"]
         async with server.client() as http:
             assert (await http.get("/healthz")).status_code == 200
         assert server.stop() == 0
     (said,) = [line for line in server.log_lines if "Kubernetes" in line["event"]]
     assert said["level"] == "info"
     assert said["names"] == sorted(f"COUNTERMAND_{name.upper()}" for name in of_the_service)
+    told = [line["event"] for line in server.log_lines if line["level"] == "warning"]
+    assert told == ["COUNTERMAND_PULBIC_URL is no setting and was not read; did you mean COUNTERMAND_PUBLIC_URL?"]

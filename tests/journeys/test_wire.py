@@ -1,6 +1,7 @@
 """HTTP as it comes over the wire to `countermand serve`: pipelines, bodies that never come, sizes, methods, and ids."""
 
 import json
+import re
 import resource
 import secrets
 import socket
@@ -268,7 +269,7 @@ async def test_other_methods_and_unknown_paths_are_answered_on_a_connection_that
     ("given", "echoed"),
     [("req-1", True), ("a" * 128, True), ("a" * 129, False), ("two words", False), ("caf\u00e9", False)],
 )
-async def test_a_request_id_comes_back_with_every_answer_if_it_is_one(
+async def test_every_answer_has_the_callers_request_id_if_it_is_one_and_otherwise_another(
     given: str, *, echoed: bool, world: World, server: Served
 ):
     partner, shop, headers = await a_partner(world)
@@ -286,7 +287,8 @@ async def test_a_request_id_comes_back_with_every_answer_if_it_is_one(
             sent = request(method, path, {**more, "X-Request-Id": given}, body)
             connection.sendall(sent)
             status, answered, _, _ = next_answer(connection)
-            assert (status, answered.get("x-request-id")) == (wanted, given if echoed else None)
+            assert (status, answered["x-request-id"] == given) == (wanted, echoed)
+            assert re.fullmatch("[!-~]{1,128}", answered["x-request-id"])
 
 
 async def a_partner(world: World) -> tuple[Caller, Caller, dict[str, str]]:

@@ -31,7 +31,7 @@ def where(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[DatabaseAd
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """For what only a file can show."""
-    return tmp_path / "some" / "folder" / "test.sqlite3"
+    return tmp_path / "test.sqlite3"
 
 
 def test_a_database_is_made_with_every_table_and_is_then_one_to_work_with(where: DatabaseAddress):
@@ -87,7 +87,6 @@ def test_what_fails_in_the_last_migration_leaves_the_schema_that_was_there(where
 
 def test_an_empty_database_is_sent_to_the_command_that_fills_it(where: DatabaseAddress):
     if isinstance(where, Path):
-        where.parent.mkdir(parents=True)
         where.touch()
     with pytest.raises(SchemaError, match=NO_SCHEMA):
         check(where)
@@ -167,7 +166,6 @@ def test_without_a_file_the_command_that_makes_one_is_named(path: Path):
 
 
 def test_a_file_that_is_no_database_is_named_and_left_as_it_is(path: Path):
-    path.parent.mkdir(parents=True)
     path.write_text("shopping list: bread, milk, and a good deal more than a hundred bytes " * 3)
     before = path.read_bytes()
     for use in (check, migrate):

@@ -14,6 +14,7 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.server import ServerState
 
+from countermand.telemetry.requests import counted_ids
 from countermand.web.http_connections import ConnectionLimits, Connections
 from countermand.web.http_protocol import HttpProtocol
 
@@ -116,7 +117,9 @@ async def one_server(**limits: Any) -> AsyncIterator[OneServer]:
     one = OneServer()
     one.go.set()
     given = {"cap": 10_000, "idle_s": LONG, "head_s": LONG, "body_s": LONG, "write_s": LONG} | limits
-    one.connections = Connections(ConnectionLimits(**given), one.counts, clock_s=lambda: one.now_s)
+    one.connections = Connections(
+        ConnectionLimits(**given), one.counts, new_id=counted_ids(), clock_s=lambda: one.now_s
+    )
     config = uvicorn.Config(
         one.application, http=cast("Any", HttpProtocol), ws="none", lifespan="off", log_config=None, interface="asgi3"
     )

@@ -44,7 +44,9 @@ def upgrade() -> None:
 def a_place(folder: Path, on: str) -> Iterator[DatabaseAddress]:
     """Where there is no schema yet, and on SQLite not even a file."""
     if on == "sqlite":
-        yield folder / "some" / "folder" / "test.sqlite3"
+        within = folder / "some" / "folder"
+        within.mkdir(parents=True, exist_ok=True)
+        yield within / "test.sqlite3"
         return
     with a_database(migrated=False) as url:
         yield PostgresAddress(url=url)

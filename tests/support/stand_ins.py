@@ -24,6 +24,7 @@ def curl(arguments: list[str]) -> bytes:
     parser.add_argument("-u", type=lambda given: tuple(given.split(":", 1)))
     parser.add_argument("-H", action="append", default=[])
     parser.add_argument("-d", action="append", default=[])
+    parser.add_argument("-w", choices=[r"\n"])
     asked = parser.parse_args(arguments)
     fields = {"Content-Type": "application/x-www-form-urlencoded"} if asked.d else {}
     for given in asked.H:
@@ -34,7 +35,7 @@ def curl(arguments: list[str]) -> bytes:
         answer = client.request("POST" if asked.d else "GET", asked.url, headers=fields, content=body, auth=asked.u)
     head = [f"HTTP/1.1 {answer.status_code} {answer.reason_phrase}"]
     head += [f"{name}: {value}" for name, value in answer.headers.items()]
-    return ("\r\n".join([*head, "", ""]).encode() if asked.i else b"") + answer.content
+    return ("\r\n".join([*head, "", ""]).encode() if asked.i else b"") + answer.content + (b"\n" if asked.w else b"")
 
 
 def openssl(arguments: list[str]) -> bytes:

@@ -48,12 +48,21 @@ async def test_each_road_gives_the_callers_id_back_and_has_one_line(tmp_path: Pa
         assert (road, line["method"], line["route"]) == (road, method, route)
 
 
-async def test_no_road_gives_an_id_that_nobody_asked_for(tmp_path: Path):
-    async with a_world(tmp_path) as world:
-        for road, (asked, status, _) in ROADS.items():
-            answer = await world.http.request(*asked)
+async def test_each_road_makes_up_an_id_for_a_request_without_one_that_holds(tmp_path: Path, capsys: Captured):
+    given: tuple[dict[str, str], ...] = ({}, {"X-Request-Id": ""}, {"X-Request-Id": "a" * 129}, {"X-Request-Id": "a b"})
+    async with a_world(tmp_path, log_level="debug", log_format="json") as world:
+        told = []
+        for asked, status, _ in ROADS.values():
+            for headers in given:
+                answer = await world.http.request(*asked, headers=headers)
+                assert answer.status_code == status
+                told.append(answer.headers["x-request-id"])
+        await asyncio.sleep(0)
 
-            assert (road, answer.status_code, "x-request-id" in answer.headers) == (road, status, False)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert told == [line["request_id"] for line in lines if line["event"] == "request"]
+    assert len(set(told)) == len(ROADS) * len(given)
+    assert all(re.fullmatch("[0-9a-f]{12}-[0-9a-f]+", one) for one in told)
 
 
 def test_only_the_report_of_a_request_counts_it_and_names_it():
@@ -63,7 +72,7 @@ def test_only_the_report_of_a_request_counts_it_and_names_it():
         calls = [node.func for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
         if any(isinstance(call, ast.Attribute) and call.attr in {"answered", "new_id"} for call in calls):
             reports.add(path.name)
-        if re.search(r'b"x-request-id"', text):
+        if re.search(r'b"x-request-id', text):
             names.add(path.name)
 
     assert reports == names == {"reporting.py"}

@@ -5,15 +5,23 @@ from typing import TYPE_CHECKING
 from countermand import __version__
 from countermand.settings import Settings
 from countermand.telemetry.assembly import Logging, Telemetry, telemetry_of
+from countermand.telemetry.request_lines import Render
 
 if TYPE_CHECKING:
     from countermand.web.tracing import TracedCalls
 
 
-def telemetry_for(settings: Settings, *, worker: int | None = None) -> Telemetry:
-    """Return the telemetry objects. `worker` is the number of this process if several workers share an address."""
+def telemetry_for(settings: Settings, *, worker: int | None = None, render: Render | None = None) -> Telemetry:
+    """Return the telemetry objects. `worker` is the number of this process if several workers share an address.
+
+    `render` makes the text of the requests' lines for a person, if the settings want text.
+    """
     logging = Logging(
-        format=settings.log_format, level=settings.log_level, each_request=settings.log_requests, worker=worker
+        format=settings.log_format,
+        level=settings.log_level,
+        each_request=settings.log_requests,
+        worker=worker,
+        render=render if settings.log_format == "text" else None,
     )
     return telemetry_of(
         version=__version__,

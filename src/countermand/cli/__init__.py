@@ -16,15 +16,17 @@ from countermand.actions.errors import CountermandError
 from countermand.cli.calendar import calendar
 from countermand.cli.catalogue import catalogue
 from countermand.cli.clients import client_commands
-from countermand.cli.database import CONTRACTS_IN_FORCE, SettingsFile, read_settings, with_database
+from countermand.cli.database import CONTRACTS_IN_FORCE, SettingsFile, read_settings, server_settings, with_database
 from countermand.cli.errors import CommandError
 from countermand.cli.keys import keys
 from countermand.cli.option_types import PATH, TEXT
+from countermand.cli.whole_help import WholeHelpGroup
 from countermand.contracts.http.contract import Contract
 from countermand.contracts.registry import CONTRACTS
 
 if TYPE_CHECKING:
     from countermand.bootstrap.database import Database
+    from countermand.serving import Reached
     from countermand.storage.retention import RetentionRule
     from countermand.storage.store import SqlStore
 
@@ -45,8 +47,9 @@ def main(contracts: Sequence[Contract] = CONTRACTS) -> None:
 def _said_as_a_sentence() -> tuple[type[Exception], ...]:
     from countermand.serving import ServingError
     from countermand.settings import SettingsError
+    from countermand.storage.sqlite.serving_lock import ServedElsewhereError
 
-    return CommandError, CountermandError, SettingsError, ServingError
+    return CommandError, CountermandError, ServedElsewhereError, SettingsError, ServingError
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
@@ -70,7 +73,7 @@ def serve_command(
     from countermand.serving import serve
     from countermand.workers import serve_with_workers
 
-    read, contracts = read_settings(settings, host=host, port=port), CONTRACTS_IN_FORCE.get()
+    read, contracts = server_settings(settings, host=host, port=port), CONTRACTS_IN_FORCE.get()
     if workers > 1 and read.is_sqlite:
         raise CommandError(f"--workers {workers}: SQLite has one writer, so there can be one process alone")
     if read.connect_issuer is None and not read.gives_tokens_out:
@@ -83,8 +86,8 @@ def serve_command(
         serve(read, contracts=contracts, announce=_say_ready)
 
 
-def _say_ready(url: str) -> None:
-    typer.echo(f"Countermand is ready at {url}")
+def _say_ready(reached: "Reached") -> None:
+    typer.echo(f"Countermand is ready at {reached}")
 
 
 def demo(
@@ -109,6 +112,7 @@ def migrate(settings: SettingsFile = None) -> None:
 
     where = address_of(read_settings(settings))
     before, after = migrate_database(where)
+    where = where.absolute() if isinstance(where, Path) else where
     typer.echo(f"{where}: schema {after}" + (", as it was" if before == after else f" (was {before or 'none'})"))
 
 
@@ -163,6 +167,7 @@ def command_line(contracts: Sequence[Contract] = CONTRACTS) -> typer.Typer:
         name="countermand",
         help="An order service whose heart is order cancellation done right.",
         no_args_is_help=True,
+        cls=WholeHelpGroup,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )

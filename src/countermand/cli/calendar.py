@@ -17,13 +17,16 @@ from countermand.actions.errors import ConflictError
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
 from countermand.cli.option_types import PATH
+from countermand.cli.whole_help import WholeHelpGroup
 from countermand.domain.appointments.appointment import HalfDay
 
 if TYPE_CHECKING:
     from countermand.bootstrap.database import Database
     from countermand.contracts.manage.spreadsheet import Table
 
-calendar = typer.Typer(help="When appointments are possible: the slots that clients can book.", no_args_is_help=True)
+calendar = typer.Typer(
+    help="When appointments are possible: the slots that clients can book.", no_args_is_help=True, cls=WholeHelpGroup
+)
 
 _NEEDED: Final = ("id", "starts_at", "ends_at", "capacity")
 _COLUMNS: Final = (*_NEEDED, "area", "slot_type")

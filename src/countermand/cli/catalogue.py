@@ -23,13 +23,16 @@ from countermand.actions.errors import ConflictError, FieldsError
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
 from countermand.cli.option_types import PATH
+from countermand.cli.whole_help import WholeHelpGroup
 from countermand.domain.ticketing.catalogue import Product
 
 if TYPE_CHECKING:
     from countermand.bootstrap.database import Database
     from countermand.contracts.manage.catalogue_files import CatalogueFile
 
-catalogue = typer.Typer(help="What can be bought: events, products, methods, vouchers.", no_args_is_help=True)
+catalogue = typer.Typer(
+    help="What can be bought: events, products, methods, vouchers.", no_args_is_help=True, cls=WholeHelpGroup
+)
 
 _AT_ONCE: Final = 100  # items in one transaction; cancellations wait for it meanwhile (guessed)
 _ERRORS_SHOWN: Final = 20

@@ -20,6 +20,7 @@ from countermand.cli.client_redirects import RedirectScheme, RedirectUrl, change
 from countermand.cli.database import CONTRACTS_IN_FORCE, SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
 from countermand.cli.option_types import PATH, TEXT
+from countermand.cli.whole_help import WholeHelpGroup
 from countermand.contracts.http.contract import Access, Authentication, Contract
 from countermand.contracts.registry import accesses_of
 from countermand.domain.client import (
@@ -49,7 +50,9 @@ PublicKeyFile = Annotated[
 
 def client_commands(contracts: Sequence[Contract]) -> typer.Typer:
     """Return the commands about the clients of `contracts`, and of the management API."""
-    commands = typer.Typer(help="Who may call: add, list, change, rotate and revoke clients.", no_args_is_help=True)
+    commands = typer.Typer(
+        help="Who may call: add, list, change, rotate and revoke clients.", no_args_is_help=True, cls=WholeHelpGroup
+    )
     commands.command("add")(_add_command(accesses_of(contracts)))
     commands.command("list")(list_clients)
     commands.command("change")(change_command(accesses_of(contracts)))
@@ -71,7 +74,10 @@ def _add_command(accesses: Sequence[Access]) -> Callable[..., None]:
         name: Annotated[str, typer.Option(help="Whose it is, for people.", **TEXT)],
         permission: Annotated[
             list[Permission] | None,
-            typer.Option(help=f"What it may do; give it several times. By default: {usual}."),
+            typer.Option(
+                metavar="PERMISSION",
+                help=f"What it may do: {', '.join(Permission)}; give it several times. By default: {usual}.",
+            ),
         ] = None,
         client_id: Annotated[
             str | None,
@@ -101,6 +107,8 @@ def _add_command(accesses: Sequence[Access]) -> Callable[..., None]:
         known by that issuer and its client id. All other clients get a key and a secret.
         """
         access = next(one for one in accesses if one.channel == contract)
+        if (unknown := access.unknown(permission or ())) is not None:
+            raise CommandError(f"--permission: {unknown}")
         given = frozenset(permission) if permission else access.default_permissions
         redirects = redirects_given(access, redirect_url, redirect_scheme or ())
         read = read_settings(settings)
@@ -171,9 +179,19 @@ def _add_of_issuer(
     )
 
 
-def list_clients(settings: SettingsFile = None) -> None:
+def list_clients(
+    as_json: Annotated[  # noqa: FBT002 - an option has a default
+        bool, typer.Option("--json", help="As JSON, for programs: what GET /manage/v1/clients answers.")
+    ] = False,
+    settings: SettingsFile = None,
+) -> None:
     """List the clients."""
     them = with_database(read_settings(settings), lambda database: database.clients.all())
+    if as_json:
+        from countermand.contracts.manage.clients import clients_as_json
+
+        typer.echo(clients_as_json(them))
+        return
     names = ("id", "contract", "name", "permissions", "known by", "revoked", "leads back to", "schemes")
     table = Table(*(Column(name, overflow="fold") for name in names))
     for one in them:

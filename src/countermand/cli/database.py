@@ -29,7 +29,16 @@ SettingsFile = Annotated[
 
 
 def read_settings(file: Path | None, **given: object) -> "Settings":
-    """Read the settings, as `countermand.settings.read_settings` does."""
+    """Read the settings, as `countermand.settings.read_settings` does, and warn of variables that are no settings."""
+    from countermand.settings import misspelled_variables
+
+    for sentence in misspelled_variables():
+        typer.echo(f"countermand: {sentence}", err=True)
+    return server_settings(file, **given)
+
+
+def server_settings(file: Path | None, **given: object) -> "Settings":
+    """Read the settings of a server, which logs such a warning itself."""
     from countermand import settings
 
     return settings.read_settings(file, contracts=CONTRACTS_IN_FORCE.get(), **given)

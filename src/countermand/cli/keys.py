@@ -9,12 +9,15 @@ import typer
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.option_types import TEXT
+from countermand.cli.whole_help import WholeHelpGroup
 from countermand.domain.signing_key import SigningKey, signer
 
 if TYPE_CHECKING:
     from countermand.bootstrap.database import Database
 
-keys = typer.Typer(help="The keys that our own access tokens are signed with.", no_args_is_help=True)
+keys = typer.Typer(
+    help="The keys that our own access tokens are signed with.", no_args_is_help=True, cls=WholeHelpGroup
+)
 
 
 @keys.command("list")

@@ -52,4 +52,4 @@ def _requests(folder: Path, url: str, made: Mapping[str, Any]) -> Iterator[str]:
 
 def _request(outcome: str, arguments: str) -> Iterator[str]:
     yield f"\n  # {outcome}"
-    yield f"  curl -i {arguments}"
+    yield rf"  curl -i -w '\n' {arguments}"  # no answer ends with a line end, and a prompt would follow it

@@ -91,7 +91,9 @@ class Tokens:
         expires_at_s, identity = remembered
         if expires_at_s <= self._now_s() - CLOCK_LEEWAY_S:
             self._remembered.pop(digest, None)
-            raise _token_refused("the bearer token has expired")
+            ago_s = ceil(self._now_s() - expires_at_s)
+            said = f"exp passed {ago_s} s ago by the clock of this server"
+            raise _token_refused(f"the bearer token has expired: {said}")
         return identity
 
     async def refresh(self) -> None:

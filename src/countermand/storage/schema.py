@@ -60,17 +60,17 @@ class Schema:
 def migrate(where: DatabaseAddress) -> tuple[int, int]:
     """Migrate the database, in a new SQLite file if needed, to the newest schema. Return its numbers before and after.
 
+    The folder of a new file must exist: a folder that was made for a misspelled path would hide the mistake.
+
     Several processes may migrate at once: one of them migrates, the others wait and find nothing to do. Raises
     `SchemaError`.
     """
     if isinstance(where, Path):
         _check_sqlite()
-        try:
-            where.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            why = why_unusable(where.parent / "-") or error.strerror
-            raise SchemaError(f"there can be no database at {where}: {why}") from error
         _check_usable(where)
+        if not where.parent.is_dir():
+            folder = where.parent.absolute()
+            raise SchemaError(f"there can be no database at {where}: there is no folder {folder}; make it first")
         before = _sqlite_schema(where)
         _migrate_sqlite(where, before)
         return before.number, _sqlite_schema(where).number

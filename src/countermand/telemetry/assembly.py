@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from countermand.actions.metrics import MetricsHook
 from countermand.telemetry.counts import Counts
 from countermand.telemetry.metrics_hook import CountingMetrics
-from countermand.telemetry.request_lines import RequestLines
+from countermand.telemetry.request_lines import Render, RequestLines
 from countermand.telemetry.requests import LogLevel, Requests, counted_ids
 
 if TYPE_CHECKING:
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Logging:
-    """Says how requests are logged. `worker` is the number of this process if there are several workers."""
+    """Says how requests are logged. `worker` is the number of this process if there are several workers.
+
+    `render` makes the text of lines for a person, who also gets the paths that no route takes.
+    """
 
     format: Literal["text", "json"]
     level: LogLevel
     each_request: bool
     worker: int | None = None
+    render: Render | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +61,15 @@ def telemetry_of(
         tracing = Tracing(traces_url, share=traces_share, version=version, worker=logging.worker, database=database)
         metrics = TracingMetrics(tracing, metrics)
         new_id = _traced_ids(tracing, new_id)
-    lines = RequestLines(logging.format, worker=logging.worker)
-    requests = Requests(counts=counts, lines=lines, level=logging.level, each=logging.each_request, new_id=new_id)
+    lines = RequestLines(logging.format, worker=logging.worker, render=logging.render)
+    requests = Requests(
+        counts=counts,
+        lines=lines,
+        level=logging.level,
+        each=logging.each_request,
+        new_id=new_id,
+        tells_paths=logging.render is not None,
+    )
     return Telemetry(counts=counts, requests=requests, metrics=metrics, tracing=tracing)
 
 

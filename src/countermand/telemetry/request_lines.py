@@ -35,11 +35,14 @@ class RequestLine(msgspec.Struct, omit_defaults=True, gc=False):
     worker: int | None = None
 
 
+Render = Callable[[Sequence[RequestLine]], str]
+
+
 class RequestLines:
     """Collects lines and writes them to standard error, where all other log lines go.
 
     `worker` is the number of this process if there are several. Lines of several processes are written in pieces that
-    the system does not mix.
+    the system does not mix. `render` makes the text of lines, instead of `log_format`.
     """
 
     def __init__(
@@ -48,8 +51,9 @@ class RequestLines:
         *,
         worker: int | None = None,
         write: Callable[[str], object] | None = None,
+        render: Render | None = None,
     ) -> None:
-        self._render = _as_json if log_format == "json" else _as_text
+        self._render = render or (_as_json if log_format == "json" else _as_text)
         self._worker = worker
         self._write = write or _to_standard_error
         self._lines: list[RequestLine] = []

@@ -3,6 +3,7 @@
 import itertools
 import secrets
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Final, Literal
@@ -28,7 +29,8 @@ def counted_ids() -> Callable[[], str]:
 class Requests:
     """Reports answered requests. `new_id` makes an id for a request that came without one.
 
-    If `each` is false, only failures are logged; the levels warning and error have the same effect.
+    If `each` is false, only failures are logged; the levels warning and error have the same effect. If `tells_paths` is
+    true, lines show the method and the path of a request that no route takes, as the caller wrote them.
     """
 
     counts: Counts
@@ -36,6 +38,7 @@ class Requests:
     level: LogLevel
     each: bool
     new_id: Callable[[], str]
+    tells_paths: bool = False
 
     def route(self, method: str, route: str, *, channel: str | None = None, quiet: bool = False) -> "RouteReports":
         """Return the reports of one route. `channel` is given for a cancel; programs call a `quiet` route all day."""
@@ -61,7 +64,9 @@ class RouteReports:
         "_lines",
         "_method",
         "_route",
+        "_shown_as",
         "_tallies",
+        "_tells_paths",
         "_unavailable_level",
         "_usual_level",
         "new_id",
@@ -81,7 +86,20 @@ class RouteReports:
         self._counts, self._lines = requests.counts, requests.lines
         self._method, self._route, self._channel = method, route, channel
         self._usual_level, self._unavailable_level = usual_level, unavailable_level
+        self._shown_as = (method, route)
+        self._tells_paths = requests.tells_paths
         self._tallies: dict[tuple[int, str, str], Tally] = {}
+
+    def of_request(self, method: str, path: str) -> "RouteReports":
+        """Return the reports of a request that no route takes: if lines tell paths, its line has `method` and `path`.
+
+        The metrics stay those of the route, because a caller can make up any number of paths.
+        """
+        if not self._tells_paths:
+            return self
+        reports = copy(self)
+        reports._shown_as = (method, path)  # noqa: SLF001 - its own class
+        return reports
 
     def answered(
         self,
@@ -105,9 +123,8 @@ class RouteReports:
         else:
             level = self._unavailable_level if status == _UNAVAILABLE else "error"
         if level is not None:
-            self._lines.add(
-                level, request_id, self._method, self._route, status, outcome, duration_s, code, client, order
-            )
+            method, route = self._shown_as
+            self._lines.add(level, request_id, method, route, status, outcome, duration_s, code, client, order)
 
     def _new_tally(self, status: int, outcome: str, code: str) -> Tally:
         cancellation = None if self._channel is None else (self._channel, outcome, code.partition(",")[0])

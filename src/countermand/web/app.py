@@ -30,7 +30,7 @@ from countermand.web.front import OTHER_METHOD, CancelCall, Front
 from countermand.web.long_answers import in_pieces
 from countermand.web.pages.buyer_pages import BuyerPages
 from countermand.web.pages.docs_and_health import metrics_route, page_routes
-from countermand.web.reporting import CallReport, RequestReport, framework_path, order_parameter
+from countermand.web.reporting import CallReport, NamesEveryRequest, RequestReport, framework_path, order_parameter
 from countermand.web.transport import ClientGoneError, read_body
 
 if TYPE_CHECKING:  # imported only if traces are switched on
@@ -103,6 +103,7 @@ def application(
     )
     if calls_by_origin:
         rest = OnlyDeclaredOrigins(rest, calls_by_origin)
+    rest = NamesEveryRequest(rest, requests.new_id)
     return Front(list(calls.values()), rest) if with_front else rest
 
 
@@ -180,7 +181,8 @@ def _unrouted(
     """What the framework itself says no to, in the words of the contract whose address was asked."""
 
     def handle(request: FrameworkRequest, error: Exception) -> FrameworkResponse:
-        report = RequestReport(reports, request.scope)
+        asked = reports.of_request(request.method, request.scope["raw_path"].decode("latin-1"))
+        report = RequestReport(asked, request.scope)
         module = _module_at(modules, request.scope["path"])
         ours: Exception = error
         if isinstance(error, MethodNotAllowedException):

@@ -10,12 +10,17 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 _VARY: Final = (b"vary", b"Origin")
 _ORIGIN: Final = b"origin"
+_ANY_PORT: Final = ":*"
 
 
 def cors(origins: Mapping[str, Sequence[str]]) -> CORSConfig:
-    """Return what browsers may let pages of `origins` do. Browsers never send their stored credentials (cookies)."""
+    """Return what browsers may let pages of `origins` do. Browsers never send their stored credentials (cookies).
+
+    An origin may end in `:*`, which stands for any port.
+    """
     return CORSConfig(
-        allow_origins=list(origins),
+        allow_origins=[],  # the framework would take * for any text, another host's name among it
+        allow_origin_regex="|".join(map(_pattern_of, origins)),
         allow_methods=["GET", "POST"],
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Order-Token", "X-Request-Id"],
         expose_headers=["Location", "Retry-After", "X-Request-Id"],
@@ -32,7 +37,9 @@ class OnlyDeclaredOrigins:
 
     def __init__(self, app: ASGIApp, paths_by_origin: Mapping[str, Sequence[str]]) -> None:
         self._app = app
-        self._by_origin = {origin.encode(): _any_of(paths) for origin, paths in paths_by_origin.items()}
+        self._by_origin = [
+            (re.compile(_pattern_of(origin).encode()), _any_of(paths)) for origin, paths in paths_by_origin.items()
+        ]
         self._any = _any_of([path for paths in paths_by_origin.values() for path in paths])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,8 +56,16 @@ class OnlyDeclaredOrigins:
         name, value = header
         if name.lower() != _ORIGIN:
             return True
+        listed = [paths for origin, paths in self._by_origin if origin.fullmatch(value)]
         # If an origin is not listed, but the pages of another origin may call the path, the framework refuses it.
-        return (self._by_origin.get(value) or self._any).fullmatch(path) is not None
+        return any(paths.fullmatch(path) for paths in listed or [self._any])
+
+
+def _pattern_of(origin: str) -> str:
+    """Return a pattern that the origin's own text matches; browsers leave the port out if it is the scheme's own."""
+    if origin.endswith(_ANY_PORT):
+        return re.escape(origin.removesuffix(_ANY_PORT)) + "(:[0-9]{1,5})?"
+    return re.escape(origin)
 
 
 def _any_of(paths: Sequence[str]) -> re.Pattern[str]:

@@ -37,7 +37,10 @@ class CancelCall:
     async def answer(self, scope: HTTPScope, receive: Receive) -> Answer:
         """Answer the request, whatever happens. Raises only `ClientGoneError`."""
         method, endpoint = scope["method"], self.endpoint
-        report = RequestReport(self.reports if method == "POST" else self.reports_of_other_methods, scope)
+        if method == "POST":
+            report = RequestReport(self.reports, scope)
+        else:
+            report = RequestReport(self.reports_of_other_methods.of_request(method, scope["path"]), scope)
         headers = report.headers
         try:
             endpoint.check_transport(method, headers)

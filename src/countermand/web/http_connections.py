@@ -92,16 +92,21 @@ class ConnectionCounts(Protocol):
 
 
 class Connections:
-    """Admits connections, and ends those connections that keep the server waiting."""
+    """Admits connections, and ends those connections that keep the server waiting.
+
+    `new_id` makes the ids of requests that never reach the application.
+    """
 
     def __init__(
         self,
         limits: ConnectionLimits,
         counts: ConnectionCounts,
         *,
+        new_id: Callable[[], str],
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limits = limits
+        self.new_id = new_id
         self.now_s = clock_s()  # the time of the last sweep, which is exact enough for limits of seconds
         self._clock_s = clock_s
         self._counts = counts

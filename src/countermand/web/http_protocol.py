@@ -6,18 +6,21 @@ closed its sending side.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import unquote
 
 import httptools
 import structlog
+from litestar.types import Scope
 from uvicorn._types import ASGI3Application, ASGISendEvent
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from countermand.contracts.http.answer import headers_of
 from countermand.web.http_connections import Connections, Waiting
 from countermand.web.http_writing import Flow, OneWrite
+from countermand.web.reporting import request_id_field
 
 log = structlog.get_logger()
 
@@ -60,6 +63,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._rest = b""  # bytes that were received and are parsed later
         self._current: RequestResponseCycle | None = None
         self._last_answer: _LastAnswer | None = None
+        self._last_id = (b"", b"")  # the header line with the id of the request that gets it
         self.waiting_since_s = connections.now_s
 
     # Events of the transport
@@ -275,7 +279,7 @@ class HttpProtocol(HttpToolsProtocol):
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
-        cycle.keep_alive_field = self._connections.keep_alive_field
+        cycle.keep_alive_field, cycle.new_id = self._connections.keep_alive_field, self._connections.new_id
         return cycle
 
     def _is_answering(self) -> bool:
@@ -302,6 +306,8 @@ class HttpProtocol(HttpToolsProtocol):
     def _end_with(self, answer: _LastAnswer) -> None:
         """Stop reading, finish the answers to earlier requests, write this last answer, and close the connection."""
         self._last_answer, self._rest = answer, b""
+        headers = {} if self._incoming is Waiting.IDLE else headers_of(cast("Scope", self.scope))
+        self._last_id = request_id_field(headers, self._connections.new_id)
         if self._incoming is Waiting.BODY:
             if self.cycle.response_started:  # an early answer; the connection closes after it in any case
                 return
@@ -314,9 +320,11 @@ class HttpProtocol(HttpToolsProtocol):
     def _write_last_answer(self) -> None:
         if self._last_answer is not None:
             status, sentence = self._last_answer
-            log.debug("hung up", status=status, reason=sentence)
-            head = b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
-            self.transport.write(STATUS_LINE[status] + head % len(sentence) + sentence.encode())
+            _, request_id = self._last_id
+            log.debug("hung up", status=status, reason=sentence, request_id=request_id.decode())
+            fields = b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\n%b: %b\r\n" % self._last_id
+            length = b"content-length: %d\r\n\r\n" % len(sentence)
+            self.transport.write(STATUS_LINE[status] + fields + length + sentence.encode())
             self.waiting_since_s = self._connections.now_s
             self.transport.close()
 
@@ -331,6 +339,7 @@ class _Cycle(RequestResponseCycle):
     """Carries one request and its answer. The answer says how long the connection stays open afterwards."""
 
     keep_alive_field: tuple[bytes, bytes]
+    new_id: Callable[[], str]
 
     def send(self, message: ASGISendEvent) -> Coroutine[Any, Any, None]:
         """See the ASGI specification. If the answer starts before its request is complete, the connection closes."""
@@ -340,3 +349,15 @@ class _Cycle(RequestResponseCycle):
             if self.keep_alive:
                 self.default_headers = [*self.default_headers, self.keep_alive_field]
         return super().send(message)
+
+    async def send_500_response(self) -> None:
+        """Answer a request for which the application raised before it began its answer."""
+        said = b"the request failed unexpectedly"
+        headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", b"%d" % len(said)),
+            (b"connection", b"close"),
+            request_id_field(headers_of(cast("Scope", self.scope)), self.new_id),
+        ]
+        await self.send({"type": "http.response.start", "status": 500, "headers": headers})
+        await self.send({"type": "http.response.body", "body": said, "more_body": False})

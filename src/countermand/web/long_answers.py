@@ -8,9 +8,9 @@ import asyncio
 import zlib
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 from litestar.types import Receive, Scope, Send
 
 from countermand.contracts.http.answer import Answer
@@ -22,11 +22,10 @@ _PATIENCE_S: Final = 0.5
 _FAST: Final = 1  # zlib's level
 
 
-@dataclass(frozen=True, slots=True)
-class LongAnswer(Answer):
+class LongAnswer(Answer, frozen=True):
     """An answer that keeps its body in a list of pieces. Sending takes the pieces out, so that memory is freed."""
 
-    pieces: list[bytes] = field(default_factory=list)
+    pieces: list[bytes] = msgspec.field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
         """Send the answer. It can be sent only once."""

@@ -12,7 +12,7 @@ from typing import Final, Literal, cast
 
 import structlog
 from litestar.handlers import HTTPRouteHandler
-from litestar.types import Scope
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
 from countermand.actions.cancelling.ports import CancelOrder
@@ -32,6 +32,7 @@ log = structlog.get_logger()
 
 PageHandler = Callable[[FrameworkRequest], Awaitable[Answer]]
 
+_REQUEST_ID_FIELD: Final = b"x-request-id"
 _REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 _NAME: Final = re.compile(f"[1-9][0-9]{{0,18}}|{UID_PATTERN}")
 _ORDER_ID: Final = re.compile(ORDER_ID_PATTERN)
@@ -39,14 +40,37 @@ _ORDER_PARAMETER: Final = re.compile(r"/orders/{(\w+)}(?:/|$)")
 _ORDER_PLACED: Final = re.compile(rb"/orders/([0-9a-z]+)$")
 _STARTED: Final = "countermand.started_s"
 _ERROR: Final = 400
-_SERVER_ERROR: Final = 500
 _STATUS_UNAVAILABLE: Final = 503
 
 
 def given_request_id(headers: Mapping[bytes, bytes]) -> str | None:
     """Return the caller's own id of the request, or None unless it is 1 to 128 characters of visible ASCII."""
-    given = headers.get(b"x-request-id")
+    given = headers.get(_REQUEST_ID_FIELD)
     return given.decode() if given is not None and _REQUEST_ID.fullmatch(given) else None
+
+
+def request_id_field(headers: Mapping[bytes, bytes], new_id: Callable[[], str]) -> tuple[bytes, bytes]:
+    """Return the header line with the id of a request that has no report: the caller's own id, or a new id."""
+    return (_REQUEST_ID_FIELD, (given_request_id(headers) or new_id()).encode())
+
+
+class NamesEveryRequest:
+    """Adds `X-Request-Id` to answers of the framework that no report has seen: its answers to CORS preflights."""
+
+    def __init__(self, app: ASGIApp, new_id: Callable[[], str]) -> None:
+        self._app, self._new_id = app, new_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the application."""
+
+        async def named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                sent = list(message["headers"])
+                if not any(name.lower() == _REQUEST_ID_FIELD for name, _ in sent):
+                    message = {**message, "headers": [*sent, request_id_field(headers_of(scope), self._new_id)]}
+            await send(message)
+
+        await self._app(scope, receive, named)
 
 
 def note_start(scope: Scope) -> None:
@@ -71,8 +95,8 @@ class RequestReport:
         self._started_s = perf_counter() if noted_s is None else cast("float", noted_s)
         self._reports = reports
         self.headers = headers = headers_of(scope)
-        self._given_id = given_request_id(headers) if b"x-request-id" in headers else None
-        self.request_id = self._given_id or reports.new_id()
+        given_id = given_request_id(headers) if _REQUEST_ID_FIELD in headers else None
+        self.request_id = given_id or reports.new_id()
 
     def failed(self, error: Exception) -> None:
         """Record that the request ended in an error. An unforeseen error is logged with its traceback."""
@@ -83,7 +107,7 @@ class RequestReport:
     def finish(self, answer: Answer, notices: tuple[tuple[bytes, bytes], ...] = ()) -> Answer:
         """Report the answer, and return it with its last header lines.
 
-        These are the `notices` and `X-Request-Id`: the caller's own id or, with a status from 500 up, a new id.
+        These are the `notices` and `X-Request-Id`: the caller's own id, or a new id.
         """
         outcome, code = self.outcome, self.code
         if not outcome:
@@ -96,9 +120,11 @@ class RequestReport:
         self._reports.answered(
             self.request_id, self._started_s, answer.status, outcome, code, self.client_id, self.order
         )
-        if self._given_id is not None or answer.status >= _SERVER_ERROR:
-            return answer.with_headers(*notices, (b"x-request-id", self.request_id.encode()))
-        return answer.with_headers(*notices) if notices else answer
+        return Answer(
+            answer.status,
+            (*answer.headers, *notices, (_REQUEST_ID_FIELD, self.request_id.encode())),
+            answer.body,
+        )
 
 
 class CallReport(RequestReport):

@@ -117,6 +117,18 @@ def test_a_partner_hears_how_far_its_clock_is_off(changed: dict[str, Any], by_ho
         read(**changed)
 
 
+@pytest.mark.parametrize(
+    ("changed", "by_how_much"),
+    [
+        ({"exp": NOW_S + 30_001}, "exp is 30001 s after nbf; it may be 30000 s after it at most"),
+        ({"nbf": ..., "exp": NOW_S + 30_031}, "exp is 30031 s after now; it may be 30000 s after it at most"),
+    ],
+)
+def test_a_partner_hears_how_much_too_long_its_assertion_lives(changed: dict[str, Any], by_how_much: str):
+    with pytest.raises(NotAuthenticatedError, match=by_how_much):
+        read(**changed)
+
+
 def test_who_is_asked_for_is_told_in_the_words_that_were_expected_and_given():
     with pytest.raises(NotAuthenticatedError) as raised:
         read(aud="https://elsewhere.test" + "x" * 500)

@@ -113,7 +113,9 @@ async def test_with_and_without_the_front_everything_is_answered_alike(both_worl
     world = both_worlds
     me = await world.connect_client()
     order_id = await world.service_order(me)
-    assert (await cancel(world, me, {"orderId": order_id})).header_lines[-1] == ("content-length", "0")
+    cancelled = await cancel(world, me, {"orderId": order_id})
+    assert cancelled.header_lines[-1] == ("content-length", "0")
+    assert [name for name, _ in cancelled.header_lines][6:] == ["x-request-id", "content-length"]
     reply = await cancel(world, me, {"orderId": order_id}, headers={"X-Request-Id": "r-1"})
     assert [name for name, _ in reply.header_lines][6:] == ["content-type", "x-request-id", "content-length"]
     assert reply.headers["x-request-id"] == "r-1"

@@ -78,6 +78,24 @@ def test_a_country_and_a_language_are_taken_in_any_case_and_with_blanks_around_w
     assert asked["consumer"] == {"country": " nl", "language": "NL\u00a0", "email": "\tjo@example.com "}
 
 
+@pytest.mark.parametrize(
+    "email", ["jo", "jo@", "@example.com", "jo doe@example.com", "jo@example.com,jan@example.com", ""]
+)
+def test_what_is_no_e_mail_address_is_refused_in_words_wherever_one_is_given(email: str):
+    given = [
+        (message, field)
+        for message in MESSAGES
+        for field in msgspec.structs.fields(message)
+        if "mail" in field.encode_name.lower() and field.encode_name in patterns(message)
+    ]
+    assert {message for message, _ in given} == {shopping.Consumer, orders.OrderConsumer, connect.CreateRequest}
+    for message, field in given:
+        with pytest.raises(FieldsError) as raised:
+            read(message, {field.encode_name: email})
+        said = [sentence for name, sentence in raised.value.errors if name == field.encode_name]
+        assert said == [f'{field.encode_name} must be an e-mail address, like jo@example.com, not "{email}"']
+
+
 @pytest.mark.parametrize("country", ["NLD", "N", "N L", "NL\n", "", 5])
 def test_what_is_no_country_is_refused(country: Any):
     with pytest.raises(FieldsError, match="country must be a country's two letters"):

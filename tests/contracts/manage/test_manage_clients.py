@@ -86,6 +86,8 @@ async def test_what_does_not_hold_is_named_and_changes_nothing(world: World):
         ({"contract": "shopping", "name": " "}, "name"),
         ({"contract": "shopping", "name": "x" * 201}, "name"),
         ({"contract": "shopping", "name": "x", "permissions": ["fly"]}, "permissions"),
+        ({"contract": "shopping", "name": "x", "permissions": ["read", "record"]}, "permissions"),
+        ({"contract": "manage", "name": "x", "permissions": ["read_all"]}, "permissions"),
     ]
     for body, field in wrong:
         reply = await post(world, admin, CLIENTS, body)

@@ -81,7 +81,8 @@ def _check_life(claims: Mapping[str, object], expires_at_s: float, now_s: float)
     if begins_at_s > now_s + CLOCK_LEEWAY_S:
         raise _wrong(f"{name} is {_apart(begins_at_s, now_s)} in the future by the clock of this server")
     if expires_at_s - begins_at_s > LONGEST_LIFE_S:
-        raise _wrong(f"exp is more than {LONGEST_LIFE_S} seconds after {name or 'now'}")
+        lives = _apart(expires_at_s, begins_at_s if name is not None else now_s)
+        raise _wrong(f"exp is {lives} after {name or 'now'}; it may be {LONGEST_LIFE_S} s after it at most")
 
 
 def _apart(later_s: float, earlier_s: float) -> str:

@@ -19,6 +19,7 @@ from countermand.contracts.http.answer import Answer, MalformedRequestError, err
 from countermand.contracts.http.api_module import NOT_AFFILIATED, ApiModule
 from countermand.contracts.http.calls import Call, CallRules, OpenCall, OpenContext, Request
 from countermand.contracts.http.cancel_endpoint import bearer
+from countermand.contracts.http.encodings import what_it_is
 from countermand.contracts.http.openapi import NoPermission, Operation, Reply
 
 FORM: Final = "application/x-www-form-urlencoded"
@@ -208,7 +209,7 @@ def _form(request: Request) -> Mapping[str, str]:
     try:
         fields = parse_qsl(request.body.decode(), errors="strict", max_num_fields=_FIELDS_CAP)
     except UnicodeDecodeError:
-        raise MalformedRequestError("the body is not UTF-8") from None
+        raise MalformedRequestError(what_it_is(request.body) or "the body is not UTF-8") from None
     except ValueError:
         raise MalformedRequestError(f"the body has more than {_FIELDS_CAP} fields") from None
     form: dict[str, str] = {}

@@ -1,13 +1,13 @@
 """Builds the answers to requests, and checks the headers of requests. Its errors are those of HTTP itself."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 from litestar.types import Receive, Scope, Send
 
 from countermand.actions.errors import CountermandError, NotAuthenticatedError, UnavailableError
+from countermand.contracts.http.encodings import compression_of, named
 
 JSON: Final = "application/json"
 HAL: Final = "application/hal+json"
@@ -34,10 +34,19 @@ class BodyTooLargeError(CountermandError):
 
 
 class UnsupportedMediaTypeError(CountermandError):
-    """415: the request says that its body is something other than JSON in UTF-8."""
+    """415: the request says that its body is something other than JSON in UTF-8.
 
-    def __init__(self, given: str) -> None:
-        super().__init__(f"the body must be application/json, not {given!r}")
+    `compression` is what the body is compressed with, `charset` the character set that it is in.
+    """
+
+    def __init__(self, given: str = "", *, compression: str = "", charset: str = "") -> None:
+        self.is_compressed = bool(compression)
+        said = f"the body must be application/json, not {given!r}"
+        if compression:
+            said = f"the body is compressed with {named(compression)}; send it uncompressed"
+        elif charset:
+            said = f"the body must be in UTF-8, not in {named(charset)}"
+        super().__init__(said)
 
 
 class MalformedRequestError(CountermandError):
@@ -51,11 +60,11 @@ class ForbiddenError(CountermandError):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A status, header lines and a body. It is also an ASGI application, which answers every request with itself.
 
     The body of a long list continues in `more_body`. Such an answer is sent by `web/long_answers.py` only.
+    A Struct is made in a tenth of the time that a frozen dataclass takes, and each request makes two.
     """
 
     status: int
@@ -111,6 +120,8 @@ def error_headers(error: Exception, *, scheme: str, realm: str = "") -> tuple[tu
             return _challenge(error, error.scheme or scheme, realm)
         case MethodNotAllowedError(allow=allow):
             return ((b"allow", allow.encode()),)
+        case UnsupportedMediaTypeError(is_compressed=True):
+            return ((b"accept-encoding", b"identity"),)  # RFC 9110, section 15.5.16
         case UnavailableError(retry_after_s=seconds):
             return ((b"retry-after", b"%d" % seconds),)
     return ()
@@ -163,14 +174,19 @@ def check_media_type(headers: Mapping[bytes, bytes], *, also: tuple[str, ...] = 
 
     Raises `UnsupportedMediaTypeError`.
     """
+    if b"content-encoding" in headers and (compression := compression_of(headers)) is not None:
+        raise UnsupportedMediaTypeError(compression=compression)
     sent = headers.get(b"content-type", b"")
     if sent in _USUAL:
         return
     given = sent.decode("latin-1").strip()
     media_type, *parameters = (part.strip().lower() for part in given.split(";"))
     charsets = [p.removeprefix("charset=").strip('"') for p in parameters if p.startswith("charset=")]
-    if media_type not in {JSON, *also} or any(charset not in {"utf-8", "utf8"} for charset in charsets):
+    if media_type not in {JSON, *also}:
         raise UnsupportedMediaTypeError(given)
+    for charset in charsets:
+        if charset not in {"utf-8", "utf8"}:
+            raise UnsupportedMediaTypeError(charset=charset)
 
 
 # An answer as it is stored with an idempotency key, and sent again unchanged.

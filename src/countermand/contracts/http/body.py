@@ -17,6 +17,7 @@ from msgspec import inspect
 
 from countermand.actions.errors import FieldsError
 from countermand.contracts.http.answer import MalformedRequestError
+from countermand.contracts.http.encodings import is_latin_1, what_it_is
 from countermand.contracts.http.given_values import in_words, prepared
 
 BODY_CAP_BYTES: Final = 64 * 1024
@@ -37,18 +38,24 @@ def decode(body: bytes) -> object:
     try:
         decoded = _DECODER.decode(body.decode())
     except UnicodeDecodeError as error:
-        raise MalformedRequestError(f"the body is not UTF-8: byte {error.start} is wrong") from None
+        raise MalformedRequestError(what_it_is(body) or _not_utf_8(body, error.start)) from None
     except RecursionError:
         raise MalformedRequestError("the body is nested too deeply") from None
     except json.JSONDecodeError as error:
         said = "the body is empty" if not body.strip() else f"the body is not JSON: {error.msg} at byte {error.pos}"
-        raise MalformedRequestError(said) from None
+        raise MalformedRequestError(what_it_is(body) or said) from None
     if body.count(b"[") + body.count(b"{") > _DEPTH_CAP:
         _check_depth(decoded)
     # Without a backslash the body has no escape, and JSON or UTF-8 has already refused a raw NUL or surrogate.
     if b"\\" in body:
         _check_strings(decoded)
     return decoded
+
+
+def _not_utf_8(body: bytes, wrong: int) -> str:
+    if is_latin_1(body, wrong):
+        return f"the body is Latin-1, not UTF-8: byte {wrong} is wrong; encode it as UTF-8"
+    return f"the body is not UTF-8: byte {wrong} is wrong"
 
 
 def _pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -5,7 +5,7 @@ A declaration imports little, so that the command line can name the contracts in
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -43,12 +43,25 @@ class Page(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """Who may call over a channel: the ways to authenticate, and the default permissions of a client."""
+    """Who may call over a channel: the ways to authenticate, and the permissions of a client.
+
+    A client has the default permissions unless others are named, which may be `more_permissions`, too.
+    """
 
     channel: Channel
     authentication: tuple[Authentication, ...]
     default_permissions: frozenset[Permission]
     leads_back: bool = False  # whether the orders of its clients have a payment page, which leads back to the shop
+    more_permissions: frozenset[Permission] = frozenset()
+
+    def unknown(self, given: Iterable[Permission]) -> str | None:
+        """Return a sentence about the first permission that no call of this channel asks for; None without any."""
+        known = self.default_permissions | self.more_permissions
+        strange = next((one for one in given if one not in known), None)
+        if strange is None:
+            return None
+        names = ", ".join(one for one in Permission if one in known)
+        return f"a {self.channel} client cannot have the permission {strange}; it can have {names}"
 
     @property
     def has_secrets(self) -> bool:
@@ -85,9 +98,9 @@ class Contract:
     """A published contract that this service offers. The database keeps its name for ever.
 
     `kind` decides which states its orders have and what they release when they end. `default_rules` are the policy,
-    unless a setting narrows it. `default_permissions` are those of a client that was added without any. `api` builds
-    the contract's calls. `order_in_event` returns an order as it appears in an event, in the form that the contract's
-    subscribers know.
+    unless a setting narrows it. `default_permissions` are those of a client that was added without any, and
+    `more_permissions` the others that its calls know. `api` builds the contract's calls. `order_in_event` returns an
+    order as it appears in an event, in the form that the contract's subscribers know.
     """
 
     name: ContractName
@@ -98,6 +111,7 @@ class Contract:
     api: "Callable[[Deployment], ApiModule]"
     order_in_event: "Callable[[OrderView], msgspec.Struct | Mapping[str, object]]"
     pages: frozenset[Page] = frozenset()
+    more_permissions: frozenset[Permission] = frozenset()
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or self.channel == MANAGE:
@@ -119,4 +133,5 @@ class Contract:
             authentication=self.authentication,
             default_permissions=self.default_permissions,
             leads_back=Page.PAYMENT in self.pages,
+            more_permissions=self.more_permissions,
         )

@@ -10,4 +10,5 @@ ACCESS: Final = Access(
     channel=MANAGE,
     authentication=(Authentication.KEY_SECRET_TOKEN,),
     default_permissions=frozenset({Permission.READ, Permission.RECORD, Permission.CANCEL}),
+    more_permissions=frozenset({Permission.ADMINISTER}),
 )

@@ -99,6 +99,9 @@ class ManagedClients:
         client = read(self._client_given, given.json)
         if not client.name.strip():
             raise FieldsError([("name", "name must have a visible character")])
+        unknown = self._accesses[Channel(client.contract)].unknown(map(Permission, client.permissions))
+        if unknown is not None:
+            raise FieldsError([("permissions", f"permissions: {unknown}")])
         return client
 
     def _redirects(self, given: DecodedBody) -> messages.RedirectsGiven:
@@ -112,6 +115,12 @@ class ManagedClients:
             secret=secret,
             token=f"{client.key}.{secret}" if self._accesses[client.channel].joins_secrets else None,
         )
+
+
+def clients_as_json(clients: Sequence[Client]) -> str:
+    """Return the clients as the call that lists them answers, indented for people."""
+    listed = msgspec.json.encode(messages.Clients(clients=[_shown(one) for one in clients]))
+    return msgspec.json.format(listed, indent=2).decode()
 
 
 def _client_given(channels: Sequence[str]) -> type[messages.ClientGiven]:
