@@ -1,13 +1,21 @@
 """Replaces curl and openssl by Python programs that support exactly the options of our printed lines.
 
-So the lines can be run on a machine with only Python. A slow test runs the same lines with the real programs.
+So the lines can be run on a machine with only Python. A slow test runs the same lines with the real programs. If
+EXCHANGES names a folder, each request leaves a file there with the status and the body of its answer.
 """
 
 import base64
+import json
+import os
+import re
 import secrets
+import shutil
+import subprocess
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from urllib.parse import quote
 
 import httpx
 from cryptography.hazmat.primitives import hashes
@@ -17,24 +25,61 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 
 def curl(arguments: list[str]) -> bytes:
+    """Refuses an option that it does not know."""
+    options: list[str] = []
+    for word in arguments:  # `-si` is `-s -i`
+        options += [f"-{letter}" for letter in word[1:]] if re.fullmatch(r"-[siG]{2,}", word) else [word]
     parser = ArgumentParser("curl", allow_abbrev=False)
     parser.add_argument("url")
     parser.add_argument("-s", action="store_true")
     parser.add_argument("-i", action="store_true")
+    parser.add_argument("-G", action="store_true")
+    parser.add_argument("-X")
     parser.add_argument("-u", type=lambda given: tuple(given.split(":", 1)))
     parser.add_argument("-H", action="append", default=[])
-    parser.add_argument("-d", action="append", default=[])
-    asked = parser.parse_args(arguments)
-    fields = {"Content-Type": "application/x-www-form-urlencoded"} if asked.d else {}
+    parser.add_argument("-d", action="append", default=[], dest="data")
+    parser.add_argument("--data-urlencode", action="append", default=[], dest="data", type=_urlencoded)
+    asked = parser.parse_args(options)
+    data = "&".join(sys.stdin.read().replace("\n", "") if given == "@-" else given for given in asked.data)
+    fields = {"Content-Type": "application/x-www-form-urlencoded"} if data and not asked.G else {}
     for given in asked.H:
         lines = Path(given[1:]).read_text(encoding="ascii").splitlines() if given.startswith("@") else [given]
         fields |= {name.strip().title(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    method = asked.X or ("POST" if data and not asked.G else "GET")
+    url = f"{asked.url}?{data}" if asked.G else asked.url
+    body = "" if asked.G else data
     with httpx.Client(trust_env=False, timeout=60) as client:
-        body = "&".join(asked.d)
-        answer = client.request("POST" if asked.d else "GET", asked.url, headers=fields, content=body, auth=asked.u)
+        answer = client.request(method, url, headers=fields, content=body, auth=asked.u)
+    record(answer.status_code, answer.content)
     head = [f"HTTP/1.1 {answer.status_code} {answer.reason_phrase}"]
     head += [f"{name}: {value}" for name, value in answer.headers.items()]
     return ("\r\n".join([*head, "", ""]).encode() if asked.i else b"") + answer.content
+
+
+def _urlencoded(given: str) -> str:
+    name, _, value = given.partition("=")
+    return f"{name}={quote(value, safe='')}"
+
+
+def recorded_curl(arguments: list[str]) -> bytes:
+    """The curl of the machine, which comes after our own folder in PATH."""
+    others = os.pathsep.join(os.environ["PATH"].split(os.pathsep)[1:])
+    program = shutil.which("curl", path=others)
+    assert program is not None
+    with NamedTemporaryFile() as head:
+        done = subprocess.run([program, "--dump-header", head.name, *arguments], stdout=subprocess.PIPE, check=False)
+        statuses = re.findall(r"(?m)^HTTP/\S+ (\d{3})", head.read().decode("latin-1"))
+    if done.returncode:
+        sys.exit(done.returncode)
+    record(int(statuses[-1]), done.stdout.rpartition(b"\r\n\r\n")[2])
+    return done.stdout
+
+
+def record(status: int, body: bytes) -> None:
+    if folder := os.environ.get("EXCHANGES"):
+        number = len(list(Path(folder).iterdir()))
+        answer = {"status": status, "body": body.decode("utf-8", "replace")}
+        (Path(folder) / f"{number:04}").write_text(json.dumps(answer), encoding="utf-8")
 
 
 def openssl(arguments: list[str]) -> bytes:
@@ -51,5 +96,5 @@ def openssl(arguments: list[str]) -> bytes:
 
 
 if __name__ == "__main__":
-    program = {"curl": curl, "openssl": openssl}[sys.argv[1]]
+    program = {"curl": curl, "recorded-curl": recorded_curl, "openssl": openssl}[sys.argv[1]]
     sys.stdout.buffer.write(program(sys.argv[2:]))
