@@ -13,7 +13,7 @@ CHECK  := $(BIN)/python -m pytest --numprocesses $(shell getconf _NPROCESSORS_ON
 # processes, each of which would compile all of the source again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help run setup browser check test-file test test-slow lint bench lock docs vendor clean
+.PHONY: help run setup browser check test-file test test-slow lint bench bench-loop lock docs vendor clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -47,6 +47,9 @@ lint: $(VENV)/.ready-to-test ## format, rules, types and layers: ruff, mypy, imp
 
 bench: $(VENV)/.ready-to-test ## measure the cancellation path; results go to bench/results/ (BENCH=--quick for a look)
 	$(BIN)/python bench/run.py $(BENCH)
+
+bench-loop: $(VENV)/.ready-to-test ## list how long each route holds the event loop with its largest input (BENCH=--write keeps it)
+	$(BIN)/python bench/loop.py $(BENCH)
 
 docs: $(VENV)/.ready-to-run ## draw again the pages that are made from the code
 	$(BIN)/python docs/draw_states.py

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from countermand.actions.idempotency import IdempotencyKey
+from countermand.actions.idempotency import Fingerprints, IdempotencyKey
 from countermand.actions.run_idempotently import KeptForm, run_idempotently
 from countermand.contracts.http.store import Transaction
 from support.postgres import a_connection, until_waiting
@@ -12,7 +12,7 @@ from support.world import World
 async def test_a_repeat_that_comes_while_the_first_is_at_work_waits_with_nothing_locked(postgres_world: World):
     world, begun, let_go = postgres_world, asyncio.Event(), asyncio.Event()
     me, product = await world.shopping_client(), await world.product(stock=10)
-    key = IdempotencyKey(key="k", fingerprint="the same")
+    key = IdempotencyKey(key="k", fingerprints=Fingerprints(request="the same", message="the same"))
 
     async def buys(tx: Transaction) -> str:
         assert not begun.is_set(), "a repeat is at work, too"

@@ -20,6 +20,7 @@ PURE = {
     "enum",
     "functools",
     "hashlib",
+    "ipaddress",
     "json",
     "msgspec",
     "re",

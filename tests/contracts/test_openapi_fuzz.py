@@ -215,7 +215,8 @@ def _targets(demo: Demo, part: str, label: str) -> list[dict[str, Any]]:
         if part == "connect":
             return [{"id": order_id} for order_id in connect]
         if part == "manage":
-            return [{"id": str(one), "appointment": _visit(http, demo, one)} for one in [*connect, *uids]]
+            names = [*(f"connect-{order_id}" for order_id in connect), *uids]
+            return [{"id": name, "appointment": _visit(http, demo, name)} for name in names]
         headers = _credential(demo, part)
         sample = http.get(f"/orders/{uids[0]}", headers=headers).json()
         kept = http.post("/consumers", json={"first_name": "Jo"}, headers=headers).json()
@@ -247,22 +248,22 @@ def _made_anew(label: str, http: httpx.Client, demo: Demo) -> list[dict[str, Any
         return [{"client": _new_client(http, demo)} for _ in several]
     if "{task}" in label:
         new = [booking.order() for _ in several]
-        return [{"id": str(order_id), "task": booking.offer(order_id)} for order_id in new]
+        return [{"id": f"connect-{order_id}", "task": booking.offer(order_id)} for order_id in new]
     if label.endswith("/{appointment}/state"):
         return [_order_with_visit(http, demo, booking.order()) for _ in several]
     return None
 
 
-def _visit(http: httpx.Client, demo: Demo, order: int | str) -> int:
+def _visit(http: httpx.Client, demo: Demo, name: str) -> int:
     """The order's appointment, or one that is not there."""
-    shown = http.get(f"/manage/v1/orders/{order}", headers=demo.manage_headers()).json()
+    shown = http.get(f"/manage/v1/orders/{name}", headers=demo.manage_headers()).json()
     return shown["appointments"][0]["id"] if shown["appointments"] else 1
 
 
 def _order_with_visit(http: httpx.Client, demo: Demo, order: int) -> dict[str, Any]:
-    path = f"/manage/v1/orders/{order}/appointments"
+    path = f"/manage/v1/orders/connect-{order}/appointments"
     made = http.post(path, json=_visit_on("2030-01-01"), headers=demo.manage_headers()).json()
-    return {"id": str(order), "appointment": made["id"]}
+    return {"id": f"connect-{order}", "appointment": made["id"]}
 
 
 def _offered() -> dict[str, Any]:

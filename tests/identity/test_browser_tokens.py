@@ -189,7 +189,7 @@ async def test_it_opens_no_other_door(shop: World):
     me = await shop.shopping_client()
     headers = bearer(token_for(shop, me)) | {"X-API-VERSION": "7"}
     assert (await shop.http.get("/api/connect/orders/1", headers=headers)).status_code == 401
-    assert (await shop.http.get("/manage/v1/orders/1", headers=headers)).status_code == 401
+    assert (await shop.http.get("/manage/v1/orders/connect-1", headers=headers)).status_code == 401
 
 
 async def test_browsers_let_pages_of_allowed_origins_call_and_no_others(shop: World):

@@ -2,7 +2,12 @@
 
 import base64
 import json
+import socket
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +78,38 @@ def test_an_order_that_is_cancelled_while_its_payment_page_is_open_is_not_paid(r
     assert again["status"] == "cancelled"
 
 
+@pytest.mark.parametrize("address", ["http://[::1]:{port}/thanks", "HTTP://127.0.0.1:{port}/thanks"])
+def test_the_browser_follows_the_way_back_to_an_ip_address(running: Demo, browser: Browser, address: str):
+    with a_shop_at("::1" if "::1" in address else "127.0.0.1") as port:
+        order = placed(running, redirect_url=address.format(port=port))
+        page = on_a_phone(browser)
+        page.open(order["_links"]["payment_url"]["href"])
+        page.value("document.querySelector('button').click()")
+        page.until("document.body.innerText === 'Thank you'")
+    assert [one for one in page.complaints if "Content Security Policy" in one] == []
+
+
+def test_the_browser_is_not_stopped_on_the_way_back_to_an_app(running: Demo, browser: Browser):
+    number = client_number(running)
+    with running.client(headers=running.manage_headers()) as operator:
+        path = f"/manage/v1/clients/{number}/redirects"
+        operator.put(path, json={"redirect_schemes": ["countermandtest"]}).raise_for_status()
+    for _ in range(40):  # until the node has read its clients again
+        answer = place(running, redirect_url="countermandtest://thanks")
+        if answer.status_code == 201:
+            break
+        time.sleep(0.5)
+    order = answer.raise_for_status().json()
+    page = on_a_phone(browser)
+    page.open(order["_links"]["payment"]["href"])
+    page.value("document.querySelector('button').click()")
+    deadline = time.monotonic() + 30
+    while status_of(running, order) != "completed":
+        assert time.monotonic() < deadline
+    page.value("1")
+    assert [one for one in page.complaints if "Content Security Policy" in one] == []
+
+
 def on_a_phone(browser: Browser) -> Page:
     page = browser.new_page()
     browser.tell("Emulation.setDeviceMetricsOverride", page.session, **PHONE)
@@ -112,3 +149,57 @@ def cancelled(running: Demo, order: dict[str, Any]) -> None:
     body = {"order": order["_links"]["self"]["href"], "reason": "The buyer asked"}
     uri = f"{running.base_url}/ordercancellation/"
     httpx.post(uri, json=body, headers=headers_of(running)).raise_for_status()
+
+
+def status_of(running: Demo, order: dict[str, Any]) -> str:
+    return str(httpx.get(order["_links"]["self"]["href"], headers=headers_of(running)).json()["status"])
+
+
+def place(running: Demo, **more: Any) -> httpx.Response:
+    paid = running.json["shopping"]["products"]["paid"]
+    consumer = {"first_name": "Jo", "last_name": "Visitor", "email": "jo@example.com", "country": "NL"}
+    body = {"products": [{"product": paid, "quantity": 1}], "consumer": consumer}
+    bill = httpx.post(f"{running.base_url}/bill", json=body, headers=headers_of(running)).raise_for_status().json()
+    method = bill["available_payment_methods"][0]["uid"]
+    wanted = body | {"payment_method": method} | more
+    return httpx.post(f"{running.base_url}/orders", json=wanted, headers=headers_of(running))
+
+
+def placed(running: Demo, **more: Any) -> dict[str, Any]:
+    answer = place(running, **more)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
+def client_number(running: Demo) -> int:
+    with running.client(headers=running.manage_headers()) as operator:
+        clients = operator.get("/manage/v1/clients").raise_for_status().json()["clients"]
+    (number,) = (one["id"] for one in clients if one["key"] == running.json["shopping"]["key"])
+    return int(number)
+
+
+@contextmanager
+def a_shop_at(host: str) -> Iterator[int]:
+    """The page that thanks the buyer, on a port of a loopback address."""
+
+    class Thanks(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain")
+            self.end_headers()
+            self.wfile.write(b"Thank you")
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+    with Server((host, 0), Thanks) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()

@@ -179,6 +179,21 @@ async def test_a_csv_file_holds_what_its_headings_tell(run: Run, sqlite_world: W
     assert wanted[kind] in "".join(str(value) for value in added.values())
 
 
+async def test_a_csv_file_gives_artists_and_genres_in_languages_and_facilities_by_name(
+    run: Run, sqlite_world: World, tmp_path: Path
+):
+    headings = "uid,merchant_name,title.en,sale_start,sale_end,artists.en,artists.nl,genres.en,facilities.lockers"
+    line = f"{EVENT},M,T,2026-01-01T00:00:00Z,2027-01-01T00:00:00Z,Low Bridge; The Keepers,Lage Brug,folk,TRUE"
+    file = written(tmp_path, f"{headings},facilities.parking\n{line},At the station\n", "events.csv")
+    said = await imported(run, sqlite_world, file)
+    assert (said.code, "1 added" in said.out) == (0, True), said.err
+    shown = (await get(sqlite_world, await sqlite_world.shopping_client(), f"/events/{EVENT}")).json()
+    names = [{language: text for language, text in one.items() if text} for one in shown["artists"]]
+    assert names == [{"en": "Low Bridge", "nl": "Lage Brug"}, {"en": "The Keepers"}]
+    assert [one["name"]["en"] for one in shown["genres"]] == ["folk"]
+    assert shown["facilities"] == {"lockers": True, "parking": "At the station"}
+
+
 async def test_more_than_one_transaction_holds_are_loaded_parts_before_combos(run: Run, world: World, tmp_path: Path):
     parts = [f"{number:032x}" for number in range(1_000, 1_600)]
     lines = [f"{uid},{EVENT},P,1,EUR,1,,," for uid in parts]

@@ -62,7 +62,7 @@ COMMANDS = {" ".join(path) or "countermand": (path, command) for path, command i
 
 def test_these_are_the_commands():
     assert {"serve", "demo", "migrate"} <= set(COMMANDS)
-    assert {f"client {verb}" for verb in ("add", "list", "rotate", "revoke")} <= set(COMMANDS)
+    assert {f"client {verb}" for verb in ("add", "list", "change", "rotate", "revoke")} <= set(COMMANDS)
     assert {f"keys {verb}" for verb in ("list", "rotate", "withdraw")} <= set(COMMANDS)
 
 
@@ -221,7 +221,7 @@ async def test_an_operator_that_is_added_can_call_at_once_and_is_gone_when_rotat
 
         async def status(bearer: str) -> int:
             headers = {"Authorization": f"Bearer {bearer}"}
-            return (await http.get(f"/manage/v1/orders/{order_id}", headers=headers)).status_code
+            return (await http.get(f"/manage/v1/orders/connect-{order_id}", headers=headers)).status_code
 
         assert await status(token) == 200
         new = shown(await client("rotate", id_))[0]
@@ -262,6 +262,39 @@ async def test_a_partner_that_is_added_can_call_with_its_issuers_tokens_until_it
         assert cancel.status_code == 401
     assert len(await made.rows("clients")) == 1
     assert await made.rows("cancellations") == []
+
+
+async def test_where_buyers_are_led_back_to_is_given_changed_listed_and_taken_away(run: Run, made: World):
+    async def client(*arguments: str) -> Said:
+        return await asyncio.to_thread(run, "client", *arguments, **database_of(made))
+
+    given = ("--redirect-url", "myapp://thanks", "--redirect-scheme", "MyApp", "--redirect-scheme", "other")
+    added = await client("add", "--contract", "shopping", "--name", "The shop", *given)
+    assert (added.code, added.err) == (0, "")
+    (id_,) = re.findall(r"client (\d+) ", added.out)
+    listed = (await client("list")).out
+    assert [said in listed for said in ("myapp://thanks", "myapp other")] == [True, True]
+    changed = await client("change", id_, "--redirect-url", "https://[::1]/thanks", "--no-redirect-schemes")
+    assert (changed.code, changed.err) == (0, "")
+    assert "redirect_url: https://[::1]/thanks\nredirect_schemes: none\n" in changed.out
+    schemes_alone = await client("change", id_, "--redirect-scheme", "myapp")
+    assert "redirect_url: https://[::1]/thanks\nredirect_schemes: myapp\n" in schemes_alone.out
+    rows = await made.rows("clients")
+    partner = await client("add", "--contract", "manage", "--name", "Operator")
+    (other,) = re.findall(r"client (\d+) ", partner.out)
+    for wrong, said in {
+        (id_, "--redirect-scheme", "JavaScript"): ("--redirect-scheme", '"JavaScript"'),
+        (id_, "--redirect-url", "javascript:alert(1)"): ("--redirect-url", '"javascript:alert(1)"'),
+        (id_, "--redirect-url", "yourapp://x"): ("--redirect-url", '"yourapp://x"'),
+        (id_, "--redirect-url", ""): ("--redirect-url",),
+        (id_,): ("nothing to change",),
+        (id_, "--redirect-url", "https://a.test", "--no-redirect-url"): ("exclude each other",),
+        (other, "--redirect-url", "https://a.test"): ("payment page",),
+        ("99", "--redirect-url", "https://a.test"): ("client 99",),
+    }.items():
+        assert_one_sentence(await client("change", *wrong), *said)
+    assert (await made.rows("clients"))[: len(rows)] == rows
+    assert "redirect_url: none\n" in (await client("change", id_, "--no-redirect-url")).out
 
 
 async def test_the_list_shows_every_client_whole_however_narrow_the_page(run: Run, made: World):

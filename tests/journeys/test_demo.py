@@ -177,7 +177,7 @@ def test_the_management_token_reads_every_order_with_its_appointment_as_named(sh
     with shared.client(headers=shared.manage_headers()) as http:
         for hours, kind in {25: "appointment_in_25h", 30: "appointment_in_30h"}.items():
             for order_id in made["connect"]["orders"][kind]:
-                (visit,) = http.get(f"/manage/v1/orders/{order_id}").json()["appointments"]
+                (visit,) = http.get(f"/manage/v1/orders/connect-{order_id}").json()["appointments"]
                 lies_ahead = datetime.fromisoformat(visit["starts_at"]) - datetime.now(UTC)
                 assert timedelta(hours=hours, minutes=-10) < lies_ahead <= timedelta(hours=hours)
 

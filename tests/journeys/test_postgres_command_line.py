@@ -129,7 +129,7 @@ async def test_a_secret_that_is_rotated_or_revoked_stops_at_both_running_nodes_b
     def calls(said: Said) -> Ask:
         (token,) = re.findall(r"(?m)^token: (.*)$", said.out)
         headers = {"Authorization": f"Bearer {token}"}
-        return Ask(node=0, about="", path="/manage/v1/orders/1", headers=headers, body=None, method="GET")
+        return Ask(node=0, about="", path="/manage/v1/orders/connect-1", headers=headers, body=None, method="GET")
 
     with ExitStack() as stack:
         nodes = [stack.enter_context(a_node(shop)) for _ in range(2)]  # at the default: 2 s

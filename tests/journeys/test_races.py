@@ -279,7 +279,7 @@ async def cancel_tickets(shop: Demo, http: httpx.AsyncClient, uri: str) -> int:
 
 async def change(shop: Demo, http: httpx.AsyncClient, race: Race, order_id: int) -> int:
     """What the race says happens to the order's visit, over the operator's API."""
-    path, headers = f"/manage/v1/orders/{order_id}/appointments", shop.manage_headers()
+    path, headers = f"/manage/v1/orders/connect-{order_id}/appointments", shop.manage_headers()
     if race.change == "set":
         return (await http.post(path, json=visit_in(race.to_h), headers=headers)).status_code
     (visit,) = column(shop.database, "SELECT id FROM appointments WHERE order_id = ?", order_id)
@@ -298,7 +298,7 @@ async def service_order(shop: Demo, http: httpx.AsyncClient, *, visit_in_h: int 
     made = await http.post("/api/connect/orders/create", json=SERVICE_ORDER, headers=shop.connect_headers())
     order_id = made.raise_for_status().json()["id"]
     if visit_in_h is not None:
-        path = f"/manage/v1/orders/{order_id}/appointments"
+        path = f"/manage/v1/orders/connect-{order_id}/appointments"
         (await http.post(path, json=visit_in(visit_in_h), headers=shop.manage_headers())).raise_for_status()
     return order_id
 

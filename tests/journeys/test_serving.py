@@ -96,8 +96,13 @@ async def test_a_log_is_one_line_an_event_and_tells_no_secret(log_format: str, m
                     ("POST", SHOPPING, {"Authorization": shop.basic[:-6] + "AAAA=="}, cancel),
                     ("POST", SHOPPING, basic, cancel),
                     ("POST", SHOPPING, basic, cancel),
-                    ("GET", f"/manage/v1/orders/{order_id}", made.manage_headers(operator), None),
-                    ("GET", f"/manage/v1/orders/{order_id}", {"Authorization": f"Bearer {operator.key}.x"}, None),
+                    ("GET", f"/manage/v1/orders/connect-{order_id}", made.manage_headers(operator), None),
+                    (
+                        "GET",
+                        f"/manage/v1/orders/connect-{order_id}",
+                        {"Authorization": f"Bearer {operator.key}.x"},
+                        None,
+                    ),
                     ("GET", f"/nowhere?secret={shop.secret}", basic, None),
                 ]
             ]

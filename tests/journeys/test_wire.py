@@ -214,7 +214,7 @@ async def test_a_caller_that_goes_away_before_its_body_came_leaves_nothing_behin
     assert [line for line in server.log_lines[logged:] if line["level"] not in {"debug", "info"}] == []
 
 
-@pytest.mark.parametrize("path", [CONNECT, SHOPPING, "/orders", "/manage/v1/orders/1/cancel"])
+@pytest.mark.parametrize("path", [CONNECT, SHOPPING, "/orders", "/manage/v1/orders/connect-1/cancel"])
 async def test_a_body_that_is_too_large_is_refused_before_it_has_come(path: str, server: Served):
     announced = request("POST", path, {"Content-Length": str(CAP + 1)})
     with a_connection(server.port) as connection:

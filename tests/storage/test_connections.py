@@ -10,7 +10,7 @@ from sqlalchemy import insert, text
 
 from countermand.actions.cancelling.cancel_orders import Cancelled
 from countermand.actions.errors import KeyTakenError, UnavailableError, UnfitDataError
-from countermand.actions.idempotency import IdempotencyKey
+from countermand.actions.idempotency import Fingerprints, IdempotencyKey
 from countermand.actions.ordering.place_service_orders import place_service_order
 from countermand.contracts.http.store import Transaction
 from countermand.domain.appointments.appointment import (
@@ -161,7 +161,7 @@ async def test_nothing_belongs_to_an_order_that_is_not_there(world: World, table
 
 async def test_an_idempotency_key_in_use_is_a_clash_of_its_own(world: World):
     me = await world.connect_client()
-    key = IdempotencyKey(key="k", fingerprint="f")
+    key = IdempotencyKey(key="k", fingerprints=Fingerprints(request="f", message="f"))
 
     async def keep(answer: bytes) -> None:
         async with world.database.store.transaction() as tx:

@@ -16,7 +16,7 @@ from countermand.actions.errors import (
     UnavailableError,
     UnfitDataError,
 )
-from countermand.actions.idempotency import IdempotencyKey
+from countermand.actions.idempotency import Fingerprints, IdempotencyKey
 from countermand.actions.identity.ports import ClientKey
 from countermand.domain.client import OWN_ISSUER, Client, Permission
 from countermand.storage.repositories.tokens import SqlUsedAssertions
@@ -260,7 +260,12 @@ async def test_a_key_that_the_database_refuses_is_not_taken_for_one_in_use(world
     assert [type(answer) for answer in await world.service.commit.run([command])] == [UnfitDataError]
     with pytest.raises(UnfitDataError) as raised:
         async with world.database.store.transaction() as tx:
-            await tx.keep_answer(me.client.id, IdempotencyKey(key="k", fingerprint="f"), b"{}", world.clock())
+            await tx.keep_answer(
+                me.client.id,
+                IdempotencyKey(key="k", fingerprints=Fingerprints(request="f", message="f")),
+                b"{}",
+                world.clock(),
+            )
     assert not isinstance(raised.value, TakenError)
     assert await world.rows("cancellations") == []
 

@@ -30,6 +30,7 @@ NEW_COLUMNS = {
     },
     "methods": {"details"},
     "order_details": {"total_minor", "currency"},
+    "idempotency_keys": {"message_fingerprint"},
 }
 # The first schema's tables with a row or more each, parents first.
 DATA: dict[str, list[dict[str, Any]]] = {

@@ -19,7 +19,7 @@ from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.group_commit import GoAgain
 from countermand.actions.cancelling.ports import CancelOrder
-from countermand.actions.idempotency import IdempotencyKey
+from countermand.actions.idempotency import Fingerprints, IdempotencyKey
 from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState
 from countermand.domain.client import ClientId
 from countermand.domain.contract import MANAGE, ContractName
@@ -145,12 +145,12 @@ class ACommand:
     place: int
     client_id: ClientId
     key: str | None
-    fingerprint: str
+    fingerprints: Fingerprints
     reason: str | None
 
     def of(self, order_ids: list[OrderId]) -> CancelOrder:
         order_id = order_ids[self.place] if self.place < len(order_ids) else MISSING
-        key = self.key and IdempotencyKey(key=self.key.replace("#", str(order_id)), fingerprint=self.fingerprint)
+        key = self.key and IdempotencyKey(key=self.key.replace("#", str(order_id)), fingerprints=self.fingerprints)
         return CancelOrder(
             command_id=CommandId(f"{next(_commands):032x}"),
             order_id=order_id,
@@ -167,7 +167,7 @@ commands = st.builds(
     place=st.integers(0, 6),
     client_id=st.sampled_from([PARTNER, PARTNER, OTHER, SHOP, SHOP, OPERATOR]),
     key=st.none() | st.sampled_from(["k-1", "k-2", "k-#"]),
-    fingerprint=st.sampled_from(["one", "two"]),
+    fingerprints=st.builds(Fingerprints, request=st.sampled_from(["one", "two"]), message=st.sampled_from(["a", "b"])),
     reason=reasons,
 )
 batches_of_commands = st.lists(st.lists(commands, min_size=1, max_size=12), min_size=2, max_size=2)

@@ -84,6 +84,12 @@ class Scene:
         headers = self.world.connect_headers(self.partner, **keyed)
         return await self.world.http.post(f"{CONNECT}/cancel", json={"orderId": order}, headers=headers)
 
+    async def name(self, order_id: int) -> str:
+        """The order's id in the management API."""
+        (order,) = await self.world.rows("orders", order_id)
+        (details,) = await self.world.rows("order_details", order_id)
+        return details["uid"] or f"{order['contract']}-{order_id}"
+
     async def managed(self, path: str) -> httpx.Response:
         return await self.world.http.get(MANAGE + path, headers=self.world.manage_headers(self.operator))
 
@@ -223,7 +229,7 @@ HOLDS_WORDS = {
 }
 # What a caller, an operator or we made up, and nobody compares with a list.
 FREE = {
-    "clients": {"name", "key", "secret_sha256", "issuer", "subject"},
+    "clients": {"name", "key", "secret_sha256", "issuer", "subject", "redirect_url", "redirect_schemes"},
     "client_keys": {"kid"},
     "signing_keys": {"kid"},
     "used_assertions": {"jti_sha256"},
@@ -241,7 +247,7 @@ FREE = {
     "refusals": {"command_id", "policy_version", "reason"},
     "policies": {"version"},
     "outbox": {"details"},  # shown as it is
-    "idempotency_keys": {"key", "fingerprint", "policy_version"},
+    "idempotency_keys": {"key", "fingerprint", "message_fingerprint", "policy_version"},
     "counters": {"name"},
     "events": {"uid", "reference", "title", "merchant_name", "details"},
     "products": {"uid", "name", "event_uid", "reference", "details"},
@@ -328,7 +334,7 @@ async def management_reads_all(scene: Scene) -> None:
     orders = [*scene.telecom, *scene.visited, *scene.cancelled, *scene.refused]
     orders += [one.order.id for one in (*scene.tickets, *scene.paid, *scene.due)]
     for order_id in orders:
-        answer = await scene.managed(f"/orders/{order_id}")
+        answer = await scene.managed(f"/orders/{await scene.name(order_id)}")
         assert answer.status_code == 200, answer.text
     tasks = await scene.managed("/appointment-tasks")
     assert A_TASK + 1 in {one["id"] for one in tasks.json()["tasks"]}
@@ -386,8 +392,9 @@ async def test_an_order_that_nobody_knows_is_shown_as_it_is_and_never_changed(wo
         await scene.spoil("orders", {"id": order_id}, {column: WORD})
     before = [await scene.row(order_id) for order_id in orders]
     for order_id in orders:
-        assert (await scene.managed(f"/orders/{order_id}")).json()[column] == WORD
-        assert (await scene.managed(f"/orders/{order_id}/cancellability")).status_code == 503
+        name = await scene.name(order_id)
+        assert (await scene.managed(f"/orders/{name}")).json()[column] == WORD
+        assert (await scene.managed(f"/orders/{name}/cancellability")).status_code == 503
         headers = world.manage_headers(scene.operator)
         for path, body in (
             ("cancel", {"reason": "r"}),
@@ -395,7 +402,7 @@ async def test_an_order_that_nobody_knows_is_shown_as_it_is_and_never_changed(wo
             ("moves", {"move": "reject"}),
             ("appointments", {"starts_at": "2026-11-25T08:00:00Z", "ends_at": "2026-11-25T12:00:00Z"}),
         ):
-            answer = await world.http.post(f"{MANAGE}/orders/{order_id}/{path}", json=body, headers=headers)
+            answer = await world.http.post(f"{MANAGE}/orders/{name}/{path}", json=body, headers=headers)
             assert answer.status_code == 503, (path, answer.text)
             assert WORD in answer.json()["detail"]
     world.clock.forward(minutes=2)
@@ -436,7 +443,7 @@ async def test_an_order_whose_details_nobody_can_read_is_not_shown_and_is_decide
     assert await all_listed(scene) == mine - {telecom, visited}
     assert tickets.order.uid not in (await scene.as_shop("/orders")).text
     for order_id in (telecom, tickets.order.id):
-        shown = (await scene.managed(f"/orders/{order_id}")).json()
+        shown = (await scene.managed(f"/orders/{await scene.name(order_id)}")).json()
         assert (shown["state"] in {"submitted", "pending"}, shown["order_token"]) == (True, None)
     # what must know the details is answered 503, and nothing is done
     before = await world.rows("payments")
@@ -519,13 +526,13 @@ async def test_a_visit_in_an_unknown_state_is_shown_and_nobody_agrees_another_be
     scene = await a_scene(world)
     order_id = scene.visited[0]
     await scene.spoil("appointments", {"order_id": order_id}, {"state": WORD})
-    (visit,) = (await scene.managed(f"/orders/{order_id}")).json()["appointments"]
+    (visit,) = (await scene.managed(f"/orders/connect-{order_id}")).json()["appointments"]
     assert visit["state"] == WORD
     headers, times = (
         world.manage_headers(scene.operator),
         {"starts_at": "2026-11-25T08:00:00Z", "ends_at": "2026-11-25T12:00:00Z"},
     )
-    at = f"{MANAGE}/orders/{order_id}/appointments"
+    at = f"{MANAGE}/orders/connect-{order_id}/appointments"
     before = await world.rows("appointments", order_id)
     for answer in (
         await world.http.post(at, json=times, headers=headers),
@@ -543,7 +550,7 @@ async def test_a_task_that_nobody_knows_is_answered_by_nobody(world: World, colu
     await scene.spoil("appointment_tasks", {"id": A_TASK}, {column: WORD})
     before = await world.rows("appointment_tasks", scene.visited[0])
     headers = world.manage_headers(scene.operator)
-    path = f"{MANAGE}/orders/{scene.visited[0]}/appointment-tasks/{A_TASK}/answer"
+    path = f"{MANAGE}/orders/connect-{scene.visited[0]}/appointment-tasks/{A_TASK}/answer"
     answer = await world.http.post(path, json={"refused": {"code": "c", "message": "m"}}, headers=headers)
     assert (answer.status_code, WORD in answer.text) == (503, True)
     assert await world.rows("appointment_tasks", scene.visited[0]) == before

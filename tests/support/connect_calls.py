@@ -78,6 +78,7 @@ async def send(
     world: World, method: str, path: str, headers: Iterable[tuple[str, str | bytes]], *pieces: bytes
 ) -> Reply:
     """Send a request below any client library, which would tidy it up. The body comes in so many pieces."""
+    path, _, query = path.partition("?")
     left = list(pieces) or [b""]
     lines: list[tuple[str, str]] = []
     sent: dict[str, Any] = {"status": 0, "body": b""}
@@ -104,7 +105,7 @@ async def send(
         "scheme": "http",
         "path": path,
         "raw_path": path.encode(),
-        "query_string": b"",
+        "query_string": query.encode(),
         "root_path": "",
         "headers": [
             (name.lower().encode(), value if isinstance(value, bytes) else value.encode()) for name, value in headers

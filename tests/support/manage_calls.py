@@ -1,5 +1,6 @@
 """Makes the calls of the management API, as an operator does."""
 
+import re
 from typing import Any
 
 import httpx
@@ -14,7 +15,8 @@ PAYMENT = {"reference": "tx 1", "amount": 25.00, "currency": "EUR"}
 async def manage(
     world: World, operator: Caller, method: str, path: str, body: Any = None, **headers: str
 ) -> httpx.Response:
-    """Call `/manage/v1/orders/{path}`. `headers` has names with _ for -."""
+    """Call `/manage/v1/orders/{path}`. `headers` has names with _ for -. A number at the front is a telecom order's."""
+    path = re.sub(r"^(?=[0-9]{1,19}(/|\?|$))", "connect-", path)
     sent = world.manage_headers(operator, **headers)
     return await world.http.request(method, f"{ROOT}/{path}", headers=sent, json=body)
 

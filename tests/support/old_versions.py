@@ -38,7 +38,7 @@ class OldVersion:
 
 # The versions that may still be running when somebody upgrades, the newest last. A change of the schema after which old
 # nodes would decide wrongly raises `oldest_code`: then add the commit before that change, with the schema it knows.
-OLD_VERSIONS = (OldVersion(commit="f4375c1", schema=4),)
+OLD_VERSIONS = (OldVersion(commit="f4375c1", schema=4), OldVersion(commit="2f0ef4c", schema=5))
 
 
 def countermand_of(version: OldVersion) -> Path:

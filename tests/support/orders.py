@@ -29,7 +29,7 @@ def visit(shop: Shop, order: int, method: str, in_h: int, node: int = 0) -> Ask:
     starts_at = utc_now() + timedelta(hours=in_h)
     times = {"starts_at": starts_at.isoformat(), "ends_at": (starts_at + timedelta(hours=4)).isoformat()}
     name = {"POST": "set", "PUT": "move", "DELETE": "call off"}[method]
-    path = f"/manage/v1/orders/{order}/appointments" + ("" if method == "POST" else f"/{order}")
+    path = f"/manage/v1/orders/connect-{order}/appointments" + ("" if method == "POST" else f"/{order}")
     body = None if method == "DELETE" else times
     return Ask(node=node, about=(name, order), path=path, headers=shop.operator, body=body, method=method)
 

@@ -28,7 +28,7 @@ from countermand.actions.appointments.set import set_appointment
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.ports import CancelOrder
-from countermand.actions.idempotency import IdempotencyKey
+from countermand.actions.idempotency import Fingerprints, IdempotencyKey
 from countermand.actions.identity.secrets import hash_of
 from countermand.actions.ordering.place_service_orders import place_service_order
 from countermand.actions.ordering.record_progress import advance_order, record_payment
@@ -279,12 +279,14 @@ class World:
     # the cancellation, below HTTP
 
     def command(self, caller: Caller, order_id: OrderId, *, key: str | None = None, **more: Any) -> CancelOrder:
+        same = f"cancel {order_id}"
+        fingerprints = Fingerprints(request=same, message=same)
         return CancelOrder(
             command_id=CommandId(secrets.token_hex(16)),
             order_id=order_id,
             client_id=caller.client.id,
             channel=caller.client.channel,
-            idempotency=None if key is None else IdempotencyKey(key=key, fingerprint=f"cancel {order_id}"),
+            idempotency=None if key is None else IdempotencyKey(key=key, fingerprints=fingerprints),
             **more,
         )
 

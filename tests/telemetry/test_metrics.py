@@ -77,7 +77,7 @@ async def test_a_cancellation_counts_once_under_its_door_its_outcome_and_its_cod
     assert await cancel_ticket(paid, world.shopping_headers(reader)) == 403
     asked = {"reason": "The customer rang"}
     for wanted in (200, 409):
-        path = f"/manage/v1/orders/{other}/cancel"
+        path = f"/manage/v1/orders/connect-{other}/cancel"
         done = await world.http.post(path, headers=world.manage_headers(operator), json=asked)
         assert done.status_code == wanted
 

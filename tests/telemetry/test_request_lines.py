@@ -62,8 +62,7 @@ async def test_a_line_says_who_asked_what_of_which_order_and_what_became_of_it(t
     told = lines_of(capsys.readouterr().err)
     assert all(line.keys() <= FIELDS and line["event"] == "request" for line in told)
     assert all(line["duration_ms"] > 0 for line in told)
-    connect = {"method": "POST", "route": CONNECT, "client": partner.client.id, "order": str(order)}
-    number = str(ticket.order.id)
+    connect = {"method": "POST", "route": CONNECT, "client": partner.client.id, "order": f"connect-{order}"}
     assert [without(line, "timestamp", "event", "duration_ms", "level") for line in told] == [
         connect | {"request_id": "asked-1", "status": 200, "outcome": "cancelled"},
         connect | {"request_id": "asked-1", "status": 422, "outcome": "refused", "code": "order_not_cancellable"},
@@ -71,7 +70,7 @@ async def test_a_line_says_who_asked_what_of_which_order_and_what_became_of_it(t
             "method": "GET",
             "route": "/orders/{uid}",
             "client": shop.client.id,
-            "order": number,
+            "order": f"shopping-{ticket.order.uid}",
             "status": 200,
             "outcome": "done",
             "request_id": told[2]["request_id"],
@@ -80,7 +79,7 @@ async def test_a_line_says_who_asked_what_of_which_order_and_what_became_of_it(t
             "method": "POST",
             "route": "/manage/v1/orders/{id}/cancel",
             "client": operator.client.id,
-            "order": number,
+            "order": ticket.order.uid,
             "status": 200,
             "outcome": "cancelled",
             "request_id": told[3]["request_id"],
@@ -103,7 +102,7 @@ async def test_a_line_says_who_asked_what_of_which_order_and_what_became_of_it(t
     assert len({line["request_id"] for line in told}) == len(told) - 1, "an id of ours names one request alone"
 
 
-async def test_an_order_that_is_placed_is_named_by_the_number_it_got(tmp_path: Path, capsys: Captured):
+async def test_an_order_that_is_placed_is_named_by_the_id_it_got(tmp_path: Path, capsys: Captured):
     async with a_world(tmp_path, log_level="info", log_format="json") as world:
         shop = await world.shopping_client()
         product, method = await world.product(), await world.payment_method()
@@ -114,12 +113,12 @@ async def test_an_order_that_is_placed_is_named_by_the_number_it_got(tmp_path: P
         }
         created = await world.http.post("/orders", headers=world.shopping_headers(shop), json=asked)
         assert created.status_code == 201
-        (placed,) = await world.rows("orders")
+        (placed,) = await world.rows("order_details")
         await asyncio.sleep(0)
 
     written = capsys.readouterr().err
     (line,) = lines_of(written)
-    assert (line["route"], line["order"], line["status"]) == ("/orders", str(placed["id"]), 201)
+    assert (line["route"], line["order"], line["status"]) == ("/orders", f"shopping-{placed['uid']}", 201)
     assert [one for one in ("Jo", "Visitor", "example", shop.key, shop.secret) if one in written] == []
 
 

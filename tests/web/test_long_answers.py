@@ -1,11 +1,13 @@
 """A long answer to a slow client: whole, in order, and not kept whole while it waits."""
 
 import asyncio
+import json
 import random
 
 import pytest
 
 from countermand.contracts.http.answer import Answer
+from countermand.contracts.http.lists import list_answer
 from countermand.web.long_answers import LONG_BYTES, LongAnswer, in_pieces
 
 HEADERS = ((b"content-type", b"application/hal+json"),)
@@ -59,13 +61,31 @@ async def test_a_long_answer_comes_whole_to_swift_and_to_slow_clients(stops_afte
     assert max(len(piece["body"]) for piece in pieces) <= 64 * 1024
 
 
+async def test_a_list_stays_in_pieces_from_its_items_to_its_client():
+    items = [{"n": number, "text": "é" * 3000} for number in range(300)]
+    listed = await list_answer(items, dict, lambda shown: {"items": shown, "next": None}, headers=HEADERS)
+    assert listed.more_body
+    reader = Reader()
+    await in_pieces(listed.with_headers((b"x-more", b"1")))({}, None, reader.send)
+    assert json.loads(reader.body) == {"items": items, "next": None}
+    assert dict(reader.messages[0]["headers"])[b"content-length"] == b"%d" % len(reader.body)
+    assert max(len(message["body"]) for message in reader.messages[1:]) <= 64 * 1024 + 100
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+async def test_a_short_list_is_one_body(number: int):
+    listed = await list_answer(range(number), str, lambda shown: {"items": shown})
+    assert json.loads(listed.body) == {"items": [str(one) for one in range(number)]}
+    assert listed.more_body == ()
+
+
 async def test_an_answer_that_waits_for_its_client_is_not_kept_whole():
     reader = Reader(stops_after=1)
     kept = [Answer(200, HEADERS, a_body(3_000_000))]
     asked = in_pieces(kept.pop())
     sending = asyncio.create_task(asked({}, None, reader.send))
     await asyncio.sleep(1.2)
-    assert asked.bodies == []
+    assert asked.pieces == []
     held = sum(len(value) for value in sending.get_coro().cr_frame.f_locals.values() if isinstance(value, bytes))
     assert 0 < held < 1_500_000
     reader.goes_on.set()

@@ -9,18 +9,35 @@ from countermand.domain.client import ClientId
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Fingerprints:
+    """The hashes that identify a request: of its bytes, and of the message that the bytes say.
+
+    `message` is None if a node of an older version stored the key, because those nodes know only `request`.
+    """
+
+    request: str
+    message: str | None
+
+    def agree_with(self, other: "Fingerprints") -> bool:
+        """Return whether both are of the same request: by the message if both have its hash, otherwise by the bytes."""
+        if self.message is None or other.message is None:
+            return self.request == other.request
+        return self.message == other.message
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class IdempotencyKey:
-    """A client's key for a request, and the fingerprint (method, path and body) of the request it stands for."""
+    """A client's key for a request, and the fingerprints of the request it stands for."""
 
     key: str
-    fingerprint: str
+    fingerprints: Fingerprints
 
 
 class KeptAnswers(Protocol):
     """Reads and writes the answers that idempotency keys stand for."""
 
-    async def kept_answer(self, client_id: ClientId, key: str) -> tuple[str, bytes | None] | None:
-        """Return a key's fingerprint and its stored answer; the answer is None if the key is a cancellation's."""
+    async def kept_answer(self, client_id: ClientId, key: str) -> tuple[Fingerprints, bytes | None] | None:
+        """Return a key's fingerprints and its stored answer; the answer is None if the key is a cancellation's."""
         ...
 
     async def claim_key(self, client_id: ClientId, key: str) -> None:

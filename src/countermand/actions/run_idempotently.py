@@ -3,7 +3,6 @@
 Cancellations do not come here: their guarded statement writes their keys itself.
 """
 
-import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -18,7 +17,7 @@ from countermand.actions.errors import (
     UnavailableError,
     kept_by_another_version,
 )
-from countermand.actions.idempotency import IdempotencyKey, KeptAnswers
+from countermand.actions.idempotency import Fingerprints, IdempotencyKey, KeptAnswers
 from countermand.actions.ports import Clock, Transactions
 from countermand.domain.client import ClientId
 
@@ -32,13 +31,6 @@ class KeptForm(Generic[Result]):
 
     encode: Callable[[Result], bytes]
     decode: Callable[[bytes], Result]
-
-
-def fingerprint_of(method: str, path: str, body: bytes) -> str:
-    """Return the hash of method, path and body. Two requests are the same if their fingerprints are equal."""
-    digest = hashlib.sha256(f"{method} {path}\n".encode())
-    digest.update(body)
-    return digest.hexdigest()
 
 
 async def run_idempotently(
@@ -102,9 +94,9 @@ async def _with_retries(
     raise AssertionError("unreachable: the loop returns or raises")
 
 
-def _given_again(kept: tuple[str, bytes | None], key: IdempotencyKey, kept_form: KeptForm[Result]) -> Result:
-    fingerprint, answer = kept
-    if fingerprint != key.fingerprint:
+def _given_again(kept: tuple[Fingerprints, bytes | None], key: IdempotencyKey, kept_form: KeptForm[Result]) -> Result:
+    fingerprints, answer = kept
+    if not fingerprints.agree_with(key.fingerprints):
         raise IdempotencyKeyReusedError
     if answer is None:  # no cancellation, as it is the same request
         raise kept_by_another_version()

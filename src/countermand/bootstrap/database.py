@@ -32,6 +32,7 @@ from countermand.storage.store import SqlStore
 
 OVERTAKEN_CAP: Final = 4  # slow batches beside the current one, each with a connection of its own
 READ_BACK_FLIGHTS: Final = 2
+READ_BACK_CAP: Final = 64  # orders read at once: each may have a hundred tickets
 _CLOCKS_APART: Final = timedelta(hours=1)  # another node, whose clock is behind, may still need the row
 
 

@@ -31,7 +31,7 @@ from countermand.background.rounds import DATABASE_ERRORS, ended, started
 from countermand.background.totals import fill_totals
 from countermand.bootstrap.api_modules import api_modules, connect_of, loopback_names, pages_of, shopping_of
 from countermand.bootstrap.clock import shared_by_all, utc_now
-from countermand.bootstrap.database import OVERTAKEN_CAP, READ_BACK_FLIGHTS, Database, retention_of
+from countermand.bootstrap.database import OVERTAKEN_CAP, READ_BACK_CAP, READ_BACK_FLIGHTS, Database, retention_of
 from countermand.bootstrap.telemetry import telemetry_for, traced_calls
 from countermand.contracts.http.calls import Services
 from countermand.contracts.http.contract import Deployment
@@ -199,7 +199,7 @@ def _cancelling(settings: Settings, database: Database, clock: Clock, metrics: M
     read_back = ReadBack(store=database.cancellations, limit_s=settings.settle_limit_s)
     return CancelAndShow(
         commit=commit,
-        read_back=GroupCommit(run=read_back, flights=READ_BACK_FLIGHTS),
+        read_back=GroupCommit(run=read_back, batch_cap=READ_BACK_CAP, flights=READ_BACK_FLIGHTS),
         read_back_with_history=ReadBackWithHistory(store=database.store, limit_s=settings.settle_limit_s),
     )
 

@@ -1,4 +1,4 @@
-"""The commands about clients: add, list, rotate and revoke them."""
+"""The commands about clients: add, list, change, rotate and revoke them."""
 
 import re
 import sys
@@ -16,20 +16,20 @@ from rich.table import Column, Table
 from countermand.actions.identity.ports import ClientKey
 from countermand.actions.identity.secrets import hash_of, new_key, new_secret
 from countermand.bootstrap.clock import utc_now
+from countermand.cli.client_redirects import RedirectScheme, RedirectUrl, change_command, number_of, redirects_given
 from countermand.cli.database import CONTRACTS_IN_FORCE, SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
 from countermand.cli.option_types import PATH, TEXT
 from countermand.contracts.http.contract import Access, Authentication, Contract
 from countermand.contracts.registry import accesses_of
 from countermand.domain.client import (
-    LARGEST_CLIENT_ID,
     OWN_CLIENT_ID_PATTERN,
     OWN_ISSUER,
     Client,
-    ClientId,
     Permission,
 )
 from countermand.domain.orders.order import UID_PATTERN
+from countermand.domain.redirects import Redirects
 
 if TYPE_CHECKING:
     from countermand.settings import Settings
@@ -49,9 +49,10 @@ PublicKeyFile = Annotated[
 
 def client_commands(contracts: Sequence[Contract]) -> typer.Typer:
     """Return the commands about the clients of `contracts`, and of the management API."""
-    commands = typer.Typer(help="Who may call: add, list, rotate and revoke clients.", no_args_is_help=True)
+    commands = typer.Typer(help="Who may call: add, list, change, rotate and revoke clients.", no_args_is_help=True)
     commands.command("add")(_add_command(accesses_of(contracts)))
     commands.command("list")(list_clients)
+    commands.command("change")(change_command(accesses_of(contracts)))
     commands.command("rotate")(rotate_client)
     commands.command("revoke")(revoke_client)
     commands.command("browser-token")(make_browser_token)
@@ -90,6 +91,8 @@ def _add_command(accesses: Sequence[Access]) -> Callable[..., None]:
         ] = None,
         private_key_file: PrivateKeyFile = None,
         public_key_file: PublicKeyFile = None,
+        redirect_url: RedirectUrl = None,
+        redirect_scheme: RedirectScheme = None,
         settings: SettingsFile = None,
     ) -> None:
         """Add a client, which may then call. Its secret or private key is shown or written once, now.
@@ -99,6 +102,7 @@ def _add_command(accesses: Sequence[Access]) -> Callable[..., None]:
         """
         access = next(one for one in accesses if one.channel == contract)
         given = frozenset(permission) if permission else access.default_permissions
+        redirects = redirects_given(access, redirect_url, redirect_scheme or ())
         read = read_settings(settings)
         if not access.has_secrets and issuer is None and read.gives_tokens_out:
             _add_own(read, access, name, given, client_id, private_key_file, public_key_file)
@@ -106,7 +110,7 @@ def _add_command(accesses: Sequence[Access]) -> Callable[..., None]:
         if private_key_file or public_key_file:
             raise CommandError("key files are for connect clients of our own token endpoint")
         if access.has_secrets:
-            _add_with_secret(read, access, name, given)
+            _add_with_secret(read, access, name, given, redirects)
         else:
             _add_of_issuer(read, access, name, given, client_id, issuer or read.connect_issuer)
 
@@ -116,7 +120,9 @@ def _add_command(accesses: Sequence[Access]) -> Callable[..., None]:
     return add_client
 
 
-def _add_with_secret(read: "Settings", access: Access, name: str, permissions: frozenset[Permission]) -> None:
+def _add_with_secret(
+    read: "Settings", access: Access, name: str, permissions: frozenset[Permission], redirects: Redirects
+) -> None:
     key, secret = new_key(), new_secret()
     added = with_database(
         read,
@@ -128,6 +134,7 @@ def _add_with_secret(read: "Settings", access: Access, name: str, permissions: f
             secret_sha256=hash_of(secret),
             identity=None,
             now=utc_now(),
+            redirects=redirects,
         ),
     )
     _say_added(added)
@@ -167,20 +174,16 @@ def _add_of_issuer(
 def list_clients(settings: SettingsFile = None) -> None:
     """List the clients."""
     them = with_database(read_settings(settings), lambda database: database.clients.all())
-    names = ("id", "contract", "name", "permissions", "known by", "revoked")
+    names = ("id", "contract", "name", "permissions", "known by", "revoked", "leads back to", "schemes")
     table = Table(*(Column(name, overflow="fold") for name in names))
     for one in them:
         known_by = one.key or " ".join(one.identity or ())
         revoked = "" if one.revoked_at is None else one.revoked_at.strftime("%Y-%m-%d %H:%M:%SZ")
-        table.add_row(str(one.id), one.channel, one.name, " ".join(sorted(one.permissions)), known_by, revoked)
+        permissions, redirects = " ".join(sorted(one.permissions)), one.redirects
+        back = (redirects.url or "", " ".join(redirects.schemes))
+        table.add_row(str(one.id), one.channel, one.name, permissions, known_by, revoked, *back)
     # The table is as wide as the terminal. In a pipe, each client is one whole line, for programs that search it.
     Console(width=None if sys.stdout.isatty() else 1000).print(table)
-
-
-def _number(client: int) -> ClientId:
-    if not 0 < client <= LARGEST_CLIENT_ID:
-        raise CommandError(f"there is no client {client}")
-    return ClientId(client)
 
 
 def rotate_client(
@@ -194,7 +197,7 @@ def rotate_client(
 ) -> None:
     """Give a client a new key. It stays the same client, and keeps its orders; the old key or secret stops working."""
     read = read_settings(settings)
-    known = with_database(read, lambda database: database.clients.one(_number(client)))
+    known = with_database(read, lambda database: database.clients.one(number_of(client)))
     if known.identity is not None and known.identity[0] == OWN_ISSUER:
         _rotate_own(read, known, private_key_file, public_key_file, keep_old=keep_old)
         return
@@ -217,7 +220,7 @@ def revoke_client(
     Servers learn it within seconds (COUNTERMAND_CLIENT_REFRESH_S).
     """
     revoked = with_database(
-        read_settings(settings), lambda database: database.clients.revoke(_number(client), utc_now())
+        read_settings(settings), lambda database: database.clients.revoke(number_of(client), utc_now())
     )
     typer.echo(f"Revoked the {revoked.channel} client {revoked.id} ({revoked.name})")
 
@@ -238,7 +241,7 @@ def make_browser_token(
 
     if event is not None and not re.fullmatch(UID_PATTERN, event):
         raise CommandError(f"--event must be an event's uid, 32 characters, not {event!r}")
-    found = with_database(read_settings(settings), lambda database: database.clients.current([_number(client)]))
+    found = with_database(read_settings(settings), lambda database: database.clients.current([number_of(client)]))
     known, secret_sha256 = found[0] if found else (None, None)
     channels = [one.channel for one in CONTRACTS_IN_FORCE.get() if Authentication.BROWSER_TOKEN in one.authentication]
     if known is None or secret_sha256 is None or known.channel not in channels or known.revoked_at is not None:

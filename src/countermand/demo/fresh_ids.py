@@ -59,14 +59,14 @@ def _with_appointment(demo: RunningDemo, in_h: int) -> int:
     order_id = _service_order(demo)
     starts_at = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=in_h)
     times = {"starts_at": starts_at, "ends_at": starts_at + timedelta(hours=4)}
-    demo.manage("POST", f"/orders/{order_id}/appointments", times, object)
+    demo.manage("POST", f"/orders/connect-{order_id}/appointments", times, object)
     return order_id
 
 
 def _activated(demo: RunningDemo) -> int:
     order_id = _service_order(demo)
     for move in ("accept", "start", "activate"):
-        demo.manage("POST", f"/orders/{order_id}/moves", {"move": move}, object)
+        demo.manage("POST", f"/orders/connect-{order_id}/moves", {"move": move}, object)
     return order_id
 
 

@@ -79,9 +79,13 @@ def _event(opened_at: datetime) -> Event:
                 "city": "Groningen",
                 "country": "NL",
             },
-            "facilities": ["lockers", "wheelchair access"],
-            "artists": ["The Lock Keepers", "Low Bridge"],
-            "genres": ["folk", "jazz"],
+            "facilities": {
+                "lockers": True,
+                "wheelchair access": True,
+                "parking": _said("At the station", "Bij het station"),
+            },
+            "artists": [_said("The Lock Keepers", "De Sluiswachters"), _said("Low Bridge", "Low Bridge")],
+            "genres": [{"name": _said("Folk", "Folk")}, {"name": _said("Jazz", "Jazz")}],
         },
     )
 

@@ -7,6 +7,7 @@ from typing import Final, NewType
 
 from countermand.domain.contract import Channel
 from countermand.domain.known import Unknown
+from countermand.domain.redirects import NO_REDIRECTS, Redirects
 
 ClientId = NewType("ClientId", int)
 LARGEST_CLIENT_ID: Final = 2**31 - 1  # the largest number that fits the database's column
@@ -50,6 +51,7 @@ class Client:
     revoked_at: datetime | None = None
     in_browser: bool = False  # whether it calls with a browser application's token, which anybody can read
     only_event: str | None = None  # the uid of the only event that its browser token may sell
+    redirects: Redirects = NO_REDIRECTS  # where its buyers may be led back to
 
     def may(self, permission: Permission) -> bool:
         """Return whether this client has the permission and has not been revoked."""

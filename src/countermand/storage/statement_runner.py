@@ -1,15 +1,19 @@
 """Runs the statements of one transaction. It translates the driver's errors, and never leaves a statement half run."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from sqlalchemy import Executable, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from countermand.actions.slices import Slices
 from countermand.domain.orders.order_kind import OrderKinds
 from countermand.storage.driver import OurError, shielded, translated_driver
 from countermand.storage.sql_types import Result
+
+_ROWS_AT_ONCE: Final = 500
 
 
 class StatementRunner:
@@ -40,5 +44,11 @@ class StatementRunner:
         return (await self._execute(statement)).rowcount
 
     async def rows(self, statement: Executable) -> Sequence[RowMapping]:
-        """Run a statement and return its rows."""
-        return (await self._execute(statement)).mappings().all()
+        """Run a statement and return its rows. Many rows are converted in slices."""
+        found = (await self._execute(statement)).mappings()
+        rows: list[RowMapping] = []
+        slices = Slices()
+        while some := found.fetchmany(_ROWS_AT_ONCE):
+            rows += some
+            await slices.pause()
+        return rows

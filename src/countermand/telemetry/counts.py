@@ -5,6 +5,7 @@ before every scrape: posting each request by itself would cost a cancellation 2 
 microsecond (measured).
 """
 
+import asyncio
 import os
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -154,6 +155,7 @@ class Counts:
         self._workers = Gauge("countermand_workers", "Processes that serve", multiprocess_mode="livesum", registry=ours)
         self._workers.set(1)
         self._process = ProcessMetrics(ours)
+        self._scraping = asyncio.Lock()  # writing a page takes a thread some ten milliseconds; one is written at a time
 
     def ask(
         self,
@@ -231,7 +233,8 @@ class Counts:
             encode, media_type = choose_encoder(accept)
         except (ValueError, TypeError):  # the version in `accept` is not a number
             encode, media_type = choose_encoder("")
-        return encode(registry), media_type
+        async with self._scraping:
+            return await asyncio.to_thread(encode, registry), media_type
 
 
 class _OfThisScrape:

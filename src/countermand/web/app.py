@@ -30,7 +30,7 @@ from countermand.web.front import OTHER_METHOD, CancelCall, Front
 from countermand.web.long_answers import in_pieces
 from countermand.web.pages.buyer_pages import BuyerPages
 from countermand.web.pages.docs_and_health import metrics_route, page_routes
-from countermand.web.reporting import CallReport, RequestReport, framework_path
+from countermand.web.reporting import CallReport, RequestReport, framework_path, order_parameter
 from countermand.web.transport import ClientGoneError, read_body
 
 if TYPE_CHECKING:  # imported only if traces are switched on
@@ -132,18 +132,19 @@ def _handler(
 ) -> HTTPRouteHandler:
     operation = call.operation
     is_cancel = module.name == MANAGE and operation.name == _CANCEL_ORDER
+    names_order = order_parameter(operation.path)
     reports = requests.route(operation.method, operation.path, channel=MANAGE if is_cancel else None)
 
     async def handle(request: FrameworkRequest) -> Answer:
         path_parameters = {name: str(value) for name, value in request.path_params.items()}
-        report = CallReport(reports, request.scope, services, path_parameters)
+        order = None if names_order is None else path_parameters[names_order]
+        report = CallReport(reports, request.scope, services, module.rules.channel, order)
         try:
             came_in = Request(
                 method=operation.method,
                 path=request.scope["path"],
                 headers=report.headers,
                 path_parameters=path_parameters,
-                query=dict(request.query_params.items()),
                 body=await read_body(report.headers, request.receive),
                 peer=(request.scope.get("client") or ("",))[0],
                 query_string=request.scope["query_string"],

@@ -44,8 +44,8 @@ class CancelCall:
             body = await read_body(headers, receive)
             client = await self.authenticator.client(endpoint.channel, endpoint.credential(headers))
             report.client_id = client.id
-            command = endpoint.command(client, headers, body, self.command_ids.next())
-            report.order = str(command.order_id)
+            command = endpoint.command(client, headers, scope["query_string"], body, self.command_ids.next())
+            report.order = command.order_name or None
             report.decision = decision = await self.cancel(command)
             answer = endpoint.answer(decision)
         except ClientGoneError:

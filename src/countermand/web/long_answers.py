@@ -6,6 +6,7 @@ is kept compressed (lists shrink to a twentieth), so that many slow clients do n
 
 import asyncio
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,9 +14,9 @@ from typing import Final
 from litestar.types import Receive, Scope, Send
 
 from countermand.contracts.http.answer import Answer
+from countermand.contracts.http.lists import PIECE_BYTES
 
 LONG_BYTES: Final = 256 * 1024
-_PIECE_BYTES: Final = 64 * 1024
 _PACKED_PIECE_BYTES: Final = 16 * 1024
 _PATIENCE_S: Final = 0.5
 _FAST: Final = 1  # zlib's level
@@ -23,23 +24,21 @@ _FAST: Final = 1  # zlib's level
 
 @dataclass(frozen=True, slots=True)
 class LongAnswer(Answer):
-    """An answer that keeps its body in a list with one entry. Sending takes the body out, so that memory is freed."""
+    """An answer that keeps its body in a list of pieces. Sending takes the pieces out, so that memory is freed."""
 
-    bodies: list[bytes] = field(default_factory=list)
+    pieces: list[bytes] = field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
         """Send the answer. It can be sent only once."""
-        body = self.bodies.pop()
-        headers = [*self.sent_headers(), (b"content-length", b"%d" % len(body))]
+        pieces = deque(self.pieces)
+        self.pieces.clear()
+        headers = [*self.sent_headers(), (b"content-length", b"%d" % sum(map(len, pieces)))]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         sending = _Sending(send)
-        sent = 0
-        while sent < len(body) and sending.is_swift:
-            await sending.piece(body[sent : sent + _PIECE_BYTES])
-            sent += _PIECE_BYTES
-        if sent < len(body):
-            packed = await asyncio.to_thread(zlib.compress, memoryview(body)[sent:], _FAST)
-            del body
+        while pieces and sending.is_swift:
+            await sending.piece(pieces.popleft())
+        if pieces:
+            packed = await asyncio.to_thread(_packed, pieces)
             for piece in _unpacked(packed):
                 await sending.piece(piece)
         await sending.end()
@@ -47,9 +46,11 @@ class LongAnswer(Answer):
 
 def in_pieces(answer: Answer) -> Answer:
     """Return the answer, to be sent in pieces if it is long. The caller must drop its own reference to `answer`."""
-    if len(answer.body) <= LONG_BYTES:
+    if not answer.more_body and len(answer.body) <= LONG_BYTES:
         return answer
-    return LongAnswer(answer.status, answer.headers, b"", [answer.body])
+    body, size = answer.body, PIECE_BYTES
+    pieces = [body] if len(body) <= size else [body[at : at + size] for at in range(0, len(body), size)]
+    return LongAnswer(answer.status, answer.headers, pieces=[*pieces, *answer.more_body])
 
 
 class _Sending:
@@ -87,11 +88,20 @@ class _Sending:
         await self._send({"type": "http.response.body", "body": piece, "more_body": more})
 
 
+def _packed(pieces: deque[bytes]) -> bytes:
+    """Return the pieces compressed, and take them out."""
+    packing = zlib.compressobj(_FAST)
+    packed = []
+    while pieces:
+        packed.append(packing.compress(pieces.popleft()))
+    return b"".join([*packed, packing.flush()])
+
+
 def _unpacked(packed: bytes) -> Iterator[bytes]:
     unpacking = zlib.decompressobj()
     for start in range(0, len(packed), _PACKED_PIECE_BYTES):
         left = packed[start : start + _PACKED_PIECE_BYTES]
         while left:
-            yield unpacking.decompress(left, _PIECE_BYTES)
+            yield unpacking.decompress(left, PIECE_BYTES)
             left = unpacking.unconsumed_tail
     yield unpacking.flush()

@@ -20,9 +20,10 @@ from countermand.actions.errors import CountermandError
 from countermand.contracts.http.answer import Answer, headers_of
 from countermand.contracts.http.calls import Services
 from countermand.contracts.http.cancel_endpoint import Credential
+from countermand.contracts.manage.order_ids import ORDER_ID_PATTERN
 from countermand.domain.client import Client
-from countermand.domain.contract import Channel
-from countermand.domain.orders.order import UID_PATTERN, OrderUid, order_id_of
+from countermand.domain.contract import MANAGE, Channel
+from countermand.domain.orders.order import UID_PATTERN
 from countermand.telemetry.requests import RouteReports
 from countermand.web.framework import FrameworkRequest
 from countermand.web.request_log import CANCELLED, DONE, OUTCOMES, REFUSED, UNAVAILABLE, codes_of, outcome_of
@@ -32,8 +33,10 @@ log = structlog.get_logger()
 PageHandler = Callable[[FrameworkRequest], Awaitable[Answer]]
 
 _REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
-_NUMBER: Final = re.compile("[0-9]{1,19}")
-_UID: Final = re.compile(UID_PATTERN)
+_NAME: Final = re.compile(f"[1-9][0-9]{{0,18}}|{UID_PATTERN}")
+_ORDER_ID: Final = re.compile(ORDER_ID_PATTERN)
+_ORDER_PARAMETER: Final = re.compile(r"/orders/{(\w+)}(?:/|$)")
+_ORDER_PLACED: Final = re.compile(rb"/orders/([0-9a-z]+)$")
 _STARTED: Final = "countermand.started_s"
 _ERROR: Final = 400
 _SERVER_ERROR: Final = 500
@@ -105,11 +108,12 @@ class CallReport(RequestReport):
     """
 
     def __init__(
-        self, reports: RouteReports, scope: Scope, services: Services, path_parameters: Mapping[str, str]
+        self, reports: RouteReports, scope: Scope, services: Services, channel: Channel, order: str | None
     ) -> None:
         super().__init__(reports, scope)
         self._services = services
-        self.order = _order_named(path_parameters.get("id") or path_parameters.get("uid") or "")
+        self._channel = channel
+        self.order = None if order is None else _order_named(channel, order)
 
     def services(self) -> Services:
         """Return the services. They report the client and the decision of a cancellation to this object."""
@@ -127,7 +131,7 @@ class CallReport(RequestReport):
 
     def finish(self, answer: Answer, notices: tuple[tuple[bytes, bytes], ...] = ()) -> Answer:
         """See `RequestReport.finish`. If the call placed an order, the answer's `Location` names the order."""
-        self.order = self.order or _order_placed(answer)
+        self.order = self.order or _order_placed(self._channel, answer)
         return super().finish(answer, notices)
 
 
@@ -163,13 +167,19 @@ def framework_path(path: str) -> str:
     return re.sub(r"{(\w+)}", r"{\1:str}", path)
 
 
-def _order_named(name: str) -> str | None:
-    """Return the order's number if `name` is a number or a uid; None otherwise, because a caller can send any text."""
-    if _UID.fullmatch(name):
-        return str(order_id_of(OrderUid(name)))
-    return name if _NUMBER.fullmatch(name) else None
+def order_parameter(path: str) -> str | None:
+    """Return the name of the parameter that names an order in the path of a call; None if the path names no order."""
+    match = _ORDER_PARAMETER.search(path)
+    return None if match is None else match[1]
 
 
-def _order_placed(answer: Answer) -> str | None:
-    location = dict(answer.headers).get(b"location", b"")
-    return _order_named(location.rpartition(b"/")[2].decode("latin-1"))
+def _order_named(channel: Channel, name: str) -> str | None:
+    """Return the order's management id, or None if `name` cannot name an order: a caller can send any text."""
+    if channel == MANAGE:
+        return name if _ORDER_ID.fullmatch(name) else None
+    return f"{channel}-{name}" if _NAME.fullmatch(name) else None
+
+
+def _order_placed(channel: Channel, answer: Answer) -> str | None:
+    match = _ORDER_PLACED.search(dict(answer.headers).get(b"location", b""))
+    return None if match is None else _order_named(channel, match[1].decode())

@@ -11,7 +11,7 @@ from countermand.actions.appointments.set import move_appointment
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome, NotCancelled
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.errors import IdempotencyKeyReusedError, NotFoundError
-from countermand.actions.idempotency import IdempotencyKey
+from countermand.actions.idempotency import Fingerprints, IdempotencyKey
 from countermand.domain.appointments.appointment import AppointmentId, AppointmentState
 from countermand.domain.orders.order import OrderId
 from support.shared_world import shared_world
@@ -256,7 +256,7 @@ async def test_a_key_that_stands_for_another_kind_of_request_cancels_nothing(wor
     me = await world.connect_client()
     order_id = await world.service_order(me)
     command = world.command(me, order_id, key="k")
-    another = IdempotencyKey(key="k", fingerprint="another request")
+    another = IdempotencyKey(key="k", fingerprints=Fingerprints(request="another request", message="another request"))
     async with world.database.store.transaction() as tx:
         await tx.keep_answer(me.client.id, another, b"{}", world.clock())
     assert [type(answer) for answer in await world.service.commit.run([command])] == [IdempotencyKeyReusedError]

@@ -127,7 +127,10 @@ async def test_whatever_ends_an_appointment_gives_its_place_back(world: World):
         order_id, other = await world.service_order(me), await world.service_order(me)
         appointment_id = (await booked(world, me, order_id, "one"))["id"]
         assert (await offer(world, me, other))["slots"] == []
-        path, headers = f"/manage/v1/orders/{order_id}/appointments/{appointment_id}", world.manage_headers(operator)
+        path, headers = (
+            f"/manage/v1/orders/connect-{order_id}/appointments/{appointment_id}",
+            world.manage_headers(operator),
+        )
         if end == "cancelled with its order":
             assert (await cancel(world, me, {"orderId": order_id})).status == 200
         elif end == "cancelled":

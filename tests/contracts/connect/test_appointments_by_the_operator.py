@@ -29,7 +29,7 @@ async def test_slots_a_booking_and_its_cancellation_wait_for_the_operators_answe
     location = await asked(remote, me, ASK, {"orderId": order_id, "dateFrom": "2026-12-01"})
     await is_pending(remote, me, location)
     (task,) = await tasks(remote, operator)
-    assert (task["kind"], task["order_id"], task["from_date"]) == ("offer_slots", order_id, "2026-12-01")
+    assert (task["kind"], task["order_id"], task["from_date"]) == ("offer_slots", f"connect-{order_id}", "2026-12-01")
     assert (await answer(remote, operator, task, {"slots": [SLOT]})).json()["state"] == "done"
     offered = (await get(remote, me, location)).json
     assert [(one["id"], one["slotType"], one["timezoneOffset"]) for one in offered["slots"]] == [("s1", "AM", "+11:00")]
@@ -101,7 +101,7 @@ async def test_a_booking_that_the_operator_accepts_after_agreeing_another_visit_
     order_id = await remote.service_order(me)
     location = await ask(remote, me, operator, order_id, "a booking")
     times = {"starts_at": "2026-12-02T00:00:00Z", "ends_at": "2026-12-02T04:00:00Z"}
-    path = f"/manage/v1/orders/{order_id}/appointments"
+    path = f"/manage/v1/orders/connect-{order_id}/appointments"
     agreed = await remote.http.post(path, json=times, headers=remote.manage_headers(operator))
     assert agreed.status_code == 201
     (task,) = await tasks(remote, operator)
@@ -173,7 +173,7 @@ async def test_once_the_service_runs_a_visit_that_stands_can_still_be_called_off
     assert (gone.status, gone.codes) == (422, ["order_ended"])
     assert await tasks(remote, operator) == [cancellation]
     slots_wanted = next(row for row in await remote.rows("appointment_tasks") if location.endswith(f"/{row['id']}"))
-    late = await answer(remote, operator, slots_wanted, {"slots": [SLOT]})
+    late = await answer(remote, operator, slots_wanted | {"order_id": f"connect-{order_id}"}, {"slots": [SLOT]})
     assert (late.json()["state"], late.json()["failure"]["code"]) == ("failed", "order_ended")
 
     path = f"{ORDERS}/appointment-cancellations/requests/{cancellation['id']}"

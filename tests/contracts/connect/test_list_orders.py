@@ -132,8 +132,13 @@ async def test_orders_are_filtered_by_state_and_by_whether_that_may_be_cancelled
         assert await ids(world, me, f"status={state}&isCancellable={str(not flag).lower()}") == []
     two = {of_state[OrderState.HELD], of_state[OrderState.ACTIVATED]}
     assert set(await ids(world, me, "status=held,activated")) == two
+    assert set(await ids(world, me, "status=held&status=activated")) == two
+    assert set(await ids(world, me, "status=held&status=activated,held&isCancellable=False")) == {
+        of_state[OrderState.ACTIVATED]
+    }
     can = {order_id for state, order_id in of_state.items() if state in CANCELLABLE_STATES}
     assert set(await ids(world, me, "isCancellable=true")) == can
+    assert set(await ids(world, me, "isCancellable=True")) == set(await ids(world, me, "isCancellable=1")) == can
     assert set(await ids(world, me, "isCancellable=false")) == set(of_state.values()) - can
 
 
@@ -144,6 +149,17 @@ async def test_a_filter_goes_on_over_pages(world: World):
         held.append(await world.service_order(me, moves=(Transition.HOLD,)))
         await world.service_order(me)
     assert [page async for page in pages(world, me, "status=held&limit=1")] == [[one] for one in held[::-1]]
+
+
+async def test_a_filter_with_several_values_goes_on_over_pages(world: World):
+    me = await world.connect_client()
+    wanted = []
+    for _ in range(2):
+        wanted.append(await world.service_order(me, moves=(Transition.HOLD,)))
+        wanted.append(await world.service_order(me, moves=(Transition.ACCEPT,)))
+        await world.service_order(me)
+    found = [page async for page in pages(world, me, "status=held&limit=1&status=accepted")]
+    assert found == [[one] for one in wanted[::-1]]
 
 
 async def test_orders_are_filtered_by_when_they_were_placed_to_the_microsecond(world: World):
@@ -163,7 +179,7 @@ async def test_orders_are_filtered_by_when_they_were_placed_to_the_microsecond(w
 BAD: dict[str, list[str]] = {
     "limit": ["0", "201", "-1", "+1", "1.0", "x", "", "%D9%A3", "1" * 5000, "1e1"],
     "status": ["", "x", "submitted,", "SUBMITTED", "submitted;held", "pending", "completed"],
-    "isCancellable": ["", "True", "1", "yes"],
+    "isCancellable": ["", "yes", "2", "truth"],
     "createdFrom": ["", "now", "2026-11-21", "2026-11-21T12:00:00", "0001-01-01T00:00:00%2B14:00", "%00"],
     "createdBefore": ["2026-11-21T12:00:00 11:00", "9999-12-31T23:59:59-14:00", "2026-13-01T00:00:00Z"],
     "cursor": ["", "x", "%00", "%FF", "AAAA", "MjAyNi0xMS0yMVQxMjowMDowMCAx", "MjAyNi0xMS0yMVQxMjowMDowMFogMA=="],

@@ -63,7 +63,9 @@ NOT_TO_BE_BELIEVED: dict[str, bytes] = {
     "the field twice, once escaped": b'{"FIELD":ORDER,"reason":"x","\\u00ESCAPED":ORDER}',
     "an unknown field twice": b'{"FIELD":ORDER,"reason":"x","a":1,"a":1}',
     "a field twice further in": b'{"FIELD":ORDER,"reason":"x","a":[{"b":{"c":1,"c":2}}]}',
-    "a byte order mark": b'\xef\xbb\xbf{"FIELD":ORDER,"reason":"x"}',
+    "two byte order marks": b'\xef\xbb\xbf\xef\xbb\xbf{"FIELD":ORDER,"reason":"x"}',
+    "a byte order mark alone": b"\xef\xbb\xbf",
+    "a byte order mark further in": b'{\xef\xbb\xbf"FIELD":ORDER,"reason":"x"}',
     "UTF-16": b"\xff\xfe{\0}\0",
     "UTF-16 without a mark": '{"a":1}'.encode("utf-16-le"),
     "bad UTF-8": b'{"FIELD":ORDER,"reason":"\xff"}',
@@ -141,6 +143,13 @@ async def test_odd_json_that_says_what_is_meant_is_believed(both_worlds: World, 
         reply = await call.send(b"\r\n\t " + call.good.replace(b"{", b"{" + _filled(more, call) + b",", 1) + b" \n")
         assert (more, reply.status) == (more, 200)
         assert len(await both_worlds.rows("cancellations", call.order_id)) == 1
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+async def test_a_byte_order_mark_before_the_json_is_read_over(both_worlds: World, contract: str):
+    call = await prepared(both_worlds, contract)
+    assert (await call.send(b"\xef\xbb\xbf" + call.good)).status == 200
+    assert len(await both_worlds.rows("cancellations", call.order_id)) == 1
 
 
 @pytest.mark.parametrize("contract", CONTRACTS)

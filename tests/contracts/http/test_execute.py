@@ -88,7 +88,6 @@ class Shop:
             path="/names",
             headers={name.lower().encode(): value.encode() for name, value in lines.items()},
             path_parameters={},
-            query={},
             body=body,
         )
         service = self.world.service

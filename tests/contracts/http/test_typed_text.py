@@ -11,14 +11,14 @@ from countermand.actions.errors import FieldsError
 from countermand.contracts.connect import messages as connect
 from countermand.contracts.http.body import read
 from countermand.contracts.http.typed_text import tidy_phone
-from countermand.contracts.manage import catalogue_input
+from countermand.contracts.manage import catalogue_messages
 from countermand.contracts.manage import messages as manage
 from countermand.contracts.shopping import messages as shopping
 from countermand.contracts.shopping.orders import messages as orders
 
 MESSAGES = [
     found
-    for module in (connect, shopping, orders, manage, catalogue_input)
+    for module in (connect, shopping, orders, manage, catalogue_messages)
     for found in vars(module).values()
     if isinstance(found, type) and issubclass(found, msgspec.Struct)
 ]

@@ -55,7 +55,7 @@ async def test_every_call_needs_a_token_of_this_door_that_counts(world: World):
         told = {}
         for what, value in credentials.items():
             headers = {} if value is None else {"Authorization": value}
-            answer = await world.http.request(method, f"{ROOT}/{order_id}{path}", headers=headers, json=body)
+            answer = await world.http.request(method, f"{ROOT}/connect-{order_id}{path}", headers=headers, json=body)
             told[what] = (*problem(answer), answer.headers["www-authenticate"].partition(",")[0])
         expected = {
             what: (401, "unauthorized", "Bearer" if what in without_a_token else 'Bearer error="invalid_token"')
@@ -84,10 +84,23 @@ async def test_every_call_needs_its_own_permission_and_no_other(world: World):
 async def test_no_call_knows_an_order_that_is_not_there(world: World):
     order_id, operator = await _an_order_with_a_visit(world), await world.manage_client()
     before = await contents(world)
-    strange = ["0", str(order_id + 1), "-1", "1.0", "9" * 19, "9" * 20, "0" * 32, "x" * 32, "٣", "%00", "abc", "1%2F2"]
+    strange = ["0" * 32, "x" * 32, "٣", "%00", "abc", "1%2F2", "-1", "1.0", "01", "9" * 20]
+    strange += [f"connect-{n}" for n in ("0", order_id + 1, "-1", "01", "9" * 19, "9" * 20, "abc")]
     for method, path, body, _ in CALLS.values():
         told = {order: problem(await manage(world, operator, method, f"{order}{path}", body)) for order in strange}
         assert told == dict.fromkeys(strange, (404, "not_found"))
+    assert not changed(before, await contents(world))
+
+
+async def test_no_call_takes_a_bare_number_for_an_order_and_each_names_the_order_that_has_it(world: World):
+    order_id, operator = await _an_order_with_a_visit(world), await world.manage_client()
+    before = await contents(world)
+    for method, path, body, _ in CALLS.values():
+        for digits, named in ((str(order_id), f"connect-{order_id}"), (str(order_id + 1), "no order has this number")):
+            sent = world.manage_headers(operator)
+            answer = await world.http.request(method, f"{ROOT}/{digits}{path}", headers=sent, json=body)
+            assert fields(answer) == ["id"]
+            assert (digits in answer.json()["detail"], named in answer.json()["errors"][0]["message"]) == (True, True)
     assert not changed(before, await contents(world))
 
 
@@ -166,7 +179,7 @@ async def test_a_body_that_cannot_be_read_is_400_413_or_415_and_nothing_is_done(
 
     async def send(body: bytes, **headers: str) -> httpx.Response:
         sent = sqlite_world.manage_headers(operator, **headers)
-        return await sqlite_world.http.request(method, f"{ROOT}/{order_id}{path}", headers=sent, content=body)
+        return await sqlite_world.http.request(method, f"{ROOT}/connect-{order_id}{path}", headers=sent, content=body)
 
     for body in [b"", b"{", b'{"a": 1, "a": 2}', b"[" * 60_000, b'"\\ud800"', b"\xff", b"{'reason': 'r'}"]:
         assert problem(await send(body)) == (400, "bad_request"), body[:20]
@@ -185,7 +198,7 @@ async def test_a_key_that_is_none_is_400_and_nothing_is_done(sqlite_world: World
     for key in ["", "a b", '"a', "k" * 256, "é"]:
         answer = await sqlite_world.http.request(
             method,
-            f"{ROOT}/{order_id}{path}",
+            f"{ROOT}/connect-{order_id}{path}",
             headers=sqlite_world.manage_headers(operator) | {"Idempotency-Key": key.encode()},
             json=body,
         )

@@ -341,9 +341,9 @@ FULL = {
             long_description={"en": "L"},
             sold_out_text={"en": "Gone"},
             location={"name": "Canal Park", "city": "Groningen", "country": "NL"},
-            facilities=["lockers"],
-            artists=["Low Bridge"],
-            genres=[],
+            facilities={"lockers": True, "parking": "At the station", "crèche": {"en": "Until noon"}},
+            artists=[{"en": "Low Bridge", "nl": "Lage Brug"}],
+            genres=[{"name": {"en": "folk"}}],
             image="https://shop.example/a.png",
             ticketshop="https://shop.example/",
             personalization_start="2026-12-01T00:00:00Z",
@@ -478,3 +478,43 @@ async def _load(world: World, operator: Caller, body: Any, **headers: str) -> ht
 async def _read(world: World, operator: Caller, after: str | None = None) -> httpx.Response:
     address = PATH if after is None else f"{PATH}?after={after if '%' in after else quote(after, safe='')}"
     return await world.http.get(address, headers=world.manage_headers(operator))
+
+
+async def test_plain_artists_genres_and_facilities_are_taken_and_given_back_as_published(world: World):
+    operator = await world.manage_client()
+    older = event(
+        artists=["Low Bridge", {"nl": "Sluis"}], genres=["folk", {"name": {"en": "jazz"}}], facilities=["lockers"]
+    )
+    newer = {
+        "artists": [{"en": "Low Bridge"}, {"nl": "Sluis"}],
+        "genres": [{"name": {"en": "folk"}}, {"name": {"en": "jazz"}}],
+        "facilities": {"lockers": True},
+    }
+    assert (await _load(world, operator, {"events": [older]})).status_code == 200
+    shown = (await world.http.get(PATH, headers=world.manage_headers(operator))).json()["events"][0]
+    assert {name: shown[name] for name in newer} == newer
+    again = await _load(world, operator, {"events": [event(**newer)]})
+    assert again.json() == {"added": 0, "changed": 0, "as_they_were": 1}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("artists", [{"english": "Low Bridge"}], "a list of artists"),
+        ("artists", "Low Bridge", "a list of artists"),
+        ("genres", [{"title": {"en": "folk"}}], "a list of genres"),
+        ("genres", [7], "a list of genres"),
+        ("facilities", {"lockers": 4}, "an object of facilities"),
+        ("facilities", "lockers", "an object of facilities"),
+        ("location", {"name": {"en": "Canal Park"}}, "a string"),
+    ],
+)
+async def test_a_field_of_an_event_in_another_form_is_named_with_its_value(
+    world: World, field: str, value: object, said: str
+):
+    answer = await _load(world, await world.manage_client(), {"events": [event(**{field: value})]})
+    (error,) = answer.json()["errors"]
+    assert answer.status_code == 422
+    assert f"events[0].{field}" in str(error)
+    assert f"must be {said}" in str(error)
+    assert await world.rows("events") == []

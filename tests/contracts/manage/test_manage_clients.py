@@ -3,6 +3,7 @@
 from typing import Any
 
 import httpx
+import pytest
 
 from countermand.contracts.registry import CONTRACTS, accesses_of
 from countermand.domain.client import Permission
@@ -50,7 +51,7 @@ async def test_an_operators_new_token_works_at_once(world: World):
     admin = await world.manage_client()
     made = await post(world, admin, CLIENTS, {"contract": "manage", "name": "Night shift"})
     headers = {"Authorization": f"Bearer {made.json()['token']}"}
-    assert (await world.http.get("/manage/v1/orders/1", headers=headers)).status_code == 404
+    assert (await world.http.get("/manage/v1/orders/connect-1", headers=headers)).status_code == 404
     assert (await world.http.get(CLIENTS, headers=headers)).status_code == 403
 
 
@@ -93,6 +94,78 @@ async def test_what_does_not_hold_is_named_and_changes_nothing(world: World):
         for call in ("rotate", "revoke"):
             assert (await post(world, admin, f"{CLIENTS}/{number}/{call}", None)).status_code == 404
     assert await world.rows("clients") == before
+
+
+async def test_where_buyers_are_led_back_to_is_set_shown_and_emptied(world: World):
+    admin = await world.manage_client()
+    given = {"redirect_url": "myapp://thanks", "redirect_schemes": ["MyApp"]}
+    added = await post(world, admin, CLIENTS, {"contract": "shopping", "name": "Shop", **given})
+    assert added.status_code == 201, added.text
+    client, wanted = added.json()["client"], {"redirect_url": "myapp://thanks", "redirect_schemes": ["myapp"]}
+    path = f"{CLIENTS}/{client['id']}/redirects"
+    assert {name: client[name] for name in wanted} == wanted
+    assert wanted.items() <= (await listed(world, admin))[client["id"]].items()
+    only_url = {"redirect_url": "https://[::1]/thanks"}
+    changed = await put(world, admin, path, only_url)
+    assert changed.status_code == 200
+    assert {name: changed.json()[name] for name in wanted} == only_url | {"redirect_schemes": []}
+    emptied = await put(world, admin, path, {})
+    assert {name: emptied.json()[name] for name in wanted} == {"redirect_url": None, "redirect_schemes": []}
+    assert emptied.json() == (await listed(world, admin))[client["id"]]
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "value"),
+    [
+        ({"redirect_url": "myapp://thanks"}, "redirect_url", '"myapp://thanks"'),
+        ({"redirect_url": "javascript:alert(1)"}, "redirect_url", '"javascript:alert(1)"'),
+        ({"redirect_url": "https://me@shop.test"}, "redirect_url", '"https://me@shop.test"'),
+        ({"redirect_schemes": ["myapp", "JavaScript"]}, "redirect_schemes", '"JavaScript"'),
+        ({"redirect_schemes": ["vbscript"]}, "redirect_schemes", '"vbscript"'),
+        ({"redirect_schemes": ["data"]}, "redirect_schemes", '"data"'),
+        ({"redirect_schemes": ["file"]}, "redirect_schemes", '"file"'),
+        ({"redirect_schemes": ["my app"]}, "redirect_schemes", '"my app"'),
+    ],
+)
+async def test_an_address_or_scheme_that_is_not_allowed_is_named_and_changes_nothing(
+    world: World, given: dict[str, Any], field: str, value: str
+):
+    admin, shop = await world.manage_client(), await world.shopping_client()
+    before = await world.rows("clients")
+    answers = [
+        await post(world, admin, CLIENTS, {"contract": "shopping", "name": "Shop", **given}),
+        await put(world, admin, f"{CLIENTS}/{shop.client.id}/redirects", given),
+    ]
+    for answer in answers:
+        assert answer.status_code == 422
+        (error,) = answer.json()["errors"]
+        assert field in str(error)
+        assert value in error["message"]
+    assert await world.rows("clients") == before
+
+
+async def test_only_clients_whose_orders_have_a_payment_page_lead_buyers_back(world: World):
+    admin, partner = await world.manage_client(), await world.connect_client()
+    given = {"redirect_url": "https://shop.test"}
+    before = await world.rows("clients")
+    for client in (admin, partner):
+        answer = await put(world, admin, f"{CLIENTS}/{client.client.id}/redirects", given)
+        assert (answer.status_code, "no payment page" in answer.text) == (422, True)
+    answer = await post(world, admin, CLIENTS, {"contract": "manage", "name": "Operator", **given})
+    assert (answer.status_code, "no payment page" in answer.text) == (422, True)
+    assert (await put(world, admin, f"{CLIENTS}/999999/redirects", given)).status_code == 404
+    recorder = await world.manage_client(permissions=frozenset({Permission.RECORD, Permission.READ}))
+    assert (await put(world, recorder, f"{CLIENTS}/{admin.client.id}/redirects", {})).status_code == 403
+    assert [row for row in await world.rows("clients") if row["id"] != recorder.client.id] == before
+
+
+async def listed(world: World, caller: Caller) -> dict[int, dict[str, Any]]:
+    answer = await world.http.get(CLIENTS, headers=world.manage_headers(caller))
+    return {one["id"]: one for one in answer.json()["clients"]}
+
+
+async def put(world: World, caller: Caller, path: str, body: dict[str, Any]) -> httpx.Response:
+    return await world.http.put(path, json=body, headers=world.manage_headers(caller))
 
 
 async def post(world: World, caller: Caller, path: str, body: dict[str, Any] | None) -> httpx.Response:

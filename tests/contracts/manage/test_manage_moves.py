@@ -91,7 +91,7 @@ async def test_an_order_that_ends_gives_back_tickets_stock_and_visit(world: Worl
     product = await world.product(stock=10)
     order = await world.ticket_order(await world.shopping_client(), product=product, quantity=4)
     await world.appointment(order.order.id, timedelta(hours=1))
-    answer = await manage(world, operator, "POST", f"{order.order.id}/moves", {"move": move})
+    answer = await manage(world, operator, "POST", f"{order.order.uid}/moves", {"move": move})
     assert (answer.status_code, answer.json()["state"]) == (200, "expired" if move == "expire" else "failed")
     assert [row["availability"] for row in await world.rows("products")] == [10]
     assert [bool(row["valid"]) for row in await world.rows("tickets", order.order.id)] == [False] * 4
@@ -100,7 +100,7 @@ async def test_an_order_that_ends_gives_back_tickets_stock_and_visit(world: Worl
     assert (row["appointment_starts_at"], row["version"]) == (None, 3)
     told = sorted(fact["kind"] for fact in await world.rows("outbox", order.order.id) if fact["order_version"] == 3)
     assert told == ["appointment.cancelled", "order.advanced"]
-    again = await manage(world, operator, "POST", f"{order.order.id}/moves", {"move": move})
+    again = await manage(world, operator, "POST", f"{order.order.uid}/moves", {"move": move})
     assert problem(again) == (409, "move_not_allowed")
     assert [row["availability"] for row in await world.rows("products")] == [10]
 
@@ -110,8 +110,8 @@ async def test_an_order_expires_or_is_cancelled_never_both(world: World):
     for number in range(6):
         order = await world.ticket_order(shop, product=product, quantity=5)
         calls = [
-            manage(world, operator, "POST", f"{order.order.id}/moves", {"move": "expire"}),
-            manage(world, operator, "POST", f"{order.order.id}/cancel", {"reason": "r"}),
+            manage(world, operator, "POST", f"{order.order.uid}/moves", {"move": "expire"}),
+            manage(world, operator, "POST", f"{order.order.uid}/cancel", {"reason": "r"}),
         ]
         answers = await asyncio.gather(*(calls if number % 2 else reversed(calls)))
         assert sorted(answer.status_code for answer in answers) == [200, 409]
@@ -150,7 +150,7 @@ async def test_the_operator_is_held_to_payments_of_ticket_orders_and_not_of_tele
     tickets = await world.ticket_order(await world.shopping_client(), paid=True)
     telecom = await world.service_order(await world.connect_client())
     await manage(world, operator, "POST", f"{telecom}/payments", PAYMENT)
-    refused = await manage(world, operator, "POST", f"{tickets.order.id}/cancel", {"reason": "r"})
+    refused = await manage(world, operator, "POST", f"{tickets.order.uid}/cancel", {"reason": "r"})
     assert problem(refused) == (409, "payment_recorded")
     assert (await world.rows("orders", tickets.order.id))[0]["state"] == "completed"
     assert (await manage(world, operator, "POST", f"{telecom}/cancel", {"reason": "r"})).status_code == 200

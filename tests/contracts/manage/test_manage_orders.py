@@ -16,16 +16,33 @@ from support.world import NOON, World
 world = shared_world
 
 
-async def test_an_order_is_read_by_its_number_and_by_its_uid_alike(world: World):
+async def test_a_ticket_order_is_read_by_its_id_and_by_its_bare_uid_alike(world: World):
     operator = await world.manage_client()
-    order = await world.ticket_order(await world.shopping_client(), uid="1" * 32, paid=True)
-    by_number = await manage(world, operator, "GET", str(order.order.id))
-    by_uid = await manage(world, operator, "GET", "1" * 32)
-    assert (by_number.status_code, by_number.headers["content-type"]) == (200, "application/json")
-    assert by_number.content == by_uid.content
+    uid = "a" + "1" * 31
+    await world.ticket_order(await world.shopping_client(), uid=uid, paid=True)
+    by_id = await manage(world, operator, "GET", f"shopping-{uid}")
+    by_uid = await manage(world, operator, "GET", uid)
+    assert (by_id.status_code, by_id.headers["content-type"]) == (200, "application/json")
+    assert by_id.content == by_uid.content
     shown = by_uid.json()
-    assert (shown["id"], shown["uid"], shown["contract"]) == (order.order.id, "1" * 32, "shopping")
+    assert (shown["id"], shown["uid"], shown["contract"]) == (f"shopping-{uid}", uid, "shopping")
     assert [ticket["valid"] for ticket in shown["tickets"]] == [True, True]
+
+
+async def test_an_id_with_another_contract_than_the_orders_names_no_order(world: World):
+    operator = await world.manage_client()
+    telecom = await world.service_order(await world.connect_client())
+    tickets = await world.ticket_order(await world.shopping_client())
+    before = await contents(world)
+    for strange in (f"shopping-{telecom}", f"connect-{tickets.order.uid}", f"shopping-{tickets.order.id}", "nobody-1"):
+        for method, path, body in [
+            ("GET", "", None),
+            ("POST", "/cancel", {"reason": "r"}),
+            ("POST", "/payments", PAYMENT),
+        ]:
+            answer = await manage(world, operator, method, f"{strange}{path}", body)
+            assert (problem(answer), strange in answer.json()["detail"]) == ((404, "not_found"), True)
+    assert not changed(before, await contents(world))
 
 
 async def test_history_shows_everything_that_happened_oldest_first(world: World):
@@ -145,7 +162,7 @@ async def test_the_decision_is_made_by_the_policy_of_the_orders_own_contract(wor
     telecom = await world.service_order(await world.connect_client(), appointment_in=timedelta(hours=20))
     tickets = await world.ticket_order(await world.shopping_client(), paid=True)
     codes = []
-    for order_id in (telecom, tickets.order.id):
+    for order_id in (f"connect-{telecom}", tickets.order.uid):
         said = (await manage(world, operator, "GET", f"{order_id}/cancellability")).json()
         codes.append([finding["code"] for finding in said["findings"] if not finding["passed"]])
     assert codes == [["appointment_within_notice"], ["payment_recorded"]]

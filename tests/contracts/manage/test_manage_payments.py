@@ -18,7 +18,7 @@ world = shared_world
 
 async def test_a_payment_is_recorded_and_completes_an_order_for_tickets(world: World):
     operator, order = await world.manage_client(), await world.ticket_order(await world.shopping_client())
-    answer = await manage(world, operator, "POST", f"{order.order.id}/payments", PAYMENT)
+    answer = await manage(world, operator, "POST", f"{order.order.uid}/payments", PAYMENT)
     assert answer.status_code == 201
     assert answer.json() == {
         "reference": "tx 1",
@@ -45,7 +45,7 @@ async def test_a_second_payment_leaves_the_instant_of_the_first(world: World):
     operator, order = await world.manage_client(), await world.ticket_order(await world.shopping_client())
     for reference in ["tx 1", "tx 2"]:
         body = PAYMENT | {"reference": reference}
-        assert (await manage(world, operator, "POST", f"{order.order.id}/payments", body)).status_code == 201
+        assert (await manage(world, operator, "POST", f"{order.order.uid}/payments", body)).status_code == 201
         world.clock.forward(hours=1)
     payments = sorted(row["recorded_at"] for row in await world.rows("payments", order.order.id))
     (row,) = await world.rows("orders", order.order.id)
@@ -56,7 +56,7 @@ async def test_a_second_payment_leaves_the_instant_of_the_first(world: World):
 async def test_an_order_is_completed_once_all_of_it_is_paid_in_its_currency(world: World, first: dict[str, object]):
     operator, shop = await world.manage_client(), await world.shopping_client()
     order = await world.ticket_order(shop)
-    path = f"{order.order.id}/payments"
+    path = f"{order.order.uid}/payments"
     assert (await manage(world, operator, "POST", path, PAYMENT | first)).status_code == 201
     (row,) = await world.rows("orders", order.order.id)
     assert (row["state"], row["version"]) == ("pending", 2)
@@ -64,7 +64,7 @@ async def test_an_order_is_completed_once_all_of_it_is_paid_in_its_currency(worl
     # What was recorded is recorded: the order can neither be cancelled nor end otherwise.
     assert isinstance(await world.cancel(shop, order.order.id), NotCancelled)
     for move in ("expire", "fail"):
-        refused = await manage(world, operator, "POST", f"{order.order.id}/moves", {"move": move})
+        refused = await manage(world, operator, "POST", f"{order.order.uid}/moves", {"move": move})
         assert problem(refused) == (409, "order_paid")
     async with world.database.store.transaction() as tx:
         assert not await expire_order(tx, order.order.id, world.clock())
@@ -79,7 +79,7 @@ async def test_an_order_is_completed_once_all_of_it_is_paid_in_its_currency(worl
 async def test_of_two_halves_that_come_in_at_once_the_second_completes_the_order(world: World):
     operator, order = await world.manage_client(), await world.ticket_order(await world.shopping_client())
     halves = [{"reference": name, "amount": 12.5, "currency": "EUR"} for name in ("tx 1", "tx 2")]
-    path = f"{order.order.id}/payments"
+    path = f"{order.order.uid}/payments"
     answers = await asyncio.gather(*(manage(world, operator, "POST", path, half) for half in halves))
     assert [answer.status_code for answer in answers] == [201, 201]
     (row,) = await world.rows("orders", order.order.id)
@@ -89,13 +89,13 @@ async def test_of_two_halves_that_come_in_at_once_the_second_completes_the_order
 async def test_what_was_paid_too_much_is_kept_and_completes_the_order(world: World):
     operator, order = await world.manage_client(), await world.ticket_order(await world.shopping_client())
     body = PAYMENT | {"amount": 99.99}
-    assert (await manage(world, operator, "POST", f"{order.order.id}/payments", body)).json()["amount_minor"] == 9999
+    assert (await manage(world, operator, "POST", f"{order.order.uid}/payments", body)).json()["amount_minor"] == 9999
     assert [row["state"] for row in await world.rows("orders")] == ["completed"]
 
 
 async def test_a_repeated_reference_gives_the_first_payment_and_changes_nothing(world: World):
     operator, order = await world.manage_client(), await world.ticket_order(await world.shopping_client())
-    path = f"{order.order.id}/payments"
+    path = f"{order.order.uid}/payments"
     first = await manage(world, operator, "POST", path, PAYMENT)
     before = await contents(world)
     world.clock.forward(days=1)
@@ -109,10 +109,10 @@ async def test_a_repeated_reference_gives_the_first_payment_and_changes_nothing(
 async def test_a_reference_stands_for_one_payment_alone(world: World, other):
     operator, shop = await world.manage_client(), await world.shopping_client()
     order, second = await world.ticket_order(shop), await world.ticket_order(shop)
-    await manage(world, operator, "POST", f"{order.order.id}/payments", PAYMENT)
+    await manage(world, operator, "POST", f"{order.order.uid}/payments", PAYMENT)
     before = await contents(world)
     to, body = (second, PAYMENT) if other == "another order" else (order, PAYMENT | other)
-    answer = await manage(world, operator, "POST", f"{to.order.id}/payments", body)
+    answer = await manage(world, operator, "POST", f"{to.order.uid}/payments", body)
     assert problem(answer) == (409, "payment_reference_used")
     assert not changed(before, await contents(world))
 
@@ -125,7 +125,7 @@ async def test_money_for_an_order_that_has_ended_is_refused_and_kept_once(world:
         await world.cancel(shop, order.order.id)
     else:
         await world.advance(order.order.id, end)
-    path = f"{order.order.id}/payments"
+    path = f"{order.order.uid}/payments"
     before = (await world.rows("orders", order.order.id))[0]
     first = await manage(world, operator, "POST", path, PAYMENT)
     after_first = await contents(world)
@@ -144,7 +144,7 @@ async def test_money_for_an_order_that_has_ended_is_refused_and_kept_once(world:
 
 async def test_the_same_payment_reported_ten_times_at_once_is_one(world: World):
     operator, order = await world.manage_client(), await world.ticket_order(await world.shopping_client())
-    path = f"{order.order.id}/payments"
+    path = f"{order.order.uid}/payments"
     answers = await asyncio.gather(*(manage(world, operator, "POST", path, PAYMENT) for _ in range(10)))
     assert sorted(answer.status_code for answer in answers) == [200] * 9 + [201]
     assert len({answer.content for answer in answers}) == 1
@@ -156,18 +156,18 @@ async def test_the_same_payment_reported_ten_times_at_once_is_one(world: World):
 async def test_an_amount_is_kept_to_the_cent_from_nothing_to_the_largest(world: World, amount: str, minor: int):
     operator, order = await world.manage_client(), await world.ticket_order(await world.shopping_client())
     body = f'{{"reference": "tx", "amount": {amount}, "currency": "EUR"}}'
-    path, headers = f"/manage/v1/orders/{order.order.id}/payments", world.manage_headers(operator)
+    path, headers = f"/manage/v1/orders/{order.order.uid}/payments", world.manage_headers(operator)
     assert (await world.http.post(path, content=body, headers=headers)).status_code == 201
     assert [row["amount_minor"] for row in await world.rows("payments")] == [minor]
 
 
 async def test_of_payments_that_nodes_with_different_clocks_record_the_earliest_is_the_first(world: World):
     operator, order = await world.manage_client(), await world.ticket_order(await world.shopping_client())
-    path = f"{order.order.id}/payments"
+    path = f"{order.order.uid}/payments"
     instants = []
     for number, clock_off_s in enumerate((0, -90, 90)):
         world.clock.now = NOON + timedelta(seconds=clock_off_s)
         paid = {"reference": f"tx {number}", "amount": 1, "currency": "EUR"}
         assert (await manage(world, operator, "POST", path, paid)).status_code == 201
-        instants.append((await manage(world, operator, "GET", str(order.order.id))).json()["first_payment_at"])
+        instants.append((await manage(world, operator, "GET", str(order.order.uid))).json()["first_payment_at"])
     assert instants == ["2026-11-21T12:00:00Z", "2026-11-21T11:58:30Z", "2026-11-21T11:58:30Z"]

@@ -109,6 +109,8 @@ def test_one_order_is_in_one_currency(more: dict[str, Any]):
     with pytest.raises(CurrenciesDifferError) as raised:
         bill((product(), 1, False), **more)
     assert raised.value.currencies == {"EUR", "USD"}
+    assert "products: EUR; " in str(raised.value)
+    assert ": USD)" in str(raised.value)
 
 
 def test_a_method_that_costs_nothing_is_in_any_currency():

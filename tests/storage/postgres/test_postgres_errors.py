@@ -26,7 +26,7 @@ from countermand.actions.errors import (
     UnfitDataError,
     UnforeseenDatabaseError,
 )
-from countermand.actions.idempotency import IdempotencyKey
+from countermand.actions.idempotency import Fingerprints, IdempotencyKey
 from countermand.bootstrap.database import open_database
 from countermand.settings import read_settings
 from countermand.storage.postgres.connections import PostgresAddress
@@ -460,7 +460,12 @@ def cut_off(database: str) -> None:
 
 async def keep(world: World, client_id: int, key: str) -> None:
     async with world.database.store.transaction() as tx:
-        await tx.keep_answer(client_id, IdempotencyKey(key=key, fingerprint="f"), b"{}", world.clock())
+        await tx.keep_answer(
+            client_id,
+            IdempotencyKey(key=key, fingerprints=Fingerprints(request="f", message="f")),
+            b"{}",
+            world.clock(),
+        )
 
 
 async def ended(other: Connection) -> None:

@@ -76,10 +76,12 @@ async def every_way_to_write(world: World) -> dict[str, Ask]:
         "place a service": asking("POST", "/api/connect/orders/create", connect, SERVICE_ORDER),
         "cancel a service": asking("POST", CANCEL, connect, {"orderId": services[0]}),
         "get a token": lambda: world.http.post(TOKEN, data=form(assertion(world))),
-        "record a payment": asking("POST", f"{order}/{orders[1].order.id}/payments", manage, PAYMENT),
-        "move an order": asking("POST", f"{order}/{services[1]}/moves", manage, {"move": "accept"}),
-        "agree a visit": asking("POST", f"{order}/{services[2]}/appointments", manage, VISIT),
-        "cancel on behalf": asking("POST", f"{order}/{services[3]}/cancel", manage, {"reason": "asked by phone"}),
+        "record a payment": asking("POST", f"{order}/{orders[1].order.uid}/payments", manage, PAYMENT),
+        "move an order": asking("POST", f"{order}/connect-{services[1]}/moves", manage, {"move": "accept"}),
+        "agree a visit": asking("POST", f"{order}/connect-{services[2]}/appointments", manage, VISIT),
+        "cancel on behalf": asking(
+            "POST", f"{order}/connect-{services[3]}/cancel", manage, {"reason": "asked by phone"}
+        ),
         "let a client in": asking("POST", "/manage/v1/clients", manage, client),
         "load the catalogue": asking("PUT", "/manage/v1/catalogue", manage, {"methods": [METHOD]}),
         "load the calendar": asking("PUT", "/manage/v1/calendar/slots", manage, {"slots": [SLOT]}),

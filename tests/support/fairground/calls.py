@@ -27,7 +27,8 @@ from countermand.contracts.http.body import decode, read
 from countermand.contracts.http.calls import CallContext, CallRules, ServiceCall, TransactionCall, body_of, no_body
 from countermand.contracts.http.cancel_endpoint import Credential
 from countermand.contracts.http.credentials import basic
-from countermand.contracts.http.idempotency import idempotency_key
+from countermand.contracts.http.fingerprints import idempotency_key
+from countermand.contracts.http.idempotency import key_in
 from countermand.contracts.http.openapi import Operation, Reply, parameter
 from countermand.contracts.http.store import Transaction
 from countermand.domain.client import Client, Permission
@@ -133,16 +134,19 @@ class FairgroundCancel:
         return basic(headers)
 
     def command(
-        self, client: Client, headers: Mapping[bytes, bytes], body: bytes, command_id: CommandId
+        self, client: Client, headers: Mapping[bytes, bytes], query: bytes, body: bytes, command_id: CommandId
     ) -> CancelOrder:
         if not client.may(Permission.CANCEL):
             raise ForbiddenError("the permission cancel is needed")
+        key = key_in(headers)
+        uid = read(CancelWanted, decode(body)).uid
         return CancelOrder(
             command_id=command_id,
-            order_id=_order_id(read(CancelWanted, decode(body)).uid),
+            order_id=_order_id(uid),
+            order_name=f"{CHANNEL}-{uid}",
             client_id=client.id,
             channel=CHANNEL,
-            idempotency=idempotency_key(headers, "POST", CANCEL, body),
+            idempotency=idempotency_key(key, "POST", CANCEL, query, body),
         )
 
     def notices(self, _: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:

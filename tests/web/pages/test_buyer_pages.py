@@ -1,5 +1,6 @@
 """The payment page and the tickets, over HTTP: what they say and do, and what they do not."""
 
+import json
 import re
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -8,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
+from sqlalchemy import update
 
 from countermand.actions.ordering.record_progress import record_payment
 from countermand.actions.ordering.views import OrderView
 from countermand.domain.money import Money
 from countermand.domain.orders.order_state import Transition
+from countermand.domain.redirects import Redirects
+from countermand.storage.tables.orders import order_details
 from support.world import PUBLIC_URL, Caller, World, a_world
 
 
@@ -39,6 +44,41 @@ async def test_paying_records_the_payment_and_sends_the_buyer_back_to_the_shop(s
     assert (payment["amount_minor"], payment["currency"], bool(payment["is_late"])) == (2600, "EUR", False)
     refused = await cancel(shop, me, uri)
     assert (refused.status_code, refused.json()["type"]) == (403, "FORBIDDEN")
+
+
+BACK = {  # addresses, with the source that lets the browser follow the redirect after the form
+    "HTTPS://shop.example/thanks": "https://shop.example",
+    "https://[2001:db8::7]:8443/thanks": "https:",
+    "myapp://thanks?order=1": "myapp:",
+}
+
+
+@pytest.mark.parametrize("url", BACK)
+async def test_a_buyer_is_led_back_to_the_clients_default_of_any_kind(shop: World, url: str):
+    me = await shop.shopping_client()
+    await shop.database.clients.change_redirects(me.client.id, Redirects(url=url, schemes=("myapp",)))
+    uri, _ = await order(shop, me)
+    pay = (await read(shop, me, uri)).json()["_links"]["payment_url"]["href"]
+    page = await shop.http.get(pay)
+    assert page.headers["content-security-policy"].endswith(f"form-action 'self' {BACK[url]}")
+    assert f'href="{url}"' in page.text
+    paid = await shop.http.post(pay)
+    assert (paid.status_code, paid.headers["location"]) == (303, url)
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "https://shop.example;script-src *", "https://me@shop.example"])
+async def test_an_address_that_no_page_may_lead_to_is_as_if_none_were_kept(shop: World, url: str):
+    me = await shop.shopping_client()
+    uri, view = await order(shop, me, redirect_url="https://shop.example/")
+    kept = json.dumps(msgspec.to_builtins(view.details) | {"redirect_url": url})
+    async with shop.database.store.transaction() as tx:
+        change = update(order_details).where(order_details.c.order_id == view.order.id)
+        await tx.run(change.values(details=kept))
+    pay = (await read(shop, me, uri)).json()["_links"]["payment"]["href"]
+    page, paid = await shop.http.get(pay), await shop.http.post(pay)
+    assert page.headers["content-security-policy"].endswith("form-action 'self'")
+    assert url not in page.text
+    assert paid.headers["location"] == pay.removeprefix(PUBLIC_URL)
 
 
 async def test_of_an_order_that_is_paid_in_part_the_page_asks_for_the_rest(shop: World):

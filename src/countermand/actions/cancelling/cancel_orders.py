@@ -36,6 +36,7 @@ from countermand.actions.errors import (
     UnfitDataError,
     kept_by_another_version,
 )
+from countermand.actions.idempotency import Fingerprints
 from countermand.actions.metrics import NULL_METRICS, MetricsHook
 from countermand.actions.ordering.history import History
 from countermand.actions.ordering.views import OrderView
@@ -159,7 +160,7 @@ class CancelOrders:
         A single command gets `error`.
         """
         if len(commands) == 1:
-            log.error("the database refused a cancellation", order_id=commands[0].order_id, reason=str(error))
+            log.error("the database refused a cancellation", order=commands[0].order_name, reason=str(error))
             return {commands[0].command_id: error}
         answers: dict[CommandId, _Answer] = {}
         for command in commands:
@@ -269,8 +270,7 @@ class CancelOrders:
                 answer = await self._answer_again(command, kept[key])
             elif key is not None and key in refused_here:
                 first = refused_here[key]
-                same = first.idempotency == command.idempotency
-                answer = answers[first.command_id] if same else IdempotencyKeyReusedError()
+                answer = answers[first.command_id] if command.repeats(first) else IdempotencyKeyReusedError()
             else:
                 order = orders.get(command.order_id)
                 answer = self._judged(command, order, now)
@@ -330,12 +330,12 @@ class CancelOrders:
             case Refused() as refused:
                 return NotCancelled(order_id=order.id, refused=refused)
 
-    async def _answer_again(self, command: CancelOrder, kept: KeptOutcome | str) -> CancelOutcome | Exception:
+    async def _answer_again(self, command: CancelOrder, kept: KeptOutcome | Fingerprints) -> CancelOutcome | Exception:
         """Return the stored answer for a repeat of the same request. Another request with the key gets an error."""
-        fingerprint = kept if isinstance(kept, str) else kept.fingerprint
-        if command.idempotency is None or fingerprint != command.idempotency.fingerprint:
+        fingerprints = kept if isinstance(kept, Fingerprints) else kept.fingerprints
+        if command.idempotency is None or not fingerprints.agree_with(command.idempotency.fingerprints):
             return IdempotencyKeyReusedError()
-        if isinstance(kept, str):
+        if isinstance(kept, Fingerprints):
             return kept_by_another_version()
         if kept.refusal is None:
             return Cancelled(order_id=kept.order_id)

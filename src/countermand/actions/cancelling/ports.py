@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from countermand.actions.cancelling.command_ids import CommandId
-from countermand.actions.idempotency import IdempotencyKey
+from countermand.actions.idempotency import Fingerprints, IdempotencyKey
 from countermand.actions.ordering.views import OrderView
 from countermand.domain.cancelling.policy import PolicyVersion
 from countermand.domain.client import ClientId
@@ -16,7 +16,10 @@ from countermand.domain.orders.order import Order, OrderFacts, OrderId
 
 @dataclass(frozen=True, kw_only=True, slots=True, weakref_slot=True)
 class CancelOrder:
-    """A command to cancel an order. With `on_behalf`, an operator can cancel an order that another client placed."""
+    """A command to cancel an order. With `on_behalf`, an operator can cancel an order that another client placed.
+
+    `order_name` is the order's id in log lines, such as connect-54: its number can be longer than a JSON reader holds.
+    """
 
     command_id: CommandId
     order_id: OrderId
@@ -25,6 +28,12 @@ class CancelOrder:
     on_behalf: bool = False
     reason: str | None = None
     idempotency: IdempotencyKey | None = None
+    order_name: str = ""
+
+    def repeats(self, first: "CancelOrder") -> bool:
+        """Return whether this command is the same request as an earlier command with the same key."""
+        mine, its = self.idempotency, first.idempotency
+        return mine is not None and its is not None and mine.fingerprints.agree_with(its.fingerprints)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +75,7 @@ class KeptRefusal:
 class KeptOutcome:
     """The outcome that a cancellation's idempotency key stands for: cancelled, or, with `refusal`, refused."""
 
-    fingerprint: str
+    fingerprints: Fingerprints
     order_id: OrderId
     refusal: KeptRefusal | None
 
@@ -100,8 +109,10 @@ class CancellationStore(Protocol):
         """Return the orders with these numbers, in one read."""
         ...
 
-    async def kept(self, keys: Sequence[tuple[ClientId, str]]) -> Mapping[tuple[ClientId, str], KeptOutcome | str]:
-        """Return what these keys stand for: a cancellation's outcome, or another request's fingerprint."""
+    async def kept(
+        self, keys: Sequence[tuple[ClientId, str]]
+    ) -> Mapping[tuple[ClientId, str], KeptOutcome | Fingerprints]:
+        """Return what these keys stand for: a cancellation's outcome, or another request's fingerprints."""
         ...
 
     async def refuse(self, refusals: Sequence[RefusalRecord]) -> None:

@@ -107,7 +107,7 @@ class CancelAndShow:
 
 
 def _unseen(outcome: Cancelled, error: CountermandError) -> Cancelled:
-    log.warning("a cancelled order could not be read back", order_id=outcome.order_id, reason=str(error))
+    log.warning("a cancelled order could not be read back", order_id=str(outcome.order_id), reason=str(error))
     return outcome
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from countermand.actions.catalogue.ports import CatalogueLists, CatalogueReading, Condition, Op, Page, Section
 from countermand.actions.errors import NotFoundError
@@ -32,6 +32,7 @@ class EventView:
 
 
 Item = Event | Method | Product | Voucher
+_PLANS_AT_ONCE: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,8 +47,14 @@ class CatalogueWithSeats(CatalogueLists, SeatPlans, Protocol):
     """Reads the catalogue with its seat plans."""
 
 
-async def list_catalogue(store: Snapshots[CatalogueWithSeats], section: Section, name: str, *, at_most: int) -> Listed:
-    """Return what follows a name in a section and in all later sections, whether on sale and enabled or not."""
+async def list_catalogue(
+    store: Snapshots[CatalogueWithSeats], section: Section, name: str, *, at_most: int, blocks_at_most: int
+) -> Listed:
+    """Return what follows a name in a section and in all later sections, whether on sale and enabled or not.
+
+    The list ends early, after a product without its seat plan, once the plans before it have more than `blocks_at_most`
+    seat blocks.
+    """
     found: list[tuple[Section, str, Item]] = []
     async with store.snapshot() as reading:
         look_up: Mapping[Section, Callable[[Sequence[str]], Awaitable[Mapping[str, Item]]]] = {
@@ -64,8 +71,18 @@ async def list_catalogue(store: Snapshots[CatalogueWithSeats], section: Section,
             found += [(each, one, items[one]) for one in names]
             if len(found) == at_most:
                 break
-        seated = [item.uid for _, _, item in found if isinstance(item, Product) and item.is_seated]
-        return Listed(items=found, seats=await reading.seat_plans(seated) if seated else {})
+        return await _with_seats(reading, found, blocks_at_most)
+
+
+async def _with_seats(reading: SeatPlans, found: Sequence[tuple[Section, str, Item]], blocks_at_most: int) -> Listed:
+    """Return the items with their seat plans, which are read for a few products at a time."""
+    seated = [place for place, (*_, item) in enumerate(found) if isinstance(item, Product) and item.is_seated]
+    seats: dict[str, Sequence[SeatBlock]] = {}
+    for first in range(0, len(seated), _PLANS_AT_ONCE):
+        if sum(map(len, seats.values())) > blocks_at_most:
+            return Listed(items=found[: seated[first] + 1], seats=seats)
+        seats.update(await reading.seat_plans([found[at][1] for at in seated[first : first + _PLANS_AT_ONCE]]))
+    return Listed(items=found, seats=seats)
 
 
 async def list_events(

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from countermand.domain.client import Client, ClientId, Permission
 from countermand.domain.contract import Channel
+from countermand.domain.redirects import Redirects
 from countermand.domain.signing_key import SigningKey
 
 
@@ -85,12 +86,21 @@ class ClientAdministration(Protocol):
         secret_sha256: str | None,
         identity: tuple[str, str] | None,
         now: datetime,
+        redirects: Redirects = ...,
     ) -> Client:
         """Add a client with a key and the hash of its secret, or with an identity. Raises `ConflictError`."""
         ...
 
     async def rotate(self, client_id: ClientId, *, key: str, secret_sha256: str) -> Client:
         """Give a client a new key and secret. Raises `NotFoundError`."""
+        ...
+
+    async def one(self, client_id: ClientId) -> Client:
+        """The client with this number. Raises `NotFoundError`."""
+        ...
+
+    async def change_redirects(self, client_id: ClientId, redirects: Redirects) -> Client:
+        """Set where a client's buyers may be led back to. Raises `NotFoundError`."""
         ...
 
     async def revoke(self, client_id: ClientId, now: datetime) -> Client:

@@ -52,7 +52,7 @@ async def expire_due(store: ExpiryStore, now: datetime, *, at_most: int) -> Expi
             failed += 1
         except (CountermandError, UnforeseenDatabaseError) as error:
             failed += 1
-            log.warning("an unpaid order stays for now", order_id=order_id, reason=str(error))
+            log.warning("an unpaid order stays for now", order_id=str(order_id), reason=str(error))
     return Expired(due=len(due), failed=failed)
 
 

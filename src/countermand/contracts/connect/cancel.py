@@ -20,7 +20,8 @@ from countermand.contracts.connect.versions import Versions
 from countermand.contracts.http.answer import Answer, MethodNotAllowedError, check_media_type
 from countermand.contracts.http.body import decode, read
 from countermand.contracts.http.cancel_endpoint import BearerToken, bearer
-from countermand.contracts.http.idempotency import idempotency_key
+from countermand.contracts.http.fingerprints import idempotency_key
+from countermand.contracts.http.idempotency import key_in
 from countermand.domain.client import Client, Permission
 from countermand.domain.orders.order import LARGEST_ORDER_ID, OrderId
 
@@ -48,12 +49,13 @@ class ConnectCancel:
         return bearer(headers)
 
     def command(
-        self, client: Client, headers: Mapping[bytes, bytes], body: bytes, command_id: CommandId
+        self, client: Client, headers: Mapping[bytes, bytes], query: bytes, body: bytes, command_id: CommandId
     ) -> CancelOrder:
         """Check version, key, JSON, fields and permission, in this order, and return the command."""
         self._versions.of(headers)
-        key = idempotency_key(headers, "POST", PATH, body)
-        order_id = read(CancelRequest, decode(body)).orderId
+        key = key_in(headers)
+        json = decode(body)
+        order_id = read(CancelRequest, json).orderId
         # Without the permission, and for a number that no order can have, the answer is that there is no such order
         # (connect decisions 10, 27).
         if not client.may(Permission.CANCEL) or not 0 < order_id <= LARGEST_ORDER_ID:
@@ -61,9 +63,10 @@ class ConnectCancel:
         return CancelOrder(
             command_id=command_id,
             order_id=OrderId(order_id),
+            order_name=f"{CHANNEL}-{order_id}",
             client_id=client.id,
             channel=CHANNEL,
-            idempotency=key,
+            idempotency=idempotency_key(key, "POST", PATH, query, body, json),
         )
 
     def notices(self, headers: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:

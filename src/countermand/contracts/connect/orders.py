@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final, TypeVar
+from typing import Final
 from urllib.parse import urlencode
 
 import msgspec
 from msgspec.structs import replace
 
 from countermand.actions.cancelling.explain import explain
-from countermand.actions.errors import FieldsError, NotFoundError
+from countermand.actions.errors import NotFoundError
 from countermand.actions.ordering.place_service_orders import place_service_order
 from countermand.actions.ordering.ports import OrdersWanted
 from countermand.actions.ordering.read_orders import list_orders, read_order
@@ -23,7 +23,6 @@ from countermand.contracts.connect.contract import NAME
 from countermand.contracts.connect.create import create_request
 from countermand.contracts.connect.translate import cancellability_answer, order_answer, orders_answer
 from countermand.contracts.http.answer import Answer
-from countermand.contracts.http.body import shown
 from countermand.contracts.http.calls import (
     Call,
     CallContext,
@@ -33,15 +32,14 @@ from countermand.contracts.http.calls import (
     TransactionCall,
     no_body,
 )
-from countermand.contracts.http.openapi import Operation, Reply, parameter
+from countermand.contracts.http.openapi import Operation, Reply, parameter, repeatable
+from countermand.contracts.http.query import Query
 from countermand.contracts.http.store import Transaction
 from countermand.domain.client import Permission
 from countermand.domain.orders.order import OrderId, order_id_from
 from countermand.domain.orders.order_details import PlanSnapshot, ServiceOrderDetails
 from countermand.domain.orders.order_kind import OrderKind
 from countermand.domain.orders.order_state import CANCELLABLE_STATES, OrderState
-
-Wanted = TypeVar("Wanted")
 
 ORDERS: Final = "/api/connect/orders"
 _CREATE: Final = ORDERS + "/create"
@@ -99,14 +97,15 @@ async def _read_order(context: CallContext[None]) -> Answer:
 
 
 async def _list_orders(context: CallContext[None]) -> Answer:
-    query, services = context.request.query, context.services
+    query, services = Query(context.request.query_string), context.services
     at_most, wanted = _wanted_orders(query)
     found = await list_orders(services.store, context.client.id, wanted, at_most)
     following = None
     if found.last is not None:
-        after = {**query, "cursor": _cursor(found.last.created_at, found.last.id)}
-        following = f"{services.public_url}{ORDERS}?{urlencode(after)}"
-    return orders_answer(found.items, following)
+        kept = [(name, query.several(name)) for name in query.names if name != "cursor"]
+        after = [*kept, ("cursor", _cursor(found.last.created_at, found.last.id))]
+        following = f"{services.public_url}{ORDERS}?{urlencode(after, doseq=True)}"
+    return await orders_answer(found.items, following)
 
 
 async def _explain_order(context: CallContext[None]) -> Answer:
@@ -134,79 +133,71 @@ def _snapshot(plan: Plan) -> PlanSnapshot:
     )
 
 
-def _wanted_orders(query: Mapping[str, str]) -> tuple[int, OrdersWanted]:
+def _wanted_orders(query: Query) -> tuple[int, OrdersWanted]:
     """Return how many orders a list wants, and which. Raises `FieldsError` with every wrong parameter."""
-    reading = _Query(query)
-    at_most = reading.number("limit", 1, _LARGEST_PAGE, _PAGE)
-    states = reading.states()
+    at_most = _number(query, "limit", 1, _LARGEST_PAGE, _PAGE)
     wanted = OrdersWanted(
-        states=states,
-        created_from=reading.instant("createdFrom"),
-        created_before=reading.instant("createdBefore"),
-        before=reading.cursor(),
+        states=_wanted_states(query),
+        created_from=_instant(query, "createdFrom"),
+        created_before=_instant(query, "createdBefore"),
+        before=_place(query, "cursor"),
     )
-    if reading.errors:
-        raise FieldsError(reading.errors)
+    query.check()
     return at_most, wanted
 
 
-class _Query:
-    """Reads parameters, and collects their errors."""
+def _number(query: Query, name: str, low: int, high: int, default: int) -> int:
+    given = query.one(name)
+    if given is None:
+        return default
+    if given.isascii() and given.isdigit() and len(given) < len(str(high)) + 1 and low <= int(given) <= high:
+        return int(given)
+    query.wrong(name, f"a whole number between {low} and {high}", given)
+    return default
 
-    def __init__(self, query: Mapping[str, str]) -> None:
-        self._query = query
-        self.errors: list[tuple[str, str]] = []
 
-    def number(self, name: str, low: int, high: int, default: int) -> int:
-        given = self._query.get(name)
-        if given is None:
-            return default
-        if given.isascii() and given.isdigit() and len(given) < len(str(high)) + 1 and low <= int(given) <= high:
-            return int(given)
-        return self._wrong(name, f"a whole number between {low} and {high}", default)
-
-    def states(self) -> frozenset[OrderState] | None:
-        states: frozenset[OrderState] | None = None
-        if (given := self._query.get("status")) is not None:
-            names = set(given.split(","))
-            states = frozenset(state for state in _STATES if state.value in names)
-            if len(states) != len(names):
-                states = self._wrong("status", "some of " + ", ".join(state.value for state in _STATES), states)
-        if (flag := self._query.get("isCancellable")) is not None:
-            if flag not in {"true", "false"}:
-                return self._wrong("isCancellable", "true or false", states)
-            fitting = frozenset(state for state in _STATES if (state in CANCELLABLE_STATES) == (flag == "true"))
-            states = fitting if states is None else states & fitting
+def _wanted_states(query: Query) -> frozenset[OrderState] | None:
+    """Return the states of the wanted orders, or None for all. `status` may repeat, and has values between commas."""
+    states: frozenset[OrderState] | None = None
+    if given := query.several("status"):
+        names = {name for some in given for name in some.split(",")}
+        states = frozenset(state for state in _STATES if state.value in names)
+        if len(states) != len(names):
+            query.wrong("status", "some of " + ", ".join(state.value for state in _STATES), ",".join(given))
+    flag = query.truth("isCancellable")
+    if flag is None:
         return states
+    fitting = frozenset(state for state in _STATES if (state in CANCELLABLE_STATES) == flag)
+    return fitting if states is None else states & fitting
 
-    def instant(self, name: str) -> datetime | None:
-        given = self._query.get(name)
-        if given is None:
-            return None
-        try:
-            instant = datetime.fromisoformat(given).astimezone(UTC)
-        except (ValueError, OverflowError):
-            instant = None
-        if instant is None or datetime.fromisoformat(given).tzinfo is None:
-            return self._wrong(name, "an instant with a time zone, like 2026-11-23T01:00:00Z", None)
-        return instant
 
-    def cursor(self) -> tuple[datetime, OrderId] | None:
-        given = self._query.get("cursor")
-        if given is None:
-            return None
-        try:
-            at, number = base64.urlsafe_b64decode(given.encode()).decode().split(" ")
-            order_id, instant = order_id_from(number), datetime.fromisoformat(at)
-        except (ValueError, binascii.Error):
-            order_id, instant = None, None
-        if order_id is None or instant is None or instant.tzinfo is None:
-            return self._wrong("cursor", "the cursor in the `next` of an earlier page", None)
-        return instant, order_id
+def _instant(query: Query, name: str) -> datetime | None:
+    given = query.one(name)
+    if given is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(given)
+        if instant.tzinfo is not None:
+            return instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    query.wrong(name, "an instant with a time zone, like 2026-11-23T01:00:00Z", given)
+    return None
 
-    def _wrong(self, name: str, must_be: str, instead: Wanted) -> Wanted:
-        self.errors.append((name, f"{name} must be {must_be}, not {shown(self._query[name])}"))
-        return instead
+
+def _place(query: Query, name: str) -> tuple[datetime, OrderId] | None:
+    given = query.one(name)
+    if given is None:
+        return None
+    try:
+        at, number = base64.urlsafe_b64decode(given.encode()).decode().split(" ")
+        order_id, instant = order_id_from(number), datetime.fromisoformat(at)
+    except (ValueError, binascii.Error):
+        order_id, instant = None, None
+    if order_id is None or instant is None or instant.tzinfo is None:
+        query.wrong(name, "the cursor in the `next` of an earlier page", given)
+        return None
+    return instant, order_id
 
 
 def _cursor(created_at: datetime, order_id: OrderId) -> str:
@@ -248,10 +239,10 @@ def _filter(name: str, description: str, schema: Mapping[str, object]) -> dict[s
 
 
 _FILTERS: Final[Sequence[Mapping[str, object]]] = (
-    _filter(
+    repeatable(
         "status",
-        "Only orders in one of these states, separated by commas",
-        {"type": "string", "examples": ["submitted,accepted"]},
+        "Only orders in one of these states. Repeat it, or separate the states by commas",
+        {"type": "string", "enum": [state.value for state in _STATES]},
     ),
     _filter(
         "isCancellable", "Only orders whose state allows (true) or forbids (false) a cancellation", {"type": "boolean"}

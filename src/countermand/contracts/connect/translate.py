@@ -28,6 +28,7 @@ from countermand.contracts.http.answer import (
     error_headers,
     json_answer,
 )
+from countermand.contracts.http.lists import list_answer
 from countermand.domain.appointments.appointment import Appointment, Slot
 from countermand.domain.appointments.appointment_task import AppointmentTask, Failure
 from countermand.domain.cancelling.decision import Granted, Refused
@@ -115,11 +116,15 @@ def order_answer(status: int, view: OrderView, *, headers: tuple[tuple[bytes, by
     return json_answer(status, order_shown(view), headers=(*SIX_HEADERS, *headers))
 
 
-def orders_answer(views: Sequence[OrderView], following: str | None) -> Answer:
+async def orders_answer(views: Sequence[OrderView], following: str | None) -> Answer:
     """Ours: return a page of orders. The next page's address is in the body and, for web tools, in a `Link` header."""
     link = () if following is None else ((b"link", f'<{following}>; rel="next"'.encode()),)
-    shown = messages.Orders(orders=[order_shown(view) for view in views], next=following)
-    return json_answer(200, shown, headers=(*SIX_HEADERS, *link))
+    return await list_answer(
+        views,
+        order_shown,
+        lambda orders: messages.Orders(orders=orders, next=following),
+        headers=(*SIX_HEADERS, *link),
+    )
 
 
 def order_shown(view: OrderView) -> messages.Order:

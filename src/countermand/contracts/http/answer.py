@@ -53,15 +53,19 @@ class ForbiddenError(CountermandError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status, header lines and a body. It is also an ASGI application, which answers every request with itself."""
+    """A status, header lines and a body. It is also an ASGI application, which answers every request with itself.
+
+    The body of a long list continues in `more_body`. Such an answer is sent by `web/long_answers.py` only.
+    """
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...] = ()
     body: bytes = b""
+    more_body: tuple[bytes, ...] = ()
 
     def with_headers(self, *headers: tuple[bytes, bytes]) -> "Answer":
         """Return the same answer with more header lines."""
-        return Answer(self.status, (*self.headers, *headers), self.body)
+        return Answer(self.status, (*self.headers, *headers), self.body, self.more_body)
 
     def sent_headers(self) -> list[tuple[bytes, bytes]]:
         """Return the header lines to send.

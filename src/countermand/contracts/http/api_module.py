@@ -4,12 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from countermand.contracts.http.answer import JSON
 from countermand.contracts.http.calls import Call, CallRules
 from countermand.contracts.http.cancel_endpoint import CancelEndpoint
 from countermand.contracts.http.openapi import Operation, document
 
 # The description of a published contract begins with this.
 NOT_AFFILIATED: Final = "An independent implementation of a published contract, not affiliated with its owner. "
+# The rule of every body (shopping decision 30); many generators would lose a field's type if each schema said so.
+_NULLS: Final = " In a body, null in an optional field is as if the field were left out."
 
 _SPELLINGS: Final = ("WithoutSlash", "WithSlash")
 
@@ -48,7 +51,8 @@ class ApiModule:
         return document(
             title=self.title,
             version=version,
-            description=self.about,
+            description=self.about
+            + (_NULLS if any(one.request and one.request_media_type == JSON for one in operations) else ""),
             server=public_url,
             operations=operations,
             security=self.security,

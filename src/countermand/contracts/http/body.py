@@ -5,6 +5,7 @@ and lone surrogates in strings, numbers of absurd length, deep nesting and bad U
 """
 
 import json
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
@@ -16,7 +17,7 @@ from msgspec import inspect
 
 from countermand.actions.errors import FieldsError
 from countermand.contracts.http.answer import MalformedRequestError
-from countermand.contracts.http.typed_text import in_words, tidied
+from countermand.contracts.http.given_values import in_words, prepared
 
 BODY_CAP_BYTES: Final = 64 * 1024
 _DIGITS_CAP: Final = 400  # digits of a number; no order needs a longer number, and reading one is slow
@@ -28,7 +29,11 @@ Message = TypeVar("Message", bound=msgspec.Struct)
 
 
 def decode(body: bytes) -> object:
-    """Read JSON. Whole numbers are int, others Decimal. Raises `MalformedRequestError` with the error and its place."""
+    """Read JSON. Whole numbers are int, others Decimal. Raises `MalformedRequestError` with the error and its place.
+
+    A byte order mark before the JSON is ignored, as RFC 8259 (8.1) allows.
+    """
+    body = body.removeprefix(BOM_UTF8)
     try:
         decoded = _DECODER.decode(body.decode())
     except UnicodeDecodeError as error:
@@ -112,9 +117,10 @@ def _check_strings(value: object) -> None:
 def read(message: type[Message], decoded: object) -> Message:
     """Convert decoded JSON to a message. Raises `FieldsError`, which names every wrong field with its value.
 
-    Fields that the message does not have are ignored. Text that people type is tidied first.
+    Fields that the message does not have are ignored. Null in an optional field is as if the field were left out, and
+    the values of some types are read first (`given_values.py`).
     """
-    decoded = tidied(message, decoded)
+    decoded = prepared(message, decoded)
     try:
         return msgspec.convert(decoded, message, dec_hook=_number)
     except msgspec.ValidationError as error:

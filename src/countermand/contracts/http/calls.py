@@ -36,10 +36,9 @@ class Request:
     path: str
     headers: Mapping[bytes, bytes]
     path_parameters: Mapping[str, str]
-    query: Mapping[str, str]
     body: bytes
     peer: str = ""  # the address of the sender, which may be a proxy
-    query_string: bytes = b""  # unchanged, because a name may be there more than once
+    query_string: bytes = b""  # `contracts/http/query.py` reads it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -48,6 +48,7 @@ class Access:
     channel: Channel
     authentication: tuple[Authentication, ...]
     default_permissions: frozenset[Permission]
+    leads_back: bool = False  # whether the orders of its clients have a payment page, which leads back to the shop
 
     @property
     def has_secrets(self) -> bool:
@@ -117,4 +118,5 @@ class Contract:
             channel=self.channel,
             authentication=self.authentication,
             default_permissions=self.default_permissions,
+            leads_back=Page.PAYMENT in self.pages,
         )

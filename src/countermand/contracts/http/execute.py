@@ -27,7 +27,8 @@ from countermand.contracts.http.calls import (
     TransactionCall,
     no_body,
 )
-from countermand.contracts.http.idempotency import idempotency_key
+from countermand.contracts.http.fingerprints import idempotency_key
+from countermand.contracts.http.idempotency import key_in
 from countermand.contracts.http.openapi import NoPermission, Operation
 from countermand.contracts.http.store import Transaction
 from countermand.domain.client import Client
@@ -87,11 +88,11 @@ def _checked(
     version: int,
 ) -> CallContext[Body]:
     """Return the request with its key and its body, both read."""
-    key = None
-    if call.operation.takes_key:
-        key = idempotency_key(request.headers, request.method, request.path, request.body)
+    sent = key_in(request.headers) if call.operation.takes_key else None
     json = None if call.body is no_body else decode(request.body)
     body = call.body(DecodedBody(json=json, client=client, version=version))
+    asked = (request.method, request.path, request.query_string, request.body)
+    key = idempotency_key(sent, *asked) if call.body is no_body else idempotency_key(sent, *asked, json)
     return CallContext(request=request, services=services, client=client, body=body, key=key)
 
 

@@ -4,8 +4,6 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from countermand.actions.idempotency import IdempotencyKey
-from countermand.actions.run_idempotently import fingerprint_of
 from countermand.contracts.http.answer import MalformedRequestError
 
 _QUOTED: Final = re.compile(rb'"((?:[\x21\x23-\x5b\x5d-\x7e]|\\["\\])+)"')
@@ -13,8 +11,8 @@ _BARE: Final = re.compile(rb"[\x21\x23-\x7e][\x21-\x7e]*")
 _LONGEST: Final = 255
 
 
-def idempotency_key(headers: Mapping[bytes, bytes], method: str, path: str, body: bytes) -> IdempotencyKey | None:
-    """Return the request's key with the request's fingerprint. `k` and `"k"` are the same key.
+def key_in(headers: Mapping[bytes, bytes]) -> str | None:
+    """Return the key that a request was sent with, or None. `k` and `"k"` are the same key.
 
     Raises `MalformedRequestError` unless the key is 1 to 255 visible ASCII characters.
     """
@@ -30,4 +28,4 @@ def idempotency_key(headers: Mapping[bytes, bytes], method: str, path: str, body
         raise MalformedRequestError('Idempotency-Key must be 1 to 255 visible ASCII characters, as k or as "k"')
     if len(key) > _LONGEST:
         raise MalformedRequestError(f"Idempotency-Key must be 1 to {_LONGEST} characters long, not {len(key)}")
-    return IdempotencyKey(key=key.decode("ascii"), fingerprint=fingerprint_of(method, path, body))
+    return key.decode("ascii")

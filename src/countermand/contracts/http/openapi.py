@@ -61,6 +61,12 @@ def parameter(
     return {"name": name, "in": where, "required": required, "description": description, "schema": schema}
 
 
+def repeatable(name: str, description: str, items: Mapping[str, object]) -> dict[str, object]:
+    """Return the parameter object of a query parameter that may be there several times."""
+    schema = {"type": "array", "items": items}
+    return {**parameter(name, "query", description, schema, required=False), "style": "form", "explode": True}
+
+
 _IDEMPOTENCY_KEY: Final = parameter(
     "Idempotency-Key",
     "header",

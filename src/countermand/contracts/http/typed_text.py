@@ -4,12 +4,12 @@ The pattern of each type accepts text as people type it, so that a contract's do
 """
 
 import re
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable
 from typing import Annotated, Final
 
-import msgspec
-from msgspec import Meta, inspect
+from msgspec import Meta
+
+from countermand.contracts.http.given_values import read_by
 
 # Blanks, including no-break blanks, but not line ends. Marks of direction and width are invisible: telephones put them
 # around a number that is copied.
@@ -22,8 +22,6 @@ _O: Final = rf"[{_BLANKS}{_UNSEEN}]*"  # around a text
 _S: Final = rf"[{_BLANKS}{_UNSEEN}.()\-\u2010-\u2015\u2212]*"  # between digits
 _ABROAD: Final = rf"(?:\+{_S}|0{_S}0{_S}|0{_S}0{_S}1{_S}1{_S})?6{_S}1{_S}(?:0{_S})?"
 _PHONE: Final = rf"^{_S}(?:{_ABROAD}|0{_S})[23478](?:{_S}[0-9]){{8}}{_S}$(?!\n)"
-_TIDY: Final = "tidy"
-_IN_WORDS: Final = "in_words"
 
 
 def tidy_text(text: str) -> str:
@@ -53,7 +51,7 @@ def _lower(text: str) -> str:
 
 
 def _typed(tidy: Callable[[str], str], in_words: str) -> dict[str, object]:
-    return {_TIDY: tidy, _IN_WORDS: in_words}
+    return read_by(lambda value: tidy(value) if isinstance(value, str) else value, in_words)
 
 
 Phone = Annotated[
@@ -86,64 +84,3 @@ Language = Annotated[
         extra=_typed(_lower, "a language's two letters (ISO 639), like nl"),
     ),
 ]
-
-
-def tidied(message: type[msgspec.Struct], decoded: object) -> object:
-    """Return the same value with the text that people type tidied.
-
-    A value that does not fit the message stays unchanged.
-    """
-    fields = _fields_of(message)
-    if not fields or not isinstance(decoded, dict):
-        return decoded
-    made = dict(decoded)
-    for name in fields.keys() & made.keys():
-        made[name] = fields[name](made[name])
-    return made
-
-
-def in_words(known: inspect.Type) -> str | None:
-    """Return a sentence part that says what a text must be, or an example if it has a pattern. None for other types."""
-    if isinstance(known, inspect.Metadata):
-        said = (known.extra or {}).get(_IN_WORDS)
-        if isinstance(said, str):
-            return said
-        examples = (known.extra_json_schema or {}).get("examples")
-        if examples and isinstance(known.type, inspect.StrType) and known.type.pattern is not None:
-            return f"a string like {examples[0]}"
-        return in_words(known.type)
-    if isinstance(known, inspect.UnionType):
-        return next((said for one in known.types if (said := in_words(one)) is not None), None)
-    return None
-
-
-@cache
-def _fields_of(message: type[msgspec.Struct]) -> Mapping[str, Callable[[object], object]]:
-    """Return the function that tidies each field of a message. Fields that need none are left out."""
-    found = {}
-    for field in msgspec.structs.fields(message):
-        tidy = _tidier_of(inspect.type_info(field.type))
-        if tidy is not None:
-            found[field.encode_name] = tidy
-    return found
-
-
-def _of_text(tidy: Callable[[str], str]) -> Callable[[object], object]:
-    return lambda value: tidy(value) if isinstance(value, str) else value
-
-
-def _tidier_of(known: inspect.Type) -> Callable[[object], object] | None:
-    match known:
-        case inspect.Metadata(type=inner, extra=extra):
-            tidy = (extra or {}).get(_TIDY)
-            return _of_text(tidy) if callable(tidy) else _tidier_of(inner)
-        case inspect.UnionType(types=types):
-            return next((tidy for one in types if (tidy := _tidier_of(one)) is not None), None)
-        case inspect.ListType(item_type=item):
-            inner_tidy = _tidier_of(item)
-            if inner_tidy is None:
-                return None
-            return lambda value: [inner_tidy(one) for one in value] if isinstance(value, list) else value
-        case inspect.StructType(cls=cls) if _fields_of(cls):
-            return lambda value: tidied(cls, value)
-    return None

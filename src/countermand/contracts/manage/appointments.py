@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -27,10 +27,11 @@ from countermand.contracts.http.calls import (
     TransactionCall,
     no_body,
 )
+from countermand.contracts.http.lists import list_answer
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage import messages
-from countermand.contracts.manage.calls import ORDER, ROOT, in_range, operation, order_id_in
+from countermand.contracts.manage.calls import ORDER, ROOT, after_in, in_range, operation, order_in
 from countermand.contracts.manage.translate import appointment_shown, slot_shown, task_shown
 from countermand.domain.appointments.appointment import AppointmentId, AppointmentState, HalfDay, SlotId
 from countermand.domain.appointments.appointment_task import Failure, TaskId
@@ -59,47 +60,55 @@ _Said = SlotsOffered | Accepted | Failure
 
 
 async def _set_visit(tx: Transaction, context: CallContext[_Times]) -> Answer:
-    order_id, now = order_id_in(context.request), context.services.clock()
-    visit = await set_appointment(tx, context.client.id, order_id, *context.body, now)
+    order, now = await order_in(tx, context.request), context.services.clock()
+    visit = await set_appointment(tx, context.client.id, order.id, *context.body, now)
     return json_answer(201, appointment_shown(visit))
 
 
 async def _move_visit(tx: Transaction, context: CallContext[_Times]) -> Answer:
-    order_id, appointment_id = _appointment_in(context.request)
+    order_id, appointment_id = await _appointment_in(tx, context.request)
     now = context.services.clock()
     visit = await move_appointment(tx, context.client.id, order_id, appointment_id, *context.body, now)
     return json_answer(200, appointment_shown(visit))
 
 
 async def _cancel_visit(tx: Transaction, context: CallContext[None]) -> Answer:
-    order_id, appointment_id = _appointment_in(context.request)
+    order_id, appointment_id = await _appointment_in(tx, context.request)
     visit = await cancel_appointment(tx, context.client.id, order_id, appointment_id, context.services.clock())
     return json_answer(200, appointment_shown(visit))
 
 
 async def _advance_visit(tx: Transaction, context: CallContext[AppointmentState]) -> Answer:
-    order_id, appointment_id = _appointment_in(context.request)
+    order_id, appointment_id = await _appointment_in(tx, context.request)
     now = context.services.clock()
     visit = await advance_appointment(tx, context.client.id, order_id, appointment_id, context.body, now)
     return json_answer(200, appointment_shown(visit))
 
 
 async def _list_tasks(context: CallContext[None]) -> Answer:
-    after = _whole("after", context.request.query.get("after", "0"))
+    given = after_in(context.request)
+    after = 0 if given is None else _whole("after", given)
     async with context.services.store.snapshot() as reading:
         found = await reading.pending_tasks(TaskId(after), _PAGE)
-    return json_answer(200, messages.AppointmentTasks(tasks=[task_shown(task) for task in found]))
+        orders = await reading.orders(list({task.order_id for task in found}))
+    return await list_answer(
+        found,
+        lambda task: task_shown(task, orders[task.order_id]),
+        lambda tasks: messages.AppointmentTasks(tasks=tasks),
+    )
 
 
 async def _answer_task(tx: Transaction, context: CallContext[_Said]) -> Answer:
-    task_id, order_id = TaskId(_number(context.request, "task")), order_id_in(context.request)
-    task = await answer_task(tx, context.client.id, order_id, task_id, context.body, context.services.clock())
-    return json_answer(200, task_shown(task))
+    order, task_id = await order_in(tx, context.request), TaskId(_number(context.request, "task"))
+    task = await answer_task(tx, context.client.id, order.id, task_id, context.body, context.services.clock())
+    return json_answer(200, task_shown(task, order))
 
 
 async def _read_slots(context: CallContext[None]) -> Answer:
+    given = after_in(context.request)
+    after = None if given is None else _after_slot(given)
     async with context.services.store.snapshot() as reading:
-        found = await reading.slots(_after_slot(context.request.query), _PAGE + 1)
+        found = await reading.slots(after, _PAGE + 1)
     following = None
     if len(found) > _PAGE:
         found = found[:_PAGE]
@@ -114,8 +123,9 @@ async def _load_slots(tx: Transaction, context: CallContext[list[OpenSlot]]) -> 
     return json_answer(200, loaded)
 
 
-def _appointment_in(request: Request) -> tuple[OrderId, AppointmentId]:
-    return order_id_in(request), AppointmentId(_number(request, "appointment"))
+async def _appointment_in(tx: Transaction, request: Request) -> tuple[OrderId, AppointmentId]:
+    order = await order_in(tx, request)
+    return order.id, AppointmentId(_number(request, "appointment"))
 
 
 def _number(request: Request, name: str) -> int:
@@ -183,10 +193,7 @@ def _open_slots(given: Sequence[messages.CalendarSlot | messages.OfferedSlot]) -
     return slots
 
 
-def _after_slot(query: Mapping[str, str]) -> tuple[datetime, SlotId] | None:
-    given = query.get("after")
-    if given is None:
-        return None
+def _after_slot(given: str) -> tuple[datetime, SlotId]:
     at, _, slot_id = given.partition(" ")
     try:
         starts_at = datetime.fromisoformat(at)

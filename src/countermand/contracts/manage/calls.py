@@ -1,6 +1,5 @@
 """The rules, descriptions and answers that all calls of the operator's API share."""
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -8,15 +7,17 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from countermand.actions.errors import FieldsError, NotFoundError
+from countermand.actions.errors import FieldsError
 from countermand.contracts.http.calls import CallRules, Request
 from countermand.contracts.http.cancel_endpoint import bearer
 from countermand.contracts.http.openapi import Operation, Reply, parameter
+from countermand.contracts.http.query import Query
 from countermand.contracts.manage import messages
+from countermand.contracts.manage.order_ids import ORDER_ID_PATTERN, OrdersByName, order_named
 from countermand.contracts.manage.translate import problem_answer
 from countermand.domain.client import Permission
 from countermand.domain.contract import MANAGE
-from countermand.domain.orders.order import UID_PATTERN, OrderId, order_id_from, order_id_of
+from countermand.domain.orders.order import Order
 
 ROOT: Final = "/manage/v1"
 ORDER: Final = ROOT + "/orders/{id}"
@@ -26,8 +27,8 @@ _LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 ID: Final = parameter(
     "id",
     "path",
-    "The order's number, or its uid (32 characters)",
-    {"type": "string", "pattern": "^([0-9]{1,19}|[0-9a-z]{32})$"},
+    "The order's id, such as connect-54, or its uid (32 characters). A bare number is refused with 422",
+    {"type": "string", "pattern": ORDER_ID_PATTERN, "examples": ["connect-54"]},
 )
 _PROBLEMS: Final[Mapping[int, Reply]] = {
     status: Reply(when=when, message=messages.Problem, media_type=messages.PROBLEM_JSON)
@@ -59,13 +60,17 @@ RULES: Final = CallRules(
 )
 
 
-def order_id_in(request: Request) -> OrderId:
-    """Return the order id of the number or uid in the path. 32 digits are a uid, too."""
-    given = request.path_parameters["id"]
-    order_id = order_id_of(given) if re.fullmatch(UID_PATTERN, given) else order_id_from(given)
-    if order_id is None:
-        raise NotFoundError("there is no such order")
-    return order_id
+async def order_in(reading: OrdersByName, request: Request) -> Order:
+    """Return the order that the path names. Raises `NotFoundError`, and `FieldsError` for a bare number."""
+    return await order_named(reading, request.path_parameters["id"])
+
+
+def after_in(request: Request) -> str | None:
+    """Return the parameter `after`, which says where a page begins. Raises `FieldsError` if it is there twice."""
+    query = Query(request.query_string)
+    after = query.one("after")
+    query.check()
+    return after
 
 
 def in_range(name: str, instant: datetime) -> datetime:

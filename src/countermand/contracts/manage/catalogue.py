@@ -14,9 +14,10 @@ from countermand.contracts.http.body import read, shown
 from countermand.contracts.http.calls import Call, CallContext, DecodedBody, ServiceCall, TransactionCall, no_body
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.store import Transaction
-from countermand.contracts.manage.calls import ROOT, operation
-from countermand.contracts.manage.catalogue_input import CatalogueGiven, catalogue_of
-from countermand.contracts.manage.catalogue_output import CatalogueShown, page_shown
+from countermand.contracts.manage.calls import ROOT, after_in, operation
+from countermand.contracts.manage.catalogue_input import catalogue_of
+from countermand.contracts.manage.catalogue_messages import CatalogueGiven
+from countermand.contracts.manage.catalogue_output import MOST_SEAT_BLOCKS, CatalogueShown, page_shown
 from countermand.domain.client import Permission
 
 PATH: Final = ROOT + "/catalogue"
@@ -39,9 +40,12 @@ async def _load(tx: Transaction, context: CallContext[Catalogue]) -> Answer:
 
 
 async def _read(context: CallContext[None]) -> Answer:
-    section, name = _after(context.request.query.get("after", f"{Section.EVENTS}/"))
-    found = await list_catalogue(context.services.store, section, name, at_most=_PAGE + 1)
-    return json_answer(200, page_shown(found, at_most=_PAGE))
+    given = after_in(context.request)
+    section, name = (Section.EVENTS, "") if given is None else _after(given)
+    found = await list_catalogue(
+        context.services.store, section, name, at_most=_PAGE + 1, blocks_at_most=MOST_SEAT_BLOCKS
+    )
+    return json_answer(200, await page_shown(found, at_most=_PAGE))
 
 
 def _after(given: str) -> tuple[Section, str]:

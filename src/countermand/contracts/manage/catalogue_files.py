@@ -13,7 +13,8 @@ from countermand.actions.catalogue.load import Catalogue
 from countermand.actions.errors import FieldsError
 from countermand.contracts.http.answer import MalformedRequestError
 from countermand.contracts.http.body import decode, read
-from countermand.contracts.manage.catalogue_input import KINDS, CatalogueGiven, catalogue_of
+from countermand.contracts.manage.catalogue_input import catalogue_of
+from countermand.contracts.manage.catalogue_messages import KINDS, CatalogueGiven
 from countermand.contracts.manage.catalogue_output import CatalogueShown
 from countermand.contracts.manage.spreadsheet import SpreadsheetError, Table, read_table, text_of
 
@@ -23,6 +24,8 @@ _TOLD_BY: Final = {"merchant_name": "events", "price.amount": "products", "costs
 _LISTS: Final = frozenset(
     {"countries", "required_consumer_fields", "products", "types", "artists", "genres", "facilities"}
 )
+_IN_LANGUAGES: Final = ("artists", "genres")  # lists whose headings may name a language: `artists.en`
+_TRUTHS: Final = {"true": True, "false": False}
 _BETWEEN: Final = ";"  # separates the values of a list in one cell
 
 
@@ -180,7 +183,11 @@ def _item(kind: str, cells: Mapping[str, str]) -> dict[str, object]:
     types = {field.name: field.type for field in msgspec.structs.fields(KINDS[kind])}
     for heading, cell in cells.items():
         name, _, inner = heading.partition(".")
-        if inner:
+        if inner and name in _IN_LANGUAGES:
+            continue
+        if inner and name == "facilities":
+            made.setdefault(name, {})[inner] = _TRUTHS.get(cell.lower(), cell)
+        elif inner:
             within = made.setdefault(name, {})
             within[inner] = _number(cell) if inner == "amount" else cell
         elif name == "parts":
@@ -191,7 +198,24 @@ def _item(kind: str, cells: Mapping[str, str]) -> dict[str, object]:
             made[name] = [one.strip() for one in cell.split(_BETWEEN)]
         else:
             made[name] = _value(types.get(name), cell)
+    for name in _IN_LANGUAGES:
+        texts = {
+            inner: cell for heading, cell in cells.items() if (inner := heading.removeprefix(f"{name}.")) != heading
+        }
+        if texts:
+            named = _by_position(texts)
+            made[name] = named if name == "artists" else [{"name": text} for text in named]
     return made
+
+
+def _by_position(cells: Mapping[str, str]) -> list[dict[str, str]]:
+    """Read `artists.en` and `artists.nl`: what has the same position in each list is one text in two languages."""
+    lists = {language: [one.strip() for one in cell.split(_BETWEEN)] for language, cell in cells.items()}
+    longest = max(map(len, lists.values()))
+    return [
+        {language: texts[at] for language, texts in lists.items() if at < len(texts) and texts[at]}
+        for at in range(longest)
+    ]
 
 
 def _part(cell: str) -> dict[str, object]:
@@ -213,7 +237,7 @@ def _value(wanted: object, cell: str) -> object:
     if _is(wanted, int):
         return _whole(cell)
     if _is(wanted, bool):
-        return {"true": True, "false": False}.get(cell.lower(), cell)
+        return _TRUTHS.get(cell.lower(), cell)
     return cell
 
 

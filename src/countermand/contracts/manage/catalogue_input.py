@@ -1,176 +1,29 @@
-"""What does a catalogue look like when the operator loads it, and is it consistent in itself?
-
-The names are the shopping contract's, so that a catalogue that was read can be loaded again (`catalogue_output.py`);
-`enabled`, `needs_voucher`, `service_costs`, `parts` and vouchers are our own.
-"""
+"""Converts a catalogue that the operator loads to the domain's values, and checks that it is consistent in itself."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Final, Literal
+from typing import Final
 
-from msgspec import UNSET, Meta, Struct, structs
+from msgspec import UNSET, Struct, structs
 
 from countermand.actions.catalogue.load import Catalogue
 from countermand.actions.errors import FieldsError
 from countermand.contracts.http.money import AmountGiven
-from countermand.contracts.http.typed_text import Country
 from countermand.contracts.manage.calls import in_range
+from countermand.contracts.manage.catalogue_messages import (
+    CatalogueGiven,
+    EventGiven,
+    MethodGiven,
+    ProductGiven,
+    SeatsGiven,
+    VoucherGiven,
+)
 from countermand.domain.instants import written_instant
 from countermand.domain.money import Money
-from countermand.domain.orders.order import UID_PATTERN
 from countermand.domain.ticketing.catalogue import Event, EventUid, Method, Part, Product, ProductUid, Voucher
+from countermand.domain.ticketing.event_fields import in_newest_form
 from countermand.domain.ticketing.seating import SeatBlock
 
-Uid = Annotated[str, Meta(pattern=f"^{UID_PATTERN}$(?!\\n)", examples=["87a2195h3gd162fb35c5a3dbd7bapo1l"])]
-Language = Annotated[str, Meta(pattern=r"^[a-z]{2}$(?!\n)", examples=["nl"])]
-Texts = Annotated[dict[Language, Annotated[str, Meta(max_length=10_000)]], Meta(examples=[{"en": "Day ticket"}])]
-Instant = Annotated[datetime, Meta(tz=True)]
-Url = Annotated[str, Meta(pattern=r"^https?://\S+$(?!\n)", max_length=2000, examples=["https://example.com/a.png"])]
-_Word = Annotated[str, Meta(min_length=1, max_length=255)]
-_Reference = Annotated[str, Meta(max_length=64)]
-_Name = Annotated[str, Meta(min_length=1, max_length=64)]
-_SeatNumber = Annotated[int, Meta(ge=1, le=99_999)]
-_PerOrder = Annotated[int, Meta(ge=1, le=100)]
-ConsumerField = Literal[
-    "first_name",
-    "last_name",
-    "date_of_birth",
-    "email",
-    "gender",
-    "phone_number",
-    "address",
-    "postal_code",
-    "city",
-    "country",
-    "state",
-    "language",
-]
-
-
-class LocationGiven(Struct, kw_only=True, omit_defaults=True):
-    """The place of an event."""
-
-    name: _Word | None = None
-    address: _Word | None = None
-    postal_code: _Word | None = None
-    city: _Word | None = None
-    country: Country | None = None
-
-
-class EventGiven(Struct, kw_only=True):
-    """An event that tickets are sold for, from the start of its sale until just before the end."""
-
-    uid: Uid
-    reference: _Reference = ""
-    merchant_name: _Word
-    title: Texts
-    sale_start: Instant
-    sale_end: Instant
-    event_start: Instant | None = None
-    event_end: Instant | None = None
-    enabled: bool = True
-    min_quantity_per_order: _PerOrder | None = None
-    max_quantity_per_order: _PerOrder | None = None
-    subtitle: Texts | None = None
-    description: Texts | None = None
-    long_description: Texts | None = None
-    sold_out_text: Texts | None = None
-    location: LocationGiven | None = None
-    facilities: list[_Word] | None = None
-    artists: list[_Word] | None = None
-    genres: list[_Word] | None = None
-    image: Url | None = None
-    ticketshop: Url | None = None
-    personalization_start: Instant | None = None
-    personalization_end: Instant | None = None
-    fulfillment_starts_at: Instant | None = None
-
-
-class PartGiven(Struct, kw_only=True):
-    """A part of a combo product: `quantity` pieces of a product in each combo product."""
-
-    product: Uid
-    quantity: Annotated[int, Meta(ge=1, le=100)] = 1
-
-
-class SeatsGiven(Struct, kw_only=True):
-    """Neighbouring seats with the numbers from `first` to `last`: a row, or a part of a row up to an aisle."""
-
-    section: _Name
-    row: _Name
-    first: _SeatNumber
-    last: _SeatNumber
-
-
-class ProductGiven(Struct, kw_only=True):
-    """A product. Orders keep what they hold of it when its total changes.
-
-    With `seats`, the best first, each place of the product is a numbered seat, and the total may be left out.
-    """
-
-    uid: Uid
-    event: Uid
-    reference: _Reference = ""
-    name: Texts
-    price: AmountGiven
-    service_costs: AmountGiven | None = None
-    total_availability: Annotated[int, Meta(ge=0, le=100_000_000)] | None = None
-    seats: Annotated[list[SeatsGiven], Meta(max_length=2000)] = []
-    min_per_order: _PerOrder = 1
-    max_per_order: _PerOrder | None = None
-    separately_saleable: bool = True
-    enabled: bool = True
-    needs_voucher: bool = False
-    sale_start: Instant | None = None
-    sale_end: Instant | None = None
-    viewing_order: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
-    parts: list[PartGiven] = []
-    subtitle: Texts | None = None
-    sold_out_text: Texts | None = None
-    additional_information: Texts | None = None
-    types: list[_Word] | None = None
-    requires_membership: bool | None = None
-    provides_membership: bool | None = None
-
-
-class MethodGiven(Struct, kw_only=True):
-    """A payment or shipping method, for consumers of some countries, or of all if none are named."""
-
-    uid: Uid
-    kind: Literal["payment", "shipping"]
-    name: Texts
-    costs: AmountGiven
-    image: Url | None = None
-    countries: list[Country] = []
-    required_consumer_fields: list[ConsumerField] = []
-    pickup_location: _Word | None = None
-
-
-class VoucherGiven(Struct, kw_only=True):
-    """A code for some products of an event, or for all if none are named, with the discount on their price."""
-
-    code: Annotated[str, Meta(pattern=r"^[!-~]{1,64}$(?!\n)", examples=["SUMMER-26"])]
-    event: Uid
-    products: list[Uid] = []
-    discount_percent: Annotated[int, Meta(ge=0, le=100)] = 0
-    uses_cap: Annotated[int, Meta(ge=1, le=100_000_000)] | None = None
-
-
-class CatalogueGiven(Struct, kw_only=True):
-    """Any of these lists. Items that are not named stay unchanged."""
-
-    events: list[EventGiven] = []
-    products: list[ProductGiven] = []
-    methods: list[MethodGiven] = []
-    vouchers: list[VoucherGiven] = []
-
-
-KINDS: Final[dict[str, type[Struct]]] = {
-    "events": EventGiven,
-    "products": ProductGiven,
-    "methods": MethodGiven,
-    "vouchers": VoucherGiven,
-}
 SEATS_CAP: Final = 20_000  # seats of one product: each order of the product reads them all (guessed)
 SHOWN_OF_EVENTS: Final = (
     "subtitle",
@@ -237,7 +90,7 @@ def _event(path: str, given: EventGiven, errors: list[tuple[str, str]]) -> Event
         is_enabled=given.enabled,
         min_per_order=given.min_quantity_per_order,
         max_per_order=given.max_quantity_per_order,
-        more=_more(given, SHOWN_OF_EVENTS),
+        more=in_newest_form(_more(given, SHOWN_OF_EVENTS)),
     )
 
 
@@ -392,4 +245,6 @@ def _shown(value: object) -> object:
         return written_instant(_to_the_second(value))
     if isinstance(value, Struct):
         return {name: inner for name, inner in structs.asdict(value).items() if inner is not None}
+    if isinstance(value, list):
+        return [_shown(one) for one in value]
     return value

@@ -10,20 +10,17 @@ from msgspec import Struct
 
 from countermand.actions.catalogue.ports import Section
 from countermand.actions.catalogue.read import Item, Listed
+from countermand.actions.slices import Slices
 from countermand.contracts.http.body import BODY_CAP_BYTES
 from countermand.contracts.http.money import amount
-from countermand.contracts.manage.catalogue_input import (
-    SHOWN_OF_EVENTS,
-    SHOWN_OF_PRODUCTS,
-    EventGiven,
-    MethodGiven,
-    ProductGiven,
-    VoucherGiven,
-)
+from countermand.contracts.manage.catalogue_input import SHOWN_OF_EVENTS, SHOWN_OF_PRODUCTS
+from countermand.contracts.manage.catalogue_messages import EventGiven, MethodGiven, ProductGiven, VoucherGiven
 from countermand.domain.instants import written_instant
 from countermand.domain.ticketing.catalogue import Event, Method, Product, Voucher
 from countermand.domain.ticketing.seating import SeatBlock
 
+# A page has no room for more blocks: each takes at least this many bytes, with one character for section and row.
+MOST_SEAT_BLOCKS: Final = BODY_CAP_BYTES // len('{"section":"S","row":"R","first":1,"last":1},')
 _AROUND_BYTES: Final = 512  # the bytes of a page beside its items: the names of the lists, and `next`
 _LISTS: Final = {section: section.value for section in Section} | {Section.COMBOS: Section.PRODUCTS.value}
 
@@ -44,13 +41,14 @@ class CatalogueShown(Struct, kw_only=True):
     next: str | None = None
 
 
-def page_shown(found: Listed, *, at_most: int) -> dict[str, object]:
+async def page_shown(found: Listed, *, at_most: int) -> dict[str, object]:
     """Return at most `at_most` items, and no more than a request's body may have, but at least one item.
 
     `next` is set if there are more.
     """
     shown: dict[str, list[msgspec.Raw]] = {kind: [] for kind in ("events", "products", "methods", "vouchers")}
     size, last = _AROUND_BYTES, None
+    slices = Slices()
     for section, name, item in found.items[:at_most]:
         one = msgspec.json.encode(_without_nothing(_shown(item, found.seats)))
         size += len(one) + 1
@@ -58,6 +56,7 @@ def page_shown(found: Listed, *, at_most: int) -> dict[str, object]:
             break
         shown[_LISTS[section]].append(msgspec.Raw(one))
         last = (section, name)
+        await slices.pause()
     there_is_more = bool(found.items) and last != found.items[-1][:2]
     return {**shown, "next": f"{last[0]}/{last[1]}" if there_is_more and last is not None else None}
 

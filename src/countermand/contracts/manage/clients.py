@@ -1,4 +1,4 @@
-"""Clients in the operator's API: list, add, rotate, revoke. Answers that have a secret are never stored.
+"""Clients in the operator's API: list, add, change, rotate, revoke. Answers that have a secret are never stored.
 
 Clients of connect have keys or issuers of their own, so the command line adds them.
 """
@@ -15,12 +15,15 @@ from countermand.contracts.http.answer import Answer, json_answer
 from countermand.contracts.http.body import read
 from countermand.contracts.http.calls import Call, CallContext, DecodedBody, Request, ServiceCall, no_body
 from countermand.contracts.http.contract import Access
+from countermand.contracts.http.lists import list_answer
 from countermand.contracts.http.openapi import Operation, Reply, parameter
+from countermand.contracts.http.redirect_url import redirects_given
 from countermand.contracts.manage import messages
 from countermand.contracts.manage.calls import ROOT, operation
 from countermand.domain.client import LARGEST_CLIENT_ID, Client, ClientId, Permission
 from countermand.domain.contract import MANAGE, Channel
 from countermand.domain.orders.order import order_id_from
+from countermand.domain.redirects import NO_REDIRECTS, Redirects
 
 _CLIENTS: Final = ROOT + "/clients"
 _CLIENT: Final = parameter("client", "path", "The client's id", {"type": "integer"})
@@ -39,12 +42,13 @@ class ManagedClients:
         return (
             ServiceCall(operation=_LIST, body=no_body, handle=self._list),
             ServiceCall(operation=self._add_operation(), body=self._named, handle=self._add),
+            ServiceCall(operation=_REDIRECTS, body=self._redirects, handle=self._change_redirects),
             ServiceCall(operation=_ROTATE, body=no_body, handle=self._rotate),
             ServiceCall(operation=_REVOKE, body=no_body, handle=self._revoke),
         )
 
     async def _list(self, _: CallContext[None]) -> Answer:
-        return json_answer(200, messages.Clients(clients=[_shown(one) for one in await self._clients.all()]))
+        return await list_answer(await self._clients.all(), _shown, lambda clients: messages.Clients(clients=clients))
 
     async def _add(self, context: CallContext[messages.ClientGiven]) -> Answer:
         given = context.body
@@ -59,8 +63,15 @@ class ManagedClients:
             secret_sha256=hash_of(secret),
             identity=None,
             now=context.services.clock(),
+            redirects=_redirects_given(given, access),
         )
         return json_answer(201, self._keyed(added, secret))
+
+    async def _change_redirects(self, context: CallContext[messages.RedirectsGiven]) -> Answer:
+        client_id = _client_id(context.request)
+        known = await self._clients.one(client_id)
+        redirects = _redirects_given(context.body, self._accesses.get(known.channel))
+        return json_answer(200, _shown(await self._clients.change_redirects(client_id, redirects)))
 
     async def _rotate(self, context: CallContext[None]) -> Answer:
         client_id, secret = _client_id(context.request), new_secret()
@@ -89,6 +100,9 @@ class ManagedClients:
         if not client.name.strip():
             raise FieldsError([("name", "name must have a visible character")])
         return client
+
+    def _redirects(self, given: DecodedBody) -> messages.RedirectsGiven:
+        return read(messages.RedirectsGiven, given.json)
 
     def _keyed(self, client: Client, secret: str) -> messages.KeyedClient:
         """Return a client with its key and secret and, if its channel takes them as one token, with that token."""
@@ -120,6 +134,16 @@ def _client_id(request: Request) -> ClientId:
     return ClientId(number)
 
 
+def _redirects_given(given: messages.ClientGiven | messages.RedirectsGiven, access: Access | None) -> Redirects:
+    """Return the addresses of a request. Raises `FieldsError`."""
+    redirects = redirects_given(given.redirect_url, given.redirect_schemes)
+    if redirects != NO_REDIRECTS and (access is None or not access.leads_back):
+        field = "redirect_url" if redirects.url is not None else "redirect_schemes"
+        said = f"{field} must be left out for this client: its orders have no payment page, which leads buyers back"
+        raise FieldsError([(field, said)])
+    return redirects
+
+
 def _shown(client: Client) -> messages.Client:
     return messages.Client(
         id=client.id,
@@ -130,6 +154,8 @@ def _shown(client: Client) -> messages.Client:
         identity=None if client.identity is None else list(client.identity),
         created_at=client.created_at,
         revoked_at=client.revoked_at,
+        redirect_url=client.redirects.url,
+        redirect_schemes=list(client.redirects.schemes),
     )
 
 
@@ -140,6 +166,17 @@ _LIST: Final = operation(
     "List the clients",
     Permission.ADMINISTER,
     {200: Reply(when="All clients, including revoked ones", message=messages.Clients)},
+)
+_REDIRECTS: Final = operation(
+    "setRedirects",
+    "PUT",
+    _CLIENTS + "/{client}/redirects",
+    "Set where a client's buyers are led back to. Orders that are already placed keep their address",
+    Permission.ADMINISTER,
+    {200: Reply(when="The changed client", message=messages.Client)},
+    request=messages.RedirectsGiven,
+    parameters=[_CLIENT],
+    takes_key=False,
 )
 _ROTATE: Final = operation(
     "rotateClient",

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 from countermand.actions.appointments.load_calendar import AREA_PATTERN, CAPACITY_CAP, SLOT_ID_PATTERN
 from countermand.contracts.http.answer import JsonObject
 from countermand.contracts.http.body import Number
+from countermand.contracts.http.redirect_url import RedirectSchemes, RedirectUrl
 from countermand.domain.orders.order_state import Transition
 
 PROBLEM_JSON: Final = "application/problem+json"
@@ -147,7 +148,7 @@ class AppointmentTask(Struct, kw_only=True):
     """A client's request about an appointment. Its kind decides which fields it has."""
 
     id: int
-    order_id: int
+    order_id: str
     client_id: int
     kind: str
     state: str
@@ -183,6 +184,11 @@ class State(Struct, kw_only=True):
     version: int
 
 
+DefaultRedirectUrl = Annotated[
+    RedirectUrl, Meta(description="Where the buyer of an order that names no redirect_url is led back to")
+]
+
+
 class ClientGiven(Struct, kw_only=True):
     """The name of a new client, and its contract. Without permissions it gets the contract's default permissions.
 
@@ -192,6 +198,15 @@ class ClientGiven(Struct, kw_only=True):
     contract: str
     name: Annotated[str, Meta(min_length=1, max_length=200)]
     permissions: list[Literal["create", "read", "read_all", "cancel", "record", "administer"]] = []
+    redirect_url: DefaultRedirectUrl | None = None
+    redirect_schemes: RedirectSchemes = []
+
+
+class RedirectsGiven(Struct, kw_only=True):
+    """Where the buyers of a client may be led back to. A field that is left out is emptied."""
+
+    redirect_url: DefaultRedirectUrl | None = None
+    redirect_schemes: RedirectSchemes = []
 
 
 class Client(Struct, kw_only=True):
@@ -205,6 +220,8 @@ class Client(Struct, kw_only=True):
     identity: list[str] | None
     created_at: datetime
     revoked_at: datetime | None
+    redirect_url: str | None
+    redirect_schemes: list[str]
 
 
 class Clients(Struct, kw_only=True):
@@ -240,7 +257,7 @@ class Decision(Struct, kw_only=True):
     `cancellable_until` is the first instant at which the order can no longer be cancelled.
     """
 
-    order_id: int
+    order_id: str
     cancellable: bool
     cancellable_until: datetime | None
     at: datetime
@@ -285,7 +302,7 @@ class Ticket(Struct, kw_only=True):
 class Order(Struct, kw_only=True):
     """An order with its whole history, oldest first."""
 
-    id: int
+    id: str
     uid: str | None
     contract: str
     reference: str

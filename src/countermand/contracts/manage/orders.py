@@ -16,9 +16,11 @@ from countermand.contracts.http.answer import Answer, json_answer
 from countermand.contracts.http.body import read, shown
 from countermand.contracts.http.calls import Call, CallContext, DecodedBody, ServiceCall, TransactionCall, no_body
 from countermand.contracts.http.openapi import Reply, parameter
+from countermand.contracts.http.query import Query
 from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage import messages
-from countermand.contracts.manage.calls import ORDER, in_range, operation, order_id_in
+from countermand.contracts.manage.calls import ORDER, in_range, operation, order_in
+from countermand.contracts.manage.order_ids import order_id_text
 from countermand.contracts.manage.translate import decision_shown, order_shown, payment_shown, problem, refusal_answer
 from countermand.domain.client import Permission
 from countermand.domain.contract import MANAGE
@@ -31,21 +33,28 @@ _AT: Final = parameter(
 
 
 async def _read_one(context: CallContext[None]) -> Answer:
-    view, history = await read_history(context.services.store, order_id_in(context.request))
+    store = context.services.store
+    async with store.snapshot() as reading:
+        order = await order_in(reading, context.request)
+    view, history = await read_history(store, order.id)
     return json_answer(200, order_shown(view, history))
 
 
 async def _cancellability(context: CallContext[None]) -> Answer:
     request, services = context.request, context.services
-    at = _instant("at", request.query["at"]) if "at" in request.query else None
-    order_id = order_id_in(request)
-    explanation = await explain(services.store, services.policies, services.clock, order_id, owner=None, at=at)
+    query = Query(request.query_string)
+    given = query.one("at")
+    query.check()
+    at = None if given is None else _instant("at", given)
+    async with services.store.snapshot() as reading:
+        order = await order_in(reading, request)
+    explanation = await explain(services.store, services.policies, services.clock, order.id, owner=None, at=at)
     return json_answer(200, decision_shown(explanation))
 
 
 async def _pay(tx: Transaction, context: CallContext[tuple[str, Money]]) -> Answer:
-    order_id, now = order_id_in(context.request), context.services.clock()
-    recorded = await record_payment(tx, context.client.id, order_id, *context.body, now)
+    order, now = await order_in(tx, context.request), context.services.clock()
+    recorded = await record_payment(tx, context.client.id, order.id, *context.body, now)
     if recorded.payment.is_late:
         said = f"the order is {recorded.order.state}; the payment {recorded.payment.reference} is kept as late money"
         return problem(409, "late_money", said)
@@ -53,16 +62,20 @@ async def _pay(tx: Transaction, context: CallContext[tuple[str, Money]]) -> Answ
 
 
 async def _advance(tx: Transaction, context: CallContext[Transition]) -> Answer:
-    order_id, now = order_id_in(context.request), context.services.clock()
-    order = await advance_order(tx, context.client.id, order_id, context.body, now)
-    return json_answer(200, messages.State(state=order.state.value, version=order.version))
+    order, now = await order_in(tx, context.request), context.services.clock()
+    advanced = await advance_order(tx, context.client.id, order.id, context.body, now)
+    return json_answer(200, messages.State(state=advanced.state.value, version=advanced.version))
 
 
 async def _cancel_order(context: CallContext[messages.CancelGiven]) -> Answer:
-    outcome = await context.services.cancel(
+    services = context.services
+    async with services.store.snapshot() as reading:
+        order = await order_in(reading, context.request)
+    outcome = await services.cancel(
         CancelOrder(
-            command_id=context.services.command_ids.next(),
-            order_id=order_id_in(context.request),
+            command_id=services.command_ids.next(),
+            order_id=order.id,
+            order_name=order_id_text(order),
             client_id=context.client.id,
             channel=MANAGE,
             on_behalf=True,

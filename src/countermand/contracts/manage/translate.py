@@ -33,9 +33,11 @@ from countermand.contracts.http.answer import (
     json_answer,
 )
 from countermand.contracts.manage import messages
+from countermand.contracts.manage.order_ids import order_id_text
 from countermand.domain.appointments.appointment import Appointment
 from countermand.domain.appointments.appointment_task import AppointmentTask
 from countermand.domain.cancelling.decision import Granted, Refused
+from countermand.domain.orders.order import Order
 from countermand.domain.orders.order_details import TicketOrderDetails
 from countermand.domain.orders.payment import Payment
 
@@ -96,7 +98,7 @@ def order_shown(view: OrderView, history: History) -> messages.Order:
     """Return an order with its history."""
     order, cancellation = view.order, history.cancellation
     return messages.Order(
-        id=order.id,
+        id=order_id_text(order),
         uid=order.uid,
         contract=order.contract,
         reference=order.reference,
@@ -139,12 +141,12 @@ def appointment_shown(appointment: Appointment) -> messages.Appointment:
     )
 
 
-def task_shown(task: AppointmentTask) -> messages.AppointmentTask:
-    """Return a client's task."""
+def task_shown(task: AppointmentTask, order: Order) -> messages.AppointmentTask:
+    """Return a client's task about an order."""
     failure, wanted = task.failure, task.wanted
     return messages.AppointmentTask(
         id=task.id,
-        order_id=task.order_id,
+        order_id=order_id_text(order),
         client_id=task.client_id,
         kind=task.kind.value,
         state=task.state.value,
@@ -188,7 +190,7 @@ def decision_shown(explanation: Explanation) -> messages.Decision:
     """Return a decision with every finding."""
     decision = explanation.decision
     return messages.Decision(
-        order_id=explanation.order.id,
+        order_id=order_id_text(explanation.order),
         cancellable=isinstance(decision, Granted),
         cancellable_until=decision.cancellable_until if isinstance(decision, Granted) else None,
         at=explanation.at,

@@ -4,11 +4,12 @@ Documented: the media type, `self`, `profile` and `curies` on every resource, te
 amounts with two decimals, instants in UTC to the second, texts as objects of languages.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
 from countermand.contracts.http.answer import HAL, Answer, json_answer
+from countermand.contracts.http.lists import Item, Message, list_answer
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.links import Link, Links
 from countermand.contracts.shopping.list_query import Asked, FilterType, search
@@ -19,6 +20,13 @@ LANGUAGES: Final = ("en", "nl", "de", "fr", "es", "pt", "tr", "ru")
 def hal_answer(content: object, status: int = 200) -> Answer:
     """Return an answer in HAL."""
     return json_answer(status, content, media_type=HAL)
+
+
+async def hal_list_answer(
+    items: Iterable[Item], shown: Callable[[Item], Message], page: Callable[[list[Message]], object]
+) -> Answer:
+    """Return a page of a list in HAL, which is encoded in slices."""
+    return await list_answer(items, shown, page, media_type=HAL)
 
 
 def resource_links(addresses: Addresses, href: str, page: str, **more: Link) -> Links:

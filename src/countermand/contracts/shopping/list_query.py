@@ -1,8 +1,9 @@
 """Which items of a list does a request select, by filters and by page, and where are the other pages?
 
 The page size, a page beyond the last, `item_count` and the links are documented; so are the filters' names and
-suffixes. Inferred: the first page has no `prev` and the last no `next`, and `__in` takes its values between commas.
-Parameters that are no filter of the list are ignored.
+suffixes. Inferred: the first page has no `prev` and the last no `next`, `__in` takes its values between commas, and an
+equality that repeats takes any of its values (shopping decision 35). Parameters that are no filter of the list are
+ignored.
 """
 
 import re
@@ -10,16 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import parse_qsl, quote, unquote_plus
+from urllib.parse import quote, unquote_plus
 
 from countermand.actions.catalogue.ports import Condition, FilterValue, Op
-from countermand.actions.errors import FieldsError
-from countermand.contracts.http.body import shown
-from countermand.contracts.http.openapi import parameter
+from countermand.contracts.http.openapi import parameter, repeatable
+from countermand.contracts.http.query import Query, truth
 from countermand.contracts.shopping.links import Link
 
 PAGE_SIZE: Final = 500
 _IN_CAP: Final = 100  # values of one `__in`; ours
+_PAGE: Final = "page"
 _PAGE_DIGITS: Final = 15
 _AMOUNT: Final = r"[0-9]{1,12}(\.[0-9]{1,2})?"
 _IN_A_QUERY: Final = "!$&'()*+,/:;=?@-._~%"  # RFC 3986; links quote all other characters of a query
@@ -27,11 +28,15 @@ _IN_A_QUERY: Final = "!$&'()*+,/:;=?@-._~%"  # RFC 3986; links quote all other c
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FilterType:
-    """The values of a filter: `read` converts text, or raises `ValueError` with what the value must be."""
+    """The values of a filter: `read` converts text, or raises `ValueError` with what the value must be.
+
+    If the filter `repeats`, its equality may be there several times, and an item with any of the values matches.
+    """
 
     suffixes: tuple[Op, ...]
     read: Callable[[str], FilterValue]
     schema: Mapping[str, object]
+    repeats: bool = True
 
 
 def _text(given: str) -> str:
@@ -57,22 +62,16 @@ def _minor(given: str) -> int:
     return int(whole) * 100 + int(decimals.ljust(2, "0"))
 
 
-def _truth(given: str) -> bool:
-    if given.lower() not in {"true", "false"}:
-        raise ValueError("true or false")
-    return given.lower() == "true"
-
-
 _ORDERED: Final = (Op.LT, Op.LTE, Op.GT, Op.GTE)
 _SET: Final = (Op.NE, Op.IN)
 TEXT: Final = FilterType(suffixes=(Op.STARTSWITH, *_SET), read=_text, schema={"type": "string"})
 INSTANT: Final = FilterType(
-    suffixes=(*_ORDERED, *_SET), read=_instant, schema={"type": "string", "format": "date-time"}
+    suffixes=(*_ORDERED, *_SET), read=_instant, schema={"type": "string", "format": "date-time"}, repeats=False
 )
 PRICE: Final = FilterType(
     suffixes=(*_ORDERED, *_SET), read=_minor, schema={"type": "string", "pattern": f"^{_AMOUNT}$"}
 )
-TRUTH: Final = FilterType(suffixes=(Op.NE,), read=_truth, schema={"type": "boolean"})
+TRUTH: Final = FilterType(suffixes=(Op.NE,), read=truth, schema={"type": "boolean"}, repeats=False)
 
 
 def uri(uid_of: Callable[[str], str | None], like: str) -> FilterType:
@@ -128,7 +127,7 @@ class Asked:
         return {rel: {"href": href} for rel, href in found.items()}
 
     def _page(self, address: str, page: int) -> str:
-        kept = [pair for pair in self.query.split("&") if pair and unquote_plus(pair.partition("=")[0]) != "page"]
+        kept = [pair for pair in self.query.split("&") if pair and unquote_plus(pair.partition("=")[0]) != _PAGE]
         return _address(address, "&".join([*kept, *([f"page={page}"] if page > 1 else [])]))
 
 
@@ -139,20 +138,22 @@ def _address(address: str, query: str) -> str:
 def parse_list_query(query_string: bytes, filters: Mapping[str, FilterType]) -> Asked:
     """Read a query. Raises `FieldsError` with each wrong parameter and its value."""
     conditions: list[Condition] = []
-    errors: list[tuple[str, str]] = []
-    page = 1
+    query, page = Query(query_string), 1
     comparisons = _comparisons(filters)
-    for name, given in _values(query_string).items():
+    for name in query.names:
+        if name != _PAGE and name not in comparisons:
+            continue
+        field, op = comparisons.get(name, (name, Op.EQ))
+        may_repeat = name != _PAGE and _may_repeat(filters[field], op)
+        given = query.several(name) if may_repeat else [one for one in [query.one(name)] if one is not None]
         try:
-            if name == "page":
-                page = _page_number(given[-1])
-            elif name in comparisons:
-                field, op = comparisons[name]
+            if name == _PAGE:
+                page = _page_number(given[0]) if given else page
+            elif given:
                 conditions.append(_condition(field, op, given, filters[field]))
         except ValueError as error:
-            errors.append((name, f"{name} must be {error}, not {shown(','.join(given))}"))
-    if errors:
-        raise FieldsError(errors)
+            query.wrong(name, f"{error}", ",".join(given))
+    query.check()
     return Asked(conditions=conditions, page=page, query=quote(query_string, safe=_IN_A_QUERY))
 
 
@@ -160,7 +161,7 @@ def parameters(filters: Mapping[str, FilterType]) -> tuple[dict[str, object], ..
     """Return a list's parameters in the form of OpenAPI."""
     described = [
         parameter(
-            "page",
+            _PAGE,
             "query",
             "The number of the page, from 1. A number beyond the last page returns the last page",
             _PAGE_SCHEMA,
@@ -168,8 +169,14 @@ def parameters(filters: Mapping[str, FilterType]) -> tuple[dict[str, object], ..
         ),
     ]
     for name, (field, op) in _comparisons(filters).items():
-        schema = {"type": "string"} if op is Op.IN else filters[field].schema
-        about = "Only items with one of these values, separated by commas" if op is Op.IN else "Only items that match"
+        about, schema = "Only items that match", filters[field].schema
+        if op is Op.IN:
+            about, schema = "Only items with one of these values, separated by commas", {"type": "string"}
+        elif _may_repeat(filters[field], op):
+            described.append(
+                repeatable(name, "Only items that match. Repeat it for items with any of several values", schema)
+            )
+            continue
         described.append(parameter(name, "query", about, schema, required=False))
     return tuple(described)
 
@@ -191,13 +198,6 @@ def search(address: str, filters: Mapping[str, FilterType]) -> Link:
     return {"href": f"{address}{{?{','.join([*filters, 'page'])}}}", "templated": True}
 
 
-def _values(query_string: bytes) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for name, value in parse_qsl(query_string.decode(errors="replace"), keep_blank_values=True):
-        found.setdefault(name, []).append(value)
-    return found
-
-
 def _page_number(given: str) -> int:
     if not re.fullmatch("[0-9]+", given) or not given.strip("0"):
         raise ValueError("a whole number from 1 up")
@@ -205,10 +205,14 @@ def _page_number(given: str) -> int:
 
 
 def _condition(field: str, op: Op, given: Sequence[str], kind: FilterType) -> Condition:
-    """Read a condition. Of a repeated parameter the last value counts, except for `__in`, which takes all values."""
-    if op is not Op.IN:
-        return Condition(field, op, kind.read(given[-1]))
-    several = [one for some in given for one in some.split(",")]
+    """Read a condition. A repeated parameter has several values, of which any matches."""
+    if op is not Op.IN and len(given) == 1:
+        return Condition(field, op, kind.read(given[0]))
+    several = [one for some in given for one in some.split(",")] if op is Op.IN else given
     if len(several) > _IN_CAP:
-        raise ValueError(f"at most {_IN_CAP} values between commas")
-    return Condition(field, op, tuple(kind.read(one) for one in several))
+        raise ValueError(f"at most {_IN_CAP} values" + (" between commas" if op is Op.IN else ""))
+    return Condition(field, Op.IN, tuple(kind.read(one) for one in several))
+
+
+def _may_repeat(kind: FilterType, op: Op) -> bool:
+    return op is Op.IN or (op is Op.EQ and kind.repeats)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypedDict
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from countermand.contracts.http.money import Amount
+from countermand.contracts.http.number_text import whole_number
 from countermand.contracts.http.typed_text import EMAIL_IN_WORDS, EMAIL_PATTERN, Country, Language
 from countermand.contracts.shopping.links import Links
 
@@ -34,7 +35,7 @@ class Consumer(Struct, kw_only=True):
     last_name: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
     date_of_birth: date | UnsetType = UNSET
     email: Annotated[str, Meta(max_length=255, pattern=EMAIL_PATTERN, extra=EMAIL_IN_WORDS)] | UnsetType = UNSET
-    gender: Annotated[Literal[0, 1, 2, 9], Meta(description="0 unknown, 1 male, 2 female, 9 other")] | UnsetType = UNSET
+    gender: Annotated[Literal[0, 1, 2, 9], whole_number("0 unknown, 1 male, 2 female, 9 other")] | UnsetType = UNSET
     phone_number: Annotated[str, Meta(max_length=50)] | UnsetType = UNSET
     address: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
     postal_code: Annotated[str, Meta(max_length=32)] | UnsetType = UNSET

@@ -135,12 +135,14 @@ def order_shown(view: OrderView, addresses: Addresses) -> messages.Order:
     def total(minor: int) -> Amount:
         return amount(minor, given.currency)
 
+    payment = _page(given.payment_url or addresses.payment.format(uid=order.uid))
     return messages.Order(
         links={
             "curies": addresses.curies(),
             "self": {"href": addresses.order(order.uid)},
             "profile": addresses.profile("orders"),
-            "payment": _page(given.payment_url or addresses.payment.format(uid=order.uid)),
+            "payment": payment,
+            "payment_url": payment,  # read by the vendor's shop of 2015 (shopping decision 32)
             "shop:etickets": _page(given.etickets_url or addresses.etickets.format(token=given.etickets_token or "")),
             "shop:ordercancellation": _page(f"{addresses.public}/ordercancellation"),
             "shop:cancellability": {"href": f"{addresses.order(order.uid)}/cancellability"},

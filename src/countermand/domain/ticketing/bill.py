@@ -8,11 +8,15 @@ from countermand.domain.ticketing.catalogue import Method, Product, Voucher
 
 
 class CurrenciesDifferError(ValueError):
-    """Raised because an order must be in one currency. `currencies` are the currencies that were mixed."""
+    """Raised because an order must be in one currency. `currencies` are the currencies that were mixed.
 
-    def __init__(self, currencies: set[str]) -> None:
-        super().__init__(f"one order is in one currency, not in {', '.join(sorted(currencies))}")
-        self.currencies = currencies
+    The sentence names each part of the order with its currencies, as "products: EUR; donation: GBP".
+    """
+
+    def __init__(self, of_parts: Mapping[str, set[str]]) -> None:
+        said = "; ".join(f"{part}: {', '.join(sorted(found))}" for part, found in of_parts.items() if found)
+        super().__init__(f"one order is in one currency, not in several ({said})")
+        self.currencies = set().union(*of_parts.values())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,12 +63,15 @@ def bill_of(
 
     Raises `CurrenciesDifferError`, and `ValueError` for a total that is out of range.
     """
-    currencies = {product.price.currency for product, _, _ in lines}
-    currencies |= {method.costs.currency for method in methods if method.costs.minor}
-    currencies |= {donation.currency} if donation is not None else set()
-    currencies |= {currency} if currency is not None else set()
+    of_parts = {
+        "products": {product.price.currency for product, _, _ in lines},
+        "methods": {method.costs.currency for method in methods if method.costs.minor},
+        "donation": {donation.currency} if donation is not None else set(),
+        "currency": {currency} if currency is not None else set(),
+    }
+    currencies = set().union(*of_parts.values())
     if len(currencies) > 1:
-        raise CurrenciesDifferError(currencies)
+        raise CurrenciesDifferError(of_parts)
     prices = tuple(line_price(product, vouchers, is_part=is_part) for product, _, is_part in lines)
     counts = [count for _, count, _ in lines]
     product_total = sum(price.paid_minor * count for price, count in zip(prices, counts, strict=True))

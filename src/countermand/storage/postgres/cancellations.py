@@ -16,6 +16,7 @@ from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.policies import Policies
 from countermand.actions.cancelling.ports import CancelOrder, KeptOutcome, RefusalRecord
 from countermand.actions.errors import CountermandError, OutcomeUnknownError, UnavailableError
+from countermand.actions.idempotency import Fingerprints
 from countermand.actions.metrics import NULL_METRICS, MetricsHook
 from countermand.actions.ordering.views import OrderView
 from countermand.domain.client import ClientId
@@ -26,7 +27,7 @@ from countermand.storage.postgres import statements
 from countermand.storage.postgres.connections import PooledConnection, PostgresAddress, connect
 from countermand.storage.postgres.distributed import CancelApart
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered, our_error
-from countermand.storage.repositories.rows import ViewRows, facts_columns, kept_of, order_of, view_queries
+from countermand.storage.repositories.rows import ViewRows, facts_columns, kept_of, key_columns, order_of, view_queries
 from countermand.storage.sql_types import Query
 from countermand.storage.tables.columns import micros
 
@@ -139,7 +140,9 @@ class PostgresCancellations:
                 found = await connection.fetch(self._orders, order_ids)
         return {OrderId(row["id"]): order_of(row, self._kinds) for row in found}
 
-    async def kept(self, keys: Sequence[tuple[ClientId, str]]) -> Mapping[tuple[ClientId, str], KeptOutcome | str]:
+    async def kept(
+        self, keys: Sequence[tuple[ClientId, str]]
+    ) -> Mapping[tuple[ClientId, str], KeptOutcome | Fingerprints]:
         """See `CancellationStore.kept`."""
         if not keys:
             return {}
@@ -158,7 +161,7 @@ class PostgresCancellations:
             rows.append((command.order_id, command.command_id, at, *placed, *decided, command.reason))
             if command.idempotency is not None:
                 key = command.idempotency
-                keys.append((command.client_id, key.key, key.fingerprint, at, command.order_id, False, *decided))
+                keys.append((*key_columns(command.client_id, key), at, command.order_id, False, *decided))
         async with self._connection() as connection:
             try:
                 with self._metrics.statement("refuse"):
@@ -179,7 +182,7 @@ class PostgresCancellations:
         async with self._reading() as connection:
             with self._metrics.statement("views"):
                 found = await connection.fetch(self._views, order_ids)
-        return ViewRows(**{name: msgspec.json.decode(rows) for name, rows in found}).views(self._kinds)
+        return await ViewRows(**{name: msgspec.json.decode(rows) for name, rows in found}).views(self._kinds)
 
     async def _at_once(
         self,
@@ -190,7 +193,9 @@ class PostgresCancellations:
     ) -> frozenset[CommandId]:
         batch = [(c.order_id, c.command_id, c.client_id, c.on_behalf, c.channel, c.reason) for c in commands]
         keys = [
-            (c.command_id, c.idempotency.key, c.idempotency.fingerprint) for c in commands if c.idempotency is not None
+            (c.command_id, key.key, key.fingerprints.request, key.fingerprints.message)
+            for c in commands
+            if (key := c.idempotency) is not None
         ]
         with self._metrics.statement("cancel"):
             arguments = (now, *statements.as_columns(batch), *statements.as_columns(keys))

@@ -22,7 +22,7 @@ from countermand.domain.orders.order_state import OrderState
 from countermand.storage.postgres.connections import PooledConnection
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered
 from countermand.storage.postgres.statements import ACTIVE, KEEP, as_columns, policy_predicate
-from countermand.storage.repositories.rows import written
+from countermand.storage.repositories.rows import key_columns, written
 from countermand.storage.tables.columns import instant
 
 # Each statement names its orders by number, and the rows that a statement returns go to the next as arrays. A row that
@@ -121,7 +121,7 @@ class CancelApart:
             told.append((*about, OrderEventKind.ORDER_CANCELLED.value, now, command.client_id, details))
             if command.idempotency is not None:
                 key = command.idempotency
-                keys.append((command.client_id, key.key, key.fingerprint, now, command.order_id, True, *[None] * 4))
+                keys.append((*key_columns(command.client_id, key), now, command.order_id, True, *[None] * 4))
         by_order = {command.order_id: (row["version"] + 1, command.client_id) for command, row in won}
         if with_visit := [c.order_id for c, row in won if row["appointment_starts_at"] is not None]:
             for visit in await connection.fetch(_RELEASE_APPOINTMENTS, now, with_visit):

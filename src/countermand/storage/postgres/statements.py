@@ -142,9 +142,9 @@ released AS (
 # A plain insert, so that a key in use fails the batch: to skip the key would cancel another order under a used key.
 _KEPT: Final = """
 kept AS (
-    INSERT INTO idempotency_keys (client_id, key, fingerprint, created_at, order_id, cancelled)
-    SELECT c.client_id, k.key, k.fingerprint, $1::bigint, c.order_id, true
-    FROM unnest($8::text[], $9::text[], $10::text[]) AS k (command_id, key, fingerprint)
+    INSERT INTO idempotency_keys (client_id, key, fingerprint, message_fingerprint, created_at, order_id, cancelled)
+    SELECT c.client_id, k.key, k.request, k.message, $1::bigint, c.order_id, true
+    FROM unnest($8::text[], $9::text[], $10::text[], $11::text[]) AS k (command_id, key, request, message)
     JOIN cancelled AS c ON c.command_id = k.command_id
 )"""
 _BATCH: Final = """unnest($2::bigint[], $3::text[], $4::integer[], $5::boolean[], $6::text[], $7::text[])
@@ -188,10 +188,10 @@ def cancel_batch(
 # For a statement that waits for hardly anything: what it would wait for has kept the batch long enough already.
 HARDLY_WAIT: Final = "SET LOCAL lock_timeout = '100ms'"
 KEEP: Final = """
-INSERT INTO idempotency_keys (client_id, key, fingerprint, created_at, order_id, cancelled, policy_version,
-                              state, appointment_starts_at, first_payment_at)
-SELECT * FROM unnest($1::integer[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::boolean[], $7::text[],
-                     $8::text[], $9::bigint[], $10::bigint[])"""
+INSERT INTO idempotency_keys (client_id, key, fingerprint, message_fingerprint, created_at, order_id, cancelled,
+                              policy_version, state, appointment_starts_at, first_payment_at)
+SELECT * FROM unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::boolean[],
+                     $8::text[], $9::text[], $10::bigint[], $11::bigint[])"""
 REFUSE: Final = """
 INSERT INTO refusals (order_id, command_id, decided_at, client_id, contract, door, policy_version,
                       state, appointment_starts_at, first_payment_at, reason)

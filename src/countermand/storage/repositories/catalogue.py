@@ -16,9 +16,11 @@ from sqlalchemy import (
 )
 
 from countermand.actions.catalogue.ports import Condition, Page, Reserved, Section
+from countermand.actions.slices import in_slices
 from countermand.domain.money import Money
 from countermand.domain.orders.order_state import ENDED_UNFULFILLED
 from countermand.domain.ticketing.catalogue import Event, EventUid, Method, Part, Product, ProductUid, Voucher
+from countermand.domain.ticketing.event_fields import in_newest_form
 from countermand.storage.repositories.filters import EVENTS, PRODUCTS, Filtering
 from countermand.storage.repositories.rows import Row, product_of, written
 from countermand.storage.sql_types import Column
@@ -61,7 +63,7 @@ class CatalogueRows(Filtering):
     async def events_named(self, uids: Sequence[str]) -> Mapping[str, Event]:
         """See `CatalogueReading.events_named`."""
         rows = await self.rows(select(events).where(events.c.uid.in_(uids)))
-        return {row["uid"]: _event_of(row) for row in rows}
+        return {row["uid"]: _event_of(row) async for row in in_slices(rows)}
 
     async def sold_out_events(self, uids: Sequence[str]) -> frozenset[str]:
         """See `CatalogueLists.sold_out_events`."""
@@ -77,7 +79,7 @@ class CatalogueRows(Filtering):
         """See `CatalogueLists.events`."""
         found = select(events).where(events.c.is_enabled, *self._met(EVENTS, conditions))
         rows, total = await self._page(found.order_by(events.c.sale_starts_at, events.c.uid), offset, at_most)
-        return Page(items=[_event_of(row) for row in rows], total=total)
+        return Page(items=[_event_of(row) async for row in in_slices(rows)], total=total)
 
     async def products(self, uids: Sequence[str]) -> Mapping[str, Product]:
         """See `CatalogueReading.products`."""
@@ -222,7 +224,7 @@ class CatalogueRows(Filtering):
             select(product_parts).where(product_parts.c.combo_uid.in_(uids)).order_by(product_parts.c.part_uid)
         ):
             parts[row["combo_uid"]].append(Part(product_uid=ProductUid(row["part_uid"]), quantity=row["quantity"]))
-        return [_whole_product_of(row, tuple(parts[row["uid"]])) for row in rows]
+        return [_whole_product_of(row, tuple(parts[row["uid"]])) async for row in in_slices(rows)]
 
 
 def _instant_or_none(value: int | None) -> datetime | None:
@@ -246,7 +248,7 @@ def _event_of(row: Row) -> Event:
         is_enabled=bool(row["is_enabled"]),
         min_per_order=row["min_per_order"],
         max_per_order=row["max_per_order"],
-        more=msgspec.json.decode(row["details"]),
+        more=in_newest_form(msgspec.json.decode(row["details"])),
     )
 
 

@@ -13,6 +13,7 @@ from countermand.actions.errors import ConflictError, NotFoundError, TakenError,
 from countermand.actions.identity.ports import ClientKey
 from countermand.domain.client import OWN_ISSUER, Client, ClientId, Permission
 from countermand.domain.contract import MANAGE, Channel
+from countermand.domain.redirects import NO_REDIRECTS, Redirects
 from countermand.storage.repositories.rows import client_of
 from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.store import SqlStore
@@ -60,6 +61,7 @@ class SqlClients:
         secret_sha256: str | None,
         identity: tuple[str, str] | None,
         now: datetime,
+        redirects: Redirects = NO_REDIRECTS,
         client_key: ClientKey | None = None,
     ) -> Client:
         """Add a client, either with a key and the hash of its secret, or with an identity and optionally a public key.
@@ -78,6 +80,7 @@ class SqlClients:
                 issuer=issuer,
                 subject=subject,
                 created_at=micros(now),
+                **_redirect_columns(redirects),
             )
             .returning(clients)
         )
@@ -133,6 +136,14 @@ class SqlClients:
             raise NotFoundError(f"there is no client {client_id}")
         return found[0][0]
 
+    async def change_redirects(self, client_id: ClientId, redirects: Redirects) -> Client:
+        """Set where a client's buyers may be led back to. Raises `NotFoundError`."""
+        statement = update(clients).where(clients.c.id == client_id).values(_redirect_columns(redirects))
+        rows = await self._change(statement.returning(clients))
+        if not rows:
+            raise NotFoundError(f"there is no client {client_id}")
+        return client_of(rows[0])
+
     async def revoke(self, client_id: ClientId, now: datetime) -> Client:
         """Revoke a client, so that it can no longer call. Raises `NotFoundError`."""
         statement = update(clients).where(clients.c.id == client_id).values(revoked_at=micros(now)).returning(clients)
@@ -152,6 +163,11 @@ class SqlClients:
     async def _change(self, statement: Executable) -> Sequence[RowMapping]:
         async with self._store.transaction() as tx:
             return await tx.rows(statement)
+
+
+def _redirect_columns(redirects: Redirects) -> dict[str, str | None]:
+    """Return the columns of a client's addresses; blanks separate the schemes, which have none."""
+    return {"redirect_url": redirects.url, "redirect_schemes": " ".join(redirects.schemes) or None}
 
 
 async def _add_key(tx: SqlTransaction, client_id: ClientId, new: ClientKey, now: datetime) -> None:

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import JSON, ColumnElement, TableValuedAlias, and_, cast, exists, func, not_, or_, select
+from sqlalchemy import JSON, ColumnElement, TableValuedAlias, Text, and_, cast, exists, func, not_, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, JSONPATH
 
 from countermand.actions.catalogue.ports import Condition, FilterValue, Op
 from countermand.storage.repositories.rows import Row
@@ -18,13 +19,13 @@ from countermand.storage.tables.columns import micros
 class Field(msgspec.Struct, frozen=True, kw_only=True):
     """Says where a filter looks: at a column, at a path within a column's document, or at several texts there.
 
-    `in_languages` means the texts of all languages, `in_list` the texts of a list.
+    `in_languages` means the texts of all languages, `within` every text at any depth there.
     """
 
     column: Column
     path: tuple[str, ...] = ()
     in_languages: bool = False
-    in_list: bool = False
+    within: bool = False
 
 
 def _column(column: Column) -> Field:
@@ -44,8 +45,8 @@ EVENTS: Final[Mapping[str, Field]] = {
     "location.postal_code": Field(column=_DETAILS, path=("location", "postal_code")),
     "location.city": Field(column=_DETAILS, path=("location", "city")),
     "location.country": Field(column=_DETAILS, path=("location", "country")),
-    "artist": Field(column=_DETAILS, path=("artists",), in_list=True),
-    "genre": Field(column=_DETAILS, path=("genres",), in_list=True),
+    "artist": Field(column=_DETAILS, path=("artists",), within=True),
+    "genre": Field(column=_DETAILS, path=("genres",), within=True),
 }
 PRODUCTS: Final[Mapping[str, Field]] = {
     "event": _column(products.c.event_uid),
@@ -70,7 +71,8 @@ _COMPARISONS: Final[Mapping[Op, Callable[[Column, Any], ColumnElement[bool]]]] =
 }
 
 
-def _compared(column: Column, condition: Condition) -> ColumnElement[bool]:
+def compared(column: Column, condition: Condition) -> ColumnElement[bool]:
+    """Return the predicate that a column meets a condition. NULL meets only "not equal"."""
     given = condition.value
     value = [_bound(one) for one in given] if isinstance(given, tuple) else _bound(given)
     met = _COMPARISONS[condition.op](column, value)
@@ -120,11 +122,11 @@ class Filtering(StatementRunner):
         return [self._one_met(fields[one.field], one) for one in conditions]
 
     def _one_met(self, field: Field, condition: Condition) -> ColumnElement[bool]:
-        if field.in_languages or field.in_list:
-            texts = self._texts(field)
-            inner = exists(select(1).select_from(texts).where(_compared(texts.c.value, _positive(condition))))
+        if field.in_languages or field.within:
+            texts, text = self._texts_within(field) if field.within else self._texts(field)
+            inner = exists(select(1).select_from(texts).where(compared(text, _positive(condition))))
             return not_(inner) if condition.op is Op.NE else inner
-        return _compared(self._value(field), condition)
+        return compared(self._value(field), condition)
 
     def _value(self, field: Field) -> Column:
         """A column, or something within a document."""
@@ -134,16 +136,29 @@ class Filtering(StatementRunner):
         if self._on_postgres:
             found = func.json_extract_path_text(cast(field.column, JSON), *field.path)
         else:
-            found = func.json_extract(field.column, "$." + ".".join(field.path))
+            found = func.json_extract(field.column, _path(field))
         return found
 
-    def _texts(self, field: Field) -> TableValuedAlias:
-        """The texts of a document, one in a row: those of all languages, or of a list of things that have a name."""
+    def _texts(self, field: Field) -> tuple[TableValuedAlias, Column]:
+        """The texts of a document, one in a row: those of all languages."""
         if self._on_postgres:
             document = cast(field.column, JSON)
             inner = func.json_extract_path(document, *field.path) if field.path else document
-            if field.in_list:
-                return func.json_array_elements_text(inner).table_valued("value")
-            return func.json_each_text(inner).table_valued("key", "value")
-        inner_sqlite = func.json_extract(field.column, "$." + ".".join(field.path)) if field.path else field.column
-        return func.json_each(inner_sqlite).table_valued("key", "value")
+            found = func.json_each_text(inner).table_valued("key", "value")
+        else:
+            inner_sqlite = func.json_extract(field.column, _path(field)) if field.path else field.column
+            found = func.json_each(inner_sqlite).table_valued("key", "value")
+        return found, found.c.value
+
+    def _texts_within(self, field: Field) -> tuple[TableValuedAlias, Column]:
+        """The texts at a path of a document, one in a row: in lists, in languages and in objects, or plain."""
+        if self._on_postgres:
+            texts = cast(f'{_path(field)}.** ? (@.type() == "string")', JSONPATH)
+            found = func.jsonb_path_query(cast(field.column, JSONB), texts).table_valued("value").render_derived()
+            return found, found.c.value.op("#>>")(cast([], ARRAY(Text)))
+        found = func.json_tree(field.column, _path(field)).table_valued("atom")
+        return found, found.c.atom
+
+
+def _path(field: Field) -> str:
+    return ".".join(("$", *field.path))

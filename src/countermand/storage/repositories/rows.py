@@ -18,8 +18,10 @@ from countermand.actions.cancelling.ports import (
     KeptRefusal,
     RefusalRecord,
 )
+from countermand.actions.idempotency import Fingerprints, IdempotencyKey
 from countermand.actions.ordering.history import OutboxRecord
 from countermand.actions.ordering.views import Line, OrderView, Ticket
+from countermand.actions.slices import Slices, in_slices
 from countermand.domain.appointments.appointment import (
     Appointment,
     AppointmentId,
@@ -39,6 +41,7 @@ from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.order_kind import OrderKinds, kind_of
 from countermand.domain.orders.order_state import OrderState
 from countermand.domain.orders.payment import Payment
+from countermand.domain.redirects import Redirects
 from countermand.domain.ticketing.catalogue import Product
 from countermand.storage.repositories.documents import decoded_details
 from countermand.storage.sql_types import Column, Query
@@ -195,6 +198,7 @@ def client_of(row: Row) -> Client:
         identity=None if row["issuer"] is None else (row["issuer"], row["subject"]),
         created_at=instant(row["created_at"]),
         revoked_at=_instant_or_none(row["revoked_at"]),
+        redirects=Redirects(url=row["redirect_url"], schemes=tuple((row["redirect_schemes"] or "").split())),
     )
 
 
@@ -243,10 +247,21 @@ def refusal_of(row: Row) -> RefusalRecord:
     )
 
 
-def kept_of(row: Row) -> KeptOutcome | str:
-    """Return what an idempotency key stands for: a cancellation's outcome, or the fingerprint of any other request."""
+def fingerprints_of(row: Row) -> Fingerprints:
+    """Return the fingerprints of an idempotency key. Nodes for schema 5 and older store no hash of the message."""
+    return Fingerprints(request=row["fingerprint"], message=row["message_fingerprint"])
+
+
+def key_columns(client_id: ClientId, key: IdempotencyKey) -> tuple[ClientId, str, str, str | None]:
+    """Return a key's client, its name and its two fingerprints, in the order of the columns."""
+    return client_id, key.key, key.fingerprints.request, key.fingerprints.message
+
+
+def kept_of(row: Row) -> KeptOutcome | Fingerprints:
+    """Return what an idempotency key stands for: a cancellation's outcome, or the fingerprints of any other request."""
+    fingerprints = fingerprints_of(row)
     if row["order_id"] is None:
-        return str(row["fingerprint"])
+        return fingerprints
     refusal = None
     if not row["cancelled"]:
         refusal = KeptRefusal(
@@ -254,12 +269,15 @@ def kept_of(row: Row) -> KeptOutcome | str:
             facts=facts_of(row),
             decided_at=instant(row["created_at"]),
         )
-    return KeptOutcome(fingerprint=row["fingerprint"], order_id=OrderId(row["order_id"]), refusal=refusal)
+    return KeptOutcome(fingerprints=fingerprints, order_id=OrderId(row["order_id"]), refusal=refusal)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ViewRows:
-    """The rows of some orders, with the rows of everything that a contract shows of an order."""
+    """The rows of some orders, with the rows of everything that a contract shows of an order.
+
+    `views` can be called once.
+    """
 
     orders: Sequence[Row]
     appointments: Sequence[Row]
@@ -267,30 +285,32 @@ class ViewRows:
     tickets: Sequence[Row]
     products: Sequence[Row]
 
-    def views(self, kinds: OrderKinds) -> dict[OrderId, OrderView]:
-        """Return the view of each order."""
+    async def views(self, kinds: OrderKinds) -> dict[OrderId, OrderView]:
+        """Return the view of each order. Many orders are converted in slices."""
         of_order: dict[str, dict[int, list[Row]]] = {
-            name: _grouped(getattr(self, name)) for name in ("appointments", "lines", "tickets")
+            name: await _grouped(getattr(self, name)) for name in ("appointments", "lines", "tickets")
         }
-        products = {row["uid"]: product_of(row) for row in self.products}
+        products = {row["uid"]: product_of(row) async for row in in_slices(self.products)}
         views = {}
+        slices = Slices()
         for row in self.orders:
             order = order_of(row, kinds)
             lines = tuple(
                 Line(product_uid=line["product_uid"], quantity=line["quantity"], parent_uid=line["parent_uid"])
-                for line in of_order["lines"].get(order.id, ())
+                for line in of_order["lines"].pop(order.id, ())
             )
             views[order.id] = OrderView(
                 order=order,
                 details=decoded_details(order.kind, row["details"]),
-                appointments=tuple(appointment_of(r) for r in of_order["appointments"].get(order.id, ())),
+                appointments=tuple(appointment_of(r) for r in of_order["appointments"].pop(order.id, ())),
                 lines=lines,
                 products=tuple({line.product_uid: products[line.product_uid] for line in lines}.values()),
                 tickets=tuple(
                     Ticket(uid=r["uid"], product_uid=r["product_uid"], code=r["code"], valid=bool(r["valid"]))
-                    for r in of_order["tickets"].get(order.id, ())
+                    for r in of_order["tickets"].pop(order.id, ())
                 ),
             )
+            await slices.pause()
         return views
 
 
@@ -315,8 +335,10 @@ def orders_named() -> Query:
     )
 
 
-def _grouped(rows: Sequence[Row]) -> dict[int, list[Row]]:
+async def _grouped(rows: Sequence[Row]) -> dict[int, list[Row]]:
     grouped: dict[int, list[Row]] = defaultdict(list)
-    for row in rows:
+    async for row in in_slices(rows):
         grouped[row["order_id"]].append(row)
+    if isinstance(rows, list):
+        rows.clear()  # so that the rows of an order are freed with its slice, and not all at once
     return grouped

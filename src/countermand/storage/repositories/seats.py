@@ -6,6 +6,7 @@ from typing import Final
 
 from sqlalchemy import Integer, Select, and_, bindparam, delete, func, select, update
 
+from countermand.actions.slices import in_slices
 from countermand.actions.ticketing.seat_ports import SeatTaken
 from countermand.domain.orders.order import OrderId
 from countermand.domain.ticketing.seating import Seat, SeatBlock
@@ -31,11 +32,11 @@ class SeatRows(StatementRunner):
         """See `SeatPlans.seat_plans`."""
         first, last = func.min(seats.c.number).label("first"), func.max(seats.c.number).label("last")
         found = select(*_STRETCH, first, last).where(seats.c.product_uid.in_(product_uids)).group_by(*_STRETCH)
-        return _by_product(await self.rows(found.order_by(seats.c.product_uid, seats.c.stretch)))
+        return await _by_product(await self.rows(found.order_by(seats.c.product_uid, seats.c.stretch)))
 
     async def free_seats(self, product_uids: Sequence[str]) -> Mapping[str, Sequence[SeatBlock]]:
         """See `FreeSeats.free_seats`. One statement sees each seat and its ticket as of the same instant."""
-        return _by_product(await self.rows(_gaps(product_uids)))
+        return await _by_product(await self.rows(_gaps(product_uids)))
 
     async def held_seats(self, product_uid: str) -> Sequence[SeatTaken]:
         """See `SeatPlanWriting.held_seats`."""
@@ -118,9 +119,9 @@ def _gaps(product_uids: Sequence[str]) -> Select[tuple[str, int, str, str, int, 
     )
 
 
-def _by_product(rows: Iterable[Row]) -> Mapping[str, Sequence[SeatBlock]]:
+async def _by_product(rows: Iterable[Row]) -> Mapping[str, Sequence[SeatBlock]]:
     found: dict[str, list[SeatBlock]] = defaultdict(list)
-    for row in rows:
+    async for row in in_slices(rows):
         stretch = SeatBlock(section=row["section"], row=row["row"], first=row["first"], last=row["last"])
         found[row["product_uid"]].append(stretch)
     return found

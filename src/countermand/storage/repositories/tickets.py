@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy import BigInteger, ColumnElement, case, cast, delete, exists, func, insert, select, update
 
 from countermand.actions.catalogue.ports import Condition, Page
+from countermand.actions.slices import in_slices
 from countermand.actions.ticketing.ports import KnownConsumer
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
@@ -15,7 +16,7 @@ from countermand.domain.orders.order_details import TicketOrderDetails
 from countermand.domain.orders.order_state import OrderState
 from countermand.domain.ticketing.consumer import Consumer
 from countermand.storage.repositories.documents import changed_document, decoded_consumer, encoded_document
-from countermand.storage.repositories.filters import Field, Filtering
+from countermand.storage.repositories.filters import Field, Filtering, compared
 from countermand.storage.repositories.rows import Row
 from countermand.storage.tables.catalogue import products
 from countermand.storage.tables.columns import instant, micros
@@ -105,7 +106,7 @@ class TicketingRows(Filtering):
         met = (self._consumer_met(owner, one) for one in conditions)
         found = select(consumers).where(consumers.c.client_id == owner, *met)
         rows, total = await self._page(found.order_by(consumers.c.created_at, consumers.c.uid), offset, at_most)
-        return Page(items=[_consumer_of(row) for row in rows], total=total)
+        return Page(items=[_consumer_of(row) async for row in in_slices(rows)], total=total)
 
     async def orders_due(self, now: datetime, at_most: int) -> Sequence[OrderId]:
         """See `ExpiryReading.orders_due`."""
@@ -172,7 +173,7 @@ class TicketingRows(Filtering):
             )
         if condition.field == _TOTAL:
             total = func.coalesce(order_details.c.total_minor, self._number(_ORDERS[_TOTAL]))
-            return _is(total, condition.value)
+            return compared(total, condition)
         return self._one_met(_ORDERS[condition.field], condition)
 
     def _consumer_met(self, owner: ClientId, condition: Condition) -> ColumnElement[bool]:
@@ -183,17 +184,13 @@ class TicketingRows(Filtering):
                 .where(orders.c.client_id == owner, self._one_met(_OF_CONSUMERS_ORDERS[condition.field], condition))
             )
         if condition.field == _GENDER:
-            return _is(self._number(_CONSUMERS[_GENDER]), condition.value)
+            return compared(self._number(_CONSUMERS[_GENDER]), condition)
         return self._one_met(_CONSUMERS[condition.field], condition)
 
     def _number(self, field: Field) -> ColumnElement[int]:
         """Return a whole number within a document. PostgreSQL returns it as text, SQLite as a number."""
         found = self._value(field)
         return case((found.regexp_match("^[0-9]{1,18}$"), cast(found, BigInteger))) if self._on_postgres else found
-
-
-def _is(number: ColumnElement[int], value: object) -> ColumnElement[bool]:
-    return number == value
 
 
 def _consumer_of(row: Row) -> KnownConsumer:

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, ColumnElement, func, insert, literal, select,
 from sqlalchemy.exc import InvalidRequestError
 
 from countermand.actions.errors import CountermandError, UnforeseenDatabaseError
-from countermand.actions.idempotency import IdempotencyKey
+from countermand.actions.idempotency import Fingerprints, IdempotencyKey
 from countermand.actions.ordering.history import History
 from countermand.actions.ordering.ports import OrdersWanted
 from countermand.actions.ordering.views import OrderView
@@ -29,6 +29,7 @@ from countermand.storage.repositories.rows import (
     ViewRows,
     cancellation_of,
     facts_columns,
+    fingerprints_of,
     order_of,
     orders_named,
     outbox_record_of,
@@ -69,7 +70,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
     async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
         """See `OrderReading.views`."""
         queries = view_queries(lambda column: column.in_(order_ids))
-        return ViewRows(**{name: await self.rows(query) for name, query in queries.items()}).views(self._kinds)
+        return await ViewRows(**{name: await self.rows(query) for name, query in queries.items()}).views(self._kinds)
 
     async def orders_of(self, client_id: ClientId, wanted: OrdersWanted, at_most: int) -> Sequence[OrderId]:
         """See `OrderLists.orders_of`. Along one index, which has them in this order."""
@@ -120,13 +121,14 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
         row = await self._one(select(policies.c.content).where(policies.c.version == version))
         return None if row is None else json.loads(row["content"])
 
-    async def kept_answer(self, client_id: ClientId, key: str) -> tuple[str, bytes | None] | None:
+    async def kept_answer(self, client_id: ClientId, key: str) -> tuple[Fingerprints, bytes | None] | None:
         """See `KeptAnswers.kept_answer`."""
         kept = idempotency_keys.c
-        row = await self._one(select(kept.fingerprint, kept.answer).where(kept.client_id == client_id, kept.key == key))
+        wanted = select(kept.fingerprint, kept.message_fingerprint, kept.answer)
+        row = await self._one(wanted.where(kept.client_id == client_id, kept.key == key))
         if row is None:
             return None
-        return row["fingerprint"], None if row["answer"] is None else row["answer"].encode()
+        return fingerprints_of(row), None if row["answer"] is None else row["answer"].encode()
 
     # writing
 
@@ -261,7 +263,8 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
             insert(idempotency_keys).values(
                 client_id=client_id,
                 key=key.key,
-                fingerprint=key.fingerprint,
+                fingerprint=key.fingerprints.request,
+                message_fingerprint=key.fingerprints.message,
                 created_at=micros(now),
                 answer=answer.decode(),
             )

@@ -21,6 +21,7 @@ from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.policies import Policies
 from countermand.actions.cancelling.ports import CancelOrder, KeptOutcome, RefusalRecord
 from countermand.actions.errors import OutcomeUnknownError
+from countermand.actions.idempotency import Fingerprints
 from countermand.actions.metrics import NULL_METRICS, MetricsHook
 from countermand.actions.ordering.views import OrderView
 from countermand.domain.appointments.appointment import (
@@ -36,7 +37,15 @@ from countermand.domain.orders.order_kind import OrderKinds, holding_tickets
 from countermand.domain.orders.order_state import OrderState
 from countermand.storage.driver import as_unforeseen
 from countermand.storage.policy_sql import as_text, policies_predicate
-from countermand.storage.repositories.rows import ViewRows, facts_columns, kept_of, order_of, view_queries, written
+from countermand.storage.repositories.rows import (
+    ViewRows,
+    facts_columns,
+    kept_of,
+    key_columns,
+    order_of,
+    view_queries,
+    written,
+)
 from countermand.storage.sql_types import Query
 from countermand.storage.sqlite.errors import DRIVER_ERRORS, is_undone, our_error, retry_while_busy, translated
 from countermand.storage.sqlite.file import OpenFile, set_up
@@ -85,9 +94,9 @@ RETURNING product_uid
 """
 _GIVE_BACK: Final = "UPDATE products SET availability = availability + ? WHERE uid = ?"
 _KEEP: Final = """
-INSERT INTO idempotency_keys (client_id, key, fingerprint, created_at, order_id, cancelled, policy_version,
-                              state, appointment_starts_at, first_payment_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO idempotency_keys (client_id, key, fingerprint, message_fingerprint, created_at, order_id, cancelled,
+                              policy_version, state, appointment_starts_at, first_payment_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _REFUSE: Final = """
 INSERT INTO refusals (order_id, command_id, decided_at, client_id, contract, door, policy_version,
@@ -164,7 +173,9 @@ class SqliteCancellations:
         found = self._read(self._views["orders"], ids=_json(order_ids))
         return {OrderId(row["id"]): order_of(row, self._kinds) for row in found}
 
-    async def kept(self, keys: Sequence[tuple[ClientId, str]]) -> Mapping[tuple[ClientId, str], KeptOutcome | str]:
+    async def kept(
+        self, keys: Sequence[tuple[ClientId, str]]
+    ) -> Mapping[tuple[ClientId, str], KeptOutcome | Fingerprints]:
         """See `CancellationStore.kept`."""
         found = self._read(_KEPT, keys=_json(keys)) if keys else []
         return {(ClientId(row["client_id"]), row["key"]): kept_of(row) for row in found}
@@ -189,7 +200,7 @@ class SqliteCancellations:
             )
             if command.idempotency is not None:
                 key = command.idempotency
-                keys.append((command.client_id, key.key, key.fingerprint, at, command.order_id, False, *decided))
+                keys.append((*key_columns(command.client_id, key), at, command.order_id, False, *decided))
         async with self._transaction():
             self._connection.executemany(_REFUSE, rows)
             self._insert_keys(keys)
@@ -197,7 +208,8 @@ class SqliteCancellations:
     async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
         """See `CancellationStore.views`."""
         ids = _json(order_ids)
-        return ViewRows(**{name: self._read(query, ids=ids) for name, query in self._views.items()}).views(self._kinds)
+        rows = ViewRows(**{name: self._read(query, ids=ids) for name, query in self._views.items()})
+        return await rows.views(self._kinds)
 
     def _finish(self, run: _Run, won: Sequence[sqlite3.Row], now: int) -> None:
         """Write everything that a cancellation changes besides its own row. Unneeded statements are left out."""
@@ -214,7 +226,7 @@ class SqliteCancellations:
 
     def _keep(self, commands: Sequence[CancelOrder], won: Mapping[str, sqlite3.Row], now: int) -> None:
         keys = [
-            (c.client_id, c.idempotency.key, c.idempotency.fingerprint, now, c.order_id, True, None, None, None, None)
+            (*key_columns(c.client_id, c.idempotency), now, c.order_id, True, None, None, None, None)
             for c in commands
             if c.idempotency is not None and c.command_id in won
         ]

@@ -85,7 +85,7 @@ idempotency_keys = Table(
     metadata,
     Column("client_id", Integer, primary_key=True, autoincrement=False),
     Column("key", String(255), primary_key=True),
-    Column("fingerprint", String(64), nullable=False),
+    Column("fingerprint", String(64), nullable=False),  # of the bytes; nodes of every version compute and compare it
     Column("created_at", Instant, nullable=False),
     Column("answer", Text),
     Column("order_id", BigInteger),
@@ -94,6 +94,7 @@ idempotency_keys = Table(
     Column("state", State),
     Column("appointment_starts_at", Instant),
     Column("first_payment_at", Instant),
+    Column("message_fingerprint", String(64)),  # NULL in rows of nodes for schema 5 and older
     Index("ix_idempotency_keys_created_at", "created_at"),
     sqlite_with_rowid=False,
 )

@@ -17,6 +17,8 @@ clients = Table(
     Column("subject", Text),
     Column("created_at", Instant, nullable=False),
     Column("revoked_at", Instant),
+    Column("redirect_url", Text),
+    Column("redirect_schemes", Text),
     Index("uq_clients_issuer_subject", "issuer", "subject", unique=True),
 )
 

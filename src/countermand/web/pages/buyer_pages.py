@@ -9,9 +9,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
-from urllib.parse import urlsplit
 
-import segno
 from litestar.handlers import HTTPRouteHandler
 from markupsafe import Markup
 
@@ -21,18 +19,20 @@ from countermand.actions.ordering.views import OrderView
 from countermand.actions.ordering.visibility import is_shown
 from countermand.actions.ports import Clock
 from countermand.actions.ticketing.seat import seat_of
-from countermand.contracts.http.answer import Answer
+from countermand.contracts.http.answer import Answer, error_headers
 from countermand.contracts.http.contract import Page
 from countermand.contracts.http.store import Store
 from countermand.domain.contract import ContractName
 from countermand.domain.money import Money, written_minor
 from countermand.domain.orders.order import UID_PATTERN, OrderUid, order_id_of
 from countermand.domain.orders.order_state import OrderState
+from countermand.domain.redirects import policy_source_of
 from countermand.domain.ticketing.catalogue import Event, I18n
 from countermand.domain.ticketing.seating import Seat
 from countermand.telemetry.requests import Requests
 from countermand.web.framework import FrameworkRequest
 from countermand.web.pages.rendering import PageRenderer
+from countermand.web.pages.ticket_codes import TicketCodes
 from countermand.web.reporting import PageHandler, page_route
 from countermand.web.request_log import outcome_of
 
@@ -107,6 +107,7 @@ class BuyerPages:
         self._clock = clock
         self._requests = requests
         self._payments = payments
+        self._codes = TicketCodes()
 
     def routes(self) -> list[HTTPRouteHandler]:
         """Return the pages as routes of the framework."""
@@ -128,7 +129,7 @@ class BuyerPages:
             view, _, to_pay = await self._order(request.path_params["uid"], Page.PAYMENT)
             return self._payment_page(view, to_pay, status=409)
         here = self._renderer.path(PAYMENT.format(uid=view.order.uid))
-        following = view.ticket_details.redirect_url or here
+        following = _back_to(view) or here
         return _page_answer(303, "", (b"location", following.encode()))
 
     async def _paid(self, tx: PaymentTransaction, view: OrderView) -> bool:
@@ -139,7 +140,7 @@ class BuyerPages:
         view, events, _ = await self._order(token[:_UID_LENGTH], Page.ETICKETS)
         if not hmac.compare_digest(token.encode(), (view.ticket_details.etickets_token or "").encode()):
             raise NotFoundError("there is no such page")
-        return self._tickets_page(view, events)
+        return await self._tickets_page(view, events)
 
     async def _order(self, uid: str, page: Page) -> tuple[OrderView, Mapping[str, Event], Money]:
         """Return an order, the event of each of its products, and the money that is left to pay.
@@ -164,7 +165,7 @@ class BuyerPages:
 
     def _payment_page(self, view: OrderView, to_pay: Money, *, status: int = 200) -> Answer:
         state = view.order.state
-        back = view.ticket_details.redirect_url
+        back = _back_to(view)
         text = self._renderer.rendered(
             "payment.html",
             title="Pay for your tickets" if state is OrderState.PENDING else "Your order",
@@ -175,17 +176,18 @@ class BuyerPages:
         )
         return _page_answer(status, text, forms_to=back)
 
-    def _tickets_page(self, view: OrderView, events: Mapping[str, Event]) -> Answer:
+    async def _tickets_page(self, view: OrderView, events: Mapping[str, Event]) -> Answer:
+        admitting = [one for one in view.tickets if view.admits(one)]
+        drawings = await self._codes.drawn([one.code for one in admitting])
         names = {product.uid: _in_english(product.name) for product in view.products}
         tickets = [
             _TicketShown(
                 name=_ticket_name(names[one.product_uid], events.get(one.product_uid)),
                 seat=_seat(seat_of(view, one)),
                 code=one.code,
-                svg=_code(one.code),
+                svg=svg,
             )
-            for one in view.tickets
-            if view.admits(one)
+            for one, svg in zip(admitting, drawings, strict=True)
         ]
         text = self._renderer.rendered(
             "etickets.html",
@@ -204,10 +206,18 @@ class BuyerPages:
             503: "This cannot be shown right now. Please try again in a moment.",
         }.get(status, "Something went wrong. Please try again.")
         title = "Not found" if isinstance(error, NotFoundError) else "Not now"
-        return _page_answer(status, self._renderer.rendered("none.html", title=title, said=said))
+        return _page_answer(
+            status, self._renderer.rendered("none.html", title=title, said=said), *error_headers(error, scheme="")
+        )
 
     def _route(self, method: Literal["GET", "POST"], path: str, page: PageHandler) -> HTTPRouteHandler:
         return page_route(method, path, page, self._requests.route(method, path), self._failed_page)
+
+
+def _back_to(view: OrderView) -> str | None:
+    """Return the address that the buyer is led back to, or None for an address that no page may lead to."""
+    url = view.ticket_details.redirect_url
+    return None if url is None or policy_source_of(url) is None else url
 
 
 def _ticket_name(name: str, event: Event | None) -> str:
@@ -219,12 +229,6 @@ def _ticket_name(name: str, event: Event | None) -> str:
 
 def _seat(seat: Seat | None) -> str | None:
     return None if seat is None else f"{seat.section}, row {seat.row}, seat {seat.number}"
-
-
-def _code(text: str) -> Markup:
-    """Return a QR code as an SVG drawing, with a title for people who cannot see it."""
-    drawn = segno.make_qr(text, error="m").svg_inline(scale=4, omitsize=True, title=f"QR code {text}", svgclass=None)
-    return Markup(drawn)  # noqa: S704 - made here from hexadecimal digits
 
 
 def _shown(view: OrderView, to_pay: Money) -> _Shown:
@@ -261,12 +265,10 @@ def _in_english(texts: I18n) -> str:
 def _page_answer(status: int, text: str, *headers: tuple[bytes, bytes], forms_to: str | None = None) -> Answer:
     """Return a page that runs no script and is never cached.
 
-    Its forms go only to this service, which may redirect to the shop's origin, that of `forms_to`.
+    Its forms go only to this service, which may redirect to the shop, to the address `forms_to`.
     """
-    shop = ""
-    if forms_to is not None:
-        parts = urlsplit(forms_to)
-        shop = f" {parts.scheme}://{parts.netloc}"
+    source = None if forms_to is None else policy_source_of(forms_to)
+    shop = "" if source is None else f" {source}"
     policy = (
         "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
         f"form-action 'self'{shop}"

@@ -70,7 +70,7 @@ async def test_a_recorded_payment_forbids_it_and_the_refusal_is_kept(both_worlds
     product = await both_worlds.product(stock=10)
     order = await both_worlds.ticket_order(me, product=product, quantity=2)
     operator = await both_worlds.manage_client()
-    paid = await _pay(both_worlds, operator, order.order.id, "tx 1", minor)
+    paid = await _pay(both_worlds, operator, order.order.uid, "tx 1", minor)
     assert paid.status_code == 201
     before = await contents(both_worlds)
     answer = await cancel(both_worlds, me, both_worlds.uri(order))
@@ -126,7 +126,7 @@ async def test_a_payment_after_the_cancellation_is_late_money_and_revives_nothin
     product = await both_worlds.product(stock=10)
     order = await both_worlds.ticket_order(me, product=product, quantity=2)
     await cancel(both_worlds, me, both_worlds.uri(order))
-    late = await _pay(both_worlds, operator, order.order.id, "tx 1", 2500)
+    late = await _pay(both_worlds, operator, order.order.uid, "tx 1", 2500)
     assert late.status_code == 409
     (payment,) = await both_worlds.rows("payments", order.order.id)
     assert bool(payment["is_late"])
@@ -167,7 +167,7 @@ async def test_a_payment_and_a_cancellation_at_once_are_one_before_the_other(bot
         order = await both_worlds.ticket_order(me)
         calls = [
             cancel(both_worlds, me, both_worlds.uri(order)),
-            _pay(both_worlds, operator, order.order.id, f"tx {number}", 2500),
+            _pay(both_worlds, operator, order.order.uid, f"tx {number}", 2500),
         ]
         answers = await asyncio.gather(*(calls if number % 2 else reversed(calls)))
         said = {answer.request.url.path: answer.status_code for answer in answers}
@@ -192,9 +192,9 @@ async def test_shopping_asks_for_no_notice_of_an_appointment(both_worlds: World)
     assert [row["state"] for row in await both_worlds.rows("appointments", order.order.id)] == ["cancelled"]
 
 
-async def _pay(world: World, operator, order_id: int, reference: str, minor: int) -> httpx.Response:
+async def _pay(world: World, operator, uid: str, reference: str, minor: int) -> httpx.Response:
     body = {"reference": reference, "amount": minor / 100, "currency": "EUR"}
-    path = f"/manage/v1/orders/{order_id}/payments"
+    path = f"/manage/v1/orders/{uid}/payments"
     return await world.http.post(path, json=body, headers=world.manage_headers(operator))
 
 

@@ -18,7 +18,7 @@ _REQUEST = (_GOLDEN / "order_cancellation_request.json").read_bytes()
 _ANSWER = (_GOLDEN / "order_cancellation_answer.json").read_bytes()
 
 # Ours, beside what is printed. Anything else that is not on the page is a failure.
-_OUR_LINKS = ["shop:cancellability"]
+_OUR_LINKS = ["payment_url", "shop:cancellability"]
 
 
 @pytest_asyncio.fixture(params=["front", "framework"])

@@ -1,5 +1,6 @@
 """The root, the status, an event, a product: every key of each, who may see them, and where their links lead."""
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -7,9 +8,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from sqlalchemy import update
 
 from countermand.domain.client import Permission
 from countermand.domain.ticketing.catalogue import Part, ProductUid
+from countermand.storage.tables.catalogue import events
 from support.breakage import without_its_database
 from support.catalogue import CURIES, a_product, an_event, get, languages, listed, profile, put, uid
 from support.shared_world import shared_both_worlds, shared_sqlite_world, shared_world
@@ -68,8 +71,9 @@ async def test_an_event_has_every_documented_field_and_embeds_its_products(world
         "subtitle": {"en": "Music"},
         "description": {"nl": "Muziek"},
         "location": {"name": "Canal Park", "city": "Groningen", "country": "NL"},
-        "artists": ["Low Bridge"],
-        "facilities": ["lockers"],
+        "artists": [{"en": "Low Bridge", "nl": "Lage Brug"}],
+        "genres": [{"name": {"en": "folk"}}],
+        "facilities": {"lockers": True, "parking": {"en": "At the station"}},
         "image": "https://static.test/e.jpg",
         "ticketshop": "https://shop.example/e",
         "fulfillment_starts_at": "2026-11-30T12:00:00Z",
@@ -101,12 +105,12 @@ async def test_an_event_has_every_documented_field_and_embeds_its_products(world
         "personalization_end": None,
         "fulfillment_starts_at": "2026-11-30T12:00:00Z",
         "location": {"name": "Canal Park", "address": None, "postal_code": None, "city": "Groningen", "country": "NL"},
-        "facilities": ["lockers"],
+        "facilities": {"lockers": True, "parking": {"en": "At the station"}},
         "description": languages(nl="Muziek"),
         "long_description": languages(),
         "image": "https://static.test/e.jpg",
-        "artists": ["Low Bridge"],
-        "genres": [],
+        "artists": [languages(en="Low Bridge", nl="Lage Brug")],
+        "genres": [{"name": languages(en="folk"), "title": languages(en="folk")}],
         "sold_out": False,
         "sold_out_text": languages(),
         "min_quantity_per_order": None,
@@ -116,6 +120,26 @@ async def test_an_event_has_every_documented_field_and_embeds_its_products(world
     assert embedded["shop:product"] == [(await get(world, me, f"/products/{product.uid}")).json()]
     (in_list,) = (await get(world, me, "/events")).json()["_embedded"]["shop:event"]
     assert in_list == shown
+
+
+async def test_the_plain_texts_of_an_older_version_are_shown_as_published(world: World):
+    me, event = await world.shopping_client(), an_event()
+    await put(world, event)
+    older = {"artists": ["Low Bridge"], "genres": ["folk"], "facilities": ["lockers"], "location": {"name": "Park"}}
+    async with world.database.store.transaction() as tx:
+        await tx.run(update(events).where(events.c.uid == event.uid).values(details=json.dumps(older)))
+    shown = (await get(world, me, f"/events/{event.uid}")).json()
+    assert shown["artists"] == [languages(en="Low Bridge")]
+    assert shown["genres"] == [{"name": languages(en="folk"), "title": languages(en="folk")}]
+    assert shown["facilities"] == {"lockers": True}
+    assert shown["location"]["name"] == "Park"
+    for query, found in (("artist=Low%20Bridge", [event.uid]), ("genre=folk", [event.uid]), ("genre=name", [])):
+        assert await listed(world, me, f"/events?{query}") == found
+    headers = world.manage_headers(await world.manage_client())
+    given = (await world.http.get("/manage/v1/catalogue", headers=headers)).json()["events"][0]
+    assert given["artists"] == [{"en": "Low Bridge"}]
+    assert given["genres"] == [{"name": {"en": "folk"}}]
+    assert given["facilities"] == {"lockers": True}
 
 
 async def test_a_product_has_every_documented_field(world: World):

@@ -69,7 +69,7 @@ async def test_consumers_are_found_by_what_is_said_of_them(shop: Shop):
     jane = await _kept(shop, **_JOHN | {"first_name": "Jane", "gender": 2}, date_of_birth="1990-01-01")
     bare = await _kept(shop)
 
-    async def found(**query: str) -> list[object]:
+    async def found(**query: str | list[str]) -> list[object]:
         shown = (await shop.get("/consumers", **query)).json()
         return [one["uid"] for one in shown["_embedded"]["shop:consumer"]]
 
@@ -79,6 +79,9 @@ async def test_consumers_are_found_by_what_is_said_of_them(shop: Shop):
     assert sorted(await found(first_name__startswith="J")) == sorted([john["uid"], jane["uid"]])
     assert await found(date_of_birth__lt="1990-01-01") == [john["uid"]]
     assert await found(date_of_birth__gte="1990-01-01") == [jane["uid"]]
+    assert await found(gender=["0", "2"]) == [jane["uid"]]
+    assert len(await found(gender=["1", "2"])) == 2
+    assert await found(first_name=["Jane", "Nobody"]) == [jane["uid"]]
     answer = await shop.get("/consumers", gender="3")
     assert (kind(answer), answer.json()["errors"][0]["path"]) == ((400, "BAD_REQUEST"), "gender")
 

@@ -242,8 +242,8 @@ async def test_addresses_and_amounts_that_do_not_hold_are_all_named_at_once(worl
     assert await world.rows("orders") == []
 
 
-@pytest.mark.parametrize("amount", ['"1.00"', '"1E+999999"', '"NaN"', '"Infinity"', "true", "null", "[]"])
-async def test_an_amount_is_a_number_and_nothing_else(world: World, amount: str):
+@pytest.mark.parametrize("amount", ['"1,00"', '"1E+999999"', '"NaN"', '"Infinity"', '"EUR1"', "true", "null", "[]"])
+async def test_an_amount_is_a_number_or_the_text_of_one_and_nothing_else(world: World, amount: str):
     me = await world.shopping_client()
     body = _body(await world.product(), await world.payment_method(), external_purchases=[_purchase(amount)])
     answer = await _create(world, me, body)

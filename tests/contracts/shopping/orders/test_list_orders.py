@@ -77,6 +77,10 @@ async def test_by_state_by_whatever_name(shop: Shop):
     assert await _listed(shop, state__ne="pending") == [paid, expired, cancelled]
     assert await _listed(shop, state__in="pending,completed") == [paid, pending]
     assert await _listed(shop, state__in="failed") == []
+    assert await _listed(shop, state=["pending", "completed"]) == [paid, pending]
+    assert await _listed(shop, status=["pending", "completed", "pending"]) == [paid, pending]
+    assert await _listed(shop, state=["pending", "completed"], status=["completed", "failed"]) == [paid]
+    assert kind(await shop.get("/orders", state=["pending", "gone"])) == (400, "BAD_REQUEST")
     assert await _listed(shop, state="cancelled", state__ne="cancelled") == []
 
 
@@ -87,6 +91,19 @@ async def test_by_reference_and_total_exactly(shop: Shop):
     assert await _listed(shop, external_reference="A") == []
     assert await _listed(shop, total="10.01") == [two]
     assert await _listed(shop, total="10") == [one]
+    assert await _listed(shop, total=["10", "10.01", "3"]) == [two, one]
+    assert await _listed(shop, external_reference=["A-1", "A"]) == [one]
+
+
+async def test_by_total_in_comparison(shop: Shop):
+    uid, dear = await shop.product(price_minor=1000), await shop.product(price_minor=1001)
+    one, two = await _placed(shop, uid), await _placed(shop, dear)
+    found = {
+        suffix: await _listed(shop, **{f"total__{suffix}": "10.01"}) for suffix in ("lt", "lte", "gt", "gte", "ne")
+    }
+    assert found == {"lt": [one], "lte": [two, one], "gt": [], "gte": [two], "ne": [one]}
+    assert await _listed(shop, total__in="10,10.01") == [two, one]
+    assert await _listed(shop, total__in="9,10.01") == [two]
 
 
 async def test_by_event_or_several(shop: Shop):

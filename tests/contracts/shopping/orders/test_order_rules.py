@@ -7,6 +7,8 @@ import pytest
 import pytest_asyncio
 
 from countermand.domain.money import Money
+from countermand.domain.redirects import Redirects
+from countermand.domain.ticketing.catalogue import Part, ProductUid
 from support.database_contents import changed, contents
 from support.shared_world import shared_sqlite_world, shared_world
 from support.shopping_calls import kind
@@ -185,12 +187,19 @@ async def test_one_order_is_in_one_currency(shop: Shop):
         ("redirect_url", "https://shop.test/\x7f"),
         ("redirect_url", "https://shop.test/\u2028"),
         ("redirect_url", "https://é.test/"),
+        ("redirect_url", "https://[::g]/"),
+        ("redirect_url", "https://shop.test:65536/"),
+        ("redirect_url", "https://me@[::1]/"),
+        ("redirect_url", "myapp://thanks"),
+        ("redirect_url", "JavaScript:alert(1)"),
+        ("redirect_url", "data:text/html,hello"),
+        ("redirect_url", "file:///etc/passwd"),
         ("consumer", {"date_of_birth": "2026-02-30"}),
         ("consumer", {"date_of_birth": "2026-02-03\n"}),
         ("external_reference", "r" * 33),
         ("vouchers", ["v" * 65]),
         ("check_consecutive_seats", "yes"),
-        ("opt_in", 1),
+        ("opt_in", 2),
         ("consumer", {"gender": 3}),
         ("shipping_method", {"city": "no uid"}),
     ],
@@ -228,8 +237,73 @@ async def test_a_buyer_is_sent_to_any_page_of_a_host(sqlite_world: World, rest: 
     assert (await _sold(shop, {await shop.product(): 1}, redirect_url=url))["redirect_url"] == url
 
 
+@pytest.mark.parametrize(
+    "url", ["HTTPS://shop.test/thanks", "Http://[::1]:3000/thanks", "https://[2001:db8::7]/", "https://192.0.2.7/a"]
+)
+async def test_a_buyer_is_sent_to_a_page_however_its_scheme_and_host_are_written(sqlite_world: World, url: str):
+    shop = await a_shop(sqlite_world)
+    assert (await _sold(shop, {await shop.product(): 1}, redirect_url=url))["redirect_url"] == url
+
+
+async def test_a_buyer_is_sent_to_an_app_whose_scheme_the_client_has_listed(shop: Shop):
+    uid, url = await shop.product(), "myapp://thanks?order=1"
+    before = await contents(shop.world)
+    refused = await shop.order({uid: 1}, redirect_url=url)
+    assert kind(refused) == (400, "BAD_REQUEST")
+    (error,) = refused.json()["errors"]
+    assert (error["path"], f'"{url}"' in error["message"]) == ("redirect_url", True)
+    assert not changed(before, await contents(shop.world))
+    clients, me = shop.world.database.clients, shop.caller.client.id
+    await clients.change_redirects(me, Redirects(schemes=("myapp",)))
+    shop.world.clock.forward(minutes=5)
+    assert (await _sold(shop, {uid: 1}, redirect_url=url))["redirect_url"] == url
+    other = await shop.order({uid: 1}, redirect_url="yourapp://thanks")
+    assert '(myapp), not "yourapp://thanks"' in other.json()["errors"][0]["message"]
+
+
+async def test_an_order_without_a_redirect_url_has_the_clients_default_and_keeps_it(shop: Shop):
+    uid, clients, me = await shop.product(), shop.world.database.clients, shop.caller.client.id
+    await clients.change_redirects(me, Redirects(url="https://shop.test/thanks"))
+    shop.world.clock.forward(minutes=5)
+    placed = await _sold(shop, {uid: 1})
+    assert placed["redirect_url"] == "https://shop.test/thanks"
+    named = await _sold(shop, {uid: 1}, redirect_url="https://other.test/")
+    assert named["redirect_url"] == "https://other.test/"
+    await clients.change_redirects(me, Redirects())
+    shop.world.clock.forward(minutes=5)
+    address = placed["_links"]["self"]["href"]
+    again = await shop.world.http.get(address, headers=shop.world.shopping_headers(shop.caller))
+    assert again.json()["redirect_url"] == "https://shop.test/thanks"
+    assert "redirect_url" not in await _sold(shop, {uid: 1})
+
+
+async def test_the_payment_page_is_linked_under_both_names(shop: Shop):
+    links = (await _sold(shop, {await shop.product(): 1}))["_links"]
+    assert links["payment_url"] == links["payment"]
+
+
 async def test_without_a_redirect_url_the_order_has_the_keys_of_the_example_alone(shop: Shop):
     assert "redirect_url" not in await _sold(shop, {await shop.product(): 1})
+
+
+async def test_the_products_of_a_bill_can_be_ordered_as_they_are(shop: Shop):
+    part = await shop.product(price_minor=300)
+    combo = await shop.product(price_minor=500, parts=(Part(product_uid=ProductUid(part), quantity=2),))
+    single = await shop.product(price_minor=70)
+    bill = (await shop.bill({combo: 1, single: 1})).json()
+    assert len(bill["products"]) == 3
+    body = shop.body({single: 1})
+    placed = await shop.post("/orders", body | {"products": bill["products"]})
+    assert placed.status_code == 201, placed.text
+    assert placed.json()["grand_total"] == bill["grand_total"]
+    assert placed.json()["product_selection"] == bill["products"]
+    before = await contents(shop.world)
+    alone = [one for one in bill["products"] if "parent" in one]
+    refused = await shop.post("/orders", body | {"products": alone})
+    assert kind(refused) == (400, "BAD_REQUEST")
+    assert refused.json()["errors"][0]["path"] == "products[0].parent"
+    assert alone[0]["parent"] in refused.json()["message"]
+    assert not changed(before, await contents(shop.world))
 
 
 async def test_tickets_are_for_as_many_people_as_there_are_tickets(shop: Shop):

@@ -14,7 +14,8 @@ from countermand.actions.errors import FieldsError, OutcomeUnknownError
 from countermand.contracts.http.answer import HAL, Answer, ForbiddenError, MethodNotAllowedError, check_media_type
 from countermand.contracts.http.body import decode, read, shown
 from countermand.contracts.http.cancel_endpoint import Credential
-from countermand.contracts.http.idempotency import idempotency_key
+from countermand.contracts.http.fingerprints import idempotency_key
+from countermand.contracts.http.idempotency import key_in
 from countermand.contracts.shopping.access import credential_of
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.contract import CHANNEL
@@ -47,13 +48,14 @@ class ShoppingCancel:
         return credential_of(headers)
 
     def command(
-        self, client: Client, headers: Mapping[bytes, bytes], body: bytes, command_id: CommandId
+        self, client: Client, headers: Mapping[bytes, bytes], query: bytes, body: bytes, command_id: CommandId
     ) -> CancelOrder:
         """Check permission, key, JSON and fields, in this order, and return the command."""
         if not client.may(Permission.CANCEL):
             raise ForbiddenError("Forbidden. No cancel permission.")
-        key = idempotency_key(headers, "POST", PATH, body)
-        request = read(CancelRequest, decode(body))
+        key = key_in(headers)
+        json = decode(body)
+        request = read(CancelRequest, json)
         uid = self._addresses.uid_of_order(request.order)
         wrong = []
         if uid is None:
@@ -66,10 +68,11 @@ class ShoppingCancel:
         return CancelOrder(
             command_id=command_id,
             order_id=order_id_of(uid),
+            order_name=f"{CHANNEL}-{uid}",
             client_id=client.id,
             channel=CHANNEL,
             reason=request.reason,
-            idempotency=key,
+            idempotency=idempotency_key(key, "POST", PATH, query, body, json),
         )
 
     def notices(self, headers: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:  # noqa: ARG002

@@ -1,7 +1,8 @@
 """How can events be listed and read over the shopping contract?
 
 Documented: the fields and filters, and that a list without `sale_start` and `sale_end` has the events on sale now.
-Inferred: that a condition on either removes both defaults, and the shapes of `location`, `facilities`, `artists`.
+Documented: that artists are texts in languages, genres a list, location and facilities objects. Inferred: that a
+condition on either removes both defaults, the fields of `location`, a genre and the facilities.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from countermand.actions.catalogue.ports import Condition, Op
 from countermand.actions.catalogue.read import EventView, list_events, read_event
@@ -20,10 +22,11 @@ from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WRONG_QUERY, asked_at, uid_in
 from countermand.contracts.shopping.catalogue import messages
 from countermand.contracts.shopping.catalogue.products import product_shown
-from countermand.contracts.shopping.hal import date_time, hal_answer, in_all_languages, list_links, resource_links
+from countermand.contracts.shopping.hal import date_time, hal_list_answer, in_all_languages, list_links, resource_links
 from countermand.contracts.shopping.links import Link
 from countermand.contracts.shopping.list_query import INSTANT, PAGE_SIZE, TEXT, FilterType, parameters, parse_list_query
 from countermand.domain.client import Permission
+from countermand.domain.ticketing.catalogue import I18n
 
 PATH: Final = "/events"
 FILTERS: Final[Mapping[str, FilterType]] = {
@@ -95,28 +98,34 @@ class EventCalls:
             conditions += [Condition("sale_start", Op.LTE, now), Condition("sale_end", Op.GTE, now)]
         page = await list_events(services.store, conditions, offset=wanted.offset, at_most=PAGE_SIZE)
         address = addresses.public + PATH
-        return hal_answer(
-            messages.Page(
+        return await hal_list_answer(
+            page.items,
+            lambda view: event_shown(view, addresses),
+            lambda events: messages.Page(
                 links=list_links(addresses, address, "events", wanted, page.total, FILTERS),
                 item_count=page.total,
-                embedded={"shop:event": [event_shown(view, addresses) for view in page.items]},
-            )
+                embedded={"shop:event": events},
+            ),
         )
 
     async def _read(self, context: CallContext[None]) -> Answer:
         services, uid = context.services, uid_in(context.request, "event")
         view = await read_event(services.store, uid, services.clock(), at_most=PAGE_SIZE)
-        return hal_answer(event_shown(view, self.addresses, asked_at(context.request, self.addresses)))
+        shown = event_shown(view, self.addresses, asked_at(context.request, self.addresses))
+        return await hal_list_answer(
+            view.products or (),
+            lambda one: product_shown(one, self.addresses),
+            lambda products: replace(shown, embedded={"shop:product": products}),
+        )
 
 
 def event_shown(view: EventView, addresses: Addresses, itself: str | None = None) -> messages.Event:
-    """Return an event with every documented field; `itself` is the address that the request used."""
+    """Return an event with every documented field, without its products; `itself` is the address that was requested."""
     event, more = view.event, view.event.more
     address = addresses.event(event.uid)
     links: dict[str, Link] = {"shop_products": {"href": f"{addresses.public}/products?event={address}"}}
     if "ticketshop" in more:
         links["shop_ticketshop"] = {"href": more["ticketshop"], "type": "text/html"}
-    products = view.products
     return messages.Event(
         links=resource_links(addresses, itself or address, "event", **links),
         uid=event.uid,
@@ -132,18 +141,22 @@ def event_shown(view: EventView, addresses: Addresses, itself: str | None = None
         personalization_end=more.get("personalization_end"),
         fulfillment_starts_at=more.get("fulfillment_starts_at"),
         location=msgspec.convert(more.get("location", {}), messages.Location),
-        facilities=more.get("facilities", []),
+        facilities=more.get("facilities", {}),
         description=in_all_languages(more.get("description")),
         long_description=in_all_languages(more.get("long_description")),
         image=more.get("image"),
-        artists=more.get("artists", []),
-        genres=more.get("genres", []),
+        artists=[in_all_languages(one) for one in more.get("artists", ())],
+        genres=[_genre(one) for one in more.get("genres", ())],
         sold_out=view.is_sold_out,
         sold_out_text=in_all_languages(more.get("sold_out_text")),
         min_quantity_per_order=event.min_per_order,
         max_quantity_per_order=event.max_per_order,
-        embedded=None if products is None else {"shop:product": [product_shown(one, addresses) for one in products]},
     )
+
+
+def _genre(genre: Mapping[str, I18n]) -> messages.Genre:
+    name = in_all_languages(genre.get("name"))
+    return messages.Genre(name=name, title=name)
 
 
 def _or_none(instant: datetime | None) -> str | None:

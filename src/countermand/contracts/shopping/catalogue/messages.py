@@ -4,11 +4,25 @@ from typing import Annotated, NotRequired, TypedDict
 
 from msgspec import Meta, Struct
 
+from countermand.contracts.http.answer import JsonObject
 from countermand.contracts.http.money import Amount
 from countermand.contracts.shopping.links import Links
 
 Texts = Annotated[dict[str, str], Meta(description="A text for each language; a missing text is empty")]
 _Instant = Annotated[str, Meta(description="In UTC, to the second")] | None
+
+
+# The page names an object and not its fields (inferred, shopping decision 32).
+Facilities = Annotated[
+    JsonObject, Meta(description="For each facility whether it is there, or a text about it, also in languages")
+]
+
+
+class Genre(Struct, kw_only=True):
+    """A genre. `title` is the same text as `name`: the vendor's shop of 2015 reads it (shopping decision 32)."""
+
+    name: Texts
+    title: Texts
 
 
 class Location(Struct, kw_only=True):
@@ -68,12 +82,12 @@ class Event(Struct, kw_only=True, omit_defaults=True, rename={"links": "_links",
     personalization_end: _Instant
     fulfillment_starts_at: Annotated[_Instant, Meta(description="Null if tickets are sent at once")]
     location: Location
-    facilities: list[str]
+    facilities: Facilities
     description: Texts
     long_description: Texts
     image: str | None
-    artists: list[str]
-    genres: list[str]
+    artists: Annotated[list[Texts], Meta(description="The name of each artist, in languages")]
+    genres: list[Genre]
     sold_out: Annotated[bool, Meta(description="Whether all of its products are sold out")]
     sold_out_text: Texts
     min_quantity_per_order: int | None

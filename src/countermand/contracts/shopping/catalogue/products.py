@@ -18,7 +18,14 @@ from countermand.contracts.http.openapi import Operation, Reply
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WRONG_QUERY, asked_at, uid_in
 from countermand.contracts.shopping.catalogue import messages
-from countermand.contracts.shopping.hal import date_time, hal_answer, in_all_languages, list_links, resource_links
+from countermand.contracts.shopping.hal import (
+    date_time,
+    hal_answer,
+    hal_list_answer,
+    in_all_languages,
+    list_links,
+    resource_links,
+)
 from countermand.contracts.shopping.links import Link
 from countermand.contracts.shopping.list_query import (
     INSTANT,
@@ -100,12 +107,14 @@ class ProductCalls:
             services.store, wanted.conditions, services.clock(), offset=wanted.offset, at_most=PAGE_SIZE
         )
         address = addresses.public + PATH
-        return hal_answer(
-            messages.Page(
+        return await hal_list_answer(
+            page.items,
+            lambda view: product_shown(view, addresses),
+            lambda products: messages.Page(
                 links=list_links(addresses, address, "products", wanted, page.total, filters),
                 item_count=page.total,
-                embedded={"shop:product": [product_shown(view, addresses) for view in page.items]},
-            )
+                embedded={"shop:product": products},
+            ),
         )
 
     async def _read(self, context: CallContext[None]) -> Answer:

@@ -7,7 +7,6 @@ of the consumer. A product with too few left is refused, too (inferred: the buye
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
-from urllib.parse import parse_qsl
 
 from countermand.actions.ticketing.bill import Billed, bill_tickets, bill_transfer
 from countermand.actions.ticketing.place import chosen_method
@@ -16,6 +15,7 @@ from countermand.actions.ticketing.transfer import TransferOrder
 from countermand.contracts.http.answer import HAL, Answer
 from countermand.contracts.http.calls import Call, CallContext, Request, ServiceCall, Services, no_body
 from countermand.contracts.http.openapi import Operation, Reply, parameter
+from countermand.contracts.http.query import Query
 from countermand.contracts.http.store import Reading
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calls import FAILURES, WITH_BODY, asked_at
@@ -100,8 +100,8 @@ class BillCalls:
         return await self._bill(context.request, context.services, context.client, context.body)
 
     async def _get(self, context: CallContext[None]) -> Answer:
-        query = parse_qsl(context.request.query_string.decode("latin-1"), keep_blank_values=True)
-        wanted = replace(wanted_of_query(query, self.addresses), only_event=context.client.only_event)
+        asked = wanted_of_query(Query(context.request.query_string), self.addresses)
+        wanted = replace(asked, only_event=context.client.only_event)
         return await self._bill(context.request, context.services, context.client, wanted)
 
     async def _bill(

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from countermand.actions.catalogue.ports import Condition, Op
+from countermand.actions.catalogue.ports import Condition, FilterValue, Op
 from countermand.actions.ticketing.consumers import keep_consumer, list_consumers, read_consumer
 from countermand.actions.ticketing.ports import KnownConsumer
 from countermand.contracts.http.answer import HAL, Answer, json_answer
@@ -24,7 +24,7 @@ from countermand.contracts.http.store import Transaction
 from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WITH_BODY, WRONG_QUERY, uid_in
-from countermand.contracts.shopping.hal import hal_answer, list_links, resource_links
+from countermand.contracts.shopping.hal import hal_answer, hal_list_answer, list_links, resource_links
 from countermand.contracts.shopping.list_query import PAGE_SIZE, TEXT, FilterType, choice, parameters, parse_list_query
 from countermand.contracts.shopping.orders.messages import ConsumerPage, EmbeddedConsumers, WholeConsumer
 from countermand.contracts.shopping.orders.order_request import consumer_given
@@ -32,7 +32,7 @@ from countermand.domain.client import Permission
 from countermand.domain.ticketing.consumer import Consumer
 
 _CONSUMERS: Final = "/consumers"
-_DATE: Final = replace(TEXT, suffixes=(Op.LT, Op.LTE, Op.GT, Op.GTE))
+_DATE: Final = replace(TEXT, suffixes=(Op.LT, Op.LTE, Op.GT, Op.GTE), repeats=False)
 _EXACT: Final = replace(TEXT, suffixes=())
 _STARTING: Final = replace(TEXT, suffixes=(Op.STARTSWITH,))
 _GENDER: Final = "gender"
@@ -132,12 +132,14 @@ class ConsumerCalls:
         store = context.services.store
         found = await list_consumers(store, owner, conditions, offset=wanted.offset, at_most=PAGE_SIZE)
         address = addresses.public + _CONSUMERS
-        return hal_answer(
-            ConsumerPage(
+        return await hal_list_answer(
+            found.items,
+            lambda one: _shown(one, addresses),
+            lambda consumers: ConsumerPage(
                 links=list_links(addresses, address, "consumers", wanted, found.total, _FILTERS),
                 item_count=found.total,
-                embedded=EmbeddedConsumers(consumers=[_shown(one, addresses) for one in found.items]),
-            )
+                embedded=EmbeddedConsumers(consumers=consumers),
+            ),
         )
 
 
@@ -147,7 +149,14 @@ def _given(given: DecodedBody) -> Consumer:
 
 def _as_kept(condition: Condition) -> Condition:
     """Return a filter in the words of the stored consumers."""
-    return replace(condition, value=int(str(condition.value))) if condition.field == _GENDER else condition
+    if condition.field != _GENDER:
+        return condition
+    given = condition.value
+    return replace(condition, value=tuple(map(_code, given)) if isinstance(given, tuple) else _code(given))
+
+
+def _code(gender: FilterValue) -> int:
+    return int(str(gender))
 
 
 def _shown(consumer: KnownConsumer, addresses: Addresses) -> WholeConsumer:

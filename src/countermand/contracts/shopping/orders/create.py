@@ -86,7 +86,7 @@ class WantedOrder:
     def __call__(self, given: DecodedBody) -> TicketOrder | TransferOrder:
         """Return the order in the form that the actions use. Raises `FieldsError`, `ForbiddenError`."""
         request = read(CreateRequest, given.json)
-        wanted = wanted_of(request, self.addresses, only_event=given.client.only_event)
+        wanted = wanted_of(request, self.addresses, given.client)
         if isinstance(wanted, TransferOrder):
             check_application(given.client)
         return wanted

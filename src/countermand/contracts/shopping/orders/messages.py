@@ -1,10 +1,14 @@
 """What do requests about orders look like in the shopping contract, and all answers besides the order itself?"""
 
-from typing import Annotated, Final, NotRequired, TypedDict
+from typing import Annotated, NotRequired, TypedDict
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from countermand.contracts.http.money import Amount, AmountGiven, Currency
+from countermand.contracts.http import money
+from countermand.contracts.http.body import Number
+from countermand.contracts.http.money import Amount, Currency
+from countermand.contracts.http.number_text import amount_text, decimal_number, truth, whole_number
+from countermand.contracts.http.redirect_url import RedirectUrl
 from countermand.contracts.http.typed_text import Country
 from countermand.contracts.shopping.catalogue.messages import Event
 from countermand.contracts.shopping.links import Links
@@ -18,9 +22,15 @@ from countermand.contracts.shopping.messages import (
     ShownConsumer,
 )
 
-# The address becomes a `Location` and a source in a Content-Security-Policy. So it has a host name and no user, and no
-# blank, control or other character that a URL writes with a percent sign.
-_REDIRECT_URL: Final = r"^https?://[0-9A-Za-z.-]+(:[0-9]{1,5})?([/?#][!-~]*)?$(?!\n)"
+
+class AmountGiven(money.AmountGiven, kw_only=True):
+    """An amount in a request. The whole amount may be text, too, like "EUR2.50"."""
+
+    amount: Annotated[
+        Number,
+        decimal_number(),
+        Meta(extra_json_schema={"type": "number", "minimum": 0, "multipleOf": 0.01}),
+    ]
 
 
 class OrderConsumer(Consumer, kw_only=True):
@@ -33,7 +43,13 @@ class SelectionGiven(Struct, kw_only=True):
     """A product and its quantity. `consumers` names the person for each ticket, as many as the quantity."""
 
     product: Annotated[str, Meta(min_length=1, description="The uri of the product")]
-    quantity: Annotated[int, Meta(ge=1, le=100)]
+    quantity: Annotated[int, whole_number(), Meta(ge=1, le=100)]
+    parent: Annotated[
+        str | None,
+        Meta(
+            description="The uri of the combo product that this line is a part of, as in a bill: its parts come with it"
+        ),
+    ] = None
     consumers: Annotated[list[Consumer], Meta(max_length=100)] | None = None
 
 
@@ -45,8 +61,8 @@ class ExternalPurchaseGiven(Struct, kw_only=True):
 
     title: dict[str, str]
     product_reference: Annotated[str, Meta(max_length=255)]
-    unit_price: AmountGiven
-    quantity: Annotated[int, Meta(ge=1, le=10_000)]
+    unit_price: Annotated[AmountGiven, amount_text()]
+    quantity: Annotated[int, whole_number(), Meta(ge=1, le=10_000)]
 
 
 class ShippingGiven(Struct, kw_only=True):
@@ -86,16 +102,25 @@ class CreateRequest(Struct, kw_only=True):
     external_purchases: Annotated[list[ExternalPurchaseGiven], Meta(max_length=100)] = []
     external_reference: Annotated[str, Meta(max_length=32)] | None = None
     redirect_url: (
-        Annotated[str, Meta(max_length=255, pattern=_REDIRECT_URL, examples=["https://shop.example/thanks"])] | None
+        Annotated[
+            RedirectUrl,
+            Meta(
+                description=(
+                    "Where the buyer is led back to, instead of the client's default: http or https, or a scheme of "
+                    "the client's list"
+                )
+            ),
+        ]
+        | None
     ) = None
     check_consecutive_seats: Annotated[
-        bool, Meta(description="Numbered seats of one line must be neighbours; with false, any free seats will do")
+        bool, truth("Numbered seats of one line must be neighbours; with false, any free seats will do")
     ] = True
     vouchers: Annotated[list[Annotated[str, Meta(min_length=1, max_length=64)]], Meta(max_length=20)] = []
     currency: Currency | None = None
-    opt_in: bool | None = None
+    opt_in: Annotated[bool | None, truth()] = None
     captcha: Annotated[str, Meta(max_length=4096, description="Accepted, but not verified (ours)")] | None = None
-    donation_amount: AmountGiven | None = None
+    donation_amount: Annotated[AmountGiven | None, amount_text()] = None
 
 
 class Bill(Struct, kw_only=True, rename={"links": "_links"}):

@@ -1,7 +1,7 @@
 """What does a buyer want? Converts the body of an order or a bill, and the old query of a bill, for the actions."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -14,10 +14,13 @@ from countermand.actions.ticketing.rules import TicketOrder
 from countermand.actions.ticketing.transfer import TransferOrder
 from countermand.contracts.http.body import shown
 from countermand.contracts.http.money import AmountGiven
+from countermand.contracts.http.query import Query
+from countermand.contracts.http.redirect_url import redirect_url_errors
 from countermand.contracts.http.typed_text import tidy_text
 from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.orders.messages import CreateRequest, ShippingGiven
+from countermand.domain.client import Client
 from countermand.domain.money import Money
 from countermand.domain.orders.order_details import ExternalPurchase, ShippingAddress, TicketOrderGiven
 from countermand.domain.ticketing.consumer import Consumer
@@ -26,6 +29,9 @@ _MOST: Final = 100
 _AMOUNT: Final = re.compile(r"([A-Z]{3})([0-9]{1,13}(?:\.[0-9]{1,2})?)")
 _COUNTRY: Final = re.compile("[A-Z]{2}")
 _METHOD: Final = re.compile("[0-9A-Za-z]{1,32}")
+
+
+_SENT_ONCE: Final = ("payment_method", "shipping_method", "country", "external_purchase_amount", "donation_amount")
 
 
 class Reading:
@@ -67,7 +73,7 @@ class Reading:
         try:
             return Money.of(given.amount, given.currency)
         except ValueError as error:
-            self.errors.append((path, f"{path}: {error}"))
+            self.wrong(path, f"is {shown(given.amount)} {given.currency}, but {error}")
             return None
 
     def currency(self, given: str | None) -> str | None:
@@ -80,10 +86,8 @@ class Reading:
         return given
 
 
-def wanted_of(
-    request: CreateRequest, addresses: Addresses, *, only_event: str | None = None
-) -> TicketOrder | TransferOrder:
-    """Return the request in the form that the actions use. With `only_event`, the client may order for that event only.
+def wanted_of(request: CreateRequest, addresses: Addresses, client: Client) -> TicketOrder | TransferOrder:
+    """Return the request in the form that the actions use. Without a `redirect_url` it has the client's default.
 
     Raises `FieldsError` with every error.
     """
@@ -95,13 +99,14 @@ def wanted_of(
     external = _external(request, reading)
     donation = reading.money("donation_amount", request.donation_amount)
     currency = reading.currency(request.currency)
+    reading.errors += redirect_url_errors(client.redirects, request.redirect_url)
     reading.check()
     shipping = request.shipping_method
     given = TicketOrderGiven(
         consumer=None if request.consumer is None else consumer_given(request.consumer),
         external_purchases=tuple(external),
         external_reference=request.external_reference,
-        redirect_url=request.redirect_url,
+        redirect_url=request.redirect_url or client.redirects.url,
         opt_in=request.opt_in,
         shipping_address=_address(shipping) if isinstance(shipping, ShippingGiven) else UNSET,
     )
@@ -117,7 +122,7 @@ def wanted_of(
         currency=currency,
         ticket_consumers=for_whom,
         consecutive_seats=request.check_consecutive_seats,
-        only_event=only_event,
+        only_event=client.only_event,
     )
 
 
@@ -131,19 +136,30 @@ def _address(shipping: ShippingGiven) -> ShippingAddress:
 
 
 def _lines(request: CreateRequest, reading: Reading) -> tuple[list[Line], dict[int, list[Consumer]]]:
-    """Return the chosen lines and, by the index of a line, the consumers of its tickets."""
+    """Return the chosen lines and, by the index of a line, the consumers of its tickets.
+
+    The vendor's shop sends back the products of a bill, among them the parts of a combo product. The combo product
+    brings its parts, so their lines are passed over.
+    """
     lines: list[Line] = []
     for_whom: dict[int, list[Consumer]] = {}
+    chosen = {one.product for one in request.products or () if one.parent is None}
     for index, selection in enumerate(request.products or ()):
         path = f"products[{index}]"
         uid = reading.product(f"{path}.product", selection.product)
+        if selection.parent is not None:
+            if selection.parent not in chosen:
+                reading.wrong(
+                    f"{path}.parent", f"must be the uri of a product of this order, not {shown(selection.parent)}"
+                )
+            continue
         lines.append(Line(product_uid=uid, quantity=selection.quantity))
         if selection.consumers is None:
             continue
         if len(selection.consumers) != selection.quantity:
             said = f"must be as many as the quantity, {selection.quantity}, not {len(selection.consumers)}"
             reading.wrong(f"{path}.consumers", said)
-        for_whom[index] = [consumer_given(one) for one in selection.consumers]
+        for_whom[len(lines) - 1] = [consumer_given(one) for one in selection.consumers]
     return lines, for_whom
 
 
@@ -164,10 +180,12 @@ def _external(request: CreateRequest, reading: Reading) -> list[ExternalPurchase
     return external
 
 
-def wanted_of_query(given: Sequence[tuple[str, str]], addresses: Addresses) -> TicketOrder:
+def wanted_of_query(given: Query, addresses: Addresses) -> TicketOrder:
     """Read the deprecated form, GET /bill, which repeats `products=<uri>,<quantity>`. Raises `FieldsError`."""
-    reading, query = Reading(addresses), dict(given)
-    selections = [value for name, value in given if name == "products"]
+    reading = Reading(addresses)
+    query = {name: given.one(name) for name in _SENT_ONCE}
+    reading.errors += given.errors
+    selections = given.several("products")
     if not 1 <= len(selections) <= _MOST:
         reading.wrong(
             "products", f"must be there, 1 to {_MOST} times, as <uri>,<quantity>, not {len(selections)} times"
@@ -195,11 +213,13 @@ def wanted_of_query(given: Sequence[tuple[str, str]], addresses: Addresses) -> T
     )
 
 
-def _country(query: Mapping[str, str]) -> str:
+def _country(query: Mapping[str, str | None]) -> str:
     return tidy_text(query.get("country") or "").upper()
 
 
-def _matching(query: Mapping[str, str], name: str, pattern: re.Pattern[str], said: str, reading: Reading) -> str | None:
+def _matching(
+    query: Mapping[str, str | None], name: str, pattern: re.Pattern[str], said: str, reading: Reading
+) -> str | None:
     """Return a parameter that matches its pattern, or None if it is missing or empty."""
     value = query.get(name) or None
     if value is not None and not pattern.fullmatch(value):
@@ -207,7 +227,7 @@ def _matching(query: Mapping[str, str], name: str, pattern: re.Pattern[str], sai
     return value
 
 
-def _query_amount(query: Mapping[str, str], name: str, reading: Reading) -> Money | None:
+def _query_amount(query: Mapping[str, str | None], name: str, reading: Reading) -> Money | None:
     """Return an amount like `EUR350.75` (documented)."""
     value = query.get(name) or None
     if value is None:

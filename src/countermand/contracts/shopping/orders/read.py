@@ -16,7 +16,7 @@ from countermand.contracts.shopping.access import OWN_CREDENTIAL, order_seen, ow
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WRONG_QUERY
 from countermand.contracts.shopping.contract import NAME
-from countermand.contracts.shopping.hal import hal_answer, list_links, templated
+from countermand.contracts.shopping.hal import hal_list_answer, list_links, templated
 from countermand.contracts.shopping.list_query import (
     INSTANT,
     PAGE_SIZE,
@@ -102,12 +102,10 @@ class OrderCalls:
         )
         links = list_links(addresses, addresses.public + ORDERS, "orders", wanted, found.total, filters)
         links["search"] = templated(f"{addresses.public}{ORDERS}{{?event,status,total,created}}")  # as documented
-        return hal_answer(
-            OrderPage(
-                links=links,
-                item_count=found.total,
-                embedded=EmbeddedOrders(orders=[order_shown(view, addresses) for view in found.items]),
-            )
+        return await hal_list_answer(
+            found.items,
+            lambda view: order_shown(view, addresses),
+            lambda orders: OrderPage(links=links, item_count=found.total, embedded=EmbeddedOrders(orders=orders)),
         )
 
     async def _read(self, context: OpenContext) -> Answer:

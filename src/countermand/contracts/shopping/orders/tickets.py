@@ -6,14 +6,13 @@
 from dataclasses import dataclass
 from typing import Final
 
-from countermand.actions.errors import FieldsError
 from countermand.actions.ticketing.read import TicketView, find_tickets, read_ticket
 from countermand.actions.ticketing.seat import seat_of
 from countermand.actions.ticketing.transfer import prices_of_tickets
 from countermand.contracts.http.answer import HAL, Answer
-from countermand.contracts.http.body import shown
 from countermand.contracts.http.calls import Call, CallContext, Request, ServiceCall, no_body
 from countermand.contracts.http.openapi import Operation, Reply, parameter
+from countermand.contracts.http.query import Query
 from countermand.contracts.shopping.access import owner_for
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.calls import FAILURES, NOT_FOUND, UID, WRONG_QUERY, asked_at, uid_in
@@ -96,16 +95,16 @@ class TicketCalls:
 
 def _wanted(request: Request, addresses: Addresses) -> tuple[str, str]:
     """Return the event's uid and the code. Both are required (inferred from the root's link). Raises `FieldsError`."""
-    errors = []
-    given, code = request.query.get("event", ""), request.query.get("code", "")
+    query = Query(request.query_string)
+    given, code = query.one("event") or "", query.one("code") or ""
+    query.check()
     event = addresses.uid_of_event(given)
     if event is None:
-        like = addresses.event("<uid>")
-        errors.append(("event", f"event must be the uri of an event, like {like}, not {shown(given)}"))
+        query.wrong("event", f"the uri of an event, like {addresses.event('<uid>')}", given)
     if not 1 <= len(code) <= _CODE_CAP or "\0" in code:
-        errors.append(("code", f"code must be 1 to {_CODE_CAP} characters, not {shown(code)}"))
-    if event is None or errors:
-        raise FieldsError(errors)
+        query.wrong("code", f"1 to {_CODE_CAP} characters", code)
+    query.check()
+    assert event is not None, "its error was raised"
     return event, code
 
 

@@ -1,0 +1,83 @@
+"""The options that say where a client's buyers are led back to, and the command that changes it."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Final
+
+import typer
+
+from countermand.cli.database import SettingsFile, read_settings, with_database
+from countermand.cli.errors import CommandError
+from countermand.cli.option_types import TEXT
+from countermand.contracts.http.contract import Access
+from countermand.domain.client import LARGEST_CLIENT_ID, ClientId
+from countermand.domain.redirects import RedirectError, Redirects, redirects_of
+
+_OPTIONS: Final = {"url": "--redirect-url", "schemes": "--redirect-scheme"}
+RedirectUrl = Annotated[
+    str | None,
+    typer.Option(help="shopping: where the buyer of an order that names no redirect_url is led back to.", **TEXT),
+]
+RedirectScheme = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="shopping: a scheme for a redirect_url, beside http and https, like myapp; give it several times.",
+        **TEXT,
+    ),
+]
+
+
+def redirects_given(access: Access | None, url: str | None, schemes: Sequence[str]) -> Redirects:
+    """Return the addresses that the options name. Raises `CommandError`."""
+    if (url is not None or schemes) and (access is None or not access.leads_back):
+        raise CommandError("--redirect-url and --redirect-scheme are for clients whose orders have a payment page")
+    try:
+        return redirects_of(url, schemes)
+    except RedirectError as error:
+        raise CommandError(f"{_OPTIONS[error.field]} {error}") from None
+
+
+def number_of(client: int) -> ClientId:
+    """Return a client's number. Raises `CommandError` for a number that no client can have."""
+    if not 0 < client <= LARGEST_CLIENT_ID:
+        raise CommandError(f"there is no client {client}")
+    return ClientId(client)
+
+
+def change_command(accesses: Sequence[Access]) -> Callable[..., None]:
+    """Return the command that changes a client of one of the channels."""
+    by_channel = {access.channel: access for access in accesses}
+
+    def change_client(
+        client: Annotated[int, typer.Argument(help="The client's id, from `countermand client list`.")],
+        redirect_url: RedirectUrl = None,
+        redirect_scheme: RedirectScheme = None,
+        no_redirect_url: Annotated[  # noqa: FBT002 - an option has a default
+            bool, typer.Option("--no-redirect-url", help="shopping: take the client's default address away.")
+        ] = False,
+        no_redirect_schemes: Annotated[  # noqa: FBT002
+            bool, typer.Option("--no-redirect-schemes", help="shopping: empty the client's list of schemes.")
+        ] = False,
+        settings: SettingsFile = None,
+    ) -> None:
+        """Change where a client's buyers are led back to. What is not given stays; schemes replace the whole list.
+
+        Orders that are already placed keep their address.
+        """
+        if redirect_url is not None and no_redirect_url:
+            raise CommandError("--redirect-url and --no-redirect-url exclude each other: give one of them")
+        if redirect_scheme and no_redirect_schemes:
+            raise CommandError("--redirect-scheme and --no-redirect-schemes exclude each other: give one of them")
+        if redirect_url is None and not (redirect_scheme or no_redirect_url or no_redirect_schemes):
+            raise CommandError("there is nothing to change: give --redirect-url, --redirect-scheme or a --no- option")
+        read = read_settings(settings)
+        known = with_database(read, lambda database: database.clients.one(number_of(client)))
+        url = known.redirects.url if redirect_url is None else redirect_url
+        schemes = () if no_redirect_schemes else redirect_scheme or known.redirects.schemes
+        wanted = None if no_redirect_url else url
+        redirects = redirects_given(by_channel.get(known.channel), wanted, schemes)
+        changed = with_database(read, lambda database: database.clients.change_redirects(known.id, redirects))
+        typer.echo(f"Changed the {changed.channel} client {changed.id} ({changed.name})")
+        typer.echo(f"redirect_url: {changed.redirects.url or 'none'}")
+        typer.echo(f"redirect_schemes: {' '.join(changed.redirects.schemes) or 'none'}")
+
+    return change_client

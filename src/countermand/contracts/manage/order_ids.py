@@ -1,0 +1,66 @@
+"""The ids of orders in the operator's API: text that names the contract, so that no order is taken for another.
+
+`connect-54` is the telecom order with the number 54; `shopping-` and 32 characters is a ticket order. A bare uid is an
+id, too. A bare number is none, because the number on a buyer's receipt is not the number of a telecom order.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from countermand.actions.errors import FieldsError, NotFoundError
+from countermand.contracts.http.body import shown
+from countermand.domain.orders.order import UID_PATTERN, Order, OrderId, OrderUid, order_id_from, order_id_of
+
+_CONTRACT: Final = "[a-z][a-z0-9_]{0,15}"
+_NUMBER: Final = "[1-9][0-9]{0,18}"
+ORDER_ID_PATTERN: Final = f"^({_CONTRACT}-({_NUMBER}|{UID_PATTERN})|{UID_PATTERN})$"
+_ID: Final = re.compile(f"(?:(?P<contract>{_CONTRACT})-)?(?P<name>{_NUMBER}|{UID_PATTERN})")
+_UID: Final = re.compile(UID_PATTERN)
+_FORM: Final = "an order's id names its contract, like connect-54"
+
+
+class OrdersByName(Protocol):
+    """Finds orders by what people call them."""
+
+    async def order(self, order_id: OrderId) -> Order | None:
+        """Return the order with this number, or None."""
+        ...
+
+
+def order_id_text(order: Order) -> str:
+    """Return the id of an order: its contract, and the uid of a ticket order or the number of a telecom order."""
+    return f"{order.contract}-{order.uid or order.id}"
+
+
+async def order_named(reading: OrdersByName, given: str) -> Order:
+    """Return the order with an id, or with a bare uid.
+
+    Raises `NotFoundError`. Raises `FieldsError` for a bare number, with the ids of the orders that it may mean.
+    """
+    match = _ID.fullmatch(given)
+    if match is None:
+        raise NotFoundError(f"there is no order {shown(given)}; {_FORM}")
+    name = match["name"]
+    is_uid = _UID.fullmatch(name) is not None
+    if match["contract"] is None and not is_uid:
+        raise FieldsError([("id", await _said_of_number(reading, name))])
+    number = order_id_of(OrderUid(name)) if is_uid else order_id_from(name)
+    order = None if number is None else await reading.order(number)
+    # The number alone could be that of another contract's order.
+    if order is None or given not in {order_id_text(order), order.uid}:
+        raise NotFoundError(f"there is no order {given}")
+    return order
+
+
+async def _said_of_number(reading: OrdersByName, digits: str) -> str:
+    candidates = await _candidates(reading, digits)
+    if not candidates:
+        return f"id must name the contract, like connect-54; {digits} is no id, and no order has this number"
+    return f"id must name the contract; {digits} may be {' or '.join(candidates)}; send the request with the right id"
+
+
+async def _candidates(reading: OrdersByName, digits: str) -> Sequence[str]:
+    number = order_id_from(digits)
+    order = None if number is None else await reading.order(number)
+    return [] if order is None else [order_id_text(order)]
