@@ -9,6 +9,8 @@ import pytest
 from support.pages import ROOT, Pasting, a_clone, blocks, pages
 from support.processes import Demo, a_demo
 
+pytestmark = pytest.mark.timeout(1800)  # a page has many lines, each of which starts a program
+
 PAGES = [page for page in pages() if any(block.language == "sh" for block in blocks(page))]
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 

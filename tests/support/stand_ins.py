@@ -13,15 +13,10 @@ import shutil
 import subprocess
 import sys
 from argparse import ArgumentParser
+from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from urllib.parse import quote
-
-import httpx
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from urllib.parse import quote, urlsplit
 
 
 def curl(arguments: list[str]) -> bytes:
@@ -35,7 +30,7 @@ def curl(arguments: list[str]) -> bytes:
     parser.add_argument("-i", action="store_true")
     parser.add_argument("-G", action="store_true")
     parser.add_argument("-X")
-    parser.add_argument("-u", type=lambda given: tuple(given.split(":", 1)))
+    parser.add_argument("-u")
     parser.add_argument("-H", action="append", default=[])
     parser.add_argument("-d", action="append", default=[], dest="data")
     parser.add_argument("--data-urlencode", action="append", default=[], dest="data", type=_urlencoded)
@@ -48,12 +43,17 @@ def curl(arguments: list[str]) -> bytes:
     method = asked.X or ("POST" if data and not asked.G else "GET")
     url = f"{asked.url}?{data}" if asked.G else asked.url
     body = "" if asked.G else data
-    with httpx.Client(trust_env=False, timeout=60) as client:
-        answer = client.request(method, url, headers=fields, content=body, auth=asked.u)
-    record(answer.status_code, answer.content)
-    head = [f"HTTP/1.1 {answer.status_code} {answer.reason_phrase}"]
-    head += [f"{name}: {value}" for name, value in answer.headers.items()]
-    return ("\r\n".join([*head, "", ""]).encode() if asked.i else b"") + answer.content
+    if asked.u:
+        fields["Authorization"] = f"Basic {base64.b64encode(asked.u.encode()).decode()}"
+    address = urlsplit(url)
+    path = (address.path or "/") + (f"?{address.query}" if address.query else "")
+    connection = HTTPConnection(address.netloc, timeout=60)
+    connection.request(method, path, body.encode(), fields)
+    answer = connection.getresponse()
+    content = answer.read()
+    record(answer.status, content)
+    head = [f"HTTP/1.1 {answer.status} {answer.reason}", *(f"{name}: {value}" for name, value in answer.getheaders())]
+    return ("\r\n".join([*head, "", ""]).encode() if asked.i else b"") + content
 
 
 def _urlencoded(given: str) -> str:
@@ -89,10 +89,20 @@ def openssl(arguments: list[str]) -> bytes:
         case ["rand", "-hex", count]:
             return secrets.token_hex(int(count)).encode() + b"\n"
         case ["dgst", "-sha256", "-sign", key_file, "-binary"]:
-            key = load_pem_private_key(Path(key_file).read_bytes(), None)
-            assert isinstance(key, RSAPrivateKey)
-            return key.sign(sys.stdin.buffer.read(), PKCS1v15(), hashes.SHA256())
+            return signature(Path(key_file).read_bytes(), sys.stdin.buffer.read())
     sys.exit(f"openssl: this stand-in does not know {arguments}")
+
+
+def signature(private_key: bytes, message: bytes) -> bytes:
+    # Imported here, because curl is run far more often, and does not need them.
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+
+    key = load_pem_private_key(private_key, None)
+    assert isinstance(key, RSAPrivateKey)
+    return key.sign(message, PKCS1v15(), hashes.SHA256())
 
 
 if __name__ == "__main__":
