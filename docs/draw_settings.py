@@ -141,7 +141,7 @@ def page() -> str:
     rules = "".join(_rule(name) for name in RULES)
     defaults = _fenced("toml", "".join(_default_policies()))
     in_one = json.dumps({one.name: [dict(rule) for rule in one.default_rules] for one in CONTRACTS})
-    variable = _fenced("sh", f"export {PREFIX}POLICIES='{in_one}'\n")
+    variable = _fenced("console", f"export {PREFIX}POLICIES='{in_one}'\n")
     return (
         f"{_PAGE_OPENING}{rows}{_PAGE_PLANS}{_PAGE_POLICIES}{rules}"
         f"\nWithout a word about policies, it is as if the file had:\n\n{defaults}"

@@ -99,7 +99,8 @@ def says_it_all(cells: list[str]) -> bool:
 
 
 @pytest.mark.parametrize(
-    "page", ["docs/contracts/connect.md", "docs/contracts/shopping.md", "CONTRIBUTING.md", "README.md"]
+    "page",
+    ["docs/contracts/connect/fidelity.md", "docs/contracts/shopping/fidelity.md", "CONTRIBUTING.md", "README.md"],
 )
 def test_the_page_is_linked_from_where_inferred_is_spoken_of(page):
     links = re.findall(r"\]\(([^)#]+)", (ROOT / page).read_text(encoding="utf-8"))

@@ -1,8 +1,10 @@
 """What is built for others to install has all that the package needs at run time, its licences, and nothing else."""
 
 import email
+import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 from email.message import Message
 from pathlib import Path
@@ -10,6 +12,7 @@ from zipfile import ZipFile
 
 import pytest
 
+from countermand import __version__
 from support.distributions import ROOT, build
 
 SOURCE = ROOT / "src"
@@ -81,6 +84,34 @@ def test_the_wheel_has_the_command(wheel: Path):
     (points,) = [text.decode() for name, text in contents(wheel).items() if name.endswith("entry_points.txt")]
 
     assert "[console_scripts]\ncountermand=countermand.__main__:main\n" in points
+
+
+def test_the_version_stands_in_one_place_and_the_wheel_has_it(wheel: Path):
+    assert metadata(wheel)["Version"] == __version__
+    assert "version" not in PROJECT
+    assert PROJECT["dynamic"] == ["version"]
+
+
+def test_the_wheel_names_only_pythons_that_the_tests_were_run_on_and_both_fields(wheel: Path):
+    classifiers = metadata(wheel).get_all("Classifier", [])
+    pythons = {one.rpartition(" ")[2] for one in classifiers if re.search(r"Python :: 3\.\d+$", one)}
+
+    assert pythons == {"3.11"}
+    assert "Intended Audience :: Telecommunications Industry" in classifiers
+    assert {"telecom", "ticketing"} <= set(metadata(wheel)["Keywords"].split(","))
+
+
+def test_the_archive_of_the_source_has_every_file_that_git_has_and_nothing_that_was_made(tmp_path: Path):
+    archive = build("sdist", tmp_path)
+    with tarfile.open(archive) as inside:
+        packed = {name.partition("/")[2] for name in inside.getnames()}
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    kept = {name for name in listed.split("\0") if name and (ROOT / name).exists()} - {".gitignore", ".gitattributes"}
+
+    assert {"docs/operations.md", "tests/conftest.py", "SECURITY.md", "Makefile", "bench/run.py"} <= packed
+    assert kept - packed == set()
+    made = {name for name in packed - kept if "__pycache__" in name or "node_modules" in name}
+    assert made == set()
 
 
 def test_the_archive_of_the_source_builds_the_same_wheel(wheel: Path, tmp_path: Path):

@@ -28,7 +28,6 @@ from support.demo_orders import is_cancelled
 from support.own_tokens import CERTS, TOKEN
 from support.processes import Demo, a_demo
 from support.serving import Served, a_server, database_of
-from support.shell import Shell
 from support.world import Caller, World, a_world
 
 PROJECT = Path(__file__).parents[2]
@@ -338,14 +337,3 @@ def test_the_demos_partner_can_get_tokens_of_its_own(demo: Demo):
         reply = http.post(f"{demo.base_url}/api/connect/orders/cancel", json={"orderId": order_id})
         assert reply.status_code == 200
     assert is_cancelled(demo, order_id)
-
-
-def test_the_pages_own_lines_get_a_token_with_a_shell_alone(demo: Demo, shell: Shell):
-    page = (PROJECT / "docs/contracts/connect.md").read_text()
-    (lines,) = re.findall(r"```sh\n(# a token.*?)```", page, flags=re.DOTALL)
-    given = demo.json["connect"]
-    lines = lines.replace("http://127.0.0.1:8080", demo.base_url)
-    said = shell(lines, demo.folder.parent)
-    token = json.loads(said)["access_token"]
-    with demo.client(headers={"Authorization": f"Bearer {token}", "X-API-VERSION": "7"}) as http:
-        assert http.get(f"/api/connect/orders/{given['orders']['cancellable'][1]}").status_code == 200

@@ -141,7 +141,7 @@ def _imported() -> Callable[[], None]:
 
     import countermand.cli.key_files  # noqa: PLC0415
     import countermand.contracts.manage.catalogue_files  # noqa: PLC0415
-    import countermand.demo  # noqa: PLC0415
+    import countermand.demo.run  # noqa: PLC0415
     import countermand.workers  # noqa: F401, PLC0415
     from countermand.cli import main  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""The command line: serve, demo, migrate, prune and bench. Other files add client, keys, calendar and catalogue."""
+"""The command line: serve, migrate, prune and bench. Other files add demo, client, keys, calendar and catalogue."""
 
 import subprocess
 import sys
@@ -17,9 +17,10 @@ from countermand.cli.calendar import calendar
 from countermand.cli.catalogue import catalogue
 from countermand.cli.clients import client_commands
 from countermand.cli.database import CONTRACTS_IN_FORCE, SettingsFile, read_settings, server_settings, with_database
+from countermand.cli.demo import demo
 from countermand.cli.errors import CommandError
 from countermand.cli.keys import keys
-from countermand.cli.option_types import PATH, TEXT
+from countermand.cli.option_types import TEXT
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.contracts.http.contract import Contract
 from countermand.contracts.registry import CONTRACTS
@@ -88,21 +89,6 @@ def serve_command(
 
 def _say_ready(reached: "Reached") -> None:
     typer.echo(f"Countermand is ready at {reached}")
-
-
-def demo(
-    data_dir: Annotated[Path, typer.Option(help="Where the sample data is kept.", **PATH)] = Path(".countermand"),
-    host: Annotated[str, typer.Option(help="The address to listen on.", **TEXT)] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8080,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew: remove what it made before.")] = False,  # noqa: FBT002
-) -> None:
-    """Start a service with sample data, and print requests to paste: nothing to configure."""
-    from countermand.demo import run_demo
-    from countermand.serving import is_loopback
-
-    if not is_loopback(host):
-        errors.print(f"Careful: {host} can be reached from other machines, and this is a demo.", markup=False)
-    run_demo(data_dir=data_dir, host=host, port=port, fresh=fresh)
 
 
 def migrate(settings: SettingsFile = None) -> None:
@@ -181,7 +167,8 @@ def command_line(contracts: Sequence[Contract] = CONTRACTS) -> typer.Typer:
         CONTRACTS_IN_FORCE.set(contracts)
 
     app.command("serve")(serve_command)
-    for command in (demo, migrate, prune):
+    app.add_typer(demo, name="demo")
+    for command in (migrate, prune):
         app.command()(command)
     to_the_program = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
     app.command(context_settings=to_the_program)(bench)

@@ -16,8 +16,8 @@ from countermand.identity.token_issuer import new_key, public_part
 PARTNER: Final = "demo-partner"
 OTHER_PARTNER: Final = "demo-other-partner"
 CONNECT_HEADERS: Final = "connect.headers"
-_SHOPPING_HEADERS: Final = "shopping.headers"
-_MANAGE_HEADERS: Final = "manage.headers"
+SHOPPING_HEADERS: Final = "shopping.headers"
+MANAGE_HEADERS: Final = "manage.headers"
 _SECRETS: Final = "demo-secrets.json"
 _KEYS: Final = ("shopping", "shopping_other", "shopping_no_permission", "manage")
 
@@ -28,8 +28,8 @@ class Credentials:
 
     FILES = (
         CONNECT_HEADERS,
-        _SHOPPING_HEADERS,
-        _MANAGE_HEADERS,
+        SHOPPING_HEADERS,
+        MANAGE_HEADERS,
         _SECRETS,
         f"{PARTNER}.pem",
         f"{OTHER_PARTNER}.pem",
@@ -57,8 +57,8 @@ class Credentials:
         basic = base64.b64encode(":".join(self.keys["shopping"]).encode()).decode()
         for name, lines in {
             CONNECT_HEADERS: (f"Authorization: Bearer {access_token}", "X-API-VERSION: 7"),
-            _SHOPPING_HEADERS: (f"Authorization: Basic {basic}",),
-            _MANAGE_HEADERS: (f"Authorization: Bearer {'.'.join(self.keys['manage'])}",),
+            SHOPPING_HEADERS: (f"Authorization: Basic {basic}",),
+            MANAGE_HEADERS: (f"Authorization: Bearer {'.'.join(self.keys['manage'])}",),
         }.items():
             private_text(folder / name, "\n".join((*lines, "Content-Type: application/json")) + "\n")
 

@@ -1,0 +1,57 @@
+"""Prints what a shell needs to call a running demo, as `export` lines for bash, zsh and any other POSIX shell."""
+
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from countermand.demo.credentials import CONNECT_HEADERS, MANAGE_HEADERS, SHOPPING_HEADERS
+from countermand.demo.fresh_ids import KINDS, fresh_id
+from countermand.demo.running_demo import RunningDemo
+
+_HEADERS: Final = {"CONNECT": CONNECT_HEADERS, "SHOPPING": SHOPPING_HEADERS, "MANAGE": MANAGE_HEADERS}
+# Parts of names in demo.json that are shorter in a variable.
+_SHORTER: Final = {"ACCESS_TOKEN": "TOKEN", "PRODUCTS": "PRODUCT"}
+
+
+def exports(demo: RunningDemo) -> Iterator[str]:
+    """Give the lines: addresses, credentials, and one id of each kind. The orders are fresh ones."""
+    yield from (f"export {name}={shlex.quote(value)}" for name, value in _variables(demo))
+    yield from _path()
+
+
+def _variables(demo: RunningDemo) -> Iterator[tuple[str, str]]:
+    base_url = demo.made.base_url
+    yield "DEMO_DIR", str(demo.folder)
+    yield "DEMO_URL", base_url
+    yield "CONNECT_URL", f"{base_url}/api/connect"
+    yield "SHOPPING_URL", base_url
+    yield "MANAGE_URL", f"{base_url}/manage/v1"
+    for channel, file in _HEADERS.items():
+        yield f"{channel}_HEADERS", str(demo.folder / file)
+    for path, value in demo.leaves.items():
+        if isinstance(value, str) and path != "base_url":
+            yield _name(path), value
+    for kind in KINDS:
+        contract, _, name = kind.partition(".")
+        if contract != "product":  # a product is not used up: the demo's own are among the parts of demo.json
+            yield f"{contract}_ORDER_{name}".upper(), str(fresh_id(demo, kind))
+
+
+def _name(path: str) -> str:
+    name = path.replace(".", "_").upper()
+    for part, shorter in _SHORTER.items():
+        name = name.replace(part, shorter)
+    return name
+
+
+def _path() -> Iterator[str]:
+    """Change PATH if the name of this program alone does not start it."""
+    program = Path(sys.argv[0]).absolute()
+    found = shutil.which("countermand")
+    if program.name != "countermand" or (found is not None and Path(found).samefile(program)):
+        return
+    folder = shlex.quote(str(program.parent))
+    yield f'export PATH="$PATH":{folder}' if found is None else f'export PATH={folder}:"$PATH"'
