@@ -83,6 +83,7 @@ async def test_money_that_came_in_for_an_order_that_has_ended_is_named_with_what
     page = await shown(shop, order)
     assert "The shop received EUR 4.00 for this order. Ask the shop to return the money." in page
     assert "<dt>Received</dt><dd>EUR 4.00</dd>" in page
+    assert "<button" not in page
 
 
 async def test_a_press_of_the_button_of_an_order_that_has_ended_says_that_nothing_was_paid(shop: Shop):

@@ -81,7 +81,7 @@ async def test_a_page_that_is_not_there_has_its_style_behind_a_proxy_too(buyer: 
     missing = await buyer.get(f"{OUTSIDE}/etickets/{'0' * 64}")
 
     assert missing.status_code == 404
-    for link in _IN_HTML.findall(missing.text):
+    for link in set(_IN_HTML.findall(missing.text)) - {"#main"}:
         assert (await buyer.get(urljoin(str(missing.url), link))).status_code == 200, link
 
 

@@ -29,7 +29,7 @@ PATHS = ("/nothing", "/api/connect/ordres/1", "/manage/v1/nothing", "/docs/nothi
 async def test_a_program_hears_that_the_path_is_wrong_and_not_the_order(
     sqlite_world: World, path: str, listed: str, media_type: str, accept: str
 ):
-    for method in ("GET", "POST"):
+    for method in ("GET",) if path.startswith("/docs") else ("GET", "POST"):
         answer = await sqlite_world.http.request(method, path, headers={"Accept": accept})
         assert (answer.status_code, answer.headers["content-type"]) == (404, media_type)
         said = message_of(answer.json())

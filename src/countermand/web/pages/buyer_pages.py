@@ -28,7 +28,7 @@ from countermand.contracts.http.store import Store
 from countermand.domain.contract import ContractName
 from countermand.domain.money import Money, written_minor
 from countermand.domain.orders.order import UID_PATTERN, OrderUid, order_id_of
-from countermand.domain.orders.order_state import OrderState
+from countermand.domain.orders.order_state import ENDED_UNFULFILLED, OrderState
 from countermand.domain.ticketing.catalogue import Event
 from countermand.telemetry.requests import Requests
 from countermand.web.framework import FrameworkRequest
@@ -130,7 +130,7 @@ class BuyerPages:
 
     async def _payment(self, request: FrameworkRequest) -> Answer:
         view, _, to_pay = await self._order(request.path_params["uid"], Page.PAYMENT)
-        return self._payment_page(view, to_pay)
+        return self._payment_page(view, to_pay, await self._late_money(view))
 
     async def _pay(self, request: FrameworkRequest) -> Answer:
         view, _, _ = await self._order(request.path_params["uid"], Page.PAYMENT)
@@ -138,7 +138,7 @@ class BuyerPages:
             is_paid = await self._paid(tx, view)
         if not is_paid:
             view, _, to_pay = await self._order(request.path_params["uid"], Page.PAYMENT)
-            return self._payment_page(view, to_pay, status=409)
+            return self._payment_page(view, to_pay, await self._late_money(view), status=409)
         here = self._renderer.path(PAYMENT.format(uid=view.order.uid))
         following = view.ticket_details.redirect_url or here
         return page_answer(303, "", (b"location", following.encode()))
@@ -186,9 +186,19 @@ class BuyerPages:
     def _has(self, page: Page, view: OrderView) -> bool:
         return view.order.contract in self._contracts[page] and is_shown(view)
 
-    def _payment_page(self, view: OrderView, to_pay: Money, *, status: int = 200) -> Answer:
+    async def _late_money(self, view: OrderView) -> Money | None:
+        """Return the money that came in after the order had ended, in its currency, or None."""
+        if view.order.state not in ENDED_UNFULFILLED:
+            return None
+        async with self._store.snapshot() as reading:
+            payments = (await reading.history(view.order.id)).payments
+        currency = view.ticket_details.currency
+        minor = sum(one.money.minor for one in payments if one.is_late and one.money.currency == currency)
+        return Money(minor=minor, currency=currency) if minor else None
+
+    def _payment_page(self, view: OrderView, to_pay: Money, late: Money | None, *, status: int = 200) -> Answer:
         back = view.ticket_details.redirect_url
-        order = _shown(view, to_pay, self._zone)
+        order = _shown(view, to_pay, late, self._zone)
         state = state_shown(view, to_pay, order.paid)
         text = self._renderer.rendered(
             "payment.html",
@@ -249,7 +259,7 @@ def _code(text: str) -> Markup:
     return Markup(drawn)  # noqa: S704 - made here from hexadecimal digits
 
 
-def _shown(view: OrderView, to_pay: Money, zone: tzinfo) -> _Shown:
+def _shown(view: OrderView, to_pay: Money, late: Money | None, zone: tzinfo) -> _Shown:
     given = view.ticket_details
 
     def money(minor: int) -> str:
@@ -259,6 +269,7 @@ def _shown(view: OrderView, to_pay: Money, zone: tzinfo) -> _Shown:
     prices = given.prices or (None,) * len(view.lines)
     is_pending = view.order.state is OrderState.PENDING
     paid_minor = given.grand_total_minor - to_pay.minor
+    in_minor = paid_minor if late is None else late.minor  # nothing else was paid for an order that has ended
     return _Shown(
         reference=view.order.reference,
         placed=day(view.order.created_at, zone),
@@ -275,8 +286,8 @@ def _shown(view: OrderView, to_pay: Money, zone: tzinfo) -> _Shown:
         sums=[(name, money(minor)) for name, minor in _sums(view)],
         total_name="To pay" if is_pending and not paid_minor else "Total",
         grand_total=money(given.grand_total_minor),
-        paid_name="Paid" if is_pending or view.order.state is OrderState.COMPLETED else "Received",
-        paid=money(paid_minor) if paid_minor else None,
+        paid_name="Paid" if late is None else "Received",
+        paid=money(in_minor) if in_minor else None,
         to_pay=money(to_pay.minor),
     )
 
