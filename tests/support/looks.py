@@ -28,6 +28,7 @@ def show(page: Page, metrics: dict[str, object], scheme: str) -> None:
     chosen = [{"name": "prefers-color-scheme", "value": scheme}]
     page.browser.tell("Emulation.setEmulatedMedia", page.session, features=chosen)
     page.until(f"matchMedia('(prefers-color-scheme: {scheme})').matches")
+    page.until("document.getAnimations().every(one => one.playState !== 'running')")
 
 
 def assert_fine(page: Page, where: str) -> None:
