@@ -61,6 +61,7 @@ def _serve(data_dir: Path, folder: Path, host: str, port: int, *, fresh: bool, l
         connect_key_set="",
         connect_token_endpoint=True,
         sandbox_payments=True,
+        pages_time_zone="Europe/Amsterdam",
     )
     # A developer's page comes from a web server on this machine, at whichever port was free.
     origins = [*settings.shopping_allowed_origins, *LOOPBACK_ORIGINS]
