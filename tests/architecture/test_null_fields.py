@@ -14,8 +14,9 @@ from countermand.contracts.http.answer import JSON, ForbiddenError
 from countermand.contracts.http.body import Number, read
 from countermand.contracts.http.calls import Call, DecodedBody, OpenCall
 from countermand.contracts.http.given_values import SENT_EMPTY
+from countermand.domain.redirects import NO_REDIRECTS
 
-CALLER: Any = SimpleNamespace(only_event=None, in_browser=False)
+CALLER: Any = SimpleNamespace(only_event=None, in_browser=False, redirects=NO_REDIRECTS)
 OPERATIONS = [
     *((module.name, call.operation, call) for module in MODULES for call in module.calls),
     *((module.name, module.cancel[1], None) for module in MODULES if module.cancel),

@@ -162,7 +162,7 @@ async def test_secrets_stand_nowhere_in_the_database(world: World):
     callers = [await world.shopping_client(), await world.manage_client()]
     order = await world.ticket_order(callers[0])
     assert (await cancel(world, callers[0], world.uri(order), Idempotency_Key="k")).status_code == 200
-    assert (await manage(world, callers[1], "GET", str(order.order.id))).status_code == 200
+    assert (await manage(world, callers[1], "GET", str(order.order.uid))).status_code == 200
     written = repr(await contents(world)).encode()
     if world.settings.is_sqlite:  # whose very bytes can be read
         with contextlib.closing(sqlite3.connect(world.settings.database_path)) as connection:

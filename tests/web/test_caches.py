@@ -41,7 +41,8 @@ async def test_every_call_and_every_refusal_says_that_no_cache_may_keep_it(own: 
         document = (await own.http.get(f"/docs/{name}/openapi.json")).json()
         for path, methods in document["paths"].items():
             uid = next((uid for before, uid in uids.items() if path.startswith(before)), "1")
-            address = re.sub(r"{\w+}", "1", path.replace("{uid}", uid).replace("{id}", str(telecom)))
+            order = f"connect-{telecom}" if name == "manage" else str(telecom)
+            address = re.sub(r"{\w+}", "1", path.replace("{uid}", uid).replace("{id}", order))
             for method in [*methods, "patch"]:
                 for headers in ({}, credentials[name]):
                     answer = await own.http.request(method.upper(), address, headers=headers)

@@ -120,11 +120,7 @@ class RequestReport:
         self._reports.answered(
             self.request_id, self._started_s, answer.status, outcome, code, self.client_id, self.order
         )
-        return Answer(
-            answer.status,
-            (*answer.headers, *notices, (_REQUEST_ID_FIELD, self.request_id.encode())),
-            answer.body,
-        )
+        return answer.with_headers(*notices, (_REQUEST_ID_FIELD, self.request_id.encode()))
 
 
 class CallReport(RequestReport):

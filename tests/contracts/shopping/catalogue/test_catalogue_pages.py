@@ -54,7 +54,8 @@ async def test_a_page_beyond_the_last_is_the_last_and_the_query_stays_in_every_l
             "last": f"{LIST}?{query}&page=2",
             "search": f"{LIST}{{?name,subtitle,price,price_cur,is_soldout,event,sale_start,sale_end,page}}",
         }
-    assert len(await listed(world, me, f"{LIST}?page=2&page=1")) == 500
+    twice = await get(world, me, f"{LIST}?page=2&page=1")
+    assert (twice.status_code, "page must be there once" in twice.text) == (400, True)
 
 
 async def test_beyond_an_empty_list_is_an_empty_list(world: World):
