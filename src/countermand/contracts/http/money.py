@@ -24,7 +24,7 @@ class Amount(Struct, kw_only=True):
     """Money: a JSON number with two decimals, as 1.00, and an ISO 4217 currency."""
 
     amount: _Number
-    currency: str
+    currency: Annotated[str, Meta(description="ISO 4217")]
 
 
 def amount(money: Money) -> Amount:

@@ -10,10 +10,10 @@ _LINK: Final = {"$ref": "#/components/schemas/Link"}
 class Link(TypedDict):
     """Where a relation leads to. `templated` says that `href` has variables to fill in (RFC 6570)."""
 
-    href: str
-    templated: NotRequired[bool]
-    type: NotRequired[str]
-    name: NotRequired[str]
+    href: Annotated[str, Meta(description="The address, or a template of addresses")]
+    templated: NotRequired[Annotated[bool, Meta(description="Whether href has variables to fill in (RFC 6570)")]]
+    type: NotRequired[Annotated[str, Meta(description="The media type that the address answers with")]]
+    name: NotRequired[Annotated[str, Meta(description="The name of a curie, which is the prefix of relations")]]
 
 
 def _links_schema() -> dict[str, object]:
@@ -21,4 +21,7 @@ def _links_schema() -> dict[str, object]:
     return {"properties": {"self": _LINK, "profile": _LINK, "curies": {"type": "array", "items": _LINK}}}
 
 
-Links = Annotated[dict[str, Link | list[Link]], Meta(title="Links", extra_json_schema=_links_schema())]
+Links = Annotated[
+    dict[str, Link | list[Link]],
+    Meta(title="Links", description="Where the resource leads to, by link relation", extra_json_schema=_links_schema()),
+]

@@ -29,29 +29,49 @@ class Consumer(Struct, kw_only=True):
     """
 
     uid: (
-        Annotated[str, Meta(pattern=r"^[0-9a-z]{32}$(?!\n)", examples=["87a2195h3gd162fb35c5a3dbd7bapo1l"])] | UnsetType
+        Annotated[
+            str,
+            Meta(
+                description="The identifier of a stored consumer",
+                pattern=r"^[0-9a-z]{32}$(?!\n)",
+                examples=["87a2195h3gd162fb35c5a3dbd7bapo1l"],
+            ),
+        ]
+        | UnsetType
     ) = UNSET
-    first_name: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
-    last_name: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
-    date_of_birth: date | UnsetType = UNSET
-    email: Annotated[str, Meta(max_length=255, pattern=EMAIL_PATTERN, extra=EMAIL_IN_WORDS)] | UnsetType = UNSET
+    first_name: Annotated[str, Meta(description="The first name", max_length=255)] | UnsetType = UNSET
+    last_name: Annotated[str, Meta(description="The last name", max_length=255)] | UnsetType = UNSET
+    date_of_birth: Annotated[date, Meta(description="The date of birth, as 1990-12-31")] | UnsetType = UNSET
+    email: (
+        Annotated[
+            str, Meta(description="The e-mail address", max_length=255, pattern=EMAIL_PATTERN, extra=EMAIL_IN_WORDS)
+        ]
+        | UnsetType
+    ) = UNSET
     gender: Annotated[Literal[0, 1, 2, 9], whole_number("0 unknown, 1 male, 2 female, 9 other")] | UnsetType = UNSET
-    phone_number: Annotated[str, Meta(max_length=50)] | UnsetType = UNSET
-    address: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
-    postal_code: Annotated[str, Meta(max_length=32)] | UnsetType = UNSET
-    city: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
-    country: Country | UnsetType = UNSET
-    state: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
-    language: Language | UnsetType = UNSET
-    cognito_user: Annotated[str, Meta(max_length=36)] | UnsetType = UNSET
+    phone_number: Annotated[str, Meta(description="The phone number", max_length=50)] | UnsetType = UNSET
+    address: Annotated[str, Meta(description="The street and the number of the house", max_length=255)] | UnsetType = (
+        UNSET
+    )
+    postal_code: Annotated[str, Meta(description="The postal code", max_length=32)] | UnsetType = UNSET
+    city: Annotated[str, Meta(description="The town", max_length=255)] | UnsetType = UNSET
+    country: Annotated[Country, Meta(description="ISO 3166-1 alpha-2")] | UnsetType = UNSET
+    state: Annotated[str, Meta(description="The state or province", max_length=255)] | UnsetType = UNSET
+    language: Annotated[Language, Meta(description="ISO 639-1")] | UnsetType = UNSET
+    cognito_user: (
+        Annotated[str, Meta(description="The identifier of the consumer's account at the shop", max_length=36)]
+        | UnsetType
+    ) = UNSET
 
 
 class Selection(Struct, kw_only=True, omit_defaults=True):
     """A line of an order. Parts of a combo product have a `parent`."""
 
-    parent: str | UnsetType = UNSET
-    product: str
-    quantity: int
+    parent: Annotated[str, Meta(description="The address of the combo product that this is a part of")] | UnsetType = (
+        UNSET
+    )
+    product: Annotated[str, Meta(description="The address of the product")]
+    quantity: Annotated[int, Meta(description="The number of pieces")]
 
 
 class Method(Struct, kw_only=True, omit_defaults=True):
@@ -60,40 +80,44 @@ class Method(Struct, kw_only=True, omit_defaults=True):
     Only a bill has `required_consumer_fields` (documented).
     """
 
-    uid: str | UnsetType = UNSET
-    name: dict[str, str] | UnsetType = UNSET
-    image: str | UnsetType = UNSET
-    costs: Amount | UnsetType = UNSET
-    pickup_location: str | UnsetType = UNSET
-    required_consumer_fields: list[str] | UnsetType = UNSET
+    uid: Annotated[str, Meta(description="The identifier to order with")] | UnsetType = UNSET
+    name: Annotated[dict[str, str], Meta(description="The name in each language")] | UnsetType = UNSET
+    image: Annotated[str, Meta(description="The address of a picture")] | UnsetType = UNSET
+    costs: Annotated[Amount, Meta(description="What the method costs")] | UnsetType = UNSET
+    pickup_location: Annotated[str, Meta(description="Where the tickets can be picked up")] | UnsetType = UNSET
+    required_consumer_fields: (
+        Annotated[list[str], Meta(description="The fields of the consumer that the method needs")] | UnsetType
+    ) = UNSET
 
 
 class ExternalPurchase(Struct, kw_only=True):
     """Something that the buyer bought elsewhere."""
 
-    title: dict[str, str]
-    product_reference: str
-    unit_price: Amount
-    quantity: int
+    title: Annotated[dict[str, str], Meta(description="The name in each language")]
+    product_reference: Annotated[str, Meta(description="The identifier of the product at its seller")]
+    unit_price: Annotated[Amount, Meta(description="The price of one piece")]
+    quantity: Annotated[int, Meta(description="The number of pieces")]
 
 
 class Product(Struct, kw_only=True, rename={"links": "_links"}):
     """A product that was bought."""
 
     links: Links
-    uid: str
-    name: dict[str, str]
-    price: Amount
-    availability: int
-    total_availability: int
+    uid: Annotated[str, Meta(description="The identifier: 32 of 0-9 and a-z")]
+    name: Annotated[dict[str, str], Meta(description="The name in each language")]
+    price: Annotated[
+        Amount, Meta(description="The price of one piece, without service costs, when the order was placed")
+    ]
+    availability: Annotated[int, Meta(description="The number that is left of total_availability")]
+    total_availability: Annotated[int, Meta(description="The number that can be sold in all")]
 
 
 class Seating(Struct, kw_only=True):
     """The place of a ticket's seat. The object is documented; its fields are inferred."""
 
-    section: str
-    row: str
-    seat: str
+    section: Annotated[str, Meta(description="The section of the hall")]
+    row: Annotated[str, Meta(description="The row")]
+    seat: Annotated[str, Meta(description="The seat in the row")]
 
 
 class Ticket(Struct, kw_only=True, rename={"links": "_links"}):
@@ -103,30 +127,30 @@ class Ticket(Struct, kw_only=True, rename={"links": "_links"}):
     """
 
     links: Links
-    uid: str
-    code: str
-    valid: bool
-    seating: Seating | UnsetType = UNSET
+    uid: Annotated[str, Meta(description="The identifier: 32 of 0-9 and a-z")]
+    code: Annotated[str, Meta(description="The text of the ticket's QR code")]
+    valid: Annotated[bool, Meta(description="Whether the ticket gives entry")]
+    seating: Annotated[Seating, Meta(description="The seat, if seats are numbered")] | UnsetType = UNSET
 
 
 class ShownConsumer(TypedDict, total=False):
     """The consumer of an order or a ticket. Fields that the client did not give are left out."""
 
-    uid: str
-    first_name: str
-    last_name: str
-    date_of_birth: str
-    email: str
-    gender: int
-    phone_number: str
-    address: str
-    postal_code: str
-    city: str
-    country: str
-    state: str
-    language: str
-    cognito_user: str
-    ip: str
+    uid: Annotated[str, Meta(description="The identifier of a stored consumer")]
+    first_name: Annotated[str, Meta(description="The first name")]
+    last_name: Annotated[str, Meta(description="The last name")]
+    date_of_birth: Annotated[str, Meta(description="The date of birth, as 1990-12-31")]
+    email: Annotated[str, Meta(description="The e-mail address")]
+    gender: Annotated[int, Meta(description="0 unknown, 1 male, 2 female, 9 other")]
+    phone_number: Annotated[str, Meta(description="The phone number")]
+    address: Annotated[str, Meta(description="The street and the number of the house")]
+    postal_code: Annotated[str, Meta(description="The postal code")]
+    city: Annotated[str, Meta(description="The town")]
+    country: Annotated[str, Meta(description="ISO 3166-1 alpha-2")]
+    state: Annotated[str, Meta(description="The state or province")]
+    language: Annotated[str, Meta(description="ISO 639-1")]
+    cognito_user: Annotated[str, Meta(description="The identifier of the consumer's account at the shop")]
+    ip: Annotated[str, Meta(description="The address of the buyer's device")]
 
 
 # The products and tickets of an order.
@@ -140,46 +164,58 @@ class Order(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embed
     """
 
     links: Links
-    uid: str
-    reference: str
-    created_date: str
-    status: str
-    product_selection: list[Selection]
-    consumer: ShownConsumer
-    payment_method: Method
-    shipping_method: Method
-    product_total: Amount
-    service_costs: Amount
-    grand_total: Amount
-    external_purchases: list[ExternalPurchase]
-    external_reference: str | None
-    redirect_url: str | UnsetType = UNSET
-    embedded: EmbeddedInOrder
+    uid: Annotated[str, Meta(description="The identifier: 32 of 0-9 and a-z")]
+    reference: Annotated[str, Meta(description="The number of the order, for people")]
+    created_date: Annotated[str, Meta(description="When the order was placed, in UTC")]
+    status: Annotated[str, Meta(description="pending, completed, expired, failed or cancelled")]
+    product_selection: Annotated[list[Selection], Meta(description="The lines of the order")]
+    consumer: Annotated[ShownConsumer, Meta(description="The person whom the order is for")]
+    payment_method: Annotated[Method, Meta(description="How the order is paid; empty if that was not chosen")]
+    shipping_method: Annotated[Method, Meta(description="How the tickets are sent; empty if that was not chosen")]
+    product_total: Annotated[Amount, Meta(description="What the products cost, without service costs")]
+    service_costs: Annotated[Amount, Meta(description="The service costs of all products")]
+    grand_total: Annotated[Amount, Meta(description="What the buyer pays in all")]
+    external_purchases: Annotated[
+        list[ExternalPurchase],
+        Meta(description="Things bought elsewhere that the invoice names; no total contains them"),
+    ]
+    external_reference: Annotated[
+        str | None, Meta(description="The order's number at the shop, if the request had one")
+    ]
+    redirect_url: (
+        Annotated[str, Meta(description="The shop's page that the payment page leads back to")] | UnsetType
+    ) = UNSET
+    embedded: Annotated[EmbeddedInOrder, Meta(description="The products and tickets of the order")]
 
 
 class Reason(Struct, kw_only=True):
     """One error; `path` names the field that is wrong, if there is one."""
 
-    code: str
-    message: str
-    path: str | None = None
+    code: Annotated[str, Meta(description="A stable word for programs")]
+    message: Annotated[str, Meta(description="A sentence for people")]
+    path: Annotated[str | None, Meta(description="The field that is wrong")] = None
 
 
 class Error(Struct, kw_only=True, omit_defaults=True):
     """`type` and `message` are from the vendor's own client; `errors` is ours: it lists every reason."""
 
-    type: str
-    message: str
+    type: Annotated[str, Meta(description="A stable word for programs")]
+    message: Annotated[str, Meta(description="A sentence for people")]
     errors: list[Reason] = []
 
 
 class Finding(Struct, kw_only=True):
     """Ours: what one rule of the policy found. `changes_at` is the first instant at which its finding will differ."""
 
-    code: str
-    passed: bool
-    message: str
-    changes_at: str | None
+    code: Annotated[str, Meta(description="The rule, as a stable word for programs")]
+    passed: Annotated[bool, Meta(description="Whether the rule allows the cancellation")]
+    message: Annotated[str, Meta(description="A sentence for people")]
+    changes_at: Annotated[
+        str | None,
+        Meta(
+            description="The first instant, in UTC, at which the finding will differ; null if time does not change it"
+        ),
+    ]
 
 
 class Cancellability(Struct, kw_only=True, rename={"links": "_links"}):
@@ -189,7 +225,10 @@ class Cancellability(Struct, kw_only=True, rename={"links": "_links"}):
     """
 
     links: Links
-    cancellable: bool
-    cancellable_until: str | None
-    decided_at: str
-    findings: list[Finding]
+    cancellable: Annotated[bool, Meta(description="Whether the order may be cancelled now")]
+    cancellable_until: Annotated[
+        str | None,
+        Meta(description="The first instant, in UTC, at which it can no longer be cancelled; null if there is none"),
+    ]
+    decided_at: Annotated[str, Meta(description="The instant of this decision, in UTC")]
+    findings: Annotated[list[Finding], Meta(description="What each rule of the policy found")]
