@@ -32,7 +32,7 @@ from countermand.contracts.http.answer import (
     error_headers,
     json_answer,
 )
-from countermand.contracts.manage import messages
+from countermand.contracts.manage import appointment_messages, messages
 from countermand.contracts.manage.order_ids import order_id_text
 from countermand.domain.appointments.appointment import Appointment
 from countermand.domain.appointments.appointment_task import AppointmentTask
@@ -128,9 +128,9 @@ def order_shown(view: OrderView, history: History) -> messages.Order:
     )
 
 
-def appointment_shown(appointment: Appointment) -> messages.Appointment:
+def appointment_shown(appointment: Appointment) -> appointment_messages.Appointment:
     """Return a visit."""
-    return messages.Appointment(
+    return appointment_messages.Appointment(
         id=appointment.id,
         state=appointment.state.value,
         starts_at=appointment.starts_at,
@@ -141,10 +141,10 @@ def appointment_shown(appointment: Appointment) -> messages.Appointment:
     )
 
 
-def task_shown(task: AppointmentTask, order: Order) -> messages.AppointmentTask:
+def task_shown(task: AppointmentTask, order: Order) -> appointment_messages.AppointmentTask:
     """Return a client's task about an order."""
     failure, wanted = task.failure, task.wanted
-    return messages.AppointmentTask(
+    return appointment_messages.AppointmentTask(
         id=task.id,
         order_id=order_id_text(order),
         client_id=task.client_id,
@@ -156,14 +156,14 @@ def task_shown(task: AppointmentTask, order: Order) -> messages.AppointmentTask:
         starts_at=None if wanted is None else wanted.starts_at,
         ends_at=None if wanted is None else wanted.ends_at,
         appointment_id=task.appointment_id,
-        failure=None if failure is None else messages.No(code=failure.code, message=failure.sentence),
+        failure=None if failure is None else appointment_messages.No(code=failure.code, message=failure.sentence),
     )
 
 
-def slot_shown(one: OpenSlot) -> messages.SlotShown:
+def slot_shown(one: OpenSlot) -> appointment_messages.SlotShown:
     """Return a slot of the calendar."""
     slot = one.slot
-    return messages.SlotShown(
+    return appointment_messages.SlotShown(
         id=slot.id,
         area=one.area,
         starts_at=slot.starts_at,

@@ -154,7 +154,13 @@ class ShownConsumer(TypedDict, total=False):
 
 
 # The products and tickets of an order.
-EmbeddedInOrder = TypedDict("EmbeddedInOrder", {"shop:product": list[Product], "shop:ticket": list[Ticket]})
+EmbeddedInOrder = TypedDict(
+    "EmbeddedInOrder",
+    {
+        "shop:product": Annotated[list[Product], Meta(description="The products that were bought, each once")],
+        "shop:ticket": Annotated[list[Ticket], Meta(description="The tickets of the order")],
+    },
+)
 
 
 class Order(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
@@ -191,17 +197,24 @@ class Order(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embed
 class Reason(Struct, kw_only=True):
     """One error; `path` names the field that is wrong, if there is one."""
 
-    code: Annotated[str, Meta(description="A stable word for programs")]
+    code: Annotated[
+        str, Meta(description=("Why this was refused; stable, for programs: INVALID_FIELD, or the code of a rule"))
+    ]
     message: Annotated[str, Meta(description="A sentence for people")]
-    path: Annotated[str | None, Meta(description="The field that is wrong")] = None
+    path: Annotated[str | None, Meta(description="The path of the wrong field; null if no field is wrong")] = None
 
 
 class Error(Struct, kw_only=True, omit_defaults=True):
     """`type` and `message` are from the vendor's own client; `errors` is ours: it lists every reason."""
 
-    type: Annotated[str, Meta(description="A stable word for programs")]
+    type: Annotated[
+        str,
+        Meta(description=("Why the request failed; stable, for programs. The description of this API lists all types")),
+    ]
     message: Annotated[str, Meta(description="A sentence for people")]
-    errors: list[Reason] = []
+    errors: Annotated[
+        list[Reason], Meta(description=("Every reason of the error, if there is more to say; otherwise left out"))
+    ] = []
 
 
 class Finding(Struct, kw_only=True):

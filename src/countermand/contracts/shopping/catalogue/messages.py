@@ -62,7 +62,8 @@ class CatalogueProduct(Struct, kw_only=True, rename={"links": "_links"}):
     provides_membership: Annotated[bool, Meta(description="Whether the buyer becomes a member")]
 
 
-EmbeddedProducts = TypedDict("EmbeddedProducts", {"shop:product": list[CatalogueProduct]})
+_Products = Annotated[list[CatalogueProduct], Meta(description="The products")]
+EmbeddedProducts = TypedDict("EmbeddedProducts", {"shop:product": _Products})
 
 
 class Event(Struct, kw_only=True, omit_defaults=True, rename={"links": "_links", "embedded": "_embedded"}):
@@ -101,7 +102,11 @@ class Event(Struct, kw_only=True, omit_defaults=True, rename={"links": "_links",
 
 # The items of a page: events or products.
 EmbeddedItems = TypedDict(
-    "EmbeddedItems", {"shop:event": NotRequired[list[Event]], "shop:product": NotRequired[list[CatalogueProduct]]}
+    "EmbeddedItems",
+    {
+        "shop:event": NotRequired[Annotated[list[Event], Meta(description="The events, in a list of events")]],
+        "shop:product": NotRequired[_Products],
+    },
 )
 
 

@@ -73,12 +73,14 @@ class ExternalPurchaseGiven(Struct, kw_only=True):
 class ShippingGiven(Struct, kw_only=True):
     """A shipping method, and an address (inferred: the page names the object and says that it is like a consumer)."""
 
-    uid: Annotated[str, Meta(min_length=1, max_length=32)]
-    address: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
-    postal_code: Annotated[str, Meta(max_length=32)] | UnsetType = UNSET
-    city: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
-    country: Country | UnsetType = UNSET
-    state: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
+    uid: Annotated[str, Meta(description="The method's uid", min_length=1, max_length=32)]
+    address: (
+        Annotated[str, Meta(description=("The street and the number of the house"), max_length=255)] | UnsetType
+    ) = UNSET
+    postal_code: Annotated[str, Meta(description="The postal code", max_length=32)] | UnsetType = UNSET
+    city: Annotated[str, Meta(description="The town", max_length=255)] | UnsetType = UNSET
+    country: Annotated[Country | UnsetType, Meta(description="ISO 3166-1 alpha-2")] = UNSET
+    state: Annotated[str, Meta(description="The state or province", max_length=255)] | UnsetType = UNSET
 
 
 class CreateRequest(Struct, kw_only=True):
@@ -156,19 +158,25 @@ class Bill(Struct, kw_only=True, rename={"links": "_links"}):
 class EmbeddedOrders(Struct, kw_only=True, rename={"orders": "shop:order"}):
     """The orders of a page."""
 
-    orders: list[Order]
+    orders: Annotated[list[Order], Meta(description="The orders of this page")]
 
 
 class OrderPage(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
     """A page of orders, newest first; `item_count` is the number of orders on all pages."""
 
     links: Links
-    item_count: int
-    embedded: EmbeddedOrders
+    item_count: Annotated[int, Meta(description="The number of orders on all pages")]
+    embedded: Annotated[EmbeddedOrders, Meta(description="The orders of this page")]
 
 
 # The product of a ticket, and its event, if it has one.
-EmbeddedInTicket = TypedDict("EmbeddedInTicket", {"shop:event": NotRequired[Event], "shop:product": Product})
+EmbeddedInTicket = TypedDict(
+    "EmbeddedInTicket",
+    {
+        "shop:event": NotRequired[Annotated[Event, Meta(description="The event of the ticket")]],
+        "shop:product": Annotated[Product, Meta(description="The product of the ticket")],
+    },
+)
 
 
 class WholeTicket(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
@@ -207,15 +215,15 @@ class WholeTicket(Struct, kw_only=True, rename={"links": "_links", "embedded": "
 class EmbeddedTickets(Struct, kw_only=True, rename={"tickets": "shop:ticket"}):
     """The tickets that were found."""
 
-    tickets: list[WholeTicket]
+    tickets: Annotated[list[WholeTicket], Meta(description="The tickets that were found")]
 
 
 class TicketPage(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
     """The valid tickets with a code."""
 
     links: Links
-    item_count: int
-    embedded: EmbeddedTickets
+    item_count: Annotated[int, Meta(description="The number of tickets that were found")]
+    embedded: Annotated[EmbeddedTickets, Meta(description="The tickets that were found")]
 
 
 class WholeConsumer(Struct, kw_only=True, omit_defaults=True, rename={"links": "_links"}):
@@ -243,12 +251,12 @@ class WholeConsumer(Struct, kw_only=True, omit_defaults=True, rename={"links": "
 class EmbeddedConsumers(Struct, kw_only=True, rename={"consumers": "shop:consumer"}):
     """The consumers of a page."""
 
-    consumers: list[WholeConsumer]
+    consumers: Annotated[list[WholeConsumer], Meta(description="The consumers of this page")]
 
 
 class ConsumerPage(Struct, kw_only=True, rename={"links": "_links", "embedded": "_embedded"}):
     """A page of the client's consumers, oldest first."""
 
     links: Links
-    item_count: int
-    embedded: EmbeddedConsumers
+    item_count: Annotated[int, Meta(description="The number of consumers on all pages")]
+    embedded: Annotated[EmbeddedConsumers, Meta(description="The consumers of this page")]
