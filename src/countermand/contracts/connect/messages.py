@@ -307,7 +307,7 @@ class Cancellability(Struct, kw_only=True):
     `cancellableUntil` is the first instant at which the order can no longer be cancelled.
     """
 
-    orderId: Annotated[int, Meta(description="The order's id")]
+    orderId: Annotated[int, Meta(description="The id that the path names")]
     cancellable: Annotated[bool, Meta(description="Whether a cancellation would succeed now")]
     cancellableUntil: Annotated[
         datetime | None,

@@ -7,6 +7,7 @@ follow RFC 6749. This module does no I/O: `TokenEndpoint` verifies assertions.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import parse_qsl
 
@@ -18,6 +19,8 @@ from countermand.contracts.http.answer import Answer, MalformedRequestError, err
 from countermand.contracts.http.api_module import NOT_AFFILIATED, ApiModule
 from countermand.contracts.http.calls import Call, CallRules, OpenCall, OpenContext, Request
 from countermand.contracts.http.cancel_endpoint import bearer
+from countermand.contracts.http.error_codes import ErrorCode, error_codes
+from countermand.contracts.http.examples import Examples
 from countermand.contracts.http.openapi import NoPermission, Operation, Reply
 
 FORM: Final = "application/x-www-form-urlencoded"
@@ -77,6 +80,11 @@ _STATUS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     errors.KeySetUnavailableError: (503, "temporarily_unavailable"),
 }
 _UNEXPECTED: Final = (500, "server_error")
+ERROR_CODES: Final = error_codes(
+    _STATUS,
+    _UNEXPECTED,
+    [ErrorCode(status=400, code="unsupported_grant_type", meaning="The grant_type is not client_credentials.")],
+)
 
 
 def token_path(realm: str) -> str:
@@ -269,4 +277,6 @@ def api_module(endpoint: TokenEndpoint) -> ApiModule:
         rules=RULES,
         cancel=None,
         security={},
+        error_codes=ERROR_CODES,
+        examples=Examples(Path(__file__).with_name("token_examples.json")),
     )

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Final
 
 _TYPES: Final[Mapping[type, str]] = {str: "string", bool: "boolean", int: "integer", float: "number"}
-_NULL: Final = {"type": "null"}
 
 
 def generators_schema(schema: object, named: dict[str, object]) -> object:
@@ -27,8 +26,8 @@ def generators_schema(schema: object, named: dict[str, object]) -> object:
 
 
 def _property(schema: object, named: dict[str, object]) -> object:
-    if schema == _NULL:
-        return {"type": ["string", "null"]}
+    if isinstance(schema, dict) and schema.get("type") == "null":
+        return {**schema, "type": ["string", "null"]}
     made = generators_schema(schema, named)
     if not isinstance(made, dict):
         return made

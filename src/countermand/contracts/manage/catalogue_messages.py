@@ -44,7 +44,7 @@ class LocationGiven(Struct, kw_only=True, omit_defaults=True):
 
     name: Annotated[_Word | None, Meta(description="The name of the place")] = None
     address: Annotated[_Word | None, Meta(description="The street and the number of the house")] = None
-    postal_code: Annotated[_Word | None, Meta(description="The postal code")] = None
+    postal_code: Annotated[_Word | None, Meta(description="As the country's post writes it, such as 9712 AB")] = None
     city: Annotated[_Word | None, Meta(description="The town")] = None
     country: Annotated[Country | None, Meta(description="ISO 3166-1 alpha-2")] = None
 

@@ -69,7 +69,7 @@ class Clients(Struct, kw_only=True):
 class KeyedClient(Struct, kw_only=True):
     """A client with its secret. `token` joins key and secret for a client of this API."""
 
-    client: Annotated[Client, Meta(description="The client")]
+    client: Annotated[Client, Meta(description="Who the credential belongs to")]
     key: Annotated[str, Meta(description="The public half of the credential")]
     secret: Annotated[str, Meta(description="The secret half of the credential. It is shown only once")]
     token: Annotated[

@@ -93,6 +93,7 @@ class ManagedClients:
             {201: Reply(when="The client with its secret, which is never shown again", message=messages.KeyedClient)},
             request=self._client_given,
             takes_key=False,
+            conflicts=False,
         )
 
     def _named(self, given: DecodedBody) -> messages.ClientGiven:
@@ -178,6 +179,7 @@ _REDIRECTS: Final = operation(
     request=messages.RedirectsGiven,
     parameters=[_CLIENT],
     takes_key=False,
+    conflicts=False,
 )
 _ROTATE: Final = operation(
     "rotateClient",
@@ -188,6 +190,7 @@ _ROTATE: Final = operation(
     {200: Reply(when="The client with its new secret, which is never shown again", message=messages.KeyedClient)},
     parameters=[_CLIENT],
     takes_key=False,
+    conflicts=False,
 )
 _REVOKE: Final = operation(
     "revokeClient",
@@ -198,4 +201,5 @@ _REVOKE: Final = operation(
     {200: Reply(when="The revoked client", message=messages.Client)},
     parameters=[_CLIENT],
     takes_key=False,
+    conflicts=False,
 )

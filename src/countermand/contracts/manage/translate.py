@@ -32,6 +32,7 @@ from countermand.contracts.http.answer import (
     error_headers,
     json_answer,
 )
+from countermand.contracts.http.error_codes import RULES, error_codes, refusals
 from countermand.contracts.manage import appointment_messages, messages
 from countermand.contracts.manage.order_ids import order_id_text
 from countermand.domain.appointments.appointment import Appointment
@@ -57,6 +58,17 @@ _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     KeySetUnavailableError: (503, "unavailable"),
 }
 _UNEXPECTED: Final = (500, "unexpected")
+ERROR_CODES: Final = error_codes(
+    _STATUS,
+    _UNEXPECTED,
+    refusals(
+        409,
+        *RULES,
+        *("move_not_allowed", "order_paid", "payment_reference_used", "late_money"),
+        *("has_appointment", "appointment_over", "order_ended", "already_answered"),
+        *("slot_booked", "more_held", "seats_held"),
+    ),
+)
 
 
 def problem(
