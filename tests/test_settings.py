@@ -162,6 +162,10 @@ def test_a_policy_can_be_given_as_json_in_the_environment_or_as_tables_in_the_fi
         ("shopping_documentation_url", "https://docs.example.com", "ftp://docs.example.com"),
         ("shopping_payment_url", "{public_url}/pay/{uid}", "https://pay.example.com/{order}"),
         ("shopping_etickets_url", "https://tickets.example.com/{token}", "https://tickets.example.com/{uid"),
+        ("pages_time_zone", "Europe/Amsterdam", "Europe/Atlantis"),
+        ("pages_time_zone", "UTC", "../etc/passwd"),
+        ("pages_time_zone", "Asia/Tokyo", ""),
+        ("pages_time_zone", "Asia/Tokyo", "Europe"),
     ],
 )
 def test_a_limit_is_kept_from_both_sides_and_the_sentence_names_the_setting_and_the_value(

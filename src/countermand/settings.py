@@ -8,6 +8,7 @@ from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AwareDatetime,
@@ -132,6 +133,9 @@ class Settings(BaseSettings):
         False,
         description="Whether the payment page is ours: a sandbox where no money moves, for all who have its address",
     )
+    pages_time_zone: str = Field(
+        "UTC", description="The time zone of dates on the pages for buyers, by its IANA name, like Europe/Amsterdam"
+    )
     shopping_allowed_origins: list[str] = Field(
         default_factory=list, description="Origins of browser applications that may call the shopping contract"
     )
@@ -218,6 +222,15 @@ class Settings(BaseSettings):
         if value is not None and not value.startswith(begins):
             raise ValueError("must begin with http:// or https://")
         return None if value is None else value.rstrip("/")
+
+    @field_validator("pages_time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"must be the name of a time zone like Europe/Amsterdam, which {value!r} is not") from None
+        return value
 
     @field_validator("shopping_allowed_origins")
     @classmethod

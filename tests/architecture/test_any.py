@@ -39,7 +39,6 @@ ALLOWED: Final = {
     "web/framework.py": (3, FRAMEWORK),
     "web/http_protocol.py": (3, "the server's own signatures"),
     "web/http_writing.py": (1, "it passes every other attribute of the transport on"),
-    "web/pages/link_relations.py": (3, "a JSON schema that msgspec made"),
     "workers.py": (1, "checked settings, on their way to another process"),
 }
 

@@ -26,6 +26,7 @@ PAGES = {
     "/docs/{name}/openapi.json",
     "/docs/assets/{name}",
     "/etickets/{token}",
+    "/etickets/{token}/event.ics",
     "/documentation/{name}",
 }
 TERMS = (connect_of(Settings()), shopping_of(Settings(), "http://shop.test"))

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import structlog
 from litestar import Litestar
@@ -167,6 +168,7 @@ def _buyer_pages(
         pages_of(database.contracts),
         public_url=public_url,
         payments=settings.sandbox_payments,
+        zone=ZoneInfo(settings.pages_time_zone),
     )
 
 

@@ -50,6 +50,7 @@ def _run(data_dir: Path, host: str, port: int, *, fresh: bool, listening: socket
         connect_key_set="",
         connect_token_endpoint=True,
         sandbox_payments=True,
+        pages_time_zone="Europe/Amsterdam",
         log_level="warning",
     )
     made: dict[str, Any] = {}

@@ -14,13 +14,15 @@ from litestar.types import ASGIApp
 
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
 from countermand.actions.cancelling.ports import CancelOrder
-from countermand.actions.errors import NotFoundError
-from countermand.contracts.http.answer import Answer, MalformedRequestError, MethodNotAllowedError
+from countermand.contracts.http.accept import prefers_page
+from countermand.contracts.http.answer import Answer, MalformedRequestError, MethodNotAllowedError, NoSuchPathError
 from countermand.contracts.http.api_module import ApiModule
+from countermand.contracts.http.body import shown
 from countermand.contracts.http.calls import Call, Request, Services
 from countermand.contracts.http.cancel_endpoint import CancelEndpoint
 from countermand.contracts.http.execute import execute
 from countermand.contracts.http.openapi import Operation
+from countermand.contracts.http.page_addresses import DOCS
 from countermand.domain.contract import MANAGE
 from countermand.telemetry.counts import Counts
 from countermand.telemetry.requests import Requests, RouteReports
@@ -29,7 +31,9 @@ from countermand.web.framework import FrameworkRequest, FrameworkResponse
 from countermand.web.front import OTHER_METHOD, CancelCall, Front
 from countermand.web.long_answers import in_pieces
 from countermand.web.pages.buyer_pages import BuyerPages
-from countermand.web.pages.docs_and_health import metrics_route, page_routes
+from countermand.web.pages.docs_and_health import docs_renderer, metrics_route, page_routes
+from countermand.web.pages.error_pages import error_page
+from countermand.web.pages.rendering import PageRenderer
 from countermand.web.reporting import CallReport, RequestReport, framework_path, order_parameter
 from countermand.web.transport import ClientGoneError, read_body
 
@@ -82,7 +86,8 @@ def application(
         for module in modules
         if module.cancel is not None
     }
-    handlers: list[HTTPRouteHandler] = [*page_routes(modules, services.public_url, version, ready, requests)]
+    renderer = docs_renderer(modules, services.public_url)
+    handlers: list[HTTPRouteHandler] = [*page_routes(modules, renderer, version, ready, requests)]
     if buyer_pages is not None:
         handlers += buyer_pages.routes()
     if metrics is not None:
@@ -91,7 +96,7 @@ def application(
         handlers += [_handler(call, module, services, requests, traces) for call in module.calls]
         if module.cancel is not None:
             handlers.append(_cancel_handler(calls[module.name]))
-    unrouted = _unrouted(modules, requests.route(OTHER_METHOD, _NO_ROUTE))
+    unrouted = _unrouted(modules, renderer, requests.route(OTHER_METHOD, _NO_ROUTE))
     calls_by_origin = _calls_by_origin(modules)
     rest: ASGIApp = Litestar(
         route_handlers=handlers,
@@ -175,26 +180,33 @@ def _cancel_handler(call: CancelCall) -> HTTPRouteHandler:
 
 
 def _unrouted(
-    modules: Sequence[ApiModule], reports: RouteReports
+    modules: Sequence[ApiModule], renderer: PageRenderer, reports: RouteReports
 ) -> Callable[[FrameworkRequest, Exception], FrameworkResponse]:
-    """What the framework itself says no to, in the words of the contract whose address was asked."""
+    """Answer what the framework itself refuses: programs in the words of the contract of the path, browsers a page."""
 
     def handle(request: FrameworkRequest, error: Exception) -> FrameworkResponse:
+        path = request.scope["path"]
         report = RequestReport(reports, request.scope)
-        module = _module_at(modules, request.scope["path"])
+        module = _module_at(modules, path)
         ours: Exception = error
         if isinstance(error, MethodNotAllowedException):
-            ours = MethodNotAllowedError(request.method, _allowed(modules, request.scope["path"]))
+            ours = MethodNotAllowedError(request.method, _allowed(modules, error, path))
         elif isinstance(error, HTTPException):
             missing = error.status_code == HTTPStatus.NOT_FOUND
-            ours = NotFoundError("there is nothing here") if missing else MalformedRequestError(_UNREADABLE)
+            ours = _no_such_path(path, module, renderer) if missing else MalformedRequestError(_UNREADABLE)
         report.failed(ours)
-        answer = report.finish(module.rules.error_answer(ours), module.notices(report.headers))
+        page = error_page(renderer, path, ours) if prefers_page(report.headers.get(b"accept", b"")) else None
+        answer = report.finish(page or module.rules.error_answer(ours), module.notices(report.headers))
         told = {name.decode(): value.decode() for name, value in answer.sent_headers()}
-        media_type = told.pop("content-type", None)
+        media_type = told.pop("content-type", "").removesuffix("; charset=utf-8") or None  # the framework adds it again
         return Response(answer.body, status_code=answer.status, headers=told, media_type=media_type)
 
     return handle
+
+
+def _no_such_path(path: str, module: ApiModule, renderer: PageRenderer) -> NoSuchPathError:
+    listed = f"{renderer.public_url}{DOCS}/{module.name}"
+    return NoSuchPathError(f"no call has the path {shown(path)}; nothing was done; {listed} lists the calls")
 
 
 def _module_at(modules: Sequence[ApiModule], path: str) -> ApiModule:
@@ -212,14 +224,15 @@ def _calls_by_origin(modules: Sequence[ApiModule]) -> Mapping[str, Sequence[str]
     return paths
 
 
-def _allowed(modules: Sequence[ApiModule], path: str) -> Collection[str]:
-    """Return the methods of the calls at this path; GET for a path of a page."""
+def _allowed(modules: Sequence[ApiModule], error: MethodNotAllowedException, path: str) -> Collection[str]:
+    """Return the methods of the calls at this path; for the path of a page, those that the framework knows."""
     operations = [call.operation for module in modules for call in module.calls]
     operations += [module.cancel[1] for module in modules if module.cancel is not None]
     asked = path.rstrip("/")
     spelled_out = {one.method for one in operations if one.path.rstrip("/") == asked}
     fitting = {one.method for one in operations if re.fullmatch(_any_value(one.path.rstrip("/")), asked)}
-    return spelled_out or fitting or {"GET"}
+    known = set((error.headers or {}).get("allow", "GET").split(", ")) - {"OPTIONS"}
+    return spelled_out or fitting or known
 
 
 def _any_value(path: str) -> str:

@@ -16,6 +16,7 @@ FAILED: Final = "failed"  # a bug: an error that is in no table
 # The outcome of a request that ended in an error that this project raises on purpose.
 OUTCOMES: Final[Mapping[type[Exception], str]] = {
     answer.MalformedRequestError: "invalid",
+    answer.NoSuchPathError: "not_found",
     answer.MethodNotAllowedError: "invalid",
     answer.BodyTooLargeError: "invalid",
     answer.UnsupportedMediaTypeError: "invalid",

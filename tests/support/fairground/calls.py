@@ -19,6 +19,7 @@ from countermand.contracts.http.answer import (
     Answer,
     ForbiddenError,
     MethodNotAllowedError,
+    NoSuchPathError,
     check_media_type,
     json_answer,
 )
@@ -74,6 +75,7 @@ _STATUS: Final[Mapping[type[Exception], int]] = {
     errors.NotAuthenticatedError: 401,
     ForbiddenError: 403,
     errors.NotFoundError: 404,
+    NoSuchPathError: 404,
     MethodNotAllowedError: 405,
     errors.ConflictError: 409,
     errors.FieldsError: 422,

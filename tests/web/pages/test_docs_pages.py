@@ -64,7 +64,8 @@ async def test_a_reader_shows_its_own_document_and_runs_no_script_inline(sqlite_
     ("name", "media_type"),
     [
         ("favicon.svg", "image/svg+xml"),
-        ("docs.css", "text/css"),
+        ("style.css", "text/css"),
+        ("reader.css", "text/css"),
         ("docs.js", "text/javascript"),
         ("swagger-ui.css", "text/css"),
         ("swagger-ui-bundle.js", "text/javascript"),

@@ -75,6 +75,7 @@ _STATUS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     answer.BodyTooLargeError: (413, "invalid_request"),
     errors.NotAuthenticatedError: (401, "invalid_client"),
     errors.NotFoundError: (404, "not_found"),
+    answer.NoSuchPathError: (404, "not_found"),
     errors.UnavailableError: (503, "temporarily_unavailable"),
     errors.HeldError: (503, "temporarily_unavailable"),
     errors.KeySetUnavailableError: (503, "temporarily_unavailable"),

@@ -24,6 +24,7 @@ from countermand.contracts.http.answer import (
     ForbiddenError,
     MalformedRequestError,
     MethodNotAllowedError,
+    NoSuchPathError,
     UnsupportedMediaTypeError,
     error_headers,
     json_answer,
@@ -58,6 +59,7 @@ _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     MalformedRequestError: (400, "bad_request"),
     NotAuthenticatedError: (401, "unauthorized"),
     NotFoundError: (404, "not_found"),
+    NoSuchPathError: (404, "not_found"),
     ForbiddenError: (404, "not_found"),  # documented: one row for "not authorised" and "does not exist"
     MethodNotAllowedError: (405, "method_not_allowed"),
     BodyTooLargeError: (413, "payload_too_large"),

@@ -26,6 +26,10 @@ class MethodNotAllowedError(CountermandError):
         super().__init__(f"the method {method} is not allowed here; allowed: {self.allow}")
 
 
+class NoSuchPathError(CountermandError):
+    """404: no call and no page has the path of the request, so the request is about nothing. The message says so."""
+
+
 class BodyTooLargeError(CountermandError):
     """413: the body has more bytes than `limit`."""
 

@@ -80,6 +80,11 @@ _IDEMPOTENCY_KEY: Final = parameter(
 )
 
 
+def parameters_of(one: Operation) -> Sequence[Mapping[str, object]]:
+    """Return all parameters of an operation as OpenAPI parameter objects."""
+    return [*one.parameters, *([_IDEMPOTENCY_KEY] if one.takes_key else [])]
+
+
 def document(
     *,
     title: str,
@@ -148,7 +153,7 @@ def _operation(
         "tags": [one.tag],
         "description": " ".join([one.description, *_permission_described(one)]),
         "security": [] if is_public else required,
-        "parameters": [*one.parameters, *([_IDEMPOTENCY_KEY] if one.takes_key else [])],
+        "parameters": parameters_of(one),
         "responses": {
             str(status): _reply(str(status), reply, content) for status, reply in sorted(one.replies.items())
         },

@@ -6,9 +6,8 @@ Both need no credentials (inferred).
 from dataclasses import dataclass
 from typing import Final
 
-from litestar.datastructures.headers import Accept
-
-from countermand.contracts.http.answer import HAL, JSON, Answer
+from countermand.contracts.http.accept import prefers_page
+from countermand.contracts.http.answer import HAL, Answer
 from countermand.contracts.http.calls import Call, OpenCall, OpenContext
 from countermand.contracts.http.openapi import NoPermission, Operation, Reply
 from countermand.contracts.http.page_addresses import DOCS, page_path
@@ -23,7 +22,6 @@ from countermand.contracts.shopping.hal import hal_answer, resource_links, templ
 from countermand.contracts.shopping.list_query import search
 
 STATUS: Final = "/status"
-_PAGE: Final = "text/html"
 _VARIES: Final = (b"vary", b"Accept")
 _OF_BILLS: Final = "products,payment_method,shipping_method,country,external_purchase_amount"
 
@@ -43,7 +41,7 @@ class RootCalls:
 
     async def _root(self, context: OpenContext) -> Answer:
         request = context.request
-        if _is_for_people(request.headers.get(b"accept", b"")):
+        if prefers_page(request.headers.get(b"accept", b"")):
             return Answer(302, ((b"location", page_path(self.addresses.public, DOCS).encode()), _VARIES))
         return hal_answer(root_shown(self.addresses, asked_at(request, self.addresses))).with_headers(_VARIES)
 
@@ -76,15 +74,6 @@ _READ_STATUS: Final = Operation(
     permission=NoPermission("the answer has no data of any client"),
     replies={**DOWN, 200: Reply(when="The service works", message=messages.Status, media_type=HAL)},
 )
-
-
-def _is_for_people(accept: bytes) -> bool:
-    """Return whether the caller prefers a page over HAL.
-
-    HAL clients may accept pages, too, but with a lower priority.
-    """
-    wanted = Accept(accept.decode("latin-1")) if accept else None
-    return wanted is not None and wanted.best_match([HAL, JSON, _PAGE]) == _PAGE
 
 
 def root_shown(addresses: Addresses, itself: str) -> messages.Root:

@@ -31,6 +31,7 @@ from countermand.contracts.http.answer import (
     ForbiddenError,
     MalformedRequestError,
     MethodNotAllowedError,
+    NoSuchPathError,
     UnsupportedMediaTypeError,
     error_headers,
     json_answer,
@@ -54,6 +55,7 @@ from countermand.domain.ticketing.seating import Seat
 _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     ForbiddenError: (403, "FORBIDDEN"),
     NotFoundError: (404, "NOT_FOUND"),
+    NoSuchPathError: (404, "NOT_FOUND"),
     MalformedRequestError: (400, "BAD_REQUEST"),
     FieldsError: (400, "BAD_REQUEST"),
     NotAuthenticatedError: (401, "UNAUTHORIZED"),

@@ -6,9 +6,12 @@ no client can guess either.
 
 import hmac
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
+from http import HTTPStatus
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 from litestar.handlers import HTTPRouteHandler
 from markupsafe import Markup
@@ -18,69 +21,75 @@ from countermand.actions.ordering.record_progress import PaymentTransaction, lef
 from countermand.actions.ordering.views import OrderView
 from countermand.actions.ordering.visibility import is_shown
 from countermand.actions.ports import Clock
-from countermand.actions.ticketing.seat import seat_of
 from countermand.contracts.http.answer import Answer, error_headers
 from countermand.contracts.http.contract import Page
 from countermand.contracts.http.store import Store
 from countermand.domain.contract import ContractName
 from countermand.domain.money import Money, written_minor
 from countermand.domain.orders.order import UID_PATTERN, OrderUid, order_id_of
-from countermand.domain.orders.order_state import OrderState
+from countermand.domain.orders.order_state import ENDED_UNFULFILLED, OrderState
 from countermand.domain.redirects import policy_source_of
-from countermand.domain.ticketing.catalogue import Event, I18n
-from countermand.domain.ticketing.seating import Seat
+from countermand.domain.ticketing.catalogue import Event
 from countermand.telemetry.requests import Requests
 from countermand.web.framework import FrameworkRequest
+from countermand.web.pages.calendar_file import calendar_file, has_a_date
+from countermand.web.pages.moments import Moment, day
+from countermand.web.pages.order_states import label_of, state_shown, why_no_tickets
+from countermand.web.pages.page_answer import guarded, page_answer
 from countermand.web.pages.rendering import PageRenderer
 from countermand.web.pages.ticket_codes import TicketCodes
+from countermand.web.pages.ticket_texts import TicketText, in_english, ticket_text
 from countermand.web.reporting import PageHandler, page_route
 from countermand.web.request_log import outcome_of
 
 PAYMENT: Final = "/payments/{uid}"
 ETICKETS: Final = "/etickets/{token}"
+CALENDAR: Final = "/etickets/{token}/event.ics"
 _UID_LENGTH: Final = 32
 _STATUS: Final[Mapping[str, int]] = {"not_found": 404, "unavailable": 503}
-
-_WHY_NOT: Final[Mapping[str, str]] = {
-    OrderState.COMPLETED: "This order is paid. There is nothing left to do.",
-    OrderState.CANCELLED: "This order was cancelled. It can no longer be paid.",
-    OrderState.EXPIRED: "This order was not paid in time. It can no longer be paid.",
-    OrderState.FAILED: "This order has failed. It can no longer be paid.",
+_FAILURES: Final[Mapping[int, tuple[str, str, str]]] = {
+    404: (
+        "There is nothing here",
+        "This address leads to no order. Is the address whole?",
+        "Open the link again from the message or page of the shop, or ask the shop for it.",
+    ),
+    503: (
+        "Not right now",
+        "This cannot be shown right now. Please try again in a moment.",
+        "Your order and your tickets are safe.",
+    ),
 }
-_CANNOT_TELL: Final = "This order cannot be shown right now. Please try again in a moment."
-_NO_TICKETS: Final[Mapping[str, str]] = {
-    OrderState.COMPLETED: "The tickets of this order were given on to somebody else. They are no longer valid.",
-    OrderState.PENDING: "This order is not paid yet. Your tickets will be here once it is.",
-    OrderState.CANCELLED: "This order was cancelled. Its tickets are no longer valid.",
-    OrderState.EXPIRED: "This order was not paid in time. It has no tickets.",
-    OrderState.FAILED: "This order has failed. It has no tickets.",
-}
+_UNEXPECTED: Final = (
+    "Something went wrong",
+    "This cannot be shown because of an error of ours.",
+    "Please try again. If the error stays, ask the shop.",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Line:
     name: str
     quantity: int
+    amount: str | None
     is_part: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Shown:
     reference: str
+    placed: Moment
     lines: Sequence[_Line]
-    product_total: str
-    service_costs: str
-    method_costs: Sequence[tuple[str, str]]
-    donation: str | None
+    sums: Sequence[tuple[str, str]]
+    total_name: str
     grand_total: str
+    paid_name: str
     paid: str | None
     to_pay: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _TicketShown:
-    name: str
-    seat: str | None
+    about: TicketText
     code: str
     svg: Markup
 
@@ -88,7 +97,8 @@ class _TicketShown:
 class BuyerPages:
     """Serves the pages for buyers. `payments` says whether the sandbox's payment page is switched on.
 
-    `contracts` says, for each page, the orders of which contracts it shows. Clients use `public_url`.
+    `contracts` says, for each page, the orders of which contracts it shows. Clients use `public_url`. The dates are
+    written in the time zone `zone`.
     """
 
     def __init__(
@@ -100,6 +110,7 @@ class BuyerPages:
         *,
         public_url: str,
         payments: bool,
+        zone: tzinfo,
     ) -> None:
         self._renderer = PageRenderer(public_url)
         self._contracts = contracts
@@ -108,10 +119,12 @@ class BuyerPages:
         self._requests = requests
         self._payments = payments
         self._codes = TicketCodes()
+        self._zone = zone
+        self._host = urlsplit(public_url).hostname or "localhost"
 
     def routes(self) -> list[HTTPRouteHandler]:
         """Return the pages as routes of the framework."""
-        pages = [self._route("GET", ETICKETS, self._etickets)]
+        pages = [self._route("GET", ETICKETS, self._etickets), self._route("GET", CALENDAR, self._calendar)]
         if self._payments:
             pages.append(self._route("GET", PAYMENT, self._payment))
             pages.append(self._route("POST", PAYMENT, self._pay))
@@ -119,7 +132,7 @@ class BuyerPages:
 
     async def _payment(self, request: FrameworkRequest) -> Answer:
         view, _, to_pay = await self._order(request.path_params["uid"], Page.PAYMENT)
-        return self._payment_page(view, to_pay)
+        return self._payment_page(view, to_pay, await self._late_money(view))
 
     async def _pay(self, request: FrameworkRequest) -> Answer:
         view, _, _ = await self._order(request.path_params["uid"], Page.PAYMENT)
@@ -127,20 +140,32 @@ class BuyerPages:
             is_paid = await self._paid(tx, view)
         if not is_paid:
             view, _, to_pay = await self._order(request.path_params["uid"], Page.PAYMENT)
-            return self._payment_page(view, to_pay, status=409)
+            return self._payment_page(view, to_pay, await self._late_money(view), status=409)
         here = self._renderer.path(PAYMENT.format(uid=view.order.uid))
         following = _back_to(view) or here
-        return _page_answer(303, "", (b"location", following.encode()))
+        return page_answer(303, "", (b"location", following.encode()))
 
     async def _paid(self, tx: PaymentTransaction, view: OrderView) -> bool:
         return await pay_in_sandbox(tx, view.order.id, self._clock())
 
     async def _etickets(self, request: FrameworkRequest) -> Answer:
-        token = request.path_params["token"]
+        return await self._tickets_page(*await self._order_of_token(request.path_params["token"]))
+
+    async def _calendar(self, request: FrameworkRequest) -> Answer:
+        view, events = await self._order_of_token(request.path_params["token"])
+        dated = _dated(view, events)
+        if not dated:
+            raise NotFoundError("there is no such page")
+        body = calendar_file(dated, host=self._host, reference=view.order.reference, written_at=self._clock())
+        offered = (b"content-disposition", b'attachment; filename="event.ics"')
+        return Answer(200, (*guarded(), offered, (b"content-type", b"text/calendar; charset=utf-8")), body)
+
+    async def _order_of_token(self, token: str) -> tuple[OrderView, Mapping[str, Event]]:
+        """Return an order, and the event of each of its products. Raises `NotFoundError` for a wrong token."""
         view, events, _ = await self._order(token[:_UID_LENGTH], Page.ETICKETS)
         if not hmac.compare_digest(token.encode(), (view.ticket_details.etickets_token or "").encode()):
             raise NotFoundError("there is no such page")
-        return await self._tickets_page(view, events)
+        return view, events
 
     async def _order(self, uid: str, page: Page) -> tuple[OrderView, Mapping[str, Event], Money]:
         """Return an order, the event of each of its products, and the money that is left to pay.
@@ -163,52 +188,63 @@ class BuyerPages:
     def _has(self, page: Page, view: OrderView) -> bool:
         return view.order.contract in self._contracts[page] and is_shown(view)
 
-    def _payment_page(self, view: OrderView, to_pay: Money, *, status: int = 200) -> Answer:
-        state = view.order.state
+    async def _late_money(self, view: OrderView) -> Money | None:
+        """Return the money that came in after the order had ended, in its currency, or None."""
+        if view.order.state not in ENDED_UNFULFILLED:
+            return None
+        async with self._store.snapshot() as reading:
+            payments = (await reading.history(view.order.id)).payments
+        currency = view.ticket_details.currency
+        minor = sum(one.money.minor for one in payments if one.is_late and one.money.currency == currency)
+        return Money(minor=minor, currency=currency) if minor else None
+
+    def _payment_page(self, view: OrderView, to_pay: Money, late: Money | None, *, status: int = 200) -> Answer:
         back = _back_to(view)
+        order = _shown(view, to_pay, late, self._zone)
+        state = state_shown(view, to_pay, order.paid)
         text = self._renderer.rendered(
             "payment.html",
-            title="Pay for your tickets" if state is OrderState.PENDING else "Your order",
-            order=_shown(view, to_pay),
-            said=None if state is OrderState.PENDING else _WHY_NOT.get(state, _CANNOT_TELL),
-            can_pay=state is OrderState.PENDING,
+            title=state.title,
+            order=order,
+            state=state,
+            can_pay=view.order.state is OrderState.PENDING,
+            failed=status == HTTPStatus.CONFLICT,
             back=back,
         )
-        return _page_answer(status, text, forms_to=back)
+        return page_answer(status, text, forms_to=back)
 
     async def _tickets_page(self, view: OrderView, events: Mapping[str, Event]) -> Answer:
         admitting = [one for one in view.tickets if view.admits(one)]
         drawings = await self._codes.drawn([one.code for one in admitting])
-        names = {product.uid: _in_english(product.name) for product in view.products}
+        names = {product.uid: in_english(product.name) for product in view.products}
         tickets = [
             _TicketShown(
-                name=_ticket_name(names[one.product_uid], events.get(one.product_uid)),
-                seat=_seat(seat_of(view, one)),
+                about=ticket_text(view, one, names[one.product_uid], events.get(one.product_uid), self._zone),
                 code=one.code,
                 svg=svg,
             )
             for one, svg in zip(admitting, drawings, strict=True)
         ]
+        token = view.ticket_details.etickets_token or ""
         text = self._renderer.rendered(
             "etickets.html",
             title="Your tickets",
             reference=view.order.reference,
-            said=None if tickets else _NO_TICKETS.get(view.order.state, _CANNOT_TELL),
+            state=view.order.state.value,
+            label=label_of(view),
+            said=None if tickets else why_no_tickets(view),
             tickets=tickets,
+            back=_back_to(view),
+            calendar=self._renderer.path(CALENDAR.format(token=token)) if _dated(view, events) else None,
         )
-        return _page_answer(200, text)
+        return page_answer(200, text)
 
     def _failed_page(self, error: CountermandError) -> Answer:
         outcome, _ = outcome_of(error)
         status = _STATUS.get(outcome, 500)
-        said = {
-            404: "There is nothing here. Is the address whole?",
-            503: "This cannot be shown right now. Please try again in a moment.",
-        }.get(status, "Something went wrong. Please try again.")
-        title = "Not found" if isinstance(error, NotFoundError) else "Not now"
-        return _page_answer(
-            status, self._renderer.rendered("none.html", title=title, said=said), *error_headers(error, scheme="")
-        )
+        title, said, following = _FAILURES.get(status, _UNEXPECTED)
+        text = self._renderer.rendered("buyer_error.html", title=title, said=said, following=following)
+        return page_answer(status, text, *error_headers(error, scheme=""))
 
     def _route(self, method: Literal["GET", "POST"], path: str, page: PageHandler) -> HTTPRouteHandler:
         return page_route(method, path, page, self._requests.route(method, path), self._failed_page)
@@ -220,64 +256,54 @@ def _back_to(view: OrderView) -> str | None:
     return None if url is None or policy_source_of(url) is None else url
 
 
-def _ticket_name(name: str, event: Event | None) -> str:
-    if event is None:
-        return name
-    when = "" if event.starts_at is None else f", {event.starts_at:%Y-%m-%d}"
-    return f"{_in_english(event.title)}: {name}{when}"
+def _dated(view: OrderView, events: Mapping[str, Event]) -> Sequence[Event]:
+    """Return the events with a date of those tickets of an order that give entry, each event once."""
+    found = [events.get(ticket.product_uid) for ticket in view.tickets if view.admits(ticket)]
+    return list({event.uid: event for event in found if event is not None and has_a_date(event)}.values())
 
 
-def _seat(seat: Seat | None) -> str | None:
-    return None if seat is None else f"{seat.section}, row {seat.row}, seat {seat.number}"
-
-
-def _shown(view: OrderView, to_pay: Money) -> _Shown:
+def _shown(view: OrderView, to_pay: Money, late: Money | None, zone: tzinfo) -> _Shown:
     given = view.ticket_details
 
     def money(minor: int) -> str:
         return f"{given.currency} {written_minor(minor)}"
 
-    names = {product.uid: _in_english(product.name) for product in view.products}
-    methods = [one for one in (given.payment_method, given.shipping_method) if one is not None]
-    is_free = given.grand_total_minor == 0
+    names = {product.uid: in_english(product.name) for product in view.products}
+    prices = given.prices or (None,) * len(view.lines)
+    is_pending = view.order.state is OrderState.PENDING
     paid_minor = given.grand_total_minor - to_pay.minor
+    in_minor = paid_minor if late is None else late.minor  # nothing else was paid for an order that has ended
     return _Shown(
         reference=view.order.reference,
+        placed=day(view.order.created_at, zone),
         lines=[
-            _Line(name=names[line.product_uid], quantity=line.quantity, is_part=line.parent_uid is not None)
-            for line in view.lines
+            _Line(
+                name=names[line.product_uid],
+                quantity=line.quantity,
+                amount=None if price is None or is_part else money(price.paid_minor * line.quantity),
+                is_part=is_part,
+            )
+            for line, price in zip(view.lines, prices, strict=False)
+            for is_part in [line.parent_uid is not None]
         ],
-        product_total=money(given.product_total_minor),
-        service_costs=money(given.service_costs_minor),
-        method_costs=[(_in_english(one.name), money(one.costs_minor)) for one in methods if not is_free],
-        donation=money(given.donation_minor) if given.donation_minor else None,
+        sums=[(name, money(minor)) for name, minor in _sums(view)],
+        total_name="To pay" if is_pending and not paid_minor else "Total",
         grand_total=money(given.grand_total_minor),
-        paid=money(paid_minor) if paid_minor else None,
+        paid_name="Paid" if late is None else "Received",
+        paid=money(in_minor) if in_minor else None,
         to_pay=money(to_pay.minor),
     )
 
 
-def _in_english(texts: I18n) -> str:
-    """Return the English text, or else the first text that is not empty."""
-    return texts.get("en") or next((text for text in texts.values() if text), "")
-
-
-def _page_answer(status: int, text: str, *headers: tuple[bytes, bytes], forms_to: str | None = None) -> Answer:
-    """Return a page that runs no script and is never cached.
-
-    Its forms go only to this service, which may redirect to the shop, to the address `forms_to`.
-    """
-    source = None if forms_to is None else policy_source_of(forms_to)
-    shop = "" if source is None else f" {source}"
-    policy = (
-        "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
-        f"form-action 'self'{shop}"
-    )
-    safe = (
-        (b"content-security-policy", policy.encode("latin-1", "ignore")),
-        (b"x-content-type-options", b"nosniff"),
-        (b"referrer-policy", b"no-referrer"),
-        (b"cache-control", b"no-store"),
-        (b"content-type", b"text/html; charset=utf-8"),
-    )
-    return Answer(status, (*safe, *headers), text.encode())
+def _sums(view: OrderView) -> Iterator[tuple[str, int]]:
+    """Yield what the total consists of, in minor units. Of an order that has ended, only the total is of interest."""
+    given = view.ticket_details
+    if view.order.state not in {OrderState.PENDING, OrderState.COMPLETED} or not given.grand_total_minor:
+        return
+    yield "Tickets", given.product_total_minor
+    yield "Service costs", given.service_costs_minor
+    for method in (given.payment_method, given.shipping_method):
+        if method is not None:
+            yield in_english(method.name), method.costs_minor
+    if given.donation_minor:
+        yield "Donation", given.donation_minor

@@ -15,19 +15,20 @@ from countermand.telemetry.counts import Counts
 from countermand.telemetry.requests import Requests
 from countermand.web.framework import FrameworkRequest
 from countermand.web.pages.link_relations import RELATIONS, explanation
-from countermand.web.pages.rendering import PageRenderer
+from countermand.web.pages.rendering import NavigationItem, PageRenderer
 from countermand.web.reporting import PageHandler, page_route
 
 _FOLDER: Final = Path(__file__).parents[1]
 _FILES: Final[Mapping[str, tuple[Path, str]]] = {
     "docs.js": (_FOLDER / "assets/docs.js", "text/javascript"),
-    "docs.css": (_FOLDER / "assets/docs.css", "text/css"),
-    "buyer.css": (_FOLDER / "assets/buyer.css", "text/css"),
+    "style.css": (_FOLDER / "assets/style.css", "text/css"),
+    "reader.css": (_FOLDER / "assets/reader.css", "text/css"),
     "favicon.svg": (_FOLDER / "assets/favicon.svg", "image/svg+xml"),
     "swagger-ui-bundle.js": (_FOLDER / "vendored/swagger-ui-dist/swagger-ui-bundle.js", "text/javascript"),
     "swagger-ui.css": (_FOLDER / "vendored/swagger-ui-dist/swagger-ui.css", "text/css"),
 }
 _TITLE: Final = "Countermand: the calls"
+_TITLES_BEGIN: Final = "Countermand: "
 _SAFE: Final = (
     # Swagger UI uses inline styles and icons with data: addresses. Scripts may come only from this service.
     (
@@ -44,18 +45,17 @@ _SAFE: Final = (
 
 def page_routes(
     modules: Sequence[ApiModule],
-    public_url: str,
+    renderer: PageRenderer,
     version: str,
     ready: Callable[[], Awaitable[str | None]],
     requests: Requests,
 ) -> list[HTTPRouteHandler]:
     """Return the routes of `/healthz`, `/readyz`, `/docs` and everything below it, and `/documentation/{name}`."""
-    renderer = PageRenderer(public_url)
     by_name = {module.name: module for module in modules}
 
     @cache
     def document(name: str) -> Answer:
-        return json_answer(200, by_name[name].openapi(public_url, version))
+        return json_answer(200, by_name[name].openapi(renderer.public_url, version))
 
     async def health(_: FrameworkRequest) -> Answer:
         return json_answer(200, {"status": "ok"})
@@ -67,11 +67,13 @@ def page_routes(
         return json_answer(503, {"status": "not ready", "reason": why_not}, headers=((b"retry-after", b"1"),))
 
     async def index(_: FrameworkRequest) -> Answer:
-        return _html(renderer.rendered("docs_index.html", title=_TITLE, version=version, modules=modules))
+        return _html(renderer.rendered("docs_index.html", here=DOCS, title=_TITLE, version=version, modules=modules))
 
     async def relation(request: FrameworkRequest) -> Answer:
         name, _, ending = request.path_params["name"].partition(".")
-        return _html(explanation(name, renderer)) if name in RELATIONS and ending == "html" else _no_such_page()
+        return (
+            _html(explanation(name, by_name, renderer)) if name in RELATIONS and ending == "html" else _no_such_page()
+        )
 
     async def reader(request: FrameworkRequest) -> Answer:
         module = by_name.get(request.path_params["name"])
@@ -127,4 +129,20 @@ def _html(text: str) -> Answer:
 
 
 def _reader(module: ApiModule, renderer: PageRenderer) -> str:
-    return renderer.rendered("docs_reader.html", title=module.title, name=module.name)
+    return renderer.rendered("docs_reader.html", here=_page_of(module), title=module.title, name=module.name)
+
+
+def docs_renderer(modules: Sequence[ApiModule], public_url: str) -> PageRenderer:
+    """Return the renderer of the pages about the service. Its navigation leads to the page of each API."""
+    start = NavigationItem(label="Start", path=DOCS)
+    pages = [
+        NavigationItem(
+            label=module.name.capitalize(), path=_page_of(module), about=module.title.removeprefix(_TITLES_BEGIN)
+        )
+        for module in modules
+    ]
+    return PageRenderer(public_url, (start, *pages))
+
+
+def _page_of(module: ApiModule) -> str:
+    return f"{DOCS}/{module.name}"

@@ -2,22 +2,26 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from countermand.contracts.http.openapi import schema_of_own_type
+from countermand.contracts.http.api_module import ApiModule
+from countermand.contracts.http.openapi import Operation, parameters_of
 from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.catalogue import messages as catalogue
+from countermand.contracts.shopping.contract import NAME as _MODULE
 from countermand.contracts.shopping.list_query import PAGE_SIZE
 from countermand.contracts.shopping.orders import messages as order_messages
 from countermand.contracts.shopping.orders.messages import WholeConsumer
 from countermand.web.pages.rendering import PageRenderer
+from countermand.web.pages.schema_fields import FieldTable, field_tables, parameter_table
 
 _PAGES: Final = (
-    f"A page has {PAGE_SIZE} items; item_count is how many there are on all. first, prev, next and last lead to the "
-    "other pages; a page beyond the last is the last. search has everything that the list can be filtered by: a "
-    "parameter ends in __lt, __lte, __gt, __gte, __ne, __in (values between commas) or __startswith, where that fits."
+    f"A page has {PAGE_SIZE} items; `item_count` is how many there are on all. `first`, `prev`, `next` and `last` lead "
+    "to the other pages; a page beyond the last is the last. `search` has everything that the list can be filtered by: "
+    "a parameter ends in `__lt`, `__lte`, `__gt`, `__gte`, `__ne`, `__in` (values between commas) or "
+    "`__startswith`, where that fits."
 )
 
 
@@ -32,10 +36,12 @@ class Relation:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Field:
-    name: str
-    type: str
-    meaning: str
+class _Call:
+    """A call on a relation's page. `fragment` is its place on the page of the API."""
+
+    written: str
+    summary: str
+    fragment: str
 
 
 RELATIONS: Final[Mapping[str, Relation]] = {
@@ -54,14 +60,14 @@ RELATIONS: Final[Mapping[str, Relation]] = {
     "events": Relation(
         title="Events",
         calls=("GET /events",),
-        about="The events that are on sale now, or, with a condition on sale_start or sale_end, those that it names. "
-        + _PAGES,
+        about="The events that are on sale now, or, with a condition on `sale_start` or `sale_end`, those that it "
+        "names. " + _PAGES,
         message=catalogue.Page,
     ),
     "event": Relation(
         title="Event",
         calls=("GET /events/{uid}",),
-        about="What tickets are sold for. shop:products leads to its products, shop:ticketshop to its shop's page.",
+        about="What tickets are sold for. `shop:products` leads to its products, `shop:ticketshop` to its shop's page.",
         message=catalogue.Event,
     ),
     "products": Relation(
@@ -73,7 +79,7 @@ RELATIONS: Final[Mapping[str, Relation]] = {
     "product": Relation(
         title="Product",
         calls=("GET /products/{uid}",),
-        about="What can be bought: availability is what is left of total_availability. It falls when an order is "
+        about="What can be bought: `availability` is what is left of `total_availability`. It falls when an order is "
         "placed, and rises when an order is cancelled or expires.",
         message=catalogue.CatalogueProduct,
     ),
@@ -92,14 +98,14 @@ RELATIONS: Final[Mapping[str, Relation]] = {
     "order": Relation(
         title="Order",
         calls=("GET /orders/{uid}",),
-        about="An order by itself. payment leads to where it is paid, shop:etickets to its tickets, "
-        "shop:ordercancellation to the call that cancels it.",
+        about="An order by itself. `payment` leads to where it is paid, `shop:etickets` to its tickets, "
+        "`shop:ordercancellation` to the call that cancels it.",
         message=messages.Order,
     ),
     "ordercancellation": Relation(
         title="Order cancellation",
         calls=("POST /ordercancellation/",),
-        about="Cancels an order, whole and once: it needs the permission cancel, the credentials that placed the "
+        about="Cancels an order, whole and once: it needs the permission `cancel`, the credentials that placed the "
         "order, a valid state, and that no payment is recorded. Its tickets are then no longer valid.",
         message=messages.CancelRequest,
     ),
@@ -128,7 +134,7 @@ RELATIONS: Final[Mapping[str, Relation]] = {
     "payment": Relation(
         title="Payment",
         calls=(),
-        about="A page for the buyer, where the order is paid. It leads back to the order's redirect_url.",
+        about="A page for the buyer, where the order is paid. It leads back to the order's `redirect_url`.",
     ),
     "ticketshop": Relation(
         title="Ticket shop", calls=(), about="The page of the organiser's own shop for an event, where there is one."
@@ -148,45 +154,39 @@ RELATIONS: Final[Mapping[str, Relation]] = {
 }
 
 
-def explanation(name: str, renderer: PageRenderer) -> str:
-    """Return the page about a relation, as HTML."""
+def explanation(name: str, modules: Mapping[str, ApiModule], renderer: PageRenderer) -> str:
+    """Return the page about a relation, as HTML. The calls are those of the shopping contract, if it is served."""
     relation = RELATIONS[name]
+    operations = _operations(modules[_MODULE]) if _MODULE in modules else {}
+    named = [(call, found) for call in relation.calls if (found := operations.get(call.partition("?")[0])) is not None]
     return renderer.rendered(
         "docs_relation.html",
         title=f"{relation.title}: shopping",
         relation=relation,
-        fields=[] if relation.message is None else _fields(relation.message),
+        calls=[_call(call, operation) for call, operation in named],
+        tables=list(_tables(relation, [operation for _, operation in named])),
     )
 
 
-def _fields(message: type[msgspec.Struct]) -> Sequence[_Field]:
-    (_,), described = msgspec.json.schema_components([message], schema_hook=schema_of_own_type)
-    schema = described[message.__name__]
-    required = set(schema.get("required", ()))
-    return [_field(name, one, is_always_there=name in required) for name, one in schema["properties"].items()]
+def _operations(module: ApiModule) -> Mapping[str, Operation]:
+    """Return the operations of a module by method and path."""
+    own = [call.operation for call in module.calls] + ([module.cancel[1]] if module.cancel is not None else [])
+    return {f"{one.method} {one.path}": one for one in own}
 
 
-def _field(name: str, schema: Mapping[str, Any], *, is_always_there: bool) -> _Field:
-    return _Field(
-        name=name,
-        type=" or ".join(dict.fromkeys(_types(schema))),
-        meaning=". ".join([*_meanings(schema), *([] if is_always_there else ["Not always there"])]),
-    )
+def _call(written: str, operation: Operation) -> _Call:
+    """Return a call. Swagger UI makes the fragment of each call from its tag and its name."""
+    return _Call(written=written, summary=operation.summary, fragment=f"#/{operation.tag}/{operation.name}")
 
 
-def _types(schema: Mapping[str, Any]) -> Iterator[str]:
-    if "$ref" in schema:
-        yield "object"
-    for one in schema.get("anyOf", ()):
-        yield from _types(one)
-    if "type" in schema:
-        items = schema.get("items")
-        inner = " or ".join(_types(items)) if isinstance(items, Mapping) else ""
-        yield f"list of {inner}s" if inner else str(schema["type"]).replace("array", "list")
-
-
-def _meanings(schema: Mapping[str, Any]) -> Iterator[str]:
-    if "description" in schema:
-        yield schema["description"]
-    for one in schema.get("anyOf", ()):
-        yield from _meanings(one)
+def _tables(relation: Relation, operations: Sequence[Operation]) -> Iterator[FieldTable]:
+    """Yield the tables of a page: parameters, what is sent, what is answered, and the objects inside."""
+    operations = list({operation.name: operation for operation in operations}.values())
+    for one in operations:
+        if parameters := parameters_of(one):
+            yield parameter_table(one.name, f"Parameters of {one.method} {one.path}", parameters)
+    sent = {one.request: f"Body of {one.method} {one.path}" for one in operations if one.request is not None}
+    if relation.message is not None and relation.message not in sent:
+        yield from field_tables({relation.message: "Fields"}, is_sent=False)
+    if sent:
+        yield from field_tables(sent, is_sent=True)
