@@ -14,6 +14,7 @@ from countermand.contracts.http.page_addresses import DOCS
 from countermand.telemetry.counts import Counts
 from countermand.telemetry.requests import Requests
 from countermand.web.framework import FrameworkRequest
+from countermand.web.pages.guides import GUIDES, GUIDES_PATH, Guide, guides_in
 from countermand.web.pages.link_relations import RELATIONS, explanation
 from countermand.web.pages.rendering import NavigationItem, PageRenderer
 from countermand.web.reporting import PageHandler, page_route
@@ -27,7 +28,8 @@ _FILES: Final[Mapping[str, tuple[Path, str]]] = {
     "swagger-ui-bundle.js": (_FOLDER / "vendored/swagger-ui-dist/swagger-ui-bundle.js", "text/javascript"),
     "swagger-ui.css": (_FOLDER / "vendored/swagger-ui-dist/swagger-ui.css", "text/css"),
 }
-_TITLE: Final = "Countermand: the calls"
+_TITLE: Final = "Countermand: start here"
+_OF_PARTNERS: Final = "contracts/"  # guides in this folder are for those who call the APIs
 _TITLES_BEGIN: Final = "Countermand: "
 _SAFE: Final = (
     # Swagger UI uses inline styles and icons with data: addresses. Scripts may come only from this service.
@@ -66,9 +68,6 @@ def page_routes(
             return json_answer(200, {"status": "ready"})
         return json_answer(503, {"status": "not ready", "reason": why_not}, headers=((b"retry-after", b"1"),))
 
-    async def index(_: FrameworkRequest) -> Answer:
-        return _html(renderer.rendered("docs_index.html", here=DOCS, title=_TITLE, version=version, modules=modules))
-
     async def relation(request: FrameworkRequest) -> Answer:
         name, _, ending = request.path_params["name"].partition(".")
         return (
@@ -89,7 +88,7 @@ def page_routes(
     pages_by_path: dict[str, PageHandler] = {
         "/healthz": health,
         "/readyz": readiness,
-        DOCS: index,
+        **_guide_pages(modules, renderer, version),
         "/documentation/{name}": relation,
         "/docs/{name}": reader,
         "/docs/{name}/openapi.json": openapi,
@@ -126,6 +125,41 @@ def _file(path: Path, media_type: str) -> Answer:
 
 def _html(text: str) -> Answer:
     return Answer(200, (*_SAFE, (b"content-type", b"text/html; charset=utf-8")), text.encode())
+
+
+def _guide_pages(modules: Sequence[ApiModule], renderer: PageRenderer, version: str) -> Mapping[str, PageHandler]:
+    """Return the start page and the guides by their paths."""
+    guides = guides_in(GUIDES)
+
+    async def start(_: FrameworkRequest) -> Answer:
+        return _html(_start(modules, guides, renderer, version))
+
+    async def guide(request: FrameworkRequest) -> Answer:
+        found = guides.get(request.path_params["name"].strip("/"))
+        return _no_such_page() if found is None else _html(_guide(found, guides, renderer))
+
+    return {DOCS: start, GUIDES_PATH + "/{name:path}": guide}
+
+
+def _start(modules: Sequence[ApiModule], guides: Mapping[str, Guide], renderer: PageRenderer, version: str) -> str:
+    """Return the page on which a partner begins: what this is, how to get in, the APIs and the guides."""
+    partners = [one for one in guides.values() if one.name.startswith(_OF_PARTNERS)]
+    others = [one for one in guides.values() if not one.name.startswith(_OF_PARTNERS)]
+    return renderer.rendered(
+        "docs_index.html",
+        here=DOCS,
+        title=_TITLE,
+        version=version,
+        modules=modules,
+        guides=[("For partners", partners), ("For operators and developers", others)],
+        guides_path=GUIDES_PATH,
+    )
+
+
+def _guide(guide: Guide, guides: Mapping[str, Guide], renderer: PageRenderer) -> str:
+    path = f"{GUIDES_PATH}/{guide.name}"
+    content = guide.html(lambda name: renderer.path(f"{GUIDES_PATH}/{name}") if name in guides else None)
+    return renderer.rendered("docs_guide.html", here=path, title=f"{guide.title}: Countermand", content=content)
 
 
 def _reader(module: ApiModule, renderer: PageRenderer) -> str:
