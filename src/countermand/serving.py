@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
 import structlog
 import uvicorn
@@ -26,6 +26,7 @@ from countermand.environment import service_variables
 from countermand.settings import Settings
 from countermand.web.http_connections import ConnectionLimits, Connections, cap_below_descriptors
 from countermand.web.http_protocol import HttpProtocol
+from countermand.web.pages.sample_credentials import SampleCredential
 
 if sys.platform != "win32":
     from uvloop import new_event_loop
@@ -72,20 +73,26 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(one)
 
 
+# Gets the settings, the database and the clients' address.
+Prepare: TypeAlias = Callable[[Settings, Database, str], Awaitable[Sequence[SampleCredential]]]
+
+
 def serve(
     settings: Settings,
     *,
     contracts: Sequence[Contract] = CONTRACTS,
-    prepare: Callable[[Settings, Database, str], Awaitable[None]] | None = None,
+    prepare: Prepare | None = None,
     announce: Callable[[str], None],
     listening: socket.socket | None = None,
     slot: WorkerSlot | None = None,
 ) -> None:
     """Serve `contracts` until a signal comes.
 
-    `prepare` runs before the first answer, `announce` once this process is ready. `listening` is a socket from `bound`;
-    without it, the settings give the address. Both callbacks get the clients' address. `slot` is given for one worker
-    of several. Raises `ServingError`, and `SchemaError` with what to do.
+    `prepare` runs before the first answer, and returns credentials to show on the pages about the calls; `announce`
+    runs once this process is ready. `listening` is a socket from `bound`; without it, the settings give the address.
+    Both callbacks get the clients' address. `slot` is given for one worker of several.
+
+    Raises `ServingError`, and `SchemaError` with what to do.
     """
     listening = listening or bound(settings.host, settings.port)
     set_up_logging(settings, worker=None if slot is None else slot.worker)
@@ -97,7 +104,7 @@ async def _serve(
     settings: Settings,
     contracts: Sequence[Contract],
     listening: socket.socket,
-    prepare: Callable[[Settings, Database, str], Awaitable[None]] | None,
+    prepare: Prepare | None,
     announce: Callable[[str], None],
     slot: WorkerSlot | None,
 ) -> None:
@@ -105,9 +112,8 @@ async def _serve(
     telemetry = telemetry_for(settings, worker=None if slot is None else slot.worker)
     database = await open_database(settings, contracts=contracts, metrics=telemetry.metrics)
     try:
-        if prepare is not None:
-            await prepare(settings, database, public_url)
-        service = build(settings, database, public_url, telemetry=telemetry)
+        credentials = () if prepare is None else await prepare(settings, database, public_url)
+        service = build(settings, database, public_url, telemetry=telemetry, credentials=credentials)
         connections = Connections(_limits(settings), telemetry.counts)
         server = _Server(
             uvicorn.Config(

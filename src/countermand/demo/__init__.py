@@ -1,6 +1,7 @@
 """Runs a service with sample data on a laptop. It needs no configuration, and writes only to one folder."""
 
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,9 +9,10 @@ from countermand.bootstrap.database import Database
 from countermand.demo.credentials import Credentials, private_file
 from countermand.demo.sample_orders import SampleOrders
 from countermand.demo.welcome import welcome
-from countermand.serving import ServingError, bound, serve
+from countermand.serving import ServingError, bound, is_loopback, serve
 from countermand.settings import Settings, read_settings
 from countermand.storage.schema import migrate
+from countermand.web.pages.sample_credentials import SampleCredential
 
 _DATABASE: Final = "countermand.sqlite3"
 # All files that the demo makes; --fresh removes exactly these.
@@ -55,11 +57,12 @@ def _run(data_dir: Path, host: str, port: int, *, fresh: bool, listening: socket
     )
     made: dict[str, Any] = {}
 
-    async def prepare(settings: Settings, database: Database, url: str) -> None:
+    async def prepare(settings: Settings, database: Database, url: str) -> Sequence[SampleCredential]:
         made.update(await SampleOrders(settings, database, credentials, url, folder).prepare())
         # The file is complete before the first request is answered, and only its owner can read it.
         public = {name: part for name, part in made.items() if not name.startswith("_")}
         private_file(folder / "demo.json", public)
         credentials.write_headers(folder, made["connect"]["access_token"])
+        return credentials.shown(made["connect"]["access_token"]) if is_loopback(host) else ()
 
     serve(settings, prepare=prepare, announce=lambda url: welcome(folder, url, made), listening=listening)

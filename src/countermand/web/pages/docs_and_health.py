@@ -17,6 +17,7 @@ from countermand.web.framework import FrameworkRequest
 from countermand.web.pages.guides import GUIDES, GUIDES_PATH, Guide, guides_in
 from countermand.web.pages.link_relations import RELATIONS, explanation
 from countermand.web.pages.rendering import NavigationItem, PageRenderer
+from countermand.web.pages.sample_credentials import SampleCredential, shown_at
 from countermand.web.reporting import PageHandler, page_route
 
 _FOLDER: Final = Path(__file__).parents[1]
@@ -51,8 +52,12 @@ def page_routes(
     version: str,
     ready: Callable[[], Awaitable[str | None]],
     requests: Requests,
+    credentials: Sequence[SampleCredential] = (),
 ) -> list[HTTPRouteHandler]:
-    """Return the routes of `/healthz`, `/readyz`, `/docs` and everything below it, and `/documentation/{name}`."""
+    """Return the routes of `/healthz`, `/readyz`, `/docs` and everything below it, and `/documentation/{name}`.
+
+    The pages have the `credentials` filled in, if there are any.
+    """
     by_name = {module.name: module for module in modules}
 
     @cache
@@ -76,7 +81,8 @@ def page_routes(
 
     async def reader(request: FrameworkRequest) -> Answer:
         module = by_name.get(request.path_params["name"])
-        return _no_such_page() if module is None else _html(_reader(module, renderer))
+        shown = _shown_to(request, credentials)
+        return _no_such_page() if module is None else _html(_reader(module, renderer, shown))
 
     async def openapi(request: FrameworkRequest) -> Answer:
         return document(name) if (name := request.path_params["name"]) in by_name else _no_such_page()
@@ -88,7 +94,7 @@ def page_routes(
     pages_by_path: dict[str, PageHandler] = {
         "/healthz": health,
         "/readyz": readiness,
-        **_guide_pages(modules, renderer, version),
+        **_guide_pages(modules, renderer, version, credentials),
         "/documentation/{name}": relation,
         "/docs/{name}": reader,
         "/docs/{name}/openapi.json": openapi,
@@ -127,12 +133,18 @@ def _html(text: str) -> Answer:
     return Answer(200, (*_SAFE, (b"content-type", b"text/html; charset=utf-8")), text.encode())
 
 
-def _guide_pages(modules: Sequence[ApiModule], renderer: PageRenderer, version: str) -> Mapping[str, PageHandler]:
+def _shown_to(request: FrameworkRequest, credentials: Sequence[SampleCredential]) -> Sequence[SampleCredential]:
+    return shown_at(request.headers.get("host", ""), credentials)
+
+
+def _guide_pages(
+    modules: Sequence[ApiModule], renderer: PageRenderer, version: str, credentials: Sequence[SampleCredential]
+) -> Mapping[str, PageHandler]:
     """Return the start page and the guides by their paths."""
     guides = guides_in(GUIDES)
 
-    async def start(_: FrameworkRequest) -> Answer:
-        return _html(_start(modules, guides, renderer, version))
+    async def start(request: FrameworkRequest) -> Answer:
+        return _html(_start(modules, guides, renderer, version, _shown_to(request, credentials)))
 
     async def guide(request: FrameworkRequest) -> Answer:
         found = guides.get(request.path_params["name"].strip("/"))
@@ -141,7 +153,13 @@ def _guide_pages(modules: Sequence[ApiModule], renderer: PageRenderer, version: 
     return {DOCS: start, GUIDES_PATH + "/{name:path}": guide}
 
 
-def _start(modules: Sequence[ApiModule], guides: Mapping[str, Guide], renderer: PageRenderer, version: str) -> str:
+def _start(
+    modules: Sequence[ApiModule],
+    guides: Mapping[str, Guide],
+    renderer: PageRenderer,
+    version: str,
+    credentials: Sequence[SampleCredential],
+) -> str:
     """Return the page on which a partner begins: what this is, how to get in, the APIs and the guides."""
     partners = [one for one in guides.values() if one.name.startswith(_OF_PARTNERS)]
     others = [one for one in guides.values() if not one.name.startswith(_OF_PARTNERS)]
@@ -153,6 +171,7 @@ def _start(modules: Sequence[ApiModule], guides: Mapping[str, Guide], renderer: 
         modules=modules,
         guides=[("For partners", partners), ("For operators and developers", others)],
         guides_path=GUIDES_PATH,
+        credentials=credentials,
     )
 
 
@@ -162,8 +181,11 @@ def _guide(guide: Guide, guides: Mapping[str, Guide], renderer: PageRenderer) ->
     return renderer.rendered("docs_guide.html", here=path, title=f"{guide.title}: Countermand", content=content)
 
 
-def _reader(module: ApiModule, renderer: PageRenderer) -> str:
-    return renderer.rendered("docs_reader.html", here=_page_of(module), title=module.title, name=module.name)
+def _reader(module: ApiModule, renderer: PageRenderer, credentials: Sequence[SampleCredential]) -> str:
+    own = next((one for one in credentials if one.api == module.name), None)
+    return renderer.rendered(
+        "docs_reader.html", here=_page_of(module), title=module.title, name=module.name, credential=own
+    )
 
 
 def docs_renderer(modules: Sequence[ApiModule], public_url: str) -> PageRenderer:
