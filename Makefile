@@ -14,7 +14,7 @@ CHECK  := $(BIN)/python -m pytest --numprocesses $(shell getconf _NPROCESSORS_ON
 # processes, each of which would compile all of the source again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help run setup browser check test-file test test-slow lint bench bench-loop lock docs vendor clean
+.PHONY: help run setup browser check test-file test test-slow lint bench bench-loop lock docs site examples vendor clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -56,6 +56,13 @@ docs: $(VENV)/.ready-to-run ## draw again the pages that are made from the code
 	$(BIN)/python docs/draw_states.py
 	$(BIN)/python docs/draw_errors.py
 	$(BIN)/python docs/draw_settings.py
+	$(BIN)/python docs/link_guides.py
+
+site: $(VENV)/.ready-to-run ## make a site of all pages of the documentation in build/site; a broken link is an error
+	$(BIN)/python docs/build_site.py build/site
+
+examples: $(VENV)/.ready-to-test ## record again the examples of the OpenAPI documents: what a service is sent, and answers
+	$(BIN)/python tests/support/record_examples.py
 
 lock: $(VENV)/.ready-to-test ## pin the requirements again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \

@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
 import structlog
 import uvicorn
@@ -30,6 +30,7 @@ from countermand.telemetry.assembly import Telemetry
 from countermand.telemetry.request_lines import Render
 from countermand.web.http_connections import ConnectionLimits, Connections, cap_below_descriptors
 from countermand.web.http_protocol import HttpProtocol
+from countermand.web.pages.sample_credentials import SampleCredential
 
 if sys.platform != "win32":
     from uvloop import new_event_loop
@@ -95,11 +96,15 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(one)
 
 
+# Gets the settings, the database and the clients' address.
+Prepare: TypeAlias = Callable[[Settings, Database, str], Awaitable[Sequence[SampleCredential]]]
+
+
 def serve(
     settings: Settings,
     *,
     contracts: Sequence[Contract] = CONTRACTS,
-    prepare: Callable[[Settings, Database, str], Awaitable[None]] | None = None,
+    prepare: Prepare | None = None,
     announce: Callable[[Reached], None],
     listening: socket.socket | None = None,
     slot: WorkerSlot | None = None,
@@ -108,7 +113,8 @@ def serve(
 ) -> None:
     """Serve `contracts` until a signal comes.
 
-    `prepare` runs before the first answer, and gets the clients' address; `announce` runs once this process is ready.
+    `prepare` runs before the first answer, gets the clients' address, and returns credentials to show on the pages
+    about the calls; `announce` runs once this process is ready.
     `listening` is a socket from `bound`; without it, the settings give the address. `slot` is given for one worker of
     several. `render` makes the text of the requests' lines. `is_locked` says that the caller is the only server of the
     SQLite file already. Raises `ServingError`, `ServedElsewhereError` if another process serves that
@@ -127,7 +133,7 @@ async def _serve(
     settings: Settings,
     contracts: Sequence[Contract],
     listening: socket.socket,
-    prepare: Callable[[Settings, Database, str], Awaitable[None]] | None,
+    prepare: Prepare | None,
     announce: Callable[[Reached], None],
     slot: WorkerSlot | None,
     telemetry: Telemetry,
@@ -141,6 +147,9 @@ async def _serve(
             await prepare(settings, database, public_url)
         service = build(settings, database, public_url, telemetry=telemetry)
         connections = Connections(_limits(settings), telemetry.counts, new_id=telemetry.requests.new_id)
+        credentials = () if prepare is None else await prepare(settings, database, public_url)
+        service = build(settings, database, public_url, telemetry=telemetry, credentials=credentials)
+        connections = Connections(_limits(settings), telemetry.counts)
         server = _Server(
             uvicorn.Config(
                 service.application,

@@ -28,6 +28,7 @@ PAGES = {
     "/docs/{name}",
     "/docs/{name}/openapi.json",
     "/docs/assets/{name}",
+    "/docs/guides/{name}",
     "/etickets/{token}",
     "/etickets/{token}/event.ics",
     "/documentation/{name}",

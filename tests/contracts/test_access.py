@@ -342,6 +342,7 @@ TABLE: Final = [
     everybody("GET /docs/{name}", object=lambda _: {"name": "shopping"}),
     everybody("GET /docs/{name}/openapi.json", object=lambda _: {"name": "connect"}),
     everybody("GET /docs/assets/{name}", object=lambda _: {"name": "docs.css"}),
+    everybody("GET /docs/guides/{name}", object=lambda _: {"name": "operations"}),
     everybody("GET /documentation/{name}", object=lambda _: {"name": "orders.html"}),
 ]
 

@@ -149,3 +149,22 @@ def calls_of(demo: Demo, name: str) -> list[tuple[str, str]]:
     calls = [(method.upper(), path) for path, methods in document["paths"].items() for method in methods]
     assert calls
     return calls
+
+
+@pytest.mark.parametrize(
+    ("name", "operation"), [("connect", "listOrders"), ("shopping", "listEvents"), ("manage", "listClients")]
+)
+def test_the_first_call_that_is_tried_on_a_page_of_the_demo_works_without_typing(
+    running: Demo, browser: Browser, name: str, operation: str
+):
+    page = browser.new_page()
+    page.open(f"{running.base_url}/docs/{name}")
+    block = f"[id$='-{operation}']"
+    page.until(f'document.querySelector("{block}") !== null')
+    page.value(f'document.querySelector("{block} .opblock-summary-control").click()')
+    for button in ("try-out__btn", "execute"):
+        page.until(f'document.querySelector("{block} .{button}") !== null')
+        page.value(f'document.querySelector("{block} .{button}").click()')
+    status = f'document.querySelector("{block} .live-responses-table .response .response-col_status")'
+    page.until(f"{status} !== null")
+    assert page.value(f"{status}.innerText").strip().startswith("200")

@@ -1,7 +1,7 @@
 """Joins settings, database and telemetry into a service that is ready to be served."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -50,6 +50,7 @@ from countermand.telemetry.assembly import Telemetry
 from countermand.telemetry.single_flight import SingleFlightProbe
 from countermand.web.app import application
 from countermand.web.pages.buyer_pages import BuyerPages
+from countermand.web.pages.sample_credentials import SampleCredential
 
 log = structlog.get_logger()
 
@@ -77,12 +78,14 @@ def build(
     shared_clock: SharedClock | None = None,
     with_front: bool = True,
     telemetry: Telemetry | None = None,
+    credentials: Sequence[SampleCredential] = (),
 ) -> Service:
     """Join the parts, for the contracts that the database was opened for.
 
     Without the front, the framework carries the cancel calls, too. `clock` is this node's clock, by default the
     machine's; `shared_clock` is the clock of all nodes, by default the database's. If only `clock` is given, it is
-    both. `telemetry` must have the metrics hook that the database was opened with.
+    both. `telemetry` must have the metrics hook that the database was opened with. The pages about the calls have
+    `credentials` filled in.
     """
     if shared_clock is None:
         shared_clock = database.store.now if clock is None else shared_by_all(clock)
@@ -148,6 +151,7 @@ def build(
         ready=ready,
         requests=telemetry.requests,
         buyer_pages=_buyer_pages(settings, database, clock, telemetry, public_url),
+        credentials=credentials,
         metrics=telemetry.counts if settings.metrics else None,
         traces=traced_calls(telemetry),
         lifespan=lifespan,

@@ -12,6 +12,7 @@ from joserfc.jwk import RSAKey
 
 from countermand.actions.identity.ports import ClientKey
 from countermand.identity.token_issuer import new_key, public_part
+from countermand.web.pages.sample_credentials import SampleCredential
 
 PARTNER: Final = "demo-partner"
 OTHER_PARTNER: Final = "demo-other-partner"
@@ -51,6 +52,15 @@ class Credentials:
             },
             keys={name: (key, secret) for name, (key, secret) in kept.items()},
         )
+
+    def shown(self, access_token: str) -> list[SampleCredential]:
+        """Return the credentials that the pages about the calls have filled in."""
+        key, secret = self.keys["shopping"]
+        return [
+            SampleCredential(api="connect", scheme="bearer", token=access_token),
+            SampleCredential(api="manage", scheme="bearer", token=".".join(self.keys["manage"])),
+            SampleCredential(api="shopping", scheme="basic", user=key, password=secret),
+        ]
 
     def write_headers(self, folder: Path, access_token: str) -> None:
         """Write a file with the headers for each channel, for `curl -H @FILE`: a token is too long to paste."""

@@ -1,6 +1,7 @@
 """Runs a service with sample data on a laptop. It needs no configuration, and writes only to one folder."""
 
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,10 +10,11 @@ from countermand.demo.credentials import Credentials, private_file
 from countermand.demo.request_lines import lines_for_people
 from countermand.demo.sample_orders import SampleOrders
 from countermand.demo.welcome import welcome
-from countermand.serving import ServingError, bound, serve
+from countermand.serving import ServingError, bound, is_loopback, serve
 from countermand.settings import LOOPBACK_ORIGINS, Settings, read_settings
 from countermand.storage.schema import migrate
 from countermand.storage.sqlite.serving_lock import only_server_of
+from countermand.web.pages.sample_credentials import SampleCredential
 
 _DATABASE: Final = "countermand.sqlite3"
 # The files that --fresh removes: all that the demo makes but the lock, which this process holds.
@@ -68,12 +70,13 @@ def _serve(data_dir: Path, folder: Path, host: str, port: int, *, fresh: bool, l
     settings = settings.model_copy(update={"shopping_allowed_origins": origins})
     made: dict[str, Any] = {}
 
-    async def prepare(settings: Settings, database: Database, url: str) -> None:
+    async def prepare(settings: Settings, database: Database, url: str) -> Sequence[SampleCredential]:
         made.update(await SampleOrders(settings, database, credentials, url, folder).prepare())
         # The file is complete before the first request is answered, and only its owner can read it.
         public = {name: part for name, part in made.items() if not name.startswith("_")}
         private_file(folder / "demo.json", public)
         credentials.write_headers(folder, made["connect"]["access_token"])
+        return credentials.shown(made["connect"]["access_token"]) if is_loopback(host) else ()
 
     serve(
         settings,

@@ -34,6 +34,7 @@ from countermand.web.pages.buyer_pages import BuyerPages
 from countermand.web.pages.docs_and_health import docs_renderer, metrics_route, page_routes
 from countermand.web.pages.error_pages import error_page
 from countermand.web.pages.rendering import PageRenderer
+from countermand.web.pages.sample_credentials import SampleCredential
 from countermand.web.reporting import CallReport, NamesEveryRequest, RequestReport, framework_path, order_parameter
 from countermand.web.transport import ClientGoneError, read_body
 
@@ -69,6 +70,7 @@ def application(
     ready: Callable[[], Awaitable[str | None]],
     requests: Requests,
     buyer_pages: BuyerPages | None = None,
+    credentials: Sequence[SampleCredential] = (),
     metrics: Counts | None = None,
     traces: "TracedCalls | None" = None,
     lifespan: Callable[[Litestar], AbstractAsyncContextManager[None]] | None = None,
@@ -77,7 +79,8 @@ def application(
     """Return the whole application, with the calls of all `modules`.
 
     Without the front, the framework carries the cancel calls, too. `ready` returns None, or why the service is not
-    ready. With `metrics`, the application has the page `/metrics`; with `traces`, every call is traced.
+    ready. The pages about the calls have `credentials` filled in. With `metrics`, the application has the page
+    `/metrics`; with `traces`, every call is traced.
     """
     if traces is not None:
         services = traces.services(services)
@@ -87,7 +90,7 @@ def application(
         if module.cancel is not None
     }
     renderer = docs_renderer(modules, services.public_url)
-    handlers: list[HTTPRouteHandler] = [*page_routes(modules, renderer, version, ready, requests)]
+    handlers: list[HTTPRouteHandler] = [*page_routes(modules, renderer, version, ready, requests, credentials)]
     if buyer_pages is not None:
         handlers += buyer_pages.routes()
     if metrics is not None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import fields
 
-from countermand.contracts.connect.messages import CreateRequest
+from countermand.contracts.connect.create_messages import CreateRequest
 from countermand.domain.orders.order_state import CANCELLABLE_STATES, OrderState, Transition
 from support.connect_calls import SERVICE_ORDER, Reply, cancel, send
 from support.database_contents import contents

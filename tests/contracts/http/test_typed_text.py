@@ -8,7 +8,7 @@ import pytest
 from msgspec import inspect
 
 from countermand.actions.errors import FieldsError
-from countermand.contracts.connect import messages as connect
+from countermand.contracts.connect import create_messages as connect
 from countermand.contracts.http.body import read
 from countermand.contracts.http.typed_text import tidy_phone
 from countermand.contracts.manage import catalogue_messages

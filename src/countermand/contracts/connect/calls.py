@@ -17,7 +17,7 @@ VERSION: Final = parameter(
     HEADER,
     "header",
     f"The version of the endpoint you are accessing. {_DEPRECATED} are deprecated, but still work.",
-    {"type": "string", "enum": [str(version.number) for version in VERSIONS]},
+    {"type": "string", "enum": [str(version.number) for version in VERSIONS], "default": str(VERSIONS[-1].number)},
 )
 _REPLIES: Final[Mapping[int, Reply]] = {
     400: Reply(when="The header X-API-VERSION, the Idempotency-Key or the JSON is invalid", message=messages.Errors),

@@ -1,6 +1,6 @@
 """Which orders can be placed? The fields of `orders/create`, each by itself and in relation to others.
 
-All errors are reported at once: the allowed values of each field (`messages.CreateRequest`), and the conditions between
+All errors are reported at once: the allowed values of each field (`CreateRequest`), and the conditions between
 fields.
 """
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from countermand.actions.errors import FieldsError
-from countermand.contracts.connect.messages import CreateRequest
+from countermand.contracts.connect.create_messages import CreateRequest
 from countermand.contracts.connect.versions import required_from
 from countermand.contracts.http.body import read, shown
 

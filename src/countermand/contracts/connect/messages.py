@@ -8,9 +8,6 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from countermand.contracts.connect.versions import required_from
-from countermand.contracts.http.typed_text import EMAIL_IN_WORDS, EMAIL_WITH_DOMAIN_PATTERN, Phone
-
 
 class CancelRequest(Struct, kw_only=True):
     """The published body of a cancellation (table 4)."""
@@ -18,127 +15,69 @@ class CancelRequest(Struct, kw_only=True):
     orderId: Annotated[int, Meta(description="The id of the order to cancel", examples=[1])]
 
 
-Short = Annotated[str, Meta(min_length=1, max_length=100)]
-
-
-def _needed(operation: str, field: str) -> Meta:
-    return Meta(description=f"Required from version {required_from(operation)[field]} on")
-
-
-State = Literal["ACT", "NSW", "NT", "QLD", "SA", "TAS", "VIC", "WA"]
-
-
-class CreateRequest(Struct, kw_only=True):
-    """An order for a service. Names and limits are documented, except those marked.
-
-    Some fields depend on each other; an answer with errors names them all. The `ntd…` fields, `portId`, `requireVLAN`
-    and `vlanId` are from a third party's client. Patterns and numbers of characters that are not documented are
-    inferred.
-    """
-
-    sourceType: Literal["nbn"]
-    contactName: Annotated[str, Meta(min_length=1, max_length=40)]
-    contactPhone: Phone
-    contactEmail: Annotated[
-        str,
-        Meta(max_length=50, pattern=EMAIL_WITH_DOMAIN_PATTERN, examples=["jo@example.com"], extra=EMAIL_IN_WORDS),
-    ]
-    remoteQualificationSearchId: Annotated[
-        Short, Meta(description="From the qualification", examples=["QS000000000001"])
-    ]
-    qualificationSearchId: Annotated[Short, Meta(description="From the qualification", examples=["1"])]
-    locationId: Annotated[str, Meta(pattern=r"^LOC[0-9]{12}$(?!\n)", examples=["LOC380100009114"])]
-    planName: Annotated[Short, Meta(examples=["Home Fast 100/20"])]
-    term: Annotated[int, Meta(ge=0, le=120, description="Months", examples=[1])]
-    aggregationMethod: Annotated[Literal["L2TP", "ETHERNET"] | None, _needed("createOrder", "aggregationMethod")] = None
-    customerReference: Annotated[str, Meta(max_length=200)] | None = None
-    quoteName: Annotated[str, Meta(max_length=50)] | None = None
-    remoteOrderId: Short | None = None
-    trafficClass: Annotated[str, Meta(max_length=20, examples=["tc4"])] | None = None
-    productType: Annotated[str, Meta(max_length=50, examples=["Access Only"])] | None = None
-    restorationSla: Annotated[str, Meta(max_length=50, examples=["Standard"])] | None = None
-    infrastructureId: (
-        Annotated[
-            str,
-            Meta(
-                pattern=r"^(NTD|CPI)[0-9]{12}$(?!\n)",
-                description="The NTD or copper pair at the location",
-                examples=["NTD000000000123"],
-            ),
-        ]
-        | None
-    ) = None
-    portId: Annotated[int, Meta(ge=1, le=8)] | None = None
-    avcIdForTransfer: (
-        Annotated[
-            str,
-            Meta(
-                pattern=r"^AVC[0-9]{12}$(?!\n)",
-                description="Required if the infrastructure is in use",
-                examples=["AVC000000000123"],
-            ),
-        ]
-        | None
-    ) = None
-    transferType: (
-        Annotated[
-            Literal["SERVICE_TRANSFER", "CONNECT_OUTSTANDING"],
-            Meta(description="Required if the infrastructure is in use"),
-        ]
-        | None
-    ) = None
-    potsWaiver: bool | None = None
-    potsServiceOwner: Annotated[bool | None, Meta(description="If false, potsWaiver must be true")] = None
-    requireVLAN: bool | None = None
-    vlanId: Annotated[int, Meta(ge=1, le=4094)] | None = None
-    ntdInstallation: Literal["nbn-tech", "nbn-no-action"] | None = None
-    ntdOption: Annotated[Short, Meta(examples=["NTD_2.5"])] | None = None
-    ntdName: Short | None = None
-    ntdPhoneNumber: Phone | None = None
-    ntdSameAddressDelivery: bool | None = None
-    ntdBusinessName: Short | None = None
-    ntdAddressLine1: Short | None = None
-    ntdAddressLine2: Annotated[str, Meta(max_length=100)] | None = None
-    ntdSuburb: Short | None = None
-    ntdPostcode: Annotated[str, Meta(pattern=r"^[0-9]{4}$(?!\n)", examples=["2000"])] | None = None
-    ntdState: State | None = None
-    ntdAuthorityToLeave: bool | None = None
-    ntdDeliveryInstructions: Annotated[str, Meta(max_length=500)] | None = None
-
-
 class AppointmentContact(Struct, kw_only=True):
     """The person whom the technician meets."""
 
-    name: str
-    type: str
-    phone: str
-    notes: str | None = None
+    name: Annotated[str, Meta(description="The name of the person, from the order's contactName")]
+    type: Annotated[str, Meta(description="The person's part in the visit; always Primary Contact")]
+    phone: Annotated[str, Meta(description="The person's telephone number, from the order's contactPhone")]
+    notes: Annotated[
+        str | None, Meta(description="What the technician should know; null, because no request has it")
+    ] = None
 
 
 class Appointment(Struct, kw_only=True):
     """A visit (names of the documented webhook). Instants are UTC, to the second."""
 
-    id: int
-    orderId: int
-    nbnAppointmentId: str
-    status: str
-    startTime: datetime
-    endTime: datetime
-    slotType: Literal["AM", "PM"] | None
-    timezoneOffset: str | None
-    priorityAssist: bool
-    eSla: str | None
-    demandType: str
-    contact: AppointmentContact
-    customerRef: str | None
-    serviceId: int | None
-    cancelledOn: datetime | None
+    id: Annotated[int, Meta(description="The appointment's id, which a cancellation of it names as appointmentId")]
+    orderId: Annotated[int, Meta(description="The id of the order that the visit is for")]
+    nbnAppointmentId: Annotated[
+        str, Meta(description="The id in the booking system; if that gave none, APT and twelve digits (ours)")
+    ]
+    status: Annotated[
+        str,
+        Meta(
+            description="reserved, booked, in_progress, completed, incomplete or cancelled; the first three are active"
+        ),
+    ]
+    startTime: Annotated[datetime, Meta(description="When the visit begins, in UTC to the second")]
+    endTime: Annotated[datetime, Meta(description="When the visit ends, in UTC to the second")]
+    slotType: Annotated[
+        Literal["AM", "PM"] | None,
+        Meta(
+            description=(
+                "Whether the visit is before (AM) or after noon (PM), in the customer's time zone; null if no slot "
+                "was booked"
+            )
+        ),
+    ]
+    timezoneOffset: Annotated[
+        str | None,
+        Meta(description="The customer's offset from UTC at that time, as +10:00; null if no slot was booked"),
+    ]
+    priorityAssist: Annotated[
+        bool,
+        Meta(
+            description="Whether the customer depends on the service for life; always false, because no request has it"
+        ),
+    ]
+    eSla: Annotated[str | None, Meta(description="The order's restorationSla")]
+    demandType: Annotated[str, Meta(description="The reason for the visit; always Standard Install")]
+    contact: Annotated[AppointmentContact, Meta(description="The person whom the technician meets")]
+    customerRef: Annotated[str | None, Meta(description="The order's customerReference")]
+    serviceId: Annotated[int | None, Meta(description="The id of the service that came into being with the order")]
+    cancelledOn: Annotated[
+        datetime | None,
+        Meta(description="When the appointment was cancelled, in UTC to the second; null if it was not"),
+    ]
 
 
 class Appointments(Struct, kw_only=True):
     """Ours: the appointments of an order, oldest first."""
 
-    appointments: list[Appointment]
+    appointments: Annotated[
+        list[Appointment], Meta(description="All appointments of the order, cancelled ones included, oldest first")
+    ]
 
 
 class SlotsWanted(Struct, kw_only=True):
@@ -151,89 +90,115 @@ class SlotsWanted(Struct, kw_only=True):
 class OfferWithdrawn(Struct, kw_only=True):
     """The published body of a request to cancel an appointment-request."""
 
-    appointmentRequestId: Annotated[int, Meta(examples=[1])]
+    appointmentRequestId: Annotated[
+        int, Meta(description="The id of the appointment-request, as its answer and its Location have it", examples=[1])
+    ]
 
 
 class SlotWanted(Struct, kw_only=True):
     """The published body of a booking."""
 
-    appointmentRequestId: Annotated[int, Meta(examples=[1])]
-    slotId: Annotated[str, Meta(min_length=1, max_length=64)]
+    appointmentRequestId: Annotated[
+        int, Meta(description="The id of the appointment-request that offered the slot", examples=[1])
+    ]
+    slotId: Annotated[str, Meta(description="The id of the offered slot", min_length=1, max_length=64)]
 
 
 class AppointmentUnwanted(Struct, kw_only=True):
     """The published body of a request to cancel an appointment."""
 
-    appointmentId: Annotated[int, Meta(examples=[1])]
+    appointmentId: Annotated[int, Meta(description="The id of the appointment to cancel", examples=[1])]
 
 
 class Slot(Struct, kw_only=True):
     """A time that can be booked (names from a third party's client). `date` is in the customer's time zone."""
 
-    id: str
-    slotType: Literal["AM", "PM"]
-    date: date
-    startTime: datetime
-    endTime: datetime
-    timezoneOffset: str
+    id: Annotated[str, Meta(description="The slot's id, which a booking names as slotId")]
+    slotType: Annotated[
+        Literal["AM", "PM"],
+        Meta(description="Whether the visit is before (AM) or after noon (PM), in the customer's time zone"),
+    ]
+    date: Annotated[date, Meta(description="The day of the visit in the customer's time zone")]
+    startTime: Annotated[datetime, Meta(description="When the visit begins, in UTC to the second")]
+    endTime: Annotated[datetime, Meta(description="When the visit ends, in UTC to the second")]
+    timezoneOffset: Annotated[str, Meta(description="The customer's offset from UTC at that time, as +10:00")]
 
 
 class AppointmentRequest(Struct, kw_only=True):
     """The offered slots (inferred, connect decision 26). `id` is the appointmentRequestId of a booking."""
 
-    id: int
-    orderId: int
-    dateFrom: date
-    slots: list[Slot]
+    id: Annotated[int, Meta(description="The request's id, which a booking names as appointmentRequestId")]
+    orderId: Annotated[int, Meta(description="The id of the order that needs the visit")]
+    dateFrom: Annotated[date, Meta(description="The date of the request: no slot is before it")]
+    slots: Annotated[list[Slot], Meta(description="The offered slots. An offer reserves nothing")]
 
 
 class AppointmentCancellation(Struct, kw_only=True):
     """An appointment that was cancelled on request (inferred, connect decision 26)."""
 
-    id: int
-    appointmentId: int
-    orderId: int
-    cancelledOn: datetime
+    id: Annotated[int, Meta(description="The id of the request to cancel")]
+    appointmentId: Annotated[int, Meta(description="The id of the cancelled appointment")]
+    orderId: Annotated[int, Meta(description="The id of the order that the visit was for")]
+    cancelledOn: Annotated[datetime, Meta(description="When the appointment was cancelled, in UTC to the second")]
 
 
 class BandwidthProfile(Struct, kw_only=True):
     """The plan of an order. The speeds are in Mbit/s, and null if the operator has not described the plan."""
 
-    planName: str
-    speedDown: int | None
-    speedUp: int | None
-    cvcInclusion: str | None
+    planName: Annotated[str, Meta(description="The plan, by its name")]
+    speedDown: Annotated[
+        int | None,
+        Meta(description="The speed towards the customer in Mbit/s; null if the operator has not described the plan"),
+    ]
+    speedUp: Annotated[
+        int | None,
+        Meta(description="The speed from the customer in Mbit/s; null if the operator has not described the plan"),
+    ]
+    cvcInclusion: Annotated[
+        str | None,
+        Meta(description="The shared capacity that the plan includes; null, because only the network knows it"),
+    ]
 
 
 class Infrastructure(Struct, kw_only=True):
     """The infrastructure that the service uses."""
 
-    id: str | None
-    portId: int | None
-    productId: str | None
+    id: Annotated[str | None, Meta(description="The order's infrastructureId")]
+    portId: Annotated[int | None, Meta(description="The port of the NTD, from 1 to 8")]
+    productId: Annotated[
+        str | None,
+        Meta(description="The network's id of the product on the port; null, because only the network knows it"),
+    ]
 
 
 class MoneyAmount(Struct, kw_only=True):
     """An amount of money in the contract's form."""
 
-    amount: Annotated[str, Meta(examples=["75.00"])]
-    currency: str
-    symbol: str
+    amount: Annotated[
+        str, Meta(description="The amount in whole dollars and cents, as text with two decimals", examples=["75.00"])
+    ]
+    currency: Annotated[str, Meta(description="ISO 4217; always AUD")]
+    symbol: Annotated[str, Meta(description="The sign of the currency; always $")]
 
 
 class Fee(Struct, kw_only=True):
     """The charges of the plan; null if the operator has not described the plan."""
 
-    attributes: dict[str, str]
-    oneTimeCharge: MoneyAmount | None
-    monthlyRecurringCharge: MoneyAmount | None
+    attributes: Annotated[dict[str, str], Meta(description="More about the charge, by name; empty")]
+    oneTimeCharge: Annotated[
+        MoneyAmount | None, Meta(description="What is charged once; null if the operator has not described the plan")
+    ]
+    monthlyRecurringCharge: Annotated[
+        MoneyAmount | None,
+        Meta(description="What is charged each month; null if the operator has not described the plan"),
+    ]
 
 
 class AdditionalFee(Struct, kw_only=True):
     """A charge in addition to the plan's charges."""
 
-    addOnTypeName: str
-    fee: Fee
+    addOnTypeName: Annotated[str, Meta(description="What is charged for")]
+    fee: Annotated[Fee, Meta(description="The charge")]
 
 
 class Order(Struct, kw_only=True):
@@ -243,51 +208,97 @@ class Order(Struct, kw_only=True):
     Fields that only the network knows (`poi`, `region`, …) are null.
     """
 
-    id: int
-    orderType: Literal["new", "transfer"]
-    status: str
-    isCancellable: bool
-    createdOn: datetime  # ours
-    serviceId: int | None
-    serviceClass: str | None
-    technologyType: str | None
-    trafficClass: str | None
-    installationType: str | None
-    customerRef: str | None
-    quoteName: str | None
-    locId: str
-    avcId: str | None
-    avcIdForTransfer: str | None
-    transferType: str | None
-    vlanId: int | None
-    poi: str | None
-    poiName: str | None
-    region: str | None
-    eSla: str | None
-    bandwidthProfile: BandwidthProfile
-    infrastructure: Infrastructure
-    aggregationMethod: str | None
-    isNfas: bool
-    legacyTechnologyType: str | None
-    fee: Fee
-    additionalFees: list[AdditionalFee]
-    appointments: list[Appointment]
+    id: Annotated[int, Meta(description="The order's id, which a cancellation names as orderId")]
+    orderType: Annotated[
+        Literal["new", "transfer"],
+        Meta(description="new, or transfer if the order takes over a service or waives a telephone service"),
+    ]
+    status: Annotated[
+        str,
+        Meta(description="submitted, accepted, in_progress, past_no_return, held, rejected, activated or cancelled"),
+    ]
+    isCancellable: Annotated[
+        bool,
+        Meta(
+            description=(
+                "Whether the order's state allows a cancellation. The appointment may still forbid it: see the call "
+                "cancellability"
+            )
+        ),
+    ]
+    createdOn: Annotated[datetime, Meta(description="Ours: when the order was placed, in UTC to the second")]  # ours
+    serviceId: Annotated[
+        int | None,
+        Meta(
+            description=(
+                "The id of the service that came into being with the order. The service is active once the order is "
+                "activated"
+            )
+        ),
+    ]
+    serviceClass: Annotated[
+        str | None, Meta(description="The network's class of the location; null, because only the network knows it")
+    ]
+    technologyType: Annotated[str | None, Meta(description="The kind of line; null, because only the network knows it")]
+    trafficClass: Annotated[str | None, Meta(description="The request's trafficClass")]
+    installationType: Annotated[str | None, Meta(description="The request's ntdInstallation")]
+    customerRef: Annotated[str | None, Meta(description="The request's customerReference")]
+    quoteName: Annotated[str | None, Meta(description="The request's quoteName")]
+    locId: Annotated[str, Meta(description="The request's locationId")]
+    avcId: Annotated[
+        str | None, Meta(description="The virtual circuit of the service; null, because only the network knows it")
+    ]
+    avcIdForTransfer: Annotated[str | None, Meta(description="The virtual circuit that the order takes over")]
+    transferType: Annotated[str | None, Meta(description="How the order takes over a service")]
+    vlanId: Annotated[int | None, Meta(description="The VLAN tag, from 1 to 4094")]
+    poi: Annotated[
+        str | None, Meta(description="The point of interconnection; null, because only the network knows it")
+    ]
+    poiName: Annotated[str | None, Meta(description="The name of that point; null, because only the network knows it")]
+    region: Annotated[
+        str | None, Meta(description="The region of the location; null, because only the network knows it")
+    ]
+    eSla: Annotated[str | None, Meta(description="The request's restorationSla")]
+    bandwidthProfile: Annotated[BandwidthProfile, Meta(description="The plan with its speeds")]
+    infrastructure: Annotated[Infrastructure, Meta(description="The infrastructure that the service uses")]
+    aggregationMethod: Annotated[str | None, Meta(description="How the traffic reaches you: L2TP or ETHERNET")]
+    isNfas: Annotated[
+        bool,
+        Meta(
+            description="Whether the service is enterprise ethernet; always false, because no such order can be placed"
+        ),
+    ]
+    legacyTechnologyType: Annotated[
+        str | None, Meta(description="The kind of an older line; null, because only the network knows it")
+    ]
+    fee: Annotated[Fee, Meta(description="The charges of the plan as they were when the order was placed")]
+    additionalFees: Annotated[
+        list[AdditionalFee], Meta(description="Charges in addition to the plan's; empty, because no call adds any")
+    ]
+    appointments: Annotated[list[Appointment], Meta(description="The visits, oldest first")]
 
 
 class Orders(Struct, kw_only=True):
     """Ours: a page of the caller's orders, newest first. `next` is the address of the next page."""
 
-    orders: list[Order]
-    next: str | None
+    orders: Annotated[list[Order], Meta(description="The orders of this page")]
+    next: Annotated[str | None, Meta(description="The address of the next page; null on the last page")]
 
 
 class Finding(Struct, kw_only=True):
     """Ours: what one rule of the policy found. `changesAt` is the first instant at which its finding will differ."""
 
-    code: str
-    passed: bool
-    message: str
-    changesAt: datetime | None
+    code: Annotated[str, Meta(description="The rule's code, which a refusal has as its code")]
+    passed: Annotated[bool, Meta(description="Whether the rule allows the cancellation")]
+    message: Annotated[str, Meta(description="What the rule found, as a sentence")]
+    changesAt: Annotated[
+        datetime | None,
+        Meta(
+            description=(
+                "The first instant at which the finding will differ, in UTC; null if time alone does not change it"
+            )
+        ),
+    ]
 
 
 class Cancellability(Struct, kw_only=True):
@@ -296,19 +307,30 @@ class Cancellability(Struct, kw_only=True):
     `cancellableUntil` is the first instant at which the order can no longer be cancelled.
     """
 
-    orderId: int
-    cancellable: bool
-    cancellableUntil: datetime | None
-    decidedAt: datetime
-    findings: list[Finding]
+    orderId: Annotated[int, Meta(description="The id that the path names")]
+    cancellable: Annotated[bool, Meta(description="Whether a cancellation would succeed now")]
+    cancellableUntil: Annotated[
+        datetime | None,
+        Meta(
+            description=(
+                "The first instant at which the order can no longer be cancelled, in UTC; null if there is none, or "
+                "the order cannot be cancelled"
+            )
+        ),
+    ]
+    decidedAt: Annotated[datetime, Meta(description="The instant that the answer is for, in UTC")]
+    findings: Annotated[list[Finding], Meta(description="What each rule of the policy found")]
 
 
 class Error(Struct, kw_only=True):
     """One error. `field` names the part of the request that is wrong, if there is one."""
 
-    code: str
-    field: str | None
-    message: str
+    code: Annotated[
+        str,
+        Meta(description="Why the request failed; stable, for programs. The description of this API lists all codes"),
+    ]
+    field: Annotated[str | None, Meta(description="The part of the request that is wrong; null if none is")]
+    message: Annotated[str, Meta(description="A sentence for people; it may change")]
 
 
 class Errors(Struct, kw_only=True):
@@ -317,4 +339,4 @@ class Errors(Struct, kw_only=True):
     The documentation only describes it; the names here are ours (connect decision 17).
     """
 
-    errors: list[Error]
+    errors: Annotated[list[Error], Meta(description="Every reason, at least one")]

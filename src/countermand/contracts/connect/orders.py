@@ -21,6 +21,7 @@ from countermand.contracts.connect import messages
 from countermand.contracts.connect.calls import VERSION, replies
 from countermand.contracts.connect.contract import NAME
 from countermand.contracts.connect.create import create_request
+from countermand.contracts.connect.create_messages import CreateRequest
 from countermand.contracts.connect.translate import cancellability_answer, order_answer, orders_answer
 from countermand.contracts.http.answer import Answer
 from countermand.contracts.http.calls import (
@@ -76,10 +77,10 @@ class ConnectOrders:
             ServiceCall(operation=_EXPLAIN_ORDER, body=no_body, handle=_explain_order),
         )
 
-    def _wanted(self, given: DecodedBody) -> messages.CreateRequest:
+    def _wanted(self, given: DecodedBody) -> CreateRequest:
         return create_request(given.json, given.version, self._plans)
 
-    async def _create(self, tx: Transaction, context: CallContext[messages.CreateRequest]) -> Answer:
+    async def _create(self, tx: Transaction, context: CallContext[CreateRequest]) -> Answer:
         plan = self._plans.get(context.body.planName)
         details = replace(
             msgspec.convert(msgspec.to_builtins(context.body), ServiceOrderDetails),
@@ -211,7 +212,7 @@ _CREATE_ORDER: Final = Operation(
     summary="Create an order",
     description="Creates an order and its service together.",
     permission=Permission.CREATE,
-    request=messages.CreateRequest,
+    request=CreateRequest,
     takes_key=True,
     parameters=(VERSION,),
     replies=replies(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from countermand.actions.appointments.ports import BookingTerms
@@ -11,9 +12,11 @@ from countermand.contracts.connect.calls import VERSION, replies, rules_of
 from countermand.contracts.connect.cancel import PATH, ConnectCancel
 from countermand.contracts.connect.contract import NAME
 from countermand.contracts.connect.orders import ConnectOrders, Plan
+from countermand.contracts.connect.translate import ERROR_CODES
 from countermand.contracts.connect.versions import Versions
 from countermand.contracts.http.api_module import NOT_AFFILIATED, ApiModule
 from countermand.contracts.http.calls import Call, CallRules
+from countermand.contracts.http.examples import Examples
 from countermand.contracts.http.openapi import Operation, Reply
 from countermand.domain.client import Permission
 
@@ -78,4 +81,6 @@ def api_module(connect: Connect) -> ApiModule:
         cancel=(connect.cancel, CANCEL),
         notices=connect.versions.notices,
         security={"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        error_codes=ERROR_CODES,
+        examples=Examples(Path(__file__).with_name("examples.json")),
     )

@@ -7,19 +7,21 @@ follow RFC 6749. This module does no I/O: `TokenEndpoint` verifies assertions.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import parse_qsl
 
-import msgspec
-
 from countermand.actions import errors
 from countermand.contracts.connect.contract import CHANNEL
+from countermand.contracts.connect.token_messages import AccessToken, Configuration, KeySet, TokenError, TokenForm
 from countermand.contracts.http import answer
 from countermand.contracts.http.answer import Answer, MalformedRequestError, error_headers, json_answer, plain_text
 from countermand.contracts.http.api_module import NOT_AFFILIATED, ApiModule
 from countermand.contracts.http.calls import Call, CallRules, OpenCall, OpenContext, Request
 from countermand.contracts.http.cancel_endpoint import bearer
 from countermand.contracts.http.encodings import what_it_is
+from countermand.contracts.http.error_codes import ErrorCode, error_codes
+from countermand.contracts.http.examples import Examples
 from countermand.contracts.http.openapi import NoPermission, Operation, Reply
 
 FORM: Final = "application/x-www-form-urlencoded"
@@ -66,53 +68,6 @@ class TokenEndpoint(Protocol):
         ...
 
 
-class TokenForm(msgspec.Struct, kw_only=True):
-    """The form of a token request. It only describes the form in the OpenAPI document; `_form` reads it."""
-
-    grant_type: str
-    client_assertion_type: str
-    client_assertion: str
-    client_id: str | None = None
-
-
-class AccessToken(msgspec.Struct, kw_only=True):
-    """The reply, in Keycloak's shape (inferred)."""
-
-    access_token: str
-    expires_in: int
-    refresh_expires_in: int = 0
-    token_type: str = "Bearer"  # noqa: S105 - a kind of token
-    not_before_policy: int = msgspec.field(name="not-before-policy", default=0)
-    scope: str = ""
-
-
-class TokenError(msgspec.Struct, kw_only=True):
-    """An error, in the form of RFC 6749, section 5.2."""
-
-    error: str
-    error_description: str
-
-
-class Configuration(msgspec.Struct, kw_only=True):
-    """The fields of OpenID Connect Discovery and RFC 8414 for which this service has a value."""
-
-    issuer: str
-    token_endpoint: str
-    jwks_uri: str
-    grant_types_supported: list[str]
-    response_types_supported: list[str]
-    subject_types_supported: list[str]
-    id_token_signing_alg_values_supported: list[str]
-    token_endpoint_auth_methods_supported: list[str]
-    token_endpoint_auth_signing_alg_values_supported: list[str]
-
-
-class KeySet(msgspec.Struct, kw_only=True):
-    """Public keys, in the form of RFC 7517."""
-
-    keys: list[dict[str, str]]
-
-
 # A wrong media type is a malformed request, because RFC 6749 has no 415. If a commit was cut off, no token was issued.
 _STATUS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     answer.MalformedRequestError: (400, "invalid_request"),
@@ -127,6 +82,11 @@ _STATUS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     errors.KeySetUnavailableError: (503, "temporarily_unavailable"),
 }
 _UNEXPECTED: Final = (500, "server_error")
+ERROR_CODES: Final = error_codes(
+    _STATUS,
+    _UNEXPECTED,
+    [ErrorCode(status=400, code="unsupported_grant_type", meaning="The grant_type is not client_credentials.")],
+)
 
 
 def token_path(realm: str) -> str:
@@ -319,4 +279,6 @@ def api_module(endpoint: TokenEndpoint) -> ApiModule:
         rules=RULES,
         cancel=None,
         security={},
+        error_codes=ERROR_CODES,
+        examples=Examples(Path(__file__).with_name("token_examples.json")),
     )

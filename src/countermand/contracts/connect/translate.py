@@ -29,6 +29,7 @@ from countermand.contracts.http.answer import (
     error_headers,
     json_answer,
 )
+from countermand.contracts.http.error_codes import RULES, error_codes, refusals
 from countermand.contracts.http.lists import list_answer
 from countermand.domain.appointments.appointment import Appointment, Slot
 from countermand.domain.appointments.appointment_task import AppointmentTask, Failure
@@ -72,6 +73,18 @@ _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
 }
 _NOT_FOUND: Final = "You are not authorised or the id provided does not exist"
 _UNEXPECTED: Final = (500, "unexpected")
+ERROR_CODES: Final = error_codes(
+    _STATUS,
+    _UNEXPECTED,
+    refusals(
+        422,
+        *RULES,
+        *("order_ended", "has_appointment", "appointment_over"),
+        *("appointment_request_pending", "appointment_request_cancelled", "slot_not_offered"),
+        *("slot_taken", "slot_gone", "slot_over", "appointment_past_no_return"),
+        *("booking_under_way", "cancellation_under_way"),
+    ),
+)
 _UNEXPECTED_SAID: Final = "There was an unexpected error processing the request"
 _HEADER_AT_FAULT: Final[dict[type[Exception], str]] = {
     NotAuthenticatedError: "Authorization",

@@ -7,6 +7,8 @@ from typing import Final
 from countermand.contracts.http.answer import JSON
 from countermand.contracts.http.calls import Call, CallRules
 from countermand.contracts.http.cancel_endpoint import CancelEndpoint
+from countermand.contracts.http.error_codes import ErrorCode, table
+from countermand.contracts.http.examples import Examples
 from countermand.contracts.http.openapi import Operation, document
 
 # The description of a published contract begins with this.
@@ -41,6 +43,8 @@ class ApiModule:
     security: Mapping[str, object]
     notices: Notices = _no_notices
     browser_origins: Sequence[str] = ()
+    error_codes: Sequence[ErrorCode] = ()
+    examples: Examples = Examples()  # noqa: RUF009 - it cannot change
 
     def openapi(self, public_url: str, version: str) -> dict[str, object]:
         """Return the module's OpenAPI 3.1 document, for clients that use `public_url`."""
@@ -51,15 +55,29 @@ class ApiModule:
         return document(
             title=self.title,
             version=version,
-            description=self.about
-            + (_NULLS if any(one.request and one.request_media_type == JSON for one in operations) else ""),
+            description=self._description(operations),
             server=public_url,
             operations=operations,
             security=self.security,
+            examples=self.examples,
         )
+
+    def _description(self, operations: Sequence[Operation]) -> str:
+        """Return the text of the document, in Markdown: what the calls are, and what each error's code means."""
+        takes_json = any(one.request and one.request_media_type == JSON for one in operations)
+        said = self.about + (_NULLS if takes_json else "")
+        return f"{said}\n\n## Error codes\n\n{table(self.error_codes)}" if self.error_codes else said
 
 
 def _other_spellings(endpoint: CancelEndpoint, operation: Operation) -> list[Operation]:
     """Return the same operation for each other path of the endpoint, with a name of its own."""
     paths = sorted(endpoint.paths - {operation.path})
-    return [replace(operation, name=f"{operation.name}{_SPELLINGS[path.endswith('/')]}", path=path) for path in paths]
+    return [
+        replace(
+            operation,
+            name=f"{operation.name}{_SPELLINGS[path.endswith('/')]}",
+            path=path,
+            spelling_of=operation.name,
+        )
+        for path in paths
+    ]

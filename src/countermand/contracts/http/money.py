@@ -13,8 +13,14 @@ Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", examples=["EUR"])]
 class AmountGiven(Struct, kw_only=True):
     """An amount in a request."""
 
-    amount: Annotated[Number, Meta(extra_json_schema={"type": "number", "minimum": 0, "multipleOf": 0.01})]
-    currency: Currency
+    amount: Annotated[
+        Number,
+        Meta(
+            description="The amount in the currency's unit, with at most two decimals, as 12.50",
+            extra_json_schema={"type": "number", "minimum": 0, "multipleOf": 0.01},
+        ),
+    ]
+    currency: Annotated[Currency, Meta(description="ISO 4217")]
 
 
 _Number = Annotated[Raw, Meta(description="Always with two decimals", extra_json_schema={"type": "number"})]

@@ -3,18 +3,21 @@
 The routes come from the same operations, so that every call is both served and described.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 from countermand.contracts.http.answer import JSON
 from countermand.contracts.http.body import Number
+from countermand.contracts.http.examples import REQUEST, CallExamples, Examples, named_in
 from countermand.contracts.http.generators import generators_schema
 from countermand.domain.client import Permission
 
 _REFERENCES: Final = "#/components/schemas/{name}"
+# Describes a body, of a media type, by its message and its examples.
+_Content: TypeAlias = Callable[[str, type[msgspec.Struct], str], dict[str, object]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,7 @@ class Operation:
     own_credential: str | None = None  # the header with a credential that replaces the permission
     takes_key: bool = False  # whether it takes an Idempotency-Key
     parameters: Sequence[Mapping[str, object]] = ()
+    spelling_of: str | None = None  # the operation of which this is the same with another spelling of the path
 
 
 def parameter(
@@ -89,8 +93,10 @@ def document(
     server: str,
     operations: Sequence[Operation],
     security: Mapping[str, object],
+    examples: Examples = Examples(),  # noqa: B008 - it cannot change
 ) -> dict[str, object]:
     """Return the OpenAPI 3.1 document of some operations, which share one security scheme, or have none."""
+    recorded = examples.by_operation(server)
     required: list[dict[str, list[str]]] = [{scheme: []} for scheme in security]
     messages = {one.request for one in operations if one.request is not None}
     messages |= {reply.message for one in operations for reply in one.replies.values() if reply.message is not None}
@@ -103,7 +109,7 @@ def document(
     components = {name: generators_schema(schema, named) for name, schema in components.items()} | named
     paths: dict[str, dict[str, object]] = {}
     for one in operations:
-        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, schema_of, required)
+        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, schema_of, required, recorded)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -128,9 +134,19 @@ def schema_of_own_type(of: type) -> dict[str, object]:
 
 
 def _operation(
-    one: Operation, schema_of: Mapping[type[msgspec.Struct], object], required: Sequence[Mapping[str, Sequence[str]]]
+    one: Operation,
+    schema_of: Mapping[type[msgspec.Struct], object],
+    required: Sequence[Mapping[str, Sequence[str]]],
+    recorded: Mapping[str, CallExamples],
 ) -> dict[str, object]:
     is_public = isinstance(one.permission, NoPermission)
+    recorded_as = one.spelling_of or one.name
+
+    def content(media_type: str, message: type[msgspec.Struct], part: str) -> dict[str, object]:
+        named = named_in(recorded, recorded_as, part, takes_key=one.takes_key)
+        shown = {"examples": {name: {"value": value} for name, value in named.items()}} if named else {}
+        return {media_type: {"schema": schema_of[message], **shown}}
+
     described: dict[str, object] = {
         "operationId": one.name,
         "summary": one.summary,
@@ -138,14 +154,16 @@ def _operation(
         "description": " ".join([one.description, *_permission_described(one)]),
         "security": [] if is_public else required,
         "parameters": parameters_of(one),
-        "responses": {str(status): _reply(reply, schema_of) for status, reply in sorted(one.replies.items())},
+        "responses": {
+            str(status): _reply(str(status), reply, content) for status, reply in sorted(one.replies.items())
+        },
     }
     if not is_public:
         described["x-permission"] = one.permission
     if one.request is not None:
         described["requestBody"] = {
             "required": True,
-            "content": {one.request_media_type: {"schema": schema_of[one.request]}},
+            "content": content(one.request_media_type, one.request, REQUEST),
         }
     return described
 
@@ -160,12 +178,12 @@ def _permission_described(one: Operation) -> Iterator[str]:
         yield "A browser application's token is not enough."
 
 
-def _reply(reply: Reply, schema_of: Mapping[type[msgspec.Struct], object]) -> dict[str, object]:
+def _reply(status: str, reply: Reply, content: _Content) -> dict[str, object]:
     described: dict[str, object] = {"description": reply.when}
     if reply.headers:
         described["headers"] = {
             name: {"description": text, "schema": {"type": "string"}} for name, text in reply.headers.items()
         }
     if reply.message is not None:
-        described["content"] = {reply.media_type: {"schema": schema_of[reply.message]}}
+        described["content"] = content(reply.media_type, reply.message, status)
     return described

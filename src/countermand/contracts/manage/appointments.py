@@ -30,7 +30,7 @@ from countermand.contracts.http.calls import (
 from countermand.contracts.http.lists import list_answer
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.store import Transaction
-from countermand.contracts.manage import messages
+from countermand.contracts.manage import appointment_messages as messages
 from countermand.contracts.manage.calls import ORDER, ROOT, after_in, in_range, operation, order_in
 from countermand.contracts.manage.translate import appointment_shown, slot_shown, task_shown
 from countermand.domain.appointments.appointment import AppointmentId, AppointmentState, HalfDay, SlotId

@@ -92,14 +92,20 @@ def operation(
     request: type[Struct] | None = None,
     parameters: Sequence[Mapping[str, object]] = (),
     takes_key: bool = True,
+    conflicts: bool = True,
 ) -> Operation:
     """Return the description of a call, with what all calls have; `good` and `parameters` are its own.
 
-    A call that changes something takes an Idempotency-Key, unless its answers are not stored.
+    A call that changes something takes an Idempotency-Key, unless its answers are not stored. With `conflicts`, a state
+    may forbid the change.
     """
     changes = method != "GET"
     replies = {**_PROBLEMS, **(_CHANGES if changes else {}), **good}
-    if not changes:
+    if changes and not conflicts:
+        del replies[409]
+    if changes and not takes_key and request is None:
+        del replies[422]  # there is neither a key nor a field that could be wrong
+    elif not changes and (parameters or path.startswith(ORDER)):
         replies[422] = _CHANGES[422]
     return Operation(
         name=name,

@@ -1,9 +1,9 @@
 """The catalogue in the operator's API: load events, products, methods and vouchers, and read them."""
 
 import re
-from typing import Final
+from typing import Annotated, Final
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from countermand.actions.catalogue.load import ADDED, AS_THEY_WERE, CHANGED, Catalogue, check_references, load_catalogue
 from countermand.actions.catalogue.ports import Section
@@ -27,9 +27,9 @@ _PAGE: Final = 100
 class CatalogueLoaded(Struct, kw_only=True):
     """The numbers of items that were added, changed, or the same already."""
 
-    added: int
-    changed: int
-    as_they_were: int
+    added: Annotated[int, Meta(description="The number of new items")]
+    changed: Annotated[int, Meta(description="The number of items that were there and are different now")]
+    as_they_were: Annotated[int, Meta(description="The number of items that were there and are the same")]
 
 
 async def _load(tx: Transaction, context: CallContext[Catalogue]) -> Answer:

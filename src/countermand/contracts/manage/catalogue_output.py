@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from countermand.actions.catalogue.ports import Section
 from countermand.actions.catalogue.read import Item, Listed
@@ -28,17 +28,19 @@ _LISTS: Final = {section: section.value for section in Section} | {Section.COMBO
 class ProductShown(ProductGiven, kw_only=True):
     """A loaded product. Orders hold the difference between its total and its availability."""
 
-    availability: int
+    availability: Annotated[int, Meta(description="The number that is left of total_availability")]
 
 
 class CatalogueShown(Struct, kw_only=True):
     """A page of the catalogue, which can be loaded again as it is; the next page begins after `next`, if not null."""
 
-    events: list[EventGiven] = []
-    products: list[ProductShown] = []
-    methods: list[MethodGiven] = []
-    vouchers: list[VoucherGiven] = []
-    next: str | None = None
+    events: Annotated[list[EventGiven], Meta(description="The events of this page")] = []
+    products: Annotated[list[ProductShown], Meta(description="The products of this page")] = []
+    methods: Annotated[list[MethodGiven], Meta(description="The payment and shipping methods of this page")] = []
+    vouchers: Annotated[list[VoucherGiven], Meta(description="The vouchers of this page")] = []
+    next: Annotated[
+        str | None, Meta(description="The value of the parameter after for the next page; null on the last page")
+    ] = None
 
 
 async def page_shown(found: Listed, *, at_most: int) -> dict[str, object]:

@@ -4,7 +4,7 @@ Clients of connect have keys or issuers of their own, so the command line adds t
 """
 
 from collections.abc import Sequence
-from typing import Final, Literal, cast
+from typing import Annotated, Final, Literal, cast
 
 import msgspec
 
@@ -18,7 +18,7 @@ from countermand.contracts.http.contract import Access
 from countermand.contracts.http.lists import list_answer
 from countermand.contracts.http.openapi import Operation, Reply, parameter
 from countermand.contracts.http.redirect_url import redirects_given
-from countermand.contracts.manage import messages
+from countermand.contracts.manage import client_messages as messages
 from countermand.contracts.manage.calls import ROOT, operation
 from countermand.domain.client import LARGEST_CLIENT_ID, Client, ClientId, Permission
 from countermand.domain.contract import MANAGE, Channel
@@ -93,6 +93,7 @@ class ManagedClients:
             {201: Reply(when="The client with its secret, which is never shown again", message=messages.KeyedClient)},
             request=self._client_given,
             takes_key=False,
+            conflicts=False,
         )
 
     def _named(self, given: DecodedBody) -> messages.ClientGiven:
@@ -125,7 +126,8 @@ def clients_as_json(clients: Sequence[Client]) -> str:
 
 def _client_given(channels: Sequence[str]) -> type[messages.ClientGiven]:
     """Return the message with the names of the channels whose clients have a secret, for the call's description."""
-    fields = [("contract", Literal[tuple(channels)])]
+    said = "The contract that the client calls, or manage for this API"
+    fields = [("contract", Annotated[Literal[tuple(channels)], msgspec.Meta(description=said)])]
     made = msgspec.defstruct(
         "ClientGiven",
         fields,
@@ -186,6 +188,7 @@ _REDIRECTS: Final = operation(
     request=messages.RedirectsGiven,
     parameters=[_CLIENT],
     takes_key=False,
+    conflicts=False,
 )
 _ROTATE: Final = operation(
     "rotateClient",
@@ -196,6 +199,7 @@ _ROTATE: Final = operation(
     {200: Reply(when="The client with its new secret, which is never shown again", message=messages.KeyedClient)},
     parameters=[_CLIENT],
     takes_key=False,
+    conflicts=False,
 )
 _REVOKE: Final = operation(
     "revokeClient",
@@ -206,4 +210,5 @@ _REVOKE: Final = operation(
     {200: Reply(when="The revoked client", message=messages.Client)},
     parameters=[_CLIENT],
     takes_key=False,
+    conflicts=False,
 )

@@ -1,15 +1,18 @@
 """All calls of the operator's API, as one API module."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from countermand.actions.identity.ports import ClientAdministration
 from countermand.contracts.http.api_module import ApiModule
 from countermand.contracts.http.calls import Call
 from countermand.contracts.http.contract import Access
+from countermand.contracts.http.examples import Examples
 from countermand.contracts.manage import appointments, catalogue, orders
 from countermand.contracts.manage.calls import ROOT, RULES
 from countermand.contracts.manage.clients import ManagedClients
+from countermand.contracts.manage.translate import ERROR_CODES
 from countermand.domain.contract import MANAGE
 
 # The calls about clients are added later, because they need more than a call's services.
@@ -27,4 +30,6 @@ def api_module(clients: ClientAdministration, accesses: Sequence[Access]) -> Api
         rules=RULES,
         cancel=None,
         security={"bearer": {"type": "http", "scheme": "bearer"}},
+        error_codes=ERROR_CODES,
+        examples=Examples(Path(__file__).with_name("examples.json")),
     )

@@ -33,7 +33,8 @@ from countermand.contracts.http.answer import (
     error_headers,
     json_answer,
 )
-from countermand.contracts.manage import messages
+from countermand.contracts.http.error_codes import RULES, error_codes, refusals
+from countermand.contracts.manage import appointment_messages, messages
 from countermand.contracts.manage.order_ids import order_id_text
 from countermand.domain.appointments.appointment import Appointment
 from countermand.domain.appointments.appointment_task import AppointmentTask
@@ -59,6 +60,17 @@ _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     KeySetUnavailableError: (503, "unavailable"),
 }
 _UNEXPECTED: Final = (500, "unexpected")
+ERROR_CODES: Final = error_codes(
+    _STATUS,
+    _UNEXPECTED,
+    refusals(
+        409,
+        *RULES,
+        *("move_not_allowed", "order_paid", "payment_reference_used", "late_money"),
+        *("has_appointment", "appointment_over", "order_ended", "already_answered"),
+        *("slot_booked", "more_held", "seats_held"),
+    ),
+)
 
 
 def problem(
@@ -130,9 +142,9 @@ def order_shown(view: OrderView, history: History) -> messages.Order:
     )
 
 
-def appointment_shown(appointment: Appointment) -> messages.Appointment:
+def appointment_shown(appointment: Appointment) -> appointment_messages.Appointment:
     """Return a visit."""
-    return messages.Appointment(
+    return appointment_messages.Appointment(
         id=appointment.id,
         state=appointment.state.value,
         starts_at=appointment.starts_at,
@@ -143,10 +155,10 @@ def appointment_shown(appointment: Appointment) -> messages.Appointment:
     )
 
 
-def task_shown(task: AppointmentTask, order: Order) -> messages.AppointmentTask:
+def task_shown(task: AppointmentTask, order: Order) -> appointment_messages.AppointmentTask:
     """Return a client's task about an order."""
     failure, wanted = task.failure, task.wanted
-    return messages.AppointmentTask(
+    return appointment_messages.AppointmentTask(
         id=task.id,
         order_id=order_id_text(order),
         client_id=task.client_id,
@@ -158,14 +170,14 @@ def task_shown(task: AppointmentTask, order: Order) -> messages.AppointmentTask:
         starts_at=None if wanted is None else wanted.starts_at,
         ends_at=None if wanted is None else wanted.ends_at,
         appointment_id=task.appointment_id,
-        failure=None if failure is None else messages.No(code=failure.code, message=failure.sentence),
+        failure=None if failure is None else appointment_messages.No(code=failure.code, message=failure.sentence),
     )
 
 
-def slot_shown(one: OpenSlot) -> messages.SlotShown:
+def slot_shown(one: OpenSlot) -> appointment_messages.SlotShown:
     """Return a slot of the calendar."""
     slot = one.slot
-    return messages.SlotShown(
+    return appointment_messages.SlotShown(
         id=slot.id,
         area=one.area,
         starts_at=slot.starts_at,

@@ -5,6 +5,15 @@ from typing import Annotated, Final, NotRequired, TypedDict
 from msgspec import Meta
 
 _LINK: Final = {"$ref": "#/components/schemas/Link"}
+_RELATIONS: Final = {
+    "self": {**_LINK, "description": "The address of the resource itself"},
+    "profile": {**_LINK, "description": "The page that explains the resource"},
+    "curies": {
+        "type": "array",
+        "items": _LINK,
+        "description": "The pages that explain the relations whose names begin with shop:",
+    },
+}
 
 
 class Link(TypedDict):
@@ -18,7 +27,7 @@ class Link(TypedDict):
 
 def _links_schema() -> dict[str, object]:
     """Return the relations that most resources have. Python's type of the links does not name them."""
-    return {"properties": {"self": _LINK, "profile": _LINK, "curies": {"type": "array", "items": _LINK}}}
+    return {"properties": _RELATIONS}
 
 
 Links = Annotated[

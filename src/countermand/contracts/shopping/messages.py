@@ -39,8 +39,8 @@ class Consumer(Struct, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
-    first_name: Annotated[str, Meta(description="The first name", max_length=255)] | UnsetType = UNSET
-    last_name: Annotated[str, Meta(description="The last name", max_length=255)] | UnsetType = UNSET
+    first_name: Annotated[str, Meta(description="The given name", max_length=255)] | UnsetType = UNSET
+    last_name: Annotated[str, Meta(description="The family name", max_length=255)] | UnsetType = UNSET
     date_of_birth: Annotated[date, Meta(description="The date of birth, as 1990-12-31")] | UnsetType = UNSET
     email: (
         Annotated[
@@ -49,11 +49,19 @@ class Consumer(Struct, kw_only=True):
         | UnsetType
     ) = UNSET
     gender: Annotated[Literal[0, 1, 2, 9], whole_number("0 unknown, 1 male, 2 female, 9 other")] | UnsetType = UNSET
-    phone_number: Annotated[str, Meta(description="The phone number", max_length=50)] | UnsetType = UNSET
+    phone_number: (
+        Annotated[
+            str,
+            Meta(description="As the consumer gave it", max_length=50),
+        ]
+        | UnsetType
+    ) = UNSET
     address: Annotated[str, Meta(description="The street and the number of the house", max_length=255)] | UnsetType = (
         UNSET
     )
-    postal_code: Annotated[str, Meta(description="The postal code", max_length=32)] | UnsetType = UNSET
+    postal_code: (
+        Annotated[str, Meta(description="As the country's post writes it, such as 9712 AB", max_length=32)] | UnsetType
+    ) = UNSET
     city: Annotated[str, Meta(description="The town", max_length=255)] | UnsetType = UNSET
     country: Annotated[Country, Meta(description="ISO 3166-1 alpha-2")] | UnsetType = UNSET
     state: Annotated[str, Meta(description="The state or province", max_length=255)] | UnsetType = UNSET
@@ -116,7 +124,7 @@ class Seating(Struct, kw_only=True):
     """The place of a ticket's seat. The object is documented; its fields are inferred."""
 
     section: Annotated[str, Meta(description="The section of the hall")]
-    row: Annotated[str, Meta(description="The row")]
+    row: Annotated[str, Meta(description="As it is written on the row, such as A")]
     seat: Annotated[str, Meta(description="The seat in the row")]
 
 
@@ -137,14 +145,14 @@ class ShownConsumer(TypedDict, total=False):
     """The consumer of an order or a ticket. Fields that the client did not give are left out."""
 
     uid: Annotated[str, Meta(description="The identifier of a stored consumer")]
-    first_name: Annotated[str, Meta(description="The first name")]
-    last_name: Annotated[str, Meta(description="The last name")]
+    first_name: Annotated[str, Meta(description="The given name")]
+    last_name: Annotated[str, Meta(description="The family name")]
     date_of_birth: Annotated[str, Meta(description="The date of birth, as 1990-12-31")]
     email: Annotated[str, Meta(description="The e-mail address")]
     gender: Annotated[int, Meta(description="0 unknown, 1 male, 2 female, 9 other")]
-    phone_number: Annotated[str, Meta(description="The phone number")]
+    phone_number: Annotated[str, Meta(description="As the consumer gave it")]
     address: Annotated[str, Meta(description="The street and the number of the house")]
-    postal_code: Annotated[str, Meta(description="The postal code")]
+    postal_code: Annotated[str, Meta(description="As the country's post writes it, such as 9712 AB")]
     city: Annotated[str, Meta(description="The town")]
     country: Annotated[str, Meta(description="ISO 3166-1 alpha-2")]
     state: Annotated[str, Meta(description="The state or province")]

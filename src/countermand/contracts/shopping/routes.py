@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
 from countermand.contracts.http.answer import HAL
 from countermand.contracts.http.api_module import NOT_AFFILIATED, ApiModule
 from countermand.contracts.http.calls import Call
+from countermand.contracts.http.examples import Examples
 from countermand.contracts.http.openapi import Operation, Reply
 from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.addresses import Addresses
@@ -22,6 +24,7 @@ from countermand.contracts.shopping.orders.create import OrderCreation
 from countermand.contracts.shopping.orders.read import OrderCalls
 from countermand.contracts.shopping.orders.tickets import TicketCalls
 from countermand.contracts.shopping.root import RootCalls
+from countermand.contracts.shopping.translate import ERROR_CODES
 from countermand.domain.client import Permission
 
 CANCEL: Final = Operation(
@@ -86,4 +89,6 @@ def api_module(shopping: Shopping) -> ApiModule:
         cancel=(ShoppingCancel(shopping.addresses), CANCEL),
         security={"basic": {"type": "http", "scheme": "basic"}},
         browser_origins=shopping.browser_origins,
+        error_codes=ERROR_CODES,
+        examples=Examples(Path(__file__).with_name("examples.json")),
     )

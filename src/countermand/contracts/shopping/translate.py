@@ -36,6 +36,7 @@ from countermand.contracts.http.answer import (
     error_headers,
     json_answer,
 )
+from countermand.contracts.http.error_codes import REFUSALS, ErrorCode, error_codes
 from countermand.contracts.http.money import Amount
 from countermand.contracts.shopping import messages
 from countermand.contracts.shopping.addresses import Addresses
@@ -94,6 +95,19 @@ _CONFLICTS: Final[Mapping[str, tuple[int, str]]] = {
 _NO_ORDER: Final = {"there is no such order": "The order was not found."}  # the published page's sentence
 _ALREADY: Final = "order_already_cancelled"
 _UNEXPECTED: Final = (500, "UNKNOWN_ERROR")
+_REFUSED: Final = {  # the refusals of a cancellation; the other rules of a policy are FORBIDDEN, too
+    _ALREADY: (409, "ORDER_ALREADY_CANCELED"),
+    "order_not_cancellable": (403, "FORBIDDEN"),
+    "payment_recorded": (403, "FORBIDDEN"),
+}
+ERROR_CODES: Final = error_codes(
+    _STATUS,
+    _UNEXPECTED,
+    [
+        ErrorCode(status=status, code=code, meaning=REFUSALS[refusal])
+        for refusal, (status, code) in {**_CONFLICTS, **_REFUSED}.items()
+    ],
+)
 
 
 def error_answer(error: Exception) -> Answer:

@@ -42,10 +42,18 @@ function mend() {
 }
 new MutationObserver(mend).observe(calls, { childList: true, subtree: true });
 
-window.SwaggerUIBundle({
+// A demo fills in its own credential, so that the first call works.
+function authorize() {
+  const { scheme, token, user, password } = calls.dataset;
+  if (token) reader.preauthorizeApiKey(scheme, token);
+  else if (user) reader.preauthorizeBasic(scheme, user, password);
+}
+
+const reader = window.SwaggerUIBundle({
   domNode: calls,
   url: documentUrl.href,
   responseInterceptor: atThisOrigin,
+  onComplete: authorize,
   deepLinking: true,
   docExpansion: "list",
   persistAuthorization: false,

@@ -14,8 +14,10 @@ from countermand.contracts.http.page_addresses import DOCS
 from countermand.telemetry.counts import Counts
 from countermand.telemetry.requests import Requests
 from countermand.web.framework import FrameworkRequest
+from countermand.web.pages.guides import GUIDES, GUIDES_PATH, Guide, guides_in
 from countermand.web.pages.link_relations import RELATIONS, explanation
 from countermand.web.pages.rendering import NavigationItem, PageRenderer
+from countermand.web.pages.sample_credentials import SampleCredential, shown_at
 from countermand.web.reporting import PageHandler, page_route
 
 _FOLDER: Final = Path(__file__).parents[1]
@@ -27,7 +29,8 @@ _FILES: Final[Mapping[str, tuple[Path, str]]] = {
     "swagger-ui-bundle.js": (_FOLDER / "vendored/swagger-ui-dist/swagger-ui-bundle.js", "text/javascript"),
     "swagger-ui.css": (_FOLDER / "vendored/swagger-ui-dist/swagger-ui.css", "text/css"),
 }
-_TITLE: Final = "Countermand: the calls"
+_TITLE: Final = "Countermand: start here"
+_OF_PARTNERS: Final = "contracts/"  # guides in this folder are for those who call the APIs
 _TITLES_BEGIN: Final = "Countermand: "
 _SAFE: Final = (
     # Swagger UI uses inline styles and icons with data: addresses. Scripts may come only from this service.
@@ -49,8 +52,12 @@ def page_routes(
     version: str,
     ready: Callable[[], Awaitable[str | None]],
     requests: Requests,
+    credentials: Sequence[SampleCredential] = (),
 ) -> list[HTTPRouteHandler]:
-    """Return the routes of `/healthz`, `/readyz`, `/docs` and everything below it, and `/documentation/{name}`."""
+    """Return the routes of `/healthz`, `/readyz`, `/docs` and everything below it, and `/documentation/{name}`.
+
+    The pages have the `credentials` filled in, if there are any.
+    """
     by_name = {module.name: module for module in modules}
 
     @cache
@@ -66,9 +73,6 @@ def page_routes(
             return json_answer(200, {"status": "ready"})
         return json_answer(503, {"status": "not ready", "reason": why_not}, headers=((b"retry-after", b"1"),))
 
-    async def index(_: FrameworkRequest) -> Answer:
-        return _html(renderer.rendered("docs_index.html", here=DOCS, title=_TITLE, version=version, modules=modules))
-
     async def relation(request: FrameworkRequest) -> Answer:
         name, _, ending = request.path_params["name"].partition(".")
         return (
@@ -77,7 +81,8 @@ def page_routes(
 
     async def reader(request: FrameworkRequest) -> Answer:
         module = by_name.get(request.path_params["name"])
-        return _no_such_page() if module is None else _html(_reader(module, renderer))
+        shown = _shown_to(request, credentials)
+        return _no_such_page() if module is None else _html(_reader(module, renderer, shown))
 
     async def openapi(request: FrameworkRequest) -> Answer:
         return document(name) if (name := request.path_params["name"]) in by_name else _no_such_page()
@@ -89,7 +94,7 @@ def page_routes(
     pages_by_path: dict[str, PageHandler] = {
         "/healthz": health,
         "/readyz": readiness,
-        DOCS: index,
+        **_guide_pages(modules, renderer, version, credentials),
         "/documentation/{name}": relation,
         "/docs/{name}": reader,
         "/docs/{name}/openapi.json": openapi,
@@ -128,8 +133,59 @@ def _html(text: str) -> Answer:
     return Answer(200, (*_SAFE, (b"content-type", b"text/html; charset=utf-8")), text.encode())
 
 
-def _reader(module: ApiModule, renderer: PageRenderer) -> str:
-    return renderer.rendered("docs_reader.html", here=_page_of(module), title=module.title, name=module.name)
+def _shown_to(request: FrameworkRequest, credentials: Sequence[SampleCredential]) -> Sequence[SampleCredential]:
+    return shown_at(request.headers.get("host", ""), credentials)
+
+
+def _guide_pages(
+    modules: Sequence[ApiModule], renderer: PageRenderer, version: str, credentials: Sequence[SampleCredential]
+) -> Mapping[str, PageHandler]:
+    """Return the start page and the guides by their paths."""
+    guides = guides_in(GUIDES)
+
+    async def start(request: FrameworkRequest) -> Answer:
+        return _html(_start(modules, guides, renderer, version, _shown_to(request, credentials)))
+
+    async def guide(request: FrameworkRequest) -> Answer:
+        found = guides.get(request.path_params["name"].strip("/"))
+        return _no_such_page() if found is None else _html(_guide(found, guides, renderer))
+
+    return {DOCS: start, GUIDES_PATH + "/{name:path}": guide}
+
+
+def _start(
+    modules: Sequence[ApiModule],
+    guides: Mapping[str, Guide],
+    renderer: PageRenderer,
+    version: str,
+    credentials: Sequence[SampleCredential],
+) -> str:
+    """Return the page on which a partner begins: what this is, how to get in, the APIs and the guides."""
+    partners = [one for one in guides.values() if one.name.startswith(_OF_PARTNERS)]
+    others = [one for one in guides.values() if not one.name.startswith(_OF_PARTNERS)]
+    return renderer.rendered(
+        "docs_index.html",
+        here=DOCS,
+        title=_TITLE,
+        version=version,
+        modules=modules,
+        guides=[("For partners", partners), ("For operators and developers", others)],
+        guides_path=GUIDES_PATH,
+        credentials=credentials,
+    )
+
+
+def _guide(guide: Guide, guides: Mapping[str, Guide], renderer: PageRenderer) -> str:
+    path = f"{GUIDES_PATH}/{guide.name}"
+    content = guide.html(lambda name: renderer.path(f"{GUIDES_PATH}/{name}") if name in guides else None)
+    return renderer.rendered("docs_guide.html", here=path, title=f"{guide.title}: Countermand", content=content)
+
+
+def _reader(module: ApiModule, renderer: PageRenderer, credentials: Sequence[SampleCredential]) -> str:
+    own = next((one for one in credentials if one.api == module.name), None)
+    return renderer.rendered(
+        "docs_reader.html", here=_page_of(module), title=module.title, name=module.name, credential=own
+    )
 
 
 def docs_renderer(modules: Sequence[ApiModule], public_url: str) -> PageRenderer:

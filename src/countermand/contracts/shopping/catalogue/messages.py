@@ -30,7 +30,7 @@ class Location(Struct, kw_only=True):
 
     name: Annotated[str | None, Meta(description="The name of the place")] = None
     address: Annotated[str | None, Meta(description="The street and the number of the house")] = None
-    postal_code: Annotated[str | None, Meta(description="The postal code")] = None
+    postal_code: Annotated[str | None, Meta(description="As the country's post writes it, such as 9712 AB")] = None
     city: Annotated[str | None, Meta(description="The town")] = None
     country: Annotated[str, Meta(description="ISO 3166-1 alpha-2")] | None = None
 
@@ -88,7 +88,7 @@ class Event(Struct, kw_only=True, omit_defaults=True, rename={"links": "_links",
     long_description: Texts
     image: Annotated[str | None, Meta(description="The address of a picture")]
     artists: Annotated[list[Texts], Meta(description="The name of each artist, in languages")]
-    genres: Annotated[list[Genre], Meta(description="The genres")]
+    genres: Annotated[list[Genre], Meta(description="What kind of event it is, each kind in languages")]
     sold_out: Annotated[bool, Meta(description="Whether all of its products are sold out")]
     sold_out_text: Texts
     min_quantity_per_order: Annotated[

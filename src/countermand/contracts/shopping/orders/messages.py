@@ -77,7 +77,9 @@ class ShippingGiven(Struct, kw_only=True):
     address: (
         Annotated[str, Meta(description=("The street and the number of the house"), max_length=255)] | UnsetType
     ) = UNSET
-    postal_code: Annotated[str, Meta(description="The postal code", max_length=32)] | UnsetType = UNSET
+    postal_code: (
+        Annotated[str, Meta(description="As the country's post writes it, such as 9712 AB", max_length=32)] | UnsetType
+    ) = UNSET
     city: Annotated[str, Meta(description="The town", max_length=255)] | UnsetType = UNSET
     country: Annotated[Country | UnsetType, Meta(description="ISO 3166-1 alpha-2")] = UNSET
     state: Annotated[str, Meta(description="The state or province", max_length=255)] | UnsetType = UNSET
@@ -231,14 +233,16 @@ class WholeConsumer(Struct, kw_only=True, omit_defaults=True, rename={"links": "
 
     links: Links
     uid: Annotated[str, Meta(description="The identifier: 32 of 0-9 and a-z")]
-    first_name: Annotated[str, Meta(description="The first name")] | UnsetType = UNSET
-    last_name: Annotated[str, Meta(description="The last name")] | UnsetType = UNSET
+    first_name: Annotated[str, Meta(description="The given name")] | UnsetType = UNSET
+    last_name: Annotated[str, Meta(description="The family name")] | UnsetType = UNSET
     date_of_birth: Annotated[str, Meta(description="The date of birth, as 1990-12-31")] | UnsetType = UNSET
     email: Annotated[str, Meta(description="The e-mail address")] | UnsetType = UNSET
     gender: Annotated[int, Meta(description="0 unknown, 1 male, 2 female, 9 other")] | UnsetType = UNSET
-    phone_number: Annotated[str, Meta(description="The phone number")] | UnsetType = UNSET
+    phone_number: Annotated[str, Meta(description="As the consumer gave it")] | UnsetType = UNSET
     address: Annotated[str, Meta(description="The street and the number of the house")] | UnsetType = UNSET
-    postal_code: Annotated[str, Meta(description="The postal code")] | UnsetType = UNSET
+    postal_code: Annotated[str, Meta(description="As the country's post writes it, such as 9712 AB")] | UnsetType = (
+        UNSET
+    )
     city: Annotated[str, Meta(description="The town")] | UnsetType = UNSET
     country: Annotated[str, Meta(description="ISO 3166-1 alpha-2")] | UnsetType = UNSET
     state: Annotated[str, Meta(description="The state or province")] | UnsetType = UNSET

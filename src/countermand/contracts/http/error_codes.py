@@ -1,0 +1,122 @@
+"""Explains the codes of errors: the sentences that the OpenAPI documents and `docs/errors.md` have about each code."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from countermand.actions import errors
+from countermand.contracts.http import answer
+
+# What each error means to a caller. An error that is not here is unexpected.
+MEANINGS: Final[Mapping[type[Exception], str]] = {
+    answer.MalformedRequestError: "The request cannot be read, or a header is wrong. Mend what the message names.",
+    errors.NotAuthenticatedError: "The credential is missing, wrong or no longer valid.",
+    answer.ForbiddenError: "The client is known, but does not have the permission.",
+    errors.NotFoundError: "What the request names does not exist, or belongs to another client.",
+    answer.MethodNotAllowedError: "The path takes other methods; the header Allow names them.",
+    answer.BodyTooLargeError: "The body has more than 64 KiB.",
+    answer.UnsupportedMediaTypeError: "The body has another media type than this call takes.",
+    errors.FieldsError: "One or more fields are wrong. The answer names every one of them.",
+    errors.IdempotencyKeyReusedError: "The Idempotency-Key was used for another request. Use a new key.",
+    errors.UnavailableError: "Nothing was done. Send the request again after the seconds in Retry-After.",
+}
+_UNEXPECTED: Final = "Unexpected, or the outcome is unknown. Send the request again to find out."
+
+# The rules of a policy.
+RULES: Final[Mapping[str, str]] = {
+    "order_not_cancellable": "The order is in a state in which it cannot be cancelled.",
+    "order_already_cancelled": "The order was cancelled before.",
+    "appointment_within_notice": "An active appointment begins too soon. Cancel the appointment first, if you can.",
+    "payment_recorded": "A payment is recorded for the order, and refunds are not supported here.",
+}
+# What forbids a request or makes it fail. The code is in the answer, in capitals in the shopping contract.
+REFUSALS: Final[Mapping[str, str]] = {
+    **RULES,
+    # service orders and visits
+    "order_ended": "The order is rejected, activated or cancelled, so it takes no visit.",
+    "has_appointment": "The order has an active appointment. Cancel that first.",
+    "appointment_over": "The appointment is completed, incomplete or cancelled.",
+    "appointment_request_pending": "The appointment-request has no slots yet. Read it again later.",
+    "appointment_request_cancelled": "The appointment-request was cancelled. Request slots again.",
+    "slot_not_offered": "The appointment-request did not offer this slot.",
+    "slot_taken": "Others have taken the last visit of the slot. Book another slot.",
+    "slot_gone": "The operator has changed or removed the slot. Request slots again.",
+    "slot_over": "The slot has begun. Book another slot.",
+    "booking_under_way": "A booking for this order has no answer yet. Read its result first.",
+    "cancellation_under_way": "A cancellation of this appointment has no answer yet. Read its result first.",
+    "appointment_past_no_return": "It is too late to cancel the appointment.",
+    # the operator
+    "already_answered": "The task has its answer already.",
+    "slot_booked": "The slot has booked visits, so that only its capacity can change.",
+    "move_not_allowed": "The order cannot make this transition from its state.",
+    "use_cancel": "This call does not cancel orders. Use the cancel call, where the policy decides.",
+    "order_paid": "A payment is recorded for the order, so that it cannot end unfulfilled.",
+    "payment_reference_used": "The reference is another payment's. Use this payment's own reference.",
+    "late_money": "The order has ended. The payment is kept as late money, which must be paid back.",
+    "more_held": "More places of the product are sold than its new total.",
+    "seats_held": "Valid tickets hold seats that the new plan lacks, or have no seat at all.",
+    "client_exists": "Another client has this identity.",
+    "key_exists": "The client has, or had, a key with this id.",
+    # ticket orders
+    "product_not_available": "There is no such product, or it or its event is disabled.",
+    "multiple_events": "The products are for several events. Place one order for each event.",
+    "not_on_sale": "The product is not on sale now, or only with a voucher.",
+    "not_separately_saleable": "These products are sold only together with others.",
+    "profile_missing": "The consumer is missing, or a field of the consumer that the chosen methods need.",
+    "insufficient_products": "Too few places of a product are left. Nothing was reserved.",
+    "insufficient_consecutive_seats": "There are enough seats, but not side by side.",
+    "payment_method_missing": "The order costs something, and names no payment method.",
+    "payment_method_not_applicable": "There is no such payment method for the consumer's country.",
+    "shipping_method_not_applicable": "There is no such shipping method for the consumer's country.",
+    "too_many_tickets": "The order has more tickets than one order may have.",
+    "too_few_tickets": "The order has fewer tickets than one order must have.",
+    "consumer_unknown": "The consumer's uid is not that of one of your consumers.",
+    "consumer_not_for_browsers": "A browser application's token does not allow stored consumers.",
+    "ticket_not_found": "There is no such ticket, or it belongs to another client.",
+    "tickets_of_several_orders": "The tickets are of several orders. Transfer the tickets of one order at a time.",
+    "currencies_differ": "The amounts of the order are in several currencies.",
+    "total_out_of_range": "The order's total is too large.",
+    "voucher_not_applicable": "There is no such voucher for these products.",
+    "voucher_used_up": "The voucher was used as often as it may be.",
+    "tickets_not_transferable": "A ticket is not valid, or its order is not completed.",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ErrorCode:
+    """A code that an answer of this status may have, and its explanation."""
+
+    status: int
+    code: str
+    meaning: str
+
+
+def error_codes(
+    statuses: Mapping[type[Exception], tuple[int, str]],
+    unexpected: tuple[int, str],
+    refusals: Iterable[ErrorCode] = (),
+) -> tuple[ErrorCode, ...]:
+    """Return the codes of a contract, sorted by status. Refusals come after the errors of the same status."""
+    told: dict[tuple[int, str], str] = {}
+    for kind, (status, code) in statuses.items():
+        if kind in MEANINGS:
+            said = told.get((status, code), "")
+            told[status, code] = f"{said} Or: {MEANINGS[kind]}" if said else MEANINGS[kind]
+    told[unexpected] = _UNEXPECTED
+    for one in refusals:
+        said = told.get((one.status, one.code), "")
+        told[one.status, one.code] = f"{said} {one.meaning}".strip()
+    codes = [ErrorCode(status=status, code=code, meaning=meaning) for (status, code), meaning in told.items()]
+    return tuple(sorted(codes, key=lambda one: one.status))
+
+
+def refusals(status: int, *codes: str) -> Iterator[ErrorCode]:
+    """Yield refusals that are answered with one status and their own codes."""
+    for code in codes:
+        yield ErrorCode(status=status, code=code, meaning=REFUSALS[code])
+
+
+def table(codes: Sequence[ErrorCode]) -> str:
+    """Return a table of codes in Markdown."""
+    rows = [f"| {one.status} | `{one.code}` | {one.meaning} |" for one in codes]
+    return "\n".join(["| status | code | meaning |", "|---|---|---|", *rows])
