@@ -106,7 +106,7 @@ def prune(
     settings: SettingsFile = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be forgotten.")] = False,  # noqa: FBT002
 ) -> None:
-    """Delete old rows: idempotency keys, delivered facts, refusals; cancellations only if a setting says so.
+    """Delete old rows: idempotency keys, delivered order events, refusals. Cancellations need a setting.
 
     A running server does the same every ten minutes. The settings *_kept_h and *_kept_d say how long each is kept.
     """
