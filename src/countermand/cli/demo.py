@@ -32,13 +32,13 @@ def start_demo(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.  [default: 8080]")
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew: remove what it made before.")] = False,  # noqa: FBT002
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew: remove earlier sample data.")] = False,  # noqa: FBT002
     env: Annotated[  # noqa: FBT002 - an option has a default
         bool,
         typer.Option("--env", help="Start nothing; print `export` lines for a shell that calls the running demo."),
     ] = False,
 ) -> None:
-    """Start a service with sample data, and print requests to paste: nothing to configure.
+    """Start a service with sample data. It needs no configuration.
 
     While it runs, another terminal can call it: `eval "$(countermand demo --env)"` sets addresses, credentials and one
     id of each kind (CONNECT_URL, CONNECT_TOKEN, ...), in bash and in zsh, and puts countermand on the PATH.
@@ -76,7 +76,7 @@ def print_ids(
     kind: Annotated[
         str | None, typer.Argument(help="What to make; without a kind, the kinds are listed.", metavar="KIND")
     ] = None,
-    count: Annotated[int, typer.Option("-n", min=1, max=_AT_MOST, help="How many.")] = 1,
+    count: Annotated[int, typer.Option("-n", min=1, max=_AT_MOST, help="How many ids to print.")] = 1,
     data_dir: Annotated[
         Path | None,
         typer.Option(
