@@ -96,7 +96,9 @@ async def test_two_nodes_may_forget_at_once(postgres_world):
     await deliver_everything(world)
     later = NOON + timedelta(seconds=1)
 
-    gone = await asyncio.gather(*(forget(world.database.store, DELIVERED_ORDER_EVENTS, later, at_most=6) for _ in range(5)))
+    gone = await asyncio.gather(
+        *(forget(world.database.store, DELIVERED_ORDER_EVENTS, later, at_most=6) for _ in range(5))
+    )
 
     assert sum(gone) <= 20
     while await forget(world.database.store, DELIVERED_ORDER_EVENTS, later, at_most=6):
