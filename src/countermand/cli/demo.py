@@ -41,7 +41,7 @@ def start_demo(
     """Start a service with sample data. It needs no configuration.
 
     While it runs, another terminal can call it: `eval "$(countermand demo --env)"` sets addresses, credentials and one
-    id of each kind (CONNECT_URL, CONNECT_TOKEN, ...), in bash and in zsh, and puts countermand on the PATH.
+    id of each kind (such as CONNECT_URL and CONNECT_TOKEN), in bash and in zsh, and puts countermand on the PATH.
     `countermand demo ids` makes more ids.
     """
     if context.invoked_subcommand is not None:
