@@ -89,7 +89,7 @@ def print_ids(
 ) -> None:
     """Print ids of orders or products that the running demo makes now, so that nobody has used them before.
 
-    The kinds are those of demo.json: connect.cancellable, shopping.paid, product.free, ...
+    The kinds are those of demo.json, such as connect.cancellable, shopping.paid and product.free.
     An order of connect is a number; an order of shopping, or a product, is an address.
     """
     from countermand.demo.fresh_ids import KINDS, fresh_id
