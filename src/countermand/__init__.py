@@ -1,3 +1,3 @@
-"""An order service whose heart is order cancellation done right."""
+"""An order service that cancels each order at most once."""
 
 __version__ = "0.1.0"

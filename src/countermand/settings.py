@@ -211,7 +211,7 @@ class Settings(BaseSettings):
     def _postgres_url(cls, value: SecretStr | None) -> SecretStr | None:
         url = "" if value is None else value.get_secret_value()
         if url and not re.match(r"postgres(ql)?(\+[a-z0-9]+)?://", url):
-            raise ValueError("must begin with postgresql://; an SQLite file is named by DATABASE_PATH")
+            raise ValueError("must begin with postgresql://; for an SQLite file, set COUNTERMAND_DATABASE_PATH")
         return value if url else None
 
     @field_validator("connect_issuer", "connect_key_set")

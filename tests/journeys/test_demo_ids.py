@@ -207,7 +207,7 @@ def test_where_no_demo_was_made_yet_the_way_to_start_it_is_said(
     asking: tuple[str, ...], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
-    assert_one_sentence(run(*asking), ".countermand has no demo yet", "`make run`")
+    assert_one_sentence(run(*asking), ".countermand has no demo yet", "`make run`", "add --data-dir")
     assert_one_sentence(
         run(*asking, "--data-dir", "elsewhere"), "elsewhere has no demo yet", "`make run DATA=elsewhere`"
     )

@@ -10,7 +10,7 @@ from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
 from countermand.background import retention
 from countermand.storage.retention import (
     CANCELLATIONS,
-    DELIVERED_FACTS,
+    DELIVERED_ORDER_EVENTS,
     IDEMPOTENCY_KEYS,
     REFUSALS,
     count_old,
@@ -21,7 +21,7 @@ from countermand.storage.tables.columns import micros
 from support.database_contents import changed, contents
 from support.world import NOON, a_world
 
-ALL = [CANCELLATIONS, DELIVERED_FACTS, IDEMPOTENCY_KEYS, REFUSALS]
+ALL = [CANCELLATIONS, DELIVERED_ORDER_EVENTS, IDEMPOTENCY_KEYS, REFUSALS]
 
 
 async def an_order_of_each_kind(world):
@@ -63,7 +63,7 @@ async def test_some_at_a_time(world):
     await an_order_of_each_kind(world)
     later = NOON + timedelta(seconds=1)
 
-    gone = [await forget(world.database.store, DELIVERED_FACTS, later, at_most=2) for _ in range(3)]
+    gone = [await forget(world.database.store, DELIVERED_ORDER_EVENTS, later, at_most=2) for _ in range(3)]
 
     assert gone == [2, 2, 0]
     assert await world.rows("outbox") == []
@@ -73,7 +73,7 @@ async def test_a_fact_that_is_not_delivered_is_never_forgotten(world):
     owner, cancelled, _ = await an_order_of_each_kind(world)
     undelivered = await world.service_order(owner)
 
-    await forget(world.database.store, DELIVERED_FACTS, NOON + timedelta(days=36_500), at_most=1000)
+    await forget(world.database.store, DELIVERED_ORDER_EVENTS, NOON + timedelta(days=36_500), at_most=1000)
 
     assert [row["order_id"] for row in await world.rows("outbox")] == [undelivered]
     assert await world.rows("outbox", cancelled) == []
@@ -96,10 +96,12 @@ async def test_two_nodes_may_forget_at_once(postgres_world):
     await deliver_everything(world)
     later = NOON + timedelta(seconds=1)
 
-    gone = await asyncio.gather(*(forget(world.database.store, DELIVERED_FACTS, later, at_most=6) for _ in range(5)))
+    gone = await asyncio.gather(
+        *(forget(world.database.store, DELIVERED_ORDER_EVENTS, later, at_most=6) for _ in range(5))
+    )
 
     assert sum(gone) <= 20
-    while await forget(world.database.store, DELIVERED_FACTS, later, at_most=6):
+    while await forget(world.database.store, DELIVERED_ORDER_EVENTS, later, at_most=6):
         pass
     assert await world.rows("outbox") == []
 

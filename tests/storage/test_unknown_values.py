@@ -28,7 +28,7 @@ from countermand.domain.orders.order_state import Transition
 from countermand.domain.ticketing.consumer import Consumer
 from countermand.storage.retention import (
     CANCELLATIONS,
-    DELIVERED_FACTS,
+    DELIVERED_ORDER_EVENTS,
     IDEMPOTENCY_KEYS,
     REFUSALS,
     RETIRED_KEYS,
@@ -293,7 +293,7 @@ async def test_a_word_that_nobody_knows_takes_nothing_from_the_rows_beside_it(wo
     await a_batch_is_cancelled(scene, knows_first=table != "orders")
     await answers_are_given_again(scene, knows_no=column != "policies.content")
     await what_is_due_expires(scene)
-    for kept in (IDEMPOTENCY_KEYS, DELIVERED_FACTS, REFUSALS, USED_ASSERTIONS, RETIRED_KEYS, CANCELLATIONS):
+    for kept in (IDEMPOTENCY_KEYS, DELIVERED_ORDER_EVENTS, REFUSALS, USED_ASSERTIONS, RETIRED_KEYS, CANCELLATIONS):
         await forget(world.database.store, kept, NOON + timedelta(days=1), at_most=1000)
     assert await world.rows("refusals") == []
 

@@ -17,7 +17,7 @@ from countermand.storage.repositories.clients import SqlClients
 from countermand.storage.repositories.tokens import SqlClientKeys, SqlSigningKeys
 from countermand.storage.retention import (
     CANCELLATIONS,
-    DELIVERED_FACTS,
+    DELIVERED_ORDER_EVENTS,
     IDEMPOTENCY_KEYS,
     REFUSALS,
     RETIRED_KEYS,
@@ -106,7 +106,7 @@ def retention_of(settings: Settings) -> dict[RetentionRule, timedelta]:
     """Return the retention rules, each with the age at which it deletes rows. Rows that are kept for ever have none."""
     kept = {
         IDEMPOTENCY_KEYS: timedelta(hours=settings.idempotency_kept_h),
-        DELIVERED_FACTS: timedelta(days=settings.delivered_kept_d),
+        DELIVERED_ORDER_EVENTS: timedelta(days=settings.delivered_kept_d),
         REFUSALS: timedelta(days=settings.refusals_kept_d),
         USED_ASSERTIONS: _CLOCKS_APART,
         RETIRED_KEYS: _CLOCKS_APART,

@@ -62,9 +62,11 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
 def serve_command(
     settings: SettingsFile = None,
     host: Annotated[str | None, typer.Option(help="The address to listen on.  [default: 127.0.0.1]", **TEXT)] = None,
-    port: Annotated[int | None, typer.Option(help="The port to listen on.  [default: 8080]")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.  [default: 8080]")
+    ] = None,
     workers: Annotated[
-        int, typer.Option(min=1, help="Processes that share the address. SQLite has one writer, so one.")
+        int, typer.Option(min=1, help="How many processes share the address. SQLite allows only one.")
     ] = 1,
 ) -> None:
     """Serve the configured database until a signal stops the server (Ctrl-C, SIGTERM).
@@ -76,7 +78,9 @@ def serve_command(
 
     read, contracts = server_settings(settings, host=host, port=port), CONTRACTS_IN_FORCE.get()
     if workers > 1 and read.is_sqlite:
-        raise CommandError(f"--workers {workers}: SQLite has one writer, so there can be one process alone")
+        raise CommandError(
+            f"--workers {workers}: SQLite allows only one process; leave --workers out, or use PostgreSQL"
+        )
     if read.connect_issuer is None and not read.gives_tokens_out:
         errors.print(
             "No COUNTERMAND_CONNECT_ISSUER and no token endpoint: every connect token will be refused.", markup=False
@@ -104,11 +108,11 @@ def migrate(settings: SettingsFile = None) -> None:
 
 def prune(
     settings: SettingsFile = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be forgotten.")] = False,  # noqa: FBT002
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the rows that would be deleted.")] = False,  # noqa: FBT002
 ) -> None:
-    """Delete old rows: idempotency keys, delivered facts, refusals; cancellations only if a setting says so.
+    """Delete old rows: idempotency keys, delivered order events, refusals. Cancellations need a setting.
 
-    A running server does the same every ten minutes. The settings *_kept_h and *_kept_d say how long each is kept.
+    A running server does the same every ten minutes. The settings *_kept_h and *_kept_d say how long rows are kept.
     """
     from countermand.bootstrap.database import retention_of
 
@@ -140,7 +144,7 @@ async def _prune(store: "SqlStore", kept: "RetentionRule", before: datetime, *, 
 
 
 def bench(context: typer.Context) -> None:
-    """Measure the cancellation path on this machine, beside the best possible rate; --help lists the options."""
+    """Measure how fast this machine cancels orders, and compare that with the best possible rate."""
     program = Path(__file__).parents[3] / "bench" / "run.py"
     if not program.is_file():
         raise CommandError("the benchmark comes with the source: clone it, then `make bench`")
@@ -151,7 +155,7 @@ def command_line(contracts: Sequence[Contract] = CONTRACTS) -> typer.Typer:
     """The commands of a service that speaks `contracts`."""
     app = typer.Typer(
         name="countermand",
-        help="An order service whose heart is order cancellation done right.",
+        help="An order service that cancels each order at most once.",
         no_args_is_help=True,
         cls=WholeHelpGroup,
         rich_markup_mode=None,
@@ -161,7 +165,7 @@ def command_line(contracts: Sequence[Contract] = CONTRACTS) -> typer.Typer:
     @app.callback()
     def root(
         _: Annotated[  # noqa: FBT002 - an option has a default
-            bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and stop.")
+            bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
         ] = False,
     ) -> None:
         CONTRACTS_IN_FORCE.set(contracts)

@@ -20,7 +20,7 @@ RedirectUrl = Annotated[
 RedirectScheme = Annotated[
     list[str] | None,
     typer.Option(
-        help="shopping: a scheme for a redirect_url, beside http and https, like myapp; give it several times.",
+        help="shopping: a scheme for a redirect_url, beside http and https, like myapp; repeat the option for several.",
         **TEXT,
     ),
 ]
@@ -52,16 +52,16 @@ def change_command(accesses: Sequence[Access]) -> Callable[..., None]:
         redirect_url: RedirectUrl = None,
         redirect_scheme: RedirectScheme = None,
         no_redirect_url: Annotated[  # noqa: FBT002 - an option has a default
-            bool, typer.Option("--no-redirect-url", help="shopping: take the client's default address away.")
+            bool, typer.Option("--no-redirect-url", help="shopping: remove the client's default address.")
         ] = False,
         no_redirect_schemes: Annotated[  # noqa: FBT002
             bool, typer.Option("--no-redirect-schemes", help="shopping: empty the client's list of schemes.")
         ] = False,
         settings: SettingsFile = None,
     ) -> None:
-        """Change where a client's buyers are led back to. What is not given stays; schemes replace the whole list.
+        """Change where a client's buyers are led back to. Schemes replace the whole list.
 
-        Orders that are already placed keep their address.
+        An option that is left out changes nothing. Orders that are already placed keep their address.
         """
         if redirect_url is not None and no_redirect_url:
             raise CommandError("--redirect-url and --no-redirect-url exclude each other: give one of them")

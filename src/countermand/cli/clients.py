@@ -38,20 +38,22 @@ if TYPE_CHECKING:
 PrivateKeyFile = Annotated[
     Path | None,
     typer.Option(
-        help="connect: where the private key that is made goes, a new file.  [default: named after the client]",
+        help="connect: the new file for the private key that is made.  [default: named after the client]",
         **PATH,
     ),
 ]
 PublicKeyFile = Annotated[
     Path | None,
-    typer.Option(help="connect: the partner's own public key (RSA, PEM or JWK), instead of making one.", **PATH),
+    typer.Option(help="connect: the partner's own public key (RSA, PEM or JWK); then no key is made.", **PATH),
 ]
 
 
 def client_commands(contracts: Sequence[Contract]) -> typer.Typer:
     """Return the commands about the clients of `contracts`, and of the management API."""
     commands = typer.Typer(
-        help="Who may call: add, list, change, rotate and revoke clients.", no_args_is_help=True, cls=WholeHelpGroup
+        help="Add, list, change, rotate and revoke clients: the programs that may call.",
+        no_args_is_help=True,
+        cls=WholeHelpGroup,
     )
     commands.command("add")(_add_command(accesses_of(contracts)))
     commands.command("list")(list_clients)
@@ -71,27 +73,27 @@ def _add_command(accesses: Sequence[Access]) -> Callable[..., None]:
 
     def add_client(
         contract: str,
-        name: Annotated[str, typer.Option(help="Whose it is, for people.", **TEXT)],
+        name: Annotated[str, typer.Option(help="The name of its owner, for people to read.", **TEXT)],
         permission: Annotated[
             list[Permission] | None,
             typer.Option(
                 metavar="PERMISSION",
-                help=f"What it may do: {', '.join(Permission)}; give it several times. By default: {usual}.",
+                help=f"What it may do: {', '.join(Permission)}; repeat the option for several. By default: {usual}.",
             ),
         ] = None,
         client_id: Annotated[
             str | None,
             typer.Option(
-                help="connect: what the partner is called in tokens; with an issuer, as that one calls it.  "
-                "[default: made up]",
+                help="connect: the name of the partner in tokens; with an issuer, the name that the issuer uses.  "
+                "[default: a random one]",
                 **TEXT,
             ),
         ] = None,
         issuer: Annotated[
             str | None,
             typer.Option(
-                help="connect: who gives this client its tokens, if not we.  "
-                "[default: COUNTERMAND_CONNECT_ISSUER, where we give out none]",
+                help="connect: who issues this client's tokens, if not this service.  "
+                "[default: COUNTERMAND_CONNECT_ISSUER, if this service issues none]",
                 **TEXT,
             ),
         ] = None,
@@ -181,7 +183,7 @@ def _add_of_issuer(
 
 def list_clients(
     as_json: Annotated[  # noqa: FBT002 - an option has a default
-        bool, typer.Option("--json", help="As JSON, for programs: what GET /manage/v1/clients answers.")
+        bool, typer.Option("--json", help="Print JSON for programs, as GET /manage/v1/clients answers.")
     ] = False,
     settings: SettingsFile = None,
 ) -> None:
@@ -207,7 +209,7 @@ def list_clients(
 def rotate_client(
     client: Annotated[int, typer.Argument(help="The client's id, from `countermand client list`.")],
     keep_old: Annotated[  # noqa: FBT002 - an option has a default
-        bool, typer.Option("--keep-old", help="connect: its newest old key goes on counting, until the next rotation.")
+        bool, typer.Option("--keep-old", help="connect: its newest old key still works until the next rotation.")
     ] = False,
     private_key_file: PrivateKeyFile = None,
     public_key_file: PublicKeyFile = None,
@@ -220,7 +222,9 @@ def rotate_client(
         _rotate_own(read, known, private_key_file, public_key_file, keep_old=keep_old)
         return
     if keep_old or private_key_file or public_key_file:
-        raise CommandError(f"client {client} has no key of its own: --keep-old and key files are for those that have")
+        raise CommandError(
+            f"client {client} has no key pair: leave out --keep-old and the key files, which are for a key pair"
+        )
     key, secret = new_key(), new_secret()
     rotated = with_database(
         read, lambda database: database.clients.rotate(known.id, key=key, secret_sha256=hash_of(secret))
@@ -235,7 +239,7 @@ def revoke_client(
 ) -> None:
     """Revoke a client, which may then no longer call.
 
-    Servers learn it within seconds (COUNTERMAND_CLIENT_REFRESH_S).
+    Running servers refuse it within seconds (COUNTERMAND_CLIENT_REFRESH_S).
     """
     revoked = with_database(
         read_settings(settings), lambda database: database.clients.revoke(number_of(client), utc_now())
@@ -248,10 +252,10 @@ def make_browser_token(
     event: Annotated[
         str | None, typer.Option(help="The uid of the one event it may sell.  [default: all]", **TEXT)
     ] = None,
-    days: Annotated[int, typer.Option(min=1, max=3660, help="How long it counts.")] = 365,
+    days: Annotated[int, typer.Option(min=1, max=3660, help="For how many days the token works.")] = 365,
     settings: SettingsFile = None,
 ) -> None:
-    """Make a token for an application in browsers: it may show, order and read its orders, but never cancel.
+    """Make a token for a shop in a browser. It may place and read orders, but never cancel.
 
     Anybody can read the token in the page. To end it, rotate or revoke the client.
     """

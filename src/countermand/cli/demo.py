@@ -32,16 +32,16 @@ def start_demo(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.  [default: 8080]")
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew: remove what it made before.")] = False,  # noqa: FBT002
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew: remove earlier sample data.")] = False,  # noqa: FBT002
     env: Annotated[  # noqa: FBT002 - an option has a default
         bool,
         typer.Option("--env", help="Start nothing; print `export` lines for a shell that calls the running demo."),
     ] = False,
 ) -> None:
-    """Start a service with sample data, and print requests to paste: nothing to configure.
+    """Start a service with sample data. It needs no configuration.
 
     While it runs, another terminal can call it: `eval "$(countermand demo --env)"` sets addresses, credentials and one
-    id of each kind (CONNECT_URL, CONNECT_TOKEN, ...), in bash and in zsh, and puts countermand on the PATH.
+    id of each kind (such as CONNECT_URL and CONNECT_TOKEN), in bash and in zsh, and puts countermand on the PATH.
     `countermand demo ids` makes more ids.
     """
     if context.invoked_subcommand is not None:
@@ -76,7 +76,7 @@ def print_ids(
     kind: Annotated[
         str | None, typer.Argument(help="What to make; without a kind, the kinds are listed.", metavar="KIND")
     ] = None,
-    count: Annotated[int, typer.Option("-n", min=1, max=_AT_MOST, help="How many.")] = 1,
+    count: Annotated[int, typer.Option("-n", min=1, max=_AT_MOST, help="How many ids to print.")] = 1,
     data_dir: Annotated[
         Path | None,
         typer.Option(
@@ -89,7 +89,7 @@ def print_ids(
 ) -> None:
     """Print ids of orders or products that the running demo makes now, so that nobody has used them before.
 
-    The kinds are those of demo.json: connect.cancellable, shopping.paid, product.free, ...
+    The kinds are those of demo.json, such as connect.cancellable, shopping.paid and product.free.
     An order of connect is a number; an order of shopping, or a product, is an address.
     """
     from countermand.demo.fresh_ids import KINDS, fresh_id

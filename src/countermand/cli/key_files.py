@@ -31,7 +31,9 @@ def made_key(path: Path) -> Iterator[ClientKey]:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise CommandError(f"{path} is there already and stays as it is; name another --private-key-file") from None
+        raise CommandError(
+            f"{path} exists already and was not changed; name another file with --private-key-file"
+        ) from None
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {error.strerror}") from error
     try:
@@ -59,9 +61,11 @@ def given_key(path: Path) -> ClientKey:
     except (JoseError, ValueError, TypeError) as error:
         raise CommandError(f"{path} has no RSA public key, as PEM or JWK: {error}") from error
     if key.is_private:
-        raise CommandError(f"{path} has a private key: it stays with the partner, who gives the public part alone")
+        raise CommandError(
+            f"{path} has a private key, which the partner must keep; ask for a file with the public key only"
+        )
     if (bits := key.public_key.key_size) < _LEAST_BITS:
-        raise CommandError(f"{path} has a key of {bits} bits; {_LEAST_BITS} are the least")
+        raise CommandError(f"{path} has a key of {bits} bits; a key needs {_LEAST_BITS} bits or more")
     kid = written.get("kid") if isinstance(written, dict) else None
     kid = key.thumbprint() if kid is None else kid
     if not isinstance(kid, str) or not _KID.fullmatch(kid):

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from countermand.bootstrap.database import Database
 
 keys = typer.Typer(
-    help="The keys that our own access tokens are signed with.", no_args_is_help=True, cls=WholeHelpGroup
+    help="List, rotate and withdraw the keys that sign the access tokens of this service.",
+    no_args_is_help=True,
+    cls=WholeHelpGroup,
 )
 
 
@@ -30,13 +32,11 @@ def list_keys(settings: SettingsFile = None) -> None:
 def rotate_keys(
     overlap_s: Annotated[
         int,
-        typer.Option(
-            min=0, max=30 * 24 * 3600, help="How long the new key is known everywhere before it signs, in seconds."
-        ),
+        typer.Option(min=0, max=30 * 24 * 3600, help="For how many seconds the new key is published before it signs."),
     ] = 600,
     settings: SettingsFile = None,
 ) -> None:
-    """Make a new key. The old key goes on signing for the overlap, and counts until its last token has expired."""
+    """Make a new key. The old key signs during the overlap, and all its tokens work until they expire."""
     from countermand.identity.token_issuer import new_key
 
     kid, private_key = new_key()
@@ -57,7 +57,7 @@ def withdraw_key(
 ) -> None:
     """Stop trusting a key on every running server, within seconds (COUNTERMAND_CLIENT_REFRESH_S).
 
-    Every token that the key signed is refused from then on. If the key was the signing one, another takes over at once.
+    Every token that the key signed is refused from then on. If it was the key that signs, another key signs at once.
     """
     from countermand.identity.token_issuer import new_key
 

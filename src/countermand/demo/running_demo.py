@@ -131,7 +131,10 @@ def _text_of(folder: Path) -> bytes:
     try:
         return (folder / "demo.json").read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        raise DemoError(f"{folder} has no demo yet; {_how_to_start(folder)} first, in another terminal") from None
+        raise DemoError(
+            f"{folder} has no demo yet; {_how_to_start(folder)} first, in another terminal; "
+            "if the demo keeps its data elsewhere, add --data-dir and its folder"
+        ) from None
     except OSError as error:
         raise DemoError(f"{folder / 'demo.json'} cannot be read: {error.strerror}") from None
 

@@ -35,7 +35,7 @@ class RetentionRule:
 IDEMPOTENCY_KEYS: Final = RetentionRule(
     name="idempotency keys", table=idempotency_keys, since=idempotency_keys.c.created_at
 )
-DELIVERED_FACTS: Final = RetentionRule(name="delivered facts", table=outbox, since=outbox.c.delivered_at)
+DELIVERED_ORDER_EVENTS: Final = RetentionRule(name="delivered order events", table=outbox, since=outbox.c.delivered_at)
 REFUSALS: Final = RetentionRule(name="refusals", table=refusals, since=refusals.c.decided_at)
 USED_ASSERTIONS: Final = RetentionRule(
     name="used assertions", table=used_assertions, since=used_assertions.c.expires_at

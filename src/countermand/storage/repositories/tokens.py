@@ -116,7 +116,7 @@ class SqlSigningKeys:
         async with self._store.transaction() as tx:
             keys = await _kept(tx)
             if not any(key.kid == kid and key.counts_at(now) for key in keys):
-                raise NotFoundError(f"there is no signing key {kid} that counts")
+                raise NotFoundError(f"there is no signing key {kid} in use; `countermand keys list` lists the keys")
             ended = micros(now - CLOCKS_APART)  # so that the key has ended by the clock of every node
             await tx.run(update(signing_keys).where(signing_keys.c.kid == kid).values(retired_at=ended))
             if not any(key.retired_at is None for key in keys if key.kid != kid):
