@@ -114,11 +114,12 @@ def serve(
     """Serve `contracts` until a signal comes.
 
     `prepare` runs before the first answer, gets the clients' address, and returns credentials to show on the pages
-    about the calls; `announce` runs once this process is ready.
-    `listening` is a socket from `bound`; without it, the settings give the address. `slot` is given for one worker of
-    several. `render` makes the text of the requests' lines. `is_locked` says that the caller is the only server of the
-    SQLite file already. Raises `ServingError`, `ServedElsewhereError` if another process serves that
-    file, and `SchemaError`, each with what to do.
+    about the calls; `announce` runs once this process is ready. `listening` is a socket from `bound`; without it, the
+    settings give the address. `slot` is given for one worker of several. `render` makes the text of the requests'
+    lines. `is_locked` says that the caller is the only server of the SQLite file already.
+
+    Raises `ServingError`, `ServedElsewhereError` if another process serves that file, and `SchemaError`, each with what
+    to do.
     """
     listening = listening or bound(settings.host, settings.port)
     set_up_logging(settings, worker=None if slot is None else slot.worker)
@@ -143,13 +144,9 @@ async def _serve(
     reached = Reached(url=public_url, host=settings.host, port=port)
     database = await open_database(settings, contracts=contracts, metrics=telemetry.metrics)
     try:
-        if prepare is not None:
-            await prepare(settings, database, public_url)
-        service = build(settings, database, public_url, telemetry=telemetry)
-        connections = Connections(_limits(settings), telemetry.counts, new_id=telemetry.requests.new_id)
         credentials = () if prepare is None else await prepare(settings, database, public_url)
         service = build(settings, database, public_url, telemetry=telemetry, credentials=credentials)
-        connections = Connections(_limits(settings), telemetry.counts)
+        connections = Connections(_limits(settings), telemetry.counts, new_id=telemetry.requests.new_id)
         server = _Server(
             uvicorn.Config(
                 service.application,
