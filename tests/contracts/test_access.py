@@ -331,6 +331,12 @@ TABLE: Final = [
     everybody(
         "GET /etickets/{token}", 404, what="with a wrong token", object=lambda things: {"token": things.etickets[:-1]}
     ),
+    everybody(
+        "GET /etickets/{token}/event.ics",
+        404,
+        what="of an event without a time",
+        object=lambda things: {"token": things.etickets},
+    ),
     everybody("GET /payments/{uid}", object=uid("order to pay")),
     everybody("POST /payments/{uid}", 303, object=uid("order to pay")),
     everybody("GET /payments/{uid}", 404, what="of another contract", object=uid("ride")),

@@ -48,8 +48,9 @@ class Block:
 
 
 def pages() -> list[Path]:
-    """Every page of the project."""
-    return sorted(page for page in ROOT.rglob("*.md") if not {*page.relative_to(ROOT).parts} & {*_LEFT_OUT})
+    """Every page of the project. The package has links to some of them, which are not pages of their own."""
+    found = (page for page in ROOT.rglob("*.md") if not page.is_symlink())
+    return sorted(page for page in found if not {*page.relative_to(ROOT).parts} & {*_LEFT_OUT})
 
 
 def blocks(page: Path) -> list[Block]:

@@ -173,17 +173,20 @@ async def test_every_batch_and_every_command_answered_from_what_was_done_before_
 async def test_what_a_full_queue_turns_away_is_counted_and_nothing_else_is(tmp_path: Path):
     async with a_world(tmp_path, queue_cap=2) as world:
         partner = await world.connect_client()
-        orders = [await world.service_order(partner) for _ in range(6)]
-        outcomes = await asyncio.gather(
-            *(world.cancel(partner, order) for order in orders),
-            sample(world, "countermand_queue_commands"),
-            return_exceptions=True,
-        )
-        assert [type(one).__name__ for one in outcomes[:-1]] == ["Cancelled"] * 2 + ["UnavailableError"] * 4
-        assert outcomes[-1] == {labels(): 2}
+        first, *orders = [await world.service_order(partner) for _ in range(7)]
+        async with world.database.store.transaction():  # the batch of the first waits for it
+            flying = asyncio.create_task(world.cancel(partner, first))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            going = [asyncio.create_task(world.cancel(partner, order)) for order in orders]
+            while sum(one.done() for one in going) < 4:
+                await asyncio.sleep(0)
+            assert await sample(world, "countermand_queue_commands") == {labels(): 2}
+        outcomes = await asyncio.gather(flying, *going, return_exceptions=True)
+        assert [type(one).__name__ for one in outcomes] == ["Cancelled"] * 3 + ["UnavailableError"] * 4
         assert await sample(world, "countermand_turned_away_total") == {labels(): 4}
         assert await sample(world, "countermand_queue_commands") == {labels(): 0}
-        assert len(await world.rows("cancellations")) == 2
+        assert len(await world.rows("cancellations")) == 3
 
 
 async def test_requests_of_connect_are_counted_by_the_version_they_are_made_in(both_worlds: World):
