@@ -347,7 +347,7 @@ TABLE: Final = [
     everybody("GET /docs"),
     everybody("GET /docs/{name}", object=lambda _: {"name": "shopping"}),
     everybody("GET /docs/{name}/openapi.json", object=lambda _: {"name": "connect"}),
-    everybody("GET /docs/assets/{name}", object=lambda _: {"name": "docs.css"}),
+    everybody("GET /docs/assets/{name}", object=lambda _: {"name": "style.css"}),
     everybody("GET /docs/guides/{name}", object=lambda _: {"name": "operations"}),
     everybody("GET /documentation/{name}", object=lambda _: {"name": "orders.html"}),
 ]

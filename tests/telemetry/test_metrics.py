@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as plain_tex
 from sqlalchemy import text
 
 from countermand import __version__
+from countermand.actions.errors import UnavailableError
 from countermand.domain.client import Permission
 from support.world import World, a_world
 
@@ -179,8 +180,10 @@ async def test_what_a_full_queue_turns_away_is_counted_and_nothing_else_is(tmp_p
             for _ in range(20):
                 await asyncio.sleep(0)
             going = [asyncio.create_task(world.cancel(partner, order)) for order in orders]
-            while sum(one.done() for one in going) < 4:
-                await asyncio.sleep(0)
+            finished = asyncio.as_completed(going)
+            for _ in range(4):
+                with pytest.raises(UnavailableError):
+                    await next(finished)
             assert await sample(world, "countermand_queue_commands") == {labels(): 2}
         outcomes = await asyncio.gather(flying, *going, return_exceptions=True)
         assert [type(one).__name__ for one in outcomes] == ["Cancelled"] * 3 + ["UnavailableError"] * 4
