@@ -156,10 +156,10 @@ def _clients(now: datetime) -> Iterator[tuple[Any, ...]]:
     for client in range(1, CLIENTS + 1):
         name = client_name(client)
         if client <= CONNECT_CLIENTS:
-            yield (client, CONNECT.channel, name, permissions, None, None, ISSUER, name, micros(now), None)
+            yield (client, CONNECT.channel, name, permissions, None, None, ISSUER, name, micros(now), None, None, None)
         else:
             key = (name, hash_of(secret_of(client)), None, None)
-            yield (client, SHOPPING.channel, name, permissions, *key, micros(now), None)
+            yield (client, SHOPPING.channel, name, permissions, *key, micros(now), None, None, None)
 
 
 def _insert(table: str, source: str) -> str:

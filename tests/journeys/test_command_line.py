@@ -442,7 +442,7 @@ REFUSALS: dict[str, tuple[Callable[[Path], list[str]], dict[str, str], tuple[str
     "no database to list": (plain("client", "list"), {}, ("no database at", "countermand migrate")),
     "a database in a file": (plain("migrate"), {"database_path": f"{__file__}/orders.sqlite3"}, (__file__,)),
     "a database that is none": (plain("migrate"), {"database_path": __file__}, (__file__, "not an SQLite database")),
-    "two workers": (plain("serve", "--workers", "2"), {}, ("--workers 2", "one writer")),
+    "two workers": (plain("serve", "--workers", "2"), {}, ("--workers 2", "only one process")),
     "a host nobody has": (plain("serve", "--host", "nowhere.invalid", "--port", "0"), AN_ISSUER, ("nowhere.invalid",)),
     "no client id": (
         plain("client", "add", "--contract", "connect", "--name", "Partner", "--issuer", ISSUER),

@@ -111,7 +111,10 @@ def test_each_request_has_a_line_and_none_has_a_secret(demo: Demo):
         ("GET", CANCEL, "405", "invalid"),
         ("POST", "/ordercancellation/", "400", "invalid"),
     ]
-    assert [one["why"] for one in found if one][:2] == [f"order {mine}", f"order {mine}: order_not_cancellable"]
+    assert [one["why"] for one in found if one][:2] == [
+        f"order connect-{mine}",
+        f"order connect-{mine}: order_not_cancellable",
+    ]
     assert "s3cret" not in "".join(told)
     assert made["shopping"]["secret"] not in "".join(told)
     assert "\x1b" not in "".join(told)
