@@ -129,7 +129,7 @@ def test_each_request_has_a_line_and_none_has_a_secret(demo: Demo):
     ],
 )
 def test_the_settings_of_the_log_count_in_a_demo(settings: dict[str, str], paths: list[str], tmp_path: Path):
-    with a_demo(tmp_path / "demo", environment=settings) as running:
+    with a_demo(tmp_path / "demo", environment=settings, with_lines=True) as running:
         with running.client() as http:
             for path in ("/healthz", "/nowhere"):
                 http.get(path)
@@ -138,7 +138,7 @@ def test_the_settings_of_the_log_count_in_a_demo(settings: dict[str, str], paths
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    with a_demo(tmp_path_factory.mktemp("shared") / "demo") as running:
+    with a_demo(tmp_path_factory.mktemp("shared") / "demo", with_lines=True) as running:
         yield running
 
 

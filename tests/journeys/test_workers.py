@@ -71,7 +71,9 @@ async def test_all_answer_with_commands_of_their_own_and_one_scrape_tells_the_su
     lines = [line for line in server.log_lines if line["event"] == "request"]
     assert len(lines) == 50
     assert {line["worker"] for line in lines} == {1, 2}
-    by_worker = {(line["worker"], prefixes[str(line["order"])]) for line in lines if line["status"] == 200}
+    by_worker = {
+        (line["worker"], prefixes[line["order"].removeprefix("connect-")]) for line in lines if line["status"] == 200
+    }
     assert len(by_worker) == len(set(prefixes.values())) == len({worker for worker, _ in by_worker})
 
 

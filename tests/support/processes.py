@@ -124,8 +124,17 @@ def until_stopped(process: Process) -> Iterator[tuple[str, list[str]]]:
 
 
 @contextmanager
-def a_demo(folder: Path, *arguments: str, port: int = 0, environment: dict[str, str] | None = None) -> Iterator[Demo]:
-    """A running demo on a free port."""
-    process = forked("demo", "--data-dir", str(folder), "--port", str(port), *arguments, environment=environment)
+def a_demo(
+    folder: Path,
+    *arguments: str,
+    port: int = 0,
+    environment: dict[str, str] | None = None,
+    with_lines: bool = False,
+) -> Iterator[Demo]:
+    """A running demo on a free port. `with_lines` leaves it its lines of requests, which wait once the pipe is full."""
+    quiet = {} if with_lines else {"COUNTERMAND_LOG_LEVEL": "warning"}
+    process = forked(
+        "demo", "--data-dir", str(folder), "--port", str(port), *arguments, environment=quiet | (environment or {})
+    )
     with until_stopped(process) as (base_url, said):
         yield Demo(process, base_url, said, folder)
