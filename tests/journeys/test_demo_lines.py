@@ -85,6 +85,12 @@ def test_a_terminal_gets_a_colour_for_each_class_of_status_unless_it_wants_none(
 # a demo
 
 
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    with a_demo(tmp_path / "demo", with_lines=True) as running:
+        yield running
+
+
 def test_each_request_has_a_line_and_none_has_a_secret(demo: Demo):
     made = demo.json
     (mine, *_), (bought, *_) = made["connect"]["orders"]["cancellable"], made["shopping"]["orders"]["cancellable"]
