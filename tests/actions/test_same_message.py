@@ -79,7 +79,7 @@ async def order_tickets(world: World) -> Keyed:
 async def manage(world: World, call: str, message: dict[str, Any], status: int) -> Keyed:
     order_id = await world.service_order(await world.connect_client())
     headers = world.manage_headers(await world.manage_client(), Idempotency_Key="k")
-    return Keyed(path=f"/manage/v1/orders/{order_id}/{call}", headers=headers, message=message, status=status)
+    return Keyed(path=f"/manage/v1/orders/connect-{order_id}/{call}", headers=headers, message=message, status=status)
 
 
 REQUESTS: dict[str, Callable[[World], Awaitable[Keyed]]] = {
