@@ -93,7 +93,7 @@ async def test_both_contracts_and_the_operators_api_say_it_and_do_nothing(both_w
         "/api/connect/orders/create": world.connect_headers(partner),
         "/ordercancellation/": world.shopping_headers(shop),
         "/orders": world.shopping_headers(shop),
-        f"/manage/v1/orders/{order_id}/cancel": world.manage_headers(operator),
+        f"/manage/v1/orders/connect-{order_id}/cancel": world.manage_headers(operator),
     }
     whole = json.dumps({"orderId": order_id}).encode()
     for path, headers in calls.items():
