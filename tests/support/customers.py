@@ -144,7 +144,8 @@ class Customers:
 
     async def _name(self, node: int, order: int) -> str:
         """What the node calls a telecom order: nodes of before ids named the contract know its number alone."""
-        ask = Ask(0, "", f"/manage/v1/orders/connect-{order}", self.shop.operator, None, "GET")
+        path, headers = f"/manage/v1/orders/connect-{order}", self.shop.operator
+        ask = Ask(node=0, about=path, path=path, headers=headers, body=None, method="GET")
         return f"connect-{order}" if (await one(self.ports[node], ask)).status == 200 else str(order)
 
     async def a_service_that_is_cancelled(self) -> None:
