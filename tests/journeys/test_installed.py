@@ -84,7 +84,7 @@ def running(installed: Installed) -> Iterator[Demo]:
     process = subprocess.Popen(
         [installed.programs / "countermand", "demo", "--data-dir", folder, "--port", "0"],
         cwd=installed.elsewhere,
-        env=clean(),
+        env=clean() | {"COUNTERMAND_LOG_LEVEL": "warning"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -113,7 +113,7 @@ async def test_a_key_that_an_old_or_a_new_node_stored_is_known_to_the_other(shop
             answer = await here()
             assert answer.status_code == 200
             again = await there()
-            assert (again.status_code, again.content) == (200, answer.content)
+            assert (again.status_code, shown(again)) == (200, shown(answer))
             written_otherwise = json.dumps(ask.body, indent=1)
             # Only where both the node and the key know the message, other bytes are the same request.
             assert (await there(written_otherwise)).status_code == 422
@@ -125,6 +125,13 @@ async def test_a_key_that_an_old_or_a_new_node_stored_is_known_to_the_other(shop
     assert sorted(await shop.column("SELECT order_id FROM cancellations")) == sorted(
         [*orders.plain, *map(number, orders.tickets)]
     )
+
+
+def shown(answer: httpx.Response) -> Any:
+    """What an answer says, but for the link that the older versions lack."""
+    said = answer.json() if answer.content else {}
+    said.get("_links", {}).pop("payment_url", None)
+    return said
 
 
 async def sent(port: int, ask: Ask, body: str | None = None) -> httpx.Response:

@@ -158,12 +158,12 @@ def test_an_operators_calls_and_refusals_are_as_its_document_says(prisms: Checke
     service = prisms.demo.json["connect"]["orders"]["cancellable"][-1]
     starts_at = datetime.now(UTC) + timedelta(hours=50)
     times = {"starts_at": starts_at.isoformat(), "ends_at": (starts_at + timedelta(hours=4)).isoformat()}
-    visit = call("POST", f"orders/{service}/appointments", 201, times).json()["id"]
-    call("POST", f"orders/{service}/appointments", 409, times)
-    call("PUT", f"orders/{service}/appointments/{visit}", 200, times)
-    call("DELETE", f"orders/{service}/appointments/{visit}", 200)
-    call("POST", f"orders/{service}/moves", 200, {"move": "accept"})
-    call("POST", f"orders/{service}/moves", 409, {"move": "complete"})
+    visit = call("POST", f"orders/connect-{service}/appointments", 201, times).json()["id"]
+    call("POST", f"orders/connect-{service}/appointments", 409, times)
+    call("PUT", f"orders/connect-{service}/appointments/{visit}", 200, times)
+    call("DELETE", f"orders/connect-{service}/appointments/{visit}", 200)
+    call("POST", f"orders/connect-{service}/moves", 200, {"move": "accept"})
+    call("POST", f"orders/connect-{service}/moves", 409, {"move": "complete"})
     for order in (paid, cancelled, service):
         call("GET", f"orders/{order}", 200)
         call("GET", f"orders/{order}/cancellability", 200)

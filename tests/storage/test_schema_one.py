@@ -30,6 +30,8 @@ NEW_COLUMNS = {
     },
     "methods": {"details"},
     "order_details": {"total_minor", "currency"},
+    "clients": {"redirect_url", "redirect_schemes"},
+    "idempotency_keys": {"message_fingerprint"},
     "idempotency_keys": {"message_fingerprint"},
 }
 # The first schema's tables with a row or more each, parents first.
