@@ -164,7 +164,7 @@ def test_an_operators_calls_and_refusals_are_as_its_document_says(prisms: Checke
     call("DELETE", f"orders/connect-{service}/appointments/{visit}", 200)
     call("POST", f"orders/connect-{service}/moves", 200, {"move": "accept"})
     call("POST", f"orders/connect-{service}/moves", 409, {"move": "complete"})
-    for order in (paid, cancelled, service):
+    for order in (paid, cancelled, f"connect-{service}"):
         call("GET", f"orders/{order}", 200)
         call("GET", f"orders/{order}/cancellability", 200)
     for path in ("appointment-tasks", "calendar/slots", "clients"):
@@ -173,6 +173,6 @@ def test_an_operators_calls_and_refusals_are_as_its_document_says(prisms: Checke
     added = call("POST", "clients", 201, {"contract": "shopping", "name": "A shop", "permissions": ["read"]}).json()
     call("POST", f"clients/{added['client']['id']}/rotate", 200)
     call("POST", f"clients/{added['client']['id']}/revoke", 200)
-    call("GET", "orders/999999", 404)
+    call("GET", "orders/connect-999999", 404)
     call("GET", "clients", 401, headers={"Authorization": "Bearer no.body"})
     assert prisms.violations == []
