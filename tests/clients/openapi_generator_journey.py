@@ -59,7 +59,7 @@ def a_shop():
         orders = shopping.OrdersApi(client)
         (event,) = orders.list_events().embedded.shop_event
         assert type(event) is shopping.Event
-        offered = orders.list_products(event=event.links.var_self.href).embedded.shop_product
+        offered = orders.list_products(event=[event.links.var_self.href]).embedded.shop_product
         assert {type(one) for one in offered} == {shopping.CatalogueProduct}
         selection = shopping.SelectionGiven(product=given["products"]["paid"], quantity=2)
         consumer = shopping.OrderConsumer(first_name="Jo", last_name="Visitor", email="jo@example.com", country="NL")

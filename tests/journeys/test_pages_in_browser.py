@@ -10,7 +10,7 @@ import pytest
 
 from countermand.web.pages.link_relations import RELATIONS
 from support.browser import Browser, Page, a_browser
-from support.looks import assert_fine_everywhere
+from support.looks import assert_contrast_everywhere, assert_fine_everywhere
 from support.processes import Demo, a_demo
 
 pytestmark = pytest.mark.slow
@@ -79,6 +79,13 @@ def test_every_call_unfolds_with_its_answers_and_no_broken_reference(contract_pa
     assert_it_kept_to_itself(page, contract_page.demo)
 
 
+def test_an_unfolded_call_is_read_in_light_and_dark(contract_page: Shown):
+    page = browser_tab(contract_page)
+    page.value("document.querySelectorAll('.opblock-summary-control').forEach(one => one.click())")
+    page.until(f"document.querySelectorAll('.opblock.is-open').length === {len(contract_page.described)}")
+    assert_contrast_everywhere(page)
+
+
 def test_a_contracts_page_is_fine_for_everybody(contract_page: Shown):
     page = browser_tab(contract_page)
     assert_fine_everywhere(page)
@@ -130,7 +137,7 @@ def test_a_browser_that_asks_for_the_address_alone_is_led_to_the_pages(running: 
 def browser_tab(shown: Shown) -> Page:
     """The contract's page in a tab of its own, with all its calls folded."""
     page = shown.page.browser.new_page()
-    page.open(shown.page.value("location.href"))
+    page.open(shown.page.value("location.href.split('#')[0]"))  # the part behind # unfolds a call
     page.until(f"{CALLS}.length >= {len(shown.described)}")
     return page
 

@@ -103,13 +103,19 @@ async def test_a_worker_that_dies_is_replaced_and_what_it_counted_stays_counted(
 @pytest.mark.slow
 async def test_one_that_dies_at_once_again_and_again_is_given_longer_and_longer_pauses(server: Served):
     stays = workers_of(server)[1]
-    for times in (1, 2, 3):
+
+    # On a busy machine a worker can live longer than "at once" before it is killed: the row of pauses begins again.
+    def grew_three_times(told: list[float]) -> bool:
+        return len(told) >= 3 and 0 < told[-3] < told[-2] < told[-1]
+
+    for times in range(1, 12):
         (fresh,) = await until(lambda: others(server, stays), lambda pids: len(pids) == 1)
         os.kill(fresh, signal.SIGKILL)
-        await until(lambda: pauses(server), lambda told, times=times: len(told) == times)
+        told = await until(lambda: pauses(server), lambda told, times=times: len(told) == times)
+        if grew_three_times(told):
+            break
 
-    first, second, third = await pauses(server)
-    assert 0 < first < second < third
+    assert grew_three_times(await pauses(server))
     async with server.client() as http:
         assert (await http.get("/readyz")).status_code == 200
     assert server.stop() == 0, "and a pause holds up no stop"

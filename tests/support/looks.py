@@ -28,6 +28,9 @@ def show(page: Page, metrics: dict[str, object], scheme: str) -> None:
     chosen = [{"name": "prefers-color-scheme", "value": scheme}]
     page.browser.tell("Emulation.setEmulatedMedia", page.session, features=chosen)
     page.until(f"matchMedia('(prefers-color-scheme: {scheme})').matches")
+    # A page's own script hears of the scheme with the next frame.
+    page.value("window.frames_shown = 0; requestAnimationFrame(() => requestAnimationFrame(() => frames_shown = 2)); 0")
+    page.until("window.frames_shown === 2")
     page.until("document.getAnimations().every(one => one.playState !== 'running')")
 
 
@@ -36,11 +39,27 @@ def assert_fine(page: Page, where: str) -> None:
     assert page.value("document.documentElement.scrollWidth <= innerWidth"), where
     buttons = "[...document.querySelectorAll('.page button, .button')].map(one => one.getBoundingClientRect().height)"
     assert all(height >= _SMALLEST_TARGET for height in page.value(buttons)), where
+    assert_axe_minds_nothing(page, where)
+
+
+def assert_contrast_everywhere(page: Page) -> None:
+    """On a phone and on a desk, in light and in dark, every text stands out from what is behind it."""
+    for metrics in (PHONE, DESK):
+        for scheme in ("light", "dark"):
+            show(page, metrics, scheme)
+            assert_axe_minds_nothing(page, f"{metrics['width']} {scheme}", "color-contrast")
+
+
+def assert_axe_minds_nothing(page: Page, where: str, *rules: str) -> None:
+    """axe-core finds nothing: of these rules, or, if there are none, of all its rules."""
     page.value(AXE.read_text() + "; 0")
-    page.value("delete window.found; axe.run().then(found => { window.found = JSON.stringify(found.violations); }); 0")
+    options = json.dumps({"runOnly": rules} if rules else {})
+    run = f"axe.run({options}).then(found => {{ window.found = JSON.stringify(found.violations); }})"
+    page.value(f"delete window.found; {run}; 0")
     page.until("window.found !== undefined")
     violations = json.loads(page.value("window.found"))
-    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in violations] == [], where
+    minded = [(one["id"], [node["html"] for node in one["nodes"]]) for one in violations]
+    assert minded == [], f"{where}: {minded}"
 
 
 def sheets_of_paper(page: Page) -> int:
