@@ -1,0 +1,13 @@
+"""Adds what explains a decision later."""
+
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    # This migration only adds columns and tables, so nodes of schema 2 and newer continue to work.
+    op.execute("INSERT INTO schema_notes (number, oldest_code) VALUES (8, 2)")

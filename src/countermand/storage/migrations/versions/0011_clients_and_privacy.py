@@ -1,0 +1,13 @@
+"""Adds what the rotation of secrets and the forgetting of people need."""
+
+from alembic import op
+
+revision = "0011"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    # This migration only adds columns and tables, so nodes of schema 2 and newer continue to work.
+    op.execute("INSERT INTO schema_notes (number, oldest_code) VALUES (11, 2)")
