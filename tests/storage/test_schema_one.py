@@ -32,6 +32,7 @@ NEW_COLUMNS = {
     "order_details": {"total_minor", "currency"},
     "clients": {"redirect_url", "redirect_schemes"},
     "idempotency_keys": {"message_fingerprint"},
+    "refusals": {"codes"},
 }
 # The first schema's tables with a row or more each, parents first.
 DATA: dict[str, list[dict[str, Any]]] = {

@@ -244,7 +244,7 @@ FREE = {
     "voucher_uses": {"code"},
     "consumers": {"uid"},
     "cancellations": {"command_id", "policy_version", "reason"},
-    "refusals": {"command_id", "policy_version", "reason"},
+    "refusals": {"command_id", "policy_version", "reason", "codes"},
     "policies": {"version"},
     "outbox": {"details"},  # shown as it is
     "idempotency_keys": {"key", "fingerprint", "message_fingerprint", "policy_version"},

@@ -27,6 +27,7 @@ from countermand.background.clock import ClockCheck, compare_clocks
 from countermand.background.expiry import expire_unpaid
 from countermand.background.keys import refresh_keys
 from countermand.background.metrics import post_counts
+from countermand.background.refusal_codes import fill_codes
 from countermand.background.retention import forget_old
 from countermand.background.rounds import DATABASE_ERRORS, ended, started
 from countermand.background.totals import fill_totals
@@ -95,7 +96,8 @@ def build(
     own = token_issuer_of(settings, database, public_url, clock=clock)
     tokens = Tokens(_issuers(settings, own), lambda: clock().timestamp())
     directory = Directory(database.clients, refresh_s=settings.client_refresh_s)
-    cancelling = _cancelling(settings, database, clock, telemetry.metrics)
+    archive = PolicyArchive(store=database.store)
+    cancelling = _cancelling(settings, database, archive, clock, telemetry.metrics)
     telemetry.counts.ask(
         queue_depth=lambda: cancelling.waiting,
         oldest_undelivered=SingleFlightProbe(lambda: _oldest_undelivered(database.store), limit_s=_PROBE_LIMIT_S),
@@ -128,6 +130,7 @@ def build(
             started(post_counts(telemetry, stopping), name="counts"),
             started(refresh_keys(tokens.refresh, settings.key_set_refresh_s, stopping), name="key sets"),
             started(fill_totals(database.store, stopping), name="empty totals"),
+            started(fill_codes(database.store, archive, stopping), name="empty codes"),
             started(forget_old(database.store, shared_clock, retention_of(settings), stopping), name="old rows"),
             started(expire_unpaid(database.store, shared_clock, stopping), name="unpaid orders"),
             started(compare_clocks(clock_check, stopping), name="clocks"),
@@ -182,12 +185,14 @@ def _bulkhead(settings: Settings) -> Bulkhead | None:
     return Bulkhead(connections=settings.database_connections, limit_s=settings.database_busy_limit_s)
 
 
-def _cancelling(settings: Settings, database: Database, clock: Clock, metrics: MetricsHook) -> CancelAndShow:
+def _cancelling(
+    settings: Settings, database: Database, archive: PolicyArchive, clock: Clock, metrics: MetricsHook
+) -> CancelAndShow:
     """Return the group commit of cancellations, with the batches that read cancelled orders back."""
     cancel = CancelOrders(
         store=database.cancellations,
         policies=database.policies,
-        archive=PolicyArchive(store=database.store),
+        archive=archive,
         clock=clock,
         settle_limit_s=settings.settle_limit_s,
         metrics=metrics,

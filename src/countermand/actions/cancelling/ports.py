@@ -53,13 +53,14 @@ class CancellationRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RefusalRecord:
-    """The decision record of a refusal by the policy."""
+    """The decision record of a refusal by the policy. `codes` are those of the broken rules; None if nobody knows."""
 
     command: CancelOrder
     contract: ContractName  # the order's
     decided_at: datetime
     policy_version: PolicyVersion
     facts: OrderFacts
+    codes: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

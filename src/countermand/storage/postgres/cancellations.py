@@ -27,7 +27,15 @@ from countermand.storage.postgres import statements
 from countermand.storage.postgres.connections import PooledConnection, PostgresAddress, connect
 from countermand.storage.postgres.distributed import CancelApart
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered, our_error
-from countermand.storage.repositories.rows import ViewRows, facts_columns, kept_of, key_columns, order_of, view_queries
+from countermand.storage.repositories.rows import (
+    ViewRows,
+    codes_column,
+    facts_columns,
+    kept_of,
+    key_columns,
+    order_of,
+    view_queries,
+)
 from countermand.storage.sql_types import Query
 from countermand.storage.tables.columns import micros
 
@@ -157,8 +165,9 @@ class PostgresCancellations:
         for refusal in refusals:
             command, at = refusal.command, micros(refusal.decided_at)
             decided = (refusal.policy_version, *facts_columns(refusal.facts).values())
+            codes = codes_column(refusal.codes)
             placed = (command.client_id, refusal.contract, command.channel)
-            rows.append((command.order_id, command.command_id, at, *placed, *decided, command.reason))
+            rows.append((command.order_id, command.command_id, at, *placed, *decided, command.reason, codes))
             if command.idempotency is not None:
                 key = command.idempotency
                 keys.append((*key_columns(command.client_id, key), at, command.order_id, False, *decided))

@@ -194,9 +194,9 @@ SELECT * FROM unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::bigi
                      $8::text[], $9::text[], $10::bigint[], $11::bigint[])"""
 REFUSE: Final = """
 INSERT INTO refusals (order_id, command_id, decided_at, client_id, contract, door, policy_version,
-                      state, appointment_starts_at, first_payment_at, reason)
+                      state, appointment_starts_at, first_payment_at, reason, codes)
 SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::integer[], $5::text[], $6::text[], $7::text[],
-                     $8::text[], $9::bigint[], $10::bigint[], $11::text[])"""
+                     $8::text[], $9::bigint[], $10::bigint[], $11::text[], $12::text[])"""
 COMMITTED: Final = """
 SELECT command_id FROM cancellations WHERE order_id = ANY($1::bigint[]) AND command_id = ANY($2::text[])"""
 KEPT: Final = """

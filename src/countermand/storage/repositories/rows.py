@@ -244,7 +244,13 @@ def refusal_of(row: Row) -> RefusalRecord:
         decided_at=instant(row["decided_at"]),
         policy_version=PolicyVersion(row["policy_version"]),
         facts=facts_of(row),
+        codes=None if row["codes"] is None else tuple(row["codes"].split()),
     )
+
+
+def codes_column(codes: Sequence[str] | None) -> str | None:
+    """Return the codes of a refusal as the column has them."""
+    return None if codes is None else " ".join(codes)
 
 
 def fingerprints_of(row: Row) -> Fingerprints:

@@ -25,6 +25,7 @@ from countermand.storage.repositories.appointments import AppointmentRows
 from countermand.storage.repositories.catalogue import CatalogueRows
 from countermand.storage.repositories.documents import encoded_document, total_columns
 from countermand.storage.repositories.payments import PaymentRows
+from countermand.storage.repositories.refusals import RefusalRows
 from countermand.storage.repositories.rows import (
     ViewRows,
     cancellation_of,
@@ -52,7 +53,7 @@ from countermand.storage.tables.tickets import tickets
 _REFUSALS_SHOWN: Final = 500  # the newest ones, because every refused attempt leaves a row
 
 
-class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, TicketingRows, TotalRows):
+class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, RefusalRows, SeatRows, TicketingRows, TotalRows):
     """Implements every protocol of a transaction that the actions name, on one connection."""
 
     # reading

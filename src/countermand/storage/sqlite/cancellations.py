@@ -39,6 +39,7 @@ from countermand.storage.driver import as_unforeseen
 from countermand.storage.policy_sql import as_text, policies_predicate
 from countermand.storage.repositories.rows import (
     ViewRows,
+    codes_column,
     facts_columns,
     kept_of,
     key_columns,
@@ -100,8 +101,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _REFUSE: Final = """
 INSERT INTO refusals (order_id, command_id, decided_at, client_id, contract, door, policy_version,
-                      state, appointment_starts_at, first_payment_at, reason)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                      state, appointment_starts_at, first_payment_at, reason, codes)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _COMMITTED: Final = """
 SELECT command_id FROM cancellations WHERE order_id IN (SELECT value FROM json_each(:ids))
@@ -196,6 +197,7 @@ class SqliteCancellations:
                     command.channel,
                     *decided,
                     command.reason,
+                    codes_column(refusal.codes),
                 )
             )
             if command.idempotency is not None:

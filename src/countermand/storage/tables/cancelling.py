@@ -40,6 +40,8 @@ refusals = Table(
     Column("appointment_starts_at", Instant),
     Column("first_payment_at", Instant),
     Column("reason", Text),
+    # The codes of the broken rules, with spaces between. NULL in an older node's row until `background` fills it.
+    Column("codes", Text),
     Index("ix_refusals_decided_at", "decided_at"),
     sqlite_with_rowid=False,
 )

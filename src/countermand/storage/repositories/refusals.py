@@ -1,0 +1,38 @@
+"""Reads refusals in the order of their instants, and fills in the codes that an older version left out."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import bindparam, select, tuple_, update
+
+from countermand.actions.cancelling.command_ids import CommandId
+from countermand.actions.cancelling.ports import RefusalRecord
+from countermand.domain.orders.order import OrderId
+from countermand.storage.repositories.rows import codes_column, refusal_of
+from countermand.storage.statement_runner import StatementRunner
+from countermand.storage.tables.cancelling import refusals
+from countermand.storage.tables.columns import micros
+
+RefusalPlace = tuple[datetime, OrderId, CommandId]
+
+
+class RefusalRows(StatementRunner):
+    """Finds refusals and fills their codes."""
+
+    async def refusals_after(self, after: RefusalPlace, at_most: int) -> Sequence[RefusalRecord]:
+        """Return the next refusals after a place, oldest first. Reads along the index of the instants."""
+        at, order_id, command_id = after
+        place = refusals.c.decided_at, refusals.c.order_id, refusals.c.command_id
+        following = tuple_(*place) > tuple_(micros(at), order_id, command_id)
+        found = select(refusals).where(refusals.c.decided_at >= micros(at), following).order_by(*place).limit(at_most)
+        return [refusal_of(row) for row in await self.rows(found)]
+
+    async def fill_codes(self, codes: Mapping[tuple[OrderId, CommandId], Sequence[str]]) -> None:
+        """Fill the codes of these refusals where they are empty. Rows are written in the order of their keys."""
+        mine = refusals.c.order_id == bindparam("of_order"), refusals.c.command_id == bindparam("of_command")
+        rows = [
+            {"of_order": order_id, "of_command": command_id, "filled": codes_column(codes[order_id, command_id])}
+            for order_id, command_id in sorted(codes)
+        ]
+        filled = update(refusals).where(*mine, refusals.c.codes.is_(None)).values(codes=bindparam("filled"))
+        await self._execute(filled, rows)
