@@ -107,6 +107,7 @@ def build(
     services = Services(
         store=database.store,
         policies=database.policies,
+        archive=archive,
         clock=clock,
         authenticator=Authentication(tokens, directory, accesses_of(database.contracts), lambda: clock().timestamp()),
         command_ids=CommandIds(),

@@ -12,6 +12,7 @@ import msgspec
 from countermand.actions.bulkhead import Bulkhead
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandIds
+from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.cancelling.policies import Policies
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.idempotency import IdempotencyKey
@@ -47,6 +48,7 @@ class Services:
 
     store: Store
     policies: Policies
+    archive: PolicyArchive
     clock: Clock
     authenticator: Authenticator
     command_ids: CommandIds

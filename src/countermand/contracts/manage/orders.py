@@ -7,14 +7,25 @@ from datetime import datetime
 from typing import Final
 
 from countermand.actions.cancelling.cancel_orders import CancelledWithHistory, NotCancelled
+from countermand.actions.cancelling.decide_again import policies_of
 from countermand.actions.cancelling.explain import explain
 from countermand.actions.cancelling.ports import CancelOrder
-from countermand.actions.errors import FieldsError, OutcomeUnknownError
+from countermand.actions.errors import FieldsError, OutcomeUnknownError, UnavailableError
+from countermand.actions.ordering.history import History
 from countermand.actions.ordering.read_orders import read_history
 from countermand.actions.ordering.record_progress import advance_order, record_payment
+from countermand.actions.ordering.views import OrderView
 from countermand.contracts.http.answer import Answer, json_answer
 from countermand.contracts.http.body import read, shown
-from countermand.contracts.http.calls import Call, CallContext, DecodedBody, ServiceCall, TransactionCall, no_body
+from countermand.contracts.http.calls import (
+    Call,
+    CallContext,
+    DecodedBody,
+    ServiceCall,
+    Services,
+    TransactionCall,
+    no_body,
+)
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.query import Query
 from countermand.contracts.http.store import Transaction
@@ -36,8 +47,7 @@ async def _read_one(context: CallContext[None]) -> Answer:
     store = context.services.store
     async with store.snapshot() as reading:
         order = await order_in(reading, context.request)
-    view, history = await read_history(store, order.id)
-    return json_answer(200, order_shown(view, history))
+    return await _order_answer(context.services, *await read_history(store, order.id))
 
 
 async def _cancellability(context: CallContext[None]) -> Answer:
@@ -87,7 +97,15 @@ async def _cancel_order(context: CallContext[messages.CancelGiven]) -> Answer:
         return refusal_answer(outcome.refused)
     if not isinstance(outcome, CancelledWithHistory):  # the order is cancelled, so "nothing was done" would be wrong
         raise OutcomeUnknownError("the order is cancelled, but could not be read")
-    return json_answer(200, order_shown(outcome.view, outcome.history))
+    try:
+        return await _order_answer(services, outcome.view, outcome.history)
+    except UnavailableError as error:
+        raise OutcomeUnknownError("the order is cancelled, but could not be read") from error
+
+
+async def _order_answer(services: Services, view: OrderView, history: History) -> Answer:
+    policies = await policies_of(services.archive, history.decisions)
+    return json_answer(200, order_shown(view, history, policies))
 
 
 def _cancellation(given: DecodedBody) -> messages.CancelGiven:

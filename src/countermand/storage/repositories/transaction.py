@@ -29,6 +29,7 @@ from countermand.storage.repositories.refusals import RefusalRows
 from countermand.storage.repositories.rows import (
     ViewRows,
     cancellation_of,
+    client_of,
     facts_columns,
     fingerprints_of,
     order_of,
@@ -45,6 +46,7 @@ from countermand.storage.repositories.totals import TotalRows
 from countermand.storage.sql_types import Column
 from countermand.storage.tables.cancelling import cancellations, idempotency_keys, outbox, policies, refusals
 from countermand.storage.tables.catalogue import products
+from countermand.storage.tables.clients import clients
 from countermand.storage.tables.columns import instant, micros
 from countermand.storage.tables.orders import order_details, order_lines, orders, payments
 from countermand.storage.tables.schema import NEWEST_NOTE, counters
@@ -105,11 +107,15 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, RefusalRows, S
         )
         cancelled = await self._one(select(cancellations).where(cancellations.c.order_id == order_id))
         paid = await self.rows(select(payments).where(payments.c.order_id == order_id).order_by(payments.c.recorded_at))
+        clients_of = {row["client_id"] for row in (*told, *refused, *([] if cancelled is None else [cancelled]))}
+        owner = select(orders.c.client_id).where(orders.c.id == order_id).scalar_subquery()
+        who = await self.rows(select(clients).where(clients.c.id.in_(clients_of) | (clients.c.id == owner)))
         return History(
             events=tuple(outbox_record_of(row) for row in told),
             refusals=tuple(refusal_of(row) for row in reversed(refused)),
             cancellation=None if cancelled is None else cancellation_of(cancelled),
             payments=tuple(payment_of(row) for row in paid),
+            clients={ClientId(row["id"]): client_of(row) for row in who},
         )
 
     async def oldest_undelivered(self) -> datetime | None:
