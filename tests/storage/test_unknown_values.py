@@ -196,6 +196,9 @@ HOLDS_WORDS = {
     "clients.permissions": Spoiled(
         where=lambda scene: {"id": scene.stranger.client.id}, value=json.dumps(["read", WORD, "cancel"])
     ),
+    "clients.more_permissions": Spoiled(
+        where=lambda scene: {"id": scene.stranger.client.id}, value=json.dumps(["money", WORD])
+    ),
     "orders.contract": Spoiled(where=first("telecom", "id")),
     "orders.state": Spoiled(where=first("telecom", "id")),
     "order_details.currency": Spoiled(where=first("paid"), value="JPY"),
@@ -220,12 +223,14 @@ HOLDS_WORDS = {
     "policies.contract": Spoiled(where=policy_of_refusals),
     "policies.content": Spoiled(where=policy_of_refusals, value=_POLICY),
     "outbox.kind": Spoiled(where=first("telecom")),
+    "outbox.channel": Spoiled(where=first("telecom")),
     "idempotency_keys.state": Spoiled(where=key("no")),
     # neither an answer nor the outcome of a cancellation
     "idempotency_keys.answer": Spoiled(where=key("yes"), value=None, also={"order_id": None, "cancelled": None}),
     # seen by the token endpoint alone, see below
     "signing_keys.private_key": None,
     "client_keys.public_key": None,
+    "staff.roles": None,
 }
 # What a caller, an operator or we made up, and nobody compares with a list.
 FREE = {
@@ -243,10 +248,12 @@ FREE = {
     "tickets": {"uid", "product_uid", "code"},
     "voucher_uses": {"code"},
     "consumers": {"uid"},
-    "cancellations": {"command_id", "policy_version", "reason"},
-    "refusals": {"command_id", "policy_version", "reason"},
+    "cancellations": {"command_id", "policy_version", "reason", "staff_id", "acting_as", "address"},
+    "refusals": {"command_id", "policy_version", "reason", "staff_id", "acting_as", "address"},
     "policies": {"version"},
-    "outbox": {"details"},  # shown as it is
+    "outbox": {"details", "staff_id", "acting_as"},  # shown as they are
+    "staff": {"id", "name"},
+    "staff_tokens": {"key", "staff_id", "secret_sha256"},
     "idempotency_keys": {"key", "fingerprint", "message_fingerprint", "policy_version"},
     "counters": {"name"},
     "events": {"uid", "reference", "title", "merchant_name", "details"},

@@ -39,6 +39,7 @@ from countermand.bootstrap.database import Database, open_database
 from countermand.bootstrap.service import Service, build
 from countermand.contracts.http.contract import Contract
 from countermand.contracts.registry import CONTRACTS
+from countermand.domain.actor import Actor
 from countermand.domain.appointments.appointment import Appointment
 from countermand.domain.client import Client, Permission
 from countermand.domain.contract import MANAGE, Channel
@@ -207,14 +208,14 @@ class World:
             order = await tx.order(order_id)
             assert order is not None
             return await set_appointment(
-                tx, order.client_id, order_id, starts_at, starts_at + timedelta(hours=4), self.clock()
+                tx, Actor(order.client_id), order_id, starts_at, starts_at + timedelta(hours=4), self.clock()
             )
 
     async def advance(self, order_id: OrderId, move: Transition) -> None:
         async with self.database.store.transaction() as tx:
             order = await tx.order(order_id)
             assert order is not None
-            await advance_order(tx, order.client_id, order_id, move, self.clock())
+            await advance_order(tx, Actor(order.client_id), order_id, move, self.clock())
 
     async def product(self, *, stock: int = 100, price_minor: int = 1250) -> str:
         uid = secrets.token_hex(16)
@@ -271,7 +272,9 @@ class World:
             assert order is not None
             details = (await tx.views([order_id]))[order_id].details
             money = details.total if isinstance(details, TicketOrderDetails) else Money(minor=2500, currency="EUR")
-            await record_payment(tx, order.client_id, order_id, reference or secrets.token_hex(8), money, self.clock())
+            await record_payment(
+                tx, Actor(order.client_id), order_id, reference or secrets.token_hex(8), money, self.clock()
+            )
 
     def uri(self, view: OrderView) -> str:
         return f"{PUBLIC_URL}/orders/{view.order.uid}"
@@ -284,8 +287,7 @@ class World:
         return CancelOrder(
             command_id=CommandId(secrets.token_hex(16)),
             order_id=order_id,
-            client_id=caller.client.id,
-            channel=caller.client.channel,
+            actor=Actor(caller.client.id, caller.client.channel),
             idempotency=None if key is None else IdempotencyKey(key=key, fingerprints=fingerprints),
             **more,
         )

@@ -28,7 +28,18 @@ class Permission(StrEnum):
     READ_ALL = "read_all"  # over the shopping contract: the orders of other clients, too
     RECORD = "record"  # over the management API: payments, appointments, progress, the catalogue
     ADMINISTER = "administer"  # over the management API: who may call
+    MONEY = "money"  # over the management API, as all that follow: payments, and money that is paid back
+    OVERRIDE = "override"  # propose what the policy refuses
+    PLAN = "plan"  # change many orders at once
+    APPROVE = "approve"  # approve what another person proposed
+    ENDPOINTS = "endpoints"  # where events are delivered to
+    SUBSCRIBE = "subscribe"  # read events
+    FORGET = "forget"  # find and remove what is stored of a person
+    ACT_AS = "act_as"  # say for whom a request is made
 
+
+# What the management API asks for, of clients and of people.
+DESK_PERMISSIONS: Final = frozenset(Permission) - {Permission.CREATE, Permission.READ_ALL}
 
 # The permissions of a browser application, whose token anybody can read in its page (documented: a minimal set).
 BROWSER_PERMISSIONS: Final = frozenset({Permission.CREATE, Permission.READ})

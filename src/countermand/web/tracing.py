@@ -99,10 +99,16 @@ class _TracedEndpoint:
         self.shows_order = endpoint.shows_order
 
     def command(
-        self, client: Client, headers: Mapping[bytes, bytes], query: bytes, body: bytes, command_id: CommandId
+        self,
+        client: Client,
+        headers: Mapping[bytes, bytes],
+        query: bytes,
+        body: bytes,
+        command_id: CommandId,
+        address: str | None,
     ) -> CancelOrder:
         with self._tracing.hop("command"):
-            return self._endpoint.command(client, headers, query, body, command_id)
+            return self._endpoint.command(client, headers, query, body, command_id, address)
 
     def answer(self, outcome: CancelOutcome) -> Answer:
         with self._tracing.hop("answer"):

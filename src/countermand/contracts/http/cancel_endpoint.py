@@ -67,11 +67,17 @@ class CancelEndpoint(Protocol):
         ...
 
     def command(
-        self, client: Client, headers: Mapping[bytes, bytes], query: bytes, body: bytes, command_id: CommandId
+        self,
+        client: Client,
+        headers: Mapping[bytes, bytes],
+        query: bytes,
+        body: bytes,
+        command_id: CommandId,
+        address: str | None,
     ) -> CancelOrder:
         """Make all further checks, in the contract's order, and return the command.
 
-        `query` only helps to tell whether a request under an Idempotency-Key is a repeat.
+        `query` only helps to tell whether a request under an Idempotency-Key is a repeat. The record keeps `address`.
         Raises errors of `actions/errors.py`.
         """
         ...

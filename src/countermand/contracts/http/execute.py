@@ -31,6 +31,7 @@ from countermand.contracts.http.fingerprints import idempotency_key
 from countermand.contracts.http.idempotency import key_in
 from countermand.contracts.http.openapi import NoPermission, Operation
 from countermand.contracts.http.store import Transaction
+from countermand.domain.actor import Actor
 from countermand.domain.client import Client
 
 _KEPT_FORM: Final = KeptForm(encode=stored, decode=restored)
@@ -51,7 +52,7 @@ async def execute(call: Call, request: Request, services: Services, rules: CallR
     client, version = await _caller(call.operation, request, services, rules)
     if has_media_type and not rules.media_type_first:
         check_media_type(request.headers, also=rules.media_types)
-    context = _checked(call, request, services, client, version)
+    context = _checked(call, request, services, rules, client, version)
     if isinstance(call, ServiceCall):
         return await call.handle(context)
     return await _in_transaction(call, context, rules)
@@ -84,6 +85,7 @@ def _checked(
     call: ServiceCall[Body] | TransactionCall[Body],
     request: Request,
     services: Services,
+    rules: CallRules,
     client: Client,
     version: int,
 ) -> CallContext[Body]:
@@ -93,7 +95,8 @@ def _checked(
     body = call.body(DecodedBody(json=json, client=client, version=version))
     asked = (request.method, request.path, request.query_string, request.body)
     key = idempotency_key(sent, *asked) if call.body is no_body else idempotency_key(sent, *asked, json)
-    return CallContext(request=request, services=services, client=client, body=body, key=key)
+    actor = Actor(client.id, rules.channel, address=request.peer or None)
+    return CallContext(request=request, services=services, client=client, actor=actor, body=body, key=key)
 
 
 async def _in_transaction(call: TransactionCall[Body], context: CallContext[Body], rules: CallRules) -> Answer:

@@ -133,7 +133,10 @@ def order_shown(view: OrderView, history: History) -> messages.Order:
                 kind=one.kind.value,
                 order_version=one.order_version,
                 recorded_at=one.recorded_at,
-                client_id=one.client_id,
+                client_id=one.actor.client_id,
+                staff_id=one.actor.staff_id,
+                acting_as=one.actor.acting_as,
+                channel=one.actor.channel,
                 details=JsonObject(one.details),
                 delivered_at=one.delivered_at,
             )
@@ -226,12 +229,16 @@ def decision_shown(explanation: Explanation) -> messages.Decision:
 
 def _record(record: CancellationRecord | RefusalRecord, command_id: CommandId) -> messages.DecisionRecord:
     asked = record.command if isinstance(record, RefusalRecord) else record
+    actor = asked.actor
     return messages.DecisionRecord(
         command_id=command_id,
         decided_at=record.decided_at,
-        client_id=asked.client_id,
+        client_id=actor.client_id,
+        staff_id=actor.staff_id,
+        acting_as=actor.acting_as,
+        address=actor.address,
         contract=record.contract,
-        door=asked.channel,
+        door=actor.channel or "",
         policy_version=record.policy_version,
         state=record.facts.state.value,
         appointment_starts_at=record.facts.appointment_starts_at,

@@ -1,6 +1,5 @@
 """Reads and writes clients. The database never holds a secret, only its SHA-256."""
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
@@ -14,7 +13,7 @@ from countermand.actions.identity.ports import ClientKey
 from countermand.domain.client import OWN_ISSUER, Client, ClientId, Permission
 from countermand.domain.contract import MANAGE, Channel
 from countermand.domain.redirects import NO_REDIRECTS, Redirects
-from countermand.storage.repositories.rows import client_of
+from countermand.storage.repositories.rows import client_of, permission_columns
 from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.store import SqlStore
 from countermand.storage.tables.clients import client_keys, clients
@@ -74,7 +73,7 @@ class SqlClients:
             .values(
                 door=channel,
                 name=name,
-                permissions=json.dumps(sorted(permissions)),
+                **permission_columns(permissions),
                 key=key,
                 secret_sha256=secret_sha256,
                 issuer=issuer,
