@@ -25,6 +25,7 @@ from countermand.domain.appointments.appointment_task import AppointmentTask, Ta
 from countermand.domain.client import Permission
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_state import Transition
+from countermand.domain.staff import Role
 from countermand.domain.ticketing.consumer import Consumer
 from countermand.storage.retention import (
     CANCELLATIONS,
@@ -58,6 +59,7 @@ class Scene:
     shop: Caller
     operator: Caller
     stranger: Caller
+    person: Caller
     telecom: list[OrderId] = field(default_factory=list)
     visited: list[OrderId] = field(default_factory=list)
     tickets: list[OrderView] = field(default_factory=list)
@@ -111,6 +113,7 @@ async def a_scene(world: World) -> Scene:
         await world.shopping_client(),
         await world.manage_client(),
         await world.shopping_client(permissions=EVERYTHING - {Permission.READ_ALL}),
+        await world.person("kim", Role.ADMIN),
     )
     event = an_event()
     sold = [a_product(event, currency="EUR") for _ in range(2)]
@@ -230,7 +233,7 @@ HOLDS_WORDS = {
     # seen by the token endpoint alone, see below
     "signing_keys.private_key": None,
     "client_keys.public_key": None,
-    "staff.roles": None,
+    "staff.roles": Spoiled(where=lambda _: {"id": "kim"}, value=json.dumps([WORD, "admin"])),
 }
 # What a caller, an operator or we made up, and nobody compares with a list.
 FREE = {
@@ -309,8 +312,10 @@ async def everybody_still_calls(scene: Scene) -> None:
     for _ in range(2):  # known, and read again
         assert (await scene.as_partner("")).status_code == 200
         assert (await scene.managed("/clients")).status_code == 200
+        staff = await scene.world.http.get(f"{MANAGE}/staff", headers=scene.world.manage_headers(scene.person))
+        assert staff.status_code == 200, staff.text
     assert (await scene.world.http.get("/readyz")).status_code == 200
-    assert len(await scene.world.database.clients.all()) == 4
+    assert len(await scene.world.database.clients.all()) == 5
 
 
 async def lists_show_the_others(scene: Scene) -> None:

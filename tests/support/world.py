@@ -30,6 +30,7 @@ from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.idempotency import Fingerprints, IdempotencyKey
 from countermand.actions.identity.secrets import hash_of
+from countermand.actions.identity.staff import make_token
 from countermand.actions.ordering.place_service_orders import place_service_order
 from countermand.actions.ordering.record_progress import advance_order, record_payment
 from countermand.actions.ordering.views import Line, OrderView
@@ -47,6 +48,8 @@ from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId, OrderUid
 from countermand.domain.orders.order_details import ServiceOrderDetails, TicketOrderDetails, TicketOrderGiven
 from countermand.domain.orders.order_state import Transition
+from countermand.domain.staff import Role
+from countermand.domain.staff_id import StaffId
 from countermand.domain.ticketing.consumer import Consumer
 from countermand.settings import Settings, read_settings
 from countermand.storage.schema import migrate
@@ -145,6 +148,15 @@ class World:
             now=self.clock(),
         )
         return Caller(client, key, secret)
+
+    async def person(self, staff_id: str, *roles: Role, client: Caller | None = None) -> Caller:
+        """A person with a token. The caller's client is that of the token."""
+        database, called = self.database, client or await self.manage_client()
+        given = StaffId(staff_id)
+        await database.staff.add(given, name=staff_id.title(), roles=frozenset(roles), now=self.clock())
+        made = await make_token(database.staff, database.clients, given, called.client.id, self.clock())
+        key, _, secret = made.token.partition(".")
+        return Caller(called.client, key, secret)
 
     def claims(self, subject: str, **changed: Any) -> dict[str, Any]:
         """Claims as on the published page. `changed` overrides; a value of None leaves the claim out."""

@@ -41,6 +41,7 @@ from countermand.domain.signing_key import CLOCKS_APART
 from countermand.environment import PREFIX
 from countermand.identity.authentication import Authentication, Directory, Issuer, Tokens
 from countermand.identity.key_sets import KeyRing, discovered, source_at
+from countermand.identity.staff_directory import StaffDirectory
 from countermand.identity.token_issuer import TokenIssuer
 from countermand.settings import Settings, SettingsError
 from countermand.storage.repositories.tokens import SqlUsedAssertions
@@ -95,6 +96,7 @@ def build(
     own = token_issuer_of(settings, database, public_url, clock=clock)
     tokens = Tokens(_issuers(settings, own), lambda: clock().timestamp())
     directory = Directory(database.clients, refresh_s=settings.client_refresh_s)
+    staff = StaffDirectory(database.staff, refresh_s=settings.client_refresh_s)
     cancelling = _cancelling(settings, database, clock, telemetry.metrics)
     telemetry.counts.ask(
         queue_depth=lambda: cancelling.waiting,
@@ -106,7 +108,9 @@ def build(
         store=database.store,
         policies=database.policies,
         clock=clock,
-        authenticator=Authentication(tokens, directory, accesses_of(database.contracts), lambda: clock().timestamp()),
+        authenticator=Authentication(
+            tokens, directory, staff, accesses_of(database.contracts), lambda: clock().timestamp()
+        ),
         command_ids=CommandIds(),
         cancel=cancelling.submit_and_show_history,
         public_url=public_url,
@@ -145,7 +149,7 @@ def build(
 
     application_ = application(
         services,
-        api_modules(database.contracts, deployment, database.clients, own),
+        api_modules(database.contracts, deployment, database.clients, database.staff, own),
         cancelling,
         version=__version__,
         ready=ready,

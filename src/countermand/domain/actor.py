@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from countermand.domain.client import ClientId
 from countermand.domain.contract import Channel
-from countermand.domain.staff import StaffId
+from countermand.domain.staff_id import StaffId
 
 
 class Actor(NamedTuple):

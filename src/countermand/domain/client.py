@@ -8,9 +8,11 @@ from typing import Final, NewType
 from countermand.domain.contract import Channel
 from countermand.domain.known import Unknown
 from countermand.domain.redirects import NO_REDIRECTS, Redirects
+from countermand.domain.staff_id import StaffId
 
 ClientId = NewType("ClientId", int)
 LARGEST_CLIENT_ID: Final = 2**31 - 1  # the largest number that fits the database's column
+COMMAND_LINE: Final = ClientId(0)  # stands in records for the command line, which is no client
 
 # The issuer in the identity of clients that get their tokens from this service's own endpoint, at any address.
 OWN_ISSUER: Final = "countermand"
@@ -63,6 +65,7 @@ class Client:
     in_browser: bool = False  # whether it calls with a browser application's token, which anybody can read
     only_event: str | None = None  # the uid of the only event that its browser token may sell
     redirects: Redirects = NO_REDIRECTS  # where its buyers may be led back to
+    staff_id: StaffId | None = None  # the person who calls with it, whose permissions these are; None for nobody
 
     def may(self, permission: Permission) -> bool:
         """Return whether this client has the permission and has not been revoked."""

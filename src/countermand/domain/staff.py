@@ -1,19 +1,15 @@
 """Who works at the desk, and what may each of them do?"""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, NewType
+from typing import Final
 
-from countermand.domain.client import DESK_PERMISSIONS, Permission
+from countermand.domain.client import DESK_PERMISSIONS, ClientId, Permission
 from countermand.domain.known import Unknown
-
-StaffId = NewType("StaffId", str)  # chosen when a person is added, and shown wherever the person is
-STAFF_ID_PATTERN: Final = "[a-z][a-z0-9._-]{0,63}"
-_STAFF_ID: Final = re.compile(STAFF_ID_PATTERN)
+from countermand.domain.staff_id import StaffId
 
 
 class Role(StrEnum):
@@ -56,7 +52,7 @@ class StaffToken:
     """The public half of a person's token. Its requests are those of a client and of a person."""
 
     key: str
-    client_id: int
+    client_id: ClientId
     created_at: datetime
     revoked_at: datetime | None = None
 
@@ -80,9 +76,4 @@ class Staff:
 
 def permissions_of(roles: Iterable[Role | Unknown]) -> frozenset[Permission]:
     """Return the union of what the roles permit."""
-    return frozenset().union(*(PERMISSIONS_OF[role] for role in roles if isinstance(role, Role)))
-
-
-def staff_id_from(text: str) -> StaffId | None:
-    """Return the text as a staff id, or None if no person can have it."""
-    return StaffId(text) if _STAFF_ID.fullmatch(text) else None
+    return frozenset(one for role in roles if isinstance(role, Role) for one in PERMISSIONS_OF[role])

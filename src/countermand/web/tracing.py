@@ -15,6 +15,7 @@ from countermand.contracts.http.cancel_endpoint import Authenticator, CancelEndp
 from countermand.contracts.http.openapi import Operation
 from countermand.domain.client import Client
 from countermand.domain.contract import Channel
+from countermand.domain.staff_id import StaffId
 from countermand.telemetry.tracing import Tracing
 from countermand.web.framework import FrameworkRequest
 from countermand.web.front import CancelCall
@@ -87,6 +88,9 @@ class _TracedAuthenticator:
     async def client(self, channel: Channel, credential: Credential) -> Client:
         with self._tracing.hop("authenticate"):
             return await self._authenticator.client(channel, credential)
+
+    async def acting_as(self, client: Client, given: str) -> StaffId:
+        return await self._authenticator.acting_as(client, given)
 
 
 class _TracedEndpoint:

@@ -156,5 +156,6 @@ class CallRules:
     media_type_first: bool = False
     media_types: tuple[str, ...] = ()  # media types that a body may have besides JSON's
     version: Callable[[Mapping[bytes, bytes]], int] | None = None  # raises `MalformedRequestError`
+    takes_acting_as: bool = False  # whether a client may say whom it acts for
     permission_missing: str = "the permission {permission} is needed"
     not_for_browsers: str = "a browser application's token does not allow this"

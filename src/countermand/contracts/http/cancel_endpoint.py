@@ -15,6 +15,7 @@ from countermand.actions.errors import NotAuthenticatedError
 from countermand.contracts.http.answer import BASIC, BEARER, Answer
 from countermand.domain.client import Client
 from countermand.domain.contract import Channel
+from countermand.domain.staff_id import StaffId
 
 _HOW: Final = "a bearer token is needed: Authorization: Bearer <token>"
 
@@ -47,6 +48,13 @@ class Authenticator(Protocol):
 
         A client that is revoked, or belongs to another channel, is never returned. Raises `NotAuthenticatedError`, or
         `KeySetUnavailableError` if the key set of the token's issuer is not available.
+        """
+        ...
+
+    async def acting_as(self, client: Client, given: str) -> StaffId:
+        """Return the person for whom the client says that it acts: the person with the id `given`.
+
+        Raises `ForbiddenError` without the permission, and `FieldsError` unless there is such a person, not disabled.
         """
         ...
 

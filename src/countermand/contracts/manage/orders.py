@@ -163,6 +163,7 @@ CALLS: Final[tuple[Call, ...]] = (
                 200: Reply(when="The payment, which the provider had reported before", message=messages.Payment),
             },
             request=messages.PaymentGiven,
+            or_permission=Permission.MONEY,
         ),
         body=_payment,
         handle=_pay,
