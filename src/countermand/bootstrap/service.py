@@ -21,7 +21,7 @@ from countermand.actions.cancelling.group_commit import GroupCommit
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.cancelling.read_back import CancelAndShow, ReadBack, ReadBackWithHistory
 from countermand.actions.errors import UnavailableError, UnforeseenDatabaseError
-from countermand.actions.metrics import MetricsHook
+from countermand.actions.metrics import NULL_METRICS, MetricsHook
 from countermand.actions.ports import Clock, SharedClock
 from countermand.background.clock import ClockCheck, compare_clocks
 from countermand.background.expiry import expire_unpaid
@@ -97,7 +97,7 @@ def build(
     tokens = Tokens(_issuers(settings, own), lambda: clock().timestamp())
     directory = Directory(database.clients, refresh_s=settings.client_refresh_s)
     staff = StaffDirectory(database.staff, refresh_s=settings.client_refresh_s)
-    cancelling = _cancelling(settings, database, clock, telemetry.metrics)
+    cancelling = cancelling_in(settings, database, clock, telemetry.metrics)
     telemetry.counts.ask(
         queue_depth=lambda: cancelling.waiting,
         oldest_undelivered=SingleFlightProbe(lambda: _oldest_undelivered(database.store), limit_s=_PROBE_LIMIT_S),
@@ -186,7 +186,9 @@ def _bulkhead(settings: Settings) -> Bulkhead | None:
     return Bulkhead(connections=settings.database_connections, limit_s=settings.database_busy_limit_s)
 
 
-def _cancelling(settings: Settings, database: Database, clock: Clock, metrics: MetricsHook) -> CancelAndShow:
+def cancelling_in(
+    settings: Settings, database: Database, clock: Clock, metrics: MetricsHook = NULL_METRICS
+) -> CancelAndShow:
     """Return the group commit of cancellations, with the batches that read cancelled orders back."""
     cancel = CancelOrders(
         store=database.cancellations,

@@ -28,6 +28,7 @@ from countermand.contracts.connect.contract import CONTRACT as CONNECT
 from countermand.contracts.shopping.contract import CONTRACT as SHOPPING
 from countermand.demo.credentials import OTHER_PARTNER, PARTNER, Credentials, private_key_file
 from countermand.demo.sample_catalogue import DAY_TICKET, ETICKET, EVENT, IDEAL, LOCKER, PRODUCTS, prepare_catalogue
+from countermand.demo.sample_staff import OPERATOR, desk_tokens
 from countermand.domain.actor import Actor
 from countermand.domain.client import OWN_ISSUER, Client, Permission
 from countermand.domain.contract import MANAGE, Channel
@@ -71,11 +72,11 @@ class SampleOrders:
         await self._database.store.keep_policies(list(self._database.policies.by_contract.values()), self._now)
         await self._catalogue()
         await self._calendar()
-        manage = await self._client(MANAGE, "manage", frozenset(Permission) - {Permission.CREATE})
-        key, secret = self._credentials.keys["manage"]
+        manage = await self._client(MANAGE, "manage", OPERATOR)
+        desk = await desk_tokens(self._database, self._credentials, manage, self._now)
         connect = await self._connect(manage)
         shopping = await self._shopping(manage)
-        return {"base_url": self._url, **connect, **shopping, "manage": {"token": f"{key}.{secret}"}}
+        return {"base_url": self._url, **connect, **shopping, "manage": desk}
 
     async def _calendar(self) -> None:
         """Make slots for visits in the morning and in the afternoon of every day of the next weeks."""

@@ -7,7 +7,7 @@ import msgspec
 
 from countermand.actions.errors import FieldsError, NotFoundError
 from countermand.actions.identity.ports import ClientAdministration
-from countermand.actions.identity.staff import StaffAdministration, make_token
+from countermand.actions.identity.staff import NewToken, StaffAdministration, make_token
 from countermand.contracts.http.answer import Answer, json_answer
 from countermand.contracts.http.body import read, shown
 from countermand.contracts.http.calls import Call, CallContext, DecodedBody, Request, ServiceCall, body_of, no_body
@@ -61,7 +61,7 @@ class ManagedStaff:
         given, now = context.body.client_id, context.services.clock()
         client_id = context.client.id if given is None else ClientId(given)
         made = await make_token(self._staff, self._clients, _id(context.request), client_id, now)
-        return json_answer(201, messages.NewStaffToken(staff=_shown(made.staff), key=made.key, token=made.token))
+        return json_answer(201, _with_token(made))
 
     async def _revoke_token(self, context: CallContext[None]) -> Answer:
         request = context.request
@@ -73,8 +73,25 @@ class ManagedStaff:
 
 def staff_as_json(staff: Sequence[Staff]) -> str:
     """Return the people as the call that lists them answers, indented for people."""
-    listed = msgspec.json.encode(messages.StaffList(staff=[_shown(one) for one in staff]))
-    return msgspec.json.format(listed, indent=2).decode()
+    return _indented(messages.StaffList(staff=[_shown(one) for one in staff]))
+
+
+def person_as_json(person: Staff) -> str:
+    """Return a person as the call that adds one answers, indented for people."""
+    return _indented(_shown(person))
+
+
+def token_as_json(made: NewToken) -> str:
+    """Return a new token as the call that makes it answers, indented for people."""
+    return _indented(_with_token(made))
+
+
+def _indented(message: msgspec.Struct) -> str:
+    return msgspec.json.format(msgspec.json.encode(message), indent=2).decode()
+
+
+def _with_token(made: NewToken) -> messages.NewStaffToken:
+    return messages.NewStaffToken(staff=_shown(made.staff), key=made.key, token=made.token)
 
 
 def _named(given: DecodedBody) -> messages.StaffGiven:

@@ -4,6 +4,8 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Final
 
+import msgspec
+
 from countermand.actions.appointments.ports import OpenSlot
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.explain import Explanation
@@ -144,6 +146,11 @@ def order_shown(view: OrderView, history: History) -> messages.Order:
             for one in history.events
         ],
     )
+
+
+def order_as_json(view: OrderView, history: History) -> str:
+    """Return an order with its history as the call that reads it answers, indented for people."""
+    return msgspec.json.format(msgspec.json.encode(order_shown(view, history)), indent=2).decode()
 
 
 def appointment_shown(appointment: Appointment) -> appointment_messages.Appointment:

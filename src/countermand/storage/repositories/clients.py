@@ -143,6 +143,14 @@ class SqlClients:
             raise NotFoundError(f"there is no client {client_id}")
         return client_of(rows[0])
 
+    async def change_permissions(self, client_id: ClientId, permissions: frozenset[Permission]) -> Client:
+        """Set what a client may do. Raises `NotFoundError`."""
+        statement = update(clients).where(clients.c.id == client_id).values(permission_columns(permissions))
+        rows = await self._change(statement.returning(clients))
+        if not rows:
+            raise NotFoundError(f"there is no client {client_id}")
+        return client_of(rows[0])
+
     async def revoke(self, client_id: ClientId, now: datetime) -> Client:
         """Revoke a client, so that it can no longer call. Raises `NotFoundError`."""
         statement = update(clients).where(clients.c.id == client_id).values(revoked_at=micros(now)).returning(clients)
