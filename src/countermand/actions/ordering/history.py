@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
+from countermand.domain.actor import Actor
 from countermand.domain.client import Client, ClientId
 from countermand.domain.known import Unknown
 from countermand.domain.orders.order_events import OrderEventKind
@@ -18,7 +19,7 @@ class OutboxRecord:
     kind: OrderEventKind | Unknown
     order_version: int
     recorded_at: datetime
-    client_id: ClientId
+    actor: Actor
     details: Mapping[str, object]
     delivered_at: datetime | None
 
