@@ -508,7 +508,8 @@ async def test_orders_that_nobody_knows_are_in_nobodys_way_however_many_are_due(
 
 async def test_an_unknown_permission_is_shown_and_gives_nothing_and_the_others_stay(world: World):
     scene = await a_scene(world)
-    await scene.spoil("clients", {"id": scene.stranger.client.id}, {"permissions": json.dumps(["read", WORD])})
+    changed = {"permissions": json.dumps(["read", WORD]), "more_permissions": None}
+    await scene.spoil("clients", {"id": scene.stranger.client.id}, changed)
     headers = world.shopping_headers(scene.stranger)
     assert (await world.http.get("/orders", headers=headers)).status_code == 200
     refused = await world.http.post("/ordercancellation/", json={"order": "x", "reason": "r"}, headers=headers)
