@@ -23,6 +23,7 @@ from countermand.contracts.registry import CONTRACTS
 from countermand.domain.client import Permission
 from countermand.domain.contract import MANAGE
 from countermand.settings import Settings
+from support.desk_examples import asked_about_the_past
 from support.own_tokens import ASSERTION_TYPE, OWN, assertion, own_client
 from support.world import PUBLIC_URL, World, a_world
 
@@ -216,6 +217,7 @@ async def recorded(folder: Path) -> dict[str, Examples]:
         await _telecom(recorder)
         await _clients(recorder)
         await _staff(recorder)
+        await asked_about_the_past(recorder, SERVICE_ORDER)
         for name, document in documents.items():
             await _errors(recorder, name, document)
     (folder / "calendar").mkdir()

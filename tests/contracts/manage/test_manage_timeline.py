@@ -158,6 +158,17 @@ async def test_of_deleted_events_other_rows_still_tell_what_they_can(world: Worl
     assert (left[0]["who"], left[2]["who"], left[3]["who"]) == (whole[0]["who"], whole[2]["who"], None)
 
 
+async def test_a_timeline_says_whether_changes_are_missing(world: World):
+    me, operator = await world.connect_client(), await world.manage_client()
+    order_id = await world.service_order(me, moves=(Transition.ACCEPT, Transition.START))
+    for deleted, whole in ((None, True), (2, False)):
+        if deleted is not None:
+            async with world.database.store.transaction() as tx:
+                await tx.run(delete(outbox).where(outbox.c.order_version == deleted))
+        shown = (await manage(world, operator, "GET", str(order_id))).json()
+        assert shown["timeline_is_complete"] is whole
+
+
 async def test_a_cancellation_whose_reasons_cannot_be_read_is_done_and_its_answer_says_that_this_is_not_known(
     world: World, monkeypatch: pytest.MonkeyPatch
 ):

@@ -129,6 +129,26 @@ class CancellationStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PolicyUse:
+    """An instant at which a policy was in force. It `is_first` if the policy came into force then."""
+
+    version: PolicyVersion
+    at: datetime
+    is_first: bool
+
+
+class PolicyUses(Protocol):
+    """Reads which policies were in force."""
+
+    async def policy_uses(self, contract: ContractName, around: datetime) -> Sequence[PolicyUse]:
+        """Return the first use of each policy of a contract, and its last and next uses around an instant.
+
+        The uses are those by refusals; only as many of them are looked at as a quick read allows.
+        """
+        ...
+
+
 class PolicyContents(Protocol):
     """Reads the policies that were ever in force."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
 from countermand.domain.actor import Actor
@@ -10,6 +11,8 @@ from countermand.domain.client import Client, ClientId
 from countermand.domain.known import Unknown
 from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.payment import Payment
+
+REFUSALS_SHOWN: Final = 500  # the newest ones, because every refused attempt leaves a row
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

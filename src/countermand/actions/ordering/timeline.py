@@ -8,7 +8,9 @@ from typing import Final
 
 from countermand.actions.cancelling.decide_again import KnownPolicies, decided_again
 from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
-from countermand.actions.ordering.history import History, OutboxRecord
+from countermand.actions.ordering.history import REFUSALS_SHOWN, History, OutboxRecord
+from countermand.actions.ordering.past_facts import past_facts
+from countermand.actions.ordering.views import OrderView
 from countermand.domain.actor import Actor
 from countermand.domain.cancelling.decision import Decision
 from countermand.domain.known import Unknown
@@ -80,6 +82,11 @@ def timeline_of(order: Order, history: History, policies: KnownPolicies) -> Sequ
     entries = [*_of_events(order, history), *_of_asks(history, policies), *_of_other_rows(order, history)]
     entries.sort(key=lambda one: (one[0], one[1], _RANK[one[2].kind]))
     return [entry for _, _, entry in entries]
+
+
+def is_complete(view: OrderView, history: History) -> bool:
+    """Return whether the timeline has every change of the order and every refused ask."""
+    return len(history.refusals) < REFUSALS_SHOWN and past_facts(view, history).is_complete
 
 
 def _of_events(order: Order, history: History) -> Iterator[_Placed]:

@@ -13,7 +13,7 @@ from countermand.actions.appointments.ports import (
     TaskReading,
     TaskWriting,
 )
-from countermand.actions.cancelling.ports import PolicyContents
+from countermand.actions.cancelling.ports import PolicyContents, PolicyUses
 from countermand.actions.catalogue.ports import CatalogueLists, CatalogueWriting, ProductLock, Stock, VoucherReading
 from countermand.actions.idempotency import KeptAnswers
 from countermand.actions.ordering.ports import (
@@ -54,6 +54,7 @@ class Reading(
     SeatPlans,
     FreeSeats,
     PolicyContents,
+    PolicyUses,
     Protocol,
 ):
     """Reads from one consistent state."""

@@ -117,7 +117,7 @@ class Finding(Struct, kw_only=True):
 
 
 class Decision(Struct, kw_only=True):
-    """The decision that a cancellation would get.
+    """The decision that a cancellation would get, or would have got at a past instant.
 
     `cancellable_until` is the first instant at which the order can no longer be cancelled.
     """
@@ -135,6 +135,14 @@ class Decision(Struct, kw_only=True):
     ]
     at: Annotated[datetime, Meta(description="The instant that the decision is for, in UTC")]
     policy_version: Annotated[str, Meta(description="A hash of the policy that decided")]
+    policy_source: Annotated[
+        Literal["now", "then"],
+        Meta(
+            description=(
+                "Whose policy and facts decided: now (those of the present), or then (those of a past instant `at`)"
+            )
+        ),
+    ]
     findings: Annotated[list[Finding], Meta(description="What each rule of the policy found")]
 
 
@@ -334,6 +342,15 @@ class Order(Struct, kw_only=True):
             description=(
                 "Everything that happened to the order and every ask to cancel it, in one list, oldest first. Of "
                 "refused asks it has the newest 500"
+            )
+        ),
+    ]
+    timeline_is_complete: Annotated[
+        bool,
+        Meta(
+            description=(
+                "False if changes of the order are missing in the timeline, because their events were deleted after "
+                "the days that they are kept, or if it was refused 500 times or more"
             )
         ),
     ]

@@ -9,6 +9,7 @@ from typing import Final
 from countermand.actions.cancelling.cancel_orders import CancelledWithHistory, NotCancelled
 from countermand.actions.cancelling.decide_again import policies_of
 from countermand.actions.cancelling.explain import explain
+from countermand.actions.cancelling.explain_past import explain_past
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.errors import FieldsError, OutcomeUnknownError, UnavailableError
 from countermand.actions.ordering.history import History
@@ -38,7 +39,11 @@ from countermand.domain.money import Money
 from countermand.domain.orders.order_state import Transition
 
 _AT: Final = parameter(
-    "at", "query", "Decide for this instant instead of now", {"type": "string", "format": "date-time"}, required=False
+    "at",
+    "query",
+    "Decide for this instant instead of now. A past instant is decided by the facts and the policy of then",
+    {"type": "string", "format": "date-time"},
+    required=False,
 )
 
 
@@ -57,7 +62,11 @@ async def _cancellability(context: CallContext[None]) -> Answer:
     at = None if given is None else _instant("at", given)
     async with services.store.snapshot() as reading:
         order = await order_in(reading, request)
-    explanation = await explain(services.store, services.policies, services.clock, order.id, owner=None, at=at)
+    store, policies, now = services.store, services.policies, services.clock()
+    if at is not None and at < now:
+        explanation = await explain_past(store, services.archive, policies, order.id, at=at, now=now)
+    else:
+        explanation = await explain(store, policies, lambda: now, order.id, owner=None, at=at)
     return json_answer(200, decision_shown(explanation))
 
 
@@ -150,7 +159,14 @@ CALLS: Final[tuple[Call, ...]] = (
             ORDER + "/cancellability",
             "Ask whether an order may be cancelled, why, and until when. Changes nothing",
             Permission.READ,
-            {200: Reply(when="The decision with every finding", message=messages.Decision)},
+            {
+                200: Reply(when="The decision with every finding", message=messages.Decision),
+                409: Reply(
+                    when="The facts or the policy of a past instant are not known any more",
+                    message=messages.Problem,
+                    media_type=messages.PROBLEM_JSON,
+                ),
+            },
             parameters=[_AT],
         ),
         body=no_body,

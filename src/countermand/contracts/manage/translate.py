@@ -20,7 +20,7 @@ from countermand.actions.errors import (
     UnavailableError,
 )
 from countermand.actions.ordering.history import History
-from countermand.actions.ordering.timeline import timeline_of
+from countermand.actions.ordering.timeline import is_complete, timeline_of
 from countermand.actions.ordering.views import OrderView
 from countermand.contracts.http.answer import (
     BEARER,
@@ -73,6 +73,7 @@ ERROR_CODES: Final = error_codes(
         *("has_appointment", "appointment_over", "order_ended", "already_answered"),
         *("slot_booked", "more_held", "seats_held"),
         *("staff_exists", "staff_disabled"),
+        "past_unknown",
     ),
 )
 
@@ -133,6 +134,7 @@ def order_shown(view: OrderView, history: History, policies: KnownPolicies) -> m
         cancellation=None if cancellation is None else record_shown(cancellation, policies),
         refusals=[record_shown(one, policies) for one in history.refusals],
         timeline=timeline_shown(timeline_of(order, history, policies), policies),
+        timeline_is_complete=is_complete(view, history),
         facts=[
             messages.OrderEvent(
                 kind=one.kind.value,
@@ -222,5 +224,6 @@ def decision_shown(explanation: Explanation) -> messages.Decision:
         cancellable_until=decision.cancellable_until if isinstance(decision, Granted) else None,
         at=explanation.at,
         policy_version=decision.policy_version,
+        policy_source=explanation.policy_source.value,
         findings=findings_shown(decision),
     )

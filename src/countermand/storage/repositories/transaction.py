@@ -6,14 +6,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
 from sqlalchemy import BigInteger, ColumnElement, func, insert, literal, select, text, tuple_, update
 from sqlalchemy.exc import InvalidRequestError
 
 from countermand.actions.errors import CountermandError, UnforeseenDatabaseError
 from countermand.actions.idempotency import Fingerprints, IdempotencyKey
-from countermand.actions.ordering.history import History
+from countermand.actions.ordering.history import REFUSALS_SHOWN, History
 from countermand.actions.ordering.ports import OrdersWanted
 from countermand.actions.ordering.views import OrderView
 from countermand.domain.actor import Actor
@@ -52,8 +51,6 @@ from countermand.storage.tables.columns import instant, micros
 from countermand.storage.tables.orders import order_details, order_lines, orders, payments
 from countermand.storage.tables.schema import NEWEST_NOTE, counters
 from countermand.storage.tables.tickets import tickets
-
-_REFUSALS_SHOWN: Final = 500  # the newest ones, because every refused attempt leaves a row
 
 
 class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, RefusalRows, SeatRows, TicketingRows, TotalRows):
@@ -104,7 +101,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, RefusalRows, S
             select(refusals)
             .where(refusals.c.order_id == order_id)
             .order_by(refusals.c.decided_at.desc())
-            .limit(_REFUSALS_SHOWN)
+            .limit(REFUSALS_SHOWN)
         )
         cancelled = await self._one(select(cancellations).where(cancellations.c.order_id == order_id))
         paid = await self.rows(select(payments).where(payments.c.order_id == order_id).order_by(payments.c.recorded_at))
