@@ -27,7 +27,9 @@ order = typer.Typer(help="Cancel orders, with a person's name on it.", no_args_i
 
 @order.command("cancel")
 def cancel_order(
-    order_id: Annotated[str, typer.Argument(help="The order's id, such as connect-54.", **TEXT | {"metavar": "ID"})],
+    order_id: Annotated[
+        str, typer.Argument(help="The order's id, such as connect-54.", **TEXT | {"metavar": "ORDER_ID"})
+    ],
     reason: Annotated[str, typer.Option(help="Why, for the record.", **TEXT)],
     staff: Annotated[str, typer.Option("--as", help="Your id, from `countermand staff list`.", **TEXT)],
     as_json: Annotated[  # noqa: FBT002 - an option has a default

@@ -27,14 +27,12 @@ staff = typer.Typer(
     cls=WholeHelpGroup,
 )
 
-PersonId = Annotated[
-    str, typer.Argument(metavar="ID", help="The person's id, from `countermand staff list`.", show_default=False)
-]
+PersonId = Annotated[str, typer.Argument(help="The person's id, from `countermand staff list`.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs, as the API answers.")]
 _ROLES: Final = ", ".join(Role)
 
 
-def person_id(given: str, option: str = "ID") -> StaffId:
+def person_id(given: str, option: str = "PERSON") -> StaffId:
     """Return a staff id. Raises `CommandError` for a text that no person can have."""
     staff_id = staff_id_from(given)
     if staff_id is None:
@@ -47,7 +45,6 @@ def add_person(
     person: Annotated[
         str,
         typer.Argument(
-            metavar="ID",
             help="How records name the person: a lower-case letter, then up to 63 letters, digits, . _ -",
             show_default=False,
         ),
