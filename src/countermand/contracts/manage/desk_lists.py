@@ -9,14 +9,19 @@ from typing import Final, Generic, TypeVar
 import msgspec
 from litestar.datastructures.headers import Accept
 
-from countermand.actions.cancelling.decide_again import codes_of, policies_of
 from countermand.actions.errors import FieldsError
 from countermand.actions.ordering.desk_lists import ListPage, RowsWanted
+from countermand.actions.ordering.read_desk_lists import (
+    count_reasons,
+    list_cancellations,
+    list_late_payments,
+    list_part_payments,
+    list_refusals,
+)
 from countermand.contracts.http.answer import JSON, Answer, json_answer
 from countermand.contracts.http.calls import Call, CallContext, Request, ServiceCall, Services, no_body
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.query import Query
-from countermand.contracts.http.store import Reading
 from countermand.contracts.http.streamed import StreamedAnswer
 from countermand.contracts.manage import csv_rows, list_messages, list_output
 from countermand.contracts.manage.calls import ROOT, instant_in, operation
@@ -120,40 +125,28 @@ def _stream_headers(media_type: str) -> tuple[tuple[bytes, bytes], ...]:
 async def _cancellations(
     services: Services, wanted: RowsWanted, at_most: int
 ) -> ListPage[list_messages.ListedCancellation]:
-    async with services.store.snapshot() as reading:
-        found = await reading.cancellations_listed(wanted, at_most)
+    found = await list_cancellations(services.store, wanted, at_most)
     return ListPage(items=[list_output.cancellation_shown(one) for one in found.items], following=found.following)
 
 
 async def _refusals(services: Services, wanted: RowsWanted, at_most: int) -> ListPage[list_messages.ListedRefusal]:
-    async with services.store.snapshot() as reading:
-        found = await reading.refusals_listed(wanted, at_most)
-    policies = await policies_of(services.archive, [one.record for one in found.items if one.record.codes is None])
-    items = []
-    for one in found.items:
-        codes = codes_of(one.record, policies)
-        if wanted.code is None or wanted.code in (codes or ()):
-            items.append(list_output.refusal_shown(one, codes))
-    return ListPage(items=items, following=found.following)
+    found = await list_refusals(services.store, services.archive, wanted, at_most)
+    return ListPage(items=[list_output.refusal_shown(one) for one in found.items], following=found.following)
 
 
 async def _late_payments(services: Services, wanted: RowsWanted, at_most: int) -> ListPage[list_messages.LatePayment]:
-    async with services.store.snapshot() as reading:
-        found = await reading.late_payments_listed(wanted, at_most)
+    found = await list_late_payments(services.store, wanted, at_most)
     return ListPage(items=[list_output.late_payment_shown(one) for one in found.items], following=found.following)
 
 
 async def _part_payments(services: Services, wanted: RowsWanted, at_most: int) -> ListPage[list_messages.PartPayment]:
-    async with services.store.snapshot() as reading:
-        found = await reading.part_payments_listed(wanted, at_most)
+    found = await list_part_payments(services.store, wanted, at_most)
     return ListPage(items=[list_output.part_payment_shown(one) for one in found.items], following=found.following)
 
 
 async def _reasons(context: CallContext[None]) -> Answer:
     wanted = wanted_in(context.request, _REASON_FILTERS)
-    reading: Reading
-    async with context.services.store.snapshot() as reading:
-        counted = await reading.refusal_reasons(wanted)
+    counted = await count_reasons(context.services.store, wanted)
     counts: Counter[str | None] = Counter()
     for one in counted:
         for code in (None,) if one.codes is None else one.codes:

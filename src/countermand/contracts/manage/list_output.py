@@ -1,7 +1,5 @@
 """Converts the rows of the desk's lists to messages."""
 
-from collections.abc import Sequence
-
 from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
 from countermand.actions.ordering.desk_lists import ListedDecision, ListedPayment, PartPaidOrder
 from countermand.contracts.manage import list_messages as messages
@@ -26,14 +24,14 @@ def cancellation_shown(one: ListedDecision[CancellationRecord]) -> messages.List
     )
 
 
-def refusal_shown(one: ListedDecision[RefusalRecord], codes: Sequence[str] | None) -> messages.ListedRefusal:
+def refusal_shown(one: ListedDecision[RefusalRecord]) -> messages.ListedRefusal:
     """Return a refusal."""
     record, command = one.record, one.record.command
     return messages.ListedRefusal(
         order_id=id_text(record.contract, one.uid, command.order_id),
         contract=record.contract,
         decided_at=record.decided_at,
-        codes=None if codes is None else " ".join(codes),
+        codes=None if record.codes is None else " ".join(record.codes),
         client_id=command.client_id,
         client_name=one.client_name,
         channel=command.channel,
