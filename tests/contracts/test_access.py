@@ -243,6 +243,10 @@ TABLE: Final = [
     Row(route=f"GET {MANAGE}/calendar/slots", answers=operator(200, reads=200)),
     Row(route=f"GET {MANAGE}/catalogue", answers=operator(200, reads=200)),
     Row(route=f"GET {MANAGE}/clients", answers=operator(200)),
+    *(
+        Row(route=f"GET {MANAGE}/{path}", answers=operator(200, reads=200))
+        for path in ("cancellations", "refusals", "refusals/reasons", "late-payments", "part-payments")
+    ),
     Row(
         route=f"POST {MANAGE}/orders/{{id}}/cancel",
         answers=operator(200),

@@ -15,6 +15,21 @@ if TYPE_CHECKING:
 SOON: Final = timedelta(seconds=30)
 
 
+LISTS: Final = ("listCancellations", "listRefusals", "listLatePayments", "listPartPayments", "countRefusals")
+
+OF_BOTH: Final = ("listCancellations", "listRefusals")  # ticket orders stand in another order each time
+
+
+async def looked_at_lists(it: "Recorder", order: dict[str, Any]) -> None:
+    """All lists, with an order that is paid in part."""
+    placed = (await it.call("shopping", "createOrder", order, keep=False)).json()
+    part = {"reference": "psp-20261121-19", "amount": 10, "currency": "EUR"}
+    await it.call("manage", "recordPayment", part, id=f"shopping-{placed['uid']}", keep=False)
+    for name in LISTS:
+        await it.call("manage", name, query="?contract=connect" if name in OF_BOTH else "")
+        await it.call("manage", name, query="?client=me")
+
+
 async def asked_about_the_past(it: "Recorder", service_order: dict[str, Any]) -> None:
     """An order whose events are not kept any more."""
     order = (await it.call("connect", "createOrder", service_order, keep=False)).json()["id"]

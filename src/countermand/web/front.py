@@ -16,6 +16,7 @@ from countermand.actions.cancelling.command_ids import CommandIds
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.contracts.http.answer import Answer
 from countermand.contracts.http.cancel_endpoint import Authenticator, CancelEndpoint
+from countermand.contracts.http.streamed import HEAD_ONLY
 from countermand.telemetry.requests import RouteReports
 from countermand.web.reporting import RequestReport, note_start
 from countermand.web.transport import ClientGoneError, read_body
@@ -75,7 +76,9 @@ class Front:
         call = self._hot.get(scope["path"]) if scope["type"] == ScopeType.HTTP else None
         if call is None:
             note_start(scope)
-            await self._rest(cast("Scope", {**scope, "method": "GET"}) if is_head else scope, receive, send)
+            await self._rest(
+                cast("Scope", {**scope, "method": "GET", HEAD_ONLY: True}) if is_head else scope, receive, send
+            )
             return
         try:
             answer = await call.answer(cast("HTTPScope", scope), receive)

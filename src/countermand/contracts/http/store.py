@@ -16,6 +16,7 @@ from countermand.actions.appointments.ports import (
 from countermand.actions.cancelling.ports import PolicyContents, PolicyUses
 from countermand.actions.catalogue.ports import CatalogueLists, CatalogueWriting, ProductLock, Stock, VoucherReading
 from countermand.actions.idempotency import KeptAnswers
+from countermand.actions.ordering.desk_lists import DeskLists
 from countermand.actions.ordering.ports import (
     ExpiryReading,
     ExpiryWriting,
@@ -55,6 +56,7 @@ class Reading(
     FreeSeats,
     PolicyContents,
     PolicyUses,
+    DeskLists,
     Protocol,
 ):
     """Reads from one consistent state."""

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from countermand.actions.errors import FieldsError
+from countermand.contracts.http.body import shown
 from countermand.contracts.http.calls import CallRules, Request
 from countermand.contracts.http.cancel_endpoint import bearer
 from countermand.contracts.http.openapi import Operation, Reply, parameter
@@ -80,6 +81,18 @@ def in_range(name: str, instant: datetime) -> datetime:
         said = instant.isoformat()
         raise FieldsError([(name, f"{name} must lie between the years 2000 and 2200, not on {said}")])
     return instant.astimezone(UTC)
+
+
+def instant_in(name: str, text: str) -> datetime:
+    """Return the instant of a parameter. Raises `FieldsError` for anything but an instant that an order can have."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        like = "2026-11-23T01:00:00Z"
+        raise FieldsError([(name, f"{name} must be an instant with a time zone, like {like}, not {shown(text)}")])
+    return in_range(name, instant)
 
 
 def operation(

@@ -19,10 +19,10 @@ assert set(get_args(EntryName)) == {kind.value for kind in EntryKind}
 assert set(get_args(MoveName)) == {move.value for move in Transition} - {Transition.CANCEL.value}
 
 
-_Person = Annotated[
+Person = Annotated[
     str | None, Meta(description="The id of the person whose token was used; null if it was a client's own token")
 ]
-_Claimed = Annotated[
+Claimed = Annotated[
     str | None, Meta(description="The id of the person for whom the client said that it acts; null for nobody")
 ]
 
@@ -153,8 +153,8 @@ class OrderEvent(Struct, kw_only=True):
     order_version: Annotated[int, Meta(description="The order's version after it")]
     recorded_at: Annotated[datetime, Meta(description="When it was recorded, in UTC")]
     client_id: Annotated[int, Meta(description="The id of the client that caused it; 0 for the command line")]
-    staff_id: _Person
-    acting_as: _Claimed
+    staff_id: Person
+    acting_as: Claimed
     channel: Annotated[
         str | None,
         Meta(
@@ -176,8 +176,8 @@ class DecisionRecord(Struct, kw_only=True):
     command_id: Annotated[str, Meta(description="The id of the cancel request, which log lines have, too")]
     decided_at: Annotated[datetime, Meta(description="When the decision was made, in UTC")]
     client_id: Annotated[int, Meta(description="The id of the client that asked; 0 for the command line")]
-    staff_id: _Person
-    acting_as: _Claimed
+    staff_id: Person
+    acting_as: Claimed
     address: Annotated[
         str | None, Meta(description="The IP address that the request came from, maybe a proxy's; null if unknown")
     ]
@@ -210,8 +210,8 @@ class Actor(Struct, kw_only=True):
 
     client_id: Annotated[int, Meta(description="The id of the client whose request it was; 0 for the command line")]
     client_name: Annotated[str | None, Meta(description="The name of that client; null if there is no such client")]
-    staff_id: _Person
-    acting_as: _Claimed
+    staff_id: Person
+    acting_as: Claimed
     channel: Annotated[
         str | None, Meta(description="The channel of the request: a contract, or manage; null if it is not known")
     ]

@@ -23,6 +23,7 @@ from countermand.domain.orders.order_events import OrderEvent
 from countermand.domain.orders.order_kind import kind_of
 from countermand.storage.repositories.appointments import AppointmentRows
 from countermand.storage.repositories.catalogue import CatalogueRows
+from countermand.storage.repositories.desk_lists import DeskListRows
 from countermand.storage.repositories.documents import encoded_document, total_columns
 from countermand.storage.repositories.payments import PaymentRows
 from countermand.storage.repositories.refusals import RefusalRows
@@ -53,7 +54,9 @@ from countermand.storage.tables.schema import NEWEST_NOTE, counters
 from countermand.storage.tables.tickets import tickets
 
 
-class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, RefusalRows, SeatRows, TicketingRows, TotalRows):
+class SqlTransaction(
+    AppointmentRows, CatalogueRows, DeskListRows, PaymentRows, RefusalRows, SeatRows, TicketingRows, TotalRows
+):
     """Implements every protocol of a transaction that the actions name, on one connection."""
 
     # reading
