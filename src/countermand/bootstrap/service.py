@@ -21,7 +21,7 @@ from countermand.actions.cancelling.group_commit import GroupCommit
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.cancelling.read_back import CancelAndShow, ReadBack, ReadBackWithHistory
 from countermand.actions.errors import UnavailableError, UnforeseenDatabaseError
-from countermand.actions.metrics import MetricsHook
+from countermand.actions.metrics import NULL_METRICS, MetricsHook
 from countermand.actions.ports import Clock, SharedClock
 from countermand.background.clock import ClockCheck, compare_clocks
 from countermand.background.expiry import expire_unpaid
@@ -42,6 +42,7 @@ from countermand.domain.signing_key import CLOCKS_APART
 from countermand.environment import PREFIX
 from countermand.identity.authentication import Authentication, Directory, Issuer, Tokens
 from countermand.identity.key_sets import KeyRing, discovered, source_at
+from countermand.identity.staff_directory import StaffDirectory
 from countermand.identity.token_issuer import TokenIssuer
 from countermand.settings import Settings, SettingsError
 from countermand.storage.repositories.tokens import SqlUsedAssertions
@@ -97,7 +98,8 @@ def build(
     tokens = Tokens(_issuers(settings, own), lambda: clock().timestamp())
     directory = Directory(database.clients, refresh_s=settings.client_refresh_s)
     archive = PolicyArchive(store=database.store)
-    cancelling = _cancelling(settings, database, archive, clock, telemetry.metrics)
+    staff = StaffDirectory(database.staff, refresh_s=settings.client_refresh_s)
+    cancelling = cancelling_in(settings, database, archive, clock, telemetry.metrics)
     telemetry.counts.ask(
         queue_depth=lambda: cancelling.waiting,
         oldest_undelivered=SingleFlightProbe(lambda: _oldest_undelivered(database.store), limit_s=_PROBE_LIMIT_S),
@@ -109,7 +111,9 @@ def build(
         policies=database.policies,
         archive=archive,
         clock=clock,
-        authenticator=Authentication(tokens, directory, accesses_of(database.contracts), lambda: clock().timestamp()),
+        authenticator=Authentication(
+            tokens, directory, staff, accesses_of(database.contracts), lambda: clock().timestamp()
+        ),
         command_ids=CommandIds(),
         cancel=cancelling.submit_and_show_history,
         public_url=public_url,
@@ -149,7 +153,7 @@ def build(
 
     application_ = application(
         services,
-        api_modules(database.contracts, deployment, database.clients, own),
+        api_modules(database.contracts, deployment, database.clients, database.staff, own),
         cancelling,
         version=__version__,
         ready=ready,
@@ -186,8 +190,12 @@ def _bulkhead(settings: Settings) -> Bulkhead | None:
     return Bulkhead(connections=settings.database_connections, limit_s=settings.database_busy_limit_s)
 
 
-def _cancelling(
-    settings: Settings, database: Database, archive: PolicyArchive, clock: Clock, metrics: MetricsHook
+def cancelling_in(
+    settings: Settings,
+    database: Database,
+    archive: PolicyArchive,
+    clock: Clock,
+    metrics: MetricsHook = NULL_METRICS,
 ) -> CancelAndShow:
     """Return the group commit of cancellations, with the batches that read cancelled orders back."""
     cancel = CancelOrders(

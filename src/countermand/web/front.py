@@ -48,7 +48,8 @@ class CancelCall:
             body = await read_body(headers, receive)
             client = await self.authenticator.client(endpoint.channel, endpoint.credential(headers))
             report.client_id = client.id
-            command = endpoint.command(client, headers, scope["query_string"], body, self.command_ids.next())
+            address = peer[0] if (peer := scope.get("client")) else None
+            command = endpoint.command(client, headers, scope["query_string"], body, self.command_ids.next(), address)
             report.order = command.order_name or None
             report.decision = decision = await self.cancel(command)
             answer = endpoint.answer(decision)

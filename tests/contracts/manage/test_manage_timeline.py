@@ -30,6 +30,12 @@ def said(entries: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(one["kind"], one["event"] or one["decision"]) for one in entries]
 
 
+def doer(caller: Caller, channel: str) -> dict[str, Any]:
+    """A client without a person, whose address nobody told."""
+    nobody = {"staff_id": None, "acting_as": None, "address": None}
+    return {"client_id": caller.client.id, "client_name": caller.client.name, "channel": channel} | nobody
+
+
 async def test_yesterdays_refusal_is_explained_as_it_was_after_the_appointment_moved(world: World):
     me, operator = await world.connect_client(), await world.manage_client()
     order_id = await world.service_order(me, appointment_in=timedelta(hours=20))
@@ -50,7 +56,7 @@ async def test_yesterdays_refusal_is_explained_as_it_was_after_the_appointment_m
     ]
     ask = entries[2]
     assert (ask["at"], ask["codes"]) == ("2026-11-21T13:00:00Z", ["appointment_within_notice"])
-    assert ask["who"] == {"client_id": me.client.id, "client_name": "partner", "channel": "connect"}
+    assert ask["who"] == doer(me, "connect")
     assert [(one["rule"], one["passed"], one["fact"], one["value"]) for one in ask["findings"]] == [
         ("state_allows", True, "state", "submitted"),
         ("no_appointment_within", False, "appointment_starts_at", "2026-11-22T08:00:00Z"),
@@ -74,8 +80,8 @@ async def test_the_timeline_says_who_did_what_and_an_ask_stands_before_what_it_c
     world.clock.forward(minutes=1)
     await world.cancel(shop, view.order.id, reason="I cannot come")
     entries = await timeline(world, operator, view.order.uid)
-    by = {"client_id": operator.client.id, "client_name": operator.client.name, "channel": "manage"}
-    buyer = {"client_id": shop.client.id, "client_name": shop.client.name, "channel": "shopping"}
+    by = doer(operator, "manage")
+    buyer = doer(shop, "shopping")
     assert [(*pair, one["who"]) for pair, one in zip(said(entries), entries, strict=True)] == [
         ("placed", "order.placed", buyer),
         ("ask", "cancelled", by),

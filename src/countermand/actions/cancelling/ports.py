@@ -8,9 +8,10 @@ from typing import Protocol
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.idempotency import Fingerprints, IdempotencyKey
 from countermand.actions.ordering.views import OrderView
+from countermand.domain.actor import Actor
 from countermand.domain.cancelling.policy import PolicyVersion
 from countermand.domain.client import ClientId
-from countermand.domain.contract import Channel, ContractName
+from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import Order, OrderFacts, OrderId
 
 
@@ -23,12 +24,16 @@ class CancelOrder:
 
     command_id: CommandId
     order_id: OrderId
-    client_id: ClientId
-    channel: Channel
+    actor: Actor
     on_behalf: bool = False
     reason: str | None = None
     idempotency: IdempotencyKey | None = None
     order_name: str = ""
+
+    @property
+    def client_id(self) -> ClientId:
+        """The client that asks."""
+        return self.actor.client_id
 
     def repeats(self, first: "CancelOrder") -> bool:
         """Return whether this command is the same request as an earlier command with the same key."""
@@ -43,9 +48,8 @@ class CancellationRecord:
     order_id: OrderId
     command_id: CommandId
     decided_at: datetime
-    client_id: ClientId
+    actor: Actor
     contract: ContractName  # the order's
-    channel: Channel
     policy_version: PolicyVersion
     facts: OrderFacts
     reason: str | None

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
+from countermand.domain.actor import Actor
 from countermand.domain.client import Client, ClientId
 from countermand.domain.known import Unknown
 from countermand.domain.orders.order_events import OrderEventKind
@@ -21,7 +22,7 @@ class OutboxRecord:
     kind: OrderEventKind | Unknown
     order_version: int
     recorded_at: datetime
-    client_id: ClientId
+    actor: Actor
     details: Mapping[str, object]
     delivered_at: datetime | None
 

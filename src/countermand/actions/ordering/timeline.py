@@ -11,9 +11,8 @@ from countermand.actions.cancelling.ports import CancellationRecord, RefusalReco
 from countermand.actions.ordering.history import REFUSALS_SHOWN, History, OutboxRecord
 from countermand.actions.ordering.past_facts import past_facts
 from countermand.actions.ordering.views import OrderView
+from countermand.domain.actor import Actor
 from countermand.domain.cancelling.decision import Decision
-from countermand.domain.client import ClientId
-from countermand.domain.contract import Channel
 from countermand.domain.known import Unknown
 from countermand.domain.orders.order import Order
 from countermand.domain.orders.order_events import OrderEventKind, order_cancelled, payment_recorded
@@ -47,12 +46,11 @@ _RANK: Final = {kind: rank for rank, kind in enumerate(EntryKind)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Actor:
-    """Who did something: a client, by its id and name, over a channel. The name and the channel may be unknown."""
+class Doer:
+    """Who did something, and the client's name, if it is known."""
 
-    client_id: ClientId
+    actor: Actor
     client_name: str | None
-    channel: Channel | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +63,7 @@ class TimelineEntry:
 
     at: datetime
     kind: EntryKind
-    who: Actor | None
+    who: Doer | None
     event: OrderEventKind | Unknown | None = None
     order_version: int | None = None
     details: Mapping[str, object] | None = None
@@ -98,7 +96,7 @@ def _of_events(order: Order, history: History) -> Iterator[_Placed]:
         entry = TimelineEntry(
             at=event.recorded_at,
             kind=_KINDS.get(event.kind, EntryKind.CHANGED),  # an unknown event is about some change
-            who=None if _is_by_itself(event, order) else _actor(history, event.client_id),
+            who=None if _is_by_itself(event, order) else _doer(history, event.actor),
             event=event.kind,
             order_version=event.order_version,
             details=event.details,
@@ -111,32 +109,30 @@ def _is_by_itself(event: OutboxRecord, order: Order) -> bool:
     return (
         event.kind is OrderEventKind.ORDER_ADVANCED
         and event.details.get("to") == OrderState.EXPIRED
-        and event.client_id == order.client_id
+        and event.actor.client_id == order.client_id
     )
 
 
 def _of_asks(history: History, policies: KnownPolicies) -> Iterator[_Placed]:
     for refusal in history.refusals:
-        command = refusal.command
-        yield refusal.decided_at, _LAST, _ask(history, refusal, command.client_id, command.channel, policies)
+        yield refusal.decided_at, _LAST, _ask(history, refusal, refusal.command.actor, policies)
     record = history.cancellation
     if record is not None:
         cancelled = (one.order_version for one in history.events if one.kind is OrderEventKind.ORDER_CANCELLED)
-        entry = _ask(history, record, record.client_id, record.channel, policies)
+        entry = _ask(history, record, record.actor, policies)
         yield record.decided_at, next(cancelled, _LAST), entry
 
 
 def _ask(
     history: History,
     record: CancellationRecord | RefusalRecord,
-    client_id: ClientId,
-    channel: Channel,
+    actor: Actor,
     policies: KnownPolicies,
 ) -> TimelineEntry:
     return TimelineEntry(
         at=record.decided_at,
         kind=EntryKind.ASK,
-        who=_actor(history, client_id, channel),
+        who=_doer(history, actor),
         record=record,
         decision=decided_again(record, policies),
     )
@@ -147,12 +143,12 @@ def _of_other_rows(order: Order, history: History) -> Iterator[_Placed]:
     known = {event.kind for event in history.events}
     if OrderEventKind.ORDER_PLACED not in known:
         entry = _event(EntryKind.PLACED, OrderEventKind.ORDER_PLACED, {}, order.created_at)
-        yield order.created_at, 0, replace(entry, who=_actor(history, order.client_id))
+        yield order.created_at, 0, replace(entry, who=_doer(history, Actor(order.client_id)))
     record = history.cancellation
     if record is not None and OrderEventKind.ORDER_CANCELLED not in known:
         event = order_cancelled(record.facts.state, record.reason)
         entry = _event(EntryKind.CHANGED, event.kind, event.details, record.decided_at)
-        yield record.decided_at, _LAST, replace(entry, who=_actor(history, record.client_id, record.channel))
+        yield record.decided_at, _LAST, replace(entry, who=_doer(history, record.actor))
     paid = {event.details.get("reference") for event in history.events if _KINDS.get(event.kind) is EntryKind.PAYMENT}
     for payment in history.payments:
         if payment.reference not in paid:
@@ -165,8 +161,8 @@ def _event(kind: EntryKind, event: OrderEventKind, details: Mapping[str, object]
     return TimelineEntry(at=at, kind=kind, who=None, event=event, details=details)
 
 
-def _actor(history: History, client_id: ClientId, channel: Channel | None = None) -> Actor:
-    client = history.clients.get(client_id)
+def _doer(history: History, actor: Actor) -> Doer:
+    client = history.clients.get(actor.client_id)
     if client is None:
-        return Actor(client_id=client_id, client_name=None, channel=channel)
-    return Actor(client_id=client_id, client_name=client.name, channel=channel or client.channel)
+        return Doer(actor=actor, client_name=None)
+    return Doer(actor=actor._replace(channel=actor.channel or client.channel), client_name=client.name)

@@ -63,27 +63,27 @@ _Said = SlotsOffered | Accepted | Failure
 
 async def _set_visit(tx: Transaction, context: CallContext[_Times]) -> Answer:
     order, now = await order_in(tx, context.request), context.services.clock()
-    visit = await set_appointment(tx, context.client.id, order.id, *context.body, now)
+    visit = await set_appointment(tx, context.actor, order.id, *context.body, now)
     return json_answer(201, appointment_shown(visit))
 
 
 async def _move_visit(tx: Transaction, context: CallContext[_Times]) -> Answer:
     order_id, appointment_id = await _appointment_in(tx, context.request)
     now = context.services.clock()
-    visit = await move_appointment(tx, context.client.id, order_id, appointment_id, *context.body, now)
+    visit = await move_appointment(tx, context.actor, order_id, appointment_id, *context.body, now)
     return json_answer(200, appointment_shown(visit))
 
 
 async def _cancel_visit(tx: Transaction, context: CallContext[None]) -> Answer:
     order_id, appointment_id = await _appointment_in(tx, context.request)
-    visit = await cancel_appointment(tx, context.client.id, order_id, appointment_id, context.services.clock())
+    visit = await cancel_appointment(tx, context.actor, order_id, appointment_id, context.services.clock())
     return json_answer(200, appointment_shown(visit))
 
 
 async def _advance_visit(tx: Transaction, context: CallContext[AppointmentState]) -> Answer:
     order_id, appointment_id = await _appointment_in(tx, context.request)
     now = context.services.clock()
-    visit = await advance_appointment(tx, context.client.id, order_id, appointment_id, context.body, now)
+    visit = await advance_appointment(tx, context.actor, order_id, appointment_id, context.body, now)
     return json_answer(200, appointment_shown(visit))
 
 
@@ -98,7 +98,7 @@ async def _waiting_tasks(services: Services, wanted: RowsWanted, at_most: int) -
 
 async def _answer_task(tx: Transaction, context: CallContext[_Said]) -> Answer:
     order, task_id = await order_in(tx, context.request), TaskId(_number(context.request, "task"))
-    task = await answer_task(tx, context.client.id, order.id, task_id, context.body, context.services.clock())
+    task = await answer_task(tx, context.actor, order.id, task_id, context.body, context.services.clock())
     return json_answer(200, task_shown(task, order))
 
 

@@ -58,6 +58,7 @@ RULES: Final = CallRules(
     credential=bearer,
     error_answer=problem_answer,
     kept_refusals=frozenset({HTTPStatus.CONFLICT}),
+    takes_acting_as=True,
 )
 
 
@@ -104,21 +105,20 @@ def operation(
     *,
     request: type[Struct] | None = None,
     parameters: Sequence[Mapping[str, object]] = (),
+    or_permission: Permission | None = None,
     takes_key: bool = True,
     conflicts: bool = True,
 ) -> Operation:
     """Return the description of a call, with what all calls have; `good` and `parameters` are its own.
 
-    A call that changes something takes an Idempotency-Key, unless its answers are not stored. With `conflicts`, a state
-    may forbid the change.
+    A call that changes something takes an Idempotency-Key, unless its answers are not stored, and the header Acting-As.
+    With `conflicts`, a state may forbid the change. With `or_permission`, that permission suffices, too.
     """
     changes = method != "GET"
     replies = {**_PROBLEMS, **(_CHANGES if changes else {}), **good}
     if changes and not conflicts:
         del replies[409]
-    if changes and not takes_key and request is None:
-        del replies[422]  # there is neither a key nor a field that could be wrong
-    elif not changes and (parameters or path.startswith(ORDER)):
+    if not changes and (parameters or path.startswith(ORDER)):
         replies[422] = _CHANGES[422]
     return Operation(
         name=name,
@@ -127,8 +127,10 @@ def operation(
         summary=summary,
         description="Ours.",
         permission=permission,
+        or_permission=or_permission,
         request=request,
         takes_key=changes and takes_key,
+        takes_acting_as=changes,
         parameters=(*((ID,) if path.startswith(ORDER) else ()), *parameters),
         replies=replies,
     )

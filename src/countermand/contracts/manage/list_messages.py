@@ -5,6 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from countermand.contracts.manage.messages import Claimed, Person
+
 _NEXT = "The parameter `after` of the next page; null at the end. A page may be short though more pages follow"
 OrderIdText = Annotated[str, Meta(description="The order's id, such as connect-54 or shopping- and a uid")]
 ContractText = Annotated[str, Meta(description="The contract of the order")]
@@ -19,6 +21,8 @@ class ListedCancellation(Struct, kw_only=True):
     decided_at: Annotated[datetime, Meta(description="When the order was cancelled, in UTC")]
     client_id: Annotated[int, Meta(description="The id of the client that cancelled")]
     client_name: Annotated[str | None, Meta(description="The name of that client; null if there is no such client")]
+    staff_id: Person
+    acting_as: Claimed
     channel: Annotated[str, Meta(description="The channel that the request came over: a contract, or manage")]
     state: Annotated[str, Meta(description="The order's state before the cancellation")]
     appointment_starts_at: Annotated[
@@ -52,6 +56,8 @@ class ListedRefusal(Struct, kw_only=True):
     ]
     client_id: Annotated[int, Meta(description="The id of the client that asked")]
     client_name: Annotated[str | None, Meta(description="The name of that client; null if there is no such client")]
+    staff_id: Person
+    acting_as: Claimed
     channel: Annotated[str, Meta(description="The channel that the request came over: a contract, or manage")]
     state: Annotated[str, Meta(description="The order's state when it was refused")]
     appointment_starts_at: Annotated[

@@ -8,14 +8,16 @@ from countermand.contracts.manage.order_ids import id_text, order_id_text
 
 def cancellation_shown(one: ListedDecision[CancellationRecord]) -> messages.ListedCancellation:
     """Return a cancellation."""
-    record = one.record
+    record, actor = one.record, one.record.actor
     return messages.ListedCancellation(
         order_id=id_text(record.contract, one.uid, record.order_id),
         contract=record.contract,
         decided_at=record.decided_at,
-        client_id=record.client_id,
+        client_id=actor.client_id,
         client_name=one.client_name,
-        channel=record.channel,
+        staff_id=actor.staff_id,
+        acting_as=actor.acting_as,
+        channel=actor.channel or "",
         state=record.facts.state.value,
         appointment_starts_at=record.facts.appointment_starts_at,
         reason=record.reason,
@@ -27,14 +29,17 @@ def cancellation_shown(one: ListedDecision[CancellationRecord]) -> messages.List
 def refusal_shown(one: ListedDecision[RefusalRecord]) -> messages.ListedRefusal:
     """Return a refusal."""
     record, command = one.record, one.record.command
+    actor = command.actor
     return messages.ListedRefusal(
         order_id=id_text(record.contract, one.uid, command.order_id),
         contract=record.contract,
         decided_at=record.decided_at,
         codes=None if record.codes is None else " ".join(record.codes),
-        client_id=command.client_id,
+        client_id=actor.client_id,
         client_name=one.client_name,
-        channel=command.channel,
+        staff_id=actor.staff_id,
+        acting_as=actor.acting_as,
+        channel=actor.channel or "",
         state=record.facts.state.value,
         appointment_starts_at=record.facts.appointment_starts_at,
         first_payment_at=record.facts.first_payment_at,

@@ -19,6 +19,14 @@ assert set(get_args(EntryName)) == {kind.value for kind in EntryKind}
 assert set(get_args(MoveName)) == {move.value for move in Transition} - {Transition.CANCEL.value}
 
 
+Person = Annotated[
+    str | None, Meta(description="The id of the person whose token was used; null if it was a client's own token")
+]
+Claimed = Annotated[
+    str | None, Meta(description="The id of the person for whom the client said that it acts; null for nobody")
+]
+
+
 class PaymentGiven(Struct, kw_only=True):
     """A payment that a provider reports. A repeat of its reference is the same payment."""
 
@@ -144,7 +152,18 @@ class OrderEvent(Struct, kw_only=True):
     kind: Annotated[str, Meta(description="What happened, such as order.placed, order.cancelled or payment.recorded")]
     order_version: Annotated[int, Meta(description="The order's version after it")]
     recorded_at: Annotated[datetime, Meta(description="When it was recorded, in UTC")]
-    client_id: Annotated[int, Meta(description="The id of the client that caused it")]
+    client_id: Annotated[int, Meta(description="The id of the client that caused it; 0 for the command line")]
+    staff_id: Person
+    acting_as: Claimed
+    channel: Annotated[
+        str | None,
+        Meta(
+            description=(
+                "The channel that the request came over: a contract, or manage; null if nobody asked, and in the "
+                "records of older versions"
+            )
+        ),
+    ]
     details: Annotated[JsonObject, Meta(description="More about it; the kind decides which fields there are")]
     delivered_at: Annotated[
         datetime | None, Meta(description="When the event was delivered, in UTC; null if it was not")
@@ -156,7 +175,12 @@ class DecisionRecord(Struct, kw_only=True):
 
     command_id: Annotated[str, Meta(description="The id of the cancel request, which log lines have, too")]
     decided_at: Annotated[datetime, Meta(description="When the decision was made, in UTC")]
-    client_id: Annotated[int, Meta(description="The id of the client that asked")]
+    client_id: Annotated[int, Meta(description="The id of the client that asked; 0 for the command line")]
+    staff_id: Person
+    acting_as: Claimed
+    address: Annotated[
+        str | None, Meta(description="The IP address that the request came from, maybe a proxy's; null if unknown")
+    ]
     contract: Annotated[str, Meta(description="The contract of the order")]
     door: Annotated[str, Meta(description="The channel that the request came over: a contract, or manage")]
     policy_version: Annotated[str, Meta(description="A hash of the policy that decided")]
@@ -184,10 +208,15 @@ class DecisionRecord(Struct, kw_only=True):
 class Actor(Struct, kw_only=True):
     """Who did something."""
 
-    client_id: Annotated[int, Meta(description="The id of the client whose request it was")]
+    client_id: Annotated[int, Meta(description="The id of the client whose request it was; 0 for the command line")]
     client_name: Annotated[str | None, Meta(description="The name of that client; null if there is no such client")]
+    staff_id: Person
+    acting_as: Claimed
     channel: Annotated[
         str | None, Meta(description="The channel of the request: a contract, or manage; null if it is not known")
+    ]
+    address: Annotated[
+        str | None, Meta(description="The IP address that the request came from, maybe a proxy's; null if unknown")
     ]
 
 

@@ -34,7 +34,6 @@ from countermand.contracts.manage.calls import ORDER, instant_in, operation, ord
 from countermand.contracts.manage.order_ids import order_id_text
 from countermand.contracts.manage.translate import decision_shown, order_shown, payment_shown, problem, refusal_answer
 from countermand.domain.client import Permission
-from countermand.domain.contract import MANAGE
 from countermand.domain.money import Money
 from countermand.domain.orders.order_state import Transition
 
@@ -72,7 +71,7 @@ async def _cancellability(context: CallContext[None]) -> Answer:
 
 async def _pay(tx: Transaction, context: CallContext[tuple[str, Money]]) -> Answer:
     order, now = await order_in(tx, context.request), context.services.clock()
-    recorded = await record_payment(tx, context.client.id, order.id, *context.body, now)
+    recorded = await record_payment(tx, context.actor, order.id, *context.body, now)
     if recorded.payment.is_late:
         said = f"the order is {recorded.order.state}; the payment {recorded.payment.reference} is kept as late money"
         return problem(409, "late_money", said)
@@ -81,7 +80,7 @@ async def _pay(tx: Transaction, context: CallContext[tuple[str, Money]]) -> Answ
 
 async def _advance(tx: Transaction, context: CallContext[Transition]) -> Answer:
     order, now = await order_in(tx, context.request), context.services.clock()
-    advanced = await advance_order(tx, context.client.id, order.id, context.body, now)
+    advanced = await advance_order(tx, context.actor, order.id, context.body, now)
     return json_answer(200, messages.State(state=advanced.state.value, version=advanced.version))
 
 
@@ -94,8 +93,7 @@ async def _cancel_order(context: CallContext[messages.CancelGiven]) -> Answer:
             command_id=services.command_ids.next(),
             order_id=order.id,
             order_name=order_id_text(order),
-            client_id=context.client.id,
-            channel=MANAGE,
+            actor=context.actor,
             on_behalf=True,
             reason=context.body.reason,
             idempotency=context.key,
@@ -187,6 +185,7 @@ CALLS: Final[tuple[Call, ...]] = (
                 200: Reply(when="The payment, which the provider had reported before", message=messages.Payment),
             },
             request=messages.PaymentGiven,
+            or_permission=Permission.MONEY,
         ),
         body=_payment,
         handle=_pay,

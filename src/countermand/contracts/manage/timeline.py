@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from countermand.actions.cancelling.decide_again import KnownPolicies, codes_of
 from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
-from countermand.actions.ordering.timeline import Actor, TimelineEntry
+from countermand.actions.ordering.timeline import Doer, TimelineEntry
 from countermand.contracts.http.answer import JsonObject
 from countermand.contracts.manage import messages
 from countermand.domain.cancelling.decision import Decision
@@ -29,12 +29,16 @@ def findings_shown(decision: Decision) -> list[messages.Finding]:
 def record_shown(record: CancellationRecord | RefusalRecord, policies: KnownPolicies) -> messages.DecisionRecord:
     """Return the record of a cancellation or a refusal."""
     asked = record.command if isinstance(record, RefusalRecord) else record
+    actor = asked.actor
     return messages.DecisionRecord(
         command_id=asked.command_id,
         decided_at=record.decided_at,
-        client_id=asked.client_id,
+        client_id=actor.client_id,
+        staff_id=actor.staff_id,
+        acting_as=actor.acting_as,
+        address=actor.address,
         contract=record.contract,
-        door=asked.channel,
+        door=actor.channel or "",
         policy_version=record.policy_version,
         state=record.facts.state.value,
         appointment_starts_at=record.facts.appointment_starts_at,
@@ -53,7 +57,7 @@ def _entry(one: TimelineEntry, policies: KnownPolicies) -> messages.TimelineEntr
     shown = messages.TimelineEntry(
         at=one.at,
         kind=one.kind.value,
-        who=None if one.who is None else _actor(one.who),
+        who=None if one.who is None else _doer(one.who),
         event=None if one.event is None else one.event.value,
         order_version=one.order_version,
         details=None if one.details is None else JsonObject(one.details),
@@ -70,8 +74,16 @@ def _entry(one: TimelineEntry, policies: KnownPolicies) -> messages.TimelineEntr
     return shown
 
 
-def _actor(who: Actor) -> messages.Actor:
-    return messages.Actor(client_id=who.client_id, client_name=who.client_name, channel=who.channel)
+def _doer(who: Doer) -> messages.Actor:
+    actor = who.actor
+    return messages.Actor(
+        client_id=actor.client_id,
+        client_name=who.client_name,
+        staff_id=actor.staff_id,
+        acting_as=actor.acting_as,
+        channel=actor.channel,
+        address=actor.address,
+    )
 
 
 def _codes(record: CancellationRecord | RefusalRecord, policies: KnownPolicies) -> list[str] | None:

@@ -4,6 +4,8 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Final
 
+import msgspec
+
 from countermand.actions.appointments.ports import OpenSlot
 from countermand.actions.cancelling.decide_again import KnownPolicies
 from countermand.actions.cancelling.explain import Explanation
@@ -70,6 +72,7 @@ ERROR_CODES: Final = error_codes(
         *("move_not_allowed", "order_paid", "payment_reference_used", "late_money"),
         *("has_appointment", "appointment_over", "order_ended", "already_answered"),
         *("slot_booked", "more_held", "seats_held"),
+        *("staff_exists", "staff_disabled"),
         "past_unknown",
     ),
 )
@@ -137,13 +140,21 @@ def order_shown(view: OrderView, history: History, policies: KnownPolicies) -> m
                 kind=one.kind.value,
                 order_version=one.order_version,
                 recorded_at=one.recorded_at,
-                client_id=one.client_id,
+                client_id=one.actor.client_id,
+                staff_id=one.actor.staff_id,
+                acting_as=one.actor.acting_as,
+                channel=one.actor.channel,
                 details=JsonObject(one.details),
                 delivered_at=one.delivered_at,
             )
             for one in history.events
         ],
     )
+
+
+def order_as_json(view: OrderView, history: History, policies: KnownPolicies) -> str:
+    """Return an order with its history as the call that reads it answers, indented for people."""
+    return msgspec.json.format(msgspec.json.encode(order_shown(view, history, policies)), indent=2).decode()
 
 
 def appointment_shown(appointment: Appointment) -> appointment_messages.Appointment:

@@ -15,6 +15,7 @@ from countermand.actions.idempotency import Fingerprints, IdempotencyKey
 from countermand.actions.ordering.history import REFUSALS_SHOWN, History
 from countermand.actions.ordering.ports import OrdersWanted
 from countermand.actions.ordering.views import OrderView
+from countermand.domain.actor import Actor
 from countermand.domain.cancelling.policy import Policy, PolicyVersion
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderFacts, OrderId
@@ -240,9 +241,7 @@ class SqlTransaction(
                 .values(availability=products.c.availability + uids.count(uid))
             )
 
-    async def append_events(
-        self, order: Order, client_id: ClientId, events: Sequence[OrderEvent], now: datetime
-    ) -> None:
+    async def append_events(self, order: Order, actor: Actor, events: Sequence[OrderEvent], now: datetime) -> None:
         """See `OrderEventWriting.append_events`."""
         rows = [
             {
@@ -250,8 +249,11 @@ class SqlTransaction(
                 "order_version": order.version,
                 "kind": event.kind.value,
                 "recorded_at": micros(now),
-                "client_id": client_id,
+                "client_id": actor.client_id,
                 "details": written(event.details),
+                "staff_id": actor.staff_id,
+                "acting_as": actor.acting_as,
+                "channel": actor.channel,
             }
             for event in events
         ]
