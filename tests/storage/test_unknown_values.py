@@ -247,6 +247,8 @@ FREE = {
     "refusals": {"command_id", "policy_version", "reason"},
     "policies": {"version"},
     "outbox": {"details"},  # shown as it is
+    "order_search": {"handle"},
+    "search_progress": {"name"},
     "idempotency_keys": {"key", "fingerprint", "message_fingerprint", "policy_version"},
     "counters": {"name"},
     "events": {"uid", "reference", "title", "merchant_name", "details"},

@@ -25,6 +25,7 @@ from countermand.actions.ordering.ports import (
     PaymentReading,
     PaymentWriting,
 )
+from countermand.actions.ordering.search_ports import OrderSearch, ReferencedOrders
 from countermand.actions.ports import NumberSource, Snapshots, Transactions
 from countermand.actions.ticketing.ports import (
     ConsumerLists,
@@ -41,6 +42,8 @@ from countermand.actions.ticketing.seat_ports import FreeSeats, SeatAssignment, 
 
 class Reading(
     OrderLists,
+    OrderSearch,
+    ReferencedOrders,
     PaymentReading,
     ExpiryReading,
     AppointmentReading,

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from countermand.actions.errors import FieldsError
+from countermand.contracts.http.body import shown
 from countermand.contracts.http.calls import CallRules, Request
 from countermand.contracts.http.cancel_endpoint import bearer
 from countermand.contracts.http.openapi import Operation, Reply, parameter
@@ -20,7 +21,8 @@ from countermand.domain.contract import MANAGE
 from countermand.domain.orders.order import Order
 
 ROOT: Final = "/manage/v1"
-ORDER: Final = ROOT + "/orders/{id}"
+ORDERS: Final = ROOT + "/orders"
+ORDER: Final = ORDERS + "/{id}"
 _EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -71,6 +73,30 @@ def after_in(request: Request) -> str | None:
     after = query.one("after")
     query.check()
     return after
+
+
+def instant_in(query: Query, name: str) -> datetime | None:
+    """Return a parameter that is an instant, or None if it is not there. A wrong value is noted as an error."""
+    given = query.one(name)
+    if given is None:
+        return None
+    try:
+        return instant_given(name, given)
+    except FieldsError as error:
+        query.errors += error.errors
+        return None
+
+
+def instant_given(name: str, text: str) -> datetime:
+    """Return the instant that a text stands for. Raises `FieldsError`."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        like = "2026-11-23T01:00:00Z"
+        raise FieldsError([(name, f"{name} must be an instant with a time zone, like {like}, not {shown(text)}")])
+    return in_range(name, instant)
 
 
 def in_range(name: str, instant: datetime) -> datetime:

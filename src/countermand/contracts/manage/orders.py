@@ -3,7 +3,6 @@
 All calls are ours. Errors are problem details (RFC 9457).
 """
 
-from datetime import datetime
 from typing import Final
 
 from countermand.actions.cancelling.cancel_orders import CancelledWithHistory, NotCancelled
@@ -19,7 +18,7 @@ from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.query import Query
 from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage import messages
-from countermand.contracts.manage.calls import ORDER, in_range, operation, order_in
+from countermand.contracts.manage.calls import ORDER, instant_in, operation, order_in
 from countermand.contracts.manage.order_ids import order_id_text
 from countermand.contracts.manage.translate import decision_shown, order_shown, payment_shown, problem, refusal_answer
 from countermand.domain.client import Permission
@@ -43,9 +42,8 @@ async def _read_one(context: CallContext[None]) -> Answer:
 async def _cancellability(context: CallContext[None]) -> Answer:
     request, services = context.request, context.services
     query = Query(request.query_string)
-    given = query.one("at")
+    at = instant_in(query, "at")
     query.check()
-    at = None if given is None else _instant("at", given)
     async with services.store.snapshot() as reading:
         order = await order_in(reading, request)
     explanation = await explain(services.store, services.policies, services.clock, order.id, owner=None, at=at)
@@ -107,17 +105,6 @@ def _payment(given: DecodedBody) -> tuple[str, Money]:
 
 def _transition(given: DecodedBody) -> Transition:
     return Transition(read(messages.MoveGiven, given.json).move)
-
-
-def _instant(name: str, text: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        like = "2026-11-23T01:00:00Z"
-        raise FieldsError([(name, f"{name} must be an instant with a time zone, like {like}, not {shown(text)}")])
-    return in_range(name, instant)
 
 
 _ORDER_REPLY: Final = {200: Reply(when="The order with its history", message=messages.Order)}
