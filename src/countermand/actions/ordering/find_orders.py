@@ -59,8 +59,10 @@ async def find_orders(
     """
     question = question_from(text)
     async with store.snapshot() as reading:
-        direct = await _direct(reading, question, filters)
-        spans = await _spans(reading, question, direct, after)
+        named = await _named(reading, question)
+        direct = await _direct(reading, question, named, filters)
+        only_it = question.only_name or (named is not None and question.is_id)
+        spans = [] if only_it else await _spans(reading, question, direct, after)
         found, following = await _page(reading, direct, spans, filters, after, at_most)
         return OrdersFound(items=await _summaries(reading, found), following=following)
 
@@ -92,14 +94,19 @@ async def _page(
     return [one.order_id for one in page], page[-1] if len(found) > at_most else None
 
 
-async def _direct(reading: OrderSearch, question: Question, filters: OrderFilters) -> Sequence[OrderId]:
+async def _named(reading: OrderSearch, question: Question) -> OrderId | None:
+    if question.name is None:
+        return None
+    order = await reading.order(question.name.order_id)
+    return order.id if order is not None and question.name.names(order) else None
+
+
+async def _direct(
+    reading: OrderSearch, question: Question, named: OrderId | None, filters: OrderFilters
+) -> Sequence[OrderId]:
     """Return the orders that need no handle: so they are found even before an older order has its handles."""
-    found: list[OrderId] = []
-    if question.name is not None:
-        order = await reading.order(question.name.order_id)
-        if order is not None and question.name.names(order):
-            found.append(order.id)
-    if question.key:
+    found = [] if named is None else [named]
+    if question.key and not (named is not None and question.is_id):
         number = int(question.key) if question.key.isascii() and question.key.isdigit() else None
         found += await reading.orders_by_other_keys(question.key, number)
     return await reading.orders_that_meet(filters, list(dict.fromkeys(found))) if found else []
@@ -109,8 +116,6 @@ async def _spans(
     reading: OrderSearch, question: Question, direct: Sequence[OrderId], after: SearchPlace | None
 ) -> Sequence[Span]:
     """Return what is left of the spans of a question. Raises `FieldsError` for a place that is in none of them."""
-    if question.only_name:
-        return []
     shown, before, spans = tuple(direct), list[str](), list[Span]()
     for handle in question.whole:
         spans.append(Span(handle=handle, before=tuple(before), shown=shown))

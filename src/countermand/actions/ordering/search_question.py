@@ -37,9 +37,9 @@ class OrderName:
 class Question:
     """A question as the search needs it.
 
-    `name` is the order that the question names. With `only_name`, nothing else is asked for. `key` is the text to look
-    for among references and codes as it stands. `whole` has the handles that answer the whole question; `terms` its
-    words.
+    `name` is the order that the question may name. With `only_name`, nothing else is asked for. `key` is the text to
+    look for among references and codes as it stands. `whole` has the handles that answer the whole question, `terms`
+    its words.
     """
 
     name: OrderName | None = None
@@ -47,6 +47,11 @@ class Question:
     key: str = ""
     whole: tuple[str, ...] = ()
     terms: tuple[Term, ...] = ()
+
+    @property
+    def is_id(self) -> bool:
+        """Whether the question is an id with its contract: if there is such an order, nothing else is meant."""
+        return self.name is not None and self.name.contract is not None
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -72,10 +77,10 @@ def question_from(text: str) -> Question:
 
 
 def _named_in(given: str) -> OrderName | None:
-    """Return what an id or an address names, or None for any other text: a bare number or uid may mean much else."""
+    """Return the order that an address names, or None for a text that is no such address."""
     path = _IN_PATH.search(given)
-    match = _NAMED.fullmatch(path["name"] if path else given.lower())
-    if match is not None and (path or match["contract"]):
+    match = _NAMED.fullmatch(path["name"]) if path else None
+    if match is not None:
         return _name_of(match["name"], match["contract"])
     uid = _UID_IN_ADDRESS.search(given) if "/" in given and " " not in given else None
     return None if uid is None else _name_of(uid[0])
@@ -102,9 +107,9 @@ def _about_words(given: str) -> Question:
     long_enough = any(len(word) >= _SHORTEST_WORD for term in terms for word in term.words)
     if not long_enough and not any(character.isdigit() or character == "@" for character in plain):
         raise FieldsError([("q", f"q must have a word of {_SHORTEST_WORD} characters or more, not {given!r}")])
-    uid = plain if re.fullmatch(UID_PATTERN, plain) else None
+    named = _NAMED.fullmatch(plain)  # an id, a uid, or a reference that looks like an id
     return Question(
-        name=None if uid is None else _name_of(uid),
+        name=None if named is None else _name_of(named["name"], named["contract"]),
         key=given,
         whole=tuple(dict.fromkeys((exact_handle(given), *phone_handles(given)))),
         terms=terms,

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from countermand.actions.errors import FieldsError
 from countermand.actions.ordering.find_orders import (
     OrdersFound,
     SearchPlace,
@@ -19,6 +20,7 @@ from countermand.actions.ordering.find_orders import (
 from countermand.actions.ordering.search_ports import OrderFilters, OrderSearch, OrderSummary
 from countermand.actions.ports import Snapshots
 from countermand.contracts.http.answer import Answer, json_answer
+from countermand.contracts.http.body import shown
 from countermand.contracts.http.calls import Call, CallContext, ServiceCall, no_body
 from countermand.contracts.http.openapi import Reply, parameter, repeatable
 from countermand.contracts.http.query import Query
@@ -57,6 +59,14 @@ async def found(
         return await list_all_orders(store, filters, after, at_most)
     assert after is None or isinstance(after, SearchPlace), "a search has places among handles"
     return await find_orders(store, text, filters, after, at_most)
+
+
+def place_given(cursor: str | None) -> SearchPlace | None:
+    """Return the place in a search that the `next` of a page says. Raises `FieldsError`."""
+    place = None if cursor is None else _place(cursor, is_search=True)
+    if cursor is not None and not isinstance(place, SearchPlace):
+        raise FieldsError([("after", f"after must be the next of an earlier page, not {shown(cursor)}")])
+    return place if isinstance(place, SearchPlace) else None
 
 
 def found_shown(page: OrdersFound) -> messages.OrdersFound:

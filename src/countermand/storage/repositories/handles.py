@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import (
@@ -98,8 +99,10 @@ class HandleRows(StatementRunner):
             return False
         return await self.run(update(search_progress).where(*unmoved).values(place)) > 0
 
-    async def orders_without_handles(self, after: OfTime | None, until: int, at_most: int) -> Mapping[OfTime, bool]:
-        """Return the next orders by time, up to an instant in microseconds, and whether each lacks its handles.
+    async def orders_without_handles(
+        self, after: OfTime | None, until: datetime, at_most: int
+    ) -> Mapping[OfTime, bool]:
+        """Return the next orders by time, placed before an instant, and whether each lacks its handles.
 
         Whatever places an order adds the handle of its reference with all others.
         """
@@ -113,7 +116,7 @@ class HandleRows(StatementRunner):
         following = (
             select(*key, has_handles.label("has_handles"))
             .join(order_details, order_details.c.order_id == orders.c.id)
-            .where(orders.c.created_at < until)
+            .where(orders.c.created_at < micros(until))
             .order_by(*key)
             .limit(at_most)
         )
