@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, insert
@@ -85,7 +86,7 @@ async def test_an_order_is_looked_at_once_and_a_new_order_when_it_is_two_minutes
     assert await handles(world) == wanted
     assert await make_some(world.database.store, LATER) == Step(seen=0, made=0)
     world.clock.forward(minutes=1)
-    await world.service_order(await world.connect_client())
+    await world.ticket_order(await world.shopping_client())
     before = await handles(world)
     assert await make_some(world.database.store, LATER) == Step(seen=1, made=0)
     assert await handles(world) == before
@@ -106,14 +107,13 @@ async def test_a_database_that_is_away_for_a_while_delays_the_handles_only(
     wanted = await orders_of_all_kinds(world)
     monkeypatch.setattr(search, "_RETRY_AFTER_S", 0.0)
     failures = [UnavailableError("away")] * 3
-    instead_of = world.database.store.snapshot
 
-    def away_at_first():
+    async def away_at_first(*given: Any) -> Step:
         if failures:
             raise failures.pop()
-        return instead_of()
+        return await make_some(*given)
 
-    monkeypatch.setattr(world.database.store, "snapshot", away_at_first)
+    monkeypatch.setattr(search, "make_some", away_at_first)
     stopping = asyncio.Event()
 
     async def later():
@@ -124,6 +124,7 @@ async def test_a_database_that_is_away_for_a_while_delays_the_handles_only(
         await until_all_are_made(world, wanted)
         stopping.set()
         await making
+    assert failures == []
 
 
 async def test_orders_whose_people_are_forgotten_keep_the_handles_of_what_is_left(world: World):

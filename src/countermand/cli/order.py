@@ -11,6 +11,7 @@ from rich.table import Table
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.option_types import TEXT
 from countermand.cli.whole_help import WholeHelpGroup
+from countermand.domain.money import written_minor
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -96,8 +97,8 @@ def show_command(
         typer.echo(f"appointment {visit.id} {visit.state}: {_said(visit.starts_at)} to {_said(visit.ends_at)}")
     for payment in shown.payments:
         late = ", late money" if payment.late else ""
-        amount = f"{payment.amount_minor} minor units of {payment.currency}"
-        typer.echo(f"payment {payment.reference}: {amount}, {_said(payment.recorded_at)}{late}")
+        money = f"{written_minor(payment.amount_minor)} {payment.currency}"
+        typer.echo(f"payment {payment.reference}: {money}, {_said(payment.recorded_at)}{late}")
     for refusal in shown.refusals:
         typer.echo(f"cancellation refused {_said(refusal.decided_at)}, asked by client {refusal.client_id}")
     if shown.cancellation is not None:
