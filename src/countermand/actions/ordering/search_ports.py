@@ -71,19 +71,15 @@ class OrderSummary:
     name: str | None
 
 
-class ReferencedOrders(Protocol):
-    """Finds orders by the number that people read on their papers."""
-
-    async def orders_with_reference(self, reference: str, at_most: int) -> Sequence[Order]:
-        """Return the orders with this reference."""
-        ...
-
-
 class OrderSearch(Protocol):
     """Finds orders."""
 
     async def order(self, order_id: OrderId) -> Order | None:
         """Return the order with this number, or None."""
+        ...
+
+    async def orders_with_reference(self, reference: str, at_most: int) -> Sequence[Order]:
+        """Return the orders with this reference, which is the number that people read on their papers."""
         ...
 
     async def orders_by_other_keys(self, text: str, number: int | None) -> Sequence[OrderId]:

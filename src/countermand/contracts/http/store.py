@@ -25,7 +25,7 @@ from countermand.actions.ordering.ports import (
     PaymentReading,
     PaymentWriting,
 )
-from countermand.actions.ordering.search_ports import OrderSearch, ReferencedOrders
+from countermand.actions.ordering.search_ports import OrderSearch
 from countermand.actions.ports import NumberSource, Snapshots, Transactions
 from countermand.actions.ticketing.ports import (
     ConsumerLists,
@@ -43,7 +43,6 @@ from countermand.actions.ticketing.seat_ports import FreeSeats, SeatAssignment, 
 class Reading(
     OrderLists,
     OrderSearch,
-    ReferencedOrders,
     PaymentReading,
     ExpiryReading,
     AppointmentReading,

@@ -46,8 +46,11 @@ class Findable:
 
 def normalised(text: str) -> str:
     """Return a text in lower case, without accents, and with single spaces."""
+    text = text.replace("\0", "")  # no database has this character in a text
+    if text.isascii():
+        return " ".join(text.lower().split())
     apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    plain = "".join(letter for letter in apart if not unicodedata.combining(letter) and letter != "\0")
+    plain = "".join(letter for letter in apart if not unicodedata.combining(letter))
     return " ".join(plain.translate(_PLAIN).split())
 
 

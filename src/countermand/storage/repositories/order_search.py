@@ -39,7 +39,7 @@ class OrderSearchRows(StatementRunner):
     """Implements `OrderSearch`."""
 
     async def orders_with_reference(self, reference: str, at_most: int) -> Sequence[Order]:
-        """See `ReferencedOrders.orders_with_reference`."""
+        """See `OrderSearch.orders_with_reference`."""
         found = (
             orders_named()
             .join(order_search, order_search.c.order_id == orders.c.id)

@@ -1,0 +1,153 @@
+"""Measures how long `GET /manage/v1/orders?q=` takes among 100,000 orders; with `--orders 1000000`, among a million.
+
+It runs over HTTP, on SQLite and on its own PostgreSQL. The orders are those of `made_orders.py`, with names that real
+people have: a few are very frequent. The product itself makes their handles (`background/search.py`). The medians and
+the slowest times go to bench/results/search.json; no test asserts them.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from sqlalchemy import text
+
+from countermand.actions.identity.secrets import hash_of, new_key, new_secret
+from countermand.background.search import make_some
+from countermand.bootstrap.clock import utc_now
+from countermand.bootstrap.database import Database, address_of, open_database
+from countermand.contracts.connect.contract import CHANNEL
+from countermand.domain.client import Permission
+from countermand.domain.contract import MANAGE
+from countermand.settings import Settings, read_settings
+from countermand.storage.schema import migrate
+from lists import served
+from own_postgres import OwnPostgres
+
+_TURNS: Final = 15
+_HERE: Final = Path(__file__).parent
+_NUMBERS: Final = "WITH RECURSIVE n(i) AS (SELECT CAST(1 AS bigint) UNION ALL SELECT i + 1 FROM n WHERE i < <orders>)"
+# Every tenth customer is called Anna, every twentieth Smith, a hundredth Jansen; the other names are each of a few.
+_FIRST: Final = "CASE WHEN i % 10 = 0 THEN 'Anna' WHEN i % 10 < 4 THEN 'Jo' ELSE 'First' || (i * 7919 % 5000) END"
+_LAST: Final = (
+    "CASE WHEN i % 20 = 0 THEN 'Smith' WHEN i % 100 = 1 THEN 'Jansen' ELSE 'Last' || (i * 104729 % 50000) END"
+)
+_DOCUMENT: Final = (
+    '\'{"sourceType":"nbn","contactName":"\' || <first> || \' \' || <last> || \'","contactPhone":"04\' ||'
+    ' (10000000 + i) || \'","contactEmail":"jo.\' || i || \'@example.com","customerReference":"C-\' || i || \'"}\''
+)
+_QUESTIONS: Final = {
+    "a number": "<i>",
+    "an e-mail address": "jo.<i>@example.com",
+    "a reference": "c-<i>",
+    "a phone number": "04<phone>",
+    "a rare name": "last104",
+    "a frequent name": "anna",
+    "two letters": "jo",
+    "two frequent names": "anna smith",
+    "a frequent and a rare name": "anna last104",
+    "three words": "jo jo.<i>@example.com last",
+    "a name that nobody has": "anna zebra",
+    "frequent, and none has both": "jo smith jansen",
+    "an address": "https://a.example/api/connect/orders/<i>",
+}
+
+
+def main() -> int:
+    """Measure, write the results, and print them."""
+    given = argparse.ArgumentParser(description=__doc__)
+    given.add_argument("--orders", type=int, default=100_000)
+    given.add_argument("--databases", nargs="*", default=["sqlite", "postgresql"])
+    wanted = given.parse_args()
+    found: dict[str, dict[str, list[float]]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        if "sqlite" in wanted.databases:
+            found["sqlite"] = _measured({"database_path": str(Path(folder) / "search.sqlite3")}, wanted.orders)
+        if "postgresql" in wanted.databases:
+            with OwnPostgres() as server:
+                server.create_database("search")
+                found["postgresql"] = _measured({"database_url": server.url("search")}, wanted.orders)
+    results = _HERE / "results" / "search.json"
+    shown = json.loads(results.read_text()) if results.exists() else {}
+    for database, questions in found.items():
+        shown.setdefault(str(wanted.orders), {})[database] = {
+            name: {"median_ms": round(statistics.median(times), 1), "slowest_ms": round(max(times), 1)}
+            for name, times in questions.items()
+        }
+    results.write_text(json.dumps(shown, indent=2) + "\n")
+    print(json.dumps(shown[str(wanted.orders)], indent=2))
+    return 0
+
+
+def _measured(database: dict[str, Any], orders: int) -> dict[str, list[float]]:
+    settings = read_settings(None, **database)
+    migrate(address_of(settings))
+    token = asyncio.run(_filled(settings, orders))
+    took: dict[str, list[float]] = {name: [] for name in _QUESTIONS}
+    headers = {"Authorization": f"Bearer {token}"}
+    with served(database) as url, closing(httpx.Client(base_url=url, headers=headers, timeout=60)) as http:
+        for turn in range(_TURNS + 1):  # the first turn warms up
+            number = (turn + 1) * 6007 % orders + 1
+            for name, question in _QUESTIONS.items():
+                q = question.replace("<i>", str(number)).replace("<phone>", str(10_000_000 + number))
+                began_s = time.perf_counter()
+                reply = http.get("/manage/v1/orders", params={"q": q})
+                took[name].append((time.perf_counter() - began_s) * 1000)
+                reply.raise_for_status()
+                is_there = bool(reply.json()["orders"])
+                assert is_there or "<i>" not in question or " " in question, f"{q} finds nothing"
+    return {name: times[1:] for name, times in took.items()}
+
+
+async def _filled(settings: Settings, orders: int) -> str:
+    """Make orders, and their handles with the product's own task; return the token of an operator."""
+    database = await open_database(settings)
+    partner, _ = await _client(database, CHANNEL, "A partner")
+    _, token = await _client(database, MANAGE, "A desk")
+    numbers = _NUMBERS.replace("<orders>", str(orders))
+    document = _DOCUMENT.replace("<first>", _FIRST).replace("<last>", _LAST)
+    statements = (
+        (
+            "INSERT INTO orders (id, contract, client_id, version, state, created_at)"
+            f" {numbers} SELECT i, 'connect', {partner}, 1, 'submitted', i * 1000000 FROM n"
+        ),
+        f"INSERT INTO order_details (order_id, reference, details) {numbers} SELECT i, '' || i, {document} FROM n",
+    )
+    async with database.store.transaction() as tx:
+        for statement in statements:
+            await tx.run(text(statement.replace(":", "\\:")))
+    began_s = time.perf_counter()
+    while (await make_some(database.store, utc_now() - timedelta(minutes=1))).seen:
+        pass
+    print(f"the handles of {orders:,} orders took {time.perf_counter() - began_s:.0f} s", file=sys.stderr)
+    if not settings.is_sqlite:
+        async with database.store.transaction() as tx:
+            await tx.run(text("ANALYZE"))
+    await database.close()
+    return token
+
+
+async def _client(database: Database, channel: Any, name: str) -> tuple[int, str]:
+    key, secret = new_key(), new_secret()
+    client = await database.clients.add(
+        channel=channel,
+        name=name,
+        permissions=frozenset({Permission.READ}),
+        key=key,
+        secret_sha256=hash_of(secret),
+        identity=None,
+        now=utc_now(),
+    )
+    return client.id, f"{key}.{secret}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
