@@ -274,6 +274,7 @@ async def test_a_short_page_has_a_next_if_it_looked_at_many_orders_that_do_not_f
 ):
     monkeypatch.setattr("countermand.storage.repositories.order_search.ORDERS_LOOKED_AT", 4)
     monkeypatch.setattr("countermand.storage.repositories.order_search.HANDLES_LOOKED_AT", 4)
+    monkeypatch.setattr("countermand.actions.ordering.find_orders._COUNTED", 4)
     partner, operator = await world.connect_client(), await world.manage_client()
     oldest = await telecom_of(world, partner, contact_name="Ann Last", customer_reference="xx")
     await world.cancel(partner, oldest)
@@ -282,6 +283,8 @@ async def test_a_short_page_has_a_next_if_it_looked_at_many_orders_that_do_not_f
         await telecom_of(world, partner, contact_name="Ann Berg", customer_reference="xx")
     wanted = f"connect-{oldest}"
     assert await all_pages(world, operator, state="cancelled") == [[], [], [wanted]]
+    pages = await all_pages(world, operator, "ann berg", state="cancelled")
+    assert (len(pages) > 2, {one for page in pages for one in page}) == (True, set())
     pages = await all_pages(world, operator, "ann last")
     assert [one for page in pages for one in page] == [wanted]
     pages = await all_pages(world, operator, "xx", state="cancelled")

@@ -1,19 +1,19 @@
 """Finds orders by what a customer knows of them, and lists orders by filters."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from countermand.actions.errors import FieldsError
-from countermand.actions.ordering.search_ports import OfHandle, OrderFilters, OrderSearch, OrderSummary, Span
+from countermand.actions.ordering.search_ports import OfHandle, OrderFilters, OrderSearch, OrderSummary, Span, Term
 from countermand.actions.ordering.search_question import Question, question_from
 from countermand.actions.ports import Snapshots
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.search_handles import WORD
 
-# The number of a word's handles from which on all words count as equally frequent.
-_COUNTED: Final = 3000
+# The number of handles from which on all count as equally frequent, and as more than are looked at for a page.
+_COUNTED: Final = 1000
 _DIRECT: Final = ""  # the span of the orders that were found without a handle
 
 
@@ -116,19 +116,32 @@ async def _spans(
     reading: OrderSearch, question: Question, direct: Sequence[OrderId], after: SearchPlace | None
 ) -> Sequence[Span]:
     """Return what is left of the spans of a question. Raises `FieldsError` for a place that is in none of them."""
-    shown, before, spans = tuple(direct), list[str](), list[Span]()
-    for handle in question.whole:
-        spans.append(Span(handle=handle, before=tuple(before), shown=shown))
-        before.append(handle)
-    for term in question.terms if len(question.terms) > 1 else ():
-        others = tuple(other for other in question.terms if other != term)
-        if term.exact not in before:
-            spans.append(Span(handle=term.exact, terms=others, before=tuple(before), shown=shown))
-            before.append(term.exact)
-    if question.words:
-        rarest = await _rarest(reading, question.words, after)
+    words = [WORD + word for word in question.words]
+    handles = list(dict.fromkeys((*question.whole, *(term.exact for term in question.terms), *words)))
+    counts = await reading.handle_counts(handles, _COUNTED) if handles else {}
+    there = [(handle, terms) for handle, terms in _exact(question) if counts[handle]]
+    before = tuple(handle for handle, _ in there)
+    spans = [
+        Span(
+            handle=handle,
+            terms=terms,
+            before=before[:number],
+            shown=tuple(direct),
+            is_long=counts[handle] >= _COUNTED,
+        )
+        for number, (handle, terms) in enumerate(there)
+    ]
+    if words and all(counts[word] for word in words):
+        rarest = after.span if after is not None and after.span in words else _rarest(words, counts)
         spans.append(
-            Span(handle=WORD + rarest, is_prefix=True, terms=question.terms, before=tuple(before), shown=shown)
+            Span(
+                handle=rarest,
+                is_prefix=True,
+                terms=question.terms if len(question.terms) > 1 else (),
+                before=before,
+                shown=tuple(direct),
+                is_long=counts[rarest] >= _COUNTED,
+            )
         )
     if after is None or after.span == _DIRECT:
         return spans
@@ -138,14 +151,17 @@ async def _spans(
     return spans[begins[0] :]
 
 
-async def _rarest(reading: OrderSearch, words: Sequence[str], after: SearchPlace | None) -> str:
-    """Return the word that the fewest names begin with; if several are as rare, the longest. A next page keeps it."""
-    for word in words:
-        if after is not None and after.span == WORD + word:
-            return word
-    if len(words) == 1:
-        return words[0]
-    counts = await reading.word_counts(words, _COUNTED)
+def _exact(question: Question) -> Iterator[tuple[str, tuple[Term, ...]]]:
+    """Yield the handles that answer the question or one of its words, each with the other words."""
+    for handle in question.whole:
+        yield handle, ()
+    for term in question.terms if len(question.terms) > 1 else ():
+        if term.exact not in question.whole:
+            yield term.exact, tuple(other for other in question.terms if other != term)
+
+
+def _rarest(words: Sequence[str], counts: Mapping[str, int]) -> str:
+    """Return the word that the fewest names begin with; if several are as rare, the longest."""
     return min(words, key=lambda word: (counts[word], -len(word)))
 
 

@@ -45,7 +45,7 @@ class Span:
     """A stretch of the list of handles: one handle or, with `is_prefix`, all handles that begin with it.
 
     Its orders also meet all `terms`. The orders that have one of the handles `before`, and the orders `shown`, are left
-    out, because they stand earlier in the result.
+    out, because they stand earlier in the result. `is_long` says that there may be more handles than are looked at.
     """
 
     handle: str
@@ -53,6 +53,7 @@ class Span:
     terms: tuple[Term, ...] = ()
     before: tuple[str, ...] = ()
     shown: tuple[OrderId, ...] = ()
+    is_long: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,8 +90,8 @@ class OrderSearch(Protocol):
         """
         ...
 
-    async def word_counts(self, words: Sequence[str], at_most: int) -> Mapping[str, int]:
-        """Return how many handles begin with each word of a name, counted up to a limit."""
+    async def handle_counts(self, handles: Sequence[str], at_most: int) -> Mapping[str, int]:
+        """Return how often each handle is there, counted up to a limit: for a word, all handles that begin with it."""
         ...
 
     async def orders_in_span(

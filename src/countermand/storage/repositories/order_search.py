@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import ColumnElement, FromClause, and_, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, FromClause, and_, func, literal, or_, select, tuple_, union_all
 
 from countermand.actions.ordering.search_ports import (
     OfHandle,
@@ -28,7 +28,7 @@ from countermand.storage.tables.orders import order_details, order_lines, orders
 from countermand.storage.tables.search import order_search
 from countermand.storage.tables.tickets import tickets
 
-HANDLES_LOOKED_AT: Final = 3000  # of a span, for a page
+HANDLES_LOOKED_AT: Final = 1000  # of a span, for a page
 ORDERS_LOOKED_AT: Final = 20_000  # for a page of a list
 _OTHER_KEYS: Final = 20
 _AFTER_ALL: Final = "\U0010ffff"  # no text has it, so all that begin with a prefix lie before prefix + this
@@ -52,34 +52,36 @@ class OrderSearchRows(StatementRunner):
     async def orders_by_other_keys(self, text: str, number: int | None) -> Sequence[OrderId]:
         """See `OrderSearch.orders_by_other_keys`. Each of these columns has an index of its own."""
         paid = select(payment_references.c.order_id).where(payment_references.c.reference == text)
-        of_ticket = select(tickets.c.order_id).where(or_(tickets.c.uid == text, tickets.c.code == text))
-        queries = [paid, of_ticket.distinct().limit(_OTHER_KEYS)]
+        queries: list[Query] = [
+            paid,
+            *(_limited(tickets.c.order_id, column == text) for column in (tickets.c.uid, tickets.c.code)),
+        ]
         if number is not None and number <= LARGEST_ORDER_ID:
-            queries.append(select(appointments.c.order_id).where(appointments.c.id == number).limit(_OTHER_KEYS))
-        return [OrderId(row["order_id"]) for query in queries for row in await self.rows(query)]
+            queries.append(_limited(appointments.c.order_id, appointments.c.id == number))
+        return [OrderId(row["order_id"]) for row in await self.rows(union_all(*queries))]
 
-    async def word_counts(self, words: Sequence[str], at_most: int) -> Mapping[str, int]:
-        """See `OrderSearch.word_counts`."""
+    async def handle_counts(self, handles: Sequence[str], at_most: int) -> Mapping[str, int]:
+        """See `OrderSearch.handle_counts`."""
         counted = [
             select(func.count())
-            .select_from(select(literal(1)).where(*_begins_with(WORD + word)).limit(at_most).subquery())
+            .select_from(select(literal(1)).where(*_within(one, is_prefix=one[:1] == WORD)).limit(at_most).subquery())
             .scalar_subquery()
-            .label(f"word_{number}")
-            for number, word in enumerate(words)
+            .label(f"handle_{number}")
+            for number, one in enumerate(handles)
         ]
         (row,) = await self.rows(select(*counted))
-        return {word: int(row[f"word_{number}"]) for number, word in enumerate(words)}
+        return {one: int(row[f"handle_{number}"]) for number, one in enumerate(handles)}
 
     async def orders_in_span(
         self, span: Span, filters: OrderFilters, after: OfHandle | None, at_most: int
     ) -> Stretch[OfHandle]:
         """See `OrderSearch.orders_in_span`. At most `HANDLES_LOOKED_AT` handles are looked at."""
         key = order_search.c.handle, order_search.c.order_id
-        within = [*_begins_with(span.handle)] if span.is_prefix else [order_search.c.handle == span.handle]
+        within = _within(span.handle, is_prefix=span.is_prefix)
         if after is not None:
             within.append(tuple_(*key) > tuple_(*after))
         look = select(*key).where(*within).order_by(*key)
-        end = await self._one(look.offset(HANDLES_LOOKED_AT - 1).limit(1))
+        end = await self._one(look.offset(HANDLES_LOOKED_AT - 1).limit(1)) if span.is_long else None
         until: OfHandle | None = None
         if end is not None:
             until = end["handle"], OrderId(end["order_id"])
@@ -125,8 +127,16 @@ class OrderSearchRows(StatementRunner):
         return summaries
 
 
-def _begins_with(prefix: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return order_search.c.handle >= prefix, order_search.c.handle < prefix + _AFTER_ALL
+def _within(handle: str, *, is_prefix: bool) -> list[ColumnElement[bool]]:
+    """Return the condition of a handle or, with `is_prefix`, of all handles that begin with it."""
+    if not is_prefix:
+        return [order_search.c.handle == handle]
+    return [order_search.c.handle >= handle, order_search.c.handle < handle + _AFTER_ALL]
+
+
+def _limited(order_id: Column, condition: ColumnElement[bool]) -> Query:
+    """Return some orders. In a subquery, because SQLite takes no limit within a UNION otherwise."""
+    return select(select(order_id).where(condition).limit(_OTHER_KEYS).subquery().c.order_id)
 
 
 def _there_is(within: FromClause, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
