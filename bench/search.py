@@ -35,7 +35,7 @@ from own_postgres import OwnPostgres
 
 _TURNS: Final = 15
 _HERE: Final = Path(__file__).parent
-_AT_ONCE: Final = 50_000  # orders in a statement, which has a time limit
+_AT_ONCE: Final = 10_000  # orders in a statement, which has a time limit
 _NUMBERS: Final = (
     "WITH RECURSIVE n(i) AS (SELECT CAST(<first> AS bigint) UNION ALL SELECT i + 1 FROM n WHERE i < <last>)"
 )
