@@ -137,7 +137,7 @@ async def _spans(
             Span(
                 handle=rarest,
                 is_prefix=True,
-                terms=question.terms if len(question.terms) > 1 else (),
+                terms=tuple(term for term in question.terms if term.words != (rarest.removeprefix(WORD),)),
                 before=before,
                 shown=tuple(direct),
                 is_long=counts[rarest] >= _COUNTED,
