@@ -20,6 +20,7 @@ from countermand.contracts.http.cancel_endpoint import BasicKey
 from countermand.contracts.registry import CONTRACTS, accesses_of
 from countermand.identity import authentication as auth
 from countermand.identity.authentication import Authentication, Directory, Tokens
+from countermand.identity.staff_directory import StaffDirectory
 from countermand.serving import set_up_logging
 from support.contracts import SHOPPING
 from support.database_contents import contents
@@ -244,7 +245,10 @@ async def _with_refresh(folder: Path, refresh_s: float) -> AsyncIterator:
     """A world, and a way to ask who a caller is, that reads clients again every so many seconds."""
     async with a_world(folder) as world:
         authentication = Authentication(
-            Tokens({}), Directory(world.database.clients, refresh_s=refresh_s), accesses_of(CONTRACTS)
+            Tokens({}),
+            Directory(world.database.clients, refresh_s=refresh_s),
+            StaffDirectory(world.database.staff, refresh_s=refresh_s),
+            accesses_of(CONTRACTS),
         )
 
         async def asked(caller: Caller) -> int | None:

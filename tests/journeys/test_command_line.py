@@ -361,7 +361,8 @@ async def test_the_list_as_json_is_what_the_api_answers(run: Run, made: World):
 async def test_the_list_shows_what_a_newer_version_wrote_as_it_is(run: Run, made: World):
     partner, shop = await made.connect_client(), await made.shopping_client()
     async with made.database.store.transaction() as tx:
-        await tx.run(update(clients).where(clients.c.id == partner.client.id).values(permissions='["read","teleport"]'))
+        strange = {"permissions": '["read","teleport"]', "more_permissions": None}
+        await tx.run(update(clients).where(clients.c.id == partner.client.id).values(strange))
         await tx.run(update(clients).where(clients.c.id == shop.client.id).values(door="fax"))
     said = await asyncio.to_thread(run, "client", "list", **database_of(made))
     assert (said.code, said.err) == (0, "")

@@ -20,6 +20,7 @@ from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.group_commit import GoAgain
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.idempotency import Fingerprints, IdempotencyKey
+from countermand.domain.actor import Actor
 from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState
 from countermand.domain.client import ClientId
 from countermand.domain.contract import MANAGE, ContractName
@@ -154,8 +155,7 @@ class ACommand:
         return CancelOrder(
             command_id=CommandId(f"{next(_commands):032x}"),
             order_id=order_id,
-            client_id=self.client_id,
-            channel=CHANNELS[self.client_id],
+            actor=Actor(self.client_id, CHANNELS[self.client_id]),
             on_behalf=self.client_id == OPERATOR,
             reason=self.reason,
             idempotency=key or None,

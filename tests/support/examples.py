@@ -23,6 +23,7 @@ from countermand.contracts.registry import CONTRACTS
 from countermand.domain.client import Permission
 from countermand.domain.contract import MANAGE
 from countermand.settings import Settings
+from support.desk_examples import asked_about_the_past, looked_at_lists
 from support.own_tokens import ASSERTION_TYPE, OWN, assertion, own_client
 from support.world import PUBLIC_URL, World, a_world
 
@@ -44,7 +45,7 @@ _A_JWT: Final = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhY21lIn0.c2lnbmF0dXJl"
 _DRAWN: Final = re.compile(
     r"(?P<before>^|[^0-9A-Za-z_])(?P<hex>(?P<uid>[0-9a-z])(?P=uid){31}|[0-9a-f]{32}|[0-9a-f]{24}|[0-9a-f]{20})"
     r"(?P<rest>(?<=/etickets/.{32})[\w-]{32})?(?![0-9A-Za-z_-])"
-    r'|(?P<name>"(?:secret|n|kid)": ?")(?P<text>[\w-]{43,})(?=")'
+    r'|(?P<name>"(?:secret|n|kid)": ?"|(?<=[0-9a-f]{24})\.)(?P<text>[\w-]{43,})(?=")'
 )
 
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -215,6 +216,9 @@ async def recorded(folder: Path) -> dict[str, Examples]:
         await _shop(recorder)
         await _telecom(recorder)
         await _clients(recorder)
+        await _staff(recorder)
+        await asked_about_the_past(recorder, SERVICE_ORDER)
+        await looked_at_lists(recorder, _order(DAY, 2))
         for name, document in documents.items():
             await _errors(recorder, name, document)
     (folder / "calendar").mkdir()
@@ -450,9 +454,33 @@ async def _clients(it: Recorder) -> None:
     await it.call("manage", "setRedirects", redirects, client=client)
     await it.call("manage", "setRedirects", {"redirect_url": "javascript:alert(1)"}, client=client)
     await it.call("manage", "rotateClient", client=client)
+    await _claimed_for_nobody(it, "rotateClient", client=client)
+    await _claimed_for_nobody(it, "revokeClient", client=client)
     it.world.clock.forward(minutes=1)
     await it.call("manage", "revokeClient", client=client)
     await it.call("manage", "listClients")
+
+
+async def _staff(it: Recorder) -> None:
+    kim = {"id": "kim", "name": "Kim Lee", "roles": ["support", "finance"]}
+    for _ in range(2):
+        await it.call("manage", "addStaff", kim)
+    made = (await it.call("manage", "addStaffToken", {}, staff="kim")).json()
+    await it.call("manage", "revokeStaffToken", staff="kim", key=made["key"])
+    it.world.clock.forward(minutes=1)
+    await it.call("manage", "listStaff")
+    await it.call("manage", "disableStaff", staff="kim")
+    await it.call("manage", "addStaffToken", {}, staff="kim")
+    await it.call("manage", "addStaffToken", {"client_id": 1}, staff="kim")
+    for operation in ("disableStaff", "revokeStaffToken"):
+        await _claimed_for_nobody(it, operation, staff="kim", key=made["key"])
+
+
+async def _claimed_for_nobody(it: Recorder, operation: str, **path: object) -> None:
+    """A client that acts for a person who is not there."""
+    it.headers["manage"]["Acting-As"] = "nobody"
+    await it.call("manage", operation, **path)
+    del it.headers["manage"]["Acting-As"]
 
 
 async def _errors(it: Recorder, module: str, document: Mapping[str, Any]) -> None:
@@ -477,7 +505,7 @@ async def _errors(it: Recorder, module: str, document: Mapping[str, Any]) -> Non
 def _error_answers() -> dict[str, Any]:
     terms = (connect_of(Settings()), shopping_of(Settings(), PUBLIC_URL))
     nobody: Any = None
-    modules = api_modules(CONTRACTS, Deployment(public_url=PUBLIC_URL, terms=terms), nobody)
+    modules = api_modules(CONTRACTS, Deployment(public_url=PUBLIC_URL, terms=terms), nobody, nobody)
     return {module.name: module.rules.error_answer for module in modules} | {"tokens": tokens.error_answer}
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from countermand.actions.appointments.booking_backends import Calendar, OperatorsSystem
 from countermand.actions.appointments.ports import BookingBackend, BookingTerms
 from countermand.actions.identity.ports import ClientAdministration
+from countermand.actions.identity.staff import StaffAdministration
 from countermand.contracts.connect import tokens
 from countermand.contracts.connect.orders import Plan
 from countermand.contracts.connect.routes import Connect
@@ -29,11 +30,12 @@ def api_modules(
     contracts: Sequence[Contract],
     deployment: Deployment,
     clients: ClientAdministration,
+    staff: StaffAdministration,
     endpoint: TokenEndpoint | None = None,
 ) -> tuple[ApiModule, ...]:
     """Return all API modules: that of the token endpoint, if the service has one, and then the others by name."""
     modules = [contract.api(deployment) for contract in contracts]
-    modules.append(manage.api_module(clients, accesses_of(contracts)))
+    modules.append(manage.api_module(clients, staff, accesses_of(contracts)))
     own = [] if endpoint is None else [tokens.api_module(endpoint)]
     return (*own, *sorted(modules, key=lambda module: module.name))
 

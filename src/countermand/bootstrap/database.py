@@ -14,6 +14,7 @@ from countermand.storage.postgres.cancellations import PostgresCancellations
 from countermand.storage.postgres.connections import PostgresAddress
 from countermand.storage.postgres.store import PostgresStore
 from countermand.storage.repositories.clients import SqlClients
+from countermand.storage.repositories.staff import SqlStaff
 from countermand.storage.repositories.tokens import SqlClientKeys, SqlSigningKeys
 from countermand.storage.retention import (
     CANCELLATIONS,
@@ -44,6 +45,7 @@ class Database:
     store: SqlStore
     clients: SqlClients
     client_keys: SqlClientKeys
+    staff: SqlStaff
     signing_keys: SqlSigningKeys
     cancellations: SqliteCancellations | PostgresCancellations
     policies: Policies
@@ -96,6 +98,7 @@ async def open_database(
         store=store,
         clients=SqlClients(store),
         client_keys=SqlClientKeys(store),
+        staff=SqlStaff(store),
         signing_keys=SqlSigningKeys(store),
         cancellations=cancellations,
         policies=policies,

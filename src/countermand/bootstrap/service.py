@@ -21,12 +21,13 @@ from countermand.actions.cancelling.group_commit import GroupCommit
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.cancelling.read_back import CancelAndShow, ReadBack, ReadBackWithHistory
 from countermand.actions.errors import UnavailableError, UnforeseenDatabaseError
-from countermand.actions.metrics import MetricsHook
+from countermand.actions.metrics import NULL_METRICS, MetricsHook
 from countermand.actions.ports import Clock, SharedClock
 from countermand.background.clock import ClockCheck, compare_clocks
 from countermand.background.expiry import expire_unpaid
 from countermand.background.keys import refresh_keys
 from countermand.background.metrics import post_counts
+from countermand.background.refusal_codes import fill_codes
 from countermand.background.retention import forget_old
 from countermand.background.rounds import DATABASE_ERRORS, ended, started
 from countermand.background.search import make_handles
@@ -42,6 +43,7 @@ from countermand.domain.signing_key import CLOCKS_APART
 from countermand.environment import PREFIX
 from countermand.identity.authentication import Authentication, Directory, Issuer, Tokens
 from countermand.identity.key_sets import KeyRing, discovered, source_at
+from countermand.identity.staff_directory import StaffDirectory
 from countermand.identity.token_issuer import TokenIssuer
 from countermand.settings import Settings, SettingsError
 from countermand.storage.repositories.tokens import SqlUsedAssertions
@@ -96,7 +98,9 @@ def build(
     own = token_issuer_of(settings, database, public_url, clock=clock)
     tokens = Tokens(_issuers(settings, own), lambda: clock().timestamp())
     directory = Directory(database.clients, refresh_s=settings.client_refresh_s)
-    cancelling = _cancelling(settings, database, clock, telemetry.metrics)
+    archive = PolicyArchive(store=database.store)
+    staff = StaffDirectory(database.staff, refresh_s=settings.client_refresh_s)
+    cancelling = cancelling_in(settings, database, archive, clock, telemetry.metrics)
     telemetry.counts.ask(
         queue_depth=lambda: cancelling.waiting,
         oldest_undelivered=SingleFlightProbe(lambda: _oldest_undelivered(database.store), limit_s=_PROBE_LIMIT_S),
@@ -106,8 +110,11 @@ def build(
     services = Services(
         store=database.store,
         policies=database.policies,
+        archive=archive,
         clock=clock,
-        authenticator=Authentication(tokens, directory, accesses_of(database.contracts), lambda: clock().timestamp()),
+        authenticator=Authentication(
+            tokens, directory, staff, accesses_of(database.contracts), lambda: clock().timestamp()
+        ),
         command_ids=CommandIds(),
         cancel=cancelling.submit_and_show_history,
         public_url=public_url,
@@ -130,6 +137,7 @@ def build(
             started(refresh_keys(tokens.refresh, settings.key_set_refresh_s, stopping), name="key sets"),
             started(fill_totals(database.store, stopping), name="empty totals"),
             started(make_handles(database.store, shared_clock, stopping), name="handles of orders"),
+            started(fill_codes(database.store, archive, stopping), name="empty codes"),
             started(forget_old(database.store, shared_clock, retention_of(settings), stopping), name="old rows"),
             started(expire_unpaid(database.store, shared_clock, stopping), name="unpaid orders"),
             started(compare_clocks(clock_check, stopping), name="clocks"),
@@ -147,7 +155,7 @@ def build(
 
     application_ = application(
         services,
-        api_modules(database.contracts, deployment, database.clients, own),
+        api_modules(database.contracts, deployment, database.clients, database.staff, own),
         cancelling,
         version=__version__,
         ready=ready,
@@ -184,12 +192,18 @@ def _bulkhead(settings: Settings) -> Bulkhead | None:
     return Bulkhead(connections=settings.database_connections, limit_s=settings.database_busy_limit_s)
 
 
-def _cancelling(settings: Settings, database: Database, clock: Clock, metrics: MetricsHook) -> CancelAndShow:
+def cancelling_in(
+    settings: Settings,
+    database: Database,
+    archive: PolicyArchive,
+    clock: Clock,
+    metrics: MetricsHook = NULL_METRICS,
+) -> CancelAndShow:
     """Return the group commit of cancellations, with the batches that read cancelled orders back."""
     cancel = CancelOrders(
         store=database.cancellations,
         policies=database.policies,
-        archive=PolicyArchive(store=database.store),
+        archive=archive,
         clock=clock,
         settle_limit_s=settings.settle_limit_s,
         metrics=metrics,

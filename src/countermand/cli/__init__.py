@@ -1,4 +1,4 @@
-"""The command line: serve, migrate, prune and bench. Other files add the other commands."""
+"""The command line: serve, migrate, prune and bench. Other files add the others."""
 
 import subprocess
 import sys
@@ -22,6 +22,7 @@ from countermand.cli.errors import CommandError
 from countermand.cli.keys import keys
 from countermand.cli.option_types import TEXT
 from countermand.cli.order import order
+from countermand.cli.staff import staff
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.contracts.http.contract import Contract
 from countermand.contracts.registry import CONTRACTS
@@ -178,6 +179,7 @@ def command_line(contracts: Sequence[Contract] = CONTRACTS) -> typer.Typer:
     to_the_program = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
     app.command(context_settings=to_the_program)(bench)
     app.add_typer(client_commands(contracts), name="client")
+    app.add_typer(staff, name="staff")
     app.add_typer(order, name="order")
     app.add_typer(keys, name="keys")
     app.add_typer(calendar, name="calendar")

@@ -1,167 +1,115 @@
-"""The commands about orders: find them, show one with its history, and ask why one may not be cancelled."""
+"""The commands about orders."""
 
-import sys
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from countermand.actions.errors import NotFoundError
+from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
+from countermand.cli.errors import CommandError
 from countermand.cli.option_types import TEXT
+from countermand.cli.order_reads import find_command, show_command, why_command
+from countermand.cli.staff import person_id
 from countermand.cli.whole_help import WholeHelpGroup
-from countermand.domain.money import written_minor
+from countermand.domain.actor import Actor
+from countermand.domain.client import COMMAND_LINE, Permission
+from countermand.domain.contract import MANAGE
+from countermand.domain.orders.order import Order
+from countermand.domain.staff_id import StaffId
 
 if TYPE_CHECKING:
-    from datetime import datetime
-    from pathlib import Path
-
+    from countermand.actions.cancelling.cancel_orders import CancelOutcome
     from countermand.bootstrap.database import Database
-    from countermand.contracts.manage import messages, search_messages
-    from countermand.domain.orders.order import Order
-
-Given = TypeVar("Given")
+    from countermand.settings import Settings
 
 order = typer.Typer(
-    help="Find orders, show one with its history, and ask why one may not be cancelled.",
+    help="Find, show and explain orders; cancel them with a person's name on it.",
     no_args_is_help=True,
     cls=WholeHelpGroup,
 )
-
-OrderIdGiven = Annotated[
-    str, typer.Argument(help="The order's id, like connect-54, or its uid.", **TEXT | {"metavar": "ORDER_ID"})
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs, as /manage/v1 answers.")]
-_WIDE = 1000  # characters: in a pipe, each order is one whole line
+order.command("find")(find_command)
+order.command("show")(show_command)
+order.command("why")(why_command)
 
 
-@order.command("find")
-def find_command(
-    q: Annotated[
-        str,
-        typer.Argument(
-            help="A number, a reference, a ticket's code, an appointment's id, an e-mail address, a phone number, a "
-            "payment's reference, an address of ours, or the beginnings of words of a name.",
-            **TEXT | {"metavar": "Q"},
-        ),
+@order.command("cancel")
+def cancel_order(
+    order_id: Annotated[
+        str, typer.Argument(help="The order's id, such as connect-54.", **TEXT | {"metavar": "ORDER_ID"})
     ],
-    after: Annotated[str | None, typer.Option(help="The `next` of the previous page.", **TEXT)] = None,
-    limit: Annotated[int, typer.Option(min=1, max=200, help="How many orders to print at most.")] = 50,
-    as_json: AsJson = False,  # noqa: FBT002 - an option has a default
+    reason: Annotated[str, typer.Option(help="Why, for the record.", **TEXT)],
+    staff: Annotated[str, typer.Option("--as", help="Your id, from `countermand staff list`.", **TEXT)],
+    as_json: Annotated[  # noqa: FBT002 - an option has a default
+        bool, typer.Option("--json", help="Print JSON for programs: the order, as GET /manage/v1/orders/ID answers.")
+    ] = False,
     settings: SettingsFile = None,
 ) -> None:
-    """Find orders by what a customer knows. Exact hits come first. Several words must all fit."""
-    from countermand.actions.ordering.search_ports import OrderFilters
-    from countermand.contracts.manage.find import found, found_shown, place_given
-
-    place = place_given(after)
-
-    async def find(database: "Database") -> "search_messages.OrdersFound":
-        return found_shown(await found(database.store, q, OrderFilters(), place, limit))
-
-    page = with_database(read_settings(settings), find)
-    if as_json:
-        _say_json(page)
-        return
-    table = Table("id", "reference", "state", "placed", "name", "appointment", "first payment")
-    for one in page.orders:
-        times = (one.placed_at, one.appointment_starts_at, one.first_payment_at)
-        placed, appointment, paid = map(_said, times)
-        table.add_row(one.id, one.reference, one.state, placed, one.name or "", appointment, paid)
-    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
-    if page.next is not None:
-        typer.echo(f"There may be more: add --after {page.next}")
+    """Cancel an order on the customer's behalf, under the same policy as everybody. The record names the person."""
+    staff_id, read = person_id(staff, "--as"), read_settings(settings)
+    if not reason.strip():
+        raise CommandError(f"--reason must have a visible character, not {reason!r}")
+    named, outcome, shown = with_database(read, lambda database: _cancel(read, database, order_id, reason, staff_id))
+    _say(named, outcome, staff_id, shown if as_json else None)
 
 
-@order.command("show")
-def show_command(
-    order_id: OrderIdGiven,
-    as_json: AsJson = False,  # noqa: FBT002 - an option has a default
-    settings: SettingsFile = None,
-) -> None:
-    """Show an order with everything that happened to it."""
-    from countermand.actions.ordering.read_orders import read_history
-    from countermand.contracts.manage.translate import order_shown
+async def _cancel(
+    read: "Settings", database: "Database", given: str, reason: str, staff_id: StaffId
+) -> "tuple[Order, CancelOutcome, str | None]":
+    """Return the order, the outcome, and the cancelled order with its history as JSON, if it could be read."""
+    from countermand.actions.cancelling.cancel_orders import CancelledWithHistory
+    from countermand.actions.cancelling.command_ids import CommandIds
+    from countermand.actions.cancelling.decide_again import policies_of
+    from countermand.actions.cancelling.explain import PolicyArchive
+    from countermand.actions.cancelling.ports import CancelOrder
+    from countermand.bootstrap.service import cancelling_in
+    from countermand.contracts.manage.order_ids import order_id_text, order_named
+    from countermand.contracts.manage.translate import order_as_json
 
-    async def show(database: "Database", named: "Order") -> "messages.Order":
-        return order_shown(*await read_history(database.store, named.id))
-
-    shown = _with_order(settings, order_id, show)
-    if as_json:
-        _say_json(shown)
-        return
-    typer.echo(f"{shown.id}: {shown.state}, number {shown.reference}, of client {shown.client_id}")
-    typer.echo(f"placed {_said(shown.created_at)}")
-    for visit in shown.appointments:
-        typer.echo(f"appointment {visit.id} {visit.state}: {_said(visit.starts_at)} to {_said(visit.ends_at)}")
-    for payment in shown.payments:
-        late = ", late money" if payment.late else ""
-        money = f"{written_minor(payment.amount_minor)} {payment.currency}"
-        typer.echo(f"payment {payment.reference}: {money}, {_said(payment.recorded_at)}{late}")
-    for refusal in shown.refusals:
-        typer.echo(f"cancellation refused {_said(refusal.decided_at)}, asked by client {refusal.client_id}")
-    if shown.cancellation is not None:
-        cancelled = shown.cancellation
-        reason = "" if cancelled.reason is None else f": {cancelled.reason}"
-        typer.echo(
-            f"cancelled {_said(cancelled.decided_at)} by client {cancelled.client_id} ({cancelled.door}){reason}"
-        )
-    for event in shown.facts:
-        typer.echo(f"{_said(event.recorded_at)} {event.kind}")
-
-
-@order.command("why")
-def why_command(
-    order_id: OrderIdGiven,
-    at: Annotated[
-        str | None,
-        typer.Option(help="Decide for this instant, like 2026-11-23T01:00:00Z.  [default: now]", **TEXT),
-    ] = None,
-    as_json: AsJson = False,  # noqa: FBT002 - an option has a default
-    settings: SettingsFile = None,
-) -> None:
-    """Say whether an order may be cancelled, why, and until when. Changes nothing."""
-    from countermand.actions.cancelling.explain import explain
-    from countermand.bootstrap.clock import utc_now
-    from countermand.contracts.manage.calls import instant_given
-    from countermand.contracts.manage.translate import decision_shown
-
-    instant = None if at is None else instant_given("--at", at)
-
-    async def why(database: "Database", named: "Order") -> "messages.Decision":
-        return decision_shown(
-            await explain(database.store, database.policies, utc_now, named.id, owner=None, at=instant)
-        )
-
-    decision = _with_order(settings, order_id, why)
-    if as_json:
-        _say_json(decision)
-        return
-    may = "may be cancelled" if decision.cancellable else "may not be cancelled"
-    until = "" if decision.cancellable_until is None else f" until {_said(decision.cancellable_until)}"
-    typer.echo(f"{decision.order_id} {may}{until} (at {_said(decision.at)})")
-    for finding in decision.findings:
-        typer.echo(f"{'passed' if finding.passed else 'refused'}: {finding.message}")
+    await check_permitted(database, staff_id, Permission.CANCEL)
+    async with database.store.snapshot() as reading:
+        named = await order_named(reading, given)
+    # A refusal's record names its policy, which a server stores when it starts.
+    await database.store.keep_policies(list(database.policies.by_contract.values()), utc_now())
+    archive = PolicyArchive(store=database.store)
+    cancelling = cancelling_in(read, database, archive, utc_now)
+    command = CancelOrder(
+        command_id=CommandIds().next(),
+        order_id=named.id,
+        order_name=order_id_text(named),
+        actor=Actor(COMMAND_LINE, MANAGE, staff_id),
+        on_behalf=True,
+        reason=reason,
+    )
+    try:
+        outcome = await cancelling.submit_and_show_history(command)
+    finally:
+        await cancelling.close()
+    if not isinstance(outcome, CancelledWithHistory):
+        return named, outcome, None
+    policies = await policies_of(archive, outcome.history.decisions)
+    return named, outcome, order_as_json(outcome.view, outcome.history, policies)
 
 
-def _with_order(settings: "Path | None", given: str, do: "Callable[[Database, Order], Awaitable[Given]]") -> Given:
-    """Run `do` with the database and the order that an id names."""
-    from countermand.contracts.manage.order_ids import order_named
-
-    async def with_order(database: "Database") -> Given:
-        async with database.store.snapshot() as reading:
-            named = await order_named(reading, given)
-        return await do(database, named)
-
-    return with_database(read_settings(settings), with_order)
-
-
-def _said(instant: "datetime | None") -> str:
-    return "" if instant is None else instant.strftime("%Y-%m-%d %H:%M:%SZ")
+async def check_permitted(database: "Database", staff_id: StaffId, permission: Permission) -> None:
+    """Raise `CommandError` unless there is such a person, not disabled, who has the permission."""
+    try:
+        person = await database.staff.one(staff_id)
+    except NotFoundError as error:
+        raise CommandError(f"--as: {error}") from None
+    if person.disabled_at is not None:
+        raise CommandError(f"--as: {staff_id} is disabled since {person.disabled_at:%Y-%m-%d %H:%M:%SZ}")
+    if permission not in person.permissions:
+        roles = ", ".join(sorted(person.roles))
+        raise CommandError(f"--as: {staff_id} does not have the permission {permission}; the roles are {roles}")
 
 
-def _say_json(message: object) -> None:
-    import msgspec
+def _say(named: Order, outcome: "CancelOutcome", staff_id: StaffId, shown: str | None) -> None:
+    from countermand.actions.cancelling.cancel_orders import NotCancelled
+    from countermand.contracts.manage.order_ids import order_id_text
 
-    typer.echo(msgspec.json.format(msgspec.json.encode(message), indent=2).decode())
+    name = order_id_text(named)
+    if isinstance(outcome, NotCancelled):
+        why = "; ".join(one.sentence for one in outcome.refused.broken)
+        raise CommandError(f"{name} was not cancelled: {why}")
+    typer.echo(shown or f"Cancelled {name}; the record names {staff_id}")

@@ -19,14 +19,18 @@ from joserfc.jwk import RSAKey
 from countermand.actions.errors import NotAuthenticatedError
 from countermand.actions.identity.ports import Clients
 from countermand.actions.identity.secrets import hash_of
+from countermand.actions.identity.staff import STAFF_TOKEN
+from countermand.contracts.http.answer import ForbiddenError
 from countermand.contracts.http.cancel_endpoint import BasicKey, BearerToken, Credential
 from countermand.contracts.http.contract import Access
 from countermand.contracts.http.contract import Authentication as Way
-from countermand.domain.client import BROWSER_PERMISSIONS, Client
+from countermand.domain.client import BROWSER_PERMISSIONS, Client, Permission
 from countermand.domain.contract import Channel
 from countermand.domain.instants import CLOCK_LEEWAY_S
+from countermand.domain.staff_id import StaffId
 from countermand.identity.browser_tokens import key_named_in, verified
 from countermand.identity.key_sets import KeyRing
+from countermand.identity.staff_directory import StaffDirectory
 from countermand.identity.unverified_jwt import UNREADABLE, unverified
 
 Key = TypeVar("Key")
@@ -209,6 +213,7 @@ class Authentication:
         self,
         tokens: Tokens,
         directory: Directory,
+        staff: StaffDirectory,
         accesses: Iterable[Access],
         now_s: Callable[[], float] = time.time,
     ) -> None:
@@ -220,6 +225,7 @@ class Authentication:
                     raise ValueError(f"{access.channel} has two ways to authenticate that take one type of credential")
         self.tokens = tokens
         self._directory = directory
+        self._staff = staff
         self._now_s = now_s
 
     async def client(self, channel: Channel, credential: Credential) -> Client:
@@ -231,6 +237,8 @@ class Authentication:
                 client = await self._with_secret(key, secret)
             case Way.BROWSER_TOKEN, BearerToken(token):
                 client = await self._in_browser(token)
+            case Way.KEY_SECRET_TOKEN, BearerToken(token) if token.startswith(STAFF_TOKEN):
+                client = await self._with_person(token.removeprefix(STAFF_TOKEN))
             case Way.KEY_SECRET_TOKEN, BearerToken(token):
                 key, _, secret = token.partition(".")
                 client = await self._with_secret(key, secret)
@@ -239,6 +247,20 @@ class Authentication:
         if client is None or client.channel != channel or client.revoked_at is not None:
             raise NotAuthenticatedError("the credentials are not valid", scheme=credential.scheme, refused=True)
         return client
+
+    async def acting_as(self, client: Client, given: str) -> StaffId:
+        """See `Authenticator.acting_as`."""
+        if not client.may(Permission.ACT_AS):
+            raise ForbiddenError(f"the permission {Permission.ACT_AS} is needed for the header Acting-As")
+        return await self._staff.person(given)
+
+    async def _with_person(self, token: str) -> Client | None:
+        """Return the client of a person's token, with the permissions of the person's roles."""
+        key, _, secret = token.partition(".")
+        login = await self._staff.login(key) if _can_be_key(key) else None
+        if login is None or not login.counts or not hmac.compare_digest(hash_of(secret), login.secret_sha256):
+            return None
+        return replace(login.client, permissions=login.staff.permissions, staff_id=login.staff.id)
 
     async def _in_browser(self, token: str) -> Client | None:
         """Return the client of a browser application's token, with only the permissions of a browser application."""

@@ -59,6 +59,20 @@ async def test_what_has_no_key_cannot_be_rotated(world: World):
     assert await world.database.clients.all() == [with_identity]
 
 
+async def test_a_permission_that_older_nodes_do_not_know_stands_where_they_do_not_read(world: World):
+    may = frozenset({Permission.READ, Permission.MONEY, Permission.ACT_AS})
+    added = await add(world, key="k1", secret_sha256="0" * 64, permissions=may)
+    (row,) = await world.rows("clients")
+    assert (row["permissions"], row["more_permissions"]) == ('["read"]', '["act_as", "money"]')
+    assert added.permissions == (await world.database.clients.one(added.id)).permissions == may
+
+    changed = await world.database.clients.change_permissions(added.id, MAY_READ)
+    (row,) = await world.rows("clients")
+    assert (row["permissions"], row["more_permissions"], changed.permissions) == ('["read"]', None, MAY_READ)
+    with pytest.raises(NotFoundError):
+        await world.database.clients.change_permissions(ClientId(added.id + 1), MAY_READ)
+
+
 async def test_a_revoked_client_is_still_found_and_may_nothing(world: World):
     added = await add(world, key="k1", secret_sha256="0" * 64)
     assert added.may(Permission.READ)
@@ -86,7 +100,5 @@ async def test_many_clients_are_looked_up_at_once_and_unknown_ones_left_out(worl
 
 
 async def add(world: World, **who: object):
-    given = {"key": None, "secret_sha256": None, "identity": None} | who
-    return await world.database.clients.add(
-        channel=SHOPPING.channel, name="somebody", permissions=MAY_READ, now=world.clock(), **given
-    )
+    given = {"key": None, "secret_sha256": None, "identity": None, "permissions": MAY_READ} | who
+    return await world.database.clients.add(channel=SHOPPING.channel, name="somebody", now=world.clock(), **given)

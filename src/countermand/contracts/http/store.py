@@ -13,9 +13,10 @@ from countermand.actions.appointments.ports import (
     TaskReading,
     TaskWriting,
 )
-from countermand.actions.cancelling.ports import PolicyContents
+from countermand.actions.cancelling.ports import PolicyContents, PolicyUses
 from countermand.actions.catalogue.ports import CatalogueLists, CatalogueWriting, ProductLock, Stock, VoucherReading
 from countermand.actions.idempotency import KeptAnswers
+from countermand.actions.ordering.desk_lists import DeskLists
 from countermand.actions.ordering.ports import (
     ExpiryReading,
     ExpiryWriting,
@@ -56,6 +57,8 @@ class Reading(
     SeatPlans,
     FreeSeats,
     PolicyContents,
+    PolicyUses,
+    DeskLists,
     Protocol,
 ):
     """Reads from one consistent state."""

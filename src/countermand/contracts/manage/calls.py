@@ -59,6 +59,7 @@ RULES: Final = CallRules(
     credential=bearer,
     error_answer=problem_answer,
     kept_refusals=frozenset({HTTPStatus.CONFLICT}),
+    takes_acting_as=True,
 )
 
 
@@ -75,28 +76,16 @@ def after_in(request: Request) -> str | None:
     return after
 
 
-def instant_in(query: Query, name: str) -> datetime | None:
+def instant_asked(query: Query, name: str) -> datetime | None:
     """Return a parameter that is an instant, or None if it is not there. A wrong value is noted as an error."""
     given = query.one(name)
     if given is None:
         return None
     try:
-        return instant_given(name, given)
+        return instant_in(name, given)
     except FieldsError as error:
         query.errors += error.errors
         return None
-
-
-def instant_given(name: str, text: str) -> datetime:
-    """Return the instant that a text stands for. Raises `FieldsError`."""
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        like = "2026-11-23T01:00:00Z"
-        raise FieldsError([(name, f"{name} must be an instant with a time zone, like {like}, not {shown(text)}")])
-    return in_range(name, instant)
 
 
 def in_range(name: str, instant: datetime) -> datetime:
@@ -105,6 +94,18 @@ def in_range(name: str, instant: datetime) -> datetime:
         said = instant.isoformat()
         raise FieldsError([(name, f"{name} must lie between the years 2000 and 2200, not on {said}")])
     return instant.astimezone(UTC)
+
+
+def instant_in(name: str, text: str) -> datetime:
+    """Return the instant of a parameter. Raises `FieldsError` for anything but an instant that an order can have."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        like = "2026-11-23T01:00:00Z"
+        raise FieldsError([(name, f"{name} must be an instant with a time zone, like {like}, not {shown(text)}")])
+    return in_range(name, instant)
 
 
 def operation(
@@ -117,21 +118,20 @@ def operation(
     *,
     request: type[Struct] | None = None,
     parameters: Sequence[Mapping[str, object]] = (),
+    or_permission: Permission | None = None,
     takes_key: bool = True,
     conflicts: bool = True,
 ) -> Operation:
     """Return the description of a call, with what all calls have; `good` and `parameters` are its own.
 
-    A call that changes something takes an Idempotency-Key, unless its answers are not stored. With `conflicts`, a state
-    may forbid the change.
+    A call that changes something takes an Idempotency-Key, unless its answers are not stored, and the header Acting-As.
+    With `conflicts`, a state may forbid the change. With `or_permission`, that permission suffices, too.
     """
     changes = method != "GET"
     replies = {**_PROBLEMS, **(_CHANGES if changes else {}), **good}
     if changes and not conflicts:
         del replies[409]
-    if changes and not takes_key and request is None:
-        del replies[422]  # there is neither a key nor a field that could be wrong
-    elif not changes and (parameters or path.startswith(ORDER)):
+    if not changes and (parameters or path.startswith(ORDER)):
         replies[422] = _CHANGES[422]
     return Operation(
         name=name,
@@ -140,8 +140,10 @@ def operation(
         summary=summary,
         description="Ours.",
         permission=permission,
+        or_permission=or_permission,
         request=request,
         takes_key=changes and takes_key,
+        takes_acting_as=changes,
         parameters=(*((ID,) if path.startswith(ORDER) else ()), *parameters),
         replies=replies,
     )

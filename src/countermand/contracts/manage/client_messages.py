@@ -1,15 +1,35 @@
 """What do clients and their credentials look like in the operator's API? All are ours."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct
 
 from countermand.contracts.http.redirect_url import RedirectSchemes, RedirectUrl
+from countermand.domain.client import Permission
 
 DefaultRedirectUrl = Annotated[
     RedirectUrl, Meta(description="Where the buyer of an order that names no redirect_url is led back to")
 ]
+
+
+PermissionName = Literal[
+    "create",
+    "read",
+    "read_all",
+    "cancel",
+    "record",
+    "administer",
+    "money",
+    "override",
+    "plan",
+    "approve",
+    "endpoints",
+    "subscribe",
+    "forget",
+    "act_as",
+]
+assert set(get_args(PermissionName)) == {one.value for one in Permission}
 
 
 class ClientGiven(Struct, kw_only=True):
@@ -21,7 +41,7 @@ class ClientGiven(Struct, kw_only=True):
     contract: Annotated[str, Meta(description="The contract that the client calls, or manage for this API")]
     name: Annotated[str, Meta(description="The client's name, for people", min_length=1, max_length=200)]
     permissions: Annotated[
-        list[Literal["create", "read", "read_all", "cancel", "record", "administer"]],
+        list[PermissionName],
         Meta(description="What the client may do; if the list is empty, the contract's default permissions"),
     ] = []
     redirect_url: DefaultRedirectUrl | None = None

@@ -25,7 +25,7 @@ from countermand.contracts.http.calls import Call, CallContext, ServiceCall, no_
 from countermand.contracts.http.openapi import Reply, parameter, repeatable
 from countermand.contracts.http.query import Query
 from countermand.contracts.manage import search_messages as messages
-from countermand.contracts.manage.calls import ORDERS, instant_in, operation
+from countermand.contracts.manage.calls import ORDERS, instant_asked, operation
 from countermand.contracts.manage.order_ids import order_id_text
 from countermand.domain.client import LARGEST_CLIENT_ID, ClientId, Permission
 from countermand.domain.contract import ContractName
@@ -98,11 +98,11 @@ def _filters(query: Query) -> OrderFilters:
         states=_wanted_states(query),
         event_uid=_matching(query, "event", UID_PATTERN, "an event's uid, 32 characters"),
         product_uid=_matching(query, "product", UID_PATTERN, "a product's uid, 32 characters"),
-        placed_from=instant_in(query, "placed_from"),
-        placed_until=instant_in(query, "placed_until"),
+        placed_from=instant_asked(query, "placed_from"),
+        placed_until=instant_asked(query, "placed_until"),
         has_appointment=query.truth("appointment"),
-        appointment_from=instant_in(query, "appointment_from"),
-        appointment_until=instant_in(query, "appointment_until"),
+        appointment_from=instant_asked(query, "appointment_from"),
+        appointment_until=instant_asked(query, "appointment_until"),
         is_paid=query.truth("paid"),
         cancelled_by=_client(query, "cancelled_by"),
     )

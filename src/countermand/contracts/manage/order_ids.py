@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from countermand.actions.errors import FieldsError, NotFoundError
 from countermand.contracts.http.body import shown
+from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import UID_PATTERN, Order, OrderId, OrderUid, order_id_from, order_id_of
 
 _CONTRACT: Final = "[a-z][a-z0-9_]{0,15}"
@@ -35,7 +36,12 @@ class OrdersByName(Protocol):
 
 def order_id_text(order: Order) -> str:
     """Return the id of an order: its contract, and the uid of a ticket order or the number of a telecom order."""
-    return f"{order.contract}-{order.uid or order.id}"
+    return id_text(order.contract, order.uid, order.id)
+
+
+def id_text(contract: ContractName, uid: OrderUid | None, number: OrderId) -> str:
+    """Return the id of an order, of which only these three are known."""
+    return f"{contract}-{uid or number}"
 
 
 async def order_named(reading: OrdersByName, given: str) -> Order:

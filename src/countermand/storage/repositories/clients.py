@@ -1,6 +1,5 @@
 """Reads and writes clients. The database never holds a secret, only its SHA-256."""
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
@@ -14,7 +13,7 @@ from countermand.actions.identity.ports import ClientKey
 from countermand.domain.client import OWN_ISSUER, Client, ClientId, Permission
 from countermand.domain.contract import MANAGE, Channel
 from countermand.domain.redirects import NO_REDIRECTS, Redirects
-from countermand.storage.repositories.rows import client_of
+from countermand.storage.repositories.rows import client_of, permission_columns
 from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.store import SqlStore
 from countermand.storage.tables.clients import client_keys, clients
@@ -74,7 +73,7 @@ class SqlClients:
             .values(
                 door=channel,
                 name=name,
-                permissions=json.dumps(sorted(permissions)),
+                **permission_columns(permissions),
                 key=key,
                 secret_sha256=secret_sha256,
                 issuer=issuer,
@@ -139,6 +138,14 @@ class SqlClients:
     async def change_redirects(self, client_id: ClientId, redirects: Redirects) -> Client:
         """Set where a client's buyers may be led back to. Raises `NotFoundError`."""
         statement = update(clients).where(clients.c.id == client_id).values(_redirect_columns(redirects))
+        rows = await self._change(statement.returning(clients))
+        if not rows:
+            raise NotFoundError(f"there is no client {client_id}")
+        return client_of(rows[0])
+
+    async def change_permissions(self, client_id: ClientId, permissions: frozenset[Permission]) -> Client:
+        """Set what a client may do. Raises `NotFoundError`."""
+        statement = update(clients).where(clients.c.id == client_id).values(permission_columns(permissions))
         rows = await self._change(statement.returning(clients))
         if not rows:
             raise NotFoundError(f"there is no client {client_id}")

@@ -19,6 +19,7 @@ clients = Table(
     Column("revoked_at", Instant),
     Column("redirect_url", Text),
     Column("redirect_schemes", Text),
+    Column("more_permissions", Document),  # the permissions that nodes for schema 7 and older do not know
     Index("uq_clients_issuer_subject", "issuer", "subject", unique=True),
 )
 

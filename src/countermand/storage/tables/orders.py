@@ -1,6 +1,6 @@
 """The tables of an order: its present state, its details and lines, its payments, and its expiry."""
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, text
 
 from countermand.storage.tables.columns import Document, Instant, Name, State, Uid, belongs_to_order, metadata
 
@@ -56,6 +56,8 @@ payments = Table(
     Column("currency", String(3), nullable=False),
     Column("recorded_at", Instant, nullable=False),
     Column("is_late", Boolean, nullable=False),
+    # The list of late money is read along this index, which has no other payments.
+    Index("ix_payments_late", "recorded_at", sqlite_where=text("is_late = 1"), postgresql_where=text("is_late")),
     sqlite_with_rowid=False,
 )
 
