@@ -15,6 +15,7 @@ from countermand.contracts.connect.contract import CONTRACT as CONNECT
 from countermand.contracts.shopping.contract import CONTRACT as SHOPPING
 from countermand.domain.appointments.appointment import AppointmentState
 from countermand.domain.client import Permission
+from countermand.domain.orders.order import LARGEST_ORDER_ID
 from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.order_state import OrderState
 from countermand.storage.repositories.rows import written
@@ -86,6 +87,8 @@ def statements(dialect: Dialect, orders: int, sequences: Iterable[str]) -> Itera
     yield _insert("clients", _values(_clients(now)))
     for table, source in _of_orders(made).items():
         yield _insert(table, source).replace("order_id_of", _FUNCTIONS[dialect])
+    # The orders have no handles, and no node begins to make them during the measurement.
+    yield _insert("search_progress", _values([("handles", micros(now), LARGEST_ORDER_ID)]))
     for counter in COUNTERS:
         yield _COUNTERS[dialect].format(counter, orders)
     for name in sequences:

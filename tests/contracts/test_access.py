@@ -237,6 +237,8 @@ TABLE: Final = [
         answers={"showman A": 200, "showman B": 404},
         body=lambda things: {"uid": things.uids["ride"]},
     ),
+    Row(route=f"GET {MANAGE}/orders", answers=operator(200, reads=200)),
+    Row(route=f"GET {MANAGE}/orders", answers=operator(200, reads=200), query=lambda _: "?q=jo", what="by a name"),
     Row(route=f"GET {MANAGE}/orders/{{id}}", answers=operator(200, reads=200), object=telecom("order")),
     Row(route=f"GET {MANAGE}/orders/{{id}}/cancellability", answers=operator(200, reads=200), object=telecom("order")),
     Row(route=f"GET {MANAGE}/appointment-tasks", answers=operator(200, reads=200)),

@@ -387,6 +387,8 @@ async def _telecom(it: Recorder) -> None:
     third = (await it.call("connect", "createOrder", SERVICE_ORDER, keep=False)).json()["id"]
     await it.call("manage", "cancelOrder", {"reason": "The customer rang: not wanted"}, id=f"connect-{third}")
     await it.call("manage", "readOrder", id=f"connect-{third}")
+    for question in ("?q=citizen&limit=2", "?q=x"):
+        await it.call("manage", "findOrders", query=question)
     slots = [{**SLOT, "capacity": 4, "area": "LOC3801"}]
     await it.call("manage", "loadCalendar", {"slots": slots})
     await it.call("manage", "readCalendar")

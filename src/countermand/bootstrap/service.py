@@ -30,6 +30,7 @@ from countermand.background.metrics import post_counts
 from countermand.background.refusal_codes import fill_codes
 from countermand.background.retention import forget_old
 from countermand.background.rounds import DATABASE_ERRORS, ended, started
+from countermand.background.search import make_handles
 from countermand.background.totals import fill_totals
 from countermand.bootstrap.api_modules import api_modules, connect_of, loopback_names, pages_of, shopping_of
 from countermand.bootstrap.clock import shared_by_all, utc_now
@@ -133,6 +134,7 @@ def build(
             started(post_counts(telemetry, stopping), name="counts"),
             started(refresh_keys(tokens.refresh, settings.key_set_refresh_s, stopping), name="key sets"),
             started(fill_totals(database.store, stopping), name="empty totals"),
+            started(make_handles(database.store, shared_clock, stopping), name="handles of orders"),
             started(fill_codes(database.store, archive, stopping), name="empty codes"),
             started(forget_old(database.store, shared_clock, retention_of(settings), stopping), name="old rows"),
             started(expire_unpaid(database.store, shared_clock, stopping), name="unpaid orders"),

@@ -9,6 +9,7 @@ from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
 from countermand.cli.option_types import TEXT
+from countermand.cli.order_reads import find_command, show_command, why_command
 from countermand.cli.staff import person_id
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.domain.actor import Actor
@@ -22,7 +23,14 @@ if TYPE_CHECKING:
     from countermand.bootstrap.database import Database
     from countermand.settings import Settings
 
-order = typer.Typer(help="Cancel orders, with a person's name on it.", no_args_is_help=True, cls=WholeHelpGroup)
+order = typer.Typer(
+    help="Find, show and explain orders; cancel them with a person's name on it.",
+    no_args_is_help=True,
+    cls=WholeHelpGroup,
+)
+order.command("find")(find_command)
+order.command("show")(show_command)
+order.command("why")(why_command)
 
 
 @order.command("cancel")

@@ -26,6 +26,7 @@ from countermand.actions.ordering.ports import (
     PaymentReading,
     PaymentWriting,
 )
+from countermand.actions.ordering.search_ports import OrderSearch
 from countermand.actions.ports import NumberSource, Snapshots, Transactions
 from countermand.actions.ticketing.ports import (
     ConsumerLists,
@@ -42,6 +43,7 @@ from countermand.actions.ticketing.seat_ports import FreeSeats, SeatAssignment, 
 
 class Reading(
     OrderLists,
+    OrderSearch,
     PaymentReading,
     ExpiryReading,
     AppointmentReading,

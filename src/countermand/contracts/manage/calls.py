@@ -21,7 +21,8 @@ from countermand.domain.contract import MANAGE
 from countermand.domain.orders.order import Order
 
 ROOT: Final = "/manage/v1"
-ORDER: Final = ROOT + "/orders/{id}"
+ORDERS: Final = ROOT + "/orders"
+ORDER: Final = ORDERS + "/{id}"
 _EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -73,6 +74,18 @@ def after_in(request: Request) -> str | None:
     after = query.one("after")
     query.check()
     return after
+
+
+def instant_asked(query: Query, name: str) -> datetime | None:
+    """Return a parameter that is an instant, or None if it is not there. A wrong value is noted as an error."""
+    given = query.one(name)
+    if given is None:
+        return None
+    try:
+        return instant_in(name, given)
+    except FieldsError as error:
+        query.errors += error.errors
+        return None
 
 
 def in_range(name: str, instant: datetime) -> datetime:

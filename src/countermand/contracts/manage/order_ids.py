@@ -18,6 +18,7 @@ _NUMBER: Final = "[1-9][0-9]{0,18}"
 ORDER_ID_PATTERN: Final = f"^({_CONTRACT}-({_NUMBER}|{UID_PATTERN})|{UID_PATTERN})$"
 _ID: Final = re.compile(f"(?:(?P<contract>{_CONTRACT})-)?(?P<name>{_NUMBER}|{UID_PATTERN})")
 _UID: Final = re.compile(UID_PATTERN)
+_CANDIDATES: Final = 5  # shown at most
 _FORM: Final = "an order's id names its contract, like connect-54"
 
 
@@ -26,6 +27,10 @@ class OrdersByName(Protocol):
 
     async def order(self, order_id: OrderId) -> Order | None:
         """Return the order with this number, or None."""
+        ...
+
+    async def orders_with_reference(self, reference: str, at_most: int) -> Sequence[Order]:
+        """Return the orders with this reference, which people read on their papers as the order's number."""
         ...
 
 
@@ -67,6 +72,9 @@ async def _said_of_number(reading: OrdersByName, digits: str) -> str:
 
 
 async def _candidates(reading: OrdersByName, digits: str) -> Sequence[str]:
+    """Return the ids of the orders that people call by this number: a telecom order, and ticket orders' references."""
     number = order_id_from(digits)
     order = None if number is None else await reading.order(number)
-    return [] if order is None else [order_id_text(order)]
+    found = [] if order is None else [order]
+    found += await reading.orders_with_reference(digits, _CANDIDATES)
+    return list(dict.fromkeys(map(order_id_text, found)))

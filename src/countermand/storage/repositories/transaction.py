@@ -21,10 +21,13 @@ from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderFacts, OrderId
 from countermand.domain.orders.order_events import OrderEvent
 from countermand.domain.orders.order_kind import kind_of
+from countermand.domain.orders.search_handles import handles_of
 from countermand.storage.repositories.appointments import AppointmentRows
 from countermand.storage.repositories.catalogue import CatalogueRows
 from countermand.storage.repositories.desk_lists import DeskListRows
 from countermand.storage.repositories.documents import encoded_document, total_columns
+from countermand.storage.repositories.handles import findable
+from countermand.storage.repositories.order_search import OrderSearchRows
 from countermand.storage.repositories.payments import PaymentRows
 from countermand.storage.repositories.refusals import RefusalRows
 from countermand.storage.repositories.rows import (
@@ -55,7 +58,15 @@ from countermand.storage.tables.tickets import tickets
 
 
 class SqlTransaction(
-    AppointmentRows, CatalogueRows, DeskListRows, PaymentRows, RefusalRows, SeatRows, TicketingRows, TotalRows
+    AppointmentRows,
+    CatalogueRows,
+    DeskListRows,
+    OrderSearchRows,
+    PaymentRows,
+    RefusalRows,
+    SeatRows,
+    TicketingRows,
+    TotalRows,
 ):
     """Implements every protocol of a transaction that the actions name, on one connection."""
 
@@ -213,6 +224,7 @@ class SqlTransaction(
             await self._execute(insert(order_lines), lines)
         if made:
             await self._execute(insert(tickets), made)
+        await self.add_handles((handle, order.id) for handle in handles_of(findable(view)))
 
     async def change_order(self, order: Order, facts: OrderFacts) -> Order:
         """See `OrderChange.change_order`."""

@@ -19,6 +19,8 @@ orders = Table(
     Column("created_at", Instant, nullable=False),
     # This index serves the lists of a client's orders. It has no column that a change of an order writes.
     Index("ix_orders_client_id_created_at_id", "client_id", "created_at", "id"),
+    # The same for the operator's list of all clients' orders.
+    Index("ix_orders_created_at_id", "created_at", "id"),
 )
 
 order_details = Table(
