@@ -121,9 +121,7 @@ def build(
         bulkhead=_bulkhead(settings),
     )
     ready = _readiness(database, clock_check)
-    connect = connect_of(settings)
-    telemetry.counts.count_versions(connect.versions.taken)
-    deployment = Deployment(public_url=public_url, terms=(connect, shopping_of(settings, public_url)))
+    deployment = _deployment(settings, public_url, telemetry)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -170,6 +168,13 @@ def build(
     return Service(
         application=application_, database=database, commit=cancelling.commit, cancel=cancelling, ready=ready
     )
+
+
+def _deployment(settings: Settings, public_url: str, telemetry: Telemetry) -> Deployment:
+    """Return the terms of the contracts. The versions that connect takes are counted from the start."""
+    connect = connect_of(settings)
+    telemetry.counts.count_versions(connect.versions.taken)
+    return Deployment(public_url=public_url, terms=(connect, shopping_of(settings, public_url)))
 
 
 def _buyer_pages(

@@ -19,6 +19,7 @@ from countermand.actions.cancelling.explain import PolicyArchive, explain
 from countermand.actions.cancelling.explain_past import explain_past
 from countermand.actions.errors import ConflictError, NotFoundError
 from countermand.actions.ordering.record_progress import advance_order, record_payment
+from countermand.domain.actor import Actor
 from countermand.domain.appointments.appointment import AppointmentId, AppointmentState
 from countermand.domain.cancelling.decision import Decision
 from countermand.domain.money import Money
@@ -72,7 +73,7 @@ class Life:
 
     async def change(self, action: Any, *given: Any) -> None:
         async with self.world.database.store.transaction() as tx:
-            await action(tx, self.owner.client.id, self.order_id, *given, self.world.clock())
+            await action(tx, Actor(self.owner.client.id), self.order_id, *given, self.world.clock())
 
     async def advance(self) -> None:
         await self.change(advance_order, self.drawn.choice([one for one in Transition if one is not Transition.CANCEL]))

@@ -9,6 +9,7 @@ from sqlalchemy import delete, update
 from countermand.actions.appointments.set import cancel_appointment
 from countermand.actions.cancelling.cancel_orders import Cancelled
 from countermand.actions.ticketing.transfer import TransferOrder, transfer_tickets
+from countermand.domain.actor import Actor
 from countermand.domain.appointments.appointment import AppointmentId
 from countermand.domain.cancelling.decision import Decision
 from countermand.domain.cancelling.policy import Policy, policy_of
@@ -64,7 +65,7 @@ async def test_a_past_instant_is_decided_by_the_facts_of_then_and_says_so(world:
     world.clock.forward(hours=1)
     (visit,) = [row["id"] for row in await world.rows("appointments", order_id)]
     async with world.database.store.transaction() as tx:
-        await cancel_appointment(tx, operator.client.id, order_id, AppointmentId(visit), world.clock())
+        await cancel_appointment(tx, Actor(operator.client.id), order_id, AppointmentId(visit), world.clock())
     world.clock.forward(days=1)
     before = await contents(world)
     for at, cancellable, until in [

@@ -82,7 +82,8 @@ async def test_the_timeline_says_who_did_what_and_an_ask_stands_before_what_it_c
     entries = await timeline(world, operator, view.order.uid)
     by = doer(operator, "manage")
     buyer = doer(shop, "shopping")
-    assert [(*pair, one["who"]) for pair, one in zip(said(entries), entries, strict=True)] == [
+    assert [one["who"]["address"] for one in entries if one["kind"] == "ask"] == ["127.0.0.1", None]
+    assert [(*pair, one["who"] | {"address": None}) for pair, one in zip(said(entries), entries, strict=True)] == [
         ("placed", "order.placed", buyer),
         ("ask", "cancelled", by),
         ("changed", "order.cancelled", by),
