@@ -48,7 +48,7 @@ async def test_the_commands_print_what_the_calls_answer_and_change_nothing(world
         assert await printed(world, run, "find", q) == (await asked(world, operator, q)).json(), q
     for order_id in (f"connect-{telecom}", f"shopping-{tickets['uid']}", tickets["uid"]):
         assert await printed(world, run, "show", order_id) == (await manage(world, operator, "GET", order_id)).json()
-    at = "2026-11-21T12:00:00Z"
+    at = "2027-11-21T12:00:00Z"
     over_http = await manage(world, operator, "GET", f"connect-{telecom}/cancellability?at={at}")
     assert await printed(world, run, "why", f"connect-{telecom}", "--at", at) == over_http.json()
     assert not changed(before, await contents(world))
