@@ -23,6 +23,7 @@ from countermand.actions.cancelling.read_back import CancelAndShow, ReadBack, Re
 from countermand.actions.errors import UnavailableError, UnforeseenDatabaseError
 from countermand.actions.metrics import MetricsHook
 from countermand.actions.ports import Clock, SharedClock
+from countermand.background.client_uses import write_uses
 from countermand.background.clock import ClockCheck, compare_clocks
 from countermand.background.expiry import expire_unpaid
 from countermand.background.keys import refresh_keys
@@ -40,6 +41,7 @@ from countermand.contracts.registry import accesses_of
 from countermand.domain.signing_key import CLOCKS_APART
 from countermand.environment import PREFIX
 from countermand.identity.authentication import Authentication, Directory, Issuer, Tokens
+from countermand.identity.client_uses import ClientUses
 from countermand.identity.key_sets import KeyRing, discovered, source_at
 from countermand.identity.token_issuer import TokenIssuer
 from countermand.settings import Settings, SettingsError
@@ -94,6 +96,7 @@ def build(
     telemetry = telemetry or telemetry_for(settings)
     own = token_issuer_of(settings, database, public_url, clock=clock)
     tokens = Tokens(_issuers(settings, own), lambda: clock().timestamp())
+    uses = ClientUses()
     directory = Directory(database.clients, refresh_s=settings.client_refresh_s)
     cancelling = _cancelling(settings, database, clock, telemetry.metrics)
     telemetry.counts.ask(
@@ -106,7 +109,9 @@ def build(
         store=database.store,
         policies=database.policies,
         clock=clock,
-        authenticator=Authentication(tokens, directory, accesses_of(database.contracts), lambda: clock().timestamp()),
+        authenticator=Authentication(
+            tokens, directory, accesses_of(database.contracts), lambda: clock().timestamp(), uses.note
+        ),
         command_ids=CommandIds(),
         cancel=cancelling.submit_and_show_history,
         public_url=public_url,
@@ -131,6 +136,7 @@ def build(
             started(forget_old(database.store, shared_clock, retention_of(settings), stopping), name="old rows"),
             started(expire_unpaid(database.store, shared_clock, stopping), name="unpaid orders"),
             started(compare_clocks(clock_check, stopping), name="clocks"),
+            started(write_uses(uses, database.clients, shared_clock, stopping), name="last uses of clients"),
         ]
         if own is not None:
             every_s = max(settings.client_refresh_s, _OWN_KEYS_AT_MOST_EVERY_S)
@@ -145,7 +151,7 @@ def build(
 
     application_ = application(
         services,
-        api_modules(database.contracts, deployment, database.clients, own),
+        api_modules(database.contracts, deployment, database.clients, own, issuer=settings.connect_issuer),
         cancelling,
         version=__version__,
         ready=ready,

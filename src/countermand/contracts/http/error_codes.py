@@ -56,6 +56,7 @@ REFUSALS: Final[Mapping[str, str]] = {
     "more_held": "More places of the product are sold than its new total.",
     "seats_held": "Valid tickets hold seats that the new plan lacks, or have no seat at all.",
     "client_exists": "Another client has this identity.",
+    "client_revoked": "The client is revoked, so that it gets no new secret or key. Restore it first.",
     "key_exists": "The client has, or had, a key with this id.",
     # ticket orders
     "product_not_available": "There is no such product, or it or its event is disabled.",

@@ -93,6 +93,7 @@ def operation(
     parameters: Sequence[Mapping[str, object]] = (),
     takes_key: bool = True,
     conflicts: bool = True,
+    may_lack_body: bool = False,
 ) -> Operation:
     """Return the description of a call, with what all calls have; `good` and `parameters` are its own.
 
@@ -115,6 +116,7 @@ def operation(
         description="Ours.",
         permission=permission,
         request=request,
+        may_lack_body=may_lack_body,
         takes_key=changes and takes_key,
         parameters=(*((ID,) if path.startswith(ORDER) else ()), *parameters),
         replies=replies,

@@ -12,6 +12,7 @@ from countermand.contracts.http.examples import Examples
 from countermand.contracts.manage import appointments, catalogue, orders
 from countermand.contracts.manage.calls import ROOT, RULES
 from countermand.contracts.manage.clients import ManagedClients
+from countermand.contracts.manage.partner_clients import PartnerTerms
 from countermand.contracts.manage.translate import ERROR_CODES
 from countermand.domain.contract import MANAGE
 
@@ -19,14 +20,14 @@ from countermand.domain.contract import MANAGE
 CALLS: Final[tuple[Call, ...]] = (*orders.CALLS, *appointments.CALLS, *catalogue.CALLS)
 
 
-def api_module(clients: ClientAdministration, accesses: Sequence[Access]) -> ApiModule:
+def api_module(clients: ClientAdministration, accesses: Sequence[Access], partners: PartnerTerms) -> ApiModule:
     """Return the operator's calls. `accesses` has the channels that a client may be added to."""
     return ApiModule(
         name=MANAGE,
         title="Countermand: management",
         about="Ours: for the operator and the operator's other systems.",
         prefix=ROOT,
-        calls=(*CALLS, *ManagedClients(clients, accesses).calls()),
+        calls=(*CALLS, *ManagedClients(clients, accesses, partners).calls()),
         rules=RULES,
         cancel=None,
         security={"bearer": {"type": "http", "scheme": "bearer"}},

@@ -69,6 +69,7 @@ ERROR_CODES: Final = error_codes(
         *("move_not_allowed", "order_paid", "payment_reference_used", "late_money"),
         *("has_appointment", "appointment_over", "order_ended", "already_answered"),
         *("slot_booked", "more_held", "seats_held"),
+        *("client_exists", "client_revoked", "key_exists"),
     ),
 )
 
