@@ -23,7 +23,8 @@ async def test_who_called_is_written_and_nobody_else_and_again_only_after_an_hou
     async def used(minutes: int) -> tuple[datetime | None, datetime | None]:
         uses.note(one.client.id)
         await write_now(uses, world.database.clients, lambda: at(minutes))
-        return tuple([(await world.database.clients.one(it.client.id)).last_used_at for it in (one, other)])
+        clients = world.database.clients
+        return (await clients.one(one.client.id)).last_used_at, (await clients.one(other.client.id)).last_used_at
 
     assert await used(0) == (NOON, None)
     assert await used(59) == (NOON, None)

@@ -24,7 +24,7 @@ from countermand.domain.client import Permission
 from countermand.domain.contract import MANAGE
 from countermand.settings import Settings
 from support.own_tokens import ASSERTION_TYPE, OWN, assertion, own_client
-from support.world import PUBLIC_URL, World, a_world
+from support.world import PUBLIC_URL, World, a_world, signing_key
 
 ROOT = Path(__file__).parents[2]
 CONTRACTS_FOLDER: Final = ROOT / "src" / "countermand" / "contracts"
@@ -447,10 +447,20 @@ async def _clients(it: Recorder) -> None:
     redirects = {"redirect_url": "https://shop.example/thanks", "redirect_schemes": ["myapp"]}
     await it.call("manage", "setRedirects", redirects, client=client)
     await it.call("manage", "setRedirects", {"redirect_url": "javascript:alert(1)"}, client=client)
-    await it.call("manage", "rotateClient", client=client)
+    await it.call("manage", "changeClient", {"name": "The shop at the canal", "permissions": ["read"]}, client=client)
+    await it.call("manage", "changeClient", {"name": " "}, client=client)
+    await it.call("manage", "rotateClient", {"overlap_s": 3600}, client=client)
     it.world.clock.forward(minutes=1)
     await it.call("manage", "revokeClient", client=client)
+    await it.call("manage", "rotateClient", client=client)
     await it.call("manage", "listClients")
+    await it.call("manage", "restoreClient", client=client)
+    partner = {"contract": "connect", "name": "Acme", "client_id": "acme", "public_key": _public_key()}
+    await it.call("manage", "addClient", partner)  # another client has the name
+
+
+def _public_key() -> dict[str, Any]:
+    return {name: value for name, value in signing_key().as_dict(private=False).items() if name in {"kty", "n", "e"}}
 
 
 async def _errors(it: Recorder, module: str, document: Mapping[str, Any]) -> None:

@@ -25,7 +25,7 @@ class ClientUses:
     def due(self, now: datetime) -> Sequence[ClientId]:
         """Return the clients that called and whose last use was not written within the hour, sorted."""
         self._written = {one: at for one, at in self._written.items() if now - at < WRITTEN_EVERY}
-        self._called -= self._written.keys()
+        self._called.difference_update(self._written)
         return sorted(self._called)
 
     def written(self, ids: Sequence[ClientId], now: datetime) -> None:

@@ -79,8 +79,9 @@ async def test_a_private_key_is_refused_and_neither_stored_nor_repeated(own: Wor
     [
         ({}, "public_key"),
         ({"public_key": "no key"}, "public_key"),
-        ({"public_key": {"kty": "RSA"}}, "public_key"),
-        ({"public_key": {"kty": "EC"}}, "public_key"),
+        ({"public_key": {"kty": "RSA", "n": "AQAB"}}, "public_key"),
+        ({"public_key": {"kty": "EC", "n": "AQAB", "e": "AQAB"}}, "public_key"),
+        ({"public_key": {"kty": "RSA", "n": "AQAB", "e": "AQAB"}}, "public_key"),
         ({"public_key": 7}, "public_key"),
         ({"public_key": "PUBLIC", "client_id": "a b"}, "client_id"),
         ({"public_key": "PUBLIC", "issuer": ISSUER}, "issuer"),

@@ -15,11 +15,26 @@ DefaultRedirectUrl = Annotated[
 
 Permissions = list[Literal["create", "read", "read_all", "cancel", "record", "administer"]]
 ClientName = Annotated[str, Meta(description="The client's name, for people", min_length=1, max_length=200)]
+
+
+class Jwk(Struct, kw_only=True, omit_defaults=True):
+    """A public RSA key as a JWK (RFC 7517). Other members are ignored, but a private one is refused."""
+
+    kty: Annotated[str, Meta(description="The type of the key, RSA")]
+    n: Annotated[str, Meta(description="The key's modulus, in base64url")]
+    e: Annotated[str, Meta(description="The key's exponent, in base64url")]
+    kid: Annotated[
+        str | None, Meta(description="The key's id, 1 to 64 visible ASCII characters; its thumbprint if left out")
+    ] = None
+    d: Annotated[str | None, Meta(description="The private exponent. It must be left out; the partner keeps it")] = None
+
+
 PublicKey = Annotated[
-    str | dict[str, object],
+    str | Jwk,
     Meta(
         description="The partner's own public RSA key, as PEM text or as a JWK, for a client whose tokens this service "
-        "issues. A private key is refused"
+        "issues. A private key is refused",
+        extra={"in_words": "a public RSA key: PEM text, or a JWK with kty, n and e"},
     ),
 ]
 

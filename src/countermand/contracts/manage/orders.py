@@ -37,7 +37,7 @@ async def _read_one(context: CallContext[None]) -> Answer:
     async with store.snapshot() as reading:
         order = await order_in(reading, context.request)
     view, history = await read_history(store, order.id)
-    return json_answer(200, order_shown(view, history))
+    return json_answer(200, order_shown(view, history, context.client))
 
 
 async def _cancellability(context: CallContext[None]) -> Answer:
@@ -87,7 +87,7 @@ async def _cancel_order(context: CallContext[messages.CancelGiven]) -> Answer:
         return refusal_answer(outcome.refused)
     if not isinstance(outcome, CancelledWithHistory):  # the order is cancelled, so "nothing was done" would be wrong
         raise OutcomeUnknownError("the order is cancelled, but could not be read")
-    return json_answer(200, order_shown(outcome.view, outcome.history))
+    return json_answer(200, order_shown(outcome.view, outcome.history, context.client))
 
 
 def _cancellation(given: DecodedBody) -> messages.CancelGiven:

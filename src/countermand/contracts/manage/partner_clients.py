@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from countermand.actions.errors import FieldsError
 from countermand.actions.identity.ports import ClientKey
 from countermand.actions.identity.secrets import new_key
@@ -49,11 +51,10 @@ def partner_given(given: messages.ClientGiven, terms: PartnerTerms) -> Partner:
     return Partner(identity=(issuer or "", given.client_id or ""), key=None)
 
 
-def public_key_given(public_key: object, terms: PartnerTerms) -> ClientKey:
+def public_key_given(public_key: str | messages.Jwk, terms: PartnerTerms) -> ClientKey:
     """Return the key of a request. Raises `FieldsError`."""
-    assert isinstance(public_key, str | Mapping)
     try:
-        return terms.read_key(public_key)
+        return terms.read_key(public_key if isinstance(public_key, str) else msgspec.to_builtins(public_key))
     except ValueError as error:
         raise FieldsError([("public_key", f"public_key {error}")]) from None
 
@@ -66,6 +67,7 @@ def _own_partner(given: messages.ClientGiven, terms: PartnerTerms) -> Partner:
     if given.issuer is not None:
         said = f"issuer must be left out beside public_key, not {shown(given.issuer)}: this service issues the tokens"
         raise FieldsError([("issuer", said)])
+    assert given.public_key is not None
     client_id = given.client_id or new_key()
     if not re.fullmatch(OWN_CLIENT_ID_PATTERN, client_id):
         said = f"client_id must be 1 to 64 letters, digits and . _ ~ @ -, not {shown(client_id)}"

@@ -39,6 +39,7 @@ from countermand.contracts.manage.order_ids import order_id_text
 from countermand.domain.appointments.appointment import Appointment
 from countermand.domain.appointments.appointment_task import AppointmentTask
 from countermand.domain.cancelling.decision import Granted, Refused
+from countermand.domain.client import Client, Permission
 from countermand.domain.orders.order import Order
 from countermand.domain.orders.order_details import TicketOrderDetails
 from countermand.domain.orders.payment import Payment
@@ -60,6 +61,7 @@ _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     KeySetUnavailableError: (503, "unavailable"),
 }
 _UNEXPECTED: Final = (500, "unexpected")
+_TOKEN_FOR: Final = (Permission.RECORD, Permission.CANCEL)
 ERROR_CODES: Final = error_codes(
     _STATUS,
     _UNEXPECTED,
@@ -109,8 +111,13 @@ def refusal_answer(refused: Refused) -> Answer:
     return problem(409, refused.broken[0].code, "; ".join(one.sentence for one in refused.broken), wrong)
 
 
-def order_shown(view: OrderView, history: History) -> messages.Order:
-    """Return an order with its history."""
+def order_shown(view: OrderView, history: History, client: Client) -> messages.Order:
+    """Return an order with its history, as this client may see it.
+
+    Only a client that may record or cancel sees the order's token, which is a credential of the buyer.
+    """
+    details, sees_token = view.details, any(map(client.may, _TOKEN_FOR))
+    token = details.order_token or None if isinstance(details, TicketOrderDetails) and sees_token else None
     order, cancellation = view.order, history.cancellation
     return messages.Order(
         id=order_id_text(order),
@@ -125,7 +132,7 @@ def order_shown(view: OrderView, history: History) -> messages.Order:
         first_payment_at=order.facts.first_payment_at,
         appointments=[appointment_shown(one) for one in view.appointments],
         tickets=[messages.Ticket(uid=t.uid, product_uid=t.product_uid, valid=view.admits(t)) for t in view.tickets],
-        order_token=(view.details.order_token or None) if isinstance(view.details, TicketOrderDetails) else None,
+        order_token=token,
         payments=[payment_shown(one) for one in history.payments],
         cancellation=None if cancellation is None else _record(cancellation, cancellation.command_id),
         refusals=[_record(one, one.command.command_id) for one in history.refusals],
