@@ -215,6 +215,7 @@ async def recorded(folder: Path) -> dict[str, Examples]:
         await _shop(recorder)
         await _telecom(recorder)
         await _clients(recorder)
+        await _privacy(recorder)
         for name, document in documents.items():
             await _errors(recorder, name, document)
     (folder / "calendar").mkdir()
@@ -457,6 +458,14 @@ async def _clients(it: Recorder) -> None:
     await it.call("manage", "restoreClient", client=client)
     partner = {"contract": "connect", "name": "Acme", "client_id": "acme", "public_key": _public_key()}
     await it.call("manage", "addClient", partner)  # another client has the name
+
+
+async def _privacy(it: Recorder) -> None:
+    person = {"email": BUYER["email"]}
+    await it.call("manage", "exportPerson", person)
+    await it.call("manage", "exportPerson", {"email": "Jo"})
+    await it.call("manage", "forgetPerson", person | {"dry_run": False})
+    await it.call("manage", "forgetPerson", {"email": "Jo"})
 
 
 def _public_key() -> dict[str, Any]:

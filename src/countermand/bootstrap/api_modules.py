@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from countermand.actions.appointments.booking_backends import Calendar, OperatorsSystem
 from countermand.actions.appointments.ports import BookingBackend, BookingTerms
 from countermand.actions.identity.ports import ClientAdministration
+from countermand.actions.privacy.ports import PersonalTexts
 from countermand.contracts.connect import tokens
 from countermand.contracts.connect.orders import Plan
 from countermand.contracts.connect.routes import Connect
@@ -34,14 +35,15 @@ def api_modules(
     endpoint: TokenEndpoint | None = None,
     *,
     issuer: str | None = None,
+    texts: PersonalTexts | None = None,
 ) -> tuple[ApiModule, ...]:
     """Return all API modules: that of the token endpoint, if the service has one, and then the others by name.
 
-    `issuer` is another issuer whose tokens are accepted.
+    `issuer` is another issuer whose tokens are accepted. Without `texts`, the calls about persons are only described.
     """
     partners = PartnerTerms(read_key=public_key_of, gives_tokens=endpoint is not None, issuer=issuer)
     modules = [contract.api(deployment) for contract in contracts]
-    modules.append(manage.api_module(clients, accesses_of(contracts), partners))
+    modules.append(manage.api_module(clients, accesses_of(contracts), partners, texts))
     own = [] if endpoint is None else [tokens.api_module(endpoint)]
     return (*own, *sorted(modules, key=lambda module: module.name))
 

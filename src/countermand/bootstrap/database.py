@@ -14,6 +14,7 @@ from countermand.storage.postgres.cancellations import PostgresCancellations
 from countermand.storage.postgres.connections import PostgresAddress
 from countermand.storage.postgres.store import PostgresStore
 from countermand.storage.repositories.clients import SqlClients
+from countermand.storage.repositories.privacy import SqlPrivacy
 from countermand.storage.repositories.tokens import SqlClientKeys, SqlSigningKeys
 from countermand.storage.retention import (
     CANCELLATIONS,
@@ -45,6 +46,7 @@ class Database:
     clients: SqlClients
     client_keys: SqlClientKeys
     signing_keys: SqlSigningKeys
+    privacy: SqlPrivacy
     cancellations: SqliteCancellations | PostgresCancellations
     policies: Policies
 
@@ -97,6 +99,7 @@ async def open_database(
         clients=SqlClients(store),
         client_keys=SqlClientKeys(store),
         signing_keys=SqlSigningKeys(store),
+        privacy=SqlPrivacy(store),
         cancellations=cancellations,
         policies=policies,
     )

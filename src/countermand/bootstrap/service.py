@@ -151,7 +151,14 @@ def build(
 
     application_ = application(
         services,
-        api_modules(database.contracts, deployment, database.clients, own, issuer=settings.connect_issuer),
+        api_modules(
+            database.contracts,
+            deployment,
+            database.clients,
+            own,
+            issuer=settings.connect_issuer,
+            texts=database.privacy,
+        ),
         cancelling,
         version=__version__,
         ready=ready,
