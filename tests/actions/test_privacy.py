@@ -89,7 +89,7 @@ async def test_a_person_is_found_in_every_place_and_nobody_else_is(world: World)
     assert OTHER not in str(entries)
     assert {one.order.id for one in entries if one.order is not None} == set(orders.values())
     (buyer,) = [one for one in entries if one.stored.place is Place.ORDERS and one.stored.order_id == orders["bought"]]
-    assert buyer.parts == [{"email": EMAIL.upper(), "first_name": "Ann", "country": "NL"}]
+    assert buyer.stored.parts == [{"email": EMAIL.upper(), "first_name": "Ann", "country": "NL"}]
     assert changed(before, await contents(world)) <= {"privacy_keys", "privacy_requests"}
 
 

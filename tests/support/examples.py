@@ -461,7 +461,13 @@ async def _clients(it: Recorder) -> None:
 
 
 async def _privacy(it: Recorder) -> None:
-    person = {"email": BUYER["email"]}
+    person = {"email": "kim@example.com"}
+    order = _order(FREE, 1, consumer=BUYER | person, shipping_method=None)
+    made = (await it.call("shopping", "createOrder", order, keep=False)).json()
+    cancellation = {"order": f"{PUBLIC_URL}/orders/{made['uid']}", "reason": "kim@example.com is ill"}
+    await it.call("shopping", "cancelOrder", cancellation, keep=False)
+    contact = {"contactEmail": person["email"]}
+    await it.call("connect", "createOrder", SERVICE_ORDER | contact, keep=False)
     await it.call("manage", "exportPerson", person)
     await it.call("manage", "exportPerson", {"email": "Jo"})
     await it.call("manage", "forgetPerson", person | {"dry_run": False})

@@ -35,6 +35,7 @@ from countermand.bootstrap.api_modules import api_modules, connect_of, loopback_
 from countermand.bootstrap.clock import shared_by_all, utc_now
 from countermand.bootstrap.database import OVERTAKEN_CAP, READ_BACK_CAP, READ_BACK_FLIGHTS, Database, retention_of
 from countermand.bootstrap.telemetry import telemetry_for, traced_calls
+from countermand.contracts.http.api_module import ApiModule
 from countermand.contracts.http.calls import Services
 from countermand.contracts.http.contract import Deployment
 from countermand.contracts.registry import accesses_of
@@ -151,14 +152,7 @@ def build(
 
     application_ = application(
         services,
-        api_modules(
-            database.contracts,
-            deployment,
-            database.clients,
-            own,
-            issuer=settings.connect_issuer,
-            texts=database.privacy,
-        ),
+        _api_modules(settings, database, deployment, own),
         cancelling,
         version=__version__,
         ready=ready,
@@ -173,6 +167,13 @@ def build(
     return Service(
         application=application_, database=database, commit=cancelling.commit, cancel=cancelling, ready=ready
     )
+
+
+def _api_modules(
+    settings: Settings, database: Database, deployment: Deployment, own: TokenIssuer | None
+) -> tuple[ApiModule, ...]:
+    clients, texts = database.clients, database.privacy
+    return api_modules(database.contracts, deployment, clients, own, issuer=settings.connect_issuer, texts=texts)
 
 
 def _buyer_pages(

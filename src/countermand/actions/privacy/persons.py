@@ -15,7 +15,7 @@ from countermand.actions.privacy.ports import OrderAhead, PersonalTexts, Place, 
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_state import ENDED_UNFULFILLED, OrderState
-from countermand.domain.privacy import Person, parts_about, without_person
+from countermand.domain.privacy import Person
 
 _FULFILLED: Final = frozenset({OrderState.ACTIVATED, OrderState.COMPLETED})
 _OPEN: Final = "the order is open"
@@ -24,10 +24,9 @@ _AHEAD: Final = "its event or appointment is still to come"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A stored text with its parts about the person, and the order that it belongs to."""
+    """A stored text about the person, and the order that it belongs to."""
 
     stored: StoredText
-    parts: Sequence[Mapping[str, object]]
     order: Order | None
 
 
@@ -54,13 +53,13 @@ async def export_person(
     """Return everything that is stored about a person, by place. The export is recorded, without the address."""
     request_id = secrets.token_hex(16)
     await texts.begin_request(request_id, RequestKind.EXPORT, person, client_id, clock())
-    found = [(stored, parts) async for stored, parts in _found(texts, person)]
-    orders = await texts.orders_ahead(_orders_of([stored for stored, _ in found]))
+    found = [one async for one in _found(texts, person)]
+    orders = await texts.orders_ahead(_orders_of(found))
     entries = []
-    for stored, parts in found:
+    for stored in found:
         ahead = None if stored.order_id is None else orders.get(stored.order_id)
-        entries.append(Entry(stored=stored, parts=parts, order=None if ahead is None else ahead.order))
-    counts = Counter(stored.place.value for stored, _ in found)
+        entries.append(Entry(stored=stored, order=None if ahead is None else ahead.order))
+    counts = Counter(one.place.value for one in found)
     await texts.finish_request(request_id, counts, clock())
     return entries
 
@@ -76,7 +75,7 @@ async def forget_person(
 ) -> Forgotten:
     """Replace what is stored about a person. Orders that are open or before their event stay, unless `even_open`."""
     now = clock()
-    found = [stored async for stored, _ in _found(texts, person)]
+    found = [one async for one in _found(texts, person)]
     orders = await texts.orders_ahead(_orders_of(found))
     left = {} if even_open else _left(orders, now)
     to_change = [one for one in found if one.order_id not in left]
@@ -87,26 +86,24 @@ async def forget_person(
     await texts.begin_request(request_id, RequestKind.FORGET, person, client_id, now)
     counts = Counter()
     for one in to_change:
-        if await texts.change(one.place, one.key, lambda text: without_person(text, person)):
+        if await texts.forget(one.place, one.key, person):
             counts[one.place] += 1
     totals = {place.value: number for place, number in counts.items()} | {"left_orders": len(left)}
     await texts.finish_request(request_id, totals, clock())
     return Forgotten(request_id=request_id, counts=counts, left=tuple(left.values()))
 
 
-async def _found(
-    texts: PersonalTexts, person: Person
-) -> AsyncIterator[tuple[StoredText, Sequence[Mapping[str, object]]]]:
-    """Yield every stored text that mentions the person, with its parts about the person."""
+async def _found(texts: PersonalTexts, person: Person) -> AsyncIterator[StoredText]:
+    """Yield every stored text that mentions the person."""
     for place in Place:
-        step = await texts.scan(place, person, None)
+        after = None
         while True:
+            step = await texts.scan(place, person, after)
             for one in step.texts:
-                if parts := parts_about(one.text, person):
-                    yield one, parts
+                yield one
             if step.last is None:
                 break
-            step = await texts.scan(place, person, step.last)
+            after = step.last
 
 
 def _orders_of(found: Sequence[StoredText]) -> Sequence[OrderId]:

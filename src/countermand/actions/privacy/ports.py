@@ -1,6 +1,6 @@
 """Protocols that requests about persons need, and `storage` implements."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -34,11 +34,11 @@ Key = tuple[object, ...]  # the primary key of a row
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredText:
-    """A stored text that may mention a person, and whose row it is."""
+    """A stored text that mentions a person, with its parts about the person: objects, or the text itself."""
 
     place: Place
     key: Key
-    text: str
+    parts: Sequence[Mapping[str, object]]
     client_id: ClientId
     stored_at: datetime
     order_id: OrderId | None = None
@@ -64,11 +64,11 @@ class PersonalTexts(Protocol):
     """The texts about persons. Each call is one short transaction."""
 
     async def scan(self, place: Place, person: Person, after: Key | None) -> Scanned:
-        """Look at the next rows of a place. Texts that do not mention the person may be among the result."""
+        """Look at the next rows of a place, and return those that mention the person."""
         ...
 
-    async def change(self, place: Place, key: Key, changed: Callable[[str], str | None]) -> bool:
-        """Lock a row, and store what `changed` returns for its text, unless that is None. Return whether it was."""
+    async def forget(self, place: Place, key: Key, person: Person) -> bool:
+        """Lock a row, and replace what is about the person. Return False if there is nothing about the person."""
         ...
 
     async def orders_ahead(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderAhead]:

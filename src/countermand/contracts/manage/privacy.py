@@ -62,7 +62,7 @@ def export_shown(entries: Sequence[Entry]) -> messages.Export:
                 reference=None if one.order is None else one.order.reference,
                 client_id=one.stored.client_id,
                 stored_at=one.stored.stored_at,
-                data=[JsonObject(part) for part in one.parts],
+                data=[JsonObject(part) for part in one.stored.parts],
             )
             for one in entries
         ]

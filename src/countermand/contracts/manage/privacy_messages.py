@@ -68,7 +68,7 @@ class ForgottenIn(Struct, kw_only=True):
 class OrderLeft(Struct, kw_only=True):
     """An order that still needs the person, so that nothing of it was forgotten."""
 
-    order_id: Annotated[str, Meta(description="The order's id")]
+    order_id: Annotated[str, Meta(description="The order's id, such as shopping-<uid>")]
     state: Annotated[str, Meta(description="The order's state")]
     why: Annotated[str, Meta(description="The reason, for people")]
 

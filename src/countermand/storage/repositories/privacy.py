@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -16,6 +16,7 @@ from countermand.actions.privacy.ports import Key, OrderAhead, Place, RequestKin
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import OrderId
 from countermand.domain.privacy import Person
+from countermand.storage.repositories.personal_texts import parts_about, without_person
 from countermand.storage.store import SqlStore
 from countermand.storage.tables.cancelling import cancellations, idempotency_keys, outbox, refusals
 from countermand.storage.tables.catalogue import events, products
@@ -95,14 +96,14 @@ class SqlPrivacy:
             rows = await reading.rows(looked_at.order_by(*keys).limit(LOOKED_AT_ONCE))
         texts = []
         for row in rows:
-            if row["found"] is not None:
+            if row["found"] is not None and (parts := parts_about(row["found"], person)):
                 key = tuple(row[column.name] for column in keys)
                 order_id = OrderId(row[keys[0].name]) if it.of_order else None
                 texts.append(
                     StoredText(
                         place=place,
                         key=key,
-                        text=row["found"],
+                        parts=parts,
                         client_id=ClientId(row["whose"]),
                         stored_at=instant(row["since"]),
                         order_id=order_id,
@@ -111,14 +112,14 @@ class SqlPrivacy:
         last = None if len(rows) < LOOKED_AT_ONCE else tuple(rows[-1][column.name] for column in keys)
         return Scanned(texts=texts, last=last)
 
-    async def change(self, place: Place, key: Key, changed: Callable[[str], str | None]) -> bool:
-        """See `PersonalTexts.change`."""
+    async def forget(self, place: Place, key: Key, person: Person) -> bool:
+        """See `PersonalTexts.forget`."""
         it = _COLUMNS[place]
         columns = list(it.table.primary_key.columns)
         is_it = [column == value for column, value in zip(columns, key, strict=True)]
         async with self._store.transaction() as tx:
             rows = await tx.rows(select(it.text.label("found")).where(*is_it).with_for_update())
-            made = changed(rows[0]["found"]) if rows and rows[0]["found"] is not None else None
+            made = without_person(rows[0]["found"], person) if rows and rows[0]["found"] is not None else None
             if made is None:
                 return False
             await tx.run(update(it.table).where(*is_it).values({it.text.name: made}))

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from countermand.domain.privacy import MARKER, Person, parts_about, without_person
+from countermand.domain.privacy import MARKER, Person
+from countermand.storage.repositories.personal_texts import parts_about, without_person
 
 ANN = Person("Ann.Lee+1@Example.com")
 EMAIL = "ann.lee+1@example.com"
