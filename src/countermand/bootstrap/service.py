@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -47,6 +48,7 @@ from countermand.identity.key_sets import KeyRing, discovered, source_at
 from countermand.identity.token_issuer import TokenIssuer
 from countermand.settings import Settings, SettingsError
 from countermand.storage.repositories.tokens import SqlUsedAssertions
+from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.schema import Schema
 from countermand.storage.store import SqlStore
 from countermand.telemetry.assembly import Telemetry
@@ -100,12 +102,7 @@ def build(
     uses = ClientUses()
     directory = Directory(database.clients, refresh_s=settings.client_refresh_s)
     cancelling = _cancelling(settings, database, clock, telemetry.metrics)
-    telemetry.counts.ask(
-        queue_depth=lambda: cancelling.waiting,
-        oldest_undelivered=SingleFlightProbe(lambda: _oldest_undelivered(database.store), limit_s=_PROBE_LIMIT_S),
-        clock_ahead_s=lambda: clock_check.ahead_s,
-        now=clock,
-    )
+    _say_what_waits(telemetry, cancelling, database.store, clock_check, clock)
     services = Services(
         store=database.store,
         policies=database.policies,
@@ -121,6 +118,7 @@ def build(
     ready = _readiness(database, clock_check)
     connect = connect_of(settings)
     telemetry.counts.count_versions(connect.versions.taken)
+    step_unfinished = telemetry.counts.step_unfinished
     deployment = Deployment(public_url=public_url, terms=(connect, shopping_of(settings, public_url)))
 
     @asynccontextmanager
@@ -133,7 +131,7 @@ def build(
         tasks = [
             started(post_counts(telemetry, stopping), name="counts"),
             started(refresh_keys(tokens.refresh, settings.key_set_refresh_s, stopping), name="key sets"),
-            started(fill_totals(database.store, stopping), name="empty totals"),
+            started(fill_totals(database.store, stopping, partial(step_unfinished, "totals")), name="empty totals"),
             started(forget_old(database.store, shared_clock, retention_of(settings), stopping), name="old rows"),
             started(expire_unpaid(database.store, shared_clock, stopping), name="unpaid orders"),
             started(compare_clocks(clock_check, stopping), name="clocks"),
@@ -290,9 +288,22 @@ async def _schema(store: SqlStore) -> Schema:
     return schema
 
 
-async def _oldest_undelivered(store: SqlStore) -> datetime | None:
-    try:
-        async with store.snapshot() as reading:
-            return await reading.oldest_undelivered()
-    except UnforeseenDatabaseError as error:  # a table is missing, for example: the rest of the scrape must succeed
-        raise UnavailableError("the outbox cannot be read") from error
+def _say_what_waits(
+    telemetry: Telemetry, cancelling: CancelAndShow, store: SqlStore, clock_check: ClockCheck, clock: Clock
+) -> None:
+    """Let the metrics ask what waits: cancellations, order events and tasks about appointments."""
+
+    async def oldest(ask: Callable[[SqlTransaction], Awaitable[datetime | None]]) -> datetime | None:
+        try:
+            async with store.snapshot() as reading:
+                return await ask(reading)
+        except UnforeseenDatabaseError as error:  # a table is missing, for example: the rest of the scrape must succeed
+            raise UnavailableError("what waits cannot be read") from error
+
+    telemetry.counts.ask(
+        queue_depth=lambda: cancelling.waiting,
+        oldest_undelivered=SingleFlightProbe(lambda: oldest(SqlTransaction.oldest_undelivered), limit_s=_PROBE_LIMIT_S),
+        oldest_task=SingleFlightProbe(lambda: oldest(SqlTransaction.oldest_pending_task), limit_s=_PROBE_LIMIT_S),
+        clock_ahead_s=lambda: clock_check.ahead_s,
+        now=clock,
+    )
