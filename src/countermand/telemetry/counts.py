@@ -146,21 +146,8 @@ class Counts:
         self._connections = Gauge(
             "countermand_connections", "Connections that are open", multiprocess_mode="livesum", registry=ours
         )
-        self._connections_closed = Counter(
-            "countermand_connections_closed",
-            "Connections that the server ended, by why: what it waited for too long, or evicted and refused at the cap",
-            ("why",),
-            registry=ours,
-        )
-        for why in WHY_CLOSED:
-            self._connections_closed.labels(why)
-        self._unfinished = Gauge(
-            "countermand_steps_unfinished",
-            "Whether a background step may still have rows to fill that older nodes wrote: 1, or 0 once it found none",
-            ("step",),
-            multiprocess_mode="livemax",
-            registry=ours,
-        )
+        self._connections_closed = _connections_closed(ours)
+        self._unfinished = _unfinished(ours)
         self._workers = Gauge("countermand_workers", "Processes that serve", multiprocess_mode="livesum", registry=ours)
         self._workers.set(1)
         self._process, self._scraping = ProcessMetrics(ours), asyncio.Lock()
@@ -250,6 +237,28 @@ class Counts:
             encode, media_type = choose_encoder("")
         async with self._scraping:  # to write a page takes a thread some ten milliseconds; one is written at a time
             return await asyncio.to_thread(encode, registry), media_type
+
+
+def _unfinished(registry: CollectorRegistry) -> Gauge:
+    return Gauge(
+        "countermand_steps_unfinished",
+        "Whether a background step may still have rows to fill that older nodes wrote: 1, or 0 once it found none",
+        ("step",),
+        multiprocess_mode="livemax",
+        registry=registry,
+    )
+
+
+def _connections_closed(registry: CollectorRegistry) -> Counter:
+    made = Counter(
+        "countermand_connections_closed",
+        "Connections that the server ended, by why: what it waited for too long, or evicted and refused at the cap",
+        ("why",),
+        registry=registry,
+    )
+    for why in WHY_CLOSED:
+        made.labels(why)
+    return made
 
 
 class _OfThisScrape:
