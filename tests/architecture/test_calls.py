@@ -40,6 +40,7 @@ ASK_WHAT_A_CLIENT_MAY = {
     ("connect/cancel.py", "command"),
     ("shopping/cancelling/cancel.py", "command"),
     ("shopping/access.py", "owner_for"),
+    ("manage/translate.py", "order_shown"),  # a field that only some see
 }
 
 

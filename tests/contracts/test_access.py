@@ -328,6 +328,19 @@ TABLE: Final = [
         object=lambda things: {"client": things.client_to_revoke},
     ),
     Row(
+        route=f"POST {MANAGE}/clients/{{client}}/restore",
+        answers=operator(200),
+        object=lambda things: {"client": things.client_to_revoke},
+    ),
+    Row(
+        route=f"POST {MANAGE}/clients/{{client}}/change",
+        answers=operator(200),
+        object=lambda things: {"client": things.client_to_rotate},
+        body=lambda _: {"name": "New name"},
+    ),
+    Row(route=f"POST {MANAGE}/privacy/export", answers=operator(200), body=lambda _: {"email": "nobody@example.com"}),
+    Row(route=f"POST {MANAGE}/privacy/forget", answers=operator(200), body=lambda _: {"email": "nobody@example.com"}),
+    Row(
         route=f"PUT {MANAGE}/clients/{{client}}/redirects",
         answers=operator(200),
         object=lambda things: {"client": things.client_to_revoke},

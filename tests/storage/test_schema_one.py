@@ -23,6 +23,7 @@ NEW = {
     *("events", "product_parts", "vouchers", "voucher_uses", "expiries", "consumers", "seats"),  # 4
     *("order_search", "search_progress"),  # 10
     *("staff", "staff_tokens"),  # 9
+    *("privacy_keys", "privacy_requests"),  # 11
 }
 NEW_COLUMNS = {
     "appointments": {"slot_id", "half_day", "utc_offset_s", "remote_id"},
@@ -32,7 +33,10 @@ NEW_COLUMNS = {
     },
     "methods": {"details"},
     "order_details": {"total_minor", "currency"},
-    "clients": {"redirect_url", "redirect_schemes", "more_permissions"},
+    "clients": {
+        *("redirect_url", "redirect_schemes", "more_permissions"),
+        *("previous_secret_sha256", "previous_secret_until", "last_used_at"),
+    },
     "idempotency_keys": {"message_fingerprint"},
     "cancellations": {"staff_id", "acting_as", "address"},
     "refusals": {"codes", "staff_id", "acting_as", "address"},

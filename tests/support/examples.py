@@ -25,7 +25,7 @@ from countermand.domain.contract import MANAGE
 from countermand.settings import Settings
 from support.desk_examples import asked_about_the_past, looked_at_lists
 from support.own_tokens import ASSERTION_TYPE, OWN, assertion, own_client
-from support.world import PUBLIC_URL, World, a_world
+from support.world import PUBLIC_URL, World, a_world, signing_key
 
 ROOT = Path(__file__).parents[2]
 CONTRACTS_FOLDER: Final = ROOT / "src" / "countermand" / "contracts"
@@ -219,6 +219,7 @@ async def recorded(folder: Path) -> dict[str, Examples]:
         await _staff(recorder)
         await asked_about_the_past(recorder, SERVICE_ORDER)
         await looked_at_lists(recorder, _order(DAY, 2))
+        await _privacy(recorder)
         for name, document in documents.items():
             await _errors(recorder, name, document)
     (folder / "calendar").mkdir()
@@ -453,12 +454,36 @@ async def _clients(it: Recorder) -> None:
     redirects = {"redirect_url": "https://shop.example/thanks", "redirect_schemes": ["myapp"]}
     await it.call("manage", "setRedirects", redirects, client=client)
     await it.call("manage", "setRedirects", {"redirect_url": "javascript:alert(1)"}, client=client)
-    await it.call("manage", "rotateClient", client=client)
+    await it.call("manage", "changeClient", {"name": "The shop at the canal", "permissions": ["read"]}, client=client)
+    await it.call("manage", "changeClient", {"name": " "}, client=client)
+    await it.call("manage", "rotateClient", {"overlap_s": 3600}, client=client)
     await _claimed_for_nobody(it, "rotateClient", client=client)
     await _claimed_for_nobody(it, "revokeClient", client=client)
     it.world.clock.forward(minutes=1)
     await it.call("manage", "revokeClient", client=client)
+    await it.call("manage", "rotateClient", client=client)
     await it.call("manage", "listClients")
+    await it.call("manage", "restoreClient", client=client)
+    partner = {"contract": "connect", "name": "Acme", "client_id": "acme", "public_key": _public_key()}
+    await it.call("manage", "addClient", partner)  # another client has the name
+
+
+async def _privacy(it: Recorder) -> None:
+    person = {"email": "kim@example.com"}
+    order = _order(FREE, 1, consumer=BUYER | person, shipping_method=None)
+    made = (await it.call("shopping", "createOrder", order, keep=False)).json()
+    cancellation = {"order": f"{PUBLIC_URL}/orders/{made['uid']}", "reason": "kim@example.com is ill"}
+    await it.call("shopping", "cancelOrder", cancellation, keep=False)
+    contact = {"contactEmail": person["email"]}
+    await it.call("connect", "createOrder", SERVICE_ORDER | contact, keep=False)
+    await it.call("manage", "exportPerson", person)
+    await it.call("manage", "exportPerson", {"email": "Jo"})
+    await it.call("manage", "forgetPerson", person | {"dry_run": False})
+    await it.call("manage", "forgetPerson", {"email": "Jo"})
+
+
+def _public_key() -> dict[str, Any]:
+    return {name: value for name, value in signing_key().as_dict(private=False).items() if name in {"kty", "n", "e"}}
 
 
 async def _staff(it: Recorder) -> None:

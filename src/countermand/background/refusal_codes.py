@@ -1,6 +1,7 @@
 """Fills the codes of refusals that nodes from before schema 8 recorded, a limited number at a time."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -60,12 +61,18 @@ async def fill_some(store: SqlStore, archive: PolicyArchive, after: RefusalPlace
     return Step(last=(last.decided_at, last.command.order_id, last.command.command_id), filled=len(found))
 
 
-async def fill_codes(store: SqlStore, archive: PolicyArchive, stopping: asyncio.Event) -> None:
+async def fill_codes(
+    store: SqlStore,
+    archive: PolicyArchive,
+    stopping: asyncio.Event,
+    report_unfinished: Callable[[bool], None] = lambda _: None,
+) -> None:
     """Go through all refusals once, and then again and again through those that were recorded since.
 
     Each step commits by itself, so a crash loses nothing, and several nodes may do this at the same time.
     """
-    after, pause_s = beginning(), 0.0
+    after, filled, pause_s = beginning(), 0, 0.0
+    report_unfinished(True)
     while not await stops_within(pause_s, stopping):
         try:
             step = await fill_some(store, archive, after)
@@ -73,7 +80,10 @@ async def fill_codes(store: SqlStore, archive: PolicyArchive, stopping: asyncio.
             log.warning("empty codes of refusals stay for now", reason=str(error))
             pause_s = _RETRY_AFTER_S
             continue
+        filled += step.filled
         if step.last is not None:
             after, pause_s = step.last, SWEEP_PAUSE_S
         else:
+            report_unfinished(filled > 0)
+            filled = 0
             after, pause_s = beginning(max(_EVER, after[0] - _WRITTEN_WITHIN)), _AGAIN_AFTER_S

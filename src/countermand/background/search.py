@@ -1,6 +1,7 @@
 """Makes the handles of orders that nodes from before schema 10 placed, so that they are found, too."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -50,12 +51,18 @@ async def make_some(store: SqlStore, until: datetime) -> Step:
     return Step(seen=len(seen), made=len(some))
 
 
-async def make_handles(store: SqlStore, shared_clock: SharedClock, stopping: asyncio.Event) -> None:
+async def make_handles(
+    store: SqlStore,
+    shared_clock: SharedClock,
+    stopping: asyncio.Event,
+    report_unfinished: Callable[[bool], None] = lambda _: None,
+) -> None:
     """Go through all orders step by step, each once, and then look for further orders again and again.
 
     Each step commits by itself, so a crash loses nothing, and several nodes may do this at the same time.
     """
-    pause_s = 0.0
+    made, pause_s = 0, 0.0
+    report_unfinished(True)
     while not await stops_within(pause_s, stopping):
         try:
             step = await make_some(store, await shared_clock() - _STILL_PLACED)
@@ -63,4 +70,8 @@ async def make_handles(store: SqlStore, shared_clock: SharedClock, stopping: asy
             log.warning("some orders cannot be found by name for now", reason=str(error))
             pause_s = _RETRY_AFTER_S
             continue
-        pause_s = SWEEP_PAUSE_S if step.seen else _AGAIN_AFTER_S
+        made += step.made
+        pause_s = SWEEP_PAUSE_S
+        if not step.seen:
+            report_unfinished(made > 0)
+            made, pause_s = 0, _AGAIN_AFTER_S

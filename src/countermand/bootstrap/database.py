@@ -14,6 +14,7 @@ from countermand.storage.postgres.cancellations import PostgresCancellations
 from countermand.storage.postgres.connections import PostgresAddress
 from countermand.storage.postgres.store import PostgresStore
 from countermand.storage.repositories.clients import SqlClients
+from countermand.storage.repositories.privacy import SqlPrivacy
 from countermand.storage.repositories.staff import SqlStaff
 from countermand.storage.repositories.tokens import SqlClientKeys, SqlSigningKeys
 from countermand.storage.retention import (
@@ -47,6 +48,7 @@ class Database:
     client_keys: SqlClientKeys
     staff: SqlStaff
     signing_keys: SqlSigningKeys
+    privacy: SqlPrivacy
     cancellations: SqliteCancellations | PostgresCancellations
     policies: Policies
 
@@ -100,6 +102,7 @@ async def open_database(
         client_keys=SqlClientKeys(store),
         staff=SqlStaff(store),
         signing_keys=SqlSigningKeys(store),
+        privacy=SqlPrivacy(store),
         cancellations=cancellations,
         policies=policies,
     )

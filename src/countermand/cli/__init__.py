@@ -1,4 +1,4 @@
-"""The command line: serve, migrate, prune and bench. Other files add the others."""
+"""The command line: serve, migrate, prune and bench. Other files add the other commands."""
 
 import subprocess
 import sys
@@ -22,6 +22,7 @@ from countermand.cli.errors import CommandError
 from countermand.cli.keys import keys
 from countermand.cli.option_types import TEXT
 from countermand.cli.order import order
+from countermand.cli.privacy import privacy
 from countermand.cli.staff import staff
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.contracts.http.contract import Contract
@@ -184,4 +185,5 @@ def command_line(contracts: Sequence[Contract] = CONTRACTS) -> typer.Typer:
     app.add_typer(keys, name="keys")
     app.add_typer(calendar, name="calendar")
     app.add_typer(catalogue, name="catalogue")
+    app.add_typer(privacy, name="privacy")
     return app

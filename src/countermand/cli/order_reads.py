@@ -80,7 +80,7 @@ def show_command(
     async def show(database: "Database", named: "Order") -> "messages.Order":
         view, history = await read_history(database.store, named.id)
         policies = await policies_of(PolicyArchive(store=database.store), history.decisions)
-        return order_shown(view, history, policies)
+        return order_shown(view, history, policies, None)
 
     shown = _with_order(settings, order_id, show)
     if as_json:

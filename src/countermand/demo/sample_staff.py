@@ -36,7 +36,7 @@ async def desk_tokens(
 ) -> Mapping[str, str]:
     """Return what `demo.json` has in `manage`. Make the people and tokens that are missing."""
     if not operator.permissions >= OPERATOR:  # an older version's demo
-        await database.clients.change_permissions(operator.id, OPERATOR)
+        await database.clients.change(operator.id, name=None, permissions=OPERATOR)
     tokens = {"token": ".".join(credentials.keys["manage"])}
     known = {one.id for one in await database.staff.all()}
     for name, roles in _ROLES.items():

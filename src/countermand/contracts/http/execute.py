@@ -46,7 +46,7 @@ async def execute(call: Call, request: Request, services: Services, rules: CallR
         client = await _client_unless_open(call.operation, request, services, rules)
         return await call.handle(OpenContext(request=request, services=services, client=client))
     assert isinstance(call, ServiceCall | TransactionCall)
-    has_media_type = call.body is not no_body or isinstance(call, TransactionCall)
+    has_media_type = not _lacks_body(call, request) and (call.body is not no_body or isinstance(call, TransactionCall))
     if has_media_type and rules.media_type_first:
         check_media_type(request.headers, also=rules.media_types)
     client, version = await _caller(call.operation, request, services, rules)
@@ -88,6 +88,11 @@ async def _actor(request: Request, services: Services, rules: CallRules, client:
     return Actor(client.id, rules.channel, client.staff_id, acting_as, request.peer or None)
 
 
+def _lacks_body(call: ServiceCall[Body] | TransactionCall[Body], request: Request) -> bool:
+    """Return whether the request has no body, and need not have one. It counts as one with an empty object."""
+    return call.operation.may_lack_body and not request.body
+
+
 def _checked(
     call: ServiceCall[Body] | TransactionCall[Body],
     request: Request,
@@ -98,7 +103,7 @@ def _checked(
 ) -> CallContext[Body]:
     """Return the request with its key and its body, both read."""
     sent = key_of(client, key_in(request.headers)) if call.operation.takes_key else None
-    json = None if call.body is no_body else decode(request.body)
+    json = None if call.body is no_body else {} if _lacks_body(call, request) else decode(request.body)
     body = call.body(DecodedBody(json=json, client=client, version=version))
     asked = (request.method, request.path, request.query_string, request.body)
     key = idempotency_key(sent, *asked) if call.body is no_body else idempotency_key(sent, *asked, json)

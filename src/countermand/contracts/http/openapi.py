@@ -51,6 +51,7 @@ class Operation:
     replies: Mapping[int, Reply]
     request: type[msgspec.Struct] | None = None
     request_media_type: str = JSON
+    may_lack_body: bool = False  # a request without a body is as one with an empty object
     tag: str = "orders"
     needs_secret: bool = False  # a browser application's token is not enough, because anybody can read it in the page
     or_permission: Permission | None = None  # another permission that suffices
@@ -182,7 +183,7 @@ def _operation(
         described["x-permission"] = one.permission
     if one.request is not None:
         described["requestBody"] = {
-            "required": True,
+            "required": not one.may_lack_body,
             "content": content(one.request_media_type, one.request, REQUEST),
         }
     return described

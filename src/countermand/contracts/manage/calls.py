@@ -121,6 +121,7 @@ def operation(
     or_permission: Permission | None = None,
     takes_key: bool = True,
     conflicts: bool = True,
+    may_lack_body: bool = False,
 ) -> Operation:
     """Return the description of a call, with what all calls have; `good` and `parameters` are its own.
 
@@ -142,6 +143,7 @@ def operation(
         permission=permission,
         or_permission=or_permission,
         request=request,
+        may_lack_body=may_lack_body,
         takes_key=changes and takes_key,
         takes_acting_as=changes,
         parameters=(*((ID,) if path.startswith(ORDER) else ()), *parameters),

@@ -324,10 +324,10 @@ class Order(Struct, kw_only=True):
         Meta(
             description=(
                 "For the link in the mail to the buyer; everybody with this token can read the order. Null for a "
-                "service order"
+                "service order, and for a caller with neither the permission `record` nor `cancel`"
             )
         ),
-    ]  # for the link in the mail to the buyer; everybody with this token can read the order
+    ]
     payments: Annotated[list[Payment], Meta(description="The payments, oldest first")]
     cancellation: Annotated[
         DecisionRecord | None, Meta(description="The record of the cancellation; null if the order was not cancelled")

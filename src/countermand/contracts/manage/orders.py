@@ -33,7 +33,7 @@ from countermand.contracts.manage import messages
 from countermand.contracts.manage.calls import ORDER, instant_in, operation, order_in
 from countermand.contracts.manage.order_ids import order_id_text
 from countermand.contracts.manage.translate import decision_shown, order_shown, payment_shown, problem, refusal_answer
-from countermand.domain.client import Permission
+from countermand.domain.client import Client, Permission
 from countermand.domain.money import Money
 from countermand.domain.orders.order_state import Transition
 
@@ -50,7 +50,7 @@ async def _read_one(context: CallContext[None]) -> Answer:
     store = context.services.store
     async with store.snapshot() as reading:
         order = await order_in(reading, context.request)
-    return await _order_answer(context.services, *await read_history(store, order.id))
+    return await _order_answer(context.services, context.client, *await read_history(store, order.id))
 
 
 async def _cancellability(context: CallContext[None]) -> Answer:
@@ -104,14 +104,14 @@ async def _cancel_order(context: CallContext[messages.CancelGiven]) -> Answer:
     if not isinstance(outcome, CancelledWithHistory):  # the order is cancelled, so "nothing was done" would be wrong
         raise OutcomeUnknownError("the order is cancelled, but could not be read")
     try:
-        return await _order_answer(services, outcome.view, outcome.history)
+        return await _order_answer(services, context.client, outcome.view, outcome.history)
     except UnavailableError as error:
         raise OutcomeUnknownError("the order is cancelled, but could not be read") from error
 
 
-async def _order_answer(services: Services, view: OrderView, history: History) -> Answer:
+async def _order_answer(services: Services, client: Client, view: OrderView, history: History) -> Answer:
     policies = await policies_of(services.archive, history.decisions)
-    return json_answer(200, order_shown(view, history, policies))
+    return json_answer(200, order_shown(view, history, policies, client))
 
 
 def _cancellation(given: DecodedBody) -> messages.CancelGiven:

@@ -42,6 +42,7 @@ from countermand.contracts.manage.timeline import findings_shown, record_shown, 
 from countermand.domain.appointments.appointment import Appointment
 from countermand.domain.appointments.appointment_task import AppointmentTask
 from countermand.domain.cancelling.decision import Granted, Refused
+from countermand.domain.client import Client, Permission
 from countermand.domain.orders.order import Order
 from countermand.domain.orders.order_details import TicketOrderDetails
 from countermand.domain.orders.payment import Payment
@@ -63,6 +64,7 @@ _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     KeySetUnavailableError: (503, "unavailable"),
 }
 _UNEXPECTED: Final = (500, "unexpected")
+_TOKEN_FOR: Final = (Permission.RECORD, Permission.CANCEL)
 ERROR_CODES: Final = error_codes(
     _STATUS,
     _UNEXPECTED,
@@ -72,6 +74,7 @@ ERROR_CODES: Final = error_codes(
         *("move_not_allowed", "order_paid", "payment_reference_used", "late_money"),
         *("has_appointment", "appointment_over", "order_ended", "already_answered"),
         *("slot_booked", "more_held", "seats_held"),
+        *("client_exists", "client_revoked", "key_exists"),
         *("staff_exists", "staff_disabled"),
         "past_unknown",
     ),
@@ -113,8 +116,14 @@ def refusal_answer(refused: Refused) -> Answer:
     return problem(409, refused.broken[0].code, "; ".join(one.sentence for one in refused.broken), wrong)
 
 
-def order_shown(view: OrderView, history: History, policies: KnownPolicies) -> messages.Order:
-    """Return an order with its history. `policies` has the policies of its decision records, where they are known."""
+def order_shown(view: OrderView, history: History, policies: KnownPolicies, client: Client | None) -> messages.Order:
+    """Return an order with its history, as this client may see it; None is the command line, which sees all.
+
+    Only a client that may record or cancel sees the order's token, which is a credential of the buyer. `policies` has
+    the policies of the decision records, where they are known.
+    """
+    details, sees_token = view.details, client is None or any(map(client.may, _TOKEN_FOR))
+    token = details.order_token or None if isinstance(details, TicketOrderDetails) and sees_token else None
     order, cancellation = view.order, history.cancellation
     return messages.Order(
         id=order_id_text(order),
@@ -129,7 +138,7 @@ def order_shown(view: OrderView, history: History, policies: KnownPolicies) -> m
         first_payment_at=order.facts.first_payment_at,
         appointments=[appointment_shown(one) for one in view.appointments],
         tickets=[messages.Ticket(uid=t.uid, product_uid=t.product_uid, valid=view.admits(t)) for t in view.tickets],
-        order_token=(view.details.order_token or None) if isinstance(view.details, TicketOrderDetails) else None,
+        order_token=token,
         payments=[payment_shown(one) for one in history.payments],
         cancellation=None if cancellation is None else record_shown(cancellation, policies),
         refusals=[record_shown(one, policies) for one in history.refusals],
@@ -154,7 +163,7 @@ def order_shown(view: OrderView, history: History, policies: KnownPolicies) -> m
 
 def order_as_json(view: OrderView, history: History, policies: KnownPolicies) -> str:
     """Return an order with its history as the call that reads it answers, indented for people."""
-    return msgspec.json.format(msgspec.json.encode(order_shown(view, history, policies)), indent=2).decode()
+    return msgspec.json.format(msgspec.json.encode(order_shown(view, history, policies, None)), indent=2).decode()
 
 
 def appointment_shown(appointment: Appointment) -> appointment_messages.Appointment:

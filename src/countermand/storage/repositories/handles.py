@@ -134,6 +134,8 @@ class HandleRows(StatementRunner):
             select(orders.c.id, orders.c.contract, order_details)
             .join(order_details, order_details.c.order_id == orders.c.id)
             .where(orders.c.id.in_(order_ids))
+            # Whatever deletes people's data waits until these handles are there, or these rows are read after it.
+            .with_for_update(read=True, of=order_details)
         )
         pairs: list[tuple[str, OrderId]] = []
         for row in await self.rows(document):

@@ -210,6 +210,8 @@ def client_of(row: Row) -> Client:
         identity=None if row["issuer"] is None else (row["issuer"], row["subject"]),
         created_at=instant(row["created_at"]),
         revoked_at=_instant_or_none(row["revoked_at"]),
+        previous_secret_until=_instant_or_none(row["previous_secret_until"]),
+        last_used_at=_instant_or_none(row["last_used_at"]),
         redirects=Redirects(url=row["redirect_url"], schemes=tuple((row["redirect_schemes"] or "").split())),
     )
 
