@@ -464,6 +464,7 @@ async def _clients(it: Recorder) -> None:
     await it.call("manage", "rotateClient", client=client)
     await it.call("manage", "listClients")
     await it.call("manage", "restoreClient", client=client)
+    await _claimed_for_nobody(it, "restoreClient", client=client)
     partner = {"contract": "connect", "name": "Acme", "client_id": "acme", "public_key": _public_key()}
     await it.call("manage", "addClient", partner)  # another client has the name
 

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Column, ColumnElement, Table, case, func, insert, null, select, tuple_, update
 
@@ -17,6 +17,7 @@ from countermand.domain.client import ClientId
 from countermand.domain.orders.order import OrderId
 from countermand.domain.privacy import Person
 from countermand.storage.repositories.personal_texts import parts_about, without_person
+from countermand.storage.sql_types import Column as AnyColumn
 from countermand.storage.store import SqlStore
 from countermand.storage.tables.cancelling import cancellations, idempotency_keys, outbox, refusals
 from countermand.storage.tables.catalogue import events, products
@@ -201,5 +202,5 @@ def _in_pattern(character: str) -> str:
     return f"{_ESCAPE}{character}" if character in ("%", "_", _ESCAPE) else character
 
 
-def _behind(keys: Sequence[Column[Any]], after: Key) -> ColumnElement[bool]:
+def _behind(keys: Sequence[AnyColumn], after: Key) -> ColumnElement[bool]:
     return keys[0] > after[0] if len(keys) == 1 else tuple_(*keys) > tuple_(*after)
