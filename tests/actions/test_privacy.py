@@ -111,7 +111,7 @@ async def test_a_person_is_forgotten_everywhere_and_a_repeat_finds_nothing(world
     assert EMAIL not in said
     assert OTHER in said
     tables = {"order_details", "consumers", "cancellations", "refusals", "outbox", "idempotency_keys"}
-    assert changed(before, after) == tables | {"privacy_keys", "privacy_requests"}
+    assert changed(before, after) == tables | {"order_search", "privacy_keys", "privacy_requests"}
     for table, rows in before.items():
         if table in tables:
             pairs = zip(rows, after[table], strict=True)

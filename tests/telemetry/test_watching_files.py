@@ -74,10 +74,11 @@ def test_prometheus_own_tool_accepts_the_rules():
 
 
 async def test_what_waits_is_shown(tmp_path: Path):
+    ready = {f'countermand_steps_unfinished{{step="{step}"}} 0.0' for step in ("totals", "codes", "handles")}
     async with a_world(tmp_path) as world:
         for _ in range(200):
             text = (await world.http.get("/metrics")).text
-            if 'countermand_steps_unfinished{step="totals"} 0.0' in text:
+            if ready <= set(text.splitlines()):
                 break
-        assert 'countermand_steps_unfinished{step="totals"} 0.0' in text
+        assert ready <= set(text.splitlines())
         assert "countermand_appointment_task_age_seconds 0.0" in text
