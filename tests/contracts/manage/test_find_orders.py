@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import delete
 
 from countermand.domain.orders.order import order_id_of
+from countermand.domain.staff import Role
 from countermand.storage.tables.search import order_search
 from support.database_contents import changed, contents
 from support.findable import all_pages, asked, bought, found, telecom_of
@@ -188,6 +189,29 @@ async def test_a_cancellation_and_a_search_write_no_handle(world: World):
     assert await world.rows("order_search") == handles
 
 
+async def test_orders_are_found_by_the_code_of_a_refusal_and_by_the_person_who_cancelled(world: World):
+    partner, operator = await world.connect_client(), await world.manage_client()
+    refused, other = [await telecom_of(world, partner, contact_name="Jo Citizen") for _ in range(2)]
+    await world.appointment(refused, timedelta(hours=20))
+    await world.cancel(partner, refused)
+    kim = await world.person("kim", Role.SUPPORT)
+    assert (await manage(world, kim, "POST", f"connect-{other}/cancel", {"reason": "r"})).status_code == 200
+    code = "appointment_within_notice"
+    for q in (None, "citizen"):
+        assert await found(world, operator, q, refused_code=code) == [f"connect-{refused}"], q
+        assert await found(world, operator, q, refused_code="within_notice") == [], "a part is no code"
+        assert await found(world, operator, q, cancelled_by="kim") == [f"connect-{other}"], q
+        assert await found(world, operator, q, cancelled_by="lee") == [], q
+        assert await found(world, operator, q, cancelled_by=partner.client.id) == [], q
+
+
+async def test_a_filter_that_the_search_does_not_have_is_422_and_lets_no_order_through(world: World):
+    operator = await world.manage_client()
+    answer = await asked(world, operator, "jo", refusedcode="payment_recorded")
+    assert fields(answer) == ["refusedcode"]
+    assert "refused_code" in answer.json()["detail"]
+
+
 async def test_a_question_that_is_too_short_or_too_long_is_422_and_names_q(world: World):
     operator = await world.manage_client()
     for q in ("", " ", "a", "é", "a b", ".", "-", "x" * 301, "a b c d e f g h ijk", "\0"):
@@ -223,6 +247,8 @@ async def test_filters_choose_and_wrong_ones_are_named(world: World):
         ({"placed_from": "2026-11-21T12:00:30Z"}, [tickets]),
         ({"placed_until": "2026-11-21T12:01:00Z"}, [telecom]),
         ({"cancelled_by": partner.client.id}, []),
+        ({"cancelled_by": "kim"}, []),
+        ({"refused_code": "payment_recorded"}, []),
         ({"contract": "nobody"}, []),
     ]
     for filters, expected in chosen:
@@ -242,6 +268,7 @@ async def test_filters_choose_and_wrong_ones_are_named(world: World):
         "appointment_until": "y",
         "paid": "2",
         "cancelled_by": "0",
+        "refused_code": "No!",
         "limit": "201",
         "after": "x",
     }

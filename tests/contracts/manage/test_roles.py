@@ -18,6 +18,7 @@ CANCELLERS: Final = frozenset({Role.SUPPORT, Role.AUTHOR, Role.ADMIN})
 ADMINS: Final = frozenset({Role.ADMIN})
 # Each call, and the roles that may make it. Nothing that the paths name is there.
 ALLOWED: Final = {
+    "GET /orders": EVERYBODY,
     "GET /orders/{id}": EVERYBODY,
     "GET /orders/{id}/cancellability": EVERYBODY,
     "POST /orders/{id}/cancel": CANCELLERS,

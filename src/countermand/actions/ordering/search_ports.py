@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import Order, OrderId
+from countermand.domain.staff_id import StaffId
 
 Place = TypeVar("Place")
 OfHandle = tuple[str, OrderId]  # a place in the list of handles
@@ -29,7 +30,8 @@ class OrderFilters:
     appointment_from: datetime | None = None
     appointment_until: datetime | None = None
     is_paid: bool | None = None
-    cancelled_by: ClientId | None = None
+    cancelled_by: ClientId | StaffId | None = None
+    refused_code: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -84,9 +84,7 @@ def wanted_in(request: Request, filters: Sequence[str]) -> RowsWanted:
     """Return the filters of a request. Raises `FieldsError` with every error, also for an unknown parameter."""
     query = Query(request.query_string)
     given = {name: query.one(name) for name in filters}
-    for name in query.names:
-        if name not in filters:
-            query.errors.append((name, f"{name} is no parameter of this list; there are {', '.join(filters)}"))
+    query.refuse_others(filters)
     instants = {}
     for name in ("from", "until"):
         text = given.get(name)

@@ -31,10 +31,12 @@ from countermand.domain.client import LARGEST_CLIENT_ID, ClientId, Permission
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import UID_PATTERN, order_id_from
 from countermand.domain.orders.order_state import OrderState
+from countermand.domain.staff_id import STAFF_ID_PATTERN, StaffId, staff_id_from
 
 PAGE: Final = 50
 _LARGEST_PAGE: Final = 200
 _CONTRACT: Final = re.compile("[a-z][a-z0-9_]{0,15}")
+_CODE: Final = "[a-z][a-z0-9_]{0,63}"
 _STATES: Final = [state.value for state in OrderState]
 
 
@@ -42,6 +44,7 @@ async def _find(context: CallContext[None]) -> Answer:
     query = Query(context.request.query_string)
     text, filters, at_most = query.one("q"), _filters(query), _number(query, "limit", _LARGEST_PAGE) or PAGE
     after = _after(query, is_search=text is not None)
+    query.refuse_others([str(one["name"]) for one in _PARAMETERS])
     query.check()
     return json_answer(200, found_shown(await found(context.services.store, text, filters, after, at_most)))
 
@@ -104,7 +107,8 @@ def _filters(query: Query) -> OrderFilters:
         appointment_from=instant_asked(query, "appointment_from"),
         appointment_until=instant_asked(query, "appointment_until"),
         is_paid=query.truth("paid"),
-        cancelled_by=_client(query, "cancelled_by"),
+        cancelled_by=_client_or_person(query, "cancelled_by"),
+        refused_code=_matching(query, "refused_code", _CODE, "the code of a rule, like payment_recorded"),
     )
 
 
@@ -128,6 +132,18 @@ def _number(query: Query, name: str, largest: int) -> int | None:
 def _client(query: Query, name: str) -> ClientId | None:
     number = _number(query, name, LARGEST_CLIENT_ID)
     return None if number is None else ClientId(number)
+
+
+def _client_or_person(query: Query, name: str) -> ClientId | StaffId | None:
+    given = query.one(name)
+    person = None if given is None else staff_id_from(given)
+    number = None if given is None else order_id_from(given)
+    if given is None or person is not None:
+        return person
+    if number is not None and number <= LARGEST_CLIENT_ID:
+        return ClientId(number)
+    query.wrong(name, "the number of a client or the id of a person", given)
+    return None
 
 
 def _wanted_states(query: Query) -> frozenset[str] | None:
@@ -211,7 +227,17 @@ _PARAMETERS: Final[Sequence[Mapping[str, object]]] = (
     _time("appointment_from", "Only orders with an active appointment that starts at or after this instant"),
     _time("appointment_until", "Only orders with an active appointment that starts before this instant"),
     _filter("paid", "Only orders with a recorded payment (true) or without (false)", {"type": "boolean"}),
-    _filter("cancelled_by", "Only orders that the client with this id cancelled", _CLIENT_ID),
+    _filter(
+        "cancelled_by",
+        "Only orders that this client (its number) or this person at the desk (the id) cancelled",
+        {"type": "string", "pattern": f"^([1-9][0-9]{{0,9}}|{STAFF_ID_PATTERN})$", "examples": ["kim"]},
+    ),
+    _filter(
+        "refused_code",
+        "Only orders of which a cancellation was refused with this code. Refusals of older versions count as soon as "
+        "a background task has filled their codes",
+        {"type": "string", "pattern": f"^{_CODE}$", "examples": ["payment_recorded"]},
+    ),
     _filter(
         "limit",
         "The largest number of orders on a page",

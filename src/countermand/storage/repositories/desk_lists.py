@@ -6,7 +6,7 @@ So a list without an index for its filters looks at a limited number of rows for
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import ColumnElement, case, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, case, func, or_, select, tuple_
 
 from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
 from countermand.actions.errors import FieldsError
@@ -21,6 +21,7 @@ from countermand.actions.ordering.desk_lists import (
 from countermand.domain.orders.order import OrderUid
 from countermand.domain.orders.order_state import OrderState
 from countermand.storage.repositories.documents import total_of
+from countermand.storage.repositories.refusals import has_code
 from countermand.storage.repositories.rows import Row, cancellation_of, order_of, orders_named, payment_of, refusal_of
 from countermand.storage.sql_types import Column, Query
 from countermand.storage.statement_runner import StatementRunner
@@ -159,8 +160,7 @@ def _met(wanted: RowsWanted, contract: Column, client: Column, at: Column) -> li
 def _has_code(wanted: RowsWanted, codes: Column) -> list[ColumnElement[bool]]:
     if wanted.code is None:
         return []
-    around = literal(" ") + codes + literal(" ")
-    return [or_(codes.is_(None), around.contains(f" {wanted.code} ", autoescape=True))]
+    return [or_(codes.is_(None), has_code(wanted.code))]
 
 
 def _with_names(query: Query, order_id: Column, client_id: Column) -> Query:

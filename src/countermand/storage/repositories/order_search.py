@@ -17,11 +17,12 @@ from countermand.actions.ordering.search_ports import (
 from countermand.domain.orders.order import LARGEST_ORDER_ID, Order, OrderId
 from countermand.domain.orders.search_handles import WORD, exact_handle, name_in
 from countermand.storage.repositories.documents import decoded_details
+from countermand.storage.repositories.refusals import has_code
 from countermand.storage.repositories.rows import order_of, orders_named
 from countermand.storage.sql_types import Column, Query
 from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.appointments import appointments
-from countermand.storage.tables.cancelling import cancellations
+from countermand.storage.tables.cancelling import cancellations, refusals
 from countermand.storage.tables.catalogue import products
 from countermand.storage.tables.columns import instant, micros
 from countermand.storage.tables.orders import order_details, order_lines, orders, payment_references
@@ -203,8 +204,12 @@ def _met(filters: OrderFilters) -> list[ColumnElement[bool]]:
     if filters.appointment_until is not None:
         met.append(orders.c.appointment_starts_at < micros(filters.appointment_until))
     if filters.cancelled_by is not None:
-        by = cancellations.c.client_id == filters.cancelled_by
+        by_person = isinstance(filters.cancelled_by, str)
+        by = (cancellations.c.staff_id if by_person else cancellations.c.client_id) == filters.cancelled_by
         met.append(_there_is(cancellations, cancellations.c.order_id == orders.c.id, by))
+    if filters.refused_code is not None:
+        with_code = has_code(filters.refused_code)
+        met.append(_there_is(refusals, refusals.c.order_id == orders.c.id, with_code))
     return met + [_has_line(condition) for condition in _bought(filters)]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import bindparam, select, tuple_, update
+from sqlalchemy import ColumnElement, bindparam, literal, select, tuple_, update
 
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.ports import PolicyUse, RefusalRecord
@@ -18,6 +18,12 @@ from countermand.storage.tables.columns import instant, micros
 
 _LOOKED_AT: Final = 500  # refusals around an instant, to find the last and the next of a contract
 RefusalPlace = tuple[datetime, OrderId, CommandId]
+
+
+def has_code(code: str) -> ColumnElement[bool]:
+    """Return the condition that a refusal has this code among its codes, which have spaces between."""
+    around = literal(" ") + refusals.c.codes + literal(" ")
+    return around.contains(f" {code} ", autoescape=True)
 
 
 class RefusalRows(StatementRunner):
