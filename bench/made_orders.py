@@ -160,10 +160,10 @@ def _clients(now: datetime) -> Iterator[tuple[Any, ...]]:
     for client in range(1, CLIENTS + 1):
         name = client_name(client)
         if client <= CONNECT_CLIENTS:
-            yield (client, CONNECT.channel, name, permissions, None, None, ISSUER, name, micros(now), *[None] * 4)
+            yield (client, CONNECT.channel, name, permissions, None, None, ISSUER, name, micros(now), *[None] * 7)
         else:
             key = (name, hash_of(secret_of(client)), None, None)
-            yield (client, SHOPPING.channel, name, permissions, *key, micros(now), *[None] * 4)
+            yield (client, SHOPPING.channel, name, permissions, *key, micros(now), *[None] * 7)
 
 
 def _insert(table: str, source: str) -> str:
