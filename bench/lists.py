@@ -77,7 +77,7 @@ def _measured(database: dict[str, Any], dialect: str) -> dict[str, list[float]]:
     key, secret = asyncio.run(_filled(settings, dialect))
     pages = {"first": 1, "middle": ORDERS // _PAGE // 2, "last": ORDERS // _PAGE}
     took: dict[str, list[float]] = {name: [] for name in pages}
-    with _serving(database) as url, closing(httpx.Client(base_url=url, auth=(key, secret), timeout=60)) as http:
+    with served(database) as url, closing(httpx.Client(base_url=url, auth=(key, secret), timeout=60)) as http:
         for _ in range(_TURNS + 1):  # the first turn warms up
             for name, page in pages.items():
                 began_s = time.perf_counter()
@@ -137,7 +137,7 @@ async def _filled(settings: Settings, dialect: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _serving(database: Mapping[str, str]) -> Iterator[str]:
+def served(database: Mapping[str, str]) -> Iterator[str]:
     """Serve the product in a process of its own, and yield its address."""
     settings = {PREFIX + name.upper(): value for name, value in database.items()}
     command = [sys.executable, "-m", "countermand", "serve", "--port", "0"]

@@ -15,6 +15,7 @@ from countermand.contracts.connect.contract import CONTRACT as CONNECT
 from countermand.contracts.shopping.contract import CONTRACT as SHOPPING
 from countermand.domain.appointments.appointment import AppointmentState
 from countermand.domain.client import Permission
+from countermand.domain.orders.order import LARGEST_ORDER_ID
 from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.order_state import OrderState
 from countermand.storage.repositories.rows import written
@@ -86,6 +87,8 @@ def statements(dialect: Dialect, orders: int, sequences: Iterable[str]) -> Itera
     yield _insert("clients", _values(_clients(now)))
     for table, source in _of_orders(made).items():
         yield _insert(table, source).replace("order_id_of", _FUNCTIONS[dialect])
+    # The orders have no handles, and no node begins to make them during the measurement.
+    yield _insert("search_progress", _values([("handles", micros(now), LARGEST_ORDER_ID)]))
     for counter in COUNTERS:
         yield _COUNTERS[dialect].format(counter, orders)
     for name in sequences:
@@ -142,9 +145,10 @@ def _of_orders(made: str) -> dict[str, str]:
         f" FROM {made} CROSS JOIN (SELECT 1 AS number UNION ALL SELECT 2) AS numbers WHERE {_TICKETS_CHOSEN}",
         "outbox": f"SELECT id, 1, '{OrderEventKind.ORDER_PLACED.value}', placed_at, client_id,"
         f" CASE WHEN uid IS NULL THEN {_text(opening[CONNECT.name])}"
-        f" ELSE {_text(opening[SHOPPING.name])} END, placed_at + 1000000 FROM {made}"
+        f" ELSE {_text(opening[SHOPPING.name])} END, placed_at + 1000000, NULL, NULL, contract FROM {made}"
         f" UNION ALL SELECT id, 2, '{OrderEventKind.APPOINTMENT_SET.value}', placed_at + 1000000, client_id,"
-        f" {_text(visit.replace('<from>', day).replace('<to>', day))}, placed_at + 2000000 {visits}",
+        f" {_text(visit.replace('<from>', day).replace('<to>', day))}, placed_at + 2000000, NULL, NULL,"
+        f" NULL {visits}",
         "products": f"SELECT uid, {_text(_name('Day ticket'))}, 1250, 150, 'EUR', {_LEFT}, {_LEFT} + sold,"
         " NULL, '', 1, NULL, TRUE, TRUE, FALSE, FALSE, NULL, NULL, 0, '{}'"
         " FROM (SELECT product_uid AS uid, count(*) AS sold FROM tickets GROUP BY product_uid) AS sales",
@@ -156,10 +160,10 @@ def _clients(now: datetime) -> Iterator[tuple[Any, ...]]:
     for client in range(1, CLIENTS + 1):
         name = client_name(client)
         if client <= CONNECT_CLIENTS:
-            yield (client, CONNECT.channel, name, permissions, None, None, ISSUER, name, micros(now), None, None, None)
+            yield (client, CONNECT.channel, name, permissions, None, None, ISSUER, name, micros(now), *[None] * 7)
         else:
             key = (name, hash_of(secret_of(client)), None, None)
-            yield (client, SHOPPING.channel, name, permissions, *key, micros(now), None, None, None)
+            yield (client, SHOPPING.channel, name, permissions, *key, micros(now), *[None] * 7)
 
 
 def _insert(table: str, source: str) -> str:

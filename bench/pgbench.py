@@ -33,7 +33,9 @@ _SCRIPT: Final = """\\set turn :first + :taken * :clients + :client_id
 \\set taken :taken + 1
 {statement};
 """
-_TURN: Final = "(SELECT t.*, false AS on_behalf FROM {turns} AS t WHERE t.turn = :turn) AS b"
+_TURN: Final = """(
+    SELECT t.*, false AS on_behalf, NULL::text AS staff_id, NULL::text AS acting_as, NULL::text AS address
+    FROM {turns} AS t WHERE t.turn = :turn) AS b"""
 # A statement written by hand for an order that holds nothing: it releases nothing and takes no lock before the update.
 _BY_HAND: Final = f"""
 WITH cancelled AS (

@@ -13,7 +13,7 @@ ROWS: Final = "rows are read here: a column has the type of its table"
 JSON: Final = "JSON that was just decoded is read here"
 DEMO: Final = "what the demo writes to demo.json, which only people read"
 ALLOWED: Final = {
-    "cli/key_files.py": (1, JSON),
+    "identity/public_keys.py": (1, JSON),
     "contracts/manage/catalogue_files.py": (1, "a row of a spreadsheet becomes JSON values here"),
     "demo/run.py": (1, DEMO),
     "demo/sample_catalogue.py": (2, "the arguments of a product, each of a type of its own"),

@@ -21,8 +21,9 @@ DEPLOYMENT = Deployment(
     public_url="http://shop.test", terms=(connect_of(SETTINGS), shopping_of(SETTINGS, "http://shop.test"))
 )
 NO_CLIENTS: Any = None  # nobody is asked who may call
+NO_STAFF: Any = None
 NO_TOKENS: Any = SimpleNamespace(realm="here")  # no token is given out
-MODULES = api_modules(DECLARATIONS, DEPLOYMENT, NO_CLIENTS, NO_TOKENS)
+MODULES = api_modules(DECLARATIONS, DEPLOYMENT, NO_CLIENTS, NO_STAFF, NO_TOKENS)
 CALLS = [
     pytest.param(call, id=f"{module.name} {call.operation.method} {call.operation.path}")
     for module in MODULES
@@ -39,6 +40,7 @@ ASK_WHAT_A_CLIENT_MAY = {
     ("connect/cancel.py", "command"),
     ("shopping/cancelling/cancel.py", "command"),
     ("shopping/access.py", "owner_for"),
+    ("manage/translate.py", "order_shown"),  # a field that only some see
 }
 
 

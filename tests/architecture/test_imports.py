@@ -26,6 +26,7 @@ PURE = {
     "re",
     "types",
     "typing",
+    "unicodedata",
 }
 # Frameworks, drivers, network, environment: the actions name what they need as protocols in `ports.py` instead. msgspec
 # is a library of values; no action encodes or decodes by it.

@@ -73,13 +73,13 @@ def test_a_marker_that_is_derived_chooses_tests(chosen: str, *, is_chosen: bool)
     assert bool(collected("-m", chosen, PURE, ends_with=code).markers) is is_chosen
 
 
-def test_the_tests_of_the_domain_load_the_domain_and_nothing_that_countermand_runs_on():
+def test_the_tests_of_the_domain_load_the_domain_and_nothing_that_countermand_runs_on_but_its_structs():
     modules = collected("tests/domain").modules
 
     ours = {name for name in modules if name.startswith("countermand.")}
     assert "countermand.domain.orders.order" in ours
     assert {name for name in ours if name.split(".")[1] != "domain"} == set()
-    assert needed_among(modules) == set()
+    assert needed_among(modules) <= {"msgspec"}  # an order's document is one of its structs
 
 
 def test_the_tests_of_the_actions_load_what_countermand_runs_on(mixed: Collected):

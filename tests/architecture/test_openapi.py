@@ -37,7 +37,8 @@ TERMS = (connect_of(Settings()), shopping_of(Settings(), "http://shop.test"))
 DEPLOYMENT = Deployment(public_url="http://shop.test", terms=TERMS)
 
 NO_CLIENTS: Any = None  # nobody is asked who may call
-MODULES = {module.name: module for module in api_modules(CONTRACTS, DEPLOYMENT, NO_CLIENTS)}
+NO_STAFF: Any = None
+MODULES = {module.name: module for module in api_modules(CONTRACTS, DEPLOYMENT, NO_CLIENTS, NO_STAFF)}
 OPERATIONS = [
     (module.name, operation.method, operation.path)
     for module in MODULES.values()

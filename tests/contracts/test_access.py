@@ -123,6 +123,7 @@ _NEW_SLOT: Final = {
     "ends_at": "2026-12-28T12:00:00+11:00",
     "capacity": 1,
 }
+PERSON: Final = {"staff": "kim"}
 _OF_ORDER: Final = seen(200, browser=200) | {"token of A's order": 200}
 # The rows that change something come after those that read the same object.
 TABLE: Final = [
@@ -236,12 +237,18 @@ TABLE: Final = [
         answers={"showman A": 200, "showman B": 404},
         body=lambda things: {"uid": things.uids["ride"]},
     ),
+    Row(route=f"GET {MANAGE}/orders", answers=operator(200, reads=200)),
+    Row(route=f"GET {MANAGE}/orders", answers=operator(200, reads=200), query=lambda _: "?q=jo", what="by a name"),
     Row(route=f"GET {MANAGE}/orders/{{id}}", answers=operator(200, reads=200), object=telecom("order")),
     Row(route=f"GET {MANAGE}/orders/{{id}}/cancellability", answers=operator(200, reads=200), object=telecom("order")),
     Row(route=f"GET {MANAGE}/appointment-tasks", answers=operator(200, reads=200)),
     Row(route=f"GET {MANAGE}/calendar/slots", answers=operator(200, reads=200)),
     Row(route=f"GET {MANAGE}/catalogue", answers=operator(200, reads=200)),
     Row(route=f"GET {MANAGE}/clients", answers=operator(200)),
+    *(
+        Row(route=f"GET {MANAGE}/{path}", answers=operator(200, reads=200))
+        for path in ("cancellations", "refusals", "refusals/reasons", "late-payments", "part-payments")
+    ),
     Row(
         route=f"POST {MANAGE}/orders/{{id}}/cancel",
         answers=operator(200),
@@ -321,11 +328,39 @@ TABLE: Final = [
         object=lambda things: {"client": things.client_to_revoke},
     ),
     Row(
+        route=f"POST {MANAGE}/clients/{{client}}/restore",
+        answers=operator(200),
+        object=lambda things: {"client": things.client_to_revoke},
+    ),
+    Row(
+        route=f"POST {MANAGE}/clients/{{client}}/change",
+        answers=operator(200),
+        object=lambda things: {"client": things.client_to_rotate},
+        body=lambda _: {"name": "New name"},
+    ),
+    Row(route=f"POST {MANAGE}/privacy/export", answers=operator(200), body=lambda _: {"email": "nobody@example.com"}),
+    Row(route=f"POST {MANAGE}/privacy/forget", answers=operator(200), body=lambda _: {"email": "nobody@example.com"}),
+    Row(
         route=f"PUT {MANAGE}/clients/{{client}}/redirects",
         answers=operator(200),
         object=lambda things: {"client": things.client_to_revoke},
         body=lambda _: {"redirect_url": None, "redirect_schemes": []},
     ),
+    Row(route=f"GET {MANAGE}/staff", answers=operator(200)),
+    Row(
+        route=f"POST {MANAGE}/staff",
+        answers=operator(201),
+        body=lambda _: {"id": "new", "name": "New", "roles": ["viewer"]},
+    ),
+    Row(
+        route=f"POST {MANAGE}/staff/{{staff}}/tokens", answers=operator(201), object=lambda _: PERSON, body=lambda _: {}
+    ),
+    Row(
+        route=f"POST {MANAGE}/staff/{{staff}}/tokens/{{key}}/revoke",
+        answers=operator(200),
+        object=lambda things: {"staff": "kim", "key": things.staff_token},
+    ),
+    Row(route=f"POST {MANAGE}/staff/{{staff}}/disable", answers=operator(200), object=lambda _: PERSON),
     # Pages for everybody. Those of an order are for whoever knows their address, which nobody can guess.
     everybody("GET /etickets/{token}", object=lambda things: {"token": things.etickets}),
     everybody(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -27,6 +28,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from countermand.contracts.connect.tokens import FORM
+from countermand.contracts.http.openapi import ACTING_AS
 from support.arranged import SLOT, BookingTerms
 from support.connect_calls import SERVICE_ORDER
 from support.own_tokens import TOKEN, form
@@ -97,7 +99,8 @@ def test_every_answer_is_one_that_the_document_describes(
             seen[operation.label] = _answers(cases, session, credential)
     assert [label for label, statuses in seen.items() if statuses <= {401}] == []
     if mode is GenerationMode.POSITIVE:
-        assert [label for label, statuses in seen.items() if min(statuses) >= 300] == []
+        never = [label for label, statuses in seen.items() if min(statuses) >= 300]
+        assert never == [], "\n".join(never)
 
 
 def _is_new_client(first_new: int, case: schemathesis.Case) -> bool:
@@ -130,6 +133,8 @@ def _aimed(operation: Any, mode: GenerationMode, target: dict[str, Any]) -> st.S
         fixed["path_parameters"] = in_path
     if operation.label in _QUERIES and mode is GenerationMode.POSITIVE:
         fixed["query"] = _QUERIES[operation.label](target)
+    if mode is GenerationMode.POSITIVE and any(one.name == ACTING_AS for one in operation.headers):
+        fixed["headers"] = {}  # no person has an id that is made up
     if operation.label in _BODIES and mode is GenerationMode.POSITIVE:
         media_type = FORM if operation.label == _TOKEN else "application/json"
         fixed |= {"body": _BODIES[operation.label](target), "media_type": media_type}
@@ -145,6 +150,9 @@ _BODIES = {
         "amount": 12.5,
         "currency": "EUR",
     },
+    "POST /manage/v1/orders/{id}/moves": lambda _: {"move": "accept"},
+    "POST /manage/v1/privacy/export": lambda _: {"email": "nobody.at.all@example.com"},
+    "POST /manage/v1/privacy/forget": lambda _: {"email": "nobody.at.all@example.com"},
     "POST /manage/v1/orders/{id}/appointments": lambda _: _visit_on("2030-01-01"),
     "PUT /manage/v1/orders/{id}/appointments/{appointment}": lambda _: _visit_on("2030-01-02"),
     "POST /manage/v1/orders/{id}/appointment-tasks/{task}/answer": lambda _: {"slots": [_offered()]},
@@ -238,6 +246,15 @@ def _new_client(http: httpx.Client, demo: Demo) -> int:
     return int(made.json()["client"]["id"])
 
 
+def _new_person(http: httpx.Client, demo: Demo) -> dict[str, Any]:
+    """A new person with a token."""
+    headers, staff_id = demo.manage_headers(), f"kim.{uuid4().hex}"
+    given = {"id": staff_id, "name": "Kim", "roles": ["viewer"]}
+    assert http.post("/manage/v1/staff", json=given, headers=headers).status_code == 201
+    made = http.post(f"/manage/v1/staff/{staff_id}/tokens", json={}, headers=headers)
+    return {"staff": staff_id, "key": made.json()["key"]}
+
+
 def _made_anew(label: str, http: httpx.Client, demo: Demo) -> list[dict[str, Any]] | None:
     """Things of its own, for a call that would spoil the demo's, or finds none there."""
     booking, several = BookingTerms(demo, http), range(_ENOUGH)
@@ -246,6 +263,8 @@ def _made_anew(label: str, http: httpx.Client, demo: Demo) -> list[dict[str, Any
         return [{"id": _ARRANGED[label](booking)} for _ in several]
     if "{client}" in label:
         return [{"client": _new_client(http, demo)} for _ in several]
+    if "{staff}" in label:
+        return [_new_person(http, demo) for _ in several]
     if "{task}" in label:
         new = [booking.order() for _ in several]
         return [{"id": f"connect-{order_id}", "task": booking.offer(order_id)} for order_id in new]
@@ -289,7 +308,7 @@ def _credential(demo: Demo, part: str) -> dict[str, str]:
         pair = base64.b64encode(f"{given['key']}:{given['secret']}".encode()).decode()
         return {"Authorization": f"Basic {pair}"}
     if part == "manage":
-        return {"Authorization": f"Bearer {demo.json['manage']['token']}"}
+        return {"Authorization": f"Bearer {demo.json['manage']['author_token']}"}  # who may do all
     if part == "tokens":
         return {}
     return {"Authorization": f"Bearer {demo.json['connect']['access_token']}"}

@@ -18,7 +18,7 @@ sqlite_world = shared_sqlite_world
 UID = "0" * 32
 _DEPLOYMENT = Deployment(public_url=PUBLIC_URL, terms=(connect_of(Settings()), shopping_of(Settings(), PUBLIC_URL)))
 _NOBODY: Any = None  # nobody is asked who may call
-MODULES = api_modules(CONTRACTS, _DEPLOYMENT, _NOBODY, None)
+MODULES = api_modules(CONTRACTS, _DEPLOYMENT, _NOBODY, _NOBODY, None)
 PARAMETERS = {
     f"{call.operation.method} {call.operation.path} {parameter['name']}": (module.name, call.operation.path, parameter)
     for module in MODULES

@@ -16,7 +16,7 @@ NOBODY_IS_ASKED: Any = None
 
 def taking(*ways: Authentication) -> Authenticator:
     access = Access(channel=CHANNEL, authentication=ways, default_permissions=frozenset())
-    return Authenticator(NOBODY_IS_ASKED, NOBODY_IS_ASKED, [access])
+    return Authenticator(NOBODY_IS_ASKED, NOBODY_IS_ASKED, NOBODY_IS_ASKED, [access])
 
 
 def test_two_ways_that_take_one_type_of_credential_are_refused():

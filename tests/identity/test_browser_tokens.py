@@ -145,8 +145,11 @@ async def test_it_stops_with_its_clients_secret_or_its_client(shop: World):
         ]
 
     assert await statuses() == [200, 200]
-    await shop.database.clients.rotate(me.client.id, key="another", secret_sha256=hash_of("another"))
+    rotated = {"secret_sha256": hash_of("another"), "now": shop.clock(), "overlap": timedelta(hours=1)}
+    await shop.database.clients.rotate(me.client.id, **rotated)
     await shop.database.clients.revoke(other.client.id, shop.clock())
+    assert await statuses() == [200, 401]  # a token that the old secret signed works for the overlap
+    shop.clock.forward(hours=1)
     assert await statuses() == [401, 401]
 
 

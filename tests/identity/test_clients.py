@@ -1,5 +1,6 @@
 """Who counts as a client, how soon a change of theirs does, and where their secrets are not."""
 
+import asyncio
 import contextlib
 import hashlib
 import io
@@ -9,6 +10,7 @@ import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from countermand.contracts.http.cancel_endpoint import BasicKey
 from countermand.contracts.registry import CONTRACTS, accesses_of
 from countermand.identity import authentication as auth
 from countermand.identity.authentication import Authentication, Directory, Tokens
+from countermand.identity.staff_directory import StaffDirectory
 from countermand.serving import set_up_logging
 from support.contracts import SHOPPING
 from support.database_contents import contents
@@ -33,19 +36,80 @@ async def test_rotating_keeps_the_client_and_its_orders_and_stops_the_old_secret
     order = await world.ticket_order(me)
     new = await _rotated(world, me)
     assert (new.client.id, new.client.permissions) == (me.client.id, me.client.permissions)
-    for stale in [me, Caller(me.client, me.key, new.secret), Caller(me.client, new.key, me.secret)]:
+    for stale in [me, Caller(me.client, "another key", new.secret)]:
         assert (await cancel(world, stale, world.uri(order))).status_code == 401
     assert await world.rows("cancellations") == []
     assert (await cancel(world, new, world.uri(order))).status_code == 200
 
 
-async def test_rotating_to_a_new_secret_under_the_same_key_stops_the_old_one(world: World):
+async def test_the_old_secret_works_until_the_end_of_the_overlap_and_never_again(world: World):
     me = await world.shopping_client()
     order = await world.ticket_order(me)
     assert (await cancel(world, me, "x")).status_code == 400
-    new = await _rotated(world, me, key=me.key)
+    new = await _rotated(world, me, overlap=timedelta(hours=1))
+    assert new.client.previous_secret_until == world.clock() + timedelta(hours=1)
+    assert [(await cancel(world, one, "x")).status_code for one in (me, new)] == [400, 400]
+    world.clock.forward(minutes=59, seconds=59)
+    assert [(await cancel(world, one, "x")).status_code for one in (me, new)] == [400, 400]
+    world.clock.forward(seconds=1)
     assert (await cancel(world, me, world.uri(order))).status_code == 401
     assert (await cancel(world, new, world.uri(order))).status_code == 200
+
+
+async def test_of_three_secrets_only_the_last_two_work(world: World):
+    me = await world.shopping_client()
+    second = await _rotated(world, me, overlap=timedelta(hours=1))
+    third = await _rotated(world, me, overlap=timedelta(hours=1))
+    assert [(await cancel(world, one, "x")).status_code for one in (me, second, third)] == [401, 400, 400]
+    last = await _rotated(world, me)
+    assert [(await cancel(world, one, "x")).status_code for one in (second, third, last)] == [401, 401, 400]
+
+
+async def test_a_revoked_client_is_not_rotated_but_restored_with_the_secret_that_it_had(world: World):
+    me = await world.shopping_client()
+    new = await _rotated(world, me, overlap=timedelta(hours=1))
+    await world.database.clients.revoke(me.client.id, world.clock())
+    before = await world.rows("clients")
+    with pytest.raises(ConflictError, match=f"client {me.client.id} is revoked") as raised:
+        await _rotated(world, me)
+    assert raised.value.code == "client_revoked"
+    assert await world.rows("clients") == before
+    for _ in range(2):
+        restored = await world.database.clients.restore(me.client.id)
+        assert (restored.id, restored.revoked_at) == (me.client.id, None)
+    assert [(await cancel(world, one, "x")).status_code for one in (me, new)] == [401, 400]
+
+
+async def test_of_two_rotations_at_once_one_secret_works_beside_the_other(world: World):
+    me = await world.shopping_client()
+    first, second = await asyncio.gather(*(_rotated(world, me, overlap=timedelta(hours=1)) for _ in range(2)))
+    statuses = [(await cancel(world, one, "x")).status_code for one in (me, first, second)]
+    assert statuses == [401, 400, 400]
+
+
+async def test_a_wrong_secret_makes_a_node_read_the_client_again_only_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    now = [1000.0]
+    monkeypatch.setattr(auth.time, "monotonic", lambda: now[0])
+    async with _with_refresh(tmp_path, 60) as (world, asked):
+        me = await world.shopping_client()
+        assert await asked(me) == me.client.id
+        read = []
+        by_key = world.database.clients.by_key
+
+        async def counted(key: str):
+            read.append(key)
+            return await by_key(key)
+
+        monkeypatch.setattr(world.database.clients, "by_key", counted)
+        for _ in range(10):
+            assert await asked(Caller(me.client, me.key, "wrong")) is None
+        assert read == [me.key]
+        now[0] += 1
+        new = await _rotated(world, me)
+        assert [await asked(one) for one in (new, me)] == [me.client.id, None]
+        assert read == [me.key] * 2
 
 
 async def test_revoking_counts_at_once_where_clients_are_read_every_time(world: World):
@@ -220,9 +284,13 @@ async def test_only_who_has_a_secret_is_rotated_and_only_who_is_there_revoked(wo
     partner = await world.connect_client()
     for missing in (partner.client.id, 99):
         with pytest.raises(NotFoundError, match=str(missing)):
-            await world.database.clients.rotate(missing, key="k", secret_sha256=hash_of("s"))
+            await world.database.clients.rotate(
+                missing, secret_sha256=hash_of("s"), now=world.clock(), overlap=timedelta(0)
+            )
     with pytest.raises(NotFoundError, match="99"):
         await world.database.clients.revoke(99, world.clock())
+    with pytest.raises(NotFoundError, match="99"):
+        await world.database.clients.restore(99)
     assert [(row["key"], row["revoked_at"]) for row in await world.rows("clients")] == [(None, None)]
 
 
@@ -244,7 +312,10 @@ async def _with_refresh(folder: Path, refresh_s: float) -> AsyncIterator:
     """A world, and a way to ask who a caller is, that reads clients again every so many seconds."""
     async with a_world(folder) as world:
         authentication = Authentication(
-            Tokens({}), Directory(world.database.clients, refresh_s=refresh_s), accesses_of(CONTRACTS)
+            Tokens({}),
+            Directory(world.database.clients, refresh_s=refresh_s),
+            StaffDirectory(world.database.staff, refresh_s=refresh_s),
+            accesses_of(CONTRACTS),
         )
 
         async def asked(caller: Caller) -> int | None:
@@ -256,10 +327,12 @@ async def _with_refresh(folder: Path, refresh_s: float) -> AsyncIterator:
         yield world, asked
 
 
-async def _rotated(world: World, caller: Caller, *, key: str | None = None) -> Caller:
-    key, secret = key or secrets.token_hex(12), secrets.token_urlsafe(32)
-    client = await world.database.clients.rotate(caller.client.id, key=key, secret_sha256=hash_of(secret))
-    return Caller(client, key, secret)
+async def _rotated(world: World, caller: Caller, *, overlap: timedelta = timedelta(0)) -> Caller:
+    secret = secrets.token_urlsafe(32)
+    client = await world.database.clients.rotate(
+        caller.client.id, secret_sha256=hash_of(secret), now=world.clock(), overlap=overlap
+    )
+    return Caller(client, caller.key, secret)
 
 
 async def _add(world: World, *, key: str, secret: str) -> int:

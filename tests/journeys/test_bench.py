@@ -14,6 +14,7 @@ from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.bootstrap.clock import utc_now
 from countermand.bootstrap.database import open_database
+from countermand.domain.actor import Actor
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import OrderId, order_id_of
 from countermand.settings import read_settings
@@ -183,8 +184,7 @@ def _command(line: str) -> CancelOrder:
     return CancelOrder(
         command_id=CommandId(f"{line[5:].strip():0>32}"),
         order_id=order_id_of(name) if by_uid else OrderId(int(name)),
-        client_id=ClientId(client),
-        channel=SHOPPING.channel if by_uid else CONNECT.channel,
+        actor=Actor(ClientId(client), SHOPPING.channel if by_uid else CONNECT.channel),
         reason="The visitor cannot come" if by_uid else None,
     )
 

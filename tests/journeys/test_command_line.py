@@ -64,7 +64,7 @@ COMMANDS = {" ".join(path) or "countermand": (path, command) for path, command i
 
 def test_these_are_the_commands():
     assert {"serve", "demo", "migrate"} <= set(COMMANDS)
-    assert {f"client {verb}" for verb in ("add", "list", "change", "rotate", "revoke")} <= set(COMMANDS)
+    assert {f"client {verb}" for verb in ("add", "list", "change", "rotate", "revoke", "restore")} <= set(COMMANDS)
     assert {f"keys {verb}" for verb in ("list", "rotate", "withdraw")} <= set(COMMANDS)
 
 
@@ -225,18 +225,25 @@ async def test_a_shop_that_is_added_can_call_at_once_keeps_its_orders_when_rotat
         assert await status((key, secret + "x")) == 401
 
         rotated = await client("rotate", id_)
-        new = shown(rotated)
+        between = shown(rotated)
         assert (rotated.code, rotated.err) == (0, "")
-        assert new[0] != key
-        assert new[1] != secret
+        assert re.search(r"^The old secret works until 20\d\d-\d\d-\d\d \d\d:\d\d:\d\dZ\.$", rotated.out, re.MULTILINE)
+        await until_true(lambda: status(between), 200)
+        assert await status((key, secret)) == 200
+        rotated = await client("rotate", id_, "--overlap-s", "0")
+        new = shown(rotated)
+        assert "The old secret no longer works.\n" in rotated.out
+        assert new[0] == key
+        assert len({secret, between[1], new[1]}) == 3
         await until_true(lambda: status(new), 200)
+        await until_true(lambda: status(between), 401)
         await until_true(lambda: status((key, secret)), 401)
         asked = {"order": made.uri(cancelled), "reason": "The buyer asked"}
         assert (await http.post("/ordercancellation/", json=asked, auth=new)).status_code == 200
 
         listed = await client("list")
         assert new[0] in listed.out
-        assert not [one for one in (secret, new[1], key) if one in listed.out]
+        assert not [one for one in (secret, between[1], new[1]) if one in listed.out]
 
         assert await client("revoke", id_) == Said(0, f"Revoked the shopping client {id_} (The shop)\n", "")
         await until_true(lambda: status(new), 401)
@@ -264,7 +271,7 @@ async def test_an_operator_that_is_added_can_call_at_once_and_is_gone_when_rotat
             return (await http.get(f"/manage/v1/orders/connect-{order_id}", headers=headers)).status_code
 
         assert await status(token) == 200
-        new = shown(await client("rotate", id_))[0]
+        new = shown(await client("rotate", id_, "--overlap-s", "0"))[0]
         await until_true(lambda: status(new), 200)
         await until_true(lambda: status(token), 401)
         assert (await client("revoke", id_)).code == 0
@@ -361,7 +368,8 @@ async def test_the_list_as_json_is_what_the_api_answers(run: Run, made: World):
 async def test_the_list_shows_what_a_newer_version_wrote_as_it_is(run: Run, made: World):
     partner, shop = await made.connect_client(), await made.shopping_client()
     async with made.database.store.transaction() as tx:
-        await tx.run(update(clients).where(clients.c.id == partner.client.id).values(permissions='["read","teleport"]'))
+        strange = {"permissions": '["read","teleport"]', "more_permissions": None}
+        await tx.run(update(clients).where(clients.c.id == partner.client.id).values(strange))
         await tx.run(update(clients).where(clients.c.id == shop.client.id).values(door="fax"))
     said = await asyncio.to_thread(run, "client", "list", **database_of(made))
     assert (said.code, said.err) == (0, "")

@@ -58,7 +58,7 @@ SHAPE: dict[str, Any] = {
         "products": {"paid": str, "free": str, "sold_out": str, "combo": str},
         "orders": {"cancellable": (str, 30), "paid": (str, 3), "others": (str, 3), "no_permission": (str, 3)},
     },
-    "manage": {"token": str},
+    "manage": {"token": str, "author_token": str, "approver_token": str, "viewer_token": str},
 }
 
 
@@ -95,7 +95,7 @@ def test_what_is_secret_is_readable_by_its_owner_alone_and_nothing_is_left_half_
 
 def test_the_database_holds_no_secret_only_its_hash(shared: Demo):
     secrets = [shared.json["shopping"][name] for name in ("secret", "other_secret", "no_permission_secret")]
-    secrets.append(shared.json["manage"]["token"].partition(".")[2])
+    secrets += [token.partition(".")[2] for token in shared.json["manage"].values()]
     with closing(sqlite3.connect(shared.database)) as connection:
         kept = "\n".join(connection.iterdump())
     assert shared.json["shopping"]["key"] in kept

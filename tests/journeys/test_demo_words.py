@@ -184,7 +184,7 @@ def status_in(said: str) -> int:
 def secrets_of(made: dict[str, Any]) -> list[str]:
     found = [value for name, value in made["connect"].items() if name.endswith("token")]
     found += [value for name, value in made["shopping"].items() if name.endswith("secret")]
-    return [*found, made["manage"]["token"].partition(".")[2]]
+    return [*found, *(token.partition(".")[2] for token in made["manage"].values())]
 
 
 @contextmanager

@@ -137,7 +137,7 @@ async def test_a_secret_that_is_rotated_or_revoked_stops_at_both_running_nodes_b
         (id_,) = re.findall(r"client (\d+) ", added.out)
         for node in nodes:
             assert (await one(node.port, calls(added))).status == 404  # known, and there is no such order
-        rotated = await client("rotate", id_)
+        rotated = await client("rotate", id_, "--overlap-s", "0")
         for node in nodes:
             assert await until(node.port, calls(rotated), 404) == 404
             assert await until(node.port, calls(added), 401) == 401

@@ -85,8 +85,10 @@ async def test_the_database_itself_allows_an_order_one_cancellation(world: World
     async with outside(world) as other:
         with pytest.raises(BROKEN_CONSTRAINTS):
             await other.rows(
-                "INSERT INTO cancellations SELECT order_id, 'another', decided_at, client_id, contract, door,"
-                " policy_version, state, NULL, NULL, NULL FROM cancellations"
+                "INSERT INTO cancellations"
+                " (order_id, command_id, decided_at, client_id, contract, door, policy_version, state)"
+                " SELECT order_id, 'another', decided_at, client_id, contract, door, policy_version, state"
+                " FROM cancellations"
             )
     assert len(await world.rows("cancellations")) == 1
 

@@ -21,6 +21,9 @@ NEW = {
     *("payment_references", "schema_notes"),  # 2
     *("client_keys", "signing_keys", "used_assertions", "slots", "appointment_tasks"),  # 3
     *("events", "product_parts", "vouchers", "voucher_uses", "expiries", "consumers", "seats"),  # 4
+    *("order_search", "search_progress"),  # 10
+    *("staff", "staff_tokens"),  # 9
+    *("privacy_keys", "privacy_requests"),  # 11
 }
 NEW_COLUMNS = {
     "appointments": {"slot_id", "half_day", "utc_offset_s", "remote_id"},
@@ -30,8 +33,14 @@ NEW_COLUMNS = {
     },
     "methods": {"details"},
     "order_details": {"total_minor", "currency"},
-    "clients": {"redirect_url", "redirect_schemes"},
+    "clients": {
+        *("redirect_url", "redirect_schemes", "more_permissions"),
+        *("previous_secret_sha256", "previous_secret_until", "last_used_at"),
+    },
     "idempotency_keys": {"message_fingerprint"},
+    "cancellations": {"staff_id", "acting_as", "address"},
+    "refusals": {"codes", "staff_id", "acting_as", "address"},
+    "outbox": {"staff_id", "acting_as", "channel"},
 }
 # The first schema's tables with a row or more each, parents first.
 DATA: dict[str, list[dict[str, Any]]] = {

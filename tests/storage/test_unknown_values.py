@@ -25,6 +25,7 @@ from countermand.domain.appointments.appointment_task import AppointmentTask, Ta
 from countermand.domain.client import Permission
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_state import Transition
+from countermand.domain.staff import Role
 from countermand.domain.ticketing.consumer import Consumer
 from countermand.storage.retention import (
     CANCELLATIONS,
@@ -58,6 +59,7 @@ class Scene:
     shop: Caller
     operator: Caller
     stranger: Caller
+    person: Caller
     telecom: list[OrderId] = field(default_factory=list)
     visited: list[OrderId] = field(default_factory=list)
     tickets: list[OrderView] = field(default_factory=list)
@@ -111,6 +113,7 @@ async def a_scene(world: World) -> Scene:
         await world.shopping_client(),
         await world.manage_client(),
         await world.shopping_client(permissions=EVERYTHING - {Permission.READ_ALL}),
+        await world.person("kim", Role.ADMIN),
     )
     event = an_event()
     sold = [a_product(event, currency="EUR") for _ in range(2)]
@@ -196,6 +199,9 @@ HOLDS_WORDS = {
     "clients.permissions": Spoiled(
         where=lambda scene: {"id": scene.stranger.client.id}, value=json.dumps(["read", WORD, "cancel"])
     ),
+    "clients.more_permissions": Spoiled(
+        where=lambda scene: {"id": scene.stranger.client.id}, value=json.dumps(["money", WORD])
+    ),
     "orders.contract": Spoiled(where=first("telecom", "id")),
     "orders.state": Spoiled(where=first("telecom", "id")),
     "order_details.currency": Spoiled(where=first("paid"), value="JPY"),
@@ -220,16 +226,24 @@ HOLDS_WORDS = {
     "policies.contract": Spoiled(where=policy_of_refusals),
     "policies.content": Spoiled(where=policy_of_refusals, value=_POLICY),
     "outbox.kind": Spoiled(where=first("telecom")),
+    "outbox.channel": Spoiled(where=first("telecom")),
     "idempotency_keys.state": Spoiled(where=key("no")),
     # neither an answer nor the outcome of a cancellation
     "idempotency_keys.answer": Spoiled(where=key("yes"), value=None, also={"order_id": None, "cancelled": None}),
     # seen by the token endpoint alone, see below
     "signing_keys.private_key": None,
     "client_keys.public_key": None,
+    "staff.roles": Spoiled(where=lambda _: {"id": "kim"}, value=json.dumps([WORD, "admin"])),
 }
 # What a caller, an operator or we made up, and nobody compares with a list.
 FREE = {
-    "clients": {"name", "key", "secret_sha256", "issuer", "subject", "redirect_url", "redirect_schemes"},
+    "clients": {
+        *("name", "key", "secret_sha256", "issuer", "subject", "redirect_url", "redirect_schemes"),
+        "previous_secret_sha256",
+    },
+    # no node reads them, but to write them once more
+    "privacy_keys": {"hmac_key"},
+    "privacy_requests": {"id", "kind", "person_hmac", "counts"},
     "client_keys": {"kid"},
     "signing_keys": {"kid"},
     "used_assertions": {"jti_sha256"},
@@ -243,10 +257,14 @@ FREE = {
     "tickets": {"uid", "product_uid", "code"},
     "voucher_uses": {"code"},
     "consumers": {"uid"},
-    "cancellations": {"command_id", "policy_version", "reason"},
-    "refusals": {"command_id", "policy_version", "reason"},
+    "cancellations": {"command_id", "policy_version", "reason", "staff_id", "acting_as", "address"},
+    "refusals": {"command_id", "policy_version", "reason", "codes", "staff_id", "acting_as", "address"},
     "policies": {"version"},
-    "outbox": {"details"},  # shown as it is
+    "order_search": {"handle"},
+    "search_progress": {"name"},
+    "outbox": {"details", "staff_id", "acting_as"},  # shown as they are
+    "staff": {"id", "name"},
+    "staff_tokens": {"key", "staff_id", "secret_sha256"},
     "idempotency_keys": {"key", "fingerprint", "message_fingerprint", "policy_version"},
     "counters": {"name"},
     "events": {"uid", "reference", "title", "merchant_name", "details"},
@@ -302,8 +320,10 @@ async def everybody_still_calls(scene: Scene) -> None:
     for _ in range(2):  # known, and read again
         assert (await scene.as_partner("")).status_code == 200
         assert (await scene.managed("/clients")).status_code == 200
+        staff = await scene.world.http.get(f"{MANAGE}/staff", headers=scene.world.manage_headers(scene.person))
+        assert staff.status_code == 200, staff.text
     assert (await scene.world.http.get("/readyz")).status_code == 200
-    assert len(await scene.world.database.clients.all()) == 4
+    assert len(await scene.world.database.clients.all()) == 5
 
 
 async def lists_show_the_others(scene: Scene) -> None:
@@ -496,7 +516,8 @@ async def test_orders_that_nobody_knows_are_in_nobodys_way_however_many_are_due(
 
 async def test_an_unknown_permission_is_shown_and_gives_nothing_and_the_others_stay(world: World):
     scene = await a_scene(world)
-    await scene.spoil("clients", {"id": scene.stranger.client.id}, {"permissions": json.dumps(["read", WORD])})
+    changed = {"permissions": json.dumps(["read", WORD]), "more_permissions": None}
+    await scene.spoil("clients", {"id": scene.stranger.client.id}, changed)
     headers = world.shopping_headers(scene.stranger)
     assert (await world.http.get("/orders", headers=headers)).status_code == 200
     refused = await world.http.post("/ordercancellation/", json={"order": "x", "reason": "r"}, headers=headers)

@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from countermand.actions.identity.secrets import hash_of
+from countermand.actions.identity.staff import STAFF_TOKEN
 from countermand.domain.client import Permission
+from countermand.domain.staff import Role
 from countermand.identity.browser_tokens import browser_token
 from support.appointments import ASK, BOOK, CALL_OFF, asked, slot
 from support.fairground.calls import RIDES
@@ -27,6 +29,7 @@ class Things:
     order_token: str
     client_to_rotate: int
     client_to_revoke: int
+    staff_token: str
     method: str
     code: str
 
@@ -108,6 +111,7 @@ async def _things(world: World, partner: Caller, shop: Shop, showman: Caller) ->
         order_token=details["order_token"],
         client_to_rotate=(await world.shopping_client()).client.id,
         client_to_revoke=(await world.shopping_client()).client.id,
+        staff_token=(await world.person("kim", Role.ADMIN)).key.removeprefix(STAFF_TOKEN),
         method=shop.method,
         code=seen["_embedded"]["shop:ticket"][0]["code"],
     )

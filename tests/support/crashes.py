@@ -12,6 +12,7 @@ from countermand.actions.ordering.place_service_orders import place_service_orde
 from countermand.bootstrap.clock import utc_now
 from countermand.bootstrap.database import open_database
 from countermand.demo.credentials import PARTNER
+from countermand.domain.actor import Actor
 from countermand.domain.client import OWN_ISSUER
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_details import ServiceOrderDetails
@@ -39,7 +40,7 @@ async def place_orders(demo: Demo, number: int, *, appointment_in_h: int | None 
             made.append(order_id)
             if appointment_in_h is not None:
                 starts_at = now + timedelta(hours=appointment_in_h)
-                await set_appointment(tx, partner.id, order_id, starts_at, starts_at + timedelta(hours=4), now)
+                await set_appointment(tx, Actor(partner.id), order_id, starts_at, starts_at + timedelta(hours=4), now)
     await database.close()
     return made
 

@@ -23,8 +23,9 @@ from countermand.contracts.registry import CONTRACTS
 from countermand.domain.client import Permission
 from countermand.domain.contract import MANAGE
 from countermand.settings import Settings
+from support.desk_examples import asked_about_the_past, looked_at_lists
 from support.own_tokens import ASSERTION_TYPE, OWN, assertion, own_client
-from support.world import PUBLIC_URL, World, a_world
+from support.world import PUBLIC_URL, World, a_world, signing_key
 
 ROOT = Path(__file__).parents[2]
 CONTRACTS_FOLDER: Final = ROOT / "src" / "countermand" / "contracts"
@@ -44,7 +45,7 @@ _A_JWT: Final = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhY21lIn0.c2lnbmF0dXJl"
 _DRAWN: Final = re.compile(
     r"(?P<before>^|[^0-9A-Za-z_])(?P<hex>(?P<uid>[0-9a-z])(?P=uid){31}|[0-9a-f]{32}|[0-9a-f]{24}|[0-9a-f]{20})"
     r"(?P<rest>(?<=/etickets/.{32})[\w-]{32})?(?![0-9A-Za-z_-])"
-    r'|(?P<name>"(?:secret|n|kid)": ?")(?P<text>[\w-]{43,})(?=")'
+    r'|(?P<name>"(?:secret|n|kid)": ?"|(?<=[0-9a-f]{24})\.)(?P<text>[\w-]{43,})(?=")'
 )
 
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -215,6 +216,10 @@ async def recorded(folder: Path) -> dict[str, Examples]:
         await _shop(recorder)
         await _telecom(recorder)
         await _clients(recorder)
+        await _staff(recorder)
+        await asked_about_the_past(recorder, SERVICE_ORDER)
+        await looked_at_lists(recorder, _order(DAY, 2))
+        await _privacy(recorder)
         for name, document in documents.items():
             await _errors(recorder, name, document)
     (folder / "calendar").mkdir()
@@ -383,6 +388,8 @@ async def _telecom(it: Recorder) -> None:
     third = (await it.call("connect", "createOrder", SERVICE_ORDER, keep=False)).json()["id"]
     await it.call("manage", "cancelOrder", {"reason": "The customer rang: not wanted"}, id=f"connect-{third}")
     await it.call("manage", "readOrder", id=f"connect-{third}")
+    for question in ("?q=citizen&limit=2", "?q=x"):
+        await it.call("manage", "findOrders", query=question)
     slots = [{**SLOT, "capacity": 4, "area": "LOC3801"}]
     await it.call("manage", "loadCalendar", {"slots": slots})
     await it.call("manage", "readCalendar")
@@ -447,10 +454,59 @@ async def _clients(it: Recorder) -> None:
     redirects = {"redirect_url": "https://shop.example/thanks", "redirect_schemes": ["myapp"]}
     await it.call("manage", "setRedirects", redirects, client=client)
     await it.call("manage", "setRedirects", {"redirect_url": "javascript:alert(1)"}, client=client)
-    await it.call("manage", "rotateClient", client=client)
+    await it.call("manage", "changeClient", {"name": "The shop at the canal", "permissions": ["read"]}, client=client)
+    await it.call("manage", "changeClient", {"name": " "}, client=client)
+    await it.call("manage", "rotateClient", {"overlap_s": 3600}, client=client)
+    await _claimed_for_nobody(it, "rotateClient", client=client)
+    await _claimed_for_nobody(it, "revokeClient", client=client)
     it.world.clock.forward(minutes=1)
     await it.call("manage", "revokeClient", client=client)
+    await it.call("manage", "rotateClient", client=client)
     await it.call("manage", "listClients")
+    await it.call("manage", "restoreClient", client=client)
+    await _claimed_for_nobody(it, "restoreClient", client=client)
+    partner = {"contract": "connect", "name": "Acme", "client_id": "acme", "public_key": _public_key()}
+    await it.call("manage", "addClient", partner)  # another client has the name
+
+
+async def _privacy(it: Recorder) -> None:
+    person = {"email": "kim@example.com"}
+    order = _order(FREE, 1, consumer=BUYER | person, shipping_method=None)
+    made = (await it.call("shopping", "createOrder", order, keep=False)).json()
+    cancellation = {"order": f"{PUBLIC_URL}/orders/{made['uid']}", "reason": "kim@example.com is ill"}
+    await it.call("shopping", "cancelOrder", cancellation, keep=False)
+    contact = {"contactEmail": person["email"]}
+    await it.call("connect", "createOrder", SERVICE_ORDER | contact, keep=False)
+    await it.call("manage", "exportPerson", person)
+    await it.call("manage", "exportPerson", {"email": "Jo"})
+    await it.call("manage", "forgetPerson", person | {"dry_run": False})
+    await it.call("manage", "forgetPerson", {"email": "Jo"})
+
+
+def _public_key() -> dict[str, Any]:
+    return {name: value for name, value in signing_key().as_dict(private=False).items() if name in {"kty", "n", "e"}}
+
+
+async def _staff(it: Recorder) -> None:
+    kim = {"id": "kim", "name": "Kim Lee", "roles": ["support", "finance"]}
+    for _ in range(2):
+        await it.call("manage", "addStaff", kim)
+    made = (await it.call("manage", "addStaffToken", {}, staff="kim")).json()
+    await it.call("manage", "revokeStaffToken", staff="kim", key=made["key"])
+    it.world.clock.forward(minutes=1)
+    await it.call("manage", "listStaff")
+    await it.call("manage", "disableStaff", staff="kim")
+    await it.call("manage", "addStaffToken", {}, staff="kim")
+    await it.call("manage", "addStaffToken", {"client_id": 1}, staff="kim")
+    for operation in ("disableStaff", "revokeStaffToken"):
+        await _claimed_for_nobody(it, operation, staff="kim", key=made["key"])
+
+
+async def _claimed_for_nobody(it: Recorder, operation: str, **path: object) -> None:
+    """A client that acts for a person who is not there."""
+    it.headers["manage"]["Acting-As"] = "nobody"
+    await it.call("manage", operation, **path)
+    del it.headers["manage"]["Acting-As"]
 
 
 async def _errors(it: Recorder, module: str, document: Mapping[str, Any]) -> None:
@@ -475,7 +531,7 @@ async def _errors(it: Recorder, module: str, document: Mapping[str, Any]) -> Non
 def _error_answers() -> dict[str, Any]:
     terms = (connect_of(Settings()), shopping_of(Settings(), PUBLIC_URL))
     nobody: Any = None
-    modules = api_modules(CONTRACTS, Deployment(public_url=PUBLIC_URL, terms=terms), nobody)
+    modules = api_modules(CONTRACTS, Deployment(public_url=PUBLIC_URL, terms=terms), nobody, nobody)
     return {module.name: module.rules.error_answer for module in modules} | {"tokens": tokens.error_answer}
 
 

@@ -30,6 +30,7 @@ from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.idempotency import Fingerprints, IdempotencyKey
 from countermand.actions.identity.secrets import hash_of
+from countermand.actions.identity.staff import make_token
 from countermand.actions.ordering.place_service_orders import place_service_order
 from countermand.actions.ordering.record_progress import advance_order, record_payment
 from countermand.actions.ordering.views import Line, OrderView
@@ -39,6 +40,7 @@ from countermand.bootstrap.database import Database, open_database
 from countermand.bootstrap.service import Service, build
 from countermand.contracts.http.contract import Contract
 from countermand.contracts.registry import CONTRACTS
+from countermand.domain.actor import Actor
 from countermand.domain.appointments.appointment import Appointment
 from countermand.domain.client import Client, Permission
 from countermand.domain.contract import MANAGE, Channel
@@ -46,6 +48,8 @@ from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId, OrderUid
 from countermand.domain.orders.order_details import ServiceOrderDetails, TicketOrderDetails, TicketOrderGiven
 from countermand.domain.orders.order_state import Transition
+from countermand.domain.staff import Role
+from countermand.domain.staff_id import StaffId
 from countermand.domain.ticketing.consumer import Consumer
 from countermand.settings import Settings, read_settings
 from countermand.storage.schema import migrate
@@ -145,6 +149,15 @@ class World:
         )
         return Caller(client, key, secret)
 
+    async def person(self, staff_id: str, *roles: Role, client: Caller | None = None) -> Caller:
+        """A person with a token. The caller's client is that of the token."""
+        database, called = self.database, client or await self.manage_client()
+        given = StaffId(staff_id)
+        await database.staff.add(given, name=staff_id.title(), roles=frozenset(roles), now=self.clock())
+        made = await make_token(database.staff, database.clients, given, called.client.id, self.clock())
+        key, _, secret = made.token.partition(".")
+        return Caller(called.client, key, secret)
+
     def claims(self, subject: str, **changed: Any) -> dict[str, Any]:
         """Claims as on the published page. `changed` overrides; a value of None leaves the claim out."""
         now_s = int(self.clock().timestamp())
@@ -207,14 +220,14 @@ class World:
             order = await tx.order(order_id)
             assert order is not None
             return await set_appointment(
-                tx, order.client_id, order_id, starts_at, starts_at + timedelta(hours=4), self.clock()
+                tx, Actor(order.client_id), order_id, starts_at, starts_at + timedelta(hours=4), self.clock()
             )
 
     async def advance(self, order_id: OrderId, move: Transition) -> None:
         async with self.database.store.transaction() as tx:
             order = await tx.order(order_id)
             assert order is not None
-            await advance_order(tx, order.client_id, order_id, move, self.clock())
+            await advance_order(tx, Actor(order.client_id), order_id, move, self.clock())
 
     async def product(self, *, stock: int = 100, price_minor: int = 1250) -> str:
         uid = secrets.token_hex(16)
@@ -271,7 +284,9 @@ class World:
             assert order is not None
             details = (await tx.views([order_id]))[order_id].details
             money = details.total if isinstance(details, TicketOrderDetails) else Money(minor=2500, currency="EUR")
-            await record_payment(tx, order.client_id, order_id, reference or secrets.token_hex(8), money, self.clock())
+            await record_payment(
+                tx, Actor(order.client_id), order_id, reference or secrets.token_hex(8), money, self.clock()
+            )
 
     def uri(self, view: OrderView) -> str:
         return f"{PUBLIC_URL}/orders/{view.order.uid}"
@@ -284,8 +299,7 @@ class World:
         return CancelOrder(
             command_id=CommandId(secrets.token_hex(16)),
             order_id=order_id,
-            client_id=caller.client.id,
-            channel=caller.client.channel,
+            actor=Actor(caller.client.id, caller.client.channel),
             idempotency=None if key is None else IdempotencyKey(key=key, fingerprints=fingerprints),
             **more,
         )

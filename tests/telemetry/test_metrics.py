@@ -273,7 +273,7 @@ async def test_no_number_is_of_a_client_or_an_order(world: World):
 
     page = (await world.http.get("/metrics")).text
     assert set(re.findall(r'([a-z_]+)="', page)) <= {
-        *("code", "door", "le", "method", "outcome", "route", "statement", "status", "version", "why")
+        *("code", "door", "le", "method", "outcome", "route", "statement", "status", "step", "version", "why")
     }
     assert [one for one in ("partner", ticket.order.uid, shop.key) if one and one in page] == []
 

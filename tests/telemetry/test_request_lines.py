@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from countermand.actions import errors
 from countermand.actions.errors import CountermandError
 from countermand.contracts.http import answer
+from countermand.domain.staff import Role
 from countermand.telemetry.request_lines import RequestLines, pieces_of
 from countermand.web.request_log import OUTCOMES
 from support.world import a_world
@@ -22,7 +23,7 @@ Captured = pytest.CaptureFixture[str]
 CONNECT = "/api/connect/orders/cancel"
 FIELDS = {
     *("timestamp", "level", "event", "request_id", "method", "route", "status", "outcome", "duration_ms"),
-    *("code", "client", "order", "worker"),
+    *("code", "client", "order", "worker", "staff", "acting_as"),
 }
 # On purpose without a word: nobody ever answers with them, so a caller who hears one has found a bug.
 _INWARD = {
@@ -236,6 +237,31 @@ def test_pieces_are_all_there_is_in_whole_lines(lengths: list[int]):
     assert "".join(pieces) == lines
     assert all(piece.endswith("\n") for piece in pieces if lines)
     assert all(len(piece) <= 4096 or piece.count("\n") == 1 for piece in pieces)
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+async def test_a_line_names_the_person_of_the_token_and_the_person_whom_a_client_acts_for(
+    tmp_path: Path, capsys: Captured, log_format: str
+):
+    async with a_world(tmp_path, log_level="info", log_format=log_format) as world:
+        console = await world.manage_client()
+        kim = await world.person("kim", Role.VIEWER, client=console)
+        for headers in (
+            world.manage_headers(kim),
+            world.manage_headers(console, Acting_As="kim"),
+            world.manage_headers(console),
+            world.manage_headers(console, Acting_As="order=1"),
+        ):
+            await world.http.get("/manage/v1/appointment-tasks", headers=headers)
+        await asyncio.sleep(0)
+    written = capsys.readouterr().err
+    assert kim.secret not in written
+    if log_format == "json":
+        told = [(line["client"], line.get("staff"), line.get("acting_as")) for line in lines_of(written)]
+        called = console.client.id
+        assert told == [(called, "kim", None), (called, None, "kim"), (called, None, None), (called, None, None)]
+    else:
+        assert (written.count(" staff=kim"), written.count(" acting_as=kim"), written.count("order=1")) == (1, 1, 0)
 
 
 def test_there_is_a_word_for_how_every_error_of_ours_ends_a_request():

@@ -1,6 +1,7 @@
 """Fills the total's columns of ticket orders that nodes from before schema 5 placed, a limited number at a time."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,13 +42,16 @@ async def fill_some(store: SqlStore, after: int) -> Step:
     return Step(last=last, found=len(some) - unreadable)
 
 
-async def fill_totals(store: SqlStore, stopping: asyncio.Event) -> None:
+async def fill_totals(
+    store: SqlStore, stopping: asyncio.Event, report_unfinished: Callable[[bool], None] = lambda _: None
+) -> None:
     """Go through all orders step by step, and repeat that until a whole round finds nothing to fill.
 
     Each step commits by itself, and the next round finds the totals that are still empty. So a crash loses nothing, and
     several nodes may do this at the same time.
     """
     after, found, pause_s = 0, 0, 0.0
+    report_unfinished(True)
     while not await stops_within(pause_s, stopping):
         try:
             step = await fill_some(store, after)
@@ -61,4 +65,5 @@ async def fill_totals(store: SqlStore, stopping: asyncio.Event) -> None:
         elif found:
             after, found, pause_s = 0, 0, _AGAIN_AFTER_S
         else:
+            report_unfinished(False)
             return

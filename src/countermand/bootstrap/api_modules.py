@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from countermand.actions.appointments.booking_backends import Calendar, OperatorsSystem
 from countermand.actions.appointments.ports import BookingBackend, BookingTerms
 from countermand.actions.identity.ports import ClientAdministration
+from countermand.actions.identity.staff import StaffAdministration
+from countermand.actions.privacy.ports import PersonalTexts
 from countermand.contracts.connect import tokens
 from countermand.contracts.connect.orders import Plan
 from countermand.contracts.connect.routes import Connect
@@ -16,10 +18,12 @@ from countermand.contracts.connect.versions import Versions
 from countermand.contracts.http.api_module import ApiModule
 from countermand.contracts.http.contract import Contract, Deployment, Page
 from countermand.contracts.manage import routes as manage
+from countermand.contracts.manage.partner_clients import PartnerTerms
 from countermand.contracts.registry import accesses_of
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.routes import Shopping
 from countermand.domain.contract import ContractName
+from countermand.identity.public_keys import public_key_of
 from countermand.settings import Settings
 
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
@@ -29,11 +33,19 @@ def api_modules(
     contracts: Sequence[Contract],
     deployment: Deployment,
     clients: ClientAdministration,
+    staff: StaffAdministration,
     endpoint: TokenEndpoint | None = None,
+    *,
+    issuer: str | None = None,
+    texts: PersonalTexts | None = None,
 ) -> tuple[ApiModule, ...]:
-    """Return all API modules: that of the token endpoint, if the service has one, and then the others by name."""
+    """Return all API modules: that of the token endpoint, if the service has one, and then the others by name.
+
+    `issuer` is another issuer whose tokens are accepted. Without `texts`, the calls about persons are only described.
+    """
+    partners = PartnerTerms(read_key=public_key_of, gives_tokens=endpoint is not None, issuer=issuer)
     modules = [contract.api(deployment) for contract in contracts]
-    modules.append(manage.api_module(clients, accesses_of(contracts)))
+    modules.append(manage.api_module(clients, staff, accesses_of(contracts), partners, texts))
     own = [] if endpoint is None else [tokens.api_module(endpoint)]
     return (*own, *sorted(modules, key=lambda module: module.name))
 

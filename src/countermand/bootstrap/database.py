@@ -14,6 +14,8 @@ from countermand.storage.postgres.cancellations import PostgresCancellations
 from countermand.storage.postgres.connections import PostgresAddress
 from countermand.storage.postgres.store import PostgresStore
 from countermand.storage.repositories.clients import SqlClients
+from countermand.storage.repositories.privacy import SqlPrivacy
+from countermand.storage.repositories.staff import SqlStaff
 from countermand.storage.repositories.tokens import SqlClientKeys, SqlSigningKeys
 from countermand.storage.retention import (
     CANCELLATIONS,
@@ -44,7 +46,9 @@ class Database:
     store: SqlStore
     clients: SqlClients
     client_keys: SqlClientKeys
+    staff: SqlStaff
     signing_keys: SqlSigningKeys
+    privacy: SqlPrivacy
     cancellations: SqliteCancellations | PostgresCancellations
     policies: Policies
 
@@ -96,7 +100,9 @@ async def open_database(
         store=store,
         clients=SqlClients(store),
         client_keys=SqlClientKeys(store),
+        staff=SqlStaff(store),
         signing_keys=SqlSigningKeys(store),
+        privacy=SqlPrivacy(store),
         cancellations=cancellations,
         policies=policies,
     )

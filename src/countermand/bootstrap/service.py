@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -21,29 +22,36 @@ from countermand.actions.cancelling.group_commit import GroupCommit
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.cancelling.read_back import CancelAndShow, ReadBack, ReadBackWithHistory
 from countermand.actions.errors import UnavailableError, UnforeseenDatabaseError
-from countermand.actions.metrics import MetricsHook
+from countermand.actions.metrics import NULL_METRICS, MetricsHook
 from countermand.actions.ports import Clock, SharedClock
+from countermand.background.client_uses import write_uses
 from countermand.background.clock import ClockCheck, compare_clocks
 from countermand.background.expiry import expire_unpaid
 from countermand.background.keys import refresh_keys
 from countermand.background.metrics import post_counts
+from countermand.background.refusal_codes import fill_codes
 from countermand.background.retention import forget_old
 from countermand.background.rounds import DATABASE_ERRORS, ended, started
+from countermand.background.search import make_handles
 from countermand.background.totals import fill_totals
 from countermand.bootstrap.api_modules import api_modules, connect_of, loopback_names, pages_of, shopping_of
 from countermand.bootstrap.clock import shared_by_all, utc_now
 from countermand.bootstrap.database import OVERTAKEN_CAP, READ_BACK_CAP, READ_BACK_FLIGHTS, Database, retention_of
 from countermand.bootstrap.telemetry import telemetry_for, traced_calls
+from countermand.contracts.http.api_module import ApiModule
 from countermand.contracts.http.calls import Services
 from countermand.contracts.http.contract import Deployment
 from countermand.contracts.registry import accesses_of
 from countermand.domain.signing_key import CLOCKS_APART
 from countermand.environment import PREFIX
 from countermand.identity.authentication import Authentication, Directory, Issuer, Tokens
+from countermand.identity.client_uses import ClientUses
 from countermand.identity.key_sets import KeyRing, discovered, source_at
+from countermand.identity.staff_directory import StaffDirectory
 from countermand.identity.token_issuer import TokenIssuer
 from countermand.settings import Settings, SettingsError
 from countermand.storage.repositories.tokens import SqlUsedAssertions
+from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.schema import Schema
 from countermand.storage.store import SqlStore
 from countermand.telemetry.assembly import Telemetry
@@ -94,28 +102,27 @@ def build(
     telemetry = telemetry or telemetry_for(settings)
     own = token_issuer_of(settings, database, public_url, clock=clock)
     tokens = Tokens(_issuers(settings, own), lambda: clock().timestamp())
+    uses = ClientUses()
     directory = Directory(database.clients, refresh_s=settings.client_refresh_s)
-    cancelling = _cancelling(settings, database, clock, telemetry.metrics)
-    telemetry.counts.ask(
-        queue_depth=lambda: cancelling.waiting,
-        oldest_undelivered=SingleFlightProbe(lambda: _oldest_undelivered(database.store), limit_s=_PROBE_LIMIT_S),
-        clock_ahead_s=lambda: clock_check.ahead_s,
-        now=clock,
-    )
+    archive = PolicyArchive(store=database.store)
+    staff = StaffDirectory(database.staff, refresh_s=settings.client_refresh_s)
+    cancelling = cancelling_in(settings, database, archive, clock, telemetry.metrics)
+    _say_what_waits(telemetry, cancelling, database.store, clock_check, clock)
     services = Services(
         store=database.store,
         policies=database.policies,
+        archive=archive,
         clock=clock,
-        authenticator=Authentication(tokens, directory, accesses_of(database.contracts), lambda: clock().timestamp()),
+        authenticator=Authentication(
+            tokens, directory, staff, accesses_of(database.contracts), lambda: clock().timestamp(), uses.note
+        ),
         command_ids=CommandIds(),
         cancel=cancelling.submit_and_show_history,
         public_url=public_url,
         bulkhead=_bulkhead(settings),
     )
     ready = _readiness(database, clock_check)
-    connect = connect_of(settings)
-    telemetry.counts.count_versions(connect.versions.taken)
-    deployment = Deployment(public_url=public_url, terms=(connect, shopping_of(settings, public_url)))
+    deployment = _deployment(settings, public_url, telemetry)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -127,10 +134,11 @@ def build(
         tasks = [
             started(post_counts(telemetry, stopping), name="counts"),
             started(refresh_keys(tokens.refresh, settings.key_set_refresh_s, stopping), name="key sets"),
-            started(fill_totals(database.store, stopping), name="empty totals"),
+            *_filling(database.store, archive, shared_clock, telemetry, stopping),
             started(forget_old(database.store, shared_clock, retention_of(settings), stopping), name="old rows"),
             started(expire_unpaid(database.store, shared_clock, stopping), name="unpaid orders"),
             started(compare_clocks(clock_check, stopping), name="clocks"),
+            started(write_uses(uses, database.clients, shared_clock, stopping), name="last uses of clients"),
         ]
         if own is not None:
             every_s = max(settings.client_refresh_s, _OWN_KEYS_AT_MOST_EVERY_S)
@@ -145,7 +153,7 @@ def build(
 
     application_ = application(
         services,
-        api_modules(database.contracts, deployment, database.clients, own),
+        _api_modules(settings, database, deployment, own),
         cancelling,
         version=__version__,
         ready=ready,
@@ -160,6 +168,41 @@ def build(
     return Service(
         application=application_, database=database, commit=cancelling.commit, cancel=cancelling, ready=ready
     )
+
+
+def _deployment(settings: Settings, public_url: str, telemetry: Telemetry) -> Deployment:
+    """Return the terms of the contracts. The versions that connect takes are counted from the start."""
+    connect = connect_of(settings)
+    telemetry.counts.count_versions(connect.versions.taken)
+    return Deployment(public_url=public_url, terms=(connect, shopping_of(settings, public_url)))
+
+
+def _api_modules(
+    settings: Settings, database: Database, deployment: Deployment, own: TokenIssuer | None
+) -> tuple[ApiModule, ...]:
+    return api_modules(
+        database.contracts,
+        deployment,
+        database.clients,
+        database.staff,
+        own,
+        issuer=settings.connect_issuer,
+        texts=database.privacy,
+    )
+
+
+def _filling(
+    store: SqlStore, archive: PolicyArchive, shared_clock: SharedClock, telemetry: Telemetry, stopping: asyncio.Event
+) -> list[asyncio.Task[None]]:
+    """Start the tasks that fill what nodes of older versions left empty. Each says in the metrics when it is ready."""
+    totals, codes, handles = (
+        partial(telemetry.counts.step_unfinished, step) for step in ("totals", "codes", "handles")
+    )
+    return [
+        started(fill_totals(store, stopping, totals), name="empty totals"),
+        started(fill_codes(store, archive, stopping, codes), name="empty codes"),
+        started(make_handles(store, shared_clock, stopping, handles), name="handles of orders"),
+    ]
 
 
 def _buyer_pages(
@@ -182,12 +225,18 @@ def _bulkhead(settings: Settings) -> Bulkhead | None:
     return Bulkhead(connections=settings.database_connections, limit_s=settings.database_busy_limit_s)
 
 
-def _cancelling(settings: Settings, database: Database, clock: Clock, metrics: MetricsHook) -> CancelAndShow:
+def cancelling_in(
+    settings: Settings,
+    database: Database,
+    archive: PolicyArchive,
+    clock: Clock,
+    metrics: MetricsHook = NULL_METRICS,
+) -> CancelAndShow:
     """Return the group commit of cancellations, with the batches that read cancelled orders back."""
     cancel = CancelOrders(
         store=database.cancellations,
         policies=database.policies,
-        archive=PolicyArchive(store=database.store),
+        archive=archive,
         clock=clock,
         settle_limit_s=settings.settle_limit_s,
         metrics=metrics,
@@ -276,9 +325,22 @@ async def _schema(store: SqlStore) -> Schema:
     return schema
 
 
-async def _oldest_undelivered(store: SqlStore) -> datetime | None:
-    try:
-        async with store.snapshot() as reading:
-            return await reading.oldest_undelivered()
-    except UnforeseenDatabaseError as error:  # a table is missing, for example: the rest of the scrape must succeed
-        raise UnavailableError("the outbox cannot be read") from error
+def _say_what_waits(
+    telemetry: Telemetry, cancelling: CancelAndShow, store: SqlStore, clock_check: ClockCheck, clock: Clock
+) -> None:
+    """Let the metrics ask what waits: cancellations, order events and tasks about appointments."""
+
+    async def oldest(ask: Callable[[SqlTransaction], Awaitable[datetime | None]]) -> datetime | None:
+        try:
+            async with store.snapshot() as reading:
+                return await ask(reading)
+        except UnforeseenDatabaseError as error:  # a table is missing, for example: the rest of the scrape must succeed
+            raise UnavailableError("what waits cannot be read") from error
+
+    telemetry.counts.ask(
+        queue_depth=lambda: cancelling.waiting,
+        oldest_undelivered=SingleFlightProbe(lambda: oldest(SqlTransaction.oldest_undelivered), limit_s=_PROBE_LIMIT_S),
+        oldest_task=SingleFlightProbe(lambda: oldest(SqlTransaction.oldest_pending_task), limit_s=_PROBE_LIMIT_S),
+        clock_ahead_s=lambda: clock_check.ahead_s,
+        now=clock,
+    )

@@ -1,4 +1,4 @@
-"""The command line: serve, migrate, prune and bench. Other files add demo, client, keys, calendar and catalogue."""
+"""The command line: serve, migrate, prune and bench. Other files add the other commands."""
 
 import subprocess
 import sys
@@ -21,6 +21,9 @@ from countermand.cli.demo import demo
 from countermand.cli.errors import CommandError
 from countermand.cli.keys import keys
 from countermand.cli.option_types import TEXT
+from countermand.cli.order import order
+from countermand.cli.privacy import privacy
+from countermand.cli.staff import staff
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.contracts.http.contract import Contract
 from countermand.contracts.registry import CONTRACTS
@@ -177,7 +180,10 @@ def command_line(contracts: Sequence[Contract] = CONTRACTS) -> typer.Typer:
     to_the_program = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
     app.command(context_settings=to_the_program)(bench)
     app.add_typer(client_commands(contracts), name="client")
+    app.add_typer(staff, name="staff")
+    app.add_typer(order, name="order")
     app.add_typer(keys, name="keys")
     app.add_typer(calendar, name="calendar")
     app.add_typer(catalogue, name="catalogue")
+    app.add_typer(privacy, name="privacy")
     return app

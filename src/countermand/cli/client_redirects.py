@@ -1,7 +1,8 @@
-"""The options that say where a client's buyers are led back to, and the command that changes it."""
+"""The command that changes a client, and the options that say where a client's buyers are led back to."""
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Final
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -9,8 +10,11 @@ from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
 from countermand.cli.option_types import TEXT
 from countermand.contracts.http.contract import Access
-from countermand.domain.client import LARGEST_CLIENT_ID, ClientId
+from countermand.domain.client import LARGEST_CLIENT_ID, Client, ClientId, Permission
 from countermand.domain.redirects import RedirectError, Redirects, redirects_of
+
+if TYPE_CHECKING:
+    from countermand.bootstrap.database import Database
 
 _OPTIONS: Final = {"url": "--redirect-url", "schemes": "--redirect-scheme"}
 RedirectUrl = Annotated[
@@ -43,12 +47,25 @@ def number_of(client: int) -> ClientId:
     return ClientId(client)
 
 
+def said(instant: datetime) -> str:
+    """Return an instant for people."""
+    return instant.strftime("%Y-%m-%d %H:%M:%SZ")
+
+
 def change_command(accesses: Sequence[Access]) -> Callable[..., None]:
     """Return the command that changes a client of one of the channels."""
     by_channel = {access.channel: access for access in accesses}
 
     def change_client(
         client: Annotated[int, typer.Argument(help="The client's id, from `countermand client list`.")],
+        name: Annotated[str | None, typer.Option(help="The new name of its owner, for people to read.", **TEXT)] = None,
+        permission: Annotated[
+            list[Permission] | None,
+            typer.Option(
+                metavar="PERMISSION",
+                help="What it may do from now on; repeat the option for several. They replace the old permissions.",
+            ),
+        ] = None,
         redirect_url: RedirectUrl = None,
         redirect_scheme: RedirectScheme = None,
         no_redirect_url: Annotated[  # noqa: FBT002 - an option has a default
@@ -59,24 +76,41 @@ def change_command(accesses: Sequence[Access]) -> Callable[..., None]:
         ] = False,
         settings: SettingsFile = None,
     ) -> None:
-        """Change where a client's buyers are led back to. Schemes replace the whole list.
+        """Change a client's name, its permissions, or where its buyers are led back to. Schemes replace the whole list.
 
-        An option that is left out changes nothing. Orders that are already placed keep their address.
+        An option that is left out changes nothing. Orders that are already placed keep their address. Running servers
+        know the change within seconds (COUNTERMAND_CLIENT_REFRESH_S).
         """
         if redirect_url is not None and no_redirect_url:
             raise CommandError("--redirect-url and --no-redirect-url exclude each other: give one of them")
         if redirect_scheme and no_redirect_schemes:
             raise CommandError("--redirect-scheme and --no-redirect-schemes exclude each other: give one of them")
-        if redirect_url is None and not (redirect_scheme or no_redirect_url or no_redirect_schemes):
-            raise CommandError("there is nothing to change: give --redirect-url, --redirect-scheme or a --no- option")
+        leads_back = redirect_url is not None or redirect_scheme or no_redirect_url or no_redirect_schemes
+        if name is not None and not name.strip():
+            raise CommandError("--name must have a visible character")
+        if name is None and not permission and not leads_back:
+            given = "--name, --permission, --redirect-url, --redirect-scheme or a --no- option"
+            raise CommandError(f"there is nothing to change: give {given}")
         read = read_settings(settings)
         known = with_database(read, lambda database: database.clients.one(number_of(client)))
+        access = by_channel.get(known.channel)
+        if permission and access is not None and (unknown := access.unknown(permission)) is not None:
+            raise CommandError(f"--permission: {unknown}")
         url = known.redirects.url if redirect_url is None else redirect_url
         schemes = () if no_redirect_schemes else redirect_scheme or known.redirects.schemes
         wanted = None if no_redirect_url else url
-        redirects = redirects_given(by_channel.get(known.channel), wanted, schemes)
-        changed = with_database(read, lambda database: database.clients.change_redirects(known.id, redirects))
+        redirects = redirects_given(access, wanted, schemes) if leads_back else None
+        permissions = frozenset(permission) if permission else None
+
+        async def change(database: "Database") -> Client:
+            changed = await database.clients.change(known.id, name=name, permissions=permissions)
+            return changed if redirects is None else await database.clients.change_redirects(known.id, redirects)
+
+        changed = with_database(read, change)
         typer.echo(f"Changed the {changed.channel} client {changed.id} ({changed.name})")
+        typer.echo(f"permissions: {', '.join(sorted(changed.permissions))}")
+        if not leads_back:
+            return
         typer.echo(f"redirect_url: {changed.redirects.url or 'none'}")
         typer.echo(f"redirect_schemes: {' '.join(changed.redirects.schemes) or 'none'}")
 

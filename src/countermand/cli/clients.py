@@ -1,4 +1,4 @@
-"""The commands about clients: add, list, change, rotate and revoke them."""
+"""The commands about clients: add, list, rotate, revoke and restore them."""
 
 import re
 import sys
@@ -14,14 +14,22 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from countermand.actions.identity.ports import ClientKey
-from countermand.actions.identity.secrets import hash_of, new_key, new_secret
+from countermand.actions.identity.secrets import DEFAULT_OVERLAP_S, LONGEST_OVERLAP_S, hash_of, new_key, new_secret
 from countermand.bootstrap.clock import utc_now
-from countermand.cli.client_redirects import RedirectScheme, RedirectUrl, change_command, number_of, redirects_given
+from countermand.cli.browser_tokens import make_browser_token
+from countermand.cli.client_redirects import (
+    RedirectScheme,
+    RedirectUrl,
+    change_command,
+    number_of,
+    redirects_given,
+    said,
+)
 from countermand.cli.database import CONTRACTS_IN_FORCE, SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
 from countermand.cli.option_types import PATH, TEXT
 from countermand.cli.whole_help import WholeHelpGroup
-from countermand.contracts.http.contract import Access, Authentication, Contract
+from countermand.contracts.http.contract import Access, Contract
 from countermand.contracts.registry import accesses_of
 from countermand.domain.client import (
     OWN_CLIENT_ID_PATTERN,
@@ -29,7 +37,6 @@ from countermand.domain.client import (
     Client,
     Permission,
 )
-from countermand.domain.orders.order import UID_PATTERN
 from countermand.domain.redirects import Redirects
 
 if TYPE_CHECKING:
@@ -51,7 +58,7 @@ PublicKeyFile = Annotated[
 def client_commands(contracts: Sequence[Contract]) -> typer.Typer:
     """Return the commands about the clients of `contracts`, and of the management API."""
     commands = typer.Typer(
-        help="Add, list, change, rotate and revoke clients: the programs that may call.",
+        help="Add, list, change, rotate, revoke and restore clients: the programs that may call.",
         no_args_is_help=True,
         cls=WholeHelpGroup,
     )
@@ -60,6 +67,7 @@ def client_commands(contracts: Sequence[Contract]) -> typer.Typer:
     commands.command("change")(change_command(accesses_of(contracts)))
     commands.command("rotate")(rotate_client)
     commands.command("revoke")(revoke_client)
+    commands.command("restore")(restore_client)
     commands.command("browser-token")(make_browser_token)
     return commands
 
@@ -194,14 +202,15 @@ def list_clients(
 
         typer.echo(clients_as_json(them))
         return
-    names = ("id", "contract", "name", "permissions", "known by", "revoked", "leads back to", "schemes")
+    names = ("id", "contract", "name", "permissions", "known by", "last used", "revoked", "leads back to", "schemes")
     table = Table(*(Column(name, overflow="fold") for name in names))
     for one in them:
         known_by = one.key or " ".join(one.identity or ())
-        revoked = "" if one.revoked_at is None else one.revoked_at.strftime("%Y-%m-%d %H:%M:%SZ")
+        revoked = "" if one.revoked_at is None else said(one.revoked_at)
+        used = "" if one.last_used_at is None else said(one.last_used_at)
         permissions, redirects = " ".join(sorted(one.permissions)), one.redirects
         back = (redirects.url or "", " ".join(redirects.schemes))
-        table.add_row(str(one.id), one.channel, one.name, permissions, known_by, revoked, *back)
+        table.add_row(str(one.id), one.channel, one.name, permissions, known_by, used, revoked, *back)
     # The table is as wide as the terminal. In a pipe, each client is one whole line, for programs that search it.
     Console(width=None if sys.stdout.isatty() else 1000).print(table)
 
@@ -213,23 +222,43 @@ def rotate_client(
     ] = False,
     private_key_file: PrivateKeyFile = None,
     public_key_file: PublicKeyFile = None,
+    overlap_s: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=LONGEST_OVERLAP_S,
+            help="For how many seconds the old secret still works; 0 stops it at once. Not for a client with a key "
+            f"pair.  [default: {DEFAULT_OVERLAP_S}]",
+        ),
+    ] = None,
     settings: SettingsFile = None,
 ) -> None:
-    """Give a client a new key. It stays the same client, and keeps its orders; the old key or secret stops working."""
+    """Give a client a new secret or key pair. It stays the same client, and keeps its orders.
+
+    The old secret works for another day, unless --overlap-s says otherwise. Of a key pair, the old key stops at once,
+    unless it is kept. A revoked client cannot be rotated: restore it first.
+    """
     read = read_settings(settings)
     known = with_database(read, lambda database: database.clients.one(number_of(client)))
     if known.identity is not None and known.identity[0] == OWN_ISSUER:
+        if overlap_s is not None:
+            raise CommandError(f"client {client} has a key pair: leave out --overlap-s, and give --keep-old if needed")
         _rotate_own(read, known, private_key_file, public_key_file, keep_old=keep_old)
         return
     if keep_old or private_key_file or public_key_file:
         raise CommandError(
             f"client {client} has no key pair: leave out --keep-old and the key files, which are for a key pair"
         )
-    key, secret = new_key(), new_secret()
+    secret, overlap = new_secret(), timedelta(seconds=DEFAULT_OVERLAP_S if overlap_s is None else overlap_s)
     rotated = with_database(
-        read, lambda database: database.clients.rotate(known.id, key=key, secret_sha256=hash_of(secret))
+        read,
+        lambda database: database.clients.rotate(
+            known.id, secret_sha256=hash_of(secret), now=utc_now(), overlap=overlap
+        ),
     )
     typer.echo(f"Rotated the {rotated.channel} client {rotated.id} ({rotated.name})")
+    until = rotated.previous_secret_until
+    typer.echo("The old secret no longer works." if until is None else f"The old secret works until {said(until)}.")
     _show_secret(rotated, secret)
 
 
@@ -247,31 +276,13 @@ def revoke_client(
     typer.echo(f"Revoked the {revoked.channel} client {revoked.id} ({revoked.name})")
 
 
-def make_browser_token(
-    client: Annotated[int, typer.Argument(help="The shopping client's id, from `countermand client list`.")],
-    event: Annotated[
-        str | None, typer.Option(help="The uid of the one event it may sell.  [default: all]", **TEXT)
-    ] = None,
-    days: Annotated[int, typer.Option(min=1, max=3660, help="For how many days the token works.")] = 365,
+def restore_client(
+    client: Annotated[int, typer.Argument(help="The client's id, from `countermand client list`.")],
     settings: SettingsFile = None,
 ) -> None:
-    """Make a token for a shop in a browser. It may place and read orders, but never cancel.
-
-    Anybody can read the token in the page. To end it, rotate or revoke the client.
-    """
-    from countermand.identity.browser_tokens import browser_token
-
-    if event is not None and not re.fullmatch(UID_PATTERN, event):
-        raise CommandError(f"--event must be an event's uid, 32 characters, not {event!r}")
-    found = with_database(read_settings(settings), lambda database: database.clients.current([number_of(client)]))
-    known, secret_sha256 = found[0] if found else (None, None)
-    channels = [one.channel for one in CONTRACTS_IN_FORCE.get() if Authentication.BROWSER_TOKEN in one.authentication]
-    if known is None or secret_sha256 is None or known.channel not in channels or known.revoked_at is not None:
-        raise CommandError(f"there is no {' or '.join(channels)} client {client}, or it is revoked")
-    life = timedelta(days=days)
-    token = browser_token(known, secret_sha256, event_uid=event, now=utc_now(), life=life)
-    typer.echo(f"bearer_token: {token}")
-    typer.echo("Name the pages' origins in COUNTERMAND_SHOPPING_ALLOWED_ORIGINS, so that browsers let them call.")
+    """Let a revoked client call again, with the key and secret, or the key pair, that it had."""
+    restored = with_database(read_settings(settings), lambda database: database.clients.restore(number_of(client)))
+    typer.echo(f"Restored the {restored.channel} client {restored.id} ({restored.name})")
 
 
 def _add_own(

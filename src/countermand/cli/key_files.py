@@ -2,22 +2,16 @@
 
 import json
 import os
-import re
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
 
-from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import RSAKey
 
 from countermand.actions.identity.ports import ClientKey
 from countermand.cli.errors import CommandError
-from countermand.identity.token_issuer import new_key, public_part
-
-_LEAST_BITS: Final = 2048
-_KID: Final = re.compile("[!-~]{1,64}")
+from countermand.identity.public_keys import client_key, public_key_of
+from countermand.identity.token_issuer import new_key
 
 
 @contextmanager
@@ -54,25 +48,6 @@ def given_key(path: Path) -> ClientKey:
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}") from error
     try:
-        written: Any = json.loads(content) if content.lstrip().startswith(b"{") else content
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SecurityWarning)  # a key that is too short is refused below
-            key = RSAKey.import_key(written)
-    except (JoseError, ValueError, TypeError) as error:
-        raise CommandError(f"{path} has no RSA public key, as PEM or JWK: {error}") from error
-    if key.is_private:
-        raise CommandError(
-            f"{path} has a private key, which the partner must keep; ask for a file with the public key only"
-        )
-    if (bits := key.public_key.key_size) < _LEAST_BITS:
-        raise CommandError(f"{path} has a key of {bits} bits; a key needs {_LEAST_BITS} bits or more")
-    kid = written.get("kid") if isinstance(written, dict) else None
-    kid = key.thumbprint() if kid is None else kid
-    if not isinstance(kid, str) or not _KID.fullmatch(kid):
-        raise CommandError(f"{path} has the kid {kid!r}, which must be 1 to 64 visible ASCII characters")
-    return client_key(kid, key)
-
-
-def client_key(kid: str, key: RSAKey) -> ClientKey:
-    """Return the key's public part in the form that is stored."""
-    return ClientKey(kid=kid, public_key=json.dumps(public_part(key)))
+        return public_key_of(content)
+    except ValueError as error:
+        raise CommandError(f"{path} {error}") from error

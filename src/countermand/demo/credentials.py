@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,8 @@ from typing import Final
 from joserfc.jwk import RSAKey
 
 from countermand.actions.identity.ports import ClientKey
+from countermand.actions.identity.secrets import new_key as new_client_key
+from countermand.actions.identity.secrets import new_secret
 from countermand.identity.token_issuer import new_key, public_part
 from countermand.web.pages.sample_credentials import SampleCredential
 
@@ -20,12 +21,13 @@ CONNECT_HEADERS: Final = "connect.headers"
 SHOPPING_HEADERS: Final = "shopping.headers"
 MANAGE_HEADERS: Final = "manage.headers"
 _SECRETS: Final = "demo-secrets.json"
-_KEYS: Final = ("shopping", "shopping_other", "shopping_no_permission", "manage")
+PEOPLE: Final = ("author", "approver", "viewer")
+_KEYS: Final = ("shopping", "shopping_other", "shopping_no_permission", "manage", *PEOPLE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """The public key of each partner, whose private key is in a file, and the key and secret of each other client."""
+    """The public key of each partner, whose private key is in a file; the keys and secrets of all others."""
 
     FILES = (
         CONNECT_HEADERS,
@@ -43,9 +45,12 @@ class Credentials:
     def of(cls, folder: Path) -> "Credentials":
         """Return the credentials of an earlier start, or make new ones and write them to the folder."""
         secrets_file = folder / _SECRETS
-        if not secrets_file.exists():
-            private_file(secrets_file, {name: (secrets.token_hex(12), secrets.token_urlsafe(32)) for name in _KEYS})
-        kept = json.loads(secrets_file.read_text())
+        kept = json.loads(secrets_file.read_text()) if secrets_file.exists() else {}
+        # An older version's demo made fewer of them.
+        missing = {name: (new_client_key(), new_secret()) for name in _KEYS if name not in kept}
+        if missing:
+            kept |= missing
+            private_file(secrets_file, kept)
         return cls(
             client_keys={
                 partner: _client_key(private_key_file(folder, partner)) for partner in (PARTNER, OTHER_PARTNER)

@@ -28,6 +28,8 @@ from countermand.contracts.connect.contract import CONTRACT as CONNECT
 from countermand.contracts.shopping.contract import CONTRACT as SHOPPING
 from countermand.demo.credentials import OTHER_PARTNER, PARTNER, Credentials, private_key_file
 from countermand.demo.sample_catalogue import DAY_TICKET, ETICKET, EVENT, IDEAL, LOCKER, PRODUCTS, prepare_catalogue
+from countermand.demo.sample_staff import OPERATOR, desk_tokens
+from countermand.domain.actor import Actor
 from countermand.domain.client import OWN_ISSUER, Client, Permission
 from countermand.domain.contract import MANAGE, Channel
 from countermand.domain.orders.order import Order, OrderId
@@ -70,11 +72,11 @@ class SampleOrders:
         await self._database.store.keep_policies(list(self._database.policies.by_contract.values()), self._now)
         await self._catalogue()
         await self._calendar()
-        manage = await self._client(MANAGE, "manage", frozenset(Permission) - {Permission.CREATE})
-        key, secret = self._credentials.keys["manage"]
+        manage = await self._client(MANAGE, "manage", OPERATOR)
+        desk = await desk_tokens(self._database, self._credentials, manage, self._now)
         connect = await self._connect(manage)
         shopping = await self._shopping(manage)
-        return {"base_url": self._url, **connect, **shopping, "manage": {"token": f"{key}.{secret}"}}
+        return {"base_url": self._url, **connect, **shopping, "manage": desk}
 
     async def _calendar(self) -> None:
         """Make slots for visits in the morning and in the afternoon of every day of the next weeks."""
@@ -229,7 +231,9 @@ class SampleOrders:
         order_id = (await self._service_order(client)).id
         starts_at = self._now.replace(microsecond=0) + timedelta(hours=in_h)
         async with self._database.store.transaction() as tx:
-            await set_appointment(tx, manage.id, order_id, starts_at, starts_at + timedelta(hours=4), self._now)
+            await set_appointment(
+                tx, Actor(manage.id, MANAGE), order_id, starts_at, starts_at + timedelta(hours=4), self._now
+            )
         return order_id
 
     async def _ticket_order(self, client: Client, lines: Sequence[Line] = _USUAL) -> Order:
@@ -249,7 +253,9 @@ class SampleOrders:
         order = await self._ticket_order(client, lines)
         async with self._database.store.transaction() as tx:
             total = (await tx.views([order.id]))[order.id].ticket_details.total
-            await record_payment(tx, manage.id, order.id, f"demo-{secrets.token_hex(6)}", total, self._now)
+            await record_payment(
+                tx, Actor(manage.id, MANAGE), order.id, f"demo-{secrets.token_hex(6)}", total, self._now
+            )
         return order
 
     async def _sell_out(self, client: Client, manage: Client, product_uid: str) -> None:
@@ -263,7 +269,7 @@ class SampleOrders:
         order = await self._service_order(client)
         for move in (Transition.ACCEPT, Transition.START, Transition.ACTIVATE):
             async with self._database.store.transaction() as tx:
-                await advance_order(tx, manage.id, order.id, move, self._now)
+                await advance_order(tx, Actor(manage.id, MANAGE), order.id, move, self._now)
         return order
 
     async def _cancelled(self, client: Client) -> Order:
@@ -277,8 +283,7 @@ class SampleOrders:
         command = CancelOrder(
             command_id=CommandIds().next(),
             order_id=order.id,
-            client_id=client.id,
-            channel=SHOPPING.channel,
+            actor=Actor(client.id, SHOPPING.channel),
             reason="A sample of an order that is cancelled already",
         )
         await cancel([command])

@@ -8,9 +8,11 @@ from typing import Final, NewType
 from countermand.domain.contract import Channel
 from countermand.domain.known import Unknown
 from countermand.domain.redirects import NO_REDIRECTS, Redirects
+from countermand.domain.staff_id import StaffId
 
 ClientId = NewType("ClientId", int)
 LARGEST_CLIENT_ID: Final = 2**31 - 1  # the largest number that fits the database's column
+COMMAND_LINE: Final = ClientId(0)  # stands in records for the command line, which is no client
 
 # The issuer in the identity of clients that get their tokens from this service's own endpoint, at any address.
 OWN_ISSUER: Final = "countermand"
@@ -28,7 +30,18 @@ class Permission(StrEnum):
     READ_ALL = "read_all"  # over the shopping contract: the orders of other clients, too
     RECORD = "record"  # over the management API: payments, appointments, progress, the catalogue
     ADMINISTER = "administer"  # over the management API: who may call
+    MONEY = "money"  # over the management API, as all that follow: payments, and money that is paid back
+    OVERRIDE = "override"  # propose what the policy refuses
+    PLAN = "plan"  # change many orders at once
+    APPROVE = "approve"  # approve what another person proposed
+    ENDPOINTS = "endpoints"  # where events are delivered to
+    SUBSCRIBE = "subscribe"  # read events
+    FORGET = "forget"  # find and remove what is stored of a person
+    ACT_AS = "act_as"  # say for whom a request is made
 
+
+# What the management API asks for, of clients and of people.
+DESK_PERMISSIONS: Final = frozenset(Permission) - {Permission.CREATE, Permission.READ_ALL}
 
 # The permissions of a browser application, whose token anybody can read in its page (documented: a minimal set).
 BROWSER_PERMISSIONS: Final = frozenset({Permission.CREATE, Permission.READ})
@@ -49,9 +62,12 @@ class Client:
     identity: tuple[str, str] | None
     created_at: datetime
     revoked_at: datetime | None = None
+    previous_secret_until: datetime | None = None  # until when the secret from before the last rotation works
+    last_used_at: datetime | None = None  # the last call, to the hour
     in_browser: bool = False  # whether it calls with a browser application's token, which anybody can read
     only_event: str | None = None  # the uid of the only event that its browser token may sell
     redirects: Redirects = NO_REDIRECTS  # where its buyers may be led back to
+    staff_id: StaffId | None = None  # the person who calls with it, whose permissions these are; None for nobody
 
     def may(self, permission: Permission) -> bool:
         """Return whether this client has the permission and has not been revoked."""

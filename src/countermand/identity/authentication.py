@@ -17,16 +17,20 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from countermand.actions.errors import NotAuthenticatedError
-from countermand.actions.identity.ports import Clients
+from countermand.actions.identity.ports import Clients, SecretHashes
 from countermand.actions.identity.secrets import hash_of
+from countermand.actions.identity.staff import STAFF_TOKEN
+from countermand.contracts.http.answer import ForbiddenError
 from countermand.contracts.http.cancel_endpoint import BasicKey, BearerToken, Credential
 from countermand.contracts.http.contract import Access
 from countermand.contracts.http.contract import Authentication as Way
-from countermand.domain.client import BROWSER_PERMISSIONS, Client
+from countermand.domain.client import BROWSER_PERMISSIONS, Client, ClientId, Permission
 from countermand.domain.contract import Channel
 from countermand.domain.instants import CLOCK_LEEWAY_S
+from countermand.domain.staff_id import StaffId
 from countermand.identity.browser_tokens import key_named_in, verified
 from countermand.identity.key_sets import KeyRing
+from countermand.identity.staff_directory import StaffDirectory
 from countermand.identity.unverified_jwt import UNREADABLE, unverified
 
 Key = TypeVar("Key")
@@ -36,6 +40,7 @@ _REMEMBERED_CAP: Final = 10_000
 _LONGEST_TOKEN: Final = 8 * 1024
 _LONGEST_KEY: Final = 64  # the width of the column
 _UNKNOWN_CAP: Final = 1_000
+_READ_AGAIN_EVERY_S: Final = 0.25  # how often wrong secrets for one key make a node read the database, at most
 
 _ACCESS_TOKEN: Final = frozenset({"at+jwt", "application/at+jwt"})
 
@@ -141,14 +146,15 @@ class Directory:
     def __init__(self, clients: Clients, *, refresh_s: float) -> None:
         self._clients = clients
         self._refresh_s = refresh_s
-        self._by_key: dict[str, tuple[Client, str]] = {}
+        self._by_key: dict[str, tuple[Client, SecretHashes]] = {}
+        self._read_again_at: dict[str, float] = {}
         self._by_identity: dict[Identity, Client] = {}
         self._unknown: dict[str | Identity, None] = {}
         self._refreshed_at = time.monotonic()
         self._refreshing: asyncio.Task[None] | None = None
 
-    async def by_key(self, key: str) -> tuple[Client, str] | None:
-        """Return the client with this key, and the SHA-256 of its secret; None for an unknown key."""
+    async def by_key(self, key: str) -> tuple[Client, SecretHashes] | None:
+        """Return the client with this key, and the hashes of its secrets; None for an unknown key."""
         await self._refresh_if_old()
         if key in self._unknown:
             return None
@@ -160,6 +166,18 @@ class Directory:
             _make_room(self._by_key, _REMEMBERED_CAP)
             self._by_key[key] = found
         return self._by_key.get(key)
+
+    async def by_key_again(self, key: str) -> tuple[Client, SecretHashes] | None:
+        """Read a known key again, as its secret may just have been rotated. Return None if that was done just now."""
+        now_s = time.monotonic()
+        if now_s - self._read_again_at.get(key, -_READ_AGAIN_EVERY_S) < _READ_AGAIN_EVERY_S:
+            return None
+        _make_room(self._read_again_at, _REMEMBERED_CAP)
+        self._read_again_at[key] = now_s
+        found = await self._clients.by_key(key)
+        if found is not None and key in self._by_key:
+            self._by_key[key] = found
+        return found
 
     async def by_identity(self, identity: Identity) -> Client | None:
         """Return the client with this identity in its tokens; None for an unknown identity."""
@@ -193,14 +211,16 @@ class Directory:
         ids = {client.id for client, _ in self._by_key.values()}
         ids |= {client.id for client in self._by_identity.values()}
         current = await self._clients.current(sorted(ids)) if ids else []
-        self._by_key = {client.key: (client, secret) for client, secret in current if client.key and secret}
+        self._by_key = {client.key: (client, hashes) for client, hashes in current if client.key and hashes}
         self._by_identity = {client.identity: client for client, _ in current if client.identity}
-        self._unknown = {}
+        self._unknown, self._read_again_at = {}, {}
         self._refreshed_at = time.monotonic()
 
 
 class Authentication:
     """Implements `Authenticator`. `accesses` says how the clients of each channel authenticate.
+
+    `note_use` is called with each client that was let in. It must be quick, because a request waits for it.
 
     Raises `ValueError` if two ways of one channel use the same type of credential.
     """
@@ -209,8 +229,10 @@ class Authentication:
         self,
         tokens: Tokens,
         directory: Directory,
+        staff: StaffDirectory,
         accesses: Iterable[Access],
         now_s: Callable[[], float] = time.time,
+        note_use: Callable[[ClientId], object] = lambda _: None,
     ) -> None:
         self._ways: dict[tuple[Channel, type[Credential]], Way] = {}
         for access in accesses:
@@ -220,7 +242,9 @@ class Authentication:
                     raise ValueError(f"{access.channel} has two ways to authenticate that take one type of credential")
         self.tokens = tokens
         self._directory = directory
+        self._staff = staff
         self._now_s = now_s
+        self._note_use = note_use
 
     async def client(self, channel: Channel, credential: Credential) -> Client:
         """See `Authenticator.client`."""
@@ -231,6 +255,8 @@ class Authentication:
                 client = await self._with_secret(key, secret)
             case Way.BROWSER_TOKEN, BearerToken(token):
                 client = await self._in_browser(token)
+            case Way.KEY_SECRET_TOKEN, BearerToken(token) if token.startswith(STAFF_TOKEN):
+                client = await self._with_person(token.removeprefix(STAFF_TOKEN))
             case Way.KEY_SECRET_TOKEN, BearerToken(token):
                 key, _, secret = token.partition(".")
                 client = await self._with_secret(key, secret)
@@ -238,27 +264,57 @@ class Authentication:
                 client = None
         if client is None or client.channel != channel or client.revoked_at is not None:
             raise NotAuthenticatedError("the credentials are not valid", scheme=credential.scheme, refused=True)
+        self._note_use(client.id)
         return client
+
+    async def acting_as(self, client: Client, given: str) -> StaffId:
+        """See `Authenticator.acting_as`."""
+        if not client.may(Permission.ACT_AS):
+            raise ForbiddenError(f"the permission {Permission.ACT_AS} is needed for the header Acting-As")
+        return await self._staff.person(given)
+
+    async def _with_person(self, token: str) -> Client | None:
+        """Return the client of a person's token, with the permissions of the person's roles."""
+        key, _, secret = token.partition(".")
+        login = await self._staff.login(key) if _can_be_key(key) else None
+        if login is None or not login.counts or not hmac.compare_digest(hash_of(secret), login.secret_sha256):
+            return None
+        return replace(login.client, permissions=login.staff.permissions, staff_id=login.staff.id)
 
     async def _in_browser(self, token: str) -> Client | None:
         """Return the client of a browser application's token, with only the permissions of a browser application."""
         key = key_named_in(token)
-        known = None if key is None or not _can_be_key(key) else await self._directory.by_key(key)
-        claims = None if known is None else verified(token, known[1], self._now_s())
-        if known is None or claims is None:
+        if key is None:
             return None
-        client, _ = known
+        now_s = self._now_s()
+        found = await self._with_hash(key, lambda one: verified(token, one, now_s))
+        if found is None:
+            return None
+        client, claims = found
         may = client.permissions & BROWSER_PERMISSIONS
         return replace(client, permissions=may, in_browser=True, only_event=claims.get("event"))
 
     async def _with_secret(self, key: str, secret: str) -> Client | None:
+        given = hash_of(secret)
+        found = await self._with_hash(key, lambda one: hmac.compare_digest(given, one) or None)
+        return None if found is None else found[0]
+
+    async def _with_hash(self, key: str, proves: Callable[[str], Known | None]) -> tuple[Client, Known] | None:
+        """Return the client with this key, and what `proves` returns for a hash of a secret of it that works now.
+
+        If none of the remembered hashes fits, the secret may be newer: the client is read again.
+        """
         if not _can_be_key(key):
             return None
-        known = await self._directory.by_key(key)
-        if known is None:
-            return None
-        client, secret_sha256 = known
-        return client if hmac.compare_digest(hash_of(secret), secret_sha256) else None
+        for read in (self._directory.by_key, self._directory.by_key_again):
+            known = await read(key)
+            if known is None:
+                return None
+            client, hashes = known
+            for one in hashes.working(self._now_s()):
+                if (proof := proves(one)) is not None:
+                    return client, proof
+        return None
 
 
 def _token_refused(why: str) -> NotAuthenticatedError:

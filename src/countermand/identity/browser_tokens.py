@@ -1,8 +1,8 @@
 """Makes and checks the tokens of browser applications: JWTs that every visitor of a shop's page can read.
 
 A token has few permissions. It is signed with the stored hash of its client's secret. So it counts until the client is
-rotated or revoked, nothing of it has to be stored, and a reader of the database could make only such tokens as the page
-already shows.
+revoked, or rotated and the rotation's overlap is over. Nothing of it has to be stored, and a reader of the database
+could make only such tokens as the page already shows.
 """
 
 from collections.abc import Mapping

@@ -10,6 +10,7 @@ import os
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -89,6 +90,7 @@ class Counts:
         self._version = version
         self._queue_depth: Callable[[], int] | None = None
         self._outbox_age_s: Callable[[], Awaitable[float | None]] | None = None
+        self._task_age_s: Callable[[], Awaitable[float | None]] | None = None
         self._clock_ahead_s: Callable[[], float | None] = lambda: None
         self._registry = ours = CollectorRegistry()
         self._postings: list[_Posting] = []
@@ -144,14 +146,8 @@ class Counts:
         self._connections = Gauge(
             "countermand_connections", "Connections that are open", multiprocess_mode="livesum", registry=ours
         )
-        self._connections_closed = Counter(
-            "countermand_connections_closed",
-            "Connections that the server ended, by why: what it waited for too long, or evicted and refused at the cap",
-            ("why",),
-            registry=ours,
-        )
-        for why in WHY_CLOSED:
-            self._connections_closed.labels(why)
+        self._connections_closed = _connections_closed(ours)
+        self._unfinished = _unfinished(ours)
         self._workers = Gauge("countermand_workers", "Processes that serve", multiprocess_mode="livesum", registry=ours)
         self._workers.set(1)
         self._process, self._scraping = ProcessMetrics(ours), asyncio.Lock()
@@ -161,23 +157,29 @@ class Counts:
         *,
         queue_depth: Callable[[], int],
         oldest_undelivered: Callable[[], Awaitable[datetime | None]],
+        oldest_task: Callable[[], Awaitable[datetime | None]],
         clock_ahead_s: Callable[[], float | None],
         now: Callable[[], datetime],
     ) -> None:
         """Set the functions that give more numbers: `queue_depth` per posting, the others per scrape.
 
-        `oldest_undelivered` must have a time limit of its own. If it raises `CountermandError` or `TimeoutError`, the
-        page leaves that metric out and the scrape still succeeds.
+        `oldest_undelivered` and `oldest_task` must have a time limit of their own. If one raises `CountermandError` or
+        `TimeoutError`, the page leaves that metric out and the scrape still succeeds.
         """
 
-        async def outbox_age_s() -> float | None:
+        async def age_s(ask: Callable[[], Awaitable[datetime | None]]) -> float | None:
             try:
-                oldest = await oldest_undelivered()
+                oldest = await ask()
             except (CountermandError, TimeoutError):
                 return None
             return 0.0 if oldest is None else max(0.0, (now() - oldest).total_seconds())
 
-        self._queue_depth, self._outbox_age_s, self._clock_ahead_s = queue_depth, outbox_age_s, clock_ahead_s
+        self._queue_depth, self._clock_ahead_s = queue_depth, clock_ahead_s
+        self._outbox_age_s, self._task_age_s = partial(age_s, oldest_undelivered), partial(age_s, oldest_task)
+
+    def step_unfinished(self, step: str, is_unfinished: bool) -> None:  # noqa: FBT001 - a value to set
+        """Set whether a background step may still have rows to fill."""
+        self._unfinished.labels(step).set(int(is_unfinished))
 
     def count_versions(self, taken: Callable[[], Mapping[int, int]]) -> None:
         """Set the function that returns, at every posting, the uses of each connect version since the last posting."""
@@ -227,7 +229,8 @@ class Counts:
         else:
             registry.register(self._registry)
         outbox_age_s = None if self._outbox_age_s is None else await self._outbox_age_s()
-        registry.register(_OfThisScrape(self._version, outbox_age_s, self._clock_ahead_s()))
+        task_age_s = None if self._task_age_s is None else await self._task_age_s()
+        registry.register(_OfThisScrape(self._version, outbox_age_s, task_age_s, self._clock_ahead_s()))
         try:
             encode, media_type = choose_encoder(accept)
         except (ValueError, TypeError):  # the version in `accept` is not a number
@@ -236,11 +239,36 @@ class Counts:
             return await asyncio.to_thread(encode, registry), media_type
 
 
+def _unfinished(registry: CollectorRegistry) -> Gauge:
+    return Gauge(
+        "countermand_steps_unfinished",
+        "Whether a background step may still have rows to fill that older nodes wrote: 1, or 0 once it found none",
+        ("step",),
+        multiprocess_mode="livemax",
+        registry=registry,
+    )
+
+
+def _connections_closed(registry: CollectorRegistry) -> Counter:
+    made = Counter(
+        "countermand_connections_closed",
+        "Connections that the server ended, by why: what it waited for too long, or evicted and refused at the cap",
+        ("why",),
+        registry=registry,
+    )
+    for why in WHY_CLOSED:
+        made.labels(why)
+    return made
+
+
 class _OfThisScrape:
     """Collects the metrics that are the same for all workers, once per scrape."""
 
-    def __init__(self, version: str, outbox_age_s: float | None, clock_ahead_s: float | None) -> None:
+    def __init__(
+        self, version: str, outbox_age_s: float | None, task_age_s: float | None, clock_ahead_s: float | None
+    ) -> None:
         self._version, self._outbox_age_s, self._clock_ahead_s = version, outbox_age_s, clock_ahead_s
+        self._task_age_s = task_age_s
 
     def collect(self) -> Iterator[Metric]:
         about: Mapping[str, str] = {"version": self._version}
@@ -250,6 +278,12 @@ class _OfThisScrape:
                 "countermand_outbox_age_seconds",
                 "How long the oldest undelivered fact waits; 0 without one, absent while the database cannot be asked",
                 value=self._outbox_age_s,
+            )
+        if self._task_age_s is not None:
+            yield GaugeMetricFamily(
+                "countermand_appointment_task_age_seconds",
+                "How long the oldest task about an appointment waits for its answer; 0 without one",
+                value=self._task_age_s,
             )
         if self._clock_ahead_s is not None:
             yield GaugeMetricFamily(

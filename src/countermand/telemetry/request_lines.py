@@ -33,6 +33,8 @@ class RequestLine(msgspec.Struct, omit_defaults=True, gc=False):
     client: int | None = None
     order: str | None = None
     worker: int | None = None
+    staff: str | None = None
+    acting_as: str | None = None
 
 
 Render = Callable[[Sequence[RequestLine]], str]
@@ -71,6 +73,7 @@ class RequestLines:
         code: str,
         client: int | None,
         order: str | None,
+        people: tuple[str | None, str | None] | None = None,
     ) -> None:
         """Add a line. The line is written at the end of this turn of the event loop."""
         if not self._lines:
@@ -91,6 +94,7 @@ class RequestLines:
                 client,
                 order,
                 self._worker,
+                *(people or ()),
             )
         )
 
@@ -121,11 +125,13 @@ def _text(line: RequestLine) -> str:
     code = f" code={line.code}" if line.code else ""
     client = "" if line.client is None else f" client={line.client}"
     order = "" if line.order is None else f" order={line.order}"
+    staff = "" if line.staff is None else f" staff={line.staff}"
+    acting_as = "" if line.acting_as is None else f" acting_as={line.acting_as}"
     worker = "" if line.worker is None else f" worker={line.worker}"
     return (
         f"{moment}Z [{line.level:<9}] {line.event:<30} {line.method} {line.route} status={line.status} "
-        f"outcome={line.outcome}{code} duration_ms={line.duration_ms}{client}{order} request_id={line.request_id}"
-        f"{worker}\n"
+        f"outcome={line.outcome}{code} duration_ms={line.duration_ms}{client}{staff}{acting_as}{order} "
+        f"request_id={line.request_id}{worker}\n"
     )
 
 

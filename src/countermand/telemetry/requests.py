@@ -110,8 +110,12 @@ class RouteReports:
         code: str = "",
         client: int | None = None,
         order: str | None = None,
+        people: tuple[str | None, str | None] | None = None,
     ) -> None:
-        """Report one request. `started_s` is from `perf_counter`; the metrics count the first of a refusal's codes."""
+        """Report one request. `started_s` is from `perf_counter`; the metrics count the first of a refusal's codes.
+
+        `people` are the person of the token and the person whom the client acts for, if there is one of them.
+        """
         duration_s = perf_counter() - started_s
         key = (status, outcome, code)
         tally = self._tallies.get(key)
@@ -124,7 +128,7 @@ class RouteReports:
             level = self._unavailable_level if status == _UNAVAILABLE else "error"
         if level is not None:
             method, route = self._shown_as
-            self._lines.add(level, request_id, method, route, status, outcome, duration_s, code, client, order)
+            self._lines.add(level, request_id, method, route, status, outcome, duration_s, code, client, order, people)
 
     def _new_tally(self, status: int, outcome: str, code: str) -> Tally:
         cancellation = None if self._channel is None else (self._channel, outcome, code.partition(",")[0])

@@ -16,6 +16,7 @@ from countermand.actions.cancelling.command_ids import CommandIds
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.contracts.http.answer import Answer
 from countermand.contracts.http.cancel_endpoint import Authenticator, CancelEndpoint
+from countermand.contracts.http.streamed import HEAD_ONLY
 from countermand.telemetry.requests import RouteReports
 from countermand.web.reporting import RequestReport, note_start
 from countermand.web.transport import ClientGoneError, read_body
@@ -47,7 +48,8 @@ class CancelCall:
             body = await read_body(headers, receive)
             client = await self.authenticator.client(endpoint.channel, endpoint.credential(headers))
             report.client_id = client.id
-            command = endpoint.command(client, headers, scope["query_string"], body, self.command_ids.next())
+            address = peer[0] if (peer := scope.get("client")) else None
+            command = endpoint.command(client, headers, scope["query_string"], body, self.command_ids.next(), address)
             report.order = command.order_name or None
             report.decision = decision = await self.cancel(command)
             answer = endpoint.answer(decision)
@@ -74,7 +76,9 @@ class Front:
         call = self._hot.get(scope["path"]) if scope["type"] == ScopeType.HTTP else None
         if call is None:
             note_start(scope)
-            await self._rest(cast("Scope", {**scope, "method": "GET"}) if is_head else scope, receive, send)
+            await self._rest(
+                cast("Scope", {**scope, "method": "GET", HEAD_ONLY: True}) if is_head else scope, receive, send
+            )
             return
         try:
             answer = await call.answer(cast("HTTPScope", scope), receive)

@@ -24,6 +24,7 @@ from countermand.contracts.manage.order_ids import ORDER_ID_PATTERN
 from countermand.domain.client import Client
 from countermand.domain.contract import MANAGE, Channel
 from countermand.domain.orders.order import UID_PATTERN
+from countermand.domain.staff_id import StaffId
 from countermand.telemetry.requests import RouteReports
 from countermand.web.framework import FrameworkRequest
 from countermand.web.request_log import CANCELLED, DONE, OUTCOMES, REFUSED, UNAVAILABLE, codes_of, outcome_of
@@ -85,6 +86,8 @@ class RequestReport:
     """
 
     client_id: int | None = None
+    staff: str | None = None
+    acting_for: StaffId | None = None
     order: str | None = None
     decision: CancelOutcome | None = None  # only for a cancellation
     outcome = ""
@@ -117,8 +120,9 @@ class RequestReport:
                 outcome, code = REFUSED, codes_of(self.decision.refused)
             else:
                 outcome = DONE if answer.status < _ERROR else REFUSED
+        people = None if self.staff is None and self.acting_for is None else (self.staff, self.acting_for)
         self._reports.answered(
-            self.request_id, self._started_s, answer.status, outcome, code, self.client_id, self.order
+            self.request_id, self._started_s, answer.status, outcome, code, self.client_id, self.order, people
         )
         return answer.with_headers(*notices, (_REQUEST_ID_FIELD, self.request_id.encode()))
 
@@ -144,8 +148,13 @@ class CallReport(RequestReport):
     async def client(self, channel: Channel, credential: Credential) -> Client:
         """See `Authenticator.client`."""
         client = await self._services.authenticator.client(channel, credential)
-        self.client_id = client.id
+        self.client_id, self.staff = client.id, client.staff_id
         return client
+
+    async def acting_as(self, client: Client, given: str) -> StaffId:
+        """See `Authenticator.acting_as`."""
+        self.acting_for = await self._services.authenticator.acting_as(client, given)
+        return self.acting_for
 
     async def _cancel(self, command: CancelOrder) -> CancelOutcome:
         self.decision = await self._services.cancel(command)

@@ -15,6 +15,7 @@ from countermand.contracts.http.cancel_endpoint import Authenticator, CancelEndp
 from countermand.contracts.http.openapi import Operation
 from countermand.domain.client import Client
 from countermand.domain.contract import Channel
+from countermand.domain.staff_id import StaffId
 from countermand.telemetry.tracing import Tracing
 from countermand.web.framework import FrameworkRequest
 from countermand.web.front import CancelCall
@@ -88,6 +89,9 @@ class _TracedAuthenticator:
         with self._tracing.hop("authenticate"):
             return await self._authenticator.client(channel, credential)
 
+    async def acting_as(self, client: Client, given: str) -> StaffId:
+        return await self._authenticator.acting_as(client, given)
+
 
 class _TracedEndpoint:
     """Implements `CancelEndpoint`."""
@@ -99,10 +103,16 @@ class _TracedEndpoint:
         self.shows_order = endpoint.shows_order
 
     def command(
-        self, client: Client, headers: Mapping[bytes, bytes], query: bytes, body: bytes, command_id: CommandId
+        self,
+        client: Client,
+        headers: Mapping[bytes, bytes],
+        query: bytes,
+        body: bytes,
+        command_id: CommandId,
+        address: str | None,
     ) -> CancelOrder:
         with self._tracing.hop("command"):
-            return self._endpoint.command(client, headers, query, body, command_id)
+            return self._endpoint.command(client, headers, query, body, command_id, address)
 
     def answer(self, outcome: CancelOutcome) -> Answer:
         with self._tracing.hop("answer"):

@@ -18,6 +18,7 @@ from countermand.actions.errors import (
     UnavailableError,
     UnfitDataError,
 )
+from countermand.domain.actor import Actor
 from countermand.domain.orders.order import OrderId
 from support.breakage import Breaks, Real, afterwards, breaking, instead
 from support.shared_world import shared_world
@@ -321,7 +322,7 @@ def calls_off_the_visit(world: World, order_id: OrderId) -> Breaks:
             visit, order = await tx.active_appointment(order_id), await tx.order(order_id)
             assert order is not None
             if visit is not None:
-                await cancel_appointment(tx, order.client_id, order_id, visit.id, world.clock())
+                await cancel_appointment(tx, Actor(order.client_id), order_id, visit.id, world.clock())
         return await real(*asked)
 
     return changed
@@ -336,7 +337,9 @@ async def book(world: World, order_id: OrderId) -> None:
     async with world.database.store.transaction() as tx:
         order = await tx.order(order_id)
         assert order is not None
-        await set_appointment(tx, order.client_id, order_id, starts_at, starts_at + timedelta(hours=4), world.clock())
+        await set_appointment(
+            tx, Actor(order.client_id), order_id, starts_at, starts_at + timedelta(hours=4), world.clock()
+        )
 
 
 async def states(world: World) -> set[str]:

@@ -12,6 +12,7 @@ from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcom
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.errors import IdempotencyKeyReusedError, NotFoundError
 from countermand.actions.idempotency import Fingerprints, IdempotencyKey
+from countermand.domain.actor import Actor
 from countermand.domain.appointments.appointment import AppointmentId, AppointmentState
 from countermand.domain.orders.order import OrderId
 from support.shared_world import shared_world
@@ -289,5 +290,5 @@ async def move_visit(world: World, order_id: OrderId, starts_in: timedelta) -> N
         assert order is not None
         assert visit is not None
         await move_appointment(
-            tx, order.client_id, order_id, visit.id, starts_at, starts_at + timedelta(hours=4), world.clock()
+            tx, Actor(order.client_id), order_id, visit.id, starts_at, starts_at + timedelta(hours=4), world.clock()
         )

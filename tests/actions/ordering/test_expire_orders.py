@@ -8,6 +8,7 @@ import pytest_asyncio
 
 from countermand.actions.ordering.expire import Expired, expire_due, expire_order
 from countermand.actions.ordering.record_progress import record_payment
+from countermand.domain.actor import Actor
 from countermand.domain.money import Money
 from countermand.domain.orders.order import order_id_of
 from countermand.domain.orders.order_state import Transition
@@ -100,7 +101,7 @@ async def test_what_was_paid_in_part_does_not_expire(shop: Shop):
     order = order_id_of(await _order(shop, uid))
     async with shop.world.database.store.transaction() as tx:
         money = Money(minor=2001, currency="EUR")
-        await record_payment(tx, shop.caller.client.id, order, "psp-1", money, shop.world.clock())
+        await record_payment(tx, Actor(shop.caller.client.id), order, "psp-1", money, shop.world.clock())
     shop.world.clock.now += _LIMIT
     before = await contents(shop.world)
     assert await _look(shop) == 1

@@ -27,6 +27,7 @@ from countermand.actions.appointments.set import cancel_appointment, move_appoin
 from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
 from countermand.actions.errors import ConflictError, NotFoundError
 from countermand.actions.ordering.record_progress import advance_order, record_payment
+from countermand.domain.actor import Actor
 from countermand.domain.appointments.appointment import AppointmentId
 from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId
@@ -88,7 +89,7 @@ class Orders(RuleBasedStateMachine):
 
     async def change(self, action: Any, *asked: Any) -> Any:
         async with self.world.database.store.transaction() as tx:
-            return await action(tx, self.operator.client.id, *asked, self.world.clock())
+            return await action(tx, Actor(self.operator.client.id), *asked, self.world.clock())
 
     @initialize()
     def two_products(self) -> None:

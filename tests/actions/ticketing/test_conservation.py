@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from countermand.actions.ordering.expire import expire_due
 from countermand.actions.ordering.record_progress import record_payment
+from countermand.domain.actor import Actor
 from countermand.domain.orders.order import order_id_of
 from support.shopping_calls import cancel
 from support.ticket_shop import Shop, a_shop, check_conservation, euros
@@ -120,7 +121,7 @@ class Story:
         money = euros(act.minor or max(1, round(order["grand_total"]["amount"] * 100)))
         async with world.database.store.transaction() as tx:
             reference = f"{order['uid']}-{next(self.references)}"
-            await record_payment(tx, self.shop.caller.client.id, order_id, reference, money, world.clock())
+            await record_payment(tx, Actor(self.shop.caller.client.id), order_id, reference, money, world.clock())
 
 
 @pytest_asyncio.fixture

@@ -169,6 +169,10 @@ async def test_a_refusal_is_recorded_with_the_facts_and_the_policy_it_was_decide
         "appointment_starts_at": micros(NOON + timedelta(hours=25)),
         "first_payment_at": None,
         "reason": None,
+        "codes": "appointment_within_notice",
+        "staff_id": None,
+        "acting_as": None,
+        "address": "127.0.0.1",
     }
     assert refusal["policy_version"] in {row["version"] for row in (await contents(world))["policies"]}
 
@@ -199,6 +203,9 @@ async def test_a_cancellation_is_recorded_with_the_facts_and_the_policy_it_was_d
         "appointment_starts_at": None,
         "first_payment_at": None,
         "reason": None,
+        "staff_id": None,
+        "acting_as": None,
+        "address": "127.0.0.1",
     }
 
 

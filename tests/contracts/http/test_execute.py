@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from countermand.actions.cancelling.command_ids import CommandIds
+from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.errors import ConflictError, FieldsError, NotAuthenticatedError
 from countermand.contracts.http import execute as module
 from countermand.contracts.http.answer import (
@@ -94,6 +95,7 @@ class Shop:
         services = Services(
             store=self.world.database.store,
             policies=self.world.database.policies,
+            archive=PolicyArchive(store=self.world.database.store),
             clock=self.world.clock,
             authenticator=AsItIs(self.world),
             command_ids=CommandIds(),

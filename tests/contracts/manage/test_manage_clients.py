@@ -1,5 +1,6 @@
 """Who may call, over the operator's own API."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -9,7 +10,7 @@ from countermand.contracts.registry import CONTRACTS, accesses_of
 from countermand.domain.client import Permission
 from support.contracts import SHOPPING
 from support.shared_world import shared_world
-from support.world import Caller, World
+from support.world import NOON, Caller, World
 
 world = shared_world
 
@@ -27,8 +28,9 @@ async def test_a_shop_is_let_in_given_a_new_secret_and_let_in_no_more(world: Wor
     assert await status(world, key, secret) == 404  # known, and there is no such order
     assert secret not in str(await world.rows("clients"))
 
-    rotated = (await post(world, admin, f"{CLIENTS}/{client['id']}/rotate", None)).json()
+    rotated = (await post(world, admin, f"{CLIENTS}/{client['id']}/rotate", {"overlap_s": 0})).json()
     assert rotated["client"]["id"] == client["id"]
+    assert rotated["client"]["previous_secret_until"] is None
     assert await status(world, key, secret) == 401
     assert await status(world, rotated["key"], rotated["secret"]) == 404
 
@@ -36,6 +38,79 @@ async def test_a_shop_is_let_in_given_a_new_secret_and_let_in_no_more(world: Wor
     assert revoked.json()["revoked_at"] is not None
     assert "secret" not in revoked.json()
     assert await status(world, rotated["key"], rotated["secret"]) == 401
+
+
+async def test_a_rotation_leaves_the_old_secret_a_day_or_as_long_as_it_is_told(world: World):
+    admin, shop, operator = await world.manage_client(), await world.shopping_client(), await world.manage_client()
+    rotated = await post(world, admin, f"{CLIENTS}/{shop.client.id}/rotate", None)
+    assert rotated.status_code == 200, rotated.text
+    new = rotated.json()
+    assert new["key"] == shop.key
+    assert new["client"]["previous_secret_until"] == written(NOON + timedelta(days=1))
+    for body in ({}, {"overlap_s": None}):
+        empty = await post(world, admin, f"{CLIENTS}/{operator.client.id}/rotate", body)
+        assert empty.json()["client"]["previous_secret_until"] == written(NOON + timedelta(days=1))
+    again = (await post(world, admin, f"{CLIENTS}/{operator.client.id}/rotate", {"overlap_s": 3600})).json()
+    tokens = [f"{operator.key}.{operator.secret}", empty.json()["token"], again["token"]]
+    assert await tokens_work(world, *tokens) == [401, 200, 200]
+    world.clock.forward(hours=1)
+    assert await tokens_work(world, *tokens) == [401, 401, 200]
+    assert [await status(world, shop.key, one) for one in (shop.secret, new["secret"])] == [404, 404]
+    world.clock.forward(hours=23)
+    assert [await status(world, shop.key, one) for one in (shop.secret, new["secret"])] == [401, 404]
+
+
+async def test_a_revoked_client_is_restored_and_never_rotated(world: World):
+    admin, shop = await world.manage_client(), await world.shopping_client()
+    path = f"{CLIENTS}/{shop.client.id}"
+    await post(world, admin, f"{path}/revoke", None)
+    before = await world.rows("clients")
+    refused = await post(world, admin, f"{path}/rotate", None)
+    assert (refused.status_code, refused.json()["code"]) == (409, "client_revoked")
+    assert "restore it first" in refused.json()["detail"]
+    assert await world.rows("clients") == before
+    assert await status(world, shop.key, shop.secret) == 401
+    restored = await post(world, admin, f"{path}/restore", None)
+    assert (restored.status_code, restored.json()["revoked_at"]) == (200, None)
+    assert await status(world, shop.key, shop.secret) == 404
+    assert (await post(world, admin, f"{path}/restore", None)).json() == restored.json()
+
+
+async def test_name_and_permissions_are_changed_and_count_at_once(world: World):
+    admin, shop = await world.manage_client(), await world.shopping_client()
+    path = f"{CLIENTS}/{shop.client.id}/change"
+    named = await post(world, admin, path, {"name": "Zoë's shop"})
+    assert (named.status_code, named.json()["name"]) == (200, "Zoë's shop")
+    assert named.json()["permissions"] == sorted(shop.client.permissions)
+    assert await status(world, shop.key, shop.secret) == 404
+    narrowed = await post(world, admin, path, {"permissions": ["create"]})
+    assert (narrowed.json()["name"], narrowed.json()["permissions"]) == ("Zoë's shop", ["create"])
+    assert await status(world, shop.key, shop.secret) == 403
+    nothing = await post(world, admin, path, {})
+    assert nothing.json() == narrowed.json() == (await listed(world, admin))[shop.client.id]
+
+
+async def test_a_change_that_does_not_hold_is_named_and_changes_nothing(world: World):
+    admin, shop = await world.manage_client(), await world.shopping_client()
+    before, path = await world.rows("clients"), f"{CLIENTS}/{shop.client.id}"
+    wrong: list[tuple[str, dict[str, Any], str]] = [
+        ("change", {"name": " "}, "name"),
+        ("change", {"name": "x" * 201}, "name"),
+        ("change", {"permissions": []}, "permissions"),
+        ("change", {"permissions": ["fly"]}, "permissions"),
+        ("change", {"permissions": ["record"]}, "permissions"),
+        ("rotate", {"overlap_s": -1}, "overlap_s"),
+        ("rotate", {"overlap_s": 30 * 24 * 3600 + 1}, "overlap_s"),
+        ("rotate", {"overlap_s": "soon"}, "overlap_s"),
+        ("rotate", {"public_key": "x"}, "public_key"),
+        ("rotate", {"keep_old": True}, "keep_old"),
+    ]
+    for call, body, field in wrong:
+        reply = await post(world, admin, f"{path}/{call}", body)
+        assert (reply.status_code, [one["field"] for one in reply.json()["errors"]]) == (422, [field]), body
+    assert (await post(world, admin, f"{CLIENTS}/999999/change", {"name": "x"})).status_code == 404
+    assert (await post(world, admin, f"{CLIENTS}/999999/restore", None)).status_code == 404
+    assert await world.rows("clients") == before
 
 
 async def test_without_permissions_a_client_may_do_what_is_usual_and_never_cancel_tickets(world: World):
@@ -72,6 +147,8 @@ async def test_only_who_may_administer_does(world: World):
         await post(world, operator, CLIENTS, {"contract": "manage", "name": "me", "permissions": ["administer"]}),
         await post(world, operator, f"{CLIENTS}/{operator.client.id}/rotate", None),
         await post(world, operator, f"{CLIENTS}/{operator.client.id}/revoke", None),
+        await post(world, operator, f"{CLIENTS}/{operator.client.id}/restore", None),
+        await post(world, operator, f"{CLIENTS}/{operator.client.id}/change", {"permissions": ["administer"]}),
     ]
     assert {reply.status_code for reply in asks} == {403}
     assert await world.rows("clients") == before
@@ -81,7 +158,9 @@ async def test_what_does_not_hold_is_named_and_changes_nothing(world: World):
     admin = await world.manage_client()
     before = await world.rows("clients")
     wrong: list[tuple[dict[str, Any], str]] = [
-        ({"contract": "connect", "name": "x"}, "contract"),
+        ({"contract": "fax", "name": "x"}, "contract"),
+        ({"contract": "shopping", "name": "x", "public_key": "k"}, "public_key"),
+        ({"contract": "manage", "name": "x", "client_id": "c"}, "client_id"),
         ({"contract": "shopping"}, "name"),
         ({"contract": "shopping", "name": " "}, "name"),
         ({"contract": "shopping", "name": "x" * 201}, "name"),
@@ -164,6 +243,15 @@ async def test_only_clients_whose_orders_have_a_payment_page_lead_buyers_back(wo
 async def listed(world: World, caller: Caller) -> dict[int, dict[str, Any]]:
     answer = await world.http.get(CLIENTS, headers=world.manage_headers(caller))
     return {one["id"]: one for one in answer.json()["clients"]}
+
+
+def written(instant: datetime) -> str:
+    return instant.isoformat().replace("+00:00", "Z")
+
+
+async def tokens_work(world: World, *tokens: str) -> list[int]:
+    headers = [{"Authorization": f"Bearer {token}"} for token in tokens]
+    return [(await world.http.get("/manage/v1/catalogue", headers=one)).status_code for one in headers]
 
 
 async def put(world: World, caller: Caller, path: str, body: dict[str, Any]) -> httpx.Response:

@@ -9,6 +9,7 @@ from sqlalchemy import event, update
 
 from countermand.actions.errors import ConflictError
 from countermand.actions.ordering.record_progress import pay_in_sandbox, record_payment
+from countermand.domain.actor import Actor
 from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_state import Transition
@@ -46,7 +47,7 @@ async def pay(world: World, order_id: OrderId, minor: int, reference: str = "psp
         assert order is not None
     async with world.database.store.transaction() as tx:
         money = Money(minor=minor, currency="EUR")
-        recorded = await record_payment(tx, order.client_id, order_id, reference, money, world.clock())
+        recorded = await record_payment(tx, Actor(order.client_id), order_id, reference, money, world.clock())
     return recorded.repeated
 
 

@@ -13,6 +13,7 @@ from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcom
 from countermand.actions.errors import ConflictError
 from countermand.actions.ordering.record_progress import advance_order, record_payment
 from countermand.contracts.http.store import Transaction
+from countermand.domain.actor import Actor
 from countermand.domain.appointments.appointment import AppointmentId
 from countermand.domain.money import Money
 from countermand.domain.orders.order import Order, OrderId
@@ -31,7 +32,7 @@ def books(starts_in: timedelta) -> Change:
     async def change(tx: Transaction, order: Order, world: World) -> None:
         starts_at = world.clock() + starts_in
         ends_at = starts_at + timedelta(hours=4)
-        await set_appointment(tx, order.client_id, order.id, starts_at, ends_at, world.clock())
+        await set_appointment(tx, Actor(order.client_id), order.id, starts_at, ends_at, world.clock())
 
     return change
 
@@ -40,13 +41,13 @@ def moves(starts_in: timedelta) -> Change:
     async def change(tx: Transaction, order: Order, world: World) -> None:
         starts_at, visit_id = world.clock() + starts_in, await the_visit(tx, order)
         ends_at = starts_at + timedelta(hours=4)
-        await move_appointment(tx, order.client_id, order.id, visit_id, starts_at, ends_at, world.clock())
+        await move_appointment(tx, Actor(order.client_id), order.id, visit_id, starts_at, ends_at, world.clock())
 
     return change
 
 
 async def calls_off(tx: Transaction, order: Order, world: World) -> None:
-    await cancel_appointment(tx, order.client_id, order.id, await the_visit(tx, order), world.clock())
+    await cancel_appointment(tx, Actor(order.client_id), order.id, await the_visit(tx, order), world.clock())
 
 
 async def books_another(tx: Transaction, order: Order, world: World) -> None:
@@ -56,13 +57,13 @@ async def books_another(tx: Transaction, order: Order, world: World) -> None:
 
 async def pays(tx: Transaction, order: Order, world: World) -> None:
     money = Money(minor=5000, currency="EUR")
-    await record_payment(tx, order.client_id, order.id, "psp-1", money, world.clock())
+    await record_payment(tx, Actor(order.client_id), order.id, "psp-1", money, world.clock())
 
 
 def advances(*steps: Transition) -> Change:
     async def change(tx: Transaction, order: Order, world: World) -> None:
         for move in steps:
-            await advance_order(tx, order.client_id, order.id, move, world.clock())
+            await advance_order(tx, Actor(order.client_id), order.id, move, world.clock())
 
     return change
 

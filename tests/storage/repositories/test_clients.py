@@ -1,10 +1,14 @@
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from countermand.actions.errors import ConflictError, NotFoundError
+from countermand.actions.identity.ports import SecretHashes
 from countermand.domain.client import ClientId, Permission
 from support.contracts import SHOPPING
 from support.shared_world import shared_world
-from support.world import ISSUER, World
+from support.world import ISSUER, NOON, World
 
 world = shared_world
 
@@ -13,9 +17,9 @@ MAY_READ = frozenset({Permission.READ})
 
 async def test_a_client_is_found_by_its_key_with_the_hash_of_its_secret_alone(world: World):
     added = await add(world, key="k1", secret_sha256="0" * 64)
-    assert await world.database.clients.by_key("k1") == (added, "0" * 64)
+    assert await world.database.clients.by_key("k1") == (added, SecretHashes(current="0" * 64))
     assert await world.database.clients.by_key("k2") is None
-    assert "secret" not in repr(added)
+    assert "0" * 64 not in repr(added)
     assert (added.channel, added.permissions, added.created_at) == (SHOPPING.channel, MAY_READ, world.clock())
 
 
@@ -43,20 +47,62 @@ async def test_no_key_and_no_identity_belongs_to_two_clients(world: World, who: 
     assert await world.database.clients.all() == [first]
 
 
-async def test_rotating_gives_a_new_key_and_secret_to_the_same_client(world: World):
-    before = await add(world, key="old", secret_sha256="0" * 64)
-    after = await world.database.clients.rotate(before.id, key="new", secret_sha256="1" * 64)
-    assert (after.id, after.name, after.permissions, after.key) == (before.id, before.name, before.permissions, "new")
-    assert await world.database.clients.by_key("old") is None
-    assert await world.database.clients.by_key("new") == (after, "1" * 64)
+async def test_rotating_gives_a_new_secret_to_the_same_client_and_keeps_the_old_one_for_the_overlap(world: World):
+    before, clients = await add(world, key="k", secret_sha256="0" * 64), world.database.clients
+    after = await clients.rotate(before.id, secret_sha256="1" * 64, now=NOON, overlap=timedelta(hours=1))
+    until = NOON + timedelta(hours=1)
+    assert after == replace(before, previous_secret_until=until)
+    hashes = SecretHashes(current="1" * 64, previous="0" * 64, previous_until=until)
+    assert await clients.by_key("k") == (after, hashes)
+    assert hashes.working(until.timestamp() - 1) == ("1" * 64, "0" * 64)
+    assert hashes.working(until.timestamp()) == ("1" * 64,)
+    at_once = await clients.rotate(before.id, secret_sha256="2" * 64, now=NOON, overlap=timedelta(0))
+    assert await clients.by_key("k") == (at_once, SecretHashes(current="2" * 64))
+
+
+async def test_a_name_and_permissions_change_alone_and_together(world: World):
+    before, other = await add(world, key="k1", secret_sha256="0" * 64), await add(world, key="k2", secret_sha256="0")
+    clients, may_cancel = world.database.clients, frozenset({Permission.CANCEL})
+    assert await clients.change(before.id, name="New", permissions=None) == replace(before, name="New")
+    changed = await clients.change(before.id, name=None, permissions=may_cancel)
+    assert changed == replace(before, name="New", permissions=may_cancel)
+    assert await clients.change(before.id, name=None, permissions=None) == changed
+    assert await clients.all() == [changed, other]
+    for name in ("x", None):
+        with pytest.raises(NotFoundError):
+            await clients.change(ClientId(99), name=name, permissions=None)
+
+
+async def test_the_last_use_is_written_at_most_once_in_a_while(world: World):
+    one, other = await add(world, key="k1", secret_sha256="0" * 64), await add(world, key="k2", secret_sha256="0")
+    clients, hour = world.database.clients, timedelta(hours=1)
+    assert (one.last_used_at, other.last_used_at) == (None, None)
+    for minutes, last in ((0, 0), (59, 0), (60, 60), (61, 60)):
+        await clients.write_last_use([one.id], NOON + timedelta(minutes=minutes), every=hour)
+        assert (await clients.one(one.id)).last_used_at == NOON + timedelta(minutes=last)
+    assert await clients.one(other.id) == other
 
 
 async def test_what_has_no_key_cannot_be_rotated(world: World):
     with_identity = await add(world, identity=(ISSUER, "partner"))
     for client_id in (with_identity.id, ClientId(with_identity.id + 1)):
         with pytest.raises(NotFoundError):
-            await world.database.clients.rotate(client_id, key="new", secret_sha256="1" * 64)
+            await world.database.clients.rotate(client_id, secret_sha256="1" * 64, now=NOON, overlap=timedelta(hours=1))
     assert await world.database.clients.all() == [with_identity]
+
+
+async def test_a_permission_that_older_nodes_do_not_know_stands_where_they_do_not_read(world: World):
+    may = frozenset({Permission.READ, Permission.MONEY, Permission.ACT_AS})
+    added = await add(world, key="k1", secret_sha256="0" * 64, permissions=may)
+    (row,) = await world.rows("clients")
+    assert (row["permissions"], row["more_permissions"]) == ('["read"]', '["act_as", "money"]')
+    assert added.permissions == (await world.database.clients.one(added.id)).permissions == may
+
+    changed = await world.database.clients.change(added.id, name=None, permissions=MAY_READ)
+    (row,) = await world.rows("clients")
+    assert (row["permissions"], row["more_permissions"], changed.permissions) == ('["read"]', None, MAY_READ)
+    with pytest.raises(NotFoundError):
+        await world.database.clients.change(ClientId(added.id + 1), name=None, permissions=MAY_READ)
 
 
 async def test_a_revoked_client_is_still_found_and_may_nothing(world: World):
@@ -67,7 +113,7 @@ async def test_a_revoked_client_is_still_found_and_may_nothing(world: World):
     revoked = await world.database.clients.revoke(added.id, world.clock())
     assert revoked.revoked_at == world.clock()
     assert not revoked.may(Permission.READ)
-    assert await world.database.clients.by_key("k1") == (revoked, "0" * 64)
+    assert await world.database.clients.by_key("k1") == (revoked, SecretHashes(current="0" * 64))
 
 
 async def test_nobody_is_revoked_who_is_not_there(world: World):
@@ -80,13 +126,14 @@ async def test_many_clients_are_looked_up_at_once_and_unknown_ones_left_out(worl
     second = await add(world, identity=(ISSUER, "partner"))
     revoked = await world.database.clients.revoke(first.id, world.clock())
     current = await world.database.clients.current([second.id, first.id, ClientId(99)])
-    assert sorted(current, key=lambda found: found[0].id) == [(revoked, "0" * 64), (second, None)]
+    assert sorted(current, key=lambda found: found[0].id) == [
+        (revoked, SecretHashes(current="0" * 64)),
+        (second, None),
+    ]
     assert await world.database.clients.current([]) == []
     assert await world.database.clients.all() == [revoked, second]
 
 
 async def add(world: World, **who: object):
-    given = {"key": None, "secret_sha256": None, "identity": None} | who
-    return await world.database.clients.add(
-        channel=SHOPPING.channel, name="somebody", permissions=MAY_READ, now=world.clock(), **given
-    )
+    given = {"key": None, "secret_sha256": None, "identity": None, "permissions": MAY_READ} | who
+    return await world.database.clients.add(channel=SHOPPING.channel, name="somebody", now=world.clock(), **given)

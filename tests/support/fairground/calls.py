@@ -32,6 +32,7 @@ from countermand.contracts.http.fingerprints import idempotency_key
 from countermand.contracts.http.idempotency import key_in
 from countermand.contracts.http.openapi import Operation, Reply, parameter
 from countermand.contracts.http.store import Transaction
+from countermand.domain.actor import Actor
 from countermand.domain.client import Client, Permission
 from countermand.domain.orders.order import UID_PATTERN, OrderId, order_id_of
 from countermand.domain.orders.order_details import TicketOrderGiven
@@ -136,7 +137,13 @@ class FairgroundCancel:
         return basic(headers)
 
     def command(
-        self, client: Client, headers: Mapping[bytes, bytes], query: bytes, body: bytes, command_id: CommandId
+        self,
+        client: Client,
+        headers: Mapping[bytes, bytes],
+        query: bytes,
+        body: bytes,
+        command_id: CommandId,
+        address: str | None,
     ) -> CancelOrder:
         if not client.may(Permission.CANCEL):
             raise ForbiddenError("the permission cancel is needed")
@@ -146,8 +153,7 @@ class FairgroundCancel:
             command_id=command_id,
             order_id=_order_id(uid),
             order_name=f"{CHANNEL}-{uid}",
-            client_id=client.id,
-            channel=CHANNEL,
+            actor=Actor(client.id, CHANNEL, address=address),
             idempotency=idempotency_key(key, "POST", CANCEL, query, body),
         )
 

@@ -15,6 +15,7 @@ from sqlalchemy import update
 
 from countermand.actions.ordering.record_progress import record_payment
 from countermand.actions.ordering.views import OrderView
+from countermand.domain.actor import Actor
 from countermand.domain.money import Money
 from countermand.domain.orders.order_state import Transition
 from countermand.domain.redirects import Redirects
@@ -85,7 +86,9 @@ async def test_of_an_order_that_is_paid_in_part_the_page_asks_for_the_rest(shop:
     me = await shop.shopping_client()
     uri, view = await order(shop, me)
     async with shop.database.store.transaction() as tx:
-        await record_payment(tx, me.client.id, view.order.id, "psp", Money(minor=1000, currency="EUR"), shop.clock())
+        await record_payment(
+            tx, Actor(me.client.id), view.order.id, "psp", Money(minor=1000, currency="EUR"), shop.clock()
+        )
     pay = (await read(shop, me, uri)).json()["_links"]["payment"]["href"]
     page = (await shop.http.get(pay)).text
     assert [said in page for said in ("EUR 26.00", "EUR 10.00", "Pay EUR 16.00")] == [True] * 3

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from countermand.actions.ordering.record_progress import record_payment
+from countermand.domain.actor import Actor
 from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderUid, order_id_of
 from countermand.domain.orders.order_state import Transition
@@ -79,7 +80,7 @@ async def test_money_that_came_in_for_an_order_that_has_ended_is_named_with_what
     await ended(shop, order, "cancelled")
     async with shop.world.database.store.transaction() as tx:
         of_order, money = order_id_of(OrderUid(order["uid"])), Money(minor=400, currency="EUR")
-        await record_payment(tx, shop.caller.client.id, of_order, "late", money, shop.world.clock())
+        await record_payment(tx, Actor(shop.caller.client.id), of_order, "late", money, shop.world.clock())
     page = await shown(shop, order)
     assert "The shop received EUR 4.00 for this order. Ask the shop to return the money." in page
     assert "<dt>Received</dt><dd>EUR 4.00</dd>" in page

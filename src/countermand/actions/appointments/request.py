@@ -23,6 +23,7 @@ from countermand.actions.ordering.ports import OrderReading
 from countermand.actions.ordering.views import OrderView
 from countermand.actions.ordering.visibility import is_shown
 from countermand.actions.ports import NumberSource, Snapshots
+from countermand.domain.actor import Actor
 from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState, Slot, SlotId
 from countermand.domain.appointments.appointment_task import AppointmentTask, Failure, TaskId, TaskKind, TaskState
 from countermand.domain.client import ClientId
@@ -69,33 +70,33 @@ async def withdraw_offer(tx: TaskTransaction, client_id: ClientId, offer_id: Tas
 
 
 async def book(
-    tx: TaskTransaction, booking: BookingTerms, client_id: ClientId, offer_id: TaskId, slot_id: SlotId, now: datetime
+    tx: TaskTransaction, booking: BookingTerms, actor: Actor, offer_id: TaskId, slot_id: SlotId, now: datetime
 ) -> AppointmentTask:
     """Request a booking in a slot that was offered.
 
     Raises `NotFoundError`, or `ConflictError` with `order_ended`, `has_appointment`, `booking_under_way`,
     `slot_not_offered`, `appointment_request_pending` or `appointment_request_cancelled`.
     """
-    offer, order = await _own_task(tx, client_id, offer_id, TaskKind.OFFER_SLOTS)
+    offer, order = await _own_task(tx, actor.client_id, offer_id, TaskKind.OFFER_SLOTS)
     check_open(order)
     slot = _slot_of(_seen(offer, order, now), slot_id)
     if (active := await standing(tx, order.id)) is not None:
         raise ConflictError("has_appointment", f"the order has the active appointment {active.id}; cancel that first")
     if (pending := await tx.pending_task(order.id, TaskKind.BOOK)) is not None:
         raise ConflictError("booking_under_way", f"the booking {pending.id} of this order has no answer yet")
-    task = await _new_task(tx, client_id, order, TaskKind.BOOK, now)
+    task = await _new_task(tx, actor.client_id, order, TaskKind.BOOK, now)
     task = replace(task, offer_id=offer_id, slots=(slot,))
     if slot.starts_at <= now:
         said: Accepted | Failure | None = Failure(code="slot_over", sentence=f"the slot {slot.id} has begun")
     else:
         said = await booking.desk.book(tx, slot)
-    task = await _booked(tx, client_id, order, task, slot, said, now)
+    task = await _booked(tx, actor, order, task, slot, said, now)
     await tx.insert_task(_seen_later(task, booking))
     return task
 
 
 async def ask_to_call_off(
-    tx: TaskTransaction, booking: BookingTerms, client_id: ClientId, appointment_id: AppointmentId, now: datetime
+    tx: TaskTransaction, booking: BookingTerms, actor: Actor, appointment_id: AppointmentId, now: datetime
 ) -> AppointmentTask:
     """Request that a visit is called off.
 
@@ -104,14 +105,14 @@ async def ask_to_call_off(
     order_id = await tx.order_of_appointment(appointment_id)
     if order_id is None:
         raise NotFoundError("there is no such appointment")
-    order = await locked(tx, order_id, owner=client_id)
+    order = await locked(tx, order_id, owner=actor.client_id)
     appointment = await active_one(tx, order_id, appointment_id)
     if (pending := await tx.pending_task(order_id, TaskKind.CANCEL)) is not None:
         raise ConflictError("cancellation_under_way", f"the cancellation {pending.id} has no answer yet")
-    task = await _new_task(tx, client_id, order, TaskKind.CANCEL, now)
+    task = await _new_task(tx, actor.client_id, order, TaskKind.CANCEL, now)
     task = replace(task, appointment_id=appointment_id)
     said = await booking.desk.call_off(appointment, now)
-    task = await _called_off(tx, client_id, order, task, appointment, said, now)
+    task = await _called_off(tx, actor, order, task, appointment, said, now)
     await tx.insert_task(_seen_later(task, booking))
     return task
 
@@ -125,7 +126,7 @@ class SlotsOffered:
 
 async def answer_task(
     tx: TaskTransaction,
-    client_id: ClientId,
+    actor: Actor,
     order_id: OrderId,
     task_id: TaskId,
     said: SlotsOffered | Accepted | Failure,
@@ -151,9 +152,9 @@ async def answer_task(
         case TaskKind.OFFER_SLOTS, SlotsOffered(slots=slots):
             answered = replace(task, state=TaskState.DONE, slots=tuple(slots), answered_at=now)
         case TaskKind.BOOK, Accepted():
-            answered = await _booked_later(tx, client_id, order, task, said, now)
+            answered = await _booked_later(tx, actor, order, task, said, now)
         case TaskKind.CANCEL, Accepted():
-            answered = await _called_off_later(tx, client_id, order, task, said, now)
+            answered = await _called_off_later(tx, actor, order, task, said, now)
         case _:
             raise FieldsError(
                 [("body", f"the answer does not fit the task, which is to {task.kind}; nothing was recorded")]
@@ -250,7 +251,7 @@ def _slot_of(offer: AppointmentTask, slot_id: SlotId) -> Slot:
 
 async def _booked(
     tx: TaskTransaction,
-    client_id: ClientId,
+    actor: Actor,
     order: Order,
     task: AppointmentTask,
     slot: Slot,
@@ -270,24 +271,24 @@ async def _booked(
         remote_id=said.remote_id,
     )
     await tx.insert_appointment(order.id, appointment)
-    await appointment_changed(tx, client_id, order, slot.starts_at, appointment_set(appointment), now)
+    await appointment_changed(tx, actor, order, slot.starts_at, appointment_set(appointment), now)
     return replace(task, state=TaskState.DONE, appointment_id=appointment.id, answered_at=now)
 
 
 async def _booked_later(
-    tx: TaskTransaction, client_id: ClientId, order: Order, task: AppointmentTask, said: Accepted, now: datetime
+    tx: TaskTransaction, actor: Actor, order: Order, task: AppointmentTask, said: Accepted, now: datetime
 ) -> AppointmentTask:
     if (active := await standing(tx, order.id)) is not None:  # the operator agreed a visit in the meantime
         sentence = f"the order has the active appointment {active.id}"
         return task.failed(Failure(code="has_appointment", sentence=sentence), now)
     slot = task.wanted
     assert slot is not None, "a booking wants a slot"
-    return await _booked(tx, client_id, order, task, slot, said, now)
+    return await _booked(tx, actor, order, task, slot, said, now)
 
 
 async def _called_off(
     tx: TaskTransaction,
-    client_id: ClientId,
+    actor: Actor,
     order: Order,
     task: AppointmentTask,
     appointment: Appointment,
@@ -300,16 +301,16 @@ async def _called_off(
         return task.failed(said, now)
     after = replace(appointment, state=AppointmentState.CANCELLED, cancelled_at=now)
     await tx.change_appointment(order.id, after)
-    await appointment_changed(tx, client_id, order, None, appointment_cancelled(after), now)
+    await appointment_changed(tx, actor, order, None, appointment_cancelled(after), now)
     return replace(task, state=TaskState.DONE, answered_at=now)
 
 
 async def _called_off_later(
-    tx: TaskTransaction, client_id: ClientId, order: Order, task: AppointmentTask, said: Accepted, now: datetime
+    tx: TaskTransaction, actor: Actor, order: Order, task: AppointmentTask, said: Accepted, now: datetime
 ) -> AppointmentTask:
     assert task.appointment_id is not None
     try:
         appointment = await active_one(tx, order.id, task.appointment_id)
     except ConflictError as error:  # the visit ended in another way in the meantime
         return task.failed(Failure(code=error.code, sentence=str(error)), now)
-    return await _called_off(tx, client_id, order, task, appointment, said, now)
+    return await _called_off(tx, actor, order, task, appointment, said, now)

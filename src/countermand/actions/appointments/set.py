@@ -9,8 +9,8 @@ from countermand.actions.errors import ConflictError, FieldsError, NotFoundError
 from countermand.actions.ordering.lock_order import locked
 from countermand.actions.ordering.ports import OrderChange
 from countermand.actions.ports import NumberSource
+from countermand.domain.actor import Actor
 from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState
-from countermand.domain.client import ClientId
 from countermand.domain.known import Unknown
 from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_events import (
@@ -29,7 +29,7 @@ class AppointmentTransaction(AppointmentWriting, OrderChange, NumberSource, Prot
 
 async def set_appointment(
     tx: AppointmentTransaction,
-    client_id: ClientId,
+    actor: Actor,
     order_id: OrderId,
     starts_at: datetime,
     ends_at: datetime,
@@ -48,13 +48,13 @@ async def set_appointment(
         ends_at=ends_at,
     )
     await tx.insert_appointment(order_id, appointment)
-    await appointment_changed(tx, client_id, order, starts_at, appointment_set(appointment), now)
+    await appointment_changed(tx, actor, order, starts_at, appointment_set(appointment), now)
     return appointment
 
 
 async def move_appointment(
     tx: AppointmentTransaction,
-    client_id: ClientId,
+    actor: Actor,
     order_id: OrderId,
     appointment_id: AppointmentId,
     starts_at: datetime,
@@ -69,25 +69,25 @@ async def move_appointment(
     after = replace(before, starts_at=starts_at, ends_at=ends_at, slot=None)  # this frees its place in the slot
     await tx.change_appointment(order_id, after)
     fact = appointment_moved(after, before.starts_at)
-    await appointment_changed(tx, client_id, order, starts_at, fact, now)
+    await appointment_changed(tx, actor, order, starts_at, fact, now)
     return after
 
 
 async def cancel_appointment(
-    tx: AppointmentTransaction, client_id: ClientId, order_id: OrderId, appointment_id: AppointmentId, now: datetime
+    tx: AppointmentTransaction, actor: Actor, order_id: OrderId, appointment_id: AppointmentId, now: datetime
 ) -> Appointment:
     """Call a visit off. Raises `NotFoundError`, or `ConflictError` with `appointment_over`."""
     order = await locked(tx, order_id)
     before = await active_one(tx, order_id, appointment_id)
     after = replace(before, state=AppointmentState.CANCELLED, cancelled_at=now)
     await tx.change_appointment(order_id, after)
-    await appointment_changed(tx, client_id, order, None, appointment_cancelled(after), now)
+    await appointment_changed(tx, actor, order, None, appointment_cancelled(after), now)
     return after
 
 
 async def advance_appointment(
     tx: AppointmentTransaction,
-    client_id: ClientId,
+    actor: Actor,
     order_id: OrderId,
     appointment_id: AppointmentId,
     state: AppointmentState,
@@ -102,7 +102,7 @@ async def advance_appointment(
     after = replace(before, state=state)
     await tx.change_appointment(order_id, after)
     stands_from = after.starts_at if after.is_active else None
-    await appointment_changed(tx, client_id, order, stands_from, appointment_advanced(after, before.state), now)
+    await appointment_changed(tx, actor, order, stands_from, appointment_advanced(after, before.state), now)
     return after
 
 
@@ -136,11 +136,11 @@ def check_known_visit(appointment: Appointment) -> None:
 
 
 async def appointment_changed(
-    tx: OrderChange, client_id: ClientId, order: Order, starts_at: datetime | None, event: OrderEvent, now: datetime
+    tx: OrderChange, actor: Actor, order: Order, starts_at: datetime | None, event: OrderEvent, now: datetime
 ) -> None:
     """Update a locked order's facts for its active appointment, and append the event."""
     changed = await tx.change_order(order, replace(order.facts, appointment_starts_at=starts_at))
-    await tx.append_events(changed, client_id, [event], now)
+    await tx.append_events(changed, actor, [event], now)
 
 
 def check_open(order: Order) -> None:

@@ -361,6 +361,7 @@ def _refusal(command: CancelOrder, order: Order, answer: NotCancelled, now: date
         decided_at=now,
         policy_version=answer.refused.policy_version,
         facts=order.facts,
+        codes=answer.refused.codes,
     )
 
 

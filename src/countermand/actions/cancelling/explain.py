@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from countermand.actions.cancelling.policies import Policies
 from countermand.actions.cancelling.ports import PolicyContents
@@ -15,13 +16,21 @@ from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderId
 
 
+class PolicySource(StrEnum):
+    """Says which policy an explanation used, and which facts: those of now, or those of the past instant."""
+
+    NOW = "now"
+    THEN = "then"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Explanation:
-    """The decision that a cancellation at `at` would get, based on the order's present facts."""
+    """The decision that a cancellation at `at` would get, or would have got if it is a past instant."""
 
     order: Order
     at: datetime
     decision: Decision
+    policy_source: PolicySource = PolicySource.NOW
 
 
 async def explain(
@@ -33,9 +42,9 @@ async def explain(
     owner: ClientId | None,
     at: datetime | None = None,
 ) -> Explanation:
-    """Decide without acting. With `owner`, only that client's orders are found. Raises `NotFoundError`.
+    """Decide without acting, on the present facts. With `owner`, only that client's orders are found.
 
-    Raises `UnavailableError` for an order over which this version cannot decide.
+    Raises `NotFoundError`. Raises `UnavailableError` for an order over which this version cannot decide.
     """
     async with store.snapshot() as reading:
         order = await reading.order(order_id)

@@ -8,9 +8,10 @@ from typing import Protocol
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.idempotency import Fingerprints, IdempotencyKey
 from countermand.actions.ordering.views import OrderView
+from countermand.domain.actor import Actor
 from countermand.domain.cancelling.policy import PolicyVersion
 from countermand.domain.client import ClientId
-from countermand.domain.contract import Channel, ContractName
+from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import Order, OrderFacts, OrderId
 
 
@@ -23,12 +24,16 @@ class CancelOrder:
 
     command_id: CommandId
     order_id: OrderId
-    client_id: ClientId
-    channel: Channel
+    actor: Actor
     on_behalf: bool = False
     reason: str | None = None
     idempotency: IdempotencyKey | None = None
     order_name: str = ""
+
+    @property
+    def client_id(self) -> ClientId:
+        """The client that asks."""
+        return self.actor.client_id
 
     def repeats(self, first: "CancelOrder") -> bool:
         """Return whether this command is the same request as an earlier command with the same key."""
@@ -43,9 +48,8 @@ class CancellationRecord:
     order_id: OrderId
     command_id: CommandId
     decided_at: datetime
-    client_id: ClientId
+    actor: Actor
     contract: ContractName  # the order's
-    channel: Channel
     policy_version: PolicyVersion
     facts: OrderFacts
     reason: str | None
@@ -53,13 +57,14 @@ class CancellationRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RefusalRecord:
-    """The decision record of a refusal by the policy."""
+    """The decision record of a refusal by the policy. `codes` are those of the broken rules; None if nobody knows."""
 
     command: CancelOrder
     contract: ContractName  # the order's
     decided_at: datetime
     policy_version: PolicyVersion
     facts: OrderFacts
+    codes: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,6 +126,26 @@ class CancellationStore(Protocol):
 
     async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
         """Return the orders with everything that a contract shows of them, in one set of reads."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PolicyUse:
+    """An instant at which a policy was in force. It `is_first` if the policy came into force then."""
+
+    version: PolicyVersion
+    at: datetime
+    is_first: bool
+
+
+class PolicyUses(Protocol):
+    """Reads which policies were in force."""
+
+    async def policy_uses(self, contract: ContractName, around: datetime) -> Sequence[PolicyUse]:
+        """Return the first use of each policy of a contract, and its last and next uses around an instant.
+
+        The uses are those by refusals; only as many of them are looked at as a quick read allows.
+        """
         ...
 
 

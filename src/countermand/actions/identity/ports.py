@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from countermand.domain.client import Client, ClientId, Permission
@@ -17,6 +17,21 @@ class ClientKey:
 
     kid: str
     public_key: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SecretHashes:
+    """The SHA-256 (hexadecimal) of a client's secret and, after a rotation with an overlap, of the secret before."""
+
+    current: str
+    previous: str | None = None
+    previous_until: datetime | None = None
+
+    def working(self, now_s: float) -> Sequence[str]:
+        """Return the hashes of the secrets that work at an instant, in seconds since 1970."""
+        if self.previous is None or self.previous_until is None or self.previous_until.timestamp() <= now_s:
+            return (self.current,)
+        return (self.current, self.previous)
 
 
 class ClientKeys(Protocol):
@@ -56,16 +71,16 @@ class SigningKeys(Protocol):
 class Clients(Protocol):
     """The clients, as `identity/authentication.py` and `countermand client` need them."""
 
-    async def by_key(self, key: str) -> tuple[Client, str] | None:
-        """The client with this key, and its secret's SHA-256 (hexadecimal). Revoked ones, too."""
+    async def by_key(self, key: str) -> tuple[Client, SecretHashes] | None:
+        """The client with this key, and the hashes of its secrets. Revoked ones, too."""
         ...
 
     async def by_identity(self, issuer: str, subject: str) -> Client | None:
         """The client whose tokens come from `issuer` and name `subject`. Revoked ones, too."""
         ...
 
-    async def current(self, ids: Sequence[ClientId]) -> Sequence[tuple[Client, str | None]]:
-        """These clients as they are now, with their secrets' hashes, in one query."""
+    async def current(self, ids: Sequence[ClientId]) -> Sequence[tuple[Client, SecretHashes | None]]:
+        """These clients as they are now, with the hashes of their secrets, in one query."""
         ...
 
 
@@ -87,16 +102,30 @@ class ClientAdministration(Protocol):
         identity: tuple[str, str] | None,
         now: datetime,
         redirects: Redirects = ...,
+        client_key: ClientKey | None = ...,
     ) -> Client:
-        """Add a client with a key and the hash of its secret, or with an identity. Raises `ConflictError`."""
+        """Add a client with a key and the hash of its secret, or with an identity and perhaps a public key.
+
+        Raises `ConflictError`.
+        """
         ...
 
-    async def rotate(self, client_id: ClientId, *, key: str, secret_sha256: str) -> Client:
-        """Give a client a new key and secret. Raises `NotFoundError`."""
+    async def rotate(self, client_id: ClientId, *, secret_sha256: str, now: datetime, overlap: timedelta) -> Client:
+        """Give a client a new secret; the old one works for the overlap. Raises `NotFoundError`, `ConflictError`."""
+        ...
+
+    async def rotate_key(self, client_id: ClientId, new: ClientKey, now: datetime, *, keep_old: bool) -> Client:
+        """Give a client of the token issuer a new public key. Raises `NotFoundError`, `ConflictError`."""
         ...
 
     async def one(self, client_id: ClientId) -> Client:
         """The client with this number. Raises `NotFoundError`."""
+        ...
+
+    async def change(
+        self, client_id: ClientId, *, name: str | None, permissions: frozenset[Permission] | None
+    ) -> Client:
+        """Change a client's name, its permissions, or both; None changes nothing. Raises `NotFoundError`."""
         ...
 
     async def change_redirects(self, client_id: ClientId, redirects: Redirects) -> Client:
@@ -105,4 +134,8 @@ class ClientAdministration(Protocol):
 
     async def revoke(self, client_id: ClientId, now: datetime) -> Client:
         """Let a client call no more. Raises `NotFoundError`."""
+        ...
+
+    async def restore(self, client_id: ClientId) -> Client:
+        """Let a revoked client call again, with the credential that it had. Raises `NotFoundError`."""
         ...

@@ -2,6 +2,11 @@
 
 import hashlib
 import secrets
+from typing import Final
+
+# For how long the old secret works after a rotation: a day, so that a partner can change its programs by daylight.
+DEFAULT_OVERLAP_S: Final = 24 * 3600
+LONGEST_OVERLAP_S: Final = 30 * 24 * 3600
 
 
 def new_key() -> str:

@@ -14,6 +14,7 @@ from countermand.actions.errors import CountermandError, HeldError, UnforeseenDa
 from countermand.actions.ordering.ports import ExpiryReading, ExpiryWriting
 from countermand.actions.ordering.record_progress import ProgressTransaction, advance_order
 from countermand.actions.ports import Snapshots, Transactions
+from countermand.domain.actor import Actor
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_state import Transition, state_after
 
@@ -60,7 +61,7 @@ async def expire_order(tx: ExpiryTransaction, order_id: OrderId, now: datetime) 
     """End an order that is due, unless it ended or was paid meanwhile; return whether the order was ended.
 
     An order that was paid in part is no longer due: the operator takes care of it. The events name the order's own
-    client, because no other client requested the expiry.
+    client and no channel, because nobody requested the expiry.
     """
     order = await tx.lock_order(order_id)
     if order is not None and not order.is_known:  # it changed since it was found: a node that knows it will expire it
@@ -68,5 +69,5 @@ async def expire_order(tx: ExpiryTransaction, order_id: OrderId, now: datetime) 
     await tx.forget_expiry(order_id)
     if order is None or order.facts.first_payment_at is not None or state_after(order.state, Transition.EXPIRE) is None:
         return False
-    await advance_order(tx, order.client_id, order_id, Transition.EXPIRE, now)
+    await advance_order(tx, Actor(order.client_id), order_id, Transition.EXPIRE, now)
     return True

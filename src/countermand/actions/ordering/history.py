@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
-from countermand.domain.client import ClientId
+from countermand.domain.actor import Actor
+from countermand.domain.client import Client, ClientId
 from countermand.domain.known import Unknown
 from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.payment import Payment
+
+REFUSALS_SHOWN: Final = 500  # the newest ones, because every refused attempt leaves a row
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,16 +22,25 @@ class OutboxRecord:
     kind: OrderEventKind | Unknown
     order_version: int
     recorded_at: datetime
-    client_id: ClientId
+    actor: Actor
     details: Mapping[str, object]
     delivered_at: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class History:
-    """Everything that happened to an order: its events, its refused cancellations, its cancellation, its payments."""
+    """Everything that happened to an order: its events, its refused cancellations, its cancellation, its payments.
+
+    Events are in the order of the order's versions. `clients` has the clients that caused any of it.
+    """
 
     events: tuple[OutboxRecord, ...]
     refusals: tuple[RefusalRecord, ...]
     cancellation: CancellationRecord | None
     payments: tuple[Payment, ...]
+    clients: Mapping[ClientId, Client]
+
+    @property
+    def decisions(self) -> tuple[CancellationRecord | RefusalRecord, ...]:
+        """The records of all asks to cancel the order."""
+        return self.refusals if self.cancellation is None else (*self.refusals, self.cancellation)

@@ -5,6 +5,8 @@ from datetime import datetime
 from countermand.actions.errors import OrderTakenError, UnavailableError
 from countermand.actions.ordering.ports import OrderInsertion
 from countermand.actions.ordering.views import OrderView
+from countermand.domain.actor import Actor
+from countermand.domain.contract import channel_of
 from countermand.domain.orders.order_events import order_placed
 
 
@@ -16,5 +18,6 @@ async def insert_with_event(tx: OrderInsertion, view: OrderView, now: datetime) 
         raise UnavailableError(
             "the number made for the order is taken; the order was not placed; send the request again"
         ) from error
-    await tx.append_events(view.order, view.order.client_id, [order_placed(view.order.state)], now)
+    actor = Actor(view.order.client_id, channel_of(view.order.contract))
+    await tx.append_events(view.order, actor, [order_placed(view.order.state)], now)
     return view

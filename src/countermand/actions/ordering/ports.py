@@ -8,6 +8,7 @@ from typing import Protocol
 from countermand.actions.catalogue.ports import Condition, Page
 from countermand.actions.ordering.history import History
 from countermand.actions.ordering.views import OrderView
+from countermand.domain.actor import Actor
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.money import Money
@@ -95,9 +96,7 @@ class OrderLock(Protocol):
 class OrderEventWriting(Protocol):
     """Writes order events."""
 
-    async def append_events(
-        self, order: Order, client_id: ClientId, events: Sequence[OrderEvent], now: datetime
-    ) -> None:
+    async def append_events(self, order: Order, actor: Actor, events: Sequence[OrderEvent], now: datetime) -> None:
         """Put events into the outbox, under the order's new version."""
         ...
 

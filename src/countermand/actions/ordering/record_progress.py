@@ -15,8 +15,8 @@ from countermand.actions.ordering.lock_order import locked, locked_to_pay
 from countermand.actions.ordering.ports import OrderChange, OrderToPay, PaymentReading, PaymentWriting
 from countermand.actions.ordering.views import OrderView
 from countermand.actions.ticketing.ports import TicketRelease
+from countermand.domain.actor import Actor
 from countermand.domain.appointments.appointment import AppointmentState
-from countermand.domain.client import ClientId
 from countermand.domain.money import Money
 from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_events import appointment_cancelled, order_advanced, payment_recorded
@@ -39,7 +39,7 @@ class PaymentTransaction(OrderChange, PaymentWriting, Protocol):
 
 
 async def advance_order(
-    tx: ProgressTransaction, client_id: ClientId, order_id: OrderId, move: Transition, now: datetime
+    tx: ProgressTransaction, actor: Actor, order_id: OrderId, move: Transition, now: datetime
 ) -> Order:
     """Move an order to its next state by the table of transitions. An order that ends frees its tickets and visit.
 
@@ -56,7 +56,7 @@ async def advance_order(
         raise ConflictError("move_not_allowed", f"the order is {order.state} and cannot {move}; it can: {allowed}")
     if after in ENDED_UNFULFILLED and order.facts.first_payment_at is not None:
         raise ConflictError("order_paid", f"a payment is recorded for the order, so it cannot {move}")
-    return await _advance(tx, client_id, order, after, now)
+    return await _advance(tx, actor, order, after, now)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +69,7 @@ class RecordedPayment:
 
 
 async def record_payment(
-    tx: PaymentTransaction, client_id: ClientId, order_id: OrderId, reference: str, money: Money, now: datetime
+    tx: PaymentTransaction, actor: Actor, order_id: OrderId, reference: str, money: Money, now: datetime
 ) -> RecordedPayment:
     """Record money that came in. For a repeated reference, return the first payment.
 
@@ -86,7 +86,7 @@ async def record_payment(
     is_late = to_pay.order.state in ENDED_UNFULFILLED
     payment = Payment(reference=reference, money=money, recorded_at=now, is_late=is_late)
     left = await _left_of(tx, to_pay) if to_pay.order.state is OrderState.PENDING else None
-    changed = await _record(tx, client_id, to_pay.order, payment, left)
+    changed = await _record(tx, actor, to_pay.order, payment, left)
     return RecordedPayment(payment=payment, order=changed, repeated=False)
 
 
@@ -103,7 +103,7 @@ async def pay_in_sandbox(tx: PaymentTransaction, order_id: OrderId, now: datetim
     if await _recorded(tx, order, reference) is None:
         left = await _left_of(tx, to_pay)
         payment = Payment(reference=reference, money=left, recorded_at=now, is_late=False)
-        await _record(tx, order.client_id, order, payment, left)
+        await _record(tx, Actor(order.client_id), order, payment, left)
     return True
 
 
@@ -134,9 +134,7 @@ def _reference_used(reference: str) -> ConflictError:
     )
 
 
-async def _record(
-    tx: PaymentTransaction, client_id: ClientId, order: Order, payment: Payment, left: Money | None
-) -> Order:
+async def _record(tx: PaymentTransaction, actor: Actor, order: Order, payment: Payment, left: Money | None) -> Order:
     """Write a payment and change its order. `left` is the rest of a pending order's total before this payment."""
     await tx.insert_payment(order.id, payment)
     events, after = [payment_recorded(payment)], order.facts
@@ -150,7 +148,7 @@ async def _record(
             after = replace(after, state=OrderState.COMPLETED)
             events.append(order_advanced(order.state, OrderState.COMPLETED))
     changed = await tx.change_order(order, after)
-    await tx.append_events(changed, client_id, events, payment.recorded_at)
+    await tx.append_events(changed, actor, events, payment.recorded_at)
     return changed
 
 
@@ -167,9 +165,7 @@ async def _left(reading: PaymentReading, order_id: OrderId, total: Money) -> Mon
     return Money(minor=max(0, total.minor - paid_minor), currency=total.currency)
 
 
-async def _advance(
-    tx: ProgressTransaction, client_id: ClientId, order: Order, after: OrderState, now: datetime
-) -> Order:
+async def _advance(tx: ProgressTransaction, actor: Actor, order: Order, after: OrderState, now: datetime) -> Order:
     events = [order_advanced(order.state, after)]
     changes = replace(order.facts, state=after)
     if after in ENDED_UNFULFILLED:
@@ -180,5 +176,5 @@ async def _advance(
             changes = replace(changes, appointment_starts_at=None)
         await tx.release_tickets(order.id)
     changed = await tx.change_order(order, changes)
-    await tx.append_events(changed, client_id, events, now)
+    await tx.append_events(changed, actor, events, now)
     return changed

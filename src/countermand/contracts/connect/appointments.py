@@ -86,12 +86,12 @@ class ConnectAppointments:
     async def _book(self, tx: Transaction, context: CallContext[messages.SlotWanted]) -> Answer:
         offer_id, slot_id = TaskId(_number(context.body.appointmentRequestId)), SlotId(context.body.slotId)
         services = context.services
-        task = await book(tx, self._terms, context.client.id, offer_id, slot_id, services.clock())
+        task = await book(tx, self._terms, context.actor, offer_id, slot_id, services.clock())
         return _taken(task, services)
 
     async def _call_off(self, tx: Transaction, context: CallContext[messages.AppointmentUnwanted]) -> Answer:
         appointment_id, services = AppointmentId(_number(context.body.appointmentId)), context.services
-        task = await ask_to_call_off(tx, self._terms, context.client.id, appointment_id, services.clock())
+        task = await ask_to_call_off(tx, self._terms, context.actor, appointment_id, services.clock())
         return _taken(task, services)
 
 

@@ -22,6 +22,7 @@ from countermand.contracts.http.body import decode, read
 from countermand.contracts.http.cancel_endpoint import BearerToken, bearer
 from countermand.contracts.http.fingerprints import idempotency_key
 from countermand.contracts.http.idempotency import key_in
+from countermand.domain.actor import Actor
 from countermand.domain.client import Client, Permission
 from countermand.domain.orders.order import LARGEST_ORDER_ID, OrderId
 
@@ -49,7 +50,13 @@ class ConnectCancel:
         return bearer(headers)
 
     def command(
-        self, client: Client, headers: Mapping[bytes, bytes], query: bytes, body: bytes, command_id: CommandId
+        self,
+        client: Client,
+        headers: Mapping[bytes, bytes],
+        query: bytes,
+        body: bytes,
+        command_id: CommandId,
+        address: str | None,
     ) -> CancelOrder:
         """Check version, key, JSON, fields and permission, in this order, and return the command."""
         self._versions.of(headers)
@@ -64,8 +71,7 @@ class ConnectCancel:
             command_id=command_id,
             order_id=OrderId(order_id),
             order_name=f"{CHANNEL}-{order_id}",
-            client_id=client.id,
-            channel=CHANNEL,
+            actor=Actor(client.id, CHANNEL, address=address),
             idempotency=idempotency_key(key, "POST", PATH, query, body, json),
         )
 

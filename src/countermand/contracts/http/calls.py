@@ -12,6 +12,7 @@ import msgspec
 from countermand.actions.bulkhead import Bulkhead
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandIds
+from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.cancelling.policies import Policies
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.idempotency import IdempotencyKey
@@ -21,6 +22,7 @@ from countermand.contracts.http.body import read
 from countermand.contracts.http.cancel_endpoint import Authenticator, Credential
 from countermand.contracts.http.openapi import Operation
 from countermand.contracts.http.store import Store, Transaction
+from countermand.domain.actor import Actor
 from countermand.domain.client import Client
 from countermand.domain.contract import Channel
 
@@ -47,6 +49,7 @@ class Services:
 
     store: Store
     policies: Policies
+    archive: PolicyArchive
     clock: Clock
     authenticator: Authenticator
     command_ids: CommandIds
@@ -70,11 +73,12 @@ class DecodedBody:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CallContext(Generic[Body]):
-    """A request that passed all checks of its call: its client, its body as the call reads it, its Idempotency-Key."""
+    """A request that passed all checks of its call: who makes it, its body as the call reads it, and its key."""
 
     request: Request
     services: Services
     client: Client
+    actor: Actor
     body: Body
     key: IdempotencyKey | None
 
@@ -154,5 +158,6 @@ class CallRules:
     media_type_first: bool = False
     media_types: tuple[str, ...] = ()  # media types that a body may have besides JSON's
     version: Callable[[Mapping[bytes, bytes]], int] | None = None  # raises `MalformedRequestError`
+    takes_acting_as: bool = False  # whether a client may say whom it acts for
     permission_missing: str = "the permission {permission} is needed"
     not_for_browsers: str = "a browser application's token does not allow this"

@@ -15,6 +15,7 @@ from countermand.actions.errors import NotAuthenticatedError
 from countermand.contracts.http.answer import BASIC, BEARER, Answer
 from countermand.domain.client import Client
 from countermand.domain.contract import Channel
+from countermand.domain.staff_id import StaffId
 
 _HOW: Final = "a bearer token is needed: Authorization: Bearer <token>"
 
@@ -50,6 +51,13 @@ class Authenticator(Protocol):
         """
         ...
 
+    async def acting_as(self, client: Client, given: str) -> StaffId:
+        """Return the person for whom the client says that it acts: the person with the id `given`.
+
+        Raises `ForbiddenError` without the permission, and `FieldsError` unless there is such a person, not disabled.
+        """
+        ...
+
 
 class CancelEndpoint(Protocol):
     """A contract's own cancel call, without input or output."""
@@ -67,11 +75,17 @@ class CancelEndpoint(Protocol):
         ...
 
     def command(
-        self, client: Client, headers: Mapping[bytes, bytes], query: bytes, body: bytes, command_id: CommandId
+        self,
+        client: Client,
+        headers: Mapping[bytes, bytes],
+        query: bytes,
+        body: bytes,
+        command_id: CommandId,
+        address: str | None,
     ) -> CancelOrder:
         """Make all further checks, in the contract's order, and return the command.
 
-        `query` only helps to tell whether a request under an Idempotency-Key is a repeat.
+        `query` only helps to tell whether a request under an Idempotency-Key is a repeat. The record keeps `address`.
         Raises errors of `actions/errors.py`.
         """
         ...

@@ -54,8 +54,12 @@ REFUSALS: Final[Mapping[str, str]] = {
     "payment_reference_used": "The reference is another payment's. Use this payment's own reference.",
     "late_money": "The order has ended. The payment is kept as late money, which must be paid back.",
     "more_held": "More places of the product are sold than its new total.",
+    "past_unknown": "The facts or the policy of that past instant are not known. The sentence says what to ask.",
     "seats_held": "Valid tickets hold seats that the new plan lacks, or have no seat at all.",
     "client_exists": "Another client has this identity.",
+    "client_revoked": "The client is revoked, so that it gets no new secret or key. Restore it first.",
+    "staff_exists": "Another person has this id. Choose another id.",
+    "staff_disabled": "The person is disabled and gets no token.",
     "key_exists": "The client has, or had, a key with this id.",
     # ticket orders
     "product_not_available": "There is no such product, or it or its event is disabled.",

@@ -28,9 +28,10 @@ from countermand.contracts.http.calls import (
     no_body,
 )
 from countermand.contracts.http.fingerprints import idempotency_key
-from countermand.contracts.http.idempotency import key_in
-from countermand.contracts.http.openapi import NoPermission, Operation
+from countermand.contracts.http.idempotency import key_in, key_of
+from countermand.contracts.http.openapi import ACTING_AS, NoPermission, Operation
 from countermand.contracts.http.store import Transaction
+from countermand.domain.actor import Actor
 from countermand.domain.client import Client
 
 _KEPT_FORM: Final = KeptForm(encode=stored, decode=restored)
@@ -45,13 +46,13 @@ async def execute(call: Call, request: Request, services: Services, rules: CallR
         client = await _client_unless_open(call.operation, request, services, rules)
         return await call.handle(OpenContext(request=request, services=services, client=client))
     assert isinstance(call, ServiceCall | TransactionCall)
-    has_media_type = call.body is not no_body or isinstance(call, TransactionCall)
+    has_media_type = not _lacks_body(call, request) and (call.body is not no_body or isinstance(call, TransactionCall))
     if has_media_type and rules.media_type_first:
         check_media_type(request.headers, also=rules.media_types)
     client, version = await _caller(call.operation, request, services, rules)
     if has_media_type and not rules.media_type_first:
         check_media_type(request.headers, also=rules.media_types)
-    context = _checked(call, request, services, client, version)
+    context = _checked(call, request, services, await _actor(request, services, rules, client), client, version)
     if isinstance(call, ServiceCall):
         return await call.handle(context)
     return await _in_transaction(call, context, rules)
@@ -73,27 +74,40 @@ async def _caller(operation: Operation, request: Request, services: Services, ru
     version = 0 if rules.version is None else rules.version(request.headers)
     if isinstance(operation.permission, NoPermission):
         return client, version
-    if not client.may(operation.permission):
-        raise ForbiddenError(rules.permission_missing.format(permission=operation.permission))
+    if not any(map(client.may, operation.permissions)):
+        raise ForbiddenError(rules.permission_missing.format(permission=" or ".join(operation.permissions)))
     if operation.needs_secret and client.in_browser:
         raise ForbiddenError(rules.not_for_browsers)
     return client, version
+
+
+async def _actor(request: Request, services: Services, rules: CallRules, client: Client) -> Actor:
+    """Return who makes the request: the client, its person, and whom it says that it acts for."""
+    claimed = request.headers.get(ACTING_AS.lower().encode()) if rules.takes_acting_as else None
+    acting_as = None if claimed is None else await services.authenticator.acting_as(client, claimed.decode("latin-1"))
+    return Actor(client.id, rules.channel, client.staff_id, acting_as, request.peer or None)
+
+
+def _lacks_body(call: ServiceCall[Body] | TransactionCall[Body], request: Request) -> bool:
+    """Return whether the request has no body, and need not have one. It counts as one with an empty object."""
+    return call.operation.may_lack_body and not request.body
 
 
 def _checked(
     call: ServiceCall[Body] | TransactionCall[Body],
     request: Request,
     services: Services,
+    actor: Actor,
     client: Client,
     version: int,
 ) -> CallContext[Body]:
     """Return the request with its key and its body, both read."""
-    sent = key_in(request.headers) if call.operation.takes_key else None
-    json = None if call.body is no_body else decode(request.body)
+    sent = key_of(client, key_in(request.headers)) if call.operation.takes_key else None
+    json = None if call.body is no_body else {} if _lacks_body(call, request) else decode(request.body)
     body = call.body(DecodedBody(json=json, client=client, version=version))
     asked = (request.method, request.path, request.query_string, request.body)
     key = idempotency_key(sent, *asked) if call.body is no_body else idempotency_key(sent, *asked, json)
-    return CallContext(request=request, services=services, client=client, body=body, key=key)
+    return CallContext(request=request, services=services, client=client, actor=actor, body=body, key=key)
 
 
 async def _in_transaction(call: TransactionCall[Body], context: CallContext[Body], rules: CallRules) -> Answer:

@@ -1,14 +1,30 @@
 """Reads the `Idempotency-Key` of a request (IETF draft 07: visible ASCII characters, quoted or not)."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Final
 
 from countermand.contracts.http.answer import MalformedRequestError
+from countermand.domain.client import Client
 
 _QUOTED: Final = re.compile(rb'"((?:[\x21\x23-\x5b\x5d-\x7e]|\\["\\])+)"')
 _BARE: Final = re.compile(rb"[\x21\x23-\x7e][\x21-\x7e]*")
 _LONGEST: Final = 255
+
+
+def key_of(client: Client, sent: str | None) -> str | None:
+    """Return the key that is stored. A person's keys are apart from the client's own, and from other persons' keys.
+
+    The primary key of older nodes has only the client, so the stored text names the person. It has a blank, which no
+    client can send in a key; a text that the column cannot hold has two blanks and a hash.
+    """
+    if sent is None or client.staff_id is None:
+        return sent
+    stored = f"{client.staff_id} {sent}"
+    if len(stored) <= _LONGEST:
+        return stored
+    return f"{client.staff_id}  {hashlib.sha256(sent.encode()).hexdigest()}"
 
 
 def key_in(headers: Mapping[bytes, bytes]) -> str | None:

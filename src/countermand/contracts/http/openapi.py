@@ -14,6 +14,7 @@ from countermand.contracts.http.body import Number
 from countermand.contracts.http.examples import REQUEST, CallExamples, Examples, named_in
 from countermand.contracts.http.generators import generators_schema
 from countermand.domain.client import Permission
+from countermand.domain.staff_id import STAFF_ID_PATTERN
 
 _REFERENCES: Final = "#/components/schemas/{name}"
 # Describes a body, of a media type, by its message and its examples.
@@ -50,12 +51,20 @@ class Operation:
     replies: Mapping[int, Reply]
     request: type[msgspec.Struct] | None = None
     request_media_type: str = JSON
+    may_lack_body: bool = False  # a request without a body is as one with an empty object
     tag: str = "orders"
     needs_secret: bool = False  # a browser application's token is not enough, because anybody can read it in the page
+    or_permission: Permission | None = None  # another permission that suffices
     own_credential: str | None = None  # the header with a credential that replaces the permission
     takes_key: bool = False  # whether it takes an Idempotency-Key
     parameters: Sequence[Mapping[str, object]] = ()
+    takes_acting_as: bool = False  # whether the description has the header that says whom the client acts for
     spelling_of: str | None = None  # the operation of which this is the same with another spelling of the path
+
+    @property
+    def permissions(self) -> tuple[Permission, ...]:
+        """The permissions of which one is needed."""
+        return tuple(one for one in (self.permission, self.or_permission) if isinstance(one, Permission))
 
 
 def parameter(
@@ -80,9 +89,21 @@ _IDEMPOTENCY_KEY: Final = parameter(
 )
 
 
+ACTING_AS: Final = "Acting-As"
+_ACTING_AS: Final = parameter(
+    ACTING_AS,
+    "header",
+    "The id of the person for whom the client makes the request; it needs the permission act_as. The records show it, "
+    "but it is a claim: the person of a request is the person of its token",
+    {"type": "string", "pattern": f"^{STAFF_ID_PATTERN}$"},
+    required=False,
+)
+
+
 def parameters_of(one: Operation) -> Sequence[Mapping[str, object]]:
     """Return all parameters of an operation as OpenAPI parameter objects."""
-    return [*one.parameters, *([_IDEMPOTENCY_KEY] if one.takes_key else [])]
+    added = [_IDEMPOTENCY_KEY] if one.takes_key else []
+    return [*one.parameters, *added, *([_ACTING_AS] if one.takes_acting_as else [])]
 
 
 def document(
@@ -162,7 +183,7 @@ def _operation(
         described["x-permission"] = one.permission
     if one.request is not None:
         described["requestBody"] = {
-            "required": True,
+            "required": not one.may_lack_body,
             "content": content(one.request_media_type, one.request, REQUEST),
         }
     return described
@@ -173,7 +194,8 @@ def _permission_described(one: Operation) -> Iterator[str]:
     if isinstance(one.permission, NoPermission):
         return
     instead = f", or the header `{one.own_credential}` instead" if one.own_credential else ""
-    yield f"Needs the permission `{one.permission}`{instead}."
+    needed = " or ".join(f"`{permission}`" for permission in one.permissions)
+    yield f"Needs the permission {needed}{instead}."
     if one.needs_secret:
         yield "A browser application's token is not enough."
 

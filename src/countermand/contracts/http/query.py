@@ -65,6 +65,12 @@ class Query:
         """Note that a parameter has a wrong value."""
         self.errors.append((name, f"{name} must be {must_be}, not {shown(given)}"))
 
+    def refuse_others(self, known: Sequence[str]) -> None:
+        """Note each parameter that a list does not have: a misspelled filter would otherwise let every row through."""
+        for name in self.names:
+            if name not in known:
+                self.errors.append((name, f"{name} is no parameter of this list; there are {', '.join(known)}"))
+
     def check(self) -> None:
         """Raise `FieldsError` with every error that was noted."""
         if self.errors:

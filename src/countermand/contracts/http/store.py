@@ -13,9 +13,10 @@ from countermand.actions.appointments.ports import (
     TaskReading,
     TaskWriting,
 )
-from countermand.actions.cancelling.ports import PolicyContents
+from countermand.actions.cancelling.ports import PolicyContents, PolicyUses
 from countermand.actions.catalogue.ports import CatalogueLists, CatalogueWriting, ProductLock, Stock, VoucherReading
 from countermand.actions.idempotency import KeptAnswers
+from countermand.actions.ordering.desk_lists import DeskLists
 from countermand.actions.ordering.ports import (
     ExpiryReading,
     ExpiryWriting,
@@ -25,6 +26,7 @@ from countermand.actions.ordering.ports import (
     PaymentReading,
     PaymentWriting,
 )
+from countermand.actions.ordering.search_ports import OrderSearch
 from countermand.actions.ports import NumberSource, Snapshots, Transactions
 from countermand.actions.ticketing.ports import (
     ConsumerLists,
@@ -41,6 +43,7 @@ from countermand.actions.ticketing.seat_ports import FreeSeats, SeatAssignment, 
 
 class Reading(
     OrderLists,
+    OrderSearch,
     PaymentReading,
     ExpiryReading,
     AppointmentReading,
@@ -54,6 +57,8 @@ class Reading(
     SeatPlans,
     FreeSeats,
     PolicyContents,
+    PolicyUses,
+    DeskLists,
     Protocol,
 ):
     """Reads from one consistent state."""

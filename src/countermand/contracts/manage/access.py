@@ -3,12 +3,12 @@
 from typing import Final
 
 from countermand.contracts.http.contract import Access, Authentication
-from countermand.domain.client import Permission
+from countermand.domain.client import DESK_PERMISSIONS, Permission
 from countermand.domain.contract import MANAGE
 
 ACCESS: Final = Access(
     channel=MANAGE,
     authentication=(Authentication.KEY_SECRET_TOKEN,),
     default_permissions=frozenset({Permission.READ, Permission.RECORD, Permission.CANCEL}),
-    more_permissions=frozenset({Permission.ADMINISTER}),
+    more_permissions=DESK_PERMISSIONS,
 )

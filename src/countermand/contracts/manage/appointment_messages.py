@@ -207,3 +207,4 @@ class AppointmentTasks(Struct, kw_only=True):
     """The tasks that wait for an answer, sorted by id."""
 
     tasks: Annotated[list[AppointmentTask], Meta(description="Up to 100 tasks that wait for an answer, sorted by id")]
+    next: Annotated[str | None, Meta(description="The parameter `after` of the next page; null at the end")]

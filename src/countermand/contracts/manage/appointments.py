@@ -16,6 +16,7 @@ from countermand.actions.appointments.set import (
     set_appointment,
 )
 from countermand.actions.errors import FieldsError, NotFoundError
+from countermand.actions.ordering.desk_lists import ListPage, RowsWanted
 from countermand.contracts.http.answer import Answer, json_answer
 from countermand.contracts.http.body import read, shown
 from countermand.contracts.http.calls import (
@@ -24,14 +25,15 @@ from countermand.contracts.http.calls import (
     DecodedBody,
     Request,
     ServiceCall,
+    Services,
     TransactionCall,
     no_body,
 )
-from countermand.contracts.http.lists import list_answer
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage import appointment_messages as messages
 from countermand.contracts.manage.calls import ORDER, ROOT, after_in, in_range, operation, order_in
+from countermand.contracts.manage.desk_lists import STREAMED, DeskList
 from countermand.contracts.manage.translate import appointment_shown, slot_shown, task_shown
 from countermand.domain.appointments.appointment import AppointmentId, AppointmentState, HalfDay, SlotId
 from countermand.domain.appointments.appointment_task import Failure, TaskId
@@ -61,46 +63,42 @@ _Said = SlotsOffered | Accepted | Failure
 
 async def _set_visit(tx: Transaction, context: CallContext[_Times]) -> Answer:
     order, now = await order_in(tx, context.request), context.services.clock()
-    visit = await set_appointment(tx, context.client.id, order.id, *context.body, now)
+    visit = await set_appointment(tx, context.actor, order.id, *context.body, now)
     return json_answer(201, appointment_shown(visit))
 
 
 async def _move_visit(tx: Transaction, context: CallContext[_Times]) -> Answer:
     order_id, appointment_id = await _appointment_in(tx, context.request)
     now = context.services.clock()
-    visit = await move_appointment(tx, context.client.id, order_id, appointment_id, *context.body, now)
+    visit = await move_appointment(tx, context.actor, order_id, appointment_id, *context.body, now)
     return json_answer(200, appointment_shown(visit))
 
 
 async def _cancel_visit(tx: Transaction, context: CallContext[None]) -> Answer:
     order_id, appointment_id = await _appointment_in(tx, context.request)
-    visit = await cancel_appointment(tx, context.client.id, order_id, appointment_id, context.services.clock())
+    visit = await cancel_appointment(tx, context.actor, order_id, appointment_id, context.services.clock())
     return json_answer(200, appointment_shown(visit))
 
 
 async def _advance_visit(tx: Transaction, context: CallContext[AppointmentState]) -> Answer:
     order_id, appointment_id = await _appointment_in(tx, context.request)
     now = context.services.clock()
-    visit = await advance_appointment(tx, context.client.id, order_id, appointment_id, context.body, now)
+    visit = await advance_appointment(tx, context.actor, order_id, appointment_id, context.body, now)
     return json_answer(200, appointment_shown(visit))
 
 
-async def _list_tasks(context: CallContext[None]) -> Answer:
-    given = after_in(context.request)
-    after = 0 if given is None else _whole("after", given)
-    async with context.services.store.snapshot() as reading:
-        found = await reading.pending_tasks(TaskId(after), _PAGE)
+async def _waiting_tasks(services: Services, wanted: RowsWanted, at_most: int) -> ListPage[messages.AppointmentTask]:
+    after = 0 if wanted.after is None else _whole("after", wanted.after)
+    async with services.store.snapshot() as reading:
+        found = await reading.pending_tasks(TaskId(after), at_most)
         orders = await reading.orders(list({task.order_id for task in found}))
-    return await list_answer(
-        found,
-        lambda task: task_shown(task, orders[task.order_id]),
-        lambda tasks: messages.AppointmentTasks(tasks=tasks),
-    )
+    following = str(found[-1].id) if len(found) == at_most else None
+    return ListPage(items=[task_shown(task, orders[task.order_id]) for task in found], following=following)
 
 
 async def _answer_task(tx: Transaction, context: CallContext[_Said]) -> Answer:
     order, task_id = await order_in(tx, context.request), TaskId(_number(context.request, "task"))
-    task = await answer_task(tx, context.client.id, order.id, task_id, context.body, context.services.clock())
+    task = await answer_task(tx, context.actor, order.id, task_id, context.body, context.services.clock())
     return json_answer(200, task_shown(task, order))
 
 
@@ -267,11 +265,16 @@ CALLS: Final[tuple[Call, ...]] = (
             _TASKS,
             "List the tasks about appointments that wait for an answer, up to 100 on each page",
             Permission.READ,
-            {200: Reply(when="The tasks, sorted by id", message=messages.AppointmentTasks)},
+            {200: Reply(when=f"The tasks, sorted by id. {STREAMED}", message=messages.AppointmentTasks)},
             parameters=[_AFTER_TASK],
         ),
         body=no_body,
-        handle=_list_tasks,
+        handle=DeskList(
+            row=messages.AppointmentTask,
+            read=_waiting_tasks,
+            page=lambda tasks, following: messages.AppointmentTasks(tasks=list(tasks), next=following),
+            filters=("after",),
+        ),
     ),
     TransactionCall(
         operation=operation(

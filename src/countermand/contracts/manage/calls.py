@@ -8,6 +8,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from countermand.actions.errors import FieldsError
+from countermand.contracts.http.body import shown
 from countermand.contracts.http.calls import CallRules, Request
 from countermand.contracts.http.cancel_endpoint import bearer
 from countermand.contracts.http.openapi import Operation, Reply, parameter
@@ -20,7 +21,8 @@ from countermand.domain.contract import MANAGE
 from countermand.domain.orders.order import Order
 
 ROOT: Final = "/manage/v1"
-ORDER: Final = ROOT + "/orders/{id}"
+ORDERS: Final = ROOT + "/orders"
+ORDER: Final = ORDERS + "/{id}"
 _EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -57,6 +59,7 @@ RULES: Final = CallRules(
     credential=bearer,
     error_answer=problem_answer,
     kept_refusals=frozenset({HTTPStatus.CONFLICT}),
+    takes_acting_as=True,
 )
 
 
@@ -73,12 +76,36 @@ def after_in(request: Request) -> str | None:
     return after
 
 
+def instant_asked(query: Query, name: str) -> datetime | None:
+    """Return a parameter that is an instant, or None if it is not there. A wrong value is noted as an error."""
+    given = query.one(name)
+    if given is None:
+        return None
+    try:
+        return instant_in(name, given)
+    except FieldsError as error:
+        query.errors += error.errors
+        return None
+
+
 def in_range(name: str, instant: datetime) -> datetime:
     """Return an instant in UTC. Raises `FieldsError` for an instant that no order can have."""
     if not _EARLIEST <= instant < _LATEST:
         said = instant.isoformat()
         raise FieldsError([(name, f"{name} must lie between the years 2000 and 2200, not on {said}")])
     return instant.astimezone(UTC)
+
+
+def instant_in(name: str, text: str) -> datetime:
+    """Return the instant of a parameter. Raises `FieldsError` for anything but an instant that an order can have."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        like = "2026-11-23T01:00:00Z"
+        raise FieldsError([(name, f"{name} must be an instant with a time zone, like {like}, not {shown(text)}")])
+    return in_range(name, instant)
 
 
 def operation(
@@ -91,21 +118,21 @@ def operation(
     *,
     request: type[Struct] | None = None,
     parameters: Sequence[Mapping[str, object]] = (),
+    or_permission: Permission | None = None,
     takes_key: bool = True,
     conflicts: bool = True,
+    may_lack_body: bool = False,
 ) -> Operation:
     """Return the description of a call, with what all calls have; `good` and `parameters` are its own.
 
-    A call that changes something takes an Idempotency-Key, unless its answers are not stored. With `conflicts`, a state
-    may forbid the change.
+    A call that changes something takes an Idempotency-Key, unless its answers are not stored, and the header Acting-As.
+    With `conflicts`, a state may forbid the change. With `or_permission`, that permission suffices, too.
     """
     changes = method != "GET"
     replies = {**_PROBLEMS, **(_CHANGES if changes else {}), **good}
     if changes and not conflicts:
         del replies[409]
-    if changes and not takes_key and request is None:
-        del replies[422]  # there is neither a key nor a field that could be wrong
-    elif not changes and (parameters or path.startswith(ORDER)):
+    if not changes and (parameters or path.startswith(ORDER)):
         replies[422] = _CHANGES[422]
     return Operation(
         name=name,
@@ -114,8 +141,11 @@ def operation(
         summary=summary,
         description="Ours.",
         permission=permission,
+        or_permission=or_permission,
         request=request,
+        may_lack_body=may_lack_body,
         takes_key=changes and takes_key,
+        takes_acting_as=changes,
         parameters=(*((ID,) if path.startswith(ORDER) else ()), *parameters),
         replies=replies,
     )

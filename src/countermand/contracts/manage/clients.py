@@ -1,9 +1,10 @@
-"""Clients in the operator's API: list, add, change, rotate, revoke. Answers that have a secret are never stored.
+"""Clients in the operator's API: list, add, change, rotate, revoke, restore.
 
-Clients of connect have keys or issuers of their own, so the command line adds them.
+Answers that have a secret are never stored. A private key is neither taken nor answered.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Annotated, Final, Literal, cast
 
 import msgspec
@@ -13,14 +14,15 @@ from countermand.actions.identity.ports import ClientAdministration
 from countermand.actions.identity.secrets import hash_of, new_key, new_secret
 from countermand.contracts.http.answer import Answer, json_answer
 from countermand.contracts.http.body import read
-from countermand.contracts.http.calls import Call, CallContext, DecodedBody, Request, ServiceCall, no_body
+from countermand.contracts.http.calls import Call, CallContext, DecodedBody, Request, ServiceCall, body_of, no_body
 from countermand.contracts.http.contract import Access
 from countermand.contracts.http.lists import list_answer
 from countermand.contracts.http.openapi import Operation, Reply, parameter
 from countermand.contracts.http.redirect_url import redirects_given
 from countermand.contracts.manage import client_messages as messages
 from countermand.contracts.manage.calls import ROOT, operation
-from countermand.domain.client import LARGEST_CLIENT_ID, Client, ClientId, Permission
+from countermand.contracts.manage.partner_clients import PartnerTerms, partner_given, public_key_given
+from countermand.domain.client import LARGEST_CLIENT_ID, OWN_ISSUER, Client, ClientId, Permission
 from countermand.domain.contract import MANAGE, Channel
 from countermand.domain.orders.order import order_id_from
 from countermand.domain.redirects import NO_REDIRECTS, Redirects
@@ -32,9 +34,9 @@ _CLIENT: Final = parameter("client", "path", "The client's id", {"type": "intege
 class ManagedClients:
     """The calls on clients. `accesses` are the channels of this node."""
 
-    def __init__(self, clients: ClientAdministration, accesses: Sequence[Access]) -> None:
-        self._clients = clients
-        self._accesses = {access.channel: access for access in accesses if access.has_secrets}
+    def __init__(self, clients: ClientAdministration, accesses: Sequence[Access], partners: PartnerTerms) -> None:
+        self._clients, self._partners = clients, partners
+        self._accesses = {access.channel: access for access in accesses}
         self._client_given = _client_given(sorted(self._accesses))
 
     def calls(self) -> tuple[Call, ...]:
@@ -42,9 +44,11 @@ class ManagedClients:
         return (
             ServiceCall(operation=_LIST, body=no_body, handle=self._list),
             ServiceCall(operation=self._add_operation(), body=self._named, handle=self._add),
+            ServiceCall(operation=_CHANGE, body=self._changes, handle=self._change),
             ServiceCall(operation=_REDIRECTS, body=self._redirects, handle=self._change_redirects),
-            ServiceCall(operation=_ROTATE, body=no_body, handle=self._rotate),
+            ServiceCall(operation=_ROTATE, body=body_of(messages.Rotation), handle=self._rotate),
             ServiceCall(operation=_REVOKE, body=no_body, handle=self._revoke),
+            ServiceCall(operation=_RESTORE, body=no_body, handle=self._restore),
         )
 
     async def _list(self, _: CallContext[None]) -> Answer:
@@ -54,6 +58,9 @@ class ManagedClients:
         given = context.body
         access = self._accesses[Channel(given.contract)]
         permissions = frozenset(map(Permission, given.permissions)) or access.default_permissions
+        if not access.has_secrets:
+            return await self._add_partner(context, access, permissions)
+        _check_no_partner(given)
         key, secret = new_key(), new_secret()
         added = await self._clients.add(
             channel=access.channel,
@@ -67,20 +74,65 @@ class ManagedClients:
         )
         return json_answer(201, self._keyed(added, secret))
 
+    async def _add_partner(
+        self, context: CallContext[messages.ClientGiven], access: Access, permissions: frozenset[Permission]
+    ) -> Answer:
+        """Add a client with access tokens."""
+        given = context.body
+        partner = partner_given(given, self._partners)
+        added = await self._clients.add(
+            channel=access.channel,
+            name=given.name,
+            permissions=permissions,
+            key=None,
+            secret_sha256=None,
+            identity=partner.identity,
+            now=context.services.clock(),
+            redirects=_redirects_given(given, access),
+            client_key=partner.key,
+        )
+        return json_answer(201, self._keyed(added, key_id=None if partner.key is None else partner.key.kid))
+
+    async def _change(self, context: CallContext[messages.ClientChange]) -> Answer:
+        client_id, given = _client_id(context.request), context.body
+        permissions = None
+        if given.permissions is not None:
+            permissions = frozenset(map(Permission, given.permissions))
+            known = await self._clients.one(client_id)
+            self._check_permissions(known.channel, permissions)
+        return json_answer(200, _shown(await self._clients.change(client_id, name=given.name, permissions=permissions)))
+
     async def _change_redirects(self, context: CallContext[messages.RedirectsGiven]) -> Answer:
         client_id = _client_id(context.request)
         known = await self._clients.one(client_id)
         redirects = _redirects_given(context.body, self._accesses.get(known.channel))
         return json_answer(200, _shown(await self._clients.change_redirects(client_id, redirects)))
 
-    async def _rotate(self, context: CallContext[None]) -> Answer:
-        client_id, secret = _client_id(context.request), new_secret()
-        rotated = await self._clients.rotate(client_id, key=new_key(), secret_sha256=hash_of(secret))
+    async def _rotate(self, context: CallContext[messages.Rotation]) -> Answer:
+        client_id, given, now = _client_id(context.request), context.body, context.services.clock()
+        known = await self._clients.one(client_id)
+        if known.identity is not None and known.identity[0] == OWN_ISSUER:
+            return await self._rotate_key(known, given, now)
+        _check_no_key(given)
+        secret, overlap = new_secret(), timedelta(seconds=given.overlap_s)
+        rotated = await self._clients.rotate(client_id, secret_sha256=hash_of(secret), now=now, overlap=overlap)
         return json_answer(200, self._keyed(rotated, secret))
+
+    async def _rotate_key(self, known: Client, given: messages.Rotation, now: datetime) -> Answer:
+        """Give a client of this service's token endpoint another public key."""
+        if given.public_key is None:
+            said = f"public_key is missing: client {known.id} has a key pair; give the partner's new public key"
+            raise FieldsError([("public_key", said)])
+        key = public_key_given(given.public_key, self._partners)
+        rotated = await self._clients.rotate_key(known.id, key, now, keep_old=given.keep_old)
+        return json_answer(200, self._keyed(rotated, key_id=key.kid))
 
     async def _revoke(self, context: CallContext[None]) -> Answer:
         client_id = _client_id(context.request)
         return json_answer(200, _shown(await self._clients.revoke(client_id, context.services.clock())))
+
+    async def _restore(self, context: CallContext[None]) -> Answer:
+        return json_answer(200, _shown(await self._clients.restore(_client_id(context.request))))
 
     def _add_operation(self) -> Operation:
         contracts = " or ".join(channel for channel in self._accesses if channel != MANAGE)
@@ -93,28 +145,41 @@ class ManagedClients:
             {201: Reply(when="The client with its secret, which is never shown again", message=messages.KeyedClient)},
             request=self._client_given,
             takes_key=False,
-            conflicts=False,
         )
 
     def _named(self, given: DecodedBody) -> messages.ClientGiven:
         client = read(self._client_given, given.json)
-        if not client.name.strip():
-            raise FieldsError([("name", "name must have a visible character")])
-        unknown = self._accesses[Channel(client.contract)].unknown(map(Permission, client.permissions))
+        _check_name(client.name)
+        self._check_permissions(Channel(client.contract), map(Permission, client.permissions))
+        return client
+
+    def _changes(self, given: DecodedBody) -> messages.ClientChange:
+        change = read(messages.ClientChange, given.json)
+        if change.name is not None:
+            _check_name(change.name)
+        if change.permissions is not None and not change.permissions:
+            said = "permissions must name a permission; revoke the client if it may do nothing"
+            raise FieldsError([("permissions", said)])
+        return change
+
+    def _check_permissions(self, channel: Channel, permissions: Iterable[Permission]) -> None:
+        """Raise `FieldsError` for a permission that the clients of a channel cannot have."""
+        access = self._accesses.get(channel)
+        unknown = f"this node does not know the contract {channel}" if access is None else access.unknown(permissions)
         if unknown is not None:
             raise FieldsError([("permissions", f"permissions: {unknown}")])
-        return client
 
     def _redirects(self, given: DecodedBody) -> messages.RedirectsGiven:
         return read(messages.RedirectsGiven, given.json)
 
-    def _keyed(self, client: Client, secret: str) -> messages.KeyedClient:
+    def _keyed(self, client: Client, secret: str | None = None, *, key_id: str | None = None) -> messages.KeyedClient:
         """Return a client with its key and secret and, if its channel takes them as one token, with that token."""
         return messages.KeyedClient(
             client=_shown(client),
-            key=client.key or "",
+            key=client.key,
             secret=secret,
             token=f"{client.key}.{secret}" if self._accesses[client.channel].joins_secrets else None,
+            key_id=key_id,
         )
 
 
@@ -136,6 +201,29 @@ def _client_given(channels: Sequence[str]) -> type[messages.ClientGiven]:
         namespace={"__doc__": messages.ClientGiven.__doc__},
     )
     return cast("type[messages.ClientGiven]", made)
+
+
+def _check_name(name: str) -> None:
+    """Raise `FieldsError` for a name that nobody can see."""
+    if not name.strip():
+        raise FieldsError([("name", "name must have a visible character")])
+
+
+def _check_no_partner(given: messages.ClientGiven) -> None:
+    """Raise `FieldsError` if a client with a secret has a field of a client with access tokens."""
+    fields = {"public_key": given.public_key, "client_id": given.client_id, "issuer": given.issuer}
+    said = f"must be left out: a {given.contract} client gets a key and a secret"
+    wrong = [(name, f"{name} {said}") for name, value in fields.items() if value is not None]
+    if wrong:
+        raise FieldsError(wrong)
+
+
+def _check_no_key(given: messages.Rotation) -> None:
+    """Raise `FieldsError` if the rotation of a secret has a field of the rotation of a key pair."""
+    fields = {"public_key": given.public_key, "keep_old": given.keep_old or None}
+    wrong = [(name, f"{name} must be left out: the client has no key pair") for name, value in fields.items() if value]
+    if wrong:
+        raise FieldsError(wrong)
 
 
 def _client_id(request: Request) -> ClientId:
@@ -165,6 +253,8 @@ def _shown(client: Client) -> messages.Client:
         identity=None if client.identity is None else list(client.identity),
         created_at=client.created_at,
         revoked_at=client.revoked_at,
+        previous_secret_until=client.previous_secret_until,
+        last_used_at=client.last_used_at,
         redirect_url=client.redirects.url,
         redirect_schemes=list(client.redirects.schemes),
     )
@@ -190,16 +280,29 @@ _REDIRECTS: Final = operation(
     takes_key=False,
     conflicts=False,
 )
+_CHANGE: Final = operation(
+    "changeClient",
+    "POST",
+    _CLIENTS + "/{client}/change",
+    "Change a client's name or permissions. Running servers know it within seconds",
+    Permission.ADMINISTER,
+    {200: Reply(when="The changed client", message=messages.Client)},
+    request=messages.ClientChange,
+    parameters=[_CLIENT],
+    takes_key=False,
+    conflicts=False,
+)
 _ROTATE: Final = operation(
     "rotateClient",
     "POST",
     _CLIENTS + "/{client}/rotate",
-    "Give a client a new key and secret. The old ones stop working; the client keeps its orders",
+    "Give a client a new secret, or take its new public key. The client keeps its key and its orders",
     Permission.ADMINISTER,
     {200: Reply(when="The client with its new secret, which is never shown again", message=messages.KeyedClient)},
+    request=messages.Rotation,
     parameters=[_CLIENT],
     takes_key=False,
-    conflicts=False,
+    may_lack_body=True,
 )
 _REVOKE: Final = operation(
     "revokeClient",
@@ -208,6 +311,17 @@ _REVOKE: Final = operation(
     "Revoke a client: it may no longer call",
     Permission.ADMINISTER,
     {200: Reply(when="The revoked client", message=messages.Client)},
+    parameters=[_CLIENT],
+    takes_key=False,
+    conflicts=False,
+)
+_RESTORE: Final = operation(
+    "restoreClient",
+    "POST",
+    _CLIENTS + "/{client}/restore",
+    "Let a revoked client call again, with the credential that it had",
+    Permission.ADMINISTER,
+    {200: Reply(when="The restored client", message=messages.Client)},
     parameters=[_CLIENT],
     takes_key=False,
     conflicts=False,

@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal, get_args
 
 from msgspec import Meta, Struct
 
+from countermand.actions.ordering.timeline import EntryKind
 from countermand.contracts.http.answer import JsonObject
 from countermand.contracts.http.body import Number
 from countermand.contracts.manage.appointment_messages import Appointment
@@ -13,7 +14,17 @@ from countermand.domain.orders.order_state import Transition
 PROBLEM_JSON: Final = "application/problem+json"
 
 MoveName = Literal["accept", "start", "pass_no_return", "hold", "reject", "activate", "complete", "expire", "fail"]
+EntryName = Literal["placed", "ask", "payment", "changed", "appointment"]
+assert set(get_args(EntryName)) == {kind.value for kind in EntryKind}
 assert set(get_args(MoveName)) == {move.value for move in Transition} - {Transition.CANCEL.value}
+
+
+Person = Annotated[
+    str | None, Meta(description="The id of the person whose token was used; null if it was a client's own token")
+]
+Claimed = Annotated[
+    str | None, Meta(description="The id of the person for whom the client said that it acts; null for nobody")
+]
 
 
 class PaymentGiven(Struct, kw_only=True):
@@ -106,7 +117,7 @@ class Finding(Struct, kw_only=True):
 
 
 class Decision(Struct, kw_only=True):
-    """The decision that a cancellation would get.
+    """The decision that a cancellation would get, or would have got at a past instant.
 
     `cancellable_until` is the first instant at which the order can no longer be cancelled.
     """
@@ -124,6 +135,14 @@ class Decision(Struct, kw_only=True):
     ]
     at: Annotated[datetime, Meta(description="The instant that the decision is for, in UTC")]
     policy_version: Annotated[str, Meta(description="A hash of the policy that decided")]
+    policy_source: Annotated[
+        Literal["now", "then"],
+        Meta(
+            description=(
+                "Whose policy and facts decided: now (those of the present), or then (those of a past instant `at`)"
+            )
+        ),
+    ]
     findings: Annotated[list[Finding], Meta(description="What each rule of the policy found")]
 
 
@@ -133,7 +152,18 @@ class OrderEvent(Struct, kw_only=True):
     kind: Annotated[str, Meta(description="What happened, such as order.placed, order.cancelled or payment.recorded")]
     order_version: Annotated[int, Meta(description="The order's version after it")]
     recorded_at: Annotated[datetime, Meta(description="When it was recorded, in UTC")]
-    client_id: Annotated[int, Meta(description="The id of the client that caused it")]
+    client_id: Annotated[int, Meta(description="The id of the client that caused it; 0 for the command line")]
+    staff_id: Person
+    acting_as: Claimed
+    channel: Annotated[
+        str | None,
+        Meta(
+            description=(
+                "The channel that the request came over: a contract, or manage; null if nobody asked, and in the "
+                "records of older versions"
+            )
+        ),
+    ]
     details: Annotated[JsonObject, Meta(description="More about it; the kind decides which fields there are")]
     delivered_at: Annotated[
         datetime | None, Meta(description="When the event was delivered, in UTC; null if it was not")
@@ -145,7 +175,12 @@ class DecisionRecord(Struct, kw_only=True):
 
     command_id: Annotated[str, Meta(description="The id of the cancel request, which log lines have, too")]
     decided_at: Annotated[datetime, Meta(description="When the decision was made, in UTC")]
-    client_id: Annotated[int, Meta(description="The id of the client that asked")]
+    client_id: Annotated[int, Meta(description="The id of the client that asked; 0 for the command line")]
+    staff_id: Person
+    acting_as: Claimed
+    address: Annotated[
+        str | None, Meta(description="The IP address that the request came from, maybe a proxy's; null if unknown")
+    ]
     contract: Annotated[str, Meta(description="The contract of the order")]
     door: Annotated[str, Meta(description="The channel that the request came over: a contract, or manage")]
     policy_version: Annotated[str, Meta(description="A hash of the policy that decided")]
@@ -159,6 +194,97 @@ class DecisionRecord(Struct, kw_only=True):
     reason: Annotated[
         str | None, Meta(description="The reason that the request gave; null if the contract has no reasons")
     ]
+    codes: Annotated[
+        list[str] | None,
+        Meta(
+            description=(
+                "The codes of the rules that refused, in the policy's order; empty for a cancellation. Null if the "
+                "policy of that time is not known"
+            )
+        ),
+    ]
+
+
+class Actor(Struct, kw_only=True):
+    """Who did something."""
+
+    client_id: Annotated[int, Meta(description="The id of the client whose request it was; 0 for the command line")]
+    client_name: Annotated[str | None, Meta(description="The name of that client; null if there is no such client")]
+    staff_id: Person
+    acting_as: Claimed
+    channel: Annotated[
+        str | None, Meta(description="The channel of the request: a contract, or manage; null if it is not known")
+    ]
+    address: Annotated[
+        str | None, Meta(description="The IP address that the request came from, maybe a proxy's; null if unknown")
+    ]
+
+
+class TimelineEntry(Struct, kw_only=True):
+    """Something that happened to the order, or an ask to cancel it."""
+
+    at: Annotated[datetime, Meta(description="When it happened, in UTC")]
+    kind: Annotated[
+        EntryName,
+        Meta(
+            description=(
+                "What it is about: placed (the order was placed), changed (its state changed), appointment, payment, "
+                "or ask (somebody asked to cancel it)"
+            )
+        ),
+    ]
+    who: Annotated[
+        Actor | None,
+        Meta(
+            description=(
+                "Who did it; null if the service did it by itself, as when an unpaid order expires, or if that is not "
+                "known any more"
+            )
+        ),
+    ]
+    event: Annotated[
+        str | None, Meta(description="The kind of its event, such as order.advanced; null for an ask, which has none")
+    ]
+    order_version: Annotated[
+        int | None,
+        Meta(description="The order's version after it; null for an ask, and for an event that was deleted since"),
+    ]
+    details: Annotated[
+        JsonObject | None,
+        Meta(description="More about the event; its kind decides which fields there are. Null for an ask"),
+    ]
+    decision: Annotated[
+        Literal["cancelled", "refused"] | None,
+        Meta(description="What the policy decided about the ask; null for everything else"),
+    ] = None
+    codes: Annotated[
+        list[str] | None,
+        Meta(
+            description=(
+                "The codes of the rules that refused the ask; empty if it cancelled the order, null for everything "
+                "else and if the policy of that time is not known"
+            )
+        ),
+    ] = None
+    findings: Annotated[
+        list[Finding] | None,
+        Meta(
+            description=(
+                "What each rule of the policy found then, on the facts of then; null for everything but an ask, and if "
+                "the policy of that time is not known"
+            )
+        ),
+    ] = None
+    policy_version: Annotated[
+        str | None, Meta(description="A hash of the policy that decided; null for everything but an ask")
+    ] = None
+    command_id: Annotated[
+        str | None,
+        Meta(description="The id of the cancel request, which log lines have, too; null for everything but an ask"),
+    ] = None
+    reason: Annotated[
+        str | None, Meta(description="The reason that the cancel request gave; null if there was none")
+    ] = None
 
 
 class Ticket(Struct, kw_only=True):
@@ -198,15 +324,36 @@ class Order(Struct, kw_only=True):
         Meta(
             description=(
                 "For the link in the mail to the buyer; everybody with this token can read the order. Null for a "
-                "service order"
+                "service order, and for a caller with neither the permission `record` nor `cancel`"
             )
         ),
-    ]  # for the link in the mail to the buyer; everybody with this token can read the order
+    ]
     payments: Annotated[list[Payment], Meta(description="The payments, oldest first")]
     cancellation: Annotated[
         DecisionRecord | None, Meta(description="The record of the cancellation; null if the order was not cancelled")
     ]
-    refusals: Annotated[list[DecisionRecord], Meta(description="The records of refused cancellations, oldest first")]
+    refusals: Annotated[
+        list[DecisionRecord],
+        Meta(description="The records of refused cancellations, oldest first: the newest 500, if there are more"),
+    ]
+    timeline: Annotated[
+        list[TimelineEntry],
+        Meta(
+            description=(
+                "Everything that happened to the order and every ask to cancel it, in one list, oldest first. Of "
+                "refused asks it has the newest 500"
+            )
+        ),
+    ]
+    timeline_is_complete: Annotated[
+        bool,
+        Meta(
+            description=(
+                "False if changes of the order are missing in the timeline, because their events were deleted after "
+                "the days that they are kept, or if it was refused 500 times or more"
+            )
+        ),
+    ]
     facts: Annotated[list[OrderEvent], Meta(description="Everything that happened to the order, oldest first")]
 
 

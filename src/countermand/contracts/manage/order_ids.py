@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from countermand.actions.errors import FieldsError, NotFoundError
 from countermand.contracts.http.body import shown
+from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import UID_PATTERN, Order, OrderId, OrderUid, order_id_from, order_id_of
 
 _CONTRACT: Final = "[a-z][a-z0-9_]{0,15}"
@@ -17,6 +18,7 @@ _NUMBER: Final = "[1-9][0-9]{0,18}"
 ORDER_ID_PATTERN: Final = f"^({_CONTRACT}-({_NUMBER}|{UID_PATTERN})|{UID_PATTERN})$"
 _ID: Final = re.compile(f"(?:(?P<contract>{_CONTRACT})-)?(?P<name>{_NUMBER}|{UID_PATTERN})")
 _UID: Final = re.compile(UID_PATTERN)
+_CANDIDATES: Final = 5  # shown at most
 _FORM: Final = "an order's id names its contract, like connect-54"
 
 
@@ -27,10 +29,19 @@ class OrdersByName(Protocol):
         """Return the order with this number, or None."""
         ...
 
+    async def orders_with_reference(self, reference: str, at_most: int) -> Sequence[Order]:
+        """Return the orders with this reference, which people read on their papers as the order's number."""
+        ...
+
 
 def order_id_text(order: Order) -> str:
     """Return the id of an order: its contract, and the uid of a ticket order or the number of a telecom order."""
-    return f"{order.contract}-{order.uid or order.id}"
+    return id_text(order.contract, order.uid, order.id)
+
+
+def id_text(contract: ContractName, uid: OrderUid | None, number: OrderId) -> str:
+    """Return the id of an order, of which only these three are known."""
+    return f"{contract}-{uid or number}"
 
 
 async def order_named(reading: OrdersByName, given: str) -> Order:
@@ -61,6 +72,9 @@ async def _said_of_number(reading: OrdersByName, digits: str) -> str:
 
 
 async def _candidates(reading: OrdersByName, digits: str) -> Sequence[str]:
+    """Return the ids of the orders that people call by this number: a telecom order, and ticket orders' references."""
     number = order_id_from(digits)
     order = None if number is None else await reading.order(number)
-    return [] if order is None else [order_id_text(order)]
+    found = [] if order is None else [order]
+    found += await reading.orders_with_reference(digits, _CANDIDATES)
+    return list(dict.fromkeys(map(order_id_text, found)))

@@ -3,32 +3,46 @@
 All calls are ours. Errors are problem details (RFC 9457).
 """
 
-from datetime import datetime
 from typing import Final
 
 from countermand.actions.cancelling.cancel_orders import CancelledWithHistory, NotCancelled
+from countermand.actions.cancelling.decide_again import policies_of
 from countermand.actions.cancelling.explain import explain
+from countermand.actions.cancelling.explain_past import explain_past
 from countermand.actions.cancelling.ports import CancelOrder
-from countermand.actions.errors import FieldsError, OutcomeUnknownError
+from countermand.actions.errors import FieldsError, OutcomeUnknownError, UnavailableError
+from countermand.actions.ordering.history import History
 from countermand.actions.ordering.read_orders import read_history
 from countermand.actions.ordering.record_progress import advance_order, record_payment
+from countermand.actions.ordering.views import OrderView
 from countermand.contracts.http.answer import Answer, json_answer
 from countermand.contracts.http.body import read, shown
-from countermand.contracts.http.calls import Call, CallContext, DecodedBody, ServiceCall, TransactionCall, no_body
+from countermand.contracts.http.calls import (
+    Call,
+    CallContext,
+    DecodedBody,
+    ServiceCall,
+    Services,
+    TransactionCall,
+    no_body,
+)
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.query import Query
 from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage import messages
-from countermand.contracts.manage.calls import ORDER, in_range, operation, order_in
+from countermand.contracts.manage.calls import ORDER, instant_in, operation, order_in
 from countermand.contracts.manage.order_ids import order_id_text
 from countermand.contracts.manage.translate import decision_shown, order_shown, payment_shown, problem, refusal_answer
-from countermand.domain.client import Permission
-from countermand.domain.contract import MANAGE
+from countermand.domain.client import Client, Permission
 from countermand.domain.money import Money
 from countermand.domain.orders.order_state import Transition
 
 _AT: Final = parameter(
-    "at", "query", "Decide for this instant instead of now", {"type": "string", "format": "date-time"}, required=False
+    "at",
+    "query",
+    "Decide for this instant instead of now. A past instant is decided by the facts and the policy of then",
+    {"type": "string", "format": "date-time"},
+    required=False,
 )
 
 
@@ -36,8 +50,7 @@ async def _read_one(context: CallContext[None]) -> Answer:
     store = context.services.store
     async with store.snapshot() as reading:
         order = await order_in(reading, context.request)
-    view, history = await read_history(store, order.id)
-    return json_answer(200, order_shown(view, history))
+    return await _order_answer(context.services, context.client, *await read_history(store, order.id))
 
 
 async def _cancellability(context: CallContext[None]) -> Answer:
@@ -45,16 +58,20 @@ async def _cancellability(context: CallContext[None]) -> Answer:
     query = Query(request.query_string)
     given = query.one("at")
     query.check()
-    at = None if given is None else _instant("at", given)
+    at = None if given is None else instant_in("at", given)
     async with services.store.snapshot() as reading:
         order = await order_in(reading, request)
-    explanation = await explain(services.store, services.policies, services.clock, order.id, owner=None, at=at)
+    store, policies, now = services.store, services.policies, services.clock()
+    if at is not None and at < now:
+        explanation = await explain_past(store, services.archive, policies, order.id, at=at, now=now)
+    else:
+        explanation = await explain(store, policies, lambda: now, order.id, owner=None, at=at)
     return json_answer(200, decision_shown(explanation))
 
 
 async def _pay(tx: Transaction, context: CallContext[tuple[str, Money]]) -> Answer:
     order, now = await order_in(tx, context.request), context.services.clock()
-    recorded = await record_payment(tx, context.client.id, order.id, *context.body, now)
+    recorded = await record_payment(tx, context.actor, order.id, *context.body, now)
     if recorded.payment.is_late:
         said = f"the order is {recorded.order.state}; the payment {recorded.payment.reference} is kept as late money"
         return problem(409, "late_money", said)
@@ -63,7 +80,7 @@ async def _pay(tx: Transaction, context: CallContext[tuple[str, Money]]) -> Answ
 
 async def _advance(tx: Transaction, context: CallContext[Transition]) -> Answer:
     order, now = await order_in(tx, context.request), context.services.clock()
-    advanced = await advance_order(tx, context.client.id, order.id, context.body, now)
+    advanced = await advance_order(tx, context.actor, order.id, context.body, now)
     return json_answer(200, messages.State(state=advanced.state.value, version=advanced.version))
 
 
@@ -76,8 +93,7 @@ async def _cancel_order(context: CallContext[messages.CancelGiven]) -> Answer:
             command_id=services.command_ids.next(),
             order_id=order.id,
             order_name=order_id_text(order),
-            client_id=context.client.id,
-            channel=MANAGE,
+            actor=context.actor,
             on_behalf=True,
             reason=context.body.reason,
             idempotency=context.key,
@@ -87,7 +103,15 @@ async def _cancel_order(context: CallContext[messages.CancelGiven]) -> Answer:
         return refusal_answer(outcome.refused)
     if not isinstance(outcome, CancelledWithHistory):  # the order is cancelled, so "nothing was done" would be wrong
         raise OutcomeUnknownError("the order is cancelled, but could not be read")
-    return json_answer(200, order_shown(outcome.view, outcome.history))
+    try:
+        return await _order_answer(services, context.client, outcome.view, outcome.history)
+    except UnavailableError as error:
+        raise OutcomeUnknownError("the order is cancelled, but could not be read") from error
+
+
+async def _order_answer(services: Services, client: Client, view: OrderView, history: History) -> Answer:
+    policies = await policies_of(services.archive, history.decisions)
+    return json_answer(200, order_shown(view, history, policies, client))
 
 
 def _cancellation(given: DecodedBody) -> messages.CancelGiven:
@@ -109,17 +133,6 @@ def _transition(given: DecodedBody) -> Transition:
     return Transition(read(messages.MoveGiven, given.json).move)
 
 
-def _instant(name: str, text: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        like = "2026-11-23T01:00:00Z"
-        raise FieldsError([(name, f"{name} must be an instant with a time zone, like {like}, not {shown(text)}")])
-    return in_range(name, instant)
-
-
 _ORDER_REPLY: Final = {200: Reply(when="The order with its history", message=messages.Order)}
 CALLS: Final[tuple[Call, ...]] = (
     ServiceCall(
@@ -134,7 +147,14 @@ CALLS: Final[tuple[Call, ...]] = (
             ORDER + "/cancellability",
             "Ask whether an order may be cancelled, why, and until when. Changes nothing",
             Permission.READ,
-            {200: Reply(when="The decision with every finding", message=messages.Decision)},
+            {
+                200: Reply(when="The decision with every finding", message=messages.Decision),
+                409: Reply(
+                    when="The facts or the policy of a past instant are not known any more",
+                    message=messages.Problem,
+                    media_type=messages.PROBLEM_JSON,
+                ),
+            },
             parameters=[_AT],
         ),
         body=no_body,
@@ -165,6 +185,7 @@ CALLS: Final[tuple[Call, ...]] = (
                 200: Reply(when="The payment, which the provider had reported before", message=messages.Payment),
             },
             request=messages.PaymentGiven,
+            or_permission=Permission.MONEY,
         ),
         body=_payment,
         handle=_pay,

@@ -5,28 +5,47 @@ from pathlib import Path
 from typing import Final
 
 from countermand.actions.identity.ports import ClientAdministration
+from countermand.actions.identity.staff import StaffAdministration
+from countermand.actions.privacy.ports import PersonalTexts
 from countermand.contracts.http.api_module import ApiModule
 from countermand.contracts.http.calls import Call
 from countermand.contracts.http.contract import Access
 from countermand.contracts.http.examples import Examples
-from countermand.contracts.manage import appointments, catalogue, orders
+from countermand.contracts.manage import appointments, catalogue, desk_lists, find, orders
 from countermand.contracts.manage.calls import ROOT, RULES
 from countermand.contracts.manage.clients import ManagedClients
+from countermand.contracts.manage.partner_clients import PartnerTerms
+from countermand.contracts.manage.privacy import ManagedPrivacy
+from countermand.contracts.manage.staff import ManagedStaff
 from countermand.contracts.manage.translate import ERROR_CODES
 from countermand.domain.contract import MANAGE
 
-# The calls about clients are added later, because they need more than a call's services.
-CALLS: Final[tuple[Call, ...]] = (*orders.CALLS, *appointments.CALLS, *catalogue.CALLS)
+# The calls about clients and staff are added later, because they need more than a call's services.
+CALLS: Final[tuple[Call, ...]] = (*find.CALLS, *orders.CALLS, *desk_lists.CALLS, *appointments.CALLS, *catalogue.CALLS)
 
 
-def api_module(clients: ClientAdministration, accesses: Sequence[Access]) -> ApiModule:
-    """Return the operator's calls. `accesses` has the channels that a client may be added to."""
+def api_module(
+    clients: ClientAdministration,
+    staff: StaffAdministration,
+    accesses: Sequence[Access],
+    partners: PartnerTerms,
+    texts: PersonalTexts | None,
+) -> ApiModule:
+    """Return the operator's calls. `accesses` has the channels that a client may be added to.
+
+    Without `texts`, the calls about persons are only described.
+    """
     return ApiModule(
         name=MANAGE,
         title="Countermand: management",
         about="Ours: for the operator and the operator's other systems.",
         prefix=ROOT,
-        calls=(*CALLS, *ManagedClients(clients, accesses).calls()),
+        calls=(
+            *CALLS,
+            *ManagedClients(clients, accesses, partners).calls(),
+            *ManagedPrivacy(texts).calls(),
+            *ManagedStaff(staff, clients).calls(),
+        ),
         rules=RULES,
         cancel=None,
         security={"bearer": {"type": "http", "scheme": "bearer"}},

@@ -4,10 +4,11 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Final
 
+import msgspec
+
 from countermand.actions.appointments.ports import OpenSlot
-from countermand.actions.cancelling.command_ids import CommandId
+from countermand.actions.cancelling.decide_again import KnownPolicies
 from countermand.actions.cancelling.explain import Explanation
-from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
 from countermand.actions.errors import (
     ConflictError,
     FieldsError,
@@ -19,6 +20,7 @@ from countermand.actions.errors import (
     UnavailableError,
 )
 from countermand.actions.ordering.history import History
+from countermand.actions.ordering.timeline import is_complete, timeline_of
 from countermand.actions.ordering.views import OrderView
 from countermand.contracts.http.answer import (
     BEARER,
@@ -36,9 +38,11 @@ from countermand.contracts.http.answer import (
 from countermand.contracts.http.error_codes import RULES, error_codes, refusals
 from countermand.contracts.manage import appointment_messages, messages
 from countermand.contracts.manage.order_ids import order_id_text
+from countermand.contracts.manage.timeline import findings_shown, record_shown, timeline_shown
 from countermand.domain.appointments.appointment import Appointment
 from countermand.domain.appointments.appointment_task import AppointmentTask
 from countermand.domain.cancelling.decision import Granted, Refused
+from countermand.domain.client import Client, Permission
 from countermand.domain.orders.order import Order
 from countermand.domain.orders.order_details import TicketOrderDetails
 from countermand.domain.orders.payment import Payment
@@ -60,6 +64,7 @@ _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     KeySetUnavailableError: (503, "unavailable"),
 }
 _UNEXPECTED: Final = (500, "unexpected")
+_TOKEN_FOR: Final = (Permission.RECORD, Permission.CANCEL)
 ERROR_CODES: Final = error_codes(
     _STATUS,
     _UNEXPECTED,
@@ -69,6 +74,9 @@ ERROR_CODES: Final = error_codes(
         *("move_not_allowed", "order_paid", "payment_reference_used", "late_money"),
         *("has_appointment", "appointment_over", "order_ended", "already_answered"),
         *("slot_booked", "more_held", "seats_held"),
+        *("client_exists", "client_revoked", "key_exists"),
+        *("staff_exists", "staff_disabled"),
+        "past_unknown",
     ),
 )
 
@@ -108,8 +116,14 @@ def refusal_answer(refused: Refused) -> Answer:
     return problem(409, refused.broken[0].code, "; ".join(one.sentence for one in refused.broken), wrong)
 
 
-def order_shown(view: OrderView, history: History) -> messages.Order:
-    """Return an order with its history."""
+def order_shown(view: OrderView, history: History, policies: KnownPolicies, client: Client | None) -> messages.Order:
+    """Return an order with its history, as this client may see it; None is the command line, which sees all.
+
+    Only a client that may record or cancel sees the order's token, which is a credential of the buyer. `policies` has
+    the policies of the decision records, where they are known.
+    """
+    details, sees_token = view.details, client is None or any(map(client.may, _TOKEN_FOR))
+    token = details.order_token or None if isinstance(details, TicketOrderDetails) and sees_token else None
     order, cancellation = view.order, history.cancellation
     return messages.Order(
         id=order_id_text(order),
@@ -124,22 +138,32 @@ def order_shown(view: OrderView, history: History) -> messages.Order:
         first_payment_at=order.facts.first_payment_at,
         appointments=[appointment_shown(one) for one in view.appointments],
         tickets=[messages.Ticket(uid=t.uid, product_uid=t.product_uid, valid=view.admits(t)) for t in view.tickets],
-        order_token=(view.details.order_token or None) if isinstance(view.details, TicketOrderDetails) else None,
+        order_token=token,
         payments=[payment_shown(one) for one in history.payments],
-        cancellation=None if cancellation is None else _record(cancellation, cancellation.command_id),
-        refusals=[_record(one, one.command.command_id) for one in history.refusals],
+        cancellation=None if cancellation is None else record_shown(cancellation, policies),
+        refusals=[record_shown(one, policies) for one in history.refusals],
+        timeline=timeline_shown(timeline_of(order, history, policies), policies),
+        timeline_is_complete=is_complete(view, history),
         facts=[
             messages.OrderEvent(
                 kind=one.kind.value,
                 order_version=one.order_version,
                 recorded_at=one.recorded_at,
-                client_id=one.client_id,
+                client_id=one.actor.client_id,
+                staff_id=one.actor.staff_id,
+                acting_as=one.actor.acting_as,
+                channel=one.actor.channel,
                 details=JsonObject(one.details),
                 delivered_at=one.delivered_at,
             )
             for one in history.events
         ],
     )
+
+
+def order_as_json(view: OrderView, history: History, policies: KnownPolicies) -> str:
+    """Return an order with its history as the call that reads it answers, indented for people."""
+    return msgspec.json.format(msgspec.json.encode(order_shown(view, history, policies, None)), indent=2).decode()
 
 
 def appointment_shown(appointment: Appointment) -> appointment_messages.Appointment:
@@ -209,32 +233,6 @@ def decision_shown(explanation: Explanation) -> messages.Decision:
         cancellable_until=decision.cancellable_until if isinstance(decision, Granted) else None,
         at=explanation.at,
         policy_version=decision.policy_version,
-        findings=[
-            messages.Finding(
-                rule=one.rule,
-                code=one.code,
-                passed=one.passed,
-                fact=one.fact.value,
-                value=one.value,
-                message=one.sentence,
-                changes_at=one.turns_at,
-            )
-            for one in decision.findings
-        ],
-    )
-
-
-def _record(record: CancellationRecord | RefusalRecord, command_id: CommandId) -> messages.DecisionRecord:
-    asked = record.command if isinstance(record, RefusalRecord) else record
-    return messages.DecisionRecord(
-        command_id=command_id,
-        decided_at=record.decided_at,
-        client_id=asked.client_id,
-        contract=record.contract,
-        door=asked.channel,
-        policy_version=record.policy_version,
-        state=record.facts.state.value,
-        appointment_starts_at=record.facts.appointment_starts_at,
-        first_payment_at=record.facts.first_payment_at,
-        reason=asked.reason,
+        policy_source=explanation.policy_source.value,
+        findings=findings_shown(decision),
     )

@@ -29,6 +29,11 @@ class Refused:
         """The findings that refuse; there is at least one."""
         return tuple(finding for finding in self.findings if not finding.passed)
 
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes of the findings that refuse."""
+        return tuple(finding.code for finding in self.broken)
+
 
 Decision = Granted | Refused
 

@@ -27,7 +27,15 @@ from countermand.storage.postgres import statements
 from countermand.storage.postgres.connections import PooledConnection, PostgresAddress, connect
 from countermand.storage.postgres.distributed import CancelApart
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered, our_error
-from countermand.storage.repositories.rows import ViewRows, facts_columns, kept_of, key_columns, order_of, view_queries
+from countermand.storage.repositories.rows import (
+    ViewRows,
+    codes_column,
+    facts_columns,
+    kept_of,
+    key_columns,
+    order_of,
+    view_queries,
+)
 from countermand.storage.sql_types import Query
 from countermand.storage.tables.columns import micros
 
@@ -157,8 +165,10 @@ class PostgresCancellations:
         for refusal in refusals:
             command, at = refusal.command, micros(refusal.decided_at)
             decided = (refusal.policy_version, *facts_columns(refusal.facts).values())
-            placed = (command.client_id, refusal.contract, command.channel)
-            rows.append((command.order_id, command.command_id, at, *placed, *decided, command.reason))
+            client_id, channel, *who = command.actor
+            placed = (client_id, refusal.contract, channel)
+            why = (command.reason, codes_column(refusal.codes))
+            rows.append((command.order_id, command.command_id, at, *placed, *decided, *why, *who))
             if command.idempotency is not None:
                 key = command.idempotency
                 keys.append((*key_columns(command.client_id, key), at, command.order_id, False, *decided))
@@ -191,7 +201,11 @@ class PostgresCancellations:
         now: int,
         skip_held: bool,  # noqa: FBT001
     ) -> frozenset[CommandId]:
-        batch = [(c.order_id, c.command_id, c.client_id, c.on_behalf, c.channel, c.reason) for c in commands]
+        batch = [
+            (c.order_id, c.command_id, client_id, c.on_behalf, channel, c.reason, staff_id, acting_as, address)
+            for c in commands
+            for client_id, channel, staff_id, acting_as, address in [c.actor]
+        ]
         keys = [
             (c.command_id, key.key, key.fingerprints.request, key.fingerprints.message)
             for c in commands

@@ -14,6 +14,7 @@ from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.policies import Policies
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.metrics import MetricsHook
+from countermand.domain.actor import Actor
 from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.order_events import OrderEventKind, appointment_cancelled, order_cancelled
@@ -37,12 +38,13 @@ RETURNING o.id"""
 _DO_NOT_WAIT: Final = "SET LOCAL lock_timeout = '20ms'"
 _RECORD: Final = """
 INSERT INTO cancellations (order_id, command_id, decided_at, client_id, contract, door, policy_version,
-                           state, appointment_starts_at, first_payment_at, reason)
+                           state, appointment_starts_at, first_payment_at, reason, staff_id, acting_as, address)
 SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::integer[], $5::text[], $6::text[], $7::text[],
-                     $8::text[], $9::bigint[], $10::bigint[], $11::text[])"""
+                     $8::text[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::text[])"""
 _APPEND_EVENTS: Final = """
-INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details)
-SELECT * FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::bigint[], $5::integer[], $6::text[])"""
+INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details, staff_id, acting_as, channel)
+SELECT * FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::bigint[], $5::integer[], $6::text[], $7::text[],
+                     $8::text[], $9::text[])"""
 _RELEASE_APPOINTMENTS: Final = f"""
 UPDATE appointments SET state = '{AppointmentState.CANCELLED}', cancelled_at = $1
 WHERE order_id = ANY($2::bigint[]) AND state IN ({ACTIVE})
@@ -113,21 +115,23 @@ class CancelApart:
         told: list[tuple[object, ...]] = []
         for command, row in won:
             policy = self._policies.by_contract[ContractName(row["contract"])]
-            placed = (command.client_id, row["contract"], command.channel, policy.version)
+            client_id, channel, *who = command.actor
+            placed = (client_id, row["contract"], channel, policy.version)
             facts = (row["state"], row["appointment_starts_at"], row["first_payment_at"])
-            records.append((command.order_id, command.command_id, now, *placed, *facts, command.reason))
+            records.append((command.order_id, command.command_id, now, *placed, *facts, command.reason, *who))
             details = written(order_cancelled(row["state"], command.reason).details)
             about = (command.order_id, row["version"] + 1)
-            told.append((*about, OrderEventKind.ORDER_CANCELLED.value, now, command.client_id, details))
+            told.append(_event(about, OrderEventKind.ORDER_CANCELLED, now, command.actor, details))
             if command.idempotency is not None:
                 key = command.idempotency
                 keys.append((*key_columns(command.client_id, key), now, command.order_id, True, *[None] * 4))
-        by_order = {command.order_id: (row["version"] + 1, command.client_id) for command, row in won}
+        by_order = {command.order_id: (row["version"] + 1, command.actor) for command, row in won}
         if with_visit := [c.order_id for c, row in won if row["appointment_starts_at"] is not None]:
             for visit in await connection.fetch(_RELEASE_APPOINTMENTS, now, with_visit):
-                version, client_id = by_order[visit["order_id"]]
+                version, actor = by_order[visit["order_id"]]
                 about = (visit["order_id"], version)
-                told.append((*about, OrderEventKind.APPOINTMENT_CANCELLED.value, now, client_id, _visit_details(visit)))
+                details = _visit_details(visit)
+                told.append(_event(about, OrderEventKind.APPOINTMENT_CANCELLED, now, actor, details))
         await connection.execute(_RECORD, *as_columns(records))
         await connection.execute(_APPEND_EVENTS, *as_columns(told))
         if keys:
@@ -136,6 +140,10 @@ class CancelApart:
             released = await connection.fetch(_RELEASE_TICKETS, with_tickets)
             given_back = Counter(row["product_uid"] for row in released)
             await connection.executemany(_GIVE_BACK, sorted(given_back.items()))
+
+
+def _event(about: tuple[int, int], kind: OrderEventKind, now: int, actor: Actor, details: str) -> tuple[object, ...]:
+    return (*about, kind.value, now, actor.client_id, details, actor.staff_id, actor.acting_as, actor.channel)
 
 
 def _visit_details(row: asyncpg.Record) -> str:

@@ -83,7 +83,7 @@ _NOT_BLOCKED: Final = "AND o.id <> ALL (ARRAY(SELECT blocked.order_id FROM block
 _SEEN: Final = """
 seen AS (
     SELECT o.id AS order_id, o.version, o.contract, o.state, o.appointment_starts_at, o.first_payment_at,
-           b.command_id, b.client_id, b.door, b.reason
+           b.command_id, b.client_id, b.door, b.reason, b.staff_id, b.acting_as, b.address
     FROM {batch} JOIN orders AS o ON o.id = b.order_id
     WHERE (b.on_behalf OR o.client_id = b.client_id) AND ({predicate}) {not_blocked}
     ORDER BY o.id FOR NO KEY UPDATE OF o {held}
@@ -96,21 +96,21 @@ cancelled AS (
     UPDATE orders AS o SET state = '{OrderState.CANCELLED}', appointment_starts_at = NULL, version = o.version + 1
     FROM seen WHERE o.id = seen.order_id AND o.version = seen.version
     RETURNING seen.order_id, o.version, seen.contract, seen.state, seen.appointment_starts_at, seen.first_payment_at,
-              seen.command_id, seen.client_id, seen.door, seen.reason
+              seen.command_id, seen.client_id, seen.door, seen.reason, seen.staff_id, seen.acting_as, seen.address
 )"""
 _RECORDED: Final = """
 recorded AS (
     INSERT INTO cancellations (order_id, command_id, decided_at, client_id, contract, door, policy_version,
-                               state, appointment_starts_at, first_payment_at, reason)
+                               state, appointment_starts_at, first_payment_at, reason, staff_id, acting_as, address)
     SELECT c.order_id, c.command_id, $1::bigint, c.client_id, c.contract, c.door, {versions},
-           c.state, c.appointment_starts_at, c.first_payment_at, c.reason
+           c.state, c.appointment_starts_at, c.first_payment_at, c.reason, c.staff_id, c.acting_as, c.address
     FROM cancelled AS c
 )"""
 _EVENTS: Final = f"""
 events AS (
-    INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details)
+    INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details, staff_id, acting_as, channel)
     SELECT c.order_id, c.version, '{OrderEventKind.ORDER_CANCELLED}', $1::bigint, c.client_id,
-           {order_cancelled_details("c")}
+           {order_cancelled_details("c")}, c.staff_id, c.acting_as, c.door
     FROM cancelled AS c
 )"""
 _VISITS: Final = f"""
@@ -118,11 +118,11 @@ visits AS (
     UPDATE appointments AS a SET state = '{AppointmentState.CANCELLED}', cancelled_at = $1::bigint
     FROM cancelled AS c
     WHERE c.appointment_starts_at IS NOT NULL AND a.order_id = c.order_id AND a.state IN ({ACTIVE})
-    RETURNING a.order_id, c.version, c.client_id, a.id, a.starts_at, a.ends_at
+    RETURNING a.order_id, c.version, c.client_id, c.staff_id, c.acting_as, c.door, a.id, a.starts_at, a.ends_at
 ), visit_events AS (
-    INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details)
+    INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details, staff_id, acting_as, channel)
     SELECT v.order_id, v.version, '{OrderEventKind.APPOINTMENT_CANCELLED}', $1::bigint, v.client_id,
-           {visit_details("v")}
+           {visit_details("v")}, v.staff_id, v.acting_as, v.door
     FROM visits AS v
 )"""
 # A batch adds up the places that go back to a product, and writes the product once. Products are locked last, by uid.
@@ -144,11 +144,12 @@ _KEPT: Final = """
 kept AS (
     INSERT INTO idempotency_keys (client_id, key, fingerprint, message_fingerprint, created_at, order_id, cancelled)
     SELECT c.client_id, k.key, k.request, k.message, $1::bigint, c.order_id, true
-    FROM unnest($8::text[], $9::text[], $10::text[], $11::text[]) AS k (command_id, key, request, message)
+    FROM unnest($11::text[], $12::text[], $13::text[], $14::text[]) AS k (command_id, key, request, message)
     JOIN cancelled AS c ON c.command_id = k.command_id
 )"""
-_BATCH: Final = """unnest($2::bigint[], $3::text[], $4::integer[], $5::boolean[], $6::text[], $7::text[])
-        AS b (order_id, command_id, client_id, on_behalf, door, reason)"""
+_BATCH: Final = """unnest($2::bigint[], $3::text[], $4::integer[], $5::boolean[], $6::text[], $7::text[], $8::text[],
+                       $9::text[], $10::text[])
+        AS b (order_id, command_id, client_id, on_behalf, door, reason, staff_id, acting_as, address)"""
 
 
 def holds_tickets(kinds: OrderKinds) -> str:
@@ -164,7 +165,8 @@ def cancel_batch(
 
     `kinds` has the kind of each contract's orders, which says what is released. With `skip_held`, the statement skips
     orders that another transaction has locked, or whose product it has locked, instead of waiting for them. `batch` is
-    the SQL of the commands: a relation `b` with the columns order_id, command_id, client_id, on_behalf, door, reason.
+    the SQL of the commands: a relation `b` with the columns order_id, command_id, client_id, on_behalf, door, reason,
+    staff_id, acting_as, address.
     """
     policies = list(policies)
     parts = [
@@ -194,9 +196,10 @@ SELECT * FROM unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::bigi
                      $8::text[], $9::text[], $10::bigint[], $11::bigint[])"""
 REFUSE: Final = """
 INSERT INTO refusals (order_id, command_id, decided_at, client_id, contract, door, policy_version,
-                      state, appointment_starts_at, first_payment_at, reason)
+                      state, appointment_starts_at, first_payment_at, reason, codes, staff_id, acting_as, address)
 SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::integer[], $5::text[], $6::text[], $7::text[],
-                     $8::text[], $9::bigint[], $10::bigint[], $11::text[])"""
+                     $8::text[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::text[],
+                     $15::text[])"""
 COMMITTED: Final = """
 SELECT command_id FROM cancellations WHERE order_id = ANY($1::bigint[]) AND command_id = ANY($2::text[])"""
 KEPT: Final = """

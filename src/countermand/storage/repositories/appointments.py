@@ -22,9 +22,10 @@ from countermand.domain.client import ClientId
 from countermand.domain.known import Unknown, known
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_state import ENDED_UNFULFILLED, TRANSITIONS
+from countermand.domain.orders.search_handles import exact_handle
+from countermand.storage.repositories.handles import HandleRows
 from countermand.storage.repositories.rows import Row, appointment_columns, appointment_of, written
 from countermand.storage.sql_types import Query
-from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.appointments import appointment_tasks, appointments, slots
 from countermand.storage.tables.columns import instant, micros
 from countermand.storage.tables.orders import orders
@@ -38,12 +39,13 @@ _SECOND: Final = timedelta(seconds=1)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-class AppointmentRows(StatementRunner):
+class AppointmentRows(HandleRows):
     """Implements the protocols of `actions/appointments/ports.py`."""
 
     async def insert_appointment(self, order_id: OrderId, appointment: Appointment) -> None:
         """See `AppointmentWriting.insert_appointment`."""
-        await self._execute(insert(appointments).values(appointment_columns(order_id, appointment)))
+        row = insert(appointments).values(appointment_columns(order_id, appointment))
+        await self.insert_with_handle(row, exact_handle(str(appointment.id)), order_id)
 
     async def change_appointment(self, order_id: OrderId, appointment: Appointment) -> None:
         """See `AppointmentWriting.change_appointment`."""

@@ -1,26 +1,27 @@
 """Reads and writes clients. The database never holds a secret, only its SHA-256."""
 
-import json
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Executable, insert, select, update
+from sqlalchemy import Executable, insert, or_, select, update
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.sql.elements import ColumnElement
 
 from countermand.actions.errors import ConflictError, NotFoundError, TakenError, UnfitDataError
-from countermand.actions.identity.ports import ClientKey
+from countermand.actions.identity.ports import ClientKey, SecretHashes
 from countermand.domain.client import OWN_ISSUER, Client, ClientId, Permission
 from countermand.domain.contract import MANAGE, Channel
 from countermand.domain.redirects import NO_REDIRECTS, Redirects
-from countermand.storage.repositories.rows import client_of
+from countermand.storage.repositories.rows import client_of, permission_columns
 from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.store import SqlStore
 from countermand.storage.tables.clients import client_keys, clients
-from countermand.storage.tables.columns import micros
+from countermand.storage.tables.columns import instant, micros
 
 _NAMES: Final = frozenset({"uq_clients_key", "uq_clients_issuer_subject"})  # the unique keys that identify a client
+
+_NO_PREVIOUS_SECRET: Final[Mapping[str, object]] = {"previous_secret_sha256": None, "previous_secret_until": None}
 
 
 class SqlClients:
@@ -29,21 +30,22 @@ class SqlClients:
     def __init__(self, store: SqlStore) -> None:
         self._store = store
 
-    async def by_key(self, key: str) -> tuple[Client, str] | None:
+    async def by_key(self, key: str) -> tuple[Client, SecretHashes] | None:
         """See `Clients.by_key`."""
         row = await self._row(clients.c.key == key)
-        return None if row is None else (client_of(row), row["secret_sha256"])
+        hashes = None if row is None else _hashes_of(row)
+        return None if row is None or hashes is None else (client_of(row), hashes)
 
     async def by_identity(self, issuer: str, subject: str) -> Client | None:
         """See `Clients.by_identity`."""
         row = await self._row((clients.c.issuer == issuer) & (clients.c.subject == subject))
         return None if row is None else client_of(row)
 
-    async def current(self, ids: Sequence[ClientId]) -> Sequence[tuple[Client, str | None]]:
+    async def current(self, ids: Sequence[ClientId]) -> Sequence[tuple[Client, SecretHashes | None]]:
         """See `Clients.current`."""
         async with self._store.snapshot() as reading:
             rows = await reading.rows(select(clients).where(clients.c.id.in_(ids)))
-        return [(client_of(row), row["secret_sha256"]) for row in rows]
+        return [(client_of(row), _hashes_of(row)) for row in rows]
 
     async def all(self) -> Sequence[Client]:
         """Return every client, revoked ones included, in the order they were added."""
@@ -74,7 +76,7 @@ class SqlClients:
             .values(
                 door=channel,
                 name=name,
-                permissions=json.dumps(sorted(permissions)),
+                **permission_columns(permissions),
                 key=key,
                 secret_sha256=secret_sha256,
                 issuer=issuer,
@@ -95,20 +97,28 @@ class SqlClients:
             raise ConflictError("client_exists", f"there is a client {subject or key!r} already") from error
         return added
 
-    async def rotate(self, client_id: ClientId, *, key: str, secret_sha256: str) -> Client:
-        """Give a client a new key and secret; it stays the same client and keeps its orders. Raises `NotFoundError`."""
+    async def rotate(self, client_id: ClientId, *, secret_sha256: str, now: datetime, overlap: timedelta) -> Client:
+        """Give a client a new secret; it stays the same client, with its key and its orders.
+
+        The secret that it had works until the end of the overlap, and an older one stops. Raises `NotFoundError`, and
+        `ConflictError` for a revoked client.
+        """
         # This node does not know the form of keys and secrets of a channel that it does not have.
         can = clients.c.key.is_not(None) & clients.c.door.in_([MANAGE, *self._store.kinds])
-        statement = update(clients).where(clients.c.id == client_id, can)
-        rows = await self._change(statement.values(key=key, secret_sha256=secret_sha256).returning(clients))
+        before: Mapping[str, object] = _NO_PREVIOUS_SECRET
+        if overlap:
+            before = {"previous_secret_sha256": clients.c.secret_sha256, "previous_secret_until": micros(now + overlap)}
+        statement = update(clients).where(clients.c.id == client_id, can, clients.c.revoked_at.is_(None))
+        rows = await self._change(statement.values(secret_sha256=secret_sha256, **before).returning(clients))
         if not rows:
+            _check_not_revoked(await self.one(client_id))
             raise NotFoundError(f"there is no client {client_id} with a key and secret")
         return client_of(rows[0])
 
     async def rotate_key(self, client_id: ClientId, new: ClientKey, now: datetime, *, keep_old: bool) -> Client:
         """Give a client of the token issuer a new public key. With `keep_old`, its newest old key goes on counting.
 
-        Raises `NotFoundError`, and `ConflictError` if the client has, or had, this key already.
+        Raises `NotFoundError`, and `ConflictError` if the client is revoked, or has, or had, this key already.
         """
         counting = (client_keys.c.client_id == client_id) & client_keys.c.revoked_at.is_(None)
         kept = select(client_keys.c.kid).where(counting).order_by(client_keys.c.created_at.desc()).limit(1)
@@ -119,6 +129,7 @@ class SqlClients:
                 rows = await tx.rows(select(clients).where(is_it).with_for_update())
                 if not rows:
                     raise NotFoundError(f"there is no client {client_id} with keys of its own")
+                _check_not_revoked(client_of(rows[0]))
                 stays = [row["kid"] for row in await tx.rows(kept)] if keep_old else []
                 stopped = update(client_keys).where(counting, client_keys.c.kid.not_in(stays))
                 await tx.run(stopped.values(revoked_at=micros(now)))
@@ -136,21 +147,35 @@ class SqlClients:
             raise NotFoundError(f"there is no client {client_id}")
         return found[0][0]
 
+    async def change(
+        self, client_id: ClientId, *, name: str | None, permissions: frozenset[Permission] | None
+    ) -> Client:
+        """See `ClientAdministration.change`."""
+        given: dict[str, object] = {} if name is None else {"name": name}
+        if permissions is not None:
+            given |= permission_columns(permissions)
+        return await self._changed(client_id, given)
+
     async def change_redirects(self, client_id: ClientId, redirects: Redirects) -> Client:
         """Set where a client's buyers may be led back to. Raises `NotFoundError`."""
-        statement = update(clients).where(clients.c.id == client_id).values(_redirect_columns(redirects))
-        rows = await self._change(statement.returning(clients))
-        if not rows:
-            raise NotFoundError(f"there is no client {client_id}")
-        return client_of(rows[0])
+        return await self._changed(client_id, _redirect_columns(redirects))
 
     async def revoke(self, client_id: ClientId, now: datetime) -> Client:
-        """Revoke a client, so that it can no longer call. Raises `NotFoundError`."""
-        statement = update(clients).where(clients.c.id == client_id).values(revoked_at=micros(now)).returning(clients)
-        rows = await self._change(statement)
-        if not rows:
-            raise NotFoundError(f"there is no client {client_id}")
-        return client_of(rows[0])
+        """Revoke a client, so that it can no longer call. Its secret from before a rotation never works again.
+
+        Raises `NotFoundError`.
+        """
+        return await self._changed(client_id, {"revoked_at": micros(now), **_NO_PREVIOUS_SECRET})
+
+    async def restore(self, client_id: ClientId) -> Client:
+        """See `ClientAdministration.restore`."""
+        return await self._changed(client_id, {"revoked_at": None})
+
+    async def write_last_use(self, ids: Sequence[ClientId], now: datetime, *, every: timedelta) -> None:
+        """Write that these clients called, unless that was written less than `every` ago."""
+        is_due = or_(clients.c.last_used_at.is_(None), clients.c.last_used_at <= micros(now - every))
+        async with self._store.transaction() as tx:
+            await tx.run(update(clients).where(clients.c.id.in_(ids), is_due).values(last_used_at=micros(now)))
 
     async def _row(self, condition: ColumnElement[bool]) -> RowMapping | None:
         try:
@@ -160,9 +185,37 @@ class SqlClients:
             return None
         return rows[0] if rows else None
 
+    async def _changed(self, client_id: ClientId, values: Mapping[str, object]) -> Client:
+        """Change columns of a client. Without any, return the client. Raises `NotFoundError`."""
+        if not values:
+            return await self.one(client_id)
+        rows = await self._change(update(clients).where(clients.c.id == client_id).values(values).returning(clients))
+        if not rows:
+            raise NotFoundError(f"there is no client {client_id}")
+        return client_of(rows[0])
+
     async def _change(self, statement: Executable) -> Sequence[RowMapping]:
         async with self._store.transaction() as tx:
             return await tx.rows(statement)
+
+
+def _hashes_of(row: RowMapping) -> SecretHashes | None:
+    """Return the hashes of a client's secrets; None for a client without a secret."""
+    if row["secret_sha256"] is None:
+        return None
+    until = row["previous_secret_until"]
+    return SecretHashes(
+        current=row["secret_sha256"],
+        previous=row["previous_secret_sha256"],
+        previous_until=None if until is None else instant(until),
+    )
+
+
+def _check_not_revoked(client: Client) -> None:
+    """Raise `ConflictError` for a revoked client."""
+    if client.revoked_at is not None:
+        said = f"client {client.id} is revoked, and was not rotated; restore it first if it shall call again"
+        raise ConflictError("client_revoked", said)
 
 
 def _redirect_columns(redirects: Redirects) -> dict[str, str | None]:

@@ -5,14 +5,15 @@ from sqlalchemy import case, func, insert, select
 from countermand.actions.ordering.ports import OrderToPay
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.payment import Payment
+from countermand.domain.orders.search_handles import exact_handle
 from countermand.storage.repositories.documents import total_of
+from countermand.storage.repositories.handles import HandleRows
 from countermand.storage.repositories.rows import order_of, orders_named, payment_of
-from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.columns import micros
 from countermand.storage.tables.orders import order_details, orders, payment_references, payments
 
 
-class PaymentRows(StatementRunner):
+class PaymentRows(HandleRows):
     """Implements `PaymentWriting`."""
 
     async def paid_minor(self, order_id: OrderId, currency: str) -> int:
@@ -55,13 +56,12 @@ class PaymentRows(StatementRunner):
 
     async def insert_payment(self, order_id: OrderId, payment: Payment) -> None:
         """See `PaymentWriting.insert_payment`."""
-        await self._execute(
-            insert(payments).values(
-                order_id=order_id,
-                reference=payment.reference,
-                amount_minor=payment.money.minor,
-                currency=payment.money.currency,
-                recorded_at=micros(payment.recorded_at),
-                is_late=payment.is_late,
-            )
+        row = insert(payments).values(
+            order_id=order_id,
+            reference=payment.reference,
+            amount_minor=payment.money.minor,
+            currency=payment.money.currency,
+            recorded_at=micros(payment.recorded_at),
+            is_late=payment.is_late,
         )
+        await self.insert_with_handle(row, exact_handle(payment.reference), order_id)

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
@@ -22,6 +22,7 @@ from countermand.actions.idempotency import Fingerprints, IdempotencyKey
 from countermand.actions.ordering.history import OutboxRecord
 from countermand.actions.ordering.views import Line, OrderView, Ticket
 from countermand.actions.slices import Slices, in_slices
+from countermand.domain.actor import Actor
 from countermand.domain.appointments.appointment import (
     Appointment,
     AppointmentId,
@@ -34,7 +35,7 @@ from countermand.domain.cancelling.policy import PolicyVersion
 from countermand.domain.client import Client, ClientId, Permission
 from countermand.domain.contract import MANAGE, Channel, ContractName
 from countermand.domain.instants import written_instant
-from countermand.domain.known import known
+from countermand.domain.known import Unknown, known
 from countermand.domain.money import Money
 from countermand.domain.orders.order import Order, OrderFacts, OrderId, OrderUid
 from countermand.domain.orders.order_events import OrderEventKind
@@ -50,6 +51,17 @@ from countermand.storage.tables.catalogue import products
 from countermand.storage.tables.columns import instant, micros
 from countermand.storage.tables.orders import order_details, order_lines, orders
 from countermand.storage.tables.tickets import tickets
+
+_OF_EVERY_VERSION: Final = frozenset(
+    {
+        Permission.CREATE,
+        Permission.READ,
+        Permission.CANCEL,
+        Permission.READ_ALL,
+        Permission.RECORD,
+        Permission.ADMINISTER,
+    }
+)
 
 
 class Row(Protocol):
@@ -193,13 +205,34 @@ def client_of(row: Row) -> Client:
         id=ClientId(row["id"]),
         channel=Channel(row["door"]),
         name=row["name"],
-        permissions=frozenset(known(Permission, one) for one in msgspec.json.decode(row["permissions"])),
+        permissions=_permissions_of(row),
         key=row["key"],
         identity=None if row["issuer"] is None else (row["issuer"], row["subject"]),
         created_at=instant(row["created_at"]),
         revoked_at=_instant_or_none(row["revoked_at"]),
+        previous_secret_until=_instant_or_none(row["previous_secret_until"]),
+        last_used_at=_instant_or_none(row["last_used_at"]),
         redirects=Redirects(url=row["redirect_url"], schemes=tuple((row["redirect_schemes"] or "").split())),
     )
+
+
+def _permissions_of(row: Row) -> frozenset[Permission | Unknown]:
+    more = row["more_permissions"]
+    named = msgspec.json.decode(row["permissions"]) + ([] if more is None else msgspec.json.decode(more))
+    return frozenset(known(Permission, one) for one in named)
+
+
+def permission_columns(permissions: Iterable[Permission]) -> dict[str, str | None]:
+    """Return the columns of a client's permissions.
+
+    Nodes for schema 7 and older answer 500 to a client with a permission that they do not know, so the permissions of
+    later versions stand in a column that they do not read.
+    """
+    later = sorted(one for one in permissions if one not in _OF_EVERY_VERSION)
+    return {
+        "permissions": json.dumps(sorted(one for one in permissions if one in _OF_EVERY_VERSION)),
+        "more_permissions": json.dumps(later) if later else None,
+    }
 
 
 def outbox_record_of(row: Row) -> OutboxRecord:
@@ -208,7 +241,12 @@ def outbox_record_of(row: Row) -> OutboxRecord:
         kind=known(OrderEventKind, row["kind"]),
         order_version=row["order_version"],
         recorded_at=instant(row["recorded_at"]),
-        client_id=ClientId(row["client_id"]),
+        actor=Actor(
+            ClientId(row["client_id"]),
+            None if row["channel"] is None else Channel(row["channel"]),  # an older node wrote none
+            row["staff_id"],
+            row["acting_as"],
+        ),
         details=msgspec.json.decode(row["details"]),
         delivered_at=_instant_or_none(row["delivered_at"]),
     )
@@ -220,9 +258,8 @@ def cancellation_of(row: Row) -> CancellationRecord:
         order_id=OrderId(row["order_id"]),
         command_id=CommandId(row["command_id"]),
         decided_at=instant(row["decided_at"]),
-        client_id=ClientId(row["client_id"]),
+        actor=_actor_of(row),
         contract=ContractName(row["contract"]),
-        channel=Channel(row["door"]),
         policy_version=PolicyVersion(row["policy_version"]),
         facts=facts_of(row),
         reason=row["reason"],
@@ -235,8 +272,7 @@ def refusal_of(row: Row) -> RefusalRecord:
         command=CancelOrder(
             command_id=CommandId(row["command_id"]),
             order_id=OrderId(row["order_id"]),
-            client_id=ClientId(row["client_id"]),
-            channel=Channel(row["door"]),
+            actor=_actor_of(row),
             on_behalf=row["door"] == MANAGE,
             reason=row["reason"],
         ),
@@ -244,7 +280,18 @@ def refusal_of(row: Row) -> RefusalRecord:
         decided_at=instant(row["decided_at"]),
         policy_version=PolicyVersion(row["policy_version"]),
         facts=facts_of(row),
+        codes=None if row["codes"] is None else tuple(row["codes"].split()),
     )
+
+
+def codes_column(codes: Sequence[str] | None) -> str | None:
+    """Return the codes of a refusal as the column has them."""
+    return None if codes is None else " ".join(codes)
+
+
+def _actor_of(row: Row) -> Actor:
+    """Return who a decision record is about."""
+    return Actor(ClientId(row["client_id"]), Channel(row["door"]), row["staff_id"], row["acting_as"], row["address"])
 
 
 def fingerprints_of(row: Row) -> Fingerprints:

@@ -6,28 +6,34 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
 from sqlalchemy import BigInteger, ColumnElement, func, insert, literal, select, text, tuple_, update
 from sqlalchemy.exc import InvalidRequestError
 
 from countermand.actions.errors import CountermandError, UnforeseenDatabaseError
 from countermand.actions.idempotency import Fingerprints, IdempotencyKey
-from countermand.actions.ordering.history import History
+from countermand.actions.ordering.history import REFUSALS_SHOWN, History
 from countermand.actions.ordering.ports import OrdersWanted
 from countermand.actions.ordering.views import OrderView
+from countermand.domain.actor import Actor
 from countermand.domain.cancelling.policy import Policy, PolicyVersion
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderFacts, OrderId
 from countermand.domain.orders.order_events import OrderEvent
 from countermand.domain.orders.order_kind import kind_of
+from countermand.domain.orders.search_handles import handles_of
 from countermand.storage.repositories.appointments import AppointmentRows
 from countermand.storage.repositories.catalogue import CatalogueRows
+from countermand.storage.repositories.desk_lists import DeskListRows
 from countermand.storage.repositories.documents import encoded_document, total_columns
+from countermand.storage.repositories.handles import findable
+from countermand.storage.repositories.order_search import OrderSearchRows
 from countermand.storage.repositories.payments import PaymentRows
+from countermand.storage.repositories.refusals import RefusalRows
 from countermand.storage.repositories.rows import (
     ViewRows,
     cancellation_of,
+    client_of,
     facts_columns,
     fingerprints_of,
     order_of,
@@ -42,17 +48,27 @@ from countermand.storage.repositories.seats import SeatRows
 from countermand.storage.repositories.tickets import TicketingRows
 from countermand.storage.repositories.totals import TotalRows
 from countermand.storage.sql_types import Column
+from countermand.storage.tables.appointments import appointment_tasks
 from countermand.storage.tables.cancelling import cancellations, idempotency_keys, outbox, policies, refusals
 from countermand.storage.tables.catalogue import products
+from countermand.storage.tables.clients import clients
 from countermand.storage.tables.columns import instant, micros
 from countermand.storage.tables.orders import order_details, order_lines, orders, payments
 from countermand.storage.tables.schema import NEWEST_NOTE, counters
 from countermand.storage.tables.tickets import tickets
 
-_REFUSALS_SHOWN: Final = 500  # the newest ones, because every refused attempt leaves a row
 
-
-class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, TicketingRows, TotalRows):
+class SqlTransaction(
+    AppointmentRows,
+    CatalogueRows,
+    DeskListRows,
+    OrderSearchRows,
+    PaymentRows,
+    RefusalRows,
+    SeatRows,
+    TicketingRows,
+    TotalRows,
+):
     """Implements every protocol of a transaction that the actions name, on one connection."""
 
     # reading
@@ -100,20 +116,30 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
             select(refusals)
             .where(refusals.c.order_id == order_id)
             .order_by(refusals.c.decided_at.desc())
-            .limit(_REFUSALS_SHOWN)
+            .limit(REFUSALS_SHOWN)
         )
         cancelled = await self._one(select(cancellations).where(cancellations.c.order_id == order_id))
         paid = await self.rows(select(payments).where(payments.c.order_id == order_id).order_by(payments.c.recorded_at))
+        clients_of = {row["client_id"] for row in (*told, *refused, *([] if cancelled is None else [cancelled]))}
+        owner = select(orders.c.client_id).where(orders.c.id == order_id).scalar_subquery()
+        who = await self.rows(select(clients).where(clients.c.id.in_(clients_of) | (clients.c.id == owner)))
         return History(
             events=tuple(outbox_record_of(row) for row in told),
             refusals=tuple(refusal_of(row) for row in reversed(refused)),
             cancellation=None if cancelled is None else cancellation_of(cancelled),
             payments=tuple(payment_of(row) for row in paid),
+            clients={ClientId(row["id"]): client_of(row) for row in who},
         )
 
     async def oldest_undelivered(self) -> datetime | None:
         """Return since when the oldest event waits in the outbox, or None."""
         row = await self._one(select(func.min(outbox.c.recorded_at).label("at")).where(outbox.c.delivered_at.is_(None)))
+        return None if row is None or row["at"] is None else instant(row["at"])
+
+    async def oldest_pending_task(self) -> datetime | None:
+        """Return since when the oldest task about an appointment waits for its answer, or None."""
+        waiting = select(func.min(appointment_tasks.c.asked_at).label("at"))
+        row = await self._one(waiting.where(appointment_tasks.c.state == text("'pending'")))
         return None if row is None or row["at"] is None else instant(row["at"])
 
     async def policy_content(self, version: PolicyVersion) -> Mapping[str, object] | None:
@@ -205,6 +231,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
             await self._execute(insert(order_lines), lines)
         if made:
             await self._execute(insert(tickets), made)
+        await self.add_handles((handle, order.id) for handle in handles_of(findable(view)))
 
     async def change_order(self, order: Order, facts: OrderFacts) -> Order:
         """See `OrderChange.change_order`."""
@@ -233,9 +260,7 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
                 .values(availability=products.c.availability + uids.count(uid))
             )
 
-    async def append_events(
-        self, order: Order, client_id: ClientId, events: Sequence[OrderEvent], now: datetime
-    ) -> None:
+    async def append_events(self, order: Order, actor: Actor, events: Sequence[OrderEvent], now: datetime) -> None:
         """See `OrderEventWriting.append_events`."""
         rows = [
             {
@@ -243,8 +268,11 @@ class SqlTransaction(AppointmentRows, CatalogueRows, PaymentRows, SeatRows, Tick
                 "order_version": order.version,
                 "kind": event.kind.value,
                 "recorded_at": micros(now),
-                "client_id": client_id,
+                "client_id": actor.client_id,
                 "details": written(event.details),
+                "staff_id": actor.staff_id,
+                "acting_as": actor.acting_as,
+                "channel": actor.channel,
             }
             for event in events
         ]

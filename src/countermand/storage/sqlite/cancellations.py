@@ -39,6 +39,7 @@ from countermand.storage.driver import as_unforeseen
 from countermand.storage.policy_sql import as_text, policies_predicate
 from countermand.storage.repositories.rows import (
     ViewRows,
+    codes_column,
     facts_columns,
     kept_of,
     key_columns,
@@ -57,10 +58,11 @@ _ACTIVE: Final = ", ".join(f"'{state}'" for state in sorted(ACTIVE_APPOINTMENT_S
 
 _CANCEL: Final = """
 INSERT INTO cancellations (order_id, command_id, decided_at, client_id, contract, door, policy_version,
-                           state, appointment_starts_at, first_payment_at, reason)
+                           state, appointment_starts_at, first_payment_at, reason, staff_id, acting_as, address)
 SELECT o.id, json_extract(b.value, '$[1]'), :now, json_extract(b.value, '$[2]'), o.contract,
        json_extract(b.value, '$[4]'), CASE o.contract {versions} END, o.state, o.appointment_starts_at,
-       o.first_payment_at, json_extract(b.value, '$[5]')
+       o.first_payment_at, json_extract(b.value, '$[5]'), json_extract(b.value, '$[6]'),
+       json_extract(b.value, '$[7]'), json_extract(b.value, '$[8]')
 FROM json_each(:batch) AS b CROSS JOIN orders AS o ON o.id = json_extract(b.value, '$[0]')
 WHERE (json_extract(b.value, '$[3]') OR o.client_id = json_extract(b.value, '$[2]')) AND ({predicate})
 RETURNING order_id, command_id, contract, state, appointment_starts_at, reason
@@ -70,9 +72,9 @@ UPDATE orders SET state = '{OrderState.CANCELLED}', appointment_starts_at = NULL
 WHERE id IN (SELECT value FROM json_each(:ids))
 """
 _APPEND_CANCELLED: Final = f"""
-INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details)
+INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details, staff_id, acting_as, channel)
 SELECT c.order_id, o.version, '{OrderEventKind.ORDER_CANCELLED}', c.decided_at, c.client_id,
-       json_object('from', c.state, 'reason', c.reason)
+       json_object('from', c.state, 'reason', c.reason), c.staff_id, c.acting_as, c.door
 FROM json_each(:ids) AS b CROSS JOIN cancellations AS c ON c.order_id = b.value JOIN orders AS o ON o.id = b.value
 """
 _RELEASE_APPOINTMENTS: Final = f"""
@@ -81,9 +83,9 @@ WHERE order_id IN (SELECT value FROM json_each(:ids)) AND state IN ({_ACTIVE})
 RETURNING order_id, id, starts_at, ends_at
 """
 _APPEND_APPOINTMENTS: Final = f"""
-INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details)
+INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details, staff_id, acting_as, channel)
 SELECT c.order_id, o.version, '{OrderEventKind.APPOINTMENT_CANCELLED}', c.decided_at, c.client_id,
-       json_extract(b.value, '$[1]')
+       json_extract(b.value, '$[1]'), c.staff_id, c.acting_as, c.door
 FROM json_each(:visits) AS b CROSS JOIN cancellations AS c ON c.order_id = json_extract(b.value, '$[0]')
 JOIN orders AS o ON o.id = c.order_id
 """
@@ -100,8 +102,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _REFUSE: Final = """
 INSERT INTO refusals (order_id, command_id, decided_at, client_id, contract, door, policy_version,
-                      state, appointment_starts_at, first_payment_at, reason)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                      state, appointment_starts_at, first_payment_at, reason, codes, staff_id, acting_as, address)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _COMMITTED: Final = """
 SELECT command_id FROM cancellations WHERE order_id IN (SELECT value FROM json_each(:ids))
@@ -153,7 +155,13 @@ class SqliteCancellations:
         """See `CancellationStore.cancel`. The guarded statement inserts the cancellations; the others follow them."""
         if not commands:
             return frozenset()
-        batch = _json([[c.order_id, c.command_id, c.client_id, c.on_behalf, c.channel, c.reason] for c in commands])
+        batch = _json(
+            [
+                [c.order_id, c.command_id, client_id, c.on_behalf, channel, c.reason, *who]
+                for c in commands
+                for client_id, channel, *who in [c.actor]
+            ]
+        )
         async with self._transaction() as run:
             with self._metrics.statement("cancel"):
                 won = run(self._cancel, {"now": micros(now), "batch": batch}).fetchall()
@@ -186,18 +194,10 @@ class SqliteCancellations:
         for refusal in refusals:
             command, at = refusal.command, micros(refusal.decided_at)
             decided = (refusal.policy_version, *facts_columns(refusal.facts).values())
-            rows.append(
-                (
-                    command.order_id,
-                    command.command_id,
-                    at,
-                    command.client_id,
-                    refusal.contract,
-                    command.channel,
-                    *decided,
-                    command.reason,
-                )
-            )
+            client_id, channel, *who = command.actor
+            placed = (client_id, refusal.contract, channel)
+            why = (command.reason, codes_column(refusal.codes))
+            rows.append((command.order_id, command.command_id, at, *placed, *decided, *why, *who))
             if command.idempotency is not None:
                 key = command.idempotency
                 keys.append((*key_columns(command.client_id, key), at, command.order_id, False, *decided))

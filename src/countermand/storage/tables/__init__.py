@@ -1,6 +1,29 @@
 """The tables, by subject. An import of any module of this package adds all tables to `metadata`."""
 
-from countermand.storage.tables import appointments, cancelling, catalogue, clients, orders, schema, tickets
+from countermand.storage.tables import (
+    appointments,
+    cancelling,
+    catalogue,
+    clients,
+    orders,
+    privacy,
+    schema,
+    search,
+    staff,
+    tickets,
+)
 from countermand.storage.tables.columns import metadata
 
-__all__ = ["appointments", "cancelling", "catalogue", "clients", "metadata", "orders", "schema", "tickets"]
+__all__ = [
+    "appointments",
+    "cancelling",
+    "catalogue",
+    "clients",
+    "metadata",
+    "orders",
+    "privacy",
+    "schema",
+    "search",
+    "staff",
+    "tickets",
+]

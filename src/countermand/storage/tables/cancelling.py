@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text, text
 
-from countermand.storage.tables.columns import Document, Instant, Name, State, Uid, metadata
+from countermand.storage.tables.columns import Document, Instant, Name, StaffName, State, Uid, metadata
 
 # The tables that the cancellation path writes have no foreign keys: the statement has read the order, and checking the
 # key of a row would cost more than writing the row.
@@ -23,6 +23,10 @@ cancellations = Table(
     Column("appointment_starts_at", Instant),
     Column("first_payment_at", Instant),
     Column("reason", Text),
+    # Who did it, if a person's token or a claim said so, and where the request came from; NULL in older nodes' rows.
+    Column("staff_id", StaffName),
+    Column("acting_as", StaffName),
+    Column("address", Text),
 )
 
 # The decision record of a refusal by policy.
@@ -40,6 +44,11 @@ refusals = Table(
     Column("appointment_starts_at", Instant),
     Column("first_payment_at", Instant),
     Column("reason", Text),
+    # The codes of the broken rules, with spaces between. NULL in an older node's row until `background` fills it.
+    Column("codes", Text),
+    Column("staff_id", StaffName),
+    Column("acting_as", StaffName),
+    Column("address", Text),
     Index("ix_refusals_decided_at", "decided_at"),
     sqlite_with_rowid=False,
 )
@@ -64,6 +73,9 @@ outbox = Table(
     Column("client_id", Integer, nullable=False),
     Column("details", Document, nullable=False),
     Column("delivered_at", Instant),
+    Column("staff_id", StaffName),
+    Column("acting_as", StaffName),
+    Column("channel", Name),  # NULL in older nodes' rows, and if the service did it by itself
     Index(
         "ix_outbox_undelivered",
         "recorded_at",

@@ -19,6 +19,11 @@ clients = Table(
     Column("revoked_at", Instant),
     Column("redirect_url", Text),
     Column("redirect_schemes", Text),
+    Column("more_permissions", Document),  # the permissions that nodes for schema 7 and older do not know
+    # The secret from before the last rotation, while it still works. Nodes for schemas before 11 do not read it.
+    Column("previous_secret_sha256", String(64)),
+    Column("previous_secret_until", Instant),
+    Column("last_used_at", Instant),
     Index("uq_clients_issuer_subject", "issuer", "subject", unique=True),
 )
 

@@ -42,6 +42,7 @@ Uid: Final = String(32)
 Name: Final = String(16)
 
 State: Final = String(16)
+StaffName: Final = String(64)  # the id of a person at the desk
 
 
 def belongs_to_order() -> Column[int]:

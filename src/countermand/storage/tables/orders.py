@@ -1,6 +1,6 @@
 """The tables of an order: its present state, its details and lines, its payments, and its expiry."""
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, text
 
 from countermand.storage.tables.columns import Document, Instant, Name, State, Uid, belongs_to_order, metadata
 
@@ -19,6 +19,8 @@ orders = Table(
     Column("created_at", Instant, nullable=False),
     # This index serves the lists of a client's orders. It has no column that a change of an order writes.
     Index("ix_orders_client_id_created_at_id", "client_id", "created_at", "id"),
+    # The same for the operator's list of all clients' orders.
+    Index("ix_orders_created_at_id", "created_at", "id"),
 )
 
 order_details = Table(
@@ -54,6 +56,8 @@ payments = Table(
     Column("currency", String(3), nullable=False),
     Column("recorded_at", Instant, nullable=False),
     Column("is_late", Boolean, nullable=False),
+    # The list of late money is read along this index, which has no other payments.
+    Index("ix_payments_late", "recorded_at", sqlite_where=text("is_late = 1"), postgresql_where=text("is_late")),
     sqlite_with_rowid=False,
 )
 

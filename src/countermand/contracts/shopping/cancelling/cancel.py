@@ -21,6 +21,7 @@ from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.contract import CHANNEL
 from countermand.contracts.shopping.messages import CancelRequest
 from countermand.contracts.shopping.translate import error_answer, order_answer, refusal_answer
+from countermand.domain.actor import Actor
 from countermand.domain.client import Client, Permission
 from countermand.domain.orders.order import order_id_of
 
@@ -48,7 +49,13 @@ class ShoppingCancel:
         return credential_of(headers)
 
     def command(
-        self, client: Client, headers: Mapping[bytes, bytes], query: bytes, body: bytes, command_id: CommandId
+        self,
+        client: Client,
+        headers: Mapping[bytes, bytes],
+        query: bytes,
+        body: bytes,
+        command_id: CommandId,
+        address: str | None,
     ) -> CancelOrder:
         """Check permission, key, JSON and fields, in this order, and return the command."""
         if not client.may(Permission.CANCEL):
@@ -69,8 +76,7 @@ class ShoppingCancel:
             command_id=command_id,
             order_id=order_id_of(uid),
             order_name=f"{CHANNEL}-{uid}",
-            client_id=client.id,
-            channel=CHANNEL,
+            actor=Actor(client.id, CHANNEL, address=address),
             reason=request.reason,
             idempotency=idempotency_key(key, "POST", PATH, query, body, json),
         )

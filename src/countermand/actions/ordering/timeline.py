@@ -1,0 +1,168 @@
+"""Puts everything that happened to an order into one list, oldest first: its events, and every ask to cancel it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from countermand.actions.cancelling.decide_again import KnownPolicies, decided_again
+from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
+from countermand.actions.ordering.history import REFUSALS_SHOWN, History, OutboxRecord
+from countermand.actions.ordering.past_facts import past_facts
+from countermand.actions.ordering.views import OrderView
+from countermand.domain.actor import Actor
+from countermand.domain.cancelling.decision import Decision
+from countermand.domain.known import Unknown
+from countermand.domain.orders.order import Order
+from countermand.domain.orders.order_events import OrderEventKind, order_cancelled, payment_recorded
+from countermand.domain.orders.order_state import OrderState
+
+_LAST: Final = 2**63  # a version behind every version of an order
+
+
+class EntryKind(StrEnum):
+    """What an entry of the timeline is about."""
+
+    PLACED = "placed"
+    ASK = "ask"  # somebody asked to cancel the order
+    PAYMENT = "payment"
+    CHANGED = "changed"  # the order's state changed
+    APPOINTMENT = "appointment"
+
+
+_KINDS: Final[Mapping[OrderEventKind | Unknown, EntryKind]] = {
+    OrderEventKind.ORDER_ADVANCED: EntryKind.CHANGED,
+    OrderEventKind.ORDER_CANCELLED: EntryKind.CHANGED,
+    OrderEventKind.ORDER_PLACED: EntryKind.PLACED,
+    OrderEventKind.PAYMENT_RECORDED: EntryKind.PAYMENT,
+    OrderEventKind.LATE_MONEY_RECEIVED: EntryKind.PAYMENT,
+    OrderEventKind.APPOINTMENT_SET: EntryKind.APPOINTMENT,
+    OrderEventKind.APPOINTMENT_MOVED: EntryKind.APPOINTMENT,
+    OrderEventKind.APPOINTMENT_ADVANCED: EntryKind.APPOINTMENT,
+    OrderEventKind.APPOINTMENT_CANCELLED: EntryKind.APPOINTMENT,
+}
+_RANK: Final = {kind: rank for rank, kind in enumerate(EntryKind)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Doer:
+    """Who did something, and the client's name, if it is known."""
+
+    actor: Actor
+    client_name: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimelineEntry:
+    """Something that happened to the order: an event, or an ask with its record and, if it can be known, its decision.
+
+    `who` is None if the service did it by itself, and if nobody knows any more who did it. `order_version` is None for
+    an ask, and for an event that retention deleted and that another row still tells of.
+    """
+
+    at: datetime
+    kind: EntryKind
+    who: Doer | None
+    event: OrderEventKind | Unknown | None = None
+    order_version: int | None = None
+    details: Mapping[str, object] | None = None
+    record: CancellationRecord | RefusalRecord | None = None
+    decision: Decision | None = None
+
+
+_Placed = tuple[datetime, int, TimelineEntry]  # an entry, with the instant and the order's version that give its place
+
+
+def timeline_of(order: Order, history: History, policies: KnownPolicies) -> Sequence[TimelineEntry]:
+    """Return the order's timeline. `policies` has the policies of the decision records, as far as they are known.
+
+    Events are in the order of the order's versions, which the database counts: the clocks of two nodes differ.
+    """
+    entries = [*_of_events(order, history), *_of_asks(history, policies), *_of_other_rows(order, history)]
+    entries.sort(key=lambda one: (one[0], one[1], _RANK[one[2].kind]))
+    return [entry for _, _, entry in entries]
+
+
+def is_complete(view: OrderView, history: History) -> bool:
+    """Return whether the timeline has every change of the order and every refused ask."""
+    return len(history.refusals) < REFUSALS_SHOWN and past_facts(view, history).is_complete
+
+
+def _of_events(order: Order, history: History) -> Iterator[_Placed]:
+    latest = order.created_at
+    for event in history.events:
+        latest = max(latest, event.recorded_at)
+        entry = TimelineEntry(
+            at=event.recorded_at,
+            kind=_KINDS.get(event.kind, EntryKind.CHANGED),  # an unknown event is about some change
+            who=None if _is_by_itself(event, order) else _doer(history, event.actor),
+            event=event.kind,
+            order_version=event.order_version,
+            details=event.details,
+        )
+        yield latest, event.order_version, entry
+
+
+def _is_by_itself(event: OutboxRecord, order: Order) -> bool:
+    """Return whether the service itself let the order expire. Such an event has the id of the order's own client."""
+    return (
+        event.kind is OrderEventKind.ORDER_ADVANCED
+        and event.details.get("to") == OrderState.EXPIRED
+        and event.actor.client_id == order.client_id
+    )
+
+
+def _of_asks(history: History, policies: KnownPolicies) -> Iterator[_Placed]:
+    for refusal in history.refusals:
+        yield refusal.decided_at, _LAST, _ask(history, refusal, refusal.command.actor, policies)
+    record = history.cancellation
+    if record is not None:
+        cancelled = (one.order_version for one in history.events if one.kind is OrderEventKind.ORDER_CANCELLED)
+        entry = _ask(history, record, record.actor, policies)
+        yield record.decided_at, next(cancelled, _LAST), entry
+
+
+def _ask(
+    history: History,
+    record: CancellationRecord | RefusalRecord,
+    actor: Actor,
+    policies: KnownPolicies,
+) -> TimelineEntry:
+    return TimelineEntry(
+        at=record.decided_at,
+        kind=EntryKind.ASK,
+        who=_doer(history, actor),
+        record=record,
+        decision=decided_again(record, policies),
+    )
+
+
+def _of_other_rows(order: Order, history: History) -> Iterator[_Placed]:
+    """Yield the events that retention deleted, as far as other rows still tell of them."""
+    known = {event.kind for event in history.events}
+    if OrderEventKind.ORDER_PLACED not in known:
+        entry = _event(EntryKind.PLACED, OrderEventKind.ORDER_PLACED, {}, order.created_at)
+        yield order.created_at, 0, replace(entry, who=_doer(history, Actor(order.client_id)))
+    record = history.cancellation
+    if record is not None and OrderEventKind.ORDER_CANCELLED not in known:
+        event = order_cancelled(record.facts.state, record.reason)
+        entry = _event(EntryKind.CHANGED, event.kind, event.details, record.decided_at)
+        yield record.decided_at, _LAST, replace(entry, who=_doer(history, record.actor))
+    paid = {event.details.get("reference") for event in history.events if _KINDS.get(event.kind) is EntryKind.PAYMENT}
+    for payment in history.payments:
+        if payment.reference not in paid:
+            event = payment_recorded(payment)
+            entry = _event(EntryKind.PAYMENT, event.kind, event.details, payment.recorded_at)
+            yield payment.recorded_at, _LAST, entry
+
+
+def _event(kind: EntryKind, event: OrderEventKind, details: Mapping[str, object], at: datetime) -> TimelineEntry:
+    return TimelineEntry(at=at, kind=kind, who=None, event=event, details=details)
+
+
+def _doer(history: History, actor: Actor) -> Doer:
+    client = history.clients.get(actor.client_id)
+    if client is None:
+        return Doer(actor=actor, client_name=None)
+    return Doer(actor=actor._replace(channel=actor.channel or client.channel), client_name=client.name)

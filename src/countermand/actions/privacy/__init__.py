@@ -1,0 +1,1 @@
+"""Exports what is stored about a person, and forgets a person."""

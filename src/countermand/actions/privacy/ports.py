@@ -1,0 +1,86 @@
+"""Protocols that requests about persons need, and `storage` implements."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from countermand.domain.client import ClientId
+from countermand.domain.orders.order import Order, OrderId
+from countermand.domain.privacy import Person
+
+
+class Place(StrEnum):
+    """Where texts about persons are stored."""
+
+    ORDERS = "orders"
+    CONSUMERS = "consumers"
+    CANCELLATION_REASONS = "cancellation_reasons"
+    REFUSAL_REASONS = "refusal_reasons"
+    EVENTS = "events"
+    STORED_ANSWERS = "stored_answers"
+
+
+class RequestKind(StrEnum):
+    """What a request about a person was."""
+
+    EXPORT = "export"
+    FORGET = "forget"
+
+
+Key = tuple[object, ...]  # the primary key of a row
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredText:
+    """A stored text that mentions a person, with its parts about the person: objects, or the text itself."""
+
+    place: Place
+    key: Key
+    parts: Sequence[Mapping[str, object]]
+    client_id: ClientId
+    stored_at: datetime
+    order_id: OrderId | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scanned:
+    """The texts of one step, and the key of the last row that it looked at; None if there was no further row."""
+
+    texts: Sequence[StoredText]
+    last: Key | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderAhead:
+    """An order, and the end of the last event that it has tickets for, if there is one."""
+
+    order: Order
+    event_ends_at: datetime | None
+
+
+class PersonalTexts(Protocol):
+    """The texts about persons. Each call is one short transaction."""
+
+    async def scan(self, place: Place, person: Person, after: Key | None) -> Scanned:
+        """Look at the next rows of a place, and return those that mention the person."""
+        ...
+
+    async def forget(self, place: Place, key: Key, person: Person) -> bool:
+        """Lock a row, and replace what is about the person. Return False if there is nothing about the person."""
+        ...
+
+    async def orders_ahead(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderAhead]:
+        """Return these orders with the ends of their events."""
+        ...
+
+    async def begin_request(
+        self, request_id: str, kind: RequestKind, person: Person, client_id: ClientId | None, now: datetime
+    ) -> None:
+        """Record a request, with a keyed hash of the address."""
+        ...
+
+    async def finish_request(self, request_id: str, counts: Mapping[str, int], now: datetime) -> None:
+        """Record the end of a request, and what it counted."""
+        ...

@@ -1,0 +1,115 @@
+"""The commands about orders."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from countermand.actions.errors import NotFoundError
+from countermand.bootstrap.clock import utc_now
+from countermand.cli.database import SettingsFile, read_settings, with_database
+from countermand.cli.errors import CommandError
+from countermand.cli.option_types import TEXT
+from countermand.cli.order_reads import find_command, show_command, why_command
+from countermand.cli.staff import person_id
+from countermand.cli.whole_help import WholeHelpGroup
+from countermand.domain.actor import Actor
+from countermand.domain.client import COMMAND_LINE, Permission
+from countermand.domain.contract import MANAGE
+from countermand.domain.orders.order import Order
+from countermand.domain.staff_id import StaffId
+
+if TYPE_CHECKING:
+    from countermand.actions.cancelling.cancel_orders import CancelOutcome
+    from countermand.bootstrap.database import Database
+    from countermand.settings import Settings
+
+order = typer.Typer(
+    help="Find, show and explain orders; cancel them with a person's name on it.",
+    no_args_is_help=True,
+    cls=WholeHelpGroup,
+)
+order.command("find")(find_command)
+order.command("show")(show_command)
+order.command("why")(why_command)
+
+
+@order.command("cancel")
+def cancel_order(
+    order_id: Annotated[
+        str, typer.Argument(help="The order's id, such as connect-54.", **TEXT | {"metavar": "ORDER_ID"})
+    ],
+    reason: Annotated[str, typer.Option(help="Why, for the record.", **TEXT)],
+    staff: Annotated[str, typer.Option("--as", help="Your id, from `countermand staff list`.", **TEXT)],
+    as_json: Annotated[  # noqa: FBT002 - an option has a default
+        bool, typer.Option("--json", help="Print JSON for programs: the order, as GET /manage/v1/orders/ID answers.")
+    ] = False,
+    settings: SettingsFile = None,
+) -> None:
+    """Cancel an order on the customer's behalf, under the same policy as everybody. The record names the person."""
+    staff_id, read = person_id(staff, "--as"), read_settings(settings)
+    if not reason.strip():
+        raise CommandError(f"--reason must have a visible character, not {reason!r}")
+    named, outcome, shown = with_database(read, lambda database: _cancel(read, database, order_id, reason, staff_id))
+    _say(named, outcome, staff_id, shown if as_json else None)
+
+
+async def _cancel(
+    read: "Settings", database: "Database", given: str, reason: str, staff_id: StaffId
+) -> "tuple[Order, CancelOutcome, str | None]":
+    """Return the order, the outcome, and the cancelled order with its history as JSON, if it could be read."""
+    from countermand.actions.cancelling.cancel_orders import CancelledWithHistory
+    from countermand.actions.cancelling.command_ids import CommandIds
+    from countermand.actions.cancelling.decide_again import policies_of
+    from countermand.actions.cancelling.explain import PolicyArchive
+    from countermand.actions.cancelling.ports import CancelOrder
+    from countermand.bootstrap.service import cancelling_in
+    from countermand.contracts.manage.order_ids import order_id_text, order_named
+    from countermand.contracts.manage.translate import order_as_json
+
+    await check_permitted(database, staff_id, Permission.CANCEL)
+    async with database.store.snapshot() as reading:
+        named = await order_named(reading, given)
+    # A refusal's record names its policy, which a server stores when it starts.
+    await database.store.keep_policies(list(database.policies.by_contract.values()), utc_now())
+    archive = PolicyArchive(store=database.store)
+    cancelling = cancelling_in(read, database, archive, utc_now)
+    command = CancelOrder(
+        command_id=CommandIds().next(),
+        order_id=named.id,
+        order_name=order_id_text(named),
+        actor=Actor(COMMAND_LINE, MANAGE, staff_id),
+        on_behalf=True,
+        reason=reason,
+    )
+    try:
+        outcome = await cancelling.submit_and_show_history(command)
+    finally:
+        await cancelling.close()
+    if not isinstance(outcome, CancelledWithHistory):
+        return named, outcome, None
+    policies = await policies_of(archive, outcome.history.decisions)
+    return named, outcome, order_as_json(outcome.view, outcome.history, policies)
+
+
+async def check_permitted(database: "Database", staff_id: StaffId, permission: Permission) -> None:
+    """Raise `CommandError` unless there is such a person, not disabled, who has the permission."""
+    try:
+        person = await database.staff.one(staff_id)
+    except NotFoundError as error:
+        raise CommandError(f"--as: {error}") from None
+    if person.disabled_at is not None:
+        raise CommandError(f"--as: {staff_id} is disabled since {person.disabled_at:%Y-%m-%d %H:%M:%SZ}")
+    if permission not in person.permissions:
+        roles = ", ".join(sorted(person.roles))
+        raise CommandError(f"--as: {staff_id} does not have the permission {permission}; the roles are {roles}")
+
+
+def _say(named: Order, outcome: "CancelOutcome", staff_id: StaffId, shown: str | None) -> None:
+    from countermand.actions.cancelling.cancel_orders import NotCancelled
+    from countermand.contracts.manage.order_ids import order_id_text
+
+    name = order_id_text(named)
+    if isinstance(outcome, NotCancelled):
+        why = "; ".join(one.sentence for one in outcome.refused.broken)
+        raise CommandError(f"{name} was not cancelled: {why}")
+    typer.echo(shown or f"Cancelled {name}; the record names {staff_id}")

@@ -1,0 +1,92 @@
+"""How do findings, decision records and an order's timeline look in the operator's API?"""
+
+from collections.abc import Sequence
+
+from countermand.actions.cancelling.decide_again import KnownPolicies, codes_of
+from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
+from countermand.actions.ordering.timeline import Doer, TimelineEntry
+from countermand.contracts.http.answer import JsonObject
+from countermand.contracts.manage import messages
+from countermand.domain.cancelling.decision import Decision
+
+
+def findings_shown(decision: Decision) -> list[messages.Finding]:
+    """Return what each rule of the policy found."""
+    return [
+        messages.Finding(
+            rule=one.rule,
+            code=one.code,
+            passed=one.passed,
+            fact=one.fact.value,
+            value=one.value,
+            message=one.sentence,
+            changes_at=one.turns_at,
+        )
+        for one in decision.findings
+    ]
+
+
+def record_shown(record: CancellationRecord | RefusalRecord, policies: KnownPolicies) -> messages.DecisionRecord:
+    """Return the record of a cancellation or a refusal."""
+    asked = record.command if isinstance(record, RefusalRecord) else record
+    actor = asked.actor
+    return messages.DecisionRecord(
+        command_id=asked.command_id,
+        decided_at=record.decided_at,
+        client_id=actor.client_id,
+        staff_id=actor.staff_id,
+        acting_as=actor.acting_as,
+        address=actor.address,
+        contract=record.contract,
+        door=actor.channel or "",
+        policy_version=record.policy_version,
+        state=record.facts.state.value,
+        appointment_starts_at=record.facts.appointment_starts_at,
+        first_payment_at=record.facts.first_payment_at,
+        reason=asked.reason,
+        codes=_codes(record, policies),
+    )
+
+
+def timeline_shown(entries: Sequence[TimelineEntry], policies: KnownPolicies) -> list[messages.TimelineEntry]:
+    """Return an order's timeline."""
+    return [_entry(one, policies) for one in entries]
+
+
+def _entry(one: TimelineEntry, policies: KnownPolicies) -> messages.TimelineEntry:
+    shown = messages.TimelineEntry(
+        at=one.at,
+        kind=one.kind.value,
+        who=None if one.who is None else _doer(one.who),
+        event=None if one.event is None else one.event.value,
+        order_version=one.order_version,
+        details=None if one.details is None else JsonObject(one.details),
+    )
+    record = one.record
+    if record is not None:
+        asked = record.command if isinstance(record, RefusalRecord) else record
+        shown.decision = "refused" if isinstance(record, RefusalRecord) else "cancelled"
+        shown.codes = _codes(record, policies)
+        shown.findings = None if one.decision is None else findings_shown(one.decision)
+        shown.policy_version = record.policy_version
+        shown.command_id = asked.command_id
+        shown.reason = asked.reason
+    return shown
+
+
+def _doer(who: Doer) -> messages.Actor:
+    actor = who.actor
+    return messages.Actor(
+        client_id=actor.client_id,
+        client_name=who.client_name,
+        staff_id=actor.staff_id,
+        acting_as=actor.acting_as,
+        channel=actor.channel,
+        address=actor.address,
+    )
+
+
+def _codes(record: CancellationRecord | RefusalRecord, policies: KnownPolicies) -> list[str] | None:
+    """Return the codes of the rules that refused; None if they cannot be known."""
+    codes = codes_of(record, policies) if isinstance(record, RefusalRecord) else ()
+    return None if codes is None else list(codes)

@@ -1,0 +1,46 @@
+"""Reads a partner's public key: PEM text, or a JWK."""
+
+import json
+import re
+import warnings
+from collections.abc import Mapping
+from typing import Any, Final
+
+from joserfc.errors import JoseError, SecurityWarning
+from joserfc.jwk import RSAKey
+
+from countermand.actions.identity.ports import ClientKey
+from countermand.identity.token_issuer import public_part
+
+_LEAST_BITS: Final = 2048
+_KID: Final = re.compile("[!-~]{1,64}")
+
+
+def public_key_of(written: str | bytes | Mapping[str, object]) -> ClientKey:
+    """Return a public key, with the `kid` of its JWK or a `kid` made from the key.
+
+    Raises `ValueError` with a sentence whose subject, the place of the key, is missing.
+    """
+    if isinstance(written, bytes):
+        written = written.decode("latin-1")
+    try:
+        given: Any = json.loads(written) if isinstance(written, str) and written.lstrip().startswith("{") else written
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SecurityWarning)  # a key that is too short is refused below
+            key = RSAKey.import_key(given)
+    except (JoseError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"has no RSA public key, as PEM or JWK: {error}") from error
+    if key.is_private:
+        raise ValueError("has a private key, which the partner must keep; ask for a file with the public key only")
+    if (bits := key.public_key.key_size) < _LEAST_BITS:
+        raise ValueError(f"has a key of {bits} bits; a key needs {_LEAST_BITS} bits or more")
+    kid = given.get("kid") if isinstance(given, Mapping) else None
+    kid = key.thumbprint() if kid is None else kid
+    if not isinstance(kid, str) or not _KID.fullmatch(kid):
+        raise ValueError(f"has the kid {kid!r}, which must be 1 to 64 visible ASCII characters")
+    return client_key(kid, key)
+
+
+def client_key(kid: str, key: RSAKey) -> ClientKey:
+    """Return the key's public part in the form that is stored."""
+    return ClientKey(kid=kid, public_key=json.dumps(public_part(key)))

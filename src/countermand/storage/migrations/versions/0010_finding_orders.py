@@ -1,0 +1,32 @@
+"""Adds the handles that orders are found by, and the index of the list of all orders."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0010"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    handle = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+    # Without foreign keys: nodes of older versions delete no orders, and each handle would cost a look at its order.
+    op.create_table(
+        "order_search",
+        sa.Column("handle", handle, nullable=False),
+        sa.Column("order_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("handle", "order_id", name=op.f("pk_order_search")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_order_search_order_id", "order_search", ["order_id"])
+    op.create_table(
+        "search_progress",
+        sa.Column("name", sa.String(length=16), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("order_id", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_search_progress")),
+    )
+    op.create_index("ix_orders_created_at_id", "orders", ["created_at", "id"])
+    # This migration only adds columns and tables, so nodes of schema 2 and newer continue to work.
+    op.execute("INSERT INTO schema_notes (number, oldest_code) VALUES (10, 2)")

@@ -1,0 +1,191 @@
+"""Reads the lists for the desk, a page at a time. A cancellation writes no index for them.
+
+So a list without an index for its filters looks at a limited number of rows for each page, and the page may be short.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import ColumnElement, case, func, or_, select, tuple_
+
+from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
+from countermand.actions.errors import FieldsError
+from countermand.actions.ordering.desk_lists import (
+    ListedDecision,
+    ListedPayment,
+    ListPage,
+    PartPaidOrder,
+    ReasonCount,
+    RowsWanted,
+)
+from countermand.domain.orders.order import OrderUid
+from countermand.domain.orders.order_state import OrderState
+from countermand.storage.repositories.documents import total_of
+from countermand.storage.repositories.refusals import has_code
+from countermand.storage.repositories.rows import Row, cancellation_of, order_of, orders_named, payment_of, refusal_of
+from countermand.storage.sql_types import Column, Query
+from countermand.storage.statement_runner import StatementRunner
+from countermand.storage.tables.cancelling import cancellations, refusals
+from countermand.storage.tables.clients import clients
+from countermand.storage.tables.columns import micros
+from countermand.storage.tables.orders import order_details, orders, payments
+
+LOOKED_AT: Final = 20_000
+_BETWEEN: Final = "_"  # between the parts of a place; no part but the last has one
+
+
+class DeskListRows(StatementRunner):
+    """Implements `DeskLists`."""
+
+    async def cancellations_listed(
+        self, wanted: RowsWanted, at_most: int
+    ) -> ListPage[ListedDecision[CancellationRecord]]:
+        """See `DeskLists.cancellations_listed`."""
+        it = cancellations.c
+        (after,) = _place(wanted, 1) or (0,)
+        met = [it.order_id > int(after), *_met(wanted, it.contract, it.client_id, it.decided_at)]
+        bound = await self._looked_at(it.order_id, int(after))
+        if bound is not None:
+            met.append(it.order_id <= bound)
+        found = await self.rows(
+            _with_names(select(cancellations), it.order_id, it.client_id)
+            .where(*met)
+            .order_by(it.order_id)
+            .limit(at_most)
+        )
+        items = [
+            ListedDecision(record=cancellation_of(row), uid=_uid(row), client_name=row["client_name"]) for row in found
+        ]
+        last = found[-1]["order_id"] if len(found) == at_most else bound
+        return ListPage(items=items, following=None if last is None else str(last))
+
+    async def refusals_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[ListedDecision[RefusalRecord]]:
+        """See `DeskLists.refusals_listed`. Reads along the index of the instants, where rare codes are far apart."""
+        it = refusals.c
+        newest = it.decided_at, it.order_id, it.command_id
+        before = _place(wanted, 3)
+        in_range = _met(wanted, it.contract, it.client_id, it.decided_at)
+        if before is not None:
+            at, order_id, command_id = int(before[0]), int(before[1]), before[2]
+            in_range += [it.decided_at <= at, tuple_(*newest) < tuple_(at, order_id, command_id)]
+        descending = [column.desc() for column in newest]
+        bound = await self._one(select(*newest).where(*in_range).order_by(*descending).offset(LOOKED_AT - 1).limit(1))
+        if bound is not None:
+            in_range.append(tuple_(*newest) >= tuple_(bound["decided_at"], bound["order_id"], bound["command_id"]))
+        met = [*in_range, *_has_code(wanted, it.codes)]
+        found = await self.rows(
+            _with_names(select(refusals), it.order_id, it.client_id).where(*met).order_by(*descending).limit(at_most)
+        )
+        items = [ListedDecision(record=refusal_of(row), uid=_uid(row), client_name=row["client_name"]) for row in found]
+        last = found[-1] if len(found) == at_most else bound
+        return ListPage(items=items, following=None if last is None else _written(last, "decided_at", "command_id"))
+
+    async def refusal_reasons(self, wanted: RowsWanted) -> Sequence[ReasonCount]:
+        """See `DeskLists.refusal_reasons`."""
+        it = refusals.c
+        met = [*_met(wanted, it.contract, it.client_id, it.decided_at), *_has_code(wanted, it.codes)]
+        counted = select(it.codes, func.count().label("refusals")).where(*met).group_by(it.codes)
+        return [
+            ReasonCount(codes=None if row["codes"] is None else tuple(row["codes"].split()), refusals=row["refusals"])
+            for row in await self.rows(counted)
+        ]
+
+    async def late_payments_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[ListedPayment]:
+        """See `DeskLists.late_payments_listed`. Reads along an index that has late money alone."""
+        it = payments.c
+        newest = it.recorded_at, it.order_id, it.reference
+        met = [it.is_late, *_met(wanted, orders.c.contract, orders.c.client_id, it.recorded_at)]
+        before = _place(wanted, 3)
+        if before is not None:
+            at, order_id, reference = int(before[0]), int(before[1]), before[2]
+            met += [it.recorded_at <= at, tuple_(*newest) < tuple_(at, order_id, reference)]
+        late = select(payments).join(orders, it.order_id == orders.c.id).where(*met)
+        found = await self.rows(late.order_by(*(column.desc() for column in newest)).limit(at_most))
+        its = await self.rows(orders_named().where(orders.c.id.in_({row["order_id"] for row in found})))
+        by_number = {row["id"]: order_of(row, self._kinds) for row in its}
+        items = [ListedPayment(payment=payment_of(row), order=by_number[row["order_id"]]) for row in found]
+        last = found[-1] if len(found) == at_most else None
+        return ListPage(items=items, following=None if last is None else _written(last, "recorded_at", "reference"))
+
+    async def part_payments_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[PartPaidOrder]:
+        """See `DeskLists.part_payments_listed`."""
+        it = orders.c
+        (after,) = _place(wanted, 1) or (0,)
+        bound = await self._looked_at(it.id, int(after))
+        met = [it.id > int(after), it.state == OrderState.PENDING.value, it.first_payment_at.is_not(None)]
+        met += [] if bound is None else [it.id <= bound]
+        met += _met(wanted, it.contract, it.client_id, it.first_payment_at)
+        total = order_details.c.total_minor, order_details.c.currency
+        document = case((order_details.c.total_minor.is_(None), order_details.c.details)).label("details")
+        query = orders_named().add_columns(*total, document).where(*met).order_by(it.id).limit(at_most)
+        found = await self.rows(query)
+        paid = await self._paid([row["id"] for row in found])
+        items = [self._part_paid(row, paid) for row in found]
+        last = found[-1]["id"] if len(found) == at_most else bound
+        return ListPage(items=items, following=None if last is None else str(last))
+
+    def _part_paid(self, row: Row, paid: dict[tuple[int, str], int]) -> PartPaidOrder:
+        order = order_of(row, self._kinds)
+        total = total_of(order.kind, row["total_minor"], row["currency"], row["details"])
+        paid_minor = 0 if total is None else paid.get((order.id, total.currency), 0)
+        return PartPaidOrder(order=order, total=total, paid_minor=paid_minor)
+
+    async def _paid(self, order_ids: Sequence[int]) -> dict[tuple[int, str], int]:
+        """Return the sums of the orders' payments by currency, without late money."""
+        it = payments.c
+        paid = select(it.order_id, it.currency, func.sum(it.amount_minor).label("paid"))
+        paid = paid.where(it.order_id.in_(order_ids), it.is_late.is_(False)).group_by(it.order_id, it.currency)
+        return {(row["order_id"], row["currency"]): int(row["paid"]) for row in await self.rows(paid)}
+
+    async def _looked_at(self, key: Column, after: int) -> int | None:
+        """Return the last of the next `LOOKED_AT` numbers of orders; None if there are not so many."""
+        last = select(key.label("last")).where(key > after).order_by(key).offset(LOOKED_AT - 1).limit(1)
+        row = await self._one(last)
+        return None if row is None else int(row["last"])
+
+
+def _met(wanted: RowsWanted, contract: Column, client: Column, at: Column) -> list[ColumnElement[bool]]:
+    met: list[ColumnElement[bool]] = []
+    if wanted.contract is not None:
+        met.append(contract == wanted.contract)
+    if wanted.client is not None:
+        met.append(client == wanted.client)
+    if wanted.since is not None:
+        met.append(at >= micros(wanted.since))
+    if wanted.until is not None:
+        met.append(at < micros(wanted.until))
+    return met
+
+
+def _has_code(wanted: RowsWanted, codes: Column) -> list[ColumnElement[bool]]:
+    if wanted.code is None:
+        return []
+    return [or_(codes.is_(None), has_code(wanted.code))]
+
+
+def _with_names(query: Query, order_id: Column, client_id: Column) -> Query:
+    """Add the uid of the order and the name of the client."""
+    return (
+        query.add_columns(order_details.c.uid, clients.c.name.label("client_name"))
+        .outerjoin(order_details, order_details.c.order_id == order_id)
+        .outerjoin(clients, clients.c.id == client_id)
+    )
+
+
+def _uid(row: Row) -> OrderUid | None:
+    return None if row["uid"] is None else OrderUid(row["uid"])
+
+
+def _place(wanted: RowsWanted, parts: int) -> Sequence[str] | None:
+    """Return the parts of the place after which the page begins. Raises `FieldsError`."""
+    if wanted.after is None:
+        return None
+    place = wanted.after.split(_BETWEEN, parts - 1)
+    numbers = place[: max(1, parts - 1)]
+    if len(place) != parts or not all(one.isascii() and one.isdigit() and len(one) < 20 for one in numbers):  # noqa: PLR2004
+        raise FieldsError([("after", f"after must be the next of an earlier page, not {wanted.after!r}")])
+    return place
+
+
+def _written(row: Row, at: str, last: str) -> str:
+    return _BETWEEN.join((str(row[at]), str(row["order_id"]), row[last]))

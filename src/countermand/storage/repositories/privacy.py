@@ -1,0 +1,206 @@
+"""Finds and changes the texts about persons, step by step, and records the requests about persons."""
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Column, ColumnElement, Table, case, func, insert, null, select, tuple_, update
+
+from countermand.actions.errors import TakenError
+from countermand.actions.privacy.ports import Key, OrderAhead, Place, RequestKind, Scanned, StoredText
+from countermand.domain.client import ClientId
+from countermand.domain.orders.order import OrderId
+from countermand.domain.privacy import Person
+from countermand.storage.repositories.personal_texts import parts_about, without_person
+from countermand.storage.sql_types import Column as AnyColumn
+from countermand.storage.store import SqlStore
+from countermand.storage.tables.cancelling import cancellations, idempotency_keys, outbox, refusals
+from countermand.storage.tables.catalogue import events, products
+from countermand.storage.tables.columns import instant, micros
+from countermand.storage.tables.orders import order_details, order_lines, orders
+from countermand.storage.tables.privacy import privacy_keys, privacy_requests
+from countermand.storage.tables.tickets import consumers
+
+LOOKED_AT_ONCE: Final = 1000
+_ORDERS_AT_ONCE: Final = 200
+_KEY: Final = 1
+_ESCAPE: Final = "!"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Column:
+    """The column of a place. Its table's primary key begins with the order's id if `of_order`."""
+
+    text: Column[str]
+    client_id: Column[int]
+    stored_at: Column[int]
+    of_order: bool
+
+    @property
+    def table(self) -> Table:
+        table = self.text.table
+        assert isinstance(table, Table)
+        return table
+
+
+_COLUMNS: Final[Mapping[Place, _Column]] = {
+    Place.ORDERS: _Column(
+        text=order_details.c.details, client_id=orders.c.client_id, stored_at=orders.c.created_at, of_order=True
+    ),
+    Place.CONSUMERS: _Column(
+        text=consumers.c.details, client_id=consumers.c.client_id, stored_at=consumers.c.created_at, of_order=False
+    ),
+    Place.CANCELLATION_REASONS: _Column(
+        text=cancellations.c.reason,
+        client_id=cancellations.c.client_id,
+        stored_at=cancellations.c.decided_at,
+        of_order=True,
+    ),
+    Place.REFUSAL_REASONS: _Column(
+        text=refusals.c.reason, client_id=refusals.c.client_id, stored_at=refusals.c.decided_at, of_order=True
+    ),
+    Place.EVENTS: _Column(
+        text=outbox.c.details, client_id=outbox.c.client_id, stored_at=outbox.c.recorded_at, of_order=True
+    ),
+    Place.STORED_ANSWERS: _Column(
+        text=idempotency_keys.c.answer,
+        client_id=idempotency_keys.c.client_id,
+        stored_at=idempotency_keys.c.created_at,
+        of_order=False,
+    ),
+}
+
+
+class SqlPrivacy:
+    """Implements `PersonalTexts`."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self._store = store
+
+    async def scan(self, place: Place, person: Person, after: Key | None) -> Scanned:
+        """See `PersonalTexts.scan`. A step reads a limited number of rows along the primary key."""
+        it = _COLUMNS[place]
+        keys = list(it.table.primary_key.columns)
+        may_mention = func.lower(it.text).like(_pattern(person.email), escape=_ESCAPE)
+        text = case((may_mention, it.text), else_=null()).label("found")
+        looked_at = select(*keys, text, it.client_id.label("whose"), it.stored_at.label("since"))
+        if it.client_id.table is not it.table:
+            looked_at = looked_at.join_from(it.table, it.client_id.table, orders.c.id == order_details.c.order_id)
+        if after is not None:
+            looked_at = looked_at.where(_behind(keys, after))
+        async with self._store.snapshot() as reading:
+            rows = await reading.rows(looked_at.order_by(*keys).limit(LOOKED_AT_ONCE))
+        texts = []
+        for row in rows:
+            if row["found"] is not None and (parts := parts_about(row["found"], person)):
+                key = tuple(row[column.name] for column in keys)
+                order_id = OrderId(row[keys[0].name]) if it.of_order else None
+                texts.append(
+                    StoredText(
+                        place=place,
+                        key=key,
+                        parts=parts,
+                        client_id=ClientId(row["whose"]),
+                        stored_at=instant(row["since"]),
+                        order_id=order_id,
+                    )
+                )
+        last = None if len(rows) < LOOKED_AT_ONCE else tuple(rows[-1][column.name] for column in keys)
+        return Scanned(texts=texts, last=last)
+
+    async def forget(self, place: Place, key: Key, person: Person) -> bool:
+        """See `PersonalTexts.forget`."""
+        it = _COLUMNS[place]
+        columns = list(it.table.primary_key.columns)
+        is_it = [column == value for column, value in zip(columns, key, strict=True)]
+        async with self._store.transaction() as tx:
+            rows = await tx.rows(select(*columns, it.text.label("found")).where(*is_it).with_for_update())
+            made = without_person(rows[0]["found"], person) if rows and rows[0]["found"] is not None else None
+            if made is None:
+                return False
+            await tx.run(update(it.table).where(*is_it).values({it.text.name: made}))
+            if place is Place.ORDERS:  # so that no search finds the order by what was forgotten
+                await tx.renew_handles([OrderId(rows[0]["order_id"])])
+        return True
+
+    async def orders_ahead(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderAhead]:
+        """See `PersonalTexts.orders_ahead`. An event without any instant counts until the end of its sale."""
+        found: dict[OrderId, OrderAhead] = {}
+        ends = func.max(func.coalesce(events.c.ends_at, events.c.starts_at, events.c.sale_ends_at)).label("ends")
+        tickets_for = order_lines.join(products, products.c.uid == order_lines.c.product_uid).join(
+            events, events.c.uid == products.c.event_uid
+        )
+        for start in range(0, len(order_ids), _ORDERS_AT_ONCE):
+            some = order_ids[start : start + _ORDERS_AT_ONCE]
+            of_some = order_lines.c.order_id.in_(some)
+            per_order = select(order_lines.c.order_id, ends).select_from(tickets_for).where(of_some)
+            async with self._store.snapshot() as reading:
+                rows = await reading.rows(per_order.group_by(order_lines.c.order_id))
+                last = {row["order_id"]: row["ends"] for row in rows}
+                for order_id, order in (await reading.orders(some)).items():
+                    at = last.get(order_id)
+                    found[order_id] = OrderAhead(order=order, event_ends_at=None if at is None else instant(at))
+        return found
+
+    async def begin_request(
+        self, request_id: str, kind: RequestKind, person: Person, client_id: ClientId | None, now: datetime
+    ) -> None:
+        """See `PersonalTexts.begin_request`."""
+        key = await self._hmac_key(now)
+        hashed = hmac.new(bytes.fromhex(key), person.email.casefold().encode(), hashlib.sha256).hexdigest()
+        row = {
+            "id": request_id,
+            "kind": kind.value,
+            "person_hmac": hashed,
+            "requested_at": micros(now),
+            "client_id": client_id,
+            "counts": "{}",
+        }
+        async with self._store.transaction() as tx:
+            await tx.run(insert(privacy_requests).values(row))
+
+    async def finish_request(self, request_id: str, counts: Mapping[str, int], now: datetime) -> None:
+        """See `PersonalTexts.finish_request`."""
+        values = {"finished_at": micros(now), "counts": json.dumps(dict(counts), sort_keys=True)}
+        async with self._store.transaction() as tx:
+            await tx.run(update(privacy_requests).where(privacy_requests.c.id == request_id).values(values))
+
+    async def _hmac_key(self, now: datetime) -> str:
+        """Return the key of the hashes; the first request makes it. Of two nodes at once, one makes it."""
+        query = select(privacy_keys.c.hmac_key).where(privacy_keys.c.number == _KEY)
+        async with self._store.snapshot() as reading:
+            rows = await reading.rows(query)
+        if rows:
+            return str(rows[0]["hmac_key"])
+        row = {"number": _KEY, "hmac_key": secrets.token_hex(32), "created_at": micros(now)}
+        try:
+            async with self._store.transaction() as tx:
+                await tx.run(insert(privacy_keys).values(row))
+        except TakenError as error:
+            if error.constraint != "pk_privacy_keys":
+                raise
+        return await self._hmac_key(now)
+
+
+def _pattern(email: str) -> str:
+    """Return a LIKE pattern that every text with the address matches, in lower case, escaped in JSON or not.
+
+    `lower` of SQLite knows ASCII alone, so any other character matches any text; Python compares again.
+    """
+    made = "".join(_in_pattern(one) for one in email.lower())
+    return f"%{made}%"
+
+
+def _in_pattern(character: str) -> str:
+    if not character.isascii() or character in '"\\/':
+        return "%"
+    return f"{_ESCAPE}{character}" if character in ("%", "_", _ESCAPE) else character
+
+
+def _behind(keys: Sequence[AnyColumn], after: Key) -> ColumnElement[bool]:
+    return keys[0] > after[0] if len(keys) == 1 else tuple_(*keys) > tuple_(*after)

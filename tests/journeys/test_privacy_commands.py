@@ -1,0 +1,68 @@
+"""A person is exported and forgotten on the command line, beside a service that serves."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import update
+
+from countermand.storage.tables.orders import order_details
+from support.command_line import Run, Said, assert_one_sentence, runner
+from support.database_contents import changed, contents
+from support.serving import database_of
+from support.world import World, a_world
+
+EMAIL = "ann@example.com"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    return runner(monkeypatch, capsys)
+
+
+@pytest_asyncio.fixture(params=["sqlite", "postgres"])
+async def made(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    async with a_world(tmp_path, request.param) as world:
+        yield world
+
+
+async def test_a_person_is_exported_and_then_forgotten_if_that_is_said(run: Run, made: World):
+    async def privacy(*arguments: str) -> Said:
+        return await asyncio.to_thread(run, "privacy", *arguments, **database_of(made))
+
+    shop = await made.shopping_client()
+    over, still_open = [(await made.ticket_order(shop)).order for _ in range(2)]
+    async with made.database.store.transaction() as tx:
+        consumer = json.dumps({"consumer": {"first_name": "Ann", "email": EMAIL}, "currency": "EUR"})
+        await tx.run(update(order_details).values(details=consumer))
+    await made.cancel(shop, over.id)
+
+    exported = await privacy("export", "--email", EMAIL.upper())
+    assert (exported.code, exported.err) == (0, "")
+    entries = json.loads(exported.out)["entries"]
+    assert {one["order_id"] for one in entries} == {f"shopping-{one.uid}" for one in (over, still_open)}
+    assert entries[0]["data"] == [{"first_name": "Ann", "email": EMAIL}]
+
+    before = await contents(made)
+    planned = await privacy("forget", "--email", EMAIL)
+    left = f"left: shopping-{still_open.uid} (pending), because the order is open\n"
+    assert planned.out == (
+        f"1 texts would be forgotten\n  orders: 1\n{left}Nothing was changed; give --no-dry-run to forget.\n"
+    )
+    assert changed(before, await contents(made)) == set()
+
+    forgotten = await privacy("forget", "--email", EMAIL, "--no-dry-run")
+    assert forgotten.out == f"1 texts were forgotten\n  orders: 1\n{left}"
+    every = await privacy("forget", "--email", EMAIL, "--no-dry-run", "--even-open", "--json")
+    assert json.loads(every.out)["forgotten"] == [{"place": "orders", "number": 1}]
+    assert EMAIL not in str(await contents(made))
+
+
+async def test_what_is_no_address_is_refused(run: Run, made: World):
+    for command in ("export", "forget"):
+        said = await asyncio.to_thread(run, "privacy", command, "--email", "ann", **database_of(made))
+        assert_one_sentence(said, "--email", "'ann'")
+    assert await made.rows("privacy_requests") == []
