@@ -54,6 +54,14 @@ def test_every_operation_is_described_once():
     assert set(addresses) == {address for module in MODULES.values() for address in described(module)}
 
 
+def test_a_document_lists_the_tags_of_its_operations_once_and_in_order():
+    for module in MODULES.values():
+        document = module.openapi("http://shop.test", "0")
+        used = [tag for path in document["paths"].values() for operation in path.values() for tag in operation["tags"]]
+
+        assert [tag["name"] for tag in document["tags"]] == list(dict.fromkeys(used)), module.name
+
+
 async def test_every_operation_described_is_served(both_worlds: World):
     for name, method, path in OPERATIONS:
         answer = await both_worlds.http.request(method, re.sub(r"{\w+}", "1", path))

@@ -140,6 +140,7 @@ def document(
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": server}],  # a whole address, because programs that read a saved document have no other
+        "tags": [{"name": tag} for tag in dict.fromkeys(one.tag for one in operations)],
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": dict(security)},
     }
