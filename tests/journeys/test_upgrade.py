@@ -23,20 +23,17 @@ import pytest
 from countermand.storage.schema import NEWEST_SCHEMA, OLDEST_SCHEMA
 from own_postgres import OwnPostgres
 from support.conservation import check_conservation
-from support.customers import METHOD, STORIES, Customers
+from support.customers import STORIES, Customers
 from support.load import Ask, one
-from support.nodes import OPERATOR, Shop, a_node, a_shop, environment_of
+from support.nodes import Shop, a_node, a_shop
 from support.old_versions import OLD_VERSIONS, OldVersion, an_old_node, migrated_by
 from support.orders import cancel, number, page, under_key
-from support.processes import forked
 from support.schemas import newer_code
-from support.serving import Served
+from support.upgrades import PATIENT, migrate, stock, troubles
 from support.world import a_world
 
 pytestmark = pytest.mark.slow
 
-# On a busy machine much takes long: nobody is to hear 503 for that alone.
-PATIENT = {"database_busy_limit_s": 60, "database_statement_limit_s": 60, "database_connect_limit_s": 60}
 OFTEN = 15  # each story, before the migration and after it
 NOTES = "SELECT number, oldest_code FROM schema_notes ORDER BY number"
 
@@ -175,25 +172,6 @@ async def test_the_commit_before_the_last_schema_that_raised_oldest_code_is_an_o
     )
 
 
-async def stock(shop: Shop) -> None:
-    """Something to sell, a way to pay it, and an operator who may add clients."""
-    await shop.rows("UPDATE products SET availability = 1000000, total_availability = 1000000")
-    await shop.rows(
-        "INSERT INTO methods (uid, kind, name, costs_minor, currency) VALUES ($1, 'payment', $2, 0, 'EUR')",
-        METHOD,
-        json.dumps({"en": "iDeal"}),
-    )
-    may = json.dumps(["administer", "cancel", "read", "record"])
-    await shop.rows("UPDATE clients SET permissions = $1 WHERE id = $2", may, OPERATOR)
-
-
-def migrate(shop: Shop) -> None:
-    """As an operator does, with this version."""
-    process = forked("migrate", environment=environment_of(shop))
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, out + err
-
-
 async def check_all_is_there_once(shop: Shop, customers: Customers) -> None:
     states = {row["id"]: row["state"] for row in await shop.rows("SELECT id, state FROM orders")}
     assert states == customers.states
@@ -203,8 +181,3 @@ async def check_all_is_there_once(shop: Shop, customers: Customers) -> None:
     assert len(await shop.column("SELECT order_id FROM refusals")) == customers.refusals
     revoked = await shop.column("SELECT revoked_at IS NOT NULL FROM clients WHERE name = 'Another shop'")
     assert revoked == [True] * customers.added
-
-
-def troubles(node: Served) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in node.log.splitlines()]
-    return [line for line in lines if line["level"] in {"error", "critical"} or "exception" in line]
