@@ -9,6 +9,8 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import update
 
+from countermand.domain.staff import Role
+from countermand.domain.staff_id import StaffId
 from countermand.storage.tables.orders import order_details
 from support.command_line import Run, Said, assert_one_sentence, runner
 from support.database_contents import changed, contents
@@ -31,8 +33,9 @@ async def made(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
 
 async def test_a_person_is_exported_and_then_forgotten_if_that_is_said(run: Run, made: World):
     async def privacy(*arguments: str) -> Said:
-        return await asyncio.to_thread(run, "privacy", *arguments, **database_of(made))
+        return await asyncio.to_thread(run, "privacy", *arguments, "--as", "kim", **database_of(made))
 
+    await made.person("kim", Role.ADMIN)
     shop = await made.shopping_client()
     over, still_open = [(await made.ticket_order(shop)).order for _ in range(2)]
     async with made.database.store.transaction() as tx:
@@ -48,21 +51,53 @@ async def test_a_person_is_exported_and_then_forgotten_if_that_is_said(run: Run,
 
     before = await contents(made)
     planned = await privacy("forget", "--email", EMAIL)
-    left = f"left: shopping-{still_open.uid} (pending), because the order is open\n"
+    left = f"  orders: 1\nleft: shopping-{still_open.uid} (pending), because the order is open\n"
     assert planned.out == (
-        f"1 texts would be forgotten\n  orders: 1\n{left}Nothing was changed; give --no-dry-run to forget.\n"
+        f"1 texts would be forgotten\n  orders: 1\n1 texts would be left, because orders need them\n{left}"
+        "Nothing was changed; give --no-dry-run to forget.\n"
     )
     assert changed(before, await contents(made)) == set()
 
     forgotten = await privacy("forget", "--email", EMAIL, "--no-dry-run")
-    assert forgotten.out == f"1 texts were forgotten\n  orders: 1\n{left}"
+    assert forgotten.out == (
+        f"1 texts were forgotten\n  orders: 1\n1 texts were left, because orders need them\n{left}"
+    )
     every = await privacy("forget", "--email", EMAIL, "--no-dry-run", "--even-open", "--json")
     assert json.loads(every.out)["forgotten"] == [{"place": "orders", "number": 1}]
     assert EMAIL not in str(await contents(made))
+    assert json.loads((await privacy("export", "--email", EMAIL)).out) == {"entries": []}
+    records = await made.rows("privacy_requests")
+    assert sorted(row["kind"] for row in records) == ["export", "export", "forget", "forget"], "and no dry run"
+    assert {(row["client_id"], row["staff_id"], row["acting_as"]) for row in records} == {(0, "kim", None)}
+    assert all(row["finished_at"] is not None for row in records)
 
 
 async def test_what_is_no_address_is_refused(run: Run, made: World):
     for command in ("export", "forget"):
-        said = await asyncio.to_thread(run, "privacy", command, "--email", "ann", **database_of(made))
+        said = await asyncio.to_thread(run, "privacy", command, "--email", "ann", "--as", "kim", **database_of(made))
         assert_one_sentence(said, "--email", "'ann'")
     assert await made.rows("privacy_requests") == []
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--as", "lee"], "lee does not have the permission forget"),
+        (["--as", "gone"], "gone is disabled since"),
+        (["--as", "nobody"], "nobody"),
+        (["--as", "Not An Id"], "--as must be"),
+        ([], "--as"),
+    ],
+)
+async def test_nobody_exports_or_forgets_without_the_name_of_somebody_who_may(
+    run: Run, made: World, given: list[str], said: str
+):
+    await made.person("lee", *(frozenset(Role) - {Role.ADMIN}))
+    await made.person("gone", Role.ADMIN)
+    await made.database.staff.disable(StaffId("gone"), made.clock())
+    before = await contents(made)
+    for command in (["export"], ["forget"], ["forget", "--no-dry-run"]):
+        answer = await asyncio.to_thread(run, "privacy", *command, "--email", EMAIL, *given, **database_of(made))
+        assert answer.code != 0
+        assert (answer.out, said in answer.err) == ("", True)
+    assert changed(before, await contents(made)) == set()

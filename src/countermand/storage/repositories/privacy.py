@@ -55,7 +55,7 @@ class _Column:
         return table
 
 
-_COLUMNS: Final[Mapping[Place, _Column]] = {
+COLUMNS: Final[Mapping[Place, _Column]] = {
     Place.ORDERS: _Column(
         text=order_details.c.details, client_id=orders.c.client_id, stored_at=orders.c.created_at, of_order=True
     ),
@@ -97,7 +97,7 @@ class SqlPrivacy:
 
     async def scan(self, place: Place, person: Person, after: Key | None) -> Scanned:
         """See `PersonalTexts.scan`. A step reads a limited number of rows along the primary key."""
-        it = _COLUMNS[place]
+        it = COLUMNS[place]
         keys = list(it.table.primary_key.columns)
         may_mention = func.lower(it.text).like(_pattern(person.email), escape=_ESCAPE)
         text = case((may_mention, it.text), else_=null()).label("found")
@@ -119,7 +119,7 @@ class SqlPrivacy:
                     StoredText(
                         place=place,
                         key=key,
-                        parts=[*parts, *({"address": one} for one in addresses.get(order_id, ()))],
+                        parts=[*parts, *({"caller_address": one} for one in addresses.get(order_id, ()))],
                         names=names_in(row["found"]) | ({str(key[0])} if place is Place.CONSUMERS else set()),
                         client_id=ClientId(row["whose"]),
                         stored_at=instant(row["since"]),
@@ -131,7 +131,7 @@ class SqlPrivacy:
 
     async def forget(self, place: Place, key: Key, person: Person) -> bool:
         """See `PersonalTexts.forget`."""
-        it = _COLUMNS[place]
+        it = COLUMNS[place]
         columns = list(it.table.primary_key.columns)
         is_it = [column == value for column, value in zip(columns, key, strict=True)]
         async with self._store.transaction() as tx:
