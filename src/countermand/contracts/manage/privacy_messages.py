@@ -85,8 +85,8 @@ class Forgotten(Struct, kw_only=True):
     finished: Annotated[
         bool,
         Meta(
-            description="Whether nothing was left to forget. False if texts about the person were stored again and "
-            "again meanwhile: send the request once more"
+            description="True after a dry run, and if the last look at all texts found nothing more. False if texts "
+            "about the person were stored again and again meanwhile: send the request once more"
         ),
     ]
     forgotten: Annotated[list[TextsIn], Meta(description="What was forgotten, by kind of place; empty if nothing was")]
