@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -359,6 +360,9 @@ class Meanwhile(SqlPrivacy):
         self, request_id: str, kind: RequestKind, person: Person, actor: Actor, now: datetime
     ) -> None:
         await self._counted(super().begin_request(request_id, kind, person, actor, now))
+
+    async def count_request(self, request_id: str, counts: Mapping[str, int], finished_at: datetime | None) -> None:
+        await self._counted(super().count_request(request_id, counts, finished_at))
 
     async def _counted(self, call: Any) -> Any:
         self.calls += 1

@@ -48,7 +48,11 @@ class PersonalEntry(Struct, kw_only=True):
     client_id: Annotated[int, Meta(description="The id of the client that the entry came from")]
     stored_at: Annotated[datetime, Meta(description="When the entry was stored, in UTC")]
     data: Annotated[
-        list[JsonObject], Meta(description="The parts about the person, as stored; a text stands as `text`")
+        list[JsonObject],
+        Meta(
+            description="The parts about the person, as stored. A text stands as `text`, and the address of a connection "
+            "that may be the buyer's as `caller_address`"
+        ),
     ]
 
 
