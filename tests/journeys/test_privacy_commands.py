@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from countermand.domain.staff_id import StaffId
 from countermand.storage.tables.orders import order_details
 from support.command_line import Run, Said, assert_one_sentence, runner
 from support.database_contents import changed, contents
-from support.serving import database_of
+from support.serving import database_of, environment_of
 from support.world import World, a_world
 
 EMAIL = "ann@example.com"
@@ -70,6 +71,36 @@ async def test_a_person_is_exported_and_then_forgotten_if_that_is_said(run: Run,
     assert sorted(row["kind"] for row in records) == ["export", "export", "forget", "forget"], "and no dry run"
     assert {(row["client_id"], row["staff_id"], row["acting_as"]) for row in records} == {(0, "kim", None)}
     assert all(row["finished_at"] is not None for row in records)
+
+
+@pytest.mark.slow
+async def test_a_forgetting_that_is_killed_in_the_middle_is_finished_by_the_next(run: Run, made: World):
+    await made.person("kim", Role.ADMIN)
+    shop, product = await made.shopping_client(), await made.product(stock=1000)
+    for _ in range(100):
+        await made.ticket_order(shop, product=product, quantity=1)
+    async with made.database.store.transaction() as tx:
+        consumer = json.dumps({"consumer": {"first_name": "Ann", "email": EMAIL}, "currency": "EUR"})
+        await tx.run(update(order_details).values(details=consumer))
+    forget = ("privacy", "forget", "--email", EMAIL, "--as", "kim", "--no-dry-run", "--even-open")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "countermand", *forget), env=environment_of(made), stdout=asyncio.subprocess.PIPE
+    )
+    while await with_ann(made) == 100:  # noqa: ASYNC110 - the process tells nobody
+        await asyncio.sleep(0.01)
+    process.kill()
+    assert await process.communicate() == (b"", None)
+    assert 0 < await with_ann(made) < 100
+    again = await asyncio.to_thread(run, *forget, **database_of(made))
+    assert (again.code, again.err) == (0, "")
+    assert EMAIL not in str(await contents(made))
+    finished = [row["finished_at"] is not None for row in await made.rows("privacy_requests")]
+    assert sorted(finished) == [False, True]
+
+
+async def with_ann(world: World) -> int:
+    """How many orders have the address."""
+    return sum(EMAIL in row["details"] for row in await world.rows("order_details"))
 
 
 async def test_what_is_no_address_is_refused(run: Run, made: World):

@@ -50,8 +50,8 @@ class PersonalEntry(Struct, kw_only=True):
     data: Annotated[
         list[JsonObject],
         Meta(
-            description="The parts about the person, as stored. A text stands as `text`, and the address of a connection "
-            "that may be the buyer's as `caller_address`"
+            description="The parts about the person, as stored. A text stands as `text`, and the address of a "
+            "connection that may be the buyer's as `caller_address`"
         ),
     ]
 
