@@ -243,7 +243,7 @@ FREE = {
     },
     # no node reads them, but to write them once more
     "privacy_keys": {"hmac_key"},
-    "privacy_requests": {"id", "kind", "person_hmac", "counts"},
+    "privacy_requests": {"id", "kind", "person_hmac", "counts", "staff_id", "acting_as"},
     "client_keys": {"kid"},
     "signing_keys": {"kid"},
     "used_assertions": {"jti_sha256"},

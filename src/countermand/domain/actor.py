@@ -12,7 +12,7 @@ class Actor(NamedTuple):
 
     `acting_as` is whom the client says that it acts for. It stands in the records, and never counts as a person.
     `channel` is None if nobody called, because the service itself did it for the client, as when an order expires.
-    `address` is where the request came from. A tuple, because one is made for every cancellation.
+    `address` is that of the connection, which may be a proxy's. A tuple, because one is made for every cancellation.
     """
 
     client_id: ClientId

@@ -23,5 +23,5 @@ class Person:
         return isinstance(value, str) and value.strip().casefold() == self.email.casefold()
 
     def is_mentioned(self, text: str) -> bool:
-        """Return whether a text has the person's address as a whole word."""
-        return self._mention.search(text) is not None
+        """Return whether a text is the person's address, or has it as a whole word."""
+        return self.is_named(text) or self._mention.search(text) is not None

@@ -5,7 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
+from countermand.contracts.manage import privacy
 from countermand.domain.client import Permission
+from countermand.domain.staff import Role
 from support.database_contents import changed, contents
 from support.shared_world import shared_world
 from support.ticket_shop import Shop, a_shop
@@ -38,7 +40,7 @@ async def test_what_is_exported_is_forgotten_when_it_is_said_and_the_order_stays
     places = [one["place"] for one in exported]
     assert places == ["orders", "cancellation_reasons", "events"]
     assert {one["order_id"] for one in exported} == {f"shopping-{uid}"}
-    assert exported[0]["data"] == [ANN | {"phone_number": "+31 6 1234"}]
+    assert exported[0]["data"] == [ANN | {"phone_number": "+31 6 1234"}, {"caller_address": "127.0.0.1"}]
     assert exported[1]["data"] == [{"text": f"{EMAIL} is ill"}]
     before = await contents(world)
     for body in ({"email": EMAIL}, {"email": EMAIL, "dry_run": None}, {"email": EMAIL, "dry_run": True}):
@@ -49,9 +51,12 @@ async def test_what_is_exported_is_forgotten_when_it_is_said_and_the_order_stays
     done = (await post(world, admin, FORGET, {"email": EMAIL, "dry_run": False})).json()
     assert (done["dry_run"], done["forgotten"]) == (False, planned["forgotten"])
     assert done["request_id"] in str(await world.rows("privacy_requests"))
+    (record,) = [row for row in await world.rows("privacy_requests") if row["kind"] == "forget"]
+    assert (record["client_id"], record["staff_id"], record["acting_as"]) == (admin.client.id, None, None)
     assert EMAIL not in str(await contents(world))
     read = await world.http.get(f"/manage/v1/orders/shopping-{uid}", headers=world.manage_headers(admin))
     assert (read.status_code, read.json()["cancellation"]["reason"]) == (200, "forgotten")
+    assert read.json()["cancellation"]["address"] is None
     shown = await world.http.get(f"/orders/{uid}", headers=world.shopping_headers(shop.caller))
     assert (shown.status_code, EMAIL in shown.text, "Ann" in shown.text) == (200, False, False)
 
@@ -65,6 +70,7 @@ async def test_a_search_no_longer_finds_whom_the_order_forgot(world: World):
     await post(world, admin, FORGET, {"email": EMAIL, "dry_run": False, "even_open": True})
     assert [await found(world, admin, q) for q in (EMAIL, "+31 6 12345678")] == [[], []]
     assert await found(world, admin, "ann lee") == [f"shopping-{other}"]
+    assert await found(world, admin, "forgotten") == [], "nobody finds the forgotten by the word in their place"
     assert await found(world, admin, uid) == [f"shopping-{uid}"]
 
 
@@ -73,11 +79,40 @@ async def test_an_open_order_is_left_and_named_unless_told_otherwise(world: Worl
     uid = await bought(shop)
     left = (await post(world, admin, FORGET, {"email": EMAIL, "dry_run": False})).json()
     assert left["left"] == [{"order_id": f"shopping-{uid}", "state": "pending", "why": "the order is open"}]
-    assert left["forgotten"] == []
+    assert (left["forgotten"], left["left_texts"]) == ([], [{"place": "orders", "number": 1}])
+    assert left["finished"] is True
     assert EMAIL in str(await world.rows("order_details"))
     done = (await post(world, admin, FORGET, {"email": EMAIL, "dry_run": False, "even_open": True})).json()
     assert (done["left"], done["forgotten"]) == ([], [{"place": "orders", "number": 1}])
     assert EMAIL not in str(await world.rows("order_details"))
+
+
+async def test_the_record_names_the_person_and_whom_a_client_acts_for(world: World):
+    admin = await world.person("kim", Role.ADMIN)
+    await post(world, admin, EXPORT, {"email": EMAIL})
+    program = await world.manage_client()
+    headers = world.manage_headers(program) | {"Acting-As": "kim"}
+    await world.http.post(FORGET, json={"email": EMAIL, "dry_run": False}, headers=headers)
+    records = {row["kind"]: row for row in await world.rows("privacy_requests")}
+    who = {kind: (row["client_id"], row["staff_id"], row["acting_as"]) for kind, row in records.items()}
+    assert who == {"export": (admin.client.id, "kim", None), "forget": (program.client.id, None, "kim")}
+
+
+@pytest.mark.parametrize(("most", "status"), [(2, 200), (1, 409)])
+async def test_an_export_that_is_too_large_for_an_answer_is_refused_and_says_where_to_export(
+    world: World, monkeypatch: pytest.MonkeyPatch, most: int, status: int
+):
+    monkeypatch.setattr(privacy, "MOST_EXPORTED", most)
+    admin, shop = await world.manage_client(), await a_shop(world)
+    for _ in range(2):
+        await bought(shop)
+    answer = await post(world, admin, EXPORT, {"email": EMAIL})
+    assert answer.status_code == status
+    (record,) = await world.rows("privacy_requests")
+    assert (record["finished_at"] is not None) == (status == 200)
+    if status == 409:
+        assert (answer.json()["code"], EMAIL in answer.text) == ("export_too_large", False)
+        assert "countermand privacy export" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("body", [{}, {"email": "ann"}, {"email": "a b@x"}, {"email": 7}, {"email": "a@" + "x" * 253}])

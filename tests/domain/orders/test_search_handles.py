@@ -12,6 +12,7 @@ from countermand.domain.orders.search_handles import (
     phone_handles,
     words_of,
 )
+from countermand.domain.privacy import MARKER
 from countermand.domain.ticketing.consumer import Consumer
 
 
@@ -88,3 +89,15 @@ def test_an_order_without_details_is_found_by_its_number_alone():
 def test_a_handle_fits_an_index_row_whatever_its_text():
     order = Findable(reference="\U00020000" * 5000, details=ServiceOrderDetails(contact_name="\ufdfa" * 5000))
     assert max(len(handle.encode()) for handle in handles_of(order)) < 1000
+
+
+def test_nobody_is_found_by_the_word_in_the_place_of_what_was_forgotten():
+    gone = dict.fromkeys(("contact_name", "contact_phone", "contact_email", "ntd_name", "customer_reference"), MARKER)
+    service = Findable(number=OrderId(54), reference="54", details=ServiceOrderDetails(**gone))
+    assert handles_of(service) == {"=54"}
+    person = Consumer(first_name=MARKER, last_name=MARKER, email=MARKER, phone_number=MARKER)
+    totals = {"product_total_minor": 0, "service_costs_minor": 0, "grand_total_minor": 0}
+    details = TicketOrderDetails(currency="EUR", consumer=person, external_reference=MARKER, **totals)
+    assert handles_of(Findable(uid=OrderUid("u"), reference="7", details=details)) == {"=u", "=7"}
+    known = Findable(number=OrderId(54), reference=MARKER, details=ServiceOrderDetails(contact_name="Never Forgotten"))
+    assert handles_of(known) == {"=54", "=forgotten", "~never", "~forgotten"}, "other texts with the word stay"

@@ -6,19 +6,21 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from countermand.domain.actor import Actor
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.privacy import Person
 
 
 class Place(StrEnum):
-    """Where texts about persons are stored."""
+    """Where texts about persons are stored. The orders come first, because other texts stay with orders that stay."""
 
     ORDERS = "orders"
     CONSUMERS = "consumers"
     CANCELLATION_REASONS = "cancellation_reasons"
     REFUSAL_REASONS = "refusal_reasons"
     EVENTS = "events"
+    APPOINTMENT_TASKS = "appointment_tasks"
     STORED_ANSWERS = "stored_answers"
 
 
@@ -34,11 +36,15 @@ Key = tuple[object, ...]  # the primary key of a row
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredText:
-    """A stored text that mentions a person, with its parts about the person: objects, or the text itself."""
+    """A stored text that mentions a person, with its parts about the person: objects, or the text itself.
+
+    `names` has the ids and uids that the text contains, and its own.
+    """
 
     place: Place
     key: Key
     parts: Sequence[Mapping[str, object]]
+    names: frozenset[str]
     client_id: ClientId
     stored_at: datetime
     order_id: OrderId | None = None
@@ -76,11 +82,11 @@ class PersonalTexts(Protocol):
         ...
 
     async def begin_request(
-        self, request_id: str, kind: RequestKind, person: Person, client_id: ClientId | None, now: datetime
+        self, request_id: str, kind: RequestKind, person: Person, actor: Actor, now: datetime
     ) -> None:
-        """Record a request, with a keyed hash of the address."""
+        """Record a request with who made it, and with a keyed hash of the address."""
         ...
 
-    async def finish_request(self, request_id: str, counts: Mapping[str, int], now: datetime) -> None:
-        """Record the end of a request, and what it counted."""
+    async def count_request(self, request_id: str, counts: Mapping[str, int], finished_at: datetime | None) -> None:
+        """Record what a request counted, and when it was finished; None if something was left to do."""
         ...

@@ -36,7 +36,7 @@ _REMEMBERED: Final = ((b"cache-control", b"public, max-age=300"),)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenRequest:
-    """A partner's request for a token. `peer` is the address that the request came from."""
+    """A partner's request for a token. `peer` is the address of the connection, which may be a proxy's."""
 
     assertion: str = field(repr=False)
     client_id: str | None

@@ -55,6 +55,7 @@ REFUSALS: Final[Mapping[str, str]] = {
     "late_money": "The order has ended. The payment is kept as late money, which must be paid back.",
     "more_held": "More places of the product are sold than its new total.",
     "past_unknown": "The facts or the policy of that past instant are not known. The sentence says what to ask.",
+    "export_too_large": "Too much is stored about the person for one answer. Export it on the command line.",
     "seats_held": "Valid tickets hold seats that the new plan lacks, or have no seat at all.",
     "client_exists": "Another client has this identity.",
     "client_revoked": "The client is revoked, so that it gets no new secret or key. Restore it first.",

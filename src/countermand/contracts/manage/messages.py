@@ -179,7 +179,8 @@ class DecisionRecord(Struct, kw_only=True):
     staff_id: Person
     acting_as: Claimed
     address: Annotated[
-        str | None, Meta(description="The IP address that the request came from, maybe a proxy's; null if unknown")
+        str | None,
+        Meta(description="The IP address of the connection: behind a proxy, the proxy's. Null if unknown or forgotten"),
     ]
     contract: Annotated[str, Meta(description="The contract of the order")]
     door: Annotated[str, Meta(description="The channel that the request came over: a contract, or manage")]
@@ -216,7 +217,8 @@ class Actor(Struct, kw_only=True):
         str | None, Meta(description="The channel of the request: a contract, or manage; null if it is not known")
     ]
     address: Annotated[
-        str | None, Meta(description="The IP address that the request came from, maybe a proxy's; null if unknown")
+        str | None,
+        Meta(description="The IP address of the connection: behind a proxy, the proxy's. Null if unknown or forgotten"),
     ]
 
 

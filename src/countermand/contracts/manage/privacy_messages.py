@@ -39,8 +39,8 @@ class PersonalEntry(Struct, kw_only=True):
     place: Annotated[
         str,
         Meta(
-            description="The kind of the place: orders, consumers, cancellation_reasons, refusal_reasons, events or "
-            "stored_answers"
+            description="The kind of the place: orders, consumers, cancellation_reasons, refusal_reasons, events, "
+            "appointment_tasks or stored_answers"
         ),
     ]
     order_id: Annotated[str | None, Meta(description="The id of the order; null if the entry belongs to no order")]
@@ -48,7 +48,11 @@ class PersonalEntry(Struct, kw_only=True):
     client_id: Annotated[int, Meta(description="The id of the client that the entry came from")]
     stored_at: Annotated[datetime, Meta(description="When the entry was stored, in UTC")]
     data: Annotated[
-        list[JsonObject], Meta(description="The parts about the person, as stored; a text stands as `text`")
+        list[JsonObject],
+        Meta(
+            description="The parts about the person, as stored. A text stands as `text`, and the address of a "
+            "connection that may be the buyer's as `caller_address`"
+        ),
     ]
 
 
@@ -58,11 +62,13 @@ class Export(Struct, kw_only=True):
     entries: Annotated[list[PersonalEntry], Meta(description="One entry for each place, orders first")]
 
 
-class ForgottenIn(Struct, kw_only=True):
-    """How many texts about the person there are in a kind of place."""
+class TextsIn(Struct, kw_only=True):
+    """How many texts about the person were forgotten, or left, in a kind of place."""
 
     place: Annotated[str, Meta(description="The kind of the place, as in an export")]
-    number: Annotated[int, Meta(description="How many texts were forgotten there or, in a dry run, would be")]
+    number: Annotated[
+        int, Meta(description="How many texts there were forgotten or left; in a dry run, how many would be")
+    ]
 
 
 class OrderLeft(Struct, kw_only=True):
@@ -80,5 +86,21 @@ class Forgotten(Struct, kw_only=True):
     request_id: Annotated[
         str | None, Meta(description="The id of the record of this request; null for a dry run, which is not recorded")
     ]
-    forgotten: Annotated[list[ForgottenIn], Meta(description="The numbers by kind of place; empty if nothing is left")]
-    left: Annotated[list[OrderLeft], Meta(description="The orders that were left as they are")]
+    finished: Annotated[
+        bool,
+        Meta(
+            description="True after a dry run, and if the last look at all texts found nothing more. False if texts "
+            "about the person were stored again and again meanwhile: send the request once more"
+        ),
+    ]
+    forgotten: Annotated[list[TextsIn], Meta(description="What was forgotten, by kind of place; empty if nothing was")]
+    left: Annotated[
+        list[OrderLeft], Meta(description="The orders that were left as they are: 1,000 of them, if there are more")
+    ]
+    left_texts: Annotated[
+        list[TextsIn],
+        Meta(
+            description="What was left, by kind of place: texts of such orders, the stored consumers that these orders "
+            "name, and the stored answers that name such orders or consumers"
+        ),
+    ]

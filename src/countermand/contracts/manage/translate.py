@@ -76,7 +76,7 @@ ERROR_CODES: Final = error_codes(
         *("slot_booked", "more_held", "seats_held"),
         *("client_exists", "client_revoked", "key_exists"),
         *("staff_exists", "staff_disabled"),
-        "past_unknown",
+        *("past_unknown", "export_too_large"),
     ),
 )
 

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import secrets
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,12 +14,17 @@ from sqlalchemy import Column, ColumnElement, Table, case, func, insert, null, s
 
 from countermand.actions.errors import TakenError
 from countermand.actions.privacy.ports import Key, OrderAhead, Place, RequestKind, Scanned, StoredText
+from countermand.domain.actor import Actor
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import OrderId
+from countermand.domain.orders.order_kind import holding_tickets
 from countermand.domain.privacy import Person
-from countermand.storage.repositories.personal_texts import parts_about, without_person
+from countermand.storage.repositories.personal_texts import buyer_is, names_in, parts_about, without_person
+from countermand.storage.repositories.rows import Row
+from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.sql_types import Column as AnyColumn
 from countermand.storage.store import SqlStore
+from countermand.storage.tables.appointments import appointment_tasks
 from countermand.storage.tables.cancelling import cancellations, idempotency_keys, outbox, refusals
 from countermand.storage.tables.catalogue import events, products
 from countermand.storage.tables.columns import instant, micros
@@ -29,6 +35,7 @@ from countermand.storage.tables.tickets import consumers
 LOOKED_AT_ONCE: Final = 1000
 _ORDERS_AT_ONCE: Final = 200
 _KEY: Final = 1
+_ASKED: Final = (cancellations, refusals)  # the records of who asked, and from where
 _ESCAPE: Final = "!"
 
 
@@ -48,7 +55,7 @@ class _Column:
         return table
 
 
-_COLUMNS: Final[Mapping[Place, _Column]] = {
+COLUMNS: Final[Mapping[Place, _Column]] = {
     Place.ORDERS: _Column(
         text=order_details.c.details, client_id=orders.c.client_id, stored_at=orders.c.created_at, of_order=True
     ),
@@ -67,6 +74,12 @@ _COLUMNS: Final[Mapping[Place, _Column]] = {
     Place.EVENTS: _Column(
         text=outbox.c.details, client_id=outbox.c.client_id, stored_at=outbox.c.recorded_at, of_order=True
     ),
+    Place.APPOINTMENT_TASKS: _Column(
+        text=appointment_tasks.c.failure,
+        client_id=appointment_tasks.c.client_id,
+        stored_at=appointment_tasks.c.asked_at,
+        of_order=True,
+    ),
     Place.STORED_ANSWERS: _Column(
         text=idempotency_keys.c.answer,
         client_id=idempotency_keys.c.client_id,
@@ -84,7 +97,7 @@ class SqlPrivacy:
 
     async def scan(self, place: Place, person: Person, after: Key | None) -> Scanned:
         """See `PersonalTexts.scan`. A step reads a limited number of rows along the primary key."""
-        it = _COLUMNS[place]
+        it = COLUMNS[place]
         keys = list(it.table.primary_key.columns)
         may_mention = func.lower(it.text).like(_pattern(person.email), escape=_ESCAPE)
         text = case((may_mention, it.text), else_=null()).label("found")
@@ -95,6 +108,8 @@ class SqlPrivacy:
             looked_at = looked_at.where(_behind(keys, after))
         async with self._store.snapshot() as reading:
             rows = await reading.rows(looked_at.order_by(*keys).limit(LOOKED_AT_ONCE))
+            bought = [row["order_id"] for row in rows if place is Place.ORDERS and _is_bought_by(row, person)]
+            addresses = await self._buyers_addresses(reading, bought) if bought else {}
         texts = []
         for row in rows:
             if row["found"] is not None and (parts := parts_about(row["found"], person)):
@@ -104,7 +119,8 @@ class SqlPrivacy:
                     StoredText(
                         place=place,
                         key=key,
-                        parts=parts,
+                        parts=[*parts, *({"caller_address": one} for one in addresses.get(order_id, ()))],
+                        names=names_in(row["found"]) | ({str(key[0])} if place is Place.CONSUMERS else set()),
                         client_id=ClientId(row["whose"]),
                         stored_at=instant(row["since"]),
                         order_id=order_id,
@@ -115,7 +131,7 @@ class SqlPrivacy:
 
     async def forget(self, place: Place, key: Key, person: Person) -> bool:
         """See `PersonalTexts.forget`."""
-        it = _COLUMNS[place]
+        it = COLUMNS[place]
         columns = list(it.table.primary_key.columns)
         is_it = [column == value for column, value in zip(columns, key, strict=True)]
         async with self._store.transaction() as tx:
@@ -124,9 +140,29 @@ class SqlPrivacy:
             if made is None:
                 return False
             await tx.run(update(it.table).where(*is_it).values({it.text.name: made}))
-            if place is Place.ORDERS:  # so that no search finds the order by what was forgotten
-                await tx.renew_handles([OrderId(rows[0]["order_id"])])
+            if place is Place.ORDERS:
+                order_id = OrderId(rows[0]["order_id"])
+                if _is_bought_by(rows[0], person):
+                    for table in _ASKED:
+                        its = (table.c.order_id == order_id, self._from_a_buyer(table))
+                        await tx.run(update(table).where(*its).values(address=None))
+                await tx.renew_handles([order_id])  # so that no search finds the order by what was forgotten
         return True
+
+    def _from_a_buyer(self, table: Table) -> ColumnElement[bool]:
+        """Whether a record's address may be a buyer's: browsers ask over these contracts, and over no others."""
+        return table.c.door.in_(holding_tickets(self._store.kinds)) & table.c.address.is_not(None)
+
+    async def _buyers_addresses(
+        self, reading: SqlTransaction, order_ids: Sequence[int]
+    ) -> Mapping[int | None, Sequence[str]]:
+        """Return the addresses that the buyers of these orders may have asked from."""
+        found: dict[int | None, dict[str, None]] = defaultdict(dict)
+        for table in _ASKED:
+            its = (table.c.order_id.in_(order_ids), self._from_a_buyer(table))
+            for row in await reading.rows(select(table.c.order_id, table.c.address).where(*its).distinct()):
+                found[row["order_id"]][row["address"]] = None
+        return {order_id: list(addresses) for order_id, addresses in found.items()}
 
     async def orders_ahead(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderAhead]:
         """See `PersonalTexts.orders_ahead`. An event without any instant counts until the end of its sale."""
@@ -148,7 +184,7 @@ class SqlPrivacy:
         return found
 
     async def begin_request(
-        self, request_id: str, kind: RequestKind, person: Person, client_id: ClientId | None, now: datetime
+        self, request_id: str, kind: RequestKind, person: Person, actor: Actor, now: datetime
     ) -> None:
         """See `PersonalTexts.begin_request`."""
         key = await self._hmac_key(now)
@@ -158,15 +194,18 @@ class SqlPrivacy:
             "kind": kind.value,
             "person_hmac": hashed,
             "requested_at": micros(now),
-            "client_id": client_id,
+            "client_id": actor.client_id,
+            "staff_id": actor.staff_id,
+            "acting_as": actor.acting_as,
             "counts": "{}",
         }
         async with self._store.transaction() as tx:
             await tx.run(insert(privacy_requests).values(row))
 
-    async def finish_request(self, request_id: str, counts: Mapping[str, int], now: datetime) -> None:
-        """See `PersonalTexts.finish_request`."""
-        values = {"finished_at": micros(now), "counts": json.dumps(dict(counts), sort_keys=True)}
+    async def count_request(self, request_id: str, counts: Mapping[str, int], finished_at: datetime | None) -> None:
+        """See `PersonalTexts.count_request`."""
+        finished = None if finished_at is None else micros(finished_at)
+        values = {"finished_at": finished, "counts": json.dumps(dict(counts), sort_keys=True)}
         async with self._store.transaction() as tx:
             await tx.run(update(privacy_requests).where(privacy_requests.c.id == request_id).values(values))
 
@@ -185,6 +224,10 @@ class SqlPrivacy:
             if error.constraint != "pk_privacy_keys":
                 raise
         return await self._hmac_key(now)
+
+
+def _is_bought_by(row: Row, person: Person) -> bool:
+    return row["found"] is not None and buyer_is(row["found"], person)
 
 
 def _pattern(email: str) -> str:

@@ -23,7 +23,7 @@ cancellations = Table(
     Column("appointment_starts_at", Instant),
     Column("first_payment_at", Instant),
     Column("reason", Text),
-    # Who did it, if a person's token or a claim said so, and where the request came from; NULL in older nodes' rows.
+    # Who did it, if a person's token or a claim said so, and the connection's address; NULL in older nodes' rows.
     Column("staff_id", StaffName),
     Column("acting_as", StaffName),
     Column("address", Text),

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Column, Index, Integer, String, Table
 
-from countermand.storage.tables.columns import Document, Instant, Name, Uid, metadata
+from countermand.storage.tables.columns import Document, Instant, Name, StaffName, Uid, metadata
 
 # The key of the hashes in `privacy_requests`. The table has one row, with the number 1.
 privacy_keys = Table(
@@ -14,7 +14,7 @@ privacy_keys = Table(
 )
 
 # `person_hmac` is a keyed hash of the address, so that a later request about the same person can be recognized.
-# `client_id` is NULL for a request of the command line.
+# `finished_at` is NULL if the request was cut off, or left something to do. `client_id` is 0 for the command line.
 privacy_requests = Table(
     "privacy_requests",
     metadata,
@@ -23,7 +23,9 @@ privacy_requests = Table(
     Column("person_hmac", String(64), nullable=False),
     Column("requested_at", Instant, nullable=False),
     Column("finished_at", Instant),
-    Column("client_id", Integer),
+    Column("client_id", Integer, nullable=False),
+    Column("staff_id", StaffName),
+    Column("acting_as", StaffName),
     Column("counts", Document, nullable=False),
     Index("ix_privacy_requests_person_hmac", "person_hmac"),
 )

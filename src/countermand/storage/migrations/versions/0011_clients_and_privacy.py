@@ -34,7 +34,9 @@ def _privacy() -> None:
         sa.Column("person_hmac", sa.String(length=64), nullable=False),
         sa.Column("requested_at", sa.BigInteger(), nullable=False),
         sa.Column("finished_at", sa.BigInteger(), nullable=True),
-        sa.Column("client_id", sa.Integer(), nullable=True),
+        sa.Column("client_id", sa.Integer(), nullable=False),
+        sa.Column("staff_id", sa.String(length=64), nullable=True),
+        sa.Column("acting_as", sa.String(length=64), nullable=True),
         sa.Column("counts", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_privacy_requests")),
     )
