@@ -76,9 +76,9 @@ async def test_people_read_tables_and_sentences(world: World, run: Run):
 
 async def test_what_cannot_be_done_is_one_sentence(world: World, run: Run):
     order = await world.service_order(await world.connect_client())
-    assert_one_sentence(await said(world, run, "show", str(order)), "connect-1", "contract")
+    assert_one_sentence(await said(world, run, "show", str(order)), "ORDER_ID", "connect-1", "contract")
     assert_one_sentence(await said(world, run, "show", "connect-99"), "connect-99")
     assert_one_sentence(await said(world, run, "why", "nothing"), "nothing")
     assert_one_sentence(await said(world, run, "why", f"connect-{order}", "--at", "soon"), "--at", "soon")
-    assert_one_sentence(await said(world, run, "find", "a"), "q must have", "'a'")
-    assert_one_sentence(await said(world, run, "find", "ann", "--after", "x"), "after")
+    assert_one_sentence(await said(world, run, "find", "a"), "Q must have", "'a'")
+    assert_one_sentence(await said(world, run, "find", "ann", "--after", "x"), "--after", "'x'")

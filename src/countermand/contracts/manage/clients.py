@@ -12,7 +12,7 @@ import msgspec
 from countermand.actions.errors import FieldsError, NotFoundError
 from countermand.actions.identity.ports import ClientAdministration
 from countermand.actions.identity.secrets import hash_of, new_key, new_secret
-from countermand.contracts.http.answer import Answer, json_answer
+from countermand.contracts.http.answer import Answer, indented, json_answer
 from countermand.contracts.http.body import read
 from countermand.contracts.http.calls import Call, CallContext, DecodedBody, Request, ServiceCall, body_of, no_body
 from countermand.contracts.http.contract import Access
@@ -185,8 +185,7 @@ class ManagedClients:
 
 def clients_as_json(clients: Sequence[Client]) -> str:
     """Return the clients as the call that lists them answers, indented for people."""
-    listed = msgspec.json.encode(messages.Clients(clients=[_shown(one) for one in clients]))
-    return msgspec.json.format(listed, indent=2).decode()
+    return indented(messages.Clients(clients=[_shown(one) for one in clients]))
 
 
 def _client_given(channels: Sequence[str]) -> type[messages.ClientGiven]:

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
 from countermand.actions.privacy.persons import Entry, Forgotten, export_person, forget_person
 from countermand.actions.privacy.ports import PersonalTexts
-from countermand.contracts.http.answer import Answer, JsonObject, json_answer
+from countermand.contracts.http.answer import Answer, JsonObject, indented, json_answer
 from countermand.contracts.http.calls import Call, CallContext, ServiceCall, body_of
 from countermand.contracts.http.openapi import Reply
 from countermand.contracts.manage import privacy_messages as messages
@@ -84,7 +82,7 @@ def forgotten_shown(forgotten: Forgotten) -> messages.Forgotten:
 
 def as_json(shown: messages.Export | messages.Forgotten) -> str:
     """Return an answer as the command line prints it, indented for people."""
-    return msgspec.json.format(msgspec.json.encode(shown), indent=2).decode()
+    return indented(shown)
 
 
 _EXPORT: Final = operation(
