@@ -10,7 +10,23 @@ from countermand.cli.errors import named_as_options, option_of
 from countermand.cli.option_types import TEXT
 from countermand.cli.order_timeline import timeline_lines
 from countermand.cli.printing import AsJson, print_json, print_table, said
-from countermand.cli.queries import ClientFilter, ContractFilter, query_of
+from countermand.cli.queries import (
+    AppointmentFilter,
+    AppointmentFrom,
+    AppointmentUntil,
+    CancelledBy,
+    ClientFilter,
+    ContractFilter,
+    EventFilter,
+    PaidFilter,
+    PlacedFrom,
+    PlacedUntil,
+    ProductFilter,
+    Question,
+    RefusedCode,
+    StateFilter,
+    query_of,
+)
 from countermand.domain.money import written_minor
 
 if TYPE_CHECKING:
@@ -28,57 +44,20 @@ OrderIdGiven = Annotated[
 
 
 def find_command(
-    q: Annotated[
-        str | None,
-        typer.Argument(
-            help="A number, a reference, a ticket's code, an appointment's id, an e-mail address, a phone number, a "
-            "payment's reference, an address of ours, or the beginnings of words of a name.  "
-            "[default: all orders, newest first]",
-            **TEXT | {"metavar": "Q"},
-        ),
-    ] = None,
+    q: Question = None,
     contract: ContractFilter = None,
     client: ClientFilter = None,
-    state: Annotated[
-        list[str] | None, typer.Option(help="Only orders in this state; repeat the option for several.", **TEXT)
-    ] = None,
-    event: Annotated[str | None, typer.Option(help="Only orders for the event with this uid.", **TEXT)] = None,
-    product: Annotated[str | None, typer.Option(help="Only orders of the product with this uid.", **TEXT)] = None,
-    placed_from: Annotated[
-        str | None, typer.Option(help="Only orders placed at or after this instant, like 2026-11-23T01:00:00Z.", **TEXT)
-    ] = None,
-    placed_until: Annotated[
-        str | None, typer.Option(help="Only orders placed before this instant, like 2026-11-23T01:00:00Z.", **TEXT)
-    ] = None,
-    appointment: Annotated[
-        bool | None,
-        typer.Option("--appointment/--no-appointment", help="Only orders with an active appointment, or without."),
-    ] = None,
-    appointment_from: Annotated[
-        str | None,
-        typer.Option(
-            help="Only orders with an active appointment that starts at or after this instant.",
-            **TEXT,
-        ),
-    ] = None,
-    appointment_until: Annotated[
-        str | None,
-        typer.Option(
-            help="Only orders with an active appointment that starts before this instant.",
-            **TEXT,
-        ),
-    ] = None,
-    paid: Annotated[
-        bool | None, typer.Option("--paid/--no-paid", help="Only orders with a recorded payment, or without.")
-    ] = None,
-    cancelled_by: Annotated[
-        str | None,
-        typer.Option(help="Only orders that this client (its number) or this person (the id) cancelled.", **TEXT),
-    ] = None,
-    refused_code: Annotated[
-        str | None,
-        typer.Option(help="Only orders of which a cancellation was refused with this code.", **TEXT),
-    ] = None,
+    state: StateFilter = None,
+    event: EventFilter = None,
+    product: ProductFilter = None,
+    placed_from: PlacedFrom = None,
+    placed_until: PlacedUntil = None,
+    appointment: AppointmentFilter = None,
+    appointment_from: AppointmentFrom = None,
+    appointment_until: AppointmentUntil = None,
+    paid: PaidFilter = None,
+    cancelled_by: CancelledBy = None,
+    refused_code: RefusedCode = None,
     after: Annotated[str | None, typer.Option(help="The `next` of the previous page.", **TEXT)] = None,
     limit: Annotated[int, typer.Option(min=1, max=200, help="How many orders to print at most.")] = 50,
     as_json: AsJson = False,  # noqa: FBT002 - an option has a default

@@ -3,11 +3,14 @@
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
 from rich.table import Column, Table
+
+if TYPE_CHECKING:
+    from msgspec import Struct
 
 AsJson = Annotated[
     bool,
@@ -34,3 +37,10 @@ def print_json(message: object) -> None:
     from countermand.contracts.http.answer import indented
 
     typer.echo(indented(message))
+
+
+def fields_of(message: "Struct") -> dict[str, object]:
+    """Return the fields of a message, for a JSON object with more fields than the API answers."""
+    from msgspec.structs import asdict
+
+    return asdict(message)
