@@ -66,8 +66,14 @@ class _Records:
     archive: "PolicyArchive"
 
 
+def _list_name(given: str) -> ListName:
+    if given not in set(ListName):
+        raise CommandError(f"NAME must be one of {', '.join(ListName)}, not {given!r}")
+    return ListName(given)
+
+
 def list_command(
-    name: Annotated[ListName, typer.Argument(help=f"One of {', '.join(ListName)}.", metavar="NAME")],
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join(ListName)}.", **TEXT | {"metavar": "NAME"})],
     contract: ContractFilter = None,
     client: ClientFilter = None,
     from_: Annotated[
@@ -96,12 +102,13 @@ def list_command(
     The filters are those of the same list of /manage/v1; an option that the list does not have is refused. --json is
     --format json.
     """
+    list_name = _list_name(name)
     if as_json and as_ not in {None, ListFormat.JSON}:
         raise CommandError(f"--json and --format {as_} exclude each other: give one of them")
     wanted_as = ListFormat.JSON if as_json else as_ or ListFormat.TABLE
     query = query_of(contract=contract, client=client, until=until, code=code, after=after, **{"from": from_})
     with named_as_options():
-        with_database(read_settings(settings), lambda database: _print_list(database, name, query, wanted_as))
+        with_database(read_settings(settings), lambda database: _print_list(database, list_name, query, wanted_as))
 
 
 async def _print_list(database: "Database", name: ListName, query: "Query", wanted_as: ListFormat) -> None:
