@@ -92,7 +92,8 @@ def change_command(accesses: Sequence[Access]) -> Callable[..., None]:
                 f"--redirect-url {redirect_url} and --no-redirect-url exclude each other: give one of them"
             )
         if redirect_scheme and no_redirect_schemes:
-            raise CommandError("--redirect-scheme and --no-redirect-schemes exclude each other: give one of them")
+            given = f"--redirect-scheme {' '.join(redirect_scheme)}"
+            raise CommandError(f"{given} and --no-redirect-schemes exclude each other: give one of them")
         leads_back = redirect_url is not None or redirect_scheme or no_redirect_url or no_redirect_schemes
         if name is not None and not name.strip():
             raise CommandError(f"--name must have a visible character, not {name!r}")

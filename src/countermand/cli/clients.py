@@ -194,7 +194,8 @@ def _add_of_issuer(
 ) -> None:
     """Add a client whose tokens come from another issuer."""
     if client_id is None or issuer is None:
-        raise CommandError(f"a {access.channel} client needs --client-id, and --issuer or COUNTERMAND_CONNECT_ISSUER")
+        missing = "--client-id" if client_id is None else "--issuer or COUNTERMAND_CONNECT_ISSUER"
+        raise CommandError(f"a {access.channel} client needs --client-id and an issuer; give {missing}, too")
     if issuer == OWN_ISSUER:
         raise CommandError(f"--issuer must not be {OWN_ISSUER!r}: leave it out for a client of our own")
     added = _add(read, access, name, permissions, identity=(issuer, client_id))

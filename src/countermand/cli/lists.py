@@ -1,11 +1,11 @@
 """The command that prints the lists of the desk: as a table, as JSON, or all rows as CSV or JSON lines."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final, Protocol
 
 import typer
 
@@ -18,10 +18,11 @@ from countermand.domain.money import written_minor
 
 if TYPE_CHECKING:
     from countermand.actions.cancelling.explain import PolicyArchive
+    from countermand.actions.ordering.desk_lists import RowsWanted
     from countermand.bootstrap.database import Database
     from countermand.contracts.http.query import Query
     from countermand.contracts.http.store import Store
-    from countermand.contracts.manage.desk_lists import DeskList
+    from countermand.contracts.manage.desk_lists import Records, ShownPage
 
 
 class ListName(StrEnum):
@@ -58,6 +59,17 @@ _COLUMNS: Final[Mapping[ListName, Sequence[str]]] = {
     ListName.APPOINTMENT_TASKS: ("id", "order_id", "kind", "asked_at", "from_date", "slot_id", "starts_at"),
 }
 _MINOR: Final = "_minor"
+
+
+class _List(Protocol):
+    """A list of the API, whatever its rows are."""
+
+    @property
+    def filters(self) -> Sequence[str]: ...
+
+    async def shown(self, records: "Records", wanted: "RowsWanted") -> "ShownPage": ...
+
+    def all_rows(self, records: "Records", wanted: "RowsWanted", media_type: str) -> AsyncGenerator[bytes, None]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +126,7 @@ def list_command(
 async def _print_list(database: "Database", name: ListName, query: "Query", wanted_as: ListFormat) -> None:
     from countermand.actions.cancelling.explain import PolicyArchive
     from countermand.contracts.manage.csv_rows import CSV
-    from countermand.contracts.manage.desk_lists import LINES, PAGE, reasons_counted, wanted_in
+    from countermand.contracts.manage.desk_lists import LINES, reasons_counted, wanted_in
 
     records = _Records(store=database.store, archive=PolicyArchive(store=database.store))
     if name is ListName.REFUSAL_REASONS:
@@ -130,15 +142,15 @@ async def _print_list(database: "Database", name: ListName, query: "Query", want
             sys.stdout.write(piece.decode())
             sys.stdout.flush()
         return
-    page = await listed.read(records, wanted, PAGE)
-    _print_page(name, listed.page(page.items, page.following), page.items, page.following, wanted_as)
+    page = await listed.shown(records, wanted)
+    _print_page(name, page.message, page.rows, page.following, wanted_as)
 
 
-def _list(name: ListName) -> "DeskList[Any]":
+def _list(name: ListName) -> _List:
     from countermand.contracts.manage import desk_lists
     from countermand.contracts.manage.appointments import WAITING_TASKS
 
-    lists: Mapping[ListName, DeskList[Any]] = {
+    lists: Mapping[ListName, _List] = {
         ListName.CANCELLATIONS: desk_lists.CANCELLATIONS,
         ListName.REFUSALS: desk_lists.REFUSALS,
         ListName.LATE_PAYMENTS: desk_lists.LATE_PAYMENTS,

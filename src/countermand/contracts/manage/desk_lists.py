@@ -54,6 +54,15 @@ class Records(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownPage:
+    """A page of a list as the API answers it, with its rows and the place of the next page."""
+
+    message: msgspec.Struct
+    rows: Sequence[msgspec.Struct]
+    following: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class DeskList(Generic[Message]):
     """A list: how a page of its rows is read as messages, the message of a row, and the message of a page."""
@@ -68,11 +77,16 @@ class DeskList(Generic[Message]):
         wanted = wanted_in(Query(context.request.query_string), self.filters)
         media_type = media_type_of(context.request)
         if media_type == JSON:
-            first = await self.read(context.services, wanted, PAGE)
-            return json_answer(200, self.page(first.items, first.following))
+            return json_answer(200, (await self.shown(context.services, wanted)).message)
         first = await self.read(context.services, wanted, _STREAMED_AT_ONCE)
         pieces = self._pieces(context.services, wanted, first, media_type)
         return StreamedAnswer(status=200, headers=_stream_headers(media_type), pieces=pieces)
+
+    async def shown(self, records: Records, wanted: RowsWanted) -> ShownPage:
+        """Return a page as the API answers it, with its rows."""
+        found = await self.read(records, wanted, PAGE)
+        message = self.page(found.items, found.following)
+        return ShownPage(message=message, rows=found.items, following=found.following)
 
     async def all_rows(self, records: Records, wanted: RowsWanted, media_type: str) -> AsyncGenerator[bytes, None]:
         """Yield all rows from there on as CSV or as JSON lines, a page at a time."""
