@@ -120,3 +120,5 @@ async def test_filters_select_rows_and_a_wrong_one_is_refused_by_its_option(worl
             assert (refused.code, json.loads(refused.out)["error"]["code"]) == (2, "invalid_field")
         else:
             assert_one_sentence(refused, *arguments[1:])
+    wrong = await listed(world, run, "cancellations", "--code", "payment_recorded")
+    assert_one_sentence(wrong, "there are --contract, --client, --from, --until, --after")
