@@ -365,6 +365,42 @@ async def test_the_list_as_json_is_what_the_api_answers(run: Run, made: World):
     assert operator.secret not in said.out
 
 
+async def test_each_client_command_prints_for_a_program_what_the_api_answers(run: Run, made: World, tmp_path: Path):
+    async def client(*arguments: str) -> Any:
+        said = await asyncio.to_thread(run, "client", *arguments, "--json", **database_of(made))
+        assert (said.code, said.err) == (0, ""), said
+        return json.loads(said.out)
+
+    operator = await made.manage_client(permissions=frozenset({ADMINISTER}))
+
+    async def of_the_api(id_: int) -> Any:
+        answer = await made.http.get("/manage/v1/clients", headers=made.manage_headers(operator))
+        return next(one for one in answer.json()["clients"] if one["id"] == id_)
+
+    shop = await client("add", "--contract", "shopping", "--name", "Shop")
+    id_ = shop["client"]["id"]
+    assert shop["client"] == await of_the_api(id_)
+    assert (shop["token"], shop["key"] == shop["client"]["key"], len(shop["secret"]) > 30) == (None, True, True)
+    assert (await client("browser-token", str(id_)))["bearer_token"].count(".") == 2
+    us = await client("add", "--contract", "manage", "--name", "Us")
+    assert us["token"] == f"{us['key']}.{us['secret']}"
+    changed = await client("change", str(id_), "--name", "The shop")
+    assert (changed["name"], changed) == ("The shop", await of_the_api(id_))
+    rotated = await client("rotate", str(id_))
+    assert (rotated["key"], rotated["secret"] == shop["secret"]) == (shop["key"], False)
+    assert rotated["client"]["previous_secret_until"] is not None
+    assert (await client("revoke", str(id_)))["revoked_at"] is not None
+    assert (await client("restore", str(id_)))["revoked_at"] is None
+    files = [tmp_path / "first.pem", tmp_path / "second.pem"]
+    partner = await client("add", "--contract", "connect", "--name", "Acme", "--private-key-file", str(files[0]))
+    newer = await client("rotate", str(partner["client"]["id"]), "--private-key-file", str(files[1]))
+    for one, file in zip((partner, newer), files, strict=True):
+        assert (one["private_key_file"], one["secret"], one["key"]) == (str(file), None, None)
+        assert one["client_id"] == one["client"]["identity"][1]
+        assert one["token_url"].endswith("/token")
+    assert partner["key_id"] != newer["key_id"]
+
+
 async def test_the_list_shows_what_a_newer_version_wrote_as_it_is(run: Run, made: World):
     partner, shop = await made.connect_client(), await made.shopping_client()
     async with made.database.store.transaction() as tx:

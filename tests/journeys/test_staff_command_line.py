@@ -65,9 +65,9 @@ async def test_what_cannot_be_done_is_said_in_a_sentence(run: Run, world: World)
         ("add", "kim", "--name", " ", "--role", "viewer"): ("--name",),
         ("disable", "kim"): ("no person kim",),
         ("token", "kim"): ("--client", str(first.client.id), str(second.client.id)),
-        ("token", "kim", "--client", "999"): ("client_id", "999"),
+        ("token", "kim", "--client", "999"): ("--client", "999"),
         ("token", "kim", "--client", str(first.client.id)): ("no person kim",),
-        ("token", "kim", "--client", "1", "--revoke", "k"): ("--client",),
+        ("token", "kim", "--client", "1", "--revoke", "k"): ("--client 1", "--revoke k"),
         ("token", "kim", "--revoke", "k"): ("no token k of kim",),
     }
     for arguments, said in refused.items():

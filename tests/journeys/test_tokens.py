@@ -283,7 +283,7 @@ REFUSED: dict[str, tuple[Any, tuple[str, ...]]] = {
     "our name for an issuer": (lambda _: ["--client-id", "acme", "--issuer", OWN_ISSUER], ("--issuer",)),
     "a key for another issuer's client": (
         lambda folder: ["--client-id", "a", "--issuer", "https://a.test", *a_file(RSA.as_pem(private=False))(folder)],
-        ("key files",),
+        ("--public-key-file", "leave it out"),
     ),
 }
 

@@ -6,7 +6,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -172,6 +172,7 @@ class Recorder:
         answered = await self.world.http.request(
             method, template.format(**path) + query, headers=self.headers[module], **sent
         )
+        assert answered.status_code < 500, f"{operation}: {answered.text}"
         if keep:
             self._keep(module, operation, body, answered)
         return answered
@@ -193,9 +194,9 @@ def code_of(error: Mapping[str, Any]) -> str:
     return str(error.get("type") or error.get("code") or error["error"])
 
 
-async def recorded(folder: Path) -> dict[str, Examples]:
-    """Every example of every document."""
-    async with a_world(folder, **OWN, appointments="remote") as world:
+async def recorded(folder: Path, database: Callable[[], Mapping[str, str]] = dict) -> dict[str, Examples]:
+    """Every example of every document. `database` gives the settings of a new database, by default SQLite's."""
+    async with a_world(folder, **OWN, **database(), appointments="remote") as world:
         await own_client(world)
         key, secret = new_key(), new_secret()
         await world.database.clients.add(
@@ -225,7 +226,7 @@ async def recorded(folder: Path) -> dict[str, Examples]:
         for name, document in documents.items():
             await _errors(recorder, name, document)
     (folder / "calendar").mkdir()
-    async with a_world(folder / "calendar", appointments="calendar") as world:
+    async with a_world(folder / "calendar", **database(), appointments="calendar") as world:
         await _booked_slot(world, recorder)
     return recorder.made
 

@@ -91,6 +91,10 @@ def openssl(arguments: list[str]) -> bytes:
             return secrets.token_hex(int(count)).encode() + b"\n"
         case ["dgst", "-sha256", "-sign", key_file, "-binary"]:
             return signature(Path(key_file).read_bytes(), sys.stdin.buffer.read())
+        case ["genrsa", bits]:
+            return private_key(int(bits))
+        case ["rsa", "-pubout"]:
+            return public_key_of(sys.stdin.buffer.read())
     sys.exit(f"openssl: this stand-in does not know {arguments}")
 
 
@@ -104,6 +108,25 @@ def signature(private_key: bytes, message: bytes) -> bytes:
     key = load_pem_private_key(private_key, None)
     assert isinstance(key, RSAPrivateKey)
     return key.sign(message, PKCS1v15(), hashes.SHA256())
+
+
+def private_key(bits: int) -> bytes:
+    from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat  # noqa: PLC0415
+
+    key = generate_private_key(65537, bits)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def public_key_of(private_key: bytes) -> bytes:
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
+        Encoding,
+        PublicFormat,
+        load_pem_private_key,
+    )
+
+    key = load_pem_private_key(private_key, None).public_key()
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 if __name__ == "__main__":

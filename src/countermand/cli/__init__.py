@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.progress import Progress
+from typer.exceptions import TyperException
 
 from countermand import __version__
 from countermand.actions.errors import CountermandError
@@ -18,8 +19,9 @@ from countermand.cli.catalogue import catalogue
 from countermand.cli.clients import client_commands
 from countermand.cli.database import CONTRACTS_IN_FORCE, SettingsFile, read_settings, server_settings, with_database
 from countermand.cli.demo import demo
-from countermand.cli.errors import CommandError
+from countermand.cli.errors import CommandError, error_as_json
 from countermand.cli.keys import keys
+from countermand.cli.lists import list_command
 from countermand.cli.option_types import TEXT
 from countermand.cli.order import order
 from countermand.cli.privacy import privacy
@@ -38,14 +40,23 @@ errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 def main(contracts: Sequence[Contract] = CONTRACTS) -> None:
-    """Run the command line of a service that speaks `contracts`. An expected error is printed as a sentence."""
+    """Run the command line of a service that speaks `contracts`. An expected error is printed as a sentence.
+
+    With --json, it is printed as JSON on standard output, where a program reads the answer.
+    """
+    as_json = "--json" in sys.argv[1:]
     try:
-        command_line(contracts)()
+        ended = command_line(contracts)(standalone_mode=not as_json)
     except Exception as error:
         if not isinstance(error, _said_as_a_sentence()):
             raise
-        errors.print(f"countermand: {error}", markup=False)
+        if as_json:
+            typer.echo(error_as_json(error))
+        else:
+            errors.print(f"countermand: {error}", markup=False)
         raise SystemExit(2) from None
+    if ended:
+        raise SystemExit(ended)
 
 
 def _said_as_a_sentence() -> tuple[type[Exception], ...]:
@@ -53,7 +64,7 @@ def _said_as_a_sentence() -> tuple[type[Exception], ...]:
     from countermand.settings import SettingsError
     from countermand.storage.sqlite.serving_lock import ServedElsewhereError
 
-    return CommandError, CountermandError, ServedElsewhereError, SettingsError, ServingError
+    return CommandError, CountermandError, ServedElsewhereError, SettingsError, ServingError, TyperException
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
@@ -182,6 +193,7 @@ def command_line(contracts: Sequence[Contract] = CONTRACTS) -> typer.Typer:
     app.add_typer(client_commands(contracts), name="client")
     app.add_typer(staff, name="staff")
     app.add_typer(order, name="order")
+    app.command("list")(list_command)
     app.add_typer(keys, name="keys")
     app.add_typer(calendar, name="calendar")
     app.add_typer(catalogue, name="catalogue")

@@ -11,6 +11,7 @@ from countermand.cli.client_redirects import number_of
 from countermand.cli.database import CONTRACTS_IN_FORCE, SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
 from countermand.cli.option_types import TEXT
+from countermand.cli.printing import AsJson, print_json
 from countermand.contracts.http.contract import Authentication
 from countermand.domain.orders.order import UID_PATTERN
 
@@ -21,6 +22,7 @@ def make_browser_token(
         str | None, typer.Option(help="The uid of the one event it may sell.  [default: all]", **TEXT)
     ] = None,
     days: Annotated[int, typer.Option(min=1, max=3660, help="For how many days the token works.")] = 365,
+    as_json: AsJson = False,  # noqa: FBT002 - an option has a default
     settings: SettingsFile = None,
 ) -> None:
     """Make a token for a shop in a browser. It may place and read orders, but never cancel.
@@ -38,5 +40,8 @@ def make_browser_token(
         raise CommandError(f"there is no {' or '.join(channels)} client {client}, or it is revoked")
     life = timedelta(days=days)
     token = browser_token(known, hashes.current, event_uid=event, now=utc_now(), life=life)
+    if as_json:
+        print_json({"bearer_token": token})
+        return
     typer.echo(f"bearer_token: {token}")
     typer.echo("Name the pages' origins in COUNTERMAND_SHOPPING_ALLOWED_ORIGINS, so that browsers let them call.")

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from countermand.actions.appointments.load_calendar import load_slots, slot_at
 from countermand.actions.appointments.ports import OpenSlot
 from countermand.actions.errors import ConflictError
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
+from countermand.cli.import_files import nothing_loaded, progress_of
 from countermand.cli.option_types import PATH
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.domain.appointments.appointment import HalfDay
@@ -31,7 +30,6 @@ calendar = typer.Typer(
 _NEEDED: Final = ("id", "starts_at", "ends_at", "capacity")
 _COLUMNS: Final = (*_NEEDED, "area", "slot_type")
 _AT_ONCE: Final = 500  # slots in one transaction
-_ERRORS_SHOWN: Final = 20
 
 
 @calendar.command("import")
@@ -50,13 +48,11 @@ def import_slots(
     done: Counter[str] = Counter()
 
     async def load(database: "Database") -> None:
-        console = Console(stderr=True)
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task("slots", total=len(slots))
+        with progress_of("slots", len(slots)) as advance:
             for some in _some_at_a_time(slots):
                 async with database.store.transaction() as tx:
                     done.update(await load_slots(tx, some))
-                progress.advance(task, len(some))
+                advance(len(some))
 
     try:
         with_database(read_settings(settings), load)
@@ -92,8 +88,7 @@ def _read(file: Path) -> Sequence[OpenSlot]:
             errors.append(f"line {row.line}: the slot {one.slot.id} stands in line {first}, too")
         slots.append(one)
     if errors:
-        more = f"\nand {len(errors) - _ERRORS_SHOWN} more" if len(errors) > _ERRORS_SHOWN else ""
-        raise CommandError(f"{file}: nothing was loaded\n" + "\n".join(errors[:_ERRORS_SHOWN]) + more)
+        raise nothing_loaded(file, errors)
     return slots
 
 
@@ -105,7 +100,7 @@ def _table(file: Path) -> "Table":
     except OSError as error:
         raise CommandError(f"{file} cannot be read: {error.strerror or error}") from None
     except SpreadsheetError as error:
-        raise CommandError(f"{file}: nothing was loaded\n{error}") from None
+        raise nothing_loaded(file, [str(error)]) from None
 
 
 def _check_headings(file: Path, given: Sequence[str]) -> None:

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from countermand.actions.catalogue.load import (
     ADDED,
@@ -22,6 +20,7 @@ from countermand.actions.catalogue.load import (
 from countermand.actions.errors import ConflictError, FieldsError
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
+from countermand.cli.import_files import nothing_loaded, progress_of
 from countermand.cli.option_types import PATH
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.domain.ticketing.catalogue import Product
@@ -35,7 +34,6 @@ catalogue = typer.Typer(
 )
 
 _AT_ONCE: Final = 100  # items in one transaction; cancellations wait for it meanwhile (guessed)
-_ERRORS_SHOWN: Final = 20
 
 
 @catalogue.callback()
@@ -63,18 +61,16 @@ def import_catalogue(
         async with database.store.snapshot() as reading:
             await check_references(reading, given.catalogue)
             await check_stock(reading, given.catalogue)
-        console = Console(stderr=True)
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task("items", total=len(given.catalogue))
+        with progress_of("items", len(given.catalogue)) as advance:
             for some in _some_at_a_time(given.catalogue):
                 async with database.store.transaction() as tx:
                     done.update(await load_catalogue(tx, some))
-                progress.advance(task, len(some))
+                advance(len(some))
 
     try:
         with_database(read_settings(settings), load)
     except FieldsError as error:
-        raise _not_loaded(file, given.said(error.errors)) from None
+        raise nothing_loaded(file, given.said(error.errors)) from None
     except ConflictError as error:
         raise CommandError(f"{error}; loaded before that: {_said(done)}") from None
     typer.echo(f"{file}: {len(given.catalogue):,} items: {_said(done)}")
@@ -95,12 +91,7 @@ def _read(file: Path) -> "CatalogueFile":
     except OSError as error:
         raise CommandError(f"{file} cannot be read: {error.strerror or error}") from None
     except CatalogueFileError as error:
-        raise _not_loaded(file, str(error).splitlines()) from None
-
-
-def _not_loaded(file: Path, errors: list[str]) -> CommandError:
-    more = f"\nand {len(errors) - _ERRORS_SHOWN} more" if len(errors) > _ERRORS_SHOWN else ""
-    return CommandError(f"{file}: nothing was loaded\n" + "\n".join(errors[:_ERRORS_SHOWN]) + more)
+        raise nothing_loaded(file, str(error).splitlines()) from None
 
 
 def _some_at_a_time(whole: Catalogue) -> Iterator[Catalogue]:

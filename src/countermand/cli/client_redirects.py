@@ -1,7 +1,6 @@
 """The command that changes a client, and the options that say where a client's buyers are led back to."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -9,6 +8,7 @@ import typer
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
 from countermand.cli.option_types import TEXT
+from countermand.cli.printing import AsJson
 from countermand.contracts.http.contract import Access
 from countermand.domain.client import LARGEST_CLIENT_ID, Client, ClientId, Permission
 from countermand.domain.redirects import RedirectError, Redirects, redirects_of
@@ -33,7 +33,8 @@ RedirectScheme = Annotated[
 def redirects_given(access: Access | None, url: str | None, schemes: Sequence[str]) -> Redirects:
     """Return the addresses that the options name. Raises `CommandError`."""
     if (url is not None or schemes) and (access is None or not access.leads_back):
-        raise CommandError("--redirect-url and --redirect-scheme are for clients whose orders have a payment page")
+        given = f"--redirect-url {url}" if url is not None else f"--redirect-scheme {' '.join(schemes)}"
+        raise CommandError(f"{given} is for a client whose orders have a payment page; leave it out")
     try:
         return redirects_of(url, schemes)
     except RedirectError as error:
@@ -43,13 +44,17 @@ def redirects_given(access: Access | None, url: str | None, schemes: Sequence[st
 def number_of(client: int) -> ClientId:
     """Return a client's number. Raises `CommandError` for a number that no client can have."""
     if not 0 < client <= LARGEST_CLIENT_ID:
-        raise CommandError(f"there is no client {client}")
+        raise CommandError(f"there is no client {client}", status=404, code="not_found")
     return ClientId(client)
 
 
-def said(instant: datetime) -> str:
-    """Return an instant for people."""
-    return instant.strftime("%Y-%m-%d %H:%M:%SZ")
+def show_client(client: Client, sentence: str, *, as_json: bool) -> None:
+    """Print what was done to a client or, as JSON, the client."""
+    if as_json:
+        from countermand.contracts.manage.clients import client_as_json
+
+        sentence = client_as_json(client)
+    typer.echo(sentence)
 
 
 def change_command(accesses: Sequence[Access]) -> Callable[..., None]:
@@ -74,6 +79,7 @@ def change_command(accesses: Sequence[Access]) -> Callable[..., None]:
         no_redirect_schemes: Annotated[  # noqa: FBT002
             bool, typer.Option("--no-redirect-schemes", help="shopping: empty the client's list of schemes.")
         ] = False,
+        as_json: AsJson = False,  # noqa: FBT002
         settings: SettingsFile = None,
     ) -> None:
         """Change a client's name, its permissions, or where its buyers are led back to. Schemes replace the whole list.
@@ -82,12 +88,15 @@ def change_command(accesses: Sequence[Access]) -> Callable[..., None]:
         know the change within seconds (COUNTERMAND_CLIENT_REFRESH_S).
         """
         if redirect_url is not None and no_redirect_url:
-            raise CommandError("--redirect-url and --no-redirect-url exclude each other: give one of them")
+            raise CommandError(
+                f"--redirect-url {redirect_url} and --no-redirect-url exclude each other: give one of them"
+            )
         if redirect_scheme and no_redirect_schemes:
-            raise CommandError("--redirect-scheme and --no-redirect-schemes exclude each other: give one of them")
+            given = f"--redirect-scheme {' '.join(redirect_scheme)}"
+            raise CommandError(f"{given} and --no-redirect-schemes exclude each other: give one of them")
         leads_back = redirect_url is not None or redirect_scheme or no_redirect_url or no_redirect_schemes
         if name is not None and not name.strip():
-            raise CommandError("--name must have a visible character")
+            raise CommandError(f"--name must have a visible character, not {name!r}")
         if name is None and not permission and not leads_back:
             given = "--name, --permission, --redirect-url, --redirect-scheme or a --no- option"
             raise CommandError(f"there is nothing to change: give {given}")
@@ -107,11 +116,11 @@ def change_command(accesses: Sequence[Access]) -> Callable[..., None]:
             return changed if redirects is None else await database.clients.change_redirects(known.id, redirects)
 
         changed = with_database(read, change)
-        typer.echo(f"Changed the {changed.channel} client {changed.id} ({changed.name})")
-        typer.echo(f"permissions: {', '.join(sorted(changed.permissions))}")
-        if not leads_back:
-            return
-        typer.echo(f"redirect_url: {changed.redirects.url or 'none'}")
-        typer.echo(f"redirect_schemes: {' '.join(changed.redirects.schemes) or 'none'}")
+        lines = [f"Changed the {changed.channel} client {changed.id} ({changed.name})"]
+        lines += [f"permissions: {', '.join(sorted(changed.permissions))}"]
+        if leads_back:
+            lines += [f"redirect_url: {changed.redirects.url or 'none'}"]
+            lines += [f"redirect_schemes: {' '.join(changed.redirects.schemes) or 'none'}"]
+        show_client(changed, "\n".join(lines), as_json=as_json)
 
     return change_client

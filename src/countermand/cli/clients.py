@@ -1,7 +1,6 @@
 """The commands about clients: add, list, rotate, revoke and restore them."""
 
 import re
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
@@ -10,24 +9,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Column, Table
 
 from countermand.actions.identity.ports import ClientKey
 from countermand.actions.identity.secrets import DEFAULT_OVERLAP_S, LONGEST_OVERLAP_S, hash_of, new_key, new_secret
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.browser_tokens import make_browser_token
+from countermand.cli.client_credentials import added_sentence, did, hand_over, keyed, show_secret
 from countermand.cli.client_redirects import (
     RedirectScheme,
     RedirectUrl,
     change_command,
     number_of,
     redirects_given,
-    said,
+    show_client,
 )
-from countermand.cli.database import CONTRACTS_IN_FORCE, SettingsFile, read_settings, with_database
+from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
 from countermand.cli.option_types import PATH, TEXT
+from countermand.cli.printing import AsJson, print_json, print_table, said
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.contracts.http.contract import Access, Contract
 from countermand.contracts.registry import accesses_of
@@ -37,7 +36,7 @@ from countermand.domain.client import (
     Client,
     Permission,
 )
-from countermand.domain.redirects import Redirects
+from countermand.domain.redirects import NO_REDIRECTS, Redirects
 
 if TYPE_CHECKING:
     from countermand.settings import Settings
@@ -109,6 +108,7 @@ def _add_command(accesses: Sequence[Access]) -> Callable[..., None]:
         public_key_file: PublicKeyFile = None,
         redirect_url: RedirectUrl = None,
         redirect_scheme: RedirectScheme = None,
+        as_json: AsJson = False,  # noqa: FBT002 - an option has a default
         settings: SettingsFile = None,
     ) -> None:
         """Add a client, which may then call. Its secret or private key is shown or written once, now.
@@ -123,14 +123,16 @@ def _add_command(accesses: Sequence[Access]) -> Callable[..., None]:
         redirects = redirects_given(access, redirect_url, redirect_scheme or ())
         read = read_settings(settings)
         if not access.has_secrets and issuer is None and read.gives_tokens_out:
-            _add_own(read, access, name, given, client_id, private_key_file, public_key_file)
+            _add_own(read, access, name, given, client_id, private_key_file, public_key_file, as_json=as_json)
             return
-        if private_key_file or public_key_file:
-            raise CommandError("key files are for connect clients of our own token endpoint")
+        files = {"--private-key-file": private_key_file, "--public-key-file": public_key_file}
+        for option, file in files.items():
+            if file is not None:
+                raise CommandError(f"{option} {file} is for connect clients of our own token endpoint; leave it out")
         if access.has_secrets:
-            _add_with_secret(read, access, name, given, redirects)
+            _add_with_secret(read, access, name, given, redirects, as_json=as_json)
         else:
-            _add_of_issuer(read, access, name, given, client_id, issuer or read.connect_issuer)
+            _add_of_issuer(read, access, name, given, client_id, issuer or read.connect_issuer, as_json=as_json)
 
     names = [(access.channel.upper(), access.channel) for access in accesses]
     choices = StrEnum("ChannelName", names)  # type: ignore[misc] # mypy wants literals
@@ -138,25 +140,46 @@ def _add_command(accesses: Sequence[Access]) -> Callable[..., None]:
     return add_client
 
 
-def _add_with_secret(
-    read: "Settings", access: Access, name: str, permissions: frozenset[Permission], redirects: Redirects
-) -> None:
-    key, secret = new_key(), new_secret()
-    added = with_database(
+def _add(
+    read: "Settings",
+    access: Access,
+    name: str,
+    permissions: frozenset[Permission],
+    *,
+    key: str | None = None,
+    secret: str | None = None,
+    identity: tuple[str, str] | None = None,
+    redirects: Redirects = NO_REDIRECTS,
+    client_key: ClientKey | None = None,
+) -> Client:
+    return with_database(
         read,
         lambda database: database.clients.add(
             channel=access.channel,
             name=name,
             permissions=permissions,
             key=key,
-            secret_sha256=hash_of(secret),
-            identity=None,
+            secret_sha256=None if secret is None else hash_of(secret),
+            identity=identity,
             now=utc_now(),
             redirects=redirects,
+            client_key=client_key,
         ),
     )
-    _say_added(added)
-    _show_secret(added, secret)
+
+
+def _add_with_secret(
+    read: "Settings",
+    access: Access,
+    name: str,
+    permissions: frozenset[Permission],
+    redirects: Redirects,
+    *,
+    as_json: bool,
+) -> None:
+    secret = new_secret()
+    added = _add(read, access, name, permissions, key=new_key(), secret=secret, redirects=redirects)
+    show_secret(added, secret, added_sentence(added), as_json=as_json)
 
 
 def _add_of_issuer(
@@ -166,33 +189,24 @@ def _add_of_issuer(
     permissions: frozenset[Permission],
     client_id: str | None,
     issuer: str | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Add a client whose tokens come from another issuer."""
     if client_id is None or issuer is None:
-        raise CommandError(f"a {access.channel} client needs --client-id, and --issuer or COUNTERMAND_CONNECT_ISSUER")
+        missing = "--client-id" if client_id is None else "--issuer or COUNTERMAND_CONNECT_ISSUER"
+        raise CommandError(f"a {access.channel} client needs --client-id and an issuer; give {missing}, too")
     if issuer == OWN_ISSUER:
         raise CommandError(f"--issuer must not be {OWN_ISSUER!r}: leave it out for a client of our own")
-    identity = (issuer, client_id)
-    _say_added(
-        with_database(
-            read,
-            lambda database: database.clients.add(
-                channel=access.channel,
-                name=name,
-                permissions=permissions,
-                key=None,
-                secret_sha256=None,
-                identity=identity,
-                now=utc_now(),
-            ),
-        )
-    )
+    added = _add(read, access, name, permissions, identity=(issuer, client_id))
+    if as_json:
+        print_json(keyed(added))
+    else:
+        typer.echo(added_sentence(added))
 
 
 def list_clients(
-    as_json: Annotated[  # noqa: FBT002 - an option has a default
-        bool, typer.Option("--json", help="Print JSON for programs, as GET /manage/v1/clients answers.")
-    ] = False,
+    as_json: AsJson = False,  # noqa: FBT002 - an option has a default
     settings: SettingsFile = None,
 ) -> None:
     """List the clients."""
@@ -203,16 +217,14 @@ def list_clients(
         typer.echo(clients_as_json(them))
         return
     names = ("id", "contract", "name", "permissions", "known by", "last used", "revoked", "leads back to", "schemes")
-    table = Table(*(Column(name, overflow="fold") for name in names))
+    rows = []
     for one in them:
         known_by = one.key or " ".join(one.identity or ())
-        revoked = "" if one.revoked_at is None else said(one.revoked_at)
-        used = "" if one.last_used_at is None else said(one.last_used_at)
+        times = (said(one.last_used_at), said(one.revoked_at))
         permissions, redirects = " ".join(sorted(one.permissions)), one.redirects
         back = (redirects.url or "", " ".join(redirects.schemes))
-        table.add_row(str(one.id), one.channel, one.name, permissions, known_by, used, revoked, *back)
-    # The table is as wide as the terminal. In a pipe, each client is one whole line, for programs that search it.
-    Console(width=None if sys.stdout.isatty() else 1000).print(table)
+        rows.append((str(one.id), one.channel, one.name, permissions, known_by, *times, *back))
+    print_table(names, rows)
 
 
 def rotate_client(
@@ -231,6 +243,7 @@ def rotate_client(
             f"pair.  [default: {DEFAULT_OVERLAP_S}]",
         ),
     ] = None,
+    as_json: AsJson = False,  # noqa: FBT002 - an option has a default
     settings: SettingsFile = None,
 ) -> None:
     """Give a client a new secret or key pair. It stays the same client, and keeps its orders.
@@ -243,7 +256,7 @@ def rotate_client(
     if known.identity is not None and known.identity[0] == OWN_ISSUER:
         if overlap_s is not None:
             raise CommandError(f"client {client} has a key pair: leave out --overlap-s, and give --keep-old if needed")
-        _rotate_own(read, known, private_key_file, public_key_file, keep_old=keep_old)
+        _rotate_own(read, known, private_key_file, public_key_file, keep_old=keep_old, as_json=as_json)
         return
     if keep_old or private_key_file or public_key_file:
         raise CommandError(
@@ -256,14 +269,14 @@ def rotate_client(
             known.id, secret_sha256=hash_of(secret), now=utc_now(), overlap=overlap
         ),
     )
-    typer.echo(f"Rotated the {rotated.channel} client {rotated.id} ({rotated.name})")
     until = rotated.previous_secret_until
-    typer.echo("The old secret no longer works." if until is None else f"The old secret works until {said(until)}.")
-    _show_secret(rotated, secret)
+    old = "The old secret no longer works." if until is None else f"The old secret works until {said(until)}."
+    show_secret(rotated, secret, f"{did('Rotated', rotated)}\n{old}", as_json=as_json)
 
 
 def revoke_client(
     client: Annotated[int, typer.Argument(help="The client's id, from `countermand client list`.")],
+    as_json: AsJson = False,  # noqa: FBT002 - an option has a default
     settings: SettingsFile = None,
 ) -> None:
     """Revoke a client, which may then no longer call.
@@ -273,16 +286,17 @@ def revoke_client(
     revoked = with_database(
         read_settings(settings), lambda database: database.clients.revoke(number_of(client), utc_now())
     )
-    typer.echo(f"Revoked the {revoked.channel} client {revoked.id} ({revoked.name})")
+    show_client(revoked, did("Revoked", revoked), as_json=as_json)
 
 
 def restore_client(
     client: Annotated[int, typer.Argument(help="The client's id, from `countermand client list`.")],
+    as_json: AsJson = False,  # noqa: FBT002 - an option has a default
     settings: SettingsFile = None,
 ) -> None:
     """Let a revoked client call again, with the key and secret, or the key pair, that it had."""
     restored = with_database(read_settings(settings), lambda database: database.clients.restore(number_of(client)))
-    typer.echo(f"Restored the {restored.channel} client {restored.id} ({restored.name})")
+    show_client(restored, did("Restored", restored), as_json=as_json)
 
 
 def _add_own(
@@ -293,6 +307,8 @@ def _add_own(
     client_id: str | None,
     private_key_file: Path | None,
     public_key_file: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Add a client of this service's own token endpoint."""
     client_id = client_id or new_key()
@@ -300,25 +316,18 @@ def _add_own(
         raise CommandError(f"--client-id must be 1 to 64 letters, digits and . _ ~ @ -, not {client_id!r}")
     private_key_file = private_key_file or (None if public_key_file else Path(f"{client_id}.pem"))
     with _key_from(private_key_file, public_key_file) as client_key:
-        added = with_database(
-            read,
-            lambda database: database.clients.add(
-                channel=access.channel,
-                name=name,
-                permissions=permissions,
-                key=None,
-                secret_sha256=None,
-                identity=(OWN_ISSUER, client_id),
-                now=utc_now(),
-                client_key=client_key,
-            ),
-        )
-    _say_added(added)
-    _hand_over(read, added, client_key, private_key_file)
+        added = _add(read, access, name, permissions, identity=(OWN_ISSUER, client_id), client_key=client_key)
+    hand_over(read, added, client_key, private_key_file, added_sentence(added), as_json=as_json)
 
 
 def _rotate_own(
-    read: "Settings", known: Client, private_key_file: Path | None, public_key_file: Path | None, *, keep_old: bool
+    read: "Settings",
+    known: Client,
+    private_key_file: Path | None,
+    public_key_file: Path | None,
+    *,
+    keep_old: bool,
+    as_json: bool,
 ) -> None:
     _, client_id = known.identity or ("", "")
     if private_key_file is None and public_key_file is None:
@@ -329,8 +338,7 @@ def _rotate_own(
             read,
             lambda database: database.clients.rotate_key(known.id, client_key, utc_now(), keep_old=keep_old),
         )
-    typer.echo(f"Rotated the {rotated.channel} client {rotated.id} ({rotated.name})")
-    _hand_over(read, rotated, client_key, private_key_file)
+    hand_over(read, rotated, client_key, private_key_file, did("Rotated", rotated), as_json=as_json)
 
 
 def _key_from(private_key_file: Path | None, public_key_file: Path | None) -> AbstractContextManager[ClientKey]:
@@ -338,35 +346,11 @@ def _key_from(private_key_file: Path | None, public_key_file: Path | None) -> Ab
     from countermand.cli.key_files import given_key, made_key
 
     if private_key_file is not None and public_key_file is not None:
-        raise CommandError("with --public-key-file no private key is made: leave --private-key-file out")
+        raise CommandError(
+            f"with --public-key-file {public_key_file} no private key is made: leave out --private-key-file "
+            f"{private_key_file}"
+        )
     if public_key_file is not None:
         return nullcontext(given_key(public_key_file))
     assert private_key_file is not None
     return made_key(private_key_file)
-
-
-def _say_added(added: Client) -> None:
-    typer.echo(f"Added the {added.channel} client {added.id} ({added.name}): {', '.join(sorted(added.permissions))}")
-
-
-def _hand_over(read: "Settings", client: Client, client_key: ClientKey, private_key_file: Path | None) -> None:
-    """Print what the partner needs."""
-    from countermand.contracts.connect.tokens import token_path
-    from countermand.serving import public_url_of
-
-    _, client_id = client.identity or ("", "")
-    typer.echo(f"token_url: {public_url_of(read)}{token_path(read.connect_realm)}")
-    typer.echo(f"client_id: {client_id}")
-    typer.echo(f"key_id: {client_key.kid}")
-    if private_key_file is not None:
-        typer.echo(f"private_key_file: {private_key_file.resolve()}")
-        typer.echo("The private key stands there alone, and cannot be had again.")
-
-
-def _show_secret(client: Client, secret: str) -> None:
-    (access,) = (one for one in accesses_of(CONTRACTS_IN_FORCE.get()) if one.channel == client.channel)
-    if access.joins_secrets:
-        typer.echo(f"token: {client.key}.{secret}")
-    else:
-        typer.echo(f"key: {client.key}\nsecret: {secret}")
-    typer.echo("It is not shown again.")

@@ -50,7 +50,8 @@ def start_demo(
     if env:
         for name, given in {"host": host, "port": port, "fresh": fresh or None}.items():
             if given is not None:
-                raise CommandError(f"--env starts nothing, so --{name} has no meaning; leave --{name} out")
+                shown = f"--{name}" if given is True else f"--{name} {given}"
+                raise CommandError(f"--env starts nothing, so {shown} has no meaning; leave it out")
         _print_exports(folder)
         return
     from countermand.demo.run import run_demo

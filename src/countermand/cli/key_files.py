@@ -29,7 +29,7 @@ def made_key(path: Path) -> Iterator[ClientKey]:
             f"{path} exists already and was not changed; name another file with --private-key-file"
         ) from None
     except OSError as error:
-        raise CommandError(f"{path} cannot be written: {error.strerror}") from error
+        raise CommandError(f"--private-key-file {path} cannot be written: {error.strerror}") from error
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(key.as_pem(private=True))  # PKCS#8
@@ -46,8 +46,8 @@ def given_key(path: Path) -> ClientKey:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror}") from error
+        raise CommandError(f"--public-key-file {path} cannot be read: {error.strerror}") from error
     try:
         return public_key_of(content)
     except ValueError as error:
-        raise CommandError(f"{path} {error}") from error
+        raise CommandError(f"--public-key-file {path} {error}") from error

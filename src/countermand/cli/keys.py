@@ -1,7 +1,7 @@
 """The commands of the signing keys, which access tokens are signed with: list, rotate, withdraw."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +9,7 @@ import typer
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.option_types import TEXT
+from countermand.cli.printing import said
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.domain.signing_key import SigningKey, signer
 
@@ -78,14 +79,10 @@ def _show(them: Sequence[SigningKey]) -> None:
         typer.echo("no keys yet: the first server that starts makes one")
     for one in them:
         if not one.counts_at(now):
-            state = f"retired {_said(one.retired_at)}"
+            state = f"retired {said(one.retired_at)}"
         elif one is signs:
             state = "signs"
         else:
-            state = f"signs from {_said(one.signs_from)}" if one.signs_from > now else "counts"
-        until = f", until {_said(one.retired_at)}" if one.retired_at is not None and one.counts_at(now) else ""
-        typer.echo(f"{one.kid}  made {_said(one.created_at)}, {state}{until}")
-
-
-def _said(instant: datetime | None) -> str:
-    return "" if instant is None else f"{instant:%Y-%m-%d %H:%M:%SZ}"
+            state = f"signs from {said(one.signs_from)}" if one.signs_from > now else "counts"
+        until = f", until {said(one.retired_at)}" if one.retired_at is not None and one.counts_at(now) else ""
+        typer.echo(f"{one.kid}  made {said(one.created_at)}, {state}{until}")

@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from countermand.actions.errors import NotFoundError
+from countermand.actions.errors import NotFoundError, OutcomeUnknownError
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
-from countermand.cli.errors import CommandError
+from countermand.cli.errors import CommandError, NotCancelledError
 from countermand.cli.option_types import TEXT
-from countermand.cli.order_reads import find_command, show_command, why_command
+from countermand.cli.order_reads import find_command, order_given, show_command, why_command
+from countermand.cli.printing import AsJson, print_json, said
 from countermand.cli.staff import person_id
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.domain.actor import Actor
@@ -21,6 +22,7 @@ from countermand.domain.staff_id import StaffId
 if TYPE_CHECKING:
     from countermand.actions.cancelling.cancel_orders import CancelOutcome
     from countermand.bootstrap.database import Database
+    from countermand.contracts.manage import messages
     from countermand.settings import Settings
 
 order = typer.Typer(
@@ -40,9 +42,7 @@ def cancel_order(
     ],
     reason: Annotated[str, typer.Option(help="Why, for the record.", **TEXT)],
     staff: Annotated[str, typer.Option("--as", help="Your id, from `countermand staff list`.", **TEXT)],
-    as_json: Annotated[  # noqa: FBT002 - an option has a default
-        bool, typer.Option("--json", help="Print JSON for programs: the order, as GET /manage/v1/orders/ID answers.")
-    ] = False,
+    as_json: AsJson = False,  # noqa: FBT002 - an option has a default
     settings: SettingsFile = None,
 ) -> None:
     """Cancel an order on the customer's behalf, under the same policy as everybody. The record names the person."""
@@ -50,25 +50,24 @@ def cancel_order(
     if not reason.strip():
         raise CommandError(f"--reason must have a visible character, not {reason!r}")
     named, outcome, shown = with_database(read, lambda database: _cancel(read, database, order_id, reason, staff_id))
-    _say(named, outcome, staff_id, shown if as_json else None)
+    _say(named, outcome, staff_id, shown, as_json=as_json)
 
 
 async def _cancel(
     read: "Settings", database: "Database", given: str, reason: str, staff_id: StaffId
-) -> "tuple[Order, CancelOutcome, str | None]":
-    """Return the order, the outcome, and the cancelled order with its history as JSON, if it could be read."""
+) -> "tuple[Order, CancelOutcome, messages.Order | None]":
+    """Return the order, the outcome, and the cancelled order with its history, if it could be read."""
     from countermand.actions.cancelling.cancel_orders import CancelledWithHistory
     from countermand.actions.cancelling.command_ids import CommandIds
     from countermand.actions.cancelling.decide_again import policies_of
     from countermand.actions.cancelling.explain import PolicyArchive
     from countermand.actions.cancelling.ports import CancelOrder
     from countermand.bootstrap.service import cancelling_in
-    from countermand.contracts.manage.order_ids import order_id_text, order_named
-    from countermand.contracts.manage.translate import order_as_json
+    from countermand.contracts.manage.order_ids import order_id_text
+    from countermand.contracts.manage.translate import order_shown
 
     await check_permitted(database, staff_id, Permission.CANCEL)
-    async with database.store.snapshot() as reading:
-        named = await order_named(reading, given)
+    named = await order_given(database, given)
     # A refusal's record names its policy, which a server stores when it starts.
     await database.store.keep_policies(list(database.policies.by_contract.values()), utc_now())
     archive = PolicyArchive(store=database.store)
@@ -88,7 +87,7 @@ async def _cancel(
     if not isinstance(outcome, CancelledWithHistory):
         return named, outcome, None
     policies = await policies_of(archive, outcome.history.decisions)
-    return named, outcome, order_as_json(outcome.view, outcome.history, policies)
+    return named, outcome, order_shown(outcome.view, outcome.history, policies, None)
 
 
 async def check_permitted(database: "Database", staff_id: StaffId, permission: Permission) -> None:
@@ -98,18 +97,32 @@ async def check_permitted(database: "Database", staff_id: StaffId, permission: P
     except NotFoundError as error:
         raise CommandError(f"--as: {error}") from None
     if person.disabled_at is not None:
-        raise CommandError(f"--as: {staff_id} is disabled since {person.disabled_at:%Y-%m-%d %H:%M:%SZ}")
+        raise CommandError(
+            f"--as: {staff_id} is disabled since {said(person.disabled_at)}", status=403, code="forbidden"
+        )
     if permission not in person.permissions:
         roles = ", ".join(sorted(person.roles))
-        raise CommandError(f"--as: {staff_id} does not have the permission {permission}; the roles are {roles}")
+        sentence = f"--as: {staff_id} does not have the permission {permission}; the roles are {roles}"
+        raise CommandError(sentence, status=403, code="forbidden")
 
 
-def _say(named: Order, outcome: "CancelOutcome", staff_id: StaffId, shown: str | None) -> None:
+def _say(
+    named: Order, outcome: "CancelOutcome", staff_id: StaffId, shown: "messages.Order | None", *, as_json: bool
+) -> None:
+    """Print what became of the request. Raises `NotCancelledError`.
+
+    Raises `OutcomeUnknownError` if the order is cancelled, but could not be read, and JSON is wanted.
+    """
     from countermand.actions.cancelling.cancel_orders import NotCancelled
     from countermand.contracts.manage.order_ids import order_id_text
 
     name = order_id_text(named)
     if isinstance(outcome, NotCancelled):
         why = "; ".join(one.sentence for one in outcome.refused.broken)
-        raise CommandError(f"{name} was not cancelled: {why}")
-    typer.echo(shown or f"Cancelled {name}; the record names {staff_id}")
+        raise NotCancelledError(f"{name} was not cancelled: {why}", outcome.refused)
+    if not as_json:
+        typer.echo(f"Cancelled {name}; the record names {staff_id}")
+        return
+    if shown is None:
+        raise OutcomeUnknownError(f"{name} is cancelled, but could not be read")
+    print_json(shown)

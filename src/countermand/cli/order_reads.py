@@ -1,19 +1,35 @@
 """The commands that read orders: find them, show one with its history, and ask why one may not be cancelled."""
 
-import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from countermand.cli.database import SettingsFile, read_settings, with_database
+from countermand.cli.errors import named_as_options, option_of
 from countermand.cli.option_types import TEXT
+from countermand.cli.order_timeline import timeline_lines
+from countermand.cli.printing import AsJson, print_json, print_table, said
+from countermand.cli.queries import (
+    AppointmentFilter,
+    AppointmentFrom,
+    AppointmentUntil,
+    CancelledBy,
+    ClientFilter,
+    ContractFilter,
+    EventFilter,
+    PaidFilter,
+    PlacedFrom,
+    PlacedUntil,
+    ProductFilter,
+    Question,
+    RefusedCode,
+    StateFilter,
+    query_of,
+)
 from countermand.domain.money import written_minor
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
     from countermand.bootstrap.database import Database
@@ -25,43 +41,67 @@ Given = TypeVar("Given")
 OrderIdGiven = Annotated[
     str, typer.Argument(help="The order's id, like connect-54, or its uid.", **TEXT | {"metavar": "ORDER_ID"})
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs, as /manage/v1 answers.")]
-_WIDE = 1000  # characters: in a pipe, each order is one whole line
 
 
 def find_command(
-    q: Annotated[
-        str,
-        typer.Argument(
-            help="A number, a reference, a ticket's code, an appointment's id, an e-mail address, a phone number, a "
-            "payment's reference, an address of ours, or the beginnings of words of a name.",
-            **TEXT | {"metavar": "Q"},
-        ),
-    ],
+    q: Question = None,
+    contract: ContractFilter = None,
+    client: ClientFilter = None,
+    state: StateFilter = None,
+    event: EventFilter = None,
+    product: ProductFilter = None,
+    placed_from: PlacedFrom = None,
+    placed_until: PlacedUntil = None,
+    appointment: AppointmentFilter = None,
+    appointment_from: AppointmentFrom = None,
+    appointment_until: AppointmentUntil = None,
+    paid: PaidFilter = None,
+    cancelled_by: CancelledBy = None,
+    refused_code: RefusedCode = None,
     after: Annotated[str | None, typer.Option(help="The `next` of the previous page.", **TEXT)] = None,
     limit: Annotated[int, typer.Option(min=1, max=200, help="How many orders to print at most.")] = 50,
     as_json: AsJson = False,  # noqa: FBT002 - an option has a default
     settings: SettingsFile = None,
 ) -> None:
-    """Find orders by what a customer knows. Exact hits come first. Several words must all fit."""
-    from countermand.actions.ordering.search_ports import OrderFilters
-    from countermand.contracts.manage.find import found, found_shown, place_given
+    """Find orders by what a customer knows, or by filters. Exact hits come first. Several words must all fit."""
+    from countermand.contracts.manage.find import orders_found
 
-    place = place_given(after)
-
-    async def find(database: "Database") -> "search_messages.OrdersFound":
-        return found_shown(await found(database.store, q, OrderFilters(), place, limit))
-
-    page = with_database(read_settings(settings), find)
+    query = query_of(
+        q=q,
+        contract=contract,
+        client=client,
+        state=state,
+        event=event,
+        product=product,
+        placed_from=placed_from,
+        placed_until=placed_until,
+        appointment=appointment,
+        appointment_from=appointment_from,
+        appointment_until=appointment_until,
+        paid=paid,
+        cancelled_by=cancelled_by,
+        refused_code=refused_code,
+        after=after,
+        limit=limit,
+    )
+    with named_as_options(lambda field: "Q" if field == "q" else option_of(field)):
+        page = with_database(read_settings(settings), lambda database: orders_found(database.store, query))
     if as_json:
-        _say_json(page)
-        return
-    table = Table("id", "reference", "state", "placed", "name", "appointment", "first payment")
-    for one in page.orders:
-        times = (one.placed_at, one.appointment_starts_at, one.first_payment_at)
-        placed, appointment, paid = map(_said, times)
-        table.add_row(one.id, one.reference, one.state, placed, one.name or "", appointment, paid)
-    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
+        print_json(page)
+    else:
+        _print_found(page)
+
+
+def _print_found(page: "search_messages.OrdersFound") -> None:
+    headings = ("id", "reference", "state", "placed", "name", "appointment", "first payment")
+    rows = [
+        (
+            *(one.id, one.reference, one.state, said(one.placed_at), one.name or ""),
+            *(said(one.appointment_starts_at), said(one.first_payment_at)),
+        )
+        for one in page.orders
+    ]
+    print_table(headings, rows)
     if page.next is not None:
         typer.echo(f"There may be more: add --after {page.next}")
 
@@ -71,7 +111,7 @@ def show_command(
     as_json: AsJson = False,  # noqa: FBT002 - an option has a default
     settings: SettingsFile = None,
 ) -> None:
-    """Show an order with everything that happened to it."""
+    """Show an order with everything that happened to it, and what each rule found when somebody asked to cancel it."""
     from countermand.actions.cancelling.decide_again import policies_of
     from countermand.actions.cancelling.explain import PolicyArchive
     from countermand.actions.ordering.read_orders import read_history
@@ -84,26 +124,16 @@ def show_command(
 
     shown = _with_order(settings, order_id, show)
     if as_json:
-        _say_json(shown)
+        print_json(shown)
         return
     typer.echo(f"{shown.id}: {shown.state}, number {shown.reference}, of client {shown.client_id}")
-    typer.echo(f"placed {_said(shown.created_at)}")
     for visit in shown.appointments:
-        typer.echo(f"appointment {visit.id} {visit.state}: {_said(visit.starts_at)} to {_said(visit.ends_at)}")
+        typer.echo(f"appointment {visit.id} {visit.state}: {said(visit.starts_at)} to {said(visit.ends_at)}")
     for payment in shown.payments:
         late = ", late money" if payment.late else ""
         money = f"{written_minor(payment.amount_minor)} {payment.currency}"
-        typer.echo(f"payment {payment.reference}: {money}, {_said(payment.recorded_at)}{late}")
-    for refusal in shown.refusals:
-        typer.echo(f"cancellation refused {_said(refusal.decided_at)}, asked by client {refusal.client_id}")
-    if shown.cancellation is not None:
-        cancelled = shown.cancellation
-        reason = "" if cancelled.reason is None else f": {cancelled.reason}"
-        typer.echo(
-            f"cancelled {_said(cancelled.decided_at)} by client {cancelled.client_id} ({cancelled.door}){reason}"
-        )
-    for event in shown.facts:
-        typer.echo(f"{_said(event.recorded_at)} {event.kind}")
+        typer.echo(f"payment {payment.reference}: {money}, {said(payment.recorded_at)}{late}")
+    typer.echo("\n".join(timeline_lines(shown)))
 
 
 def why_command(
@@ -116,8 +146,8 @@ def why_command(
     settings: SettingsFile = None,
 ) -> None:
     """Say whether an order may be cancelled, why, and until when. Changes nothing."""
-    from countermand.actions.cancelling.explain import PolicyArchive, explain
-    from countermand.actions.cancelling.explain_past import explain_past
+    from countermand.actions.cancelling.explain import PolicyArchive
+    from countermand.actions.cancelling.explain_past import explain_at
     from countermand.bootstrap.clock import utc_now
     from countermand.contracts.manage.calls import instant_in
     from countermand.contracts.manage.translate import decision_shown
@@ -125,40 +155,34 @@ def why_command(
     instant = None if at is None else instant_in("--at", at)
 
     async def why(database: "Database", named: "Order") -> "messages.Decision":
-        store, policies, now = database.store, database.policies, utc_now()
-        if instant is not None and instant < now:
-            archive = PolicyArchive(store=store)
-            return decision_shown(await explain_past(store, archive, policies, named.id, at=instant, now=now))
-        return decision_shown(await explain(store, policies, lambda: now, named.id, owner=None, at=instant))
+        store, archive = database.store, PolicyArchive(store=database.store)
+        now = utc_now()
+        return decision_shown(await explain_at(store, archive, database.policies, named.id, at=instant, now=now))
 
     decision = _with_order(settings, order_id, why)
     if as_json:
-        _say_json(decision)
+        print_json(decision)
         return
     may = "may be cancelled" if decision.cancellable else "may not be cancelled"
-    until = "" if decision.cancellable_until is None else f" until {_said(decision.cancellable_until)}"
-    typer.echo(f"{decision.order_id} {may}{until} (at {_said(decision.at)})")
+    until = "" if decision.cancellable_until is None else f" until {said(decision.cancellable_until)}"
+    typer.echo(f"{decision.order_id} {may}{until} (at {said(decision.at)})")
     for finding in decision.findings:
         typer.echo(f"{'passed' if finding.passed else 'refused'}: {finding.message}")
 
 
 def _with_order(settings: "Path | None", given: str, do: "Callable[[Database, Order], Awaitable[Given]]") -> Given:
     """Run `do` with the database and the order that an id names."""
-    from countermand.contracts.manage.order_ids import order_named
 
     async def with_order(database: "Database") -> Given:
-        async with database.store.snapshot() as reading:
-            named = await order_named(reading, given)
-        return await do(database, named)
+        return await do(database, await order_given(database, given))
 
     return with_database(read_settings(settings), with_order)
 
 
-def _said(instant: "datetime | None") -> str:
-    return "" if instant is None else instant.strftime("%Y-%m-%d %H:%M:%SZ")
+async def order_given(database: "Database", given: str) -> "Order":
+    """Return the order that the argument ORDER_ID names. Raises as `order_named` does, in the argument's name."""
+    from countermand.contracts.manage.order_ids import order_named
 
-
-def _say_json(message: object) -> None:
-    import msgspec
-
-    typer.echo(msgspec.json.format(msgspec.json.encode(message), indent=2).decode())
+    with named_as_options(lambda _: "ORDER_ID"):
+        async with database.store.snapshot() as reading:
+            return await order_named(reading, given)

@@ -1,16 +1,14 @@
 """The commands about the people at the desk: add, list and disable them, and give or revoke their tokens."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.table import Column, Table
 
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
-from countermand.cli.errors import CommandError
+from countermand.cli.errors import CommandError, named_as_options
 from countermand.cli.option_types import TEXT
+from countermand.cli.printing import AsJson, print_table, said
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.domain.client import LARGEST_CLIENT_ID, ClientId
 from countermand.domain.contract import MANAGE
@@ -28,7 +26,6 @@ staff = typer.Typer(
 )
 
 PersonId = Annotated[str, typer.Argument(help="The person's id, from `countermand staff list`.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs, as the API answers.")]
 _ROLES: Final = ", ".join(Role)
 
 
@@ -73,14 +70,11 @@ def list_staff(as_json: AsJson = False, settings: SettingsFile = None) -> None: 
 
         typer.echo(staff_as_json(people))
         return
-    names = ("id", "name", "roles", "disabled", "tokens that count")
-    table = Table(*(Column(name, overflow="fold") for name in names))
+    rows = []
     for one in people:
-        disabled = "" if one.disabled_at is None else f"{one.disabled_at:%Y-%m-%d %H:%M:%SZ}"
-        tokens = " ".join(token.key for token in one.tokens if token.revoked_at is None and not disabled)
-        table.add_row(one.id, one.name, " ".join(sorted(one.roles)), disabled, tokens)
-    # The table is as wide as the terminal. In a pipe, each person is one whole line, for programs that search it.
-    Console(width=None if sys.stdout.isatty() else 1000).print(table)
+        tokens = (token.key for token in one.tokens if token.revoked_at is None and one.disabled_at is None)
+        rows.append((one.id, one.name, " ".join(sorted(one.roles)), said(one.disabled_at), " ".join(tokens)))
+    print_table(("id", "name", "roles", "disabled", "tokens that count"), rows)
 
 
 @staff.command("disable")
@@ -119,12 +113,13 @@ def make_or_revoke_token(
     staff_id, read = person_id(person), read_settings(settings)
     if revoke is not None:
         if client is not None:
-            raise CommandError("--client is for a new token; leave it out with --revoke")
+            raise CommandError(f"--client {client} is for a new token; leave it out with --revoke {revoke}")
         key = revoke
         changed = with_database(read, lambda database: database.staff.revoke_token(staff_id, key, utc_now()))
         _show(changed, f"Revoked the token {key} of {changed.id} ({changed.name})", as_json=as_json)
         return
-    made = with_database(read, lambda database: _new_token(database, staff_id, client))
+    with named_as_options(lambda _: "--client"):
+        made = with_database(read, lambda database: _new_token(database, staff_id, client))
     if as_json:
         from countermand.contracts.manage.staff import token_as_json
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
-from countermand.actions.cancelling.explain import Explanation, PolicyArchive, PolicySource
+from countermand.actions.cancelling.explain import Explanation, PolicyArchive, PolicySource, explain
 from countermand.actions.cancelling.policies import Policies
 from countermand.actions.cancelling.ports import CancellationRecord, PolicyUse, PolicyUses, RefusalRecord
 from countermand.actions.errors import ConflictError, NotFoundError
@@ -22,6 +22,21 @@ from countermand.domain.orders.order import OrderFacts, OrderId
 
 class PastReading(OrderReading, PolicyUses, Protocol):
     """Reads an order with its history, and which policies were in force."""
+
+
+async def explain_at(
+    store: Snapshots[PastReading],
+    archive: PolicyArchive,
+    policies: Policies,
+    order_id: OrderId,
+    *,
+    at: datetime | None,
+    now: datetime,
+) -> Explanation:
+    """Decide for a past instant by the facts and the policy of then, otherwise by those of now. Raises as both do."""
+    if at is not None and at < now:
+        return await explain_past(store, archive, policies, order_id, at=at, now=now)
+    return await explain(store, policies, lambda: now, order_id, owner=None, at=at)
 
 
 async def explain_past(

@@ -85,10 +85,10 @@ async def _page(
         begins: OfHandle | None = None
         if after is not None and after.span == span.handle:
             begins = after.handle, after.order_id
-        stretch = await reading.orders_in_span(span, filters, begins, at_most + 1 - len(found))
-        found += [SearchPlace(span=span.handle, handle=handle, order_id=one) for handle, one in stretch.places]
-        if stretch.looked_until is not None and len(found) <= at_most:
-            handle, order_id = stretch.looked_until
+        part = await reading.orders_in_span(span, filters, begins, at_most + 1 - len(found))
+        found += [SearchPlace(span=span.handle, handle=handle, order_id=one) for handle, one in part.places]
+        if part.looked_until is not None and len(found) <= at_most:
+            handle, order_id = part.looked_until
             return [one.order_id for one in found], SearchPlace(span=span.handle, handle=handle, order_id=order_id)
     page = found[:at_most]
     return [one.order_id for one in page], page[-1] if len(found) > at_most else None

@@ -44,7 +44,7 @@ class Term:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
-    """A stretch of the list of handles: one handle or, with `is_prefix`, all handles that begin with it.
+    """A part of the list of handles: one handle or, with `is_prefix`, all handles that begin with it.
 
     Its orders also meet all `terms`. The orders that have one of the handles `before`, and the orders `shown`, are left
     out, because they stand earlier in the result. `is_long` says that there may be more handles than are looked at.
@@ -59,7 +59,7 @@ class Span:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stretch(Generic[Place]):
+class SpanPage(Generic[Place]):
     """Some places of a list that fit. If the look ended before the end of the list, `looked_until` is where."""
 
     places: Sequence[Place]
@@ -98,11 +98,11 @@ class OrderSearch(Protocol):
 
     async def orders_in_span(
         self, span: Span, filters: OrderFilters, after: OfHandle | None, at_most: int
-    ) -> Stretch[OfHandle]:
+    ) -> SpanPage[OfHandle]:
         """Return the next orders of a span. An order stands only at the first of its handles in the span."""
         ...
 
-    async def orders_by_time(self, filters: OrderFilters, after: OfTime | None, at_most: int) -> Stretch[OfTime]:
+    async def orders_by_time(self, filters: OrderFilters, after: OfTime | None, at_most: int) -> SpanPage[OfTime]:
         """Return the next orders, newest first."""
         ...
 

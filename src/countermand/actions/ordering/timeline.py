@@ -46,7 +46,7 @@ _RANK: Final = {kind: rank for rank, kind in enumerate(EntryKind)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Doer:
+class NamedActor:
     """Who did something, and the client's name, if it is known."""
 
     actor: Actor
@@ -63,7 +63,7 @@ class TimelineEntry:
 
     at: datetime
     kind: EntryKind
-    who: Doer | None
+    who: NamedActor | None
     event: OrderEventKind | Unknown | None = None
     order_version: int | None = None
     details: Mapping[str, object] | None = None
@@ -96,7 +96,7 @@ def _of_events(order: Order, history: History) -> Iterator[_Placed]:
         entry = TimelineEntry(
             at=event.recorded_at,
             kind=_KINDS.get(event.kind, EntryKind.CHANGED),  # an unknown event is about some change
-            who=None if _is_by_itself(event, order) else _doer(history, event.actor),
+            who=None if _is_by_itself(event, order) else _named_actor(history, event.actor),
             event=event.kind,
             order_version=event.order_version,
             details=event.details,
@@ -132,7 +132,7 @@ def _ask(
     return TimelineEntry(
         at=record.decided_at,
         kind=EntryKind.ASK,
-        who=_doer(history, actor),
+        who=_named_actor(history, actor),
         record=record,
         decision=decided_again(record, policies),
     )
@@ -143,12 +143,12 @@ def _of_other_rows(order: Order, history: History) -> Iterator[_Placed]:
     known = {event.kind for event in history.events}
     if OrderEventKind.ORDER_PLACED not in known:
         entry = _event(EntryKind.PLACED, OrderEventKind.ORDER_PLACED, {}, order.created_at)
-        yield order.created_at, 0, replace(entry, who=_doer(history, Actor(order.client_id)))
+        yield order.created_at, 0, replace(entry, who=_named_actor(history, Actor(order.client_id)))
     record = history.cancellation
     if record is not None and OrderEventKind.ORDER_CANCELLED not in known:
         event = order_cancelled(record.facts.state, record.reason)
         entry = _event(EntryKind.CHANGED, event.kind, event.details, record.decided_at)
-        yield record.decided_at, _LAST, replace(entry, who=_doer(history, record.actor))
+        yield record.decided_at, _LAST, replace(entry, who=_named_actor(history, record.actor))
     paid = {event.details.get("reference") for event in history.events if _KINDS.get(event.kind) is EntryKind.PAYMENT}
     for payment in history.payments:
         if payment.reference not in paid:
@@ -161,8 +161,8 @@ def _event(kind: EntryKind, event: OrderEventKind, details: Mapping[str, object]
     return TimelineEntry(at=at, kind=kind, who=None, event=event, details=details)
 
 
-def _doer(history: History, actor: Actor) -> Doer:
+def _named_actor(history: History, actor: Actor) -> NamedActor:
     client = history.clients.get(actor.client_id)
     if client is None:
-        return Doer(actor=actor, client_name=None)
-    return Doer(actor=actor._replace(channel=actor.channel or client.channel), client_name=client.name)
+        return NamedActor(actor=actor, client_name=None)
+    return NamedActor(actor=actor._replace(channel=actor.channel or client.channel), client_name=client.name)

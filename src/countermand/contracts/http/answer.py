@@ -113,6 +113,11 @@ def json_answer(
     return Answer(status, (*headers, (b"content-type", media_type.encode())), msgspec.json.encode(content))
 
 
+def indented(content: object) -> str:
+    """Return the body that `json_answer` gives, indented for people."""
+    return msgspec.json.format(msgspec.json.encode(content), indent=2).decode()
+
+
 def error_headers(error: Exception, *, scheme: str, realm: str = "") -> tuple[tuple[bytes, bytes], ...]:
     """Return the headers that HTTP itself requires with an error.
 

@@ -25,7 +25,6 @@ from countermand.contracts.http.calls import (
     DecodedBody,
     Request,
     ServiceCall,
-    Services,
     TransactionCall,
     no_body,
 )
@@ -33,7 +32,7 @@ from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage import appointment_messages as messages
 from countermand.contracts.manage.calls import ORDER, ROOT, after_in, in_range, operation, order_in
-from countermand.contracts.manage.desk_lists import STREAMED, DeskList
+from countermand.contracts.manage.desk_lists import STREAMED, DeskList, Records
 from countermand.contracts.manage.translate import appointment_shown, slot_shown, task_shown
 from countermand.domain.appointments.appointment import AppointmentId, AppointmentState, HalfDay, SlotId
 from countermand.domain.appointments.appointment_task import Failure, TaskId
@@ -87,13 +86,21 @@ async def _advance_visit(tx: Transaction, context: CallContext[AppointmentState]
     return json_answer(200, appointment_shown(visit))
 
 
-async def _waiting_tasks(services: Services, wanted: RowsWanted, at_most: int) -> ListPage[messages.AppointmentTask]:
+async def _waiting_tasks(records: Records, wanted: RowsWanted, at_most: int) -> ListPage[messages.AppointmentTask]:
     after = 0 if wanted.after is None else _whole("after", wanted.after)
-    async with services.store.snapshot() as reading:
+    async with records.store.snapshot() as reading:
         found = await reading.pending_tasks(TaskId(after), at_most)
         orders = await reading.orders(list({task.order_id for task in found}))
     following = str(found[-1].id) if len(found) == at_most else None
     return ListPage(items=[task_shown(task, orders[task.order_id]) for task in found], following=following)
+
+
+WAITING_TASKS: Final = DeskList(
+    row=messages.AppointmentTask,
+    read=_waiting_tasks,
+    page=lambda tasks, following: messages.AppointmentTasks(tasks=list(tasks), next=following),
+    filters=("after",),
+)
 
 
 async def _answer_task(tx: Transaction, context: CallContext[_Said]) -> Answer:
@@ -269,12 +276,7 @@ CALLS: Final[tuple[Call, ...]] = (
             parameters=[_AFTER_TASK],
         ),
         body=no_body,
-        handle=DeskList(
-            row=messages.AppointmentTask,
-            read=_waiting_tasks,
-            page=lambda tasks, following: messages.AppointmentTasks(tasks=list(tasks), next=following),
-            filters=("after",),
-        ),
+        handle=WAITING_TASKS,
     ),
     TransactionCall(
         operation=operation(

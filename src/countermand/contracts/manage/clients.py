@@ -12,7 +12,7 @@ import msgspec
 from countermand.actions.errors import FieldsError, NotFoundError
 from countermand.actions.identity.ports import ClientAdministration
 from countermand.actions.identity.secrets import hash_of, new_key, new_secret
-from countermand.contracts.http.answer import Answer, json_answer
+from countermand.contracts.http.answer import Answer, indented, json_answer
 from countermand.contracts.http.body import read
 from countermand.contracts.http.calls import Call, CallContext, DecodedBody, Request, ServiceCall, body_of, no_body
 from countermand.contracts.http.contract import Access
@@ -173,20 +173,25 @@ class ManagedClients:
         return read(messages.RedirectsGiven, given.json)
 
     def _keyed(self, client: Client, secret: str | None = None, *, key_id: str | None = None) -> messages.KeyedClient:
-        """Return a client with its key and secret and, if its channel takes them as one token, with that token."""
-        return messages.KeyedClient(
-            client=_shown(client),
-            key=client.key,
-            secret=secret,
-            token=f"{client.key}.{secret}" if self._accesses[client.channel].joins_secrets else None,
-            key_id=key_id,
-        )
+        return keyed_client(client, self._accesses[client.channel], secret, key_id=key_id)
+
+
+def keyed_client(
+    client: Client, access: Access, secret: str | None = None, *, key_id: str | None = None
+) -> messages.KeyedClient:
+    """Return a client with its key and secret and, if its channel takes them as one token, with that token."""
+    token = f"{client.key}.{secret}" if access.joins_secrets else None
+    return messages.KeyedClient(client=_shown(client), key=client.key, secret=secret, token=token, key_id=key_id)
+
+
+def client_as_json(client: Client) -> str:
+    """Return a client as the calls that change one answer, indented for people."""
+    return indented(_shown(client))
 
 
 def clients_as_json(clients: Sequence[Client]) -> str:
     """Return the clients as the call that lists them answers, indented for people."""
-    listed = msgspec.json.encode(messages.Clients(clients=[_shown(one) for one in clients]))
-    return msgspec.json.format(listed, indent=2).decode()
+    return indented(messages.Clients(clients=[_shown(one) for one in clients]))
 
 
 def _client_given(channels: Sequence[str]) -> type[messages.ClientGiven]:

@@ -4,11 +4,12 @@ import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
 from litestar.datastructures.headers import Accept
 
+from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.errors import FieldsError
 from countermand.actions.ordering.desk_lists import ListPage, RowsWanted
 from countermand.actions.ordering.read_desk_lists import (
@@ -19,9 +20,10 @@ from countermand.actions.ordering.read_desk_lists import (
     list_refusals,
 )
 from countermand.contracts.http.answer import JSON, Answer, json_answer
-from countermand.contracts.http.calls import Call, CallContext, Request, ServiceCall, Services, no_body
+from countermand.contracts.http.calls import Call, CallContext, Request, ServiceCall, no_body
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.query import Query
+from countermand.contracts.http.store import Store
 from countermand.contracts.http.streamed import StreamedAnswer
 from countermand.contracts.manage import csv_rows, list_messages, list_output
 from countermand.contracts.manage.calls import ROOT, instant_in, operation
@@ -38,27 +40,62 @@ STREAMED: Final = "With `Accept: text/csv` or `application/x-ndjson`, the answer
 Message = TypeVar("Message", bound=msgspec.Struct)
 
 
+class Records(Protocol):
+    """Where the lists are read from."""
+
+    @property
+    def store(self) -> Store:
+        """The orders and what happened to them."""
+        ...
+
+    @property
+    def archive(self) -> PolicyArchive:
+        """The policies that decided."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownPage:
+    """A page of a list as the API answers it, with its rows and the place of the next page."""
+
+    message: msgspec.Struct
+    rows: Sequence[msgspec.Struct]
+    following: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class DeskList(Generic[Message]):
     """A list: how a page of its rows is read as messages, the message of a row, and the message of a page."""
 
     row: type[Message]
-    read: Callable[[Services, RowsWanted, int], Awaitable[ListPage[Message]]]
+    read: Callable[[Records, RowsWanted, int], Awaitable[ListPage[Message]]]
     page: Callable[[Sequence[Message], str | None], msgspec.Struct]
     filters: Sequence[str]
 
     async def __call__(self, context: CallContext[None]) -> Answer:
         """Answer with a page, or with a stream of all rows from there on."""
-        wanted = wanted_in(context.request, self.filters)
+        wanted = wanted_in(Query(context.request.query_string), self.filters)
         media_type = media_type_of(context.request)
-        first = await self.read(context.services, wanted, PAGE if media_type == JSON else _STREAMED_AT_ONCE)
         if media_type == JSON:
-            return json_answer(200, self.page(first.items, first.following))
+            return json_answer(200, (await self.shown(context.services, wanted)).message)
+        first = await self.read(context.services, wanted, _STREAMED_AT_ONCE)
         pieces = self._pieces(context.services, wanted, first, media_type)
         return StreamedAnswer(status=200, headers=_stream_headers(media_type), pieces=pieces)
 
+    async def shown(self, records: Records, wanted: RowsWanted) -> ShownPage:
+        """Return a page as the API answers it, with its rows."""
+        found = await self.read(records, wanted, PAGE)
+        message = self.page(found.items, found.following)
+        return ShownPage(message=message, rows=found.items, following=found.following)
+
+    async def all_rows(self, records: Records, wanted: RowsWanted, media_type: str) -> AsyncGenerator[bytes, None]:
+        """Yield all rows from there on as CSV or as JSON lines, a page at a time."""
+        first = await self.read(records, wanted, _STREAMED_AT_ONCE)
+        async for piece in self._pieces(records, wanted, first, media_type):
+            yield piece
+
     async def _pieces(
-        self, services: Services, wanted: RowsWanted, page: ListPage[Message], media_type: str
+        self, records: Records, wanted: RowsWanted, page: ListPage[Message], media_type: str
     ) -> AsyncGenerator[bytes, None]:
         """Yield a piece for each page. Each page is read from a state of its own, so no connection waits for a client.
 
@@ -71,7 +108,7 @@ class DeskList(Generic[Message]):
             yield b"".join(as_line(item) for item in page.items)
             if page.following is None:
                 return
-            page = await self.read(services, replace(wanted, after=page.following), _STREAMED_AT_ONCE)
+            page = await self.read(records, replace(wanted, after=page.following), _STREAMED_AT_ONCE)
 
 
 def media_type_of(request: Request) -> str:
@@ -80,9 +117,8 @@ def media_type_of(request: Request) -> str:
     return (Accept(accept).best_match([JSON, CSV, LINES]) if accept else None) or JSON
 
 
-def wanted_in(request: Request, filters: Sequence[str]) -> RowsWanted:
+def wanted_in(query: Query, filters: Sequence[str]) -> RowsWanted:
     """Return the filters of a request. Raises `FieldsError` with every error, also for an unknown parameter."""
-    query = Query(request.query_string)
     given = {name: query.one(name) for name in filters}
     query.refuse_others(filters)
     instants = {}
@@ -121,40 +157,68 @@ def _stream_headers(media_type: str) -> tuple[tuple[bytes, bytes], ...]:
 
 
 async def _cancellations(
-    services: Services, wanted: RowsWanted, at_most: int
+    records: Records, wanted: RowsWanted, at_most: int
 ) -> ListPage[list_messages.ListedCancellation]:
-    found = await list_cancellations(services.store, wanted, at_most)
+    found = await list_cancellations(records.store, wanted, at_most)
     return ListPage(items=[list_output.cancellation_shown(one) for one in found.items], following=found.following)
 
 
-async def _refusals(services: Services, wanted: RowsWanted, at_most: int) -> ListPage[list_messages.ListedRefusal]:
-    found = await list_refusals(services.store, services.archive, wanted, at_most)
+async def _refusals(records: Records, wanted: RowsWanted, at_most: int) -> ListPage[list_messages.ListedRefusal]:
+    found = await list_refusals(records.store, records.archive, wanted, at_most)
     return ListPage(items=[list_output.refusal_shown(one) for one in found.items], following=found.following)
 
 
-async def _late_payments(services: Services, wanted: RowsWanted, at_most: int) -> ListPage[list_messages.LatePayment]:
-    found = await list_late_payments(services.store, wanted, at_most)
+async def _late_payments(records: Records, wanted: RowsWanted, at_most: int) -> ListPage[list_messages.LatePayment]:
+    found = await list_late_payments(records.store, wanted, at_most)
     return ListPage(items=[list_output.late_payment_shown(one) for one in found.items], following=found.following)
 
 
-async def _part_payments(services: Services, wanted: RowsWanted, at_most: int) -> ListPage[list_messages.PartPayment]:
-    found = await list_part_payments(services.store, wanted, at_most)
+async def _part_payments(records: Records, wanted: RowsWanted, at_most: int) -> ListPage[list_messages.PartPayment]:
+    found = await list_part_payments(records.store, wanted, at_most)
     return ListPage(items=[list_output.part_payment_shown(one) for one in found.items], following=found.following)
 
 
-async def _reasons(context: CallContext[None]) -> Answer:
-    wanted = wanted_in(context.request, _REASON_FILTERS)
-    counted = await count_reasons(context.services.store, wanted)
+async def _count(context: CallContext[None]) -> Answer:
+    return json_answer(200, await reasons_counted(context.services, Query(context.request.query_string)))
+
+
+async def reasons_counted(records: Records, query: Query) -> list_messages.Reasons:
+    """Return how often each rule refused, of the refusals that the parameters select. Raises `FieldsError`."""
+    counted = await count_reasons(records.store, wanted_in(query, _REASON_FILTERS))
     counts: Counter[str | None] = Counter()
     for one in counted:
         for code in (None,) if one.codes is None else one.codes:
             counts[code] += one.refusals
     reasons = [list_messages.Reason(code=code, count=count) for code, count in counts.most_common()]
-    return json_answer(200, list_messages.Reasons(reasons=reasons, refusals=sum(one.refusals for one in counted)))
+    return list_messages.Reasons(reasons=reasons, refusals=sum(one.refusals for one in counted))
 
 
 _REASON_FILTERS: Final = ("contract", "client", "from", "until")
 _FILTERS: Final = (*_REASON_FILTERS, "after")
+CANCELLATIONS: Final = DeskList(
+    row=list_messages.ListedCancellation,
+    read=_cancellations,
+    page=lambda items, following: list_messages.Cancellations(cancellations=list(items), next=following),
+    filters=_FILTERS,
+)
+REFUSALS: Final = DeskList(
+    row=list_messages.ListedRefusal,
+    read=_refusals,
+    page=lambda items, following: list_messages.Refusals(refusals=list(items), next=following),
+    filters=("code", *_FILTERS),
+)
+LATE_PAYMENTS: Final = DeskList(
+    row=list_messages.LatePayment,
+    read=_late_payments,
+    page=lambda items, following: list_messages.LatePayments(late_payments=list(items), next=following),
+    filters=_FILTERS,
+)
+PART_PAYMENTS: Final = DeskList(
+    row=list_messages.PartPayment,
+    read=_part_payments,
+    page=lambda items, following: list_messages.PartPayments(part_payments=list(items), next=following),
+    filters=_FILTERS,
+)
 _INSTANT: Final = {"type": "string", "format": "date-time"}
 _PARAMETERS: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
     "contract": ("Only orders of this contract", {"type": "string", "examples": ["connect"]}),
@@ -197,12 +261,7 @@ CALLS: Final[tuple[Call, ...]] = (
         "List cancellations, up to 100 on each page, sorted by the order's number",
         _ASKED,
         list_messages.Cancellations,
-        DeskList(
-            row=list_messages.ListedCancellation,
-            read=_cancellations,
-            page=lambda items, following: list_messages.Cancellations(cancellations=list(items), next=following),
-            filters=_FILTERS,
-        ),
+        CANCELLATIONS,
     ),
     _list_call(
         "listRefusals",
@@ -210,12 +269,7 @@ CALLS: Final[tuple[Call, ...]] = (
         "List refused cancellations, up to 100 on each page, newest first",
         _ASKED,
         list_messages.Refusals,
-        DeskList(
-            row=list_messages.ListedRefusal,
-            read=_refusals,
-            page=lambda items, following: list_messages.Refusals(refusals=list(items), next=following),
-            filters=("code", *_FILTERS),
-        ),
+        REFUSALS,
     ),
     ServiceCall(
         operation=operation(
@@ -228,7 +282,7 @@ CALLS: Final[tuple[Call, ...]] = (
             parameters=_parameters(_REASON_FILTERS, _ASKED),
         ),
         body=no_body,
-        handle=_reasons,
+        handle=_count,
     ),
     _list_call(
         "listLatePayments",
@@ -236,12 +290,7 @@ CALLS: Final[tuple[Call, ...]] = (
         "List money that came after its order had ended, up to 100 payments on each page, newest first",
         _PLACED,
         list_messages.LatePayments,
-        DeskList(
-            row=list_messages.LatePayment,
-            read=_late_payments,
-            page=lambda items, following: list_messages.LatePayments(late_payments=list(items), next=following),
-            filters=_FILTERS,
-        ),
+        LATE_PAYMENTS,
     ),
     _list_call(
         "listPartPayments",
@@ -249,11 +298,6 @@ CALLS: Final[tuple[Call, ...]] = (
         "List orders that are paid in part, up to 100 on each page, sorted by the order's number",
         _PLACED,
         list_messages.PartPayments,
-        DeskList(
-            row=list_messages.PartPayment,
-            read=_part_payments,
-            page=lambda items, following: list_messages.PartPayments(part_payments=list(items), next=following),
-            filters=_FILTERS,
-        ),
+        PART_PAYMENTS,
     ),
 )

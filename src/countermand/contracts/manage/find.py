@@ -9,7 +9,6 @@ from typing import Final
 
 import msgspec
 
-from countermand.actions.errors import FieldsError
 from countermand.actions.ordering.find_orders import (
     OrdersFound,
     SearchPlace,
@@ -20,7 +19,6 @@ from countermand.actions.ordering.find_orders import (
 from countermand.actions.ordering.search_ports import OrderFilters, OrderSearch, OrderSummary
 from countermand.actions.ports import Snapshots
 from countermand.contracts.http.answer import Answer, json_answer
-from countermand.contracts.http.body import shown
 from countermand.contracts.http.calls import Call, CallContext, ServiceCall, no_body
 from countermand.contracts.http.openapi import Reply, parameter, repeatable
 from countermand.contracts.http.query import Query
@@ -41,22 +39,25 @@ _STATES: Final = [state.value for state in OrderState]
 
 
 async def _find(context: CallContext[None]) -> Answer:
-    query = Query(context.request.query_string)
+    return json_answer(200, await orders_found(context.services.store, Query(context.request.query_string)))
+
+
+async def orders_found(store: Snapshots[OrderSearch], query: Query) -> messages.OrdersFound:
+    """Return the page of orders that the parameters ask for. Raises `FieldsError` with every error in them."""
     text, filters, at_most = query.one("q"), _filters(query), _number(query, "limit", _LARGEST_PAGE) or PAGE
     after = _after(query, is_search=text is not None)
     query.refuse_others([str(one["name"]) for one in _PARAMETERS])
     query.check()
-    return json_answer(200, found_shown(await found(context.services.store, text, filters, after, at_most)))
+    return _page(await _found(store, text, filters, after, at_most))
 
 
-async def found(
+async def _found(
     store: Snapshots[OrderSearch],
     text: str | None,
     filters: OrderFilters,
     after: SearchPlace | TimePlace | None,
     at_most: int,
 ) -> OrdersFound:
-    """Return the orders that answer a question or, without a question, all that meet the filters."""
     if text is None:
         assert not isinstance(after, SearchPlace), "a list has places in time"
         return await list_all_orders(store, filters, after, at_most)
@@ -64,16 +65,7 @@ async def found(
     return await find_orders(store, text, filters, after, at_most)
 
 
-def place_given(cursor: str | None) -> SearchPlace | None:
-    """Return the place in a search that the `next` of a page says. Raises `FieldsError`."""
-    place = None if cursor is None else _place(cursor, is_search=True)
-    if cursor is not None and not isinstance(place, SearchPlace):
-        raise FieldsError([("after", f"after must be the next of an earlier page, not {shown(cursor)}")])
-    return place if isinstance(place, SearchPlace) else None
-
-
-def found_shown(page: OrdersFound) -> messages.OrdersFound:
-    """Return a page of orders."""
+def _page(page: OrdersFound) -> messages.OrdersFound:
     following = None if page.following is None else _cursor(page.following)
     return messages.OrdersFound(orders=[_shown(one) for one in page.items], next=following)
 

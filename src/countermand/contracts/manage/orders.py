@@ -7,8 +7,7 @@ from typing import Final
 
 from countermand.actions.cancelling.cancel_orders import CancelledWithHistory, NotCancelled
 from countermand.actions.cancelling.decide_again import policies_of
-from countermand.actions.cancelling.explain import explain
-from countermand.actions.cancelling.explain_past import explain_past
+from countermand.actions.cancelling.explain_past import explain_at
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.errors import FieldsError, OutcomeUnknownError, UnavailableError
 from countermand.actions.ordering.history import History
@@ -62,11 +61,9 @@ async def _cancellability(context: CallContext[None]) -> Answer:
     async with services.store.snapshot() as reading:
         order = await order_in(reading, request)
     store, policies, now = services.store, services.policies, services.clock()
-    if at is not None and at < now:
-        explanation = await explain_past(store, services.archive, policies, order.id, at=at, now=now)
-    else:
-        explanation = await explain(store, policies, lambda: now, order.id, owner=None, at=at)
-    return json_answer(200, decision_shown(explanation))
+    return json_answer(
+        200, decision_shown(await explain_at(store, services.archive, policies, order.id, at=at, now=now))
+    )
 
 
 async def _pay(tx: Transaction, context: CallContext[tuple[str, Money]]) -> Answer:

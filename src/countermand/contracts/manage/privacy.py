@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Final
 
-import msgspec
-
 from countermand.actions.errors import ConflictError
 from countermand.actions.privacy.persons import Entry, Forgotten, export_person, forget_person
 from countermand.actions.privacy.ports import PersonalTexts, Place
-from countermand.contracts.http.answer import Answer, JsonObject, json_answer
+from countermand.contracts.http.answer import Answer, JsonObject, indented, json_answer
 from countermand.contracts.http.calls import Call, CallContext, ServiceCall, body_of
 from countermand.contracts.http.openapi import Reply
 from countermand.contracts.manage import privacy_messages as messages
@@ -98,7 +96,7 @@ def _texts_in(counts: Mapping[Place, int]) -> list[messages.TextsIn]:
 
 def as_json(shown: messages.PersonalEntry | messages.Forgotten) -> str:
     """Return an answer as the command line prints it, indented for people."""
-    return msgspec.json.format(msgspec.json.encode(shown), indent=2).decode()
+    return indented(shown)
 
 
 _EXPORT: Final = operation(

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
 from countermand.actions.errors import FieldsError, NotFoundError
 from countermand.actions.identity.ports import ClientAdministration
 from countermand.actions.identity.staff import NewToken, StaffAdministration, make_token
-from countermand.contracts.http.answer import Answer, json_answer
+from countermand.contracts.http.answer import Answer, indented, json_answer
 from countermand.contracts.http.body import read, shown
 from countermand.contracts.http.calls import Call, CallContext, DecodedBody, Request, ServiceCall, body_of, no_body
 from countermand.contracts.http.lists import list_answer
@@ -73,21 +71,17 @@ class ManagedStaff:
 
 def staff_as_json(staff: Sequence[Staff]) -> str:
     """Return the people as the call that lists them answers, indented for people."""
-    return _indented(messages.StaffList(staff=[_shown(one) for one in staff]))
+    return indented(messages.StaffList(staff=[_shown(one) for one in staff]))
 
 
 def person_as_json(person: Staff) -> str:
     """Return a person as the call that adds one answers, indented for people."""
-    return _indented(_shown(person))
+    return indented(_shown(person))
 
 
 def token_as_json(made: NewToken) -> str:
     """Return a new token as the call that makes it answers, indented for people."""
-    return _indented(_with_token(made))
-
-
-def _indented(message: msgspec.Struct) -> str:
-    return msgspec.json.format(msgspec.json.encode(message), indent=2).decode()
+    return indented(_with_token(made))
 
 
 def _with_token(made: NewToken) -> messages.NewStaffToken:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from countermand.actions.cancelling.decide_again import KnownPolicies, codes_of
 from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
-from countermand.actions.ordering.timeline import Doer, TimelineEntry
+from countermand.actions.ordering.timeline import NamedActor, TimelineEntry
 from countermand.contracts.http.answer import JsonObject
 from countermand.contracts.manage import messages
 from countermand.domain.cancelling.decision import Decision
@@ -57,7 +57,7 @@ def _entry(one: TimelineEntry, policies: KnownPolicies) -> messages.TimelineEntr
     shown = messages.TimelineEntry(
         at=one.at,
         kind=one.kind.value,
-        who=None if one.who is None else _doer(one.who),
+        who=None if one.who is None else _named_actor(one.who),
         event=None if one.event is None else one.event.value,
         order_version=one.order_version,
         details=None if one.details is None else JsonObject(one.details),
@@ -74,7 +74,7 @@ def _entry(one: TimelineEntry, policies: KnownPolicies) -> messages.TimelineEntr
     return shown
 
 
-def _doer(who: Doer) -> messages.Actor:
+def _named_actor(who: NamedActor) -> messages.Actor:
     actor = who.actor
     return messages.Actor(
         client_id=actor.client_id,

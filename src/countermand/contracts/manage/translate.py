@@ -4,8 +4,6 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Final
 
-import msgspec
-
 from countermand.actions.appointments.ports import OpenSlot
 from countermand.actions.cancelling.decide_again import KnownPolicies
 from countermand.actions.cancelling.explain import Explanation
@@ -159,11 +157,6 @@ def order_shown(view: OrderView, history: History, policies: KnownPolicies, clie
             for one in history.events
         ],
     )
-
-
-def order_as_json(view: OrderView, history: History, policies: KnownPolicies) -> str:
-    """Return an order with its history as the call that reads it answers, indented for people."""
-    return msgspec.json.format(msgspec.json.encode(order_shown(view, history, policies, None)), indent=2).decode()
 
 
 def appointment_shown(appointment: Appointment) -> appointment_messages.Appointment:

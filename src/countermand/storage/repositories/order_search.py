@@ -11,7 +11,7 @@ from countermand.actions.ordering.search_ports import (
     OrderFilters,
     OrderSummary,
     Span,
-    Stretch,
+    SpanPage,
     Term,
 )
 from countermand.domain.orders.order import LARGEST_ORDER_ID, Order, OrderId
@@ -75,7 +75,7 @@ class OrderSearchRows(StatementRunner):
 
     async def orders_in_span(
         self, span: Span, filters: OrderFilters, after: OfHandle | None, at_most: int
-    ) -> Stretch[OfHandle]:
+    ) -> SpanPage[OfHandle]:
         """See `OrderSearch.orders_in_span`. At most `HANDLES_LOOKED_AT` handles are looked at."""
         key = order_search.c.handle, order_search.c.order_id
         within = _within(span.handle, is_prefix=span.is_prefix)
@@ -93,9 +93,9 @@ class OrderSearchRows(StatementRunner):
         if met := [*_along_the_index(filters), *_met(filters)]:
             look = look.where(_there_is(orders, orders.c.id == order_search.c.order_id, *met))
         rows = await self.rows(look.limit(at_most))
-        return Stretch(places=[(row["handle"], OrderId(row["order_id"])) for row in rows], looked_until=until)
+        return SpanPage(places=[(row["handle"], OrderId(row["order_id"])) for row in rows], looked_until=until)
 
-    async def orders_by_time(self, filters: OrderFilters, after: OfTime | None, at_most: int) -> Stretch[OfTime]:
+    async def orders_by_time(self, filters: OrderFilters, after: OfTime | None, at_most: int) -> SpanPage[OfTime]:
         """See `OrderSearch.orders_by_time`. At most `ORDERS_LOOKED_AT` orders are looked at, along one index."""
         key = orders.c.created_at, orders.c.id
         within = _along_the_index(filters)
@@ -108,7 +108,7 @@ class OrderSearchRows(StatementRunner):
             until = instant(end["created_at"]), OrderId(end["id"])
             look = look.where(tuple_(*key) >= tuple_(end["created_at"], end["id"]))
         rows = await self.rows(look.where(*_met(filters)).limit(at_most))
-        return Stretch(places=[(instant(row["created_at"]), OrderId(row["id"])) for row in rows], looked_until=until)
+        return SpanPage(places=[(instant(row["created_at"]), OrderId(row["id"])) for row in rows], looked_until=until)
 
     async def orders_that_meet(self, filters: OrderFilters, order_ids: Sequence[OrderId]) -> Sequence[OrderId]:
         """See `OrderSearch.orders_that_meet`."""

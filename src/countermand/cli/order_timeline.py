@@ -1,0 +1,44 @@
+"""Writes an order's timeline for people: a line for each entry and, below an ask, what each rule found."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from countermand.cli.printing import said
+
+if TYPE_CHECKING:
+    from countermand.contracts.manage import messages
+
+
+def timeline_lines(order: "messages.Order") -> Iterator[str]:
+    """Yield the lines of an order's timeline, oldest entry first."""
+    yield "timeline:" if order.timeline_is_complete else "timeline, without the changes whose events were deleted:"
+    for entry in order.timeline:
+        yield f"{said(entry.at)}  {entry.kind:11}  {_what(entry)}; {_who(entry.who)}"
+        for finding in entry.findings or ():
+            yield f"    {'passed' if finding.passed else 'refused'}: {finding.message}"
+
+
+def _what(entry: "messages.TimelineEntry") -> str:
+    if entry.decision is None:
+        return f"{entry.event}{_details(entry.details or {})}"
+    reason = "" if entry.reason is None else f", reason: {entry.reason}"
+    if entry.codes is None:
+        return f"{entry.decision}, by a policy that is not known{reason}"
+    return entry.decision + (f" by {', '.join(entry.codes)}" if entry.codes else "") + reason
+
+
+def _details(details: Mapping[str, object]) -> str:
+    written = ", ".join(f"{name} {value}" for name, value in details.items() if value is not None)
+    return f" ({written})" if written else ""
+
+
+def _who(who: "messages.Actor | None") -> str:
+    if who is None:
+        return "by the service itself, or not known by whom"
+    person = "" if who.staff_id is None else f"{who.staff_id}, "
+    acting_as = "" if who.acting_as is None else f" for {who.acting_as}"
+    name = "" if who.client_name is None else f" ({who.client_name})"
+    channel = "" if who.channel is None else f", over {who.channel}"
+    address = "" if who.address is None else f", from {who.address}"
+    client = "the command line" if who.client_id == 0 else f"client {who.client_id}{name}"
+    return f"by {person}{client}{acting_as}{channel}{address}"
