@@ -2,11 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from countermand.actions.errors import FieldsError
-from countermand.actions.ordering.search_ports import OfHandle, OrderFilters, OrderSearch, OrderSummary, Span, Term
+from countermand.actions.ordering.search_ports import (
+    OfHandle,
+    OfTime,
+    OrderFilters,
+    OrderSearch,
+    OrderSummary,
+    Span,
+    Term,
+)
 from countermand.actions.ordering.search_question import Question, question_from
 from countermand.actions.ports import Snapshots
 from countermand.domain.orders.order import OrderId
@@ -26,19 +33,16 @@ class SearchPlace:
     order_id: OrderId
 
 
-TimePlace = tuple[datetime, OrderId]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrdersFound:
     """Some orders. If there may be more, `following` is the place after which the next page begins."""
 
     items: Sequence[OrderSummary]
-    following: SearchPlace | TimePlace | None
+    following: SearchPlace | OfTime | None
 
 
 async def list_all_orders(
-    store: Snapshots[OrderSearch], filters: OrderFilters, after: TimePlace | None, at_most: int
+    store: Snapshots[OrderSearch], filters: OrderFilters, after: OfTime | None, at_most: int
 ) -> OrdersFound:
     """Return the orders of all clients that meet the filters, newest first. A page may be short before the end."""
     async with store.snapshot() as reading:

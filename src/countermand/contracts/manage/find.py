@@ -13,11 +13,10 @@ from countermand.actions.errors import FieldsError
 from countermand.actions.ordering.find_orders import (
     OrdersFound,
     SearchPlace,
-    TimePlace,
     find_orders,
     list_all_orders,
 )
-from countermand.actions.ordering.search_ports import OrderFilters, OrderSearch, OrderSummary
+from countermand.actions.ordering.search_ports import OfTime, OrderFilters, OrderSearch, OrderSummary
 from countermand.actions.ports import Snapshots
 from countermand.contracts.http.answer import Answer, json_answer
 from countermand.contracts.http.body import shown
@@ -53,7 +52,7 @@ async def found(
     store: Snapshots[OrderSearch],
     text: str | None,
     filters: OrderFilters,
-    after: SearchPlace | TimePlace | None,
+    after: SearchPlace | OfTime | None,
     at_most: int,
 ) -> OrdersFound:
     """Return the orders that answer a question or, without a question, all that meet the filters."""
@@ -157,7 +156,7 @@ def _wanted_states(query: Query) -> frozenset[str] | None:
     return None
 
 
-def _after(query: Query, *, is_search: bool) -> SearchPlace | TimePlace | None:
+def _after(query: Query, *, is_search: bool) -> SearchPlace | OfTime | None:
     given = query.one("after")
     if given is None:
         return None
@@ -167,7 +166,7 @@ def _after(query: Query, *, is_search: bool) -> SearchPlace | TimePlace | None:
     return place
 
 
-def _cursor(place: SearchPlace | TimePlace) -> str:
+def _cursor(place: SearchPlace | OfTime) -> str:
     if isinstance(place, SearchPlace):
         written = [place.span, place.handle, str(place.order_id)]
     else:
@@ -175,7 +174,7 @@ def _cursor(place: SearchPlace | TimePlace) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(written)).decode().rstrip("=")
 
 
-def _place(cursor: str, *, is_search: bool) -> SearchPlace | TimePlace | None:
+def _place(cursor: str, *, is_search: bool) -> SearchPlace | OfTime | None:
     try:
         read = base64.urlsafe_b64decode(cursor.encode() + b"==")
         *key, digits = msgspec.json.decode(read, type=list[str])

@@ -17,7 +17,7 @@ from countermand.storage.repositories.rows import client_of, permission_columns
 from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.store import SqlStore
 from countermand.storage.tables.clients import client_keys, clients
-from countermand.storage.tables.columns import instant, micros
+from countermand.storage.tables.columns import instant_or_none, micros
 
 _NAMES: Final = frozenset({"uq_clients_key", "uq_clients_issuer_subject"})  # the unique keys that identify a client
 
@@ -203,11 +203,10 @@ def _hashes_of(row: RowMapping) -> SecretHashes | None:
     """Return the hashes of a client's secrets; None for a client without a secret."""
     if row["secret_sha256"] is None:
         return None
-    until = row["previous_secret_until"]
     return SecretHashes(
         current=row["secret_sha256"],
         previous=row["previous_secret_sha256"],
-        previous_until=None if until is None else instant(until),
+        previous_until=instant_or_none(row["previous_secret_until"]),
     )
 
 
