@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from countermand.storage.postgres.large_indexes import make_large_index
+
 revision = "0010"
 down_revision = "0009"
 branch_labels = None
@@ -10,6 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    make_large_index("ix_orders_created_at_id", "orders", ["created_at", "id"])
     handle = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
     # Without foreign keys: nodes of older versions delete no orders, and each handle would cost a look at its order.
     op.create_table(
@@ -27,6 +30,5 @@ def upgrade() -> None:
         sa.Column("order_id", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_search_progress")),
     )
-    op.create_index("ix_orders_created_at_id", "orders", ["created_at", "id"])
     # This migration only adds columns and tables, so nodes of schema 2 and newer continue to work.
     op.execute("INSERT INTO schema_notes (number, oldest_code) VALUES (10, 2)")
