@@ -76,7 +76,7 @@ def test_a_migration_is_done_whole_or_not_at_all(where: DatabaseAddress):
     assert migrate(where) == (0, NEWEST_SCHEMA)
 
 
-@pytest.mark.parametrize(("table", "done"), [("payment_references", 1), ("staff_tokens", 8), ("search_progress", 9)])
+@pytest.mark.parametrize(("table", "done"), [("payment_references", 1), ("staff_tokens", 8), ("task_progress", 9)])
 def test_what_fails_between_two_migrations_goes_on_there(where: DatabaseAddress, table: str, done: int):
     """On SQLite, which has one writer anyway, all migrations are done or none is."""
     migrated_to(where, 1)
