@@ -137,7 +137,7 @@ def _within(handle: str, *, is_prefix: bool) -> list[ColumnElement[bool]]:
 
 def _limited(order_id: Column, condition: ColumnElement[bool]) -> Query:
     """Return some orders. In a subquery, because SQLite takes no limit within a UNION otherwise."""
-    return select(select(order_id).where(condition).limit(_OTHER_KEYS).subquery().c.order_id)
+    return select(select(order_id).where(condition).order_by(order_id).limit(_OTHER_KEYS).subquery().c.order_id)
 
 
 def _there_is(within: FromClause, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
