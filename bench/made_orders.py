@@ -88,7 +88,7 @@ def statements(dialect: Dialect, orders: int, sequences: Iterable[str]) -> Itera
     for table, source in _of_orders(made).items():
         yield _insert(table, source).replace("order_id_of", _FUNCTIONS[dialect])
     # The orders have no handles, and no node begins to make them during the measurement.
-    yield _insert("search_progress", _values([("handles", micros(now), LARGEST_ORDER_ID)]))
+    yield _insert("task_progress", _values([("handles", micros(now), LARGEST_ORDER_ID)]))
     for counter in COUNTERS:
         yield _COUNTERS[dialect].format(counter, orders)
     for name in sequences:

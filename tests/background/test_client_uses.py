@@ -31,6 +31,26 @@ async def test_who_called_is_written_and_nobody_else_and_again_only_after_an_hou
     assert await used(60) == (NOON + timedelta(hours=1), None)
 
 
+async def test_the_last_call_is_written_within_the_hour_whichever_node_it_met(world: World):
+    """Each node writes once in an hour; the calls that it met since wait, and are not forgotten."""
+    caller, clients = await world.shopping_client(), world.database.clients
+    one_node, other_node = ClientUses(), ClientUses()
+
+    async def stored(node: ClientUses, minutes: int, *, calls: bool) -> datetime | None:
+        if calls:
+            node.note(caller.client.id)
+        await write_now(node, clients, lambda: at(minutes))
+        return (await clients.one(caller.client.id)).last_used_at
+
+    assert await stored(one_node, 0, calls=True) == NOON
+    assert await stored(other_node, 30, calls=True) == NOON
+    assert await stored(other_node, 59, calls=True) == NOON
+    assert await stored(one_node, 60, calls=False) == NOON
+    assert await stored(other_node, 60, calls=False) == NOON + timedelta(minutes=59)
+    assert not one_node.any
+    assert not other_node.any
+
+
 async def test_the_database_is_not_asked_if_nobody_called(world: World):
     async def never() -> datetime:
         raise AssertionError("asked for the time")
@@ -63,7 +83,7 @@ async def test_a_call_notes_its_client_and_writes_nothing(world: World, monkeypa
     noted: list[ClientId] = []
     shop = await world.shopping_client()
     before = await world.rows("clients")
-    monkeypatch.setattr(world.database.clients, "write_last_use", lambda *_, **__: noted.append(shop.client.id))
+    monkeypatch.setattr(world.database.clients, "write_last_uses", lambda *_, **__: noted.append(shop.client.id))
     headers = world.shopping_headers(shop)
     assert (await world.http.get(f"/orders/{'0' * 32}", headers=headers)).status_code == 404
     assert (noted, await world.rows("clients")) == ([], before)

@@ -9,9 +9,10 @@ from sqlalchemy import update
 from countermand.actions.cancelling.cancel_orders import NotCancelled
 from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.background import refusal_codes
-from countermand.background.refusal_codes import beginning, fill_codes, fill_some
+from countermand.background.refusal_codes import beginning, fill_codes, fill_some, place_to_go_on
 from countermand.domain.orders.order import OrderId
 from countermand.storage.tables.cancelling import refusals
+from countermand.storage.tables.columns import instant
 from support.beside import beside
 from support.shared_world import shared_world
 from support.world import Caller, World
@@ -126,3 +127,36 @@ async def test_a_refusal_by_a_policy_that_nobody_knows_stays_without_codes_and_k
     assert await codes(world) == {unknown: None, known: SOON}
     assert step.last is not None
     assert (await fill_some(world.database.store, archive(world), step.last)).last is None
+
+
+@pytest.mark.usefixtures("in_small_steps")
+async def test_a_node_that_starts_goes_on_where_the_nodes_before_it_were(world: World):
+    partner = await world.connect_client()
+    old = await refused(world, partner, 4)
+    world.clock.forward(hours=3)
+    late = await refused(world, partner, 4)
+    await as_old_nodes_wrote_it(world, *old, *late)
+    assert await place_to_go_on(world.database.store) == beginning()
+    await one_node_fills(world)
+    reached = (await world.rows("refusals"))[-1]["decided_at"]
+    assert await place_to_go_on(world.database.store) == beginning(instant(reached) - timedelta(hours=1))
+    await as_old_nodes_wrote_it(world, *old, late[0])
+    await one_node_fills(world)
+    assert await codes(world) == dict.fromkeys(old) | dict.fromkeys(late, SOON)  # the old ones were not read again
+    async with world.database.store.transaction() as tx:
+        await tx.move_codes_progress(beginning())  # a node that is behind
+        assert await tx.codes_progress() == instant(reached)
+
+
+async def one_node_fills(world: World) -> None:
+    """Run the task until it has seen all refusals."""
+    stopping = asyncio.Event()
+    reports: list[bool] = []
+
+    def note(unfinished: bool) -> None:  # noqa: FBT001 - as the task calls it
+        reports.append(unfinished)
+        if len(reports) > 1:
+            stopping.set()
+
+    async with asyncio.timeout(LIMIT_S):
+        await fill_codes(world.database.store, archive(world), stopping, note)

@@ -12,7 +12,8 @@ from countermand.background import search
 from countermand.background.search import Step, make_handles, make_some
 from countermand.domain.orders.order import OrderId
 from countermand.storage.tables.orders import order_details
-from countermand.storage.tables.search import order_search, search_progress
+from countermand.storage.tables.progress import task_progress
+from countermand.storage.tables.search import order_search
 from support.beside import beside
 from support.findable import bought, found, telecom_of
 from support.shared_world import shared_world
@@ -98,7 +99,7 @@ async def test_a_step_begins_where_another_process_has_stopped(world: World, mon
     done = [(await make_some(world.database.store, LATER)).made for _ in range(6)]
     assert done == [4, 4, 4, 4, 2, 0]
     assert await handles(world) == wanted
-    assert len(await world.rows("search_progress")) == 1
+    assert len(await world.rows("task_progress")) == 1
 
 
 async def test_a_database_that_is_away_for_a_while_delays_the_handles_only(
@@ -147,4 +148,4 @@ async def test_the_place_that_was_reached_is_moved_once_by_one_of_two_nodes(worl
         assert await tx.move_handle_progress(first, second)
         assert not await tx.move_handle_progress(first, second)
         assert await tx.handle_progress() == second
-        await tx.run(delete(search_progress))
+        await tx.run(delete(task_progress))

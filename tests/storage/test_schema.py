@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from countermand.actions.errors import SchemaError
 from countermand.bootstrap.database import open_database
 from countermand.settings import Settings, read_settings
+from countermand.storage.postgres.connections import PostgresAddress
 from countermand.storage.schema import NEWEST_SCHEMA, OLDEST_SCHEMA, DatabaseAddress, migrate
 from countermand.storage.tables.columns import metadata
+from support.postgres import until_waiting
 from support.schemas import a_place, check, column, migrated_to, rows, tables, with_connection
 
 EVERY_TABLE = {*metadata.tables, "alembic_version"}
@@ -54,35 +55,96 @@ def test_several_that_migrate_at_once_all_find_it_done(where: DatabaseAddress):
     with ThreadPoolExecutor(4) as nodes:
         done = list(nodes.map(migrate, [where] * 4))
     assert {after for _, after in done} == {NEWEST_SCHEMA}
-    assert {before for before, _ in done} <= {0, NEWEST_SCHEMA}
+    assert {before for before, _ in done} <= set(range(NEWEST_SCHEMA + 1))
     assert 0 in {before for before, _ in done}
     check(where)
     assert column(where, "SELECT version_num FROM alembic_version") == [f"{NEWEST_SCHEMA:04}"]
     assert rows(where, "SELECT * FROM schema_notes ORDER BY number") == NOTES
 
 
-@pytest.mark.parametrize("table", ["tickets", "payment_references"])
-def test_a_migration_is_done_whole_or_not_at_all(where: DatabaseAddress, table: str):
-    with_connection(where, lambda connection: connection.exec_driver_sql(f"CREATE TABLE {table} (x int)"))
-    with pytest.raises((SchemaError, DBAPIError), match=table):
+def test_a_migration_is_done_whole_or_not_at_all(where: DatabaseAddress):
+    """The table is the last of its migration: those before it are not made."""
+    with_connection(where, lambda connection: connection.exec_driver_sql("CREATE TABLE tickets (x int)"))
+    with pytest.raises(
+        SchemaError, match=r"tickets.* already exists; (nothing was changed|no migration was left half)"
+    ):
         migrate(where)
-    assert tables(where) == {table}
+    assert tables(where) == {"tickets"}
     with pytest.raises(SchemaError, match=NO_SCHEMA):
         check(where)
-    with_connection(where, lambda connection: connection.exec_driver_sql(f"DROP TABLE {table}"))
+    with_connection(where, lambda connection: connection.exec_driver_sql("DROP TABLE tickets"))
     assert migrate(where) == (0, NEWEST_SCHEMA)
 
 
-def test_what_fails_in_the_last_migration_leaves_the_schema_that_was_there(where: DatabaseAddress):
+@pytest.mark.parametrize(("table", "done"), [("payment_references", 1), ("staff_tokens", 8), ("task_progress", 9)])
+def test_what_fails_between_two_migrations_goes_on_there(where: DatabaseAddress, table: str, done: int):
+    """On SQLite, which has one writer anyway, all migrations are done or none is."""
     migrated_to(where, 1)
-    with_connection(where, lambda connection: connection.exec_driver_sql("CREATE TABLE payment_references (x int)"))
     before = tables(where)
-    with pytest.raises((SchemaError, DBAPIError), match="payment_references"):
+    with_connection(where, lambda connection: connection.exec_driver_sql(f"CREATE TABLE {table} (x int)"))
+    with pytest.raises(SchemaError, match=table):
         migrate(where)
-    assert tables(where) == before
-    assert column(where, "SELECT version_num FROM alembic_version") == ["0001"]
-    with_connection(where, lambda connection: connection.exec_driver_sql("DROP TABLE payment_references"))
-    assert migrate(where) == (1, NEWEST_SCHEMA)
+    left = 1 if isinstance(where, Path) else done
+    assert column(where, "SELECT version_num FROM alembic_version") == [f"{left:04}"]
+    with_connection(where, lambda connection: connection.exec_driver_sql(f"DROP TABLE {table}"))
+    assert (tables(where) == before) is (left == 1)
+    with pytest.raises(SchemaError, match=f"has schema {left}, .* bring it up with: countermand migrate"):
+        check(where)
+    assert migrate(where) == (left, NEWEST_SCHEMA)
+    assert tables(where) == EVERY_TABLE
+    assert rows(where, "SELECT * FROM schema_notes ORDER BY number") == NOTES
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "columns", "before"),
+    [
+        ("ix_payments_late", "payments", "(recorded_at) WHERE is_late", 7),
+        ("ix_orders_created_at_id", "orders", "(created_at, id)", 9),
+    ],
+)
+@pytest.mark.parametrize("is_valid", [False, True])
+def test_an_index_that_a_crash_left_is_made_anew_unless_it_is_whole(
+    tmp_path: Path, name: str, table: str, columns: str, before: int, *, is_valid: bool
+):
+    found = f"SELECT indexrelid::bigint, indisvalid FROM pg_index WHERE indexrelid = '{name}'::regclass"
+    with a_place(tmp_path, "postgres") as where:
+        migrated_to(where, before)
+        rows(where, f"CREATE INDEX {name} ON {table} {columns}")
+        rows(where, f"UPDATE pg_index SET indisvalid = {is_valid} WHERE indexrelid = '{name}'::regclass")
+        (left,) = rows(where, found)
+        assert migrate(where) == (before, NEWEST_SCHEMA)
+        (now,) = rows(where, found)
+        assert now["indisvalid"]
+        assert (now == left) is is_valid
+
+
+def test_while_an_index_is_built_no_other_transaction_waits(tmp_path: Path):
+    """The building waits for a transaction that wrote to the table before, and holds no table meanwhile."""
+
+    async def write_meanwhile(where: PostgresAddress) -> tuple[int, int]:
+        old, other = await where.connect(), await where.connect()
+        await other.execute("SET statement_timeout = '400ms'")
+        holding = old.transaction()
+        await holding.start()
+        await old.execute("LOCK TABLE orders IN ROW EXCLUSIVE MODE")
+        migrating = asyncio.create_task(asyncio.to_thread(migrate, where))
+        await until_waiting(other)
+        for _ in range(20):
+            for table in ("orders", "order_details", "refusals", "cancellations", "outbox", "payments", "clients"):
+                await other.execute(f"DELETE FROM {table}")
+            await asyncio.sleep(0.05)
+        assert not migrating.done()
+        assert await other.fetchval("SELECT version_num FROM alembic_version") == "0009"
+        await holding.rollback()
+        done = await migrating
+        for connection in (old, other):
+            await connection.close()
+        return done
+
+    with a_place(tmp_path, "postgres") as where:
+        assert isinstance(where, PostgresAddress)
+        migrated_to(where, 7)
+        assert asyncio.run(write_meanwhile(where)) == (7, NEWEST_SCHEMA)
 
 
 def test_an_empty_database_is_sent_to_the_command_that_fills_it(where: DatabaseAddress):

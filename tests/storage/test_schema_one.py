@@ -21,7 +21,7 @@ NEW = {
     *("payment_references", "schema_notes"),  # 2
     *("client_keys", "signing_keys", "used_assertions", "slots", "appointment_tasks"),  # 3
     *("events", "product_parts", "vouchers", "voucher_uses", "expiries", "consumers", "seats"),  # 4
-    *("order_search", "search_progress"),  # 10
+    *("order_search", "task_progress"),  # 10
     *("staff", "staff_tokens"),  # 9
     *("privacy_keys", "privacy_requests"),  # 11
 }

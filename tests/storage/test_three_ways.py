@@ -264,5 +264,5 @@ async def who_calls_and_what_is_sold(world: World) -> None:
             stock = {"availability": 50, "total_availability": 1_000_000}
             await tx.run(insert(tables.catalogue.products).values({"uid": uid, "name": "{}"} | price | stock))
         # The task that fills the search table has nothing left to do: else each world would be at a row of its own.
-        done = {"name": "handles", "created_at": micros(NOON), "order_id": LARGEST_ORDER_ID}
-        await tx.run(insert(tables.search.search_progress).values(done))
+        done = {"name": "handles", "reached_at": micros(NOON), "order_id": LARGEST_ORDER_ID}
+        await tx.run(insert(tables.progress.task_progress).values(done))

@@ -261,7 +261,7 @@ FREE = {
     "refusals": {"command_id", "policy_version", "reason", "codes", "staff_id", "acting_as", "address"},
     "policies": {"version"},
     "order_search": {"handle"},
-    "search_progress": {"name"},
+    "task_progress": {"name"},
     "outbox": {"details", "staff_id", "acting_as"},  # shown as they are
     "staff": {"id", "name"},
     "staff_tokens": {"key", "staff_id", "secret_sha256"},

@@ -11,8 +11,6 @@ from typing import Any
 
 import asyncpg
 import pytest
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, create_engine, inspect
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -118,13 +116,11 @@ def with_connection(where: DatabaseAddress, do: Any) -> Any:
 def migrated_to(where: DatabaseAddress, number: int) -> None:
     """Bring a database to an older schema, as an older version left it."""
 
-    def upgrade(connection: Connection) -> None:
-        config = Config()
-        config.set_main_option("script_location", str(schema.MIGRATIONS))
-        config.attributes["connection"] = connection
-        command.upgrade(config, f"{number:04}")
-
-    with_connection(where, upgrade)
+    to = f"{number:04}"
+    if isinstance(where, Path):
+        with_connection(where, lambda connection: schema._upgrade(connection, to))
+    else:
+        elsewhere(schema._migrate_postgres, where, to)
 
 
 def with_next_migrations(folder: Path, monkeypatch: pytest.MonkeyPatch, *migrations: tuple[str, int]) -> None:

@@ -29,8 +29,7 @@ async def write_now(uses: ClientUses, clients: SqlClients, shared_clock: SharedC
     if not uses.any:
         return
     now = await shared_clock()
-    due = uses.due(now)
+    due = list(uses.due(now).items())
     for start in range(0, len(due), _AT_ONCE):
-        some = due[start : start + _AT_ONCE]
-        await clients.write_last_use(some, now, every=WRITTEN_EVERY)
-        uses.written(some, now)
+        some = dict(due[start : start + _AT_ONCE])
+        uses.written(some, await clients.write_last_uses(some, now, every=WRITTEN_EVERY))

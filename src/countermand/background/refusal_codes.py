@@ -39,7 +39,7 @@ def beginning(at: datetime = _EVER) -> RefusalPlace:
 
 
 async def fill_some(store: SqlStore, archive: PolicyArchive, after: RefusalPlace) -> Step:
-    """Fill the codes of the next refusals after a place, in one short transaction.
+    """Fill the codes of the next refusals after a place, and store the place that was reached, in one transaction.
 
     The codes of a refusal stay empty if its policy is not known.
     """
@@ -54,11 +54,23 @@ async def fill_some(store: SqlStore, archive: PolicyArchive, after: RefusalPlace
         for refusal in empty
         if (codes := codes_of(refusal, policies)) is not None
     }
-    if found:
-        async with store.transaction() as tx:
+    last = seen[-1].decided_at, seen[-1].command.order_id, seen[-1].command.command_id
+    async with store.transaction() as tx:
+        if found:
             await tx.fill_codes(found)
-    last = seen[-1]
-    return Step(last=(last.decided_at, last.command.order_id, last.command.command_id), filled=len(found))
+        await tx.move_codes_progress(last)
+    return Step(last=last, filled=len(found))
+
+
+async def place_to_go_on(store: SqlStore) -> RefusalPlace:
+    """Return the place where a node that starts goes on: before the refusals that may have been written since."""
+    async with store.snapshot() as reading:
+        reached = await reading.codes_progress()
+    return beginning() if reached is None else _shortly_before(reached)
+
+
+def _shortly_before(at: datetime) -> RefusalPlace:
+    return beginning(max(_EVER, at - _WRITTEN_WITHIN))
 
 
 async def fill_codes(
@@ -69,12 +81,16 @@ async def fill_codes(
 ) -> None:
     """Go through all refusals once, and then again and again through those that were recorded since.
 
+    A node that starts goes on where the nodes before it were.
+
     Each step commits by itself, so a crash loses nothing, and several nodes may do this at the same time.
     """
-    after, filled, pause_s = beginning(), 0, 0.0
+    after: RefusalPlace | None = None
+    filled, pause_s = 0, 0.0
     report_unfinished(True)
     while not await stops_within(pause_s, stopping):
         try:
+            after = await place_to_go_on(store) if after is None else after
             step = await fill_some(store, archive, after)
         except DATABASE_ERRORS as error:
             log.warning("empty codes of refusals stay for now", reason=str(error))
@@ -86,4 +102,4 @@ async def fill_codes(
         else:
             report_unfinished(filled > 0)
             filled = 0
-            after, pause_s = beginning(max(_EVER, after[0] - _WRITTEN_WITHIN)), _AGAIN_AFTER_S
+            after, pause_s = _shortly_before(after[0]), _AGAIN_AFTER_S

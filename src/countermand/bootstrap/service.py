@@ -52,6 +52,7 @@ from countermand.identity.token_issuer import TokenIssuer
 from countermand.settings import Settings, SettingsError
 from countermand.storage.repositories.tokens import SqlUsedAssertions
 from countermand.storage.repositories.transaction import SqlTransaction
+from countermand.storage.retention import REFUSALS
 from countermand.storage.schema import Schema
 from countermand.storage.store import SqlStore
 from countermand.telemetry.assembly import Telemetry
@@ -119,6 +120,7 @@ def build(
         command_ids=CommandIds(),
         cancel=cancelling.submit_and_show_history,
         public_url=public_url,
+        refusals_kept=retention_of(settings)[REFUSALS],
         bulkhead=_bulkhead(settings),
     )
     ready = _readiness(database, clock_check)

@@ -125,6 +125,7 @@ def list_command(
 
 async def _print_list(database: "Database", name: ListName, query: "Query", wanted_as: ListFormat) -> None:
     from countermand.actions.cancelling.explain import PolicyArchive
+    from countermand.bootstrap.clock import utc_now
     from countermand.contracts.manage.csv_rows import CSV
     from countermand.contracts.manage.desk_lists import LINES, reasons_counted, wanted_in
 
@@ -132,7 +133,7 @@ async def _print_list(database: "Database", name: ListName, query: "Query", want
     if name is ListName.REFUSAL_REASONS:
         if wanted_as in {ListFormat.CSV, ListFormat.JSONL}:
             raise CommandError(f"--format {wanted_as}: {name} are counts, not rows; give table or json")
-        counted = await reasons_counted(records, query)
+        counted = await reasons_counted(records, query, utc_now())
         _print_page(name, counted, counted.reasons, None, wanted_as)
         return
     listed = _list(name)

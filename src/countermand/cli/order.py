@@ -62,9 +62,11 @@ async def _cancel(
     from countermand.actions.cancelling.decide_again import policies_of
     from countermand.actions.cancelling.explain import PolicyArchive
     from countermand.actions.cancelling.ports import CancelOrder
+    from countermand.bootstrap.database import retention_of
     from countermand.bootstrap.service import cancelling_in
     from countermand.contracts.manage.order_ids import order_id_text
     from countermand.contracts.manage.translate import order_shown
+    from countermand.storage.retention import REFUSALS
 
     await check_permitted(database, staff_id, Permission.CANCEL)
     named = await order_given(database, given)
@@ -87,7 +89,8 @@ async def _cancel(
     if not isinstance(outcome, CancelledWithHistory):
         return named, outcome, None
     policies = await policies_of(archive, outcome.history.decisions)
-    return named, outcome, order_shown(outcome.view, outcome.history, policies, None)
+    since = utc_now() - retention_of(read)[REFUSALS]
+    return named, outcome, order_shown(outcome.view, outcome.history, policies, None, refusals_since=since)
 
 
 async def check_permitted(database: "Database", staff_id: StaffId, permission: Permission) -> None:

@@ -115,12 +115,17 @@ def show_command(
     from countermand.actions.cancelling.decide_again import policies_of
     from countermand.actions.cancelling.explain import PolicyArchive
     from countermand.actions.ordering.read_orders import read_history
+    from countermand.bootstrap.clock import utc_now
+    from countermand.bootstrap.database import retention_of
     from countermand.contracts.manage.translate import order_shown
+    from countermand.storage.retention import REFUSALS
+
+    refusals_since = utc_now() - retention_of(read_settings(settings))[REFUSALS]
 
     async def show(database: "Database", named: "Order") -> "messages.Order":
         view, history = await read_history(database.store, named.id)
         policies = await policies_of(PolicyArchive(store=database.store), history.decisions)
-        return order_shown(view, history, policies, None)
+        return order_shown(view, history, policies, None, refusals_since=refusals_since)
 
     shown = _with_order(settings, order_id, show)
     if as_json:

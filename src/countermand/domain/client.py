@@ -63,7 +63,7 @@ class Client:
     created_at: datetime
     revoked_at: datetime | None = None
     previous_secret_until: datetime | None = None  # until when the secret from before the last rotation works
-    last_used_at: datetime | None = None  # the last call, to the hour
+    last_used_at: datetime | None = None  # the last call to the minute, without those of the last hour or so
     in_browser: bool = False  # whether it calls with a browser application's token, which anybody can read
     only_event: str | None = None  # the uid of the only event that its browser token may sell
     redirects: Redirects = NO_REDIRECTS  # where its buyers may be led back to

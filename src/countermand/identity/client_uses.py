@@ -1,6 +1,6 @@
 """Remembers which clients called, until a background task writes it: a request never waits for that."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -10,25 +10,32 @@ WRITTEN_EVERY: Final = timedelta(hours=1)
 
 
 class ClientUses:
-    """The clients that this node let in since the last writing."""
+    """The clients that this node let in, and whose last use is not written yet."""
 
     def __init__(self) -> None:
-        self._called: set[ClientId] = set()
-        self._written: dict[ClientId, datetime] = {}
+        self._called: set[ClientId] = set()  # since the last look at the clock
+        self._used: dict[ClientId, datetime] = {}
+        self._stored: dict[ClientId, datetime] = {}
         self.note = self._called.add
 
     @property
     def any(self) -> bool:
-        """Whether a client called since the last writing."""
-        return bool(self._called)
+        """Whether there is a use that is not written yet."""
+        return bool(self._called or self._used)
 
-    def due(self, now: datetime) -> Sequence[ClientId]:
-        """Return the clients that called and whose last use was not written within the hour, sorted."""
-        self._written = {one: at for one, at in self._written.items() if now - at < WRITTEN_EVERY}
-        self._called.difference_update(self._written)
-        return sorted(self._called)
+    def due(self, now: datetime) -> Mapping[ClientId, datetime]:
+        """Return the last uses of the clients whose stored last use is an hour old or older, sorted by client.
 
-    def written(self, ids: Sequence[ClientId], now: datetime) -> None:
-        """Note that the last use of these clients is written."""
-        self._called.difference_update(ids)
-        self._written |= dict.fromkeys(ids, now)
+        A use that is not due waits until it is: so a client's last call is never left out.
+        """
+        self._used |= dict.fromkeys(self._called, now)
+        self._called.clear()
+        self._stored = {one: at for one, at in self._stored.items() if now - at < WRITTEN_EVERY}
+        return {one: at for one, at in sorted(self._used.items()) if one not in self._stored}
+
+    def written(self, asked: Iterable[ClientId], stored: Mapping[ClientId, datetime]) -> None:
+        """Note which last uses the database has, after it was asked to write those of some clients."""
+        self._stored |= stored
+        for one in asked:
+            if one not in stored or stored[one] >= self._used[one]:
+                del self._used[one]

@@ -39,6 +39,8 @@ _BY_TRANSACTION: Final = (
 _BEHIND_US_LIMIT_MS: Final = "500"  # batches queue behind a migration that waits for a lock
 # SQLite drops a table to make it anew, which must not delete rows that refer to it; each commit must reach the disk.
 _MIGRATION_PRAGMAS: Final = ("foreign_keys = OFF", "legacy_alter_table = OFF", "synchronous = FULL", "fullfsync = ON")
+_LOCK: Final = "SELECT pg_try_advisory_lock(hashtext('countermand migrate'))"
+_NEWEST: Final = "head"
 _MIGRATING_LIMIT_S: Final = 60.0  # how long to wait for another migration on SQLite, and for locks on PostgreSQL
 
 DatabaseAddress = Path | PostgresAddress  # an SQLite file, or a PostgreSQL database
@@ -86,7 +88,8 @@ def migrate(where: DatabaseAddress) -> tuple[int, int]:
             if isinstance(said, _HANDED_ROUND):
                 raise SchemaError(_BY_TRANSACTION.format(address=where)) from error
             # The server's words alone; SQLAlchemy would add the whole statement.
-            raise SchemaError(f"the database {where} could not be migrated: {said}; nothing was changed") from error
+            why = f"the database {where} could not be migrated to the newest schema: {said}"
+            raise SchemaError(f"{why}; no migration was left half done, and the next migrate continues") from error
     return before.number, asyncio.run(_postgres_schema(where))[0].number
 
 
@@ -128,8 +131,11 @@ def _migrate_sqlite(path: Path, before: Schema) -> None:
         engine.dispose()
 
 
-async def _migrate_postgres(address: PostgresAddress) -> None:
-    """Migrate in one transaction. All others queue behind its wait for a table's lock, so each wait is short."""
+async def _migrate_postgres(address: PostgresAddress, to: str = _NEWEST) -> None:
+    """Run each migration in a transaction of its own: so none holds the locks of another one while it works.
+
+    All others queue behind a migration's wait for a table's lock, so each wait is short.
+    """
     async for attempt in AsyncRetrying(
         retry=retry_if_exception(lambda error: isinstance(driver_error(error), _PASSING)),
         stop=stop_after_delay(_MIGRATING_LIMIT_S),
@@ -137,14 +143,17 @@ async def _migrate_postgres(address: PostgresAddress) -> None:
         reraise=True,
     ):
         with attempt:
-            await _try_to_migrate_postgres(address)
+            await _try_to_migrate_postgres(address, to)
 
 
-async def _try_to_migrate_postgres(address: PostgresAddress) -> None:
+async def _try_to_migrate_postgres(address: PostgresAddress, to: str) -> None:
     def upgrade(connection: Connection) -> None:
-        # The lock is held until the commit: of several nodes that migrate at once, only one does the work.
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('countermand migrate'))")
-        _upgrade(connection)
+        # Of several nodes that migrate at once, only one does the work; it has the lock until its connection closes.
+        # A statement that waits for the lock would make the building of an index wait in turn: so none does.
+        if not connection.exec_driver_sql(_LOCK).scalar_one():
+            raise asyncpg.LockNotAvailableError("another process is migrating it")
+        connection.commit()
+        _upgrade(connection, to)
 
     async def unlimited() -> "asyncpg.Connection[asyncpg.Record]":
         """Connect without a statement limit, because a migration of much data takes long."""
@@ -153,20 +162,20 @@ async def _try_to_migrate_postgres(address: PostgresAddress) -> None:
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=unlimited)
     try:
-        async with engine.begin() as connection:
+        async with engine.connect() as connection:
             await connection.run_sync(upgrade)
     finally:
         await engine.dispose()
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, to: str = _NEWEST) -> None:
     from alembic import command  # noqa: PLC0415 - takes a tenth of a second, and most starts migrate nothing
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
 
 
 def _check_usable(path: Path) -> None:

@@ -1,5 +1,6 @@
 """How a call of any contract is run: what is checked first, what is stored under a key, and what is not."""
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -101,6 +102,7 @@ class Shop:
             command_ids=CommandIds(),
             cancel=service.cancel.submit_and_show_history,
             public_url="",
+            refusals_kept=timedelta(days=400),
         )
         return await execute(call or self.change, request, services, self.rules)
 

@@ -4,11 +4,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from countermand.domain.orders.order import order_id_of
 from countermand.domain.staff import Role
 from countermand.storage.tables.search import order_search
+from countermand.storage.tables.tickets import tickets
 from support.database_contents import changed, contents
 from support.findable import all_pages, asked, bought, found, telecom_of
 from support.manage_calls import PAYMENT, fields, manage
@@ -216,6 +217,17 @@ async def test_a_question_that_is_too_short_or_too_long_is_422_and_names_q(world
     operator = await world.manage_client()
     for q in ("", " ", "a", "é", "a b", ".", "-", "x" * 301, "a b c d e f g h ijk", "\0"):
         assert fields(await asked(world, operator, q)) == ["q"], q
+    for q in ("ab cd ef gh ij kl mn op qr", "ab.cd.ef.gh.ij.kl.mn op qr", "a-b-c-d-e-f-g-h de", "x@y b-c-d-e-f-g-h ij"):
+        answer = await asked(world, operator, q)
+        assert fields(answer) == ["q"], q
+        assert "q must have at most 8 words, not 9; ask again with fewer" in answer.text
+    for q in (
+        "ab cd ef gh ij kl mn op",
+        "ab.cd.ef.gh.ij.kl mn op",
+        "x@y.z b-c-d-e-f-g-h",
+        "ab-cd-ef-gh-ij-kl-mn-op-qr-st",
+    ):
+        assert (await asked(world, operator, q)).status_code == 200, q
     without_letters = {"%", "'; --", "🎫🎫"}
     for q in ("1", "%", "ab", "'; --", "~ab", "=1", "\0ab", "🎫🎫", "x" * 300, "https://[", "李明"):
         answer = await asked(world, operator, q)
@@ -332,3 +344,29 @@ async def test_orders_of_older_nodes_are_found_by_what_has_an_index_of_its_own(w
     for q in (f"connect-{telecom}", str(visit.id)):
         assert f"connect-{telecom}" in await found(world, operator, q), q
     assert await found(world, operator, "elodie") == []
+
+
+async def test_an_order_that_needs_no_handle_stands_on_one_page_alone_whatever_changes_between_the_pages(world: World):
+    shop, operator = await a_shop(world), await world.manage_client()
+    orders = [await bought(shop, consumer=ELODIE) for _ in range(4)]
+    first, second, *others = sorted(orders, key=lambda one: order_id_of(one["uid"]))
+    async with world.database.store.transaction() as tx:
+        await tx.run(update(tickets).values(code="SAME"))
+        await tx.run(delete(order_search))
+    query = {"q": "SAME", "state": "pending", "limit": 1}
+
+    async def page(after: str | None) -> tuple[list[str], str | None]:
+        asked_for = query if after is None else {**query, "after": after}
+        answer = await world.http.get("/manage/v1/orders", params=asked_for, headers=world.manage_headers(operator))
+        return [one["id"] for one in answer.json()["orders"]], answer.json()["next"]
+
+    seen, after = await page(None)
+    assert seen == [f"shopping-{first['uid']}"]
+    seen, after = await page(after)
+    assert seen == [f"shopping-{second['uid']}"]
+    await world.pay(order_id_of(second["uid"]), "psp-2")
+    rest = []
+    while after is not None:
+        seen, after = await page(after)
+        rest += seen
+    assert rest == [f"shopping-{one['uid']}" for one in others]

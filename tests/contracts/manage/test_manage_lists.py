@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from io import StringIO
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy import update
 from countermand.contracts.manage import desk_lists
 from countermand.storage.repositories import desk_lists as rows_of_lists
 from countermand.storage.tables.cancelling import refusals
+from countermand.storage.tables.columns import instant
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, fields, manage, problem
 from support.shared_world import shared_world
@@ -131,7 +132,11 @@ async def test_where_few_rows_meet_the_filters_a_page_is_short_and_has_a_next(
         ("cancellations", f"client={me.client.id}&", 5),
         ("part-payments", f"client={shop.client.id}&", 5),
         ("refusals", "code=appointment_within_notice&", 5),
+        ("refusals", f"client={operator.client.id}&", 0),
+        ("refusals", "contract=nobody&", 0),
+        ("late-payments", f"client={me.client.id}&", 0),
     ]:
+        assert len(await page(world, operator, f"{name}?{query.rstrip('&')}")) <= 3, name
         assert len(await every_page(world, operator, name, query)) == number
         streamed = await listed(world, operator, f"{name}?{query.rstrip('&')}", LINES)
         assert len(streamed.text.splitlines()) == number
@@ -165,7 +170,7 @@ async def test_refusals_without_codes_are_found_by_the_code_of_their_decision(wo
     found = await page(world, operator, "refusals?code=appointment_within_notice")
     assert [one["codes"] for one in found] == ["appointment_within_notice"] * 5
     counted = (await listed(world, operator, "refusals/reasons")).json()
-    assert counted == {"reasons": [{"code": None, "count": 10}], "refusals": 10}
+    assert (counted["reasons"], counted["refusals"]) == ([{"code": None, "count": 10}], 10)
 
 
 async def test_reasons_are_counted_by_code(world: World):
@@ -178,11 +183,39 @@ async def test_reasons_are_counted_by_code(world: World):
         "order_not_cancellable": 5,
     }
     of_client = (await listed(world, operator, f"refusals/reasons?client={me.client.id}")).json()
-    assert of_client == {"reasons": [{"code": "appointment_within_notice", "count": 5}], "refusals": 5}
+    assert of_client["reasons"] == [{"code": "appointment_within_notice", "count": 5}]
+    assert of_client["refusals"] == 5
     assert (await listed(world, operator, "refusals/reasons?until=2026-11-21T12:00:00Z")).json() == {
         "reasons": [],
         "refusals": 0,
+        "counted_from": "2026-11-14T12:00:00Z",
     }
+
+
+async def test_reasons_are_counted_for_a_limited_time_and_number_and_the_answer_says_from_when_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    *_, operator = await a_day_at_the_desk(world)
+    instants = sorted(instant(row["decided_at"]) for row in await world.rows("refusals"))
+    assert len(set(instants)) == 10
+
+    async def counted(query: str = "") -> tuple[int, datetime]:
+        answer = (await listed(world, operator, f"refusals/reasons{query}")).json()
+        assert sum(one["count"] for one in answer["reasons"]) >= answer["refusals"]
+        return answer["refusals"], datetime.fromisoformat(answer["counted_from"])
+
+    now, week, moment = world.clock(), timedelta(days=7), timedelta(microseconds=1)
+    assert await counted() == (10, now - week)
+    assert await counted("?from=2026-11-21T00:00:00Z") == (10, datetime.fromisoformat("2026-11-21T00:00:00Z"))
+    world.clock.now = instants[0] + week
+    assert await counted() == (10, instants[0])
+    world.clock.now = instants[0] + week + moment
+    assert await counted() == (9, instants[0] + moment)
+    monkeypatch.setattr(rows_of_lists, "REFUSALS_COUNTED", 9)
+    assert await counted() == (9, instants[0] + moment)
+    monkeypatch.setattr(rows_of_lists, "REFUSALS_COUNTED", 8)
+    assert await counted() == (8, instants[1] + moment)
+    assert await counted("?from=2026-11-21T00:00:00Z&contract=nobody") == (0, instants[1] + moment)
 
 
 async def test_no_text_of_a_caller_becomes_a_formula(world: World):
@@ -206,8 +239,10 @@ async def test_what_is_wrong_in_the_query_is_named(world: World):
             world, operator, f"{name}?from=soon&until=2026-11-21&client=me&contract=A-B&state=open&from=x"
         )
         assert sorted(fields(answer)) == ["client", "contract", "from", "state", "until"]
-        for after in ("x", "", "1_2", "-1", "9" * 30, "1_2_3_4" if name == "cancellations" else "a_1_b"):
+        for after in ("x", "", "1_2", "-1", "9" * 30, f"{2**63}", f"{2**63}_1_a", f"1_{2**63}_a", "1_1_a%00", "a_1_b"):
             assert fields(await listed(world, operator, f"{name}?after={after}", CSV)) == ["after"], after
+        for client in (2**31, 2**63, "0" * 19 + "9" * 19, "%00", "٣"):
+            assert fields(await listed(world, operator, f"{name}?client={client}")) == ["client"], client
     assert fields(await listed(world, operator, "cancellations?code=payment_recorded")) == ["code"]
 
 

@@ -14,7 +14,7 @@ from countermand.storage.tables.cancelling import outbox, refusals
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, VISIT, manage, problem
 from support.shared_world import shared_world
-from support.world import Caller, World
+from support.world import NOON, Caller, World
 
 world = shared_world
 
@@ -157,6 +157,16 @@ async def test_of_deleted_events_other_rows_still_tell_what_they_can(world: Worl
     assert [one["order_version"] for one in left] == [None] * 4
     assert [one["details"] for one in left[2:]] == [one["details"] for one in whole[2:]]
     assert (left[0]["who"], left[2]["who"], left[3]["who"]) == (whole[0]["who"], whole[2]["who"], None)
+
+
+async def test_a_timeline_is_not_complete_once_the_first_refusals_of_the_order_may_be_deleted(world: World):
+    me, operator = await world.connect_client(), await world.manage_client()
+    order_id = await world.service_order(me)
+    kept = timedelta(days=world.settings.refusals_kept_d)
+    world.clock.now = NOON + kept
+    assert (await manage(world, operator, "GET", str(order_id))).json()["timeline_is_complete"] is True
+    world.clock.now = NOON + kept + timedelta(microseconds=1)
+    assert (await manage(world, operator, "GET", str(order_id))).json()["timeline_is_complete"] is False
 
 
 async def test_a_timeline_says_whether_changes_are_missing(world: World):

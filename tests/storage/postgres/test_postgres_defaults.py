@@ -107,9 +107,10 @@ def test_a_migration_is_set_to_what_we_rely_on_and_makes_the_same_tables(monkeyp
     seen: dict[str, str] = {}
     upgrade = schema._upgrade
 
-    def watched(connection: Connection) -> None:
+    def watched(connection: Connection, to: str) -> None:
         seen.update(as_mapping(connection.exec_driver_sql(ALL).mappings()))
-        upgrade(connection)
+        connection.rollback()
+        upgrade(connection, to)
 
     monkeypatch.setattr(schema, "_upgrade", watched)
     with a_database(migrated=False) as url:

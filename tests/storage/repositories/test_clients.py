@@ -2,10 +2,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from countermand.actions.errors import ConflictError, NotFoundError
 from countermand.actions.identity.ports import SecretHashes
+from countermand.contracts.http.cancel_endpoint import BasicKey, BearerToken
 from countermand.domain.client import ClientId, Permission
+from countermand.storage.tables.clients import clients as clients_table
+from countermand.storage.tables.columns import micros
 from support.contracts import SHOPPING
 from support.shared_world import shared_world
 from support.world import ISSUER, NOON, World
@@ -77,9 +81,11 @@ async def test_the_last_use_is_written_at_most_once_in_a_while(world: World):
     one, other = await add(world, key="k1", secret_sha256="0" * 64), await add(world, key="k2", secret_sha256="0")
     clients, hour = world.database.clients, timedelta(hours=1)
     assert (one.last_used_at, other.last_used_at) == (None, None)
-    for minutes, last in ((0, 0), (59, 0), (60, 60), (61, 60)):
-        await clients.write_last_use([one.id], NOON + timedelta(minutes=minutes), every=hour)
-        assert (await clients.one(one.id)).last_used_at == NOON + timedelta(minutes=last)
+    for minutes, used, last in ((0, 0, 0), (59, 59, 0), (60, 59, 59), (118, 118, 59), (119, 58, 59), (119, 119, 119)):
+        uses = {one.id: NOON + timedelta(minutes=used), ClientId(other.id + 1): NOON}
+        stored = {one.id: NOON + timedelta(minutes=last)}
+        assert await clients.write_last_uses(uses, NOON + timedelta(minutes=minutes), every=hour) == stored
+        assert (await clients.one(one.id)).last_used_at == stored[one.id]
     assert await clients.one(other.id) == other
 
 
@@ -114,6 +120,26 @@ async def test_a_revoked_client_is_still_found_and_may_nothing(world: World):
     assert revoked.revoked_at == world.clock()
     assert not revoked.may(Permission.READ)
     assert await world.database.clients.by_key("k1") == (revoked, SecretHashes(current="0" * 64))
+
+
+async def test_a_restored_client_has_its_newest_secret_alone_though_an_old_node_revoked_it(world: World):
+    clients = world.database.clients
+    added = await add(world, key="k1", secret_sha256="0" * 64)
+    rotated = await clients.rotate(added.id, secret_sha256="1" * 64, now=NOON, overlap=timedelta(days=1))
+    assert await clients.restore(added.id) == rotated  # it was never revoked, so the overlap goes on
+    async with world.database.store.transaction() as tx:
+        await tx.run(update(clients_table).values(revoked_at=micros(NOON)))
+    restored = await clients.restore(added.id)
+    assert (restored.revoked_at, restored.previous_secret_until) == (None, None)
+    assert await clients.by_key("k1") == (restored, SecretHashes(current="1" * 64))
+    with pytest.raises(NotFoundError):
+        await clients.restore(ClientId(added.id + 1))
+
+
+def test_no_hash_and_no_credential_is_in_what_a_log_would_show():
+    shown = repr((SecretHashes(current="0" * 64, previous="1" * 64), BearerToken("s3cret"), BasicKey("k1", "s3cret")))
+    assert "k1" in shown
+    assert not any(hidden in shown for hidden in ("0" * 64, "1" * 64, "s3cret"))
 
 
 async def test_nobody_is_revoked_who_is_not_there(world: World):

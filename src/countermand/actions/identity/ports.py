@@ -1,7 +1,7 @@
 """Protocols that the token issuer needs, and `storage` implements."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -23,8 +23,8 @@ class ClientKey:
 class SecretHashes:
     """The SHA-256 (hexadecimal) of a client's secret and, after a rotation with an overlap, of the secret before."""
 
-    current: str
-    previous: str | None = None
+    current: str = field(repr=False)
+    previous: str | None = field(default=None, repr=False)
     previous_until: datetime | None = None
 
     def working(self, now_s: float) -> Sequence[str]:
@@ -137,5 +137,5 @@ class ClientAdministration(Protocol):
         ...
 
     async def restore(self, client_id: ClientId) -> Client:
-        """Let a revoked client call again, with the credential that it had. Raises `NotFoundError`."""
+        """Let a revoked client call again, with its newest credential. Raises `NotFoundError`."""
         ...

@@ -73,6 +73,14 @@ class ReasonCount:
     refusals: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReasonCounts:
+    """Counts of refusals. If there were too many to count, only those from the instant `since` on are counted."""
+
+    counts: Sequence[ReasonCount]
+    since: datetime | None
+
+
 class DeskLists(Protocol):
     """Reads the lists, a page at a time. Every list raises `FieldsError` if `after` is no place in it."""
 
@@ -83,15 +91,21 @@ class DeskLists(Protocol):
         ...
 
     async def refusals_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[ListedDecision[RefusalRecord]]:
-        """Return refusals, newest first. With a code, also those whose codes are not filled in yet."""
+        """Return refusals, newest first. With a code, also those whose codes are not filled in yet.
+
+        A page may be short though more follow.
+        """
         ...
 
-    async def refusal_reasons(self, wanted: RowsWanted) -> Sequence[ReasonCount]:
-        """Count refusals by their codes."""
+    async def refusal_reasons(self, wanted: RowsWanted) -> ReasonCounts:
+        """Count refusals by their codes: the newest ones that `wanted.since` and `until` select, up to a limit."""
         ...
 
     async def late_payments_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[ListedPayment]:
-        """Return payments that came after their order had ended, newest first. The client is the order's."""
+        """Return payments that came after their order had ended, newest first. The client is the order's.
+
+        A page may be short though more follow.
+        """
         ...
 
     async def part_payments_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[PartPaidOrder]:

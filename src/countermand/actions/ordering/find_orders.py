@@ -2,11 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from countermand.actions.errors import FieldsError
-from countermand.actions.ordering.search_ports import OfHandle, OrderFilters, OrderSearch, OrderSummary, Span, Term
+from countermand.actions.ordering.search_ports import (
+    OfHandle,
+    OfTime,
+    OrderFilters,
+    OrderSearch,
+    OrderSummary,
+    Span,
+    Term,
+)
 from countermand.actions.ordering.search_question import Question, question_from
 from countermand.actions.ports import Snapshots
 from countermand.domain.orders.order import OrderId
@@ -26,19 +33,16 @@ class SearchPlace:
     order_id: OrderId
 
 
-TimePlace = tuple[datetime, OrderId]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrdersFound:
     """Some orders. If there may be more, `following` is the place after which the next page begins."""
 
     items: Sequence[OrderSummary]
-    following: SearchPlace | TimePlace | None
+    following: SearchPlace | OfTime | None
 
 
 async def list_all_orders(
-    store: Snapshots[OrderSearch], filters: OrderFilters, after: TimePlace | None, at_most: int
+    store: Snapshots[OrderSearch], filters: OrderFilters, after: OfTime | None, at_most: int
 ) -> OrdersFound:
     """Return the orders of all clients that meet the filters, newest first. A page may be short before the end."""
     async with store.snapshot() as reading:
@@ -63,7 +67,9 @@ async def find_orders(
         direct = await _direct(reading, question, named, filters)
         only_it = question.only_name or (named is not None and question.is_id)
         spans = [] if only_it else await _spans(reading, question, direct, after)
-        found, following = await _page(reading, direct, spans, filters, after, at_most)
+        rest = [one for one in direct if after is None or _rank(one, named) > _rank(after.order_id, named)]
+        begins_here = after is None or after.span == _DIRECT
+        found, following = await _page(reading, rest if begins_here else [], spans, filters, after, at_most)
         return OrdersFound(items=await _summaries(reading, found), following=following)
 
 
@@ -75,10 +81,7 @@ async def _page(
     after: SearchPlace | None,
     at_most: int,
 ) -> tuple[Sequence[OrderId], SearchPlace | None]:
-    found: list[SearchPlace] = []
-    if after is None or after.span == _DIRECT:
-        shown = 0 if after is None or after.order_id not in direct else direct.index(after.order_id) + 1
-        found += [SearchPlace(span=_DIRECT, handle="", order_id=one) for one in direct[shown:]]
+    found = [SearchPlace(span=_DIRECT, handle="", order_id=one) for one in direct]
     for span in spans:
         if len(found) > at_most:
             break
@@ -109,7 +112,13 @@ async def _direct(
     if question.key and not (named is not None and question.is_id):
         number = int(question.key) if question.key.isascii() and question.key.isdigit() else None
         found += await reading.orders_by_other_keys(question.key, number)
+    found.sort(key=lambda one: _rank(one, named))
     return await reading.orders_that_meet(filters, list(dict.fromkeys(found))) if found else []
+
+
+def _rank(order_id: OrderId, named: OrderId | None) -> tuple[bool, OrderId]:
+    """Return the place of an order among those that need no handle, whether the order is among them or not."""
+    return order_id != named, order_id
 
 
 async def _spans(

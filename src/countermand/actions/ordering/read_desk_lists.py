@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
 
 from countermand.actions.cancelling.decide_again import codes_of, policies_of
 from countermand.actions.cancelling.explain import PolicyArchive
@@ -16,6 +18,8 @@ from countermand.actions.ordering.desk_lists import (
     RowsWanted,
 )
 from countermand.actions.ports import Snapshots
+
+COUNTED_FOR: Final = timedelta(days=7)
 
 
 async def list_cancellations(
@@ -39,10 +43,17 @@ async def list_refusals(
     return ListPage(items=found, following=page.following)
 
 
-async def count_reasons(store: Snapshots[DeskLists], wanted: RowsWanted) -> Sequence[ReasonCount]:
-    """Count refusals by their codes."""
+async def count_reasons(
+    store: Snapshots[DeskLists], wanted: RowsWanted, now: datetime
+) -> tuple[Sequence[ReasonCount], datetime]:
+    """Count refusals by their codes, and return from which instant on they are counted.
+
+    That is `wanted.since` or, without it, `COUNTED_FOR` before `wanted.until` or now; or later, if there are too many.
+    """
+    since = wanted.since or (wanted.until or now) - COUNTED_FOR
     async with store.snapshot() as reading:
-        return await reading.refusal_reasons(wanted)
+        counted = await reading.refusal_reasons(replace(wanted, since=since))
+    return counted.counts, counted.since or since
 
 
 async def list_late_payments(store: Snapshots[DeskLists], wanted: RowsWanted, at_most: int) -> ListPage[ListedPayment]:

@@ -10,7 +10,7 @@ from countermand.domain.orders.order import UID_PATTERN, Order, OrderId, OrderUi
 from countermand.domain.orders.search_handles import EXACT, exact_handle, normalised, phone_handles, words_of
 
 LONGEST_QUESTION: Final = 300
-_MOST_TERMS: Final = 8
+_MOST_WORDS: Final = 8
 _SHORTEST_WORD: Final = 2
 _NAMED: Final = re.compile(rf"(?:(?P<contract>[a-z][a-z0-9_]{{0,15}})-)?(?P<name>[1-9][0-9]{{0,18}}|{UID_PATTERN})")
 # An address of ours that names an order. The token of an e-tickets page begins with the order's uid.
@@ -101,10 +101,16 @@ def _about_number(digits: str) -> Question:
 
 def _about_words(given: str) -> Question:
     plain = normalised(given)
-    terms = tuple(Term(exact=EXACT + one, words=() if "@" in one else tuple(words_of(one))) for one in plain.split())
-    if len(terms) > _MOST_TERMS:
-        raise FieldsError([("q", f"q must have at most {_MOST_TERMS} words, not {len(terms)}")])
-    long_enough = any(len(word) >= _SHORTEST_WORD for term in terms for word in term.words)
+    texts = plain.split()
+    words_in = {one: [] if "@" in one else words_of(one) for one in texts}
+    long_enough = any(len(word) >= _SHORTEST_WORD for words in words_in.values() for word in words)
+    number = sum(max(1, len(words_in[one])) for one in texts)
+    if number > _MOST_WORDS and len(texts) == 1:
+        words_in.clear()  # a reference or a code of many parts: no name has so many words
+    elif number > _MOST_WORDS:
+        said = f"q must have at most {_MOST_WORDS} words, not {number}; ask again with fewer of them"
+        raise FieldsError([("q", said)])
+    terms = tuple(Term(exact=EXACT + one, words=tuple(words_in.get(one, ()))) for one in texts)
     if not long_enough and not any(character.isdigit() or character == "@" for character in plain):
         raise FieldsError([("q", f"q must have a word of {_SHORTEST_WORD} characters or more, not {given!r}")])
     named = _NAMED.fullmatch(plain)  # an id, a uid, or a reference that looks like an id

@@ -84,8 +84,13 @@ def timeline_of(order: Order, history: History, policies: KnownPolicies) -> Sequ
     return [entry for _, _, entry in entries]
 
 
-def is_complete(view: OrderView, history: History) -> bool:
-    """Return whether the timeline has every change of the order and every refused ask."""
+def is_complete(view: OrderView, history: History, refusals_since: datetime) -> bool:
+    """Return whether the timeline has every change of the order and every refused ask.
+
+    Refusals from before `refusals_since` may be deleted.
+    """
+    if view.order.created_at < refusals_since:
+        return False
     return len(history.refusals) < REFUSALS_SHOWN and past_facts(view, history).is_complete
 
 

@@ -5,6 +5,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Generic, TypeVar
 
 import msgspec
@@ -56,6 +57,7 @@ class Services:
     # Cancels through the group commit that all channels share. A success is `CancelledWithHistory`, if it can be read.
     cancel: Callable[[CancelOrder], Awaitable[CancelOutcome]]
     public_url: str
+    refusals_kept: timedelta  # how long a refusal is kept, before a background task deletes it
     bulkhead: Bulkhead | None = None  # None if the store's transactions take turns by themselves
 
 

@@ -5,7 +5,7 @@ its cancel call in both.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Final, Protocol
 
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
@@ -24,7 +24,7 @@ _HOW: Final = "a bearer token is needed: Authorization: Bearer <token>"
 class BearerToken:
     """`Authorization: Bearer …`."""
 
-    token: str
+    token: str = field(repr=False)
     scheme: ClassVar[str] = BEARER
 
 
@@ -33,7 +33,7 @@ class BasicKey:
     """The key and the secret of `Authorization: Basic …`, decoded."""
 
     key: str
-    secret: str
+    secret: str = field(repr=False)
     scheme: ClassVar[str] = BASIC
 
 

@@ -140,7 +140,7 @@ class Client(Struct, kw_only=True):
     ]
     last_used_at: Annotated[
         datetime | None,
-        Meta(description="When the client called last, up to an hour ago or so, in UTC; null if that is not known"),
+        Meta(description="When the client called last, in UTC, without its calls of the last hour; null if not known"),
     ]
     redirect_url: Annotated[
         str | None,

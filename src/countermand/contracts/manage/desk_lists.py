@@ -1,16 +1,15 @@
 """The lists of the desk: JSON a page at a time, or CSV and JSON lines with all rows, which are streamed."""
 
-import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
 from litestar.datastructures.headers import Accept
 
 from countermand.actions.cancelling.explain import PolicyArchive
-from countermand.actions.errors import FieldsError
 from countermand.actions.ordering.desk_lists import ListPage, RowsWanted
 from countermand.actions.ordering.read_desk_lists import (
     count_reasons,
@@ -26,15 +25,13 @@ from countermand.contracts.http.query import Query
 from countermand.contracts.http.store import Store
 from countermand.contracts.http.streamed import StreamedAnswer
 from countermand.contracts.manage import csv_rows, list_messages, list_output
-from countermand.contracts.manage.calls import ROOT, instant_in, operation
+from countermand.contracts.manage.calls import ROOT, client_asked, code_asked, contract_asked, instant_asked, operation
 from countermand.contracts.manage.csv_rows import CSV
-from countermand.domain.client import LARGEST_CLIENT_ID, ClientId, Permission
-from countermand.domain.contract import ContractName
+from countermand.domain.client import Permission
 
 LINES: Final = "application/x-ndjson"
 PAGE: Final = 100
 _STREAMED_AT_ONCE: Final = 500
-_NAME: Final = re.compile("[a-z][a-z0-9_]{0,63}")
 STREAMED: Final = "With `Accept: text/csv` or `application/x-ndjson`, the answer has all rows, and is streamed"
 
 Message = TypeVar("Message", bound=msgspec.Struct)
@@ -119,32 +116,17 @@ def media_type_of(request: Request) -> str:
 
 def wanted_in(query: Query, filters: Sequence[str]) -> RowsWanted:
     """Return the filters of a request. Raises `FieldsError` with every error, also for an unknown parameter."""
-    given = {name: query.one(name) for name in filters}
     query.refuse_others(filters)
-    instants = {}
-    for name in ("from", "until"):
-        text = given.get(name)
-        try:
-            instants[name] = None if text is None else instant_in(name, text)
-        except FieldsError as error:
-            query.errors += error.errors
-    client = given.get("client")
-    if client is not None and not (client.isascii() and client.isdigit() and 0 < int(client[:19]) <= LARGEST_CLIENT_ID):
-        query.wrong("client", "the id of a client, which is a number", client)
-    for name in ("contract", "code"):
-        text = given.get(name)
-        if text is not None and not _NAME.fullmatch(text):
-            query.wrong(name, f"the name of a {name}, in small letters", text)
-    query.check()
-    contract = given.get("contract")
-    return RowsWanted(
-        contract=None if contract is None else ContractName(contract),
-        client=None if client is None else ClientId(int(client)),
-        since=instants["from"],
-        until=instants["until"],
-        code=given.get("code"),
-        after=given.get("after"),
+    wanted = RowsWanted(
+        contract=contract_asked(query),
+        client=client_asked(query),
+        since=instant_asked(query, "from"),
+        until=instant_asked(query, "until"),
+        code=code_asked(query, "code"),
+        after=query.one("after"),
     )
+    query.check()
+    return wanted
 
 
 def _json_line(message: msgspec.Struct) -> bytes:
@@ -179,18 +161,21 @@ async def _part_payments(records: Records, wanted: RowsWanted, at_most: int) -> 
 
 
 async def _count(context: CallContext[None]) -> Answer:
-    return json_answer(200, await reasons_counted(context.services, Query(context.request.query_string)))
+    services = context.services
+    counted = await reasons_counted(services, Query(context.request.query_string), services.clock())
+    return json_answer(200, counted)
 
 
-async def reasons_counted(records: Records, query: Query) -> list_messages.Reasons:
+async def reasons_counted(records: Records, query: Query, now: datetime) -> list_messages.Reasons:
     """Return how often each rule refused, of the refusals that the parameters select. Raises `FieldsError`."""
-    counted = await count_reasons(records.store, wanted_in(query, _REASON_FILTERS))
+    counted, since = await count_reasons(records.store, wanted_in(query, _REASON_FILTERS), now)
     counts: Counter[str | None] = Counter()
     for one in counted:
         for code in (None,) if one.codes is None else one.codes:
             counts[code] += one.refusals
     reasons = [list_messages.Reason(code=code, count=count) for code, count in counts.most_common()]
-    return list_messages.Reasons(reasons=reasons, refusals=sum(one.refusals for one in counted))
+    in_all = sum(one.refusals for one in counted)
+    return list_messages.Reasons(reasons=reasons, refusals=in_all, counted_from=since)
 
 
 _REASON_FILTERS: Final = ("contract", "client", "from", "until")
@@ -276,7 +261,7 @@ CALLS: Final[tuple[Call, ...]] = (
             "countRefusals",
             "GET",
             f"{ROOT}/refusals/reasons",
-            "Count refused cancellations by their codes",
+            "Count refused cancellations by their codes: those of the last seven days, unless from says otherwise",
             Permission.READ,
             {200: Reply(when="How often each rule refused", message=list_messages.Reasons)},
             parameters=_parameters(_REASON_FILTERS, _ASKED),

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
@@ -12,29 +11,36 @@ import msgspec
 from countermand.actions.ordering.find_orders import (
     OrdersFound,
     SearchPlace,
-    TimePlace,
     find_orders,
     list_all_orders,
 )
-from countermand.actions.ordering.search_ports import OrderFilters, OrderSearch, OrderSummary
+from countermand.actions.ordering.search_ports import OfTime, OrderFilters, OrderSearch, OrderSummary
 from countermand.actions.ports import Snapshots
 from countermand.contracts.http.answer import Answer, json_answer
 from countermand.contracts.http.calls import Call, CallContext, ServiceCall, no_body
 from countermand.contracts.http.openapi import Reply, parameter, repeatable
 from countermand.contracts.http.query import Query
 from countermand.contracts.manage import search_messages as messages
-from countermand.contracts.manage.calls import ORDERS, instant_asked, operation
+from countermand.contracts.manage.calls import (
+    CODE_PATTERN,
+    CONTRACT_PATTERN,
+    ORDERS,
+    client_asked,
+    code_asked,
+    contract_asked,
+    instant_asked,
+    number_asked,
+    operation,
+    text_asked,
+)
 from countermand.contracts.manage.order_ids import order_id_text
 from countermand.domain.client import LARGEST_CLIENT_ID, ClientId, Permission
-from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import UID_PATTERN, order_id_from
 from countermand.domain.orders.order_state import OrderState
 from countermand.domain.staff_id import STAFF_ID_PATTERN, StaffId, staff_id_from
 
 PAGE: Final = 50
 _LARGEST_PAGE: Final = 200
-_CONTRACT: Final = re.compile("[a-z][a-z0-9_]{0,15}")
-_CODE: Final = "[a-z][a-z0-9_]{0,63}"
 _STATES: Final = [state.value for state in OrderState]
 
 
@@ -44,7 +50,7 @@ async def _find(context: CallContext[None]) -> Answer:
 
 async def orders_found(store: Snapshots[OrderSearch], query: Query) -> messages.OrdersFound:
     """Return the page of orders that the parameters ask for. Raises `FieldsError` with every error in them."""
-    text, filters, at_most = query.one("q"), _filters(query), _number(query, "limit", _LARGEST_PAGE) or PAGE
+    text, filters, at_most = query.one("q"), _filters(query), number_asked(query, "limit", _LARGEST_PAGE) or PAGE
     after = _after(query, is_search=text is not None)
     query.refuse_others([str(one["name"]) for one in _PARAMETERS])
     query.check()
@@ -55,7 +61,7 @@ async def _found(
     store: Snapshots[OrderSearch],
     text: str | None,
     filters: OrderFilters,
-    after: SearchPlace | TimePlace | None,
+    after: SearchPlace | OfTime | None,
     at_most: int,
 ) -> OrdersFound:
     if text is None:
@@ -86,13 +92,12 @@ def _shown(found: OrderSummary) -> messages.OrderFound:
 
 
 def _filters(query: Query) -> OrderFilters:
-    contract = _matching(query, "contract", _CONTRACT.pattern, "the name of a contract, like connect")
     return OrderFilters(
-        contract=None if contract is None else ContractName(contract),
-        client_id=_client(query, "client"),
+        contract=contract_asked(query),
+        client_id=client_asked(query),
         states=_wanted_states(query),
-        event_uid=_matching(query, "event", UID_PATTERN, "an event's uid, 32 characters"),
-        product_uid=_matching(query, "product", UID_PATTERN, "a product's uid, 32 characters"),
+        event_uid=text_asked(query, "event", UID_PATTERN, "an event's uid, 32 characters"),
+        product_uid=text_asked(query, "product", UID_PATTERN, "a product's uid, 32 characters"),
         placed_from=instant_asked(query, "placed_from"),
         placed_until=instant_asked(query, "placed_until"),
         has_appointment=query.truth("appointment"),
@@ -100,30 +105,8 @@ def _filters(query: Query) -> OrderFilters:
         appointment_until=instant_asked(query, "appointment_until"),
         is_paid=query.truth("paid"),
         cancelled_by=_client_or_person(query, "cancelled_by"),
-        refused_code=_matching(query, "refused_code", _CODE, "the code of a rule, like payment_recorded"),
+        refused_code=code_asked(query, "refused_code"),
     )
-
-
-def _matching(query: Query, name: str, pattern: str, must_be: str) -> str | None:
-    given = query.one(name)
-    if given is None or re.fullmatch(pattern, given):
-        return given
-    query.wrong(name, must_be, given)
-    return None
-
-
-def _number(query: Query, name: str, largest: int) -> int | None:
-    given = query.one(name)
-    number = None if given is None else order_id_from(given)  # the same form: a whole number from 1 up
-    if given is None or (number is not None and number <= largest):
-        return number
-    query.wrong(name, f"a whole number between 1 and {largest}", given)
-    return None
-
-
-def _client(query: Query, name: str) -> ClientId | None:
-    number = _number(query, name, LARGEST_CLIENT_ID)
-    return None if number is None else ClientId(number)
 
 
 def _client_or_person(query: Query, name: str) -> ClientId | StaffId | None:
@@ -149,7 +132,7 @@ def _wanted_states(query: Query) -> frozenset[str] | None:
     return None
 
 
-def _after(query: Query, *, is_search: bool) -> SearchPlace | TimePlace | None:
+def _after(query: Query, *, is_search: bool) -> SearchPlace | OfTime | None:
     given = query.one("after")
     if given is None:
         return None
@@ -159,7 +142,7 @@ def _after(query: Query, *, is_search: bool) -> SearchPlace | TimePlace | None:
     return place
 
 
-def _cursor(place: SearchPlace | TimePlace) -> str:
+def _cursor(place: SearchPlace | OfTime) -> str:
     if isinstance(place, SearchPlace):
         written = [place.span, place.handle, str(place.order_id)]
     else:
@@ -167,7 +150,7 @@ def _cursor(place: SearchPlace | TimePlace) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(written)).decode().rstrip("=")
 
 
-def _place(cursor: str, *, is_search: bool) -> SearchPlace | TimePlace | None:
+def _place(cursor: str, *, is_search: bool) -> SearchPlace | OfTime | None:
     try:
         read = base64.urlsafe_b64decode(cursor.encode() + b"==")
         *key, digits = msgspec.json.decode(read, type=list[str])
@@ -203,7 +186,7 @@ _PARAMETERS: Final[Sequence[Mapping[str, object]]] = (
     _filter(
         "contract",
         "Only orders of this contract",
-        {"type": "string", "pattern": f"^{_CONTRACT.pattern}$", "examples": ["connect"]},
+        {"type": "string", "pattern": f"^{CONTRACT_PATTERN}$", "examples": ["connect"]},
     ),
     _filter("client", "Only orders of the client with this id", _CLIENT_ID),
     repeatable(
@@ -228,7 +211,7 @@ _PARAMETERS: Final[Sequence[Mapping[str, object]]] = (
         "refused_code",
         "Only orders of which a cancellation was refused with this code. Refusals of older versions count as soon as "
         "a background task has filled their codes",
-        {"type": "string", "pattern": f"^{_CODE}$", "examples": ["payment_recorded"]},
+        {"type": "string", "pattern": f"^{CODE_PATTERN}$", "examples": ["payment_recorded"]},
     ),
     _filter(
         "limit",

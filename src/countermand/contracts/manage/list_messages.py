@@ -91,7 +91,16 @@ class Reasons(Struct, kw_only=True):
     """How often each rule refused, the most frequent first."""
 
     reasons: Annotated[list[Reason], Meta(description="One entry for each code, the most frequent code first")]
-    refusals: Annotated[int, Meta(description="How many refusals there are in all: each counts once here")]
+    refusals: Annotated[int, Meta(description="How many refusals are counted: each counts once here")]
+    counted_from: Annotated[
+        datetime,
+        Meta(
+            description=(
+                "The instant from which on refusals are counted, in UTC: `from` or, without it, seven days before "
+                "`until` or now. It is later if there are more than 100,000: then the newest are counted"
+            )
+        ),
+    ]
 
 
 class LatePayment(Struct, kw_only=True):

@@ -352,7 +352,8 @@ class Order(Struct, kw_only=True):
         Meta(
             description=(
                 "False if changes of the order are missing in the timeline, because their events were deleted after "
-                "the days that they are kept, or if it was refused 500 times or more"
+                "the days that they are kept; if refusals may be missing, because the order was placed earlier than "
+                "they are kept (refusals_kept_d, 400 days); or if it was refused 500 times or more"
             )
         ),
     ]

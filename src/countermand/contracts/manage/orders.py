@@ -108,7 +108,8 @@ async def _cancel_order(context: CallContext[messages.CancelGiven]) -> Answer:
 
 async def _order_answer(services: Services, client: Client, view: OrderView, history: History) -> Answer:
     policies = await policies_of(services.archive, history.decisions)
-    return json_answer(200, order_shown(view, history, policies, client))
+    refusals_since = services.clock() - services.refusals_kept
+    return json_answer(200, order_shown(view, history, policies, client, refusals_since=refusals_since))
 
 
 def _cancellation(given: DecodedBody) -> messages.CancelGiven:

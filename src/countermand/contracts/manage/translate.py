@@ -1,6 +1,6 @@
 """How do orders, decisions and errors look in the operator's API?"""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Final
 
@@ -114,11 +114,13 @@ def refusal_answer(refused: Refused) -> Answer:
     return problem(409, refused.broken[0].code, "; ".join(one.sentence for one in refused.broken), wrong)
 
 
-def order_shown(view: OrderView, history: History, policies: KnownPolicies, client: Client | None) -> messages.Order:
+def order_shown(
+    view: OrderView, history: History, policies: KnownPolicies, client: Client | None, *, refusals_since: datetime
+) -> messages.Order:
     """Return an order with its history, as this client may see it; None is the command line, which sees all.
 
     Only a client that may record or cancel sees the order's token, which is a credential of the buyer. `policies` has
-    the policies of the decision records, where they are known.
+    the policies of the decision records, where they are known. Refusals from before `refusals_since` may be deleted.
     """
     details, sees_token = view.details, client is None or any(map(client.may, _TOKEN_FOR))
     token = details.order_token or None if isinstance(details, TicketOrderDetails) and sees_token else None
@@ -141,7 +143,7 @@ def order_shown(view: OrderView, history: History, policies: KnownPolicies, clie
         cancellation=None if cancellation is None else record_shown(cancellation, policies),
         refusals=[record_shown(one, policies) for one in history.refusals],
         timeline=timeline_shown(timeline_of(order, history, policies), policies),
-        timeline_is_complete=is_complete(view, history),
+        timeline_is_complete=is_complete(view, history, refusals_since),
         facts=[
             messages.OrderEvent(
                 kind=one.kind.value,

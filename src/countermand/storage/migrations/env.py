@@ -1,4 +1,7 @@
-"""Runs Alembic on the connection, and in the transaction, that `storage/schema.py` opened."""
+"""Runs Alembic on the connection that `storage/schema.py` opened.
+
+In a transaction that is open there, all migrations run together; otherwise each runs in a transaction of its own.
+"""
 
 from alembic import context
 
@@ -8,6 +11,6 @@ context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
     render_as_batch=True,
-    transaction_per_migration=False,
+    transaction_per_migration=True,
 )
 context.run_migrations()

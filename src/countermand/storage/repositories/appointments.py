@@ -27,7 +27,7 @@ from countermand.storage.repositories.handles import HandleRows
 from countermand.storage.repositories.rows import Row, appointment_columns, appointment_of, written
 from countermand.storage.sql_types import Query
 from countermand.storage.tables.appointments import appointment_tasks, appointments, slots
-from countermand.storage.tables.columns import instant, micros
+from countermand.storage.tables.columns import instant, instant_or_none, micros, micros_or_none
 from countermand.storage.tables.orders import orders
 
 _ACTIVE: Final = [state.value for state in sorted(ACTIVE_APPOINTMENT_STATES)]
@@ -233,7 +233,7 @@ def _task_of(row: Row) -> AppointmentTask:
         kind=known(TaskKind, row["kind"]),
         state=known(TaskState, row["state"]),
         asked_at=instant(row["asked_at"]),
-        answered_at=None if answered_at is None else instant(answered_at),
+        answered_at=instant_or_none(answered_at),
         from_date=None if from_date is None else date.fromisoformat(from_date),
         slots=tuple(
             Slot(
@@ -270,7 +270,7 @@ def _task_columns(task: AppointmentTask) -> Mapping[str, object]:
         "kind": task.kind.value,
         "state": task.state.value,
         "asked_at": micros(task.asked_at),
-        "answered_at": None if task.answered_at is None else micros(task.answered_at),
+        "answered_at": micros_or_none(task.answered_at),
         "from_date": None if task.from_date is None else task.from_date.isoformat(),
         "offer_id": task.offer_id,
         "appointment_id": task.appointment_id,

@@ -25,7 +25,7 @@ from countermand.storage.repositories.filters import EVENTS, PRODUCTS, Filtering
 from countermand.storage.repositories.rows import Row, product_of, written
 from countermand.storage.sql_types import Column
 from countermand.storage.tables.catalogue import events, methods, product_parts, products, vouchers
-from countermand.storage.tables.columns import instant, micros
+from countermand.storage.tables.columns import instant, instant_or_none, micros, micros_or_none
 from countermand.storage.tables.orders import orders
 from countermand.storage.tables.tickets import voucher_uses
 
@@ -227,14 +227,6 @@ class CatalogueRows(Filtering):
         return [_whole_product_of(row, tuple(parts[row["uid"]])) async for row in in_slices(rows)]
 
 
-def _instant_or_none(value: int | None) -> datetime | None:
-    return None if value is None else instant(value)
-
-
-def _micros_or_none(value: datetime | None) -> int | None:
-    return None if value is None else micros(value)
-
-
 def _event_of(row: Row) -> Event:
     return Event(
         uid=EventUid(row["uid"]),
@@ -243,8 +235,8 @@ def _event_of(row: Row) -> Event:
         merchant_name=row["merchant_name"],
         sale_starts_at=instant(row["sale_starts_at"]),
         sale_ends_at=instant(row["sale_ends_at"]),
-        starts_at=_instant_or_none(row["starts_at"]),
-        ends_at=_instant_or_none(row["ends_at"]),
+        starts_at=instant_or_none(row["starts_at"]),
+        ends_at=instant_or_none(row["ends_at"]),
         is_enabled=bool(row["is_enabled"]),
         min_per_order=row["min_per_order"],
         max_per_order=row["max_per_order"],
@@ -260,8 +252,8 @@ def _event_columns(event: Event) -> dict[str, object]:
         "merchant_name": event.merchant_name,
         "sale_starts_at": micros(event.sale_starts_at),
         "sale_ends_at": micros(event.sale_ends_at),
-        "starts_at": _micros_or_none(event.starts_at),
-        "ends_at": _micros_or_none(event.ends_at),
+        "starts_at": micros_or_none(event.starts_at),
+        "ends_at": micros_or_none(event.ends_at),
         "is_enabled": event.is_enabled,
         "min_per_order": event.min_per_order,
         "max_per_order": event.max_per_order,
@@ -287,8 +279,8 @@ def _whole_product_of(row: Row, parts: tuple[Part, ...]) -> Product:
         is_enabled=bool(row["is_enabled"]),
         needs_voucher=bool(row["needs_voucher"]),
         is_seated=bool(row["is_seated"]),
-        sale_starts_at=_instant_or_none(row["sale_starts_at"]),
-        sale_ends_at=_instant_or_none(row["sale_ends_at"]),
+        sale_starts_at=instant_or_none(row["sale_starts_at"]),
+        sale_ends_at=instant_or_none(row["sale_ends_at"]),
         viewing_order=row["viewing_order"],
         parts=parts,
         more=msgspec.json.decode(row["details"]),
@@ -312,8 +304,8 @@ def _product_columns(product: Product) -> dict[str, object]:
         "is_enabled": product.is_enabled,
         "needs_voucher": product.needs_voucher,
         "is_seated": product.is_seated,
-        "sale_starts_at": _micros_or_none(product.sale_starts_at),
-        "sale_ends_at": _micros_or_none(product.sale_ends_at),
+        "sale_starts_at": micros_or_none(product.sale_starts_at),
+        "sale_ends_at": micros_or_none(product.sale_ends_at),
         "viewing_order": product.viewing_order,
         "details": written(product.more),
     }

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Executable, insert, or_, select, update
+from sqlalchemy import Executable, case, insert, literal, or_, select, update
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -17,7 +17,7 @@ from countermand.storage.repositories.rows import client_of, permission_columns
 from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.store import SqlStore
 from countermand.storage.tables.clients import client_keys, clients
-from countermand.storage.tables.columns import instant, micros
+from countermand.storage.tables.columns import Instant, instant, instant_or_none, micros
 
 _NAMES: Final = frozenset({"uq_clients_key", "uq_clients_issuer_subject"})  # the unique keys that identify a client
 
@@ -168,14 +168,28 @@ class SqlClients:
         return await self._changed(client_id, {"revoked_at": micros(now), **_NO_PREVIOUS_SECRET})
 
     async def restore(self, client_id: ClientId) -> Client:
-        """See `ClientAdministration.restore`."""
-        return await self._changed(client_id, {"revoked_at": None})
+        """See `ClientAdministration.restore`.
 
-    async def write_last_use(self, ids: Sequence[ClientId], now: datetime, *, every: timedelta) -> None:
-        """Write that these clients called, unless that was written less than `every` ago."""
-        is_due = or_(clients.c.last_used_at.is_(None), clients.c.last_used_at <= micros(now - every))
+        A node of an older version revokes without a word about the secret from before a rotation, so that goes here.
+        """
+        values: Mapping[str, object] = {"revoked_at": None, **_NO_PREVIOUS_SECRET}
+        is_revoked = (clients.c.id == client_id) & clients.c.revoked_at.is_not(None)
+        rows = await self._change(update(clients).where(is_revoked).values(values).returning(clients))
+        return client_of(rows[0]) if rows else await self.one(client_id)
+
+    async def write_last_uses(
+        self, uses: Mapping[ClientId, datetime], now: datetime, *, every: timedelta
+    ) -> Mapping[ClientId, datetime]:
+        """Write when clients called last, where the last use is `every` ago or longer. Return what is stored then."""
+        it = clients.c
+        is_due = or_(it.last_used_at.is_(None), it.last_used_at <= micros(now - every))
+        at = case({client_id: literal(micros(used), Instant) for client_id, used in uses.items()}, value=it.id)
+        stored = select(it.id, it.last_used_at).where(it.id.in_(uses), it.last_used_at.is_not(None))
         async with self._store.transaction() as tx:
-            await tx.run(update(clients).where(clients.c.id.in_(ids), is_due).values(last_used_at=micros(now)))
+            newer = or_(it.last_used_at.is_(None), it.last_used_at < at)
+            await tx.run(update(clients).where(it.id.in_(uses), is_due, newer).values(last_used_at=at))
+            rows = await tx.rows(stored)
+        return {ClientId(row["id"]): instant(row["last_used_at"]) for row in rows}
 
     async def _row(self, condition: ColumnElement[bool]) -> RowMapping | None:
         try:
@@ -203,11 +217,10 @@ def _hashes_of(row: RowMapping) -> SecretHashes | None:
     """Return the hashes of a client's secrets; None for a client without a secret."""
     if row["secret_sha256"] is None:
         return None
-    until = row["previous_secret_until"]
     return SecretHashes(
         current=row["secret_sha256"],
         previous=row["previous_secret_sha256"],
-        previous_until=None if until is None else instant(until),
+        previous_until=instant_or_none(row["previous_secret_until"]),
     )
 
 

@@ -16,9 +16,10 @@ from countermand.actions.ordering.desk_lists import (
     ListPage,
     PartPaidOrder,
     ReasonCount,
+    ReasonCounts,
     RowsWanted,
 )
-from countermand.domain.orders.order import OrderUid
+from countermand.domain.orders.order import OrderUid, order_id_from
 from countermand.domain.orders.order_state import OrderState
 from countermand.storage.repositories.documents import total_of
 from countermand.storage.repositories.refusals import has_code
@@ -27,10 +28,12 @@ from countermand.storage.sql_types import Column, Query
 from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.cancelling import cancellations, refusals
 from countermand.storage.tables.clients import clients
-from countermand.storage.tables.columns import micros
+from countermand.storage.tables.columns import instant, micros
 from countermand.storage.tables.orders import order_details, orders, payments
 
 LOOKED_AT: Final = 20_000
+REFUSALS_COUNTED: Final = 100_000  # at most, by their codes
+_LONGEST: Final = 255  # of a text in a place: the reference of a payment
 _BETWEEN: Final = "_"  # between the parts of a place; no part but the last has one
 
 
@@ -43,7 +46,7 @@ class DeskListRows(StatementRunner):
         """See `DeskLists.cancellations_listed`."""
         it = cancellations.c
         (after,) = _place(wanted, 1) or (0,)
-        met = [it.order_id > int(after), *_met(wanted, it.contract, it.client_id, it.decided_at)]
+        met = [it.order_id > int(after), *_of(wanted, it.contract, it.client_id), *_between(wanted, it.decided_at)]
         bound = await self._looked_at(it.order_id, int(after))
         if bound is not None:
             met.append(it.order_id <= bound)
@@ -63,48 +66,42 @@ class DeskListRows(StatementRunner):
         """See `DeskLists.refusals_listed`. Reads along the index of the instants, where rare codes are far apart."""
         it = refusals.c
         newest = it.decided_at, it.order_id, it.command_id
-        before = _place(wanted, 3)
-        in_range = _met(wanted, it.contract, it.client_id, it.decided_at)
-        if before is not None:
-            at, order_id, command_id = int(before[0]), int(before[1]), before[2]
-            in_range += [it.decided_at <= at, tuple_(*newest) < tuple_(at, order_id, command_id)]
-        descending = [column.desc() for column in newest]
-        bound = await self._one(select(*newest).where(*in_range).order_by(*descending).offset(LOOKED_AT - 1).limit(1))
-        if bound is not None:
-            in_range.append(tuple_(*newest) >= tuple_(bound["decided_at"], bound["order_id"], bound["command_id"]))
-        met = [*in_range, *_has_code(wanted, it.codes)]
-        found = await self.rows(
-            _with_names(select(refusals), it.order_id, it.client_id).where(*met).order_by(*descending).limit(at_most)
-        )
+        in_range, bound = await self._looked_at_from_newest(wanted, newest)
+        met = [*in_range, *_of(wanted, it.contract, it.client_id), *_has_code(wanted, it.codes)]
+        listed = _with_names(select(refusals), it.order_id, it.client_id).where(*met)
+        found = await self.rows(listed.order_by(*_descending(newest)).limit(at_most))
         items = [ListedDecision(record=refusal_of(row), uid=_uid(row), client_name=row["client_name"]) for row in found]
         last = found[-1] if len(found) == at_most else bound
         return ListPage(items=items, following=None if last is None else _written(last, "decided_at", "command_id"))
 
-    async def refusal_reasons(self, wanted: RowsWanted) -> Sequence[ReasonCount]:
-        """See `DeskLists.refusal_reasons`."""
+    async def refusal_reasons(self, wanted: RowsWanted) -> ReasonCounts:
+        """See `DeskLists.refusal_reasons`. Reads the newest `REFUSALS_COUNTED` refusals, or fewer."""
         it = refusals.c
-        met = [*_met(wanted, it.contract, it.client_id, it.decided_at), *_has_code(wanted, it.codes)]
+        met = _between(wanted, it.decided_at)
+        newest = select(it.decided_at).where(*met).order_by(it.decided_at.desc())
+        left_out = await self._one(newest.offset(REFUSALS_COUNTED).limit(1))
+        if left_out is not None:
+            met.append(it.decided_at > left_out["decided_at"])
+        met += _of(wanted, it.contract, it.client_id)
         counted = select(it.codes, func.count().label("refusals")).where(*met).group_by(it.codes)
-        return [
+        counts = [
             ReasonCount(codes=None if row["codes"] is None else tuple(row["codes"].split()), refusals=row["refusals"])
             for row in await self.rows(counted)
         ]
+        return ReasonCounts(counts=counts, since=None if left_out is None else instant(left_out["decided_at"] + 1))
 
     async def late_payments_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[ListedPayment]:
         """See `DeskLists.late_payments_listed`. Reads along an index that has late money alone."""
         it = payments.c
         newest = it.recorded_at, it.order_id, it.reference
-        met = [it.is_late, *_met(wanted, orders.c.contract, orders.c.client_id, it.recorded_at)]
-        before = _place(wanted, 3)
-        if before is not None:
-            at, order_id, reference = int(before[0]), int(before[1]), before[2]
-            met += [it.recorded_at <= at, tuple_(*newest) < tuple_(at, order_id, reference)]
+        met, bound = await self._looked_at_from_newest(wanted, newest, it.is_late)
+        met += _of(wanted, orders.c.contract, orders.c.client_id)
         late = select(payments).join(orders, it.order_id == orders.c.id).where(*met)
-        found = await self.rows(late.order_by(*(column.desc() for column in newest)).limit(at_most))
+        found = await self.rows(late.order_by(*_descending(newest)).limit(at_most))
         its = await self.rows(orders_named().where(orders.c.id.in_({row["order_id"] for row in found})))
         by_number = {row["id"]: order_of(row, self._kinds) for row in its}
         items = [ListedPayment(payment=payment_of(row), order=by_number[row["order_id"]]) for row in found]
-        last = found[-1] if len(found) == at_most else None
+        last = found[-1] if len(found) == at_most else bound
         return ListPage(items=items, following=None if last is None else _written(last, "recorded_at", "reference"))
 
     async def part_payments_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[PartPaidOrder]:
@@ -114,7 +111,7 @@ class DeskListRows(StatementRunner):
         bound = await self._looked_at(it.id, int(after))
         met = [it.id > int(after), it.state == OrderState.PENDING.value, it.first_payment_at.is_not(None)]
         met += [] if bound is None else [it.id <= bound]
-        met += _met(wanted, it.contract, it.client_id, it.first_payment_at)
+        met += [*_of(wanted, it.contract, it.client_id), *_between(wanted, it.first_payment_at)]
         total = order_details.c.total_minor, order_details.c.currency
         document = case((order_details.c.total_minor.is_(None), order_details.c.details)).label("details")
         query = orders_named().add_columns(*total, document).where(*met).order_by(it.id).limit(at_most)
@@ -137,6 +134,25 @@ class DeskListRows(StatementRunner):
         paid = paid.where(it.order_id.in_(order_ids), it.is_late.is_(False)).group_by(it.order_id, it.currency)
         return {(row["order_id"], row["currency"]): int(row["paid"]) for row in await self.rows(paid)}
 
+    async def _looked_at_from_newest(
+        self, wanted: RowsWanted, newest: Sequence[Column], *also: ColumnElement[bool]
+    ) -> tuple[list[ColumnElement[bool]], Row | None]:
+        """Return the condition of the next `LOOKED_AT` rows along an index of instants, and the last of these rows.
+
+        The row is None if there are not so many. `newest` has the columns of a place in the list: its instant first.
+        """
+        at, met = newest[0], [*also, *_between(wanted, newest[0])]
+        before = _place(wanted, len(newest))
+        if before is not None:
+            last_seen = int(before[0]), int(before[1]), before[2]
+            met += [at <= last_seen[0], tuple_(*newest) < tuple_(*last_seen)]
+        along = select(*newest).where(*met).order_by(*_descending(newest))
+        bound = await self._one(along.offset(LOOKED_AT - 1).limit(1))
+        if bound is not None:
+            place = [bound[column.name] for column in newest]
+            met += [at >= place[0], tuple_(*newest) >= tuple_(*place)]
+        return met, bound
+
     async def _looked_at(self, key: Column, after: int) -> int | None:
         """Return the last of the next `LOOKED_AT` numbers of orders; None if there are not so many."""
         last = select(key.label("last")).where(key > after).order_by(key).offset(LOOKED_AT - 1).limit(1)
@@ -144,12 +160,22 @@ class DeskListRows(StatementRunner):
         return None if row is None else int(row["last"])
 
 
-def _met(wanted: RowsWanted, contract: Column, client: Column, at: Column) -> list[ColumnElement[bool]]:
+def _descending(columns: Sequence[Column]) -> list[ColumnElement[object]]:
+    return [column.desc() for column in columns]
+
+
+def _of(wanted: RowsWanted, contract: Column, client: Column) -> list[ColumnElement[bool]]:
+    """Return the conditions that no index of these lists knows."""
     met: list[ColumnElement[bool]] = []
     if wanted.contract is not None:
         met.append(contract == wanted.contract)
     if wanted.client is not None:
         met.append(client == wanted.client)
+    return met
+
+
+def _between(wanted: RowsWanted, at: Column) -> list[ColumnElement[bool]]:
+    met: list[ColumnElement[bool]] = []
     if wanted.since is not None:
         met.append(at >= micros(wanted.since))
     if wanted.until is not None:
@@ -181,9 +207,10 @@ def _place(wanted: RowsWanted, parts: int) -> Sequence[str] | None:
     if wanted.after is None:
         return None
     place = wanted.after.split(_BETWEEN, parts - 1)
-    numbers = place[: max(1, parts - 1)]
-    if len(place) != parts or not all(one.isascii() and one.isdigit() and len(one) < 20 for one in numbers):  # noqa: PLR2004
-        raise FieldsError([("after", f"after must be the next of an earlier page, not {wanted.after!r}")])
+    numbers, texts = place[: max(1, parts - 1)], place[max(1, parts - 1) :]
+    are_numbers = all(order_id_from(one) is not None for one in numbers)  # an instant has the same form and limits
+    if len(place) != parts or not are_numbers or any("\0" in one or len(one) > _LONGEST for one in texts):
+        raise FieldsError([("after", f"after must be the next of an earlier page, not {wanted.after[:_LONGEST]!r}")])
     return place
 
 

@@ -34,7 +34,8 @@ from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.appointments import appointments
 from countermand.storage.tables.columns import instant, micros
 from countermand.storage.tables.orders import order_details, orders, payments
-from countermand.storage.tables.search import order_search, search_progress
+from countermand.storage.tables.progress import task_progress
+from countermand.storage.tables.search import order_search
 from countermand.storage.tables.tickets import tickets
 
 _PROGRESS: Final = "handles"
@@ -80,24 +81,24 @@ class HandleRows(StatementRunner):
 
     async def handle_progress(self) -> OfTime | None:
         """Return the place up to which all orders have handles; None if no order was looked at."""
-        row = await self._one(select(search_progress).where(search_progress.c.name == _PROGRESS))
-        return None if row is None else (instant(row["created_at"]), OrderId(row["order_id"]))
+        row = await self._one(select(task_progress).where(task_progress.c.name == _PROGRESS))
+        return None if row is None else (instant(row["reached_at"]), OrderId(row["order_id"]))
 
     async def move_handle_progress(self, before: OfTime | None, after: OfTime) -> bool:
         """Move that place, unless another node has moved it, or is moving it. Return whether it was moved."""
-        place = {"created_at": micros(after[0]), "order_id": after[1]}
+        place = {"reached_at": micros(after[0]), "order_id": after[1]}
         if before is None:
-            first = self._insert(search_progress).values(name=_PROGRESS, **place)
+            first = self._insert(task_progress).values(name=_PROGRESS, **place)
             return await self.run(first.on_conflict_do_nothing()) > 0
         unmoved = (
-            search_progress.c.name == _PROGRESS,
-            search_progress.c.created_at == micros(before[0]),
-            search_progress.c.order_id == before[1],
+            task_progress.c.name == _PROGRESS,
+            task_progress.c.reached_at == micros(before[0]),
+            task_progress.c.order_id == before[1],
         )
-        free = select(search_progress.c.name).where(*unmoved).with_for_update(skip_locked=True)
+        free = select(task_progress.c.name).where(*unmoved).with_for_update(skip_locked=True)
         if not await self.rows(free):
             return False
-        return await self.run(update(search_progress).where(*unmoved).values(place)) > 0
+        return await self.run(update(task_progress).where(*unmoved).values(place)) > 0
 
     async def orders_without_handles(
         self, after: OfTime | None, until: datetime, at_most: int

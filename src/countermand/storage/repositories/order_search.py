@@ -33,6 +33,7 @@ HANDLES_LOOKED_AT: Final = 1000  # of a span, for a page
 ORDERS_LOOKED_AT: Final = 20_000  # for a page of a list
 _OTHER_KEYS: Final = 20
 _AFTER_ALL: Final = "\U0010ffff"  # no text has it, so all that begin with a prefix lie before prefix + this
+_KEY: Final = order_search.c.handle, order_search.c.order_id
 _OTHER: Final = order_search.alias("other")
 
 
@@ -63,30 +64,22 @@ class OrderSearchRows(StatementRunner):
 
     async def handle_counts(self, handles: Sequence[str], at_most: int) -> Mapping[str, int]:
         """See `OrderSearch.handle_counts`."""
-        counted = [
-            select(func.count())
-            .select_from(select(literal(1)).where(*_within(one, is_prefix=one[:1] == WORD)).limit(at_most).subquery())
-            .scalar_subquery()
-            .label(f"handle_{number}")
-            for number, one in enumerate(handles)
-        ]
-        (row,) = await self.rows(select(*counted))
+        (row,) = await self.rows(counts_of(handles, at_most))
         return {one: int(row[f"handle_{number}"]) for number, one in enumerate(handles)}
 
     async def orders_in_span(
         self, span: Span, filters: OrderFilters, after: OfHandle | None, at_most: int
     ) -> SpanPage[OfHandle]:
         """See `OrderSearch.orders_in_span`. At most `HANDLES_LOOKED_AT` handles are looked at."""
-        key = order_search.c.handle, order_search.c.order_id
         within = _within(span.handle, is_prefix=span.is_prefix)
         if after is not None:
-            within.append(tuple_(*key) > tuple_(*after))
-        look = select(*key).where(*within).order_by(*key)
+            within.append(tuple_(*_KEY) > tuple_(*after))
+        look = select(*_KEY).where(*within).order_by(*_KEY)
         end = await self._one(look.offset(HANDLES_LOOKED_AT - 1).limit(1)) if span.is_long else None
         until: OfHandle | None = None
         if end is not None:
             until = end["handle"], OrderId(end["order_id"])
-            look = look.where(tuple_(*key) <= tuple_(*until))
+            look = look.where(tuple_(*_KEY) <= tuple_(*until))
         if span.shown:
             look = look.where(order_search.c.order_id.not_in(span.shown))
         look = look.where(*(_has_term(term) for term in span.terms), *_stands_first(span))
@@ -128,6 +121,18 @@ class OrderSearchRows(StatementRunner):
         return summaries
 
 
+def counts_of(handles: Sequence[str], at_most: int) -> Query:
+    """Return a query with a count of each handle. The order by the primary key leads PostgreSQL to read along it.
+
+    Without an order, PostgreSQL reads the table from its start until it has met enough handles, however far that is.
+    """
+    counted = []
+    for number, one in enumerate(handles):
+        some = select(literal(1)).where(*_within(one, is_prefix=one[:1] == WORD)).order_by(*_KEY).limit(at_most)
+        counted.append(select(func.count()).select_from(some.subquery()).scalar_subquery().label(f"handle_{number}"))
+    return select(*counted)
+
+
 def _within(handle: str, *, is_prefix: bool) -> list[ColumnElement[bool]]:
     """Return the condition of a handle or, with `is_prefix`, of all handles that begin with it."""
     if not is_prefix:
@@ -137,7 +142,7 @@ def _within(handle: str, *, is_prefix: bool) -> list[ColumnElement[bool]]:
 
 def _limited(order_id: Column, condition: ColumnElement[bool]) -> Query:
     """Return some orders. In a subquery, because SQLite takes no limit within a UNION otherwise."""
-    return select(select(order_id).where(condition).limit(_OTHER_KEYS).subquery().c.order_id)
+    return select(select(order_id).where(condition).order_by(order_id).limit(_OTHER_KEYS).subquery().c.order_id)
 
 
 def _there_is(within: FromClause, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -27,7 +27,7 @@ from countermand.storage.store import SqlStore
 from countermand.storage.tables.appointments import appointment_tasks
 from countermand.storage.tables.cancelling import cancellations, idempotency_keys, outbox, refusals
 from countermand.storage.tables.catalogue import events, products
-from countermand.storage.tables.columns import instant, micros
+from countermand.storage.tables.columns import instant, instant_or_none, micros
 from countermand.storage.tables.orders import order_details, order_lines, orders
 from countermand.storage.tables.privacy import privacy_keys, privacy_requests
 from countermand.storage.tables.tickets import consumers
@@ -180,7 +180,7 @@ class SqlPrivacy:
                 last = {row["order_id"]: row["ends"] for row in rows}
                 for order_id, order in (await reading.orders(some)).items():
                     at = last.get(order_id)
-                    found[order_id] = OrderAhead(order=order, event_ends_at=None if at is None else instant(at))
+                    found[order_id] = OrderAhead(order=order, event_ends_at=instant_or_none(at))
         return found
 
     async def begin_request(

@@ -15,7 +15,9 @@ from countermand.storage.repositories.rows import Row, codes_column, refusal_of
 from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.cancelling import policies, refusals
 from countermand.storage.tables.columns import instant, micros
+from countermand.storage.tables.progress import task_progress
 
+_PROGRESS: Final = "codes"
 _LOOKED_AT: Final = 500  # refusals around an instant, to find the last and the next of a contract
 RefusalPlace = tuple[datetime, OrderId, CommandId]
 
@@ -50,6 +52,24 @@ class RefusalRows(StatementRunner):
             by_nearness = sorted(found, key=lambda row: abs(row["at"] - micros(around)))
             uses += [_use(row, is_first=False) for row in by_nearness[:1]]
         return uses
+
+    async def codes_progress(self) -> datetime | None:
+        """Return the instant up to which all refusals have their codes, if these are known; None before the start."""
+        row = await self._one(select(task_progress.c.reached_at).where(task_progress.c.name == _PROGRESS))
+        return None if row is None else instant(row["reached_at"])
+
+    async def move_codes_progress(self, place: RefusalPlace) -> None:
+        """Move that instant forward to a place. A node that is behind another one moves nothing."""
+        at, order_id, _ = place
+        first = self._insert(task_progress).values(name=_PROGRESS, reached_at=micros(at), order_id=order_id)
+        it, new = task_progress.c, first.excluded
+        await self.run(
+            first.on_conflict_do_update(
+                index_elements=[it.name],
+                set_={"reached_at": new.reached_at, "order_id": new.order_id},
+                where=it.reached_at < new.reached_at,
+            )
+        )
 
     async def fill_codes(self, codes: Mapping[tuple[OrderId, CommandId], Sequence[str]]) -> None:
         """Fill the codes of these refusals where they are empty. Rows are written in the order of their keys."""

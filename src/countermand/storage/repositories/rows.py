@@ -48,7 +48,7 @@ from countermand.storage.repositories.documents import decoded_details
 from countermand.storage.sql_types import Column, Query
 from countermand.storage.tables.appointments import appointments
 from countermand.storage.tables.catalogue import products
-from countermand.storage.tables.columns import instant, micros
+from countermand.storage.tables.columns import instant, instant_or_none, micros, micros_or_none
 from countermand.storage.tables.orders import order_details, order_lines, orders
 from countermand.storage.tables.tickets import tickets
 
@@ -81,20 +81,12 @@ def _said(value: object) -> str:
     raise TypeError(f"{type(value).__name__} has no JSON form here")
 
 
-def _instant_or_none(value: int | None) -> datetime | None:
-    return None if value is None else instant(value)
-
-
-def _micros_or_none(value: datetime | None) -> int | None:
-    return None if value is None else micros(value)
-
-
 def facts_of(row: Row) -> OrderFacts:
     """Return the facts that decisions look at, from an order's row or from a decision record."""
     return OrderFacts(
         state=known(OrderState, row["state"]),
-        appointment_starts_at=_instant_or_none(row["appointment_starts_at"]),
-        first_payment_at=_instant_or_none(row["first_payment_at"]),
+        appointment_starts_at=instant_or_none(row["appointment_starts_at"]),
+        first_payment_at=instant_or_none(row["first_payment_at"]),
     )
 
 
@@ -102,8 +94,8 @@ def facts_columns(facts: OrderFacts) -> dict[str, object]:
     """The same as columns, in the tables' order."""
     return {
         "state": facts.state.value,
-        "appointment_starts_at": _micros_or_none(facts.appointment_starts_at),
-        "first_payment_at": _micros_or_none(facts.first_payment_at),
+        "appointment_starts_at": micros_or_none(facts.appointment_starts_at),
+        "first_payment_at": micros_or_none(facts.first_payment_at),
     }
 
 
@@ -143,7 +135,7 @@ def appointment_of(row: Row) -> Appointment:
         state=known(AppointmentState, row["state"]),
         starts_at=starts_at,
         ends_at=ends_at,
-        cancelled_at=_instant_or_none(row["cancelled_at"]),
+        cancelled_at=instant_or_none(row["cancelled_at"]),
         slot=slot,
         remote_id=row["remote_id"],
     )
@@ -158,7 +150,7 @@ def appointment_columns(order_id: OrderId, appointment: Appointment) -> dict[str
         "state": appointment.state.value,
         "starts_at": micros(appointment.starts_at),
         "ends_at": micros(appointment.ends_at),
-        "cancelled_at": _micros_or_none(appointment.cancelled_at),
+        "cancelled_at": micros_or_none(appointment.cancelled_at),
         "slot_id": None if slot is None else slot.id,
         "half_day": None if slot is None else slot.half_day.value,
         "utc_offset_s": None if slot is None else slot.utc_offset // timedelta(seconds=1),
@@ -209,9 +201,9 @@ def client_of(row: Row) -> Client:
         key=row["key"],
         identity=None if row["issuer"] is None else (row["issuer"], row["subject"]),
         created_at=instant(row["created_at"]),
-        revoked_at=_instant_or_none(row["revoked_at"]),
-        previous_secret_until=_instant_or_none(row["previous_secret_until"]),
-        last_used_at=_instant_or_none(row["last_used_at"]),
+        revoked_at=instant_or_none(row["revoked_at"]),
+        previous_secret_until=instant_or_none(row["previous_secret_until"]),
+        last_used_at=instant_or_none(row["last_used_at"]),
         redirects=Redirects(url=row["redirect_url"], schemes=tuple((row["redirect_schemes"] or "").split())),
     )
 
@@ -248,7 +240,7 @@ def outbox_record_of(row: Row) -> OutboxRecord:
             row["acting_as"],
         ),
         details=msgspec.json.decode(row["details"]),
-        delivered_at=_instant_or_none(row["delivered_at"]),
+        delivered_at=instant_or_none(row["delivered_at"]),
     )
 
 

@@ -17,7 +17,7 @@ from countermand.storage.repositories.rows import Row, client_of
 from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.store import SqlStore
 from countermand.storage.tables.clients import clients
-from countermand.storage.tables.columns import instant, micros
+from countermand.storage.tables.columns import instant, instant_or_none, micros
 from countermand.storage.tables.staff import staff, staff_tokens
 
 
@@ -56,10 +56,10 @@ class SqlStaff:
                 name=row["staff_name"],
                 roles=_roles_of(row),
                 created_at=instant(row["staff_created_at"]),
-                disabled_at=_instant_or_none(row["disabled_at"]),
+                disabled_at=instant_or_none(row["disabled_at"]),
             ),
             secret_sha256=row["token_secret"],
-            revoked_at=_instant_or_none(row["token_revoked_at"]),
+            revoked_at=instant_or_none(row["token_revoked_at"]),
         )
 
     async def one(self, staff_id: StaffId) -> Staff:
@@ -137,7 +137,7 @@ async def _found(reading: SqlTransaction, condition: ColumnElement[bool]) -> Seq
             name=row["name"],
             roles=_roles_of(row),
             created_at=instant(row["created_at"]),
-            disabled_at=_instant_or_none(row["disabled_at"]),
+            disabled_at=instant_or_none(row["disabled_at"]),
             tokens=tuple(_token_of(token) for token in tokens if token["staff_id"] == row["id"]),
         )
         for row in people
@@ -149,13 +149,9 @@ def _token_of(row: Row) -> StaffToken:
         key=row["key"],
         client_id=ClientId(row["client_id"]),
         created_at=instant(row["created_at"]),
-        revoked_at=_instant_or_none(row["revoked_at"]),
+        revoked_at=instant_or_none(row["revoked_at"]),
     )
 
 
 def _roles_of(row: Row) -> frozenset[Role | Unknown]:
     return frozenset(known(Role, one) for one in msgspec.json.decode(row["roles"]))
-
-
-def _instant_or_none(value: int | None) -> datetime | None:
-    return None if value is None else instant(value)

@@ -15,7 +15,7 @@ from countermand.storage.repositories.rows import client_of
 from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.store import SqlStore
 from countermand.storage.tables.clients import client_keys, clients, signing_keys, used_assertions
-from countermand.storage.tables.columns import instant, micros
+from countermand.storage.tables.columns import instant, instant_or_none, micros
 
 _NUMBER: Final = "uq_signing_keys_number"
 _TRIES: Final = 3
@@ -163,5 +163,5 @@ def _key_of(row: RowMapping) -> SigningKey:
         private_key=row["private_key"],
         created_at=instant(row["created_at"]),
         signs_from=instant(row["signs_from"]),
-        retired_at=None if row["retired_at"] is None else instant(row["retired_at"]),
+        retired_at=instant_or_none(row["retired_at"]),
     )

@@ -52,7 +52,7 @@ from countermand.storage.tables.appointments import appointment_tasks
 from countermand.storage.tables.cancelling import cancellations, idempotency_keys, outbox, policies, refusals
 from countermand.storage.tables.catalogue import products
 from countermand.storage.tables.clients import clients
-from countermand.storage.tables.columns import instant, micros
+from countermand.storage.tables.columns import instant_or_none, micros
 from countermand.storage.tables.orders import order_details, order_lines, orders, payments
 from countermand.storage.tables.schema import NEWEST_NOTE, counters
 from countermand.storage.tables.tickets import tickets
@@ -134,13 +134,13 @@ class SqlTransaction(
     async def oldest_undelivered(self) -> datetime | None:
         """Return since when the oldest event waits in the outbox, or None."""
         row = await self._one(select(func.min(outbox.c.recorded_at).label("at")).where(outbox.c.delivered_at.is_(None)))
-        return None if row is None or row["at"] is None else instant(row["at"])
+        return None if row is None else instant_or_none(row["at"])
 
     async def oldest_pending_task(self) -> datetime | None:
         """Return since when the oldest task about an appointment waits for its answer, or None."""
         waiting = select(func.min(appointment_tasks.c.asked_at).label("at"))
         row = await self._one(waiting.where(appointment_tasks.c.state == text("'pending'")))
-        return None if row is None or row["at"] is None else instant(row["at"])
+        return None if row is None else instant_or_none(row["at"])
 
     async def policy_content(self, version: PolicyVersion) -> Mapping[str, object] | None:
         """See `PolicyContents.policy_content`."""

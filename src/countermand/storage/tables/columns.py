@@ -26,6 +26,16 @@ def instant(value: int) -> datetime:
     return _EPOCH + timedelta(microseconds=value)
 
 
+def micros_or_none(value: datetime | None) -> int | None:
+    """Convert an instant as `micros` does; NULL stands for none."""
+    return None if value is None else micros(value)
+
+
+def instant_or_none(value: int | None) -> datetime | None:
+    """Convert a column as `instant` does; NULL stands for none."""
+    return None if value is None else instant(value)
+
+
 Instant: Final = BigInteger  # whole microseconds since 1970 in UTC
 Document: Final = Text  # JSON; read and written in `storage/repositories/rows.py` alone
 

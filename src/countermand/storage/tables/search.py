@@ -1,8 +1,8 @@
-"""The tables that orders are found by. No cancellation writes them."""
+"""The table that orders are found by. No cancellation writes it."""
 
 from sqlalchemy import BigInteger, Column, Index, Table, Text
 
-from countermand.storage.tables.columns import Instant, Name, metadata
+from countermand.storage.tables.columns import metadata
 
 # The handles of each order (`domain/orders/search_handles.py`). They are compared byte by byte on both databases, so
 # that the beginning of a word is a range of the primary key.
@@ -13,13 +13,4 @@ order_search = Table(
     Column("order_id", BigInteger, primary_key=True, autoincrement=False),
     Index("ix_order_search_order_id", "order_id"),
     sqlite_with_rowid=False,
-)
-
-# How far `background/search.py` has come: all orders up to this place, by the time when they were placed, have handles.
-search_progress = Table(
-    "search_progress",
-    metadata,
-    Column("name", Name, primary_key=True),
-    Column("created_at", Instant, nullable=False),
-    Column("order_id", BigInteger, nullable=False),
 )
