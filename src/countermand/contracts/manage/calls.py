@@ -60,6 +60,7 @@ RULES: Final = CallRules(
     error_answer=problem_answer,
     kept_refusals=frozenset({HTTPStatus.CONFLICT}),
     takes_acting_as=True,
+    refuses_other_parameters=True,
 )
 
 
@@ -120,20 +121,21 @@ def operation(
     parameters: Sequence[Mapping[str, object]] = (),
     or_permission: Permission | None = None,
     takes_key: bool = True,
+    answers_secret: bool = False,
     conflicts: bool = True,
     may_lack_body: bool = False,
 ) -> Operation:
     """Return the description of a call, with what all calls have; `good` and `parameters` are its own.
 
     A call that changes something takes an Idempotency-Key, unless its answers are not stored, and the header Acting-As.
-    With `conflicts`, a state may forbid the change. With `or_permission`, that permission suffices, too.
+    With `answers_secret`, the answer is never stored. With `conflicts`, a state may forbid the change. With
+    `or_permission`, that permission suffices, too.
     """
     changes = method != "GET"
     replies = {**_PROBLEMS, **(_CHANGES if changes else {}), **good}
     if changes and not conflicts:
         del replies[409]
-    if not changes and (parameters or path.startswith(ORDER)):
-        replies[422] = _CHANGES[422]
+    replies.setdefault(422, _CHANGES[422])
     return Operation(
         name=name,
         method=method,
@@ -144,7 +146,8 @@ def operation(
         or_permission=or_permission,
         request=request,
         may_lack_body=may_lack_body,
-        takes_key=changes and takes_key,
+        takes_key=changes and takes_key and not answers_secret,
+        answers_secret=answers_secret,
         takes_acting_as=changes,
         parameters=(*((ID,) if path.startswith(ORDER) else ()), *parameters),
         replies=replies,

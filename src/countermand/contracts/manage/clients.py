@@ -152,7 +152,7 @@ class ManagedClients:
             Permission.ADMINISTER,
             {201: Reply(when="The client with its secret, which is never shown again", message=messages.KeyedClient)},
             request=self._client_given,
-            takes_key=False,
+            answers_secret=True,
         )
 
     def _named(self, given: DecodedBody) -> messages.ClientGiven:
@@ -313,7 +313,7 @@ _ROTATE: Final = operation(
     {200: Reply(when="The client with its new secret, which is never shown again", message=messages.KeyedClient)},
     request=messages.Rotation,
     parameters=[_CLIENT],
-    takes_key=False,
+    answers_secret=True,
     may_lack_body=True,
 )
 _REVOKE: Final = operation(

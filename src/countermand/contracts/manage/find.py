@@ -44,7 +44,6 @@ async def _find(context: CallContext[None]) -> Answer:
     query = Query(context.request.query_string)
     text, filters, at_most = query.one("q"), _filters(query), _number(query, "limit", _LARGEST_PAGE) or PAGE
     after = _after(query, is_search=text is not None)
-    query.refuse_others([str(one["name"]) for one in _PARAMETERS])
     query.check()
     return json_answer(200, found_shown(await found(context.services.store, text, filters, after, at_most)))
 
