@@ -1,6 +1,5 @@
 """The lists of the desk: JSON a page at a time, or CSV and JSON lines with all rows, which are streamed."""
 
-import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +8,6 @@ from typing import Final, Generic, TypeVar
 import msgspec
 from litestar.datastructures.headers import Accept
 
-from countermand.actions.errors import FieldsError
 from countermand.actions.ordering.desk_lists import ListPage, RowsWanted
 from countermand.actions.ordering.read_desk_lists import (
     count_reasons,
@@ -24,15 +22,14 @@ from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.query import Query
 from countermand.contracts.http.streamed import StreamedAnswer
 from countermand.contracts.manage import csv_rows, list_messages, list_output
-from countermand.contracts.manage.calls import ROOT, instant_in, operation
+from countermand.contracts.manage.calls import ROOT, instant_asked, operation
 from countermand.contracts.manage.csv_rows import CSV
-from countermand.domain.client import LARGEST_CLIENT_ID, ClientId, Permission
-from countermand.domain.contract import ContractName
+from countermand.contracts.manage.filters import client_asked, code_asked, contract_asked
+from countermand.domain.client import Permission
 
 LINES: Final = "application/x-ndjson"
 PAGE: Final = 100
 _STREAMED_AT_ONCE: Final = 500
-_NAME: Final = re.compile("[a-z][a-z0-9_]{0,63}")
 STREAMED: Final = "With `Accept: text/csv` or `application/x-ndjson`, the answer has all rows, and is streamed"
 
 Message = TypeVar("Message", bound=msgspec.Struct)
@@ -49,7 +46,7 @@ class DeskList(Generic[Message]):
 
     async def __call__(self, context: CallContext[None]) -> Answer:
         """Answer with a page, or with a stream of all rows from there on."""
-        wanted = wanted_in(context.request, self.filters)
+        wanted = wanted_in(context.request)
         media_type = media_type_of(context.request)
         first = await self.read(context.services, wanted, PAGE if media_type == JSON else _STREAMED_AT_ONCE)
         if media_type == JSON:
@@ -80,34 +77,19 @@ def media_type_of(request: Request) -> str:
     return (Accept(accept).best_match([JSON, CSV, LINES]) if accept else None) or JSON
 
 
-def wanted_in(request: Request, filters: Sequence[str]) -> RowsWanted:
+def wanted_in(request: Request) -> RowsWanted:
     """Return the filters of a request. Raises `FieldsError` with every error."""
     query = Query(request.query_string)
-    given = {name: query.one(name) for name in filters}
-    instants = {}
-    for name in ("from", "until"):
-        text = given.get(name)
-        try:
-            instants[name] = None if text is None else instant_in(name, text)
-        except FieldsError as error:
-            query.errors += error.errors
-    client = given.get("client")
-    if client is not None and not (client.isascii() and client.isdigit() and 0 < int(client[:19]) <= LARGEST_CLIENT_ID):
-        query.wrong("client", "the id of a client, which is a number", client)
-    for name in ("contract", "code"):
-        text = given.get(name)
-        if text is not None and not _NAME.fullmatch(text):
-            query.wrong(name, f"the name of a {name}, in small letters", text)
-    query.check()
-    contract = given.get("contract")
-    return RowsWanted(
-        contract=None if contract is None else ContractName(contract),
-        client=None if client is None else ClientId(int(client)),
-        since=instants["from"],
-        until=instants["until"],
-        code=given.get("code"),
-        after=given.get("after"),
+    wanted = RowsWanted(
+        contract=contract_asked(query),
+        client=client_asked(query),
+        since=instant_asked(query, "from"),
+        until=instant_asked(query, "until"),
+        code=code_asked(query, "code"),
+        after=query.one("after"),
     )
+    query.check()
+    return wanted
 
 
 def _json_line(message: msgspec.Struct) -> bytes:
@@ -142,7 +124,7 @@ async def _part_payments(services: Services, wanted: RowsWanted, at_most: int) -
 
 
 async def _reasons(context: CallContext[None]) -> Answer:
-    wanted = wanted_in(context.request, _REASON_FILTERS)
+    wanted = wanted_in(context.request)
     counted = await count_reasons(context.services.store, wanted)
     counts: Counter[str | None] = Counter()
     for one in counted:

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
@@ -26,23 +25,29 @@ from countermand.contracts.http.openapi import Reply, parameter, repeatable
 from countermand.contracts.http.query import Query
 from countermand.contracts.manage import search_messages as messages
 from countermand.contracts.manage.calls import ORDERS, instant_asked, operation
+from countermand.contracts.manage.filters import (
+    CODE,
+    CONTRACT,
+    client_asked,
+    code_asked,
+    contract_asked,
+    matching,
+    number_asked,
+)
 from countermand.contracts.manage.order_ids import order_id_text
 from countermand.domain.client import LARGEST_CLIENT_ID, ClientId, Permission
-from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import UID_PATTERN, order_id_from
 from countermand.domain.orders.order_state import OrderState
 from countermand.domain.staff_id import STAFF_ID_PATTERN, StaffId, staff_id_from
 
 PAGE: Final = 50
 _LARGEST_PAGE: Final = 200
-_CONTRACT: Final = re.compile("[a-z][a-z0-9_]{0,15}")
-_CODE: Final = "[a-z][a-z0-9_]{0,63}"
 _STATES: Final = [state.value for state in OrderState]
 
 
 async def _find(context: CallContext[None]) -> Answer:
     query = Query(context.request.query_string)
-    text, filters, at_most = query.one("q"), _filters(query), _number(query, "limit", _LARGEST_PAGE) or PAGE
+    text, filters, at_most = query.one("q"), _filters(query), number_asked(query, "limit", _LARGEST_PAGE) or PAGE
     after = _after(query, is_search=text is not None)
     query.check()
     return json_answer(200, found_shown(await found(context.services.store, text, filters, after, at_most)))
@@ -93,13 +98,12 @@ def _shown(found: OrderSummary) -> messages.OrderFound:
 
 
 def _filters(query: Query) -> OrderFilters:
-    contract = _matching(query, "contract", _CONTRACT.pattern, "the name of a contract, like connect")
     return OrderFilters(
-        contract=None if contract is None else ContractName(contract),
-        client_id=_client(query, "client"),
+        contract=contract_asked(query),
+        client_id=client_asked(query),
         states=_wanted_states(query),
-        event_uid=_matching(query, "event", UID_PATTERN, "an event's uid, 32 characters"),
-        product_uid=_matching(query, "product", UID_PATTERN, "a product's uid, 32 characters"),
+        event_uid=matching(query, "event", UID_PATTERN, "an event's uid, 32 characters"),
+        product_uid=matching(query, "product", UID_PATTERN, "a product's uid, 32 characters"),
         placed_from=instant_asked(query, "placed_from"),
         placed_until=instant_asked(query, "placed_until"),
         has_appointment=query.truth("appointment"),
@@ -107,30 +111,8 @@ def _filters(query: Query) -> OrderFilters:
         appointment_until=instant_asked(query, "appointment_until"),
         is_paid=query.truth("paid"),
         cancelled_by=_client_or_person(query, "cancelled_by"),
-        refused_code=_matching(query, "refused_code", _CODE, "the code of a rule, like payment_recorded"),
+        refused_code=code_asked(query, "refused_code"),
     )
-
-
-def _matching(query: Query, name: str, pattern: str, must_be: str) -> str | None:
-    given = query.one(name)
-    if given is None or re.fullmatch(pattern, given):
-        return given
-    query.wrong(name, must_be, given)
-    return None
-
-
-def _number(query: Query, name: str, largest: int) -> int | None:
-    given = query.one(name)
-    number = None if given is None else order_id_from(given)  # the same form: a whole number from 1 up
-    if given is None or (number is not None and number <= largest):
-        return number
-    query.wrong(name, f"a whole number between 1 and {largest}", given)
-    return None
-
-
-def _client(query: Query, name: str) -> ClientId | None:
-    number = _number(query, name, LARGEST_CLIENT_ID)
-    return None if number is None else ClientId(number)
 
 
 def _client_or_person(query: Query, name: str) -> ClientId | StaffId | None:
@@ -210,7 +192,7 @@ _PARAMETERS: Final[Sequence[Mapping[str, object]]] = (
     _filter(
         "contract",
         "Only orders of this contract",
-        {"type": "string", "pattern": f"^{_CONTRACT.pattern}$", "examples": ["connect"]},
+        {"type": "string", "pattern": f"^{CONTRACT}$", "examples": ["connect"]},
     ),
     _filter("client", "Only orders of the client with this id", _CLIENT_ID),
     repeatable(
@@ -235,7 +217,7 @@ _PARAMETERS: Final[Sequence[Mapping[str, object]]] = (
         "refused_code",
         "Only orders of which a cancellation was refused with this code. Refusals of older versions count as soon as "
         "a background task has filled their codes",
-        {"type": "string", "pattern": f"^{_CODE}$", "examples": ["payment_recorded"]},
+        {"type": "string", "pattern": f"^{CODE}$", "examples": ["payment_recorded"]},
     ),
     _filter(
         "limit",

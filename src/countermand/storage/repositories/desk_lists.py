@@ -72,7 +72,7 @@ class DeskListRows(StatementRunner):
         bound = await self._one(select(*newest).where(*in_range).order_by(*descending).offset(LOOKED_AT - 1).limit(1))
         if bound is not None:
             in_range.append(tuple_(*newest) >= tuple_(bound["decided_at"], bound["order_id"], bound["command_id"]))
-        met = [*in_range, *_has_code(wanted, it.codes)]
+        met = in_range if wanted.code is None else [*in_range, or_(it.codes.is_(None), has_code(wanted.code))]
         found = await self.rows(
             _with_names(select(refusals), it.order_id, it.client_id).where(*met).order_by(*descending).limit(at_most)
         )
@@ -83,7 +83,7 @@ class DeskListRows(StatementRunner):
     async def refusal_reasons(self, wanted: RowsWanted) -> Sequence[ReasonCount]:
         """See `DeskLists.refusal_reasons`."""
         it = refusals.c
-        met = [*_met(wanted, it.contract, it.client_id, it.decided_at), *_has_code(wanted, it.codes)]
+        met = _met(wanted, it.contract, it.client_id, it.decided_at)
         counted = select(it.codes, func.count().label("refusals")).where(*met).group_by(it.codes)
         return [
             ReasonCount(codes=None if row["codes"] is None else tuple(row["codes"].split()), refusals=row["refusals"])
@@ -155,12 +155,6 @@ def _met(wanted: RowsWanted, contract: Column, client: Column, at: Column) -> li
     if wanted.until is not None:
         met.append(at < micros(wanted.until))
     return met
-
-
-def _has_code(wanted: RowsWanted, codes: Column) -> list[ColumnElement[bool]]:
-    if wanted.code is None:
-        return []
-    return [or_(codes.is_(None), has_code(wanted.code))]
 
 
 def _with_names(query: Query, order_id: Column, client_id: Column) -> Query:
