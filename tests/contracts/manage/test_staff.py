@@ -184,16 +184,37 @@ async def test_records_and_events_say_who_did_it(world: World):
     for record in (shown["cancellation"], *shown["refusals"]):
         assert (record["staff_id"], record["acting_as"], record["client_id"]) == ("kim", None, client_id)
         assert (record["door"], record["address"]) == ("manage", "127.0.0.1")
-    told = [(one["kind"], one["staff_id"], one["client_id"], one["channel"]) for one in shown["facts"]]
-    owner = shown["client_id"]
+    told = [[one[name] for name in ("kind", "staff_id", "client_id", "channel", "address")] for one in shown["facts"]]
+    owner, kims = shown["client_id"], ["kim", client_id, "manage", "127.0.0.1"]
     assert told == [
-        ("order.placed", None, owner, "connect"),
-        ("appointment.set", None, owner, None),
-        ("appointment.cancelled", "kim", client_id, "manage"),
-        ("appointment.set", "kim", client_id, "manage"),
-        ("appointment.cancelled", "kim", client_id, "manage"),
-        ("order.cancelled", "kim", client_id, "manage"),
+        ["order.placed", None, owner, "connect", None],
+        ["appointment.set", None, owner, None, None],
+        ["appointment.cancelled", *kims],
+        ["appointment.set", *kims],
+        ["appointment.cancelled", *kims],
+        ["order.cancelled", *kims],
     ]
+
+
+async def test_the_event_of_each_change_says_who_made_it_and_from_where(world: World):
+    kim, order_id = await world.person("kim", Role.AUTHOR), await an_order(world)
+    placed = len(await world.rows("outbox", order_id))
+    changes: list[tuple[str, str, Any]] = [
+        ("POST", "appointments", VISIT),
+        ("PUT", "appointments/{visit}", VISIT | {"ends_at": "2026-11-23T06:00:00Z"}),
+        ("POST", "payments", PAYMENT),
+        ("DELETE", "appointments/{visit}", None),
+        ("POST", "moves", {"move": "accept"}),
+        ("POST", "moves", {"move": "start"}),
+    ]
+    for number, (method, path, body) in enumerate(changes, start=placed + 1):
+        visit = max((row["id"] for row in await world.rows("appointments", order_id)), default=0)
+        answer = await manage(world, kim, method, f"{order_id}/{path.format(visit=visit)}", body)
+        assert answer.is_success, (path, answer.text)
+        assert len(await world.rows("outbox", order_id)) >= number, path
+    for row in sorted(await world.rows("outbox", order_id), key=lambda row: row["order_version"])[placed:]:
+        told = [row[name] for name in ("staff_id", "client_id", "channel", "address")]
+        assert told == ["kim", kim.client.id, "manage", "127.0.0.1"], row["kind"]
 
 
 async def test_a_partners_cancellation_names_no_person_but_its_address(world: World):
@@ -204,8 +225,8 @@ async def test_a_partners_cancellation_names_no_person_but_its_address(world: Wo
     assert answer.status_code == 200
     (row,) = await world.rows("cancellations", order_id)
     assert (row["staff_id"], row["acting_as"], row["address"]) == (None, None, "127.0.0.1")
-    told = {row["kind"]: row["channel"] for row in await world.rows("outbox", order_id)}
-    assert told == {"order.placed": "connect", "order.cancelled": "connect"}
+    told = {row["kind"]: (row["channel"], row["address"]) for row in await world.rows("outbox", order_id)}
+    assert told == {"order.placed": ("connect", None), "order.cancelled": ("connect", "127.0.0.1")}
 
 
 async def test_a_client_says_whom_it_acts_for_and_the_record_keeps_it_as_a_claim(world: World):

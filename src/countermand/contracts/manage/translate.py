@@ -154,6 +154,7 @@ def order_shown(view: OrderView, history: History, policies: KnownPolicies, clie
                 staff_id=one.actor.staff_id,
                 acting_as=one.actor.acting_as,
                 channel=one.actor.channel,
+                address=one.actor.address,
                 details=JsonObject(one.details),
                 delivered_at=one.delivered_at,
             )
