@@ -95,6 +95,10 @@ def test_the_document_has_the_permission_for_programs_and_for_people(module, ope
     else:
         assert described["x-permission"] == operation.permission.value
         assert f"the permission `{operation.permission.value}`" in described["description"]
+        assert described.get("x-or-permission") == operation.or_permission
+        besides = {"Acting-As": "act_as"} if operation.takes_acting_as else None
+        assert described.get("x-header-permissions") == besides
+        assert all(f"`{one}`" in described["description"] for one in (besides or {}).values())
     own = operation.own_credential
     assert own is None or f"`{own}`" in described["description"]
     assert ("browser" in described["description"].partition("Needs the")[2]) is operation.needs_secret

@@ -361,6 +361,13 @@ TABLE: Final = [
         object=lambda things: {"staff": "kim", "key": things.staff_token},
     ),
     Row(route=f"POST {MANAGE}/staff/{{staff}}/disable", answers=operator(200), object=lambda _: PERSON),
+    Row(route=f"POST {MANAGE}/staff/{{staff}}/enable", answers=operator(200), object=lambda _: PERSON),
+    Row(
+        route=f"POST {MANAGE}/staff/{{staff}}/change",
+        answers=operator(200),
+        object=lambda _: PERSON,
+        body=lambda _: {"roles": ["viewer"]},
+    ),
     # Pages for everybody. Those of an order are for whoever knows their address, which nobody can guess.
     everybody("GET /etickets/{token}", object=lambda things: {"token": things.etickets}),
     everybody(

@@ -4,9 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from countermand.domain.actor import Actor
-from countermand.domain.client import ClientId, Permission
-from countermand.domain.contract import MANAGE
+from countermand.domain.client import Permission
 from countermand.domain.known import Unknown
 from countermand.domain.staff import PERMISSIONS_OF, Role, Staff
 from countermand.domain.staff_id import StaffId, staff_id_from
@@ -37,8 +35,3 @@ def test_this_can_be_the_id_of_a_person(text: str):
 @pytest.mark.parametrize("text", ["", "Kim", "1kim", ".kim", "kim lee", "kim\n", "kím", "k" * 65])
 def test_this_cannot_be_the_id_of_a_person(text: str):
     assert staff_id_from(text) is None
-
-
-def test_whom_a_client_acts_for_is_never_the_person():
-    assert Actor(ClientId(1), MANAGE, acting_as=KIM).person is None
-    assert Actor(ClientId(1), MANAGE, KIM, acting_as=StaffId("lee")).person == KIM

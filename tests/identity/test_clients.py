@@ -56,13 +56,20 @@ async def test_the_old_secret_works_until_the_end_of_the_overlap_and_never_again
     assert (await cancel(world, new, world.uri(order))).status_code == 200
 
 
-async def test_of_three_secrets_only_the_last_two_work(world: World):
+async def test_a_secret_that_works_in_an_overlap_is_stopped_by_no_second_rotation_but_by_one_without_overlap(
+    world: World,
+):
     me = await world.shopping_client()
     second = await _rotated(world, me, overlap=timedelta(hours=1))
-    third = await _rotated(world, me, overlap=timedelta(hours=1))
-    assert [(await cancel(world, one, "x")).status_code for one in (me, second, third)] == [401, 400, 400]
+    with pytest.raises(ConflictError, match="keep_old") as raised:
+        await _rotated(world, me, overlap=timedelta(hours=1))
+    assert raised.value.code == "secret_overlap"
+    assert [(await cancel(world, one, "x")).status_code for one in (me, second)] == [400, 400]
+    third = await _rotated(world, me, overlap=None)
+    assert [(await cancel(world, one, "x")).status_code for one in (me, second, third)] == [400, 401, 400]
     last = await _rotated(world, me)
-    assert [(await cancel(world, one, "x")).status_code for one in (second, third, last)] == [401, 401, 400]
+    statuses = [(await cancel(world, one, "x")).status_code for one in (me, second, third, last)]
+    assert statuses == [401, 401, 401, 400]
 
 
 async def test_a_revoked_client_is_not_rotated_but_restored_with_the_secret_that_it_had(world: World):
@@ -80,11 +87,14 @@ async def test_a_revoked_client_is_not_rotated_but_restored_with_the_secret_that
     assert [(await cancel(world, one, "x")).status_code for one in (me, new)] == [401, 400]
 
 
-async def test_of_two_rotations_at_once_one_secret_works_beside_the_other(world: World):
+async def test_of_two_rotations_at_once_one_is_refused_and_the_old_secret_works_beside_the_others(world: World):
     me = await world.shopping_client()
-    first, second = await asyncio.gather(*(_rotated(world, me, overlap=timedelta(hours=1)) for _ in range(2)))
-    statuses = [(await cancel(world, one, "x")).status_code for one in (me, first, second)]
-    assert statuses == [401, 400, 400]
+    both = (_rotated(world, me, overlap=timedelta(hours=1)) for _ in range(2))
+    ends = await asyncio.gather(*both, return_exceptions=True)
+    (new,) = (one for one in ends if isinstance(one, Caller))
+    (refused,) = (one for one in ends if isinstance(one, ConflictError))
+    assert refused.code == "secret_overlap"
+    assert [(await cancel(world, one, "x")).status_code for one in (me, new)] == [400, 400]
 
 
 async def test_a_wrong_secret_makes_a_node_read_the_client_again_only_now_and_then(
@@ -282,8 +292,8 @@ async def test_a_key_and_an_identity_belong_to_one_client_each(world: World):
 
 async def test_only_who_has_a_secret_is_rotated_and_only_who_is_there_revoked(world: World):
     partner = await world.connect_client()
-    for missing in (partner.client.id, 99):
-        with pytest.raises(NotFoundError, match=str(missing)):
+    for missing, why in {partner.client.id: ConflictError, 99: NotFoundError}.items():
+        with pytest.raises(why, match=str(missing)):
             await world.database.clients.rotate(
                 missing, secret_sha256=hash_of("s"), now=world.clock(), overlap=timedelta(0)
             )
@@ -327,7 +337,7 @@ async def _with_refresh(folder: Path, refresh_s: float) -> AsyncIterator:
         yield world, asked
 
 
-async def _rotated(world: World, caller: Caller, *, overlap: timedelta = timedelta(0)) -> Caller:
+async def _rotated(world: World, caller: Caller, *, overlap: timedelta | None = timedelta(0)) -> Caller:
     secret = secrets.token_urlsafe(32)
     client = await world.database.clients.rotate(
         caller.client.id, secret_sha256=hash_of(secret), now=world.clock(), overlap=overlap

@@ -230,6 +230,11 @@ async def test_a_shop_that_is_added_can_call_at_once_keeps_its_orders_when_rotat
         assert re.search(r"^The old secret works until 20\d\d-\d\d-\d\d \d\d:\d\d:\d\dZ\.$", rotated.out, re.MULTILINE)
         await until_true(lambda: status(between), 200)
         assert await status((key, secret)) == 200
+        assert_one_sentence(await client("rotate", id_), "--keep-old", "--overlap-s 0", "was not rotated again")
+        assert_one_sentence(await client("rotate", id_, "--keep-old", "--overlap-s", "5"), "--overlap-s")
+        lost, between = between, shown(await client("rotate", id_, "--keep-old"))
+        await until_true(lambda: status(lost), 401)
+        assert [await status(one) for one in (between, (key, secret))] == [200, 200]
         rotated = await client("rotate", id_, "--overlap-s", "0")
         new = shown(rotated)
         assert "The old secret no longer works.\n" in rotated.out
@@ -302,7 +307,7 @@ async def test_a_partner_that_is_added_can_call_with_its_issuers_tokens_until_it
 
         again = await client("add", "--contract", "connect", "--name", "Another", "--client-id", "portal-api")
         assert_one_sentence(again, "portal-api")
-        assert_one_sentence(await client("rotate", id_), f"client {id_}", "key and secret")
+        assert_one_sentence(await client("rotate", id_), f"client {id_} has no secret here", ISSUER)
         assert (await client("revoke", id_)).code == 0
         await until_true(create, 401)
         cancel = await http.post("/api/connect/orders/cancel", json={"orderId": order["id"]})

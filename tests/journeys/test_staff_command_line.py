@@ -56,6 +56,15 @@ async def test_a_person_is_added_gets_a_token_calls_with_it_and_is_disabled(run:
     assert [await status(world, one, order_id) for one in callers] == [401, 401]
     assert_one_sentence(await staff("token", "kim"), "kim is disabled")
 
+    assert await staff("enable", "kim") == Said(0, "Enabled kim (Kim Lee), who may cancel, read, record\n", "")
+    key, _, secret = json.loads((await staff("token", "kim", "--json")).out)["token"].partition(".")
+    kim = Caller(operator.client, key, secret)
+    assert [await status(world, one, order_id) for one in (*callers, kim)] == [401, 401, 200]
+    changed = await staff("change", "kim", "--role", "finance", "--name", "Kim Yu")
+    assert changed == Said(0, "Changed kim (Kim Yu), who may money, read, record\n", "")
+    assert json.loads((await staff("change", "kim", "--role", "viewer", "--json")).out)["permissions"] == ["read"]
+    assert (await manage(world, kim, "POST", f"{order_id}/cancel", {"reason": "x"})).status_code == 403
+
 
 async def test_what_cannot_be_done_is_said_in_a_sentence(run: Run, world: World):
     first, second = await world.manage_client(), await world.manage_client()
@@ -64,6 +73,10 @@ async def test_what_cannot_be_done_is_said_in_a_sentence(run: Run, world: World)
         ("add", "Kim", *kim[1:]): ("'Kim'",),
         ("add", "kim", "--name", " ", "--role", "viewer"): ("--name",),
         ("disable", "kim"): ("no person kim",),
+        ("enable", "kim"): ("no person kim",),
+        ("change", "kim"): ("--name", "--role"),
+        ("change", "kim", "--name", " "): ("--name",),
+        ("change", "kim", "--role", "viewer"): ("no person kim",),
         ("token", "kim"): ("--client", str(first.client.id), str(second.client.id)),
         ("token", "kim", "--client", "999"): ("--client", "999"),
         ("token", "kim", "--client", str(first.client.id)): ("no person kim",),

@@ -40,7 +40,7 @@ NEW_COLUMNS = {
     "idempotency_keys": {"message_fingerprint"},
     "cancellations": {"staff_id", "acting_as", "address"},
     "refusals": {"codes", "staff_id", "acting_as", "address"},
-    "outbox": {"staff_id", "acting_as", "channel"},
+    "outbox": {"staff_id", "acting_as", "channel", "address"},
 }
 # The first schema's tables with a row or more each, parents first.
 DATA: dict[str, list[dict[str, Any]]] = {

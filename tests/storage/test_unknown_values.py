@@ -262,7 +262,7 @@ FREE = {
     "policies": {"version"},
     "order_search": {"handle"},
     "task_progress": {"name"},
-    "outbox": {"details", "staff_id", "acting_as"},  # shown as they are
+    "outbox": {"details", "staff_id", "acting_as", "address"},  # shown as they are
     "staff": {"id", "name"},
     "staff_tokens": {"key", "staff_id", "secret_sha256"},
     "idempotency_keys": {"key", "fingerprint", "message_fingerprint", "policy_version"},

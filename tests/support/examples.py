@@ -460,12 +460,14 @@ async def _clients(it: Recorder) -> None:
     await it.call("manage", "changeClient", {"name": "The shop at the canal", "permissions": ["read"]}, client=client)
     await it.call("manage", "changeClient", {"name": " "}, client=client)
     await it.call("manage", "rotateClient", {"overlap_s": 3600}, client=client)
+    await it.call("manage", "rotateClient", {"overlap_s": 3600}, client=client)
     await _claimed_for_nobody(it, "rotateClient", client=client)
     await _claimed_for_nobody(it, "revokeClient", client=client)
     it.world.clock.forward(minutes=1)
     await it.call("manage", "revokeClient", client=client)
     await it.call("manage", "rotateClient", client=client)
     await it.call("manage", "listClients")
+    await it.call("manage", "listClients", query="?revoked=true")
     await it.call("manage", "restoreClient", client=client)
     await _claimed_for_nobody(it, "restoreClient", client=client)
     partner = {"contract": "connect", "name": "Acme", "client_id": "acme", "public_key": _public_key()}
@@ -500,10 +502,14 @@ async def _staff(it: Recorder) -> None:
     await it.call("manage", "revokeStaffToken", staff="kim", key=made["key"])
     it.world.clock.forward(minutes=1)
     await it.call("manage", "listStaff")
+    await it.call("manage", "listStaff", query="?disabled=true")
+    await it.call("manage", "changeStaff", {"roles": ["support"]}, staff="kim")
+    await it.call("manage", "changeStaff", {}, staff="kim")
     await it.call("manage", "disableStaff", staff="kim")
     await it.call("manage", "addStaffToken", {}, staff="kim")
     await it.call("manage", "addStaffToken", {"client_id": 1}, staff="kim")
-    for operation in ("disableStaff", "revokeStaffToken"):
+    await it.call("manage", "enableStaff", staff="kim")
+    for operation in ("disableStaff", "enableStaff", "revokeStaffToken"):
         await _claimed_for_nobody(it, operation, staff="kim", key=made["key"])
 
 

@@ -230,7 +230,12 @@ def list_clients(
 def rotate_client(
     client: Annotated[int, typer.Argument(help="The client's id, from `countermand client list`.")],
     keep_old: Annotated[  # noqa: FBT002 - an option has a default
-        bool, typer.Option("--keep-old", help="connect: its newest old key still works until the next rotation.")
+        bool,
+        typer.Option(
+            "--keep-old",
+            help="Of a key pair: the newest old key still works until the next rotation. Of a secret, if the secret of "
+            "the last rotation is lost: replace only that one, and let the one from before work until its end.",
+        ),
     ] = False,
     private_key_file: PrivateKeyFile = None,
     public_key_file: PublicKeyFile = None,
@@ -239,8 +244,8 @@ def rotate_client(
         typer.Option(
             min=0,
             max=LONGEST_OVERLAP_S,
-            help="For how many seconds the old secret still works; 0 stops it at once. Not for a client with a key "
-            f"pair.  [default: {DEFAULT_OVERLAP_S}]",
+            help="For how many seconds the old secret still works; 0 stops every older secret at once. Not for a "
+            f"client with a key pair.  [default: {DEFAULT_OVERLAP_S}]",
         ),
     ] = None,
     as_json: AsJson = False,  # noqa: FBT002 - an option has a default
@@ -249,7 +254,8 @@ def rotate_client(
     """Give a client a new secret or key pair. It stays the same client, and keeps its orders.
 
     The old secret works for another day, unless --overlap-s says otherwise. Of a key pair, the old key stops at once,
-    unless it is kept. A revoked client cannot be rotated: restore it first.
+    unless it is kept. While an old secret still works, only --keep-old or --overlap-s 0 rotates again. A revoked client
+    cannot be rotated: restore it first.
     """
     read = read_settings(settings)
     known = with_database(read, lambda database: database.clients.one(number_of(client)))
@@ -258,11 +264,12 @@ def rotate_client(
             raise CommandError(f"client {client} has a key pair: leave out --overlap-s, and give --keep-old if needed")
         _rotate_own(read, known, private_key_file, public_key_file, keep_old=keep_old, as_json=as_json)
         return
-    if keep_old or private_key_file or public_key_file:
-        raise CommandError(
-            f"client {client} has no key pair: leave out --keep-old and the key files, which are for a key pair"
-        )
-    secret, overlap = new_secret(), timedelta(seconds=DEFAULT_OVERLAP_S if overlap_s is None else overlap_s)
+    if private_key_file or public_key_file:
+        raise CommandError(f"client {client} has no key pair: leave out the key files, which are for a key pair")
+    if keep_old and overlap_s is not None:
+        raise CommandError("with --keep-old the old secret works until the end that it has: leave --overlap-s out")
+    secret = new_secret()
+    overlap = None if keep_old else timedelta(seconds=DEFAULT_OVERLAP_S if overlap_s is None else overlap_s)
     rotated = with_database(
         read,
         lambda database: database.clients.rotate(
@@ -294,7 +301,10 @@ def restore_client(
     as_json: AsJson = False,  # noqa: FBT002 - an option has a default
     settings: SettingsFile = None,
 ) -> None:
-    """Let a revoked client call again, with the key and secret, or the key pair, that it had."""
+    """Let a revoked client call again, with the key and secret, or the key pair, that it had last.
+
+    A secret from before a rotation stays stopped.
+    """
     restored = with_database(read_settings(settings), lambda database: database.clients.restore(number_of(client)))
     show_client(restored, did("Restored", restored), as_json=as_json)
 

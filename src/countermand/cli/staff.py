@@ -1,4 +1,4 @@
-"""The commands about the people at the desk: add, list and disable them, and give or revoke their tokens."""
+"""The commands about the people at the desk: add, list, change, disable and enable them, and their tokens."""
 
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from countermand.bootstrap.database import Database
 
 staff = typer.Typer(
-    help="Add, list and disable the people at the desk, and give them tokens.",
+    help="Add, list, change, disable and enable the people at the desk, and give them tokens.",
     no_args_is_help=True,
     cls=WholeHelpGroup,
 )
@@ -53,12 +53,11 @@ def add_person(
 ) -> None:
     """Add a person. The person can call the management API after `countermand staff token`."""
     staff_id, roles = person_id(person), frozenset(role)
-    if not name.strip():
-        raise CommandError(f"--name must have a visible character, not {name!r}")
+    _check_name(name)
     added = with_database(
         read_settings(settings), lambda database: database.staff.add(staff_id, name=name, roles=roles, now=utc_now())
     )
-    _show(added, f"Added {added.id} ({added.name}), who may {', '.join(sorted(added.permissions))}", as_json=as_json)
+    _show(added, f"Added {added.id} ({added.name}), who may {_may(added)}", as_json=as_json)
 
 
 @staff.command("list")
@@ -77,6 +76,32 @@ def list_staff(as_json: AsJson = False, settings: SettingsFile = None) -> None: 
     print_table(("id", "name", "roles", "disabled", "tokens that count"), rows)
 
 
+@staff.command("change")
+def change_person(
+    person: PersonId,
+    name: Annotated[str | None, typer.Option(help="The person's new name, for people to read.", **TEXT)] = None,
+    role: Annotated[
+        list[Role] | None,
+        typer.Option(metavar="ROLE", help=f"{_ROLES}; repeat the option for several. They replace the old roles."),
+    ] = None,
+    as_json: AsJson = False,  # noqa: FBT002 - an option has a default
+    settings: SettingsFile = None,
+) -> None:
+    """Change a person's name, or the roles. An option that is left out changes nothing.
+
+    Running servers know the change within seconds (COUNTERMAND_CLIENT_REFRESH_S).
+    """
+    staff_id, roles = person_id(person), frozenset(role) if role else None
+    if name is None and roles is None:
+        raise CommandError("there is nothing to change: give --name, --role or both")
+    if name is not None:
+        _check_name(name)
+    changed = with_database(
+        read_settings(settings), lambda database: database.staff.change(staff_id, name=name, roles=roles)
+    )
+    _show(changed, f"Changed {changed.id} ({changed.name}), who may {_may(changed)}", as_json=as_json)
+
+
 @staff.command("disable")
 def disable_person(
     person: PersonId,
@@ -90,6 +115,18 @@ def disable_person(
     staff_id = person_id(person)
     disabled = with_database(read_settings(settings), lambda database: database.staff.disable(staff_id, utc_now()))
     _show(disabled, f"Disabled {disabled.id} ({disabled.name})", as_json=as_json)
+
+
+@staff.command("enable")
+def enable_person(
+    person: PersonId,
+    as_json: AsJson = False,  # noqa: FBT002 - an option has a default
+    settings: SettingsFile = None,
+) -> None:
+    """Enable a disabled person. The tokens from before stay stopped: make a new one with `countermand staff token`."""
+    staff_id = person_id(person)
+    enabled = with_database(read_settings(settings), lambda database: database.staff.enable(staff_id, utc_now()))
+    _show(enabled, f"Enabled {enabled.id} ({enabled.name}), who may {_may(enabled)}", as_json=as_json)
 
 
 @staff.command("token")
@@ -126,6 +163,16 @@ def make_or_revoke_token(
         typer.echo(token_as_json(made))
         return
     typer.echo(f"key: {made.key}\ntoken: {made.token}\nIt is not shown again.")
+
+
+def _check_name(name: str) -> None:
+    """Raise `CommandError` for a name that nobody can see."""
+    if not name.strip():
+        raise CommandError(f"--name must have a visible character, not {name!r}")
+
+
+def _may(person: Staff) -> str:
+    return ", ".join(sorted(person.permissions))
 
 
 async def _new_token(database: "Database", staff_id: StaffId, client: int | None) -> "NewToken":

@@ -20,8 +20,3 @@ class Actor(NamedTuple):
     staff_id: StaffId | None = None
     acting_as: StaffId | None = None
     address: str | None = None
-
-    @property
-    def person(self) -> StaffId | None:
-        """The person who answers for it: the person of the token alone."""
-        return self.staff_id

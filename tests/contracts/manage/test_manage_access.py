@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from countermand.domain.client import Permission
+from countermand.domain.staff import Role
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, ROOT, VISIT, fields, manage, problem
 from support.shared_world import shared_sqlite_world, shared_world
@@ -224,6 +225,48 @@ async def test_a_method_that_a_path_has_not_is_405_with_those_it_has(world: Worl
     }
     assert problem(await manage(world, operator, "PATCH", "1/moves", {})) == (405, "method_not_allowed")
     assert problem(await manage(world, operator, "GET", "1/nothing/there")) == (404, "not_found")
+
+
+async def test_every_call_refuses_a_parameter_that_it_does_not_have_and_does_nothing(world: World):
+    operator = await world.manage_client()
+    await world.person("kim", Role.VIEWER, client=operator)
+    order_id = await world.service_order(await world.connect_client())
+    named = {"id": f"connect-{order_id}", "appointment": 1, "task": 1, "client": operator.client.id, "staff": "kim"}
+    document = (await world.http.get("/docs/manage/openapi.json")).json()
+    before = await contents(world)
+    for template, methods in document["paths"].items():
+        path = template.format(**named, key="k")
+        for method, described in methods.items():
+            known = [one["name"] for one in described["parameters"] if one["in"] == "query"]
+            answer = await world.http.request(
+                method, f"{path}?limt=1&limt=2", headers=world.manage_headers(operator), content=b"{}"
+            )
+            assert fields(answer) == ["limt"], described["operationId"]
+            assert all(name in answer.json()["detail"] for name in known)
+    assert not changed(before, await contents(world))
+
+
+async def test_a_call_whose_answer_has_a_secret_refuses_an_idempotency_key_and_stores_none(world: World):
+    operator, shop = await world.manage_client(), await world.shopping_client()
+    await world.person("kim", Role.VIEWER, client=operator)
+    calls: dict[str, dict[str, Any]] = {
+        "/clients": {"contract": "shopping", "name": "Shop"},
+        f"/clients/{shop.client.id}/rotate": {},
+        "/staff/kim/tokens": {},
+    }
+    paths = (await world.http.get("/docs/manage/openapi.json")).json()["paths"]
+    of_secrets = [path for path, methods in paths.items() if "has a secret" in str(methods.get("post"))]
+    assert len(of_secrets) == len(calls)
+    before = await contents(world)
+    for path, body in calls.items():
+        headers = world.manage_headers(operator, Idempotency_Key="k")
+        answer = await world.http.post(f"/manage/v1{path}", json=body, headers=headers)
+        assert fields(answer) == ["Idempotency-Key"], path
+    assert not changed(before, await contents(world))
+    for path, body in calls.items():
+        answer = await world.http.post(f"/manage/v1{path}", json=body, headers=world.manage_headers(operator))
+        assert answer.is_success, answer.text
+    assert await world.rows("idempotency_keys") == []
 
 
 async def _an_order_with_a_visit(world: World) -> int:

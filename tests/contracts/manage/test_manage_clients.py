@@ -6,11 +6,12 @@ from typing import Any
 import httpx
 import pytest
 
+from countermand.actions.identity.secrets import hash_of
 from countermand.contracts.registry import CONTRACTS, accesses_of
 from countermand.domain.client import Permission
 from support.contracts import SHOPPING
 from support.shared_world import shared_world
-from support.world import NOON, Caller, World
+from support.world import ISSUER, NOON, Caller, World
 
 world = shared_world
 
@@ -50,14 +51,80 @@ async def test_a_rotation_leaves_the_old_secret_a_day_or_as_long_as_it_is_told(w
     for body in ({}, {"overlap_s": None}):
         empty = await post(world, admin, f"{CLIENTS}/{operator.client.id}/rotate", body)
         assert empty.json()["client"]["previous_secret_until"] == written(NOON + timedelta(days=1))
-    again = (await post(world, admin, f"{CLIENTS}/{operator.client.id}/rotate", {"overlap_s": 3600})).json()
-    tokens = [f"{operator.key}.{operator.secret}", empty.json()["token"], again["token"]]
-    assert await tokens_work(world, *tokens) == [401, 200, 200]
+        assert await world.database.clients.rotate(
+            operator.client.id, secret_sha256=hash_of(operator.secret), now=world.clock(), overlap=timedelta(0)
+        )
+    short = (await post(world, admin, f"{CLIENTS}/{operator.client.id}/rotate", {"overlap_s": 3600})).json()
+    tokens = [f"{operator.key}.{operator.secret}", short["token"]]
+    assert await tokens_work(world, *tokens) == [200, 200]
     world.clock.forward(hours=1)
-    assert await tokens_work(world, *tokens) == [401, 401, 200]
+    assert await tokens_work(world, *tokens) == [401, 200]
     assert [await status(world, shop.key, one) for one in (shop.secret, new["secret"])] == [404, 404]
     world.clock.forward(hours=23)
     assert [await status(world, shop.key, one) for one in (shop.secret, new["secret"])] == [401, 404]
+
+
+async def test_a_rotation_that_is_sent_again_leaves_the_working_secret_alone(world: World):
+    admin, shop = await world.manage_client(), await world.shopping_client()
+    path = f"{CLIENTS}/{shop.client.id}/rotate"
+    early = await post(world, admin, path, {"keep_old": True})
+    assert (early.status_code, early.json()["code"]) == (409, "no_secret_overlap")
+    lost = (await post(world, admin, path, None)).json()
+    before = await world.rows("clients")
+    for body in (None, {"overlap_s": 1}):
+        refused = await post(world, admin, path, body)
+        assert (refused.status_code, refused.json()["code"]) == (409, "secret_overlap")
+        said = refused.json()["detail"]
+        assert all(text in said for text in (written(NOON + timedelta(days=1)), "keep_old", "overlap_s 0"))
+    both = await post(world, admin, path, {"keep_old": True, "overlap_s": 3600})
+    assert [one["field"] for one in both.json()["errors"]] == ["overlap_s"]
+    assert await world.rows("clients") == before
+
+    world.clock.forward(hours=1)
+    again = (await post(world, admin, path, {"keep_old": True})).json()
+    assert again["client"]["previous_secret_until"] == written(NOON + timedelta(days=1)), "the overlap grew"
+    secrets = [shop.secret, lost["secret"], again["secret"]]
+    assert [await status(world, shop.key, one) for one in secrets] == [404, 401, 404]
+    at_once = (await post(world, admin, path, {"overlap_s": 0})).json()
+    assert [await status(world, shop.key, one) for one in (*secrets, at_once["secret"])] == [401, 401, 401, 404]
+
+
+async def test_once_the_overlap_is_over_a_client_is_rotated_again(world: World):
+    admin, shop = await world.manage_client(), await world.shopping_client()
+    path = f"{CLIENTS}/{shop.client.id}/rotate"
+    first = (await post(world, admin, path, {"overlap_s": 60})).json()
+    world.clock.forward(seconds=59)
+    assert (await post(world, admin, path, None)).status_code == 409
+    world.clock.forward(seconds=1)
+    assert (await post(world, admin, path, {"keep_old": True})).json()["code"] == "no_secret_overlap"
+    second = (await post(world, admin, path, None)).json()
+    secrets = (shop.secret, first["secret"], second["secret"])
+    assert [await status(world, shop.key, one) for one in secrets] == [401, 404, 404]
+
+
+async def test_a_client_of_another_issuer_is_told_where_its_secret_is(world: World):
+    admin, partner = await world.manage_client(), await world.connect_client()
+    before = await world.rows("clients")
+    for body in (None, {"overlap_s": 0}, {"keep_old": True}):
+        refused = await post(world, admin, f"{CLIENTS}/{partner.client.id}/rotate", body)
+        assert (refused.status_code, refused.json()["code"]) == (409, "client_without_secret")
+        assert ISSUER in refused.json()["detail"]
+    given = await post(world, admin, f"{CLIENTS}/{partner.client.id}/rotate", {"public_key": "x"})
+    assert [one["field"] for one in given.json()["errors"]] == ["public_key"]
+    assert await world.rows("clients") == before
+
+
+async def test_no_secret_from_before_a_rotation_comes_back_with_a_restored_client(world: World):
+    admin, shop = await world.manage_client(), await world.shopping_client()
+    path = f"{CLIENTS}/{shop.client.id}"
+    new = (await post(world, admin, f"{path}/rotate", None)).json()
+    revoked = await post(world, admin, f"{path}/revoke", None)
+    restored = await post(world, admin, f"{path}/restore", None)
+    assert [one.json()["previous_secret_until"] for one in (revoked, restored)] == [None, None]
+    assert [await status(world, shop.key, one) for one in (shop.secret, new["secret"])] == [401, 404]
+    document = (await world.http.get("/docs/manage/openapi.json")).json()
+    summary = document["paths"][f"{CLIENTS}/{{client}}/restore"]["post"]["summary"]
+    assert "A secret from before a rotation stays stopped" in summary
 
 
 async def test_a_revoked_client_is_restored_and_never_rotated(world: World):
@@ -86,8 +153,7 @@ async def test_name_and_permissions_are_changed_and_count_at_once(world: World):
     narrowed = await post(world, admin, path, {"permissions": ["create"]})
     assert (narrowed.json()["name"], narrowed.json()["permissions"]) == ("Zoë's shop", ["create"])
     assert await status(world, shop.key, shop.secret) == 403
-    nothing = await post(world, admin, path, {})
-    assert nothing.json() == narrowed.json() == (await listed(world, admin))[shop.client.id]
+    assert narrowed.json() == (await listed(world, admin))[shop.client.id]
 
 
 async def test_a_change_that_does_not_hold_is_named_and_changes_nothing(world: World):
@@ -103,11 +169,13 @@ async def test_a_change_that_does_not_hold_is_named_and_changes_nothing(world: W
         ("rotate", {"overlap_s": 30 * 24 * 3600 + 1}, "overlap_s"),
         ("rotate", {"overlap_s": "soon"}, "overlap_s"),
         ("rotate", {"public_key": "x"}, "public_key"),
-        ("rotate", {"keep_old": True}, "keep_old"),
     ]
     for call, body, field in wrong:
         reply = await post(world, admin, f"{path}/{call}", body)
         assert (reply.status_code, [one["field"] for one in reply.json()["errors"]]) == (422, [field]), body
+    for body in ({}, {"name": None, "permissions": None}):
+        nothing = await post(world, admin, f"{path}/change", body)
+        assert [one["field"] for one in nothing.json()["errors"]] == ["name", "permissions"]
     assert (await post(world, admin, f"{CLIENTS}/999999/change", {"name": "x"})).status_code == 404
     assert (await post(world, admin, f"{CLIENTS}/999999/restore", None)).status_code == 404
     assert await world.rows("clients") == before

@@ -83,8 +83,8 @@ async def test_every_list_has_its_rows_and_no_others(world: World):
     assert {one["client_name"] for one in cancelled} == {me.client.name, shop.client.name}
     refused = await page(world, operator, "refusals")
     assert [one["codes"] for one in refused] == [
-        "order_already_cancelled order_not_cancellable",
-        "appointment_within_notice",
+        ["order_already_cancelled", "order_not_cancellable"],
+        ["appointment_within_notice"],
     ] * 5
     assert [one["decided_at"] for one in refused] == sorted((one["decided_at"] for one in refused), reverse=True)
     late = await page(world, operator, "late-payments")
@@ -112,11 +112,13 @@ async def test_pages_csv_and_lines_have_the_same_rows_each_once(world: World, mo
         table = await listed(world, operator, name, CSV)
         assert table.headers["content-type"] == "text/csv; charset=utf-8"
         assert "content-length" not in table.headers
-        assert table_of(table) == [
-            {key: "" if value is None else str(value) for key, value in row.items()} for row in rows
-        ]
+        assert table_of(table) == [{key: cell(value) for key, value in row.items()} for row in rows]
         head = await world.http.head(f"/manage/v1/{name}", headers={**world.manage_headers(operator), "Accept": CSV})
         assert (head.status_code, head.content) == (200, b"")
+
+
+def cell(value: object) -> str:
+    return " ".join(value) if isinstance(value, list) else "" if value is None else str(value)
 
 
 def table_of(answer: httpx.Response) -> Sequence[dict[str, str]]:
@@ -168,7 +170,7 @@ async def test_refusals_without_codes_are_found_by_the_code_of_their_decision(wo
     async with world.database.store.transaction() as tx:
         await tx.run(update(refusals).values(codes=None))
     found = await page(world, operator, "refusals?code=appointment_within_notice")
-    assert [one["codes"] for one in found] == ["appointment_within_notice"] * 5
+    assert [one["codes"] for one in found] == [["appointment_within_notice"]] * 5
     counted = (await listed(world, operator, "refusals/reasons")).json()
     assert (counted["reasons"], counted["refusals"]) == ([{"code": None, "count": 10}], 10)
 
@@ -235,10 +237,8 @@ async def test_no_text_of_a_caller_becomes_a_formula(world: World):
 async def test_what_is_wrong_in_the_query_is_named(world: World):
     operator = await world.manage_client()
     for name in LISTS:
-        answer = await listed(
-            world, operator, f"{name}?from=soon&until=2026-11-21&client=me&contract=A-B&state=open&from=x"
-        )
-        assert sorted(fields(answer)) == ["client", "contract", "from", "state", "until"]
+        answer = await listed(world, operator, f"{name}?from=soon&until=2026-11-21&client=me&contract=A-B&from=x")
+        assert sorted(fields(answer)) == ["client", "contract", "from", "until"]
         for after in ("x", "", "1_2", "-1", "9" * 30, f"{2**63}", f"{2**63}_1_a", f"1_{2**63}_a", "1_1_a%00", "a_1_b"):
             assert fields(await listed(world, operator, f"{name}?after={after}", CSV)) == ["after"], after
         for client in (2**31, 2**63, "0" * 19 + "9" * 19, "%00", "٣"):

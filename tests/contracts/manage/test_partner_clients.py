@@ -48,7 +48,12 @@ async def test_a_partner_gets_another_key_and_the_old_one_stops_unless_it_is_kep
     added = await post(own, admin, CLIENTS, NEW | {"public_key": signing_key().as_dict(private=False)})
     path = f"{CLIENTS}/{added.json()['client']['id']}"
     assert (await post(own, admin, f"{path}/rotate", {})).json()["errors"][0]["field"] == "public_key"
-    given = {"public_key": other.as_dict(private=False) | {"kid": "2"}, "keep_old": True}
+    given: dict[str, Any] = {"public_key": other.as_dict(private=False) | {"kid": "2"}, "keep_old": True}
+    keys = await own.rows("client_keys")
+    for overlap_s in (0, 3600):
+        refused = await post(own, admin, f"{path}/rotate", given | {"overlap_s": overlap_s})
+        assert [one["field"] for one in refused.json()["errors"]] == ["overlap_s"]
+    assert await own.rows("client_keys") == keys
     rotated = await post(own, admin, f"{path}/rotate", given)
     assert (rotated.status_code, rotated.json()["key_id"], rotated.json()["secret"]) == (200, "2", None)
     await a_token(own)
@@ -121,7 +126,7 @@ async def test_a_partner_of_another_issuer_is_known_by_its_name_there(theirs: Wo
     refused = await post(theirs, admin, CLIENTS, NEW | {"public_key": public})
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "public_key")
     number = added.json()["client"]["id"]
-    assert (await post(theirs, admin, f"{CLIENTS}/{number}/rotate", None)).status_code == 404
+    assert (await post(theirs, admin, f"{CLIENTS}/{number}/rotate", None)).status_code == 409
 
 
 async def post(world: World, caller: Caller, path: str, body: dict[str, Any] | None) -> httpx.Response:

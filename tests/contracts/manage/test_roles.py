@@ -50,7 +50,9 @@ ALLOWED: Final = {
     "POST /privacy/forget": ADMINS,
     "GET /staff": ADMINS,
     "POST /staff": ADMINS,
+    "POST /staff/{staff}/change": ADMINS,
     "POST /staff/{staff}/disable": ADMINS,
+    "POST /staff/{staff}/enable": ADMINS,
     "POST /staff/{staff}/tokens": ADMINS,
     "POST /staff/{staff}/tokens/{key}/revoke": ADMINS,
 }

@@ -43,6 +43,62 @@ async def test_a_person_is_added_gets_a_token_and_calls_until_disabled(world: Wo
     assert problem(again) == (409, "staff_exists")
 
 
+async def test_roles_and_name_change_and_count_at_once(world: World):
+    operator, order_id = await world.manage_client(), await an_order(world)
+    kim = await world.person("kim", Role.VIEWER, client=operator)
+    assert problem(await manage(world, kim, "POST", f"{order_id}/cancel", REASON)) == (403, "forbidden")
+    changed = await staff(world, operator, "POST", "/kim/change", {"roles": ["support", "finance"]})
+    assert (changed.status_code, changed.json()["roles"]) == (200, ["finance", "support"])
+    assert changed.json()["permissions"] == ["cancel", "money", "read", "record"]
+    named = (await staff(world, operator, "POST", "/kim/change", {"name": "Kim Yu"})).json()
+    assert named == changed.json() | {"name": "Kim Yu"}
+    assert (await staff(world, operator, "GET", "")).json()["staff"] == [named]
+    assert (await manage(world, kim, "POST", f"{order_id}/cancel", REASON)).status_code == 200
+    await staff(world, operator, "POST", "/kim/change", {"roles": ["viewer"]})
+    assert problem(await manage(world, kim, "POST", f"{order_id}/cancel", REASON)) == (403, "forbidden")
+
+
+async def test_a_change_of_a_person_that_does_not_hold_is_named_and_changes_nothing(world: World):
+    operator = await world.manage_client()
+    await world.person("kim", Role.VIEWER, client=operator)
+    before = await contents(world)
+    wrong: list[tuple[Any, list[str]]] = [
+        ({}, ["name", "roles"]),
+        ({"name": None, "roles": None}, ["name", "roles"]),
+        ({"name": " "}, ["name"]),
+        ({"name": "x" * 201}, ["name"]),
+        ({"roles": []}, ["roles"]),
+        ({"roles": ["king"]}, ["roles"]),
+    ]
+    for body, named in wrong:
+        assert fields(await staff(world, operator, "POST", "/kim/change", body)) == named, body
+    for path in ("/lee/change", "/K%00/change"):
+        assert problem(await staff(world, operator, "POST", path, {"name": "Lee"})) == (404, "not_found")
+    for path in ("/lee/enable", "/K%00/enable"):
+        assert problem(await staff(world, operator, "POST", path)) == (404, "not_found")
+    assert not changed(before, await contents(world))
+
+
+async def test_a_person_who_is_enabled_again_calls_with_a_new_token_and_with_no_old_one(world: World):
+    operator, order_id = await world.manage_client(), await an_order(world)
+    old = await world.person("kim", Role.VIEWER, client=operator)
+    other = await world.person("lee", Role.VIEWER, client=operator)
+    assert (await staff(world, operator, "POST", "/kim/enable")).status_code == 200
+    assert (await manage(world, old, "GET", str(order_id))).status_code == 200, "nobody had been disabled"
+    await staff(world, operator, "POST", "/kim/disable")
+    world.clock.forward(minutes=1)
+    for _ in range(2):
+        enabled = (await staff(world, operator, "POST", "/kim/enable")).json()
+        assert enabled["disabled_at"] is None
+        assert [one["revoked_at"] for one in enabled["tokens"]] == ["2026-11-21T12:01:00Z"]
+        world.clock.forward(minutes=1)
+    new = await a_token(world, operator, "kim")
+    told = [(await manage(world, one, "GET", str(order_id))).status_code for one in (old, new, other)]
+    assert told == [401, 200, 200]
+    claimed = await manage(world, operator, "POST", f"{order_id}/cancel", REASON, Acting_As="kim")
+    assert claimed.json()["cancellation"]["acting_as"] == "kim"
+
+
 async def test_a_revoked_token_is_refused_and_the_others_still_count(world: World):
     operator, order_id = await world.manage_client(), await an_order(world)
     await staff(world, operator, "POST", "", {"id": "kim", "name": "Kim Lee", "roles": ["viewer"]})
@@ -128,16 +184,37 @@ async def test_records_and_events_say_who_did_it(world: World):
     for record in (shown["cancellation"], *shown["refusals"]):
         assert (record["staff_id"], record["acting_as"], record["client_id"]) == ("kim", None, client_id)
         assert (record["door"], record["address"]) == ("manage", "127.0.0.1")
-    told = [(one["kind"], one["staff_id"], one["client_id"], one["channel"]) for one in shown["facts"]]
-    owner = shown["client_id"]
+    told = [[one[name] for name in ("kind", "staff_id", "client_id", "channel", "address")] for one in shown["facts"]]
+    owner, kims = shown["client_id"], ["kim", client_id, "manage", "127.0.0.1"]
     assert told == [
-        ("order.placed", None, owner, "connect"),
-        ("appointment.set", None, owner, None),
-        ("appointment.cancelled", "kim", client_id, "manage"),
-        ("appointment.set", "kim", client_id, "manage"),
-        ("appointment.cancelled", "kim", client_id, "manage"),
-        ("order.cancelled", "kim", client_id, "manage"),
+        ["order.placed", None, owner, "connect", None],
+        ["appointment.set", None, owner, None, None],
+        ["appointment.cancelled", *kims],
+        ["appointment.set", *kims],
+        ["appointment.cancelled", *kims],
+        ["order.cancelled", *kims],
     ]
+
+
+async def test_the_event_of_each_change_says_who_made_it_and_from_where(world: World):
+    kim, order_id = await world.person("kim", Role.AUTHOR), await an_order(world)
+    placed = len(await world.rows("outbox", order_id))
+    changes: list[tuple[str, str, Any]] = [
+        ("POST", "appointments", VISIT),
+        ("PUT", "appointments/{visit}", VISIT | {"ends_at": "2026-11-23T06:00:00Z"}),
+        ("POST", "payments", PAYMENT),
+        ("DELETE", "appointments/{visit}", None),
+        ("POST", "moves", {"move": "accept"}),
+        ("POST", "moves", {"move": "start"}),
+    ]
+    for number, (method, path, body) in enumerate(changes, start=placed + 1):
+        visit = max((row["id"] for row in await world.rows("appointments", order_id)), default=0)
+        answer = await manage(world, kim, method, f"{order_id}/{path.format(visit=visit)}", body)
+        assert answer.is_success, (path, answer.text)
+        assert len(await world.rows("outbox", order_id)) >= number, path
+    for row in sorted(await world.rows("outbox", order_id), key=lambda row: row["order_version"])[placed:]:
+        told = [row[name] for name in ("staff_id", "client_id", "channel", "address")]
+        assert told == ["kim", kim.client.id, "manage", "127.0.0.1"], row["kind"]
 
 
 async def test_a_partners_cancellation_names_no_person_but_its_address(world: World):
@@ -148,8 +225,8 @@ async def test_a_partners_cancellation_names_no_person_but_its_address(world: Wo
     assert answer.status_code == 200
     (row,) = await world.rows("cancellations", order_id)
     assert (row["staff_id"], row["acting_as"], row["address"]) == (None, None, "127.0.0.1")
-    told = {row["kind"]: row["channel"] for row in await world.rows("outbox", order_id)}
-    assert told == {"order.placed": "connect", "order.cancelled": "connect"}
+    told = {row["kind"]: (row["channel"], row["address"]) for row in await world.rows("outbox", order_id)}
+    assert told == {"order.placed": ("connect", None), "order.cancelled": ("connect", "127.0.0.1")}
 
 
 async def test_a_client_says_whom_it_acts_for_and_the_record_keeps_it_as_a_claim(world: World):

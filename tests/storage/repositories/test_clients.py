@@ -91,8 +91,8 @@ async def test_the_last_use_is_written_at_most_once_in_a_while(world: World):
 
 async def test_what_has_no_key_cannot_be_rotated(world: World):
     with_identity = await add(world, identity=(ISSUER, "partner"))
-    for client_id in (with_identity.id, ClientId(with_identity.id + 1)):
-        with pytest.raises(NotFoundError):
+    for client_id, why in {with_identity.id: ConflictError, ClientId(with_identity.id + 1): NotFoundError}.items():
+        with pytest.raises(why):
             await world.database.clients.rotate(client_id, secret_sha256="1" * 64, now=NOON, overlap=timedelta(hours=1))
     assert await world.database.clients.all() == [with_identity]
 

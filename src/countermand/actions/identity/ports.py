@@ -110,8 +110,16 @@ class ClientAdministration(Protocol):
         """
         ...
 
-    async def rotate(self, client_id: ClientId, *, secret_sha256: str, now: datetime, overlap: timedelta) -> Client:
-        """Give a client a new secret; the old one works for the overlap. Raises `NotFoundError`, `ConflictError`."""
+    async def rotate(
+        self, client_id: ClientId, *, secret_sha256: str, now: datetime, overlap: timedelta | None
+    ) -> Client:
+        """Give a client a new secret; it stays the same client, with its key and its orders.
+
+        The secret that it had works until the end of the overlap; without an overlap, every older secret stops. While
+        the secret from before a rotation works, only `overlap` None replaces the newest secret and keeps that one until
+        its end. Raises `NotFoundError`, and `ConflictError` with `client_revoked`, `client_without_secret`,
+        `secret_overlap`, or `no_secret_overlap`.
+        """
         ...
 
     async def rotate_key(self, client_id: ClientId, new: ClientKey, now: datetime, *, keep_old: bool) -> Client:

@@ -54,8 +54,16 @@ class StaffAdministration(StaffReading, Protocol):
         """Add a person. Raises `ConflictError` with `staff_exists`."""
         ...
 
+    async def change(self, staff_id: StaffId, *, name: str | None, roles: frozenset[Role] | None) -> Staff:
+        """Change a person's name, the roles, or both; None changes nothing. Raises `NotFoundError`."""
+        ...
+
     async def disable(self, staff_id: StaffId, now: datetime) -> Staff:
         """Let no token of the person count any more. Raises `NotFoundError`."""
+        ...
+
+    async def enable(self, staff_id: StaffId, now: datetime) -> Staff:
+        """Let a disabled person get tokens again. Those from before stay stopped. Raises `NotFoundError`."""
         ...
 
     async def add_token(

@@ -161,5 +161,6 @@ class CallRules:
     media_types: tuple[str, ...] = ()  # media types that a body may have besides JSON's
     version: Callable[[Mapping[bytes, bytes]], int] | None = None  # raises `MalformedRequestError`
     takes_acting_as: bool = False  # whether a client may say whom it acts for
+    refuses_other_parameters: bool = False  # whether a query parameter that the call does not describe is refused
     permission_missing: str = "the permission {permission} is needed"
     not_for_browsers: str = "a browser application's token does not allow this"

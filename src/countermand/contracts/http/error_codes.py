@@ -59,6 +59,12 @@ REFUSALS: Final[Mapping[str, str]] = {
     "seats_held": "Valid tickets hold seats that the new plan lacks, or have no seat at all.",
     "client_exists": "Another client has this identity.",
     "client_revoked": "The client is revoked, so that it gets no new secret or key. Restore it first.",
+    "client_without_secret": "Another issuer issues the client's tokens, so that there is no secret here to rotate. "
+    "Rotate it at the issuer.",
+    "secret_overlap": "The client was rotated, and the secret from before still works. Replace only the new secret, if "
+    "it is lost, with `keep_old`; or wait; or stop all its secrets with `overlap_s` 0.",
+    "no_secret_overlap": "The client has no secret from before a rotation that still works, so that `keep_old` has "
+    "nothing to keep. Leave it out.",
     "staff_exists": "Another person has this id. Choose another id.",
     "staff_disabled": "The person is disabled and gets no token.",
     "key_exists": "The client has, or had, a key with this id.",

@@ -30,6 +30,7 @@ from countermand.contracts.http.calls import (
 from countermand.contracts.http.fingerprints import idempotency_key
 from countermand.contracts.http.idempotency import key_in, key_of
 from countermand.contracts.http.openapi import ACTING_AS, NoPermission, Operation
+from countermand.contracts.http.query import Query
 from countermand.contracts.http.store import Transaction
 from countermand.domain.actor import Actor
 from countermand.domain.client import Client
@@ -52,7 +53,8 @@ async def execute(call: Call, request: Request, services: Services, rules: CallR
     client, version = await _caller(call.operation, request, services, rules)
     if has_media_type and not rules.media_type_first:
         check_media_type(request.headers, also=rules.media_types)
-    context = _checked(call, request, services, await _actor(request, services, rules, client), client, version)
+    actor = await _actor(request, services, rules, client)
+    context = _checked(call, request, services, rules, actor, client, version)
     if isinstance(call, ServiceCall):
         return await call.handle(context)
     return await _in_transaction(call, context, rules)
@@ -97,17 +99,30 @@ def _checked(
     call: ServiceCall[Body] | TransactionCall[Body],
     request: Request,
     services: Services,
+    rules: CallRules,
     actor: Actor,
     client: Client,
     version: int,
 ) -> CallContext[Body]:
     """Return the request with its key and its body, both read."""
+    _check_described(call.operation, request, rules)
     sent = key_of(client, key_in(request.headers)) if call.operation.takes_key else None
     json = None if call.body is no_body else {} if _lacks_body(call, request) else decode(request.body)
     body = call.body(DecodedBody(json=json, client=client, version=version))
     asked = (request.method, request.path, request.query_string, request.body)
     key = idempotency_key(sent, *asked) if call.body is no_body else idempotency_key(sent, *asked, json)
     return CallContext(request=request, services=services, client=client, actor=actor, body=body, key=key)
+
+
+def _check_described(operation: Operation, request: Request, rules: CallRules) -> None:
+    """Raise `FieldsError` for parameters that the call does not have, and for a key if its answer has a secret."""
+    query = Query(request.query_string)
+    if operation.answers_secret and b"idempotency-key" in request.headers:
+        said = "Idempotency-Key must be left out: the answer has a secret, and is never stored for a repeat"
+        query.errors.append(("Idempotency-Key", said))
+    if rules.refuses_other_parameters:
+        query.refuse_others([str(one["name"]) for one in operation.parameters if one["in"] == "query"])
+    query.check()
 
 
 async def _in_transaction(call: TransactionCall[Body], context: CallContext[Body], rules: CallRules) -> Answer:

@@ -57,6 +57,9 @@ class Operation:
     or_permission: Permission | None = None  # another permission that suffices
     own_credential: str | None = None  # the header with a credential that replaces the permission
     takes_key: bool = False  # whether it takes an Idempotency-Key
+    answers_secret: bool = (
+        False  # whether the answer has a secret, is never stored, and so an Idempotency-Key is refused
+    )
     parameters: Sequence[Mapping[str, object]] = ()
     takes_acting_as: bool = False  # whether the description has the header that says whom the client acts for
     spelling_of: str | None = None  # the operation of which this is the same with another spelling of the path
@@ -181,12 +184,22 @@ def _operation(
         },
     }
     if not is_public:
-        described["x-permission"] = one.permission
+        described |= _permissions_for_programs(one)
     if one.request is not None:
         described["requestBody"] = {
             "required": not one.may_lack_body,
             "content": content(one.request_media_type, one.request, REQUEST),
         }
+    return described
+
+
+def _permissions_for_programs(one: Operation) -> dict[str, object]:
+    """Return the permission that a call needs, the one that suffices instead, and those that a header needs besides."""
+    described: dict[str, object] = {"x-permission": one.permission}
+    if one.or_permission is not None:
+        described["x-or-permission"] = one.or_permission
+    if one.takes_acting_as:
+        described["x-header-permissions"] = {ACTING_AS: Permission.ACT_AS}
     return described
 
 
@@ -197,6 +210,10 @@ def _permission_described(one: Operation) -> Iterator[str]:
     instead = f", or the header `{one.own_credential}` instead" if one.own_credential else ""
     needed = " or ".join(f"`{permission}`" for permission in one.permissions)
     yield f"Needs the permission {needed}{instead}."
+    if one.takes_acting_as:
+        yield f"With the header `{ACTING_AS}`, it needs the permission `{Permission.ACT_AS}`, too."
+    if one.answers_secret:
+        yield "The answer has a secret and is never stored, so a request with an Idempotency-Key is refused."
     if one.needs_secret:
         yield "A browser application's token is not enough."
 

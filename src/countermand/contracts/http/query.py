@@ -66,10 +66,11 @@ class Query:
         self.errors.append((name, f"{name} must be {must_be}, not {shown(given)}"))
 
     def refuse_others(self, known: Sequence[str]) -> None:
-        """Note each parameter that a list does not have: a misspelled filter would otherwise let every row through."""
+        """Note each parameter that a call does not have: a misspelled filter would otherwise let every row through."""
+        there_are = f"there are {', '.join(known)}" if known else "it has none"
         for name in self.names:
             if name not in known:
-                self.errors.append((name, f"{name} is no parameter of this list; there are {', '.join(known)}"))
+                self.errors.append((name, f"{shown(name)} is no parameter of this call; {there_are}"))
 
     def check(self) -> None:
         """Raise `FieldsError` with every error that was noted."""

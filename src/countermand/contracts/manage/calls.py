@@ -1,6 +1,5 @@
 """The rules, descriptions and answers that all calls of the operator's API share."""
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -17,15 +16,13 @@ from countermand.contracts.http.query import Query
 from countermand.contracts.manage import messages
 from countermand.contracts.manage.order_ids import ORDER_ID_PATTERN, OrdersByName, order_named
 from countermand.contracts.manage.translate import problem_answer
-from countermand.domain.client import LARGEST_CLIENT_ID, ClientId, Permission
-from countermand.domain.contract import MANAGE, ContractName
-from countermand.domain.orders.order import Order, order_id_from
+from countermand.domain.client import Permission
+from countermand.domain.contract import MANAGE
+from countermand.domain.orders.order import Order
 
 ROOT: Final = "/manage/v1"
 ORDERS: Final = ROOT + "/orders"
 ORDER: Final = ORDERS + "/{id}"
-CONTRACT_PATTERN: Final = "[a-z][a-z0-9_]{0,15}"
-CODE_PATTERN: Final = "[a-z][a-z0-9_]{0,63}"
 _EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -63,6 +60,7 @@ RULES: Final = CallRules(
     error_answer=problem_answer,
     kept_refusals=frozenset({HTTPStatus.CONFLICT}),
     takes_acting_as=True,
+    refuses_other_parameters=True,
 )
 
 
@@ -77,42 +75,6 @@ def after_in(request: Request) -> str | None:
     after = query.one("after")
     query.check()
     return after
-
-
-def text_asked(query: Query, name: str, pattern: str, must_be: str) -> str | None:
-    """Return a parameter that matches a pattern, or None if it is not there. A wrong value is noted as an error."""
-    given = query.one(name)
-    if given is None or re.fullmatch(pattern, given):
-        return given
-    query.wrong(name, must_be, given)
-    return None
-
-
-def contract_asked(query: Query) -> ContractName | None:
-    """Return the parameter `contract`, as `text_asked` does."""
-    given = text_asked(query, "contract", CONTRACT_PATTERN, "the name of a contract, like connect")
-    return None if given is None else ContractName(given)
-
-
-def code_asked(query: Query, name: str) -> str | None:
-    """Return a parameter that is the code of a rule, as `text_asked` does."""
-    return text_asked(query, name, CODE_PATTERN, "the code of a rule, like payment_recorded")
-
-
-def number_asked(query: Query, name: str, largest: int) -> int | None:
-    """Return a parameter that is a whole number from 1 up, as `text_asked` does."""
-    given = query.one(name)
-    number = None if given is None else order_id_from(given)  # the same form: a whole number from 1 up
-    if given is None or (number is not None and number <= largest):
-        return number
-    query.wrong(name, f"a whole number between 1 and {largest}", given)
-    return None
-
-
-def client_asked(query: Query) -> ClientId | None:
-    """Return the parameter `client`, as `text_asked` does."""
-    number = number_asked(query, "client", LARGEST_CLIENT_ID)
-    return None if number is None else ClientId(number)
 
 
 def instant_asked(query: Query, name: str) -> datetime | None:
@@ -159,20 +121,21 @@ def operation(
     parameters: Sequence[Mapping[str, object]] = (),
     or_permission: Permission | None = None,
     takes_key: bool = True,
+    answers_secret: bool = False,
     conflicts: bool = True,
     may_lack_body: bool = False,
 ) -> Operation:
     """Return the description of a call, with what all calls have; `good` and `parameters` are its own.
 
     A call that changes something takes an Idempotency-Key, unless its answers are not stored, and the header Acting-As.
-    With `conflicts`, a state may forbid the change. With `or_permission`, that permission suffices, too.
+    With `answers_secret`, the answer is never stored. With `conflicts`, a state may forbid the change. With
+    `or_permission`, that permission suffices, too.
     """
     changes = method != "GET"
     replies = {**_PROBLEMS, **(_CHANGES if changes else {}), **good}
     if changes and not conflicts:
         del replies[409]
-    if not changes and (parameters or path.startswith(ORDER)):
-        replies[422] = _CHANGES[422]
+    replies.setdefault(422, _CHANGES[422])
     return Operation(
         name=name,
         method=method,
@@ -183,7 +146,8 @@ def operation(
         or_permission=or_permission,
         request=request,
         may_lack_body=may_lack_body,
-        takes_key=changes and takes_key,
+        takes_key=changes and takes_key and not answers_secret,
+        answers_secret=answers_secret,
         takes_acting_as=changes,
         parameters=(*((ID,) if path.startswith(ORDER) else ()), *parameters),
         replies=replies,

@@ -88,7 +88,7 @@ class ClientGiven(Struct, kw_only=True):
 
 
 class ClientChange(Struct, kw_only=True):
-    """What changes of a client. A field that is left out stays as it is."""
+    """What changes of a client: at least one field. A field that is left out stays as it is."""
 
     name: ClientName | None = None
     permissions: Annotated[
@@ -100,14 +100,27 @@ class ClientChange(Struct, kw_only=True):
 class Rotation(Struct, kw_only=True):
     """How long the old credential works beside the new one, or the new public key of a client with a key pair."""
 
-    overlap_s: Annotated[
-        int,
-        Meta(description="For how many seconds the old secret works; 0 stops it at once", ge=0, le=LONGEST_OVERLAP_S),
-    ] = DEFAULT_OVERLAP_S
+    overlap_s: (
+        Annotated[
+            int,
+            Meta(
+                description=f"For how many seconds the old secret works, {DEFAULT_OVERLAP_S} if left out; 0 stops "
+                "every older secret at once. While a secret from before a rotation works, only 0 is taken. Not for a "
+                "client with a key pair",
+                ge=0,
+                le=LONGEST_OVERLAP_S,
+            ),
+        ]
+        | None
+    ) = None
     public_key: PublicKey | None = None
     keep_old: Annotated[
         bool,
-        Meta(description="For a client with a key pair: its newest old key works until the next rotation"),
+        Meta(
+            description="For a client with a key pair: its newest old key works until the next rotation. For a client "
+            "with a secret, if the answer of its last rotation is lost: replaces only the newest secret, and the one "
+            "from before works until its end"
+        ),
     ] = False
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from countermand.actions.errors import FieldsError, NotFoundError
 from countermand.actions.identity.ports import ClientAdministration
-from countermand.actions.identity.secrets import hash_of, new_key, new_secret
+from countermand.actions.identity.secrets import DEFAULT_OVERLAP_S, hash_of, new_key, new_secret
 from countermand.contracts.http.answer import Answer, indented, json_answer
 from countermand.contracts.http.body import read
 from countermand.contracts.http.calls import Call, CallContext, DecodedBody, Request, ServiceCall, body_of, no_body
@@ -28,6 +28,7 @@ from countermand.domain.orders.order import order_id_from
 from countermand.domain.redirects import NO_REDIRECTS, Redirects
 
 _CLIENTS: Final = ROOT + "/clients"
+_CHANGEABLE: Final = ("name", "permissions")
 _CLIENT: Final = parameter("client", "path", "The client's id", {"type": "integer"})
 
 
@@ -113,16 +114,23 @@ class ManagedClients:
         known = await self._clients.one(client_id)
         if known.identity is not None and known.identity[0] == OWN_ISSUER:
             return await self._rotate_key(known, given, now)
-        _check_no_key(given)
-        secret, overlap = new_secret(), timedelta(seconds=given.overlap_s)
+        if given.public_key is not None:
+            raise FieldsError([("public_key", "public_key must be left out: the client has no key pair")])
+        secret, overlap = new_secret(), _overlap(given)
         rotated = await self._clients.rotate(client_id, secret_sha256=hash_of(secret), now=now, overlap=overlap)
         return json_answer(200, self._keyed(rotated, secret))
 
     async def _rotate_key(self, known: Client, given: messages.Rotation, now: datetime) -> Answer:
         """Give a client of this service's token endpoint another public key."""
+        wrong = []
+        if given.overlap_s is not None:
+            said = "overlap_s must be left out: the client has a key pair; with keep_old, its newest old key works on"
+            wrong.append(("overlap_s", said))
         if given.public_key is None:
             said = f"public_key is missing: client {known.id} has a key pair; give the partner's new public key"
-            raise FieldsError([("public_key", said)])
+            wrong.append(("public_key", said))
+        if given.public_key is None or wrong:
+            raise FieldsError(wrong)
         key = public_key_given(given.public_key, self._partners)
         rotated = await self._clients.rotate_key(known.id, key, now, keep_old=given.keep_old)
         return json_answer(200, self._keyed(rotated, key_id=key.kid))
@@ -144,7 +152,7 @@ class ManagedClients:
             Permission.ADMINISTER,
             {201: Reply(when="The client with its secret, which is never shown again", message=messages.KeyedClient)},
             request=self._client_given,
-            takes_key=False,
+            answers_secret=True,
         )
 
     def _named(self, given: DecodedBody) -> messages.ClientGiven:
@@ -155,6 +163,8 @@ class ManagedClients:
 
     def _changes(self, given: DecodedBody) -> messages.ClientChange:
         change = read(messages.ClientChange, given.json)
+        if change.name is None and change.permissions is None:
+            raise FieldsError([(name, f"{name} is missing: give name, permissions or both") for name in _CHANGEABLE])
         if change.name is not None:
             _check_name(change.name)
         if change.permissions is not None and not change.permissions:
@@ -223,12 +233,14 @@ def _check_no_partner(given: messages.ClientGiven) -> None:
         raise FieldsError(wrong)
 
 
-def _check_no_key(given: messages.Rotation) -> None:
-    """Raise `FieldsError` if the rotation of a secret has a field of the rotation of a key pair."""
-    fields = {"public_key": given.public_key, "keep_old": given.keep_old or None}
-    wrong = [(name, f"{name} must be left out: the client has no key pair") for name, value in fields.items() if value]
-    if wrong:
-        raise FieldsError(wrong)
+def _overlap(given: messages.Rotation) -> timedelta | None:
+    """Return for how long the old secret works; None to keep the one from before the last rotation until its end."""
+    if not given.keep_old:
+        return timedelta(seconds=DEFAULT_OVERLAP_S if given.overlap_s is None else given.overlap_s)
+    if given.overlap_s is not None:
+        said = "overlap_s must be left out beside keep_old: the old secret works until the end that it has"
+        raise FieldsError([("overlap_s", said)])
+    return None
 
 
 def _client_id(request: Request) -> ClientId:
@@ -289,7 +301,7 @@ _CHANGE: Final = operation(
     "changeClient",
     "POST",
     _CLIENTS + "/{client}/change",
-    "Change a client's name or permissions. Running servers know it within seconds",
+    "Change a client's name, its permissions, or both. Running servers know it within seconds",
     Permission.ADMINISTER,
     {200: Reply(when="The changed client", message=messages.Client)},
     request=messages.ClientChange,
@@ -306,7 +318,7 @@ _ROTATE: Final = operation(
     {200: Reply(when="The client with its new secret, which is never shown again", message=messages.KeyedClient)},
     request=messages.Rotation,
     parameters=[_CLIENT],
-    takes_key=False,
+    answers_secret=True,
     may_lack_body=True,
 )
 _REVOKE: Final = operation(
@@ -324,7 +336,7 @@ _RESTORE: Final = operation(
     "restoreClient",
     "POST",
     _CLIENTS + "/{client}/restore",
-    "Let a revoked client call again, with the credential that it had",
+    "Let a revoked client call again, with the last secret or key. A secret from before a rotation stays stopped",
     Permission.ADMINISTER,
     {200: Reply(when="The restored client", message=messages.Client)},
     parameters=[_CLIENT],

@@ -21,12 +21,14 @@ def headings(message: type[msgspec.Struct]) -> bytes:
 
 
 def row(message: msgspec.Struct) -> bytes:
-    """Return a message of plain values as a line."""
+    """Return a message of plain values, and lists of words, as a line."""
     return _line([_cell(value) for value in msgspec.structs.astuple(message)])
 
 
 def _cell(value: object) -> str:
     match value:
+        case list():
+            return _cell(" ".join(map(str, value)))
         case None:
             return ""
         case datetime():

@@ -25,8 +25,9 @@ from countermand.contracts.http.query import Query
 from countermand.contracts.http.store import Store
 from countermand.contracts.http.streamed import StreamedAnswer
 from countermand.contracts.manage import csv_rows, list_messages, list_output
-from countermand.contracts.manage.calls import ROOT, client_asked, code_asked, contract_asked, instant_asked, operation
+from countermand.contracts.manage.calls import ROOT, instant_asked, operation
 from countermand.contracts.manage.csv_rows import CSV
+from countermand.contracts.manage.filters import client_asked, code_asked, contract_asked
 from countermand.domain.client import Permission
 
 LINES: Final = "application/x-ndjson"

@@ -21,17 +21,15 @@ from countermand.contracts.http.calls import Call, CallContext, ServiceCall, no_
 from countermand.contracts.http.openapi import Reply, parameter, repeatable
 from countermand.contracts.http.query import Query
 from countermand.contracts.manage import search_messages as messages
-from countermand.contracts.manage.calls import (
-    CODE_PATTERN,
-    CONTRACT_PATTERN,
-    ORDERS,
+from countermand.contracts.manage.calls import ORDERS, instant_asked, operation
+from countermand.contracts.manage.filters import (
+    CODE,
+    CONTRACT,
     client_asked,
     code_asked,
     contract_asked,
-    instant_asked,
+    matching,
     number_asked,
-    operation,
-    text_asked,
 )
 from countermand.contracts.manage.order_ids import order_id_text
 from countermand.domain.client import LARGEST_CLIENT_ID, ClientId, Permission
@@ -52,7 +50,6 @@ async def orders_found(store: Snapshots[OrderSearch], query: Query) -> messages.
     """Return the page of orders that the parameters ask for. Raises `FieldsError` with every error in them."""
     text, filters, at_most = query.one("q"), _filters(query), number_asked(query, "limit", _LARGEST_PAGE) or PAGE
     after = _after(query, is_search=text is not None)
-    query.refuse_others([str(one["name"]) for one in _PARAMETERS])
     query.check()
     return _page(await _found(store, text, filters, after, at_most))
 
@@ -96,8 +93,8 @@ def _filters(query: Query) -> OrderFilters:
         contract=contract_asked(query),
         client_id=client_asked(query),
         states=_wanted_states(query),
-        event_uid=text_asked(query, "event", UID_PATTERN, "an event's uid, 32 characters"),
-        product_uid=text_asked(query, "product", UID_PATTERN, "a product's uid, 32 characters"),
+        event_uid=matching(query, "event", UID_PATTERN, "an event's uid, 32 characters"),
+        product_uid=matching(query, "product", UID_PATTERN, "a product's uid, 32 characters"),
         placed_from=instant_asked(query, "placed_from"),
         placed_until=instant_asked(query, "placed_until"),
         has_appointment=query.truth("appointment"),
@@ -186,7 +183,7 @@ _PARAMETERS: Final[Sequence[Mapping[str, object]]] = (
     _filter(
         "contract",
         "Only orders of this contract",
-        {"type": "string", "pattern": f"^{CONTRACT_PATTERN}$", "examples": ["connect"]},
+        {"type": "string", "pattern": f"^{CONTRACT}$", "examples": ["connect"]},
     ),
     _filter("client", "Only orders of the client with this id", _CLIENT_ID),
     repeatable(
@@ -211,7 +208,7 @@ _PARAMETERS: Final[Sequence[Mapping[str, object]]] = (
         "refused_code",
         "Only orders of which a cancellation was refused with this code. Refusals of older versions count as soon as "
         "a background task has filled their codes",
-        {"type": "string", "pattern": f"^{CODE_PATTERN}$", "examples": ["payment_recorded"]},
+        {"type": "string", "pattern": f"^{CODE}$", "examples": ["payment_recorded"]},
     ),
     _filter(
         "limit",

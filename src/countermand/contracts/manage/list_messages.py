@@ -1,4 +1,4 @@
-"""What do the lists of the operator's API look like? A row has plain values only, so that it fits a spreadsheet."""
+"""What do the lists of the operator's API look like? A row fits a line of a spreadsheet."""
 
 from datetime import datetime
 from typing import Annotated
@@ -47,11 +47,10 @@ class ListedRefusal(Struct, kw_only=True):
     contract: ContractText
     decided_at: Annotated[datetime, Meta(description="When it was refused, in UTC")]
     codes: Annotated[
-        str | None,
+        list[str] | None,
         Meta(
-            description=(
-                "The codes of the rules that refused, with spaces between; null if the policy of that time is not known"
-            )
+            description="The codes of the rules that refused; null if the policy of that time is not known. In CSV, "
+            "spaces stand between them"
         ),
     ]
     client_id: Annotated[int, Meta(description="The id of the client that asked")]

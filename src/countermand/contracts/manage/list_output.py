@@ -34,7 +34,7 @@ def refusal_shown(one: ListedDecision[RefusalRecord]) -> messages.ListedRefusal:
         order_id=id_text(record.contract, one.uid, command.order_id),
         contract=record.contract,
         decided_at=record.decided_at,
-        codes=None if record.codes is None else " ".join(record.codes),
+        codes=None if record.codes is None else list(record.codes),
         client_id=actor.client_id,
         client_name=one.client_name,
         staff_id=actor.staff_id,

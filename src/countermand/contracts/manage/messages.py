@@ -22,6 +22,10 @@ assert set(get_args(MoveName)) == {move.value for move in Transition} - {Transit
 Person = Annotated[
     str | None, Meta(description="The id of the person whose token was used; null if it was a client's own token")
 ]
+Address = Annotated[
+    str | None,
+    Meta(description="The IP address of the connection: behind a proxy, the proxy's. Null if unknown or forgotten"),
+]
 Claimed = Annotated[
     str | None, Meta(description="The id of the person for whom the client said that it acts; null for nobody")
 ]
@@ -164,6 +168,7 @@ class OrderEvent(Struct, kw_only=True):
             )
         ),
     ]
+    address: Address
     details: Annotated[JsonObject, Meta(description="More about it; the kind decides which fields there are")]
     delivered_at: Annotated[
         datetime | None, Meta(description="When the event was delivered, in UTC; null if it was not")
@@ -178,10 +183,7 @@ class DecisionRecord(Struct, kw_only=True):
     client_id: Annotated[int, Meta(description="The id of the client that asked; 0 for the command line")]
     staff_id: Person
     acting_as: Claimed
-    address: Annotated[
-        str | None,
-        Meta(description="The IP address of the connection: behind a proxy, the proxy's. Null if unknown or forgotten"),
-    ]
+    address: Address
     contract: Annotated[str, Meta(description="The contract of the order")]
     door: Annotated[str, Meta(description="The channel that the request came over: a contract, or manage")]
     policy_version: Annotated[str, Meta(description="A hash of the policy that decided")]
@@ -216,10 +218,7 @@ class Actor(Struct, kw_only=True):
     channel: Annotated[
         str | None, Meta(description="The channel of the request: a contract, or manage; null if it is not known")
     ]
-    address: Annotated[
-        str | None,
-        Meta(description="The IP address of the connection: behind a proxy, the proxy's. Null if unknown or forgotten"),
-    ]
+    address: Address
 
 
 class TimelineEntry(Struct, kw_only=True):

@@ -29,7 +29,7 @@ from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.query import Query
 from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage import messages
-from countermand.contracts.manage.calls import ORDER, instant_in, operation, order_in
+from countermand.contracts.manage.calls import ORDER, instant_asked, operation, order_in
 from countermand.contracts.manage.order_ids import order_id_text
 from countermand.contracts.manage.translate import decision_shown, order_shown, payment_shown, problem, refusal_answer
 from countermand.domain.client import Client, Permission
@@ -55,9 +55,8 @@ async def _read_one(context: CallContext[None]) -> Answer:
 async def _cancellability(context: CallContext[None]) -> Answer:
     request, services = context.request, context.services
     query = Query(request.query_string)
-    given = query.one("at")
+    at = instant_asked(query, "at")
     query.check()
-    at = None if given is None else instant_in("at", given)
     async with services.store.snapshot() as reading:
         order = await order_in(reading, request)
     store, policies, now = services.store, services.policies, services.clock()

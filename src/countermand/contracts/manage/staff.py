@@ -1,4 +1,7 @@
-"""Staff in the operator's API: list, add, disable, give and revoke tokens. An answer with a token is never stored."""
+"""Staff in the operator's API: list, add, change, disable, enable, give and revoke tokens.
+
+An answer with a token is never stored.
+"""
 
 from collections.abc import Sequence
 from typing import Final
@@ -38,7 +41,9 @@ class ManagedStaff:
         return (
             ServiceCall(operation=_LIST, body=no_body, handle=self._list),
             ServiceCall(operation=_ADD, body=_named, handle=self._add),
+            ServiceCall(operation=_CHANGE, body=_changes, handle=self._change),
             ServiceCall(operation=_DISABLE, body=no_body, handle=self._disable),
+            ServiceCall(operation=_ENABLE, body=no_body, handle=self._enable),
             ServiceCall(operation=_ADD_TOKEN, body=given, handle=self._add_token),
             ServiceCall(operation=_REVOKE_TOKEN, body=no_body, handle=self._revoke_token),
         )
@@ -52,8 +57,16 @@ class ManagedStaff:
         added = await self._staff.add(StaffId(given.id), name=given.name, roles=roles, now=context.services.clock())
         return json_answer(201, _shown(added))
 
+    async def _change(self, context: CallContext[messages.StaffChange]) -> Answer:
+        given = context.body
+        roles = None if given.roles is None else frozenset(map(Role, given.roles))
+        return json_answer(200, _shown(await self._staff.change(_id(context.request), name=given.name, roles=roles)))
+
     async def _disable(self, context: CallContext[None]) -> Answer:
         return json_answer(200, _shown(await self._staff.disable(_id(context.request), context.services.clock())))
+
+    async def _enable(self, context: CallContext[None]) -> Answer:
+        return json_answer(200, _shown(await self._staff.enable(_id(context.request), context.services.clock())))
 
     async def _add_token(self, context: CallContext[messages.StaffTokenGiven]) -> Answer:
         given, now = context.body.client_id, context.services.clock()
@@ -90,9 +103,23 @@ def _with_token(made: NewToken) -> messages.NewStaffToken:
 
 def _named(given: DecodedBody) -> messages.StaffGiven:
     person = read(messages.StaffGiven, given.json)
-    if not person.name.strip():
-        raise FieldsError([("name", f"name must have a visible character, not {shown(person.name)}")])
+    _check_name(person.name)
     return person
+
+
+def _changes(given: DecodedBody) -> messages.StaffChange:
+    change = read(messages.StaffChange, given.json)
+    if change.name is None and change.roles is None:
+        raise FieldsError([(name, f"{name} is missing: give name, roles or both") for name in ("name", "roles")])
+    if change.name is not None:
+        _check_name(change.name)
+    return change
+
+
+def _check_name(name: str) -> None:
+    """Raise `FieldsError` for a name that nobody can see."""
+    if not name.strip():
+        raise FieldsError([("name", f"name must have a visible character, not {shown(name)}")])
 
 
 def _id(request: Request) -> StaffId:
@@ -149,6 +176,29 @@ _DISABLE: Final = operation(
     takes_key=False,
     conflicts=False,
 )
+_CHANGE: Final = operation(
+    "changeStaff",
+    "POST",
+    _ONE + "/change",
+    "Change a person's name, the roles, or both. Running servers know it within seconds",
+    Permission.ADMINISTER,
+    {200: Reply(when="The changed person", message=messages.Staff)},
+    request=messages.StaffChange,
+    parameters=[_ID],
+    takes_key=False,
+    conflicts=False,
+)
+_ENABLE: Final = operation(
+    "enableStaff",
+    "POST",
+    _ONE + "/enable",
+    "Enable a disabled person. The tokens from before stay stopped: make a new token",
+    Permission.ADMINISTER,
+    {200: Reply(when="The enabled person", message=messages.Staff)},
+    parameters=[_ID],
+    takes_key=False,
+    conflicts=False,
+)
 _ADD_TOKEN: Final = operation(
     "addStaffToken",
     "POST",
@@ -158,7 +208,7 @@ _ADD_TOKEN: Final = operation(
     {201: Reply(when="The person with the token, which is never shown again", message=messages.NewStaffToken)},
     request=messages.StaffTokenGiven,
     parameters=[_ID],
-    takes_key=False,
+    answers_secret=True,
 )
 _REVOKE_TOKEN: Final = operation(
     "revokeStaffToken",

@@ -13,6 +13,10 @@ RoleName = Literal["viewer", "support", "finance", "author", "approver", "admin"
 assert set(get_args(RoleName)) == {role.value for role in Role}
 
 
+StaffName = Annotated[str, Meta(description="The person's name, for people", min_length=1, max_length=200)]
+_ROLES = "The sets of permissions that the person has. docs/desk.md has a table"
+
+
 class StaffGiven(Struct, kw_only=True):
     """A new person. The id is chosen once, and stands in every record of what the person does."""
 
@@ -24,11 +28,17 @@ class StaffGiven(Struct, kw_only=True):
             examples=["kim"],
         ),
     ]
-    name: Annotated[str, Meta(description="The person's name, for people", min_length=1, max_length=200)]
-    roles: Annotated[
-        list[RoleName],
-        Meta(description="The sets of permissions that the person has. docs/desk.md has a table", min_length=1),
-    ]
+    name: StaffName
+    roles: Annotated[list[RoleName], Meta(description=_ROLES, min_length=1)]
+
+
+class StaffChange(Struct, kw_only=True):
+    """What changes of a person: at least one field. A field that is left out stays as it is."""
+
+    name: StaffName | None = None
+    roles: Annotated[list[RoleName], Meta(description=f"{_ROLES}; they replace the old ones", min_length=1)] | None = (
+        None
+    )
 
 
 class StaffTokenGiven(Struct, kw_only=True):

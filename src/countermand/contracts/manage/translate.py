@@ -72,7 +72,8 @@ ERROR_CODES: Final = error_codes(
         *("move_not_allowed", "order_paid", "payment_reference_used", "late_money"),
         *("has_appointment", "appointment_over", "order_ended", "already_answered"),
         *("slot_booked", "more_held", "seats_held"),
-        *("client_exists", "client_revoked", "key_exists"),
+        *("client_exists", "client_revoked", "client_without_secret", "key_exists"),
+        *("secret_overlap", "no_secret_overlap"),
         *("staff_exists", "staff_disabled"),
         *("past_unknown", "export_too_large"),
     ),
@@ -153,6 +154,7 @@ def order_shown(
                 staff_id=one.actor.staff_id,
                 acting_as=one.actor.acting_as,
                 channel=one.actor.channel,
+                address=one.actor.address,
                 details=JsonObject(one.details),
                 delivered_at=one.delivered_at,
             )

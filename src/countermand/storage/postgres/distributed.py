@@ -42,9 +42,10 @@ INSERT INTO cancellations (order_id, command_id, decided_at, client_id, contract
 SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::integer[], $5::text[], $6::text[], $7::text[],
                      $8::text[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::text[])"""
 _APPEND_EVENTS: Final = """
-INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details, staff_id, acting_as, channel)
+INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details, staff_id, acting_as, channel,
+                    address)
 SELECT * FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::bigint[], $5::integer[], $6::text[], $7::text[],
-                     $8::text[], $9::text[])"""
+                     $8::text[], $9::text[], $10::text[])"""
 _RELEASE_APPOINTMENTS: Final = f"""
 UPDATE appointments SET state = '{AppointmentState.CANCELLED}', cancelled_at = $1
 WHERE order_id = ANY($2::bigint[]) AND state IN ({ACTIVE})
@@ -143,7 +144,8 @@ class CancelApart:
 
 
 def _event(about: tuple[int, int], kind: OrderEventKind, now: int, actor: Actor, details: str) -> tuple[object, ...]:
-    return (*about, kind.value, now, actor.client_id, details, actor.staff_id, actor.acting_as, actor.channel)
+    client_id, channel, staff_id, acting_as, address = actor
+    return (*about, kind.value, now, client_id, details, staff_id, acting_as, channel, address)
 
 
 def _visit_details(row: asyncpg.Record) -> str:

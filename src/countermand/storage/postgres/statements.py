@@ -108,9 +108,10 @@ recorded AS (
 )"""
 _EVENTS: Final = f"""
 events AS (
-    INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details, staff_id, acting_as, channel)
+    INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details, staff_id, acting_as, channel,
+                        address)
     SELECT c.order_id, c.version, '{OrderEventKind.ORDER_CANCELLED}', $1::bigint, c.client_id,
-           {order_cancelled_details("c")}, c.staff_id, c.acting_as, c.door
+           {order_cancelled_details("c")}, c.staff_id, c.acting_as, c.door, c.address
     FROM cancelled AS c
 )"""
 _VISITS: Final = f"""
@@ -118,11 +119,13 @@ visits AS (
     UPDATE appointments AS a SET state = '{AppointmentState.CANCELLED}', cancelled_at = $1::bigint
     FROM cancelled AS c
     WHERE c.appointment_starts_at IS NOT NULL AND a.order_id = c.order_id AND a.state IN ({ACTIVE})
-    RETURNING a.order_id, c.version, c.client_id, c.staff_id, c.acting_as, c.door, a.id, a.starts_at, a.ends_at
+    RETURNING a.order_id, c.version, c.client_id, c.staff_id, c.acting_as, c.door, c.address,
+              a.id, a.starts_at, a.ends_at
 ), visit_events AS (
-    INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details, staff_id, acting_as, channel)
+    INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details, staff_id, acting_as, channel,
+                        address)
     SELECT v.order_id, v.version, '{OrderEventKind.APPOINTMENT_CANCELLED}', $1::bigint, v.client_id,
-           {visit_details("v")}, v.staff_id, v.acting_as, v.door
+           {visit_details("v")}, v.staff_id, v.acting_as, v.door, v.address
     FROM visits AS v
 )"""
 # A batch adds up the places that go back to a product, and writes the product once. Products are locked last, by uid.

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Executable, case, insert, literal, or_, select, update
+from sqlalchemy import Executable, case, func, insert, literal, or_, select, true, update
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -12,6 +12,7 @@ from countermand.actions.errors import ConflictError, NotFoundError, TakenError,
 from countermand.actions.identity.ports import ClientKey, SecretHashes
 from countermand.domain.client import OWN_ISSUER, Client, ClientId, Permission
 from countermand.domain.contract import MANAGE, Channel
+from countermand.domain.instants import written_instant
 from countermand.domain.redirects import NO_REDIRECTS, Redirects
 from countermand.storage.repositories.rows import client_of, permission_columns
 from countermand.storage.repositories.transaction import SqlTransaction
@@ -21,6 +22,7 @@ from countermand.storage.tables.columns import Instant, instant, instant_or_none
 
 _NAMES: Final = frozenset({"uq_clients_key", "uq_clients_issuer_subject"})  # the unique keys that identify a client
 
+_NONE: Final = timedelta(0)
 _NO_PREVIOUS_SECRET: Final[Mapping[str, object]] = {"previous_secret_sha256": None, "previous_secret_until": None}
 
 
@@ -97,22 +99,25 @@ class SqlClients:
             raise ConflictError("client_exists", f"there is a client {subject or key!r} already") from error
         return added
 
-    async def rotate(self, client_id: ClientId, *, secret_sha256: str, now: datetime, overlap: timedelta) -> Client:
-        """Give a client a new secret; it stays the same client, with its key and its orders.
-
-        The secret that it had works until the end of the overlap, and an older one stops. Raises `NotFoundError`, and
-        `ConflictError` for a revoked client.
-        """
+    async def rotate(
+        self, client_id: ClientId, *, secret_sha256: str, now: datetime, overlap: timedelta | None
+    ) -> Client:
+        """See `ClientAdministration.rotate`."""
         # This node does not know the form of keys and secrets of a channel that it does not have.
-        can = clients.c.key.is_not(None) & clients.c.door.in_([MANAGE, *self._store.kinds])
-        before: Mapping[str, object] = _NO_PREVIOUS_SECRET
+        channels = [MANAGE, *self._store.kinds]
+        can = clients.c.key.is_not(None) & clients.c.door.in_(channels)
+        is_over = func.coalesce(clients.c.previous_secret_until, 0) <= micros(now)
+        fits = true() if overlap == _NONE else ~is_over if overlap is None else is_over
+        before: Mapping[str, object] = _NO_PREVIOUS_SECRET if overlap == _NONE else {}
         if overlap:
             before = {"previous_secret_sha256": clients.c.secret_sha256, "previous_secret_until": micros(now + overlap)}
-        statement = update(clients).where(clients.c.id == client_id, can, clients.c.revoked_at.is_(None))
+        statement = update(clients).where(clients.c.id == client_id, can, clients.c.revoked_at.is_(None), fits)
         rows = await self._change(statement.values(secret_sha256=secret_sha256, **before).returning(clients))
         if not rows:
-            _check_not_revoked(await self.one(client_id))
-            raise NotFoundError(f"there is no client {client_id} with a key and secret")
+            client = await self.one(client_id)
+            if client.channel not in channels:
+                raise NotFoundError(f"there is no client {client_id} of a contract that this node has")
+            raise _why_not_rotated(client, now)
         return client_of(rows[0])
 
     async def rotate_key(self, client_id: ClientId, new: ClientKey, now: datetime, *, keep_old: bool) -> Client:
@@ -129,7 +134,8 @@ class SqlClients:
                 rows = await tx.rows(select(clients).where(is_it).with_for_update())
                 if not rows:
                     raise NotFoundError(f"there is no client {client_id} with keys of its own")
-                _check_not_revoked(client_of(rows[0]))
+                if rows[0]["revoked_at"] is not None:
+                    raise _revoked(client_id)
                 stays = [row["kid"] for row in await tx.rows(kept)] if keep_old else []
                 stopped = update(client_keys).where(counting, client_keys.c.kid.not_in(stays))
                 await tx.run(stopped.values(revoked_at=micros(now)))
@@ -224,11 +230,28 @@ def _hashes_of(row: RowMapping) -> SecretHashes | None:
     )
 
 
-def _check_not_revoked(client: Client) -> None:
-    """Raise `ConflictError` for a revoked client."""
+def _why_not_rotated(client: Client, now: datetime) -> ConflictError:
+    """Return the reason why a client got no new secret."""
+    until = client.previous_secret_until
     if client.revoked_at is not None:
-        said = f"client {client.id} is revoked, and was not rotated; restore it first if it shall call again"
-        raise ConflictError("client_revoked", said)
+        return _revoked(client.id)
+    if client.identity is not None:
+        said = f"client {client.id} has no secret here: {client.identity[0]} issues its tokens; rotate its secret there"
+        return ConflictError("client_without_secret", said)
+    if until is not None and until > now:
+        said = (
+            f"client {client.id} was rotated, and the secret from before works until {written_instant(until)}; it was "
+            "not rotated again. If the new secret is lost, send keep_old (--keep-old), which replaces only that one. "
+            "Otherwise wait, or stop all its secrets with overlap_s 0 (--overlap-s 0)"
+        )
+        return ConflictError("secret_overlap", said)
+    said = f"client {client.id} has no old secret that works, and was not rotated; leave out keep_old (--keep-old)"
+    return ConflictError("no_secret_overlap", said)
+
+
+def _revoked(client_id: ClientId) -> ConflictError:
+    said = f"client {client_id} is revoked, and was not rotated; restore it first if it shall call again"
+    return ConflictError("client_revoked", said)
 
 
 def _redirect_columns(redirects: Redirects) -> dict[str, str | None]:

@@ -67,7 +67,9 @@ class DeskListRows(StatementRunner):
         it = refusals.c
         newest = it.decided_at, it.order_id, it.command_id
         in_range, bound = await self._looked_at_from_newest(wanted, newest)
-        met = [*in_range, *_of(wanted, it.contract, it.client_id), *_has_code(wanted, it.codes)]
+        met = [*in_range, *_of(wanted, it.contract, it.client_id)]
+        if wanted.code is not None:
+            met.append(or_(it.codes.is_(None), has_code(wanted.code)))
         listed = _with_names(select(refusals), it.order_id, it.client_id).where(*met)
         found = await self.rows(listed.order_by(*_descending(newest)).limit(at_most))
         items = [ListedDecision(record=refusal_of(row), uid=_uid(row), client_name=row["client_name"]) for row in found]
@@ -181,12 +183,6 @@ def _between(wanted: RowsWanted, at: Column) -> list[ColumnElement[bool]]:
     if wanted.until is not None:
         met.append(at < micros(wanted.until))
     return met
-
-
-def _has_code(wanted: RowsWanted, codes: Column) -> list[ColumnElement[bool]]:
-    if wanted.code is None:
-        return []
-    return [or_(codes.is_(None), has_code(wanted.code))]
 
 
 def _with_names(query: Query, order_id: Column, client_id: Column) -> Query:

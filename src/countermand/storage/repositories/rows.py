@@ -238,6 +238,7 @@ def outbox_record_of(row: Row) -> OutboxRecord:
             None if row["channel"] is None else Channel(row["channel"]),  # an older node wrote none
             row["staff_id"],
             row["acting_as"],
+            row["address"],
         ),
         details=msgspec.json.decode(row["details"]),
         delivered_at=instant_or_none(row["delivered_at"]),

@@ -74,7 +74,7 @@ class SqlStaff:
 
     async def add(self, staff_id: StaffId, *, name: str, roles: frozenset[Role], now: datetime) -> Staff:
         """See `StaffAdministration.add`."""
-        row = {"id": staff_id, "name": name, "roles": json.dumps(sorted(roles)), "created_at": micros(now)}
+        row = {"id": staff_id, "name": name, "roles": _roles_column(roles), "created_at": micros(now)}
         try:
             async with self._store.transaction() as tx:
                 await tx.run(insert(staff).values(row))
@@ -84,10 +84,27 @@ class SqlStaff:
             raise ConflictError("staff_exists", f"there is a person {staff_id} already; choose another id") from error
         return Staff(id=staff_id, name=name, roles=roles, created_at=now)
 
+    async def change(self, staff_id: StaffId, *, name: str | None, roles: frozenset[Role] | None) -> Staff:
+        """See `StaffAdministration.change`."""
+        given = {"name": name, "roles": None if roles is None else _roles_column(roles)}
+        values = {column: value for column, value in given.items() if value is not None}
+        if not values:
+            return await self.one(staff_id)
+        return await self._changed(staff_id, update(staff).where(staff.c.id == staff_id).values(values))
+
     async def disable(self, staff_id: StaffId, now: datetime) -> Staff:
         """See `StaffAdministration.disable`. The first instant stays."""
         stopped = func.coalesce(staff.c.disabled_at, micros(now))
         return await self._changed(staff_id, update(staff).where(staff.c.id == staff_id).values(disabled_at=stopped))
+
+    async def enable(self, staff_id: StaffId, now: datetime) -> Staff:
+        """See `StaffAdministration.enable`. The tokens of a person who is not disabled are left alone."""
+        enabled = update(staff).where(staff.c.id == staff_id, staff.c.disabled_at.is_not(None)).values(disabled_at=None)
+        tokens = update(staff_tokens).where(staff_tokens.c.staff_id == staff_id, staff_tokens.c.revoked_at.is_(None))
+        async with self._store.transaction() as tx:
+            if await tx.run(enabled):
+                await tx.run(tokens.values(revoked_at=micros(now)))
+            return await _one(tx, staff_id)
 
     async def add_token(
         self, staff_id: StaffId, client_id: ClientId, *, key: str, secret_sha256: str, now: datetime
@@ -151,6 +168,10 @@ def _token_of(row: Row) -> StaffToken:
         created_at=instant(row["created_at"]),
         revoked_at=instant_or_none(row["revoked_at"]),
     )
+
+
+def _roles_column(roles: frozenset[Role]) -> str:
+    return json.dumps(sorted(roles))
 
 
 def _roles_of(row: Row) -> frozenset[Role | Unknown]:

@@ -273,6 +273,7 @@ class SqlTransaction(
                 "staff_id": actor.staff_id,
                 "acting_as": actor.acting_as,
                 "channel": actor.channel,
+                "address": actor.address,
             }
             for event in events
         ]

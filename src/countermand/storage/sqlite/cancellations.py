@@ -72,9 +72,10 @@ UPDATE orders SET state = '{OrderState.CANCELLED}', appointment_starts_at = NULL
 WHERE id IN (SELECT value FROM json_each(:ids))
 """
 _APPEND_CANCELLED: Final = f"""
-INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details, staff_id, acting_as, channel)
+INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details, staff_id, acting_as, channel,
+                    address)
 SELECT c.order_id, o.version, '{OrderEventKind.ORDER_CANCELLED}', c.decided_at, c.client_id,
-       json_object('from', c.state, 'reason', c.reason), c.staff_id, c.acting_as, c.door
+       json_object('from', c.state, 'reason', c.reason), c.staff_id, c.acting_as, c.door, c.address
 FROM json_each(:ids) AS b CROSS JOIN cancellations AS c ON c.order_id = b.value JOIN orders AS o ON o.id = b.value
 """
 _RELEASE_APPOINTMENTS: Final = f"""
@@ -83,9 +84,10 @@ WHERE order_id IN (SELECT value FROM json_each(:ids)) AND state IN ({_ACTIVE})
 RETURNING order_id, id, starts_at, ends_at
 """
 _APPEND_APPOINTMENTS: Final = f"""
-INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details, staff_id, acting_as, channel)
+INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details, staff_id, acting_as, channel,
+                    address)
 SELECT c.order_id, o.version, '{OrderEventKind.APPOINTMENT_CANCELLED}', c.decided_at, c.client_id,
-       json_extract(b.value, '$[1]'), c.staff_id, c.acting_as, c.door
+       json_extract(b.value, '$[1]'), c.staff_id, c.acting_as, c.door, c.address
 FROM json_each(:visits) AS b CROSS JOIN cancellations AS c ON c.order_id = json_extract(b.value, '$[0]')
 JOIN orders AS o ON o.id = c.order_id
 """

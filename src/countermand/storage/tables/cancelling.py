@@ -75,7 +75,9 @@ outbox = Table(
     Column("delivered_at", Instant),
     Column("staff_id", StaffName),
     Column("acting_as", StaffName),
-    Column("channel", Name),  # NULL in older nodes' rows, and if the service did it by itself
+    # NULL in older nodes' rows, and if the service did it by itself.
+    Column("channel", Name),
+    Column("address", Text),
     Index(
         "ix_outbox_undelivered",
         "recorded_at",

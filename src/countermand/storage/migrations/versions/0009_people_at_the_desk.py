@@ -40,6 +40,7 @@ def upgrade() -> None:
     op.add_column("outbox", sa.Column("staff_id", sa.String(length=64), nullable=True))
     op.add_column("outbox", sa.Column("acting_as", sa.String(length=64), nullable=True))
     op.add_column("outbox", sa.Column("channel", sa.String(length=16), nullable=True))
+    op.add_column("outbox", sa.Column("address", sa.Text(), nullable=True))
     # The permissions that old nodes do not know: in `permissions`, one of them would make each of their calls fail.
     op.add_column("clients", sa.Column("more_permissions", sa.Text(), nullable=True))
     # This migration only adds columns and tables, so nodes of schema 2 and newer continue to work.

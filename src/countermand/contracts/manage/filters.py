@@ -1,0 +1,48 @@
+"""Reads the filters that several lists of the operator's API have. A wrong value is noted as an error of the query."""
+
+import re
+from typing import Final
+
+from countermand.contracts.http.query import Query
+from countermand.domain.client import LARGEST_CLIENT_ID, ClientId
+from countermand.domain.contract import ContractName
+from countermand.domain.orders.order import order_id_from
+
+CONTRACT: Final = "[a-z][a-z0-9_]{0,15}"
+CODE: Final = "[a-z][a-z0-9_]{0,63}"
+
+
+def contract_asked(query: Query) -> ContractName | None:
+    """Return the contract that the orders must be of, or None."""
+    given = matching(query, "contract", CONTRACT, "the name of a contract, like connect")
+    return None if given is None else ContractName(given)
+
+
+def client_asked(query: Query) -> ClientId | None:
+    """Return the id of the client that is asked for, or None."""
+    number = number_asked(query, "client", LARGEST_CLIENT_ID)
+    return None if number is None else ClientId(number)
+
+
+def code_asked(query: Query, name: str) -> str | None:
+    """Return the code of a rule, or None."""
+    return matching(query, name, CODE, "the code of a rule, like payment_recorded")
+
+
+def matching(query: Query, name: str, pattern: str, must_be: str) -> str | None:
+    """Return a parameter that the whole pattern fits, or None."""
+    given = query.one(name)
+    if given is None or re.fullmatch(pattern, given):
+        return given
+    query.wrong(name, must_be, given)
+    return None
+
+
+def number_asked(query: Query, name: str, largest: int) -> int | None:
+    """Return a parameter that is a whole number between 1 and `largest`, or None."""
+    given = query.one(name)
+    number = None if given is None else order_id_from(given)  # the same form: a whole number from 1 up
+    if given is None or (number is not None and number <= largest):
+        return number
+    query.wrong(name, f"a whole number between 1 and {largest}", given)
+    return None
