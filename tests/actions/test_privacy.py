@@ -61,6 +61,7 @@ ELSEWHERE = {
     # forgotten with the order
     "cancellations": {"address"},
     "refusals": {"address", "codes"},
+    "outbox": {"address"},
     "order_search": {"handle"},
     "privacy_requests": {"counts"},
 }
@@ -325,11 +326,14 @@ async def test_a_buyers_address_is_exported_and_forgotten_and_those_of_others_st
         for order_id in (bought, a_friends, service):
             of_order = cancellations.c.order_id == order_id
             await tx.run(update(cancellations).where(of_order).values(address=f"198.51.100.{order_id % 7}"))
+            told_of = outbox.c.order_id == order_id
+            await tx.run(update(outbox).where(told_of).values(address=f"192.0.2.{order_id % 7}"))
         await tx.run(insert(refusals).values(row | {"door": "shopping", "address": "203.0.113.1"}))
         staffs = row | {"command_id": "d" * 32, "door": "manage", "address": "203.0.113.2"}
         await tx.run(insert(refusals).values(staffs))
     (entry,) = [one for one in await export(world) if one.order is not None and one.order.id == bought]
-    addresses = [{"caller_address": f"198.51.100.{bought % 7}"}, {"caller_address": "203.0.113.1"}]
+    from_where = (f"198.51.100.{bought % 7}", "203.0.113.1", f"192.0.2.{bought % 7}")
+    addresses = [{"caller_address": address} for address in from_where]
     assert entry.stored.parts == [{"email": EMAIL}, *addresses]
     assert dict((await forget(world)).counts) == {Place.ORDERS: 3}
     left = {row["order_id"]: row["address"] for row in await world.rows("cancellations")}
@@ -338,6 +342,8 @@ async def test_a_buyers_address_is_exported_and_forgotten_and_those_of_others_st
         "shopping": None,
         "manage": "203.0.113.2",
     }
+    in_events = {row["order_id"]: row["address"] for row in await world.rows("outbox")}
+    assert in_events == {bought: None, a_friends: f"192.0.2.{a_friends % 7}", service: f"192.0.2.{service % 7}"}
 
 
 class Meanwhile(SqlPrivacy):

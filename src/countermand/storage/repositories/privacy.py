@@ -35,7 +35,12 @@ from countermand.storage.tables.tickets import consumers
 LOOKED_AT_ONCE: Final = 1000
 _ORDERS_AT_ONCE: Final = 200
 _KEY: Final = 1
-_ASKED: Final = (cancellations, refusals)  # the records of who asked, and from where
+# The records of who asked, and from where; with the column of the channel that the request came over.
+_ASKED: Final[Mapping[Table, Column[str]]] = {
+    cancellations: cancellations.c.door,
+    refusals: refusals.c.door,
+    outbox: outbox.c.channel,
+}
 _ESCAPE: Final = "!"
 
 
@@ -151,7 +156,7 @@ class SqlPrivacy:
 
     def _from_a_buyer(self, table: Table) -> ColumnElement[bool]:
         """Whether a record's address may be a buyer's: browsers ask over these contracts, and over no others."""
-        return table.c.door.in_(holding_tickets(self._store.kinds)) & table.c.address.is_not(None)
+        return _ASKED[table].in_(holding_tickets(self._store.kinds)) & table.c.address.is_not(None)
 
     async def _buyers_addresses(
         self, reading: SqlTransaction, order_ids: Sequence[int]
