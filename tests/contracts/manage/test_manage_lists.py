@@ -213,9 +213,9 @@ async def test_reasons_are_counted_for_a_limited_time_and_number_and_the_answer_
     assert await counted() == (10, instants[0])
     world.clock.now = instants[0] + week + moment
     assert await counted() == (9, instants[0] + moment)
-    monkeypatch.setattr(rows_of_lists, "REFUSALS_COUNTED", 9)
+    monkeypatch.setattr(rows_of_lists, "LOOKED_AT", 9)
     assert await counted() == (9, instants[0] + moment)
-    monkeypatch.setattr(rows_of_lists, "REFUSALS_COUNTED", 8)
+    monkeypatch.setattr(rows_of_lists, "LOOKED_AT", 8)
     assert await counted() == (8, instants[1] + moment)
     assert await counted("?from=2026-11-21T00:00:00Z&contract=nobody") == (0, instants[1] + moment)
 

@@ -96,7 +96,7 @@ class Reasons(Struct, kw_only=True):
         Meta(
             description=(
                 "The instant from which on refusals are counted, in UTC: `from` or, without it, seven days before "
-                "`until` or now. It is later if there are more than 100,000: then the newest are counted"
+                "`until` or now. It is later if there are more than 20,000: then the newest are counted"
             )
         ),
     ]

@@ -32,7 +32,6 @@ from countermand.storage.tables.columns import instant, micros
 from countermand.storage.tables.orders import order_details, orders, payments
 
 LOOKED_AT: Final = 20_000
-REFUSALS_COUNTED: Final = 100_000  # at most, by their codes
 _LONGEST: Final = 255  # of a text in a place: the reference of a payment
 _BETWEEN: Final = "_"  # between the parts of a place; no part but the last has one
 
@@ -77,11 +76,11 @@ class DeskListRows(StatementRunner):
         return ListPage(items=items, following=None if last is None else _written(last, "decided_at", "command_id"))
 
     async def refusal_reasons(self, wanted: RowsWanted) -> ReasonCounts:
-        """See `DeskLists.refusal_reasons`. Reads the newest `REFUSALS_COUNTED` refusals, or fewer."""
+        """See `DeskLists.refusal_reasons`. Reads the newest `LOOKED_AT` refusals, or fewer."""
         it = refusals.c
         met = _between(wanted, it.decided_at)
         newest = select(it.decided_at).where(*met).order_by(it.decided_at.desc())
-        left_out = await self._one(newest.offset(REFUSALS_COUNTED).limit(1))
+        left_out = await self._one(newest.offset(LOOKED_AT).limit(1))
         if left_out is not None:
             met.append(it.decided_at > left_out["decided_at"])
         met += _of(wanted, it.contract, it.client_id)
