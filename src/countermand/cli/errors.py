@@ -44,17 +44,8 @@ def named_as_options(names: Callable[[str], str] = option_of) -> Iterator[None]:
     try:
         yield
     except FieldsError as error:
-        raise FieldsError(
-            [(names(field), _named(field, sentence, names)) for field, sentence in error.errors]
-        ) from None
-
-
-def _named(field: str, sentence: str, names: Callable[[str], str]) -> str:
-    given = re.sub(rf"^{field}\b", names(field), sentence)
-    head, strange, known = given.partition(" is no parameter of this list; there are ")
-    return (
-        f"{head} is no option of this list; there are {', '.join(map(names, known.split(', ')))}" if strange else given
-    )
+        named = [(names(field), re.sub(rf"^{field}\b", names(field), sentence)) for field, sentence in error.errors]
+        raise FieldsError(named) from None
 
 
 def error_as_json(error: Exception) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Protocol
 import typer
 
 from countermand.cli.database import SettingsFile, read_settings, with_database
-from countermand.cli.errors import CommandError, named_as_options
+from countermand.cli.errors import CommandError, named_as_options, option_of
 from countermand.cli.option_types import TEXT
 from countermand.cli.printing import AsJson, print_json, print_table, said
 from countermand.cli.queries import ClientFilter, ContractFilter, query_of
@@ -127,17 +127,19 @@ async def _print_list(database: "Database", name: ListName, query: "Query", want
     from countermand.actions.cancelling.explain import PolicyArchive
     from countermand.bootstrap.clock import utc_now
     from countermand.contracts.manage.csv_rows import CSV
-    from countermand.contracts.manage.desk_lists import LINES, reasons_counted, wanted_in
+    from countermand.contracts.manage.desk_lists import LINES, REASON_FILTERS, reasons_counted, wanted_in
 
     records = _Records(store=database.store, archive=PolicyArchive(store=database.store))
     if name is ListName.REFUSAL_REASONS:
         if wanted_as in {ListFormat.CSV, ListFormat.JSONL}:
             raise CommandError(f"--format {wanted_as}: {name} are counts, not rows; give table or json")
+        _refuse_other_options(name, query, REASON_FILTERS)
         counted = await reasons_counted(records, query, utc_now())
         _print_page(name, counted, counted.reasons, None, wanted_as)
         return
     listed = _list(name)
-    wanted = wanted_in(query, listed.filters)
+    _refuse_other_options(name, query, listed.filters)
+    wanted = wanted_in(query)
     if wanted_as in {ListFormat.CSV, ListFormat.JSONL}:
         async for piece in listed.all_rows(records, wanted, CSV if wanted_as is ListFormat.CSV else LINES):
             sys.stdout.write(piece.decode())
@@ -145,6 +147,14 @@ async def _print_list(database: "Database", name: ListName, query: "Query", want
         return
     page = await listed.shown(records, wanted)
     _print_page(name, page.message, page.rows, page.following, wanted_as)
+
+
+def _refuse_other_options(name: ListName, query: "Query", known: Sequence[str]) -> None:
+    """Raise `CommandError` for an option that the list does not have."""
+    for given in query.names:
+        if given not in known:
+            there_are = ", ".join(map(option_of, known))
+            raise CommandError(f"{option_of(given)} is no option of the list {name}; there are {there_are}")
 
 
 def _list(name: ListName) -> _List:

@@ -72,7 +72,7 @@ class DeskList(Generic[Message]):
 
     async def __call__(self, context: CallContext[None]) -> Answer:
         """Answer with a page, or with a stream of all rows from there on."""
-        wanted = wanted_in(Query(context.request.query_string), self.filters)
+        wanted = wanted_in(Query(context.request.query_string))
         media_type = media_type_of(context.request)
         if media_type == JSON:
             return json_answer(200, (await self.shown(context.services, wanted)).message)
@@ -115,9 +115,8 @@ def media_type_of(request: Request) -> str:
     return (Accept(accept).best_match([JSON, CSV, LINES]) if accept else None) or JSON
 
 
-def wanted_in(query: Query, filters: Sequence[str]) -> RowsWanted:
-    """Return the filters of a request. Raises `FieldsError` with every error, also for an unknown parameter."""
-    query.refuse_others(filters)
+def wanted_in(query: Query) -> RowsWanted:
+    """Return the filters of a request. Raises `FieldsError` with every error."""
     wanted = RowsWanted(
         contract=contract_asked(query),
         client=client_asked(query),
@@ -169,7 +168,7 @@ async def _count(context: CallContext[None]) -> Answer:
 
 async def reasons_counted(records: Records, query: Query, now: datetime) -> list_messages.Reasons:
     """Return how often each rule refused, of the refusals that the parameters select. Raises `FieldsError`."""
-    counted, since = await count_reasons(records.store, wanted_in(query, _REASON_FILTERS), now)
+    counted, since = await count_reasons(records.store, wanted_in(query), now)
     counts: Counter[str | None] = Counter()
     for one in counted:
         for code in (None,) if one.codes is None else one.codes:
@@ -179,8 +178,8 @@ async def reasons_counted(records: Records, query: Query, now: datetime) -> list
     return list_messages.Reasons(reasons=reasons, refusals=in_all, counted_from=since)
 
 
-_REASON_FILTERS: Final = ("contract", "client", "from", "until")
-_FILTERS: Final = (*_REASON_FILTERS, "after")
+REASON_FILTERS: Final = ("contract", "client", "from", "until")
+_FILTERS: Final = (*REASON_FILTERS, "after")
 CANCELLATIONS: Final = DeskList(
     row=list_messages.ListedCancellation,
     read=_cancellations,
@@ -265,7 +264,7 @@ CALLS: Final[tuple[Call, ...]] = (
             "Count refused cancellations by their codes: those of the last seven days, unless from says otherwise",
             Permission.READ,
             {200: Reply(when="How often each rule refused", message=list_messages.Reasons)},
-            parameters=_parameters(_REASON_FILTERS, _ASKED),
+            parameters=_parameters(REASON_FILTERS, _ASKED),
         ),
         body=no_body,
         handle=_count,
