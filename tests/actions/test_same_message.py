@@ -138,7 +138,9 @@ async def test_another_message_under_the_key_is_422_and_changes_nothing(both_wor
     for message, path in (({**request.message, "extra": None}, None), (request.message, request.path + "?a=1")):
         other = await request.sent(world, json.dumps(message), path)
         assert other.status_code == 422
-        assert "idempotency_key_reused" in other.text.lower()
+        # The operator's calls have no parameters, and say so before they look at the key.
+        is_refused_earlier = path is not None and path.startswith("/manage/")
+        assert ("is no parameter" if is_refused_earlier else "idempotency_key_reused") in other.text.lower()
     assert not changed(before, await contents(world))
 
 
