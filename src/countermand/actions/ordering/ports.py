@@ -121,7 +121,10 @@ class PaymentReading(Protocol):
     """Reads payments."""
 
     async def paid_minor(self, order_id: OrderId, currency: str) -> int:
-        """Return the sum of an order's payments in a currency, in minor units, without late money."""
+        """Return what is paid of an order in a currency, in minor units, without late money.
+
+        What was refunded, is due or was charged back is not paid: so the sum may be negative.
+        """
         ...
 
 

@@ -108,7 +108,7 @@ async def pay_in_sandbox(tx: PaymentTransaction, order_id: OrderId, now: datetim
 
 
 async def left_to_pay(reading: PaymentReading, view: OrderView) -> Money:
-    """Return the unpaid rest of a ticket order's total, in its currency."""
+    """Return the unpaid rest of a ticket order's total, in its currency. A part that was refunded is unpaid again."""
     return await _left(reading, view.order.id, view.ticket_details.total)
 
 
@@ -162,7 +162,7 @@ async def _left_of(tx: PaymentTransaction, to_pay: OrderToPay) -> Money:
 
 async def _left(reading: PaymentReading, order_id: OrderId, total: Money) -> Money:
     paid_minor = await reading.paid_minor(order_id, total.currency)
-    return Money(minor=max(0, total.minor - paid_minor), currency=total.currency)
+    return Money(minor=min(total.minor, max(0, total.minor - paid_minor)), currency=total.currency)
 
 
 async def _advance(tx: ProgressTransaction, actor: Actor, order: Order, after: OrderState, now: datetime) -> Order:

@@ -11,9 +11,11 @@ class Payment:
     """Money that a payment provider reported. `reference` is the provider's, and unique.
 
     Money that arrived after the order had ended `is_late`: it is recorded for the operator, and the order stays ended.
+    A payment with `voided_at` never happened; `money` is still the amount as it was reported.
     """
 
     reference: str
     money: Money
     recorded_at: datetime
     is_late: bool
+    voided_at: datetime | None = None

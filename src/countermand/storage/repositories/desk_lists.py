@@ -6,7 +6,7 @@ So a list without an index for its filters looks at a limited number of rows for
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import ColumnElement, case, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, case, func, or_, select, tuple_, union_all
 
 from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
 from countermand.actions.errors import FieldsError
@@ -20,6 +20,7 @@ from countermand.actions.ordering.desk_lists import (
 )
 from countermand.domain.orders.order import OrderUid
 from countermand.domain.orders.order_state import OrderState
+from countermand.storage.repositories.corrections import TAKES_MONEY
 from countermand.storage.repositories.documents import total_of
 from countermand.storage.repositories.refusals import has_code
 from countermand.storage.repositories.rows import Row, cancellation_of, order_of, orders_named, payment_of, refusal_of
@@ -28,7 +29,7 @@ from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.cancelling import cancellations, refusals
 from countermand.storage.tables.clients import clients
 from countermand.storage.tables.columns import micros
-from countermand.storage.tables.orders import order_details, orders, payments
+from countermand.storage.tables.orders import order_details, orders, payment_corrections, payments
 
 LOOKED_AT: Final = 20_000
 _BETWEEN: Final = "_"  # between the parts of a place; no part but the last has one
@@ -94,7 +95,7 @@ class DeskListRows(StatementRunner):
         """See `DeskLists.late_payments_listed`. Reads along an index that has late money alone."""
         it = payments.c
         newest = it.recorded_at, it.order_id, it.reference
-        met = [it.is_late, *_met(wanted, orders.c.contract, orders.c.client_id, it.recorded_at)]
+        met = [it.is_late, it.voided_at.is_(None), *_met(wanted, orders.c.contract, orders.c.client_id, it.recorded_at)]
         before = _place(wanted, 3)
         if before is not None:
             at, order_id, reference = int(before[0]), int(before[1]), before[2]
@@ -131,11 +132,17 @@ class DeskListRows(StatementRunner):
         return PartPaidOrder(order=order, total=total, paid_minor=paid_minor)
 
     async def _paid(self, order_ids: Sequence[int]) -> dict[tuple[int, str], int]:
-        """Return the sums of the orders' payments by currency, without late money."""
-        it = payments.c
-        paid = select(it.order_id, it.currency, func.sum(it.amount_minor).label("paid"))
-        paid = paid.where(it.order_id.in_(order_ids), it.is_late.is_(False)).group_by(it.order_id, it.currency)
-        return {(row["order_id"], row["currency"]): int(row["paid"]) for row in await self.rows(paid)}
+        """Return what is paid of the orders by currency, as `PaymentReading.paid_minor` counts it."""
+        it, that = payments.c, payment_corrections.c
+        paid = select(it.order_id, it.currency, it.amount_minor.label("minor"))
+        gone = select(that.order_id, that.currency, (-that.amount_minor).label("minor"))
+        rows = union_all(
+            paid.where(it.order_id.in_(order_ids), it.is_late.is_(False)),
+            gone.where(that.order_id.in_(order_ids), TAKES_MONEY),
+        ).subquery()
+        kept = select(rows.c.order_id, rows.c.currency, func.sum(rows.c.minor).label("kept"))
+        found = await self.rows(kept.group_by(rows.c.order_id, rows.c.currency))
+        return {(row["order_id"], row["currency"]): int(row["kept"]) for row in found}
 
     async def _looked_at(self, key: Column, after: int) -> int | None:
         """Return the last of the next `LOOKED_AT` numbers of orders; None if there are not so many."""

@@ -6,11 +6,12 @@ from countermand.actions.ordering.ports import OrderToPay
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.payment import Payment
 from countermand.domain.orders.search_handles import exact_handle
+from countermand.storage.repositories.corrections import TAKES_MONEY
 from countermand.storage.repositories.documents import total_of
 from countermand.storage.repositories.handles import HandleRows
 from countermand.storage.repositories.rows import order_of, orders_named, payment_of
 from countermand.storage.tables.columns import micros
-from countermand.storage.tables.orders import order_details, orders, payment_references, payments
+from countermand.storage.tables.orders import order_details, orders, payment_corrections, payment_references, payments
 
 
 class PaymentRows(HandleRows):
@@ -18,9 +19,15 @@ class PaymentRows(HandleRows):
 
     async def paid_minor(self, order_id: OrderId, currency: str) -> int:
         """See `PaymentReading.paid_minor`."""
-        of_order = payments.c.order_id == order_id, payments.c.currency == currency, payments.c.is_late.is_(False)
-        row = await self._one(select(func.sum(payments.c.amount_minor).label("paid")).where(*of_order))
-        return 0 if row is None or row["paid"] is None else int(row["paid"])
+        it, that = payments.c, payment_corrections.c
+        paid = select(func.coalesce(func.sum(it.amount_minor), 0)).where(
+            it.order_id == order_id, it.currency == currency, it.is_late.is_(False)
+        )
+        gone = select(func.coalesce(func.sum(that.amount_minor), 0)).where(
+            that.order_id == order_id, that.currency == currency, TAKES_MONEY
+        )
+        row = await self._one(select((paid.scalar_subquery() - gone.scalar_subquery()).label("kept")))
+        return 0 if row is None else int(row["kept"])
 
     async def lock_order_to_pay(self, order_id: OrderId) -> OrderToPay | None:
         """See `PaymentWriting.lock_order_to_pay`. The document comes along only where the columns are empty."""

@@ -167,12 +167,14 @@ def appointment_columns(order_id: OrderId, appointment: Appointment) -> dict[str
 
 
 def payment_of(row: Row) -> Payment:
-    """Return a payment from its row."""
+    """Return a payment from its row, with the amount as it was reported."""
+    reported = row["amount_minor"] if row["recorded_minor"] is None else row["recorded_minor"]
     return Payment(
         reference=row["reference"],
-        money=Money(minor=row["amount_minor"], currency=row["currency"]),
+        money=Money(minor=reported, currency=row["currency"]),
         recorded_at=instant(row["recorded_at"]),
         is_late=bool(row["is_late"]),
+        voided_at=_instant_or_none(row["voided_at"]),
     )
 
 
@@ -235,18 +237,23 @@ def permission_columns(permissions: Iterable[Permission]) -> dict[str, str | Non
     }
 
 
+def doer_of(row: Row) -> Actor:
+    """Return who caused an event, or corrected a payment."""
+    return Actor(
+        ClientId(row["client_id"]),
+        None if row["channel"] is None else Channel(row["channel"]),  # an older node wrote none
+        row["staff_id"],
+        row["acting_as"],
+    )
+
+
 def outbox_record_of(row: Row) -> OutboxRecord:
     """Return an outbox record from its row."""
     return OutboxRecord(
         kind=known(OrderEventKind, row["kind"]),
         order_version=row["order_version"],
         recorded_at=instant(row["recorded_at"]),
-        actor=Actor(
-            ClientId(row["client_id"]),
-            None if row["channel"] is None else Channel(row["channel"]),  # an older node wrote none
-            row["staff_id"],
-            row["acting_as"],
-        ),
+        actor=doer_of(row),
         details=msgspec.json.decode(row["details"]),
         delivered_at=_instant_or_none(row["delivered_at"]),
     )
