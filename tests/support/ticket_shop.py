@@ -160,8 +160,9 @@ async def check_conservation(world: World, *, given_on: Collection[str] = ()) ->
         assert product["availability"] >= 0
         assert product["availability"] + held.get(product["uid"], 0) == product["total_availability"]
     _check_seats(kept)
-    in_time = {row["order_id"] for row in kept["payments"] if not row["is_late"]}
-    for payment in kept["payments"]:
+    standing = [row for row in kept["payments"] if row["voided_at"] is None]
+    in_time = {row["order_id"] for row in standing if not row["is_late"]}
+    for payment in standing:
         ended = orders[payment["order_id"]]["state"] in {"cancelled", "expired", "failed"}
         assert bool(payment["is_late"]) == ended
     assert in_time == {order_id for order_id, row in orders.items() if row["first_payment_at"] is not None}

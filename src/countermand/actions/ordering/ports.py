@@ -139,6 +139,10 @@ class PaymentWriting(PaymentReading, Protocol):
         """Claim a provider's reference for an order. If an order has it already, change nothing and return False."""
         ...
 
+    async def move_reference(self, reference: str, before: OrderId, after: OrderId) -> bool:
+        """Move the claim of a reference to another order. If another than `before` has it, change nothing: False."""
+        ...
+
     async def payment(self, reference: str) -> tuple[OrderId, Payment | None] | None:
         """Return the order that has a provider's reference, and the payment that is recorded under it."""
         ...
@@ -163,6 +167,9 @@ class ExpiryWriting(Protocol):
         """Store until when an order can be paid."""
         ...
 
-    async def forget_expiry(self, order_id: OrderId) -> None:
-        """Take an order off the list of orders that expire."""
+    async def forget_expiry(self, order_id: OrderId, due_at: datetime | None = None) -> bool:
+        """Take an order off the list of orders that expire. With `due_at`, only if it expires then or earlier.
+
+        Return whether the order was on the list.
+        """
         ...

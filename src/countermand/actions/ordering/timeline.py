@@ -15,8 +15,15 @@ from countermand.domain.actor import Actor
 from countermand.domain.cancelling.decision import Decision
 from countermand.domain.known import Unknown
 from countermand.domain.orders.order import Order
-from countermand.domain.orders.order_events import OrderEventKind, order_cancelled, payment_recorded
+from countermand.domain.orders.order_events import (
+    OrderEvent,
+    OrderEventKind,
+    order_cancelled,
+    payment_recorded,
+    payment_voided,
+)
 from countermand.domain.orders.order_state import OrderState
+from countermand.domain.orders.payment_correction import Correction, CorrectionKind
 
 _LAST: Final = 2**63  # a version behind every version of an order
 
@@ -37,6 +44,10 @@ _KINDS: Final[Mapping[OrderEventKind | Unknown, EntryKind]] = {
     OrderEventKind.ORDER_PLACED: EntryKind.PLACED,
     OrderEventKind.PAYMENT_RECORDED: EntryKind.PAYMENT,
     OrderEventKind.LATE_MONEY_RECEIVED: EntryKind.PAYMENT,
+    OrderEventKind.PAYMENT_VOIDED: EntryKind.PAYMENT,
+    OrderEventKind.REFUND_DUE: EntryKind.PAYMENT,
+    OrderEventKind.PAYMENT_REFUNDED: EntryKind.PAYMENT,
+    OrderEventKind.PAYMENT_CHARGED_BACK: EntryKind.PAYMENT,
     OrderEventKind.APPOINTMENT_SET: EntryKind.APPOINTMENT,
     OrderEventKind.APPOINTMENT_MOVED: EntryKind.APPOINTMENT,
     OrderEventKind.APPOINTMENT_ADVANCED: EntryKind.APPOINTMENT,
@@ -149,12 +160,26 @@ def _of_other_rows(order: Order, history: History) -> Iterator[_Placed]:
         event = order_cancelled(record.facts.state, record.reason)
         entry = _event(EntryKind.CHANGED, event.kind, event.details, record.decided_at)
         yield record.decided_at, _LAST, replace(entry, who=_doer(history, record.actor))
-    paid = {event.details.get("reference") for event in history.events if _KINDS.get(event.kind) is EntryKind.PAYMENT}
+    yield from _of_payments(history)
+
+
+def _of_payments(history: History) -> Iterator[_Placed]:
+    told = {(event.kind, event.details.get("reference")) for event in history.events}
+    voids = {one.payment_reference: one for one in history.corrections if one.kind is CorrectionKind.VOID}
     for payment in history.payments:
-        if payment.reference not in paid:
-            event = payment_recorded(payment)
+        event = payment_recorded(payment)
+        if (event.kind, payment.reference) not in told:
             entry = _event(EntryKind.PAYMENT, event.kind, event.details, payment.recorded_at)
             yield payment.recorded_at, _LAST, entry
+        void = voids.get(payment.reference)
+        if void is not None and (OrderEventKind.PAYMENT_VOIDED, payment.reference) not in told:
+            yield _of_correction(history, void, payment_voided(payment, void.reason))
+
+
+def _of_correction(history: History, one: Correction, event: OrderEvent) -> _Placed:
+    at = one.settled_at or one.recorded_at
+    entry = _event(EntryKind.PAYMENT, event.kind, event.details, at)
+    return at, _LAST, replace(entry, who=_doer(history, one.actor))
 
 
 def _event(kind: EntryKind, event: OrderEventKind, details: Mapping[str, object], at: datetime) -> TimelineEntry:

@@ -9,14 +9,14 @@ from countermand.actions.ordering.timeline import EntryKind
 from countermand.contracts.http.answer import JsonObject
 from countermand.contracts.http.body import Number
 from countermand.contracts.manage.appointment_messages import Appointment
-from countermand.domain.orders.order_state import Transition
+from countermand.domain.orders.order_state import NO_MOVES, Transition
 
 PROBLEM_JSON: Final = "application/problem+json"
 
 MoveName = Literal["accept", "start", "pass_no_return", "hold", "reject", "activate", "complete", "expire", "fail"]
 EntryName = Literal["placed", "ask", "payment", "changed", "appointment"]
 assert set(get_args(EntryName)) == {kind.value for kind in EntryKind}
-assert set(get_args(MoveName)) == {move.value for move in Transition} - {Transition.CANCEL.value}
+assert set(get_args(MoveName)) == {move.value for move in Transition if move not in NO_MOVES}
 
 
 Person = Annotated[

@@ -72,6 +72,7 @@ ERROR_CODES: Final = error_codes(
         409,
         *RULES,
         *("move_not_allowed", "order_paid", "payment_reference_used", "late_money"),
+        *("payment_voided", "payment_paid_back", "tickets_given_on"),
         *("has_appointment", "appointment_over", "order_ended", "already_answered"),
         *("slot_booked", "more_held", "seats_held"),
         *("client_exists", "client_revoked", "key_exists"),

@@ -19,3 +19,7 @@ class Payment:
     recorded_at: datetime
     is_late: bool
     voided_at: datetime | None = None
+
+    def stood_at(self, at: datetime) -> bool:
+        """Whether the payment was recorded at an instant, and not voided yet."""
+        return self.recorded_at <= at and (self.voided_at is None or at < self.voided_at)

@@ -1,6 +1,6 @@
 """Reads and writes payments and their references, and reads what an order costs."""
 
-from sqlalchemy import case, func, insert, select
+from sqlalchemy import case, func, insert, select, update
 
 from countermand.actions.ordering.ports import OrderToPay
 from countermand.domain.orders.order import OrderId
@@ -46,6 +46,12 @@ class PaymentRows(HandleRows):
         claim = self._insert(payment_references).values(reference=reference, order_id=order_id)
         claimed = claim.on_conflict_do_nothing(index_elements=["reference"]).returning(payment_references.c.order_id)
         return await self._one(claimed) is not None
+
+    async def move_reference(self, reference: str, before: OrderId, after: OrderId) -> bool:
+        """See `PaymentWriting.move_reference`. Waits for the end of another transaction that is moving it."""
+        it = payment_references.c
+        moved = update(payment_references).where(it.reference == reference, it.order_id == before)
+        return await self.run(moved.values(order_id=after)) > 0
 
     async def payment(self, reference: str) -> tuple[OrderId, Payment | None] | None:
         """See `PaymentWriting.payment`."""
