@@ -26,7 +26,7 @@ from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_state import NO_MOVES, Transition
 from countermand.storage.tables.cancelling import outbox
-from support.money import void
+from support.money import pay_back, take_back, void
 from support.shared_world import shared_world
 from support.world import Caller, World
 
@@ -66,7 +66,7 @@ class Life:
     async def happen(self) -> None:
         ways: list[Callable[[], Awaitable[object]]] = [self.advance, self.advance, self.visit, self.visit, self.pay]
         if self.drawn.random() < 0.15:
-            ways = [self.ask, self.void]
+            ways = [self.ask, self.void, self.money_goes]
         try:
             await self.drawn.choice(ways)()
         except (ConflictError, NotFoundError):
@@ -109,6 +109,10 @@ class Life:
             # A void begins a new time to pay, and the service must not do anything by itself here.
             async with self.world.database.store.transaction() as tx:
                 await tx.forget_expiry(self.order_id)
+
+    async def money_goes(self) -> None:
+        go = self.drawn.choice([pay_back, take_back])
+        await go(self.world, self.order_id, self.drawn.randbytes(8).hex(), Money(minor=100, currency="EUR"))
 
     async def ask(self) -> None:
         at = self.world.clock.now

@@ -14,12 +14,15 @@ from countermand.actions.ordering.views import OrderView
 from countermand.domain.actor import Actor
 from countermand.domain.cancelling.decision import Decision
 from countermand.domain.known import Unknown
+from countermand.domain.money import Money
 from countermand.domain.orders.order import Order
 from countermand.domain.orders.order_events import (
     OrderEvent,
     OrderEventKind,
     order_cancelled,
+    payment_charged_back,
     payment_recorded,
+    payment_refunded,
     payment_voided,
 )
 from countermand.domain.orders.order_state import OrderState
@@ -174,6 +177,23 @@ def _of_payments(history: History) -> Iterator[_Placed]:
         void = voids.get(payment.reference)
         if void is not None and (OrderEventKind.PAYMENT_VOIDED, payment.reference) not in told:
             yield _of_correction(history, void, payment_voided(payment, void.reason))
+    refunds, chargebacks = _sums(history, CorrectionKind.REFUND), _sums(history, CorrectionKind.CHARGEBACK)
+    for one, event in (
+        *((one, payment_refunded(one.reference or "", money, one.reason)) for one, money in refunds),
+        *((one, payment_charged_back(one.reference or "", money, one.reason)) for one, money in chargebacks),
+    ):
+        if (event.kind, one.reference) not in told:
+            yield _of_correction(history, one, event)
+
+
+def _sums(history: History, kind: CorrectionKind) -> Iterator[tuple[Correction, Money]]:
+    """Yield the first correction of this kind with each reference, and the sum of all that have it."""
+    found: dict[str, list[Correction]] = {}
+    for one in history.corrections:
+        if one.kind is kind and one.reference is not None:
+            found.setdefault(one.reference, []).append(one)
+    for same in found.values():
+        yield same[0], replace(same[0].money, minor=sum(one.money.minor for one in same))
 
 
 def _of_correction(history: History, one: Correction, event: OrderEvent) -> _Placed:

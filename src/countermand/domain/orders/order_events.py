@@ -90,6 +90,16 @@ def payment_voided(payment: Payment, reason: str) -> OrderEvent:
     return OrderEvent(kind=OrderEventKind.PAYMENT_VOIDED, details=details)
 
 
+def payment_refunded(reference: str, money: Money, reason: str) -> OrderEvent:
+    """Money was paid back."""
+    return OrderEvent(kind=OrderEventKind.PAYMENT_REFUNDED, details={**_money(reference, money), "reason": reason})
+
+
+def payment_charged_back(reference: str, money: Money, reason: str) -> OrderEvent:
+    """The payer's bank has taken money back."""
+    return OrderEvent(kind=OrderEventKind.PAYMENT_CHARGED_BACK, details={**_money(reference, money), "reason": reason})
+
+
 def _money(reference: str, money: Money) -> dict[str, object]:
     return {"reference": reference, "amount_minor": money.minor, "currency": money.currency}
 
