@@ -26,6 +26,7 @@ async def test_a_payment_is_recorded_and_completes_an_order_for_tickets(world: W
         "currency": "EUR",
         "recorded_at": "2026-11-21T12:00:00Z",
         "late": False,
+        "voided_at": None,
     }
     (row,) = await world.rows("orders", order.order.id)
     assert (row["state"], row["version"]) == ("completed", 2)

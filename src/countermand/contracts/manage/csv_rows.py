@@ -29,6 +29,8 @@ def _cell(value: object) -> str:
     match value:
         case None:
             return ""
+        case msgspec.Raw():  # a number as it is written
+            return bytes(value).decode()
         case datetime():
             return written_instant(value)
         case str():

@@ -16,6 +16,7 @@ from countermand.actions.ordering.read_desk_lists import (
     list_cancellations,
     list_late_payments,
     list_part_payments,
+    list_refunds,
     list_refusals,
 )
 from countermand.contracts.http.answer import JSON, Answer, json_answer
@@ -23,15 +24,17 @@ from countermand.contracts.http.calls import Call, CallContext, Request, Service
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.query import Query
 from countermand.contracts.http.streamed import StreamedAnswer
-from countermand.contracts.manage import csv_rows, list_messages, list_output
+from countermand.contracts.manage import csv_rows, list_messages, list_output, money_messages
 from countermand.contracts.manage.calls import ROOT, instant_in, operation
 from countermand.contracts.manage.csv_rows import CSV
 from countermand.domain.client import LARGEST_CLIENT_ID, ClientId, Permission
 from countermand.domain.contract import ContractName
+from countermand.domain.orders.payment_correction import RefundState
 
 LINES: Final = "application/x-ndjson"
 PAGE: Final = 100
 _STREAMED_AT_ONCE: Final = 500
+_STATES: Final = tuple(state.value for state in RefundState)
 _NAME: Final = re.compile("[a-z][a-z0-9_]{0,63}")
 STREAMED: Final = "With `Accept: text/csv` or `application/x-ndjson`, the answer has all rows, and is streamed"
 
@@ -99,6 +102,9 @@ def wanted_in(request: Request, filters: Sequence[str]) -> RowsWanted:
         text = given.get(name)
         if text is not None and not _NAME.fullmatch(text):
             query.wrong(name, f"the name of a {name}, in small letters", text)
+    state = given.get("state")
+    if state is not None and state not in _STATES:
+        query.wrong("state", f"one of {', '.join(_STATES)}", state)
     query.check()
     contract = given.get("contract")
     return RowsWanted(
@@ -107,6 +113,7 @@ def wanted_in(request: Request, filters: Sequence[str]) -> RowsWanted:
         since=instants["from"],
         until=instants["until"],
         code=given.get("code"),
+        state=None if state is None else RefundState(state),
         after=given.get("after"),
     )
 
@@ -142,6 +149,11 @@ async def _part_payments(services: Services, wanted: RowsWanted, at_most: int) -
     return ListPage(items=[list_output.part_payment_shown(one) for one in found.items], following=found.following)
 
 
+async def _refunds(services: Services, wanted: RowsWanted, at_most: int) -> ListPage[money_messages.ListedRefund]:
+    found = await list_refunds(services.store, wanted, at_most)
+    return ListPage(items=[list_output.refund_shown(one) for one in found.items], following=found.following)
+
+
 async def _reasons(context: CallContext[None]) -> Answer:
     wanted = wanted_in(context.request, _REASON_FILTERS)
     counted = await count_reasons(context.services.store, wanted)
@@ -161,6 +173,7 @@ _PARAMETERS: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
     "from": ("Only from this instant on", _INSTANT),
     "until": ("Only before this instant", _INSTANT),
     "code": ("Only refusals with this code", {"type": "string", "examples": ["payment_recorded"]}),
+    "state": ("Only refunds in this state", {"type": "string", "enum": list(_STATES)}),
     "after": ("The `next` of the previous page", {"type": "string"}),
 }
 
@@ -241,6 +254,19 @@ CALLS: Final[tuple[Call, ...]] = (
             read=_late_payments,
             page=lambda items, following: list_messages.LatePayments(late_payments=list(items), next=following),
             filters=_FILTERS,
+        ),
+    ),
+    _list_call(
+        "listRefunds",
+        "refunds",
+        "List refunds that are due, done, failed or withdrawn, up to 100 on each page, newest first",
+        _PLACED,
+        money_messages.Refunds,
+        DeskList(
+            row=money_messages.ListedRefund,
+            read=_refunds,
+            page=lambda items, following: money_messages.Refunds(refunds=list(items), next=following),
+            filters=("state", *_FILTERS),
         ),
     ),
     _list_call(

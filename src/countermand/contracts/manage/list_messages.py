@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from countermand.contracts.manage.messages import Claimed, Person
+from countermand.contracts.manage.actor_texts import Claimed, Person
 
 _NEXT = "The parameter `after` of the next page; null at the end. A page may be short though more pages follow"
 OrderIdText = Annotated[str, Meta(description="The order's id, such as connect-54 or shopping- and a uid")]

@@ -10,13 +10,13 @@ from countermand.actions.cancelling.decide_again import policies_of
 from countermand.actions.cancelling.explain import explain
 from countermand.actions.cancelling.explain_past import explain_past
 from countermand.actions.cancelling.ports import CancelOrder
-from countermand.actions.errors import FieldsError, OutcomeUnknownError, UnavailableError
+from countermand.actions.errors import OutcomeUnknownError, UnavailableError
 from countermand.actions.ordering.history import History
 from countermand.actions.ordering.read_orders import read_history
 from countermand.actions.ordering.record_progress import advance_order, record_payment
 from countermand.actions.ordering.views import OrderView
 from countermand.contracts.http.answer import Answer, json_answer
-from countermand.contracts.http.body import read, shown
+from countermand.contracts.http.body import read
 from countermand.contracts.http.calls import (
     Call,
     CallContext,
@@ -30,7 +30,7 @@ from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.query import Query
 from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage import messages
-from countermand.contracts.manage.calls import ORDER, instant_in, operation, order_in
+from countermand.contracts.manage.calls import ORDER, check_reason, instant_in, money_in, operation, order_in
 from countermand.contracts.manage.order_ids import order_id_text
 from countermand.contracts.manage.translate import decision_shown, order_shown, payment_shown, problem, refusal_answer
 from countermand.domain.client import Client, Permission
@@ -116,17 +116,13 @@ async def _order_answer(services: Services, client: Client, view: OrderView, his
 
 def _cancellation(given: DecodedBody) -> messages.CancelGiven:
     cancellation = read(messages.CancelGiven, given.json)
-    if not cancellation.reason.strip():
-        raise FieldsError([("reason", f"reason must have a visible character, not {shown(cancellation.reason)}")])
+    check_reason(cancellation.reason)
     return cancellation
 
 
 def _payment(given: DecodedBody) -> tuple[str, Money]:
     payment = read(messages.PaymentGiven, given.json)
-    try:
-        return payment.reference, Money.of(payment.amount, payment.currency)
-    except ValueError as error:
-        raise FieldsError([("amount", f"amount: {error}")]) from None
+    return payment.reference, money_in(payment.amount, payment.currency)
 
 
 def _transition(given: DecodedBody) -> Transition:

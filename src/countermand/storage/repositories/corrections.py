@@ -34,7 +34,7 @@ class CorrectionRows(StatementRunner):
     async def corrections_of(self, order_id: OrderId) -> Sequence[Correction]:
         """See `CorrectionReading.corrections_of`."""
         found = select(payment_corrections).where(_IT.order_id == order_id).order_by(_IT.number)
-        return [_correction_of(row) for row in await self.rows(found)]
+        return [correction_of(row) for row in await self.rows(found)]
 
     async def mark_voided(self, order_id: OrderId, reference: str, voided_at: datetime) -> None:
         """See `CorrectionWriting.mark_voided`."""
@@ -65,7 +65,7 @@ class CorrectionRows(StatementRunner):
         )
 
 
-def _correction_of(row: Row) -> Correction:
+def correction_of(row: Row) -> Correction:
     """Return a void, a refund or a chargeback from its row."""
     return Correction(
         number=row["number"],

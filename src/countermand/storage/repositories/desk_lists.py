@@ -13,14 +13,16 @@ from countermand.actions.errors import FieldsError
 from countermand.actions.ordering.desk_lists import (
     ListedDecision,
     ListedPayment,
+    ListedRefund,
     ListPage,
     PartPaidOrder,
     ReasonCount,
     RowsWanted,
 )
-from countermand.domain.orders.order import OrderUid
+from countermand.domain.orders.order import Order, OrderUid
 from countermand.domain.orders.order_state import OrderState
-from countermand.storage.repositories.corrections import TAKES_MONEY
+from countermand.domain.orders.payment_correction import RefundState
+from countermand.storage.repositories.corrections import TAKES_MONEY, correction_of
 from countermand.storage.repositories.documents import total_of
 from countermand.storage.repositories.refusals import has_code
 from countermand.storage.repositories.rows import Row, cancellation_of, order_of, orders_named, payment_of, refusal_of
@@ -102,11 +104,31 @@ class DeskListRows(StatementRunner):
             met += [it.recorded_at <= at, tuple_(*newest) < tuple_(at, order_id, reference)]
         late = select(payments).join(orders, it.order_id == orders.c.id).where(*met)
         found = await self.rows(late.order_by(*(column.desc() for column in newest)).limit(at_most))
-        its = await self.rows(orders_named().where(orders.c.id.in_({row["order_id"] for row in found})))
-        by_number = {row["id"]: order_of(row, self._kinds) for row in its}
+        by_number = await self._orders_of(found)
         items = [ListedPayment(payment=payment_of(row), order=by_number[row["order_id"]]) for row in found]
         last = found[-1] if len(found) == at_most else None
         return ListPage(items=items, following=None if last is None else _written(last, "recorded_at", "reference"))
+
+    async def refunds_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[ListedRefund]:
+        """See `DeskLists.refunds_listed`. Reads each state along the index, and merges the pages of the states."""
+        it = payment_corrections.c
+        newest = it.recorded_at, it.order_id, it.number
+        met = _met(wanted, orders.c.contract, orders.c.client_id, it.recorded_at)
+        before = _place(wanted, 3, last_is_number=True)
+        if before is not None:
+            at, order_id, number = map(int, before)
+            met += [it.recorded_at <= at, tuple_(*newest) < tuple_(at, order_id, number)]
+        refunds = select(payment_corrections).join(orders, it.order_id == orders.c.id).where(*met)
+        refunds = refunds.order_by(*(column.desc() for column in newest)).limit(at_most)
+        found: list[Row] = []
+        for state in RefundState if wanted.state is None else (wanted.state,):
+            found += await self.rows(refunds.where(it.state == state.value, it.state.is_not(None)))
+        found.sort(key=lambda row: (row["recorded_at"], row["order_id"], row["number"]), reverse=True)
+        found = found[:at_most]
+        by_number = await self._orders_of(found)
+        items = [ListedRefund(refund=correction_of(row), order=by_number[row["order_id"]]) for row in found]
+        last = found[-1] if len(found) == at_most else None
+        return ListPage(items=items, following=None if last is None else _written(last, "recorded_at", "number"))
 
     async def part_payments_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[PartPaidOrder]:
         """See `DeskLists.part_payments_listed`."""
@@ -124,6 +146,10 @@ class DeskListRows(StatementRunner):
         items = [self._part_paid(row, paid) for row in found]
         last = found[-1]["id"] if len(found) == at_most else bound
         return ListPage(items=items, following=None if last is None else str(last))
+
+    async def _orders_of(self, found: Sequence[Row]) -> dict[int, Order]:
+        its = await self.rows(orders_named().where(orders.c.id.in_({row["order_id"] for row in found})))
+        return {row["id"]: order_of(row, self._kinds) for row in its}
 
     def _part_paid(self, row: Row, paid: dict[tuple[int, str], int]) -> PartPaidOrder:
         order = order_of(row, self._kinds)
@@ -183,16 +209,16 @@ def _uid(row: Row) -> OrderUid | None:
     return None if row["uid"] is None else OrderUid(row["uid"])
 
 
-def _place(wanted: RowsWanted, parts: int) -> Sequence[str] | None:
+def _place(wanted: RowsWanted, parts: int, *, last_is_number: bool = False) -> Sequence[str] | None:
     """Return the parts of the place after which the page begins. Raises `FieldsError`."""
     if wanted.after is None:
         return None
     place = wanted.after.split(_BETWEEN, parts - 1)
-    numbers = place[: max(1, parts - 1)]
+    numbers = place if last_is_number else place[: max(1, parts - 1)]
     if len(place) != parts or not all(one.isascii() and one.isdigit() and len(one) < 20 for one in numbers):  # noqa: PLR2004
         raise FieldsError([("after", f"after must be the next of an earlier page, not {wanted.after!r}")])
     return place
 
 
 def _written(row: Row, at: str, last: str) -> str:
-    return _BETWEEN.join((str(row[at]), str(row["order_id"]), row[last]))
+    return _BETWEEN.join((str(row[at]), str(row["order_id"]), str(row[last])))
