@@ -58,6 +58,13 @@ def windows_of(contracts: Sequence[Contract], deployment: Deployment) -> Payment
     return {one.name: one.payment_window(deployment) for one in contracts if one.payment_window is not None}
 
 
+def payment_windows(settings: Settings, contracts: Sequence[Contract]) -> PaymentWindows:
+    """Return the same from the settings, for a program that serves nothing."""
+    public_url = settings.public_url or ""
+    terms = (connect_of(settings), shopping_of(settings, public_url))
+    return windows_of(contracts, Deployment(public_url=public_url, terms=terms))
+
+
 def pages_of(contracts: Sequence[Contract]) -> Mapping[Page, frozenset[ContractName]]:
     """Return, for each page for buyers, the contracts whose orders it shows."""
     return {page: frozenset(one.name for one in contracts if page in one.pages) for page in Page}

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from countermand.actions.errors import NotFoundError
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
 from countermand.cli.option_types import TEXT
+from countermand.cli.order_money import chargeback_command, pay_command, refund_command, void_command
 from countermand.cli.order_reads import find_command, show_command, why_command
-from countermand.cli.staff import person_id
+from countermand.cli.staff import check_permitted, person_id
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.domain.actor import Actor
 from countermand.domain.client import COMMAND_LINE, Permission
@@ -24,13 +24,17 @@ if TYPE_CHECKING:
     from countermand.settings import Settings
 
 order = typer.Typer(
-    help="Find, show and explain orders; cancel them with a person's name on it.",
+    help="Find, show and explain orders; cancel them and put their money right with a person's name on it.",
     no_args_is_help=True,
     cls=WholeHelpGroup,
 )
 order.command("find")(find_command)
 order.command("show")(show_command)
 order.command("why")(why_command)
+order.command("pay")(pay_command)
+order.command("void")(void_command)
+order.command("refund")(refund_command)
+order.command("chargeback")(chargeback_command)
 
 
 @order.command("cancel")
@@ -89,19 +93,6 @@ async def _cancel(
         return named, outcome, None
     policies = await policies_of(archive, outcome.history.decisions)
     return named, outcome, order_as_json(outcome.view, outcome.history, policies)
-
-
-async def check_permitted(database: "Database", staff_id: StaffId, permission: Permission) -> None:
-    """Raise `CommandError` unless there is such a person, not disabled, who has the permission."""
-    try:
-        person = await database.staff.one(staff_id)
-    except NotFoundError as error:
-        raise CommandError(f"--as: {error}") from None
-    if person.disabled_at is not None:
-        raise CommandError(f"--as: {staff_id} is disabled since {person.disabled_at:%Y-%m-%d %H:%M:%SZ}")
-    if permission not in person.permissions:
-        roles = ", ".join(sorted(person.roles))
-        raise CommandError(f"--as: {staff_id} does not have the permission {permission}; the roles are {roles}")
 
 
 def _say(named: Order, outcome: "CancelOutcome", staff_id: StaffId, shown: str | None) -> None:

@@ -54,7 +54,7 @@ def find_command(
 
     page = with_database(read_settings(settings), find)
     if as_json:
-        _say_json(page)
+        say_json(page)
         return
     table = Table("id", "reference", "state", "placed", "name", "appointment", "first payment")
     for one in page.orders:
@@ -84,7 +84,7 @@ def show_command(
 
     shown = _with_order(settings, order_id, show)
     if as_json:
-        _say_json(shown)
+        say_json(shown)
         return
     typer.echo(f"{shown.id}: {shown.state}, number {shown.reference}, of client {shown.client_id}")
     typer.echo(f"placed {_said(shown.created_at)}")
@@ -92,8 +92,10 @@ def show_command(
         typer.echo(f"appointment {visit.id} {visit.state}: {_said(visit.starts_at)} to {_said(visit.ends_at)}")
     for payment in shown.payments:
         late = ", late money" if payment.late else ""
+        late += "" if payment.voided_at is None else f", voided {_said(payment.voided_at)}"
         money = f"{written_minor(payment.amount_minor)} {payment.currency}"
         typer.echo(f"payment {payment.reference}: {money}, {_said(payment.recorded_at)}{late}")
+    say_money_gone(shown)
     for refusal in shown.refusals:
         typer.echo(f"cancellation refused {_said(refusal.decided_at)}, asked by client {refusal.client_id}")
     if shown.cancellation is not None:
@@ -104,6 +106,26 @@ def show_command(
         )
     for event in shown.facts:
         typer.echo(f"{_said(event.recorded_at)} {event.kind}")
+
+
+def say_money_gone(shown: "messages.Order") -> None:
+    """Print the refunds and chargebacks of an order, and what is kept."""
+    for one in shown.corrections:
+        if one.kind != "void":
+            state = "" if one.state is None else f" {one.state}"
+            money = f"{written_minor(one.amount_minor)} {one.currency}"
+            typer.echo(f"{one.kind}{state} {one.reference or one.id}: {money}, {one.reason}")
+    for balance in shown.money:
+        parts = {
+            "kept": balance.kept_minor,
+            "due": balance.due_minor,
+            "refunded": balance.refunded_minor,
+            "charged back": balance.charged_back_minor,
+            "late": balance.late_minor,
+            "voided": balance.voided_minor,
+        }
+        said = ", ".join(f"{name} {written_minor(minor)}" for name, minor in parts.items() if minor)
+        typer.echo(f"money: {written_minor(balance.recorded_minor)} {balance.currency} recorded; {said or 'nothing'}")
 
 
 def why_command(
@@ -133,7 +155,7 @@ def why_command(
 
     decision = _with_order(settings, order_id, why)
     if as_json:
-        _say_json(decision)
+        say_json(decision)
         return
     may = "may be cancelled" if decision.cancellable else "may not be cancelled"
     until = "" if decision.cancellable_until is None else f" until {_said(decision.cancellable_until)}"
@@ -158,7 +180,8 @@ def _said(instant: "datetime | None") -> str:
     return "" if instant is None else instant.strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def _say_json(message: object) -> None:
+def say_json(message: object) -> None:
+    """Print a message as JSON, indented for people."""
     import msgspec
 
     typer.echo(msgspec.json.format(msgspec.json.encode(message), indent=2).decode())
