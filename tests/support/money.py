@@ -50,7 +50,14 @@ async def assign(world: World, order_id: OrderId, reference: str, to: OrderId, r
         return await assign_late_money(tx, _FINANCE, order_id, reference, to, reason, now, windows=WINDOWS)
 
 
-async def owe(world: World, order_id: OrderId, money: Money, state: RefundState = RefundState.DUE) -> None:
+async def owe(
+    world: World,
+    order_id: OrderId,
+    money: Money,
+    state: RefundState = RefundState.DUE,
+    *,
+    reason: str = "called off",
+) -> None:
     """Write that money must be paid back."""
     async with world.database.store.transaction() as tx:
         number = len(await tx.corrections_of(order_id)) + 1
@@ -58,7 +65,7 @@ async def owe(world: World, order_id: OrderId, money: Money, state: RefundState 
             number=number,
             kind=CorrectionKind.REFUND,
             money=money,
-            reason="called off",
+            reason=reason,
             recorded_at=world.clock(),
             actor=_FINANCE,
             state=state,

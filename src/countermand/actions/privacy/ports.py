@@ -18,6 +18,7 @@ class Place(StrEnum):
     CONSUMERS = "consumers"
     CANCELLATION_REASONS = "cancellation_reasons"
     REFUSAL_REASONS = "refusal_reasons"
+    CORRECTION_REASONS = "correction_reasons"  # of voids of payments, refunds and chargebacks
     EVENTS = "events"
     STORED_ANSWERS = "stored_answers"
 
