@@ -244,6 +244,20 @@ async def test_refunds_are_listed_by_their_state_newest_first(world: World, monk
     assert [row["amount"] for row in table] == ["0.98", "1.02", "1.01", "1.00"]
 
 
+async def test_late_money_leaves_its_list_when_all_of_it_was_paid_back(world: World):
+    kim, order = await finance(world), await world.ticket_order(await world.shopping_client())
+    await world.advance(order.order.id, Transition.FAIL)
+    for number in range(2):
+        await pay(world, order.order.id, f"late {number}", euros(1000))
+    left = []
+    for reference, amount in (("re 1", 10.5), ("re 2", 9.49), ("re 3", 0.01)):
+        gone = {**GONE, "reference": reference, "amount": amount}
+        assert (await manage(world, kim, "POST", f"{order.order.uid}/refunds", gone)).status_code == 200
+        late = await world.http.get("/manage/v1/late-payments", headers=world.manage_headers(kim))
+        left.append([(one["amount_minor"], one["left_minor"]) for one in late.json()["late_payments"]])
+    assert left == [[(1000, 950)] * 2, [(1000, 1)] * 2, []]
+
+
 async def test_what_is_wrong_in_the_query_of_refunds_is_named(world: World):
     kim = await finance(world)
     assert fields(await refunds(world, kim, "?state=open&code=x")) == ["code", "state"]

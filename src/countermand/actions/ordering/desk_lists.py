@@ -53,10 +53,11 @@ class ListedDecision(Generic[Record]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListedPayment:
-    """A payment with its order."""
+    """Late money with its order, and what of the order's late money in this currency is still here."""
 
     payment: Payment
     order: Order
+    left_minor: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +103,10 @@ class DeskLists(Protocol):
         ...
 
     async def late_payments_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[ListedPayment]:
-        """Return payments that came after their order had ended, newest first. The client is the order's."""
+        """Return late money that was not all paid back, newest first. The client is the order's.
+
+        A page may be short though more follow.
+        """
         ...
 
     async def refunds_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[ListedRefund]:

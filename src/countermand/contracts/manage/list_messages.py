@@ -95,7 +95,7 @@ class Reasons(Struct, kw_only=True):
 
 
 class LatePayment(Struct, kw_only=True):
-    """Money that came after its order had ended, which must be paid back."""
+    """Money that came after its order had ended, which must be paid back or assigned to another order."""
 
     order_id: OrderIdText
     contract: ContractText
@@ -106,6 +106,15 @@ class LatePayment(Struct, kw_only=True):
     amount_minor: Annotated[int, Meta(description="The amount in hundredths of the currency's unit: 1250 is 12.50")]
     currency: Annotated[str, Meta(description="ISO 4217")]
     recorded_at: Annotated[datetime, Meta(description="When this service recorded the payment, in UTC")]
+    left_minor: Annotated[
+        int,
+        Meta(
+            description=(
+                "What of the order's late money in this currency is still here, and was neither refunded nor charged "
+                "back: of all late payments of the order together"
+            )
+        ),
+    ]
 
 
 class LatePayments(Struct, kw_only=True):

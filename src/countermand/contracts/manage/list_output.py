@@ -66,6 +66,7 @@ def late_payment_shown(one: ListedPayment) -> messages.LatePayment:
         amount_minor=payment.money.minor,
         currency=payment.money.currency,
         recorded_at=payment.recorded_at,
+        left_minor=one.left_minor,
     )
 
 

@@ -3,6 +3,7 @@
 So a list without an index for its filters looks at a limited number of rows for each page, and the page may be short.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
@@ -19,9 +20,11 @@ from countermand.actions.ordering.desk_lists import (
     ReasonCount,
     RowsWanted,
 )
+from countermand.domain.orders.balance import balances_of
 from countermand.domain.orders.order import Order, OrderUid
 from countermand.domain.orders.order_state import OrderState
-from countermand.domain.orders.payment_correction import RefundState
+from countermand.domain.orders.payment import Payment
+from countermand.domain.orders.payment_correction import Correction, RefundState
 from countermand.storage.repositories.corrections import TAKES_MONEY, correction_of
 from countermand.storage.repositories.documents import total_of
 from countermand.storage.repositories.refusals import has_code
@@ -105,7 +108,12 @@ class DeskListRows(StatementRunner):
         late = select(payments).join(orders, it.order_id == orders.c.id).where(*met)
         found = await self.rows(late.order_by(*(column.desc() for column in newest)).limit(at_most))
         by_number = await self._orders_of(found)
-        items = [ListedPayment(payment=payment_of(row), order=by_number[row["order_id"]]) for row in found]
+        left = await self._late_left([row["order_id"] for row in found])
+        items = [
+            ListedPayment(payment=payment_of(row), order=by_number[row["order_id"]], left_minor=minor)
+            for row in found
+            if (minor := left.get((row["order_id"], row["currency"]), 0)) or not row["amount_minor"]
+        ]
         last = found[-1] if len(found) == at_most else None
         return ListPage(items=items, following=None if last is None else _written(last, "recorded_at", "reference"))
 
@@ -146,6 +154,21 @@ class DeskListRows(StatementRunner):
         items = [self._part_paid(row, paid) for row in found]
         last = found[-1]["id"] if len(found) == at_most else bound
         return ListPage(items=items, following=None if last is None else str(last))
+
+    async def _late_left(self, order_ids: Sequence[int]) -> dict[tuple[int, str], int]:
+        """Return what of the orders' late money is still here, by currency."""
+        paid: defaultdict[int, list[Payment]] = defaultdict(list)
+        for row in await self.rows(select(payments).where(payments.c.order_id.in_(order_ids))):
+            paid[row["order_id"]].append(payment_of(row))
+        gone: defaultdict[int, list[Correction]] = defaultdict(list)
+        corrections = select(payment_corrections).where(payment_corrections.c.order_id.in_(order_ids))
+        for row in await self.rows(corrections):
+            gone[row["order_id"]].append(correction_of(row))
+        return {
+            (order_id, currency): balance.late
+            for order_id, its in paid.items()
+            for currency, balance in balances_of(its, gone[order_id]).items()
+        }
 
     async def _orders_of(self, found: Sequence[Row]) -> dict[int, Order]:
         its = await self.rows(orders_named().where(orders.c.id.in_({row["order_id"] for row in found})))
