@@ -120,7 +120,8 @@ class SqlTransaction(
             .limit(REFUSALS_SHOWN)
         )
         cancelled = await self._one(select(cancellations).where(cancellations.c.order_id == order_id))
-        corrections = await self.corrections_of(order_id)
+        paid = await self.payments_of(order_id)
+        corrections = await self.corrections_of(order_id) if paid else ()  # each one answers a payment
         clients_of = {row["client_id"] for row in (*told, *refused, *([] if cancelled is None else [cancelled]))}
         clients_of |= {one.actor.client_id for one in corrections}
         owner = select(orders.c.client_id).where(orders.c.id == order_id).scalar_subquery()
@@ -129,7 +130,7 @@ class SqlTransaction(
             events=tuple(outbox_record_of(row) for row in told),
             refusals=tuple(refusal_of(row) for row in reversed(refused)),
             cancellation=None if cancelled is None else cancellation_of(cancelled),
-            payments=tuple(await self.payments_of(order_id)),
+            payments=tuple(paid),
             corrections=tuple(corrections),
             clients={ClientId(row["id"]): client_of(row) for row in who},
         )
