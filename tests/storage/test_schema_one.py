@@ -39,7 +39,7 @@ NEW_COLUMNS = {
         *("previous_secret_sha256", "previous_secret_until", "last_used_at"),
     },
     "idempotency_keys": {"message_fingerprint"},
-    "cancellations": {"staff_id", "acting_as", "address"},
+    "cancellations": {"overridden", "staff_id", "acting_as", "address"},
     "refusals": {"codes", "staff_id", "acting_as", "address"},
     "outbox": {"staff_id", "acting_as", "channel", "address"},
     "payments": {"recorded_minor", "voided_at"},

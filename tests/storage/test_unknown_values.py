@@ -273,12 +273,12 @@ FREE = {
     "appointment_tasks": {"from_date", "failure"},  # a code and a sentence, shown as they are
     "payments": {"reference"},
     "payment_references": {"reference"},
-    "payment_corrections": {"reference", "payment_reference", "reason", "staff_id", "acting_as"},  # shown as they are
+    "payment_corrections": {"reference", "payment_reference", "reason", "staff_id", "acting_as", "address"},  # shown
     "correction_references": {"kind", "reference"},  # compared alone
     "tickets": {"uid", "product_uid", "code"},
     "voucher_uses": {"code"},
     "consumers": {"uid"},
-    "cancellations": {"command_id", "policy_version", "reason", "staff_id", "acting_as", "address"},
+    "cancellations": {"command_id", "policy_version", "reason", "overridden", "staff_id", "acting_as", "address"},
     "refusals": {"command_id", "policy_version", "reason", "codes", "staff_id", "acting_as", "address"},
     "policies": {"version"},
     "order_search": {"handle"},

@@ -18,6 +18,7 @@ from countermand.actions.ordering.record_progress import record_payment
 from countermand.domain.actor import Actor
 from countermand.domain.orders.order import order_id_of
 from support.money import pay_back, take_back, void
+from support.overrides import override
 from support.shopping_calls import cancel
 from support.ticket_shop import Shop, a_shop, check_conservation, euros
 from support.world import PUBLIC_URL, World
@@ -67,6 +68,13 @@ class Cancel:
 
 
 @dataclass(frozen=True)
+class Override:
+    """Cancel an order although it is paid."""
+
+    which: int
+
+
+@dataclass(frozen=True)
 class GiveOn:
     """Give so many of an order's tickets on to somebody else."""
 
@@ -79,7 +87,7 @@ class Expire:
     """A node looks at what is due."""
 
 
-Act = Order | Pay | Void | Gone | Cancel | GiveOn | Expire
+Act = Order | Pay | Void | Gone | Cancel | Override | GiveOn | Expire
 
 _which = st.integers(0, 30)
 _acts: st.SearchStrategy[Act] = st.one_of(
@@ -92,6 +100,7 @@ _acts: st.SearchStrategy[Act] = st.one_of(
     st.builds(Void, which=_which, payment=st.integers(0, 3)),
     st.builds(Gone, which=_which, minor=st.integers(1, 3000), is_refund=st.booleans()),
     st.builds(Cancel, which=_which),
+    st.builds(Override, which=_which),
     st.builds(GiveOn, which=_which, tickets=st.integers(1, 3)),
     st.just(Expire()),
 )
@@ -123,7 +132,7 @@ class Story:
         elif self.orders:
             await self._change(act, self.orders[act.which % len(self.orders)])
 
-    async def _change(self, act: Pay | Void | Gone | Cancel | GiveOn, order: dict[str, Any]) -> None:
+    async def _change(self, act: Pay | Void | Gone | Cancel | Override | GiveOn, order: dict[str, Any]) -> None:
         match act:
             case Pay():
                 await self._pay(act, order)
@@ -137,6 +146,8 @@ class Story:
             case Cancel():
                 answer = await cancel(self.shop.world, self.shop.caller, f"{PUBLIC_URL}/orders/{order['uid']}")
                 assert answer.status_code in {200, 403, 409}, answer.text
+            case Override():
+                await override(self.shop.world, order_id_of(order["uid"]), "payment_recorded")
             case GiveOn():
                 tickets = [one["_links"]["self"]["href"] for one in order["_embedded"]["shop:ticket"]][: act.tickets]
                 answer = await self.shop.post("/orders", {"tickets": tickets, "consumer": {}})

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 
 from countermand.actions.cancelling.explain import PolicyArchive
-from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
+from countermand.actions.cancelling.ports import OVERRIDE_DIFFERS, CancellationRecord, RefusalRecord
 from countermand.actions.errors import NotFoundError
-from countermand.domain.cancelling.decision import Decision, Granted, Refused, decide
+from countermand.domain.cancelling.decision import Decision, Refused, decide
 from countermand.domain.cancelling.policy import Policy, PolicyVersion
 
 KnownPolicies = Mapping[PolicyVersion, Policy]
@@ -33,8 +33,14 @@ def decided_again(record: CancellationRecord | RefusalRecord, policies: KnownPol
     if policy is None:
         return None
     decision = decide(record.facts, policy, record.decided_at)
-    recorded = Refused if isinstance(record, RefusalRecord) else Granted
-    return decision if isinstance(decision, recorded) else None
+    return decision if _says(record, decision) else None
+
+
+def _says(record: CancellationRecord | RefusalRecord, decision: Decision) -> bool:
+    """Return whether a record says what the decision says. Only an override cancels against broken rules."""
+    if isinstance(record, CancellationRecord):
+        return record.overridden == (decision.codes if isinstance(decision, Refused) else ())
+    return isinstance(decision, Refused) or record.codes == (OVERRIDE_DIFFERS,)
 
 
 def codes_of(refusal: RefusalRecord, policies: KnownPolicies) -> tuple[str, ...] | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.idempotency import Fingerprints, IdempotencyKey
@@ -13,6 +13,9 @@ from countermand.domain.cancelling.policy import PolicyVersion
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import Order, OrderFacts, OrderId
+
+# The code of an override that does not name exactly the rules that refuse.
+OVERRIDE_DIFFERS: Final = "override_differs"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, weakref_slot=True)
@@ -43,7 +46,10 @@ class CancelOrder:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CancellationRecord:
-    """The decision record of a cancellation. Its primary key is the order's number, so an order has at most one."""
+    """The decision record of a cancellation. Its primary key is the order's number, so an order has at most one.
+
+    `overridden` has the codes of the broken rules that an operator overrode, in the policy's order.
+    """
 
     order_id: OrderId
     command_id: CommandId
@@ -53,11 +59,15 @@ class CancellationRecord:
     policy_version: PolicyVersion
     facts: OrderFacts
     reason: str | None
+    overridden: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RefusalRecord:
-    """The decision record of a refusal by the policy. `codes` are those of the broken rules; None if nobody knows."""
+    """The decision record of a refusal by the policy. `codes` are those of the broken rules; None if nobody knows.
+
+    They are only `OVERRIDE_DIFFERS` if no rule is broken, but the request overrides some.
+    """
 
     command: CancelOrder
     contract: ContractName  # the order's
@@ -126,6 +136,18 @@ class CancellationStore(Protocol):
 
     async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
         """Return the orders with everything that a contract shows of them, in one set of reads."""
+        ...
+
+
+class DecisionWriting(Protocol):
+    """Writes decision records. The order is locked."""
+
+    async def insert_cancellation(self, record: CancellationRecord) -> None:
+        """Add the record of a cancellation."""
+        ...
+
+    async def insert_refusal(self, record: RefusalRecord) -> None:
+        """Add the record of a refusal."""
         ...
 
 

@@ -38,24 +38,34 @@ class CorrectionTransaction(PaymentTransaction, CorrectionWriting, ExpiryWriting
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Account:
+class Account:
     """The payments of a locked order, and what answers them."""
 
     payments: Sequence[Payment]
     corrections: Sequence[Correction]
 
     def balance(self, currency: str) -> Balance:
+        """Return the balance in a currency."""
         return balances_of(self.payments, self.corrections).get(currency, Balance())
 
     @property
+    def kept(self) -> Sequence[Money]:
+        """What is kept for the order: one amount for each currency in which it is more than nothing, sorted."""
+        balances = balances_of(self.payments, self.corrections)
+        return [Money(minor=one.kept, currency=currency) for currency, one in balances.items() if one.kept > 0]
+
+    @property
     def next_number(self) -> int:
+        """The number of the order's next correction."""
         return max((one.number for one in self.corrections), default=0) + 1
 
     @property
     def in_time(self) -> Sequence[Payment]:
+        """The payments that happened, and that came before the order had ended."""
         return [one for one in self.payments if one.voided_at is None and not one.is_late]
 
-    def without(self, voided: Payment, now: datetime) -> "_Account":
+    def without(self, voided: Payment, now: datetime) -> "Account":
+        """Return the account after a payment is voided."""
         payments = [replace(one, voided_at=now) if one is voided else one for one in self.payments]
         return replace(self, payments=payments)
 
@@ -81,7 +91,7 @@ async def void_payment(
     `tickets_given_on`.
     """
     to_pay = await locked_to_pay(tx, order_id)
-    account = await _account_of(tx, order_id)
+    account = await account_of(tx, order_id)
     payment = _payment_in(account, reference)
     if payment.voided_at is not None:
         return to_pay.order
@@ -108,7 +118,7 @@ async def assign_late_money(
         raise FieldsError([("order", "order must be another order than the one that has the payment")])
     # Everybody who locks two orders locks the smaller number first, so that no two wait for each other.
     locked = {one: await locked_to_pay(tx, one) for one in sorted((order_id, to_order_id))}
-    account, target = await _account_of(tx, order_id), locked[to_order_id].order
+    account, target = await account_of(tx, order_id), locked[to_order_id].order
     payment = _payment_in(account, reference)
     if not payment.is_late:
         raise ConflictError(
@@ -143,7 +153,7 @@ async def refund(
     """
     check_not_nothing(money, "nothing was refunded")
     order = (await locked_to_pay(tx, order_id)).order
-    account = await _account_of(tx, order_id)
+    account = await account_of(tx, order_id)
     if await _is_repeated(tx, CorrectionKind.REFUND, order_id, reference, money, account):
         return order
     balance = account.balance(money.currency)
@@ -187,7 +197,7 @@ async def charge_back(
     """
     check_not_nothing(money, "nothing was charged back")
     order = (await locked_to_pay(tx, order_id)).order
-    account = await _account_of(tx, order_id)
+    account = await account_of(tx, order_id)
     if await _is_repeated(tx, CorrectionKind.CHARGEBACK, order_id, reference, money, account):
         return order
     balance = account.balance(money.currency)
@@ -220,7 +230,7 @@ async def _is_repeated(
     order_id: OrderId,
     reference: str,
     money: Money,
-    account: _Account,
+    account: Account,
 ) -> bool:
     """Claim a reference for the order, and return whether the same amount is recorded under it.
 
@@ -239,7 +249,7 @@ async def _is_repeated(
     )
 
 
-async def _settle(tx: CorrectionWriting, order_id: OrderId, account: _Account, made: Correction) -> None:
+async def _settle(tx: CorrectionWriting, order_id: OrderId, account: Account, made: Correction) -> None:
     """Write a refund that was made: settle what is due with it, the oldest first, and add the rest by itself.
 
     A due that is settled in part stays due for the other part.
@@ -263,7 +273,7 @@ async def _void(
     tx: CorrectionTransaction,
     actor: Actor,
     to_pay: OrderToPay,
-    account: _Account,
+    account: Account,
     payment: Payment,
     reason: str,
     now: datetime,
@@ -302,7 +312,7 @@ async def _void(
 
 
 async def _reopened(
-    tx: CorrectionTransaction, to_pay: OrderToPay, account: _Account, after: _Account
+    tx: CorrectionTransaction, to_pay: OrderToPay, account: Account, after: Account
 ) -> OrderState | None:
     """Return the state of an order that a payment had completed, and that is not paid without it; else None.
 
@@ -325,7 +335,7 @@ async def _reopened(
     return reopened
 
 
-def _payment_in(account: _Account, reference: str) -> Payment:
+def _payment_in(account: Account, reference: str) -> Payment:
     payment = next((one for one in account.payments if one.reference == reference), None)
     if payment is None:
         raise NotFoundError(f"the order has no payment {reference}; nothing was changed; look the reference up")
@@ -338,9 +348,9 @@ async def _restart_window(tx: ExpiryWriting, order: Order, now: datetime, window
         await tx.expire_at(order.id, now + window)
 
 
-async def _account_of(tx: CorrectionReading, order_id: OrderId) -> _Account:
+async def account_of(tx: CorrectionReading, order_id: OrderId) -> Account:
     """Return the account of a locked order. Raises `UnavailableError` for a correction that this version lacks."""
-    account = _Account(payments=await tx.payments_of(order_id), corrections=await tx.corrections_of(order_id))
+    account = Account(payments=await tx.payments_of(order_id), corrections=await tx.corrections_of(order_id))
     if not all(one.is_known for one in account.corrections):
         raise UnavailableError(
             "a newer version than this node's corrected the payments of the order; nothing was done; send the request "

@@ -4,6 +4,7 @@ Each action locks the order's row first, and only then reads, writes, updates th
 So such an action and a cancellation of the same order run one after the other, and never mix.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -20,7 +21,12 @@ from countermand.domain.actor import Actor
 from countermand.domain.appointments.appointment import AppointmentState
 from countermand.domain.money import Money
 from countermand.domain.orders.order import Order, OrderId
-from countermand.domain.orders.order_events import appointment_cancelled, order_advanced, payment_recorded
+from countermand.domain.orders.order_events import (
+    OrderEvent,
+    appointment_cancelled,
+    order_advanced,
+    payment_recorded,
+)
 from countermand.domain.orders.order_state import (
     ENDED_UNFULFILLED,
     NO_MOVES,
@@ -187,14 +193,24 @@ async def _left(reading: PaymentReading, order_id: OrderId, total: Money) -> Mon
 
 async def _advance(tx: ProgressTransaction, actor: Actor, order: Order, after: OrderState, now: datetime) -> Order:
     events = [order_advanced(order.state, after)]
-    changes = replace(order.facts, state=after)
     if after in ENDED_UNFULFILLED:
-        if (active := await standing(tx, order.id)) is not None:
-            released = replace(active, state=AppointmentState.CANCELLED, cancelled_at=now)
-            await tx.change_appointment(order.id, released)
-            events.append(appointment_cancelled(released))
-            changes = replace(changes, appointment_starts_at=None)
-        await tx.release_tickets(order.id)
+        return await end_order(tx, actor, order, after, events, now)
+    changed = await tx.change_order(order, replace(order.facts, state=after))
+    await tx.append_events(changed, actor, events, now)
+    return changed
+
+
+async def end_order(
+    tx: ProgressTransaction, actor: Actor, order: Order, after: OrderState, events: Sequence[OrderEvent], now: datetime
+) -> Order:
+    """End a locked order unfulfilled, which frees its visit and its tickets. The visit's event joins `events`."""
+    changes = replace(order.facts, state=after)
+    if (active := await standing(tx, order.id)) is not None:
+        released = replace(active, state=AppointmentState.CANCELLED, cancelled_at=now)
+        await tx.change_appointment(order.id, released)
+        events = [*events, appointment_cancelled(released)]
+        changes = replace(changes, appointment_starts_at=None)
+    await tx.release_tickets(order.id)
     changed = await tx.change_order(order, changes)
     await tx.append_events(changed, actor, events, now)
     return changed

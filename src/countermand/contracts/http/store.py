@@ -13,7 +13,7 @@ from countermand.actions.appointments.ports import (
     TaskReading,
     TaskWriting,
 )
-from countermand.actions.cancelling.ports import PolicyContents, PolicyUses
+from countermand.actions.cancelling.ports import DecisionWriting, PolicyContents, PolicyUses
 from countermand.actions.catalogue.ports import CatalogueLists, CatalogueWriting, ProductLock, Stock, VoucherReading
 from countermand.actions.idempotency import KeptAnswers
 from countermand.actions.ordering.correction_ports import CorrectionReading, CorrectionWriting
@@ -71,6 +71,7 @@ class Transaction(
     OrderChange,
     PaymentWriting,
     CorrectionWriting,
+    DecisionWriting,
     ExpiryWriting,
     AppointmentWriting,
     TaskWriting,

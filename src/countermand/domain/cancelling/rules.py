@@ -205,6 +205,9 @@ def nothing_paid() -> Rule:
     )
 
 
+# Nobody can override a refusal with one of these codes: the order has ended, or the work on it has gone too far.
+NEVER_OVERRIDDEN: Final = frozenset({"order_not_cancellable", "order_already_cancelled"})
+
 # The rules that the settings can name, with their parameters.
 RULES: Final[Mapping[str, Callable[..., Rule]]] = MappingProxyType(
     {

@@ -1,5 +1,6 @@
 """What do others learn of an order? Each change is an event; the outbox holds the events until they are delivered."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -98,6 +99,12 @@ def payment_refunded(reference: str, money: Money, reason: str) -> OrderEvent:
 def payment_charged_back(reference: str, money: Money, reason: str) -> OrderEvent:
     """The payer's bank has taken money back."""
     return OrderEvent(kind=OrderEventKind.PAYMENT_CHARGED_BACK, details={**_money(reference, money), "reason": reason})
+
+
+def refund_due(amounts: Iterable[Money], reason: str | None) -> OrderEvent:
+    """The end of an order left money that must be paid back: one amount for each currency."""
+    shown = [{"amount_minor": one.minor, "currency": one.currency} for one in amounts]
+    return OrderEvent(kind=OrderEventKind.REFUND_DUE, details={"amounts": shown, "reason": reason})
 
 
 def _money(reference: str, money: Money) -> dict[str, object]:

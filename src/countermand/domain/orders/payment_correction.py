@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from countermand.domain.actor import Actor
 from countermand.domain.known import Unknown
@@ -24,6 +25,10 @@ class RefundState(StrEnum):
     DONE = "done"
     FAILED = "failed"
     WITHDRAWN = "withdrawn"  # the order was restored before the money was sent
+
+
+# The reason of a refund that is due, if the cancellation gave none.
+CANCELLED_WITHOUT_REASON: Final = "the order was cancelled"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -252,6 +252,7 @@ def cancellation_of(row: Row) -> CancellationRecord:
         policy_version=PolicyVersion(row["policy_version"]),
         facts=facts_of(row),
         reason=row["reason"],
+        overridden=() if row["overridden"] is None else tuple(row["overridden"].split()),
     )
 
 

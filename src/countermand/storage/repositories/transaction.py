@@ -25,6 +25,7 @@ from countermand.domain.orders.search_handles import handles_of
 from countermand.storage.repositories.appointments import AppointmentRows
 from countermand.storage.repositories.catalogue import CatalogueRows
 from countermand.storage.repositories.corrections import CorrectionRows
+from countermand.storage.repositories.decisions import DecisionRows
 from countermand.storage.repositories.desk_lists import DeskListRows
 from countermand.storage.repositories.documents import encoded_document, total_columns
 from countermand.storage.repositories.handles import findable
@@ -62,6 +63,7 @@ class SqlTransaction(
     AppointmentRows,
     CatalogueRows,
     CorrectionRows,
+    DecisionRows,
     DeskListRows,
     OrderSearchRows,
     PaymentRows,

@@ -27,6 +27,8 @@ cancellations = Table(
     Column("staff_id", StaffName),
     Column("acting_as", StaffName),
     Column("address", Text),
+    # The codes of the broken rules that an operator overrode, with spaces between. NULL where the policy granted it.
+    Column("overridden", Text),
 )
 
 # The decision record of a refusal by policy.

@@ -1,4 +1,4 @@
-"""Adds what the voids of payments, refunds and chargebacks need."""
+"""Adds what the voids of payments, refunds, chargebacks and overridden cancellations need."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -50,6 +50,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("kind", "reference", name=op.f("pk_correction_references")),
         sqlite_with_rowid=False,
     )
+    # NULL for a cancellation that the policy granted.
+    op.add_column("cancellations", sa.Column("overridden", sa.Text(), nullable=True))
     # This migration only adds columns and tables, so nodes of schema 2 and newer continue to work: they sum
     # `amount_minor`, which is 0 for a voided payment.
     op.execute("INSERT INTO schema_notes (number, oldest_code) VALUES (12, 2)")
