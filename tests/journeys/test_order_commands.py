@@ -216,3 +216,34 @@ async def test_what_cannot_be_done_is_one_sentence(world: World, run: Run):
     assert_one_sentence(await said(world, run, "why", f"connect-{order}", "--at", "soon"), "--at", "soon")
     assert_one_sentence(await said(world, run, "find", "a"), "Q must have", "'a'")
     assert_one_sentence(await said(world, run, "find", "ann", "--after", "x"), "--after", '"x"')
+
+
+async def test_a_refusal_is_overridden_by_a_person_who_may(world: World, run: Run):
+    operator = await world.manage_client()
+    await world.person("kim", Role.AUTHOR, client=operator)
+    await world.person("sam", Role.SUPPORT, client=operator)
+    placed = await world.ticket_order(await world.shopping_client(), paid=True)
+    name, why = f"shopping-{placed.order.uid}", ("--reason", "called off", "--as", "kim")
+    before = await contents(world)
+
+    async def cancel(*arguments: str) -> Said:
+        return await asyncio.to_thread(run, "order", "cancel", name, *arguments, **database_of(world))
+
+    assert_one_sentence(await cancel(*why, "--override", "order_not_cancellable"), "--override", "nobody can override")
+    overridden = ("--override", "payment_recorded")
+    assert_one_sentence(await cancel(*overridden, "--reason", "r", "--as", "sam"), "sam", "override", "support")
+    assert changed(before, await contents(world)) <= {"policies"}
+    wrong = await cancel(*why, *overridden, "--override", "x")
+    assert_one_sentence(wrong, "refuse are payment_recorded", "override names payment_recorded, x")
+    as_json = await cancel(*why, "--override", "x", "--json")
+    assert json.loads(as_json.out)["error"]["code"] == "override_differs"
+    assert changed(before, await contents(world)) <= {"policies", "refusals"}
+
+    assert await cancel(*why, *overridden) == Said(0, f"Cancelled {name}; the record names kim\n", "")
+
+    (due,) = await world.rows("payment_corrections", placed.order.id)
+    assert (due["state"], due["amount_minor"], due["staff_id"]) == ("due", 2500, "kim")
+    shown = (await said(world, run, "show", name)).out
+    assert "cancelled, overriding payment_recorded, reason: called off; by kim" in shown
+    assert "refund.due (amounts 2500 EUR, reason called off)" in shown
+    assert "refused: a payment was recorded on" in shown

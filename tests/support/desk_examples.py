@@ -31,6 +31,11 @@ async def looked_at_lists(it: "Recorder", order: dict[str, Any]) -> None:
     for name in LISTS:
         await it.call("manage", name, query="?contract=connect" if name in OF_BOTH else "")
         await it.call("manage", name, query="?client=me")
+    called_off = {"reason": "The event is called off", "override": ["appointment_within_notice"]}
+    await it.call("manage", "cancelOrder", called_off, id=f"shopping-{placed['uid']}")
+    called_off["override"] = ["payment_recorded"]
+    await it.call("manage", "cancelOrder", called_off, id=f"shopping-{placed['uid']}")
+    await it.call("manage", "listRefunds", query="?state=due")
 
 
 async def put_money_right(it: "Recorder", service_order: dict[str, Any]) -> None:

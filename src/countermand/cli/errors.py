@@ -10,6 +10,7 @@ from typer.exceptions import TyperException
 from countermand.actions.errors import CountermandError, FieldsError, SchemaError
 
 if TYPE_CHECKING:
+    from countermand.actions.cancelling.override import OverrideDiffers
     from countermand.contracts.http.answer import Answer
     from countermand.domain.cancelling.decision import Refused
 
@@ -31,6 +32,14 @@ class NotCancelledError(CommandError):
     def __init__(self, message: str, refused: "Refused") -> None:
         super().__init__(message)
         self.refused = refused
+
+
+class OverrideDiffersError(CommandError):
+    """Raised if an override does not name exactly the rules that refuse."""
+
+    def __init__(self, message: str, differs: "OverrideDiffers") -> None:
+        super().__init__(message)
+        self.differs = differs
 
 
 def option_of(field: str) -> str:
@@ -58,11 +67,18 @@ def error_as_json(error: Exception) -> str:
 
 
 def _answer(error: Exception) -> "Answer":
-    from countermand.contracts.manage.translate import problem, problem_answer, refusal_answer
+    from countermand.contracts.manage.translate import (
+        override_differs_answer,
+        problem,
+        problem_answer,
+        refusal_answer,
+    )
 
     match error:
         case NotCancelledError(refused=refused):
             return refusal_answer(refused)
+        case OverrideDiffersError(differs=differs):
+            return override_differs_answer(differs)
         case CommandError(status=status, code=code):
             return problem(status, code, str(error))
         case TyperException():  # a wrong option, a missing argument and the like

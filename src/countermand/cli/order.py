@@ -1,13 +1,13 @@
 """The commands about orders."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from countermand.actions.errors import OutcomeUnknownError
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
-from countermand.cli.errors import NotCancelledError
+from countermand.cli.errors import NotCancelledError, OverrideDiffersError, named_as_options
 from countermand.cli.order_money import (
     AsPerson,
     Reason,
@@ -22,6 +22,7 @@ from countermand.cli.order_reads import (
     find_command,
     order_given,
     order_message,
+    order_with_history,
     show_command,
     why_command,
 )
@@ -36,9 +37,19 @@ from countermand.domain.staff_id import StaffId
 
 if TYPE_CHECKING:
     from countermand.actions.cancelling.cancel_orders import CancelOutcome
+    from countermand.actions.cancelling.override import OverrideDiffers
+    from countermand.actions.cancelling.ports import CancelOrder
     from countermand.bootstrap.database import Database
     from countermand.contracts.manage import messages
     from countermand.settings import Settings
+
+Override = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CODE",
+        help="A rule that refuses, to be overridden, like payment_recorded; repeat the option for several.",
+    ),
+]
 
 order = typer.Typer(
     help="Find, show and explain orders; cancel them and put their money right with a person's name on it.",
@@ -59,33 +70,36 @@ def cancel_order(
     order_id: OrderIdGiven,
     reason: Reason,
     staff: AsPerson,
+    override: Override = None,
     as_json: AsJson = False,  # noqa: FBT002 - an option has a default
     settings: SettingsFile = None,
 ) -> None:
     """Cancel an order on the customer's behalf, under the same policy as everybody. The record names the person."""
     staff_id, read = person_id(staff, "--as"), read_settings(settings)
     check_reason(reason)
-    named, outcome, shown = with_database(read, lambda database: _cancel(read, database, order_id, reason, staff_id))
+    with named_as_options():
+        named, outcome, shown = with_database(
+            read, lambda database: _cancel(read, database, order_id, reason, staff_id, override or [])
+        )
     _say(named, outcome, staff_id, shown, as_json=as_json)
 
 
 async def _cancel(
-    read: "Settings", database: "Database", given: str, reason: str, staff_id: StaffId
-) -> "tuple[Order, CancelOutcome, messages.Order | None]":
+    read: "Settings", database: "Database", given: str, reason: str, staff_id: StaffId, codes: list[str]
+) -> "tuple[Order, CancelOutcome | OverrideDiffers, messages.Order | None]":
     """Return the order, the outcome, and the cancelled order with its history, if it could be read."""
-    from countermand.actions.cancelling.cancel_orders import CancelledWithHistory
+    from countermand.actions.cancelling.cancel_orders import Cancelled, CancelledWithHistory
     from countermand.actions.cancelling.command_ids import CommandIds
-    from countermand.actions.cancelling.explain import PolicyArchive
+    from countermand.actions.cancelling.override import override_refusal
     from countermand.actions.cancelling.ports import CancelOrder
-    from countermand.bootstrap.service import cancelling_in
     from countermand.contracts.manage.order_ids import order_id_text
 
     await check_permitted(database, staff_id, Permission.CANCEL)
+    if codes:
+        await check_permitted(database, staff_id, Permission.OVERRIDE)
     named = await order_given(database, given)
     # A refusal's record names its policy, which a server stores when it starts.
     await database.store.keep_policies(list(database.policies.by_contract.values()), utc_now())
-    archive = PolicyArchive(store=database.store)
-    cancelling = cancelling_in(read, database, archive, utc_now)
     command = CancelOrder(
         command_id=CommandIds().next(),
         order_id=named.id,
@@ -94,26 +108,47 @@ async def _cancel(
         on_behalf=True,
         reason=reason,
     )
-    try:
-        outcome = await cancelling.submit_and_show_history(command)
-    finally:
-        await cancelling.close()
+    if codes:
+        async with database.store.transaction() as tx:
+            overridden = await override_refusal(tx, database.policies, command, codes, utc_now())
+        shown = await order_with_history(read, database, named.id) if isinstance(overridden, Cancelled) else None
+        return named, overridden, shown
+    outcome = await _cancel_by_policy(read, database, command)
     if not isinstance(outcome, CancelledWithHistory):
         return named, outcome, None
     return named, outcome, await order_message(read, database, outcome.view, outcome.history)
 
 
+async def _cancel_by_policy(read: "Settings", database: "Database", command: "CancelOrder") -> "CancelOutcome":
+    from countermand.actions.cancelling.explain import PolicyArchive
+    from countermand.bootstrap.service import cancelling_in
+
+    cancelling = cancelling_in(read, database, PolicyArchive(store=database.store), utc_now)
+    try:
+        return await cancelling.submit_and_show_history(command)
+    finally:
+        await cancelling.close()
+
+
 def _say(
-    named: Order, outcome: "CancelOutcome", staff_id: StaffId, shown: "messages.Order | None", *, as_json: bool
+    named: Order,
+    outcome: "CancelOutcome | OverrideDiffers",
+    staff_id: StaffId,
+    shown: "messages.Order | None",
+    *,
+    as_json: bool,
 ) -> None:
-    """Print what became of the request. Raises `NotCancelledError`.
+    """Print what became of the request. Raises `NotCancelledError` or `OverrideDiffersError`.
 
     Raises `OutcomeUnknownError` if the order is cancelled, but could not be read, and JSON is wanted.
     """
     from countermand.actions.cancelling.cancel_orders import NotCancelled
+    from countermand.actions.cancelling.override import OverrideDiffers
     from countermand.contracts.manage.order_ids import order_id_text
 
     name = order_id_text(named)
+    if isinstance(outcome, OverrideDiffers):
+        raise OverrideDiffersError(f"{name} was not cancelled: {outcome.sentence}", outcome)
     if isinstance(outcome, NotCancelled):
         why = "; ".join(one.sentence for one in outcome.refused.broken)
         raise NotCancelledError(f"{name} was not cancelled: {why}", outcome.refused)

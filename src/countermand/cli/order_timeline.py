@@ -24,12 +24,21 @@ def _what(entry: "messages.TimelineEntry") -> str:
     reason = "" if entry.reason is None else f", reason: {entry.reason}"
     if entry.codes is None:
         return f"{entry.decision}, by a policy that is not known{reason}"
-    return entry.decision + (f" by {', '.join(entry.codes)}" if entry.codes else "") + reason
+    by = f" by {', '.join(entry.codes)}" if entry.codes else ""
+    by += f", overriding {', '.join(entry.overridden)}" if entry.overridden else ""
+    return entry.decision + by + reason
 
 
 def _details(details: Mapping[str, object]) -> str:
-    written = ", ".join(f"{name} {value}" for name, value in details.items() if value is not None)
+    written = ", ".join(f"{name} {_value(value)}" for name, value in details.items() if value is not None)
     return f" ({written})" if written else ""
+
+
+def _value(value: object) -> str:
+    """Return a value of an event for people: of a list, the values of each object in it."""
+    if not isinstance(value, list):
+        return str(value)
+    return " and ".join(" ".join(map(str, one.values())) if isinstance(one, dict) else str(one) for one in value)
 
 
 def _who(who: "messages.Actor | None") -> str:

@@ -143,7 +143,7 @@ class CallReport(RequestReport):
 
     def services(self) -> Services:
         """Return the services. They report the client and the decision of a cancellation to this object."""
-        return replace(self._services, authenticator=self, cancel=self._cancel)
+        return replace(self._services, authenticator=self, cancel=self._cancel, note_outcome=self._note)
 
     async def client(self, channel: Channel, credential: Credential) -> Client:
         """See `Authenticator.client`."""
@@ -159,6 +159,9 @@ class CallReport(RequestReport):
     async def _cancel(self, command: CancelOrder) -> CancelOutcome:
         self.decision = await self._services.cancel(command)
         return self.decision
+
+    def _note(self, outcome: CancelOutcome) -> None:
+        self.decision = outcome
 
     def finish(self, answer: Answer, notices: tuple[tuple[bytes, bytes], ...] = ()) -> Answer:
         """See `RequestReport.finish`. If the call placed an order, the answer's `Location` names the order."""

@@ -58,6 +58,8 @@ class Services:
     cancel: Callable[[CancelOrder], Awaitable[CancelOutcome]]
     public_url: str
     refusals_kept: timedelta  # how long a refusal is kept, before a background task deletes it
+    # Notes the outcome of a cancellation that did not go through `cancel`, for the request's report.
+    note_outcome: Callable[[CancelOutcome], None] = lambda _: None
     bulkhead: Bulkhead | None = None  # None if the store's transactions take turns by themselves
 
 

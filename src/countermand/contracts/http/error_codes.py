@@ -62,6 +62,8 @@ REFUSALS: Final[Mapping[str, str]] = {
     "chargeback_reference_used": "The reference is another chargeback's. Use this chargeback's own reference.",
     "tickets_given_on": "Tickets of the order were given on, so that the order cannot be pending again.",
     "more_held": "More places of the product are sold than its new total.",
+    "override_differs": "The override does not name exactly the rules that refuse, so that nothing was cancelled. The "
+    "sentence names both.",
     "past_unknown": "The facts or the policy of that past instant are not known. The sentence says what to ask.",
     "export_too_large": "Too much is stored about the person for one answer. Export it on the command line.",
     "seats_held": "Valid tickets hold seats that the new plan lacks, or have no seat at all.",

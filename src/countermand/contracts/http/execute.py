@@ -57,7 +57,7 @@ async def execute(call: Call, request: Request, services: Services, rules: CallR
     context = _checked(call, request, services, rules, actor, client, version)
     if isinstance(call, ServiceCall):
         return await call.handle(context)
-    return await _in_transaction(call, context, rules)
+    return await in_transaction(call, context, rules)
 
 
 async def _client_unless_open(
@@ -125,7 +125,8 @@ def _check_described(operation: Operation, request: Request, rules: CallRules) -
     query.check()
 
 
-async def _in_transaction(call: TransactionCall[Body], context: CallContext[Body], rules: CallRules) -> Answer:
+async def in_transaction(call: TransactionCall[Body], context: CallContext[Body], rules: CallRules) -> Answer:
+    """Run the handler of a call in one transaction, once for each Idempotency-Key. Raises as `execute`."""
     services = context.services
 
     def run(tx: Transaction) -> Awaitable[Answer]:

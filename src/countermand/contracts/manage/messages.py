@@ -10,6 +10,7 @@ from countermand.contracts.http.answer import JsonObject
 from countermand.contracts.http.body import Number
 from countermand.contracts.manage.actor_texts import Address, Claimed, Person
 from countermand.contracts.manage.appointment_messages import Appointment
+from countermand.contracts.manage.cancel_messages import Overridden, OverriddenThen
 from countermand.contracts.manage.money_messages import Balance, Correction
 from countermand.domain.orders.order_state import NO_MOVES, Transition
 
@@ -51,19 +52,6 @@ class MoveGiven(Struct, kw_only=True):
     move: Annotated[
         MoveName,
         Meta(description="What happened to the order. docs/states.md has a table of the states and transitions"),
-    ]
-
-
-class CancelGiven(Struct, kw_only=True):
-    """The operator's reason for the cancellation."""
-
-    reason: Annotated[
-        str,
-        Meta(
-            description="Why the order is cancelled, for the record: at least one visible character",
-            min_length=1,
-            max_length=2000,
-        ),
     ]
 
 
@@ -199,6 +187,7 @@ class DecisionRecord(Struct, kw_only=True):
             )
         ),
     ]
+    overridden: Overridden
 
 
 class Actor(Struct, kw_only=True):
@@ -260,6 +249,7 @@ class TimelineEntry(Struct, kw_only=True):
             )
         ),
     ] = None
+    overridden: OverriddenThen = None
     findings: Annotated[
         list[Finding] | None,
         Meta(

@@ -3,19 +3,22 @@
 All calls are ours. Errors are problem details (RFC 9457).
 """
 
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Final
 
 from countermand.actions.cancelling.cancel_orders import CancelledWithHistory, NotCancelled
 from countermand.actions.cancelling.decide_again import policies_of
 from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.cancelling.explain_past import explain_at
-from countermand.actions.cancelling.ports import CancelOrder
+from countermand.actions.cancelling.override import OverrideDiffers, override_refusal
+from countermand.actions.cancelling.ports import CancelOrder, PolicyContents
 from countermand.actions.errors import OutcomeUnknownError, UnavailableError
 from countermand.actions.ordering.history import History
 from countermand.actions.ordering.read_orders import read_history
 from countermand.actions.ordering.record_progress import advance_order, record_payment
 from countermand.actions.ordering.views import OrderView
-from countermand.contracts.http.answer import Answer, json_answer
+from countermand.contracts.http.answer import Answer, ForbiddenError, json_answer
 from countermand.contracts.http.body import read
 from countermand.contracts.http.calls import (
     Call,
@@ -26,15 +29,25 @@ from countermand.contracts.http.calls import (
     TransactionCall,
     no_body,
 )
+from countermand.contracts.http.execute import in_transaction
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.query import Query
 from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage import messages
-from countermand.contracts.manage.calls import ORDER, check_reason, instant_asked, money_in, operation, order_in
+from countermand.contracts.manage.calls import ORDER, RULES, check_reason, instant_asked, money_in, operation, order_in
+from countermand.contracts.manage.cancel_messages import CancelGiven
 from countermand.contracts.manage.order_ids import order_id_text
-from countermand.contracts.manage.translate import decision_shown, order_shown, payment_shown, problem, refusal_answer
+from countermand.contracts.manage.translate import (
+    decision_shown,
+    order_shown,
+    override_differs_answer,
+    payment_shown,
+    problem,
+    refusal_answer,
+)
 from countermand.domain.client import Client, Permission
 from countermand.domain.money import Money
+from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_state import Transition
 
 _AT: Final = parameter(
@@ -44,6 +57,16 @@ _AT: Final = parameter(
     {"type": "string", "format": "date-time"},
     required=False,
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _SameState:
+    """Lets an action that opens snapshots read within a transaction."""
+
+    tx: PolicyContents
+
+    def snapshot(self) -> AbstractAsyncContextManager[PolicyContents]:
+        return nullcontext(self.tx)
 
 
 async def _read_one(context: CallContext[None]) -> Answer:
@@ -82,21 +105,13 @@ async def _advance(tx: Transaction, context: CallContext[Transition]) -> Answer:
     return json_answer(200, messages.State(state=advanced.state.value, version=advanced.version))
 
 
-async def _cancel_order(context: CallContext[messages.CancelGiven]) -> Answer:
+async def _cancel_order(context: CallContext[CancelGiven]) -> Answer:
     services = context.services
+    if context.body.override:
+        return await in_transaction(_OVERRIDE, context, RULES)
     async with services.store.snapshot() as reading:
         order = await order_in(reading, context.request)
-    outcome = await services.cancel(
-        CancelOrder(
-            command_id=services.command_ids.next(),
-            order_id=order.id,
-            order_name=order_id_text(order),
-            actor=context.actor,
-            on_behalf=True,
-            reason=context.body.reason,
-            idempotency=context.key,
-        )
-    )
+    outcome = await services.cancel(_command(context, order))
     if isinstance(outcome, NotCancelled):
         return refusal_answer(outcome.refused)
     if not isinstance(outcome, CancelledWithHistory):  # the order is cancelled, so "nothing was done" would be wrong
@@ -105,6 +120,31 @@ async def _cancel_order(context: CallContext[messages.CancelGiven]) -> Answer:
         return await order_answer(services, context.client, services.archive, outcome.view, outcome.history)
     except UnavailableError as error:
         raise OutcomeUnknownError("the order is cancelled, but could not be read") from error
+
+
+async def _override(tx: Transaction, context: CallContext[CancelGiven]) -> Answer:
+    services = context.services
+    order, now = await order_in(tx, context.request), services.clock()
+    command = _command(context, order)
+    outcome = await override_refusal(tx, services.policies, command, context.body.override, now)
+    if isinstance(outcome, OverrideDiffers):
+        return override_differs_answer(outcome)
+    services.note_outcome(outcome)
+    if isinstance(outcome, NotCancelled):
+        return refusal_answer(outcome.refused)
+    return await order_answer_within(tx, services, context.client, order.id)
+
+
+def _command(context: CallContext[CancelGiven], order: Order) -> CancelOrder:
+    return CancelOrder(
+        command_id=context.services.command_ids.next(),
+        order_id=order.id,
+        order_name=order_id_text(order),
+        actor=context.actor,
+        on_behalf=True,
+        reason=context.body.reason,
+        idempotency=context.key,
+    )
 
 
 async def order_answer(
@@ -116,9 +156,17 @@ async def order_answer(
     return json_answer(200, order_shown(view, history, policies, client, refusals_since=refusals_since))
 
 
-def _cancellation(given: DecodedBody) -> messages.CancelGiven:
-    cancellation = read(messages.CancelGiven, given.json)
+async def order_answer_within(tx: Transaction, services: Services, client: Client, order_id: OrderId) -> Answer:
+    """Answer with an order and its history, as the transaction sees them."""
+    view, history = (await tx.views([order_id]))[order_id], await tx.history(order_id)
+    return await order_answer(services, client, PolicyArchive(store=_SameState(tx=tx)), view, history)
+
+
+def _cancellation(given: DecodedBody) -> CancelGiven:
+    cancellation = read(CancelGiven, given.json)
     check_reason(cancellation.reason)
+    if cancellation.override and not given.client.may(Permission.OVERRIDE):
+        raise ForbiddenError(RULES.permission_missing.format(permission=Permission.OVERRIDE))
     return cancellation
 
 
@@ -132,6 +180,16 @@ def _transition(given: DecodedBody) -> Transition:
 
 
 _ORDER_REPLY: Final = {200: Reply(when="The order with its history", message=messages.Order)}
+_CANCEL: Final = operation(
+    "cancelOrder",
+    "POST",
+    ORDER + "/cancel",
+    "Cancel on the customer's behalf, under the same policy or by an override of it. The cancellation is recorded",
+    Permission.CANCEL,
+    _ORDER_REPLY,
+    request=CancelGiven,
+)
+_OVERRIDE: Final = TransactionCall(operation=_CANCEL, body=_cancellation, handle=_override)
 CALLS: Final[tuple[Call, ...]] = (
     ServiceCall(
         operation=operation("readOrder", "GET", ORDER, "Read an order with its history", Permission.READ, _ORDER_REPLY),
@@ -159,15 +217,7 @@ CALLS: Final[tuple[Call, ...]] = (
         handle=_cancellability,
     ),
     ServiceCall(
-        operation=operation(
-            "cancelOrder",
-            "POST",
-            ORDER + "/cancel",
-            "Cancel on the customer's behalf, under the same policy. The cancellation is recorded",
-            Permission.CANCEL,
-            _ORDER_REPLY,
-            request=messages.CancelGiven,
-        ),
+        operation=_CANCEL,
         body=_cancellation,
         handle=_cancel_order,
     ),

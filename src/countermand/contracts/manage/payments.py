@@ -1,15 +1,12 @@
 """Corrections of payments in the operator's API: void, assign, refund, charge back. All answer with the order."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
 
-from countermand.actions.cancelling.explain import PolicyArchive
-from countermand.actions.cancelling.ports import PolicyContents
 from countermand.actions.errors import FieldsError
 from countermand.actions.ordering.correct_payments import (
     PaymentWindows,
@@ -20,16 +17,16 @@ from countermand.actions.ordering.correct_payments import (
 )
 from countermand.contracts.http.answer import Answer
 from countermand.contracts.http.body import read
-from countermand.contracts.http.calls import Call, CallContext, DecodedBody, Services, TransactionCall
+from countermand.contracts.http.calls import Call, CallContext, DecodedBody, TransactionCall
 from countermand.contracts.http.openapi import Operation, Reply, parameter
 from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage import messages
 from countermand.contracts.manage import money_messages as money
 from countermand.contracts.manage.calls import ORDER, check_reason, money_in, operation, order_in
 from countermand.contracts.manage.order_ids import order_named
-from countermand.contracts.manage.orders import order_answer
+from countermand.contracts.manage.orders import order_answer_within
 from countermand.domain.actor import Actor
-from countermand.domain.client import Client, Permission
+from countermand.domain.client import Permission
 from countermand.domain.money import Money
 from countermand.domain.orders.order import Order, OrderId
 
@@ -55,16 +52,6 @@ class _Gone:
 _GoBack = Callable[[Transaction, Actor, OrderId, str, Money, str, datetime], Awaitable[Order]]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _SameState:
-    """Lets an action that opens snapshots read within a transaction."""
-
-    tx: PolicyContents
-
-    def snapshot(self) -> AbstractAsyncContextManager[PolicyContents]:
-        return nullcontext(self.tx)
-
-
 class ManagedPayments:
     """The calls on payments. `windows` says how long a reopened order of each contract can be paid."""
 
@@ -85,7 +72,7 @@ class ManagedPayments:
         reference = context.request.path_parameters["reference"]
         reason = context.body.reason
         await void_payment(tx, context.actor, order.id, reference, reason, now, windows=self._windows)
-        return await _order_answer(tx, context.services, context.client, order.id)
+        return await order_answer_within(tx, context.services, context.client, order.id)
 
     async def _assign(self, tx: Transaction, context: CallContext[money.AssignGiven]) -> Answer:
         order, now = await order_in(tx, context.request), context.services.clock()
@@ -96,21 +83,16 @@ class ManagedPayments:
         reference = context.request.path_parameters["reference"]
         reason = context.body.reason
         await assign_late_money(tx, context.actor, order.id, reference, other.id, reason, now, windows=self._windows)
-        return await _order_answer(tx, context.services, context.client, order.id)
+        return await order_answer_within(tx, context.services, context.client, order.id)
 
 
 def _handler(go_back: _GoBack) -> Callable[[Transaction, CallContext[_Gone]], Awaitable[Answer]]:
     async def handle(tx: Transaction, context: CallContext[_Gone]) -> Answer:
         order, now, given = await order_in(tx, context.request), context.services.clock(), context.body
         await go_back(tx, context.actor, order.id, given.reference, given.money, given.reason, now)
-        return await _order_answer(tx, context.services, context.client, order.id)
+        return await order_answer_within(tx, context.services, context.client, order.id)
 
     return handle
-
-
-async def _order_answer(tx: Transaction, services: Services, client: Client, order_id: OrderId) -> Answer:
-    view, history = (await tx.views([order_id]))[order_id], await tx.history(order_id)
-    return await order_answer(services, client, PolicyArchive(store=_SameState(tx=tx)), view, history)
 
 
 def _void_given(given: DecodedBody) -> money.VoidGiven:

@@ -45,6 +45,7 @@ def record_shown(record: CancellationRecord | RefusalRecord, policies: KnownPoli
         first_payment_at=record.facts.first_payment_at,
         reason=asked.reason,
         codes=_codes(record, policies),
+        overridden=_overridden(record),
     )
 
 
@@ -67,6 +68,7 @@ def _entry(one: TimelineEntry, policies: KnownPolicies) -> messages.TimelineEntr
         asked = record.command if isinstance(record, RefusalRecord) else record
         shown.decision = "refused" if isinstance(record, RefusalRecord) else "cancelled"
         shown.codes = _codes(record, policies)
+        shown.overridden = _overridden(record)
         shown.findings = None if one.decision is None else findings_shown(one.decision)
         shown.policy_version = record.policy_version
         shown.command_id = asked.command_id
@@ -84,6 +86,10 @@ def _named_actor(who: NamedActor) -> messages.Actor:
         channel=actor.channel,
         address=actor.address,
     )
+
+
+def _overridden(record: CancellationRecord | RefusalRecord) -> list[str]:
+    return [] if isinstance(record, RefusalRecord) else list(record.overridden)
 
 
 def _codes(record: CancellationRecord | RefusalRecord, policies: KnownPolicies) -> list[str] | None:

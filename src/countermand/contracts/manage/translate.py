@@ -7,6 +7,8 @@ from typing import Final
 from countermand.actions.appointments.ports import OpenSlot
 from countermand.actions.cancelling.decide_again import KnownPolicies
 from countermand.actions.cancelling.explain import Explanation
+from countermand.actions.cancelling.override import OverrideDiffers
+from countermand.actions.cancelling.ports import OVERRIDE_DIFFERS
 from countermand.actions.errors import (
     ConflictError,
     FieldsError,
@@ -80,7 +82,7 @@ ERROR_CODES: Final = error_codes(
         *("client_exists", "client_revoked", "client_without_secret", "key_exists"),
         *("secret_overlap", "no_secret_overlap"),
         *("staff_exists", "staff_disabled"),
-        *("past_unknown", "export_too_large"),
+        *("override_differs", "past_unknown", "export_too_large"),
     ),
 )
 
@@ -118,6 +120,17 @@ def refusal_answer(refused: Refused) -> Answer:
     """Return every rule that refused."""
     wrong = [messages.Wrong(code=one.code, field=None, message=one.sentence) for one in refused.broken]
     return problem(409, refused.broken[0].code, "; ".join(one.sentence for one in refused.broken), wrong)
+
+
+def override_differs_answer(differs: OverrideDiffers) -> Answer:
+    """Return the rules that refused, and the codes that the request names without need."""
+    findings = () if isinstance(differs.decision, Granted) else differs.decision.broken
+    wrong = [messages.Wrong(code=one.code, field=None, message=one.sentence) for one in findings]
+    for code in differs.named:
+        if code not in differs.broken:
+            said = f"override names {code}, but no rule with this code refuses"
+            wrong.append(messages.Wrong(code=OVERRIDE_DIFFERS, field="override", message=said))
+    return problem(409, OVERRIDE_DIFFERS, differs.sentence, wrong)
 
 
 def order_shown(

@@ -1,0 +1,48 @@
+"""What does the body of a cancellation look like, and how is an override shown?"""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+Overridden = Annotated[
+    list[str],
+    Meta(
+        description=(
+            "The codes of the rules that refused and were overridden; empty if there was no override. In CSV, spaces "
+            "stand between them"
+        )
+    ),
+]
+OverriddenThen = Annotated[
+    list[str] | None,
+    Meta(
+        description=(
+            "The codes of the rules that refused and were overridden, so that the ask cancelled the order; empty if "
+            "there was no override, null for everything else"
+        )
+    ),
+]
+
+
+class CancelGiven(Struct, kw_only=True):
+    """The operator's reason for the cancellation."""
+
+    reason: Annotated[
+        str,
+        Meta(
+            description="Why the order is cancelled, for the record: at least one visible character",
+            min_length=1,
+            max_length=2000,
+        ),
+    ]
+    override: Annotated[
+        list[Annotated[str, Meta(min_length=1, max_length=64)]],
+        Meta(
+            description=(
+                "The codes of the rules to override: exactly those that refuse, as `cancellability` names them. This "
+                "needs the permission `override`, too. Empty: the policy decides"
+            ),
+            max_length=20,
+            examples=[["payment_recorded"]],
+        ),
+    ] = []
