@@ -35,6 +35,12 @@ class Policy:
         if "state_allows" not in {rule.name for rule in self.rules}:
             raise ValueError(f"the {self.contract} policy must have the rule state_allows: no policy may do without it")
 
+    @property
+    def lets_paid_through(self) -> bool:
+        """Whether the policy may grant the cancellation of an order for which a payment is recorded."""
+        nothing_paid = IsAbsent(fact=FactName.FIRST_PAYMENT_AT)
+        return all(rule.comparison != nothing_paid for rule in self.rules)
+
     @cached_property
     def version(self) -> PolicyVersion:
         """The hash of the content: the same rules, parameters and sentences always give the same version."""

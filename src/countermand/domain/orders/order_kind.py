@@ -34,6 +34,11 @@ class OrderKind(StrEnum):
         """Whether an order that ends releases tickets, and gives their places back to the products."""
         return self is OrderKind.TICKET
 
+    @property
+    def has_total(self) -> bool:
+        """Whether an order has a total, so that payments for it can be too little, enough, or too much."""
+        return self is OrderKind.TICKET
+
 
 _OPENING_STATE: Final[Mapping[OrderKind, OrderState]] = MappingProxyType(
     {OrderKind.SERVICE: OrderState.SUBMITTED, OrderKind.TICKET: OrderState.PENDING}

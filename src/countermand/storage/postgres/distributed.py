@@ -5,7 +5,7 @@ docs/scaling.md, step 8.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import asyncpg
@@ -17,9 +17,12 @@ from countermand.actions.metrics import MetricsHook
 from countermand.domain.actor import Actor
 from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState
 from countermand.domain.contract import ContractName
-from countermand.domain.orders.order_events import OrderEventKind, appointment_cancelled, order_cancelled
+from countermand.domain.orders.order import OrderId
+from countermand.domain.orders.order_events import OrderEventKind, appointment_cancelled, order_cancelled, refund_due
 from countermand.domain.orders.order_kind import OrderKinds, holding_tickets
 from countermand.domain.orders.order_state import OrderState
+from countermand.domain.orders.payment_correction import CANCELLED_WITHOUT_REASON, CorrectionKind, RefundState
+from countermand.storage.due_sql import kept_amounts, numbered, owing
 from countermand.storage.postgres.connections import PooledConnection
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered
 from countermand.storage.postgres.statements import ACTIVE, KEEP, as_columns, policy_predicate
@@ -54,6 +57,16 @@ _RELEASE_TICKETS: Final = """
 UPDATE tickets SET valid = false WHERE order_id = ANY($1::bigint[]) AND valid RETURNING product_uid"""
 _GIVE_BACK: Final = "UPDATE products SET availability = availability + $2 WHERE uid = $1"
 
+_KEPT_AMOUNTS: Final = kept_amounts("unnest($1::bigint[]) AS b (order_id)")
+_OWE: Final = f"""
+INSERT INTO payment_corrections (order_id, number, kind, amount_minor, currency, state, reason, recorded_at,
+                                 client_id, channel, staff_id, acting_as, address)
+SELECT b.order_id, b.number, '{CorrectionKind.REFUND}', b.minor, b.currency, '{RefundState.DUE}', b.reason,
+       $11::bigint, b.client_id, b.channel, b.staff_id, b.acting_as, b.address
+FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::text[], $5::text[], $6::integer[], $7::text[], $8::text[],
+            $9::text[], $10::text[])
+    AS b (order_id, number, minor, currency, reason, client_id, channel, staff_id, acting_as, address)"""
+
 
 class CancelApart:
     """Cancels a batch with the statements above, in one transaction or, with `skip_held`, in one for each order."""
@@ -61,6 +74,7 @@ class CancelApart:
     def __init__(self, policies: Policies, kinds: OrderKinds, metrics: MetricsHook) -> None:
         self._policies = policies
         self._holding_tickets = holding_tickets(kinds)
+        self._owing = owing(policies.by_contract.values(), kinds)
         self._metrics = metrics
         self._see = _SEE.format(predicate=policy_predicate(policies.by_contract.values()))
 
@@ -133,6 +147,8 @@ class CancelApart:
                 about = (visit["order_id"], version)
                 details = _visit_details(visit)
                 told.append(_event(about, OrderEventKind.APPOINTMENT_CANCELLED, now, actor, details))
+        if with_price := {c.order_id: c for c, row in won if row["contract"] in self._owing}:
+            told += await self._owe(connection, with_price, by_order, now)
         await connection.execute(_RECORD, *as_columns(records))
         await connection.execute(_APPEND_EVENTS, *as_columns(told))
         if keys:
@@ -141,6 +157,26 @@ class CancelApart:
             released = await connection.fetch(_RELEASE_TICKETS, with_tickets)
             given_back = Counter(row["product_uid"] for row in released)
             await connection.executemany(_GIVE_BACK, sorted(given_back.items()))
+
+    async def _owe(
+        self,
+        connection: PooledConnection,
+        commands: Mapping[OrderId, CancelOrder],
+        by_order: Mapping[OrderId, tuple[int, Actor]],
+        now: int,
+    ) -> list[tuple[object, ...]]:
+        """Write what must be paid back, as refunds that are due, and return their events."""
+        due = numbered(await connection.fetch(_KEPT_AMOUNTS, list(commands)))
+        rows, told = [], []
+        for of, each in due.items():
+            reason, (version, actor) = commands[of].reason, by_order[of]
+            said = CANCELLED_WITHOUT_REASON if reason is None else reason
+            rows += [(of, number, one.minor, one.currency, said, *actor) for number, one in each]
+            details = written(refund_due([one for _, one in each], reason).details)
+            told.append(_event((of, version), OrderEventKind.REFUND_DUE, now, actor, details))
+        if rows:
+            await connection.execute(_OWE, *as_columns(rows), now)
+        return told
 
 
 def _event(about: tuple[int, int], kind: OrderEventKind, now: int, actor: Actor, details: str) -> tuple[object, ...]:

@@ -14,6 +14,8 @@ from countermand.domain.cancelling.policy import Policy
 from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.order_kind import OrderKinds, holding_tickets
 from countermand.domain.orders.order_state import OrderState
+from countermand.domain.orders.payment_correction import CANCELLED_WITHOUT_REASON, CorrectionKind, RefundState
+from countermand.storage import due_sql
 from countermand.storage.policy_sql import as_text, policies_predicate
 from countermand.storage.tables.orders import orders
 
@@ -142,6 +144,32 @@ released AS (
 ), given_back AS (
     UPDATE products AS p SET availability = p.availability + held.places FROM held WHERE p.uid = held.uid
 )"""
+# What is kept for the cancelled orders becomes due.
+_DUE: Final = f"""
+due AS ({{kept_amounts}}
+), refunds AS (
+    INSERT INTO payment_corrections (order_id, number, kind, amount_minor, currency, state, reason, recorded_at,
+                                     client_id, staff_id, acting_as, channel, address)
+    SELECT d.order_id, d.last + row_number() OVER (PARTITION BY d.order_id ORDER BY d.currency),
+           '{CorrectionKind.REFUND}', d.minor, d.currency, '{RefundState.DUE}',
+           coalesce(c.reason, '{CANCELLED_WITHOUT_REASON}'), $1::bigint,
+           c.client_id, c.staff_id, c.acting_as, c.door, c.address
+    FROM due AS d JOIN cancelled AS c ON c.order_id = d.order_id
+), refund_events AS (
+    INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details, staff_id, acting_as, channel,
+                        address)
+    SELECT c.order_id, c.version, '{OrderEventKind.REFUND_DUE}', $1::bigint, c.client_id,
+           json_build_object('amounts', a.amounts, 'reason', c.reason)::text,
+           c.staff_id, c.acting_as, c.door, c.address
+    FROM (
+        SELECT d.order_id,
+               json_agg(json_build_object('amount_minor', d.minor, 'currency', d.currency) ORDER BY d.currency)
+                   AS amounts
+        FROM due AS d GROUP BY d.order_id
+    ) AS a JOIN cancelled AS c ON c.order_id = a.order_id
+)"""
+_PAID: Final = """(SELECT c.order_id FROM cancelled AS c
+              WHERE c.first_payment_at IS NOT NULL AND c.contract IN ({owing})) AS b"""
 # A plain insert, so that a key in use fails the batch: to skip the key would cancel another order under a used key.
 _KEPT: Final = """
 kept AS (
@@ -172,6 +200,7 @@ def cancel_batch(
     staff_id, acting_as, address.
     """
     policies = list(policies)
+    owing = ", ".join(f"'{contract}'" for contract in sorted(due_sql.owing(policies, kinds)))
     parts = [
         *([_BLOCKED.format(batch=batch)] if skip_held else []),
         _SEEN.format(
@@ -185,6 +214,7 @@ def cancel_batch(
         _EVENTS,
         _VISITS,
         _RELEASED.format(holds_tickets=holds_tickets(kinds)),
+        *([_DUE.format(kept_amounts=due_sql.kept_amounts(_PAID.format(owing=owing)))] if owing else []),
         *([_KEPT] if with_keys else []),
     ]
     return f"WITH {', '.join(parts)}\nSELECT c.command_id FROM cancelled AS c"

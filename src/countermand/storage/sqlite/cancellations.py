@@ -32,10 +32,12 @@ from countermand.domain.appointments.appointment import (
 )
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderId
-from countermand.domain.orders.order_events import OrderEventKind, appointment_cancelled
+from countermand.domain.orders.order_events import OrderEventKind, appointment_cancelled, refund_due
 from countermand.domain.orders.order_kind import OrderKinds, holding_tickets
 from countermand.domain.orders.order_state import OrderState
+from countermand.domain.orders.payment_correction import CANCELLED_WITHOUT_REASON, CorrectionKind, RefundState
 from countermand.storage.driver import as_unforeseen
+from countermand.storage.due_sql import kept_amounts, numbered, owing
 from countermand.storage.policy_sql import as_text, policies_predicate
 from countermand.storage.repositories.rows import (
     ViewRows,
@@ -67,6 +69,15 @@ FROM json_each(:batch) AS b CROSS JOIN orders AS o ON o.id = json_extract(b.valu
 WHERE (json_extract(b.value, '$[3]') OR o.client_id = json_extract(b.value, '$[2]')) AND ({predicate})
 RETURNING order_id, command_id, contract, state, appointment_starts_at, reason
 """
+_OWE: Final = f"""
+INSERT INTO payment_corrections (order_id, number, kind, amount_minor, currency, state, reason, recorded_at,
+                                 client_id, staff_id, acting_as, channel, address)
+SELECT c.order_id, json_extract(b.value, '$[1]'), '{CorrectionKind.REFUND}', json_extract(b.value, '$[2]'),
+       json_extract(b.value, '$[3]'), '{RefundState.DUE}', coalesce(c.reason, '{CANCELLED_WITHOUT_REASON}'),
+       c.decided_at, c.client_id, c.staff_id, c.acting_as, c.door, c.address
+FROM json_each(:due) AS b CROSS JOIN cancellations AS c ON c.order_id = json_extract(b.value, '$[0]')
+"""
+_KEPT_AMOUNTS: Final = kept_amounts("(SELECT value AS order_id FROM json_each(:ids)) AS b")
 _CANCEL_ORDERS: Final = f"""
 UPDATE orders SET state = '{OrderState.CANCELLED}', appointment_starts_at = NULL, version = version + 1
 WHERE id IN (SELECT value FROM json_each(:ids))
@@ -83,12 +94,12 @@ UPDATE appointments SET state = '{AppointmentState.CANCELLED}', cancelled_at = :
 WHERE order_id IN (SELECT value FROM json_each(:ids)) AND state IN ({_ACTIVE})
 RETURNING order_id, id, starts_at, ends_at
 """
-_APPEND_APPOINTMENTS: Final = f"""
+_APPEND: Final = """
 INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details, staff_id, acting_as, channel,
                     address)
-SELECT c.order_id, o.version, '{OrderEventKind.APPOINTMENT_CANCELLED}', c.decided_at, c.client_id,
+SELECT c.order_id, o.version, :kind, c.decided_at, c.client_id,
        json_extract(b.value, '$[1]'), c.staff_id, c.acting_as, c.door, c.address
-FROM json_each(:visits) AS b CROSS JOIN cancellations AS c ON c.order_id = json_extract(b.value, '$[0]')
+FROM json_each(:events) AS b CROSS JOIN cancellations AS c ON c.order_id = json_extract(b.value, '$[0]')
 JOIN orders AS o ON o.id = c.order_id
 """
 _RELEASE_TICKETS: Final = """
@@ -137,6 +148,7 @@ class SqliteCancellations:
         self._file = OpenFile(path)
         self._write_lock = write_lock
         in_force = policies.by_contract
+        self._owing = owing(in_force.values(), kinds)
         versions = " ".join(f"WHEN '{contract}' THEN '{policy.version}'" for contract, policy in in_force.items())
         predicate = policies_predicate(in_force.values(), orders.alias("o"), literal_column(":now", BigInteger))
         self._cancel = _CANCEL.format(versions=versions, predicate=as_text(predicate, sqlite.dialect()))
@@ -220,11 +232,24 @@ class SqliteCancellations:
         run(_APPEND_CANCELLED, {"ids": ids})
         if with_visit := [row["order_id"] for row in won if row["appointment_starts_at"] is not None]:
             released = run(_RELEASE_APPOINTMENTS, {"ids": _json(with_visit), "now": now}).fetchall()
-            run(_APPEND_APPOINTMENTS, {"visits": _json([_visit(row) for row in released])})
+            visits = _json([_visit(row) for row in released])
+            run(_APPEND, {"events": visits, "kind": OrderEventKind.APPOINTMENT_CANCELLED})
         if with_tickets := [row["order_id"] for row in won if row["contract"] in self._holding_tickets]:
             released = run(_RELEASE_TICKETS, {"ids": _json(with_tickets)}).fetchall()
             given_back = Counter(row["product_uid"] for row in released)
             self._connection.executemany(_GIVE_BACK, sorted((n, uid) for uid, n in given_back.items()))
+        if with_price := [row for row in won if row["contract"] in self._owing]:
+            self._owe(run, {OrderId(row["order_id"]): row["reason"] for row in with_price})
+
+    def _owe(self, run: _Run, reasons: Mapping[OrderId, str | None]) -> None:
+        """Write what must be paid back, as refunds that are due."""
+        due = numbered(run(_KEPT_AMOUNTS, {"ids": _json(list(reasons))}))
+        if not due:
+            return
+        refunds = [(of, number, one.minor, one.currency) for of, each in due.items() for number, one in each]
+        events = [(of, written(refund_due([one for _, one in each], reasons[of]).details)) for of, each in due.items()]
+        run(_OWE, {"due": _json(refunds)})
+        run(_APPEND, {"events": _json(events), "kind": OrderEventKind.REFUND_DUE})
 
     def _keep(self, commands: Sequence[CancelOrder], won: Mapping[str, sqlite3.Row], now: int) -> None:
         keys = [
