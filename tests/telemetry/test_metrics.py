@@ -81,6 +81,10 @@ async def test_a_cancellation_counts_once_under_its_door_its_outcome_and_its_cod
         path = f"/manage/v1/orders/connect-{other}/cancel"
         done = await world.http.post(path, headers=world.manage_headers(operator), json=asked)
         assert done.status_code == wanted
+    for code, wanted in (("appointment_within_notice", 409), ("payment_recorded", 200)):
+        path = f"/manage/v1/orders/{paid.order.uid}/cancel"
+        done = await world.http.post(path, headers=world.manage_headers(operator), json=asked | {"override": [code]})
+        assert done.status_code == wanted
 
     counted = await counted_sample(world, "countermand_cancellations_total")
     assert counted == {
@@ -92,8 +96,9 @@ async def test_a_cancellation_counts_once_under_its_door_its_outcome_and_its_cod
         labels(door="shopping", outcome="cancelled", code=""): 1,
         labels(door="shopping", outcome="refused", code="payment_recorded"): 1,
         labels(door="shopping", outcome="forbidden", code=""): 1,
-        labels(door="manage", outcome="cancelled", code=""): 1,
+        labels(door="manage", outcome="cancelled", code=""): 2,
         labels(door="manage", outcome="refused", code="order_not_cancellable"): 1,
+        labels(door="manage", outcome="refused", code="override_differs"): 1,
     }
     assert await counted_sample(world, "countermand_cancellations_total") == counted, "a scrape counts nothing"
 

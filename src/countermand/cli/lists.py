@@ -48,7 +48,7 @@ class ListFormat(StrEnum):
 
 # What a table shows of a row, and what of it is an amount; the other formats have every field.
 _COLUMNS: Final[Mapping[ListName, Sequence[str]]] = {
-    ListName.CANCELLATIONS: ("order_id", "decided_at", "client_id", "staff_id", "channel", "reason"),
+    ListName.CANCELLATIONS: ("order_id", "decided_at", "overridden", "client_id", "staff_id", "channel", "reason"),
     ListName.REFUSALS: ("order_id", "decided_at", "codes", "client_id", "staff_id", "channel", "reason"),
     ListName.REFUSAL_REASONS: ("code", "count"),
     ListName.LATE_PAYMENTS: (

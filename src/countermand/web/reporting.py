@@ -15,7 +15,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
-from countermand.actions.cancelling.ports import CancelOrder
+from countermand.actions.cancelling.override import OverrideDiffers, OverrideOutcome
+from countermand.actions.cancelling.ports import OVERRIDE_DIFFERS, CancelOrder
 from countermand.actions.errors import CountermandError
 from countermand.contracts.http.answer import Answer, headers_of
 from countermand.contracts.http.calls import Services
@@ -89,7 +90,7 @@ class RequestReport:
     staff: str | None = None
     acting_for: StaffId | None = None
     order: str | None = None
-    decision: CancelOutcome | None = None  # only for a cancellation
+    decision: OverrideOutcome | None = None  # only for a cancellation
     outcome = ""
     code = ""
 
@@ -116,6 +117,8 @@ class RequestReport:
         if not outcome:
             if isinstance(self.decision, Cancelled):
                 outcome = CANCELLED
+            elif isinstance(self.decision, OverrideDiffers):
+                outcome, code = REFUSED, OVERRIDE_DIFFERS
             elif self.decision is not None:
                 outcome, code = REFUSED, codes_of(self.decision.refused)
             else:
@@ -157,10 +160,11 @@ class CallReport(RequestReport):
         return self.acting_for
 
     async def _cancel(self, command: CancelOrder) -> CancelOutcome:
-        self.decision = await self._services.cancel(command)
-        return self.decision
+        outcome = await self._services.cancel(command)
+        self.decision = outcome
+        return outcome
 
-    def _note(self, outcome: CancelOutcome) -> None:
+    def _note(self, outcome: OverrideOutcome) -> None:
         self.decision = outcome
 
     def finish(self, answer: Answer, notices: tuple[tuple[bytes, bytes], ...] = ()) -> Answer:

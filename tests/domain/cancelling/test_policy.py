@@ -104,6 +104,14 @@ def test_every_single_change_makes_another_version():
     assert len({one.version for one in changed}) == len(changed)
 
 
+def test_a_policy_lets_paid_orders_through_unless_a_rule_is_about_payments():
+    paid = {"name": "nothing_paid"}
+    assert policy_of(SHOPPING, [ALLOWS]).lets_paid_through
+    assert policy_of(CONNECT, [ALLOWS, NOTICE]).lets_paid_through
+    assert not policy_of(SHOPPING, [ALLOWS, paid]).lets_paid_through
+    assert not policy_from_content(policy_of(SHOPPING, [paid, ALLOWS]).content).lets_paid_through
+
+
 def test_a_version_fits_its_column():
     assert {len(policy_of(contract, rules).version) for contract, rules in DEFAULT_RULES.items()} == {16}
 

@@ -14,6 +14,7 @@ from countermand.actions.bulkhead import Bulkhead
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandIds
 from countermand.actions.cancelling.explain import PolicyArchive
+from countermand.actions.cancelling.override import OverrideOutcome
 from countermand.actions.cancelling.policies import Policies
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.idempotency import IdempotencyKey
@@ -59,7 +60,7 @@ class Services:
     public_url: str
     refusals_kept: timedelta  # how long a refusal is kept, before a background task deletes it
     # Notes the outcome of a cancellation that did not go through `cancel`, for the request's report.
-    note_outcome: Callable[[CancelOutcome], None] = lambda _: None
+    note_outcome: Callable[[OverrideOutcome], None] = lambda _: None
     bulkhead: Bulkhead | None = None  # None if the store's transactions take turns by themselves
 
 

@@ -127,9 +127,9 @@ async def _override(tx: Transaction, context: CallContext[CancelGiven]) -> Answe
     order, now = await order_in(tx, context.request), services.clock()
     command = _command(context, order)
     outcome = await override_refusal(tx, services.policies, command, context.body.override, now)
+    services.note_outcome(outcome)
     if isinstance(outcome, OverrideDiffers):
         return override_differs_answer(outcome)
-    services.note_outcome(outcome)
     if isinstance(outcome, NotCancelled):
         return refusal_answer(outcome.refused)
     return await order_answer_within(tx, services, context.client, order.id)
