@@ -27,7 +27,7 @@ from countermand.storage.tables.appointments import appointment_tasks
 from countermand.storage.tables.cancelling import cancellations, idempotency_keys, outbox, refusals
 from countermand.storage.tables.catalogue import products
 from countermand.storage.tables.columns import metadata, micros
-from countermand.storage.tables.orders import order_details
+from countermand.storage.tables.orders import order_details, payment_corrections
 from support.catalogue import an_event, put
 from support.database_contents import changed, contents
 from support.money import euros, owe
@@ -56,11 +56,13 @@ ELSEWHERE = {
     # what the operator and the payment providers call something
     "payments": {"reference"},
     "payment_references": {"reference"},
+    "correction_references": {"reference"},
     "vouchers": {"product_uids"},
     "appointment_tasks": {"slots"},
     "idempotency_keys": {"key"},
     # forgotten with the order
-    "cancellations": {"address"},
+    "cancellations": {"address", "overridden"},
+    "payment_corrections": {"reference", "payment_reference", "address"},
     "refusals": {"address", "codes"},
     "outbox": {"address"},
     "order_search": {"handle"},
@@ -333,8 +335,13 @@ async def test_a_buyers_address_is_exported_and_forgotten_and_those_of_others_st
         await tx.run(insert(refusals).values(row | {"door": "shopping", "address": "203.0.113.1"}))
         staffs = row | {"command_id": "d" * 32, "door": "manage", "address": "203.0.113.2"}
         await tx.run(insert(refusals).values(staffs))
+        due = {"order_id": bought, "kind": "refund", "amount_minor": 1, "currency": "EUR", "state": "due"}
+        due |= {"reason": "r", "recorded_at": 1, "client_id": shop.client.id}
+        for number, channel in ((3, "shopping"), (4, "manage")):
+            came = {"number": number, "channel": channel, "address": f"203.0.113.{number}"}
+            await tx.run(insert(payment_corrections).values(due | came))
     (entry,) = [one for one in await export(world) if one.order is not None and one.order.id == bought]
-    from_where = (f"198.51.100.{bought % 7}", "203.0.113.1", f"192.0.2.{bought % 7}")
+    from_where = (f"198.51.100.{bought % 7}", "203.0.113.1", f"192.0.2.{bought % 7}", "203.0.113.3")
     addresses = [{"caller_address": address} for address in from_where]
     assert entry.stored.parts == [{"email": EMAIL}, *addresses]
     assert dict((await forget(world)).counts) == {Place.ORDERS: 3}
@@ -344,6 +351,7 @@ async def test_a_buyers_address_is_exported_and_forgotten_and_those_of_others_st
         "shopping": None,
         "manage": "203.0.113.2",
     }
+    assert [row["address"] for row in await world.rows("payment_corrections")] == [None, "203.0.113.4"]
     in_events = {row["order_id"]: row["address"] for row in await world.rows("outbox")}
     assert in_events == {bought: None, a_friends: f"192.0.2.{a_friends % 7}", service: f"192.0.2.{service % 7}"}
 

@@ -40,6 +40,7 @@ _ASKED: Final[Mapping[Table, Column[str]]] = {
     cancellations: cancellations.c.door,
     refusals: refusals.c.door,
     outbox: outbox.c.channel,
+    payment_corrections: payment_corrections.c.channel,
 }
 _ESCAPE: Final = "!"
 
