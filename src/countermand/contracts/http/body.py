@@ -18,7 +18,7 @@ from msgspec import inspect
 from countermand.actions.errors import FieldsError
 from countermand.contracts.http.answer import MalformedRequestError
 from countermand.contracts.http.encodings import is_latin_1, what_it_is
-from countermand.contracts.http.given_values import in_words, prepared
+from countermand.contracts.http.given_values import in_words, is_secret, prepared
 
 BODY_CAP_BYTES: Final = 64 * 1024
 _DIGITS_CAP: Final = 400  # digits of a number; no order needs a longer number, and reading one is slow
@@ -176,7 +176,8 @@ def _errors(expected: object, value: object, path: str) -> Iterator[tuple[str, s
                 yield inner, f"{inner} is missing"
     else:
         name, info = path or "the body", inspect.type_info(expected)
-        yield path or "body", f"{name} must be {in_words(info) or _said(info)}, not {shown(value)}"
+        instead = "" if is_secret(info) else f", not {shown(value)}"
+        yield path or "body", f"{name} must be {in_words(info) or _said(info)}{instead}"
 
 
 def _is_list_of_length(known: inspect.Type, length: int) -> TypeGuard[inspect.ListType]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, get_args
 from msgspec import Meta, Struct
 
 from countermand.actions.identity.secrets import DEFAULT_OVERLAP_S, LONGEST_OVERLAP_S
+from countermand.contracts.http.given_values import never_shown
 from countermand.contracts.http.redirect_url import RedirectSchemes, RedirectUrl
 from countermand.domain.client import Permission
 
@@ -53,7 +54,7 @@ PublicKey = Annotated[
     Meta(
         description="The partner's own public RSA key, as PEM text or as a JWK, for a client whose tokens this service "
         "issues. A private key is refused",
-        extra={"in_words": "a public RSA key: PEM text, or a JWK with kty, n and e"},
+        extra=never_shown("a public RSA key: PEM text, or a JWK with kty, n and e; the partner keeps the private key"),
     ),
 ]
 
