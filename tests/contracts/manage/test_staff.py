@@ -9,6 +9,7 @@ import pytest
 from countermand.domain.client import Permission
 from countermand.domain.orders.order import OrderId
 from countermand.domain.staff import Role
+from countermand.domain.staff_id import STAFF_ID_IN_WORDS
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, VISIT, fields, manage, problem
 from support.shared_world import shared_world
@@ -17,6 +18,7 @@ from support.world import EVERYTHING, Caller, World
 world = shared_world
 
 STAFF = "/manage/v1/staff"
+ROLES = ", ".join(sorted(Role))
 REASON = {"reason": "The customer rang"}
 
 
@@ -68,7 +70,7 @@ async def test_a_change_of_a_person_that_does_not_hold_is_named_and_changes_noth
         ({"name": " "}, ["name"]),
         ({"name": "x" * 201}, ["name"]),
         ({"roles": []}, ["roles"]),
-        ({"roles": ["king"]}, ["roles"]),
+        ({"roles": ["viewer", "king"]}, ["roles[1]"]),
     ]
     for body, named in wrong:
         assert fields(await staff(world, operator, "POST", "/kim/change", body)) == named, body
@@ -157,6 +159,25 @@ async def test_a_wrong_field_of_a_person_is_named(world: World, body: dict[str, 
     answer = await staff(world, operator, "POST", "", {"id": "kim", "name": "Kim", "roles": ["viewer"]} | body)
     (name,) = body
     assert [field.partition("[")[0] for field in fields(answer)] == [name]
+    assert await world.rows("staff") == []
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ({"roles": []}, f"roles must be a list that is not empty, each one of {ROLES}, not []"),
+        ({"roles": "god"}, f'roles must be a list that is not empty, each one of {ROLES}, not "god"'),
+        ({"roles": ["viewer", "god"]}, f'roles[1] must be one of {ROLES}, not "god"'),
+        ({"roles": [7]}, f"roles[0] must be one of {ROLES}, not 7"),
+        ({"id": "54"}, f'id must be {STAFF_ID_IN_WORDS}, not "54"'),
+        ({"id": "Kim"}, f'id must be {STAFF_ID_IN_WORDS}, not "Kim"'),
+    ],
+    ids=str,
+)
+async def test_an_error_about_a_person_says_what_may_be_given(world: World, body: dict[str, Any], sentence: str):
+    operator = await world.manage_client()
+    answer = await staff(world, operator, "POST", "", {"id": "kim", "name": "Kim", "roles": ["viewer"]} | body)
+    assert (answer.status_code, [one["message"] for one in answer.json()["errors"]]) == (422, [sentence])
     assert await world.rows("staff") == []
 
 

@@ -21,7 +21,7 @@ _ABSENT: Final[tuple[object, ...]] = (None,)
 _ABSENT_OR_EMPTY: Final[tuple[object, ...]] = (None, "")
 _READ: Final = "read"
 _IN_WORDS: Final = "in_words"
-_IS_SECRET: Final = "is_secret"
+_NEVER_SHOWN: Final = "never_shown"
 
 Read = Callable[[object], object]
 
@@ -44,7 +44,7 @@ def read_by(read: Read, in_words: str | None = None) -> dict[str, object]:
 
 def never_shown(in_words: str) -> dict[str, object]:
     """Return what a type says in `Meta.extra` if no error may repeat a value, which may be a private key."""
-    return {_IN_WORDS: in_words, _IS_SECRET: True}
+    return {_IN_WORDS: in_words, _NEVER_SHOWN: True}
 
 
 def prepared(message: type[msgspec.Struct], decoded: object) -> object:
@@ -84,7 +84,7 @@ def is_secret(known: inspect.Type) -> bool:
     """Return whether no error may repeat a value of the type, because the value, or a field in it, may be secret."""
     match known:
         case inspect.Metadata(type=inner, extra=extra):
-            return bool((extra or {}).get(_IS_SECRET)) or is_secret(inner)
+            return bool((extra or {}).get(_NEVER_SHOWN)) or is_secret(inner)
         case inspect.UnionType(types=types):
             return any(map(is_secret, types))
         case inspect.StructType(fields=fields):

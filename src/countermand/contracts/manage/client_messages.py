@@ -34,6 +34,7 @@ PermissionName = Literal[
 assert set(get_args(PermissionName)) == {one.value for one in Permission}
 
 Permissions = list[PermissionName]
+_NOT_EMPTY: dict[str, object] = {"minItems": 1}  # the error names the permissions of the client's contract
 ClientName = Annotated[str, Meta(description="The client's name, for people", min_length=1, max_length=200)]
 
 
@@ -69,9 +70,13 @@ class ClientGiven(Struct, kw_only=True):
     contract: Annotated[str, Meta(description="The contract that the client calls, or manage for this API")]
     name: ClientName
     permissions: Annotated[
-        Permissions,
-        Meta(description="What the client may do; if the list is empty, the contract's default permissions"),
-    ] = []
+        Permissions | None,
+        Meta(
+            description="What the client may do, at least one permission; the contract's default permissions if it is "
+            "left out",
+            extra_json_schema=_NOT_EMPTY,
+        ),
+    ] = None
     redirect_url: DefaultRedirectUrl | None = None
     redirect_schemes: RedirectSchemes = []
     public_key: PublicKey | None = None
@@ -94,7 +99,10 @@ class ClientChange(Struct, kw_only=True):
     name: ClientName | None = None
     permissions: Annotated[
         Permissions | None,
-        Meta(description="What the client may do from now on, at least one permission; the list replaces the old one"),
+        Meta(
+            description="What the client may do from now on, at least one permission; the list replaces the old one",
+            extra_json_schema=_NOT_EMPTY,
+        ),
     ] = None
 
 
