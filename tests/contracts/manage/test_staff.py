@@ -314,6 +314,38 @@ async def test_each_person_has_idempotency_keys_of_their_own(world: World):
     assert all(row["client_id"] == console.client.id for row in await world.rows("idempotency_keys"))
 
 
+async def test_a_client_has_idempotency_keys_for_each_person_that_it_acts_for(world: World):
+    console = await world.manage_client()
+    kim = await world.person("kim", Role.AUTHOR, client=console)
+    await world.person("viewer", Role.VIEWER)
+    await world.person("author", Role.AUTHOR)
+    order_id = await an_order(world)
+    callers: list[tuple[Caller, str, dict[str, str]]] = [
+        (console, "p0", {}),
+        (console, "p1", {"Acting_As": "viewer"}),
+        (console, "p2", {"Acting_As": "author"}),
+        (console, "p3", {"Acting_As": "kim"}),
+        (kim, "p4", {}),
+    ]
+    for length in (1, 255):
+        for caller, reference, claim in callers:
+            paid = {**PAYMENT, "reference": f"{reference} {length}"}
+            first, again = [
+                await manage(
+                    world, caller, "POST", f"{order_id}/payments", paid, Idempotency_Key="k" * length, **claim
+                )
+                for _ in range(2)
+            ]
+            assert (first.status_code, again.status_code, first.json()) == (201, 201, again.json())
+            assert first.json()["reference"] == paid["reference"]
+    paid = [row for row in await world.rows("outbox", order_id) if row["kind"] == "payment.recorded"]
+    told = [(row["staff_id"], row["acting_as"]) for row in sorted(paid, key=lambda row: row["order_version"])]
+    assert told == [(None, None), (None, "viewer"), (None, "author"), (None, "kim"), ("kim", None)] * 2
+    keys = [row["key"] for row in await world.rows("idempotency_keys")]
+    assert len(keys) == len(set(keys)) == 2 * len(callers)
+    assert max(map(len, keys)) <= 255
+
+
 async def an_order(world: World, **more: Any) -> OrderId:
     name = f"partner {len(await world.rows('clients'))}"
     return await world.service_order(await world.connect_client(name), **more)
