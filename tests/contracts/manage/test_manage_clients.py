@@ -264,9 +264,9 @@ async def test_what_does_not_hold_is_named_and_changes_nothing(world: World):
     for body, field in wrong:
         reply = await post(world, admin, CLIENTS, body)
         assert (reply.status_code, [one["field"] for one in reply.json()["errors"]]) == (422, [field])
-    for number in ("0", "999", "x", str(2**31), str(2**63)):
-        for call in ("rotate", "revoke"):
-            assert (await post(world, admin, f"{CLIENTS}/{number}/{call}", None)).status_code == 404
+    for number in ("0", "999", "x", f"0{admin.client.id}", f"00{admin.client.id}", str(2**31), str(2**63)):
+        for call in ("rotate", "revoke", "restore"):
+            assert (await post(world, admin, f"{CLIENTS}/{number}/{call}", None)).status_code == 404, number
     assert await world.rows("clients") == before
 
 

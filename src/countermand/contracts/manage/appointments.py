@@ -15,7 +15,7 @@ from countermand.actions.appointments.set import (
     move_appointment,
     set_appointment,
 )
-from countermand.actions.errors import FieldsError, NotFoundError
+from countermand.actions.errors import FieldsError
 from countermand.actions.ordering.desk_lists import ListPage, RowsWanted
 from countermand.contracts.http.answer import Answer, json_answer
 from countermand.contracts.http.body import read, shown
@@ -31,7 +31,7 @@ from countermand.contracts.http.calls import (
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage import appointment_messages as messages
-from countermand.contracts.manage.calls import ORDER, ROOT, after_in, in_range, operation, order_in
+from countermand.contracts.manage.calls import ORDER, ROOT, after_in, in_range, number_in, operation, order_in
 from countermand.contracts.manage.desk_lists import STREAMED, DeskList, Records
 from countermand.contracts.manage.translate import appointment_shown, slot_shown, task_shown
 from countermand.domain.appointments.appointment import AppointmentId, AppointmentState, HalfDay, SlotId
@@ -104,7 +104,7 @@ WAITING_TASKS: Final = DeskList(
 
 
 async def _answer_task(tx: Transaction, context: CallContext[_Said]) -> Answer:
-    order, task_id = await order_in(tx, context.request), TaskId(_number(context.request, "task"))
+    order, task_id = await order_in(tx, context.request), TaskId(number_in(context.request, "task"))
     task = await answer_task(tx, context.actor, order.id, task_id, context.body, context.services.clock())
     return json_answer(200, task_shown(task, order))
 
@@ -130,14 +130,7 @@ async def _load_slots(tx: Transaction, context: CallContext[list[OpenSlot]]) -> 
 
 async def _appointment_in(tx: Transaction, request: Request) -> tuple[OrderId, AppointmentId]:
     order = await order_in(tx, request)
-    return order.id, AppointmentId(_number(request, "appointment"))
-
-
-def _number(request: Request, name: str) -> int:
-    number = order_id_from(request.path_parameters[name])  # an order's number has the same form: it counts from 1
-    if number is None:
-        raise NotFoundError(f"there is no such {name}")
-    return number
+    return order.id, AppointmentId(number_in(request, "appointment"))
 
 
 def _whole(name: str, given: str) -> int:

@@ -20,11 +20,10 @@ from countermand.contracts.http.lists import list_answer
 from countermand.contracts.http.openapi import Operation, Reply, parameter
 from countermand.contracts.http.redirect_url import redirects_given
 from countermand.contracts.manage import client_messages as messages
-from countermand.contracts.manage.calls import ROOT, operation
+from countermand.contracts.manage.calls import ROOT, number_in, operation
 from countermand.contracts.manage.partner_clients import PartnerTerms, partner_given, public_key_given
 from countermand.domain.client import LARGEST_CLIENT_ID, OWN_ISSUER, Client, ClientId, Permission
 from countermand.domain.contract import MANAGE, Channel
-from countermand.domain.orders.order import order_id_from
 from countermand.domain.redirects import NO_REDIRECTS, Redirects
 
 _CLIENTS: Final = ROOT + "/clients"
@@ -247,8 +246,8 @@ def _overlap(given: messages.Rotation) -> timedelta | None:
 
 
 def _client_id(request: Request) -> ClientId:
-    number = order_id_from(request.path_parameters["client"])  # an order's number has the same form: it counts from 1
-    if number is None or number > LARGEST_CLIENT_ID:
+    number = number_in(request, "client")
+    if number > LARGEST_CLIENT_ID:
         raise NotFoundError("there is no such client")
     return ClientId(number)
 
