@@ -331,9 +331,7 @@ async def test_a_client_has_idempotency_keys_for_each_person_that_it_acts_for(wo
         for caller, reference, claim in callers:
             paid = {**PAYMENT, "reference": f"{reference} {length}"}
             first, again = [
-                await manage(
-                    world, caller, "POST", f"{order_id}/payments", paid, Idempotency_Key="k" * length, **claim
-                )
+                await manage(world, caller, "POST", f"{order_id}/payments", paid, Idempotency_Key="k" * length, **claim)
                 for _ in range(2)
             ]
             assert (first.status_code, again.status_code, first.json()) == (201, 201, again.json())

@@ -11,7 +11,15 @@ from typing import Final, Protocol
 from countermand.actions.errors import FieldsError, NotFoundError
 from countermand.contracts.http.body import shown
 from countermand.domain.contract import ContractName
-from countermand.domain.orders.order import LARGEST_ORDER_ID, UID_PATTERN, Order, OrderId, OrderUid, order_id_from, order_id_of
+from countermand.domain.orders.order import (
+    LARGEST_ORDER_ID,
+    UID_PATTERN,
+    Order,
+    OrderId,
+    OrderUid,
+    order_id_from,
+    order_id_of,
+)
 
 _CONTRACT: Final = "[a-z][a-z0-9_]{0,15}"
 _NUMBER: Final = "[1-9][0-9]{0,18}"
