@@ -110,8 +110,12 @@ async def test_filters_select_rows_and_a_wrong_one_is_refused_by_its_option(worl
     }.items():
         answer = json.loads((await listed(world, run, "refusals", *options, "--json")).out)
         assert answer == json.loads(await over_http(world, operator, f"refusals?{query}")), options
+    options = ("--client", str(operator.client.id), "--from", "2020-01-01T00:00:00Z", "--until", "2030-01-01T00:00:00Z")
+    tasks = await listed(world, run, "appointment-tasks", *options, "--json")
+    assert (tasks.code, json.loads(tasks.out)) == (0, {"tasks": [], "next": None})
     for arguments in (
         ("refusals", "--from", "soon"),
+        ("appointment-tasks", "--until", "soon"),
         ("refusals", "--client", "x"),
         ("cancellations", "--code"),
         ("refusals", "--after", "x"),
@@ -126,3 +130,5 @@ async def test_filters_select_rows_and_a_wrong_one_is_refused_by_its_option(worl
             assert_one_sentence(refused, *arguments[1:])
     wrong = await listed(world, run, "cancellations", "--code", "payment_recorded")
     assert_one_sentence(wrong, "there are --contract, --client, --from, --until, --after")
+    wrong = await listed(world, run, "appointment-tasks", "--contract", "connect")
+    assert_one_sentence(wrong, "there are --client, --from, --until, --after")

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -32,7 +33,7 @@ from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage import appointment_messages as messages
 from countermand.contracts.manage.calls import ORDER, ROOT, after_in, in_range, number_in, operation, order_in
-from countermand.contracts.manage.desk_lists import STREAMED, DeskList, Records
+from countermand.contracts.manage.desk_lists import STREAMED, DeskList, Records, list_parameters
 from countermand.contracts.manage.translate import appointment_shown, slot_shown, task_shown
 from countermand.domain.appointments.appointment import AppointmentId, AppointmentState, HalfDay, SlotId
 from countermand.domain.appointments.appointment_task import Failure, TaskId
@@ -43,6 +44,7 @@ _SLOTS: Final = ROOT + "/calendar/slots"
 _TASKS: Final = ROOT + "/appointment-tasks"
 _PAGE: Final = 100
 _APPOINTMENT: Final = parameter("appointment", "path", "The appointment's id", {"type": "integer"})
+_TASK_FILTERS: Final = ("client", "from", "until")
 _TASK: Final = parameter("task", "path", "The task's id", {"type": "integer"})
 _AFTER_TASK: Final = parameter(
     "after", "query", "Only tasks with a higher id", {"type": "integer", "minimum": 0, "default": 0}, required=False
@@ -87,19 +89,20 @@ async def _advance_visit(tx: Transaction, context: CallContext[AppointmentState]
 
 
 async def _waiting_tasks(records: Records, wanted: RowsWanted, at_most: int) -> ListPage[messages.AppointmentTask]:
-    after = 0 if wanted.after is None else _whole("after", wanted.after)
+    if wanted.after is not None and _whole("after", wanted.after) == 0:
+        wanted = replace(wanted, after=None)
     async with records.store.snapshot() as reading:
-        found = await reading.pending_tasks(TaskId(after), at_most)
-        orders = await reading.orders(list({task.order_id for task in found}))
-    following = str(found[-1].id) if len(found) == at_most else None
-    return ListPage(items=[task_shown(task, orders[task.order_id]) for task in found], following=following)
+        found = await reading.waiting_tasks_listed(wanted, at_most)
+        orders = await reading.orders(list({task.order_id for task in found.items}))
+    tasks = [task_shown(task, orders[task.order_id]) for task in found.items]
+    return ListPage(items=tasks, following=found.following)
 
 
 WAITING_TASKS: Final = DeskList(
     row=messages.AppointmentTask,
     read=_waiting_tasks,
     page=lambda tasks, following: messages.AppointmentTasks(tasks=list(tasks), next=following),
-    filters=("after",),
+    filters=(*_TASK_FILTERS, "after"),
 )
 
 
@@ -266,7 +269,7 @@ CALLS: Final[tuple[Call, ...]] = (
             "List the tasks about appointments that wait for an answer, up to 100 on each page",
             Permission.READ,
             {200: Reply(when=f"The tasks, sorted by id. {STREAMED}", message=messages.AppointmentTasks)},
-            parameters=[_AFTER_TASK],
+            parameters=[*list_parameters(_TASK_FILTERS, "Only tasks of the client with this id"), _AFTER_TASK],
         ),
         body=no_body,
         handle=WAITING_TASKS,

@@ -214,7 +214,8 @@ _PARAMETERS: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
 }
 
 
-def _parameters(filters: Sequence[str], client: str) -> list[dict[str, object]]:
+def list_parameters(filters: Sequence[str], client: str) -> list[dict[str, object]]:
+    """Return the descriptions of a list's parameters. `client` says what the parameter of this name selects."""
     described: Mapping[str, tuple[str, Mapping[str, object]]] = {**_PARAMETERS, "client": (client, {"type": "integer"})}
     return [parameter(name, "query", *described[name], required=False) for name in filters]
 
@@ -230,7 +231,7 @@ def _list_call(
             summary,
             Permission.READ,
             {200: Reply(when=f"A page of the list. {STREAMED}", message=message)},
-            parameters=_parameters(handle.filters, client),
+            parameters=list_parameters(handle.filters, client),
         ),
         body=no_body,
         handle=handle,
@@ -264,7 +265,7 @@ CALLS: Final[tuple[Call, ...]] = (
             "Count refused cancellations by their codes: those of the last seven days, unless from says otherwise",
             Permission.READ,
             {200: Reply(when="How often each rule refused", message=list_messages.Reasons)},
-            parameters=_parameters(REASON_FILTERS, _ASKED),
+            parameters=list_parameters(REASON_FILTERS, _ASKED),
         ),
         body=no_body,
         handle=_count,
