@@ -16,6 +16,7 @@ import msgspec
 from msgspec import inspect
 
 from countermand.actions.errors import FieldsError
+from countermand.actions.shown_values import shown as shown  # noqa: PLC0414 - the contracts import it from here
 from countermand.contracts.http.answer import MalformedRequestError
 from countermand.contracts.http.encodings import is_latin_1, what_it_is
 from countermand.contracts.http.given_values import in_words, is_secret, prepared
@@ -24,7 +25,6 @@ BODY_CAP_BYTES: Final = 64 * 1024
 _DIGITS_CAP: Final = 400  # digits of a number; no order needs a longer number, and reading one is slow
 _DEPTH_CAP: Final = 64
 _ERRORS_CAP: Final = 60  # errors in one answer; no message has more fields
-_SHOWN_CAP: Final = 60  # characters of a wrong value that an error repeats
 
 Message = TypeVar("Message", bound=msgspec.Struct)
 
@@ -143,12 +143,6 @@ def _number(wanted: type, value: object) -> object:
     if wanted is not Number or isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise ValueError(f"no {wanted.__name__}")
     return Number(value)
-
-
-def shown(value: object) -> str:
-    """Return a wrong value for an error: as JSON, cut short, without characters that a terminal would obey."""
-    text = str(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=True, default=str)
-    return text if len(text) <= _SHOWN_CAP else text[: _SHOWN_CAP - 1] + "…"
 
 
 def _errors(expected: object, value: object, path: str) -> Iterator[tuple[str, str]]:

@@ -119,7 +119,7 @@ def wanted_in(query: Query) -> RowsWanted:
     """Return the filters of a request. Raises `FieldsError` with every error."""
     wanted = RowsWanted(
         contract=contract_asked(query),
-        client=client_asked(query),
+        client=client_asked(query, or_command_line=True),
         since=instant_asked(query, "from"),
         until=instant_asked(query, "until"),
         code=code_asked(query, "code"),
@@ -238,7 +238,7 @@ def _list_call(
     )
 
 
-_ASKED: Final = "Only requests of the client with this id"
+_ASKED: Final = "Only requests of the client with this id; 0 stands for the command line"
 _PLACED: Final = "Only orders that the client with this id placed"
 CALLS: Final[tuple[Call, ...]] = (
     _list_call(

@@ -19,6 +19,7 @@ from countermand.actions.ordering.desk_lists import (
     ReasonCounts,
     RowsWanted,
 )
+from countermand.actions.shown_values import shown
 from countermand.domain.appointments.appointment_task import AppointmentTask, TaskKind
 from countermand.domain.orders.order import OrderUid, order_id_from
 from countermand.domain.orders.order_state import ENDED_UNFULFILLED, TRANSITIONS, OrderState
@@ -225,7 +226,7 @@ def _place(wanted: RowsWanted, parts: int) -> Sequence[str] | None:
     numbers, texts = place[: max(1, parts - 1)], place[max(1, parts - 1) :]
     are_numbers = all(order_id_from(one) is not None for one in numbers)  # an instant has the same form and limits
     if len(place) != parts or not are_numbers or any("\0" in one or len(one) > _LONGEST for one in texts):
-        raise FieldsError([("after", f"after must be the next of an earlier page, not {wanted.after[:_LONGEST]!r}")])
+        raise FieldsError([("after", f"after must be the next of an earlier page, not {shown(wanted.after)}")])
     return place
 
 
