@@ -2,24 +2,29 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import typer
+from sqlalchemy import delete
 
 from countermand import cli
 from countermand.bootstrap.clock import utc_now
 from countermand.contracts.manage.find import CALLS
 from countermand.domain.staff import Role
+from countermand.storage.tables.cancelling import policies, policies_in_force, refusals
 from support.command_line import Run, Said, assert_one_sentence, runner
 from support.database_contents import changed, contents
 from support.findable import asked, bought, telecom_of
 from support.manage_calls import PAYMENT, manage
-from support.serving import database_of
+from support.serving import a_server, database_of
 from support.shared_world import shared_world
 from support.ticket_shop import a_shop
-from support.world import World
+from support.world import World, a_world
 
 world = shared_world
 
@@ -27,6 +32,13 @@ world = shared_world
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     return runner(monkeypatch, capsys)
+
+
+@pytest_asyncio.fixture(params=["sqlite", "postgres"])
+async def made(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    """A service of the test's own, on which other policies may come into force."""
+    async with a_world(tmp_path, request.param) as world:
+        yield world
 
 
 async def said(world: World, run: Run, *arguments: str) -> Said:
@@ -216,3 +228,62 @@ async def test_what_cannot_be_done_is_one_sentence(world: World, run: Run):
     assert_one_sentence(await said(world, run, "why", f"connect-{order}", "--at", "soon"), "--at", "soon")
     assert_one_sentence(await said(world, run, "find", "a"), "Q must have", "'a'")
     assert_one_sentence(await said(world, run, "find", "ann", "--after", "x"), "--after", '"x"')
+
+
+NARROW = """
+[[policies.connect]]
+name = "state_allows"
+only = ["held"]
+"""
+
+
+async def test_nothing_is_decided_by_another_policy_than_that_of_the_servers(made: World, run: Run):
+    partner = await made.connect_client()
+    await made.person("kim", Role.SUPPORT)
+    first, second = [await telecom_of(made, partner) for _ in range(2)]
+    narrow, wide = made.folder / "narrow.toml", made.folder / "wide.toml"
+    narrow.write_text(NARROW)
+    wide.write_text("")
+    by_kim = ("--reason", "rang", "--as", "kim")
+    with a_server(made, "--settings", str(narrow)):
+        versions = {row["version"] for row in await made.rows("policies") if row["contract"] == "connect"}
+        before = await contents(made)
+        for ask, end in ((("cancel", *by_kim), "nothing was cancelled"), (("why",), "nothing was decided")):
+            other = await said(made, run, ask[0], f"connect-{first}", *ask[1:])
+            assert_one_sentence(other, *versions, "--settings", end)
+            as_json = await said(made, run, ask[0], f"connect-{first}", *ask[1:], "--json")
+            error = json.loads(as_json.out)["error"]
+            assert (as_json.code, error["status"], error["code"]) == (2, 409, "policy_differs")
+        assert changed(before, await contents(made)) <= {"task_progress"}  # which the server writes
+        theirs = ("--settings", str(narrow))
+        why = await said(made, run, "why", f"connect-{first}", *theirs)
+        assert "may not be cancelled" in why.out
+        refused = await said(made, run, "cancel", f"connect-{first}", *by_kim, *theirs)
+        assert_one_sentence(refused, f"connect-{first} was not cancelled", "submitted")
+    # The servers come back with the older policy, of which only their start tells.
+    with a_server(made, "--settings", str(wide)):
+        assert "may be cancelled" in (await said(made, run, "why", f"connect-{first}")).out
+        cancelled = await said(made, run, "cancel", f"connect-{second}", *by_kim)
+        assert (cancelled.code, cancelled.err) == (0, "")
+        assert_one_sentence(await said(made, run, "cancel", f"connect-{first}", *by_kim, *theirs), *versions)
+
+
+async def test_where_no_server_noted_its_policy_the_last_use_counts_and_a_fresh_database_takes_any(
+    made: World, run: Run
+):
+    partner = await made.connect_client()
+    await made.person("kim", Role.SUPPORT)
+    order, early = [await telecom_of(made, partner) for _ in range(2)]
+    await made.appointment(early, timedelta(hours=20))
+    await made.cancel(partner, early)
+    narrow = made.folder / "narrow.toml"
+    narrow.write_text(NARROW)
+    ask = ("cancel", f"connect-{order}", "--reason", "rang", "--as", "kim", "--settings", str(narrow))
+    async with made.database.store.transaction() as tx:
+        await tx.run(delete(policies_in_force))
+    assert_one_sentence(await said(made, run, *ask), "since 2026-11-2", "nothing was cancelled")
+    assert "may be cancelled" in (await said(made, run, "why", f"connect-{order}")).out
+    async with made.database.store.transaction() as tx:
+        await tx.run(delete(policies))
+        await tx.run(delete(refusals))
+    assert_one_sentence(await said(made, run, *ask), f"connect-{order} was not cancelled")

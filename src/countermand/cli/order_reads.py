@@ -9,6 +9,7 @@ from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import named_as_options, option_of
 from countermand.cli.option_types import TEXT
 from countermand.cli.order_timeline import timeline_lines
+from countermand.cli.policy_check import check_policy
 from countermand.cli.printing import AsJson, print_json, print_table, said
 from countermand.cli.queries import (
     AppointmentFilter,
@@ -150,7 +151,10 @@ def why_command(
     as_json: AsJson = False,  # noqa: FBT002 - an option has a default
     settings: SettingsFile = None,
 ) -> None:
-    """Say whether an order may be cancelled, why, and until when. Changes nothing."""
+    """Say whether an order may be cancelled, why, and until when. Changes nothing.
+
+    The policy is that of the settings. If the servers have another one, nothing is said: give their settings.
+    """
     from countermand.actions.cancelling.explain import PolicyArchive
     from countermand.actions.cancelling.explain_past import explain_at
     from countermand.bootstrap.clock import utc_now
@@ -160,6 +164,7 @@ def why_command(
     instant = None if at is None else instant_in("--at", at)
 
     async def why(database: "Database", named: "Order") -> "messages.Decision":
+        await check_policy(database, named, "nothing was decided")
         store, archive = database.store, PolicyArchive(store=database.store)
         now = utc_now()
         return decision_shown(await explain_at(store, archive, database.policies, named.id, at=instant, now=now))

@@ -52,3 +52,14 @@ class SqlStore(ABC):
                 except TakenError as error:
                     if error.constraint != "pk_policies":  # another node has just stored it
                         raise
+
+    async def note_in_force(self, started_with: Sequence[Policy], now: datetime) -> None:
+        """Note the policies with which a server starts. Nothing is written if a server started with them last."""
+        async with self.snapshot() as reading:
+            noted = [await reading.policy_in_force(policy.contract) for policy in started_with]
+        uses = zip(started_with, noted, strict=True)
+        new = [policy for policy, use in uses if use is None or use.version != policy.version]
+        if new:
+            async with self.transaction() as tx:
+                for policy in sorted(new, key=lambda one: one.contract):  # nodes that start at once do not deadlock
+                    await tx.note_in_force(policy, now)
