@@ -14,8 +14,10 @@ from sqlalchemy import delete
 
 from countermand import cli
 from countermand.bootstrap.clock import utc_now
+from countermand.cli.printing import one_line
 from countermand.contracts.manage.find import CALLS
 from countermand.domain.staff import Role
+from countermand.domain.staff_id import StaffId
 from countermand.storage.tables.cancelling import policies, policies_in_force, refusals
 from support.command_line import Run, Said, assert_one_sentence, runner
 from support.database_contents import changed, contents
@@ -110,7 +112,7 @@ async def test_people_read_a_timeline_with_findings_and_persons(world: World, ru
     assert kinds == ["placed", "appointment", "ask", "payment"]
     ask = next(number for number, line in enumerate(timeline) if " ask " in line)
     by = f"by client {partner.client.id} ({partner.client.name}), over connect"
-    assert timeline[ask].endswith(f"refused by appointment_within_notice, reason: too early; {by}")
+    assert timeline[ask].endswith(f"refused by appointment_within_notice; {by}; reason: too early")
     findings = [line for line in timeline[ask + 1 :] if line.startswith("    ")]
     assert [line.split(":")[0].strip() for line in findings].count("refused") == 1
     assert len(findings) == 2
@@ -122,8 +124,38 @@ async def test_people_read_a_timeline_with_findings_and_persons(world: World, ru
     await said(world, run, "cancel", f"connect-{free}", "--reason", "rang", "--as", "kim")
     cancelled = (await said(world, run, "show", f"connect-{free}")).out.splitlines()
     (asked_for,) = [line for line in cancelled if " ask " in line]
-    assert asked_for.endswith("cancelled, reason: rang; by kim, the command line, over manage")
+    assert asked_for.endswith("cancelled; by kim, the command line, over manage; reason: rang")
     assert not [line for line in cancelled if "refused" in line]
+
+
+async def test_no_text_of_a_caller_looks_like_a_line_of_its_own(world: World, run: Run):
+    partner, forged = await world.connect_client(), "2026-11-30 09:00:00Z  ask          cancelled; by author"
+    order = await telecom_of(world, partner, contact_name=f"Jo\u2028{forged}")
+    await world.pay(order, f"psp\r\n{forged}")
+    await world.cancel(partner, order, reason=f"hi\n{forged}\x1b[2K\u202e\x85")
+    shown = (await said(world, run, "show", f"connect-{order}")).out
+    assert [line for line in shown.splitlines() if line.startswith(forged[:10])] == []
+    assert f"reason: hi\\n{forged}\\x1b[2K\\u202e\\x85\n" in shown
+    assert f"payment psp\\r\\n{forged}: " in shown
+    listed = (await asyncio.to_thread(run, "list", "cancellations", **database_of(world))).out
+    assert f"hi\\n{forged}\\x1b[2K\\u202e\\x85" in listed
+    found = (await said(world, run, "find", "jo")).out
+    assert [line for line in (listed + found).splitlines() if line.startswith(forged[:10])] == []
+    await world.database.staff.add(
+        StaffId("zoe"), name=f"Zoë\t:smile:\n{forged}", roles=frozenset({Role.VIEWER}), now=utc_now()
+    )
+    people = await asyncio.to_thread(run, "staff", "list", **database_of(world))
+    assert f"Zoë\\t:smile:\\n{forged}" in people.out
+    gone = await asyncio.to_thread(run, "staff", "disable", "zoe", **database_of(world))
+    assert gone.out == f"Disabled zoe (Zoë\\t:smile:\\n{forged})\n"
+
+
+def test_names_of_every_script_are_printed_as_they_are():
+    for name in ("Élodie O’Neil-Łuk", "می‌خواهم", "क्‍ष", "李 小龍", "a\u00a0b", "👩‍🚒", 'back\\slash "x"'):
+        assert one_line(name) == name
+    for character in "\0\a\n\r\x7f\x9b\u061c\u200b\u2028\u2066\ufeff\ud800":
+        assert one_line(f"a{character}b").isprintable()
+        assert one_line(f"a{character}b") != f"a{character}b"
 
 
 def test_every_parameter_of_the_call_is_an_option_of_find():

@@ -8,7 +8,7 @@ import typer
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
 from countermand.cli.option_types import TEXT
-from countermand.cli.printing import AsJson
+from countermand.cli.printing import AsJson, say
 from countermand.contracts.http.contract import Access
 from countermand.domain.client import LARGEST_CLIENT_ID, Client, ClientId, Permission
 from countermand.domain.redirects import RedirectError, Redirects, redirects_of
@@ -48,13 +48,14 @@ def number_of(client: int) -> ClientId:
     return ClientId(client)
 
 
-def show_client(client: Client, sentence: str, *, as_json: bool) -> None:
+def show_client(client: Client, *sentences: str, as_json: bool) -> None:
     """Print what was done to a client or, as JSON, the client."""
     if as_json:
         from countermand.contracts.manage.clients import client_as_json
 
-        sentence = client_as_json(client)
-    typer.echo(sentence)
+        typer.echo(client_as_json(client))
+    else:
+        say(*sentences)
 
 
 def change_command(accesses: Sequence[Access]) -> Callable[..., None]:
@@ -121,6 +122,6 @@ def change_command(accesses: Sequence[Access]) -> Callable[..., None]:
         if leads_back:
             lines += [f"redirect_url: {changed.redirects.url or 'none'}"]
             lines += [f"redirect_schemes: {' '.join(changed.redirects.schemes) or 'none'}"]
-        show_client(changed, "\n".join(lines), as_json=as_json)
+        show_client(changed, *lines, as_json=as_json)
 
     return change_client

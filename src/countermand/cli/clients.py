@@ -26,7 +26,7 @@ from countermand.cli.client_redirects import (
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
 from countermand.cli.option_types import PATH, TEXT
-from countermand.cli.printing import AsJson, print_json, print_table, said
+from countermand.cli.printing import AsJson, print_json, print_table, said, say
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.contracts.http.contract import Access, Contract
 from countermand.contracts.registry import accesses_of
@@ -202,7 +202,7 @@ def _add_of_issuer(
     if as_json:
         print_json(keyed(added))
     else:
-        typer.echo(added_sentence(added))
+        say(added_sentence(added))
 
 
 def list_clients(
@@ -278,7 +278,7 @@ def rotate_client(
     )
     until = rotated.previous_secret_until
     old = "The old secret no longer works." if until is None else f"The old secret works until {said(until)}."
-    show_secret(rotated, secret, f"{did('Rotated', rotated)}\n{old}", as_json=as_json)
+    show_secret(rotated, secret, did("Rotated", rotated), old, as_json=as_json)
 
 
 def revoke_client(

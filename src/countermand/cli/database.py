@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 import typer
 
 from countermand.cli.option_types import PATH
+from countermand.cli.printing import say
 from countermand.contracts.http.contract import Contract
 from countermand.contracts.registry import CONTRACTS
 
@@ -33,7 +34,7 @@ def read_settings(file: Path | None, **given: object) -> "Settings":
     from countermand.settings import misspelled_variables
 
     for sentence in misspelled_variables():
-        typer.echo(f"countermand: {sentence}", err=True)
+        say(f"countermand: {sentence}", err=True)
     return server_settings(file, **given)
 
 

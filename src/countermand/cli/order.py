@@ -11,7 +11,7 @@ from countermand.cli.errors import CommandError, NotCancelledError
 from countermand.cli.option_types import TEXT
 from countermand.cli.order_reads import find_command, order_given, show_command, why_command
 from countermand.cli.policy_check import check_policy
-from countermand.cli.printing import AsJson, print_json, said
+from countermand.cli.printing import AsJson, print_json, said, say
 from countermand.cli.staff import person_id
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.domain.actor import Actor
@@ -129,7 +129,7 @@ def _say(
         why = "; ".join(one.sentence for one in outcome.refused.broken)
         raise NotCancelledError(f"{name} was not cancelled: {why}", outcome.refused)
     if not as_json:
-        typer.echo(f"Cancelled {name}; the record names {staff_id}")
+        say(f"Cancelled {name}; the record names {staff_id}")
         return
     if shown is None:
         raise OutcomeUnknownError(f"{name} is cancelled, but could not be read")

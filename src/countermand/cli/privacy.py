@@ -10,6 +10,7 @@ from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
 from countermand.cli.option_types import TEXT
 from countermand.cli.order import check_permitted
+from countermand.cli.printing import say
 from countermand.cli.staff import person_id
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.domain.actor import Actor
@@ -93,17 +94,17 @@ def _say(forgotten: "Forgotten", *, dry_run: bool) -> None:
     from countermand.contracts.manage.order_ids import order_id_text
 
     would_be = "would be" if dry_run else "were"
-    typer.echo(f"{sum(forgotten.counts.values())} texts {would_be} forgotten")
+    say(f"{sum(forgotten.counts.values())} texts {would_be} forgotten")
     for place, number in forgotten.counts.items():
-        typer.echo(f"  {place.value.replace('_', ' ')}: {number}")
+        say(f"  {place.value.replace('_', ' ')}: {number}")
     if forgotten.left_counts:
-        typer.echo(f"{sum(forgotten.left_counts.values())} texts {would_be} left, because orders need them")
+        say(f"{sum(forgotten.left_counts.values())} texts {would_be} left, because orders need them")
     for place, number in forgotten.left_counts.items():
-        typer.echo(f"  {place.value.replace('_', ' ')}: {number}")
+        say(f"  {place.value.replace('_', ' ')}: {number}")
     for one in forgotten.left:
-        typer.echo(f"left: {order_id_text(one.order)} ({one.order.state.value}), because {one.why}")
+        say(f"left: {order_id_text(one.order)} ({one.order.state.value}), because {one.why}")
     if dry_run:
-        typer.echo("Nothing was changed; give --no-dry-run to forget.")
+        say("Nothing was changed; give --no-dry-run to forget.")
 
 
 async def _actor(database: "Database", staff_id: "StaffId") -> Actor:
