@@ -30,6 +30,8 @@ from support.world import World, a_world
 
 world = shared_world
 
+NOT_UTF_8 = "J\udcff"  # how Python gives a byte 0xff of an argument
+
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
@@ -319,3 +321,47 @@ async def test_where_no_server_noted_its_policy_the_last_use_counts_and_a_fresh_
         await tx.run(delete(policies))
         await tx.run(delete(refusals))
     assert_one_sentence(await said(made, run, *ask), f"connect-{order} was not cancelled")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("order", "cancel", "connect-1", "--as", "kim", "--reason", NOT_UTF_8),
+        ("order", "find", NOT_UTF_8),
+        ("order", "find", "--cancelled-by", NOT_UTF_8),
+        ("order", "show", NOT_UTF_8),
+        ("list", "refusals", "--code", NOT_UTF_8),
+        ("privacy", "export", "--as", "kim", "--email", f"{NOT_UTF_8}@example.com"),
+        ("staff", "add", "uu", "--role", "viewer", "--name", NOT_UTF_8),
+        ("client", "add", "--contract", "shopping", "--name", NOT_UTF_8),
+        ("keys", "withdraw", NOT_UTF_8),
+        (NOT_UTF_8,),
+    ],
+    ids=" ".join,
+)
+async def test_an_argument_that_is_not_utf_8_is_refused_by_its_place(
+    world: World, run: Run, arguments: tuple[str, ...]
+):
+    await world.person("kim", Role.ADMIN)
+    before = await contents(world)
+    place = f"argument {len(arguments)} (after {arguments[-2]})" if len(arguments) > 1 else "argument 1"
+    said = await asyncio.to_thread(run, *arguments, **database_of(world))
+    assert_one_sentence(said, f"{place} is not valid UTF-8: ", "\\xff")
+    said = await asyncio.to_thread(run, *arguments, "--json", **database_of(world))
+    error = json.loads(said.out)["error"]
+    assert (said.code, said.err, error["code"], place in error["detail"]) == (2, "", "invalid_field", True)
+    assert not changed(before, await contents(world))
+
+
+async def test_a_command_logs_where_errors_go(world: World, run: Run):
+    await world.person("kim", Role.SUPPORT)
+    order = await telecom_of(world, await world.connect_client())
+    database, where = database_of(world), [f"connect-{order}", "--as", "kim", "--reason", "rang", "--json"]
+    if "database_path" in database:
+        database["database_busy_limit_s"] = "0.2"
+    async with world.database.store.transaction() as held:
+        await held.lock_order(order)
+        said = await asyncio.to_thread(run, "order", "cancel", *where, **database, database_statement_limit_s="0.5")
+    assert said.code == 2
+    assert json.loads(said.out)["error"]["status"] in {409, 500, 503}
+    assert "warning" in said.err

@@ -22,7 +22,7 @@ from countermand.cli.demo import demo
 from countermand.cli.errors import CommandError, error_as_json
 from countermand.cli.keys import keys
 from countermand.cli.lists import list_command
-from countermand.cli.option_types import TEXT
+from countermand.cli.option_types import TEXT, check_encoding
 from countermand.cli.order import order
 from countermand.cli.printing import say
 from countermand.cli.privacy import privacy
@@ -47,6 +47,7 @@ def main(contracts: Sequence[Contract] = CONTRACTS) -> None:
     """
     as_json = "--json" in sys.argv[1:]
     try:
+        check_encoding(sys.argv[1:])
         ended = command_line(contracts)(standalone_mode=not as_json)
     except Exception as error:
         if not isinstance(error, _said_as_a_sentence()):

@@ -1,5 +1,6 @@
 """Reads the settings and opens the database for a command."""
 
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -51,6 +52,8 @@ def with_database(settings: "Settings", do: "Callable[[Database], Awaitable[Give
 
     from countermand.bootstrap.database import open_database
 
+    _log_to_standard_error()
+
     async def run() -> Given:
         database = await open_database(settings, contracts=CONTRACTS_IN_FORCE.get())
         try:
@@ -59,3 +62,16 @@ def with_database(settings: "Settings", do: "Callable[[Database], Awaitable[Give
             await database.close()
 
     return asyncio.run(run())
+
+
+def _log_to_standard_error() -> None:
+    """Log lines go where errors go: standard output is for the answer, which a program may read."""
+    import structlog
+
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, renderer],
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )

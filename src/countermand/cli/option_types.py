@@ -1,10 +1,12 @@
 """Defines how the command line reads options and arguments that are paths or text."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 import typer
 
+from countermand.cli.errors import CommandError
 from countermand.environment import check_text, path_of
 
 Given = TypeVar("Given")
@@ -23,6 +25,18 @@ def _said_by_the_option(read: Callable[[str], Given]) -> Callable[[str], Given]:
 def _text(given: str) -> str:
     check_text(given)
     return given
+
+
+def check_encoding(arguments: Sequence[str]) -> None:
+    """Raise `CommandError` for an argument that is not valid UTF-8."""
+    for number, given in enumerate(arguments, 1):
+        try:
+            given.encode()
+        except UnicodeEncodeError:
+            shown = os.fsencode(given).decode(errors="backslashreplace")
+            after = f" (after {arguments[number - 2]})" if number > 1 else ""
+            sentence = f"argument {number}{after} is not valid UTF-8: {shown}; nothing was done; write it in UTF-8"
+            raise CommandError(sentence) from None
 
 
 # Arguments of `typer.Option` and `typer.Argument` for a path, or for text.
