@@ -365,3 +365,27 @@ async def test_a_command_logs_where_errors_go(world: World, run: Run):
     assert said.code == 2
     assert json.loads(said.out)["error"]["status"] in {409, 500, 503}
     assert "warning" in said.err
+
+
+async def test_a_text_may_be_as_long_as_over_http_and_no_longer(world: World, run: Run):
+    await world.person("kim", Role.ADMIN)
+    partner = await world.connect_client()
+    order, client = await telecom_of(world, partner), str(partner.client.id)
+    bounds = (
+        (("order", "cancel", f"connect-{order}", "--as", "kim"), "--reason", 2000),
+        (("staff", "add", "lee", "--role", "viewer"), "--name", 200),
+        (("staff", "change", "lee"), "--name", 200),
+        (("client", "add", "--contract", "shopping"), "--name", 200),
+        (("client", "change", client), "--name", 200),
+    )
+    before = await contents(world)
+    for command, option, longest in bounds:
+        for wrong in ("é" * (longest + 1), " \u2003", ""):
+            said = await asyncio.to_thread(run, *command, option, wrong, **database_of(world))
+            assert_one_sentence(said, f"{option} must")
+    assert not changed(before, await contents(world))
+    for command, option, longest in bounds:
+        said = await asyncio.to_thread(run, *command, option, "é" * longest, **database_of(world))
+        assert (said.code, said.err) == (0, ""), command
+    (cancelled,) = await world.rows("cancellations")
+    assert (cancelled["order_id"], cancelled["reason"]) == (order, "é" * 2000)

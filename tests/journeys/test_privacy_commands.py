@@ -106,7 +106,10 @@ async def with_ann(world: World) -> int:
 async def test_what_is_no_address_is_refused(run: Run, made: World):
     for command in ("export", "forget"):
         said = await asyncio.to_thread(run, "privacy", command, "--email", "ann", "--as", "kim", **database_of(made))
-        assert_one_sentence(said, "--email", "'ann'")
+        assert_one_sentence(said, "--email", '"ann"')
+        long = ("--email", f"{'a' * 243}@example.com")  # a character more than the API takes
+        said = await asyncio.to_thread(run, "privacy", command, *long, "--as", "kim", **database_of(made))
+        assert_one_sentence(said, "--email", "at most 254 characters")
     assert await made.rows("privacy_requests") == []
 
 

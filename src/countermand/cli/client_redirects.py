@@ -7,7 +7,7 @@ import typer
 
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
-from countermand.cli.option_types import TEXT
+from countermand.cli.option_types import TEXT, check_fields
 from countermand.cli.printing import AsJson, say
 from countermand.contracts.http.contract import Access
 from countermand.domain.client import LARGEST_CLIENT_ID, Client, ClientId, Permission
@@ -39,6 +39,13 @@ def redirects_given(access: Access | None, url: str | None, schemes: Sequence[st
         return redirects_of(url, schemes)
     except RedirectError as error:
         raise CommandError(f"{_OPTIONS[error.field]} {error}") from None
+
+
+def check_name(name: str) -> None:
+    """Raise `FieldsError` for a name that the API would not take, either."""
+    from countermand.contracts.manage.client_messages import ClientChange
+
+    check_fields(ClientChange, name=name)
 
 
 def number_of(client: int) -> ClientId:
@@ -96,8 +103,8 @@ def change_command(accesses: Sequence[Access]) -> Callable[..., None]:
             given = f"--redirect-scheme {' '.join(redirect_scheme)}"
             raise CommandError(f"{given} and --no-redirect-schemes exclude each other: give one of them")
         leads_back = redirect_url is not None or redirect_scheme or no_redirect_url or no_redirect_schemes
-        if name is not None and not name.strip():
-            raise CommandError(f"--name must have a visible character, not {name!r}")
+        if name is not None:
+            check_name(name)
         if name is None and not permission and not leads_back:
             given = "--name, --permission, --redirect-url, --redirect-scheme or a --no- option"
             raise CommandError(f"there is nothing to change: give {given}")

@@ -2,12 +2,16 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import typer
 
-from countermand.cli.errors import CommandError
+from countermand.actions.errors import FieldsError
+from countermand.cli.errors import CommandError, named_as_options
 from countermand.environment import check_text, path_of
+
+if TYPE_CHECKING:
+    from msgspec import Struct
 
 Given = TypeVar("Given")
 
@@ -25,6 +29,20 @@ def _said_by_the_option(read: Callable[[str], Given]) -> Callable[[str], Given]:
 def _text(given: str) -> str:
     check_text(given)
     return given
+
+
+def check_fields(message: "type[Struct]", **options: str) -> None:
+    """Check options as the API checks the fields of a message. Raises `FieldsError` in the names of the options.
+
+    Each must have a visible character, too.
+    """
+    from countermand.contracts.http.body import read, shown
+
+    with named_as_options():
+        read(message, options)
+        for field, text in options.items():
+            if not text.strip():
+                raise FieldsError([(field, f"{field} must have a visible character, not {shown(text)}")])
 
 
 def check_encoding(arguments: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from countermand.actions.errors import NotFoundError, OutcomeUnknownError
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError, NotCancelledError
-from countermand.cli.option_types import TEXT
+from countermand.cli.option_types import TEXT, check_fields
 from countermand.cli.order_reads import find_command, order_given, show_command, why_command
 from countermand.cli.policy_check import check_policy
 from countermand.cli.printing import AsJson, print_json, said, say
@@ -50,9 +50,10 @@ def cancel_order(
 
     The policy is that of the settings. If the servers have another one, nothing is cancelled: give their settings.
     """
+    from countermand.contracts.manage.messages import CancelGiven
+
     staff_id, read = person_id(staff, "--as"), read_settings(settings)
-    if not reason.strip():
-        raise CommandError(f"--reason must have a visible character, not {reason!r}")
+    check_fields(CancelGiven, reason=reason)
     named, outcome, shown = with_database(read, lambda database: _cancel(read, database, order_id, reason, staff_id))
     _say(named, outcome, staff_id, shown, as_json=as_json)
 

@@ -1,6 +1,5 @@
 """The commands about persons: export what is stored about a person, and forget the person."""
 
-import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,7 +7,7 @@ import typer
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
-from countermand.cli.option_types import TEXT
+from countermand.cli.option_types import TEXT, check_fields
 from countermand.cli.order import check_permitted
 from countermand.cli.printing import say
 from countermand.cli.staff import person_id
@@ -113,8 +112,8 @@ async def _actor(database: "Database", staff_id: "StaffId") -> Actor:
 
 
 def _person(email: str) -> "Person":
+    from countermand.contracts.manage.privacy_messages import PersonGiven
     from countermand.domain.privacy import Person
 
-    if not re.fullmatch(r"[^\s@]+@[^\s@]+", email):
-        raise CommandError(f"--email must be an e-mail address like jo@example.com, not {email!r}")
+    check_fields(PersonGiven, email=email)
     return Person(email)

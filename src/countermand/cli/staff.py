@@ -7,7 +7,7 @@ import typer
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError, named_as_options
-from countermand.cli.option_types import TEXT
+from countermand.cli.option_types import TEXT, check_fields
 from countermand.cli.printing import AsJson, print_table, said, say
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.domain.client import LARGEST_CLIENT_ID, ClientId
@@ -166,9 +166,9 @@ def make_or_revoke_token(
 
 
 def _check_name(name: str) -> None:
-    """Raise `CommandError` for a name that nobody can see."""
-    if not name.strip():
-        raise CommandError(f"--name must have a visible character, not {name!r}")
+    from countermand.contracts.manage.staff_messages import StaffChange
+
+    check_fields(StaffChange, name=name)
 
 
 def _may(person: Staff) -> str:
