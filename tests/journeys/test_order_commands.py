@@ -153,7 +153,7 @@ async def test_no_text_of_a_caller_looks_like_a_line_of_its_own(world: World, ru
 
 
 def test_names_of_every_script_are_printed_as_they_are():
-    for name in ("Élodie O’Neil-Łuk", "می‌خواهم", "क्‍ष", "李 小龍", "a\u00a0b", "👩‍🚒", 'back\\slash "x"'):
+    for name in ("Élodie Łuk", "می‌خواهم", "क्‍ष", "李 小龍", "a\u00a0b", "👩‍🚒", 'back\\slash "x"'):
         assert one_line(name) == name
     for character in "\0\a\n\r\x7f\x9b\u061c\u200b\u2028\u2066\ufeff\ud800":
         assert one_line(f"a{character}b").isprintable()
@@ -256,7 +256,7 @@ async def test_a_failure_is_json_for_a_program(world: World, run: Run):
 
 async def test_what_cannot_be_done_is_one_sentence(world: World, run: Run):
     order = await world.service_order(await world.connect_client())
-    assert_one_sentence(await said(world, run, "show", str(order)), "ORDER_ID", "connect-1", "contract")
+    assert_one_sentence(await said(world, run, "show", str(order)), "ORDER_ID", "connect-1; give the right id")
     assert_one_sentence(await said(world, run, "show", "connect-99"), "connect-99")
     assert_one_sentence(await said(world, run, "why", "nothing"), "nothing")
     assert_one_sentence(await said(world, run, "why", f"connect-{order}", "--at", "soon"), "--at", "soon")
@@ -353,7 +353,7 @@ async def test_an_argument_that_is_not_utf_8_is_refused_by_its_place(
     assert not changed(before, await contents(world))
 
 
-async def test_a_command_logs_where_errors_go(world: World, run: Run):
+async def test_no_log_line_of_a_command_goes_where_its_answer_goes(world: World, run: Run):
     await world.person("kim", Role.SUPPORT)
     order = await telecom_of(world, await world.connect_client())
     database, where = database_of(world), [f"connect-{order}", "--as", "kim", "--reason", "rang", "--json"]
@@ -362,9 +362,8 @@ async def test_a_command_logs_where_errors_go(world: World, run: Run):
     async with world.database.store.transaction() as held:
         await held.lock_order(order)
         said = await asyncio.to_thread(run, "order", "cancel", *where, **database, database_statement_limit_s="0.5")
-    assert said.code == 2
-    assert json.loads(said.out)["error"]["status"] in {409, 500, 503}
-    assert "warning" in said.err
+    assert (said.code, said.err) == (2, ""), "a warning says no more than the error"
+    assert json.loads(said.out)["error"]["status"] == 503
 
 
 async def test_a_text_may_be_as_long_as_over_http_and_no_longer(world: World, run: Run):

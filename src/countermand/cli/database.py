@@ -65,13 +65,19 @@ def with_database(settings: "Settings", do: "Callable[[Database], Awaitable[Give
 
 
 def _log_to_standard_error() -> None:
-    """Log lines go where errors go: standard output is for the answer, which a program may read."""
+    """Log errors where a command's own errors go: standard output is for the answer, which a program may read.
+
+    Warnings are left out, because the sentence that a command ends with says what they would say.
+    """
+    import logging
+
     import structlog
 
     renderer = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
     structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
         processors=[structlog.processors.add_log_level, renderer],
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )

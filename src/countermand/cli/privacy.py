@@ -33,7 +33,14 @@ privacy = typer.Typer(
 
 
 @privacy.command("export")
-def export(email: Email, staff: StaffOption, settings: SettingsFile = None) -> None:
+def export(
+    email: Email,
+    staff: StaffOption,
+    _: Annotated[  # noqa: FBT002 - an option has a default
+        bool, typer.Option("--json", help="The export is JSON in any case; with --json, a failure is JSON, too.")
+    ] = False,
+    settings: SettingsFile = None,
+) -> None:
     """Print everything that is stored about a person, as JSON. The export is recorded, without the address."""
     from countermand.actions.privacy.persons import export_person
     from countermand.contracts.manage.privacy import as_json, entry_shown

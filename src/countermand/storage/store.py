@@ -36,6 +36,9 @@ class SqlStore(ABC):
     def check_files(self) -> None:  # noqa: B027 - a database server looks after its own files
         """Raise `UnavailableError` if a file of the database was removed while it was in use."""
 
+    async def empty_log(self) -> None:  # noqa: B027 - a database server looks after its own log
+        """Bring what is committed into the database file, and empty the log beside it, unless somebody uses the log."""
+
     @abstractmethod
     async def close(self) -> None:
         """Close the connections."""
