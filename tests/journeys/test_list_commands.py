@@ -98,6 +98,8 @@ async def test_people_read_a_table_and_how_to_go_on(world: World, run: Run, monk
     second = await listed(world, run, "late-payments", "--after", after.strip("'"))
     assert ("late 1" in second.out, "late 0" in second.out) == (False, True)
     assert "appointment_within_notice" in (await listed(world, run, "refusal-reasons", "--from", A_LONG_TIME_AGO)).out
+    refusals = (await listed(world, run, "refusals")).out
+    assert ("│ appointment_within_notice │" in refusals, "[" in refusals) == (True, False)
 
 
 async def test_filters_select_rows_and_a_wrong_one_is_refused_by_its_option(world: World, run: Run):

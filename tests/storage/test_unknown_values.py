@@ -260,6 +260,7 @@ FREE = {
     "cancellations": {"command_id", "policy_version", "reason", "staff_id", "acting_as", "address"},
     "refusals": {"command_id", "policy_version", "reason", "codes", "staff_id", "acting_as", "address"},
     "policies": {"version"},
+    "policies_in_force": {"contract", "version"},  # found by the names in force
     "order_search": {"handle"},
     "task_progress": {"name"},
     "outbox": {"details", "staff_id", "acting_as", "address"},  # shown as they are

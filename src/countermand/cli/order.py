@@ -8,9 +8,10 @@ from countermand.actions.errors import NotFoundError, OutcomeUnknownError
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError, NotCancelledError
-from countermand.cli.option_types import TEXT
+from countermand.cli.option_types import TEXT, check_fields
 from countermand.cli.order_reads import find_command, order_given, show_command, why_command
-from countermand.cli.printing import AsJson, print_json, said
+from countermand.cli.policy_check import check_policy
+from countermand.cli.printing import AsJson, print_json, said, say
 from countermand.cli.staff import person_id
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.domain.actor import Actor
@@ -45,10 +46,14 @@ def cancel_order(
     as_json: AsJson = False,  # noqa: FBT002 - an option has a default
     settings: SettingsFile = None,
 ) -> None:
-    """Cancel an order on the customer's behalf, under the same policy as everybody. The record names the person."""
+    """Cancel an order on the customer's behalf, under the same policy as everybody. The record names the person.
+
+    The policy is that of the settings. If the servers have another one, nothing is cancelled: give their settings.
+    """
+    from countermand.contracts.manage.messages import CancelGiven
+
     staff_id, read = person_id(staff, "--as"), read_settings(settings)
-    if not reason.strip():
-        raise CommandError(f"--reason must have a visible character, not {reason!r}")
+    check_fields(CancelGiven, reason=reason)
     named, outcome, shown = with_database(read, lambda database: _cancel(read, database, order_id, reason, staff_id))
     _say(named, outcome, staff_id, shown, as_json=as_json)
 
@@ -70,6 +75,7 @@ async def _cancel(
 
     await check_permitted(database, staff_id, Permission.CANCEL)
     named = await order_given(database, given)
+    await check_policy(database, named, "nothing was cancelled")
     # A refusal's record names its policy, which a server stores when it starts.
     await database.store.keep_policies(list(database.policies.by_contract.values()), utc_now())
     archive = PolicyArchive(store=database.store)
@@ -124,7 +130,7 @@ def _say(
         why = "; ".join(one.sentence for one in outcome.refused.broken)
         raise NotCancelledError(f"{name} was not cancelled: {why}", outcome.refused)
     if not as_json:
-        typer.echo(f"Cancelled {name}; the record names {staff_id}")
+        say(f"Cancelled {name}; the record names {staff_id}")
         return
     if shown is None:
         raise OutcomeUnknownError(f"{name} is cancelled, but could not be read")

@@ -7,8 +7,8 @@ import typer
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError, named_as_options
-from countermand.cli.option_types import TEXT
-from countermand.cli.printing import AsJson, print_table, said
+from countermand.cli.option_types import TEXT, check_fields
+from countermand.cli.printing import AsJson, print_table, said, say
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.domain.client import LARGEST_CLIENT_ID, ClientId
 from countermand.domain.contract import MANAGE
@@ -162,13 +162,13 @@ def make_or_revoke_token(
 
         typer.echo(token_as_json(made))
         return
-    typer.echo(f"key: {made.key}\ntoken: {made.token}\nIt is not shown again.")
+    say(f"key: {made.key}", f"token: {made.token}", "It is not shown again.")
 
 
 def _check_name(name: str) -> None:
-    """Raise `CommandError` for a name that nobody can see."""
-    if not name.strip():
-        raise CommandError(f"--name must have a visible character, not {name!r}")
+    from countermand.contracts.manage.staff_messages import StaffChange
+
+    check_fields(StaffChange, name=name)
 
 
 def _may(person: Staff) -> str:
@@ -195,5 +195,6 @@ def _show(person: Staff, sentence: str, *, as_json: bool) -> None:
     if as_json:
         from countermand.contracts.manage.staff import person_as_json
 
-        sentence = person_as_json(person)
-    typer.echo(sentence)
+        typer.echo(person_as_json(person))
+    else:
+        say(sentence)

@@ -79,7 +79,7 @@ async def _said_of_number(reading: OrdersByName, digits: str) -> str:
     number = digits if len(digits) <= len(str(LARGEST_ORDER_ID)) else shown(digits)
     if not candidates:
         return f"id must name the contract, like connect-54; {number} is no id, and no order has this number"
-    return f"id must name the contract; {number} may be {' or '.join(candidates)}; send the request with the right id"
+    return f"id must name the contract; {number} may be {' or '.join(candidates)}; give the right id"
 
 
 async def _candidates(reading: OrdersByName, digits: str) -> Sequence[str]:

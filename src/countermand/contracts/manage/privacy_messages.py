@@ -14,6 +14,7 @@ Email = Annotated[
         pattern=r"^[^\s@]+@[^\s@]+$(?!\n)",
         max_length=254,
         examples=["jo@example.com"],
+        extra={"in_words": "an e-mail address like jo@example.com, of at most 254 characters"},
     ),
 ]
 
