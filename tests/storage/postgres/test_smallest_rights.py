@@ -85,7 +85,7 @@ async def test_the_background_tasks_work_with_the_smallest_rights(rights: Rights
         partner = await world.connect_client()
         await world.cancel(partner, await world.service_order(partner, appointment_in=timedelta(hours=1)))
         database, store, now = world.database, world.database.store, world.clock()
-        await database.clients.write_last_use([partner.client.id], now, every=timedelta(hours=1))
+        await database.clients.write_last_uses({partner.client.id: now}, now, every=timedelta(hours=1))
         assert (await database.clients.one(partner.client.id)).last_used_at is not None
         await search.make_some(store, now)
         await totals.fill_some(store, 0)
