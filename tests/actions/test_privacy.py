@@ -56,6 +56,8 @@ ELSEWHERE = {
     # what the operator and the payment providers call something
     "payments": {"reference"},
     "payment_references": {"reference"},
+    "payment_corrections": {"reference", "payment_reference", "address"},  # the address of the operator's own program
+    "correction_references": {"reference"},
     "vouchers": {"product_uids"},
     "appointment_tasks": {"slots"},
     "idempotency_keys": {"key"},

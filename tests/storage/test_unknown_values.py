@@ -273,7 +273,7 @@ FREE = {
     "appointment_tasks": {"from_date", "failure"},  # a code and a sentence, shown as they are
     "payments": {"reference"},
     "payment_references": {"reference"},
-    "payment_corrections": {"reference", "payment_reference", "reason", "staff_id", "acting_as"},  # shown as they are
+    "payment_corrections": {"reference", "payment_reference", "reason", "staff_id", "acting_as", "address"},
     "correction_references": {"kind", "reference"},  # compared alone
     "tickets": {"uid", "product_uid", "code"},
     "voucher_uses": {"code"},
