@@ -117,10 +117,14 @@ async def test_filters_select_rows_and_a_wrong_one_is_refused_by_its_option(worl
     for state, number in (("done", 2), ("due", 0)):
         lines = (await listed(world, run, "refunds", "--state", state, "--format", "jsonl")).out.splitlines()
         assert len(lines) == number, state
+    options = ("--client", str(operator.client.id), "--from", "2020-01-01T00:00:00Z", "--until", "2030-01-01T00:00:00Z")
+    tasks = await listed(world, run, "appointment-tasks", *options, "--json")
+    assert (tasks.code, json.loads(tasks.out)) == (0, {"tasks": [], "next": None})
     for arguments in (
         ("refunds", "--state", "open"),
         ("late-payments", "--state"),
         ("refusals", "--from", "soon"),
+        ("appointment-tasks", "--until", "soon"),
         ("refusals", "--client", "x"),
         ("cancellations", "--code"),
         ("refusals", "--after", "x"),
@@ -135,3 +139,5 @@ async def test_filters_select_rows_and_a_wrong_one_is_refused_by_its_option(worl
             assert_one_sentence(refused, *arguments[1:])
     wrong = await listed(world, run, "cancellations", "--code", "payment_recorded")
     assert_one_sentence(wrong, "there are --contract, --client, --from, --until, --after")
+    wrong = await listed(world, run, "appointment-tasks", "--contract", "connect")
+    assert_one_sentence(wrong, "there are --client, --from, --until, --after")

@@ -161,6 +161,21 @@ async def test_each_filter_means_on_the_command_line_what_it_means_over_http(wor
     assert len(found) > 5  # the filters differ
 
 
+async def test_what_the_command_line_cancelled_is_found_as_that_of_client_0(world: World, run: Run):
+    partner, operator = await world.connect_client(), await world.manage_client()
+    await world.person("kim", Role.SUPPORT, client=operator)
+    ours, theirs = [await telecom_of(world, partner) for _ in range(2)]
+    await said(world, run, "cancel", f"connect-{ours}", "--reason", "rang", "--as", "kim")
+    await world.cancel(partner, theirs)
+    found = json.loads((await said(world, run, "find", "--cancelled-by", "0", "--json")).out)
+    assert [one["id"] for one in found["orders"]] == [f"connect-{ours}"]
+    for path, rows in (("orders?cancelled_by=0", "orders"), ("cancellations?client=0", "cancellations")):
+        answer = await world.http.get(f"/manage/v1/{path}", headers=world.manage_headers(operator))
+        assert [one.get("order_id", one.get("id")) for one in answer.json()[rows]] == [f"connect-{ours}"], path
+    refused = await world.http.get("/manage/v1/orders?client=0", headers=world.manage_headers(operator))
+    assert refused.status_code == 422, "the command line places no orders"
+
+
 async def test_a_wrong_filter_is_refused_by_the_name_of_its_option(world: World, run: Run):
     for options in (
         ["--contract", "No"],

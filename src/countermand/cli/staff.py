@@ -14,7 +14,7 @@ from countermand.cli.whole_help import WholeHelpGroup
 from countermand.domain.client import LARGEST_CLIENT_ID, ClientId, Permission
 from countermand.domain.contract import MANAGE
 from countermand.domain.staff import Role, Staff
-from countermand.domain.staff_id import STAFF_ID_PATTERN, StaffId, staff_id_from
+from countermand.domain.staff_id import STAFF_ID_IN_WORDS, StaffId, staff_id_from
 
 if TYPE_CHECKING:
     from countermand.actions.identity.staff import NewToken
@@ -34,7 +34,7 @@ def person_id(given: str, option: str = "PERSON") -> StaffId:
     """Return a staff id. Raises `CommandError` for a text that no person can have."""
     staff_id = staff_id_from(given)
     if staff_id is None:
-        raise CommandError(f"{option} must be a person's id of the form {STAFF_ID_PATTERN}, not {given!r}")
+        raise CommandError(f"{option} must be a person's id: {STAFF_ID_IN_WORDS}; not {given!r}")
     return staff_id
 
 
@@ -59,7 +59,7 @@ def add_person(
     person: Annotated[
         str,
         typer.Argument(
-            help="How records name the person: a lower-case letter, then up to 63 letters, digits, . _ -",
+            help=f"How records name the person: {STAFF_ID_IN_WORDS}",
             show_default=False,
         ),
     ],

@@ -11,7 +11,7 @@ Email = Annotated[
     str,
     Meta(
         description="The person's e-mail address; upper and lower case make no difference",
-        pattern=r"^[^\s@]+@[^\s@]+$",
+        pattern=r"^[^\s@]+@[^\s@]+$(?!\n)",
         max_length=254,
         examples=["jo@example.com"],
     ),
