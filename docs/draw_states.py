@@ -27,8 +27,11 @@ its own diagram. Neither contract publishes its list of states; but for `cancell
 [glossary](glossary.md)).
 
 `cancel` in this table means that a cancellation *may* be asked for. Whether it is granted is the policy's business,
-which looks at more than the state and may only narrow what stands here, never widen it. It is also the one move that
-the management API does not take as a move: it has a call of its own, so that nothing goes around the policy.
+which looks at more than the state and may only narrow what stands here, never widen it. The management API does not
+take it as a move: it has a call of its own, so that nothing goes around the policy.
+
+`reopen` is no move of the management API, either: it happens when the payment that completed an order is voided and
+the other payments do not cover the total.
 """
 
 

@@ -30,6 +30,7 @@ from countermand.storage.tables.columns import metadata, micros
 from countermand.storage.tables.orders import order_details
 from support.catalogue import an_event, put
 from support.database_contents import changed, contents
+from support.money import euros, owe
 from support.shared_world import shared_world
 from support.world import NOON, Caller, World
 
@@ -55,6 +56,8 @@ ELSEWHERE = {
     # what the operator and the payment providers call something
     "payments": {"reference"},
     "payment_references": {"reference"},
+    "payment_corrections": {"reference", "payment_reference", "address"},  # the address of the operator's own program
+    "correction_references": {"reference"},
     "vouchers": {"product_uids"},
     "appointment_tasks": {"slots"},
     "idempotency_keys": {"key"},
@@ -100,6 +103,7 @@ async def everywhere(world: World) -> dict[str, OrderId]:
         failure = json.dumps({"code": "unreachable", "message": f"nobody answers at {EMAIL}"})
         await tx.run(insert(appointment_tasks).values(**task, asked_at=1, failure=failure))
         await tx.run(insert(idempotency_keys).values(**key, key="another", answer=answer.replace(EMAIL, OTHER)))
+    await owe(world, service, euros(1), reason=f"{EMAIL} asked for it")
     return {"bought": bought, "service": service}
 
 
@@ -158,7 +162,7 @@ async def test_a_person_is_forgotten_everywhere_and_a_repeat_finds_nothing(world
     assert EMAIL not in said
     assert OTHER in said
     tables = {"order_details", "consumers", "cancellations", "refusals", "outbox", "idempotency_keys"}
-    tables.add("appointment_tasks")
+    tables |= {"appointment_tasks", "payment_corrections"}
     assert changed(before, after) == tables | {"order_search", "privacy_keys", "privacy_requests"}
     for table, rows in before.items():
         if table in tables:

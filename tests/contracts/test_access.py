@@ -247,7 +247,7 @@ TABLE: Final = [
     Row(route=f"GET {MANAGE}/clients", answers=operator(200)),
     *(
         Row(route=f"GET {MANAGE}/{path}", answers=operator(200, reads=200))
-        for path in ("cancellations", "refusals", "refusals/reasons", "late-payments", "part-payments")
+        for path in ("cancellations", "refusals", "refusals/reasons", "late-payments", "part-payments", "refunds")
     ),
     Row(
         route=f"POST {MANAGE}/orders/{{id}}/cancel",
@@ -260,6 +260,27 @@ TABLE: Final = [
         answers=operator(201),
         object=telecom("to pay"),
         body=lambda _: PAYMENT,
+    ),
+    *(
+        Row(  # nothing was paid yet
+            route=f"POST {MANAGE}/orders/{{id}}/{path}",
+            answers=operator(409),
+            object=telecom("to pay"),
+            body=lambda _: PAYMENT | {"reason": "r"},
+        )
+        for path in ("refunds", "chargebacks")
+    ),
+    Row(
+        route=f"POST {MANAGE}/orders/{{id}}/payments/{{reference}}/assign",
+        answers=operator(404),
+        object=lambda things: {**telecom("to pay")(things), "reference": "unheard"},
+        body=lambda things: {"order": f"connect-{things.numbers['to advance']}", "reason": "r"},
+    ),
+    Row(
+        route=f"POST {MANAGE}/orders/{{id}}/payments/{{reference}}/void",
+        answers=operator(200),
+        object=lambda things: {**telecom("to pay")(things), "reference": PAYMENT["reference"]},
+        body=lambda _: {"reason": "r"},
     ),
     Row(
         route=f"POST {MANAGE}/orders/{{id}}/moves",

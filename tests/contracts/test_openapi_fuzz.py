@@ -150,6 +150,10 @@ _BODIES = {
         "amount": 12.5,
         "currency": "EUR",
     },
+    "POST /manage/v1/orders/{id}/payments/{reference}/void": lambda _: {"reason": "mistyped"},
+    "POST /manage/v1/orders/{id}/payments/{reference}/assign": lambda target: {"order": target["other"], "reason": "r"},
+    "POST /manage/v1/orders/{id}/refunds": lambda _: _money_gone(),
+    "POST /manage/v1/orders/{id}/chargebacks": lambda _: _money_gone(),
     "POST /manage/v1/orders/{id}/moves": lambda _: {"move": "accept"},
     "POST /manage/v1/privacy/export": lambda _: {"email": "nobody.at.all@example.com"},
     "POST /manage/v1/privacy/forget": lambda _: {"email": "nobody.at.all@example.com"},
@@ -268,6 +272,8 @@ def _made_anew(label: str, http: httpx.Client, demo: Demo) -> list[dict[str, Any
     if "{task}" in label:
         new = [booking.order() for _ in several]
         return [{"id": f"connect-{order_id}", "task": booking.offer(order_id)} for order_id in new]
+    if "{reference}" in label or label.endswith(("/refunds", "/chargebacks")):
+        return [_paid_order(http, demo, booking, is_late=label.endswith("/assign")) for _ in several]
     if label.endswith("/{appointment}/state"):
         return [_order_with_visit(http, demo, booking.order()) for _ in several]
     return None
@@ -283,6 +289,21 @@ def _order_with_visit(http: httpx.Client, demo: Demo, order: int) -> dict[str, A
     path = f"/manage/v1/orders/connect-{order}/appointments"
     made = http.post(path, json=_visit_on("2030-01-01"), headers=demo.manage_headers()).json()
     return {"id": f"connect-{order}", "appointment": made["id"]}
+
+
+def _paid_order(http: httpx.Client, demo: Demo, booking: BookingTerms, *, is_late: bool) -> dict[str, Any]:
+    """An order with a payment, and another order."""
+    name, reference = f"connect-{booking.order()}", f"psp/{uuid4().hex}"
+    headers, path = demo.manage_headers(), f"/manage/v1/orders/{name}"
+    if is_late:
+        assert http.post(f"{path}/cancel", json={"reason": "r"}, headers=headers).is_success
+    paid = {"reference": reference, "amount": 25, "currency": "EUR"}
+    http.post(f"{path}/payments", json=paid, headers=headers)
+    return {"id": name, "reference": reference, "other": f"connect-{booking.order()}"}
+
+
+def _money_gone() -> dict[str, Any]:
+    return {"reference": uuid4().hex, "amount": 0.5, "currency": "EUR", "reason": "because"}
 
 
 def _offered() -> dict[str, Any]:

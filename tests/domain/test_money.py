@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from countermand.domain.money import Money
+from countermand.domain.money import Money, written_minor
 
 LARGEST_MINOR = 10**15
 
@@ -78,3 +78,10 @@ def test_what_is_said_reads_back_as_the_same_amount(minor):
     money = Money(minor=minor, currency="EUR")
 
     assert Money.of(Decimal(str(money)), "EUR") == money
+
+
+@pytest.mark.parametrize(
+    ("minor", "said"), [(250, "2.50"), (5, "0.05"), (0, "0.00"), (-5, "-0.05"), (-1950, "-19.50"), (-2000, "-20.00")]
+)
+def test_what_is_missing_is_written_with_a_minus_before_it(minor, said):
+    assert written_minor(minor) == said

@@ -25,10 +25,11 @@ from own_postgres import OwnPostgres
 from support.conservation import check_conservation
 from support.customers import STORIES, Customers
 from support.load import Ask, one
-from support.nodes import Shop, a_node, a_shop
+from support.nodes import OPERATOR, Shop, a_node, a_shop
 from support.old_versions import OLD_VERSIONS, OldVersion, an_old_node, migrated_by
 from support.orders import cancel, number, page, under_key
 from support.schemas import newer_code
+from support.serving import Served
 from support.upgrades import PATIENT, migrate, stock, troubles
 from support.world import a_world
 
@@ -136,6 +137,36 @@ async def sent(port: int, ask: Ask, body: str | None = None) -> httpx.Response:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
         headers = {**ask.headers, "Content-Type": "application/json"}
         return await http.post(ask.path, content=json.dumps(ask.body) if body is None else body, headers=headers)
+
+
+async def test_an_old_node_never_counts_a_payment_that_a_new_node_voided(shop: Shop, old: OldVersion):
+    await stock(shop)
+    migrate(shop)
+    first, second = (await shop.orders(plain=0, tickets=2)).tickets
+    may = json.dumps(["cancel", "read", "record"])
+    await shop.rows(
+        "UPDATE clients SET permissions = $1, more_permissions = $2 WHERE id = $3", may, '["money"]', OPERATOR
+    )
+    with an_old_node(old, shop, **PATIENT) as old_node, a_node(shop, **PATIENT) as new_node:
+
+        async def told(node: Served, uri: str, path: str, body: dict[str, Any]) -> tuple[int, str]:
+            at = f"/manage/v1/orders/{uri.rpartition('/')[2]}/{path}"
+            ask = Ask(node=0, about=None, path=at, headers=shop.operator, body=body)
+            await sent(node.port, ask)
+            answer = await sent(node.port, ask)
+            return answer.status_code, answer.json().get("code", "")
+
+        (total,) = await shop.column(f"SELECT total_minor FROM order_details WHERE order_id = {number(first)}")
+        whole = {"reference": "psp-1", "amount": total / 100, "currency": "EUR"}
+        assert await told(old_node, first, "payments", whole) == (200, "")
+        assert await told(new_node, first, "payments/psp-1/void", {"reason": "mistyped"}) == (200, "")
+        assert await told(old_node, first, "payments", whole) == (409, "payment_reference_used")
+        assert await told(new_node, first, "payments", whole) == (409, "payment_voided")
+        assert await told(old_node, second, "payments", whole) == (409, "payment_reference_used")
+        cent = {"reference": "psp-2", "amount": 0.01, "currency": "EUR"}
+        assert await told(old_node, first, "payments", cent) == (200, "")
+        states = await shop.rows(f"SELECT state FROM orders WHERE id = {number(first)}")
+        assert [row["state"] for row in states] == ["pending"], "the voided payment does not count"
 
 
 async def test_an_old_node_that_would_decide_wrongly_becomes_unready_and_a_new_one_stays_ready(

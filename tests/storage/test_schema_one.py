@@ -24,6 +24,7 @@ NEW = {
     *("order_search", "task_progress"),  # 10
     *("staff", "staff_tokens"),  # 9
     *("privacy_keys", "privacy_requests", "policies_in_force"),  # 11
+    *("payment_corrections", "correction_references"),  # 12
 }
 NEW_COLUMNS = {
     "appointments": {"slot_id", "half_day", "utc_offset_s", "remote_id"},
@@ -41,6 +42,7 @@ NEW_COLUMNS = {
     "cancellations": {"staff_id", "acting_as", "address"},
     "refusals": {"codes", "staff_id", "acting_as", "address"},
     "outbox": {"staff_id", "acting_as", "channel", "address"},
+    "payments": {"recorded_minor", "voided_at"},
 }
 # The first schema's tables with a row or more each, parents first.
 DATA: dict[str, list[dict[str, Any]]] = {

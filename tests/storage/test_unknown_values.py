@@ -21,10 +21,14 @@ from countermand.actions.appointments.ports import OpenSlot
 from countermand.actions.ordering.expire import Expired, expire_due
 from countermand.actions.ordering.views import OrderView
 from countermand.actions.ticketing.consumers import keep_consumer
+from countermand.domain.actor import Actor
 from countermand.domain.appointments.appointment_task import AppointmentTask, TaskId, TaskKind, TaskState
 from countermand.domain.client import Permission
+from countermand.domain.contract import MANAGE as CHANNEL_OF_OPERATOR
+from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_state import Transition
+from countermand.domain.orders.payment_correction import Correction, CorrectionKind, RefundState
 from countermand.domain.staff import Role
 from countermand.domain.ticketing.consumer import Consumer
 from countermand.storage.retention import (
@@ -153,6 +157,17 @@ async def a_scene(world: World) -> Scene:
                     offer_id=TaskId(1),
                 )
             )
+        for order in scene.paid:
+            due = Correction(
+                number=1,
+                kind=CorrectionKind.REFUND,
+                money=Money(minor=1, currency="EUR"),
+                reason="r",
+                recorded_at=NOON,
+                actor=Actor(scene.operator.client.id, CHANNEL_OF_OPERATOR),
+                state=RefundState.DUE,
+            )
+            await tx.insert_correction(order.order.id, due)
         for order in scene.due:
             await tx.forget_expiry(order.order.id)
             await tx.expire_at(order.order.id, NOON + UNPAID)
@@ -214,6 +229,10 @@ HOLDS_WORDS = {
     "appointment_tasks.state": Spoiled(where=lambda _: {"id": A_TASK}),
     "appointment_tasks.slots": Spoiled(where=lambda _: {"id": A_TASK}, value=_SLOTS),
     "payments.currency": Spoiled(where=first("paid"), value="JPY"),
+    "payment_corrections.kind": Spoiled(where=first("paid")),
+    "payment_corrections.state": Spoiled(where=first("paid")),
+    "payment_corrections.currency": Spoiled(where=first("paid"), value="JPY"),
+    "payment_corrections.channel": Spoiled(where=first("paid")),
     "products.currency": Spoiled(where=lambda scene: {"uid": scene.products[0]}, value="JPY"),
     "methods.currency": Spoiled(where=lambda scene: {"uid": scene.methods[0]}, value="JPY"),
     "methods.kind": Spoiled(where=lambda scene: {"uid": scene.methods[0]}),
@@ -254,6 +273,8 @@ FREE = {
     "appointment_tasks": {"from_date", "failure"},  # a code and a sentence, shown as they are
     "payments": {"reference"},
     "payment_references": {"reference"},
+    "payment_corrections": {"reference", "payment_reference", "reason", "staff_id", "acting_as", "address"},
+    "correction_references": {"kind", "reference"},  # compared alone
     "tickets": {"uid", "product_uid", "code"},
     "voucher_uses": {"code"},
     "consumers": {"uid"},

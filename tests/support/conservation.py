@@ -25,14 +25,15 @@ _NONE_OF = {
         p.availability + (SELECT count(*) FROM tickets WHERE product_uid = p.uid AND valid)""",
     "a payment on the wrong side": """
         SELECT p.reference FROM payments AS p JOIN orders AS o ON o.id = p.order_id
-        WHERE p.is_late IS DISTINCT FROM (o.state = 'cancelled')""",
+        WHERE p.voided_at IS NULL AND p.is_late IS DISTINCT FROM (o.state = 'cancelled')""",
     "an order that is paid and does not know it": """
         SELECT o.id FROM orders AS o WHERE (o.first_payment_at IS NOT NULL) IS DISTINCT FROM
-        EXISTS (SELECT 1 FROM payments WHERE order_id = o.id AND NOT is_late)""",
+        EXISTS (SELECT 1 FROM payments WHERE order_id = o.id AND NOT is_late AND voided_at IS NULL)""",
     "a payment untold": """
         SELECT coalesce(p.order_id, f.order_id) FROM
         (SELECT order_id, count(*) FROM payments GROUP BY order_id) AS p FULL JOIN
-        (SELECT order_id, count(*) FROM outbox WHERE kind LIKE 'payment.%' GROUP BY order_id) AS f
+        (SELECT order_id, count(*) FROM outbox WHERE kind IN ('payment.recorded', 'payment.late')
+        GROUP BY order_id) AS f
         ON f.order_id = p.order_id AND f.count = p.count WHERE p.order_id IS NULL OR f.order_id IS NULL""",
     "a key that says cancelled for an order that is not": """
         SELECT k.key FROM idempotency_keys AS k JOIN orders AS o ON o.id = k.order_id

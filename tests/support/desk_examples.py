@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 SOON: Final = timedelta(seconds=30)
 
 
-LISTS: Final = ("listCancellations", "listRefusals", "listLatePayments", "listPartPayments", "countRefusals")
+LISTS: Final = (
+    *("listCancellations", "listRefusals", "countRefusals"),
+    *("listLatePayments", "listPartPayments", "listRefunds"),
+)
 
 OF_BOTH: Final = ("listCancellations", "listRefusals")  # ticket orders stand in another order each time
 
@@ -28,6 +31,30 @@ async def looked_at_lists(it: "Recorder", order: dict[str, Any]) -> None:
     for name in LISTS:
         await it.call("manage", name, query="?contract=connect" if name in OF_BOTH else "")
         await it.call("manage", name, query="?client=me")
+
+
+async def put_money_right(it: "Recorder", service_order: dict[str, Any]) -> None:
+    """A mistyped payment, one that is refunded and charged back in parts, and late money that another order gets."""
+    orders = [(await it.call("connect", "createOrder", service_order, keep=False)).json()["id"] for _ in range(2)]
+    right, ended = (f"connect-{order}" for order in orders)
+    for number in (20, 21):
+        payment = {"reference": f"psp-20261121-{number}", "amount": 25, "currency": "EUR"}
+        await it.call("manage", "recordPayment", payment, id=right, keep=False)
+    mistyped = {"id": right, "reference": "psp-20261121-20"}
+    await it.call("manage", "voidPayment", {"reason": "Typed twice"}, **mistyped)
+    refund = {"reference": "re-20261121-1", "amount": 10, "currency": "EUR", "reason": "One visit less"}
+    await it.call("manage", "recordRefund", refund, id=right)
+    await it.call("manage", "recordRefund", refund | {"reference": "re-20261121-2", "amount": 100}, id=right)
+    chargeback = {"reference": "cb-20261121-1", "amount": 5, "currency": "EUR", "reason": "Disputed by the payer"}
+    await it.call("manage", "recordChargeback", chargeback, id=right)
+    await it.call("manage", "recordChargeback", chargeback | {"amount": 6}, id=right)
+    await it.call("manage", "voidPayment", {"reason": "Typed twice"}, **mistyped | {"reference": "psp-20261121-21"})
+    await it.call("manage", "cancelOrder", {"reason": "Ordered twice"}, id=ended, keep=False)
+    late = {"reference": "psp-20261121-22", "amount": 25, "currency": "EUR"}
+    await it.call("manage", "recordPayment", late, id=ended, keep=False)
+    meant = {"order": right, "reason": "The payer named the wrong order"}
+    await it.call("manage", "assignPayment", meant, id=ended, reference="psp-20261121-22")
+    await it.call("manage", "assignPayment", meant | {"order": ended}, id=right, reference="psp-20261121-21")
 
 
 async def asked_about_the_past(it: "Recorder", service_order: dict[str, Any]) -> None:

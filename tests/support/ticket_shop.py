@@ -26,6 +26,9 @@ _EVENT = Event(
 )
 
 
+_CORRECTIONS = ("void", "refund", "chargeback")
+
+
 def euros(minor: int) -> Money:
     return Money(minor=minor, currency="EUR")
 
@@ -160,11 +163,13 @@ async def check_conservation(world: World, *, given_on: Collection[str] = ()) ->
         assert product["availability"] >= 0
         assert product["availability"] + held.get(product["uid"], 0) == product["total_availability"]
     _check_seats(kept)
-    in_time = {row["order_id"] for row in kept["payments"] if not row["is_late"]}
-    for payment in kept["payments"]:
+    standing = [row for row in kept["payments"] if row["voided_at"] is None]
+    in_time = {row["order_id"] for row in standing if not row["is_late"]}
+    for payment in standing:
         ended = orders[payment["order_id"]]["state"] in {"cancelled", "expired", "failed"}
         assert bool(payment["is_late"]) == ended
     assert in_time == {order_id for order_id, row in orders.items() if row["first_payment_at"] is not None}
+    _check_money(kept)
     cancelled = {order_id for order_id, row in orders.items() if row["state"] == "cancelled"}
     assert {row["order_id"] for row in kept["cancellations"]} == cancelled
     uses: dict[str, int] = {}
@@ -172,6 +177,21 @@ async def check_conservation(world: World, *, given_on: Collection[str] = ()) ->
         uses[use["code"]] = uses.get(use["code"], 0) + (orders[use["order_id"]]["state"] in {"pending", "completed"})
     for voucher in kept["vouchers"]:
         assert voucher["uses_cap"] is None or uses.get(voucher["code"], 0) <= voucher["uses_cap"]
+
+
+def _check_money(kept: Contents) -> None:
+    """What holds of each order's money, summed here by other means than the service's."""
+    for order in kept["orders"]:
+        paid = [row for row in kept["payments"] if row["order_id"] == order["id"]]
+        gone = [row for row in kept["payment_corrections"] if row["order_id"] == order["id"]]
+        recorded = sum(row["recorded_minor"] if row["voided_at"] else row["amount_minor"] for row in paid)
+        stands = sum(row["amount_minor"] for row in paid)
+        sums = {kind: sum(row["amount_minor"] for row in gone if row["kind"] == kind) for kind in _CORRECTIONS}
+        assert recorded == stands + sums["void"]
+        assert sums["refund"] <= stands
+        assert sums["chargeback"] <= stands
+        assert sums["chargeback"] or stands - sums["refund"] >= 0
+        assert len({row["number"] for row in gone}) == len(gone)
 
 
 async def check_seats(world: World) -> None:

@@ -9,6 +9,7 @@ from countermand.actions.appointments.booking_backends import Calendar, Operator
 from countermand.actions.appointments.ports import BookingBackend, BookingTerms
 from countermand.actions.identity.ports import ClientAdministration
 from countermand.actions.identity.staff import StaffAdministration
+from countermand.actions.ordering.correct_payments import PaymentWindows
 from countermand.actions.privacy.ports import PersonalTexts
 from countermand.contracts.connect import tokens
 from countermand.contracts.connect.orders import Plan
@@ -45,9 +46,23 @@ def api_modules(
     """
     partners = PartnerTerms(read_key=public_key_of, gives_tokens=endpoint is not None, issuer=issuer)
     modules = [contract.api(deployment) for contract in contracts]
-    modules.append(manage.api_module(clients, staff, accesses_of(contracts), partners, texts))
+    modules.append(
+        manage.api_module(clients, staff, accesses_of(contracts), partners, texts, windows_of(contracts, deployment))
+    )
     own = [] if endpoint is None else [tokens.api_module(endpoint)]
     return (*own, *sorted(modules, key=lambda module: module.name))
+
+
+def windows_of(contracts: Sequence[Contract], deployment: Deployment) -> PaymentWindows:
+    """Return how long a new order of each contract can be paid, without the contracts whose orders do not expire."""
+    return {one.name: one.payment_window(deployment) for one in contracts if one.payment_window is not None}
+
+
+def payment_windows(settings: Settings, contracts: Sequence[Contract]) -> PaymentWindows:
+    """Return the same from the settings, for a program that serves nothing."""
+    public_url = settings.public_url or ""
+    terms = (connect_of(settings), shopping_of(settings, public_url))
+    return windows_of(contracts, Deployment(public_url=public_url, terms=terms))
 
 
 def pages_of(contracts: Sequence[Contract]) -> Mapping[Page, frozenset[ContractName]]:

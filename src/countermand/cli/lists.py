@@ -32,6 +32,7 @@ class ListName(StrEnum):
     REFUSALS = "refusals"
     REFUSAL_REASONS = "refusal-reasons"
     LATE_PAYMENTS = "late-payments"
+    REFUNDS = "refunds"
     PART_PAYMENTS = "part-payments"
     APPOINTMENT_TASKS = "appointment-tasks"
 
@@ -51,8 +52,10 @@ _COLUMNS: Final[Mapping[ListName, Sequence[str]]] = {
     ListName.REFUSALS: ("order_id", "decided_at", "codes", "client_id", "staff_id", "channel", "reason"),
     ListName.REFUSAL_REASONS: ("code", "count"),
     ListName.LATE_PAYMENTS: (
-        *("order_id", "order_reference", "order_state", "reference", "amount_minor", "currency", "recorded_at"),
+        *("order_id", "order_reference", "order_state", "reference", "amount_minor", "left_minor", "currency"),
+        "recorded_at",
     ),
+    ListName.REFUNDS: ("id", "order_reference", "state", "amount", "currency", "reference", "recorded_at", "reason"),
     ListName.PART_PAYMENTS: (
         *("order_id", "order_reference", "first_payment_at", "total_minor", "paid_minor", "left_minor", "currency"),
     ),
@@ -96,6 +99,9 @@ def list_command(
     code: Annotated[
         str | None, typer.Option(help="refusals: only those with this code, like payment_recorded.", **TEXT)
     ] = None,
+    state: Annotated[
+        str | None, typer.Option(help="refunds: only those that are due, done, failed or withdrawn.", **TEXT)
+    ] = None,
     after: Annotated[str | None, typer.Option(help="The `next` of the previous page.", **TEXT)] = None,
     as_: Annotated[
         ListFormat | None,
@@ -118,7 +124,9 @@ def list_command(
     if as_json and as_ not in {None, ListFormat.JSON}:
         raise CommandError(f"--json and --format {as_} exclude each other: give one of them")
     wanted_as = ListFormat.JSON if as_json else as_ or ListFormat.TABLE
-    query = query_of(contract=contract, client=client, until=until, code=code, after=after, **{"from": from_})
+    query = query_of(
+        contract=contract, client=client, until=until, code=code, state=state, after=after, **{"from": from_}
+    )
     with named_as_options():
         with_database(read_settings(settings), lambda database: _print_list(database, list_name, query, wanted_as))
 
@@ -165,6 +173,7 @@ def _list(name: ListName) -> _List:
         ListName.CANCELLATIONS: desk_lists.CANCELLATIONS,
         ListName.REFUSALS: desk_lists.REFUSALS,
         ListName.LATE_PAYMENTS: desk_lists.LATE_PAYMENTS,
+        ListName.REFUNDS: desk_lists.REFUNDS,
         ListName.PART_PAYMENTS: desk_lists.PART_PAYMENTS,
         ListName.APPOINTMENT_TASKS: WAITING_TASKS,
     }
@@ -185,6 +194,8 @@ def _print_page(
 
 
 def _cell(column: str, value: object) -> str:
+    from msgspec import Raw
+
     match value:
         case None:
             return ""
@@ -194,4 +205,6 @@ def _cell(column: str, value: object) -> str:
             return said(value)
         case int() if column.endswith(_MINOR):
             return written_minor(value)
+        case Raw():  # a number as it is written
+            return bytes(value).decode()
     return str(value)

@@ -1,18 +1,33 @@
 """The commands about orders."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from countermand.actions.errors import NotFoundError, OutcomeUnknownError
+from countermand.actions.errors import OutcomeUnknownError
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
-from countermand.cli.errors import CommandError, NotCancelledError
-from countermand.cli.option_types import TEXT, check_fields
-from countermand.cli.order_reads import find_command, order_given, show_command, why_command
+from countermand.cli.errors import NotCancelledError
+from countermand.cli.option_types import check_fields
+from countermand.cli.order_money import (
+    AsPerson,
+    Reason,
+    chargeback_command,
+    pay_command,
+    refund_command,
+    void_command,
+)
+from countermand.cli.order_reads import (
+    OrderIdGiven,
+    find_command,
+    order_given,
+    order_message,
+    show_command,
+    why_command,
+)
 from countermand.cli.policy_check import check_policy
-from countermand.cli.printing import AsJson, print_json, said, say
-from countermand.cli.staff import person_id
+from countermand.cli.printing import AsJson, print_json, say
+from countermand.cli.staff import check_permitted, person_id
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.domain.actor import Actor
 from countermand.domain.client import COMMAND_LINE, Permission
@@ -27,22 +42,24 @@ if TYPE_CHECKING:
     from countermand.settings import Settings
 
 order = typer.Typer(
-    help="Find, show and explain orders; cancel them with a person's name on it.",
+    help="Find, show and explain orders; cancel them and put their money right with a person's name on it.",
     no_args_is_help=True,
     cls=WholeHelpGroup,
 )
 order.command("find")(find_command)
 order.command("show")(show_command)
 order.command("why")(why_command)
+order.command("pay")(pay_command)
+order.command("void")(void_command)
+order.command("refund")(refund_command)
+order.command("chargeback")(chargeback_command)
 
 
 @order.command("cancel")
 def cancel_order(
-    order_id: Annotated[
-        str, typer.Argument(help="The order's id, such as connect-54.", **TEXT | {"metavar": "ORDER_ID"})
-    ],
-    reason: Annotated[str, typer.Option(help="Why, for the record.", **TEXT)],
-    staff: Annotated[str, typer.Option("--as", help="Your id, from `countermand staff list`.", **TEXT)],
+    order_id: OrderIdGiven,
+    reason: Reason,
+    staff: AsPerson,
     as_json: AsJson = False,  # noqa: FBT002 - an option has a default
     settings: SettingsFile = None,
 ) -> None:
@@ -64,14 +81,10 @@ async def _cancel(
     """Return the order, the outcome, and the cancelled order with its history, if it could be read."""
     from countermand.actions.cancelling.cancel_orders import CancelledWithHistory
     from countermand.actions.cancelling.command_ids import CommandIds
-    from countermand.actions.cancelling.decide_again import policies_of
     from countermand.actions.cancelling.explain import PolicyArchive
     from countermand.actions.cancelling.ports import CancelOrder
-    from countermand.bootstrap.database import retention_of
     from countermand.bootstrap.service import cancelling_in
     from countermand.contracts.manage.order_ids import order_id_text
-    from countermand.contracts.manage.translate import order_shown
-    from countermand.storage.retention import REFUSALS
 
     await check_permitted(database, staff_id, Permission.CANCEL)
     named = await order_given(database, given)
@@ -94,25 +107,7 @@ async def _cancel(
         await cancelling.close()
     if not isinstance(outcome, CancelledWithHistory):
         return named, outcome, None
-    policies = await policies_of(archive, outcome.history.decisions)
-    since = utc_now() - retention_of(read)[REFUSALS]
-    return named, outcome, order_shown(outcome.view, outcome.history, policies, None, refusals_since=since)
-
-
-async def check_permitted(database: "Database", staff_id: StaffId, permission: Permission) -> None:
-    """Raise `CommandError` unless there is such a person, not disabled, who has the permission."""
-    try:
-        person = await database.staff.one(staff_id)
-    except NotFoundError as error:
-        raise CommandError(f"--as: {error}") from None
-    if person.disabled_at is not None:
-        raise CommandError(
-            f"--as: {staff_id} is disabled since {said(person.disabled_at)}", status=403, code="forbidden"
-        )
-    if permission not in person.permissions:
-        roles = ", ".join(sorted(person.roles))
-        sentence = f"--as: {staff_id} does not have the permission {permission}; the roles are {roles}"
-        raise CommandError(sentence, status=403, code="forbidden")
+    return named, outcome, await order_message(read, database, outcome.view, outcome.history)
 
 
 def _say(

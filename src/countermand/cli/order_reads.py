@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import named_as_options, option_of
 from countermand.cli.option_types import TEXT
@@ -33,9 +34,12 @@ from countermand.domain.money import written_minor
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from countermand.actions.ordering.history import History
+    from countermand.actions.ordering.views import OrderView
     from countermand.bootstrap.database import Database
     from countermand.contracts.manage import messages, search_messages
-    from countermand.domain.orders.order import Order
+    from countermand.domain.orders.order import Order, OrderId
+    from countermand.settings import Settings
 
 Given = TypeVar("Given")
 
@@ -113,22 +117,8 @@ def show_command(
     settings: SettingsFile = None,
 ) -> None:
     """Show an order with everything that happened to it, and what each rule found when somebody asked to cancel it."""
-    from countermand.actions.cancelling.decide_again import policies_of
-    from countermand.actions.cancelling.explain import PolicyArchive
-    from countermand.actions.ordering.read_orders import read_history
-    from countermand.bootstrap.clock import utc_now
-    from countermand.bootstrap.database import retention_of
-    from countermand.contracts.manage.translate import order_shown
-    from countermand.storage.retention import REFUSALS
-
-    refusals_since = utc_now() - retention_of(read_settings(settings))[REFUSALS]
-
-    async def show(database: "Database", named: "Order") -> "messages.Order":
-        view, history = await read_history(database.store, named.id)
-        policies = await policies_of(PolicyArchive(store=database.store), history.decisions)
-        return order_shown(view, history, policies, None, refusals_since=refusals_since)
-
-    shown = _with_order(settings, order_id, show)
+    read = read_settings(settings)
+    shown = _with_order(settings, order_id, lambda database, named: order_with_history(read, database, named.id))
     if as_json:
         print_json(shown)
         return
@@ -137,9 +127,53 @@ def show_command(
         say(f"appointment {visit.id} {visit.state}: {said(visit.starts_at)} to {said(visit.ends_at)}")
     for payment in shown.payments:
         late = ", late money" if payment.late else ""
+        late += "" if payment.voided_at is None else f", voided {said(payment.voided_at)}"
         money = f"{written_minor(payment.amount_minor)} {payment.currency}"
         say(f"payment {payment.reference}: {money}, {said(payment.recorded_at)}{late}")
+    print_money_gone(shown)
     say(*timeline_lines(shown))
+
+
+async def order_with_history(read: "Settings", database: "Database", order_id: "OrderId") -> "messages.Order":
+    """Return an order with its history, as the API answers it."""
+    from countermand.actions.ordering.read_orders import read_history
+
+    return await order_message(read, database, *await read_history(database.store, order_id))
+
+
+async def order_message(
+    read: "Settings", database: "Database", view: "OrderView", history: "History"
+) -> "messages.Order":
+    """Return an order that was read with its history, as the API answers it."""
+    from countermand.actions.cancelling.decide_again import policies_of
+    from countermand.actions.cancelling.explain import PolicyArchive
+    from countermand.bootstrap.database import retention_of
+    from countermand.contracts.manage.translate import order_shown
+    from countermand.storage.retention import REFUSALS
+
+    policies = await policies_of(PolicyArchive(store=database.store), history.decisions)
+    refusals_since = utc_now() - retention_of(read)[REFUSALS]
+    return order_shown(view, history, policies, None, refusals_since=refusals_since)
+
+
+def print_money_gone(shown: "messages.Order") -> None:
+    """Print the refunds and chargebacks of an order, and what is kept."""
+    for one in shown.corrections:
+        if one.kind != "void":
+            state = "" if one.state is None else f" {one.state}"
+            money = f"{written_minor(one.amount_minor)} {one.currency}"
+            say(f"{one.kind}{state} {one.reference or one.id}: {money}, {one.reason}")
+    for balance in shown.money:
+        parts = {
+            "kept": balance.kept_minor,
+            "due": balance.due_minor,
+            "refunded": balance.refunded_minor,
+            "charged back": balance.charged_back_minor,
+            "late": balance.late_minor,
+            "voided": balance.voided_minor,
+        }
+        where = ", ".join(f"{name} {written_minor(minor)}" for name, minor in parts.items() if minor)
+        say(f"money: {written_minor(balance.recorded_minor)} {balance.currency} recorded; {where or 'nothing'}")
 
 
 def why_command(
@@ -157,7 +191,6 @@ def why_command(
     """
     from countermand.actions.cancelling.explain import PolicyArchive
     from countermand.actions.cancelling.explain_past import explain_at
-    from countermand.bootstrap.clock import utc_now
     from countermand.contracts.manage.calls import instant_in
     from countermand.contracts.manage.translate import decision_shown
 

@@ -8,9 +8,8 @@ from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
 from countermand.cli.option_types import TEXT, check_fields
-from countermand.cli.order import check_permitted
 from countermand.cli.printing import say
-from countermand.cli.staff import person_id
+from countermand.cli.staff import check_permitted, person_id
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.domain.actor import Actor
 from countermand.domain.client import COMMAND_LINE, Permission

@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from countermand.actions.errors import NotFoundError
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError, named_as_options
 from countermand.cli.option_types import TEXT, check_fields
 from countermand.cli.printing import AsJson, print_table, said, say
 from countermand.cli.whole_help import WholeHelpGroup
-from countermand.domain.client import LARGEST_CLIENT_ID, ClientId
+from countermand.domain.client import LARGEST_CLIENT_ID, ClientId, Permission
 from countermand.domain.contract import MANAGE
 from countermand.domain.staff import Role, Staff
 from countermand.domain.staff_id import STAFF_ID_IN_WORDS, StaffId, staff_id_from
@@ -35,6 +36,22 @@ def person_id(given: str, option: str = "PERSON") -> StaffId:
     if staff_id is None:
         raise CommandError(f"{option} must be a person's id: {STAFF_ID_IN_WORDS}; not {given!r}")
     return staff_id
+
+
+async def check_permitted(database: "Database", staff_id: StaffId, *permissions: Permission) -> None:
+    """Raise `CommandError` unless there is such a person, not disabled, who has one of the permissions."""
+    try:
+        person = await database.staff.one(staff_id)
+    except NotFoundError as error:
+        raise CommandError(f"--as: {error}") from None
+    if person.disabled_at is not None:
+        raise CommandError(
+            f"--as: {staff_id} is disabled since {said(person.disabled_at)}", status=403, code="forbidden"
+        )
+    if person.permissions.isdisjoint(permissions):
+        roles, missing = ", ".join(sorted(person.roles)), " or ".join(permissions)
+        sentence = f"--as: {staff_id} does not have the permission {missing}; the roles are {roles}"
+        raise CommandError(sentence, status=403, code="forbidden")
 
 
 @staff.command("add")

@@ -84,8 +84,8 @@ class Money:
 
 
 def written_minor(minor: int) -> str:
-    """Write whole minor units as major units with two decimals: 250 becomes `2.50`."""
-    return f"{minor // 100}.{minor % 100:02d}"
+    """Write whole minor units as major units with two decimals: 250 becomes `2.50`, and -5 becomes `-0.05`."""
+    return f"{'-' if minor < 0 else ''}{abs(minor) // 100}.{abs(minor) % 100:02d}"
 
 
 def _has_two_decimals(currency: str) -> bool:

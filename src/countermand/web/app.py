@@ -35,6 +35,7 @@ from countermand.web.pages.docs_and_health import docs_renderer, metrics_route, 
 from countermand.web.pages.error_pages import error_page
 from countermand.web.pages.rendering import PageRenderer
 from countermand.web.pages.sample_credentials import SampleCredential
+from countermand.web.path_segments import KeepsEncodedSlashes, path_parameters
 from countermand.web.reporting import CallReport, NamesEveryRequest, RequestReport, framework_path, order_parameter
 from countermand.web.transport import ClientGoneError, read_body
 
@@ -111,7 +112,7 @@ def application(
     )
     if calls_by_origin:
         rest = OnlyDeclaredOrigins(rest, calls_by_origin)
-    rest = NamesEveryRequest(rest, requests.new_id)
+    rest = KeepsEncodedSlashes(NamesEveryRequest(rest, requests.new_id))
     return Front(list(calls.values()), rest) if with_front else rest
 
 
@@ -145,15 +146,15 @@ def _handler(
     reports = requests.route(operation.method, operation.path, channel=module.rules.channel, cancels=is_cancel)
 
     async def handle(request: FrameworkRequest) -> Answer:
-        path_parameters = {name: str(value) for name, value in request.path_params.items()}
-        order = None if names_order is None else path_parameters[names_order]
+        parameters = path_parameters(operation.path, request.scope["raw_path"], request.path_params)
+        order = None if names_order is None else parameters[names_order]
         report = CallReport(reports, request.scope, services, module.rules.channel, order)
         try:
             came_in = Request(
                 method=operation.method,
                 path=request.scope["path"],
                 headers=report.headers,
-                path_parameters=path_parameters,
+                path_parameters=parameters,
                 body=await read_body(report.headers, request.receive),
                 peer=(request.scope.get("client") or ("",))[0],
                 query_string=request.scope["query_string"],

@@ -24,8 +24,9 @@ from countermand.domain.appointments.appointment import AppointmentId, Appointme
 from countermand.domain.cancelling.decision import Decision
 from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId
-from countermand.domain.orders.order_state import Transition
+from countermand.domain.orders.order_state import NO_MOVES, Transition
 from countermand.storage.tables.cancelling import outbox
+from support.money import pay_back, take_back, void
 from support.shared_world import shared_world
 from support.world import Caller, World
 
@@ -65,7 +66,7 @@ class Life:
     async def happen(self) -> None:
         ways: list[Callable[[], Awaitable[object]]] = [self.advance, self.advance, self.visit, self.visit, self.pay]
         if self.drawn.random() < 0.15:
-            ways = [self.ask]
+            ways = [self.ask, self.void, self.money_goes]
         try:
             await self.drawn.choice(ways)()
         except (ConflictError, NotFoundError):
@@ -76,7 +77,7 @@ class Life:
             await action(tx, Actor(self.owner.client.id), self.order_id, *given, self.world.clock())
 
     async def advance(self) -> None:
-        await self.change(advance_order, self.drawn.choice([one for one in Transition if one is not Transition.CANCEL]))
+        await self.change(advance_order, self.drawn.choice([one for one in Transition if one not in NO_MOVES]))
 
     async def visit(self) -> None:
         starts_at = self.world.clock() + timedelta(hours=self.drawn.randint(1, 60))
@@ -100,6 +101,18 @@ class Life:
         if self.drawn.random() < 0.3:
             money = Money(minor=self.drawn.choice([500, 2500]), currency="EUR")
             await self.change(record_payment, self.drawn.randbytes(8).hex(), money)
+
+    async def void(self) -> None:
+        paid = [row["reference"] for row in await self.world.rows("payments", self.order_id)]
+        if paid:
+            await void(self.world, self.order_id, self.drawn.choice(paid))
+            # A void begins a new time to pay, and the service must not do anything by itself here.
+            async with self.world.database.store.transaction() as tx:
+                await tx.forget_expiry(self.order_id)
+
+    async def money_goes(self) -> None:
+        go = self.drawn.choice([pay_back, take_back])
+        await go(self.world, self.order_id, self.drawn.randbytes(8).hex(), Money(minor=100, currency="EUR"))
 
     async def ask(self) -> None:
         at = self.world.clock.now

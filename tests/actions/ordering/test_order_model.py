@@ -31,8 +31,9 @@ from countermand.domain.actor import Actor
 from countermand.domain.appointments.appointment import AppointmentId
 from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId
-from countermand.domain.orders.order_state import TRANSITIONS, Transition
+from countermand.domain.orders.order_state import NO_MOVES, TRANSITIONS, Transition
 from countermand.storage.tables.columns import micros
+from support.money import void
 from support.outside import Outside, outside
 from support.world import Caller, World, a_world
 
@@ -56,16 +57,22 @@ class Expected:
     visits: list[AppointmentId] = field(default_factory=list)
     paid_at: datetime | None = None
     money: dict[str, bool] = field(default_factory=dict)  # by reference: whether it came late
+    paid: dict[str, datetime] = field(default_factory=dict)  # the payments in time that were not voided
+    voided: set[str] = field(default_factory=set)
 
     @property
     def may_be_advanced(self) -> set[str]:
-        return {move.value for move in TRANSITIONS[self.state]} - {"cancel"}
+        return {move.value for move in TRANSITIONS[self.state]} - NO_MOVES
 
     def may_be_cancelled(self, now: datetime) -> bool:
         if self.product is not None:
             return self.state in {"pending", "completed"} and self.paid_at is None
         in_time = self.visit_at is None or now < self.visit_at - NOTICE
         return in_time and self.state in {"submitted", "accepted", "in_progress", "held", "rejected"}
+
+    @property
+    def is_covered(self) -> bool:
+        return 2500 * len(self.paid) >= 1250 * self.quantity
 
     def ends(self, state: str) -> None:
         self.state = state
@@ -159,15 +166,35 @@ class Orders(RuleBasedStateMachine):
         order.money[reference] = late
         order.version += 1
         if not late:
-            order.paid_at = order.paid_at or self.world.clock()
-            if order.state == "pending" and 2500 * len(order.money) >= 1250 * order.quantity:
+            order.paid[reference] = self.world.clock()
+            order.paid_at = min(order.paid.values())
+            if order.state == "pending" and order.is_covered:
                 order.state = "completed"
+
+    @rule(order=orders, which=st.integers(0, 3))
+    def a_payment_is_voided(self, order: Expected, which: int) -> None:
+        if not order.money:
+            return
+        reference = list(order.money)[which % len(order.money)]
+        was_covered = order.is_covered
+        self.run(void(self.world, order.id, reference))
+        if reference in order.voided:
+            return
+        order.voided.add(reference)
+        order.version += 1
+        order.paid.pop(reference, None)
+        order.paid_at = min(order.paid.values(), default=None)
+        if order.state == "completed" and was_covered and not order.is_covered:
+            order.state = "pending"
 
     @rule(order=orders, other=orders)
     def a_payment_is_reported_again(self, order: Expected, other: Expected) -> None:
         if not order.money:
             return
         reference, money = next(iter(order.money)), Money(minor=2500, currency="EUR")
+        if reference in order.voided:
+            self.attempt(record_payment, order.id, reference, money, refusal="payment_voided")
+            return
         assert self.attempt(record_payment, order.id, reference, money).repeated
         if other is not order:
             self.attempt(record_payment, other.id, reference, money, refusal="payment_reference_used")
@@ -224,7 +251,7 @@ class Orders(RuleBasedStateMachine):
         in_time: dict[int, int] = {}
         for row in self.these("payments"):
             assert bool(row["is_late"]) == self.expected[row["order_id"]].money[row["reference"]]
-            if not row["is_late"]:
+            if not row["is_late"] and row["voided_at"] is None:
                 before = in_time.get(row["order_id"], row["recorded_at"])
                 in_time[row["order_id"]] = min(before, row["recorded_at"])
         for order in self.these("orders", "id"):

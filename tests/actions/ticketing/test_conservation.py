@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,10 +12,12 @@ import pytest_asyncio
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from countermand.actions.errors import ConflictError
 from countermand.actions.ordering.expire import expire_due
 from countermand.actions.ordering.record_progress import record_payment
 from countermand.domain.actor import Actor
 from countermand.domain.orders.order import order_id_of
+from support.money import pay_back, take_back, void
 from support.shopping_calls import cancel
 from support.ticket_shop import Shop, a_shop, check_conservation, euros
 from support.world import PUBLIC_URL, World
@@ -40,6 +43,23 @@ class Pay:
 
 
 @dataclass(frozen=True)
+class Void:
+    """One of an order's payments never happened."""
+
+    which: int
+    payment: int
+
+
+@dataclass(frozen=True)
+class Gone:
+    """So many cents of an order were refunded, or charged back."""
+
+    which: int
+    minor: int
+    is_refund: bool
+
+
+@dataclass(frozen=True)
 class Cancel:
     """Cancel an order."""
 
@@ -59,7 +79,7 @@ class Expire:
     """A node looks at what is due."""
 
 
-Act = Order | Pay | Cancel | GiveOn | Expire
+Act = Order | Pay | Void | Gone | Cancel | GiveOn | Expire
 
 _which = st.integers(0, 30)
 _acts: st.SearchStrategy[Act] = st.one_of(
@@ -69,6 +89,8 @@ _acts: st.SearchStrategy[Act] = st.one_of(
         vouchers=st.lists(st.sampled_from(_VOUCHERS), unique=True, max_size=2),
     ),
     st.builds(Pay, which=_which, minor=st.none() | st.integers(1, 3000)),
+    st.builds(Void, which=_which, payment=st.integers(0, 3)),
+    st.builds(Gone, which=_which, minor=st.integers(1, 3000), is_refund=st.booleans()),
     st.builds(Cancel, which=_which),
     st.builds(GiveOn, which=_which, tickets=st.integers(1, 3)),
     st.just(Expire()),
@@ -101,10 +123,17 @@ class Story:
         elif self.orders:
             await self._change(act, self.orders[act.which % len(self.orders)])
 
-    async def _change(self, act: Pay | Cancel | GiveOn, order: dict[str, Any]) -> None:
+    async def _change(self, act: Pay | Void | Gone | Cancel | GiveOn, order: dict[str, Any]) -> None:
         match act:
             case Pay():
                 await self._pay(act, order)
+            case Void():
+                await self._void(act, order)
+            case Gone():
+                go = pay_back if act.is_refund else take_back
+                with suppress(ConflictError):  # more than is there
+                    money, reference = euros(act.minor), f"gone {next(self.references)}"
+                    await go(self.shop.world, order_id_of(order["uid"]), reference, money)
             case Cancel():
                 answer = await cancel(self.shop.world, self.shop.caller, f"{PUBLIC_URL}/orders/{order['uid']}")
                 assert answer.status_code in {200, 403, 409}, answer.text
@@ -122,6 +151,13 @@ class Story:
         async with world.database.store.transaction() as tx:
             reference = f"{order['uid']}-{next(self.references)}"
             await record_payment(tx, Actor(self.shop.caller.client.id), order_id, reference, money, world.clock())
+
+    async def _void(self, act: Void, order: dict[str, Any]) -> None:
+        world, order_id = self.shop.world, order_id_of(order["uid"])
+        paid = await world.rows("payments", order_id)
+        if paid:
+            with suppress(ConflictError):  # its money went back, or its tickets were given on
+                await void(world, order_id, paid[act.payment % len(paid)]["reference"])
 
 
 @pytest_asyncio.fixture

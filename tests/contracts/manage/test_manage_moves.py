@@ -76,8 +76,8 @@ async def test_an_orders_life_is_told_move_by_move_until_it_is_cancelled_or_cann
     assert not changed(before, await contents(world))
 
 
-async def test_every_move_but_cancelling_can_be_asked_for_by_name(world: World):
-    assert {*get_args(MoveName), "cancel"} == {move.value for move in Transition}
+async def test_every_move_but_cancelling_and_reopening_can_be_asked_for_by_name(world: World):
+    assert {*get_args(MoveName), "cancel", "reopen"} == {move.value for move in Transition}
     operator, order_id = await world.manage_client(), await world.service_order(await world.connect_client())
     before = await contents(world)
     answer = await manage(world, operator, "POST", f"{order_id}/moves", {"move": "cancel"})

@@ -16,6 +16,7 @@ EVERYBODY: Final = frozenset(Role)
 RECORDERS: Final = frozenset({Role.SUPPORT, Role.FINANCE, Role.AUTHOR, Role.ADMIN})
 CANCELLERS: Final = frozenset({Role.SUPPORT, Role.AUTHOR, Role.ADMIN})
 ADMINS: Final = frozenset({Role.ADMIN})
+PAYERS: Final = frozenset({Role.FINANCE, Role.AUTHOR, Role.ADMIN})
 # Each call, and the roles that may make it. Nothing that the paths name is there.
 ALLOWED: Final = {
     "GET /orders": EVERYBODY,
@@ -23,6 +24,10 @@ ALLOWED: Final = {
     "GET /orders/{id}/cancellability": EVERYBODY,
     "POST /orders/{id}/cancel": CANCELLERS,
     "POST /orders/{id}/payments": RECORDERS,
+    "POST /orders/{id}/payments/{reference}/void": PAYERS,
+    "POST /orders/{id}/payments/{reference}/assign": PAYERS,
+    "POST /orders/{id}/refunds": PAYERS,
+    "POST /orders/{id}/chargebacks": PAYERS,
     "POST /orders/{id}/moves": RECORDERS,
     "POST /orders/{id}/appointments": RECORDERS,
     "PUT /orders/{id}/appointments/{appointment}": RECORDERS,
@@ -38,6 +43,7 @@ ALLOWED: Final = {
     "GET /refusals": EVERYBODY,
     "GET /refusals/reasons": EVERYBODY,
     "GET /late-payments": EVERYBODY,
+    "GET /refunds": EVERYBODY,
     "GET /part-payments": EVERYBODY,
     "GET /clients": ADMINS,
     "POST /clients": ADMINS,
@@ -56,7 +62,15 @@ ALLOWED: Final = {
     "POST /staff/{staff}/tokens": ADMINS,
     "POST /staff/{staff}/tokens/{key}/revoke": ADMINS,
 }
-_NAMED: Final = {"id": "connect-999", "appointment": "9", "task": "9", "client": "999", "staff": "nobody", "key": "k"}
+_NAMED: Final = {
+    "id": "connect-999",
+    "appointment": "9",
+    "task": "9",
+    "client": "999",
+    "staff": "nobody",
+    "key": "k",
+    "reference": "r",
+}
 
 
 async def test_every_call_is_allowed_to_the_roles_that_the_table_names_and_refused_to_all_others(world: World):

@@ -12,6 +12,7 @@ from countermand.domain.contract import ContractName
 from countermand.domain.money import Money
 from countermand.domain.orders.order import Order, OrderUid
 from countermand.domain.orders.payment import Payment
+from countermand.domain.orders.payment_correction import Correction, RefundState
 
 Item = TypeVar("Item")
 Record = TypeVar("Record", CancellationRecord, RefusalRecord)
@@ -19,9 +20,10 @@ Record = TypeVar("Record", CancellationRecord, RefusalRecord)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowsWanted:
-    """Selects rows: of a contract, of a client, from an instant on and before another, and refusals with a code.
+    """Selects rows: of a contract, of a client, from an instant on and before another.
 
-    `after` is the place of the last row of the page before, as the list gave it.
+    `code` is for refusals, and `state` for refunds. `after` is the place of the last row of the page before, as the
+    list gave it.
     """
 
     contract: ContractName | None = None
@@ -29,6 +31,7 @@ class RowsWanted:
     since: datetime | None = None
     until: datetime | None = None
     code: str | None = None
+    state: RefundState | None = None
     after: str | None = None
 
 
@@ -51,9 +54,18 @@ class ListedDecision(Generic[Record]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListedPayment:
-    """A payment with its order."""
+    """Late money with its order, and what of the order's late money in this currency is still here."""
 
     payment: Payment
+    order: Order
+    left_minor: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedRefund:
+    """A refund with its order."""
+
+    refund: Correction
     order: Order
 
 
@@ -103,10 +115,14 @@ class DeskLists(Protocol):
         ...
 
     async def late_payments_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[ListedPayment]:
-        """Return payments that came after their order had ended, newest first. The client is the order's.
+        """Return late money that was not all paid back, newest first. The client is the order's.
 
         A page may be short though more follow.
         """
+        ...
+
+    async def refunds_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[ListedRefund]:
+        """Return refunds, in one state or in every state, newest first. The client is the order's."""
         ...
 
     async def waiting_tasks_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[AppointmentTask]:

@@ -66,7 +66,9 @@ async def expire_order(tx: ExpiryTransaction, order_id: OrderId, now: datetime) 
     order = await tx.lock_order(order_id)
     if order is not None and not order.is_known:  # it changed since it was found: a node that knows it will expire it
         return False
-    await tx.forget_expiry(order_id)
+    # Since the order was found, the void of its payment may have given it another time limit.
+    if not await tx.forget_expiry(order_id, now):
+        return False
     if order is None or order.facts.first_payment_at is not None or state_after(order.state, Transition.EXPIRE) is None:
         return False
     await advance_order(tx, Actor(order.client_id), order_id, Transition.EXPIRE, now)

@@ -11,6 +11,7 @@ from countermand.domain.client import Client, ClientId
 from countermand.domain.known import Unknown
 from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.payment import Payment
+from countermand.domain.orders.payment_correction import Correction
 
 REFUSALS_SHOWN: Final = 500  # the newest ones, because every refused attempt leaves a row
 
@@ -29,8 +30,9 @@ class OutboxRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class History:
-    """Everything that happened to an order: its events, its refused cancellations, its cancellation, its payments.
+    """Everything that happened to an order.
 
+    That is its events, its refused cancellations, its cancellation, its payments, and the corrections of its payments.
     Events are in the order of the order's versions. `clients` has the clients that caused any of it.
     """
 
@@ -38,6 +40,7 @@ class History:
     refusals: tuple[RefusalRecord, ...]
     cancellation: CancellationRecord | None
     payments: tuple[Payment, ...]
+    corrections: tuple[Correction, ...]
     clients: Mapping[ClientId, Client]
 
     @property

@@ -1,9 +1,10 @@
 """Locks an order's row. Every change of an order does this first, and then reads, writes and raises its version."""
 
-from countermand.actions.errors import NotFoundError
+from countermand.actions.errors import NotFoundError, UnavailableError
 from countermand.actions.ordering.ports import OrderLock, OrderToPay, PaymentWriting
 from countermand.actions.ordering.visibility import check_known
 from countermand.domain.client import ClientId
+from countermand.domain.money import Money
 from countermand.domain.orders.order import Order, OrderId
 
 
@@ -26,3 +27,11 @@ async def locked_to_pay(tx: PaymentWriting, order_id: OrderId) -> OrderToPay:
         raise NotFoundError("there is no such order")
     check_known(to_pay.order)
     return to_pay
+
+
+def known_total(to_pay: OrderToPay) -> Money:
+    """Return the total of a locked ticket order. Raises `UnavailableError` if the total cannot be read here."""
+    if to_pay.total is None:
+        said = "a newer version than this node's wrote the total of the order"
+        raise UnavailableError(f"{said}; nothing was done; send the request again, or to another node")
+    return to_pay.total

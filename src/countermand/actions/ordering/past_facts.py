@@ -20,7 +20,12 @@ from countermand.domain.orders.order_kind import OrderKind
 from countermand.domain.orders.order_state import ENDED_UNFULFILLED, OrderState
 
 _Event = OrderEventKind
-_MONEY: Final = frozenset({_Event.PAYMENT_RECORDED, _Event.LATE_MONEY_RECEIVED})
+_MONEY: Final = frozenset(
+    {
+        *(_Event.PAYMENT_RECORDED, _Event.LATE_MONEY_RECEIVED, _Event.PAYMENT_VOIDED),
+        *(_Event.REFUND_DUE, _Event.PAYMENT_REFUNDED, _Event.PAYMENT_CHARGED_BACK),
+    }
+)
 
 
 class _ContradictionError(Exception):
@@ -61,11 +66,11 @@ class PastFacts:
         return min(known_since, default=None)
 
     def _first_payment(self, at: datetime) -> datetime | None:
+        paid = [one.recorded_at for one in self.history.payments if not one.is_late and one.stood_at(at)]
+        if paid:
+            return min(paid)
         first = self.view.order.facts.first_payment_at
-        paid = [one.recorded_at for one in self.history.payments if not one.is_late and one.recorded_at <= at]
-        if first is None or first > at:
-            return None
-        return min(paid, default=first)
+        return first if first is not None and first <= at else None
 
 
 def past_facts(view: OrderView, history: History) -> PastFacts:
@@ -76,7 +81,7 @@ def past_facts(view: OrderView, history: History) -> PastFacts:
         events[event.order_version].append(event)
         # The clocks of two nodes differ: a later version may have the earlier instant.
         latest = since[event.order_version] = max(latest, event.recorded_at)
-    forward = _forward(view, events)
+    forward = _forward(view, history, events)
     return PastFacts(
         view=view,
         history=history,
@@ -86,14 +91,16 @@ def past_facts(view: OrderView, history: History) -> PastFacts:
     )
 
 
-def _forward(view: OrderView, events: Mapping[int, Sequence[OutboxRecord]]) -> dict[int, OrderFacts]:
+def _forward(view: OrderView, history: History, events: Mapping[int, Sequence[OutboxRecord]]) -> dict[int, OrderFacts]:
     """Return the facts after the first versions, up to the first gap, or of all versions.
 
     A version without an event is a gap. Only a transfer of tickets raises the version without an event: if the state
-    of a ticket order fits on both sides, it was the same in between, because no such order returns to a state.
+    of a ticket order fits on both sides, it was the same in between. That does not hold after the void of a payment,
+    because only a void lets such an order return to a state.
     """
     order = view.order
-    may_be_transfers = order.kind is OrderKind.TICKET and not view.appointments
+    has_void = any(one.voided_at is not None for one in history.payments)
+    may_be_transfers = order.kind is OrderKind.TICKET and not view.appointments and not has_void
     found: dict[int, OrderFacts] = {}
     facts: OrderFacts | None = None
     first_gap = order.version + 1

@@ -121,7 +121,10 @@ class PaymentReading(Protocol):
     """Reads payments."""
 
     async def paid_minor(self, order_id: OrderId, currency: str) -> int:
-        """Return the sum of an order's payments in a currency, in minor units, without late money."""
+        """Return what is paid of an order in a currency, in minor units, without late money.
+
+        What was refunded, is due or was charged back is not paid: so the sum may be negative.
+        """
         ...
 
 
@@ -134,6 +137,10 @@ class PaymentWriting(PaymentReading, Protocol):
 
     async def claim_reference(self, reference: str, order_id: OrderId) -> bool:
         """Claim a provider's reference for an order. If an order has it already, change nothing and return False."""
+        ...
+
+    async def move_reference(self, reference: str, before: OrderId, after: OrderId) -> bool:
+        """Move the claim of a reference to another order. If another than `before` has it, change nothing: False."""
         ...
 
     async def payment(self, reference: str) -> tuple[OrderId, Payment | None] | None:
@@ -160,6 +167,9 @@ class ExpiryWriting(Protocol):
         """Store until when an order can be paid."""
         ...
 
-    async def forget_expiry(self, order_id: OrderId) -> None:
-        """Take an order off the list of orders that expire."""
+    async def forget_expiry(self, order_id: OrderId, due_at: datetime | None = None) -> bool:
+        """Take an order off the list of orders that expire. With `due_at`, only if it expires then or earlier.
+
+        Return whether the order was on the list.
+        """
         ...

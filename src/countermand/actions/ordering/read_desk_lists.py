@@ -12,6 +12,7 @@ from countermand.actions.ordering.desk_lists import (
     DeskLists,
     ListedDecision,
     ListedPayment,
+    ListedRefund,
     ListPage,
     PartPaidOrder,
     ReasonCount,
@@ -60,6 +61,12 @@ async def list_late_payments(store: Snapshots[DeskLists], wanted: RowsWanted, at
     """Return payments that came after their order had ended."""
     async with store.snapshot() as reading:
         return await reading.late_payments_listed(wanted, at_most)
+
+
+async def list_refunds(store: Snapshots[DeskLists], wanted: RowsWanted, at_most: int) -> ListPage[ListedRefund]:
+    """Return refunds: those that are due, made, failed or withdrawn, or all."""
+    async with store.snapshot() as reading:
+        return await reading.refunds_listed(wanted, at_most)
 
 
 async def list_part_payments(store: Snapshots[DeskLists], wanted: RowsWanted, at_most: int) -> ListPage[PartPaidOrder]:

@@ -10,8 +10,9 @@ from typing import Protocol
 
 from countermand.actions.appointments.ports import AppointmentWriting
 from countermand.actions.appointments.set import standing
-from countermand.actions.errors import ConflictError, UnavailableError
-from countermand.actions.ordering.lock_order import locked, locked_to_pay
+from countermand.actions.errors import ConflictError, FieldsError
+from countermand.actions.ordering.correction_ports import CorrectionReading
+from countermand.actions.ordering.lock_order import known_total, locked, locked_to_pay
 from countermand.actions.ordering.ports import OrderChange, OrderToPay, PaymentReading, PaymentWriting
 from countermand.actions.ordering.views import OrderView
 from countermand.actions.ticketing.ports import TicketRelease
@@ -22,6 +23,7 @@ from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_events import appointment_cancelled, order_advanced, payment_recorded
 from countermand.domain.orders.order_state import (
     ENDED_UNFULFILLED,
+    NO_MOVES,
     OrderState,
     Transition,
     state_after,
@@ -34,7 +36,7 @@ class ProgressTransaction(OrderChange, AppointmentWriting, TicketRelease, Protoc
     """Implemented by a transaction in which an order can advance."""
 
 
-class PaymentTransaction(OrderChange, PaymentWriting, Protocol):
+class PaymentTransaction(OrderChange, PaymentWriting, CorrectionReading, Protocol):
     """Implemented by a transaction in which a payment can be recorded."""
 
 
@@ -50,9 +52,9 @@ async def advance_order(
         raise ConflictError(
             "use_cancel", "the order was not changed; cancel an order with the cancel call, where the policy decides"
         )
-    after = state_after(order.state, move)
+    after = None if move in NO_MOVES else state_after(order.state, move)
     if after is None:
-        allowed = ", ".join(sorted(transitions_from(order.state).keys() - {Transition.CANCEL})) or "nothing"
+        allowed = ", ".join(sorted(transitions_from(order.state).keys() - NO_MOVES)) or "nothing"
         raise ConflictError("move_not_allowed", f"the order is {order.state} and cannot {move}; it can: {allowed}")
     if after in ENDED_UNFULFILLED and order.facts.first_payment_at is not None:
         raise ConflictError("order_paid", f"a payment is recorded for the order, so it cannot {move}")
@@ -75,9 +77,11 @@ async def record_payment(
 
     A ticket order is completed when its whole total is paid, in its currency. A payment of a part leaves it pending,
     and it can then neither expire nor be cancelled. The payment of an order that has ended is stored as late money,
-    which never reopens the order: the caller answers with a refusal, and the record stays. Raises `NotFoundError`, or
-    `ConflictError` with `payment_reference_used`.
+    which never reopens the order: the caller answers with a refusal, and the record stays. The reference of a payment
+    that was voided can be recorded for another order. Raises `NotFoundError`, `FieldsError` for an amount of 0, or
+    `ConflictError` with `payment_reference_used` or `payment_voided`.
     """
+    check_not_nothing(money, "a payment of 0 is not recorded; an order that costs nothing needs none")
     to_pay = await locked_to_pay(tx, order_id)
     if (recorded := await _recorded(tx, to_pay.order, reference)) is not None:
         if recorded.money != money:
@@ -98,33 +102,52 @@ async def pay_in_sandbox(tx: PaymentTransaction, order_id: OrderId, now: datetim
     to_pay = await locked_to_pay(tx, order_id)
     order, reference = to_pay.order, f"sandbox-{to_pay.order.uid}"
     if order.state is not OrderState.PENDING:
-        found = await tx.payment(reference)
-        return found is not None and found[0] == order_id and found[1] is not None
-    if await _recorded(tx, order, reference) is None:
-        left = await _left_of(tx, to_pay)
-        payment = Payment(reference=reference, money=left, recorded_at=now, is_late=False)
-        await _record(tx, Actor(order.client_id), order, payment, left)
+        its = await tx.payments_of(order_id)
+        return any(one.reference.startswith(reference) and one.voided_at is None for one in its)
+    if not await tx.claim_reference(reference, order_id):  # an earlier payment on the page was voided or refunded
+        reference = f"{reference}-{len(await tx.payments_of(order_id)) + 1}"
+        if not await tx.claim_reference(reference, order_id):
+            raise _reference_used(reference)
+    left = await _left_of(tx, to_pay)
+    payment = Payment(reference=reference, money=left, recorded_at=now, is_late=False)
+    await _record(tx, Actor(order.client_id), order, payment, left)
     return True
 
 
 async def left_to_pay(reading: PaymentReading, view: OrderView) -> Money:
-    """Return the unpaid rest of a ticket order's total, in its currency."""
+    """Return the unpaid rest of a ticket order's total, in its currency. A part that was refunded is unpaid again."""
     return await _left(reading, view.order.id, view.ticket_details.total)
+
+
+def check_not_nothing(money: Money, said: str) -> None:
+    """Raise `FieldsError` for an amount of 0."""
+    if money.minor == 0:
+        raise FieldsError([("amount", f"amount must be more than 0, not {money}: {said}")])
 
 
 async def _recorded(tx: PaymentTransaction, order: Order, reference: str) -> Payment | None:
     """Return the order's payment under a reference, or claim the reference for the order and return None.
 
-    Raises `ConflictError` if the reference is another order's.
+    Raises `ConflictError` if the reference is another order's, or that of a voided payment of this order.
     """
     if await tx.claim_reference(reference, order.id):
         return None  # no order had it, so nothing is recorded under it
     found = await tx.payment(reference)
     assert found is not None, "claims are never taken back"
     of_order, recorded = found
-    if of_order != order.id:
+    if of_order == order.id and (recorded is None or recorded.voided_at is None):
+        return recorded
+    if any(one.reference == reference for one in await tx.payments_of(order.id)):
+        raise ConflictError(
+            "payment_voided",
+            f"the payment {reference} of this order was voided; nothing was recorded; record the payment that was made "
+            "under its own reference",
+        )
+    # A void stays, so the reference is free if its payment was voided. Of several orders, the first to move it has it.
+    is_free = recorded is not None and recorded.voided_at is not None
+    if not (is_free and await tx.move_reference(reference, of_order, order.id)):
         raise _reference_used(reference)
-    return recorded
+    return None
 
 
 def _reference_used(reference: str) -> ConflictError:
@@ -154,15 +177,12 @@ async def _record(tx: PaymentTransaction, actor: Actor, order: Order, payment: P
 
 async def _left_of(tx: PaymentTransaction, to_pay: OrderToPay) -> Money:
     """Return the unpaid rest of a locked order's total. Raises `UnavailableError` if the total cannot be read here."""
-    if to_pay.total is None:
-        said = "a newer version than this node's wrote the total of the order"
-        raise UnavailableError(f"{said}; nothing was done; send the request again, or to another node")
-    return await _left(tx, to_pay.order.id, to_pay.total)
+    return await _left(tx, to_pay.order.id, known_total(to_pay))
 
 
 async def _left(reading: PaymentReading, order_id: OrderId, total: Money) -> Money:
     paid_minor = await reading.paid_minor(order_id, total.currency)
-    return Money(minor=max(0, total.minor - paid_minor), currency=total.currency)
+    return Money(minor=min(total.minor, max(0, total.minor - paid_minor)), currency=total.currency)
 
 
 async def _advance(tx: ProgressTransaction, actor: Actor, order: Order, after: OrderState, now: datetime) -> Order:

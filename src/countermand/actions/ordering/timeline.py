@@ -14,9 +14,19 @@ from countermand.actions.ordering.views import OrderView
 from countermand.domain.actor import Actor
 from countermand.domain.cancelling.decision import Decision
 from countermand.domain.known import Unknown
+from countermand.domain.money import Money
 from countermand.domain.orders.order import Order
-from countermand.domain.orders.order_events import OrderEventKind, order_cancelled, payment_recorded
+from countermand.domain.orders.order_events import (
+    OrderEvent,
+    OrderEventKind,
+    order_cancelled,
+    payment_charged_back,
+    payment_recorded,
+    payment_refunded,
+    payment_voided,
+)
 from countermand.domain.orders.order_state import OrderState
+from countermand.domain.orders.payment_correction import Correction, CorrectionKind
 
 _LAST: Final = 2**63  # a version behind every version of an order
 
@@ -37,6 +47,10 @@ _KINDS: Final[Mapping[OrderEventKind | Unknown, EntryKind]] = {
     OrderEventKind.ORDER_PLACED: EntryKind.PLACED,
     OrderEventKind.PAYMENT_RECORDED: EntryKind.PAYMENT,
     OrderEventKind.LATE_MONEY_RECEIVED: EntryKind.PAYMENT,
+    OrderEventKind.PAYMENT_VOIDED: EntryKind.PAYMENT,
+    OrderEventKind.REFUND_DUE: EntryKind.PAYMENT,
+    OrderEventKind.PAYMENT_REFUNDED: EntryKind.PAYMENT,
+    OrderEventKind.PAYMENT_CHARGED_BACK: EntryKind.PAYMENT,
     OrderEventKind.APPOINTMENT_SET: EntryKind.APPOINTMENT,
     OrderEventKind.APPOINTMENT_MOVED: EntryKind.APPOINTMENT,
     OrderEventKind.APPOINTMENT_ADVANCED: EntryKind.APPOINTMENT,
@@ -154,12 +168,43 @@ def _of_other_rows(order: Order, history: History) -> Iterator[_Placed]:
         event = order_cancelled(record.facts.state, record.reason)
         entry = _event(EntryKind.CHANGED, event.kind, event.details, record.decided_at)
         yield record.decided_at, _LAST, replace(entry, who=_named_actor(history, record.actor))
-    paid = {event.details.get("reference") for event in history.events if _KINDS.get(event.kind) is EntryKind.PAYMENT}
+    yield from _of_payments(history)
+
+
+def _of_payments(history: History) -> Iterator[_Placed]:
+    told = {(event.kind, event.details.get("reference")) for event in history.events}
+    voids = {one.payment_reference: one for one in history.corrections if one.kind is CorrectionKind.VOID}
     for payment in history.payments:
-        if payment.reference not in paid:
-            event = payment_recorded(payment)
+        event = payment_recorded(payment)
+        if (event.kind, payment.reference) not in told:
             entry = _event(EntryKind.PAYMENT, event.kind, event.details, payment.recorded_at)
             yield payment.recorded_at, _LAST, entry
+        void = voids.get(payment.reference)
+        if void is not None and (OrderEventKind.PAYMENT_VOIDED, payment.reference) not in told:
+            yield _of_correction(history, void, payment_voided(payment, void.reason))
+    refunds, chargebacks = _sums(history, CorrectionKind.REFUND), _sums(history, CorrectionKind.CHARGEBACK)
+    for one, event in (
+        *((one, payment_refunded(one.reference or "", money, one.reason)) for one, money in refunds),
+        *((one, payment_charged_back(one.reference or "", money, one.reason)) for one, money in chargebacks),
+    ):
+        if (event.kind, one.reference) not in told:
+            yield _of_correction(history, one, event)
+
+
+def _sums(history: History, kind: CorrectionKind) -> Iterator[tuple[Correction, Money]]:
+    """Yield the first correction of this kind with each reference, and the sum of all that have it."""
+    found: dict[str, list[Correction]] = {}
+    for one in history.corrections:
+        if one.kind is kind and one.reference is not None:
+            found.setdefault(one.reference, []).append(one)
+    for same in found.values():
+        yield same[0], replace(same[0].money, minor=sum(one.money.minor for one in same))
+
+
+def _of_correction(history: History, one: Correction, event: OrderEvent) -> _Placed:
+    at = one.settled_at or one.recorded_at
+    entry = _event(EntryKind.PAYMENT, event.kind, event.details, at)
+    return at, _LAST, replace(entry, who=_named_actor(history, one.actor))
 
 
 def _event(kind: EntryKind, event: OrderEventKind, details: Mapping[str, object], at: datetime) -> TimelineEntry:

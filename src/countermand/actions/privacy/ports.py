@@ -19,6 +19,7 @@ class Place(StrEnum):
     CONSUMERS = "consumers"
     CANCELLATION_REASONS = "cancellation_reasons"
     REFUSAL_REASONS = "refusal_reasons"
+    CORRECTION_REASONS = "correction_reasons"  # of voids of payments, refunds and chargebacks
     EVENTS = "events"
     APPOINTMENT_TASKS = "appointment_tasks"
     STORED_ANSWERS = "stored_answers"

@@ -7,6 +7,7 @@ A declaration imports little, so that the command line can name the contracts in
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -104,7 +105,8 @@ class Contract:
     `kind` decides which states its orders have and what they release when they end. `default_rules` are the policy,
     unless a setting narrows it. `default_permissions` are those of a client that was added without any, and
     `more_permissions` the others that its calls know. `api` builds the contract's calls. `order_in_event` returns an
-    order as it appears in an event, in the form that the contract's subscribers know.
+    order as it appears in an event, in the form that the contract's subscribers know. `payment_window` returns how
+    long a new order can be paid; it is None if orders do not expire.
     """
 
     name: ContractName
@@ -115,6 +117,7 @@ class Contract:
     api: "Callable[[Deployment], ApiModule]"
     order_in_event: "Callable[[OrderView], msgspec.Struct | Mapping[str, object]]"
     pages: frozenset[Page] = frozenset()
+    payment_window: "Callable[[Deployment], timedelta] | None" = None
     more_permissions: frozenset[Permission] = frozenset()
 
     def __post_init__(self) -> None:

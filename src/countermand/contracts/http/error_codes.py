@@ -33,7 +33,7 @@ RULES: Final[Mapping[str, str]] = {
 REFUSALS: Final[Mapping[str, str]] = {
     **RULES,
     # service orders and visits
-    "order_ended": "The order is rejected, activated or cancelled, so it takes no visit.",
+    "order_ended": "The order has ended, so that it takes no visit and no money of another order.",
     "has_appointment": "The order has an active appointment. Cancel that first.",
     "appointment_over": "The appointment is completed, incomplete or cancelled.",
     "appointment_request_pending": "The appointment-request has no slots yet. Read it again later.",
@@ -53,6 +53,14 @@ REFUSALS: Final[Mapping[str, str]] = {
     "order_paid": "A payment is recorded for the order, so that it cannot end unfulfilled.",
     "payment_reference_used": "The reference is another payment's. Use this payment's own reference.",
     "late_money": "The order has ended. The payment is kept as late money, which must be paid back.",
+    "payment_voided": "A payment of this order with this reference was voided. Use the reference of the other payment.",
+    "payment_paid_back": "Money of the payment was refunded, is due or was charged back, so that it cannot be voided.",
+    "payment_not_late": "The payment came in time. Only late money can be assigned; void the payment instead.",
+    "refund_exceeds_paid": "The refund is larger than what is kept, due and late. The sentence names the amounts.",
+    "refund_reference_used": "The reference is another refund's. Use this refund's own reference.",
+    "chargeback_exceeds_paid": "The chargeback is larger than what came in. The sentence names the amounts.",
+    "chargeback_reference_used": "The reference is another chargeback's. Use this chargeback's own reference.",
+    "tickets_given_on": "Tickets of the order were given on, so that the order cannot be pending again.",
     "more_held": "More places of the product are sold than its new total.",
     "past_unknown": "The facts or the policy of that past instant are not known. The sentence says what to ask.",
     "export_too_large": "Too much is stored about the person for one answer. Export it on the command line.",

@@ -23,13 +23,13 @@ class AmountGiven(Struct, kw_only=True):
     currency: Annotated[Currency, Meta(description="ISO 4217")]
 
 
-_Number = Annotated[Raw, Meta(description="Always with two decimals", extra_json_schema={"type": "number"})]
+WrittenAmount = Annotated[Raw, Meta(description="Always with two decimals", extra_json_schema={"type": "number"})]
 
 
 class Amount(Struct, kw_only=True):
     """Money: a JSON number with two decimals, as 1.00, and an ISO 4217 currency."""
 
-    amount: _Number
+    amount: WrittenAmount
     currency: Annotated[str, Meta(description="ISO 4217")]
 
 

@@ -16,6 +16,7 @@ from countermand.actions.appointments.ports import (
 from countermand.actions.cancelling.ports import PolicyContents, PolicyUses
 from countermand.actions.catalogue.ports import CatalogueLists, CatalogueWriting, ProductLock, Stock, VoucherReading
 from countermand.actions.idempotency import KeptAnswers
+from countermand.actions.ordering.correction_ports import CorrectionReading, CorrectionWriting
 from countermand.actions.ordering.desk_lists import DeskLists
 from countermand.actions.ordering.ports import (
     ExpiryReading,
@@ -45,6 +46,7 @@ class Reading(
     OrderLists,
     OrderSearch,
     PaymentReading,
+    CorrectionReading,
     ExpiryReading,
     AppointmentReading,
     TaskReading,
@@ -68,6 +70,7 @@ class Transaction(
     OrderInsertion,
     OrderChange,
     PaymentWriting,
+    CorrectionWriting,
     ExpiryWriting,
     AppointmentWriting,
     TaskWriting,

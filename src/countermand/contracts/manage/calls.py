@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from http import HTTPStatus
 from typing import Final, Literal
 
@@ -18,6 +19,7 @@ from countermand.contracts.manage.order_ids import ORDER_ID_PATTERN, OrdersByNam
 from countermand.contracts.manage.translate import problem_answer
 from countermand.domain.client import Permission
 from countermand.domain.contract import MANAGE
+from countermand.domain.money import Money
 from countermand.domain.orders.order import Order, order_id_from
 
 ROOT: Final = "/manage/v1"
@@ -116,6 +118,20 @@ def instant_in(name: str, text: str) -> datetime:
         like = "2026-11-23T01:00:00Z"
         raise FieldsError([(name, f"{name} must be an instant with a time zone, like {like}, not {shown(text)}")])
     return in_range(name, instant)
+
+
+def check_reason(reason: str) -> None:
+    """Raise `FieldsError` for a reason that nobody can see."""
+    if not reason.strip():
+        raise FieldsError([("reason", f"reason must have a visible character, not {shown(reason)}")])
+
+
+def money_in(amount: Decimal | int, currency: str) -> Money:
+    """Return the money of a body. Raises `FieldsError` for an amount or a currency that cannot be recorded."""
+    try:
+        return Money.of(amount, currency)
+    except ValueError as error:
+        raise FieldsError([("amount", f"amount: {error}")]) from None
 
 
 def operation(

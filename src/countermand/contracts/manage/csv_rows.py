@@ -31,6 +31,8 @@ def _cell(value: object) -> str:
             return _cell(" ".join(map(str, value)))
         case None:
             return ""
+        case msgspec.Raw():  # a number as it is written
+            return bytes(value).decode()
         case datetime():
             return written_instant(value)
         case str():

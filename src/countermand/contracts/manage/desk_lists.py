@@ -16,6 +16,7 @@ from countermand.actions.ordering.read_desk_lists import (
     list_cancellations,
     list_late_payments,
     list_part_payments,
+    list_refunds,
     list_refusals,
 )
 from countermand.contracts.http.answer import JSON, Answer, json_answer
@@ -24,11 +25,12 @@ from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.query import Query
 from countermand.contracts.http.store import Store
 from countermand.contracts.http.streamed import StreamedAnswer
-from countermand.contracts.manage import csv_rows, list_messages, list_output
+from countermand.contracts.manage import csv_rows, list_messages, list_output, money_messages
 from countermand.contracts.manage.calls import ROOT, instant_asked, operation
 from countermand.contracts.manage.csv_rows import CSV
-from countermand.contracts.manage.filters import client_asked, code_asked, contract_asked
+from countermand.contracts.manage.filters import client_asked, code_asked, contract_asked, refund_state_asked
 from countermand.domain.client import Permission
+from countermand.domain.orders.payment_correction import RefundState
 
 LINES: Final = "application/x-ndjson"
 PAGE: Final = 100
@@ -123,6 +125,7 @@ def wanted_in(query: Query) -> RowsWanted:
         since=instant_asked(query, "from"),
         until=instant_asked(query, "until"),
         code=code_asked(query, "code"),
+        state=refund_state_asked(query, "state"),
         after=query.one("after"),
     )
     query.check()
@@ -158,6 +161,11 @@ async def _late_payments(records: Records, wanted: RowsWanted, at_most: int) -> 
 async def _part_payments(records: Records, wanted: RowsWanted, at_most: int) -> ListPage[list_messages.PartPayment]:
     found = await list_part_payments(records.store, wanted, at_most)
     return ListPage(items=[list_output.part_payment_shown(one) for one in found.items], following=found.following)
+
+
+async def _refunds(records: Records, wanted: RowsWanted, at_most: int) -> ListPage[money_messages.ListedRefund]:
+    found = await list_refunds(records.store, wanted, at_most)
+    return ListPage(items=[list_output.refund_shown(one) for one in found.items], following=found.following)
 
 
 async def _count(context: CallContext[None]) -> Answer:
@@ -198,6 +206,12 @@ LATE_PAYMENTS: Final = DeskList(
     page=lambda items, following: list_messages.LatePayments(late_payments=list(items), next=following),
     filters=_FILTERS,
 )
+REFUNDS: Final = DeskList(
+    row=money_messages.ListedRefund,
+    read=_refunds,
+    page=lambda items, following: money_messages.Refunds(refunds=list(items), next=following),
+    filters=("state", *_FILTERS),
+)
 PART_PAYMENTS: Final = DeskList(
     row=list_messages.PartPayment,
     read=_part_payments,
@@ -210,6 +224,7 @@ _PARAMETERS: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
     "from": ("Only from this instant on", _INSTANT),
     "until": ("Only before this instant", _INSTANT),
     "code": ("Only refusals with this code", {"type": "string", "examples": ["payment_recorded"]}),
+    "state": ("Only refunds in this state", {"type": "string", "enum": [state.value for state in RefundState]}),
     "after": ("The `next` of the previous page", {"type": "string"}),
 }
 
@@ -277,6 +292,14 @@ CALLS: Final[tuple[Call, ...]] = (
         _PLACED,
         list_messages.LatePayments,
         LATE_PAYMENTS,
+    ),
+    _list_call(
+        "listRefunds",
+        "refunds",
+        "List refunds that are due, done, failed or withdrawn, up to 100 on each page, newest first",
+        _PLACED,
+        money_messages.Refunds,
+        REFUNDS,
     ),
     _list_call(
         "listPartPayments",

@@ -7,6 +7,7 @@ from countermand.contracts.http.query import Query
 from countermand.domain.client import COMMAND_LINE, LARGEST_CLIENT_ID, ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import order_id_from
+from countermand.domain.orders.payment_correction import RefundState
 
 CONTRACT: Final = "[a-z][a-z0-9_]{0,15}"
 CODE: Final = "[a-z][a-z0-9_]{0,63}"
@@ -29,6 +30,12 @@ def client_asked(query: Query, *, or_command_line: bool = False) -> ClientId | N
 def code_asked(query: Query, name: str) -> str | None:
     """Return the code of a rule, or None."""
     return matching(query, name, CODE, "the code of a rule, like payment_recorded")
+
+
+def refund_state_asked(query: Query, name: str) -> RefundState | None:
+    """Return the state that the refunds must be in, or None."""
+    given = matching(query, name, "|".join(RefundState), f"one of {', '.join(RefundState)}")
+    return None if given is None else RefundState(given)
 
 
 def matching(query: Query, name: str, pattern: str, must_be: str) -> str | None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from countermand.contracts.manage.messages import Claimed, Person
+from countermand.contracts.manage.actor_texts import Claimed, Person
 
 _NEXT = "The parameter `after` of the next page; null at the end. A page may be short though more pages follow"
 OrderIdText = Annotated[str, Meta(description="The order's id, such as connect-54 or shopping- and a uid")]
@@ -103,7 +103,7 @@ class Reasons(Struct, kw_only=True):
 
 
 class LatePayment(Struct, kw_only=True):
-    """Money that came after its order had ended, which must be paid back."""
+    """Money that came after its order had ended, which must be paid back or assigned to another order."""
 
     order_id: OrderIdText
     contract: ContractText
@@ -114,6 +114,15 @@ class LatePayment(Struct, kw_only=True):
     amount_minor: Annotated[int, Meta(description="The amount in hundredths of the currency's unit: 1250 is 12.50")]
     currency: Annotated[str, Meta(description="ISO 4217")]
     recorded_at: Annotated[datetime, Meta(description="When this service recorded the payment, in UTC")]
+    left_minor: Annotated[
+        int,
+        Meta(
+            description=(
+                "What of the order's late money in this currency is still here, and was neither refunded nor charged "
+                "back: of all late payments of the order together"
+            )
+        ),
+    ]
 
 
 class LatePayments(Struct, kw_only=True):

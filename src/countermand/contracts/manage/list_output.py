@@ -1,9 +1,13 @@
 """Converts the rows of the desk's lists to messages."""
 
+from msgspec import Raw
+
 from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
-from countermand.actions.ordering.desk_lists import ListedDecision, ListedPayment, PartPaidOrder
+from countermand.actions.ordering.desk_lists import ListedDecision, ListedPayment, ListedRefund, PartPaidOrder
 from countermand.contracts.manage import list_messages as messages
+from countermand.contracts.manage import money_messages
 from countermand.contracts.manage.order_ids import id_text, order_id_text
+from countermand.contracts.manage.translate import correction_id
 
 
 def cancellation_shown(one: ListedDecision[CancellationRecord]) -> messages.ListedCancellation:
@@ -62,6 +66,28 @@ def late_payment_shown(one: ListedPayment) -> messages.LatePayment:
         amount_minor=payment.money.minor,
         currency=payment.money.currency,
         recorded_at=payment.recorded_at,
+        left_minor=one.left_minor,
+    )
+
+
+def refund_shown(one: ListedRefund) -> money_messages.ListedRefund:
+    """Return a refund with its order."""
+    order, refund = one.order, one.refund
+    return money_messages.ListedRefund(
+        id=correction_id(order, refund),
+        order=order_id_text(order),
+        contract=order.contract,
+        order_reference=order.reference,
+        amount=Raw(str(refund.money).encode()),
+        currency=refund.money.currency,
+        state="" if refund.state is None else refund.state.value,
+        reference=refund.reference,
+        reason=refund.reason,
+        recorded_at=refund.recorded_at,
+        settled_at=refund.settled_at,
+        client_id=refund.actor.client_id,
+        staff_id=refund.actor.staff_id,
+        acting_as=refund.actor.acting_as,
     )
 
 

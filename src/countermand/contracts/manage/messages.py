@@ -8,27 +8,17 @@ from msgspec import Meta, Struct
 from countermand.actions.ordering.timeline import EntryKind
 from countermand.contracts.http.answer import JsonObject
 from countermand.contracts.http.body import Number
+from countermand.contracts.manage.actor_texts import Address, Claimed, Person
 from countermand.contracts.manage.appointment_messages import Appointment
-from countermand.domain.orders.order_state import Transition
+from countermand.contracts.manage.money_messages import Balance, Correction
+from countermand.domain.orders.order_state import NO_MOVES, Transition
 
 PROBLEM_JSON: Final = "application/problem+json"
 
 MoveName = Literal["accept", "start", "pass_no_return", "hold", "reject", "activate", "complete", "expire", "fail"]
 EntryName = Literal["placed", "ask", "payment", "changed", "appointment"]
 assert set(get_args(EntryName)) == {kind.value for kind in EntryKind}
-assert set(get_args(MoveName)) == {move.value for move in Transition} - {Transition.CANCEL.value}
-
-
-Person = Annotated[
-    str | None, Meta(description="The id of the person whose token was used; null if it was a client's own token")
-]
-Address = Annotated[
-    str | None,
-    Meta(description="The IP address of the connection: behind a proxy, the proxy's. Null if unknown or forgotten"),
-]
-Claimed = Annotated[
-    str | None, Meta(description="The id of the person for whom the client said that it acts; null for nobody")
-]
+assert set(get_args(MoveName)) == {move.value for move in Transition if move not in NO_MOVES}
 
 
 class PaymentGiven(Struct, kw_only=True):
@@ -46,7 +36,7 @@ class PaymentGiven(Struct, kw_only=True):
         Number,
         Meta(
             description="The amount in the currency's unit, with at most two decimals, as 12.50",
-            extra_json_schema={"type": "number", "minimum": 0, "multipleOf": 0.01},
+            extra_json_schema={"type": "number", "exclusiveMinimum": 0, "multipleOf": 0.01},
         ),
     ]
     currency: Annotated[
@@ -86,6 +76,9 @@ class Payment(Struct, kw_only=True):
     recorded_at: Annotated[datetime, Meta(description="When this service recorded the payment, in UTC")]
     late: Annotated[
         bool, Meta(description="Whether the order had ended before the money arrived. Late money must be paid back")
+    ]
+    voided_at: Annotated[
+        datetime | None, Meta(description="When it was recorded that the payment never happened, in UTC; null if not")
     ]
 
 
@@ -330,6 +323,10 @@ class Order(Struct, kw_only=True):
         ),
     ]
     payments: Annotated[list[Payment], Meta(description="The payments, oldest first")]
+    corrections: Annotated[
+        list[Correction], Meta(description="The voids of payments, the refunds and the chargebacks, oldest first")
+    ]
+    money: Annotated[list[Balance], Meta(description="Where the money is: one entry for each currency")]
     cancellation: Annotated[
         DecisionRecord | None, Meta(description="The record of the cancellation; null if the order was not cancelled")
     ]

@@ -7,15 +7,16 @@ from typing import Final
 
 from countermand.actions.cancelling.cancel_orders import CancelledWithHistory, NotCancelled
 from countermand.actions.cancelling.decide_again import policies_of
+from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.cancelling.explain_past import explain_at
 from countermand.actions.cancelling.ports import CancelOrder
-from countermand.actions.errors import FieldsError, OutcomeUnknownError, UnavailableError
+from countermand.actions.errors import OutcomeUnknownError, UnavailableError
 from countermand.actions.ordering.history import History
 from countermand.actions.ordering.read_orders import read_history
 from countermand.actions.ordering.record_progress import advance_order, record_payment
 from countermand.actions.ordering.views import OrderView
 from countermand.contracts.http.answer import Answer, json_answer
-from countermand.contracts.http.body import read, shown
+from countermand.contracts.http.body import read
 from countermand.contracts.http.calls import (
     Call,
     CallContext,
@@ -29,7 +30,7 @@ from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.query import Query
 from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage import messages
-from countermand.contracts.manage.calls import ORDER, instant_asked, operation, order_in
+from countermand.contracts.manage.calls import ORDER, check_reason, instant_asked, money_in, operation, order_in
 from countermand.contracts.manage.order_ids import order_id_text
 from countermand.contracts.manage.translate import decision_shown, order_shown, payment_shown, problem, refusal_answer
 from countermand.domain.client import Client, Permission
@@ -46,10 +47,11 @@ _AT: Final = parameter(
 
 
 async def _read_one(context: CallContext[None]) -> Answer:
-    store = context.services.store
-    async with store.snapshot() as reading:
+    services = context.services
+    async with services.store.snapshot() as reading:
         order = await order_in(reading, context.request)
-    return await _order_answer(context.services, context.client, *await read_history(store, order.id))
+    view, history = await read_history(services.store, order.id)
+    return await order_answer(services, context.client, services.archive, view, history)
 
 
 async def _cancellability(context: CallContext[None]) -> Answer:
@@ -100,30 +102,29 @@ async def _cancel_order(context: CallContext[messages.CancelGiven]) -> Answer:
     if not isinstance(outcome, CancelledWithHistory):  # the order is cancelled, so "nothing was done" would be wrong
         raise OutcomeUnknownError("the order is cancelled, but could not be read")
     try:
-        return await _order_answer(services, context.client, outcome.view, outcome.history)
+        return await order_answer(services, context.client, services.archive, outcome.view, outcome.history)
     except UnavailableError as error:
         raise OutcomeUnknownError("the order is cancelled, but could not be read") from error
 
 
-async def _order_answer(services: Services, client: Client, view: OrderView, history: History) -> Answer:
-    policies = await policies_of(services.archive, history.decisions)
+async def order_answer(
+    services: Services, client: Client, archive: PolicyArchive, view: OrderView, history: History
+) -> Answer:
+    """Answer with an order and its history. The archive has the policies of its decisions."""
+    policies = await policies_of(archive, history.decisions)
     refusals_since = services.clock() - services.refusals_kept
     return json_answer(200, order_shown(view, history, policies, client, refusals_since=refusals_since))
 
 
 def _cancellation(given: DecodedBody) -> messages.CancelGiven:
     cancellation = read(messages.CancelGiven, given.json)
-    if not cancellation.reason.strip():
-        raise FieldsError([("reason", f"reason must have a visible character, not {shown(cancellation.reason)}")])
+    check_reason(cancellation.reason)
     return cancellation
 
 
 def _payment(given: DecodedBody) -> tuple[str, Money]:
     payment = read(messages.PaymentGiven, given.json)
-    try:
-        return payment.reference, Money.of(payment.amount, payment.currency)
-    except ValueError as error:
-        raise FieldsError([("amount", f"amount: {error}")]) from None
+    return payment.reference, money_in(payment.amount, payment.currency)
 
 
 def _transition(given: DecodedBody) -> Transition:

@@ -6,6 +6,7 @@ from typing import Final
 
 from countermand.actions.identity.ports import ClientAdministration
 from countermand.actions.identity.staff import StaffAdministration
+from countermand.actions.ordering.correct_payments import PaymentWindows
 from countermand.actions.privacy.ports import PersonalTexts
 from countermand.contracts.http.api_module import ApiModule
 from countermand.contracts.http.calls import Call
@@ -15,12 +16,13 @@ from countermand.contracts.manage import appointments, catalogue, desk_lists, fi
 from countermand.contracts.manage.calls import ROOT, RULES
 from countermand.contracts.manage.clients import ManagedClients
 from countermand.contracts.manage.partner_clients import PartnerTerms
+from countermand.contracts.manage.payments import ManagedPayments
 from countermand.contracts.manage.privacy import ManagedPrivacy
 from countermand.contracts.manage.staff import ManagedStaff
 from countermand.contracts.manage.translate import ERROR_CODES
 from countermand.domain.contract import MANAGE
 
-# The calls about clients and staff are added later, because they need more than a call's services.
+# The calls about clients, staff and corrections of payments are added later: they need more than a call's services.
 CALLS: Final[tuple[Call, ...]] = (*find.CALLS, *orders.CALLS, *desk_lists.CALLS, *appointments.CALLS, *catalogue.CALLS)
 
 
@@ -30,9 +32,11 @@ def api_module(
     accesses: Sequence[Access],
     partners: PartnerTerms,
     texts: PersonalTexts | None,
+    windows: PaymentWindows,
 ) -> ApiModule:
     """Return the operator's calls. `accesses` has the channels that a client may be added to.
 
+    `windows` says how long an order of each contract can be paid after a void reopened it.
     Without `texts`, the calls about persons are only described.
     """
     return ApiModule(
@@ -42,6 +46,7 @@ def api_module(
         prefix=ROOT,
         calls=(
             *CALLS,
+            *ManagedPayments(windows).calls(),
             *ManagedClients(clients, accesses, partners).calls(),
             *ManagedPrivacy(texts).calls(),
             *ManagedStaff(staff, clients).calls(),

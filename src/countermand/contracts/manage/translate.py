@@ -34,16 +34,18 @@ from countermand.contracts.http.answer import (
     json_answer,
 )
 from countermand.contracts.http.error_codes import RULES, error_codes, refusals
-from countermand.contracts.manage import appointment_messages, messages
+from countermand.contracts.manage import appointment_messages, messages, money_messages
 from countermand.contracts.manage.order_ids import order_id_text
 from countermand.contracts.manage.timeline import findings_shown, record_shown, timeline_shown
 from countermand.domain.appointments.appointment import Appointment
 from countermand.domain.appointments.appointment_task import AppointmentTask
 from countermand.domain.cancelling.decision import Granted, Refused
 from countermand.domain.client import Client, Permission
+from countermand.domain.orders.balance import Balance, balances_of
 from countermand.domain.orders.order import Order
 from countermand.domain.orders.order_details import TicketOrderDetails
 from countermand.domain.orders.payment import Payment
+from countermand.domain.orders.payment_correction import Correction
 
 _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     MalformedRequestError: (400, "bad_request"),
@@ -70,6 +72,9 @@ ERROR_CODES: Final = error_codes(
         409,
         *RULES,
         *("move_not_allowed", "order_paid", "payment_reference_used", "late_money"),
+        *("payment_voided", "payment_paid_back", "tickets_given_on", "payment_not_late"),
+        *("refund_exceeds_paid", "refund_reference_used"),
+        *("chargeback_exceeds_paid", "chargeback_reference_used"),
         *("has_appointment", "appointment_over", "order_ended", "already_answered"),
         *("slot_booked", "more_held", "seats_held"),
         *("client_exists", "client_revoked", "client_without_secret", "key_exists"),
@@ -141,6 +146,10 @@ def order_shown(
         tickets=[messages.Ticket(uid=t.uid, product_uid=t.product_uid, valid=view.admits(t)) for t in view.tickets],
         order_token=token,
         payments=[payment_shown(one) for one in history.payments],
+        corrections=[correction_shown(order, one) for one in history.corrections],
+        money=[
+            balance_shown(currency, one) for currency, one in balances_of(history.payments, history.corrections).items()
+        ],
         cancellation=None if cancellation is None else record_shown(cancellation, policies),
         refusals=[record_shown(one, policies) for one in history.refusals],
         timeline=timeline_shown(timeline_of(order, history, policies), policies),
@@ -218,6 +227,46 @@ def payment_shown(payment: Payment) -> messages.Payment:
         currency=payment.money.currency,
         recorded_at=payment.recorded_at,
         late=payment.is_late,
+        voided_at=payment.voided_at,
+    )
+
+
+def correction_shown(order: Order, one: Correction) -> money_messages.Correction:
+    """Return a void, a refund or a chargeback."""
+    return money_messages.Correction(
+        id=correction_id(order, one),
+        kind=one.kind.value,
+        reference=one.reference,
+        payment_reference=one.payment_reference,
+        amount_minor=one.money.minor,
+        currency=one.money.currency,
+        state=None if one.state is None else one.state.value,
+        reason=one.reason,
+        recorded_at=one.recorded_at,
+        settled_at=one.settled_at,
+        client_id=one.actor.client_id,
+        staff_id=one.actor.staff_id,
+        acting_as=one.actor.acting_as,
+        address=one.actor.address,
+    )
+
+
+def correction_id(order: Order, one: Correction) -> str:
+    """Return the id of a correction: the order's id, and the correction's number."""
+    return f"{order_id_text(order)}-{one.number}"
+
+
+def balance_shown(currency: str, one: Balance) -> money_messages.Balance:
+    """Return the balance of an order in a currency."""
+    return money_messages.Balance(
+        currency=currency,
+        recorded_minor=one.recorded,
+        kept_minor=one.kept,
+        due_minor=one.due,
+        refunded_minor=one.refunded,
+        charged_back_minor=one.charged_back,
+        late_minor=one.late,
+        voided_minor=one.voided,
     )
 
 

@@ -1,5 +1,6 @@
 """The shopping contract, as one declaration."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from countermand.contracts.http.contract import Authentication, Contract, Deployment, Page
@@ -28,6 +29,12 @@ def _order_in_event(view: "OrderView") -> "OrderInEvent":
     return order_in_event(view)
 
 
+def _payment_window(deployment: Deployment) -> timedelta:
+    from countermand.contracts.shopping.routes import Shopping  # noqa: PLC0415 - the framework comes with it
+
+    return deployment.terms_of(Shopping).payment_limit
+
+
 CONTRACT: Final = Contract(
     name=NAME,
     kind=OrderKind.TICKET,
@@ -43,4 +50,5 @@ CONTRACT: Final = Contract(
     api=_api,
     order_in_event=_order_in_event,
     pages=frozenset({Page.PAYMENT, Page.ETICKETS}),
+    payment_window=_payment_window,
 )

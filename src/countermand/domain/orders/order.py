@@ -25,7 +25,7 @@ class OrderFacts:
 
     state: OrderState | Unknown
     appointment_starts_at: datetime | None = None  # start of the active appointment
-    first_payment_at: datetime | None = None  # when the first payment was recorded, even if it was later refunded
+    first_payment_at: datetime | None = None  # the first payment that was not voided, even if refunded since
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from countermand.domain.appointments.appointment import Appointment, AppointmentState
 from countermand.domain.known import Unknown
+from countermand.domain.money import Money
 from countermand.domain.orders.order_state import OrderState
 from countermand.domain.orders.payment import Payment
 
@@ -22,6 +23,10 @@ class OrderEventKind(StrEnum):
     APPOINTMENT_CANCELLED = "appointment.cancelled"
     PAYMENT_RECORDED = "payment.recorded"
     LATE_MONEY_RECEIVED = "payment.late"
+    PAYMENT_VOIDED = "payment.voided"
+    PAYMENT_REFUNDED = "payment.refunded"
+    PAYMENT_CHARGED_BACK = "payment.charged_back"
+    REFUND_DUE = "refund.due"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,11 +81,27 @@ def appointment_cancelled(appointment: Appointment) -> OrderEvent:
 def payment_recorded(payment: Payment) -> OrderEvent:
     """A payment was recorded. Money that came too late has a kind of its own."""
     kind = OrderEventKind.LATE_MONEY_RECEIVED if payment.is_late else OrderEventKind.PAYMENT_RECORDED
-    money = payment.money
-    return OrderEvent(
-        kind=kind,
-        details={"reference": payment.reference, "amount_minor": money.minor, "currency": money.currency},
-    )
+    return OrderEvent(kind=kind, details=_money(payment.reference, payment.money))
+
+
+def payment_voided(payment: Payment, reason: str) -> OrderEvent:
+    """A payment never happened."""
+    details = {**_money(payment.reference, payment.money), "reason": reason}
+    return OrderEvent(kind=OrderEventKind.PAYMENT_VOIDED, details=details)
+
+
+def payment_refunded(reference: str, money: Money, reason: str) -> OrderEvent:
+    """Money was paid back."""
+    return OrderEvent(kind=OrderEventKind.PAYMENT_REFUNDED, details={**_money(reference, money), "reason": reason})
+
+
+def payment_charged_back(reference: str, money: Money, reason: str) -> OrderEvent:
+    """The payer's bank has taken money back."""
+    return OrderEvent(kind=OrderEventKind.PAYMENT_CHARGED_BACK, details={**_money(reference, money), "reason": reason})
+
+
+def _money(reference: str, money: Money) -> dict[str, object]:
+    return {"reference": reference, "amount_minor": money.minor, "currency": money.currency}
 
 
 def _visit(appointment: Appointment) -> dict[str, object]:

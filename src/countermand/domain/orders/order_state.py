@@ -45,6 +45,7 @@ class Transition(StrEnum):
     EXPIRE = "expire"
     FAIL = "fail"
     CANCEL = "cancel"
+    REOPEN = "reopen"  # the payment that completed the order was voided
 
 
 TRANSITIONS: Final[Mapping[OrderState, Mapping[Transition, OrderState]]] = MappingProxyType(
@@ -86,7 +87,7 @@ TRANSITIONS: Final[Mapping[OrderState, Mapping[Transition, OrderState]]] = Mappi
             Transition.CANCEL: OrderState.CANCELLED,
         },
         # The table allows the cancellation of a completed order; the policy checks that nothing has been paid.
-        OrderState.COMPLETED: {Transition.CANCEL: OrderState.CANCELLED},
+        OrderState.COMPLETED: {Transition.CANCEL: OrderState.CANCELLED, Transition.REOPEN: OrderState.PENDING},
         OrderState.EXPIRED: {},
         OrderState.FAILED: {},
         OrderState.CANCELLED: {},
@@ -96,6 +97,10 @@ TRANSITIONS: Final[Mapping[OrderState, Mapping[Transition, OrderState]]] = Mappi
 CANCELLABLE_STATES: Final[frozenset[OrderState]] = frozenset(
     state for state, moves in TRANSITIONS.items() if Transition.CANCEL in moves
 )
+
+# No move of the management API makes these transitions: the policy decides over a cancellation, and only the void of a
+# payment reopens an order.
+NO_MOVES: Final[frozenset[Transition]] = frozenset({Transition.CANCEL, Transition.REOPEN})
 
 # An order that enters one of these states releases what it held: its appointment, its tickets' places, its stock.
 ENDED_UNFULFILLED: Final[frozenset[OrderState]] = frozenset(

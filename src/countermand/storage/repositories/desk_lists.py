@@ -3,16 +3,18 @@
 So a list without an index for its filters looks at a limited number of rows for each page, and the page may be short.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import ColumnElement, case, func, or_, select, text, tuple_
+from sqlalchemy import ColumnElement, Integer, case, func, or_, select, text, tuple_, union_all
 
 from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
 from countermand.actions.errors import FieldsError
 from countermand.actions.ordering.desk_lists import (
     ListedDecision,
     ListedPayment,
+    ListedRefund,
     ListPage,
     PartPaidOrder,
     ReasonCount,
@@ -21,9 +23,13 @@ from countermand.actions.ordering.desk_lists import (
 )
 from countermand.actions.shown_values import shown
 from countermand.domain.appointments.appointment_task import AppointmentTask, TaskKind
-from countermand.domain.orders.order import OrderUid, order_id_from
+from countermand.domain.orders.balance import balances_of
+from countermand.domain.orders.order import Order, OrderUid, order_id_from
 from countermand.domain.orders.order_state import ENDED_UNFULFILLED, TRANSITIONS, OrderState
+from countermand.domain.orders.payment import Payment
+from countermand.domain.orders.payment_correction import Correction, RefundState
 from countermand.storage.repositories.appointments import task_of
+from countermand.storage.repositories.corrections import TAKES_MONEY, correction_of
 from countermand.storage.repositories.documents import total_of
 from countermand.storage.repositories.refusals import has_code
 from countermand.storage.repositories.rows import Row, cancellation_of, order_of, orders_named, payment_of, refusal_of
@@ -33,7 +39,7 @@ from countermand.storage.tables.appointments import appointment_tasks
 from countermand.storage.tables.cancelling import cancellations, refusals
 from countermand.storage.tables.clients import clients
 from countermand.storage.tables.columns import instant, micros
-from countermand.storage.tables.orders import order_details, orders, payments
+from countermand.storage.tables.orders import order_details, orders, payment_corrections, payments
 
 LOOKED_AT: Final = 20_000
 _LONGEST: Final = 255  # of a text in a place: the reference of a payment
@@ -50,9 +56,9 @@ class DeskListRows(StatementRunner):
     ) -> ListPage[ListedDecision[CancellationRecord]]:
         """See `DeskLists.cancellations_listed`."""
         it = cancellations.c
-        (after,) = _place(wanted, 1) or (0,)
-        met = [it.order_id > int(after), *_of(wanted, it.contract, it.client_id), *_between(wanted, it.decided_at)]
-        bound = await self._looked_at(it.order_id, int(after))
+        (after,) = _place(wanted, [it.order_id]) or (0,)
+        met = [it.order_id > after, *_of(wanted, it.contract, it.client_id), *_between(wanted, it.decided_at)]
+        bound = await self._looked_at(it.order_id, after)
         if bound is not None:
             met.append(it.order_id <= bound)
         found = await self.rows(
@@ -102,21 +108,47 @@ class DeskListRows(StatementRunner):
         it = payments.c
         newest = it.recorded_at, it.order_id, it.reference
         met, bound = await self._looked_at_from_newest(wanted, newest, it.is_late)
-        met += _of(wanted, orders.c.contract, orders.c.client_id)
+        met += [it.voided_at.is_(None), *_of(wanted, orders.c.contract, orders.c.client_id)]
         late = select(payments).join(orders, it.order_id == orders.c.id).where(*met)
         found = await self.rows(late.order_by(*_descending(newest)).limit(at_most))
-        its = await self.rows(orders_named().where(orders.c.id.in_({row["order_id"] for row in found})))
-        by_number = {row["id"]: order_of(row, self._kinds) for row in its}
-        items = [ListedPayment(payment=payment_of(row), order=by_number[row["order_id"]]) for row in found]
+        by_number = await self._orders_of(found)
+        left = await self._late_left([row["order_id"] for row in found])
+        items = [
+            ListedPayment(payment=payment_of(row), order=by_number[row["order_id"]], left_minor=minor)
+            for row in found
+            if (minor := left.get((row["order_id"], row["currency"]), 0)) or not row["amount_minor"]
+        ]
         last = found[-1] if len(found) == at_most else bound
         return ListPage(items=items, following=None if last is None else _written(last, "recorded_at", "reference"))
+
+    async def refunds_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[ListedRefund]:
+        """See `DeskLists.refunds_listed`. Reads each state along the index, and merges the pages of the states."""
+        it = payment_corrections.c
+        newest = it.recorded_at, it.order_id, it.number
+        found: list[Row] = []
+        bounds: list[Row] = []
+        for state in RefundState if wanted.state is None else (wanted.state,):
+            of_state = it.state == state.value, it.state.is_not(None)
+            met, bound = await self._looked_at_from_newest(wanted, newest, *of_state)
+            met += _of(wanted, orders.c.contract, orders.c.client_id)
+            refunds = select(payment_corrections).join(orders, it.order_id == orders.c.id).where(*met)
+            found += await self.rows(refunds.order_by(*_descending(newest)).limit(at_most))
+            bounds += [] if bound is None else [bound]
+        bound = max(bounds, key=_refund_place, default=None)
+        if bound is not None:  # what is older was not looked at in every state
+            found = [row for row in found if _refund_place(row) >= _refund_place(bound)]
+        found = sorted(found, key=_refund_place, reverse=True)[:at_most]
+        by_number = await self._orders_of(found)
+        items = [ListedRefund(refund=correction_of(row), order=by_number[row["order_id"]]) for row in found]
+        last = found[-1] if len(found) == at_most else bound
+        return ListPage(items=items, following=None if last is None else _written(last, "recorded_at", "number"))
 
     async def part_payments_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[PartPaidOrder]:
         """See `DeskLists.part_payments_listed`."""
         it = orders.c
-        (after,) = _place(wanted, 1) or (0,)
-        bound = await self._looked_at(it.id, int(after))
-        met = [it.id > int(after), it.state == OrderState.PENDING.value, it.first_payment_at.is_not(None)]
+        (after,) = _place(wanted, [it.id]) or (0,)
+        bound = await self._looked_at(it.id, after)
+        met = [it.id > after, it.state == OrderState.PENDING.value, it.first_payment_at.is_not(None)]
         met += [] if bound is None else [it.id <= bound]
         met += [*_of(wanted, it.contract, it.client_id), *_between(wanted, it.first_payment_at)]
         total = order_details.c.total_minor, order_details.c.currency
@@ -131,10 +163,10 @@ class DeskListRows(StatementRunner):
     async def waiting_tasks_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[AppointmentTask]:
         """See `DeskLists.waiting_tasks_listed`. Reads along an index that has pending tasks alone."""
         it = appointment_tasks.c
-        (after,) = _place(wanted, 1) or (0,)
+        (after,) = _place(wanted, [it.id]) or (0,)
         is_pending = it.state == text("'pending'")  # a parameter would hide from PostgreSQL that the index suffices
-        bound = await self._looked_at(it.id, int(after), is_pending)
-        met = [is_pending, it.id > int(after), *([] if bound is None else [it.id <= bound])]
+        bound = await self._looked_at(it.id, after, is_pending)
+        met = [is_pending, it.id > after, *([] if bound is None else [it.id <= bound])]
         met += _between(wanted, it.asked_at)
         met += [] if wanted.client is None else [it.client_id == wanted.client]
         met += [orders.c.state.not_in(_ENDED), orders.c.state.in_(_GOING_ON) | (it.kind == TaskKind.CANCEL.value)]
@@ -143,6 +175,25 @@ class DeskListRows(StatementRunner):
         last = found[-1]["id"] if len(found) == at_most else bound
         return ListPage(items=[task_of(row) for row in found], following=None if last is None else str(last))
 
+    async def _late_left(self, order_ids: Sequence[int]) -> dict[tuple[int, str], int]:
+        """Return what of the orders' late money is still here, by currency."""
+        paid: defaultdict[int, list[Payment]] = defaultdict(list)
+        for row in await self.rows(select(payments).where(payments.c.order_id.in_(order_ids))):
+            paid[row["order_id"]].append(payment_of(row))
+        gone: defaultdict[int, list[Correction]] = defaultdict(list)
+        corrections = select(payment_corrections).where(payment_corrections.c.order_id.in_(order_ids))
+        for row in await self.rows(corrections):
+            gone[row["order_id"]].append(correction_of(row))
+        return {
+            (order_id, currency): balance.late
+            for order_id, its in paid.items()
+            for currency, balance in balances_of(its, gone[order_id]).items()
+        }
+
+    async def _orders_of(self, found: Sequence[Row]) -> dict[int, Order]:
+        its = await self.rows(orders_named().where(orders.c.id.in_({row["order_id"] for row in found})))
+        return {row["id"]: order_of(row, self._kinds) for row in its}
+
     def _part_paid(self, row: Row, paid: dict[tuple[int, str], int]) -> PartPaidOrder:
         order = order_of(row, self._kinds)
         total = total_of(order.kind, row["total_minor"], row["currency"], row["details"])
@@ -150,11 +201,17 @@ class DeskListRows(StatementRunner):
         return PartPaidOrder(order=order, total=total, paid_minor=paid_minor)
 
     async def _paid(self, order_ids: Sequence[int]) -> dict[tuple[int, str], int]:
-        """Return the sums of the orders' payments by currency, without late money."""
-        it = payments.c
-        paid = select(it.order_id, it.currency, func.sum(it.amount_minor).label("paid"))
-        paid = paid.where(it.order_id.in_(order_ids), it.is_late.is_(False)).group_by(it.order_id, it.currency)
-        return {(row["order_id"], row["currency"]): int(row["paid"]) for row in await self.rows(paid)}
+        """Return what is paid of the orders by currency, as `PaymentReading.paid_minor` counts it."""
+        it, that = payments.c, payment_corrections.c
+        paid = select(it.order_id, it.currency, it.amount_minor.label("minor"))
+        gone = select(that.order_id, that.currency, (-that.amount_minor).label("minor"))
+        rows = union_all(
+            paid.where(it.order_id.in_(order_ids), it.is_late.is_(False)),
+            gone.where(that.order_id.in_(order_ids), TAKES_MONEY),
+        ).subquery()
+        kept = select(rows.c.order_id, rows.c.currency, func.sum(rows.c.minor).label("kept"))
+        found = await self.rows(kept.group_by(rows.c.order_id, rows.c.currency))
+        return {(row["order_id"], row["currency"]): int(row["kept"]) for row in found}
 
     async def _looked_at_from_newest(
         self, wanted: RowsWanted, newest: Sequence[Column], *also: ColumnElement[bool]
@@ -164,10 +221,9 @@ class DeskListRows(StatementRunner):
         The row is None if there are not so many. `newest` has the columns of a place in the list: its instant first.
         """
         at, met = newest[0], [*also, *_between(wanted, newest[0])]
-        before = _place(wanted, len(newest))
+        before = _place(wanted, newest)
         if before is not None:
-            last_seen = int(before[0]), int(before[1]), before[2]
-            met += [at <= last_seen[0], tuple_(*newest) < tuple_(*last_seen)]
+            met += [at <= before[0], tuple_(*newest) < tuple_(*before)]
         along = select(*newest).where(*met).order_by(*_descending(newest))
         bound = await self._one(along.offset(LOOKED_AT - 1).limit(1))
         if bound is not None:
@@ -175,7 +231,7 @@ class DeskListRows(StatementRunner):
             met += [at >= place[0], tuple_(*newest) >= tuple_(*place)]
         return met, bound
 
-    async def _looked_at(self, key: Column, after: int, *also: ColumnElement[bool]) -> int | None:
+    async def _looked_at(self, key: Column, after: int | str, *also: ColumnElement[bool]) -> int | None:
         """Return the last of the next `LOOKED_AT` numbers of rows; None if there are not so many."""
         last = select(key.label("last")).where(key > after, *also).order_by(key).offset(LOOKED_AT - 1).limit(1)
         row = await self._one(last)
@@ -218,17 +274,22 @@ def _uid(row: Row) -> OrderUid | None:
     return None if row["uid"] is None else OrderUid(row["uid"])
 
 
-def _place(wanted: RowsWanted, parts: int) -> Sequence[str] | None:
-    """Return the parts of the place after which the page begins. Raises `FieldsError`."""
+def _refund_place(row: Row) -> tuple[int, int, int]:
+    return row["recorded_at"], row["order_id"], row["number"]
+
+
+def _place(wanted: RowsWanted, keys: Sequence[Column]) -> Sequence[int | str] | None:
+    """Return the values of these columns after which the page begins; numbers come first. Raises `FieldsError`."""
     if wanted.after is None:
         return None
-    place = wanted.after.split(_BETWEEN, parts - 1)
-    numbers, texts = place[: max(1, parts - 1)], place[max(1, parts - 1) :]
+    place = wanted.after.split(_BETWEEN, len(keys) - 1)
+    numbers = [one for one, key in zip(place, keys, strict=False) if isinstance(key.type, Integer)]
+    texts = place[len(numbers) :]
     are_numbers = all(order_id_from(one) is not None for one in numbers)  # an instant has the same form and limits
-    if len(place) != parts or not are_numbers or any("\0" in one or len(one) > _LONGEST for one in texts):
+    if len(place) != len(keys) or not are_numbers or any("\0" in one or len(one) > _LONGEST for one in texts):
         raise FieldsError([("after", f"after must be the next of an earlier page, not {shown(wanted.after)}")])
-    return place
+    return [*map(int, numbers), *texts]
 
 
 def _written(row: Row, at: str, last: str) -> str:
-    return _BETWEEN.join((str(row[at]), str(row["order_id"]), row[last]))
+    return _BETWEEN.join((str(row[at]), str(row["order_id"]), str(row[last])))

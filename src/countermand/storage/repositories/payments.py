@@ -1,16 +1,17 @@
 """Reads and writes payments and their references, and reads what an order costs."""
 
-from sqlalchemy import case, func, insert, select
+from sqlalchemy import case, func, insert, select, update
 
 from countermand.actions.ordering.ports import OrderToPay
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.payment import Payment
 from countermand.domain.orders.search_handles import exact_handle
+from countermand.storage.repositories.corrections import TAKES_MONEY
 from countermand.storage.repositories.documents import total_of
 from countermand.storage.repositories.handles import HandleRows
 from countermand.storage.repositories.rows import order_of, orders_named, payment_of
 from countermand.storage.tables.columns import micros
-from countermand.storage.tables.orders import order_details, orders, payment_references, payments
+from countermand.storage.tables.orders import order_details, orders, payment_corrections, payment_references, payments
 
 
 class PaymentRows(HandleRows):
@@ -18,9 +19,15 @@ class PaymentRows(HandleRows):
 
     async def paid_minor(self, order_id: OrderId, currency: str) -> int:
         """See `PaymentReading.paid_minor`."""
-        of_order = payments.c.order_id == order_id, payments.c.currency == currency, payments.c.is_late.is_(False)
-        row = await self._one(select(func.sum(payments.c.amount_minor).label("paid")).where(*of_order))
-        return 0 if row is None or row["paid"] is None else int(row["paid"])
+        it, that = payments.c, payment_corrections.c
+        paid = select(func.coalesce(func.sum(it.amount_minor), 0)).where(
+            it.order_id == order_id, it.currency == currency, it.is_late.is_(False)
+        )
+        gone = select(func.coalesce(func.sum(that.amount_minor), 0)).where(
+            that.order_id == order_id, that.currency == currency, TAKES_MONEY
+        )
+        row = await self._one(select((paid.scalar_subquery() - gone.scalar_subquery()).label("kept")))
+        return 0 if row is None else int(row["kept"])
 
     async def lock_order_to_pay(self, order_id: OrderId) -> OrderToPay | None:
         """See `PaymentWriting.lock_order_to_pay`. The document comes along only where the columns are empty."""
@@ -39,6 +46,12 @@ class PaymentRows(HandleRows):
         claim = self._insert(payment_references).values(reference=reference, order_id=order_id)
         claimed = claim.on_conflict_do_nothing(index_elements=["reference"]).returning(payment_references.c.order_id)
         return await self._one(claimed) is not None
+
+    async def move_reference(self, reference: str, before: OrderId, after: OrderId) -> bool:
+        """See `PaymentWriting.move_reference`. Waits for the end of another transaction that is moving it."""
+        it = payment_references.c
+        moved = update(payment_references).where(it.reference == reference, it.order_id == before)
+        return await self.run(moved.values(order_id=after)) > 0
 
     async def payment(self, reference: str) -> tuple[OrderId, Payment | None] | None:
         """See `PaymentWriting.payment`."""

@@ -29,7 +29,7 @@ from countermand.storage.tables.appointments import appointment_tasks
 from countermand.storage.tables.cancelling import cancellations, idempotency_keys, outbox, refusals
 from countermand.storage.tables.catalogue import events, products
 from countermand.storage.tables.columns import instant, instant_or_none, micros
-from countermand.storage.tables.orders import order_details, order_lines, orders
+from countermand.storage.tables.orders import order_details, order_lines, orders, payment_corrections
 from countermand.storage.tables.privacy import privacy_keys, privacy_requests
 from countermand.storage.tables.tickets import consumers
 
@@ -76,6 +76,12 @@ COLUMNS: Final[Mapping[Place, _Column]] = {
     ),
     Place.REFUSAL_REASONS: _Column(
         text=refusals.c.reason, client_id=refusals.c.client_id, stored_at=refusals.c.decided_at, of_order=True
+    ),
+    Place.CORRECTION_REASONS: _Column(
+        text=payment_corrections.c.reason,
+        client_id=payment_corrections.c.client_id,
+        stored_at=payment_corrections.c.recorded_at,
+        of_order=True,
     ),
     Place.EVENTS: _Column(
         text=outbox.c.details, client_id=outbox.c.client_id, stored_at=outbox.c.recorded_at, of_order=True

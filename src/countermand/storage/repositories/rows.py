@@ -159,12 +159,14 @@ def appointment_columns(order_id: OrderId, appointment: Appointment) -> dict[str
 
 
 def payment_of(row: Row) -> Payment:
-    """Return a payment from its row."""
+    """Return a payment from its row, with the amount as it was reported."""
+    reported = row["amount_minor"] if row["recorded_minor"] is None else row["recorded_minor"]
     return Payment(
         reference=row["reference"],
-        money=Money(minor=row["amount_minor"], currency=row["currency"]),
+        money=Money(minor=reported, currency=row["currency"]),
         recorded_at=instant(row["recorded_at"]),
         is_late=bool(row["is_late"]),
+        voided_at=instant_or_none(row["voided_at"]),
     )
 
 
@@ -233,13 +235,7 @@ def outbox_record_of(row: Row) -> OutboxRecord:
         kind=known(OrderEventKind, row["kind"]),
         order_version=row["order_version"],
         recorded_at=instant(row["recorded_at"]),
-        actor=Actor(
-            ClientId(row["client_id"]),
-            None if row["channel"] is None else Channel(row["channel"]),  # an older node wrote none
-            row["staff_id"],
-            row["acting_as"],
-            row["address"],
-        ),
+        actor=actor_of(row, row["channel"]),
         details=msgspec.json.decode(row["details"]),
         delivered_at=instant_or_none(row["delivered_at"]),
     )
@@ -251,7 +247,7 @@ def cancellation_of(row: Row) -> CancellationRecord:
         order_id=OrderId(row["order_id"]),
         command_id=CommandId(row["command_id"]),
         decided_at=instant(row["decided_at"]),
-        actor=_actor_of(row),
+        actor=actor_of(row, row["door"]),
         contract=ContractName(row["contract"]),
         policy_version=PolicyVersion(row["policy_version"]),
         facts=facts_of(row),
@@ -265,7 +261,7 @@ def refusal_of(row: Row) -> RefusalRecord:
         command=CancelOrder(
             command_id=CommandId(row["command_id"]),
             order_id=OrderId(row["order_id"]),
-            actor=_actor_of(row),
+            actor=actor_of(row, row["door"]),
             on_behalf=row["door"] == MANAGE,
             reason=row["reason"],
         ),
@@ -282,9 +278,10 @@ def codes_column(codes: Sequence[str] | None) -> str | None:
     return None if codes is None else " ".join(codes)
 
 
-def _actor_of(row: Row) -> Actor:
-    """Return who a decision record is about."""
-    return Actor(ClientId(row["client_id"]), Channel(row["door"]), row["staff_id"], row["acting_as"], row["address"])
+def actor_of(row: Row, channel: str | None) -> Actor:
+    """Return who did what a row records, over this channel. An older node wrote no channel of an event."""
+    over = None if channel is None else Channel(channel)
+    return Actor(ClientId(row["client_id"]), over, row["staff_id"], row["acting_as"], row["address"])
 
 
 def fingerprints_of(row: Row) -> Fingerprints:

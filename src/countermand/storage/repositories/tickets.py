@@ -144,9 +144,12 @@ class TicketingRows(Filtering):
         """See `ExpiryWriting.expire_at`."""
         await self._execute(insert(expiries).values(order_id=order_id, expires_at=micros(expires_at)))
 
-    async def forget_expiry(self, order_id: OrderId) -> None:
+    async def forget_expiry(self, order_id: OrderId, due_at: datetime | None = None) -> bool:
         """See `ExpiryWriting.forget_expiry`."""
-        await self._execute(delete(expiries).where(expiries.c.order_id == order_id))
+        forgotten = delete(expiries).where(expiries.c.order_id == order_id)
+        if due_at is not None:
+            forgotten = forgotten.where(expiries.c.expires_at <= micros(due_at))
+        return await self.run(forgotten) > 0
 
     async def withdraw_tickets(self, order_id: OrderId, uids: Sequence[str]) -> int:
         """See `TicketWithdrawal.withdraw_tickets`."""

@@ -24,6 +24,7 @@ from countermand.domain.orders.order_kind import kind_of
 from countermand.domain.orders.search_handles import handles_of
 from countermand.storage.repositories.appointments import AppointmentRows
 from countermand.storage.repositories.catalogue import CatalogueRows
+from countermand.storage.repositories.corrections import CorrectionRows
 from countermand.storage.repositories.desk_lists import DeskListRows
 from countermand.storage.repositories.documents import encoded_document, total_columns
 from countermand.storage.repositories.handles import findable
@@ -39,7 +40,6 @@ from countermand.storage.repositories.rows import (
     order_of,
     orders_named,
     outbox_record_of,
-    payment_of,
     refusal_of,
     view_queries,
     written,
@@ -53,7 +53,7 @@ from countermand.storage.tables.cancelling import cancellations, idempotency_key
 from countermand.storage.tables.catalogue import products
 from countermand.storage.tables.clients import clients
 from countermand.storage.tables.columns import instant_or_none, micros
-from countermand.storage.tables.orders import order_details, order_lines, orders, payments
+from countermand.storage.tables.orders import order_details, order_lines, orders
 from countermand.storage.tables.schema import NEWEST_NOTE, counters
 from countermand.storage.tables.tickets import tickets
 
@@ -61,6 +61,7 @@ from countermand.storage.tables.tickets import tickets
 class SqlTransaction(
     AppointmentRows,
     CatalogueRows,
+    CorrectionRows,
     DeskListRows,
     OrderSearchRows,
     PaymentRows,
@@ -119,15 +120,18 @@ class SqlTransaction(
             .limit(REFUSALS_SHOWN)
         )
         cancelled = await self._one(select(cancellations).where(cancellations.c.order_id == order_id))
-        paid = await self.rows(select(payments).where(payments.c.order_id == order_id).order_by(payments.c.recorded_at))
+        paid = await self.payments_of(order_id)
+        corrections = await self.corrections_of(order_id) if paid else ()  # each one answers a payment
         clients_of = {row["client_id"] for row in (*told, *refused, *([] if cancelled is None else [cancelled]))}
+        clients_of |= {one.actor.client_id for one in corrections}
         owner = select(orders.c.client_id).where(orders.c.id == order_id).scalar_subquery()
         who = await self.rows(select(clients).where(clients.c.id.in_(clients_of) | (clients.c.id == owner)))
         return History(
             events=tuple(outbox_record_of(row) for row in told),
             refusals=tuple(refusal_of(row) for row in reversed(refused)),
             cancellation=None if cancelled is None else cancellation_of(cancelled),
-            payments=tuple(payment_of(row) for row in paid),
+            payments=tuple(paid),
+            corrections=tuple(corrections),
             clients={ClientId(row["id"]): client_of(row) for row in who},
         )
 

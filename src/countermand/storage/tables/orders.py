@@ -1,8 +1,17 @@
 """The tables of an order: its present state, its details and lines, its payments, and its expiry."""
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, text
 
-from countermand.storage.tables.columns import Document, Instant, Name, State, Uid, belongs_to_order, metadata
+from countermand.storage.tables.columns import (
+    Document,
+    Instant,
+    Name,
+    StaffName,
+    State,
+    Uid,
+    belongs_to_order,
+    metadata,
+)
 
 # This table has few columns, because every cancellation rewrites the row, and no other row that describes the order.
 orders = Table(
@@ -56,6 +65,10 @@ payments = Table(
     Column("currency", String(3), nullable=False),
     Column("recorded_at", Instant, nullable=False),
     Column("is_late", Boolean, nullable=False),
+    # A void sets `amount_minor` to 0 and keeps the amount here. Nodes for schemas before 12 sum `amount_minor`, so they
+    # never count a voided payment, and they refuse a repeat of its reference, because the amounts differ.
+    Column("recorded_minor", BigInteger),
+    Column("voided_at", Instant),
     # The list of late money is read along this index, which has no other payments.
     Index("ix_payments_late", "recorded_at", sqlite_where=text("is_late = 1"), postgresql_where=text("is_late")),
     sqlite_with_rowid=False,
@@ -65,6 +78,47 @@ payments = Table(
 payment_references = Table(
     "payment_references",
     metadata,
+    Column("reference", String(255), primary_key=True),
+    Column("order_id", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Each void of a payment, refund and chargeback. A refund that is due has no reference until it is made, and a refund
+# that settles several dues is several rows with its reference.
+payment_corrections = Table(
+    "payment_corrections",
+    metadata,
+    belongs_to_order(),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("kind", State, nullable=False),
+    Column("reference", String(255)),
+    Column("payment_reference", String(255)),  # the payment that a void is for
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("state", State),  # of a refund alone
+    Column("reason", Text, nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+    Column("settled_at", Instant),
+    Column("client_id", Integer, nullable=False),
+    Column("staff_id", StaffName),
+    Column("acting_as", StaffName),
+    Column("channel", Name),
+    Column("address", Text),
+    # The list of refunds is read along this index, state by state.
+    Index(
+        "ix_payment_corrections_refunds",
+        *("state", "recorded_at", "order_id", "number"),
+        sqlite_where=text("state IS NOT NULL"),
+        postgresql_where=text("state IS NOT NULL"),
+    ),
+    sqlite_with_rowid=False,
+)
+
+# The order of each reference of a refund or a chargeback. It is unique for each kind over all orders.
+correction_references = Table(
+    "correction_references",
+    metadata,
+    Column("kind", State, primary_key=True),
     Column("reference", String(255), primary_key=True),
     Column("order_id", BigInteger, nullable=False),
     sqlite_with_rowid=False,

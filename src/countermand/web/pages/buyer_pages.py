@@ -26,6 +26,7 @@ from countermand.contracts.http.contract import Page
 from countermand.contracts.http.store import Store
 from countermand.domain.contract import ContractName
 from countermand.domain.money import Money, written_minor
+from countermand.domain.orders.balance import Balance, balances_of
 from countermand.domain.orders.order import UID_PATTERN, OrderUid, order_id_of
 from countermand.domain.orders.order_state import ENDED_UNFULFILLED, OrderState
 from countermand.domain.redirects import policy_source_of
@@ -189,14 +190,15 @@ class BuyerPages:
         return view.order.contract in self._contracts[page] and is_shown(view)
 
     async def _late_money(self, view: OrderView) -> Money | None:
-        """Return the money that came in after the order had ended, in its currency, or None."""
+        """Return the money that came in after the order had ended and is still here, in its currency, or None."""
         if view.order.state not in ENDED_UNFULFILLED:
             return None
         async with self._store.snapshot() as reading:
-            payments = (await reading.history(view.order.id)).payments
+            payments = await reading.payments_of(view.order.id)
+            corrections = await reading.corrections_of(view.order.id)
         currency = view.ticket_details.currency
-        minor = sum(one.money.minor for one in payments if one.is_late and one.money.currency == currency)
-        return Money(minor=minor, currency=currency) if minor else None
+        balance = balances_of(payments, corrections).get(currency, Balance())
+        return Money(minor=balance.late, currency=currency) if balance.late else None
 
     def _payment_page(self, view: OrderView, to_pay: Money, late: Money | None, *, status: int = 200) -> Answer:
         back = _back_to(view)

@@ -1,0 +1,349 @@
+"""Answers recorded payments by other facts: a payment is voided, refunded or charged back, and nothing is deleted.
+
+Each action locks the order's row first, as a payment and a cancellation do, so they run one after the other. Each one
+is idempotent by its reference: a repeat changes nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from countermand.actions.errors import ConflictError, FieldsError, NotFoundError, UnavailableError
+from countermand.actions.ordering.correction_ports import CorrectionReading, CorrectionWriting
+from countermand.actions.ordering.lock_order import known_total, locked_to_pay
+from countermand.actions.ordering.ports import ExpiryWriting, OrderReading, OrderToPay
+from countermand.actions.ordering.record_progress import PaymentTransaction, check_not_nothing, record_payment
+from countermand.domain.actor import Actor
+from countermand.domain.contract import ContractName
+from countermand.domain.money import Money, written_minor
+from countermand.domain.orders.balance import Balance, balances_of
+from countermand.domain.orders.order import Order, OrderId
+from countermand.domain.orders.order_events import (
+    order_advanced,
+    payment_charged_back,
+    payment_refunded,
+    payment_voided,
+)
+from countermand.domain.orders.order_state import ENDED_UNFULFILLED, OrderState, Transition, state_after
+from countermand.domain.orders.payment import Payment
+from countermand.domain.orders.payment_correction import Correction, CorrectionKind, RefundState
+
+# How long a new order of each contract can be paid. An order of another contract does not expire.
+PaymentWindows = Mapping[ContractName, timedelta]
+
+
+class CorrectionTransaction(PaymentTransaction, CorrectionWriting, ExpiryWriting, OrderReading, Protocol):
+    """Implemented by a transaction in which payments can be corrected."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Account:
+    """The payments of a locked order, and what answers them."""
+
+    payments: Sequence[Payment]
+    corrections: Sequence[Correction]
+
+    def balance(self, currency: str) -> Balance:
+        return balances_of(self.payments, self.corrections).get(currency, Balance())
+
+    @property
+    def next_number(self) -> int:
+        return max((one.number for one in self.corrections), default=0) + 1
+
+    @property
+    def in_time(self) -> Sequence[Payment]:
+        return [one for one in self.payments if one.voided_at is None and not one.is_late]
+
+    def without(self, voided: Payment, now: datetime) -> "_Account":
+        payments = [replace(one, voided_at=now) if one is voided else one for one in self.payments]
+        return replace(self, payments=payments)
+
+    def covers(self, total: Money) -> bool:
+        """Whether the payments in time add up to the total, whatever was paid back since."""
+        return sum(one.money.minor for one in self.in_time if one.money.currency == total.currency) >= total.minor
+
+
+async def void_payment(
+    tx: CorrectionTransaction,
+    actor: Actor,
+    order_id: OrderId,
+    reference: str,
+    reason: str,
+    now: datetime,
+    *,
+    windows: PaymentWindows,
+) -> Order:
+    """Record that a payment never happened; a repeat changes nothing.
+
+    An order that the payment completed is pending again, and has the time of a new order to be paid, as does a pending
+    order whose last payment is voided. Raises `NotFoundError`, or `ConflictError` with `payment_paid_back` or
+    `tickets_given_on`.
+    """
+    to_pay = await locked_to_pay(tx, order_id)
+    account = await _account_of(tx, order_id)
+    payment = _payment_in(account, reference)
+    if payment.voided_at is not None:
+        return to_pay.order
+    return await _void(tx, actor, to_pay, account, payment, reason, now, windows)
+
+
+async def assign_late_money(
+    tx: CorrectionTransaction,
+    actor: Actor,
+    order_id: OrderId,
+    reference: str,
+    to_order_id: OrderId,
+    reason: str,
+    now: datetime,
+    *,
+    windows: PaymentWindows,
+) -> Order:
+    """Void late money, and record it for the order that it was meant for; a repeat changes nothing.
+
+    Raises `NotFoundError`, `FieldsError` if both orders are one, or `ConflictError` with `payment_not_late`,
+    `order_ended`, `payment_voided`, `payment_paid_back` or `payment_reference_used`.
+    """
+    if order_id == to_order_id:
+        raise FieldsError([("order", "order must be another order than the one that has the payment")])
+    # Everybody who locks two orders locks the smaller number first, so that no two wait for each other.
+    locked = {one: await locked_to_pay(tx, one) for one in sorted((order_id, to_order_id))}
+    account, target = await _account_of(tx, order_id), locked[to_order_id].order
+    payment = _payment_in(account, reference)
+    if not payment.is_late:
+        raise ConflictError(
+            "payment_not_late",
+            f"the payment {reference} came in time; nothing was changed; void it, and record it for the other order",
+        )
+    is_there = any(one.reference == reference for one in await tx.payments_of(to_order_id))
+    if target.state in ENDED_UNFULFILLED and not is_there:
+        raise ConflictError(
+            "order_ended", f"the other order is {target.state} and takes no money; nothing was changed; name another"
+        )
+    source = locked[order_id].order
+    if payment.voided_at is None:
+        source = await _void(tx, actor, locked[order_id], account, payment, reason, now, windows)
+    await record_payment(tx, actor, to_order_id, reference, payment.money, now)
+    return source
+
+
+async def refund(
+    tx: CorrectionTransaction,
+    actor: Actor,
+    order_id: OrderId,
+    reference: str,
+    money: Money,
+    reason: str,
+    now: datetime,
+) -> Order:
+    """Record a refund that was made; a repeat of its reference changes nothing.
+
+    It settles what is due first, then it lowers what is kept, and then the late money. Raises `NotFoundError`,
+    `FieldsError` for an amount of 0, or `ConflictError` with `refund_reference_used` or `refund_exceeds_paid`.
+    """
+    check_not_nothing(money, "nothing was refunded")
+    order = (await locked_to_pay(tx, order_id)).order
+    account = await _account_of(tx, order_id)
+    if await _is_repeated(tx, CorrectionKind.REFUND, order_id, reference, money, account):
+        return order
+    balance = account.balance(money.currency)
+    if money.minor > balance.refundable:
+        parts = f"kept {written_minor(max(0, balance.kept))}, due {written_minor(balance.due)}"
+        raise ConflictError(
+            "refund_exceeds_paid",
+            f"a refund of {money} {money.currency} was not recorded, because only {written_minor(balance.refundable)} "
+            f"can be refunded ({parts}, late {written_minor(balance.late)}); send the amount that was paid back",
+        )
+    made = Correction(
+        number=account.next_number,
+        kind=CorrectionKind.REFUND,
+        money=money,
+        reason=reason,
+        recorded_at=now,
+        actor=actor,
+        reference=reference,
+        state=RefundState.DONE,
+        settled_at=now,
+    )
+    await _settle(tx, order_id, account, made)
+    changed = await tx.change_order(order, order.facts)
+    await tx.append_events(changed, actor, [payment_refunded(reference, money, reason)], now)
+    return changed
+
+
+async def charge_back(
+    tx: CorrectionTransaction,
+    actor: Actor,
+    order_id: OrderId,
+    reference: str,
+    money: Money,
+    reason: str,
+    now: datetime,
+) -> Order:
+    """Record that the payer's bank has taken money back; a repeat of its reference changes nothing.
+
+    Money that was refunded before is then missing: what is kept becomes negative. Raises `NotFoundError`, `FieldsError`
+    for an amount of 0, or `ConflictError` with `chargeback_reference_used` or `chargeback_exceeds_paid`.
+    """
+    check_not_nothing(money, "nothing was charged back")
+    order = (await locked_to_pay(tx, order_id)).order
+    account = await _account_of(tx, order_id)
+    if await _is_repeated(tx, CorrectionKind.CHARGEBACK, order_id, reference, money, account):
+        return order
+    balance = account.balance(money.currency)
+    left = balance.stands - balance.charged_back
+    if money.minor > left:
+        raise ConflictError(
+            "chargeback_exceeds_paid",
+            f"a chargeback of {money} {money.currency} was not recorded, because only {written_minor(left)} of the "
+            f"payments can be charged back (recorded {written_minor(balance.stands)}, charged back before "
+            f"{written_minor(balance.charged_back)}); send the amount that was taken back",
+        )
+    taken = Correction(
+        number=account.next_number,
+        kind=CorrectionKind.CHARGEBACK,
+        money=money,
+        reason=reason,
+        recorded_at=now,
+        actor=actor,
+        reference=reference,
+    )
+    await tx.insert_correction(order_id, taken)
+    changed = await tx.change_order(order, order.facts)
+    await tx.append_events(changed, actor, [payment_charged_back(reference, money, reason)], now)
+    return changed
+
+
+async def _is_repeated(
+    tx: CorrectionWriting,
+    kind: CorrectionKind,
+    order_id: OrderId,
+    reference: str,
+    money: Money,
+    account: _Account,
+) -> bool:
+    """Claim a reference for the order, and return whether the same amount is recorded under it.
+
+    Raises `ConflictError` if another amount is, or if the reference is another order's.
+    """
+    holder = await tx.claim_correction(kind, reference, order_id)
+    same = [one.money for one in account.corrections if one.kind is kind and one.reference == reference]
+    if holder == order_id and not same:
+        return False
+    of_currency = all(one.currency == money.currency for one in same)
+    if holder == order_id and of_currency and sum(one.minor for one in same) == money.minor:
+        return True
+    raise ConflictError(
+        f"{kind}_reference_used",
+        f"the reference {reference} is another {kind}'s; nothing was recorded; use this {kind}'s own reference",
+    )
+
+
+async def _settle(tx: CorrectionWriting, order_id: OrderId, account: _Account, made: Correction) -> None:
+    """Write a refund that was made: settle what is due with it, the oldest first, and add the rest by itself.
+
+    A due that is settled in part stays due for the other part.
+    """
+    left = made.money.minor
+    for due in account.corrections:
+        if left == 0 or not due.is_due or due.money.currency != made.money.currency:
+            continue
+        if due.money.minor > left:
+            still_due = replace(due.money, minor=due.money.minor - left)
+            await tx.change_refund(order_id, replace(due, money=still_due))
+            break
+        settled = replace(due, state=RefundState.DONE, reference=made.reference, settled_at=made.settled_at)
+        await tx.change_refund(order_id, settled)
+        left -= due.money.minor
+    if left:
+        await tx.insert_correction(order_id, replace(made, money=replace(made.money, minor=left)))
+
+
+async def _void(
+    tx: CorrectionTransaction,
+    actor: Actor,
+    to_pay: OrderToPay,
+    account: _Account,
+    payment: Payment,
+    reason: str,
+    now: datetime,
+    windows: PaymentWindows,
+) -> Order:
+    order, after = to_pay.order, account.without(payment, now)
+    if not after.balance(payment.money.currency).is_covered:
+        raise ConflictError(
+            "payment_paid_back",
+            f"money of the payment {payment.reference} was refunded, is due or was charged back, so it came in; "
+            "nothing was voided; record what else was paid back as a refund or a chargeback",
+        )
+    first = min((one.recorded_at for one in after.in_time), default=None)
+    facts, events = replace(order.facts, first_payment_at=first), [payment_voided(payment, reason)]
+    reopened = await _reopened(tx, to_pay, account, after)
+    if reopened is not None:
+        facts = replace(facts, state=reopened)
+        events.append(order_advanced(order.state, reopened))
+    await tx.mark_voided(order.id, payment.reference, now)
+    void = Correction(
+        number=account.next_number,
+        kind=CorrectionKind.VOID,
+        money=payment.money,
+        reason=reason,
+        recorded_at=now,
+        actor=actor,
+        payment_reference=payment.reference,
+    )
+    await tx.insert_correction(order.id, void)
+    had_payment = order.facts.first_payment_at is not None
+    if reopened is not None or (order.state is OrderState.PENDING and had_payment and first is None):
+        await _restart_window(tx, order, now, windows)
+    changed = await tx.change_order(order, facts)
+    await tx.append_events(changed, actor, events, now)
+    return changed
+
+
+async def _reopened(
+    tx: CorrectionTransaction, to_pay: OrderToPay, account: _Account, after: _Account
+) -> OrderState | None:
+    """Return the state of an order that a payment had completed, and that is not paid without it; else None.
+
+    Raises `ConflictError` with `tickets_given_on`.
+    """
+    order = to_pay.order
+    reopened = state_after(order.state, Transition.REOPEN)
+    if reopened is None:
+        return None
+    total = known_total(to_pay)
+    if not account.covers(total) or after.covers(total):
+        return None
+    view = (await tx.views([order.id]))[order.id]
+    if not all(ticket.valid for ticket in view.tickets):
+        raise ConflictError(
+            "tickets_given_on",
+            "tickets of the order were given on, so the order cannot be pending again; nothing was voided; record "
+            "the payment that was made first, and void this one then",
+        )
+    return reopened
+
+
+def _payment_in(account: _Account, reference: str) -> Payment:
+    payment = next((one for one in account.payments if one.reference == reference), None)
+    if payment is None:
+        raise NotFoundError(f"the order has no payment {reference}; nothing was changed; look the reference up")
+    return payment
+
+
+async def _restart_window(tx: ExpiryWriting, order: Order, now: datetime, windows: PaymentWindows) -> None:
+    await tx.forget_expiry(order.id)
+    if (window := windows.get(order.contract)) is not None:
+        await tx.expire_at(order.id, now + window)
+
+
+async def _account_of(tx: CorrectionReading, order_id: OrderId) -> _Account:
+    """Return the account of a locked order. Raises `UnavailableError` for a correction that this version lacks."""
+    account = _Account(payments=await tx.payments_of(order_id), corrections=await tx.corrections_of(order_id))
+    if not all(one.is_known for one in account.corrections):
+        raise UnavailableError(
+            "a newer version than this node's corrected the payments of the order; nothing was done; send the request "
+            "again, or to another node"
+        )
+    return account

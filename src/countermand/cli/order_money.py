@@ -1,0 +1,190 @@
+"""The commands that put an order's money right: record a payment, void it, record a refund or a chargeback."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from countermand.bootstrap.clock import utc_now
+from countermand.cli.database import CONTRACTS_IN_FORCE, SettingsFile, read_settings, with_database
+from countermand.cli.errors import CommandError, named_as_options
+from countermand.cli.option_types import TEXT, check_fields
+from countermand.cli.order_reads import OrderIdGiven, order_given, order_with_history, print_money_gone
+from countermand.cli.printing import AsJson, print_json, say
+from countermand.cli.staff import check_permitted, person_id
+from countermand.domain.actor import Actor
+from countermand.domain.client import COMMAND_LINE, Permission
+from countermand.domain.contract import MANAGE
+from countermand.domain.money import Money
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from countermand.bootstrap.database import Database
+    from countermand.contracts.http.store import Transaction
+    from countermand.contracts.manage import messages
+    from countermand.domain.orders.order import OrderId
+
+Reason = Annotated[str, typer.Option(help="Why, for the record.", **TEXT)]
+AsPerson = Annotated[str, typer.Option("--as", help="Your id, from `countermand staff list`.", **TEXT)]
+Amount = Annotated[str, typer.Argument(help="The amount, like 12.50.", **TEXT | {"metavar": "AMOUNT"})]
+Currency = Annotated[str, typer.Argument(help="The currency, like EUR.", **TEXT | {"metavar": "CURRENCY"})]
+PaymentReference = Annotated[
+    str, typer.Argument(help="The payment provider's own name of the payment.", **TEXT | {"metavar": "REFERENCE"})
+]
+GoneReference = Annotated[
+    str,
+    typer.Argument(help="The provider's own name of it. A repeat changes nothing.", **TEXT | {"metavar": "REFERENCE"}),
+]
+_LONGEST_REFERENCE = 255
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Change:
+    """A change of an order's money. It returns a sentence if the caller must know of something; else None."""
+
+    order_id: str
+    staff: str
+    permissions: tuple[Permission, ...]
+    make: "Callable[[Transaction, Actor, OrderId], Awaitable[str | None]]"
+
+
+def pay_command(
+    order_id: OrderIdGiven,
+    reference: PaymentReference,
+    amount: Amount,
+    currency: Currency,
+    staff: AsPerson,
+    as_json: AsJson = False,  # noqa: FBT002 - an option has a default
+    settings: SettingsFile = None,
+) -> None:
+    """Record a payment. A repeat of its reference changes nothing. Money for an order that has ended is late money."""
+    from countermand.actions.ordering.record_progress import record_payment
+
+    money = _money(amount, currency)
+    _check_reference(reference)
+
+    async def pay(tx: "Transaction", actor: Actor, number: "OrderId") -> str | None:
+        recorded = await record_payment(tx, actor, number, reference, money, utc_now())
+        if not recorded.payment.is_late:
+            return None
+        state = recorded.order.state
+        return f"the order is {state}; the payment {reference} is kept as late money: assign or refund it"
+
+    permissions = (Permission.RECORD, Permission.MONEY)
+    _carry_out(settings, _Change(order_id=order_id, staff=staff, permissions=permissions, make=pay), as_json=as_json)
+
+
+def void_command(
+    order_id: OrderIdGiven,
+    reference: PaymentReference,
+    reason: Reason,
+    staff: AsPerson,
+    as_json: AsJson = False,  # noqa: FBT002 - an option has a default
+    settings: SettingsFile = None,
+) -> None:
+    """Record that a payment never happened. An order that it completed is pending again, with a new time to pay."""
+    from countermand.actions.ordering.correct_payments import void_payment
+    from countermand.bootstrap.api_modules import payment_windows
+
+    windows = payment_windows(read_settings(settings), CONTRACTS_IN_FORCE.get())
+    _check_reason(reason)
+
+    async def void(tx: "Transaction", actor: Actor, number: "OrderId") -> None:
+        await void_payment(tx, actor, number, reference, reason, utc_now(), windows=windows)
+
+    permissions = (Permission.MONEY,)
+    _carry_out(settings, _Change(order_id=order_id, staff=staff, permissions=permissions, make=void), as_json=as_json)
+
+
+def refund_command(
+    order_id: OrderIdGiven,
+    reference: GoneReference,
+    amount: Amount,
+    currency: Currency,
+    reason: Reason,
+    staff: AsPerson,
+    as_json: AsJson = False,  # noqa: FBT002 - an option has a default
+    settings: SettingsFile = None,
+) -> None:
+    """Record a refund that was made. It settles what is due first."""
+    from countermand.actions.ordering.correct_payments import refund
+
+    money = _money(amount, currency)
+    _check_reason(reason)
+    _check_reference(reference)
+
+    async def pay_back(tx: "Transaction", actor: Actor, number: "OrderId") -> None:
+        await refund(tx, actor, number, reference, money, reason, utc_now())
+
+    change = _Change(order_id=order_id, staff=staff, permissions=(Permission.MONEY,), make=pay_back)
+    _carry_out(settings, change, as_json=as_json)
+
+
+def chargeback_command(
+    order_id: OrderIdGiven,
+    reference: GoneReference,
+    amount: Amount,
+    currency: Currency,
+    reason: Reason,
+    staff: AsPerson,
+    as_json: AsJson = False,  # noqa: FBT002 - an option has a default
+    settings: SettingsFile = None,
+) -> None:
+    """Record that the payer's bank has taken money back."""
+    from countermand.actions.ordering.correct_payments import charge_back
+
+    money = _money(amount, currency)
+    _check_reason(reason)
+    _check_reference(reference)
+
+    async def take_back(tx: "Transaction", actor: Actor, number: "OrderId") -> None:
+        await charge_back(tx, actor, number, reference, money, reason, utc_now())
+
+    change = _Change(order_id=order_id, staff=staff, permissions=(Permission.MONEY,), make=take_back)
+    _carry_out(settings, change, as_json=as_json)
+
+
+def _carry_out(settings: "Path | None", change: _Change, *, as_json: bool) -> None:
+    """Make a change in one transaction, and print the order. Raises `CommandError` for money that came too late."""
+    staff_id, read = person_id(change.staff, "--as"), read_settings(settings)
+    actor = Actor(COMMAND_LINE, MANAGE, staff_id)
+
+    async def carry_out(database: "Database") -> "tuple[messages.Order, str | None]":
+        await check_permitted(database, staff_id, *change.permissions)
+        named = await order_given(database, change.order_id)
+        async with database.store.transaction() as tx:
+            said = await change.make(tx, actor, named.id)
+        return await order_with_history(read, database, named.id), said
+
+    with named_as_options(str.upper):
+        shown, said = with_database(read, carry_out)
+    if said is not None:
+        raise CommandError(said, status=409, code="late_money")
+    if as_json:
+        print_json(shown)
+        return
+    say(f"{shown.id} is {shown.state}; the record names {staff_id}")
+    print_money_gone(shown)
+
+
+def _money(amount: str, currency: str) -> Money:
+    try:
+        return Money.of(Decimal(amount), currency)
+    except InvalidOperation:
+        raise CommandError(f"AMOUNT must be a number like 12.50, not {amount!r}") from None
+    except ValueError as error:
+        raise CommandError(f"nothing was recorded: {error}") from None
+
+
+def _check_reason(reason: str) -> None:
+    from countermand.contracts.manage.money_messages import VoidGiven
+
+    check_fields(VoidGiven, reason=reason)
+
+
+def _check_reference(reference: str) -> None:
+    if not 0 < len(reference) <= _LONGEST_REFERENCE:
+        raise CommandError(f"REFERENCE must have 1 to {_LONGEST_REFERENCE} characters, not {len(reference)}")

@@ -1,0 +1,73 @@
+"""Where is the money of an order? Each amount that was recorded is in exactly one place."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from countermand.domain.orders.payment import Payment
+from countermand.domain.orders.payment_correction import Correction, CorrectionKind, RefundState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Balance:
+    """The money of an order in one currency, in minor units.
+
+    `recorded` is the sum of all others. `kept` is negative only if the payer's bank took back what was refunded, too.
+    """
+
+    recorded: int = 0
+    kept: int = 0
+    due: int = 0
+    refunded: int = 0
+    charged_back: int = 0
+    late: int = 0
+    voided: int = 0
+
+    @property
+    def stands(self) -> int:
+        """What came in: the payments that were not voided."""
+        return self.recorded - self.voided
+
+    @property
+    def refundable(self) -> int:
+        """The largest refund that can be made now."""
+        return self.due + max(0, self.kept) + self.late
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether enough came in for what was refunded or is due, and for what was charged back."""
+        return self.refunded + self.due <= self.stands and self.charged_back <= self.stands
+
+
+def balances_of(payments: Iterable[Payment], corrections: Iterable[Correction]) -> Mapping[str, Balance]:
+    """Return the balance of an order by currency.
+
+    What leaves lowers what is kept, down to nothing, and then the late money. Only sums decide, so that the balance
+    does not depend on the clocks of the nodes that recorded the rows.
+    """
+    in_time, late, voided = Counter[str](), Counter[str](), Counter[str]()
+    for payment in payments:
+        place = voided if payment.voided_at is not None else late if payment.is_late else in_time
+        place[payment.money.currency] += payment.money.minor
+    due, refunded, charged_back = Counter[str](), Counter[str](), Counter[str]()
+    for one in corrections:
+        if one.is_due:
+            due[one.money.currency] += one.money.minor
+        elif one.state is RefundState.DONE:
+            refunded[one.money.currency] += one.money.minor
+        elif one.kind is CorrectionKind.CHARGEBACK:
+            charged_back[one.money.currency] += one.money.minor
+    found = {}
+    for currency in sorted({*in_time, *late, *voided, *due, *refunded, *charged_back}):
+        gone = due[currency] + refunded[currency] + charged_back[currency]
+        of_late = min(max(0, gone - in_time[currency]), late[currency])
+        found[currency] = Balance(
+            recorded=in_time[currency] + late[currency] + voided[currency],
+            kept=in_time[currency] - (gone - of_late),
+            due=due[currency],
+            refunded=refunded[currency],
+            charged_back=charged_back[currency],
+            late=late[currency] - of_late,
+            voided=voided[currency],
+        )
+    return found

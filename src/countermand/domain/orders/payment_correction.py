@@ -1,0 +1,56 @@
+"""What answers a payment that was recorded? It is voided, refunded or charged back; nothing is deleted."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from countermand.domain.actor import Actor
+from countermand.domain.known import Unknown
+from countermand.domain.money import Money
+
+
+class CorrectionKind(StrEnum):
+    """The kinds of corrections."""
+
+    VOID = "void"  # the payment never happened: it was mistyped, or recorded for the wrong order
+    REFUND = "refund"  # the operator pays money back
+    CHARGEBACK = "chargeback"  # the payer's bank has taken money back
+
+
+class RefundState(StrEnum):
+    """The state of a refund. Money that is due or whose refund failed must still be paid back."""
+
+    DUE = "due"
+    DONE = "done"
+    FAILED = "failed"
+    WITHDRAWN = "withdrawn"  # the order was restored before the money was sent
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Correction:
+    """A void, a refund or a chargeback. `number` counts the corrections of an order.
+
+    A refund that is due has no `reference` until it is made, and a refund that settles several dues is several
+    corrections with its reference. A void has no reference of its own: it names the payment. Only a refund has a state.
+    """
+
+    number: int
+    kind: CorrectionKind | Unknown
+    money: Money
+    reason: str
+    recorded_at: datetime
+    actor: Actor
+    reference: str | None = None
+    payment_reference: str | None = None
+    state: RefundState | Unknown | None = None
+    settled_at: datetime | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether this version knows the kind and the state. A node corrects no payments beside others."""
+        return not isinstance(self.kind, Unknown) and not isinstance(self.state, Unknown)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is a refund that must still be made."""
+        return self.state in {RefundState.DUE, RefundState.FAILED}

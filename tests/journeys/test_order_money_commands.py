@@ -1,0 +1,107 @@
+"""An order's money is put right on the command line as over HTTP, and every record names a person."""
+
+import asyncio
+import json
+
+import pytest
+
+from countermand.domain.orders.order_state import Transition
+from countermand.domain.staff import Role
+from countermand.storage.tables.columns import micros
+from support.command_line import Run, Said, assert_one_sentence, runner
+from support.database_contents import changed, contents
+from support.manage_calls import manage
+from support.money import row_of
+from support.serving import database_of
+from support.shared_world import shared_world
+from support.world import World
+
+world = shared_world
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    return runner(monkeypatch, capsys)
+
+
+async def order(world: World, run: Run, *arguments: str) -> Said:
+    return await asyncio.to_thread(run, "order", *arguments, **database_of(world))
+
+
+async def test_a_payment_is_recorded_voided_refunded_and_charged_back_by_a_person(world: World, run: Run):
+    operator = await world.manage_client()
+    await world.person("kim", Role.FINANCE, client=operator)
+    placed = await world.ticket_order(await world.shopping_client())
+    name, why = f"shopping-{placed.order.uid}", ("--reason", "typed twice", "--as", "kim")
+
+    paid = await order(world, run, "pay", name, "tx 1", "25.00", "EUR", "--as", "kim")
+    assert paid == Said(0, f"{name} is completed; the record names kim\nmoney: 25.00 EUR recorded; kept 25.00\n", "")
+    voided = await order(world, run, "void", name, "tx 1", *why)
+    assert voided.out == f"{name} is pending; the record names kim\nmoney: 25.00 EUR recorded; voided 25.00\n"
+    (expiry,) = await world.rows("expiries", placed.order.id)
+    (correction,) = await world.rows("payment_corrections", placed.order.id)
+    window_s = world.settings.shopping_payment_limit_s
+    assert expiry["expires_at"] - correction["recorded_at"] == window_s * 1_000_000
+    assert (correction["staff_id"], correction["client_id"], correction["channel"]) == ("kim", 0, "manage")
+    await order(world, run, "pay", name, "tx 2", "25", "EUR", "--as", "kim")
+    for command, reference in (("refund", "re 1"), ("chargeback", "cb 1")):
+        done = await order(world, run, command, name, reference, "20.00", "EUR", *why, "--json")
+        assert json.loads(done.out) == (await manage(world, operator, "GET", str(placed.order.uid))).json()
+        before = await contents(world)
+        assert (await order(world, run, command, name, reference, "20.00", "EUR", *why)).code == 0
+        assert not changed(before, await contents(world))
+    shown = (await order(world, run, "show", name)).out
+    for line in (
+        "refund done re 1: 20.00 EUR, typed twice",
+        "chargeback cb 1: 20.00 EUR, typed twice",
+        "money: 50.00 EUR recorded; kept -15.00, refunded 20.00, charged back 20.00, voided 25.00",
+        ", voided 20",
+    ):
+        assert line in shown
+
+
+async def test_late_money_is_recorded_and_said(world: World, run: Run):
+    await world.person("kim", Role.SUPPORT, client=await world.manage_client())
+    placed = await world.ticket_order(await world.shopping_client())
+    await world.advance(placed.order.id, Transition.EXPIRE)
+    money = ("pay", str(placed.order.uid), "tx 1", "25", "EUR", "--as", "kim")
+    assert_one_sentence(await order(world, run, *money), "expired", "late money")
+    again = await order(world, run, *money, "--json")
+    assert (again.code, json.loads(again.out)["error"]["code"]) == (2, "late_money")
+    (payment,) = await world.rows("payments", placed.order.id)
+    assert payment["is_late"]
+    assert (await row_of(world, placed.order.id))["first_payment_at"] is None
+
+
+async def test_what_cannot_be_done_is_one_sentence_and_changes_nothing(world: World, run: Run):
+    operator = await world.manage_client()
+    await world.person("kim", Role.FINANCE, client=operator)
+    await world.person("sam", Role.SUPPORT, client=operator)
+    placed = await world.ticket_order(await world.shopping_client(), paid=True)
+    name, why = f"shopping-{placed.order.uid}", ("--reason", "r", "--as", "kim")
+    before = await contents(world)
+    for arguments, said in {
+        ("void", name, "unheard", *why): ("unheard",),
+        ("void", name, "unheard", "--reason", " ", "--as", "kim"): ("--reason",),
+        ("void", name, "unheard", "--reason", "r", "--as", "sam"): ("--as", "sam", "money", "support"),
+        ("refund", name, "re 1", "25.01", "EUR", *why): ("25.01 EUR", "kept 25.00"),
+        ("refund", name, "re 1", "0", "EUR", *why): ("AMOUNT", "0.00"),
+        ("refund", name, "re 1", "much", "EUR", *why): ("AMOUNT", "'much'"),
+        ("refund", name, "re 1", "1", "euro", *why): ("currency", "'euro'"),
+        ("chargeback", name, "", "1", "EUR", *why): ("REFERENCE", "0"),
+        ("chargeback", name, "cb 1", "26", "EUR", *why): ("26.00 EUR",),
+        ("pay", "connect-999", "tx 1", "1", "EUR", "--as", "kim"): ("connect-999",),
+        ("pay", name, "tx 1", "0", "EUR", "--as", "kim"): ("0.00",),
+        ("pay", name, "tx 1", "1", "EUR", "--as", "nobody"): ("nobody",),
+    }.items():
+        assert_one_sentence(await order(world, run, *arguments), *said)
+    for arguments, code in {
+        ("void", name, "unheard", *why): "not_found",
+        ("void", name, "unheard", "--reason", "r", "--as", "sam"): "forbidden",
+        ("refund", name, "re 1", "25.01", "EUR", *why): "refund_exceeds_paid",
+        ("refund", name, "re 1", "much", "EUR", *why): "invalid_field",
+    }.items():
+        refused = await order(world, run, *arguments, "--json")
+        assert (refused.code, json.loads(refused.out)["error"]["code"]) == (2, code)
+    assert not changed(before, await contents(world))
+    assert (await row_of(world, placed.order.id))["first_payment_at"] == micros(world.clock())
