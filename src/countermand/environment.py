@@ -74,6 +74,8 @@ def check_text(text: str) -> None:
         raise ValueError("must not end with a line end, as the output of `echo` does (use `printf %s` for a secret)")
     if (found := _CONTROL.search(text)) is not None:
         raise ValueError(f"must have no control character, and has U+{ord(found[0]):04X}")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("must be valid UTF-8")
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         raise ValueError(
             f"must not stand in quotation marks ({text[0]}), which `docker run --env-file` takes for a part"

@@ -12,6 +12,7 @@ from countermand.contracts.manage import desk_lists
 from support.command_line import Run, Said, assert_one_sentence, runner
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, manage
+from support.money import euros, pay_back
 from support.serving import database_of
 from support.shared_world import shared_world
 from support.world import Caller, World
@@ -23,7 +24,7 @@ PATHS = {
     name: name.replace("refusal-reasons", "refusals/reasons")
     for name in (
         *("cancellations", "refusals", "refusal-reasons"),
-        *("late-payments", "part-payments", "appointment-tasks"),
+        *("late-payments", "refunds", "part-payments", "appointment-tasks"),
     )
 }
 
@@ -57,6 +58,7 @@ async def a_day(world: World) -> Caller:
         assert (await manage(world, operator, "POST", f"{ended.order.uid}/payments", money)).status_code == 409
         money = {"reference": f"part {number}", "amount": 20, "currency": "EUR"}
         assert (await manage(world, operator, "POST", f"{part.order.uid}/payments", money)).status_code == 201
+        await pay_back(world, part.order.id, f"re {number}", euros(500))
     return operator
 
 
@@ -97,7 +99,11 @@ async def test_people_read_a_table_and_how_to_go_on(world: World, run: Run, monk
     assert sentence == "There may be more: add"
     second = await listed(world, run, "late-payments", "--after", after.strip("'"))
     assert ("late 1" in second.out, "late 0" in second.out) == (False, True)
+    (refund,) = [line for line in (await listed(world, run, "refunds")).out.splitlines() if "re 1" in line]
+    assert ("5.00" in refund, "done" in refund, "sold out" in refund) == (True, True, True)
     assert "appointment_within_notice" in (await listed(world, run, "refusal-reasons", "--from", A_LONG_TIME_AGO)).out
+    refusals = (await listed(world, run, "refusals")).out
+    assert ("│ appointment_within_notice │" in refusals, "[" in refusals) == (True, False)
 
 
 async def test_filters_select_rows_and_a_wrong_one_is_refused_by_its_option(world: World, run: Run):
@@ -110,15 +116,24 @@ async def test_filters_select_rows_and_a_wrong_one_is_refused_by_its_option(worl
     }.items():
         answer = json.loads((await listed(world, run, "refusals", *options, "--json")).out)
         assert answer == json.loads(await over_http(world, operator, f"refusals?{query}")), options
+    for state, number in (("done", 2), ("due", 0)):
+        lines = (await listed(world, run, "refunds", "--state", state, "--format", "jsonl")).out.splitlines()
+        assert len(lines) == number, state
+    options = ("--client", str(operator.client.id), "--from", "2020-01-01T00:00:00Z", "--until", "2030-01-01T00:00:00Z")
+    tasks = await listed(world, run, "appointment-tasks", *options, "--json")
+    assert (tasks.code, json.loads(tasks.out)) == (0, {"tasks": [], "next": None})
     for arguments in (
+        ("refunds", "--state", "open"),
+        ("late-payments", "--state"),
         ("refusals", "--from", "soon"),
+        ("appointment-tasks", "--until", "soon"),
         ("refusals", "--client", "x"),
         ("cancellations", "--code"),
         ("refusals", "--after", "x"),
         ("refusal-reasons", "--format", "csv"),
         ("refusals", "--json", "--format", "csv"),
     ):
-        given = (*arguments, "payment_recorded") if arguments[-1] == "--code" else arguments
+        given = (*arguments, "payment_recorded") if arguments[-1] in {"--code", "--state"} else arguments
         refused = await listed(world, run, *given)
         if "--json" in given:
             assert (refused.code, json.loads(refused.out)["error"]["code"]) == (2, "invalid_field")
@@ -126,3 +141,5 @@ async def test_filters_select_rows_and_a_wrong_one_is_refused_by_its_option(worl
             assert_one_sentence(refused, *arguments[1:])
     wrong = await listed(world, run, "cancellations", "--code", "payment_recorded")
     assert_one_sentence(wrong, "there are --contract, --client, --from, --until, --after")
+    wrong = await listed(world, run, "appointment-tasks", "--contract", "connect")
+    assert_one_sentence(wrong, "there are --client, --from, --until, --after")

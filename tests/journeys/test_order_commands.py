@@ -2,31 +2,47 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import typer
+from sqlalchemy import delete
 
 from countermand import cli
 from countermand.bootstrap.clock import utc_now
+from countermand.cli.printing import one_line
 from countermand.contracts.manage.find import CALLS
 from countermand.domain.staff import Role
+from countermand.domain.staff_id import StaffId
+from countermand.storage.tables.cancelling import policies, policies_in_force, refusals
 from support.command_line import Run, Said, assert_one_sentence, runner
 from support.database_contents import changed, contents
 from support.findable import asked, bought, telecom_of
 from support.manage_calls import PAYMENT, manage
-from support.serving import database_of
+from support.serving import a_server, database_of
 from support.shared_world import shared_world
 from support.ticket_shop import a_shop
-from support.world import World
+from support.world import World, a_world
 
 world = shared_world
+
+NOT_UTF_8 = "J\udcff"  # how Python gives a byte 0xff of an argument
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     return runner(monkeypatch, capsys)
+
+
+@pytest_asyncio.fixture(params=["sqlite", "postgres"])
+async def made(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    """A service of the test's own, on which other policies may come into force."""
+    async with a_world(tmp_path, request.param) as world:
+        yield world
 
 
 async def said(world: World, run: Run, *arguments: str) -> Said:
@@ -98,7 +114,7 @@ async def test_people_read_a_timeline_with_findings_and_persons(world: World, ru
     assert kinds == ["placed", "appointment", "ask", "payment"]
     ask = next(number for number, line in enumerate(timeline) if " ask " in line)
     by = f"by client {partner.client.id} ({partner.client.name}), over connect"
-    assert timeline[ask].endswith(f"refused by appointment_within_notice, reason: too early; {by}")
+    assert timeline[ask].endswith(f"refused by appointment_within_notice; {by}; reason: too early")
     findings = [line for line in timeline[ask + 1 :] if line.startswith("    ")]
     assert [line.split(":")[0].strip() for line in findings].count("refused") == 1
     assert len(findings) == 2
@@ -110,8 +126,38 @@ async def test_people_read_a_timeline_with_findings_and_persons(world: World, ru
     await said(world, run, "cancel", f"connect-{free}", "--reason", "rang", "--as", "kim")
     cancelled = (await said(world, run, "show", f"connect-{free}")).out.splitlines()
     (asked_for,) = [line for line in cancelled if " ask " in line]
-    assert asked_for.endswith("cancelled, reason: rang; by kim, the command line, over manage")
+    assert asked_for.endswith("cancelled; by kim, the command line, over manage; reason: rang")
     assert not [line for line in cancelled if "refused" in line]
+
+
+async def test_no_text_of_a_caller_looks_like_a_line_of_its_own(world: World, run: Run):
+    partner, forged = await world.connect_client(), "2026-11-30 09:00:00Z  ask          cancelled; by author"
+    order = await telecom_of(world, partner, contact_name=f"Jo\u2028{forged}")
+    await world.pay(order, f"psp\r\n{forged}")
+    await world.cancel(partner, order, reason=f"hi\n{forged}\x1b[2K\u202e\x85")
+    shown = (await said(world, run, "show", f"connect-{order}")).out
+    assert [line for line in shown.splitlines() if line.startswith(forged[:10])] == []
+    assert f"reason: hi\\n{forged}\\x1b[2K\\u202e\\x85\n" in shown
+    assert f"payment psp\\r\\n{forged}: " in shown
+    listed = (await asyncio.to_thread(run, "list", "cancellations", **database_of(world))).out
+    assert f"hi\\n{forged}\\x1b[2K\\u202e\\x85" in listed
+    found = (await said(world, run, "find", "jo")).out
+    assert [line for line in (listed + found).splitlines() if line.startswith(forged[:10])] == []
+    await world.database.staff.add(
+        StaffId("zoe"), name=f"Zoë\t:smile:\n{forged}", roles=frozenset({Role.VIEWER}), now=utc_now()
+    )
+    people = await asyncio.to_thread(run, "staff", "list", **database_of(world))
+    assert f"Zoë\\t:smile:\\n{forged}" in people.out
+    gone = await asyncio.to_thread(run, "staff", "disable", "zoe", **database_of(world))
+    assert gone.out == f"Disabled zoe (Zoë\\t:smile:\\n{forged})\n"
+
+
+def test_names_of_every_script_are_printed_as_they_are():
+    for name in ("Élodie Łuk", "می‌خواهم", "क्‍ष", "李 小龍", "a\u00a0b", "👩‍🚒", 'back\\slash "x"'):
+        assert one_line(name) == name
+    for character in "\0\a\n\r\x7f\x9b\u061c\u200b\u2028\u2066\ufeff\ud800":
+        assert one_line(f"a{character}b").isprintable()
+        assert one_line(f"a{character}b") != f"a{character}b"
 
 
 def test_every_parameter_of_the_call_is_an_option_of_find():
@@ -159,6 +205,21 @@ async def test_each_filter_means_on_the_command_line_what_it_means_over_http(wor
         assert await printed(world, run, "find", *options) == over_http, options
         found.add(tuple(one["id"] for one in over_http["orders"]))
     assert len(found) > 5  # the filters differ
+
+
+async def test_what_the_command_line_cancelled_is_found_as_that_of_client_0(world: World, run: Run):
+    partner, operator = await world.connect_client(), await world.manage_client()
+    await world.person("kim", Role.SUPPORT, client=operator)
+    ours, theirs = [await telecom_of(world, partner) for _ in range(2)]
+    await said(world, run, "cancel", f"connect-{ours}", "--reason", "rang", "--as", "kim")
+    await world.cancel(partner, theirs)
+    found = json.loads((await said(world, run, "find", "--cancelled-by", "0", "--json")).out)
+    assert [one["id"] for one in found["orders"]] == [f"connect-{ours}"]
+    for path, rows in (("orders?cancelled_by=0", "orders"), ("cancellations?client=0", "cancellations")):
+        answer = await world.http.get(f"/manage/v1/{path}", headers=world.manage_headers(operator))
+        assert [one.get("order_id", one.get("id")) for one in answer.json()[rows]] == [f"connect-{ours}"], path
+    refused = await world.http.get("/manage/v1/orders?client=0", headers=world.manage_headers(operator))
+    assert refused.status_code == 422, "the command line places no orders"
 
 
 async def test_a_wrong_filter_is_refused_by_the_name_of_its_option(world: World, run: Run):
@@ -210,7 +271,7 @@ async def test_a_failure_is_json_for_a_program(world: World, run: Run):
 
 async def test_what_cannot_be_done_is_one_sentence(world: World, run: Run):
     order = await world.service_order(await world.connect_client())
-    assert_one_sentence(await said(world, run, "show", str(order)), "ORDER_ID", "connect-1", "contract")
+    assert_one_sentence(await said(world, run, "show", str(order)), "ORDER_ID", "connect-1; give the right id")
     assert_one_sentence(await said(world, run, "show", "connect-99"), "connect-99")
     assert_one_sentence(await said(world, run, "why", "nothing"), "nothing")
     assert_one_sentence(await said(world, run, "why", f"connect-{order}", "--at", "soon"), "--at", "soon")
@@ -244,6 +305,132 @@ async def test_a_refusal_is_overridden_by_a_person_who_may(world: World, run: Ru
     (due,) = await world.rows("payment_corrections", placed.order.id)
     assert (due["state"], due["amount_minor"], due["staff_id"]) == ("due", 2500, "kim")
     shown = (await said(world, run, "show", name)).out
-    assert "cancelled, overriding payment_recorded, reason: called off; by kim" in shown
+    assert "cancelled, overriding payment_recorded; by kim, the command line, over manage; reason: called off" in shown
     assert "refund.due (amounts 2500 EUR, reason called off)" in shown
     assert "refused: a payment was recorded on" in shown
+
+
+NARROW = """
+[[policies.connect]]
+name = "state_allows"
+only = ["held"]
+"""
+
+
+async def test_nothing_is_decided_by_another_policy_than_that_of_the_servers(made: World, run: Run):
+    partner = await made.connect_client()
+    await made.person("kim", Role.SUPPORT)
+    first, second = [await telecom_of(made, partner) for _ in range(2)]
+    narrow, wide = made.folder / "narrow.toml", made.folder / "wide.toml"
+    narrow.write_text(NARROW)
+    wide.write_text("")
+    by_kim = ("--reason", "rang", "--as", "kim")
+    with a_server(made, "--settings", str(narrow)):
+        versions = {row["version"] for row in await made.rows("policies") if row["contract"] == "connect"}
+        before = await contents(made)
+        for ask, end in ((("cancel", *by_kim), "nothing was cancelled"), (("why",), "nothing was decided")):
+            other = await said(made, run, ask[0], f"connect-{first}", *ask[1:])
+            assert_one_sentence(other, *versions, "--settings", end)
+            as_json = await said(made, run, ask[0], f"connect-{first}", *ask[1:], "--json")
+            error = json.loads(as_json.out)["error"]
+            assert (as_json.code, error["status"], error["code"]) == (2, 409, "policy_differs")
+        assert changed(before, await contents(made)) <= {"task_progress"}  # which the server writes
+        theirs = ("--settings", str(narrow))
+        why = await said(made, run, "why", f"connect-{first}", *theirs)
+        assert "may not be cancelled" in why.out
+        refused = await said(made, run, "cancel", f"connect-{first}", *by_kim, *theirs)
+        assert_one_sentence(refused, f"connect-{first} was not cancelled", "submitted")
+    # The servers come back with the older policy, of which only their start tells.
+    with a_server(made, "--settings", str(wide)):
+        assert "may be cancelled" in (await said(made, run, "why", f"connect-{first}")).out
+        cancelled = await said(made, run, "cancel", f"connect-{second}", *by_kim)
+        assert (cancelled.code, cancelled.err) == (0, "")
+        assert_one_sentence(await said(made, run, "cancel", f"connect-{first}", *by_kim, *theirs), *versions)
+
+
+async def test_where_no_server_noted_its_policy_the_last_use_counts_and_a_fresh_database_takes_any(
+    made: World, run: Run
+):
+    partner = await made.connect_client()
+    await made.person("kim", Role.SUPPORT)
+    order, early = [await telecom_of(made, partner) for _ in range(2)]
+    await made.appointment(early, timedelta(hours=20))
+    await made.cancel(partner, early)
+    narrow = made.folder / "narrow.toml"
+    narrow.write_text(NARROW)
+    ask = ("cancel", f"connect-{order}", "--reason", "rang", "--as", "kim", "--settings", str(narrow))
+    async with made.database.store.transaction() as tx:
+        await tx.run(delete(policies_in_force))
+    assert_one_sentence(await said(made, run, *ask), "since 2026-11-2", "nothing was cancelled")
+    assert "may be cancelled" in (await said(made, run, "why", f"connect-{order}")).out
+    async with made.database.store.transaction() as tx:
+        await tx.run(delete(policies))
+        await tx.run(delete(refusals))
+    assert_one_sentence(await said(made, run, *ask), f"connect-{order} was not cancelled")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("order", "cancel", "connect-1", "--as", "kim", "--reason", NOT_UTF_8),
+        ("order", "find", NOT_UTF_8),
+        ("order", "find", "--cancelled-by", NOT_UTF_8),
+        ("order", "show", NOT_UTF_8),
+        ("list", "refusals", "--code", NOT_UTF_8),
+        ("privacy", "export", "--as", "kim", "--email", f"{NOT_UTF_8}@example.com"),
+        ("staff", "add", "uu", "--role", "viewer", "--name", NOT_UTF_8),
+        ("client", "add", "--contract", "shopping", "--name", NOT_UTF_8),
+        ("keys", "withdraw", NOT_UTF_8),
+        (NOT_UTF_8,),
+    ],
+    ids=" ".join,
+)
+async def test_an_argument_that_is_not_utf_8_is_refused_by_its_place(
+    world: World, run: Run, arguments: tuple[str, ...]
+):
+    await world.person("kim", Role.ADMIN)
+    before = await contents(world)
+    place = f"argument {len(arguments)} (after {arguments[-2]})" if len(arguments) > 1 else "argument 1"
+    said = await asyncio.to_thread(run, *arguments, **database_of(world))
+    assert_one_sentence(said, f"{place} is not valid UTF-8: ", "\\xff")
+    said = await asyncio.to_thread(run, *arguments, "--json", **database_of(world))
+    error = json.loads(said.out)["error"]
+    assert (said.code, said.err, error["code"], place in error["detail"]) == (2, "", "invalid_field", True)
+    assert not changed(before, await contents(world))
+
+
+async def test_no_log_line_of_a_command_goes_where_its_answer_goes(world: World, run: Run):
+    await world.person("kim", Role.SUPPORT)
+    order = await telecom_of(world, await world.connect_client())
+    database, where = database_of(world), [f"connect-{order}", "--as", "kim", "--reason", "rang", "--json"]
+    if "database_path" in database:
+        database["database_busy_limit_s"] = "0.2"
+    async with world.database.store.transaction() as held:
+        await held.lock_order(order)
+        said = await asyncio.to_thread(run, "order", "cancel", *where, **database, database_statement_limit_s="0.5")
+    assert (said.code, said.err) == (2, ""), "a warning says no more than the error"
+    assert json.loads(said.out)["error"]["status"] == 503
+
+
+async def test_a_text_may_be_as_long_as_over_http_and_no_longer(world: World, run: Run):
+    await world.person("kim", Role.ADMIN)
+    partner = await world.connect_client()
+    order, client = await telecom_of(world, partner), str(partner.client.id)
+    bounds = (
+        (("order", "cancel", f"connect-{order}", "--as", "kim"), "--reason", 2000),
+        (("staff", "add", "lee", "--role", "viewer"), "--name", 200),
+        (("staff", "change", "lee"), "--name", 200),
+        (("client", "add", "--contract", "shopping"), "--name", 200),
+        (("client", "change", client), "--name", 200),
+    )
+    before = await contents(world)
+    for command, option, longest in bounds:
+        for wrong in ("é" * (longest + 1), " \u2003", ""):
+            said = await asyncio.to_thread(run, *command, option, wrong, **database_of(world))
+            assert_one_sentence(said, f"{option} must")
+    assert not changed(before, await contents(world))
+    for command, option, longest in bounds:
+        said = await asyncio.to_thread(run, *command, option, "é" * longest, **database_of(world))
+        assert (said.code, said.err) == (0, ""), command
+    (cancelled,) = await world.rows("cancellations")
+    assert (cancelled["order_id"], cancelled["reason"]) == (order, "é" * 2000)

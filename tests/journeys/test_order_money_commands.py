@@ -64,8 +64,10 @@ async def test_late_money_is_recorded_and_said(world: World, run: Run):
     await world.person("kim", Role.SUPPORT, client=await world.manage_client())
     placed = await world.ticket_order(await world.shopping_client())
     await world.advance(placed.order.id, Transition.EXPIRE)
-    said = await order(world, run, "pay", str(placed.order.uid), "tx 1", "25", "EUR", "--as", "kim")
-    assert_one_sentence(said, "expired", "late money")
+    money = ("pay", str(placed.order.uid), "tx 1", "25", "EUR", "--as", "kim")
+    assert_one_sentence(await order(world, run, *money), "expired", "late money")
+    again = await order(world, run, *money, "--json")
+    assert (again.code, json.loads(again.out)["error"]["code"]) == (2, "late_money")
     (payment,) = await world.rows("payments", placed.order.id)
     assert payment["is_late"]
     assert (await row_of(world, placed.order.id))["first_payment_at"] is None
@@ -83,7 +85,7 @@ async def test_what_cannot_be_done_is_one_sentence_and_changes_nothing(world: Wo
         ("void", name, "unheard", "--reason", " ", "--as", "kim"): ("--reason",),
         ("void", name, "unheard", "--reason", "r", "--as", "sam"): ("--as", "sam", "money", "support"),
         ("refund", name, "re 1", "25.01", "EUR", *why): ("25.01 EUR", "kept 25.00"),
-        ("refund", name, "re 1", "0", "EUR", *why): ("0.00",),
+        ("refund", name, "re 1", "0", "EUR", *why): ("AMOUNT", "0.00"),
         ("refund", name, "re 1", "much", "EUR", *why): ("AMOUNT", "'much'"),
         ("refund", name, "re 1", "1", "euro", *why): ("currency", "'euro'"),
         ("chargeback", name, "", "1", "EUR", *why): ("REFERENCE", "0"),
@@ -93,5 +95,13 @@ async def test_what_cannot_be_done_is_one_sentence_and_changes_nothing(world: Wo
         ("pay", name, "tx 1", "1", "EUR", "--as", "nobody"): ("nobody",),
     }.items():
         assert_one_sentence(await order(world, run, *arguments), *said)
+    for arguments, code in {
+        ("void", name, "unheard", *why): "not_found",
+        ("void", name, "unheard", "--reason", "r", "--as", "sam"): "forbidden",
+        ("refund", name, "re 1", "25.01", "EUR", *why): "refund_exceeds_paid",
+        ("refund", name, "re 1", "much", "EUR", *why): "invalid_field",
+    }.items():
+        refused = await order(world, run, *arguments, "--json")
+        assert (refused.code, json.loads(refused.out)["error"]["code"]) == (2, code)
     assert not changed(before, await contents(world))
     assert (await row_of(world, placed.order.id))["first_payment_at"] == micros(world.clock())

@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -50,6 +53,10 @@ async def test_a_person_is_exported_and_then_forgotten_if_that_is_said(run: Run,
     assert {one["order_id"] for one in entries} == {f"shopping-{one.uid}" for one in (over, still_open)}
     assert entries[0]["data"] == [{"first_name": "Ann", "email": EMAIL}]
 
+    assert await privacy("export", "--email", EMAIL, "--json") == exported
+    failed = await privacy("export", "--email", "ann", "--json")
+    assert (failed.code, json.loads(failed.out)["error"]["code"]) == (2, "invalid_field")
+
     before = await contents(made)
     planned = await privacy("forget", "--email", EMAIL)
     left = f"  orders: 1\nleft: shopping-{still_open.uid} (pending), because the order is open\n"
@@ -68,7 +75,7 @@ async def test_a_person_is_exported_and_then_forgotten_if_that_is_said(run: Run,
     assert EMAIL not in str(await contents(made))
     assert json.loads((await privacy("export", "--email", EMAIL)).out) == {"entries": []}
     records = await made.rows("privacy_requests")
-    assert sorted(row["kind"] for row in records) == ["export", "export", "forget", "forget"], "and no dry run"
+    assert sorted(row["kind"] for row in records) == ["export"] * 3 + ["forget"] * 2, "and no dry run"
     assert {(row["client_id"], row["staff_id"], row["acting_as"]) for row in records} == {(0, "kim", None)}
     assert all(row["finished_at"] is not None for row in records)
 
@@ -106,7 +113,10 @@ async def with_ann(world: World) -> int:
 async def test_what_is_no_address_is_refused(run: Run, made: World):
     for command in ("export", "forget"):
         said = await asyncio.to_thread(run, "privacy", command, "--email", "ann", "--as", "kim", **database_of(made))
-        assert_one_sentence(said, "--email", "'ann'")
+        assert_one_sentence(said, "--email", '"ann"')
+        long = ("--email", f"{'a' * 243}@example.com")  # a character more than the API takes
+        said = await asyncio.to_thread(run, "privacy", command, *long, "--as", "kim", **database_of(made))
+        assert_one_sentence(said, "--email", "at most 254 characters")
     assert await made.rows("privacy_requests") == []
 
 
@@ -132,3 +142,23 @@ async def test_nobody_exports_or_forgets_without_the_name_of_somebody_who_may(
         assert answer.code != 0
         assert (answer.out, said in answer.err) == ("", True)
     assert changed(before, await contents(made)) == set()
+
+
+async def test_what_is_forgotten_leaves_the_log_of_sqlite_at_once_and_its_file_with_vacuum(run: Run, tmp_path: Path):
+    async with a_world(tmp_path) as made:
+        await made.person("kim", Role.ADMIN)
+        partner = await made.connect_client()
+        for _ in range(300):  # so that pages of the database are split and freed
+            order = await made.service_order(partner, appointment_in=timedelta(hours=1))
+            await made.cancel(partner, order, reason=f"{EMAIL} asked: " + "so " * 100)
+        path = made.settings.database_path
+        log = path.with_name(f"{path.name}-wal")
+        assert EMAIL.encode() in log.read_bytes()
+        forget = ("privacy", "forget", "--email", EMAIL, "--as", "kim", "--no-dry-run", "--even-open")
+        said = await asyncio.to_thread(run, *forget, **database_of(made))
+        assert (said.code, said.err) == (0, "")
+        assert EMAIL.encode() not in log.read_bytes()
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert EMAIL.encode() not in log.read_bytes() + path.read_bytes()

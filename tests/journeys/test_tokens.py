@@ -279,7 +279,10 @@ REFUSED: dict[str, tuple[Any, tuple[str, ...]]] = {
     "a private JWK": (a_file(json.dumps(RSA.as_dict(private=True)).encode()), ("private key",)),
     "a key on a curve": (a_file(ECKey.generate_key("P-256").as_pem(private=False)), ("RSA",)),
     "a short key": (a_file(SHORT), ("1024 bits", "2048")),
-    "a kid with a space": (a_file(json.dumps(RSA.as_dict(private=False) | {"kid": "a b"}).encode()), ("'a b'",)),
+    "a kid with a space": (
+        a_file(json.dumps(RSA.as_dict(private=False) | {"kid": "a b"}).encode()),
+        ("kid", "1 to 64 visible ASCII characters"),
+    ),
     "our name for an issuer": (lambda _: ["--client-id", "acme", "--issuer", OWN_ISSUER], ("--issuer",)),
     "a key for another issuer's client": (
         lambda folder: ["--client-id", "a", "--issuer", "https://a.test", *a_file(RSA.as_pem(private=False))(folder)],

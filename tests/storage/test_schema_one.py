@@ -23,7 +23,7 @@ NEW = {
     *("events", "product_parts", "vouchers", "voucher_uses", "expiries", "consumers", "seats"),  # 4
     *("order_search", "task_progress"),  # 10
     *("staff", "staff_tokens"),  # 9
-    *("privacy_keys", "privacy_requests"),  # 11
+    *("privacy_keys", "privacy_requests", "policies_in_force"),  # 11
     *("payment_corrections", "correction_references"),  # 12
 }
 NEW_COLUMNS = {

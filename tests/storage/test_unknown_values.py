@@ -273,7 +273,7 @@ FREE = {
     "appointment_tasks": {"from_date", "failure"},  # a code and a sentence, shown as they are
     "payments": {"reference"},
     "payment_references": {"reference"},
-    "payment_corrections": {"reference", "payment_reference", "reason", "staff_id", "acting_as", "address"},  # shown
+    "payment_corrections": {"reference", "payment_reference", "reason", "staff_id", "acting_as", "address"},
     "correction_references": {"kind", "reference"},  # compared alone
     "tickets": {"uid", "product_uid", "code"},
     "voucher_uses": {"code"},
@@ -281,6 +281,7 @@ FREE = {
     "cancellations": {"command_id", "policy_version", "reason", "overridden", "staff_id", "acting_as", "address"},
     "refusals": {"command_id", "policy_version", "reason", "codes", "staff_id", "acting_as", "address"},
     "policies": {"version"},
+    "policies_in_force": {"contract", "version"},  # found by the names in force
     "order_search": {"handle"},
     "task_progress": {"name"},
     "outbox": {"details", "staff_id", "acting_as", "address"},  # shown as they are

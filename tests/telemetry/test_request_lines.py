@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import pytest
@@ -14,7 +15,9 @@ from countermand.actions import errors
 from countermand.actions.errors import CountermandError
 from countermand.contracts.http import answer
 from countermand.domain.staff import Role
+from countermand.telemetry.counts import Counts
 from countermand.telemetry.request_lines import RequestLines, pieces_of
+from countermand.telemetry.requests import Requests, RouteReports, counted_ids
 from countermand.web.request_log import OUTCOMES
 from support.world import a_world
 
@@ -23,7 +26,7 @@ Captured = pytest.CaptureFixture[str]
 CONNECT = "/api/connect/orders/cancel"
 FIELDS = {
     *("timestamp", "level", "event", "request_id", "method", "route", "status", "outcome", "duration_ms"),
-    *("code", "client", "order", "worker", "staff", "acting_as"),
+    *("code", "client", "order", "worker", "staff", "acting_as", "channel", "address"),
 }
 # On purpose without a word: nobody ever answers with them, so a caller who hears one has found a bug.
 _INWARD = {
@@ -63,6 +66,9 @@ async def test_a_line_says_who_asked_what_of_which_order_and_what_became_of_it(t
     told = lines_of(capsys.readouterr().err)
     assert all(line.keys() <= FIELDS and line["event"] == "request" for line in told)
     assert all(line["duration_ms"] > 0 for line in told)
+    assert {line.pop("address") for line in told} == {"127.0.0.1"}
+    channels = [line.pop("channel", None) for line in told]
+    assert channels == ["connect", "connect", "shopping", "manage", "connect", None]
     connect = {"method": "POST", "route": CONNECT, "client": partner.client.id, "order": f"connect-{order}"}
     assert [without(line, "timestamp", "event", "duration_ms", "level") for line in told] == [
         connect | {"request_id": "asked-1", "status": 200, "outcome": "cancelled"},
@@ -264,6 +270,28 @@ async def test_a_line_names_the_person_of_the_token_and_the_person_whom_a_client
         assert (written.count(" staff=kim"), written.count(" acting_as=kim"), written.count("order=1")) == (1, 1, 0)
 
 
+async def test_a_line_of_text_has_the_channel_and_the_address():
+    (reports, written) = reports_at("info")
+    reports.answered("r-1", 0.0, 200, "done", client=7, order="connect-1", scope={"client": ("203.0.113.7", 4711)})
+    reports.answered("r-2", 0.0, 200, "done", scope={"client": None})
+    reports.answered("r-3", 0.0, 200, "done", scope={"client": ("", 0)})
+    first, *others = written()
+    assert " channel=connect client=7 order=connect-1 address=203.0.113.7 request_id=r-1" in first
+    assert all(" channel=connect request_id=r-" in line and "address" not in line for line in others)
+
+
+async def test_nothing_of_the_connection_is_read_for_a_request_without_a_line():
+    class NeverRead(dict[str, object]):
+        def get(self, *_: object) -> object:
+            raise AssertionError("the address was read")
+
+    (reports, written) = reports_at("warning")
+    reports.answered("r-1", 0.0, 200, "done", scope=NeverRead())
+    assert written() == []
+    with pytest.raises(AssertionError, match="the address was read"):
+        reports.answered("r-2", 0.0, 500, "failed", scope=NeverRead())
+
+
 def test_there_is_a_word_for_how_every_error_of_ours_ends_a_request():
     ours = {
         kind
@@ -273,6 +301,19 @@ def test_there_is_a_word_for_how_every_error_of_ours_ends_a_request():
     }
     assert set(OUTCOMES) | _INWARD == ours
     assert set(OUTCOMES) & _INWARD == set()
+
+
+def reports_at(level: Literal["info", "warning"]) -> tuple[RouteReports, Callable[[], list[str]]]:
+    """Return the reports of a route of connect, and what returns the lines of text that were written."""
+    written: list[str] = []
+    lines = RequestLines("text", write=written.append)
+    requests = Requests(counts=Counts("0"), lines=lines, level=level, each=True, new_id=counted_ids())
+
+    def flushed() -> list[str]:
+        lines.flush()
+        return "".join(written).splitlines()
+
+    return requests.route("GET", "/api/connect/orders", channel="connect"), flushed
 
 
 def add(lines: RequestLines, request_id: str) -> None:

@@ -128,7 +128,9 @@ def build(
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        await database.store.keep_policies(list(database.policies.by_contract.values()), clock())
+        started_with = list(database.policies.by_contract.values())
+        await database.store.keep_policies(started_with, clock())
+        await database.store.note_in_force(started_with, clock())
         if own is not None:
             await own.open()
         await tokens.refresh()

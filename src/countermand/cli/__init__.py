@@ -22,8 +22,9 @@ from countermand.cli.demo import demo
 from countermand.cli.errors import CommandError, error_as_json
 from countermand.cli.keys import keys
 from countermand.cli.lists import list_command
-from countermand.cli.option_types import TEXT
+from countermand.cli.option_types import TEXT, check_encoding
 from countermand.cli.order import order
+from countermand.cli.printing import say
 from countermand.cli.privacy import privacy
 from countermand.cli.staff import staff
 from countermand.cli.whole_help import WholeHelpGroup
@@ -46,6 +47,7 @@ def main(contracts: Sequence[Contract] = CONTRACTS) -> None:
     """
     as_json = "--json" in sys.argv[1:]
     try:
+        check_encoding(sys.argv[1:])
         ended = command_line(contracts)(standalone_mode=not as_json)
     except Exception as error:
         if not isinstance(error, _said_as_a_sentence()):
@@ -53,10 +55,18 @@ def main(contracts: Sequence[Contract] = CONTRACTS) -> None:
         if as_json:
             typer.echo(error_as_json(error))
         else:
-            errors.print(f"countermand: {error}", markup=False)
+            say(*_lines_of(error), err=True)
         raise SystemExit(2) from None
     if ended:
         raise SystemExit(ended)
+
+
+def _lines_of(error: Exception) -> list[str]:
+    """Return the lines of an error. Only errors of this program's own making may have several."""
+    from countermand.settings import SettingsError
+
+    said = f"countermand: {error}"
+    return said.split("\n") if isinstance(error, CommandError | SettingsError) else [said]
 
 
 def _said_as_a_sentence() -> tuple[type[Exception], ...]:
@@ -69,7 +79,7 @@ def _said_as_a_sentence() -> tuple[type[Exception], ...]:
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
     if wanted:
-        typer.echo(f"countermand {__version__}")
+        say(f"countermand {__version__}")
         raise typer.Exit
 
 
@@ -106,7 +116,7 @@ def serve_command(
 
 
 def _say_ready(reached: "Reached") -> None:
-    typer.echo(f"Countermand is ready at {reached}")
+    say(f"Countermand is ready at {reached}")
 
 
 def migrate(settings: SettingsFile = None) -> None:
@@ -117,7 +127,7 @@ def migrate(settings: SettingsFile = None) -> None:
     where = address_of(read_settings(settings))
     before, after = migrate_database(where)
     where = where.absolute() if isinstance(where, Path) else where
-    typer.echo(f"{where}: schema {after}" + (", as it was" if before == after else f" (was {before or 'none'})"))
+    say(f"{where}: schema {after}" + (", as it was" if before == after else f" (was {before or 'none'})"))
 
 
 def prune(
@@ -146,7 +156,7 @@ async def _prune(store: "SqlStore", kept: "RetentionRule", before: datetime, *, 
     old = await count_old(store, kept, before)
     about = f"{kept.name} from before {before:%Y-%m-%d %H:%M}Z"
     if dry_run:
-        typer.echo(f"{about}: {old:,}")
+        say(f"{about}: {old:,}")
         return
     forgotten = 0
     with Progress(console=errors, transient=True) as progress:
@@ -154,7 +164,7 @@ async def _prune(store: "SqlStore", kept: "RetentionRule", before: datetime, *, 
         while now_forgotten := await forget(store, kept, before, at_most=FORGOTTEN_AT_ONCE):
             forgotten += now_forgotten
             progress.update(task, completed=forgotten)
-    typer.echo(f"{about}: {forgotten:,} forgotten")
+    say(f"{about}: {forgotten:,} forgotten")
 
 
 def bench(context: typer.Context) -> None:

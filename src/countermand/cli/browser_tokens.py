@@ -11,7 +11,7 @@ from countermand.cli.client_redirects import number_of
 from countermand.cli.database import CONTRACTS_IN_FORCE, SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
 from countermand.cli.option_types import TEXT
-from countermand.cli.printing import AsJson, print_json
+from countermand.cli.printing import AsJson, print_json, say
 from countermand.contracts.http.contract import Authentication
 from countermand.domain.orders.order import UID_PATTERN
 
@@ -43,5 +43,5 @@ def make_browser_token(
     if as_json:
         print_json({"bearer_token": token})
         return
-    typer.echo(f"bearer_token: {token}")
-    typer.echo("Name the pages' origins in COUNTERMAND_SHOPPING_ALLOWED_ORIGINS, so that browsers let them call.")
+    say(f"bearer_token: {token}")
+    say("Name the pages' origins in COUNTERMAND_SHOPPING_ALLOWED_ORIGINS, so that browsers let them call.")

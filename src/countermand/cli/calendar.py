@@ -16,6 +16,7 @@ from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
 from countermand.cli.import_files import nothing_loaded, progress_of
 from countermand.cli.option_types import PATH
+from countermand.cli.printing import say
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.domain.appointments.appointment import HalfDay
 
@@ -58,7 +59,7 @@ def import_slots(
         with_database(read_settings(settings), load)
     except ConflictError as error:
         raise CommandError(f"{error}; loaded before that: {_said(done)}") from None
-    typer.echo(f"{file}: {len(slots):,} slots: {_said(done)}")
+    say(f"{file}: {len(slots):,} slots: {_said(done)}")
 
 
 def _said(done: Counter[str]) -> str:

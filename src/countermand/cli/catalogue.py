@@ -22,6 +22,7 @@ from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
 from countermand.cli.import_files import nothing_loaded, progress_of
 from countermand.cli.option_types import PATH
+from countermand.cli.printing import say
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.domain.ticketing.catalogue import Product
 
@@ -73,7 +74,7 @@ def import_catalogue(
         raise nothing_loaded(file, given.said(error.errors)) from None
     except ConflictError as error:
         raise CommandError(f"{error}; loaded before that: {_said(done)}") from None
-    typer.echo(f"{file}: {len(given.catalogue):,} items: {_said(done)}")
+    say(f"{file}: {len(given.catalogue):,} items: {_said(done)}")
 
 
 def _said(done: Counter[str]) -> str:

@@ -3,11 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from countermand.actions.identity.ports import ClientKey
 from countermand.cli.database import CONTRACTS_IN_FORCE
-from countermand.cli.printing import fields_of, print_json
+from countermand.cli.printing import fields_of, print_json, say
 from countermand.contracts.registry import accesses_of
 from countermand.domain.client import Client
 
@@ -47,22 +45,19 @@ def hand_over(
     if as_json:
         print_json(fields_of(keyed(client)) | needed)
         return
-    typer.echo(sentence)
-    for name, value in needed.items():
-        typer.echo(f"{name}: {value}")
+    say(sentence, *(f"{name}: {value}" for name, value in needed.items()))
     if private_key_file is not None:
-        typer.echo("The private key stands there alone, and cannot be had again.")
+        say("The private key stands there alone, and cannot be had again.")
 
 
-def show_secret(client: Client, secret: str, sentence: str, *, as_json: bool) -> None:
+def show_secret(client: Client, secret: str, *sentences: str, as_json: bool) -> None:
     """Print what was done and the secret or, as JSON, what the API answers."""
     shown = keyed(client, secret)
     if as_json:
         print_json(shown)
         return
-    typer.echo(sentence)
-    typer.echo(f"key: {shown.key}\nsecret: {secret}" if shown.token is None else f"token: {shown.token}")
-    typer.echo("It is not shown again.")
+    credential = [f"key: {shown.key}", f"secret: {secret}"] if shown.token is None else [f"token: {shown.token}"]
+    say(*sentences, *credential, "It is not shown again.")
 
 
 def keyed(client: Client, secret: str | None = None) -> "KeyedClient":

@@ -7,8 +7,8 @@ import typer
 
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
-from countermand.cli.option_types import TEXT
-from countermand.cli.printing import AsJson
+from countermand.cli.option_types import TEXT, check_fields
+from countermand.cli.printing import AsJson, say
 from countermand.contracts.http.contract import Access
 from countermand.domain.client import LARGEST_CLIENT_ID, Client, ClientId, Permission
 from countermand.domain.redirects import RedirectError, Redirects, redirects_of
@@ -41,6 +41,13 @@ def redirects_given(access: Access | None, url: str | None, schemes: Sequence[st
         raise CommandError(f"{_OPTIONS[error.field]} {error}") from None
 
 
+def check_name(name: str) -> None:
+    """Raise `FieldsError` for a name that the API would not take, either."""
+    from countermand.contracts.manage.client_messages import ClientChange
+
+    check_fields(ClientChange, name=name)
+
+
 def number_of(client: int) -> ClientId:
     """Return a client's number. Raises `CommandError` for a number that no client can have."""
     if not 0 < client <= LARGEST_CLIENT_ID:
@@ -48,13 +55,14 @@ def number_of(client: int) -> ClientId:
     return ClientId(client)
 
 
-def show_client(client: Client, sentence: str, *, as_json: bool) -> None:
+def show_client(client: Client, *sentences: str, as_json: bool) -> None:
     """Print what was done to a client or, as JSON, the client."""
     if as_json:
         from countermand.contracts.manage.clients import client_as_json
 
-        sentence = client_as_json(client)
-    typer.echo(sentence)
+        typer.echo(client_as_json(client))
+    else:
+        say(*sentences)
 
 
 def change_command(accesses: Sequence[Access]) -> Callable[..., None]:
@@ -95,8 +103,8 @@ def change_command(accesses: Sequence[Access]) -> Callable[..., None]:
             given = f"--redirect-scheme {' '.join(redirect_scheme)}"
             raise CommandError(f"{given} and --no-redirect-schemes exclude each other: give one of them")
         leads_back = redirect_url is not None or redirect_scheme or no_redirect_url or no_redirect_schemes
-        if name is not None and not name.strip():
-            raise CommandError(f"--name must have a visible character, not {name!r}")
+        if name is not None:
+            check_name(name)
         if name is None and not permission and not leads_back:
             given = "--name, --permission, --redirect-url, --redirect-scheme or a --no- option"
             raise CommandError(f"there is nothing to change: give {given}")
@@ -121,6 +129,6 @@ def change_command(accesses: Sequence[Access]) -> Callable[..., None]:
         if leads_back:
             lines += [f"redirect_url: {changed.redirects.url or 'none'}"]
             lines += [f"redirect_schemes: {' '.join(changed.redirects.schemes) or 'none'}"]
-        show_client(changed, "\n".join(lines), as_json=as_json)
+        show_client(changed, *lines, as_json=as_json)
 
     return change_client

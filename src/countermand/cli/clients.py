@@ -19,6 +19,7 @@ from countermand.cli.client_redirects import (
     RedirectScheme,
     RedirectUrl,
     change_command,
+    check_name,
     number_of,
     redirects_given,
     show_client,
@@ -26,7 +27,7 @@ from countermand.cli.client_redirects import (
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
 from countermand.cli.option_types import PATH, TEXT
-from countermand.cli.printing import AsJson, print_json, print_table, said
+from countermand.cli.printing import AsJson, print_json, print_table, said, say
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.contracts.http.contract import Access, Contract
 from countermand.contracts.registry import accesses_of
@@ -116,6 +117,7 @@ def _add_command(accesses: Sequence[Access]) -> Callable[..., None]:
         A connect client of this service's own token endpoint gets a key pair. A connect client of another issuer is
         known by that issuer and its client id. All other clients get a key and a secret.
         """
+        check_name(name)
         access = next(one for one in accesses if one.channel == contract)
         if (unknown := access.unknown(permission or ())) is not None:
             raise CommandError(f"--permission: {unknown}")
@@ -193,8 +195,8 @@ def _add_of_issuer(
     as_json: bool,
 ) -> None:
     """Add a client whose tokens come from another issuer."""
-    if client_id is None or issuer is None:
-        missing = "--client-id" if client_id is None else "--issuer or COUNTERMAND_CONNECT_ISSUER"
+    if not client_id or not issuer:
+        missing = "--client-id" if not client_id else "--issuer or COUNTERMAND_CONNECT_ISSUER"
         raise CommandError(f"a {access.channel} client needs --client-id and an issuer; give {missing}, too")
     if issuer == OWN_ISSUER:
         raise CommandError(f"--issuer must not be {OWN_ISSUER!r}: leave it out for a client of our own")
@@ -202,7 +204,7 @@ def _add_of_issuer(
     if as_json:
         print_json(keyed(added))
     else:
-        typer.echo(added_sentence(added))
+        say(added_sentence(added))
 
 
 def list_clients(
@@ -278,7 +280,7 @@ def rotate_client(
     )
     until = rotated.previous_secret_until
     old = "The old secret no longer works." if until is None else f"The old secret works until {said(until)}."
-    show_secret(rotated, secret, f"{did('Rotated', rotated)}\n{old}", as_json=as_json)
+    show_secret(rotated, secret, did("Rotated", rotated), old, as_json=as_json)
 
 
 def revoke_client(

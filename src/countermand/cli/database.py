@@ -1,5 +1,6 @@
 """Reads the settings and opens the database for a command."""
 
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 import typer
 
 from countermand.cli.option_types import PATH
+from countermand.cli.printing import say
 from countermand.contracts.http.contract import Contract
 from countermand.contracts.registry import CONTRACTS
 
@@ -33,7 +35,7 @@ def read_settings(file: Path | None, **given: object) -> "Settings":
     from countermand.settings import misspelled_variables
 
     for sentence in misspelled_variables():
-        typer.echo(f"countermand: {sentence}", err=True)
+        say(f"countermand: {sentence}", err=True)
     return server_settings(file, **given)
 
 
@@ -50,6 +52,8 @@ def with_database(settings: "Settings", do: "Callable[[Database], Awaitable[Give
 
     from countermand.bootstrap.database import open_database
 
+    _log_to_standard_error()
+
     async def run() -> Given:
         database = await open_database(settings, contracts=CONTRACTS_IN_FORCE.get())
         try:
@@ -58,3 +62,22 @@ def with_database(settings: "Settings", do: "Callable[[Database], Awaitable[Give
             await database.close()
 
     return asyncio.run(run())
+
+
+def _log_to_standard_error() -> None:
+    """Log errors where a command's own errors go: standard output is for the answer, which a program may read.
+
+    Warnings are left out, because the sentence that a command ends with says what they would say.
+    """
+    import logging
+
+    import structlog
+
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        processors=[structlog.processors.add_log_level, renderer],
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )

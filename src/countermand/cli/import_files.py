@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from countermand.cli.errors import CommandError
+from countermand.cli.printing import one_line
 
 _ERRORS_SHOWN: Final = 20
 
@@ -25,4 +26,4 @@ def progress_of(what: str, total: int) -> Iterator[Callable[[int], None]]:
 def nothing_loaded(file: Path, errors: Sequence[str]) -> CommandError:
     """Return the error that names what is wrong in a file."""
     more = f"\nand {len(errors) - _ERRORS_SHOWN} more" if len(errors) > _ERRORS_SHOWN else ""
-    return CommandError(f"{file}: nothing was loaded\n" + "\n".join(errors[:_ERRORS_SHOWN]) + more)
+    return CommandError(f"{file}: nothing was loaded\n" + "\n".join(map(one_line, errors[:_ERRORS_SHOWN])) + more)

@@ -50,4 +50,4 @@ def given_key(path: Path) -> ClientKey:
     try:
         return public_key_of(content)
     except ValueError as error:
-        raise CommandError(f"--public-key-file {path} {error}") from error
+        raise CommandError(f"--public-key-file {path} {error}") from None

@@ -9,7 +9,7 @@ import typer
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.option_types import TEXT
-from countermand.cli.printing import said
+from countermand.cli.printing import said, say
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.domain.signing_key import SigningKey, signer
 
@@ -76,7 +76,7 @@ def _show(them: Sequence[SigningKey]) -> None:
     now = utc_now()
     signs = signer(them, now)
     if not them:
-        typer.echo("no keys yet: the first server that starts makes one")
+        say("no keys yet: the first server that starts makes one")
     for one in them:
         if not one.counts_at(now):
             state = f"retired {said(one.retired_at)}"
@@ -85,4 +85,4 @@ def _show(them: Sequence[SigningKey]) -> None:
         else:
             state = f"signs from {said(one.signs_from)}" if one.signs_from > now else "counts"
         until = f", until {said(one.retired_at)}" if one.retired_at is not None and one.counts_at(now) else ""
-        typer.echo(f"{one.kid}  made {said(one.created_at)}, {state}{until}")
+        say(f"{one.kid}  made {said(one.created_at)}, {state}{until}")

@@ -12,7 +12,7 @@ import typer
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError, named_as_options, option_of
 from countermand.cli.option_types import TEXT
-from countermand.cli.printing import AsJson, print_json, print_table, said
+from countermand.cli.printing import AsJson, print_json, print_table, said, say
 from countermand.cli.queries import ClientFilter, ContractFilter, query_of
 from countermand.domain.money import written_minor
 
@@ -190,7 +190,7 @@ def _print_page(
     headings = [column.removesuffix(_MINOR).replace("_", " ") for column in columns]
     print_table(headings, [[_cell(column, getattr(row, column)) for column in columns] for row in rows])
     if following is not None:
-        typer.echo(f"There may be more: add --after '{following}'")
+        say(f"There may be more: add --after '{following}'")
 
 
 def _cell(column: str, value: object) -> str:
@@ -199,6 +199,8 @@ def _cell(column: str, value: object) -> str:
     match value:
         case None:
             return ""
+        case list():
+            return ", ".join(value)
         case datetime():
             return said(value)
         case int() if column.endswith(_MINOR):

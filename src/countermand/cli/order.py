@@ -8,11 +8,11 @@ from countermand.actions.errors import OutcomeUnknownError
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import NotCancelledError, OverrideDiffersError, named_as_options
+from countermand.cli.option_types import check_fields
 from countermand.cli.order_money import (
     AsPerson,
     Reason,
     chargeback_command,
-    check_reason,
     pay_command,
     refund_command,
     void_command,
@@ -26,7 +26,8 @@ from countermand.cli.order_reads import (
     show_command,
     why_command,
 )
-from countermand.cli.printing import AsJson, print_json
+from countermand.cli.policy_check import check_policy
+from countermand.cli.printing import AsJson, print_json, say
 from countermand.cli.staff import check_permitted, person_id
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.domain.actor import Actor
@@ -74,9 +75,14 @@ def cancel_order(
     as_json: AsJson = False,  # noqa: FBT002 - an option has a default
     settings: SettingsFile = None,
 ) -> None:
-    """Cancel an order on the customer's behalf, under the same policy as everybody. The record names the person."""
+    """Cancel an order on the customer's behalf, under the same policy as everybody. The record names the person.
+
+    The policy is that of the settings. If the servers have another one, nothing is cancelled: give their settings.
+    """
+    from countermand.contracts.manage.cancel_messages import CancelGiven
+
     staff_id, read = person_id(staff, "--as"), read_settings(settings)
-    check_reason(reason)
+    check_fields(CancelGiven, reason=reason)
     with named_as_options():
         named, outcome, shown = with_database(
             read, lambda database: _cancel(read, database, order_id, reason, staff_id, override or [])
@@ -98,6 +104,7 @@ async def _cancel(
     if codes:
         await check_permitted(database, staff_id, Permission.OVERRIDE)
     named = await order_given(database, given)
+    await check_policy(database, named, "nothing was cancelled")
     # A refusal's record names its policy, which a server stores when it starts.
     await database.store.keep_policies(list(database.policies.by_contract.values()), utc_now())
     command = CancelOrder(
@@ -153,7 +160,7 @@ def _say(
         why = "; ".join(one.sentence for one in outcome.refused.broken)
         raise NotCancelledError(f"{name} was not cancelled: {why}", outcome.refused)
     if not as_json:
-        typer.echo(f"Cancelled {name}; the record names {staff_id}")
+        say(f"Cancelled {name}; the record names {staff_id}")
         return
     if shown is None:
         raise OutcomeUnknownError(f"{name} is cancelled, but could not be read")

@@ -10,9 +10,9 @@ import typer
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import CONTRACTS_IN_FORCE, SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError, named_as_options
-from countermand.cli.option_types import TEXT
+from countermand.cli.option_types import TEXT, check_fields
 from countermand.cli.order_reads import OrderIdGiven, order_given, order_with_history, print_money_gone
-from countermand.cli.printing import AsJson, print_json
+from countermand.cli.printing import AsJson, print_json, say
 from countermand.cli.staff import check_permitted, person_id
 from countermand.domain.actor import Actor
 from countermand.domain.client import COMMAND_LINE, Permission
@@ -90,7 +90,7 @@ def void_command(
     from countermand.bootstrap.api_modules import payment_windows
 
     windows = payment_windows(read_settings(settings), CONTRACTS_IN_FORCE.get())
-    check_reason(reason)
+    _check_reason(reason)
 
     async def void(tx: "Transaction", actor: Actor, number: "OrderId") -> None:
         await void_payment(tx, actor, number, reference, reason, utc_now(), windows=windows)
@@ -113,7 +113,7 @@ def refund_command(
     from countermand.actions.ordering.correct_payments import refund
 
     money = _money(amount, currency)
-    check_reason(reason)
+    _check_reason(reason)
     _check_reference(reference)
 
     async def pay_back(tx: "Transaction", actor: Actor, number: "OrderId") -> None:
@@ -137,7 +137,7 @@ def chargeback_command(
     from countermand.actions.ordering.correct_payments import charge_back
 
     money = _money(amount, currency)
-    check_reason(reason)
+    _check_reason(reason)
     _check_reference(reference)
 
     async def take_back(tx: "Transaction", actor: Actor, number: "OrderId") -> None:
@@ -166,7 +166,7 @@ def _carry_out(settings: "Path | None", change: _Change, *, as_json: bool) -> No
     if as_json:
         print_json(shown)
         return
-    typer.echo(f"{shown.id} is {shown.state}; the record names {staff_id}")
+    say(f"{shown.id} is {shown.state}; the record names {staff_id}")
     print_money_gone(shown)
 
 
@@ -179,10 +179,10 @@ def _money(amount: str, currency: str) -> Money:
         raise CommandError(f"nothing was recorded: {error}") from None
 
 
-def check_reason(reason: str) -> None:
-    """Raise `CommandError` for a reason that nobody can see."""
-    if not reason.strip():
-        raise CommandError(f"--reason must have a visible character, not {reason!r}")
+def _check_reason(reason: str) -> None:
+    from countermand.contracts.manage.money_messages import VoidGiven
+
+    check_fields(VoidGiven, reason=reason)
 
 
 def _check_reference(reference: str) -> None:

@@ -10,7 +10,8 @@ from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import named_as_options, option_of
 from countermand.cli.option_types import TEXT
 from countermand.cli.order_timeline import timeline_lines
-from countermand.cli.printing import AsJson, print_json, print_table, said
+from countermand.cli.policy_check import check_policy
+from countermand.cli.printing import AsJson, print_json, print_table, said, say
 from countermand.cli.queries import (
     AppointmentFilter,
     AppointmentFrom,
@@ -107,7 +108,7 @@ def _print_found(page: "search_messages.OrdersFound") -> None:
     ]
     print_table(headings, rows)
     if page.next is not None:
-        typer.echo(f"There may be more: add --after {page.next}")
+        say(f"There may be more: add --after {page.next}")
 
 
 def show_command(
@@ -121,16 +122,16 @@ def show_command(
     if as_json:
         print_json(shown)
         return
-    typer.echo(f"{shown.id}: {shown.state}, number {shown.reference}, of client {shown.client_id}")
+    say(f"{shown.id}: {shown.state}, number {shown.reference}, of client {shown.client_id}")
     for visit in shown.appointments:
-        typer.echo(f"appointment {visit.id} {visit.state}: {said(visit.starts_at)} to {said(visit.ends_at)}")
+        say(f"appointment {visit.id} {visit.state}: {said(visit.starts_at)} to {said(visit.ends_at)}")
     for payment in shown.payments:
         late = ", late money" if payment.late else ""
         late += "" if payment.voided_at is None else f", voided {said(payment.voided_at)}"
         money = f"{written_minor(payment.amount_minor)} {payment.currency}"
-        typer.echo(f"payment {payment.reference}: {money}, {said(payment.recorded_at)}{late}")
+        say(f"payment {payment.reference}: {money}, {said(payment.recorded_at)}{late}")
     print_money_gone(shown)
-    typer.echo("\n".join(timeline_lines(shown)))
+    say(*timeline_lines(shown))
 
 
 async def order_with_history(read: "Settings", database: "Database", order_id: "OrderId") -> "messages.Order":
@@ -161,7 +162,7 @@ def print_money_gone(shown: "messages.Order") -> None:
         if one.kind != "void":
             state = "" if one.state is None else f" {one.state}"
             money = f"{written_minor(one.amount_minor)} {one.currency}"
-            typer.echo(f"{one.kind}{state} {one.reference or one.id}: {money}, {one.reason}")
+            say(f"{one.kind}{state} {one.reference or one.id}: {money}, {one.reason}")
     for balance in shown.money:
         parts = {
             "kept": balance.kept_minor,
@@ -172,7 +173,7 @@ def print_money_gone(shown: "messages.Order") -> None:
             "voided": balance.voided_minor,
         }
         where = ", ".join(f"{name} {written_minor(minor)}" for name, minor in parts.items() if minor)
-        typer.echo(f"money: {written_minor(balance.recorded_minor)} {balance.currency} recorded; {where or 'nothing'}")
+        say(f"money: {written_minor(balance.recorded_minor)} {balance.currency} recorded; {where or 'nothing'}")
 
 
 def why_command(
@@ -184,7 +185,10 @@ def why_command(
     as_json: AsJson = False,  # noqa: FBT002 - an option has a default
     settings: SettingsFile = None,
 ) -> None:
-    """Say whether an order may be cancelled, why, and until when. Changes nothing."""
+    """Say whether an order may be cancelled, why, and until when. Changes nothing.
+
+    The policy is that of the settings. If the servers have another one, nothing is said: give their settings.
+    """
     from countermand.actions.cancelling.explain import PolicyArchive
     from countermand.actions.cancelling.explain_past import explain_at
     from countermand.contracts.manage.calls import instant_in
@@ -193,6 +197,7 @@ def why_command(
     instant = None if at is None else instant_in("--at", at)
 
     async def why(database: "Database", named: "Order") -> "messages.Decision":
+        await check_policy(database, named, "nothing was decided")
         store, archive = database.store, PolicyArchive(store=database.store)
         now = utc_now()
         return decision_shown(await explain_at(store, archive, database.policies, named.id, at=instant, now=now))
@@ -203,9 +208,9 @@ def why_command(
         return
     may = "may be cancelled" if decision.cancellable else "may not be cancelled"
     until = "" if decision.cancellable_until is None else f" until {said(decision.cancellable_until)}"
-    typer.echo(f"{decision.order_id} {may}{until} (at {said(decision.at)})")
+    say(f"{decision.order_id} {may}{until} (at {said(decision.at)})")
     for finding in decision.findings:
-        typer.echo(f"{'passed' if finding.passed else 'refused'}: {finding.message}")
+        say(f"{'passed' if finding.passed else 'refused'}: {finding.message}")
 
 
 def _with_order(settings: "Path | None", given: str, do: "Callable[[Database, Order], Awaitable[Given]]") -> Given:

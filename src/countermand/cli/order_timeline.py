@@ -13,7 +13,9 @@ def timeline_lines(order: "messages.Order") -> Iterator[str]:
     """Yield the lines of an order's timeline, oldest entry first."""
     yield "timeline:" if order.timeline_is_complete else "timeline, without the changes whose events were deleted:"
     for entry in order.timeline:
-        yield f"{said(entry.at)}  {entry.kind:11}  {_what(entry)}; {_who(entry.who)}"
+        # The caller's own words come last, where they cannot be taken for anything else.
+        reason = "" if entry.reason is None else f"; reason: {entry.reason}"
+        yield f"{said(entry.at)}  {entry.kind:11}  {_what(entry)}; {_who(entry.who)}{reason}"
         for finding in entry.findings or ():
             yield f"    {'passed' if finding.passed else 'refused'}: {finding.message}"
 
@@ -21,12 +23,11 @@ def timeline_lines(order: "messages.Order") -> Iterator[str]:
 def _what(entry: "messages.TimelineEntry") -> str:
     if entry.decision is None:
         return f"{entry.event}{_details(entry.details or {})}"
-    reason = "" if entry.reason is None else f", reason: {entry.reason}"
     if entry.codes is None:
-        return f"{entry.decision}, by a policy that is not known{reason}"
+        return f"{entry.decision}, by a policy that is not known"
     by = f" by {', '.join(entry.codes)}" if entry.codes else ""
     by += f", overriding {', '.join(entry.overridden)}" if entry.overridden else ""
-    return entry.decision + by + reason
+    return entry.decision + by
 
 
 def _details(details: Mapping[str, object]) -> str:

@@ -1,6 +1,5 @@
 """The commands about persons: export what is stored about a person, and forget the person."""
 
-import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,7 +7,8 @@ import typer
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError
-from countermand.cli.option_types import TEXT
+from countermand.cli.option_types import TEXT, check_fields
+from countermand.cli.printing import say
 from countermand.cli.staff import check_permitted, person_id
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.domain.actor import Actor
@@ -32,7 +32,14 @@ privacy = typer.Typer(
 
 
 @privacy.command("export")
-def export(email: Email, staff: StaffOption, settings: SettingsFile = None) -> None:
+def export(
+    email: Email,
+    staff: StaffOption,
+    _: Annotated[  # noqa: FBT002 - an option has a default
+        bool, typer.Option("--json", help="The export is JSON in any case; with --json, a failure is JSON, too.")
+    ] = False,
+    settings: SettingsFile = None,
+) -> None:
     """Print everything that is stored about a person, as JSON. The export is recorded, without the address."""
     from countermand.actions.privacy.persons import export_person
     from countermand.contracts.manage.privacy import as_json, entry_shown
@@ -92,17 +99,17 @@ def _say(forgotten: "Forgotten", *, dry_run: bool) -> None:
     from countermand.contracts.manage.order_ids import order_id_text
 
     would_be = "would be" if dry_run else "were"
-    typer.echo(f"{sum(forgotten.counts.values())} texts {would_be} forgotten")
+    say(f"{sum(forgotten.counts.values())} texts {would_be} forgotten")
     for place, number in forgotten.counts.items():
-        typer.echo(f"  {place.value.replace('_', ' ')}: {number}")
+        say(f"  {place.value.replace('_', ' ')}: {number}")
     if forgotten.left_counts:
-        typer.echo(f"{sum(forgotten.left_counts.values())} texts {would_be} left, because orders need them")
+        say(f"{sum(forgotten.left_counts.values())} texts {would_be} left, because orders need them")
     for place, number in forgotten.left_counts.items():
-        typer.echo(f"  {place.value.replace('_', ' ')}: {number}")
+        say(f"  {place.value.replace('_', ' ')}: {number}")
     for one in forgotten.left:
-        typer.echo(f"left: {order_id_text(one.order)} ({one.order.state.value}), because {one.why}")
+        say(f"left: {order_id_text(one.order)} ({one.order.state.value}), because {one.why}")
     if dry_run:
-        typer.echo("Nothing was changed; give --no-dry-run to forget.")
+        say("Nothing was changed; give --no-dry-run to forget.")
 
 
 async def _actor(database: "Database", staff_id: "StaffId") -> Actor:
@@ -111,8 +118,8 @@ async def _actor(database: "Database", staff_id: "StaffId") -> Actor:
 
 
 def _person(email: str) -> "Person":
+    from countermand.contracts.manage.privacy_messages import PersonGiven
     from countermand.domain.privacy import Person
 
-    if not re.fullmatch(r"[^\s@]+@[^\s@]+", email):
-        raise CommandError(f"--email must be an e-mail address like jo@example.com, not {email!r}")
+    check_fields(PersonGiven, email=email)
     return Person(email)

@@ -47,7 +47,7 @@ PaidFilter = Annotated[
 ]
 CancelledBy = Annotated[
     str | None,
-    typer.Option(help="Only orders that this client (its number) or this person (the id) cancelled.", **TEXT),
+    typer.Option(help="Only orders that this client (a number; 0: the command line) or person cancelled.", **TEXT),
 ]
 RefusedCode = Annotated[
     str | None, typer.Option(help="Only orders of which a cancellation was refused with this code.", **TEXT)

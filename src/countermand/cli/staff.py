@@ -8,13 +8,13 @@ from countermand.actions.errors import NotFoundError
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError, named_as_options
-from countermand.cli.option_types import TEXT
-from countermand.cli.printing import AsJson, print_table, said
+from countermand.cli.option_types import TEXT, check_fields
+from countermand.cli.printing import AsJson, print_table, said, say
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.domain.client import LARGEST_CLIENT_ID, ClientId, Permission
 from countermand.domain.contract import MANAGE
 from countermand.domain.staff import Role, Staff
-from countermand.domain.staff_id import STAFF_ID_PATTERN, StaffId, staff_id_from
+from countermand.domain.staff_id import STAFF_ID_IN_WORDS, StaffId, staff_id_from
 
 if TYPE_CHECKING:
     from countermand.actions.identity.staff import NewToken
@@ -34,7 +34,7 @@ def person_id(given: str, option: str = "PERSON") -> StaffId:
     """Return a staff id. Raises `CommandError` for a text that no person can have."""
     staff_id = staff_id_from(given)
     if staff_id is None:
-        raise CommandError(f"{option} must be a person's id of the form {STAFF_ID_PATTERN}, not {given!r}")
+        raise CommandError(f"{option} must be a person's id: {STAFF_ID_IN_WORDS}; not {given!r}")
     return staff_id
 
 
@@ -59,7 +59,7 @@ def add_person(
     person: Annotated[
         str,
         typer.Argument(
-            help="How records name the person: a lower-case letter, then up to 63 letters, digits, . _ -",
+            help=f"How records name the person: {STAFF_ID_IN_WORDS}",
             show_default=False,
         ),
     ],
@@ -179,13 +179,13 @@ def make_or_revoke_token(
 
         typer.echo(token_as_json(made))
         return
-    typer.echo(f"key: {made.key}\ntoken: {made.token}\nIt is not shown again.")
+    say(f"key: {made.key}", f"token: {made.token}", "It is not shown again.")
 
 
 def _check_name(name: str) -> None:
-    """Raise `CommandError` for a name that nobody can see."""
-    if not name.strip():
-        raise CommandError(f"--name must have a visible character, not {name!r}")
+    from countermand.contracts.manage.staff_messages import StaffChange
+
+    check_fields(StaffChange, name=name)
 
 
 def _may(person: Staff) -> str:
@@ -212,5 +212,6 @@ def _show(person: Staff, sentence: str, *, as_json: bool) -> None:
     if as_json:
         from countermand.contracts.manage.staff import person_as_json
 
-        sentence = person_as_json(person)
-    typer.echo(sentence)
+        typer.echo(person_as_json(person))
+    else:
+        say(sentence)

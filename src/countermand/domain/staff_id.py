@@ -5,6 +5,7 @@ from typing import Final, NewType
 
 StaffId = NewType("StaffId", str)
 STAFF_ID_PATTERN: Final = "[a-z][a-z0-9._-]{0,63}"
+STAFF_ID_IN_WORDS: Final = "a lower-case letter, then up to 63 lower-case letters, digits, . _ -"
 _STAFF_ID: Final = re.compile(STAFF_ID_PATTERN)
 
 

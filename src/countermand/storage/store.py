@@ -36,6 +36,9 @@ class SqlStore(ABC):
     def check_files(self) -> None:  # noqa: B027 - a database server looks after its own files
         """Raise `UnavailableError` if a file of the database was removed while it was in use."""
 
+    async def empty_log(self) -> None:  # noqa: B027 - a database server looks after its own log
+        """Bring what is committed into the database file, and empty the log beside it, unless somebody uses the log."""
+
     @abstractmethod
     async def close(self) -> None:
         """Close the connections."""
@@ -52,3 +55,14 @@ class SqlStore(ABC):
                 except TakenError as error:
                     if error.constraint != "pk_policies":  # another node has just stored it
                         raise
+
+    async def note_in_force(self, started_with: Sequence[Policy], now: datetime) -> None:
+        """Note the policies with which a server starts. Nothing is written if a server started with them last."""
+        async with self.snapshot() as reading:
+            noted = [await reading.policy_in_force(policy.contract) for policy in started_with]
+        uses = zip(started_with, noted, strict=True)
+        new = [policy for policy, use in uses if use is None or use.version != policy.version]
+        if new:
+            async with self.transaction() as tx:
+                for policy in sorted(new, key=lambda one: one.contract):  # nodes that start at once do not deadlock
+                    await tx.note_in_force(policy, now)

@@ -35,6 +35,8 @@ class RequestLine(msgspec.Struct, omit_defaults=True, gc=False):
     worker: int | None = None
     staff: str | None = None
     acting_as: str | None = None
+    channel: str | None = None
+    address: str | None = None
 
 
 Render = Callable[[Sequence[RequestLine]], str]
@@ -74,6 +76,9 @@ class RequestLines:
         client: int | None,
         order: str | None,
         people: tuple[str | None, str | None] | None = None,
+        *,
+        channel: str | None = None,
+        address: str | None = None,
     ) -> None:
         """Add a line. The line is written at the end of this turn of the event loop."""
         if not self._lines:
@@ -94,7 +99,9 @@ class RequestLines:
                 client,
                 order,
                 self._worker,
-                *(people or ()),
+                *(people or (None, None)),
+                channel,
+                address,
             )
         )
 
@@ -127,11 +134,13 @@ def _text(line: RequestLine) -> str:
     order = "" if line.order is None else f" order={line.order}"
     staff = "" if line.staff is None else f" staff={line.staff}"
     acting_as = "" if line.acting_as is None else f" acting_as={line.acting_as}"
+    channel = "" if line.channel is None else f" channel={line.channel}"
+    address = "" if line.address is None else f" address={line.address}"
     worker = "" if line.worker is None else f" worker={line.worker}"
     return (
         f"{moment}Z [{line.level:<9}] {line.event:<30} {line.method} {line.route} status={line.status} "
-        f"outcome={line.outcome}{code} duration_ms={line.duration_ms}{client}{staff}{acting_as}{order} "
-        f"request_id={line.request_id}{worker}\n"
+        f"outcome={line.outcome}{code} duration_ms={line.duration_ms}{channel}{client}{staff}{acting_as}{order}"
+        f"{address} request_id={line.request_id}{worker}\n"
     )
 
 

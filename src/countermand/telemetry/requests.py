@@ -2,7 +2,7 @@
 
 import itertools
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from time import perf_counter
@@ -40,9 +40,14 @@ class Requests:
     new_id: Callable[[], str]
     tells_paths: bool = False
 
-    def route(self, method: str, route: str, *, channel: str | None = None, quiet: bool = False) -> "RouteReports":
-        """Return the reports of one route. `channel` is given for a cancel; programs call a `quiet` route all day."""
-        self.counts.expect(method, route, channel)
+    def route(
+        self, method: str, route: str, *, channel: str | None = None, cancels: bool = False, quiet: bool = False
+    ) -> "RouteReports":
+        """Return the reports of one route. Lines show its `channel`; programs call a `quiet` route all day.
+
+        The metrics count the cancellations of a route that `cancels`, by its channel.
+        """
+        self.counts.expect(method, route, channel if cancels else None)
         least = _LEVELS.index(self.level)
         usual = "debug" if quiet else "info"
         return RouteReports(
@@ -50,6 +55,7 @@ class Requests:
             method,
             route,
             channel,
+            cancels=cancels,
             usual_level=usual if self.each and _LEVELS.index(usual) >= least else None,
             unavailable_level="warning" if _LEVELS.index("warning") >= least else None,
         )
@@ -59,6 +65,7 @@ class RouteReports:
     """Reports the requests of one route."""
 
     __slots__ = (
+        "_cancels",
         "_channel",
         "_counts",
         "_lines",
@@ -79,12 +86,14 @@ class RouteReports:
         route: str,
         channel: str | None,
         *,
+        cancels: bool,
         usual_level: str | None,
         unavailable_level: str | None,
     ) -> None:
         self.new_id = requests.new_id
         self._counts, self._lines = requests.counts, requests.lines
         self._method, self._route, self._channel = method, route, channel
+        self._cancels = cancels
         self._usual_level, self._unavailable_level = usual_level, unavailable_level
         self._shown_as = (method, route)
         self._tells_paths = requests.tells_paths
@@ -111,10 +120,12 @@ class RouteReports:
         client: int | None = None,
         order: str | None = None,
         people: tuple[str | None, str | None] | None = None,
+        scope: Mapping[str, object] | None = None,
     ) -> None:
         """Report one request. `started_s` is from `perf_counter`; the metrics count the first of a refusal's codes.
 
         `people` are the person of the token and the person whom the client acts for, if there is one of them.
+        `scope` is that of ASGI: if the request gets a line, the line has the address of its connection.
         """
         duration_s = perf_counter() - started_s
         key = (status, outcome, code)
@@ -128,8 +139,17 @@ class RouteReports:
             level = self._unavailable_level if status == _UNAVAILABLE else "error"
         if level is not None:
             method, route = self._shown_as
-            self._lines.add(level, request_id, method, route, status, outcome, duration_s, code, client, order, people)
+            line = (level, request_id, method, route, status, outcome, duration_s, code, client, order, people)
+            self._lines.add(*line, channel=self._channel, address=_address_in(scope))
 
     def _new_tally(self, status: int, outcome: str, code: str) -> Tally:
-        cancellation = None if self._channel is None else (self._channel, outcome, code.partition(",")[0])
+        cancellation = None
+        if self._cancels and self._channel is not None:
+            cancellation = self._channel, outcome, code.partition(",")[0]
         return self._counts.tally(self._method, self._route, status, cancellation)
+
+
+def _address_in(scope: Mapping[str, object] | None) -> str | None:
+    """Return the address at the other end of a connection; None if it has none, as over a Unix socket."""
+    peer = None if scope is None else scope.get("client")
+    return str(peer[0]) or None if isinstance(peer, tuple | list) else None

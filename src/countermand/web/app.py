@@ -131,8 +131,8 @@ def _cancel_call(
         authenticator=services.authenticator,
         command_ids=services.command_ids,
         cancel=cancel if traces is None else traces.waiting(cancel),
-        reports=requests.route("POST", operation.path, channel=endpoint.channel),
-        reports_of_other_methods=requests.route(OTHER_METHOD, operation.path, channel=endpoint.channel),
+        reports=requests.route("POST", operation.path, channel=endpoint.channel, cancels=True),
+        reports_of_other_methods=requests.route(OTHER_METHOD, operation.path, channel=endpoint.channel, cancels=True),
     )
     return call if traces is None else traces.cancel(call)
 
@@ -143,7 +143,7 @@ def _handler(
     operation = call.operation
     is_cancel = module.name == MANAGE and operation.name == _CANCEL_ORDER
     names_order = order_parameter(operation.path)
-    reports = requests.route(operation.method, operation.path, channel=MANAGE if is_cancel else None)
+    reports = requests.route(operation.method, operation.path, channel=module.rules.channel, cancels=is_cancel)
 
     async def handle(request: FrameworkRequest) -> Answer:
         parameters = path_parameters(operation.path, request.scope["raw_path"], request.path_params)

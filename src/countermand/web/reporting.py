@@ -97,7 +97,7 @@ class RequestReport:
     def __init__(self, reports: RouteReports, scope: Scope) -> None:
         noted_s = scope.get(_STARTED)
         self._started_s = perf_counter() if noted_s is None else cast("float", noted_s)
-        self._reports = reports
+        self._reports, self._scope = reports, scope
         self.headers = headers = headers_of(scope)
         given_id = given_request_id(headers) if _REQUEST_ID_FIELD in headers else None
         self.request_id = given_id or reports.new_id()
@@ -124,9 +124,8 @@ class RequestReport:
             else:
                 outcome = DONE if answer.status < _ERROR else REFUSED
         people = None if self.staff is None and self.acting_for is None else (self.staff, self.acting_for)
-        self._reports.answered(
-            self.request_id, self._started_s, answer.status, outcome, code, self.client_id, self.order, people
-        )
+        asked = self.request_id, self._started_s
+        self._reports.answered(*asked, answer.status, outcome, code, self.client_id, self.order, people, self._scope)
         return answer.with_headers(*notices, (_REQUEST_ID_FIELD, self.request_id.encode()))
 
 

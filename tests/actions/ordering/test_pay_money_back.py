@@ -1,6 +1,7 @@
 """Refunds and chargebacks: every cent is in one place, and no reference counts twice."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import update
@@ -52,6 +53,19 @@ async def test_a_refund_lowers_what_is_kept_and_the_payment_stays_recorded(world
     assert (row["state"], row["first_payment_at"], row["version"]) == ("completed", micros(NOON), 4)
     assert [one["kind"] for one in await world.rows("outbox", order_id)][-2:] == ["payment.refunded"] * 2
     assert isinstance(await world.cancel(shop, order_id), NotCancelled), "a payment is recorded"
+
+
+async def test_a_reason_that_was_forgotten_meanwhile_is_not_written_again(world: World):
+    order_id = await a_paid_order(world)
+    await owe(world, order_id, euros(100), reason="ann@example.com is ill")
+    async with world.database.store.snapshot() as reading:
+        (due,) = await reading.corrections_of(order_id)
+    async with world.database.store.transaction() as tx:
+        await tx.run(update(payment_corrections).values(reason="forgotten"))
+    async with world.database.store.transaction() as tx:
+        await tx.change_refund(order_id, replace(due, state=RefundState.DONE, reference="re 1", settled_at=NOON))
+    (row,) = await world.rows("payment_corrections", order_id)
+    assert (row["reason"], row["state"], row["reference"]) == ("forgotten", "done", "re 1")
 
 
 async def test_more_than_is_there_is_not_refunded_and_the_sentence_names_the_amounts(world: World):

@@ -248,7 +248,15 @@ async def test_the_page_takes_the_rest_again_after_a_void(world: World):
         rows = sorted(await world.rows("payments", order_id), key=lambda row: str(row["reference"]))
         assert [row["amount_minor"] for row in rows] == amounts
         assert (await row_of(world, order_id))["state"] == "completed"
+        async with world.database.store.transaction() as tx:
+            assert await pay_in_sandbox(tx, order_id, world.clock()), "a repeat is answered as paid"
+        assert len(await world.rows("payments", order_id)) == len(amounts)
         await void(world, order_id, rows[-1]["reference"])
+    await world.advance(order_id, Transition.FAIL)
+    before = await contents(world)
+    async with world.database.store.transaction() as tx:
+        assert not await pay_in_sandbox(tx, order_id, world.clock()), "what was voided did not pay"
+    assert not changed(before, await contents(world))
 
 
 async def test_of_two_voids_at_once_one_is_recorded(world: World):

@@ -1,5 +1,6 @@
 """Where the operator's own system answers: clients wait until it does, and nothing is done before."""
 
+import json
 from typing import Any
 
 import httpx
@@ -7,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from countermand.domain.orders.order_state import Transition
+from countermand.storage.repositories import desk_lists
 from support.appointments import ASK, BOOK, CALL_OFF, ORDERS, WITHDRAW, asked, get, post
 from support.connect_calls import cancel
 from support.shared_world import Services, shared_world
@@ -207,6 +209,50 @@ async def test_tasks_are_listed_a_hundred_at_a_time_by_number(remote: World):
             "/manage/v1/appointment-tasks", params={"after": after}, headers=remote.manage_headers(operator)
         )
         assert (after, refused.status_code, refused.json()["errors"][0]["field"]) == (after, 422, "after")
+
+
+async def test_tasks_are_selected_by_client_and_time_and_a_page_looks_at_a_limited_number(
+    remote: World, monkeypatch: pytest.MonkeyPatch
+):
+    me, other = await remote.connect_client(), await remote.connect_client("another")
+    operator = await remote.manage_client()
+    mine, others = await remote.service_order(me), await remote.service_order(other)
+    for number in range(1, 9):  # a minute each
+        remote.clock.forward(minutes=1)
+        caller, order_id = (other, others) if number in {2, 8} else (me, mine)
+        await asked(remote, caller, ASK, {"orderId": order_id, "dateFrom": "2026-12-01"})
+    third = (await tasks(remote, operator))[2]["asked_at"]
+    queries = {
+        f"?client={other.client.id}": [2, 8],
+        f"?client={operator.client.id}": [],
+        f"?from={third}": [3, 4, 5, 6, 7, 8],
+        f"?until={third}": [1, 2],
+        f"?client={other.client.id}&from={third}&until=2199-01-01T00:00:00Z": [8],
+        f"?client={other.client.id}&after=2": [8],
+        f"?client={other.client.id}&after=8": [],
+    }
+    for query, ids in queries.items():
+        assert [task["id"] for task in await tasks(remote, operator, query)] == ids, query
+    monkeypatch.setattr(desk_lists, "LOOKED_AT", 3)
+    for query, ids in queries.items():
+        lines = await remote.http.get(
+            f"/manage/v1/appointment-tasks{query}",
+            headers={**remote.manage_headers(operator), "Accept": "application/x-ndjson"},
+        )
+        assert [json.loads(line)["id"] for line in lines.text.splitlines()] == ids, query
+    short = await remote.http.get(
+        f"/manage/v1/appointment-tasks?client={other.client.id}", headers=remote.manage_headers(operator)
+    )
+    assert ([task["id"] for task in short.json()["tasks"]], short.json()["next"]) == ([2], "3")
+
+
+@pytest.mark.parametrize(
+    "query", ["client=0x1", "client=x", "from=soon", "until=2026-11-21", "contract=connect", "code=x"]
+)
+async def test_a_wrong_filter_of_tasks_is_named(remote: World, query: str):
+    operator = await remote.manage_client()
+    refused = await remote.http.get(f"/manage/v1/appointment-tasks?{query}", headers=remote.manage_headers(operator))
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, query.partition("=")[0])
 
 
 async def ask(world: World, me: Caller, operator: Caller, order_id: Any, what: str) -> str:

@@ -279,7 +279,7 @@ async def test_filters_choose_and_wrong_ones_are_named(world: World):
         "appointment_from": "x",
         "appointment_until": "y",
         "paid": "2",
-        "cancelled_by": "0",
+        "cancelled_by": "00",
         "refused_code": "No!",
         "limit": "201",
         "after": "x",

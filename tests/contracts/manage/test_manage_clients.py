@@ -163,7 +163,7 @@ async def test_a_change_that_does_not_hold_is_named_and_changes_nothing(world: W
         ("change", {"name": " "}, "name"),
         ("change", {"name": "x" * 201}, "name"),
         ("change", {"permissions": []}, "permissions"),
-        ("change", {"permissions": ["fly"]}, "permissions"),
+        ("change", {"permissions": ["fly"]}, "permissions[0]"),
         ("change", {"permissions": ["record"]}, "permissions"),
         ("rotate", {"overlap_s": -1}, "overlap_s"),
         ("rotate", {"overlap_s": 30 * 24 * 3600 + 1}, "overlap_s"),
@@ -188,6 +188,31 @@ async def test_without_permissions_a_client_may_do_what_is_usual_and_never_cance
         assert made.json()["client"]["permissions"] == sorted(USUAL[contract])
     assert Permission.CANCEL not in USUAL[SHOPPING.channel]
     assert all(Permission.ADMINISTER not in usual for usual in USUAL.values())
+
+
+@pytest.mark.parametrize("contract", ["shopping", "connect", "manage"])
+async def test_an_empty_list_of_permissions_is_refused_with_those_that_there_are(world: World, contract: str):
+    admin, shop = await world.manage_client(), await world.shopping_client()
+    before = await world.rows("clients")
+    new = {"contract": contract, "name": "x", "client_id": "x", "issuer": ISSUER} if contract == "connect" else {}
+    added = await post(world, admin, CLIENTS, {"contract": contract, "name": "x", "permissions": []} | new)
+    changed = await post(world, admin, f"{CLIENTS}/{shop.client.id}/change", {"permissions": [], "name": "y"})
+    for reply, channel in ((added, contract), (changed, "shopping")):
+        access = next(one for one in accesses_of(CONTRACTS) if one.channel == channel)
+        said = f"permissions must name one or more of {access.possible}, not []; revoke a client that may do nothing"
+        assert (reply.status_code, reply.json()["detail"]) == (422, said)
+        assert [one["field"] for one in reply.json()["errors"]] == ["permissions"]
+    assert await world.rows("clients") == before
+
+
+async def test_a_permission_that_does_not_exist_is_named_with_those_that_do(world: World):
+    admin = await world.manage_client()
+    before = await world.rows("clients")
+    given = {"contract": "manage", "name": "x", "permissions": ["read", "god"]}
+    reply = await post(world, admin, CLIENTS, given)
+    said = f'permissions[1] must be one of {", ".join(sorted(Permission))}, not "god"'
+    assert (reply.status_code, reply.json()["detail"]) == (422, said)
+    assert await world.rows("clients") == before
 
 
 async def test_an_operators_new_token_works_at_once(world: World):
@@ -232,16 +257,16 @@ async def test_what_does_not_hold_is_named_and_changes_nothing(world: World):
         ({"contract": "shopping"}, "name"),
         ({"contract": "shopping", "name": " "}, "name"),
         ({"contract": "shopping", "name": "x" * 201}, "name"),
-        ({"contract": "shopping", "name": "x", "permissions": ["fly"]}, "permissions"),
+        ({"contract": "shopping", "name": "x", "permissions": ["fly"]}, "permissions[0]"),
         ({"contract": "shopping", "name": "x", "permissions": ["read", "record"]}, "permissions"),
         ({"contract": "manage", "name": "x", "permissions": ["read_all"]}, "permissions"),
     ]
     for body, field in wrong:
         reply = await post(world, admin, CLIENTS, body)
         assert (reply.status_code, [one["field"] for one in reply.json()["errors"]]) == (422, [field])
-    for number in ("0", "999", "x", str(2**31), str(2**63)):
-        for call in ("rotate", "revoke"):
-            assert (await post(world, admin, f"{CLIENTS}/{number}/{call}", None)).status_code == 404
+    for number in ("0", "999", "x", f"0{admin.client.id}", f"00{admin.client.id}", str(2**31), str(2**63)):
+        for call in ("rotate", "revoke", "restore"):
+            assert (await post(world, admin, f"{CLIENTS}/{number}/{call}", None)).status_code == 404, number
     assert await world.rows("clients") == before
 
 

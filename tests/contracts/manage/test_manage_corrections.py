@@ -10,8 +10,10 @@ import pytest
 from sqlalchemy import delete
 
 from countermand.contracts.manage import desk_lists
+from countermand.contracts.manage.desk_lists import LINES
 from countermand.domain.orders.order_state import Transition
 from countermand.domain.staff import Role
+from countermand.storage.repositories import desk_lists as rows_of_lists
 from countermand.storage.tables.cancelling import outbox
 from countermand.storage.tables.columns import micros
 from support.database_contents import changed, contents
@@ -70,6 +72,7 @@ async def test_a_mistyped_payment_is_voided_and_the_shop_cancels_its_order(world
         "client_id": kim.client.id,
         "staff_id": "kim",
         "acting_as": None,
+        "address": "127.0.0.1",
     }
     told = [one for one in shown["timeline"] if one["event"] == "payment.voided"]
     assert [(one["kind"], one["who"]["staff_id"], one["details"]["reason"]) for one in told] == [
@@ -244,6 +247,21 @@ async def test_refunds_are_listed_by_their_state_newest_first(world: World, monk
     assert [row["amount"] for row in table] == ["0.98", "1.02", "1.01", "1.00"]
 
 
+async def test_a_page_of_refunds_looks_at_a_limited_number_of_each_state(world: World, monkeypatch: pytest.MonkeyPatch):
+    kim = await some_refunds(world)
+    rows = (await refunds(world, kim)).json()["refunds"]
+    for looked_at, first in ((1, rows[:1]), (2, rows[:2]), (3, rows)):
+        monkeypatch.setattr(rows_of_lists, "LOOKED_AT", looked_at)
+        page = (await refunds(world, kim)).json()
+        assert (page["refunds"], page["next"] is None) == (first, first == rows)
+        assert [json.loads(line) for line in (await refunds(world, kim, "", LINES)).text.splitlines()] == rows
+        due = (await refunds(world, kim, "?state=due", LINES)).text.splitlines()
+        assert [json.loads(line) for line in due] == rows[2:]
+        none = (await refunds(world, kim, "?contract=connect")).json()
+        assert (none["refunds"], none["next"] is None) == ([], first == rows)
+        assert (await refunds(world, kim, "?contract=connect", LINES)).text == ""
+
+
 async def test_late_money_leaves_its_list_when_all_of_it_was_paid_back(world: World):
     kim, order = await finance(world), await world.ticket_order(await world.shopping_client())
     await world.advance(order.order.id, Transition.FAIL)
@@ -260,10 +278,12 @@ async def test_late_money_leaves_its_list_when_all_of_it_was_paid_back(world: Wo
 
 async def test_what_is_wrong_in_the_query_of_refunds_is_named(world: World):
     kim = await finance(world)
-    assert fields(await refunds(world, kim, "?state=open&code=x")) == ["code", "state"]
-    for after in ("x", "", "1_2", "1_2_x", "-1", "1_2_3_4"):
+    assert fields(await refunds(world, kim, "?state=open&from=x")) == ["from", "state"]
+    assert fields(await refunds(world, kim, "?state=due&code=x")) == ["code"]
+    for after in ("x", "", "1_2", "1_2_x", "-1", "1_2_3_4", f"1_{2**63}_1", "1_2_0"):
         assert fields(await refunds(world, kim, f"?after={after}")) == ["after"], after
-    assert (await refunds(world, kim)).json() == {"refunds": [], "next": None}
+    for query in ("", f"?after=1_2_{2**31}"):
+        assert (await refunds(world, kim, query)).json() == {"refunds": [], "next": None}
 
 
 async def test_the_timeline_tells_of_corrections_whose_events_are_gone(world: World):

@@ -243,6 +243,8 @@ async def test_what_is_wrong_in_the_query_is_named(world: World):
             assert fields(await listed(world, operator, f"{name}?after={after}", CSV)) == ["after"], after
         for client in (2**31, 2**63, "0" * 19 + "9" * 19, "%00", "٣"):
             assert fields(await listed(world, operator, f"{name}?client={client}")) == ["client"], client
+        told = (await listed(world, operator, f"{name}?after={'x' * 5000}")).json()["detail"]
+        assert told == f'after must be the next of an earlier page, not "{"x" * 58}…'
     assert fields(await listed(world, operator, "cancellations?code=payment_recorded")) == ["code"]
 
 

@@ -1,5 +1,6 @@
 """Clients with access tokens over the operator's API: a public key is given, and a private key is never answered."""
 
+import json
 from typing import Any
 
 import httpx
@@ -77,6 +78,47 @@ async def test_a_private_key_is_refused_and_neither_stored_nor_repeated(own: Wor
         assert "private key" in refused.json()["detail"]
         assert str(private["d"])[:20] not in refused.text
     assert (await own.rows("clients"), await own.rows("client_keys")) == before
+
+
+MINE = "MYPRIVATE" * 4
+NO_KEY: dict[str, Any] = {
+    "private key on a curve": {"kty": "EC", "crv": "P-256", "x": "AQAB", "y": "AQAB", "d": MINE},
+    "private exponent alone": {"kty": "RSA", "d": MINE},
+    "symmetric key": {"kty": "oct", "k": MINE},
+    "private exponent of a wrong modulus": {"kty": "RSA", "n": "!!", "e": "AQAB", "d": MINE},
+    "kid that is none": {"kty": "RSA", "n": "AQAB", "e": "AQAB", "kid": [MINE]},
+    "text of a JWK": json.dumps({"kty": "EC", "d": MINE}),
+    "JWK that is cut off": json.dumps({"kty": "RSA", "d": MINE})[:-2],
+    "text of a deep JWK": '{"a":' * 9_000 + MINE,
+    "private PEM that is cut off": f"-----BEGIN PRIVATE KEY-----\n{MINE}\n",
+    "PEM that is none": f"-----BEGIN PUBLIC KEY-----\n{MINE}\n-----END PUBLIC KEY-----",
+    "list": [MINE],
+    "number": 7,
+}
+
+
+@pytest.mark.parametrize("name", NO_KEY)
+async def test_an_error_about_a_key_says_what_is_accepted_and_nothing_of_what_was_given(own: World, name: str):
+    admin = await own.manage_client()
+    added = await post(own, admin, CLIENTS, NEW | {"public_key": signing_key().as_dict(private=False)})
+    before = await own.rows("clients"), await own.rows("client_keys")
+    said = (
+        "public_key must be a public RSA key: PEM text, or a JWK with kty, n and e; the partner keeps the private key"
+    )
+    for path in (CLIENTS, f"{CLIENTS}/{added.json()['client']['id']}/rotate"):
+        refused = await post(own, admin, path, NEW | {"client_id": "other", "public_key": NO_KEY[name]})
+        assert refused.status_code == 422, refused.text
+        assert [tuple(one.values()) for one in refused.json()["errors"]] == [("invalid_field", "public_key", said)]
+        assert "MYPRIVATE" not in refused.text
+    assert (await own.rows("clients"), await own.rows("client_keys")) == before
+
+
+async def test_a_body_in_the_wrong_shape_is_not_repeated_if_it_may_have_a_key(own: World):
+    admin = await own.manage_client()
+    for path, body in ((CLIENTS, [{"public_key": {"d": MINE}}]), (CLIENTS, MINE), (f"{CLIENTS}/1/rotate", [MINE])):
+        refused = await own.http.post(path, json=body, headers=own.manage_headers(admin))
+        assert refused.status_code == 422
+        assert [one["message"] for one in refused.json()["errors"]] == ["the body must be an object"]
 
 
 @pytest.mark.parametrize(

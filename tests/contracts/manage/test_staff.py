@@ -9,6 +9,7 @@ import pytest
 from countermand.domain.client import Permission
 from countermand.domain.orders.order import OrderId
 from countermand.domain.staff import Role
+from countermand.domain.staff_id import STAFF_ID_IN_WORDS
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, VISIT, fields, manage, problem
 from support.shared_world import shared_world
@@ -17,6 +18,7 @@ from support.world import EVERYTHING, Caller, World
 world = shared_world
 
 STAFF = "/manage/v1/staff"
+ROLES = ", ".join(sorted(Role))
 REASON = {"reason": "The customer rang"}
 
 
@@ -68,7 +70,7 @@ async def test_a_change_of_a_person_that_does_not_hold_is_named_and_changes_noth
         ({"name": " "}, ["name"]),
         ({"name": "x" * 201}, ["name"]),
         ({"roles": []}, ["roles"]),
-        ({"roles": ["king"]}, ["roles"]),
+        ({"roles": ["viewer", "king"]}, ["roles[1]"]),
     ]
     for body, named in wrong:
         assert fields(await staff(world, operator, "POST", "/kim/change", body)) == named, body
@@ -157,6 +159,25 @@ async def test_a_wrong_field_of_a_person_is_named(world: World, body: dict[str, 
     answer = await staff(world, operator, "POST", "", {"id": "kim", "name": "Kim", "roles": ["viewer"]} | body)
     (name,) = body
     assert [field.partition("[")[0] for field in fields(answer)] == [name]
+    assert await world.rows("staff") == []
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ({"roles": []}, f"roles must be a list that is not empty, each one of {ROLES}, not []"),
+        ({"roles": "god"}, f'roles must be a list that is not empty, each one of {ROLES}, not "god"'),
+        ({"roles": ["viewer", "god"]}, f'roles[1] must be one of {ROLES}, not "god"'),
+        ({"roles": [7]}, f"roles[0] must be one of {ROLES}, not 7"),
+        ({"id": "54"}, f'id must be {STAFF_ID_IN_WORDS}, not "54"'),
+        ({"id": "Kim"}, f'id must be {STAFF_ID_IN_WORDS}, not "Kim"'),
+    ],
+    ids=str,
+)
+async def test_an_error_about_a_person_says_what_may_be_given(world: World, body: dict[str, Any], sentence: str):
+    operator = await world.manage_client()
+    answer = await staff(world, operator, "POST", "", {"id": "kim", "name": "Kim", "roles": ["viewer"]} | body)
+    assert (answer.status_code, [one["message"] for one in answer.json()["errors"]]) == (422, [sentence])
     assert await world.rows("staff") == []
 
 
@@ -291,6 +312,36 @@ async def test_each_person_has_idempotency_keys_of_their_own(world: World):
     assert len(keys) == len(set(keys)) == 3 * 2 * len(callers)
     assert max(map(len, keys)) <= 255
     assert all(row["client_id"] == console.client.id for row in await world.rows("idempotency_keys"))
+
+
+async def test_a_client_has_idempotency_keys_for_each_person_that_it_acts_for(world: World):
+    console = await world.manage_client()
+    kim = await world.person("kim", Role.AUTHOR, client=console)
+    await world.person("viewer", Role.VIEWER)
+    await world.person("author", Role.AUTHOR)
+    order_id = await an_order(world)
+    callers: list[tuple[Caller, str, dict[str, str]]] = [
+        (console, "p0", {}),
+        (console, "p1", {"Acting_As": "viewer"}),
+        (console, "p2", {"Acting_As": "author"}),
+        (console, "p3", {"Acting_As": "kim"}),
+        (kim, "p4", {}),
+    ]
+    for length in (1, 255):
+        for caller, reference, claim in callers:
+            paid = {**PAYMENT, "reference": f"{reference} {length}"}
+            first, again = [
+                await manage(world, caller, "POST", f"{order_id}/payments", paid, Idempotency_Key="k" * length, **claim)
+                for _ in range(2)
+            ]
+            assert (first.status_code, again.status_code, first.json()) == (201, 201, again.json())
+            assert first.json()["reference"] == paid["reference"]
+    paid = [row for row in await world.rows("outbox", order_id) if row["kind"] == "payment.recorded"]
+    told = [(row["staff_id"], row["acting_as"]) for row in sorted(paid, key=lambda row: row["order_version"])]
+    assert told == [(None, None), (None, "viewer"), (None, "author"), (None, "kim"), ("kim", None)] * 2
+    keys = [row["key"] for row in await world.rows("idempotency_keys")]
+    assert len(keys) == len(set(keys)) == 2 * len(callers)
+    assert max(map(len, keys)) <= 255
 
 
 async def an_order(world: World, **more: Any) -> OrderId:

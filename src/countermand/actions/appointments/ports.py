@@ -55,10 +55,6 @@ class TaskReading(Protocol):
         """Return the task with this number, or None."""
         ...
 
-    async def pending_tasks(self, after: TaskId, at_most: int) -> Sequence[AppointmentTask]:
-        """Return pending tasks by number, without those that cannot succeed any more: see `request.answer_task`."""
-        ...
-
     async def pending_task(self, order_id: OrderId, kind: TaskKind) -> AppointmentTask | None:
         """Return the order's oldest pending task of this kind, or None."""
         ...

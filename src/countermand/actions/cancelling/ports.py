@@ -170,6 +170,10 @@ class PolicyUses(Protocol):
         """
         ...
 
+    async def policy_in_force(self, contract: ContractName) -> PolicyUse | None:
+        """Return the policy with which a server started last, and since when. None if no server has noted that."""
+        ...
+
 
 class PolicyContents(Protocol):
     """Reads the policies that were ever in force."""

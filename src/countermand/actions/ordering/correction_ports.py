@@ -37,5 +37,8 @@ class CorrectionWriting(CorrectionReading, Protocol):
         ...
 
     async def change_refund(self, order_id: OrderId, refund: Correction) -> None:
-        """Give a refund another amount, state and reference."""
+        """Give a refund another amount, state, reference and instant at which it was made.
+
+        The rest stays: a reason that was forgotten since the refund was read is not written again.
+        """
         ...

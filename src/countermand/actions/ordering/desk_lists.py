@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
 from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
+from countermand.domain.appointments.appointment_task import AppointmentTask
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.money import Money
@@ -122,6 +123,13 @@ class DeskLists(Protocol):
 
     async def refunds_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[ListedRefund]:
         """Return refunds, in one state or in every state, newest first. The client is the order's."""
+        ...
+
+    async def waiting_tasks_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[AppointmentTask]:
+        """Return pending tasks by number, without those that cannot succeed any more: see `request.answer_task`.
+
+        The client is the one that asked, and the instants are those at which it asked.
+        """
         ...
 
     async def part_payments_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[PartPaidOrder]:

@@ -108,8 +108,8 @@ async def pay_in_sandbox(tx: PaymentTransaction, order_id: OrderId, now: datetim
     to_pay = await locked_to_pay(tx, order_id)
     order, reference = to_pay.order, f"sandbox-{to_pay.order.uid}"
     if order.state is not OrderState.PENDING:
-        found = await tx.payment(reference)
-        return found is not None and found[0] == order_id and found[1] is not None
+        its = await tx.payments_of(order_id)
+        return any(one.reference.startswith(reference) and one.voided_at is None for one in its)
     if not await tx.claim_reference(reference, order_id):  # an earlier payment on the page was voided or refunded
         reference = f"{reference}-{len(await tx.payments_of(order_id)) + 1}"
         if not await tx.claim_reference(reference, order_id):

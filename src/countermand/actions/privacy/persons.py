@@ -115,6 +115,7 @@ async def forget_person(
     totals = {place.value: number for place, number in total.items()}
     totals |= {f"left_{place.value}": number for place, number in left.counts.items()}
     await texts.count_request(request_id, totals, clock() if forgotten.is_finished else None)
+    await texts.empty_log()
     return forgotten
 
 

@@ -91,3 +91,7 @@ class PersonalTexts(Protocol):
     async def count_request(self, request_id: str, counts: Mapping[str, int], finished_at: datetime | None) -> None:
         """Record what a request counted, and when it was finished; None if something was left to do."""
         ...
+
+    async def empty_log(self) -> None:
+        """Remove replaced texts from the log of a database that is a file, unless somebody uses the log just then."""
+        ...

@@ -10,21 +10,21 @@ from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from itertools import islice
-from typing import Final, NoReturn, TypeGuard, TypeVar
+from typing import Final, Literal, NoReturn, TypeGuard, TypeVar, cast
 
 import msgspec
 from msgspec import inspect
 
 from countermand.actions.errors import FieldsError
+from countermand.actions.shown_values import shown as shown  # noqa: PLC0414 - the contracts import it from here
 from countermand.contracts.http.answer import MalformedRequestError
 from countermand.contracts.http.encodings import is_latin_1, what_it_is
-from countermand.contracts.http.given_values import in_words, prepared
+from countermand.contracts.http.given_values import in_words, is_secret, prepared
 
 BODY_CAP_BYTES: Final = 64 * 1024
 _DIGITS_CAP: Final = 400  # digits of a number; no order needs a longer number, and reading one is slow
 _DEPTH_CAP: Final = 64
 _ERRORS_CAP: Final = 60  # errors in one answer; no message has more fields
-_SHOWN_CAP: Final = 60  # characters of a wrong value that an error repeats
 
 Message = TypeVar("Message", bound=msgspec.Struct)
 
@@ -145,12 +145,6 @@ def _number(wanted: type, value: object) -> object:
     return Number(value)
 
 
-def shown(value: object) -> str:
-    """Return a wrong value for an error: as JSON, cut short, without characters that a terminal would obey."""
-    text = str(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=True, default=str)
-    return text if len(text) <= _SHOWN_CAP else text[: _SHOWN_CAP - 1] + "…"
-
-
 def _errors(expected: object, value: object, path: str) -> Iterator[tuple[str, str]]:
     """Yield every error of a value, field by field, as (path, sentence)."""
     try:
@@ -159,11 +153,12 @@ def _errors(expected: object, value: object, path: str) -> Iterator[tuple[str, s
         pass
     else:
         return
-    known = _plain(inspect.type_info(expected))
+    info = inspect.type_info(expected)
+    known = _plain(info)
     if (
         isinstance(value, list)
         and _is_list_of_length(known, len(value))
-        and (item := _struct_in(known.item_type)) is not None
+        and (item := _item_in(known, described=in_words(info) is not None)) is not None
     ):
         for index, element in enumerate(value):
             yield from _errors(item, element, f"{path}[{index}]")
@@ -175,8 +170,9 @@ def _errors(expected: object, value: object, path: str) -> Iterator[tuple[str, s
             elif field.required:
                 yield inner, f"{inner} is missing"
     else:
-        name, info = path or "the body", inspect.type_info(expected)
-        yield path or "body", f"{name} must be {in_words(info) or _said(info)}, not {shown(value)}"
+        name = path or "the body"
+        instead = "" if is_secret(info) else f", not {shown(value)}"
+        yield path or "body", f"{name} must be {in_words(info) or _said(info)}{instead}"
 
 
 def _is_list_of_length(known: inspect.Type, length: int) -> TypeGuard[inspect.ListType]:
@@ -184,6 +180,17 @@ def _is_list_of_length(known: inspect.Type, length: int) -> TypeGuard[inspect.Li
     if not isinstance(known, inspect.ListType):
         return False
     return (known.min_length or 0) <= length <= (length if known.max_length is None else known.max_length)
+
+
+def _item_in(known: inspect.ListType, *, described: bool) -> object | None:
+    """Return the type of the items if an error can name the wrong one: they are objects, or words of a list.
+
+    The words of a list that is `described` as a whole have no error of their own.
+    """
+    item = _plain(known.item_type)
+    if isinstance(item, inspect.LiteralType) and not described:
+        return cast("object", Literal[tuple(item.values)])
+    return item.cls if isinstance(item, inspect.StructType) else None
 
 
 def _plain(known: inspect.Type) -> inspect.Type:
@@ -221,8 +228,10 @@ def _said(known: inspect.Type) -> str:  # noqa: C901, PLR0911 - one line a type
             return "one of " + ", ".join(member.value for member in cls)
         case inspect.LiteralType(values=values):
             return "one of " + ", ".join(str(value) for value in values)
-        case inspect.ListType(min_length=low, max_length=high):
-            return "a list" + (f" of {low or 0} to {high}" if high is not None else " that is not empty" if low else "")
+        case inspect.ListType(item_type=item, min_length=low, max_length=high):
+            length = f" of {low or 0} to {high}" if high is not None else " that is not empty" if low else ""
+            of_what = f", each {_said(item)}" if isinstance(_plain(item), inspect.LiteralType) else ""
+            return f"a list{length}{of_what}"
         case inspect.StructType() | inspect.DictType():
             return "an object"
         case other:

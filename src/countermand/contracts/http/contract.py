@@ -61,8 +61,12 @@ class Access:
         strange = next((one for one in given if one not in known), None)
         if strange is None:
             return None
-        names = ", ".join(one for one in Permission if one in known)
-        return f"a {self.channel} client cannot have the permission {strange}; it can have {names}"
+        return f"a {self.channel} client cannot have the permission {strange}; it can have {self.possible}"
+
+    @property
+    def possible(self) -> str:
+        """The permissions that a client of this channel can have, as text."""
+        return ", ".join(one for one in Permission if one in self.default_permissions | self.more_permissions)
 
     @property
     def has_secrets(self) -> bool:

@@ -106,7 +106,7 @@ def _checked(
 ) -> CallContext[Body]:
     """Return the request with its key and its body, both read."""
     _check_described(call.operation, request, rules)
-    sent = key_of(client, key_in(request.headers)) if call.operation.takes_key else None
+    sent = key_of(actor, key_in(request.headers)) if call.operation.takes_key else None
     json = None if call.body is no_body else {} if _lacks_body(call, request) else decode(request.body)
     body = call.body(DecodedBody(json=json, client=client, version=version))
     asked = (request.method, request.path, request.query_string, request.body)

@@ -21,6 +21,7 @@ _ABSENT: Final[tuple[object, ...]] = (None,)
 _ABSENT_OR_EMPTY: Final[tuple[object, ...]] = (None, "")
 _READ: Final = "read"
 _IN_WORDS: Final = "in_words"
+_NEVER_SHOWN: Final = "never_shown"
 
 Read = Callable[[object], object]
 
@@ -39,6 +40,11 @@ def read_by(read: Read, in_words: str | None = None) -> dict[str, object]:
     `read` returns a value that it cannot read unchanged, so that the error shows the value.
     """
     return {_READ: read} if in_words is None else {_READ: read, _IN_WORDS: in_words}
+
+
+def never_shown(in_words: str) -> dict[str, object]:
+    """Return what a type says in `Meta.extra` if no error may repeat a value, which may be a private key."""
+    return {_IN_WORDS: in_words, _NEVER_SHOWN: True}
 
 
 def prepared(message: type[msgspec.Struct], decoded: object) -> object:
@@ -72,6 +78,18 @@ def in_words(known: inspect.Type) -> str | None:
     if isinstance(known, inspect.UnionType):
         return next((said for one in known.types if (said := in_words(one)) is not None), None)
     return None
+
+
+def is_secret(known: inspect.Type) -> bool:
+    """Return whether no error may repeat a value of the type, because the value, or a field in it, may be secret."""
+    match known:
+        case inspect.Metadata(type=inner, extra=extra):
+            return bool((extra or {}).get(_NEVER_SHOWN)) or is_secret(inner)
+        case inspect.UnionType(types=types):
+            return any(map(is_secret, types))
+        case inspect.StructType(fields=fields):
+            return any(is_secret(field.type) for field in fields)
+    return False
 
 
 @cache

@@ -6,25 +6,30 @@ from collections.abc import Mapping
 from typing import Final
 
 from countermand.contracts.http.answer import MalformedRequestError
-from countermand.domain.client import Client
+from countermand.domain.actor import Actor
 
 _QUOTED: Final = re.compile(rb'"((?:[\x21\x23-\x5b\x5d-\x7e]|\\["\\])+)"')
 _BARE: Final = re.compile(rb"[\x21\x23-\x7e][\x21-\x7e]*")
 _LONGEST: Final = 255
 
 
-def key_of(client: Client, sent: str | None) -> str | None:
+def key_of(actor: Actor, sent: str | None) -> str | None:
     """Return the key that is stored. A person's keys are apart from the client's own, and from other persons' keys.
 
-    The primary key of older nodes has only the client, so the stored text names the person. It has a blank, which no
-    client can send in a key; a text that the column cannot hold has two blanks and a hash.
+    A person is that of the token, or whom the client says that it acts for: the two have keys of their own, too, even
+    if they are the same person. The primary key of older nodes has only the client, so the stored text names the
+    person, with `>` before the person that is only claimed. It has a blank, which no client can send in a key; a text
+    that the column cannot hold has two blanks and a hash.
     """
-    if sent is None or client.staff_id is None:
+    person = actor.staff_id or ""
+    if actor.acting_as is not None:
+        person += f">{actor.acting_as}"
+    if sent is None or not person:
         return sent
-    stored = f"{client.staff_id} {sent}"
+    stored = f"{person} {sent}"
     if len(stored) <= _LONGEST:
         return stored
-    return f"{client.staff_id}  {hashlib.sha256(sent.encode()).hexdigest()}"
+    return f"{person}  {hashlib.sha256(sent.encode()).hexdigest()}"
 
 
 def key_in(headers: Mapping[bytes, bytes]) -> str | None:

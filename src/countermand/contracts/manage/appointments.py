@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -15,7 +16,7 @@ from countermand.actions.appointments.set import (
     move_appointment,
     set_appointment,
 )
-from countermand.actions.errors import FieldsError, NotFoundError
+from countermand.actions.errors import FieldsError
 from countermand.actions.ordering.desk_lists import ListPage, RowsWanted
 from countermand.contracts.http.answer import Answer, json_answer
 from countermand.contracts.http.body import read, shown
@@ -31,8 +32,8 @@ from countermand.contracts.http.calls import (
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage import appointment_messages as messages
-from countermand.contracts.manage.calls import ORDER, ROOT, after_in, in_range, operation, order_in
-from countermand.contracts.manage.desk_lists import STREAMED, DeskList, Records
+from countermand.contracts.manage.calls import ORDER, ROOT, after_in, in_range, number_in, operation, order_in
+from countermand.contracts.manage.desk_lists import STREAMED, DeskList, Records, list_parameters
 from countermand.contracts.manage.translate import appointment_shown, slot_shown, task_shown
 from countermand.domain.appointments.appointment import AppointmentId, AppointmentState, HalfDay, SlotId
 from countermand.domain.appointments.appointment_task import Failure, TaskId
@@ -43,6 +44,7 @@ _SLOTS: Final = ROOT + "/calendar/slots"
 _TASKS: Final = ROOT + "/appointment-tasks"
 _PAGE: Final = 100
 _APPOINTMENT: Final = parameter("appointment", "path", "The appointment's id", {"type": "integer"})
+_TASK_FILTERS: Final = ("client", "from", "until")
 _TASK: Final = parameter("task", "path", "The task's id", {"type": "integer"})
 _AFTER_TASK: Final = parameter(
     "after", "query", "Only tasks with a higher id", {"type": "integer", "minimum": 0, "default": 0}, required=False
@@ -87,24 +89,25 @@ async def _advance_visit(tx: Transaction, context: CallContext[AppointmentState]
 
 
 async def _waiting_tasks(records: Records, wanted: RowsWanted, at_most: int) -> ListPage[messages.AppointmentTask]:
-    after = 0 if wanted.after is None else _whole("after", wanted.after)
+    if wanted.after is not None and _whole("after", wanted.after) == 0:
+        wanted = replace(wanted, after=None)
     async with records.store.snapshot() as reading:
-        found = await reading.pending_tasks(TaskId(after), at_most)
-        orders = await reading.orders(list({task.order_id for task in found}))
-    following = str(found[-1].id) if len(found) == at_most else None
-    return ListPage(items=[task_shown(task, orders[task.order_id]) for task in found], following=following)
+        found = await reading.waiting_tasks_listed(wanted, at_most)
+        orders = await reading.orders(list({task.order_id for task in found.items}))
+    tasks = [task_shown(task, orders[task.order_id]) for task in found.items]
+    return ListPage(items=tasks, following=found.following)
 
 
 WAITING_TASKS: Final = DeskList(
     row=messages.AppointmentTask,
     read=_waiting_tasks,
     page=lambda tasks, following: messages.AppointmentTasks(tasks=list(tasks), next=following),
-    filters=("after",),
+    filters=(*_TASK_FILTERS, "after"),
 )
 
 
 async def _answer_task(tx: Transaction, context: CallContext[_Said]) -> Answer:
-    order, task_id = await order_in(tx, context.request), TaskId(_number(context.request, "task"))
+    order, task_id = await order_in(tx, context.request), TaskId(number_in(context.request, "task"))
     task = await answer_task(tx, context.actor, order.id, task_id, context.body, context.services.clock())
     return json_answer(200, task_shown(task, order))
 
@@ -130,14 +133,7 @@ async def _load_slots(tx: Transaction, context: CallContext[list[OpenSlot]]) -> 
 
 async def _appointment_in(tx: Transaction, request: Request) -> tuple[OrderId, AppointmentId]:
     order = await order_in(tx, request)
-    return order.id, AppointmentId(_number(request, "appointment"))
-
-
-def _number(request: Request, name: str) -> int:
-    number = order_id_from(request.path_parameters[name])  # an order's number has the same form: it counts from 1
-    if number is None:
-        raise NotFoundError(f"there is no such {name}")
-    return number
+    return order.id, AppointmentId(number_in(request, "appointment"))
 
 
 def _whole(name: str, given: str) -> int:
@@ -273,7 +269,7 @@ CALLS: Final[tuple[Call, ...]] = (
             "List the tasks about appointments that wait for an answer, up to 100 on each page",
             Permission.READ,
             {200: Reply(when=f"The tasks, sorted by id. {STREAMED}", message=messages.AppointmentTasks)},
-            parameters=[_AFTER_TASK],
+            parameters=[*list_parameters(_TASK_FILTERS, "Only tasks of the client with this id"), _AFTER_TASK],
         ),
         body=no_body,
         handle=WAITING_TASKS,

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from countermand.actions.errors import FieldsError
+from countermand.actions.errors import FieldsError, NotFoundError
 from countermand.contracts.http.body import shown
 from countermand.contracts.http.calls import CallRules, Request
 from countermand.contracts.http.cancel_endpoint import bearer
@@ -20,7 +20,7 @@ from countermand.contracts.manage.translate import problem_answer
 from countermand.domain.client import Permission
 from countermand.domain.contract import MANAGE
 from countermand.domain.money import Money
-from countermand.domain.orders.order import Order
+from countermand.domain.orders.order import Order, order_id_from
 
 ROOT: Final = "/manage/v1"
 ORDERS: Final = ROOT + "/orders"
@@ -69,6 +69,15 @@ RULES: Final = CallRules(
 async def order_in(reading: OrdersByName, request: Request) -> Order:
     """Return the order that the path names. Raises `NotFoundError`, and `FieldsError` for a bare number."""
     return await order_named(reading, request.path_parameters["id"])
+
+
+def number_in(request: Request, name: str) -> int:
+    """Return a number of the path, as the service writes it: without zeros at its front. Raises `NotFoundError`."""
+    given = request.path_parameters[name]
+    number = None if given.startswith("0") else order_id_from(given)  # an order's number has the same limits
+    if number is None:
+        raise NotFoundError(f"there is no such {name}")
+    return number
 
 
 def after_in(request: Request) -> str | None:

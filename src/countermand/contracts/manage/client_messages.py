@@ -6,6 +6,7 @@ from typing import Annotated, Literal, get_args
 from msgspec import Meta, Struct
 
 from countermand.actions.identity.secrets import DEFAULT_OVERLAP_S, LONGEST_OVERLAP_S
+from countermand.contracts.http.given_values import never_shown
 from countermand.contracts.http.redirect_url import RedirectSchemes, RedirectUrl
 from countermand.domain.client import Permission
 
@@ -33,6 +34,7 @@ PermissionName = Literal[
 assert set(get_args(PermissionName)) == {one.value for one in Permission}
 
 Permissions = list[PermissionName]
+_NOT_EMPTY: dict[str, object] = {"minItems": 1}  # the error names the permissions of the client's contract
 ClientName = Annotated[str, Meta(description="The client's name, for people", min_length=1, max_length=200)]
 
 
@@ -53,7 +55,7 @@ PublicKey = Annotated[
     Meta(
         description="The partner's own public RSA key, as PEM text or as a JWK, for a client whose tokens this service "
         "issues. A private key is refused",
-        extra={"in_words": "a public RSA key: PEM text, or a JWK with kty, n and e"},
+        extra=never_shown("a public RSA key: PEM text, or a JWK with kty, n and e; the partner keeps the private key"),
     ),
 ]
 
@@ -68,9 +70,13 @@ class ClientGiven(Struct, kw_only=True):
     contract: Annotated[str, Meta(description="The contract that the client calls, or manage for this API")]
     name: ClientName
     permissions: Annotated[
-        Permissions,
-        Meta(description="What the client may do; if the list is empty, the contract's default permissions"),
-    ] = []
+        Permissions | None,
+        Meta(
+            description="What the client may do, at least one permission; the contract's default permissions if it is "
+            "left out",
+            extra_json_schema=_NOT_EMPTY,
+        ),
+    ] = None
     redirect_url: DefaultRedirectUrl | None = None
     redirect_schemes: RedirectSchemes = []
     public_key: PublicKey | None = None
@@ -93,7 +99,10 @@ class ClientChange(Struct, kw_only=True):
     name: ClientName | None = None
     permissions: Annotated[
         Permissions | None,
-        Meta(description="What the client may do from now on, at least one permission; the list replaces the old one"),
+        Meta(
+            description="What the client may do from now on, at least one permission; the list replaces the old one",
+            extra_json_schema=_NOT_EMPTY,
+        ),
     ] = None
 
 

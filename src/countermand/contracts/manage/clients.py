@@ -3,7 +3,7 @@
 Answers that have a secret are never stored. A private key is neither taken nor answered.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Final, Literal, cast
 
@@ -20,11 +20,10 @@ from countermand.contracts.http.lists import list_answer
 from countermand.contracts.http.openapi import Operation, Reply, parameter
 from countermand.contracts.http.redirect_url import redirects_given
 from countermand.contracts.manage import client_messages as messages
-from countermand.contracts.manage.calls import ROOT, operation
+from countermand.contracts.manage.calls import ROOT, number_in, operation
 from countermand.contracts.manage.partner_clients import PartnerTerms, partner_given, public_key_given
 from countermand.domain.client import LARGEST_CLIENT_ID, OWN_ISSUER, Client, ClientId, Permission
 from countermand.domain.contract import MANAGE, Channel
-from countermand.domain.orders.order import order_id_from
 from countermand.domain.redirects import NO_REDIRECTS, Redirects
 
 _CLIENTS: Final = ROOT + "/clients"
@@ -58,7 +57,9 @@ class ManagedClients:
     async def _add(self, context: CallContext[messages.ClientGiven]) -> Answer:
         given = context.body
         access = self._accesses[Channel(given.contract)]
-        permissions = frozenset(map(Permission, given.permissions)) or access.default_permissions
+        permissions = access.default_permissions
+        if given.permissions is not None:
+            permissions = frozenset(map(Permission, given.permissions))
         if not access.has_secrets:
             return await self._add_partner(context, access, permissions)
         _check_no_partner(given)
@@ -158,7 +159,8 @@ class ManagedClients:
     def _named(self, given: DecodedBody) -> messages.ClientGiven:
         client = read(self._client_given, given.json)
         _check_name(client.name)
-        self._check_permissions(Channel(client.contract), map(Permission, client.permissions))
+        if client.permissions is not None:
+            self._check_permissions(Channel(client.contract), frozenset(map(Permission, client.permissions)))
         return client
 
     def _changes(self, given: DecodedBody) -> messages.ClientChange:
@@ -167,14 +169,14 @@ class ManagedClients:
             raise FieldsError([(name, f"{name} is missing: give name, permissions or both") for name in _CHANGEABLE])
         if change.name is not None:
             _check_name(change.name)
-        if change.permissions is not None and not change.permissions:
-            said = "permissions must name a permission; revoke the client if it may do nothing"
-            raise FieldsError([("permissions", said)])
         return change
 
-    def _check_permissions(self, channel: Channel, permissions: Iterable[Permission]) -> None:
-        """Raise `FieldsError` for a permission that the clients of a channel cannot have."""
+    def _check_permissions(self, channel: Channel, permissions: frozenset[Permission]) -> None:
+        """Raise `FieldsError` for no permission, and for one that the clients of a channel cannot have."""
         access = self._accesses.get(channel)
+        if access is not None and not permissions:
+            said = f"must name one or more of {access.possible}, not []; revoke a client that may do nothing"
+            raise FieldsError([("permissions", f"permissions {said}")])
         unknown = f"this node does not know the contract {channel}" if access is None else access.unknown(permissions)
         if unknown is not None:
             raise FieldsError([("permissions", f"permissions: {unknown}")])
@@ -244,8 +246,8 @@ def _overlap(given: messages.Rotation) -> timedelta | None:
 
 
 def _client_id(request: Request) -> ClientId:
-    number = order_id_from(request.path_parameters["client"])  # an order's number has the same form: it counts from 1
-    if number is None or number > LARGEST_CLIENT_ID:
+    number = number_in(request, "client")
+    if number > LARGEST_CLIENT_ID:
         raise NotFoundError("there is no such client")
     return ClientId(number)
 

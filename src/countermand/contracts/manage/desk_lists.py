@@ -121,7 +121,7 @@ def wanted_in(query: Query) -> RowsWanted:
     """Return the filters of a request. Raises `FieldsError` with every error."""
     wanted = RowsWanted(
         contract=contract_asked(query),
-        client=client_asked(query),
+        client=client_asked(query, or_command_line=True),
         since=instant_asked(query, "from"),
         until=instant_asked(query, "until"),
         code=code_asked(query, "code"),
@@ -229,7 +229,8 @@ _PARAMETERS: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
 }
 
 
-def _parameters(filters: Sequence[str], client: str) -> list[dict[str, object]]:
+def list_parameters(filters: Sequence[str], client: str) -> list[dict[str, object]]:
+    """Return the descriptions of a list's parameters. `client` says what the parameter of this name selects."""
     described: Mapping[str, tuple[str, Mapping[str, object]]] = {**_PARAMETERS, "client": (client, {"type": "integer"})}
     return [parameter(name, "query", *described[name], required=False) for name in filters]
 
@@ -245,14 +246,14 @@ def _list_call(
             summary,
             Permission.READ,
             {200: Reply(when=f"A page of the list. {STREAMED}", message=message)},
-            parameters=_parameters(handle.filters, client),
+            parameters=list_parameters(handle.filters, client),
         ),
         body=no_body,
         handle=handle,
     )
 
 
-_ASKED: Final = "Only requests of the client with this id"
+_ASKED: Final = "Only requests of the client with this id; 0 stands for the command line"
 _PLACED: Final = "Only orders that the client with this id placed"
 CALLS: Final[tuple[Call, ...]] = (
     _list_call(
@@ -279,7 +280,7 @@ CALLS: Final[tuple[Call, ...]] = (
             "Count refused cancellations by their codes: those of the last seven days, unless from says otherwise",
             Permission.READ,
             {200: Reply(when="How often each rule refused", message=list_messages.Reasons)},
-            parameters=_parameters(REASON_FILTERS, _ASKED),
+            parameters=list_parameters(REASON_FILTERS, _ASKED),
         ),
         body=no_body,
         handle=_count,

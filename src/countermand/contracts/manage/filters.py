@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from countermand.contracts.http.query import Query
-from countermand.domain.client import LARGEST_CLIENT_ID, ClientId
+from countermand.domain.client import COMMAND_LINE, LARGEST_CLIENT_ID, ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import order_id_from
 from countermand.domain.orders.payment_correction import RefundState
@@ -19,8 +19,10 @@ def contract_asked(query: Query) -> ContractName | None:
     return None if given is None else ContractName(given)
 
 
-def client_asked(query: Query) -> ClientId | None:
-    """Return the id of the client that is asked for, or None."""
+def client_asked(query: Query, *, or_command_line: bool = False) -> ClientId | None:
+    """Return the id of the client that is asked for, or None. With `or_command_line`, 0 stands for the command line."""
+    if or_command_line and query.several("client") == [str(COMMAND_LINE)]:
+        return COMMAND_LINE
     number = number_asked(query, "client", LARGEST_CLIENT_ID)
     return None if number is None else ClientId(number)
 

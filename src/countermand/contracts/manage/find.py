@@ -32,7 +32,7 @@ from countermand.contracts.manage.filters import (
     number_asked,
 )
 from countermand.contracts.manage.order_ids import order_id_text
-from countermand.domain.client import LARGEST_CLIENT_ID, ClientId, Permission
+from countermand.domain.client import COMMAND_LINE, LARGEST_CLIENT_ID, ClientId, Permission
 from countermand.domain.orders.order import UID_PATTERN, order_id_from
 from countermand.domain.orders.order_state import OrderState
 from countermand.domain.staff_id import STAFF_ID_PATTERN, StaffId, staff_id_from
@@ -112,6 +112,8 @@ def _client_or_person(query: Query, name: str) -> ClientId | StaffId | None:
     number = None if given is None else order_id_from(given)
     if given is None or person is not None:
         return person
+    if given == str(COMMAND_LINE):
+        return COMMAND_LINE
     if number is not None and number <= LARGEST_CLIENT_ID:
         return ClientId(number)
     query.wrong(name, "the number of a client or the id of a person", given)
@@ -201,8 +203,9 @@ _PARAMETERS: Final[Sequence[Mapping[str, object]]] = (
     _filter("paid", "Only orders with a recorded payment (true) or without (false)", {"type": "boolean"}),
     _filter(
         "cancelled_by",
-        "Only orders that this client (its number) or this person at the desk (the id) cancelled",
-        {"type": "string", "pattern": f"^([1-9][0-9]{{0,9}}|{STAFF_ID_PATTERN})$", "examples": ["kim"]},
+        "Only orders that this client (its number; 0 for the command line) or this person at the desk (the id) "
+        "cancelled",
+        {"type": "string", "pattern": f"^(0|[1-9][0-9]{{0,9}}|{STAFF_ID_PATTERN})$", "examples": ["kim"]},
     ),
     _filter(
         "refused_code",

@@ -11,13 +11,23 @@ from typing import Final, Protocol
 from countermand.actions.errors import FieldsError, NotFoundError
 from countermand.contracts.http.body import shown
 from countermand.domain.contract import ContractName
-from countermand.domain.orders.order import UID_PATTERN, Order, OrderId, OrderUid, order_id_from, order_id_of
+from countermand.domain.orders.order import (
+    LARGEST_ORDER_ID,
+    UID_PATTERN,
+    Order,
+    OrderId,
+    OrderUid,
+    order_id_from,
+    order_id_of,
+)
 
 _CONTRACT: Final = "[a-z][a-z0-9_]{0,15}"
 _NUMBER: Final = "[1-9][0-9]{0,18}"
 ORDER_ID_PATTERN: Final = f"^({_CONTRACT}-({_NUMBER}|{UID_PATTERN})|{UID_PATTERN})$"
 _ID: Final = re.compile(f"(?:(?P<contract>{_CONTRACT})-)?(?P<name>{_NUMBER}|{UID_PATTERN})")
 _UID: Final = re.compile(UID_PATTERN)
+_DIGITS: Final = re.compile("[0-9]+")
+_LONGEST_REFERENCE: Final = 255
 _CANDIDATES: Final = 5  # shown at most
 _FORM: Final = "an order's id names its contract, like connect-54"
 
@@ -50,12 +60,12 @@ async def order_named(reading: OrdersByName, given: str) -> Order:
     Raises `NotFoundError`. Raises `FieldsError` for a bare number, with the ids of the orders that it may mean.
     """
     match = _ID.fullmatch(given)
+    is_uid = match is not None and _UID.fullmatch(match["name"]) is not None
+    if not is_uid and _DIGITS.fullmatch(given):
+        raise FieldsError([("id", await _said_of_number(reading, given))])
     if match is None:
         raise NotFoundError(f"there is no order {shown(given)}; {_FORM}")
     name = match["name"]
-    is_uid = _UID.fullmatch(name) is not None
-    if match["contract"] is None and not is_uid:
-        raise FieldsError([("id", await _said_of_number(reading, name))])
     number = order_id_of(OrderUid(name)) if is_uid else order_id_from(name)
     order = None if number is None else await reading.order(number)
     # The number alone could be that of another contract's order.
@@ -66,15 +76,21 @@ async def order_named(reading: OrdersByName, given: str) -> Order:
 
 async def _said_of_number(reading: OrdersByName, digits: str) -> str:
     candidates = await _candidates(reading, digits)
+    number = digits if len(digits) <= len(str(LARGEST_ORDER_ID)) else shown(digits)
     if not candidates:
-        return f"id must name the contract, like connect-54; {digits} is no id, and no order has this number"
-    return f"id must name the contract; {digits} may be {' or '.join(candidates)}; send the request with the right id"
+        return f"id must name the contract, like connect-54; {number} is no id, and no order has this number"
+    return f"id must name the contract; {number} may be {' or '.join(candidates)}; give the right id"
 
 
 async def _candidates(reading: OrdersByName, digits: str) -> Sequence[str]:
-    """Return the ids of the orders that people call by this number: a telecom order, and ticket orders' references."""
-    number = order_id_from(digits)
+    """Return the ids of the orders that people call by this number: a telecom order, and ticket orders' references.
+
+    Zeros at the front of the number make no difference.
+    """
+    number = order_id_from(digits.lstrip("0"))
     order = None if number is None else await reading.order(number)
     found = [] if order is None else [order]
-    found += await reading.orders_with_reference(digits, _CANDIDATES)
+    for reference in dict.fromkeys((digits, digits.lstrip("0"))):
+        if 0 < len(reference) <= _LONGEST_REFERENCE:
+            found += await reading.orders_with_reference(reference, _CANDIDATES)
     return list(dict.fromkeys(map(order_id_text, found)))

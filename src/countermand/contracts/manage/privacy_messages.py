@@ -11,9 +11,10 @@ Email = Annotated[
     str,
     Meta(
         description="The person's e-mail address; upper and lower case make no difference",
-        pattern=r"^[^\s@]+@[^\s@]+$",
+        pattern=r"^[^\s@]+@[^\s@]+$(?!\n)",
         max_length=254,
         examples=["jo@example.com"],
+        extra={"in_words": "an e-mail address like jo@example.com, of at most 254 characters"},
     ),
 ]
 

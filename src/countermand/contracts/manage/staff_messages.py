@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 
 from countermand.domain.client import LARGEST_CLIENT_ID
 from countermand.domain.staff import Role
-from countermand.domain.staff_id import STAFF_ID_PATTERN
+from countermand.domain.staff_id import STAFF_ID_IN_WORDS, STAFF_ID_PATTERN
 
 RoleName = Literal["viewer", "support", "finance", "author", "approver", "admin"]
 assert set(get_args(RoleName)) == {role.value for role in Role}
@@ -23,9 +23,10 @@ class StaffGiven(Struct, kw_only=True):
     id: Annotated[
         str,
         Meta(
-            description="How the person is named in records: a lower-case letter, then up to 63 letters, digits, . _ -",
+            description=f"How the person is named in records: {STAFF_ID_IN_WORDS}",
             pattern=rf"^{STAFF_ID_PATTERN}$(?!\n)",
             examples=["kim"],
+            extra={"in_words": STAFF_ID_IN_WORDS},
         ),
     ]
     name: StaffName

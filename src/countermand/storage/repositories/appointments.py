@@ -21,19 +21,15 @@ from countermand.domain.appointments.appointment_task import AppointmentTask, Fa
 from countermand.domain.client import ClientId
 from countermand.domain.known import Unknown, known
 from countermand.domain.orders.order import OrderId
-from countermand.domain.orders.order_state import ENDED_UNFULFILLED, TRANSITIONS
 from countermand.domain.orders.search_handles import exact_handle
 from countermand.storage.repositories.handles import HandleRows
 from countermand.storage.repositories.rows import Row, appointment_columns, appointment_of, written
 from countermand.storage.sql_types import Query
 from countermand.storage.tables.appointments import appointment_tasks, appointments, slots
 from countermand.storage.tables.columns import instant, instant_or_none, micros, micros_or_none
-from countermand.storage.tables.orders import orders
 
 _ACTIVE: Final = [state.value for state in sorted(ACTIVE_APPOINTMENT_STATES)]
 _OVER: Final = [state.value for state in AppointmentState if state not in ACTIVE_APPOINTMENT_STATES]
-_ENDED: Final = [state.value for state in sorted(ENDED_UNFULFILLED)]
-_GOING_ON: Final = [state.value for state, moves in TRANSITIONS.items() if moves]
 _LONGEST_OFFSET: Final = timedelta(hours=14)
 _SECOND: Final = timedelta(seconds=1)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -78,7 +74,7 @@ class AppointmentRows(HandleRows):
     async def task(self, task_id: TaskId) -> AppointmentTask | None:
         """See `TaskReading.task`."""
         row = await self._one(select(appointment_tasks).where(appointment_tasks.c.id == task_id))
-        return None if row is None else _task_of(row)
+        return None if row is None else task_of(row)
 
     async def pending_task(self, order_id: OrderId, kind: TaskKind) -> AppointmentTask | None:
         """See `TaskReading.pending_task`."""
@@ -90,23 +86,7 @@ class AppointmentRows(HandleRows):
             .limit(1)
         )
         row = await self._one(oldest)
-        return None if row is None else _task_of(row)
-
-    async def pending_tasks(self, after: TaskId, at_most: int) -> Sequence[AppointmentTask]:
-        """See `TaskReading.pending_tasks`."""
-        waiting = (
-            select(appointment_tasks)
-            .join(orders, orders.c.id == appointment_tasks.c.order_id)
-            .where(
-                appointment_tasks.c.state == TaskState.PENDING.value,
-                appointment_tasks.c.id > after,
-                orders.c.state.not_in(_ENDED),
-                orders.c.state.in_(_GOING_ON) | (appointment_tasks.c.kind == TaskKind.CANCEL.value),
-            )
-            .order_by(appointment_tasks.c.id)
-            .limit(at_most)
-        )
-        return [_task_of(row) for row in await self.rows(waiting)]
+        return None if row is None else task_of(row)
 
     async def insert_task(self, task: AppointmentTask) -> None:
         """See `TaskWriting.insert_task`."""
@@ -222,7 +202,8 @@ class _WrittenFailure(msgspec.Struct):
     sentence: str
 
 
-def _task_of(row: Row) -> AppointmentTask:
+def task_of(row: Row) -> AppointmentTask:
+    """Return the task of a row."""
     answered_at, from_date = row["answered_at"], row["from_date"]
     failure = None if row["failure"] is None else msgspec.json.decode(row["failure"], type=_WrittenFailure)
     offered = [] if row["slots"] is None else msgspec.json.decode(row["slots"], type=list[_WrittenSlot])

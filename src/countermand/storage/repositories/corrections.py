@@ -58,10 +58,11 @@ class CorrectionRows(StatementRunner):
 
     async def change_refund(self, order_id: OrderId, refund: Correction) -> None:
         """See `CorrectionWriting.change_refund`."""
+        columns = _columns_of(order_id, refund)
         await self._execute(
             update(payment_corrections)
             .where(_IT.order_id == order_id, _IT.number == refund.number)
-            .values(_columns_of(order_id, refund))
+            .values({name: columns[name] for name in ("amount_minor", "state", "reference", "settled_at")})
         )
 
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import ColumnElement, Integer, case, func, or_, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Integer, case, func, or_, select, text, tuple_, union_all
 
 from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
 from countermand.actions.errors import FieldsError
@@ -21,17 +21,21 @@ from countermand.actions.ordering.desk_lists import (
     ReasonCounts,
     RowsWanted,
 )
+from countermand.actions.shown_values import shown
+from countermand.domain.appointments.appointment_task import AppointmentTask, TaskKind
 from countermand.domain.orders.balance import balances_of
 from countermand.domain.orders.order import Order, OrderUid, order_id_from
-from countermand.domain.orders.order_state import OrderState
+from countermand.domain.orders.order_state import ENDED_UNFULFILLED, TRANSITIONS, OrderState
 from countermand.domain.orders.payment import Payment
 from countermand.domain.orders.payment_correction import Correction, RefundState
+from countermand.storage.repositories.appointments import task_of
 from countermand.storage.repositories.corrections import TAKES_MONEY, correction_of
 from countermand.storage.repositories.documents import total_of
 from countermand.storage.repositories.refusals import has_code
 from countermand.storage.repositories.rows import Row, cancellation_of, order_of, orders_named, payment_of, refusal_of
 from countermand.storage.sql_types import Column, Query
 from countermand.storage.statement_runner import StatementRunner
+from countermand.storage.tables.appointments import appointment_tasks
 from countermand.storage.tables.cancelling import cancellations, refusals
 from countermand.storage.tables.clients import clients
 from countermand.storage.tables.columns import instant, micros
@@ -39,6 +43,8 @@ from countermand.storage.tables.orders import order_details, orders, payment_cor
 
 LOOKED_AT: Final = 20_000
 _LONGEST: Final = 255  # of a text in a place: the reference of a payment
+_ENDED: Final = [state.value for state in sorted(ENDED_UNFULFILLED)]
+_GOING_ON: Final = [state.value for state, moves in TRANSITIONS.items() if moves]
 _BETWEEN: Final = "_"  # between the parts of a place; no part but the last has one
 
 
@@ -154,6 +160,21 @@ class DeskListRows(StatementRunner):
         last = found[-1]["id"] if len(found) == at_most else bound
         return ListPage(items=items, following=None if last is None else str(last))
 
+    async def waiting_tasks_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[AppointmentTask]:
+        """See `DeskLists.waiting_tasks_listed`. Reads along an index that has pending tasks alone."""
+        it = appointment_tasks.c
+        (after,) = _place(wanted, [it.id]) or (0,)
+        is_pending = it.state == text("'pending'")  # a parameter would hide from PostgreSQL that the index suffices
+        bound = await self._looked_at(it.id, after, is_pending)
+        met = [is_pending, it.id > after, *([] if bound is None else [it.id <= bound])]
+        met += _between(wanted, it.asked_at)
+        met += [] if wanted.client is None else [it.client_id == wanted.client]
+        met += [orders.c.state.not_in(_ENDED), orders.c.state.in_(_GOING_ON) | (it.kind == TaskKind.CANCEL.value)]
+        waiting = select(appointment_tasks).join(orders, orders.c.id == it.order_id).where(*met)
+        found = await self.rows(waiting.order_by(it.id).limit(at_most))
+        last = found[-1]["id"] if len(found) == at_most else bound
+        return ListPage(items=[task_of(row) for row in found], following=None if last is None else str(last))
+
     async def _late_left(self, order_ids: Sequence[int]) -> dict[tuple[int, str], int]:
         """Return what of the orders' late money is still here, by currency."""
         paid: defaultdict[int, list[Payment]] = defaultdict(list)
@@ -210,9 +231,9 @@ class DeskListRows(StatementRunner):
             met += [at >= place[0], tuple_(*newest) >= tuple_(*place)]
         return met, bound
 
-    async def _looked_at(self, key: Column, after: int | str) -> int | None:
-        """Return the last of the next `LOOKED_AT` numbers of orders; None if there are not so many."""
-        last = select(key.label("last")).where(key > after).order_by(key).offset(LOOKED_AT - 1).limit(1)
+    async def _looked_at(self, key: Column, after: int | str, *also: ColumnElement[bool]) -> int | None:
+        """Return the last of the next `LOOKED_AT` numbers of rows; None if there are not so many."""
+        last = select(key.label("last")).where(key > after, *also).order_by(key).offset(LOOKED_AT - 1).limit(1)
         row = await self._one(last)
         return None if row is None else int(row["last"])
 
@@ -266,7 +287,7 @@ def _place(wanted: RowsWanted, keys: Sequence[Column]) -> Sequence[int | str] | 
     texts = place[len(numbers) :]
     are_numbers = all(order_id_from(one) is not None for one in numbers)  # an instant has the same form and limits
     if len(place) != len(keys) or not are_numbers or any("\0" in one or len(one) > _LONGEST for one in texts):
-        raise FieldsError([("after", f"after must be the next of an earlier page, not {wanted.after[:_LONGEST]!r}")])
+        raise FieldsError([("after", f"after must be the next of an earlier page, not {shown(wanted.after)}")])
     return [*map(int, numbers), *texts]
 
 

@@ -6,13 +6,14 @@ import json
 import secrets
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Column, ColumnElement, Table, case, func, insert, null, select, tuple_, update
 
-from countermand.actions.errors import TakenError
+from countermand.actions.errors import TakenError, UnavailableError
 from countermand.actions.privacy.ports import Key, OrderAhead, Place, RequestKind, Scanned, StoredText
 from countermand.domain.actor import Actor
 from countermand.domain.client import ClientId
@@ -220,6 +221,11 @@ class SqlPrivacy:
         values = {"finished_at": finished, "counts": json.dumps(dict(counts), sort_keys=True)}
         async with self._store.transaction() as tx:
             await tx.run(update(privacy_requests).where(privacy_requests.c.id == request_id).values(values))
+
+    async def empty_log(self) -> None:
+        """See `PersonalTexts.empty_log`."""
+        with suppress(UnavailableError):  # everything is forgotten and recorded already
+            await self._store.empty_log()
 
     async def _hmac_key(self, now: datetime) -> str:
         """Return the key of the hashes; the first request makes it. Of two nodes at once, one makes it."""

@@ -8,12 +8,12 @@ from sqlalchemy import ColumnElement, bindparam, literal, select, tuple_, update
 
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.ports import PolicyUse, RefusalRecord
-from countermand.domain.cancelling.policy import PolicyVersion
+from countermand.domain.cancelling.policy import Policy, PolicyVersion
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import OrderId
 from countermand.storage.repositories.rows import Row, codes_column, refusal_of
 from countermand.storage.statement_runner import StatementRunner
-from countermand.storage.tables.cancelling import policies, refusals
+from countermand.storage.tables.cancelling import policies, policies_in_force, refusals
 from countermand.storage.tables.columns import instant, micros
 from countermand.storage.tables.progress import task_progress
 
@@ -52,6 +52,18 @@ class RefusalRows(StatementRunner):
             by_nearness = sorted(found, key=lambda row: abs(row["at"] - micros(around)))
             uses += [_use(row, is_first=False) for row in by_nearness[:1]]
         return uses
+
+    async def policy_in_force(self, contract: ContractName) -> PolicyUse | None:
+        """See `PolicyUses.policy_in_force`."""
+        noted = select(policies_in_force.c.version, policies_in_force.c.since.label("at"))
+        row = await self._one(noted.where(policies_in_force.c.contract == contract))
+        return None if row is None else _use(row, is_first=True)
+
+    async def note_in_force(self, policy: Policy, now: datetime) -> None:
+        """Note that a server starts with a policy."""
+        columns = {"contract": policy.contract, "version": policy.version, "since": micros(now)}
+        put = self._insert(policies_in_force).values(columns)
+        await self.run(put.on_conflict_do_update(index_elements=["contract"], set_=columns))
 
     async def codes_progress(self) -> datetime | None:
         """Return the instant up to which all refusals have their codes, if these are known; None before the start."""

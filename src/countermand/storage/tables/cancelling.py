@@ -64,6 +64,15 @@ policies = Table(
     Column("first_used_at", Instant, nullable=False),
 )
 
+# The policy of each contract with which a server started last. Nodes of before schema 11 do not write here.
+policies_in_force = Table(
+    "policies_in_force",
+    metadata,
+    Column("contract", Name, primary_key=True),
+    Column("version", String(16), nullable=False),
+    Column("since", Instant, nullable=False),
+)
+
 # The outbox records, which are order events. An order's version and the kind name a record, so it cannot exist twice.
 outbox = Table(
     "outbox",

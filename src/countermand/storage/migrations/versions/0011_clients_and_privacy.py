@@ -1,4 +1,4 @@
-"""Adds what the rotation of secrets and the forgetting of people need."""
+"""Adds what the rotation of secrets, the forgetting of people, and cancellations by command need."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,6 +15,14 @@ def upgrade() -> None:
     op.add_column("clients", sa.Column("previous_secret_until", sa.BigInteger(), nullable=True))
     op.add_column("clients", sa.Column("last_used_at", sa.BigInteger(), nullable=True))
     _privacy()
+    # Empty until a server of this version or a newer one starts.
+    op.create_table(
+        "policies_in_force",
+        sa.Column("contract", sa.String(length=16), nullable=False),
+        sa.Column("version", sa.String(length=16), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("contract", name=op.f("pk_policies_in_force")),
+    )
     # This migration only adds columns and tables, so nodes of schema 2 and newer continue to work.
     op.execute("INSERT INTO schema_notes (number, oldest_code) VALUES (11, 2)")
 
