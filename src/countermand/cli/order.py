@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from countermand.actions.errors import OutcomeUnknownError
+from countermand.actions.errors import OutcomeUnknownError, UnavailableError
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import NotCancelledError
@@ -107,7 +107,10 @@ async def _cancel(
         await cancelling.close()
     if not isinstance(outcome, CancelledWithHistory):
         return named, outcome, None
-    return named, outcome, await order_message(read, database, outcome.view, outcome.history)
+    try:
+        return named, outcome, await order_message(read, database, outcome.view, outcome.history)
+    except UnavailableError:  # the order is cancelled all the same
+        return named, outcome, None
 
 
 def _say(
