@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from countermand.actions.errors import UnavailableError
+from countermand.cli import order_money
 from countermand.domain.orders.order_state import Transition
 from countermand.domain.staff import Role
 from countermand.storage.tables.columns import micros
@@ -105,3 +107,18 @@ async def test_what_cannot_be_done_is_one_sentence_and_changes_nothing(world: Wo
         assert (refused.code, json.loads(refused.out)["error"]["code"]) == (2, code)
     assert not changed(before, await contents(world))
     assert (await row_of(world, placed.order.id))["first_payment_at"] == micros(world.clock())
+
+
+async def test_what_was_recorded_but_could_not_be_read_is_not_said_to_be_undone(
+    world: World, run: Run, monkeypatch: pytest.MonkeyPatch
+):
+    async def unreadable(*_: object) -> None:
+        raise UnavailableError("the database is too slow; nothing was done; send the request again")
+
+    await world.person("kim", Role.FINANCE, client=await world.manage_client())
+    placed = await world.ticket_order(await world.shopping_client())
+    monkeypatch.setattr(order_money, "order_with_history", unreadable)
+    paid = await order(world, run, "pay", f"shopping-{placed.order.uid}", "tx 2", "1", "EUR", "--as", "kim")
+    assert_one_sentence(paid, "the change is recorded", placed.order.uid)
+    assert "nothing was done" not in paid.err
+    assert [row["reference"] for row in await world.rows("payments", placed.order.id)] == ["tx 2"]

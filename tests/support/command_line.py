@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import structlog
 
 from countermand import cli
 from countermand.contracts.http.contract import Contract
@@ -43,6 +44,7 @@ def runner(
                 here.setenv(PREFIX + name.upper(), str(value))
             # A command has an event loop of its own, and a thread has one loop at most.
             code = thread.submit(_exit_code, contracts).result()
+        structlog.reset_defaults()  # a command says where its log lines go, and the tests after it see theirs
         out, err = capsys.readouterr()
         return Said(code, out, err)
 

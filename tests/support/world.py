@@ -284,6 +284,8 @@ class World:
             assert order is not None
             details = (await tx.views([order_id]))[order_id].details
             money = details.total if isinstance(details, TicketOrderDetails) else Money(minor=2500, currency="EUR")
+            if money.minor == 0:  # the order needs no payment, and a payment of 0 is refused
+                return
             await record_payment(
                 tx, Actor(order.client_id), order_id, reference or secrets.token_hex(8), money, self.clock()
             )

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from countermand.actions.errors import OutcomeUnknownError
+from countermand.actions.errors import OutcomeUnknownError, UnavailableError
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import NotCancelledError, OverrideDiffersError, named_as_options
@@ -123,7 +123,10 @@ async def _cancel(
     outcome = await _cancel_by_policy(read, database, command)
     if not isinstance(outcome, CancelledWithHistory):
         return named, outcome, None
-    return named, outcome, await order_message(read, database, outcome.view, outcome.history)
+    try:
+        return named, outcome, await order_message(read, database, outcome.view, outcome.history)
+    except UnavailableError:  # the order is cancelled all the same
+        return named, outcome, None
 
 
 async def _cancel_by_policy(read: "Settings", database: "Database", command: "CancelOrder") -> "CancelOutcome":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from countermand.actions.errors import OutcomeUnknownError, UnavailableError
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import CONTRACTS_IN_FORCE, SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError, named_as_options
@@ -157,7 +158,11 @@ def _carry_out(settings: "Path | None", change: _Change, *, as_json: bool) -> No
         named = await order_given(database, change.order_id)
         async with database.store.transaction() as tx:
             said = await change.make(tx, actor, named.id)
-        return await order_with_history(read, database, named.id), said
+        try:
+            return await order_with_history(read, database, named.id), said
+        except UnavailableError as error:  # the change is committed, so "nothing was done" would be wrong
+            sentence = f"the change is recorded, but {change.order_id} could not be read; a repeat changes nothing"
+            raise OutcomeUnknownError(sentence) from error
 
     with named_as_options(str.upper):
         shown, said = with_database(read, carry_out)
