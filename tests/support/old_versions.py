@@ -3,6 +3,7 @@
 An environment is made once and kept in `.old-versions`, so that only the first run takes half a minute.
 """
 
+import fcntl
 import io
 import shutil
 import subprocess
@@ -45,10 +46,13 @@ def countermand_of(version: OldVersion) -> Path:
     """The command `countermand` of that version. Fails, and says what is missing, where it cannot be built."""
     here = _KEPT / f"{version.commit}-{sys.implementation.cache_tag}"
     command, ready = here / "bin" / "countermand", here / ".ready"
-    if not ready.exists():
-        shutil.rmtree(here, ignore_errors=True)
-        _build(version, here)
-        ready.touch()
+    _KEPT.mkdir(exist_ok=True)
+    with (_KEPT / f"{here.name}.lock").open("w") as lock:  # several processes of the tests may need it at once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not ready.exists():
+            shutil.rmtree(here, ignore_errors=True)
+            _build(version, here)
+            ready.touch()
     return command
 
 
