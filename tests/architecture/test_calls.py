@@ -41,6 +41,7 @@ ASK_WHAT_A_CLIENT_MAY = {
     ("shopping/cancelling/cancel.py", "command"),
     ("shopping/access.py", "owner_for"),
     ("manage/translate.py", "order_shown"),  # a field that only some see
+    ("manage/orders.py", "_cancellation"),  # a field that only some may send
 }
 
 

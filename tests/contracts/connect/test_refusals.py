@@ -205,6 +205,7 @@ async def test_a_cancellation_is_recorded_with_the_facts_and_the_policy_it_was_d
         "reason": None,
         "staff_id": None,
         "acting_as": None,
+        "overridden": None,
         "address": "127.0.0.1",
     }
 
