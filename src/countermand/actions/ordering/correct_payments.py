@@ -1,7 +1,8 @@
 """Answers recorded payments by other facts: a payment is voided, refunded or charged back, and nothing is deleted.
 
 Each action locks the order's row first, as a payment and a cancellation do, so they run one after the other. Each one
-is idempotent by its reference: a repeat changes nothing.
+is idempotent by its reference: a repeat changes nothing. Each one raises `UnavailableError` for an order, or for a
+correction of its payments, that a newer version wrote and this one does not know.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from countermand.domain.money import Money, written_minor
 from countermand.domain.orders.balance import Balance, balances_of
 from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_events import (
+    OrderEvent,
     order_advanced,
     payment_charged_back,
     payment_refunded,
@@ -152,9 +154,9 @@ async def refund(
     `FieldsError` for an amount of 0, or `ConflictError` with `refund_reference_used` or `refund_exceeds_paid`.
     """
     check_not_nothing(money, "nothing was refunded")
-    order = (await locked_to_pay(tx, order_id)).order
-    account = await account_of(tx, order_id)
-    if await _is_repeated(tx, CorrectionKind.REFUND, order_id, reference, money, account):
+    kind = CorrectionKind.REFUND
+    order, account, made = await _to_record(tx, actor, kind, order_id, reference, money, reason, now)
+    if made is None:
         return order
     balance = account.balance(money.currency)
     if money.minor > balance.refundable:
@@ -164,21 +166,8 @@ async def refund(
             f"a refund of {money} {money.currency} was not recorded, because only {written_minor(balance.refundable)} "
             f"can be refunded ({parts}, late {written_minor(balance.late)}); send the amount that was paid back",
         )
-    made = Correction(
-        number=account.next_number,
-        kind=CorrectionKind.REFUND,
-        money=money,
-        reason=reason,
-        recorded_at=now,
-        actor=actor,
-        reference=reference,
-        state=RefundState.DONE,
-        settled_at=now,
-    )
-    await _settle(tx, order_id, account, made)
-    changed = await tx.change_order(order, order.facts)
-    await tx.append_events(changed, actor, [payment_refunded(reference, money, reason)], now)
-    return changed
+    await _settle(tx, order_id, account, replace(made, state=RefundState.DONE, settled_at=now))
+    return await _with_event(tx, actor, order, payment_refunded(reference, money, reason), now)
 
 
 async def charge_back(
@@ -196,9 +185,9 @@ async def charge_back(
     for an amount of 0, or `ConflictError` with `chargeback_reference_used` or `chargeback_exceeds_paid`.
     """
     check_not_nothing(money, "nothing was charged back")
-    order = (await locked_to_pay(tx, order_id)).order
-    account = await account_of(tx, order_id)
-    if await _is_repeated(tx, CorrectionKind.CHARGEBACK, order_id, reference, money, account):
+    kind = CorrectionKind.CHARGEBACK
+    order, account, taken = await _to_record(tx, actor, kind, order_id, reference, money, reason, now)
+    if taken is None:
         return order
     balance = account.balance(money.currency)
     left = balance.stands - balance.charged_back
@@ -209,18 +198,41 @@ async def charge_back(
             f"payments can be charged back (recorded {written_minor(balance.stands)}, charged back before "
             f"{written_minor(balance.charged_back)}); send the amount that was taken back",
         )
-    taken = Correction(
+    await tx.insert_correction(order_id, taken)
+    return await _with_event(tx, actor, order, payment_charged_back(reference, money, reason), now)
+
+
+async def _to_record(
+    tx: CorrectionTransaction,
+    actor: Actor,
+    kind: CorrectionKind,
+    order_id: OrderId,
+    reference: str,
+    money: Money,
+    reason: str,
+    now: datetime,
+) -> tuple[Order, Account, Correction | None]:
+    """Lock an order, and return it with its account and the correction to record for it; None for a repeat."""
+    order = (await locked_to_pay(tx, order_id)).order
+    account = await account_of(tx, order_id)
+    if await _is_repeated(tx, kind, order_id, reference, money, account):
+        return order, account, None
+    correction = Correction(
         number=account.next_number,
-        kind=CorrectionKind.CHARGEBACK,
+        kind=kind,
         money=money,
         reason=reason,
         recorded_at=now,
         actor=actor,
         reference=reference,
     )
-    await tx.insert_correction(order_id, taken)
+    return order, account, correction
+
+
+async def _with_event(tx: CorrectionTransaction, actor: Actor, order: Order, event: OrderEvent, now: datetime) -> Order:
+    """Raise the version of an order, whose facts stay, with an event. Return the order."""
     changed = await tx.change_order(order, order.facts)
-    await tx.append_events(changed, actor, [payment_charged_back(reference, money, reason)], now)
+    await tx.append_events(changed, actor, [event], now)
     return changed
 
 
