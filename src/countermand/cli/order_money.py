@@ -21,12 +21,13 @@ from countermand.domain.contract import MANAGE
 from countermand.domain.money import Money
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from countermand.bootstrap.database import Database
     from countermand.contracts.http.store import Transaction
     from countermand.contracts.manage import messages
-    from countermand.domain.orders.order import OrderId
+    from countermand.domain.orders.order import Order, OrderId
 
 Reason = Annotated[str, typer.Option(help="Why, for the record.", **TEXT)]
 AsPerson = Annotated[str, typer.Option("--as", help="Your id, from `countermand staff list`.", **TEXT)]
@@ -40,6 +41,8 @@ GoneReference = Annotated[
     typer.Argument(help="The provider's own name of it. A repeat changes nothing.", **TEXT | {"metavar": "REFERENCE"}),
 ]
 _LONGEST_REFERENCE = 255
+_Make = Callable[["Transaction", Actor, "OrderId"], Awaitable[str | None]]
+_GoBack = Callable[["Transaction", Actor, "OrderId", str, Money, str, "datetime"], Awaitable["Order"]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +52,7 @@ class _Change:
     order_id: str
     staff: str
     permissions: tuple[Permission, ...]
-    make: "Callable[[Transaction, Actor, OrderId], Awaitable[str | None]]"
+    make: _Make
 
 
 def pay_command(
@@ -113,15 +116,9 @@ def refund_command(
     """Record a refund that was made. It settles what is due first."""
     from countermand.actions.ordering.correct_payments import refund
 
-    money = _money(amount, currency)
-    _check_reason(reason)
-    _check_reference(reference)
-
-    async def pay_back(tx: "Transaction", actor: Actor, number: "OrderId") -> None:
-        await refund(tx, actor, number, reference, money, reason, utc_now())
-
-    change = _Change(order_id=order_id, staff=staff, permissions=(Permission.MONEY,), make=pay_back)
-    _carry_out(settings, change, as_json=as_json)
+    make = _recording(refund, reference, amount, currency, reason)
+    permissions = (Permission.MONEY,)
+    _carry_out(settings, _Change(order_id=order_id, staff=staff, permissions=permissions, make=make), as_json=as_json)
 
 
 def chargeback_command(
@@ -137,15 +134,21 @@ def chargeback_command(
     """Record that the payer's bank has taken money back."""
     from countermand.actions.ordering.correct_payments import charge_back
 
+    make = _recording(charge_back, reference, amount, currency, reason)
+    permissions = (Permission.MONEY,)
+    _carry_out(settings, _Change(order_id=order_id, staff=staff, permissions=permissions, make=make), as_json=as_json)
+
+
+def _recording(go_back: _GoBack, reference: str, amount: str, currency: str, reason: str) -> _Make:
+    """Return the change that records a refund or a chargeback. Raises for an argument or a reason that is wrong."""
     money = _money(amount, currency)
     _check_reason(reason)
     _check_reference(reference)
 
-    async def take_back(tx: "Transaction", actor: Actor, number: "OrderId") -> None:
-        await charge_back(tx, actor, number, reference, money, reason, utc_now())
+    async def record(tx: "Transaction", actor: Actor, order_id: "OrderId") -> None:
+        await go_back(tx, actor, order_id, reference, money, reason, utc_now())
 
-    change = _Change(order_id=order_id, staff=staff, permissions=(Permission.MONEY,), make=take_back)
-    _carry_out(settings, change, as_json=as_json)
+    return record
 
 
 def _carry_out(settings: "Path | None", change: _Change, *, as_json: bool) -> None:
