@@ -11,9 +11,9 @@ from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.payment import Payment
 from countermand.domain.orders.payment_correction import Correction, CorrectionKind, RefundState
-from countermand.storage.repositories.rows import Row, actor_of, payment_of
+from countermand.storage.repositories.rows import Row, actor_columns, actor_of, payment_of
 from countermand.storage.statement_runner import StatementRunner
-from countermand.storage.tables.columns import instant, instant_or_none, micros
+from countermand.storage.tables.columns import instant, instant_or_none, micros, micros_or_none
 from countermand.storage.tables.orders import correction_references, payment_corrections, payments
 
 _IT: Final = payment_corrections.c
@@ -84,7 +84,7 @@ def correction_of(row: Row) -> Correction:
 
 def _columns_of(order_id: OrderId, correction: Correction) -> dict[str, object]:
     """The same as columns."""
-    actor, state = correction.actor, correction.state
+    state = correction.state
     return {
         "order_id": order_id,
         "number": correction.number,
@@ -96,10 +96,6 @@ def _columns_of(order_id: OrderId, correction: Correction) -> dict[str, object]:
         "state": None if state is None else state.value,
         "reason": correction.reason,
         "recorded_at": micros(correction.recorded_at),
-        "settled_at": None if correction.settled_at is None else micros(correction.settled_at),
-        "client_id": actor.client_id,
-        "staff_id": actor.staff_id,
-        "acting_as": actor.acting_as,
-        "channel": actor.channel,
-        "address": actor.address,
+        "settled_at": micros_or_none(correction.settled_at),
+        **actor_columns(correction.actor),
     }

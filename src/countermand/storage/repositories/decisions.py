@@ -3,8 +3,7 @@
 from sqlalchemy import insert
 
 from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
-from countermand.domain.actor import Actor
-from countermand.storage.repositories.rows import codes_column, facts_columns
+from countermand.storage.repositories.rows import actor_columns, codes_column, facts_columns
 from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.cancelling import cancellations, refusals
 from countermand.storage.tables.columns import micros
@@ -25,7 +24,7 @@ class DecisionRows(StatementRunner):
                 reason=record.reason,
                 overridden=codes_column(record.overridden or None),
                 **facts_columns(record.facts),
-                **_actor_columns(record.actor),
+                **actor_columns(record.actor, "door"),
             )
         )
 
@@ -42,16 +41,6 @@ class DecisionRows(StatementRunner):
                 reason=command.reason,
                 codes=codes_column(record.codes),
                 **facts_columns(record.facts),
-                **_actor_columns(command.actor),
+                **actor_columns(command.actor, "door"),
             )
         )
-
-
-def _actor_columns(actor: Actor) -> dict[str, object]:
-    return {
-        "client_id": actor.client_id,
-        "door": actor.channel,
-        "staff_id": actor.staff_id,
-        "acting_as": actor.acting_as,
-        "address": actor.address,
-    }

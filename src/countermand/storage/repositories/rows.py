@@ -285,6 +285,17 @@ def actor_of(row: Row, channel: str | None) -> Actor:
     return Actor(ClientId(row["client_id"]), over, row["staff_id"], row["acting_as"], row["address"])
 
 
+def actor_columns(actor: Actor, channel: str = "channel") -> dict[str, object]:
+    """The same as columns. `channel` is the name of the channel's column: `door` in a decision record."""
+    return {
+        "client_id": actor.client_id,
+        channel: actor.channel,
+        "staff_id": actor.staff_id,
+        "acting_as": actor.acting_as,
+        "address": actor.address,
+    }
+
+
 def fingerprints_of(row: Row) -> Fingerprints:
     """Return the fingerprints of an idempotency key. Nodes for schema 5 and older store no hash of the message."""
     return Fingerprints(request=row["fingerprint"], message=row["message_fingerprint"])

@@ -34,6 +34,7 @@ from countermand.storage.repositories.payments import PaymentRows
 from countermand.storage.repositories.refusals import RefusalRows
 from countermand.storage.repositories.rows import (
     ViewRows,
+    actor_columns,
     cancellation_of,
     client_of,
     facts_columns,
@@ -274,12 +275,8 @@ class SqlTransaction(
                 "order_version": order.version,
                 "kind": event.kind.value,
                 "recorded_at": micros(now),
-                "client_id": actor.client_id,
                 "details": written(event.details),
-                "staff_id": actor.staff_id,
-                "acting_as": actor.acting_as,
-                "channel": actor.channel,
-                "address": actor.address,
+                **actor_columns(actor),
             }
             for event in events
         ]
