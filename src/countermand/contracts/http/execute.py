@@ -116,11 +116,15 @@ def _checked(
 
 def _check_described(operation: Operation, request: Request, rules: CallRules) -> None:
     """Raise `FieldsError` for parameters that the call does not have, and for a key if its answer has a secret."""
+    refuses_others = rules.refuses_other_parameters and request.query_string != b""
+    has_key = operation.answers_secret and b"idempotency-key" in request.headers
+    if not refuses_others and not has_key:
+        return
     query = Query(request.query_string)
-    if operation.answers_secret and b"idempotency-key" in request.headers:
+    if has_key:
         said = "Idempotency-Key must be left out: the answer has a secret, and is never stored for a repeat"
         query.errors.append(("Idempotency-Key", said))
-    if rules.refuses_other_parameters:
+    if refuses_others:
         query.refuse_others([str(one["name"]) for one in operation.parameters if one["in"] == "query"])
     query.check()
 

@@ -57,9 +57,7 @@ class Operation:
     or_permission: Permission | None = None  # another permission that suffices
     own_credential: str | None = None  # the header with a credential that replaces the permission
     takes_key: bool = False  # whether it takes an Idempotency-Key
-    answers_secret: bool = (
-        False  # whether the answer has a secret, is never stored, and so an Idempotency-Key is refused
-    )
+    answers_secret: bool = False  # whether the answer has a secret: it is never stored, and a key is refused
     parameters: Sequence[Mapping[str, object]] = ()
     takes_acting_as: bool = False  # whether the description has the header that says whom the client acts for
     spelling_of: str | None = None  # the operation of which this is the same with another spelling of the path
