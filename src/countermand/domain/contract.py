@@ -10,6 +10,7 @@ ContractName = NewType("ContractName", str)
 # The way that a request came: over a contract (the channel has the contract's name), or over the management API.
 Channel = NewType("Channel", str)
 
+CONTRACT_NAME_PATTERN: Final = "[a-z][a-z0-9_]{0,15}"  # fits its column, and needs no quoting in a statement
 MANAGE: Final = Channel("manage")
 
 

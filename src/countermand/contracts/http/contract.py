@@ -12,7 +12,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from countermand.domain.client import Permission
-from countermand.domain.contract import MANAGE, Channel, ContractName, channel_of
+from countermand.domain.contract import CONTRACT_NAME_PATTERN, MANAGE, Channel, ContractName, channel_of
 from countermand.domain.orders.order_kind import OrderKind
 
 if TYPE_CHECKING:  # modules that need the framework are imported when a service is built
@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # modules that need the framework are imported when a service
 
 Terms = TypeVar("Terms")
 
-_NAME: Final = re.compile("[a-z][a-z0-9_]{0,15}")  # fits its column, and needs no quoting in a statement
+_NAME: Final = re.compile(CONTRACT_NAME_PATTERN)
 
 
 class Authentication(Enum):

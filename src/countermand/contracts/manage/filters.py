@@ -5,17 +5,16 @@ from typing import Final
 
 from countermand.contracts.http.query import Query
 from countermand.domain.client import COMMAND_LINE, LARGEST_CLIENT_ID, ClientId
-from countermand.domain.contract import ContractName
+from countermand.domain.contract import CONTRACT_NAME_PATTERN, ContractName
 from countermand.domain.orders.order import order_id_from
 from countermand.domain.orders.payment_correction import RefundState
 
-CONTRACT: Final = "[a-z][a-z0-9_]{0,15}"
 CODE: Final = "[a-z][a-z0-9_]{0,63}"
 
 
 def contract_asked(query: Query) -> ContractName | None:
     """Return the contract that the orders must be of, or None."""
-    given = matching(query, "contract", CONTRACT, "the name of a contract, like connect")
+    given = matching(query, "contract", CONTRACT_NAME_PATTERN, "the name of a contract, like connect")
     return None if given is None else ContractName(given)
 
 

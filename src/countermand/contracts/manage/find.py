@@ -24,7 +24,6 @@ from countermand.contracts.manage import search_messages as messages
 from countermand.contracts.manage.calls import ORDERS, instant_asked, operation
 from countermand.contracts.manage.filters import (
     CODE,
-    CONTRACT,
     client_asked,
     code_asked,
     contract_asked,
@@ -33,6 +32,7 @@ from countermand.contracts.manage.filters import (
 )
 from countermand.contracts.manage.order_ids import order_id_text
 from countermand.domain.client import COMMAND_LINE, LARGEST_CLIENT_ID, ClientId, Permission
+from countermand.domain.contract import CONTRACT_NAME_PATTERN
 from countermand.domain.orders.order import UID_PATTERN, order_id_from
 from countermand.domain.orders.order_state import OrderState
 from countermand.domain.staff_id import STAFF_ID_PATTERN, StaffId, staff_id_from
@@ -185,7 +185,7 @@ _PARAMETERS: Final[Sequence[Mapping[str, object]]] = (
     _filter(
         "contract",
         "Only orders of this contract",
-        {"type": "string", "pattern": f"^{CONTRACT}$", "examples": ["connect"]},
+        {"type": "string", "pattern": f"^{CONTRACT_NAME_PATTERN}$", "examples": ["connect"]},
     ),
     _filter("client", "Only orders of the client with this id", _CLIENT_ID),
     repeatable(

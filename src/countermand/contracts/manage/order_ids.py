@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from countermand.actions.errors import FieldsError, NotFoundError
 from countermand.contracts.http.body import shown
-from countermand.domain.contract import ContractName
+from countermand.domain.contract import CONTRACT_NAME_PATTERN, ContractName
 from countermand.domain.orders.order import (
     LARGEST_ORDER_ID,
     UID_PATTERN,
@@ -21,10 +21,9 @@ from countermand.domain.orders.order import (
     order_id_of,
 )
 
-_CONTRACT: Final = "[a-z][a-z0-9_]{0,15}"
 _NUMBER: Final = "[1-9][0-9]{0,18}"
-ORDER_ID_PATTERN: Final = f"^({_CONTRACT}-({_NUMBER}|{UID_PATTERN})|{UID_PATTERN})$"
-_ID: Final = re.compile(f"(?:(?P<contract>{_CONTRACT})-)?(?P<name>{_NUMBER}|{UID_PATTERN})")
+ORDER_ID_PATTERN: Final = f"^({CONTRACT_NAME_PATTERN}-({_NUMBER}|{UID_PATTERN})|{UID_PATTERN})$"
+_ID: Final = re.compile(f"(?:(?P<contract>{CONTRACT_NAME_PATTERN})-)?(?P<name>{_NUMBER}|{UID_PATTERN})")
 _UID: Final = re.compile(UID_PATTERN)
 _DIGITS: Final = re.compile("[0-9]+")
 _LONGEST_REFERENCE: Final = 255
