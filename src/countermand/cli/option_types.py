@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import typer
 
-from countermand.actions.errors import FieldsError
 from countermand.cli.errors import CommandError, named_as_options
 from countermand.environment import check_text, path_of
 
@@ -36,13 +35,13 @@ def check_fields(message: "type[Struct]", **options: str) -> None:
 
     Each must have a visible character, too.
     """
-    from countermand.contracts.http.body import read, shown
+    from countermand.contracts.http.body import read
+    from countermand.contracts.manage.calls import check_visible
 
     with named_as_options():
         read(message, options)
         for field, text in options.items():
-            if not text.strip():
-                raise FieldsError([(field, f"{field} must have a visible character, not {shown(text)}")])
+            check_visible(field, text)
 
 
 def check_encoding(arguments: Sequence[str]) -> None:

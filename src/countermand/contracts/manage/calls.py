@@ -120,10 +120,15 @@ def instant_in(name: str, text: str) -> datetime:
     return in_range(name, instant)
 
 
+def check_visible(field: str, text: str) -> None:
+    """Raise `FieldsError` for a text of a field that nobody can see."""
+    if not text.strip():
+        raise FieldsError([(field, f"{field} must have a visible character, not {shown(text)}")])
+
+
 def check_reason(reason: str) -> None:
     """Raise `FieldsError` for a reason that nobody can see."""
-    if not reason.strip():
-        raise FieldsError([("reason", f"reason must have a visible character, not {shown(reason)}")])
+    check_visible("reason", reason)
 
 
 def money_in(amount: Decimal | int, currency: str) -> Money:

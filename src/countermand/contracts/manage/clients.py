@@ -20,7 +20,7 @@ from countermand.contracts.http.lists import list_answer
 from countermand.contracts.http.openapi import Operation, Reply, parameter
 from countermand.contracts.http.redirect_url import redirects_given
 from countermand.contracts.manage import client_messages as messages
-from countermand.contracts.manage.calls import ROOT, number_in, operation
+from countermand.contracts.manage.calls import ROOT, check_visible, number_in, operation
 from countermand.contracts.manage.partner_clients import PartnerTerms, partner_given, public_key_given
 from countermand.domain.client import LARGEST_CLIENT_ID, OWN_ISSUER, Client, ClientId, Permission
 from countermand.domain.contract import MANAGE, Channel
@@ -158,7 +158,7 @@ class ManagedClients:
 
     def _named(self, given: DecodedBody) -> messages.ClientGiven:
         client = read(self._client_given, given.json)
-        _check_name(client.name)
+        check_visible("name", client.name)
         if client.permissions is not None:
             self._check_permissions(Channel(client.contract), frozenset(map(Permission, client.permissions)))
         return client
@@ -168,7 +168,7 @@ class ManagedClients:
         if change.name is None and change.permissions is None:
             raise FieldsError([(name, f"{name} is missing: give name, permissions or both") for name in _CHANGEABLE])
         if change.name is not None:
-            _check_name(change.name)
+            check_visible("name", change.name)
         return change
 
     def _check_permissions(self, channel: Channel, permissions: frozenset[Permission]) -> None:
@@ -218,12 +218,6 @@ def _client_given(channels: Sequence[str]) -> type[messages.ClientGiven]:
         namespace={"__doc__": messages.ClientGiven.__doc__},
     )
     return cast("type[messages.ClientGiven]", made)
-
-
-def _check_name(name: str) -> None:
-    """Raise `FieldsError` for a name that nobody can see."""
-    if not name.strip():
-        raise FieldsError([("name", "name must have a visible character")])
 
 
 def _check_no_partner(given: messages.ClientGiven) -> None:

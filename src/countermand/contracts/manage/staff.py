@@ -15,7 +15,7 @@ from countermand.contracts.http.calls import Call, CallContext, DecodedBody, Req
 from countermand.contracts.http.lists import list_answer
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.manage import staff_messages as messages
-from countermand.contracts.manage.calls import ROOT, operation
+from countermand.contracts.manage.calls import ROOT, check_visible, operation
 from countermand.domain.client import ClientId, Permission
 from countermand.domain.staff import Role, Staff
 from countermand.domain.staff_id import STAFF_ID_PATTERN, StaffId, staff_id_from
@@ -103,7 +103,7 @@ def _with_token(made: NewToken) -> messages.NewStaffToken:
 
 def _named(given: DecodedBody) -> messages.StaffGiven:
     person = read(messages.StaffGiven, given.json)
-    _check_name(person.name)
+    check_visible("name", person.name)
     return person
 
 
@@ -112,14 +112,8 @@ def _changes(given: DecodedBody) -> messages.StaffChange:
     if change.name is None and change.roles is None:
         raise FieldsError([(name, f"{name} is missing: give name, roles or both") for name in ("name", "roles")])
     if change.name is not None:
-        _check_name(change.name)
+        check_visible("name", change.name)
     return change
-
-
-def _check_name(name: str) -> None:
-    """Raise `FieldsError` for a name that nobody can see."""
-    if not name.strip():
-        raise FieldsError([("name", f"name must have a visible character, not {shown(name)}")])
 
 
 def _id(request: Request) -> StaffId:
