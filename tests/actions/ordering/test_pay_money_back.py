@@ -18,6 +18,7 @@ from countermand.storage.tables.columns import micros
 from countermand.storage.tables.orders import payment_corrections
 from support.database_contents import changed, contents
 from support.money import assign, balance, euros, owe, pay, pay_back, row_of, take_back, void
+from support.overrides import override
 from support.shared_world import shared_world
 from support.world import NOON, World
 
@@ -148,6 +149,88 @@ async def test_a_chargeback_is_recorded_though_the_money_was_refunded_and_no_mor
     said = await refused(world, "chargeback_exceeds_paid", take_back(world, order_id, "cb 2", euros(1)))
     assert "0.01 EUR" in said
     await refused(world, "refund_exceeds_paid", pay_back(world, order_id, "re 2", euros(1)))
+
+
+@pytest.mark.parametrize("taken", [1, 2499, 2500])
+async def test_a_chargeback_withdraws_what_is_due_so_that_the_same_money_is_not_paid_out_twice(world: World, taken):
+    order_id = await a_paid_order(world)
+    for minor in (1000, 1500):
+        await owe(world, order_id, euros(minor))
+    await take_back(world, order_id, "cb 1", euros(taken))
+    left = 2500 - taken
+    assert await balance(world, order_id) == Balance(recorded=2500, kept=0, due=left, charged_back=taken)
+    rows = sorted(await world.rows("payment_corrections", order_id), key=lambda row: row["number"])
+    first, second, _ = rows
+    now = micros(NOON)
+    shrunk = (first["state"], first["amount_minor"], first["settled_at"]) == ("due", 999, None)
+    withdrawn = (first["state"], first["amount_minor"], first["settled_at"]) == ("withdrawn", 1000, now)
+    assert shrunk if taken == 1 else withdrawn, "the oldest first"
+    assert second["state"] == ("withdrawn" if taken == 2500 else "due")
+    assert all(row["reference"] is None for row in (first, second))
+    await refused(world, "refund_exceeds_paid", pay_back(world, order_id, "re 1", euros(left + 1)))
+    if left:
+        await pay_back(world, order_id, "re 1", euros(left))
+    before = await contents(world)
+    await take_back(world, order_id, "cb 1", euros(taken))
+    assert not changed(before, await contents(world)), "a repeat withdraws nothing more"
+
+
+async def test_a_chargeback_of_what_is_kept_leaves_the_due_and_a_cent_more_does_not(world: World):
+    order_id = await a_paid_order(world)
+    await owe(world, order_id, euros(1000))
+    await owe(world, order_id, Money(minor=5, currency="USD"))
+    await take_back(world, order_id, "cb 1", euros(1500))
+    assert await balance(world, order_id) == Balance(recorded=2500, kept=0, due=1000, charged_back=1500)
+    await take_back(world, order_id, "cb 2", euros(1))
+    assert await balance(world, order_id) == Balance(recorded=2500, kept=0, due=999, charged_back=1501)
+    assert (await balance(world, order_id, "USD")).due == 5
+
+
+async def test_late_money_that_is_charged_back_leaves_what_is_due_for_the_money_in_time(world: World):
+    order_id = await a_paid_order(world)
+    await override(world, order_id, "payment_recorded")
+    await pay(world, order_id, "late", euros(700))
+    await take_back(world, order_id, "cb 1", euros(700))
+    assert await balance(world, order_id) == Balance(recorded=3200, due=2500, charged_back=700)
+    await take_back(world, order_id, "cb 2", euros(1))
+    assert await balance(world, order_id) == Balance(recorded=3200, due=2499, charged_back=701)
+
+
+async def test_a_due_that_a_chargeback_of_an_older_version_left_is_not_paid_out(world: World):
+    order_id = await a_paid_order(world)
+    await take_back(world, order_id, "cb 1", euros(2000))
+    await owe(world, order_id, TOTAL)
+    said = await refused(world, "refund_exceeds_paid", pay_back(world, order_id, "re 1", euros(501)))
+    assert "only 5.00" in said
+    await pay_back(world, order_id, "re 1", euros(500))
+    await refused(world, "refund_exceeds_paid", pay_back(world, order_id, "re 2", euros(1)))
+
+
+async def test_a_void_that_would_leave_something_due_beside_a_chargeback_is_refused(world: World):
+    order_id = await a_paid_order(world)
+    await pay(world, order_id, "tx 2", TOTAL)
+    await owe(world, order_id, TOTAL)
+    await take_back(world, order_id, "cb 1", euros(1))
+    await refused(world, "payment_paid_back", void(world, order_id, "tx 2"))
+    other = await a_paid_order(world)
+    await pay(world, other, "tx 3", TOTAL)
+    await owe(world, other, euros(2499))
+    await take_back(world, other, "cb 2", euros(1))
+    await void(world, other, "tx 3")
+    assert await balance(world, other) == Balance(recorded=5000, kept=0, due=2499, charged_back=1, voided=2500)
+
+
+async def test_a_payment_that_never_happened_is_voided_though_refunds_and_chargebacks_exceed_the_others(world: World):
+    """The order is as if the mistyped payment had never been there: what is kept may be negative after a chargeback."""
+    order_id = await a_paid_order(world)
+    await pay_back(world, order_id, "re 1", TOTAL)
+    await pay(world, order_id, "mistyped", TOTAL)
+    await take_back(world, order_id, "cb 1", TOTAL)
+    await void(world, order_id, "mistyped")
+    assert await balance(world, order_id) == Balance(
+        recorded=5000, kept=-2500, refunded=2500, charged_back=2500, voided=2500
+    )
+    await refused(world, "payment_paid_back", void(world, order_id, f"tx {order_id}"))
 
 
 async def test_a_payment_whose_money_went_back_is_not_voided_and_another_of_the_order_is(world: World):

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from countermand.actions.errors import ConflictError, FieldsError, NotFoundError, UnavailableError
 from countermand.actions.ordering.correction_ports import CorrectionReading, CorrectionWriting
+from countermand.actions.ordering.end_dues import end_dues
 from countermand.actions.ordering.lock_order import known_total, locked_to_pay
 from countermand.actions.ordering.ports import ExpiryWriting, OrderReading, OrderToPay
 from countermand.actions.ordering.record_progress import PaymentTransaction, check_not_nothing, record_payment
@@ -70,6 +71,10 @@ class Account:
         """Return the account after a payment is voided."""
         payments = [replace(one, voided_at=now) if one is voided else one for one in self.payments]
         return replace(self, payments=payments)
+
+    def with_correction(self, added: Correction) -> "Account":
+        """Return the account after a correction is added."""
+        return replace(self, corrections=[*self.corrections, added])
 
     def covers(self, total: Money) -> bool:
         """Whether the payments in time add up to the total, whatever was paid back since."""
@@ -160,13 +165,17 @@ async def refund(
         return order
     balance = account.balance(money.currency)
     if money.minor > balance.refundable:
-        parts = f"kept {written_minor(max(0, balance.kept))}, due {written_minor(balance.due)}"
+        parts = f"kept {written_minor(balance.kept)}, due {written_minor(balance.due)}"
         raise ConflictError(
             "refund_exceeds_paid",
             f"a refund of {money} {money.currency} was not recorded, because only {written_minor(balance.refundable)} "
             f"can be refunded ({parts}, late {written_minor(balance.late)}); send the amount that was paid back",
         )
-    await _settle(tx, order_id, account, replace(made, state=RefundState.DONE, settled_at=now))
+    dues = account.corrections
+    left = await end_dues(tx, order_id, dues, money, RefundState.DONE, now, reference=reference)
+    if left:
+        rest = replace(money, minor=left)
+        await tx.insert_correction(order_id, replace(made, money=rest, state=RefundState.DONE, settled_at=now))
     return await _with_event(tx, actor, order, payment_refunded(reference, money, reason), now)
 
 
@@ -181,8 +190,9 @@ async def charge_back(
 ) -> Order:
     """Record that the payer's bank has taken money back; a repeat of its reference changes nothing.
 
-    Money that was refunded before is then missing: what is kept becomes negative. Raises `NotFoundError`, `FieldsError`
-    for an amount of 0, or `ConflictError` with `chargeback_reference_used` or `chargeback_exceeds_paid`.
+    What is due is withdrawn as far as the bank took it, so that nobody pays it out again. Money that was refunded
+    before is then missing: what is kept becomes negative. Raises `NotFoundError`, `FieldsError` for an amount of 0, or
+    `ConflictError` with `chargeback_reference_used` or `chargeback_exceeds_paid`.
     """
     check_not_nothing(money, "nothing was charged back")
     kind = CorrectionKind.CHARGEBACK
@@ -199,6 +209,10 @@ async def charge_back(
             f"{written_minor(balance.charged_back)}); send the amount that was taken back",
         )
     await tx.insert_correction(order_id, taken)
+    missing = -account.with_correction(taken).balance(money.currency).kept
+    if missing > 0:
+        withdrawn = replace(money, minor=missing)
+        await end_dues(tx, order_id, account.corrections, withdrawn, RefundState.WITHDRAWN, now)
     return await _with_event(tx, actor, order, payment_charged_back(reference, money, reason), now)
 
 
@@ -259,26 +273,6 @@ async def _is_repeated(
         f"{kind}_reference_used",
         f"the reference {reference} is another {kind}'s; nothing was recorded; use this {kind}'s own reference",
     )
-
-
-async def _settle(tx: CorrectionWriting, order_id: OrderId, account: Account, made: Correction) -> None:
-    """Write a refund that was made: settle what is due with it, the oldest first, and add the rest by itself.
-
-    A due that is settled in part stays due for the other part.
-    """
-    left = made.money.minor
-    for due in account.corrections:
-        if left == 0 or not due.is_due or due.money.currency != made.money.currency:
-            continue
-        if due.money.minor > left:
-            still_due = replace(due.money, minor=due.money.minor - left)
-            await tx.change_refund(order_id, replace(due, money=still_due))
-            break
-        settled = replace(due, state=RefundState.DONE, reference=made.reference, settled_at=made.settled_at)
-        await tx.change_refund(order_id, settled)
-        left -= due.money.minor
-    if left:
-        await tx.insert_correction(order_id, replace(made, money=replace(made.money, minor=left)))
 
 
 async def _void(

@@ -24,7 +24,7 @@ class RefundState(StrEnum):
     DUE = "due"
     DONE = "done"
     FAILED = "failed"
-    WITHDRAWN = "withdrawn"  # the order was restored before the money was sent
+    WITHDRAWN = "withdrawn"  # before the money was sent, the payer's bank took it back, or the order was restored
 
 
 # The reason of a refund that is due, if the cancellation gave none.
