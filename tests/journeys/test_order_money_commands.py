@@ -109,6 +109,31 @@ async def test_what_cannot_be_done_is_one_sentence_and_changes_nothing(world: Wo
     assert (await row_of(world, placed.order.id))["first_payment_at"] == micros(world.clock())
 
 
+@pytest.mark.parametrize(
+    "amount", ["1_0", "1e1", "\u0661\u0660", "\uff11\uff10", " 1", "1 ", "+1", "1.", ".5", "1,5", "NaN", ""]
+)
+async def test_only_plain_digits_are_an_amount(world: World, run: Run, amount: str):
+    """Each of the first is a number for Python, and a typing mistake of a person."""
+    await world.person("kim", Role.FINANCE, client=await world.manage_client())
+    placed = await world.ticket_order(await world.shopping_client(), paid=True)
+    name, before = f"shopping-{placed.order.uid}", await contents(world)
+    for command, more in (("pay", ()), ("refund", ("--reason", "r")), ("chargeback", ("--reason", "r"))):
+        said = await order(world, run, command, name, "ref 1", amount, "EUR", *more, "--as", "kim")
+        assert_one_sentence(said, "nothing was recorded", "AMOUNT", "12.50", repr(amount))
+    assert not changed(before, await contents(world))
+
+
+@pytest.mark.parametrize(
+    ("amount", "minor"), [("10", 1000), ("010", 1000), ("0.1", 10), ("10.50", 1050), ("1.500", 150)]
+)
+async def test_digits_with_a_fraction_or_without_are_an_amount(world: World, run: Run, amount: str, minor: int):
+    await world.person("kim", Role.FINANCE, client=await world.manage_client())
+    placed = await world.ticket_order(await world.shopping_client())
+    paid = await order(world, run, "pay", f"shopping-{placed.order.uid}", "tx 1", amount, "EUR", "--as", "kim")
+    assert paid.code == 0
+    assert [row["amount_minor"] for row in await world.rows("payments", placed.order.id)] == [minor]
+
+
 async def test_what_was_recorded_but_could_not_be_read_is_not_said_to_be_undone(
     world: World, run: Run, monkeypatch: pytest.MonkeyPatch
 ):

@@ -1,9 +1,10 @@
 """The commands that put an order's money right: record a payment, void it, record a refund or a chargeback."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Annotated
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -40,7 +41,8 @@ GoneReference = Annotated[
     str,
     typer.Argument(help="The provider's own name of it. A repeat changes nothing.", **TEXT | {"metavar": "REFERENCE"}),
 ]
-_LONGEST_REFERENCE = 255
+_AMOUNT: Final = re.compile(r"[0-9]+(\.[0-9]+)?")  # `Decimal` reads more: 1_0, 1e1, digits of other scripts
+_LONGEST_REFERENCE: Final = 255
 _Make = Callable[["Transaction", Actor, "OrderId"], Awaitable[str | None]]
 _GoBack = Callable[["Transaction", Actor, "OrderId", str, Money, str, "datetime"], Awaitable["Order"]]
 
@@ -179,10 +181,10 @@ def _carry_out(settings: "Path | None", change: _Change, *, as_json: bool) -> No
 
 
 def _money(amount: str, currency: str) -> Money:
+    if _AMOUNT.fullmatch(amount) is None:
+        raise CommandError(f"nothing was recorded: AMOUNT must be digits like 25 or 12.50, not {amount!r}")
     try:
         return Money.of(Decimal(amount), currency)
-    except InvalidOperation:
-        raise CommandError(f"AMOUNT must be a number like 12.50, not {amount!r}") from None
     except ValueError as error:
         raise CommandError(f"nothing was recorded: {error}") from None
 
