@@ -147,3 +147,7 @@ async def test_what_was_recorded_but_could_not_be_read_is_not_said_to_be_undone(
     assert_one_sentence(paid, "the change is recorded", placed.order.uid)
     assert "nothing was done" not in paid.err
     assert [row["reference"] for row in await world.rows("payments", placed.order.id)] == ["tx 2"]
+    again = await order(world, run, "pay", f"shopping-{placed.order.uid}", "tx 2", "1", "EUR", "--as", "kim", "--json")
+    error = json.loads(again.out)["error"]
+    assert (again.code, error["status"], error["code"]) == (2, 500, "unexpected")
+    assert error["detail"].startswith("the change is recorded")

@@ -15,6 +15,7 @@ from countermand.domain.cancelling.policy import Policy, policy_of
 from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId
 from countermand.storage.postgres.statements import cancel_batch, policy_predicate
+from countermand.storage.sqlite.cancellations import SqliteCancellations
 from countermand.storage.tables.columns import metadata
 from support.contracts import SHOPPING
 from support.money import balance, euros, pay, pay_back, take_back, void
@@ -125,6 +126,20 @@ def test_the_statement_of_the_default_policies_has_no_part_about_money(with_keys
     for before, after in zip(lax, default, strict=True):
         same = same.replace(before.version, after.version)
     assert same == usual
+
+
+async def test_kept_money_is_looked_for_only_where_a_payment_is_recorded(tmp_path: Path):
+    async with a_world(tmp_path, **WAYS["sqlite"]) as world:
+        shop = await world.shopping_client()
+        store, statements = world.database.cancellations, list[str]()
+        assert isinstance(store, SqliteCancellations)
+        store._connection.set_trace_callback(statements.append)  # the one place that sees each statement
+        for paid in (False, True):
+            order_id = (await world.ticket_order(shop, paid=paid)).order.id
+            statements.clear()
+            assert isinstance(await world.cancel(shop, order_id), Cancelled)
+            assert any("INSERT INTO cancellations" in one for one in statements)
+            assert any("payment_corrections" in one for one in statements) is paid
 
 
 @pytest.mark.parametrize("way", ["sqlite", "at once", "in parts"])

@@ -118,8 +118,12 @@ async def _cancel(
     if codes:
         async with database.store.transaction() as tx:
             overridden = await override_refusal(tx, database.policies, command, codes, utc_now())
-        shown = await order_with_history(read, database, named.id) if isinstance(overridden, Cancelled) else None
-        return named, overridden, shown
+        if not isinstance(overridden, Cancelled):
+            return named, overridden, None
+        try:
+            return named, overridden, await order_with_history(read, database, named.id)
+        except UnavailableError:  # the order is cancelled all the same
+            return named, overridden, None
     outcome = await _cancel_by_policy(read, database, command)
     if not isinstance(outcome, CancelledWithHistory):
         return named, outcome, None
