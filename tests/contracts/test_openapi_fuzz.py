@@ -153,6 +153,7 @@ _BODIES = {
     "POST /manage/v1/orders/{id}/payments/{reference}/void": lambda _: {"reason": "mistyped"},
     "POST /manage/v1/orders/{id}/payments/{reference}/assign": lambda target: {"order": target["other"], "reason": "r"},
     "POST /manage/v1/orders/{id}/refunds": lambda _: _money_gone(),
+    "POST /manage/v1/orders/{id}/refunds/{reference}/failed": lambda _: {"reason": "came back"},
     "POST /manage/v1/orders/{id}/chargebacks": lambda _: _money_gone(),
     "POST /manage/v1/orders/{id}/moves": lambda _: {"move": "accept"},
     "POST /manage/v1/privacy/export": lambda _: {"email": "nobody.at.all@example.com"},
@@ -299,6 +300,7 @@ def _paid_order(http: httpx.Client, demo: Demo, booking: BookingTerms, *, is_lat
         assert http.post(f"{path}/cancel", json={"reason": "r"}, headers=headers).is_success
     paid = {"reference": reference, "amount": 25, "currency": "EUR"}
     http.post(f"{path}/payments", json=paid, headers=headers)
+    http.post(f"{path}/refunds", json={**_money_gone(), "reference": reference}, headers=headers)  # to fail later
     return {"id": name, "reference": reference, "other": f"connect-{booking.order()}"}
 
 

@@ -62,6 +62,30 @@ async def test_a_payment_is_recorded_voided_refunded_and_charged_back_by_a_perso
         assert line in shown
 
 
+async def test_a_refund_that_came_back_is_recorded_by_a_person(world: World, run: Run):
+    operator = await world.manage_client()
+    await world.person("kim", Role.FINANCE, client=operator)
+    await world.person("sam", Role.SUPPORT, client=operator)
+    placed = await world.ticket_order(await world.shopping_client(), paid=True)
+    name, why = f"shopping-{placed.order.uid}", ("--reason", "account closed", "--as", "kim")
+    assert (await order(world, run, "refund", name, "re 1", "20", "EUR", *why)).code == 0
+    failed = await order(world, run, "refund-failed", name, "re 1", *why)
+    assert failed.out.splitlines() == [
+        f"{name} is completed; the record names kim",
+        "refund returned re 1: 20.00 EUR, account closed",
+        "refund failed re 1: 20.00 EUR, account closed",
+        "money: 25.00 EUR recorded; kept 5.00, due 20.00",
+    ]
+    before = await contents(world)
+    assert await order(world, run, "refund-failed", name, "re 1", *why) == failed
+    assert_one_sentence(await order(world, run, "refund-failed", name, "unheard", *why), "unheard")
+    assert_one_sentence(
+        await order(world, run, "refund-failed", name, "re 1", "--reason", " ", "--as", "kim"), "--reason"
+    )
+    assert_one_sentence(await order(world, run, "refund-failed", name, "re 1", "--reason", "r", "--as", "sam"), "sam")
+    assert not changed(before, await contents(world))
+
+
 async def test_late_money_is_recorded_and_said(world: World, run: Run):
     await world.person("kim", Role.SUPPORT, client=await world.manage_client())
     placed = await world.ticket_order(await world.shopping_client())

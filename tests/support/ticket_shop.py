@@ -186,7 +186,7 @@ def _check_money(kept: Contents) -> None:
     for order in kept["orders"]:
         paid = [row for row in kept["payments"] if row["order_id"] == order["id"]]
         its = [row for row in kept["payment_corrections"] if row["order_id"] == order["id"]]
-        gone = [row for row in its if row["state"] != "withdrawn"]
+        gone = [row for row in its if row["state"] not in {"withdrawn", "paid_off", "returned"}]
         recorded = sum(row["recorded_minor"] if row["voided_at"] else row["amount_minor"] for row in paid)
         stands = sum(row["amount_minor"] for row in paid)
         sums = {kind: sum(row["amount_minor"] for row in gone if row["kind"] == kind) for kind in _CORRECTIONS}

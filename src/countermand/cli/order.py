@@ -15,6 +15,7 @@ from countermand.cli.order_money import (
     chargeback_command,
     pay_command,
     refund_command,
+    refund_failed_command,
     void_command,
 )
 from countermand.cli.order_reads import (
@@ -63,6 +64,7 @@ order.command("why")(why_command)
 order.command("pay")(pay_command)
 order.command("void")(void_command)
 order.command("refund")(refund_command)
+order.command("refund-failed")(refund_failed_command)
 order.command("chargeback")(chargeback_command)
 
 

@@ -37,6 +37,9 @@ Currency = Annotated[str, typer.Argument(help="The currency, like EUR.", **TEXT 
 PaymentReference = Annotated[
     str, typer.Argument(help="The payment provider's own name of the payment.", **TEXT | {"metavar": "REFERENCE"})
 ]
+RefundReference = Annotated[
+    str, typer.Argument(help="The payment provider's own name of the refund.", **TEXT | {"metavar": "REFERENCE"})
+]
 GoneReference = Annotated[
     str,
     typer.Argument(help="The provider's own name of it. A repeat changes nothing.", **TEXT | {"metavar": "REFERENCE"}),
@@ -115,12 +118,32 @@ def refund_command(
     as_json: AsJson = False,  # noqa: FBT002 - an option has a default
     settings: SettingsFile = None,
 ) -> None:
-    """Record a refund that was made. It settles what is due first."""
+    """Record a refund that was made. It pays off what is due first."""
     from countermand.actions.ordering.correct_payments import refund
 
     make = _recording(refund, reference, amount, currency, reason)
     permissions = (Permission.MONEY,)
     _carry_out(settings, _Change(order_id=order_id, staff=staff, permissions=permissions, make=make), as_json=as_json)
+
+
+def refund_failed_command(
+    order_id: OrderIdGiven,
+    reference: RefundReference,
+    reason: Reason,
+    staff: AsPerson,
+    as_json: AsJson = False,  # noqa: FBT002 - an option has a default
+    settings: SettingsFile = None,
+) -> None:
+    """Record that a refund that was made came back. Its money is owed again."""
+    from countermand.actions.ordering.fail_refund import fail_refund
+
+    _check_reason(reason)
+
+    async def fail(tx: "Transaction", actor: Actor, number: "OrderId") -> None:
+        await fail_refund(tx, actor, number, reference, reason, utc_now())
+
+    permissions = (Permission.MONEY,)
+    _carry_out(settings, _Change(order_id=order_id, staff=staff, permissions=permissions, make=fail), as_json=as_json)
 
 
 def chargeback_command(

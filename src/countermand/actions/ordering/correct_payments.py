@@ -72,9 +72,14 @@ class Account:
         payments = [replace(one, voided_at=now) if one is voided else one for one in self.payments]
         return replace(self, payments=payments)
 
-    def with_correction(self, added: Correction) -> "Account":
-        """Return the account after a correction is added."""
-        return replace(self, corrections=[*self.corrections, added])
+    def made(self, kind: CorrectionKind, reference: str) -> Sequence[Correction]:
+        """The refund that was made, or the chargeback, with a reference: one row, or several of an older version."""
+        return [one for one in self.corrections if one.kind is kind and one.reference == reference and not one.was_owed]
+
+    def with_corrections(self, *changed: Correction) -> "Account":
+        """Return the account after corrections were added or changed."""
+        by_number = {one.number: one for one in (*self.corrections, *changed)}
+        return replace(self, corrections=list(by_number.values()))
 
     def covers(self, total: Money) -> bool:
         """Whether the payments in time add up to the total, whatever was paid back since."""
@@ -155,7 +160,7 @@ async def refund(
 ) -> Order:
     """Record a refund that was made; a repeat of its reference changes nothing.
 
-    It settles what is due first, then it lowers what is kept, and then the late money. Raises `NotFoundError`,
+    It pays off what is due first, then it lowers what is kept, and then the late money. Raises `NotFoundError`,
     `FieldsError` for an amount of 0, or `ConflictError` with `refund_reference_used` or `refund_exceeds_paid`.
     """
     check_not_nothing(money, "nothing was refunded")
@@ -171,11 +176,8 @@ async def refund(
             f"a refund of {money} {money.currency} was not recorded, because only {written_minor(balance.refundable)} "
             f"can be refunded ({parts}, late {written_minor(balance.late)}); send the amount that was paid back",
         )
-    dues = account.corrections
-    left = await end_dues(tx, order_id, dues, money, RefundState.DONE, now, reference=reference)
-    if left:
-        rest = replace(money, minor=left)
-        await tx.insert_correction(order_id, replace(made, money=rest, state=RefundState.DONE, settled_at=now))
+    await end_dues(tx, order_id, account.corrections, money, RefundState.PAID_OFF, now)
+    await tx.insert_correction(order_id, replace(made, state=RefundState.DONE, settled_at=now))
     return await _with_event(tx, actor, order, payment_refunded(reference, money, reason), now)
 
 
@@ -209,10 +211,7 @@ async def charge_back(
             f"{written_minor(balance.charged_back)}); send the amount that was taken back",
         )
     await tx.insert_correction(order_id, taken)
-    missing = -account.with_correction(taken).balance(money.currency).kept
-    if missing > 0:
-        withdrawn = replace(money, minor=missing)
-        await end_dues(tx, order_id, account.corrections, withdrawn, RefundState.WITHDRAWN, now)
+    await withdraw_dues(tx, order_id, account.with_corrections(taken), money.currency, now)
     return await _with_event(tx, actor, order, payment_charged_back(reference, money, reason), now)
 
 
@@ -263,7 +262,7 @@ async def _is_repeated(
     Raises `ConflictError` if another amount is, or if the reference is another order's.
     """
     holder = await tx.claim_correction(kind, reference, order_id)
-    same = [one.money for one in account.corrections if one.kind is kind and one.reference == reference]
+    same = [one.money for one in account.made(kind, reference)]
     if holder == order_id and not same:
         return False
     of_currency = all(one.currency == money.currency for one in same)
@@ -352,6 +351,16 @@ async def _restart_window(tx: ExpiryWriting, order: Order, now: datetime, window
     await tx.forget_expiry(order.id)
     if (window := windows.get(order.contract)) is not None:
         await tx.expire_at(order.id, now + window)
+
+
+async def withdraw_dues(
+    tx: CorrectionWriting, order_id: OrderId, account: Account, currency: str, now: datetime
+) -> None:
+    """Withdraw what is due as far as a chargeback took the money, so that nobody pays it out again."""
+    missing = -account.balance(currency).kept
+    if missing > 0:
+        money = Money(minor=missing, currency=currency)
+        await end_dues(tx, order_id, account.corrections, money, RefundState.WITHDRAWN, now)
 
 
 async def account_of(tx: CorrectionReading, order_id: OrderId) -> Account:

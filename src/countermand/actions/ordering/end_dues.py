@@ -17,12 +17,10 @@ async def end_dues(
     money: Money,
     state: RefundState,
     now: datetime,
-    *,
-    reference: str | None = None,
-) -> int:
-    """End what is due of an order's corrections up to an amount, the oldest first. Return the part that no row has.
+) -> None:
+    """End what is due of an order's corrections up to an amount, the oldest first, with this state.
 
-    A larger due shrinks, and stays due for the rest. `reference` is that of the refund that was made, if one was.
+    A larger due shrinks, and stays due for the rest. Each keeps its reason and who owed it.
     """
     left = money.minor
     for due in corrections:
@@ -30,7 +28,6 @@ async def end_dues(
             continue
         if due.money.minor > left:
             await tx.change_refund(order_id, replace(due, money=replace(money, minor=due.money.minor - left)))
-            break
-        await tx.change_refund(order_id, replace(due, state=state, reference=reference, settled_at=now))
+            return
+        await tx.change_refund(order_id, replace(due, state=state, settled_at=now))
         left -= due.money.minor
-    return left

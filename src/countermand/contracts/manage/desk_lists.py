@@ -30,7 +30,7 @@ from countermand.contracts.manage.calls import ROOT, instant_asked, operation
 from countermand.contracts.manage.csv_rows import CSV
 from countermand.contracts.manage.filters import client_asked, code_asked, contract_asked, refund_state_asked
 from countermand.domain.client import Permission
-from countermand.domain.orders.payment_correction import RefundState
+from countermand.domain.orders.payment_correction import LISTED_STATES
 
 LINES: Final = "application/x-ndjson"
 PAGE: Final = 100
@@ -224,7 +224,7 @@ _PARAMETERS: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
     "from": ("Only from this instant on", _INSTANT),
     "until": ("Only before this instant", _INSTANT),
     "code": ("Only refusals with this code", {"type": "string", "examples": ["payment_recorded"]}),
-    "state": ("Only refunds in this state", {"type": "string", "enum": [state.value for state in RefundState]}),
+    "state": ("Only refunds in this state", {"type": "string", "enum": [state.value for state in LISTED_STATES]}),
     "after": ("The `next` of the previous page", {"type": "string"}),
 }
 

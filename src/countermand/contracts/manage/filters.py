@@ -7,7 +7,7 @@ from countermand.contracts.http.query import Query
 from countermand.domain.client import COMMAND_LINE, LARGEST_CLIENT_ID, ClientId
 from countermand.domain.contract import CONTRACT_NAME_PATTERN, ContractName
 from countermand.domain.orders.order import order_id_from
-from countermand.domain.orders.payment_correction import RefundState
+from countermand.domain.orders.payment_correction import LISTED_STATES, RefundState
 
 CODE: Final = "[a-z][a-z0-9_]{0,63}"
 
@@ -33,7 +33,7 @@ def code_asked(query: Query, name: str) -> str | None:
 
 def refund_state_asked(query: Query, name: str) -> RefundState | None:
     """Return the state that the refunds must be in, or None."""
-    given = matching(query, name, "|".join(RefundState), f"one of {', '.join(RefundState)}")
+    given = matching(query, name, "|".join(LISTED_STATES), f"one of {', '.join(LISTED_STATES)}")
     return None if given is None else RefundState(given)
 
 

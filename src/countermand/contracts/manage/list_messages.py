@@ -147,7 +147,13 @@ class ListedRefund(Struct, kw_only=True):
     currency: Annotated[str, Meta(description="ISO 4217")]
     state: Annotated[str, Meta(description="due (it must be made), done, failed (it must be made again) or withdrawn")]
     reference: Annotated[
-        str | None, Meta(description="The provider's own name of the refund; null if it was not made yet")
+        str | None,
+        Meta(
+            description=(
+                "The provider's own name of the refund that was made or, if it failed, that came back; null if it was "
+                "not made yet"
+            )
+        ),
     ]
     reason: Annotated[str, Meta(description="Why")]
     recorded_at: money.RecordedAt

@@ -28,8 +28,10 @@ _StateText = Annotated[
     str | None,
     Meta(
         description=(
-            "The state of a refund: due (it must be made), done, failed (it must be made again) or withdrawn; null for "
-            "a void and a chargeback"
+            "The state of a refund: due (it must be made), done, failed (it was made and came back, so it must be made "
+            "again) or withdrawn; null for a void and a chargeback. Two states count in no sum: paid_off (it was due "
+            "or had failed, and a refund with a row of its own was made) and returned (it was made and came back, and "
+            "a row of its own has failed)"
         )
     ),
 ]
@@ -50,6 +52,12 @@ class AssignGiven(Struct, kw_only=True):
     """The order that late money was meant for."""
 
     order: Annotated[str, Meta(description="The id of the other order, such as connect-54", min_length=1)]
+    reason: Reason
+
+
+class FailedGiven(Struct, kw_only=True):
+    """Why a refund that was made came back."""
+
     reason: Reason
 
 
@@ -97,7 +105,12 @@ class Correction(Struct, kw_only=True):
     kind: Annotated[str, Meta(description="void, refund or chargeback")]
     reference: Annotated[
         str | None,
-        Meta(description="The provider's own name of it; null for a void, and for a refund that was not made yet"),
+        Meta(
+            description=(
+                "The provider's own name of it. For a refund that failed, that of the refund that came back. Null for "
+                "a void, and for a refund that was due"
+            )
+        ),
     ]
     payment_reference: Annotated[
         str | None, Meta(description="The reference of the payment that was voided; null for others")

@@ -27,7 +27,7 @@ from countermand.domain.orders.balance import balances_of
 from countermand.domain.orders.order import Order, OrderUid, order_id_from
 from countermand.domain.orders.order_state import ENDED_UNFULFILLED, TRANSITIONS, OrderState
 from countermand.domain.orders.payment import Payment
-from countermand.domain.orders.payment_correction import Correction, RefundState
+from countermand.domain.orders.payment_correction import LISTED_STATES, Correction
 from countermand.storage.repositories.appointments import task_of
 from countermand.storage.repositories.corrections import TAKES_MONEY, correction_of
 from countermand.storage.repositories.documents import total_of
@@ -127,7 +127,7 @@ class DeskListRows(StatementRunner):
         newest = it.recorded_at, it.order_id, it.number
         found: list[Row] = []
         bounds: list[Row] = []
-        for state in RefundState if wanted.state is None else (wanted.state,):
+        for state in LISTED_STATES if wanted.state is None else (wanted.state,):
             of_state = it.state == state.value, it.state.is_not(None)
             met, bound = await self._looked_at_from_newest(wanted, newest, *of_state)
             met += _of(wanted, orders.c.contract, orders.c.client_id)
