@@ -70,6 +70,7 @@ def pay_command(
     settings: SettingsFile = None,
 ) -> None:
     """Record a payment. A repeat of its reference changes nothing. Money for an order that has ended is late money."""
+    from countermand.actions.ordering.late_money import late_money_sentence
     from countermand.actions.ordering.record_progress import record_payment
 
     money = _money(amount, currency)
@@ -77,10 +78,7 @@ def pay_command(
 
     async def pay(tx: "Transaction", actor: Actor, number: "OrderId") -> str | None:
         recorded = await record_payment(tx, actor, number, reference, money, utc_now())
-        if not recorded.payment.is_late:
-            return None
-        state = recorded.order.state
-        return f"the order is {state}; the payment {reference} is kept as late money: assign or refund it"
+        return await late_money_sentence(tx, recorded) if recorded.payment.is_late else None
 
     permissions = (Permission.RECORD, Permission.MONEY)
     _carry_out(settings, _Change(order_id=order_id, staff=staff, permissions=permissions, make=pay), as_json=as_json)

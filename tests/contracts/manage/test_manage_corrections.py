@@ -324,6 +324,33 @@ async def test_a_page_of_refunds_looks_at_a_limited_number_of_each_state(world: 
         assert (await refunds(world, kim, "?contract=connect", LINES)).text == ""
 
 
+async def test_late_money_of_an_order_that_lost_more_is_said_to_be_late_only_as_far_as_it_is(world: World):
+    """What was refunded and then charged back is missing, so money that comes later makes up for it first."""
+    kim, author = await finance(world), await world.person("lee", Role.AUTHOR)
+    order = await world.ticket_order(await world.shopping_client(), paid=True)
+    uid = str(order.order.uid)
+    called_off = {"reason": "Called off", "override": ["payment_recorded"]}
+    assert (await manage(world, author, "POST", f"{uid}/cancel", called_off)).status_code == 200
+    for path in ("refunds", "chargebacks"):
+        gone = await manage(world, kim, "POST", f"{uid}/{path}", GONE | {"amount": 25})
+    assert money(gone) == {"kept": -2500, "refunded": 2500, "charged_back": 2500}
+    for reference, amount, left in (("tx 1", 20, "0.00"), ("tx 2", 6, "1.00"), ("tx 3", 2, None)):
+        late = await manage(
+            world, kim, "POST", f"{uid}/payments", {"reference": reference, "amount": amount, "currency": "EUR"}
+        )
+        assert problem(late) == (409, "late_money")
+        said = late.json()["detail"]
+        assert ("assign or refund it" in said, f"{left} of its {amount}.00 EUR can be refunded" in said) == (
+            left is None,
+            left is not None,
+        )
+    shown = await manage(world, kim, "GET", uid)
+    assert money(shown) == {"refunded": 2500, "charged_back": 2500, "late": 300}
+    too_much = await manage(world, kim, "POST", f"{uid}/refunds", GONE | {"reference": "re 2", "amount": 3.01})
+    assert problem(too_much) == (409, "refund_exceeds_paid")
+    assert (await manage(world, kim, "POST", f"{uid}/refunds", GONE | {"reference": "re 2", "amount": 3})).is_success
+
+
 async def test_late_money_leaves_its_list_when_all_of_it_was_paid_back(world: World):
     kim, order = await finance(world), await world.ticket_order(await world.shopping_client())
     await world.advance(order.order.id, Transition.FAIL)
