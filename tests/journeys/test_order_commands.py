@@ -293,6 +293,7 @@ async def test_a_refusal_is_overridden_by_a_person_who_may(world: World, run: Ru
         return await asyncio.to_thread(run, "order", "cancel", name, *arguments, **database_of(world))
 
     assert_one_sentence(await cancel(*why, "--override", "order_not_cancellable"), "--override", "nobody can override")
+    assert_one_sentence(await cancel(*why, "--override", ""), "--override must name codes", 'not ""')
     overridden = ("--override", "payment_recorded")
     assert_one_sentence(await cancel(*overridden, "--reason", "r", "--as", "sam"), "sam", "override", "support")
     assert changed(before, await contents(world)) <= {"policies"}

@@ -86,6 +86,38 @@ async def test_a_refund_that_came_back_is_recorded_by_a_person(world: World, run
     assert not changed(before, await contents(world))
 
 
+async def test_late_money_is_assigned_by_a_person_to_the_order_that_it_was_meant_for(world: World, run: Run):
+    operator, shop = await world.manage_client(), await world.shopping_client()
+    await world.person("kim", Role.FINANCE, client=operator)
+    await world.person("sam", Role.SUPPORT, client=operator)
+    ended, right = [await world.ticket_order(shop) for _ in range(2)]
+    await world.advance(ended.order.id, Transition.EXPIRE)
+    source, target = (f"shopping-{one.order.uid}" for one in (ended, right))
+    why = ("--reason", "the wrong order", "--as", "kim")
+    assert (await order(world, run, "pay", source, "tx 1", "25", "EUR", "--as", "kim")).code == 2
+    before = await contents(world)
+    for arguments, said in {
+        (source, "tx 1", source, *why): ("ORDER", "another order"),
+        (source, "tx 1", "1", *why): ("ORDER must name the contract",),
+        (source, "tx 1", "connect-999", *why): ("connect-999",),
+        (source, "unheard", target, *why): ("unheard",),
+        (source, "tx\u200b1", target, *why): ("REFERENCE must have visible characters", "tx\\u200b1"),
+        (source, "tx 1", target, "--reason", " ", "--as", "kim"): ("--reason",),
+        (source, "tx 1", target, "--reason", "r", "--as", "sam"): ("sam", "money"),
+        (target, "tx 1", source, *why): ("tx 1",),
+    }.items():
+        assert_one_sentence(await order(world, run, "assign", *arguments), *said)
+    assert not changed(before, await contents(world))
+    assigned = await order(world, run, "assign", source, "tx 1", target, *why)
+    assert assigned.out == f"{source} is expired; the record names kim\nmoney: 25.00 EUR recorded; voided 25.00\n"
+    assert (await row_of(world, right.order.id))["state"] == "completed"
+    (correction,) = await world.rows("payment_corrections", ended.order.id)
+    assert (correction["kind"], correction["staff_id"], correction["reason"]) == ("void", "kim", "the wrong order")
+    before = await contents(world)
+    assert await order(world, run, "assign", source, "tx 1", target, *why) == assigned
+    assert not changed(before, await contents(world))
+
+
 async def test_late_money_is_recorded_and_said(world: World, run: Run):
     await world.person("kim", Role.SUPPORT, client=await world.manage_client())
     placed = await world.ticket_order(await world.shopping_client())
@@ -115,6 +147,8 @@ async def test_what_cannot_be_done_is_one_sentence_and_changes_nothing(world: Wo
         ("refund", name, "re 1", "much", "EUR", *why): ("AMOUNT", "'much'"),
         ("refund", name, "re 1", "1", "euro", *why): ("currency", "'euro'"),
         ("chargeback", name, "", "1", "EUR", *why): ("REFERENCE", "0"),
+        ("refund", name, "  ", "1", "EUR", *why): ("REFERENCE must have a visible character", "  "),
+        ("pay", name, "tx\u200b", "1", "EUR", "--as", "kim"): ("REFERENCE must have visible", "tx\\u200b"),
         ("chargeback", name, "cb 1", "26", "EUR", *why): ("26.00 EUR",),
         ("pay", "connect-999", "tx 1", "1", "EUR", "--as", "kim"): ("connect-999",),
         ("pay", name, "tx 1", "0", "EUR", "--as", "kim"): ("0.00",),

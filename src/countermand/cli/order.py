@@ -12,6 +12,7 @@ from countermand.cli.option_types import check_fields
 from countermand.cli.order_money import (
     AsPerson,
     Reason,
+    assign_command,
     chargeback_command,
     pay_command,
     refund_command,
@@ -63,6 +64,7 @@ order.command("show")(show_command)
 order.command("why")(why_command)
 order.command("pay")(pay_command)
 order.command("void")(void_command)
+order.command("assign")(assign_command)
 order.command("refund")(refund_command)
 order.command("refund-failed")(refund_failed_command)
 order.command("chargeback")(chargeback_command)

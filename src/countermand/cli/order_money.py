@@ -37,6 +37,9 @@ Currency = Annotated[str, typer.Argument(help="The currency, like EUR.", **TEXT 
 PaymentReference = Annotated[
     str, typer.Argument(help="The payment provider's own name of the payment.", **TEXT | {"metavar": "REFERENCE"})
 ]
+OtherOrder = Annotated[
+    str, typer.Argument(help="The order that it was meant for, like connect-54.", **TEXT | {"metavar": "ORDER"})
+]
 RefundReference = Annotated[
     str, typer.Argument(help="The payment provider's own name of the refund.", **TEXT | {"metavar": "REFERENCE"})
 ]
@@ -104,6 +107,32 @@ def void_command(
 
     permissions = (Permission.MONEY,)
     _carry_out(settings, _Change(order_id=order_id, staff=staff, permissions=permissions, make=void), as_json=as_json)
+
+
+def assign_command(
+    order_id: OrderIdGiven,
+    reference: PaymentReference,
+    to_order: OtherOrder,
+    reason: Reason,
+    staff: AsPerson,
+    as_json: AsJson = False,  # noqa: FBT002 - an option has a default
+    settings: SettingsFile = None,
+) -> None:
+    """Move late money to the order that it was meant for. A repeat changes nothing."""
+    from countermand.actions.ordering.correct_payments import assign_late_money
+    from countermand.bootstrap.api_modules import payment_windows
+    from countermand.contracts.manage.order_ids import order_named
+
+    windows = payment_windows(read_settings(settings), CONTRACTS_IN_FORCE.get())
+    _check_reason(reason)
+    _check_reference(reference)
+
+    async def assign(tx: "Transaction", actor: Actor, number: "OrderId") -> None:
+        other = await order_named(tx, to_order, field="order")
+        await assign_late_money(tx, actor, number, reference, other.id, reason, utc_now(), windows=windows)
+
+    permissions = (Permission.MONEY,)
+    _carry_out(settings, _Change(order_id=order_id, staff=staff, permissions=permissions, make=assign), as_json=as_json)
 
 
 def refund_command(
@@ -217,5 +246,9 @@ def _check_reason(reason: str) -> None:
 
 
 def _check_reference(reference: str) -> None:
+    from countermand.contracts.manage.calls import check_reference
+
     if not 0 < len(reference) <= _LONGEST_REFERENCE:
         raise CommandError(f"REFERENCE must have 1 to {_LONGEST_REFERENCE} characters, not {len(reference)}")
+    with named_as_options(str.upper):
+        check_reference(reference)

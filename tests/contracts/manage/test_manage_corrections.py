@@ -115,8 +115,8 @@ async def test_late_money_is_assigned_to_the_order_that_it_was_meant_for(world: 
     before = await contents(world)
     again = await manage(world, kim, "POST", path, meant)
     assert (again.status_code, again.content) == (200, assigned.content)
-    for other, field in (("54", "order"), (f"shopping-{ended.order.uid}", "order")):
-        assert fields(await manage(world, kim, "POST", path, {**meant, "order": other})) == [field]
+    for other in ("54", f"shopping-{ended.order.uid}"):
+        assert fields(await manage(world, kim, "POST", path, {**meant, "order": other})) == ["order"]
     gone = await manage(world, kim, "POST", path, {**meant, "order": "connect-999"})
     assert problem(gone) == (404, "not_found")
     assert not changed(before, await contents(world))
@@ -175,6 +175,45 @@ async def test_what_is_wrong_in_a_correction_is_named_and_nothing_is_done(world:
     missing = await manage(world, kim, "POST", f"{uid}/payments/unheard/void", WHY)
     assert problem(missing) == (404, "not_found")
     assert not changed(before, await contents(world))
+
+
+ODD = (" ", "   ", "tx\n1", "tx\t1", "tx\x7f", "tx\u200b1", "\u200b", "tx\u202e1", "tx\u00a01", "tx\u2028", "\ufefftx")
+
+
+@pytest.mark.parametrize("reference", ODD)
+async def test_a_reference_that_nobody_can_read_is_refused_and_one_of_before_can_still_be_voided(
+    world: World, reference: str
+):
+    kim, shop = await finance(world), await world.shopping_client()
+    order, right = [await world.ticket_order(shop) for _ in range(2)]
+    before = await contents(world)
+    for path, body in (("payments", PAYMENT), ("refunds", GONE), ("chargebacks", GONE)):
+        answer = await manage(world, kim, "POST", f"{order.order.uid}/{path}", body | {"reference": reference})
+        assert fields(answer) == ["reference"]
+        assert json.dumps(reference) in answer.json()["detail"]
+    assert not changed(before, await contents(world))
+    await pay(world, order.order.id, reference, euros(2500))
+    named = quote(reference, safe="")
+    voided = await manage(world, kim, "POST", f"{order.order.uid}/payments/{named}/void", WHY)
+    assert money(voided) == {"voided": 2500}
+    await world.advance(order.order.id, Transition.EXPIRE)
+    await pay(world, order.order.id, f"late {reference}", euros(2500))
+    before, path = await contents(world), f"{order.order.uid}/payments/{quote(f'late {reference}', safe='')}"
+    if not f"late {reference}".isprintable():
+        assigned = await manage(world, kim, "POST", f"{path}/assign", {"order": str(right.order.uid), **WHY})
+        assert fields(assigned) == ["reference"]
+        assert not changed(before, await contents(world))
+    assert (await manage(world, kim, "POST", f"{path}/void", WHY)).status_code == 200
+
+
+@pytest.mark.parametrize("reference", ["a b", " a", "é", "東京-1", "pi_3N#!~", "x" * 255])
+async def test_a_reference_of_visible_characters_and_spaces_is_taken(world: World, reference: str):
+    kim, order = await finance(world), await world.ticket_order(await world.shopping_client())
+    paid = await manage(world, kim, "POST", f"{order.order.uid}/payments", PAYMENT | {"reference": reference})
+    assert (paid.status_code, paid.json()["reference"]) == (201, reference)
+    for path in ("refunds", "chargebacks"):
+        gone = await manage(world, kim, "POST", f"{order.order.uid}/{path}", GONE | {"reference": reference})
+        assert gone.status_code == 200
 
 
 @pytest.mark.parametrize("reference", ["a/b", "/", "100%", "a%2Fb", "ä ö?#&", "..", "x" * 255])

@@ -36,7 +36,7 @@ class CancelGiven(Struct, kw_only=True):
         ),
     ]
     override: Annotated[
-        list[Annotated[str, Meta(min_length=1, max_length=64)]],
+        list[Annotated[str, Meta(extra_json_schema={"pattern": "^[a-z][a-z0-9_]{0,63}$"})]],  # the action checks it
         Meta(
             description=(
                 "The codes of the rules to override: exactly those that refuse, as `cancellability` names them. This "

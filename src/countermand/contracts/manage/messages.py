@@ -27,7 +27,10 @@ class PaymentGiven(Struct, kw_only=True):
     reference: Annotated[
         str,
         Meta(
-            description="The provider's own name of the payment. A repeat of it is the same payment",
+            description=(
+                "The provider's own name of the payment: visible characters and spaces. A repeat of it is the same "
+                "payment"
+            ),
             min_length=1,
             max_length=255,
         ),

@@ -21,7 +21,11 @@ PositiveAmount = Annotated[
 ]
 Currency = Annotated[
     str,
-    Meta(description="ISO 4217; it must be the order's currency", pattern=r"^[A-Z]{3}$(?!\n)", examples=["EUR"]),
+    Meta(
+        description="ISO 4217. Money in another currency than the order's total is recorded, and pays nothing of it",
+        pattern=r"^[A-Z]{3}$(?!\n)",
+        examples=["EUR"],
+    ),
 ]
 CorrectionId = Annotated[str, Meta(description="The id of the void, refund or chargeback: the order's id and a number")]
 _StateText = Annotated[
@@ -65,7 +69,10 @@ class _MoneyGone(Struct, kw_only=True):
     reference: Annotated[
         str,
         Meta(
-            description="The provider's own name of it. A repeat with the same amount changes nothing",
+            description=(
+                "The provider's own name of it: visible characters and spaces. A repeat with the same amount changes "
+                "nothing"
+            ),
             min_length=1,
             max_length=255,
         ),

@@ -35,7 +35,16 @@ from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.query import Query
 from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage import messages
-from countermand.contracts.manage.calls import ORDER, RULES, check_reason, instant_asked, money_in, operation, order_in
+from countermand.contracts.manage.calls import (
+    ORDER,
+    RULES,
+    check_reason,
+    check_reference,
+    instant_asked,
+    money_in,
+    operation,
+    order_in,
+)
 from countermand.contracts.manage.cancel_messages import CancelGiven
 from countermand.contracts.manage.order_ids import order_id_text
 from countermand.contracts.manage.translate import (
@@ -172,6 +181,7 @@ def _cancellation(given: DecodedBody) -> CancelGiven:
 
 def _payment(given: DecodedBody) -> tuple[str, Money]:
     payment = read(messages.PaymentGiven, given.json)
+    check_reference(payment.reference)
     return payment.reference, money_in(payment.amount, payment.currency)
 
 

@@ -7,7 +7,6 @@ from typing import Final
 
 from msgspec import Struct
 
-from countermand.actions.errors import FieldsError
 from countermand.actions.ordering.correct_payments import (
     PaymentWindows,
     assign_late_money,
@@ -23,7 +22,7 @@ from countermand.contracts.http.openapi import Operation, Reply, parameter
 from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage import messages
 from countermand.contracts.manage import money_messages as money
-from countermand.contracts.manage.calls import ORDER, check_reason, money_in, operation, order_in
+from countermand.contracts.manage.calls import ORDER, check_reason, check_reference, money_in, operation, order_in
 from countermand.contracts.manage.order_ids import order_named
 from countermand.contracts.manage.orders import order_answer_within
 from countermand.domain.actor import Actor
@@ -81,11 +80,9 @@ class ManagedPayments:
 
     async def _assign(self, tx: Transaction, context: CallContext[money.AssignGiven]) -> Answer:
         order, now = await order_in(tx, context.request), context.services.clock()
-        try:
-            other = await order_named(tx, context.body.order)
-        except FieldsError as error:  # it names the parameter of the path
-            raise FieldsError([("order", said) for _, said in error.errors]) from None
         reference = context.request.path_parameters["reference"]
+        check_reference(reference)  # the other order would get it
+        other = await order_named(tx, context.body.order, field="order")
         reason = context.body.reason
         await assign_late_money(tx, context.actor, order.id, reference, other.id, reason, now, windows=self._windows)
         return await order_answer_within(tx, context.services, context.client, order.id)
@@ -134,6 +131,7 @@ def _chargeback_given(given: DecodedBody) -> _Gone:
 
 
 def _gone(given: money.RefundGiven | money.ChargebackGiven) -> _Gone:
+    check_reference(given.reference)
     check_reason(given.reason)
     return _Gone(reference=given.reference, money=money_in(given.amount, given.currency), reason=given.reason)
 
