@@ -76,8 +76,8 @@ async def test_the_lists_show_the_override_and_the_refund_that_is_due(world: Wor
     assert (due["order"], due["amount"], due["currency"]) == (f"shopping-{uid}", 25.0, "EUR")
     assert (due["reason"], due["reference"]) == ("The concert is called off", None)
     made = {"reference": "re 1", "amount": 25, "currency": "EUR", "reason": "sent"}
-    settled = (await manage(world, kim, "POST", f"{uid}/refunds", made)).json()["money"]
-    assert (settled[0]["due_minor"], settled[0]["refunded_minor"]) == (0, 2500)
+    paid_off = (await manage(world, kim, "POST", f"{uid}/refunds", made)).json()["money"]
+    assert (paid_off[0]["due_minor"], paid_off[0]["refunded_minor"]) == (0, 2500)
 
 
 @pytest.mark.parametrize(("named", "left"), [([SOON], [SOON]), ([PAID, SOON], [SOON]), (["x"], ["x"])])
