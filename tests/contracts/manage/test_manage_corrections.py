@@ -19,6 +19,7 @@ from countermand.storage.tables.columns import micros
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, fields, manage, problem
 from support.money import euros, owe, pay
+from support.overrides import override
 from support.shared_world import shared_world
 from support.shopping_calls import cancel
 from support.world import NOON, Caller, World
@@ -402,6 +403,26 @@ async def test_late_money_leaves_its_list_when_all_of_it_was_paid_back(world: Wo
         late = await world.http.get("/manage/v1/late-payments", headers=world.manage_headers(kim))
         left.append([(one["amount_minor"], one["left_minor"]) for one in late.json()["late_payments"]])
     assert left == [[(1000, 950)] * 2, [(1000, 1)] * 2, []]
+
+
+async def test_late_money_that_was_paid_back_leaves_no_empty_page_before_what_is_left(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    kim, shop = await finance(world), await world.shopping_client()
+    for number in range(4):
+        world.clock.forward(minutes=1)
+        order = await world.ticket_order(shop)
+        await pay(world, order.order.id, f"in time {number}", euros(1))
+        await override(world, order.order.id, "payment_recorded")
+        await pay(world, order.order.id, f"late {number}", euros(1000))
+        if number:  # all but the oldest: what was due, and the late money
+            gone = {**GONE, "reference": f"re {number}", "amount": 10.01}
+            assert (await manage(world, kim, "POST", f"{order.order.uid}/refunds", gone)).status_code == 200
+    monkeypatch.setattr(desk_lists, "PAGE", 1)
+    late = (await world.http.get("/manage/v1/late-payments", headers=world.manage_headers(kim))).json()
+    assert [(one["reference"], one["left_minor"]) for one in late["late_payments"]] == [("late 0", 1000)]
+    after = await world.http.get(f"/manage/v1/late-payments?after={late['next']}", headers=world.manage_headers(kim))
+    assert after.json() == {"late_payments": [], "next": None}
 
 
 async def test_what_is_wrong_in_the_query_of_refunds_is_named(world: World):
