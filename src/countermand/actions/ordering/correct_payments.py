@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from countermand.actions.errors import ConflictError, FieldsError, NotFoundError, UnavailableError
+from countermand.actions.ordering.completion import is_completed_by_move
 from countermand.actions.ordering.correction_ports import CorrectionReading, CorrectionWriting
 from countermand.actions.ordering.end_dues import end_dues
 from countermand.actions.ordering.lock_order import known_total, locked_to_pay
@@ -321,7 +322,7 @@ async def _reopened(
 ) -> OrderState | None:
     """Return the state of an order that a payment had completed, and that is not paid without it; else None.
 
-    Raises `ConflictError` with `tickets_given_on`.
+    An order that a move completed stays so. Raises `ConflictError` with `tickets_given_on`.
     """
     order = to_pay.order
     reopened = state_after(order.state, Transition.REOPEN)
@@ -329,6 +330,8 @@ async def _reopened(
         return None
     total = known_total(to_pay)
     if not account.covers(total) or after.covers(total):
+        return None
+    if is_completed_by_move((await tx.history(order.id)).events):
         return None
     view = (await tx.views([order.id]))[order.id]
     if not all(ticket.valid for ticket in view.tickets):
