@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Protocol
 
 from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
 from countermand.actions.cancelling.policies import Policies
@@ -27,7 +27,7 @@ from countermand.actions.ordering.lock_order import locked
 from countermand.actions.ordering.record_progress import ProgressTransaction, end_order
 from countermand.actions.shown_values import shown
 from countermand.domain.cancelling.decision import Decision, Granted, Refused, decide
-from countermand.domain.cancelling.rules import NEVER_OVERRIDDEN
+from countermand.domain.cancelling.rules import CODE_PATTERN, NEVER_OVERRIDDEN
 from countermand.domain.money import Money
 from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_events import order_cancelled, refund_due
@@ -38,8 +38,6 @@ from countermand.domain.orders.payment_correction import (
     CorrectionKind,
     RefundState,
 )
-
-_CODE: Final = re.compile("[a-z][a-z0-9_]{0,63}")
 
 
 class OverrideTransaction(ProgressTransaction, CorrectionWriting, DecisionWriting, Protocol):
@@ -78,7 +76,7 @@ def check_overridable(codes: Iterable[str]) -> None:
     wrong = [
         f"override must name codes like payment_recorded, not {shown(code)}; cancellability has the codes that refuse"
         for code in named
-        if not _CODE.fullmatch(code)
+        if not re.fullmatch(CODE_PATTERN, code)
     ]
     wrong += [f"override must not name {code}: nobody can override it" for code in named if code in NEVER_OVERRIDDEN]
     if wrong:
