@@ -18,7 +18,7 @@ from countermand.storage.postgres.statements import cancel_batch, policy_predica
 from countermand.storage.sqlite.cancellations import SqliteCancellations
 from countermand.storage.tables.columns import metadata
 from support.contracts import SHOPPING
-from support.money import balance, euros, pay, pay_back, take_back, void
+from support.money import balance, bounce, euros, pay, pay_back, take_back, void
 from support.overrides import AUTHOR, override
 from support.world import Caller, World, a_world
 
@@ -36,8 +36,15 @@ DUE: Final[dict[str, dict[str, int]]] = {
     "in two currencies": {"CHF": 1, "EUR": 1500, "USD": 700},
     "refunded": {},
     "charged back": {"EUR": 500},
+    "came back": {"EUR": 2500},
 }
-REASONS: Final = {"paid": None, "in two currencies": 'it\'s "off" → ✓', "refunded": "", "charged back": "called off"}
+REASONS: Final = {
+    "paid": None,
+    "in two currencies": 'it\'s "off" → ✓',
+    "refunded": "",
+    "charged back": "called off",
+    "came back": "called off",
+}
 
 
 async def prepared(world: World, shop: Caller) -> dict[str, OrderId]:
@@ -56,6 +63,10 @@ async def prepared(world: World, shop: Caller) -> dict[str, OrderId]:
     await void(world, two, "mistyped")
     await pay_back(world, orders["refunded"], "re 3", euros(2500))
     await take_back(world, orders["charged back"], "cb 1", euros(2000))
+    await pay_back(world, orders["came back"], "re 4", euros(1000))
+    await bounce(world, orders["came back"], "re 4")
+    await pay_back(world, orders["came back"], "re 5", euros(1000))
+    await bounce(world, orders["came back"], "re 5")
     return orders
 
 
@@ -98,7 +109,7 @@ async def test_each_way_leaves_the_same_rows(tmp_path: Path):
             lived[way] = await cancelled_rows(world, by_override="override" in way)
     expected = lived["sqlite"]
     told = [row for row in expected["outbox"] if row["kind"] == "refund.due"]
-    assert len(told) == 3, "nothing is told where nothing is due"
+    assert len(told) == 4, "nothing is told where nothing is due"
     assert {row["reason"] for row in expected["payment_corrections"] if row["state"] == "due"} == {
         "the order was cancelled",
         REASONS["in two currencies"],
