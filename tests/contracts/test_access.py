@@ -271,6 +271,12 @@ TABLE: Final = [
         for path in ("refunds", "chargebacks")
     ),
     Row(
+        route=f"POST {MANAGE}/orders/{{id}}/refunds/{{reference}}/failed",
+        answers=operator(404),
+        object=lambda things: {**telecom("to pay")(things), "reference": "unheard"},
+        body=lambda _: {"reason": "r"},
+    ),
+    Row(
         route=f"POST {MANAGE}/orders/{{id}}/payments/{{reference}}/assign",
         answers=operator(404),
         object=lambda things: {**telecom("to pay")(things), "reference": "unheard"},

@@ -153,6 +153,7 @@ _BODIES = {
     "POST /manage/v1/orders/{id}/payments/{reference}/void": lambda _: {"reason": "mistyped"},
     "POST /manage/v1/orders/{id}/payments/{reference}/assign": lambda target: {"order": target["other"], "reason": "r"},
     "POST /manage/v1/orders/{id}/refunds": lambda _: _money_gone(),
+    "POST /manage/v1/orders/{id}/refunds/{reference}/failed": lambda _: {"reason": "came back"},
     "POST /manage/v1/orders/{id}/chargebacks": lambda _: _money_gone(),
     "POST /manage/v1/orders/{id}/moves": lambda _: {"move": "accept"},
     "POST /manage/v1/privacy/export": lambda _: {"email": "nobody.at.all@example.com"},
@@ -273,7 +274,8 @@ def _made_anew(label: str, http: httpx.Client, demo: Demo) -> list[dict[str, Any
         new = [booking.order() for _ in several]
         return [{"id": f"connect-{order_id}", "task": booking.offer(order_id)} for order_id in new]
     if "{reference}" in label or label.endswith(("/refunds", "/chargebacks")):
-        return [_paid_order(http, demo, booking, is_late=label.endswith("/assign")) for _ in several]
+        how = {"is_late": label.endswith("/assign"), "is_refunded": label.endswith("/failed")}
+        return [_paid_order(http, demo, booking, **how) for _ in several]
     if label.endswith("/{appointment}/state"):
         return [_order_with_visit(http, demo, booking.order()) for _ in several]
     return None
@@ -291,14 +293,19 @@ def _order_with_visit(http: httpx.Client, demo: Demo, order: int) -> dict[str, A
     return {"id": f"connect-{order}", "appointment": made["id"]}
 
 
-def _paid_order(http: httpx.Client, demo: Demo, booking: BookingTerms, *, is_late: bool) -> dict[str, Any]:
-    """An order with a payment, and another order."""
+def _paid_order(
+    http: httpx.Client, demo: Demo, booking: BookingTerms, *, is_late: bool, is_refunded: bool
+) -> dict[str, Any]:
+    """An order with a payment, which may be late, or refunded in part under its own reference; and another order."""
     name, reference = f"connect-{booking.order()}", f"psp/{uuid4().hex}"
     headers, path = demo.manage_headers(), f"/manage/v1/orders/{name}"
     if is_late:
         assert http.post(f"{path}/cancel", json={"reason": "r"}, headers=headers).is_success
     paid = {"reference": reference, "amount": 25, "currency": "EUR"}
     http.post(f"{path}/payments", json=paid, headers=headers)
+    if is_refunded:
+        refund = {**_money_gone(), "reference": reference}
+        assert http.post(f"{path}/refunds", json=refund, headers=headers).is_success
     return {"id": name, "reference": reference, "other": f"connect-{booking.order()}"}
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import typer
 from sqlalchemy import delete
 
 from countermand import cli
+from countermand.actions.errors import UnavailableError
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.printing import one_line
 from countermand.contracts.manage.find import CALLS
@@ -291,6 +293,7 @@ async def test_a_refusal_is_overridden_by_a_person_who_may(world: World, run: Ru
         return await asyncio.to_thread(run, "order", "cancel", name, *arguments, **database_of(world))
 
     assert_one_sentence(await cancel(*why, "--override", "order_not_cancellable"), "--override", "nobody can override")
+    assert_one_sentence(await cancel(*why, "--override", ""), "--override must name codes", 'not ""')
     overridden = ("--override", "payment_recorded")
     assert_one_sentence(await cancel(*overridden, "--reason", "r", "--as", "sam"), "sam", "override", "support")
     assert changed(before, await contents(world)) <= {"policies"}
@@ -434,3 +437,24 @@ async def test_a_text_may_be_as_long_as_over_http_and_no_longer(world: World, ru
         assert (said.code, said.err) == (0, ""), command
     (cancelled,) = await world.rows("cancellations")
     assert (cancelled["order_id"], cancelled["reason"]) == (order, "é" * 2000)
+
+
+async def test_an_override_that_could_not_be_read_back_is_not_said_to_be_undone(
+    world: World, run: Run, monkeypatch: pytest.MonkeyPatch
+):
+    async def unreadable(*_: object) -> None:
+        raise UnavailableError("the database is too slow; nothing was done; send the request again")
+
+    await world.person("kim", Role.AUTHOR, client=await world.manage_client())
+    monkeypatch.setattr(import_module("countermand.cli.order"), "order_with_history", unreadable)
+    for more in ((), ("--json",)):
+        placed = await world.ticket_order(await world.shopping_client(), paid=True)
+        name = f"shopping-{placed.order.uid}"
+        arguments = ("cancel", name, "--reason", "r", "--as", "kim", "--override", "payment_recorded", *more)
+        cancelled = await said(world, run, *arguments)
+        assert [row["order_id"] for row in await world.rows("cancellations", placed.order.id)] == [placed.order.id]
+        if more:
+            detail = json.loads(cancelled.out)["error"]["detail"]
+            assert (cancelled.code, detail) == (2, f"{name} is cancelled, but could not be read")
+        else:
+            assert cancelled == Said(0, f"Cancelled {name}; the record names kim\n", "")

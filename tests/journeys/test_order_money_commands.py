@@ -62,6 +62,62 @@ async def test_a_payment_is_recorded_voided_refunded_and_charged_back_by_a_perso
         assert line in shown
 
 
+async def test_a_refund_that_came_back_is_recorded_by_a_person(world: World, run: Run):
+    operator = await world.manage_client()
+    await world.person("kim", Role.FINANCE, client=operator)
+    await world.person("sam", Role.SUPPORT, client=operator)
+    placed = await world.ticket_order(await world.shopping_client(), paid=True)
+    name, why = f"shopping-{placed.order.uid}", ("--reason", "account closed", "--as", "kim")
+    assert (await order(world, run, "refund", name, "re 1", "20", "EUR", *why)).code == 0
+    failed = await order(world, run, "refund-failed", name, "re 1", *why)
+    assert failed.out.splitlines() == [
+        f"{name} is completed; the record names kim",
+        "refund returned re 1: 20.00 EUR, account closed",
+        "refund failed re 1: 20.00 EUR, account closed",
+        "money: 25.00 EUR recorded; kept 5.00, due 20.00",
+    ]
+    before = await contents(world)
+    assert await order(world, run, "refund-failed", name, "re 1", *why) == failed
+    assert_one_sentence(await order(world, run, "refund-failed", name, "unheard", *why), "unheard")
+    assert_one_sentence(
+        await order(world, run, "refund-failed", name, "re 1", "--reason", " ", "--as", "kim"), "--reason"
+    )
+    assert_one_sentence(await order(world, run, "refund-failed", name, "re 1", "--reason", "r", "--as", "sam"), "sam")
+    assert not changed(before, await contents(world))
+
+
+async def test_late_money_is_assigned_by_a_person_to_the_order_that_it_was_meant_for(world: World, run: Run):
+    operator, shop = await world.manage_client(), await world.shopping_client()
+    await world.person("kim", Role.FINANCE, client=operator)
+    await world.person("sam", Role.SUPPORT, client=operator)
+    ended, right = [await world.ticket_order(shop) for _ in range(2)]
+    await world.advance(ended.order.id, Transition.EXPIRE)
+    source, target = (f"shopping-{one.order.uid}" for one in (ended, right))
+    why = ("--reason", "the wrong order", "--as", "kim")
+    assert (await order(world, run, "pay", source, "tx 1", "25", "EUR", "--as", "kim")).code == 2
+    before = await contents(world)
+    for arguments, said in {
+        (source, "tx 1", source, *why): ("ORDER", "another order"),
+        (source, "tx 1", "1", *why): ("ORDER must name the contract",),
+        (source, "tx 1", "connect-999", *why): ("connect-999",),
+        (source, "unheard", target, *why): ("unheard",),
+        (source, "tx\u200b1", target, *why): ("REFERENCE must have visible characters", "tx\\u200b1"),
+        (source, "tx 1", target, "--reason", " ", "--as", "kim"): ("--reason",),
+        (source, "tx 1", target, "--reason", "r", "--as", "sam"): ("sam", "money"),
+        (target, "tx 1", source, *why): ("tx 1",),
+    }.items():
+        assert_one_sentence(await order(world, run, "assign", *arguments), *said)
+    assert not changed(before, await contents(world))
+    assigned = await order(world, run, "assign", source, "tx 1", target, *why)
+    assert assigned.out == f"{source} is expired; the record names kim\nmoney: 25.00 EUR recorded; voided 25.00\n"
+    assert (await row_of(world, right.order.id))["state"] == "completed"
+    (correction,) = await world.rows("payment_corrections", ended.order.id)
+    assert (correction["kind"], correction["staff_id"], correction["reason"]) == ("void", "kim", "the wrong order")
+    before = await contents(world)
+    assert await order(world, run, "assign", source, "tx 1", target, *why) == assigned
+    assert not changed(before, await contents(world))
+
+
 async def test_late_money_is_recorded_and_said(world: World, run: Run):
     await world.person("kim", Role.SUPPORT, client=await world.manage_client())
     placed = await world.ticket_order(await world.shopping_client())
@@ -91,6 +147,8 @@ async def test_what_cannot_be_done_is_one_sentence_and_changes_nothing(world: Wo
         ("refund", name, "re 1", "much", "EUR", *why): ("AMOUNT", "'much'"),
         ("refund", name, "re 1", "1", "euro", *why): ("currency", "'euro'"),
         ("chargeback", name, "", "1", "EUR", *why): ("REFERENCE", "0"),
+        ("refund", name, "  ", "1", "EUR", *why): ("REFERENCE must have a visible character", "  "),
+        ("pay", name, "tx\u200b", "1", "EUR", "--as", "kim"): ("REFERENCE must have visible", "tx\\u200b"),
         ("chargeback", name, "cb 1", "26", "EUR", *why): ("26.00 EUR",),
         ("pay", "connect-999", "tx 1", "1", "EUR", "--as", "kim"): ("connect-999",),
         ("pay", name, "tx 1", "0", "EUR", "--as", "kim"): ("0.00",),
@@ -109,6 +167,31 @@ async def test_what_cannot_be_done_is_one_sentence_and_changes_nothing(world: Wo
     assert (await row_of(world, placed.order.id))["first_payment_at"] == micros(world.clock())
 
 
+@pytest.mark.parametrize(
+    "amount", ["1_0", "1e1", "\u0661\u0660", "\uff11\uff10", " 1", "1 ", "+1", "1.", ".5", "1,5", "NaN", ""]
+)
+async def test_only_plain_digits_are_an_amount(world: World, run: Run, amount: str):
+    """Each of the first is a number for Python, and a typing mistake of a person."""
+    await world.person("kim", Role.FINANCE, client=await world.manage_client())
+    placed = await world.ticket_order(await world.shopping_client(), paid=True)
+    name, before = f"shopping-{placed.order.uid}", await contents(world)
+    for command, more in (("pay", ()), ("refund", ("--reason", "r")), ("chargeback", ("--reason", "r"))):
+        said = await order(world, run, command, name, "ref 1", amount, "EUR", *more, "--as", "kim")
+        assert_one_sentence(said, "nothing was recorded", "AMOUNT", "12.50", repr(amount))
+    assert not changed(before, await contents(world))
+
+
+@pytest.mark.parametrize(
+    ("amount", "minor"), [("10", 1000), ("010", 1000), ("0.1", 10), ("10.50", 1050), ("1.500", 150)]
+)
+async def test_digits_with_a_fraction_or_without_are_an_amount(world: World, run: Run, amount: str, minor: int):
+    await world.person("kim", Role.FINANCE, client=await world.manage_client())
+    placed = await world.ticket_order(await world.shopping_client())
+    paid = await order(world, run, "pay", f"shopping-{placed.order.uid}", "tx 1", amount, "EUR", "--as", "kim")
+    assert paid.code == 0
+    assert [row["amount_minor"] for row in await world.rows("payments", placed.order.id)] == [minor]
+
+
 async def test_what_was_recorded_but_could_not_be_read_is_not_said_to_be_undone(
     world: World, run: Run, monkeypatch: pytest.MonkeyPatch
 ):
@@ -122,3 +205,7 @@ async def test_what_was_recorded_but_could_not_be_read_is_not_said_to_be_undone(
     assert_one_sentence(paid, "the change is recorded", placed.order.uid)
     assert "nothing was done" not in paid.err
     assert [row["reference"] for row in await world.rows("payments", placed.order.id)] == ["tx 2"]
+    again = await order(world, run, "pay", f"shopping-{placed.order.uid}", "tx 2", "1", "EUR", "--as", "kim", "--json")
+    error = json.loads(again.out)["error"]
+    assert (again.code, error["status"], error["code"]) == (2, 500, "unexpected")
+    assert error["detail"].startswith("the change is recorded")

@@ -15,9 +15,10 @@ from countermand.domain.cancelling.policy import Policy, policy_of
 from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId
 from countermand.storage.postgres.statements import cancel_batch, policy_predicate
+from countermand.storage.sqlite.cancellations import SqliteCancellations
 from countermand.storage.tables.columns import metadata
 from support.contracts import SHOPPING
-from support.money import balance, euros, pay, pay_back, take_back, void
+from support.money import balance, bounce, euros, pay, pay_back, take_back, void
 from support.overrides import AUTHOR, override
 from support.world import Caller, World, a_world
 
@@ -35,8 +36,15 @@ DUE: Final[dict[str, dict[str, int]]] = {
     "in two currencies": {"CHF": 1, "EUR": 1500, "USD": 700},
     "refunded": {},
     "charged back": {"EUR": 500},
+    "came back": {"EUR": 2500},
 }
-REASONS: Final = {"paid": None, "in two currencies": 'it\'s "off" → ✓', "refunded": "", "charged back": "called off"}
+REASONS: Final = {
+    "paid": None,
+    "in two currencies": 'it\'s "off" → ✓',
+    "refunded": "",
+    "charged back": "called off",
+    "came back": "called off",
+}
 
 
 async def prepared(world: World, shop: Caller) -> dict[str, OrderId]:
@@ -55,6 +63,10 @@ async def prepared(world: World, shop: Caller) -> dict[str, OrderId]:
     await void(world, two, "mistyped")
     await pay_back(world, orders["refunded"], "re 3", euros(2500))
     await take_back(world, orders["charged back"], "cb 1", euros(2000))
+    await pay_back(world, orders["came back"], "re 4", euros(1000))
+    await bounce(world, orders["came back"], "re 4")
+    await pay_back(world, orders["came back"], "re 5", euros(1000))
+    await bounce(world, orders["came back"], "re 5")
     return orders
 
 
@@ -97,7 +109,7 @@ async def test_each_way_leaves_the_same_rows(tmp_path: Path):
             lived[way] = await cancelled_rows(world, by_override="override" in way)
     expected = lived["sqlite"]
     told = [row for row in expected["outbox"] if row["kind"] == "refund.due"]
-    assert len(told) == 3, "nothing is told where nothing is due"
+    assert len(told) == 4, "nothing is told where nothing is due"
     assert {row["reason"] for row in expected["payment_corrections"] if row["state"] == "due"} == {
         "the order was cancelled",
         REASONS["in two currencies"],
@@ -125,6 +137,20 @@ def test_the_statement_of_the_default_policies_has_no_part_about_money(with_keys
     for before, after in zip(lax, default, strict=True):
         same = same.replace(before.version, after.version)
     assert same == usual
+
+
+async def test_kept_money_is_looked_for_only_where_a_payment_is_recorded(tmp_path: Path):
+    async with a_world(tmp_path, **WAYS["sqlite"]) as world:
+        shop = await world.shopping_client()
+        store, statements = world.database.cancellations, list[str]()
+        assert isinstance(store, SqliteCancellations)
+        store._connection.set_trace_callback(statements.append)  # the one place that sees each statement
+        for paid in (False, True):
+            order_id = (await world.ticket_order(shop, paid=paid)).order.id
+            statements.clear()
+            assert isinstance(await world.cancel(shop, order_id), Cancelled)
+            assert any("INSERT INTO cancellations" in one for one in statements)
+            assert any("payment_corrections" in one for one in statements) is paid
 
 
 @pytest.mark.parametrize("way", ["sqlite", "at once", "in parts"])

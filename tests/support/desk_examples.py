@@ -50,6 +50,9 @@ async def put_money_right(it: "Recorder", service_order: dict[str, Any]) -> None
     refund = {"reference": "re-20261121-1", "amount": 10, "currency": "EUR", "reason": "One visit less"}
     await it.call("manage", "recordRefund", refund, id=right)
     await it.call("manage", "recordRefund", refund | {"reference": "re-20261121-2", "amount": 100}, id=right)
+    bounced = {"reason": "The bank account is closed"}
+    await it.call("manage", "failRefund", bounced, id=right, reference="re-20261121-1")
+    await it.call("manage", "failRefund", bounced, id=right, reference="re-20261121-2")
     chargeback = {"reference": "cb-20261121-1", "amount": 5, "currency": "EUR", "reason": "Disputed by the payer"}
     await it.call("manage", "recordChargeback", chargeback, id=right)
     await it.call("manage", "recordChargeback", chargeback | {"amount": 6}, id=right)

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from countermand.actions.ordering.correct_payments import assign_late_money, charge_back, refund, void_payment
+from countermand.actions.ordering.fail_refund import fail_refund
 from countermand.actions.ordering.record_progress import RecordedPayment, record_payment
 from countermand.domain.actor import Actor
 from countermand.domain.client import COMMAND_LINE
@@ -37,6 +38,11 @@ async def void(world: World, order_id: OrderId, reference: str, reason: str = "m
 async def pay_back(world: World, order_id: OrderId, reference: str, money: Money, reason: str = "sold out") -> Order:
     async with world.database.store.transaction() as tx:
         return await refund(tx, _FINANCE, order_id, reference, money, reason, world.clock())
+
+
+async def bounce(world: World, order_id: OrderId, reference: str, reason: str = "account closed") -> Order:
+    async with world.database.store.transaction() as tx:
+        return await fail_refund(tx, _FINANCE, order_id, reference, reason, world.clock())
 
 
 async def take_back(world: World, order_id: OrderId, reference: str, money: Money, reason: str = "disputed") -> Order:

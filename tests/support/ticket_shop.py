@@ -185,18 +185,21 @@ def _check_money(kept: Contents) -> None:
     """What holds of each order's money, summed here by other means than the service's."""
     for order in kept["orders"]:
         paid = [row for row in kept["payments"] if row["order_id"] == order["id"]]
-        gone = [row for row in kept["payment_corrections"] if row["order_id"] == order["id"]]
+        its = [row for row in kept["payment_corrections"] if row["order_id"] == order["id"]]
+        gone = [row for row in its if row["state"] not in {"withdrawn", "paid_off", "returned"}]
         recorded = sum(row["recorded_minor"] if row["voided_at"] else row["amount_minor"] for row in paid)
         stands = sum(row["amount_minor"] for row in paid)
         sums = {kind: sum(row["amount_minor"] for row in gone if row["kind"] == kind) for kind in _CORRECTIONS}
         assert recorded == stands + sums["void"]
         late = sum(row["amount_minor"] for row in paid if row["is_late"])
-        if order["state"] == "cancelled" and not sums["chargeback"]:  # nothing is kept: what was not refunded is due
-            assert stands - late <= sums["refund"] <= stands
+        if order["state"] == "cancelled":  # nothing is kept: what was neither refunded nor charged back is due
+            assert stands - late <= sums["refund"] + sums["chargeback"]
         assert sums["refund"] <= stands
         assert sums["chargeback"] <= stands
         assert sums["chargeback"] or stands - sums["refund"] >= 0
-        assert len({row["number"] for row in gone}) == len(gone)
+        is_due = any(row["state"] in {"due", "failed"} for row in gone)
+        assert not is_due or stands - sums["refund"] - sums["chargeback"] >= 0
+        assert len({row["number"] for row in its}) == len(its)
 
 
 async def check_seats(world: World) -> None:

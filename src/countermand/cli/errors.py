@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from typer.exceptions import TyperException
 
-from countermand.actions.errors import CountermandError, FieldsError, SchemaError
+from countermand.actions.errors import CountermandError, FieldsError, OutcomeUnknownError, SchemaError
 
 if TYPE_CHECKING:
     from countermand.actions.cancelling.override import OverrideDiffers
@@ -83,6 +83,8 @@ def _answer(error: Exception) -> "Answer":
             return problem(status, code, str(error))
         case TyperException():  # a wrong option, a missing argument and the like
             return problem(422, "invalid_field", error.format_message())
+        case OutcomeUnknownError():  # over HTTP, its sentence goes to the log; here it says what became of the request
+            return problem(500, "unexpected", str(error))
         case CountermandError() if not isinstance(error, SchemaError):
             return problem_answer(error)
     return problem(503, "unavailable", str(error))  # the settings, the schema, or another server forbid the work

@@ -12,9 +12,11 @@ from countermand.cli.option_types import check_fields
 from countermand.cli.order_money import (
     AsPerson,
     Reason,
+    assign_command,
     chargeback_command,
     pay_command,
     refund_command,
+    refund_failed_command,
     void_command,
 )
 from countermand.cli.order_reads import (
@@ -62,7 +64,9 @@ order.command("show")(show_command)
 order.command("why")(why_command)
 order.command("pay")(pay_command)
 order.command("void")(void_command)
+order.command("assign")(assign_command)
 order.command("refund")(refund_command)
+order.command("refund-failed")(refund_failed_command)
 order.command("chargeback")(chargeback_command)
 
 
@@ -118,8 +122,12 @@ async def _cancel(
     if codes:
         async with database.store.transaction() as tx:
             overridden = await override_refusal(tx, database.policies, command, codes, utc_now())
-        shown = await order_with_history(read, database, named.id) if isinstance(overridden, Cancelled) else None
-        return named, overridden, shown
+        if not isinstance(overridden, Cancelled):
+            return named, overridden, None
+        try:
+            return named, overridden, await order_with_history(read, database, named.id)
+        except UnavailableError:  # the order is cancelled all the same
+            return named, overridden, None
     outcome = await _cancel_by_policy(read, database, command)
     if not isinstance(outcome, CancelledWithHistory):
         return named, outcome, None

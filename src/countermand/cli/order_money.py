@@ -1,9 +1,10 @@
 """The commands that put an order's money right: record a payment, void it, record a refund or a chargeback."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Annotated
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -36,11 +37,18 @@ Currency = Annotated[str, typer.Argument(help="The currency, like EUR.", **TEXT 
 PaymentReference = Annotated[
     str, typer.Argument(help="The payment provider's own name of the payment.", **TEXT | {"metavar": "REFERENCE"})
 ]
+OtherOrder = Annotated[
+    str, typer.Argument(help="The order that it was meant for, like connect-54.", **TEXT | {"metavar": "ORDER"})
+]
+RefundReference = Annotated[
+    str, typer.Argument(help="The payment provider's own name of the refund.", **TEXT | {"metavar": "REFERENCE"})
+]
 GoneReference = Annotated[
     str,
     typer.Argument(help="The provider's own name of it. A repeat changes nothing.", **TEXT | {"metavar": "REFERENCE"}),
 ]
-_LONGEST_REFERENCE = 255
+_AMOUNT: Final = re.compile(r"[0-9]+(\.[0-9]+)?")  # `Decimal` reads more: 1_0, 1e1, digits of other scripts
+_LONGEST_REFERENCE: Final = 255
 _Make = Callable[["Transaction", Actor, "OrderId"], Awaitable[str | None]]
 _GoBack = Callable[["Transaction", Actor, "OrderId", str, Money, str, "datetime"], Awaitable["Order"]]
 
@@ -65,6 +73,7 @@ def pay_command(
     settings: SettingsFile = None,
 ) -> None:
     """Record a payment. A repeat of its reference changes nothing. Money for an order that has ended is late money."""
+    from countermand.actions.ordering.late_money import late_money_sentence
     from countermand.actions.ordering.record_progress import record_payment
 
     money = _money(amount, currency)
@@ -72,10 +81,7 @@ def pay_command(
 
     async def pay(tx: "Transaction", actor: Actor, number: "OrderId") -> str | None:
         recorded = await record_payment(tx, actor, number, reference, money, utc_now())
-        if not recorded.payment.is_late:
-            return None
-        state = recorded.order.state
-        return f"the order is {state}; the payment {reference} is kept as late money: assign or refund it"
+        return await late_money_sentence(tx, recorded) if recorded.payment.is_late else None
 
     permissions = (Permission.RECORD, Permission.MONEY)
     _carry_out(settings, _Change(order_id=order_id, staff=staff, permissions=permissions, make=pay), as_json=as_json)
@@ -103,6 +109,32 @@ def void_command(
     _carry_out(settings, _Change(order_id=order_id, staff=staff, permissions=permissions, make=void), as_json=as_json)
 
 
+def assign_command(
+    order_id: OrderIdGiven,
+    reference: PaymentReference,
+    to_order: OtherOrder,
+    reason: Reason,
+    staff: AsPerson,
+    as_json: AsJson = False,  # noqa: FBT002 - an option has a default
+    settings: SettingsFile = None,
+) -> None:
+    """Move late money to the order that it was meant for. A repeat changes nothing."""
+    from countermand.actions.ordering.correct_payments import assign_late_money
+    from countermand.bootstrap.api_modules import payment_windows
+    from countermand.contracts.manage.order_ids import order_named
+
+    windows = payment_windows(read_settings(settings), CONTRACTS_IN_FORCE.get())
+    _check_reason(reason)
+    _check_reference(reference)
+
+    async def assign(tx: "Transaction", actor: Actor, number: "OrderId") -> None:
+        other = await order_named(tx, to_order, field="order")
+        await assign_late_money(tx, actor, number, reference, other.id, reason, utc_now(), windows=windows)
+
+    permissions = (Permission.MONEY,)
+    _carry_out(settings, _Change(order_id=order_id, staff=staff, permissions=permissions, make=assign), as_json=as_json)
+
+
 def refund_command(
     order_id: OrderIdGiven,
     reference: GoneReference,
@@ -113,12 +145,32 @@ def refund_command(
     as_json: AsJson = False,  # noqa: FBT002 - an option has a default
     settings: SettingsFile = None,
 ) -> None:
-    """Record a refund that was made. It settles what is due first."""
+    """Record a refund that was made. It pays off what is due first."""
     from countermand.actions.ordering.correct_payments import refund
 
     make = _recording(refund, reference, amount, currency, reason)
     permissions = (Permission.MONEY,)
     _carry_out(settings, _Change(order_id=order_id, staff=staff, permissions=permissions, make=make), as_json=as_json)
+
+
+def refund_failed_command(
+    order_id: OrderIdGiven,
+    reference: RefundReference,
+    reason: Reason,
+    staff: AsPerson,
+    as_json: AsJson = False,  # noqa: FBT002 - an option has a default
+    settings: SettingsFile = None,
+) -> None:
+    """Record that a refund that was made came back. Its money is owed again."""
+    from countermand.actions.ordering.fail_refund import fail_refund
+
+    _check_reason(reason)
+
+    async def fail(tx: "Transaction", actor: Actor, number: "OrderId") -> None:
+        await fail_refund(tx, actor, number, reference, reason, utc_now())
+
+    permissions = (Permission.MONEY,)
+    _carry_out(settings, _Change(order_id=order_id, staff=staff, permissions=permissions, make=fail), as_json=as_json)
 
 
 def chargeback_command(
@@ -179,10 +231,10 @@ def _carry_out(settings: "Path | None", change: _Change, *, as_json: bool) -> No
 
 
 def _money(amount: str, currency: str) -> Money:
+    if _AMOUNT.fullmatch(amount) is None:
+        raise CommandError(f"nothing was recorded: AMOUNT must be digits like 25 or 12.50, not {amount!r}")
     try:
         return Money.of(Decimal(amount), currency)
-    except InvalidOperation:
-        raise CommandError(f"AMOUNT must be a number like 12.50, not {amount!r}") from None
     except ValueError as error:
         raise CommandError(f"nothing was recorded: {error}") from None
 
@@ -194,5 +246,9 @@ def _check_reason(reason: str) -> None:
 
 
 def _check_reference(reference: str) -> None:
+    from countermand.contracts.manage.calls import check_reference
+
     if not 0 < len(reference) <= _LONGEST_REFERENCE:
         raise CommandError(f"REFERENCE must have 1 to {_LONGEST_REFERENCE} characters, not {len(reference)}")
+    with named_as_options(str.upper):
+        check_reference(reference)

@@ -1,7 +1,9 @@
 """Refunds and chargebacks: every cent is in one place, and no reference counts twice."""
 
 import asyncio
+import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
@@ -17,7 +19,8 @@ from countermand.domain.orders.payment_correction import RefundState
 from countermand.storage.tables.columns import micros
 from countermand.storage.tables.orders import payment_corrections
 from support.database_contents import changed, contents
-from support.money import assign, balance, euros, owe, pay, pay_back, row_of, take_back, void
+from support.money import assign, balance, bounce, euros, owe, pay, pay_back, row_of, take_back, void
+from support.overrides import override
 from support.shared_world import shared_world
 from support.world import NOON, World
 
@@ -101,7 +104,7 @@ async def test_nothing_is_neither_refunded_nor_charged_back(world: World, act):
     assert not changed(before, await contents(world))
 
 
-async def test_a_refund_settles_what_is_due_the_oldest_first_and_splits_the_last(world: World):
+async def test_a_refund_pays_off_what_is_due_the_oldest_first_and_leaves_the_rest_of_the_last_due(world: World):
     order_id = await a_paid_order(world)
     for minor, state in ((600, RefundState.DUE), (400, RefundState.FAILED), (700, RefundState.WITHDRAWN)):
         await owe(world, order_id, euros(minor), state)
@@ -118,14 +121,115 @@ async def test_a_refund_settles_what_is_due_the_oldest_first_and_splits_the_last
     now = micros(NOON)
     assert sorted(rows, key=str) == sorted(
         [
-            (600, "done", "re 1", now),
-            (250, "done", "re 1", now),
-            (150, "done", "re 2", now),
-            (1500, "done", "re 2", now),
+            (600, "paid_off", None, now),
+            (150, "paid_off", None, now),
+            (850, "done", "re 1", now),
+            (1650, "done", "re 2", now),
             (700, "withdrawn", None, None),
         ],
         key=str,
     )
+
+
+async def test_a_refund_has_the_name_and_the_reason_of_who_made_it_and_the_due_those_of_who_owed_it(world: World):
+    order_id = await a_paid_order(world)
+    await override(world, order_id, "payment_recorded", reason="called off")
+    world.clock.forward(minutes=5)
+    await pay_back(world, order_id, "re 1", TOTAL, "sent by hand")
+    due, made = sorted(await world.rows("payment_corrections", order_id), key=lambda row: row["number"])
+    later = micros(NOON + timedelta(minutes=5))
+    assert (due["state"], due["amount_minor"], due["reason"], due["staff_id"]) == (
+        *("paid_off", 2500, "called off", "author"),
+    )
+    assert (due["reference"], due["recorded_at"], due["settled_at"]) == (None, micros(NOON), later)
+    assert (made["state"], made["amount_minor"], made["reason"], made["staff_id"]) == (
+        *("done", 2500, "sent by hand", None),
+    )
+    assert (made["reference"], made["recorded_at"], made["settled_at"]) == ("re 1", later, later)
+    assert await balance(world, order_id) == Balance(recorded=2500, refunded=2500)
+
+
+async def test_a_refund_that_an_older_version_wrote_into_the_row_of_the_due_is_repeated_and_fails_as_a_whole(
+    world: World,
+):
+    order_id = await a_paid_order(world)
+    await owe(world, order_id, euros(600))
+    await pay_back(world, order_id, "re 1", euros(850))
+    async with world.database.store.transaction() as tx:
+        due, made = await tx.corrections_of(order_id)
+        await tx.change_refund(order_id, replace(due, state=RefundState.DONE, reference="re 1"))
+        await tx.change_refund(order_id, replace(made, money=euros(250)))
+    before = await contents(world)
+    await pay_back(world, order_id, "re 1", euros(850))
+    assert not changed(before, await contents(world))
+    await bounce(world, order_id, "re 1")
+    assert await balance(world, order_id) == Balance(recorded=2500, kept=1650, due=850)
+    await bounce(world, order_id, "re 1")
+    assert await balance(world, order_id) == Balance(recorded=2500, kept=1650, due=850)
+
+
+async def test_a_refund_that_failed_is_owed_again_and_the_next_one_pays_it_off(world: World):
+    order_id = await a_paid_order(world)
+    await pay_back(world, order_id, "re 1", euros(1000))
+    world.clock.forward(minutes=5)
+    order = await bounce(world, order_id, "re 1")
+    assert (order.state, order.version) == ("completed", 4)
+    assert await balance(world, order_id) == Balance(recorded=2500, kept=1500, due=1000)
+    made, failed = sorted(await world.rows("payment_corrections", order_id), key=lambda row: row["number"])
+    assert (made["state"], made["reason"], made["settled_at"]) == ("returned", "sold out", micros(NOON))
+    assert (failed["state"], failed["reason"], failed["settled_at"]) == ("failed", "account closed", None)
+    assert made["reference"] == failed["reference"] == "re 1"
+    (told,) = [one for one in await world.rows("outbox", order_id) if one["kind"] == "refund.failed"]
+    assert json.loads(told["details"]) == {
+        "reference": "re 1",
+        "amount_minor": 1000,
+        "currency": "EUR",
+        "reason": "account closed",
+    }
+
+    before = await contents(world)
+    for repeat in (bounce(world, order_id, "re 1", "again"), pay_back(world, order_id, "re 1", euros(1000))):
+        await repeat
+    await refused(world, "refund_reference_used", pay_back(world, order_id, "re 1", euros(999)))
+    assert not changed(before, await contents(world))
+
+    await pay_back(world, order_id, "re 2", euros(400))
+    assert await balance(world, order_id) == Balance(recorded=2500, kept=1500, due=600, refunded=400)
+    await pay_back(world, order_id, "re 3", euros(600))
+    assert await balance(world, order_id) == Balance(recorded=2500, kept=1500, refunded=1000)
+    before = await contents(world)
+    for repeat in (bounce(world, order_id, "re 1"), pay_back(world, order_id, "re 1", euros(1000))):
+        await repeat
+    assert not changed(before, await contents(world)), "a late repeat of what failed neither counts nor fails again"
+    await bounce(world, order_id, "re 2")
+    assert await balance(world, order_id) == Balance(recorded=2500, kept=1500, due=400, refunded=600)
+
+
+async def test_what_was_not_refunded_cannot_fail(world: World):
+    order_id, other = await a_paid_order(world), await a_paid_order(world)
+    await owe(world, order_id, euros(100))
+    await take_back(world, order_id, "cb 1", euros(1))
+    await pay_back(world, other, "re 1", euros(1))
+    before = await contents(world)
+    for reference in ("re 1", "cb 1", f"tx {order_id}", "1", ""):
+        with pytest.raises(NotFoundError, match="no refund"):
+            await bounce(world, order_id, reference)
+    with pytest.raises(NotFoundError):
+        await bounce(world, OrderId(999), "re 1")
+    assert not changed(before, await contents(world))
+
+
+@pytest.mark.parametrize(("taken", "due"), [(1500, 1000), (1501, 999), (2499, 1), (2500, 0)])
+async def test_a_refund_that_failed_after_a_chargeback_is_owed_only_as_far_as_the_bank_left_it(
+    world: World, taken: int, due: int
+):
+    order_id = await a_paid_order(world)
+    await pay_back(world, order_id, "re 1", euros(1000))
+    await take_back(world, order_id, "cb 1", euros(taken))
+    await bounce(world, order_id, "re 1")
+    assert await balance(world, order_id) == Balance(recorded=2500, kept=0, due=due, charged_back=taken)
+    failed = max(await world.rows("payment_corrections", order_id), key=lambda row: row["number"])
+    assert failed["state"] == ("failed" if due else "withdrawn")
 
 
 async def test_late_money_is_refunded_and_no_more_than_came(world: World):
@@ -148,6 +252,88 @@ async def test_a_chargeback_is_recorded_though_the_money_was_refunded_and_no_mor
     said = await refused(world, "chargeback_exceeds_paid", take_back(world, order_id, "cb 2", euros(1)))
     assert "0.01 EUR" in said
     await refused(world, "refund_exceeds_paid", pay_back(world, order_id, "re 2", euros(1)))
+
+
+@pytest.mark.parametrize("taken", [1, 2499, 2500])
+async def test_a_chargeback_withdraws_what_is_due_so_that_the_same_money_is_not_paid_out_twice(world: World, taken):
+    order_id = await a_paid_order(world)
+    for minor in (1000, 1500):
+        await owe(world, order_id, euros(minor))
+    await take_back(world, order_id, "cb 1", euros(taken))
+    left = 2500 - taken
+    assert await balance(world, order_id) == Balance(recorded=2500, kept=0, due=left, charged_back=taken)
+    rows = sorted(await world.rows("payment_corrections", order_id), key=lambda row: row["number"])
+    first, second, _ = rows
+    now = micros(NOON)
+    shrunk = (first["state"], first["amount_minor"], first["settled_at"]) == ("due", 999, None)
+    withdrawn = (first["state"], first["amount_minor"], first["settled_at"]) == ("withdrawn", 1000, now)
+    assert shrunk if taken == 1 else withdrawn, "the oldest first"
+    assert second["state"] == ("withdrawn" if taken == 2500 else "due")
+    assert all(row["reference"] is None for row in (first, second))
+    await refused(world, "refund_exceeds_paid", pay_back(world, order_id, "re 1", euros(left + 1)))
+    if left:
+        await pay_back(world, order_id, "re 1", euros(left))
+    before = await contents(world)
+    await take_back(world, order_id, "cb 1", euros(taken))
+    assert not changed(before, await contents(world)), "a repeat withdraws nothing more"
+
+
+async def test_a_chargeback_of_what_is_kept_leaves_the_due_and_a_cent_more_does_not(world: World):
+    order_id = await a_paid_order(world)
+    await owe(world, order_id, euros(1000))
+    await owe(world, order_id, Money(minor=5, currency="USD"))
+    await take_back(world, order_id, "cb 1", euros(1500))
+    assert await balance(world, order_id) == Balance(recorded=2500, kept=0, due=1000, charged_back=1500)
+    await take_back(world, order_id, "cb 2", euros(1))
+    assert await balance(world, order_id) == Balance(recorded=2500, kept=0, due=999, charged_back=1501)
+    assert (await balance(world, order_id, "USD")).due == 5
+
+
+async def test_late_money_that_is_charged_back_leaves_what_is_due_for_the_money_in_time(world: World):
+    order_id = await a_paid_order(world)
+    await override(world, order_id, "payment_recorded")
+    await pay(world, order_id, "late", euros(700))
+    await take_back(world, order_id, "cb 1", euros(700))
+    assert await balance(world, order_id) == Balance(recorded=3200, due=2500, charged_back=700)
+    await take_back(world, order_id, "cb 2", euros(1))
+    assert await balance(world, order_id) == Balance(recorded=3200, due=2499, charged_back=701)
+
+
+async def test_a_due_that_a_chargeback_of_an_older_version_left_is_not_paid_out(world: World):
+    order_id = await a_paid_order(world)
+    await take_back(world, order_id, "cb 1", euros(2000))
+    await owe(world, order_id, TOTAL)
+    said = await refused(world, "refund_exceeds_paid", pay_back(world, order_id, "re 1", euros(501)))
+    assert "only 5.00" in said
+    await pay_back(world, order_id, "re 1", euros(500))
+    await refused(world, "refund_exceeds_paid", pay_back(world, order_id, "re 2", euros(1)))
+
+
+async def test_a_void_that_would_leave_something_due_beside_a_chargeback_is_refused(world: World):
+    order_id = await a_paid_order(world)
+    await pay(world, order_id, "tx 2", TOTAL)
+    await owe(world, order_id, TOTAL)
+    await take_back(world, order_id, "cb 1", euros(1))
+    await refused(world, "payment_paid_back", void(world, order_id, "tx 2"))
+    other = await a_paid_order(world)
+    await pay(world, other, "tx 3", TOTAL)
+    await owe(world, other, euros(2499))
+    await take_back(world, other, "cb 2", euros(1))
+    await void(world, other, "tx 3")
+    assert await balance(world, other) == Balance(recorded=5000, kept=0, due=2499, charged_back=1, voided=2500)
+
+
+async def test_a_payment_that_never_happened_is_voided_though_refunds_and_chargebacks_exceed_the_others(world: World):
+    """The order is as if the mistyped payment had never been there: what is kept may be negative after a chargeback."""
+    order_id = await a_paid_order(world)
+    await pay_back(world, order_id, "re 1", TOTAL)
+    await pay(world, order_id, "mistyped", TOTAL)
+    await take_back(world, order_id, "cb 1", TOTAL)
+    await void(world, order_id, "mistyped")
+    assert await balance(world, order_id) == Balance(
+        recorded=5000, kept=-2500, refunded=2500, charged_back=2500, voided=2500
+    )
+    await refused(world, "payment_paid_back", void(world, order_id, f"tx {order_id}"))
 
 
 async def test_a_payment_whose_money_went_back_is_not_voided_and_another_of_the_order_is(world: World):
@@ -275,3 +461,12 @@ async def test_the_same_refund_posted_ten_times_at_once_is_one(world: World):
     (row,) = await world.rows("payment_corrections")
     assert row["amount_minor"] == 100
     assert {(await balance(world, one)).refunded for one in (order_id, other)} == {0, 100}
+
+
+async def test_a_refund_that_fails_ten_times_at_once_is_owed_once(world: World):
+    order_id = await a_paid_order(world)
+    await pay_back(world, order_id, "re 1", euros(1000))
+    doing = [bounce(world, order_id, "re 1") for _ in range(10)] + [take_back(world, order_id, "cb 1", euros(2000))]
+    await asyncio.gather(*doing)
+    assert await balance(world, order_id) == Balance(recorded=2500, kept=0, due=500, charged_back=2000)
+    assert [one["kind"] for one in await world.rows("outbox", order_id)].count("refund.failed") == 1

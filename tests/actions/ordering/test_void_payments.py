@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
 from countermand.actions.errors import ConflictError, FieldsError, NotFoundError
@@ -18,6 +18,7 @@ from countermand.domain.orders.order_details import TicketOrderGiven
 from countermand.domain.orders.order_state import Transition
 from countermand.domain.orders.payment_correction import CorrectionKind
 from countermand.domain.ticketing.consumer import Consumer
+from countermand.storage.tables.cancelling import outbox
 from countermand.storage.tables.columns import micros
 from countermand.storage.tables.orders import payments
 from support.database_contents import changed, contents
@@ -177,6 +178,36 @@ async def test_a_voided_payment_is_not_recorded_again_for_the_same_order(world: 
             await pay(world, order_id, "tx 1", money)
         assert refused.value.code == "payment_voided"
     assert not changed(before, await contents(world))
+
+
+async def test_an_order_that_a_move_completed_stays_complete_when_a_later_payment_is_voided(world: World):
+    order_id = (await an_order(world)).order.id
+    await pay(world, order_id, "part", euros(1000))
+    await world.advance(order_id, Transition.COMPLETE)
+    await pay(world, order_id, "rest", euros(1500))
+    await void(world, order_id, "rest")
+    row = await row_of(world, order_id)
+    assert (row["state"], row["first_payment_at"]) == ("completed", micros(NOON))
+    await void(world, order_id, "part")
+    row = await row_of(world, order_id)
+    assert (row["state"], row["first_payment_at"], await expires_at(world, order_id)) == ("completed", None, [])
+    advanced = [one for one in await world.rows("outbox", order_id) if one["kind"] == "order.advanced"]
+    assert len(advanced) == 1, "nothing said that the order was pending again"
+
+
+async def test_the_last_completion_counts_and_one_that_is_not_known_any_more_was_a_payments(world: World):
+    moved, unknown = (await an_order(world)).order.id, (await an_order(world)).order.id
+    await pay(world, moved, "tx 1", TOTAL)
+    await void(world, moved, "tx 1")
+    assert (await row_of(world, moved))["state"] == "pending"
+    for order_id in (moved, unknown):
+        await world.advance(order_id, Transition.COMPLETE)
+        await pay(world, order_id, f"tx {order_id}", TOTAL)
+    async with world.database.store.transaction() as tx:
+        await tx.run(delete(outbox).where(outbox.c.order_id == unknown))
+    for order_id, state in ((moved, "completed"), (unknown, "pending")):
+        await void(world, order_id, f"tx {order_id}")
+        assert (await row_of(world, order_id))["state"] == state
 
 
 async def test_an_order_whose_tickets_were_given_on_is_not_reopened(world: World):

@@ -17,7 +17,7 @@ from countermand.actions.ordering.expire import expire_due
 from countermand.actions.ordering.record_progress import record_payment
 from countermand.domain.actor import Actor
 from countermand.domain.orders.order import order_id_of
-from support.money import pay_back, take_back, void
+from support.money import bounce, pay_back, take_back, void
 from support.overrides import override
 from support.shopping_calls import cancel
 from support.ticket_shop import Shop, a_shop, check_conservation, euros
@@ -61,6 +61,14 @@ class Gone:
 
 
 @dataclass(frozen=True)
+class Bounce:
+    """One of an order's refunds came back."""
+
+    which: int
+    refund: int
+
+
+@dataclass(frozen=True)
 class Cancel:
     """Cancel an order."""
 
@@ -87,7 +95,7 @@ class Expire:
     """A node looks at what is due."""
 
 
-Act = Order | Pay | Void | Gone | Cancel | Override | GiveOn | Expire
+Act = Order | Pay | Void | Gone | Bounce | Cancel | Override | GiveOn | Expire
 
 _which = st.integers(0, 30)
 _acts: st.SearchStrategy[Act] = st.one_of(
@@ -99,6 +107,7 @@ _acts: st.SearchStrategy[Act] = st.one_of(
     st.builds(Pay, which=_which, minor=st.none() | st.integers(1, 3000)),
     st.builds(Void, which=_which, payment=st.integers(0, 3)),
     st.builds(Gone, which=_which, minor=st.integers(1, 3000), is_refund=st.booleans()),
+    st.builds(Bounce, which=_which, refund=st.integers(0, 3)),
     st.builds(Cancel, which=_which),
     st.builds(Override, which=_which),
     st.builds(GiveOn, which=_which, tickets=st.integers(1, 3)),
@@ -132,7 +141,9 @@ class Story:
         elif self.orders:
             await self._change(act, self.orders[act.which % len(self.orders)])
 
-    async def _change(self, act: Pay | Void | Gone | Cancel | Override | GiveOn, order: dict[str, Any]) -> None:
+    async def _change(
+        self, act: Pay | Void | Gone | Bounce | Cancel | Override | GiveOn, order: dict[str, Any]
+    ) -> None:
         match act:
             case Pay():
                 await self._pay(act, order)
@@ -143,6 +154,8 @@ class Story:
                 with suppress(ConflictError):  # more than is there
                     money, reference = euros(act.minor), f"gone {next(self.references)}"
                     await go(self.shop.world, order_id_of(order["uid"]), reference, money)
+            case Bounce():
+                await self._bounce(act, order)
             case Cancel():
                 answer = await cancel(self.shop.world, self.shop.caller, f"{PUBLIC_URL}/orders/{order['uid']}")
                 assert answer.status_code in {200, 403, 409}, answer.text
@@ -162,6 +175,12 @@ class Story:
         async with world.database.store.transaction() as tx:
             reference = f"{order['uid']}-{next(self.references)}"
             await record_payment(tx, Actor(self.shop.caller.client.id), order_id, reference, money, world.clock())
+
+    async def _bounce(self, act: Bounce, order: dict[str, Any]) -> None:
+        world, order_id = self.shop.world, order_id_of(order["uid"])
+        made = [row for row in await world.rows("payment_corrections", order_id) if row["state"] == "done"]
+        if made:
+            await bounce(world, order_id, made[act.refund % len(made)]["reference"])
 
     async def _void(self, act: Void, order: dict[str, Any]) -> None:
         world, order_id = self.shop.world, order_id_of(order["uid"])

@@ -19,6 +19,7 @@ from countermand.storage.tables.columns import micros
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, fields, manage, problem
 from support.money import euros, owe, pay
+from support.overrides import override
 from support.shared_world import shared_world
 from support.shopping_calls import cancel
 from support.world import NOON, Caller, World
@@ -115,8 +116,8 @@ async def test_late_money_is_assigned_to_the_order_that_it_was_meant_for(world: 
     before = await contents(world)
     again = await manage(world, kim, "POST", path, meant)
     assert (again.status_code, again.content) == (200, assigned.content)
-    for other, field in (("54", "order"), (f"shopping-{ended.order.uid}", "order")):
-        assert fields(await manage(world, kim, "POST", path, {**meant, "order": other})) == [field]
+    for other in ("54", f"shopping-{ended.order.uid}"):
+        assert fields(await manage(world, kim, "POST", path, {**meant, "order": other})) == ["order"]
     gone = await manage(world, kim, "POST", path, {**meant, "order": "connect-999"})
     assert problem(gone) == (404, "not_found")
     assert not changed(before, await contents(world))
@@ -177,6 +178,45 @@ async def test_what_is_wrong_in_a_correction_is_named_and_nothing_is_done(world:
     assert not changed(before, await contents(world))
 
 
+ODD = (" ", "   ", "tx\n1", "tx\t1", "tx\x7f", "tx\u200b1", "\u200b", "tx\u202e1", "tx\u00a01", "tx\u2028", "\ufefftx")
+
+
+@pytest.mark.parametrize("reference", ODD)
+async def test_a_reference_that_nobody_can_read_is_refused_and_one_of_before_can_still_be_voided(
+    world: World, reference: str
+):
+    kim, shop = await finance(world), await world.shopping_client()
+    order, right = [await world.ticket_order(shop) for _ in range(2)]
+    before = await contents(world)
+    for path, body in (("payments", PAYMENT), ("refunds", GONE), ("chargebacks", GONE)):
+        answer = await manage(world, kim, "POST", f"{order.order.uid}/{path}", body | {"reference": reference})
+        assert fields(answer) == ["reference"]
+        assert json.dumps(reference) in answer.json()["detail"]
+    assert not changed(before, await contents(world))
+    await pay(world, order.order.id, reference, euros(2500))
+    named = quote(reference, safe="")
+    voided = await manage(world, kim, "POST", f"{order.order.uid}/payments/{named}/void", WHY)
+    assert money(voided) == {"voided": 2500}
+    await world.advance(order.order.id, Transition.EXPIRE)
+    await pay(world, order.order.id, f"late {reference}", euros(2500))
+    before, path = await contents(world), f"{order.order.uid}/payments/{quote(f'late {reference}', safe='')}"
+    if not f"late {reference}".isprintable():
+        assigned = await manage(world, kim, "POST", f"{path}/assign", {"order": str(right.order.uid), **WHY})
+        assert fields(assigned) == ["reference"]
+        assert not changed(before, await contents(world))
+    assert (await manage(world, kim, "POST", f"{path}/void", WHY)).status_code == 200
+
+
+@pytest.mark.parametrize("reference", ["a b", " a", "é", "東京-1", "pi_3N#!~", "x" * 255])
+async def test_a_reference_of_visible_characters_and_spaces_is_taken(world: World, reference: str):
+    kim, order = await finance(world), await world.ticket_order(await world.shopping_client())
+    paid = await manage(world, kim, "POST", f"{order.order.uid}/payments", PAYMENT | {"reference": reference})
+    assert (paid.status_code, paid.json()["reference"]) == (201, reference)
+    for path in ("refunds", "chargebacks"):
+        gone = await manage(world, kim, "POST", f"{order.order.uid}/{path}", GONE | {"reference": reference})
+        assert gone.status_code == 200
+
+
 @pytest.mark.parametrize("reference", ["a/b", "/", "100%", "a%2Fb", "ä ö?#&", "..", "x" * 255])
 async def test_a_reference_in_the_path_may_be_any_text(world: World, reference: str):
     kim, order = await finance(world), await world.ticket_order(await world.shopping_client())
@@ -191,7 +231,7 @@ async def test_only_who_may_handle_money_corrects_payments(world: World):
     order = await world.ticket_order(await world.shopping_client(), paid=True)
     support = await world.person("sam", Role.SUPPORT)
     before = await contents(world)
-    for path, body in (("payments/x/void", WHY), ("refunds", GONE), ("chargebacks", GONE)):
+    for path, body in (("payments/x/void", WHY), ("refunds", GONE), ("refunds/x/failed", WHY), ("chargebacks", GONE)):
         answer = await manage(world, support, "POST", f"{order.order.uid}/{path}", body)
         assert problem(answer) == (403, "forbidden")
     assert not changed(before, await contents(world))
@@ -206,13 +246,13 @@ async def refunds(world: World, caller: Caller, query: str = "", accept: str = "
 
 
 async def some_refunds(world: World) -> Caller:
-    """Three that are due, and one that was made."""
+    """Three that are due, and one that was made of a part of the last."""
     kim, shop = await finance(world), await world.shopping_client()
     for number in range(3):
         world.clock.forward(minutes=1)
         order = await world.ticket_order(shop, paid=True)
         await owe(world, order.order.id, euros(100 + number))
-    made = await manage(world, kim, "POST", f"{order.order.uid}/refunds", GONE | {"amount": 2})
+    made = await manage(world, kim, "POST", f"{order.order.uid}/refunds", GONE | {"amount": 0.5})
     assert made.status_code == 200
     return kim
 
@@ -221,8 +261,8 @@ async def test_refunds_are_listed_by_their_state_newest_first(world: World, monk
     kim = await some_refunds(world)
     rows = (await refunds(world, kim)).json()["refunds"]
     assert [(row["amount"], row["state"]) for row in rows] == [
-        (0.98, "done"),
-        (1.02, "done"),
+        (0.5, "done"),
+        (0.52, "due"),
         (1.01, "due"),
         (1, "due"),
     ]
@@ -230,8 +270,8 @@ async def test_refunds_are_listed_by_their_state_newest_first(world: World, monk
     assert [row["id"] for row in rows] == [
         f"{row['order']}-{number}" for row, number in zip(rows, (2, 1, 1, 1), strict=True)
     ]
-    assert [row["reference"] for row in rows] == ["re 1", "re 1", None, None]
-    for query, number in (("?state=due", 2), ("?state=done", 2), ("?state=failed", 0), ("?contract=connect", 0)):
+    assert [row["reference"] for row in rows] == ["re 1", None, None, None]
+    for query, number in (("?state=due", 3), ("?state=done", 1), ("?state=failed", 0), ("?contract=connect", 0)):
         assert len((await refunds(world, kim, query)).json()["refunds"]) == number, query
     monkeypatch.setattr(desk_lists, "PAGE", 1)
     monkeypatch.setattr(desk_lists, "_STREAMED_AT_ONCE", 1)
@@ -244,22 +284,111 @@ async def test_refunds_are_listed_by_their_state_newest_first(world: World, monk
     lines = (await refunds(world, kim, "", "application/x-ndjson")).text.splitlines()
     assert [json.loads(line) for line in lines] == rows
     table = list(csv.DictReader(StringIO((await refunds(world, kim, "", "text/csv")).text, newline="")))
-    assert [row["amount"] for row in table] == ["0.98", "1.02", "1.01", "1.00"]
+    assert [row["amount"] for row in table] == ["0.50", "0.52", "1.01", "1.00"]
+
+
+async def test_a_refund_that_paid_off_a_whole_due_is_listed_with_who_made_it_and_why(world: World):
+    kim, author = await finance(world), await world.person("lee", Role.AUTHOR)
+    order = await world.ticket_order(await world.shopping_client(), paid=True)
+    uid = str(order.order.uid)
+    called_off = {"reason": "Called off", "override": ["payment_recorded"]}
+    assert (await manage(world, author, "POST", f"{uid}/cancel", called_off)).status_code == 200
+    world.clock.forward(minutes=5)
+    paid_back = await manage(world, kim, "POST", f"{uid}/refunds", GONE | {"amount": 25, "reason": "Sent by hand"})
+    assert money(paid_back) == {"refunded": 2500}
+    assert [(one["state"], one["reason"], one["staff_id"]) for one in paid_back.json()["corrections"]] == [
+        ("paid_off", "Called off", "lee"),
+        ("done", "Sent by hand", "kim"),
+    ]
+    for query in ("", "?state=done"):
+        (row,) = (await refunds(world, kim, query)).json()["refunds"]
+        assert (row["amount"], row["state"], row["reference"]) == (25, "done", "re 1")
+        assert (row["reason"], row["staff_id"]) == ("Sent by hand", "kim")
+    assert (await refunds(world, kim, "?state=due")).json()["refunds"] == []
+    for hidden in ("paid_off", "returned"):
+        assert fields(await refunds(world, kim, f"?state={hidden}")) == ["state"]
+    async with world.database.store.transaction() as tx:
+        await tx.run(delete(outbox).where(outbox.c.order_id == order.order.id))
+    shown = (await manage(world, kim, "GET", uid)).json()
+    (told,) = [one for one in shown["timeline"] if one["event"] == "payment.refunded"]
+    assert (told["details"]["reason"], told["who"]["staff_id"]) == ("Sent by hand", "kim")
+    assert (told["details"]["amount_minor"], told["at"]) == (2500, "2026-11-21T12:05:00Z")
+
+
+async def test_a_refund_that_came_back_is_listed_as_failed_until_another_one_is_made(world: World):
+    kim, order = await finance(world), await world.ticket_order(await world.shopping_client(), paid=True)
+    uid, back = str(order.order.uid), {"reason": "Account closed"}
+    assert (await manage(world, kim, "POST", f"{uid}/refunds", GONE | {"reference": "re/1"})).status_code == 200
+    failed = await manage(world, kim, "POST", f"{uid}/refunds/re%2F1/failed", back)
+    assert (failed.status_code, money(failed)) == (200, {"kept": 1450, "due": 1050})
+    assert [(one["reference"], one["state"], one["reason"]) for one in failed.json()["corrections"]] == [
+        ("re/1", "returned", "One day less"),
+        ("re/1", "failed", "Account closed"),
+    ]
+    (told,) = [one for one in failed.json()["timeline"] if one["event"] == "refund.failed"]
+    assert (told["kind"], told["who"]["staff_id"], told["details"]["reason"]) == ("payment", "kim", "Account closed")
+    assert failed.json()["timeline_is_complete"]
+    (row,) = (await refunds(world, kim, "?state=failed")).json()["refunds"]
+    assert (row["reference"], row["amount"], row["reason"], row["staff_id"]) == ("re/1", 10.5, "Account closed", "kim")
+    assert (await refunds(world, kim, "?state=done")).json()["refunds"] == []
+    before = await contents(world)
+    again = await manage(world, kim, "POST", f"{uid}/refunds/re%2F1/failed", {"reason": "Said otherwise"})
+    assert (again.status_code, again.content) == (200, failed.content)
+    assert fields(await manage(world, kim, "POST", f"{uid}/refunds/re%2F1/failed", {"reason": " "})) == ["reason"]
+    missing = await manage(world, kim, "POST", f"{uid}/refunds/unheard/failed", back)
+    assert problem(missing) == (404, "not_found")
+    assert "unheard" in missing.json()["detail"]
+    assert not changed(before, await contents(world))
+    next_one = await manage(world, kim, "POST", f"{uid}/refunds", GONE | {"reference": "re 2", "amount": 4})
+    assert money(next_one) == {"kept": 1450, "due": 650, "refunded": 400}
+    async with world.database.store.transaction() as tx:
+        await tx.run(delete(outbox).where(outbox.c.order_id == order.order.id))
+    shown = (await manage(world, kim, "GET", uid)).json()
+    wanted = {one["event"]: one["details"]["amount_minor"] for one in shown["timeline"] if one["kind"] == "payment"}
+    assert wanted["refund.failed"] == 1050, "what failed, not what is left of it"
+    assert (await refunds(world, kim, "?state=failed")).json()["refunds"][0]["amount"] == 6.5
 
 
 async def test_a_page_of_refunds_looks_at_a_limited_number_of_each_state(world: World, monkeypatch: pytest.MonkeyPatch):
     kim = await some_refunds(world)
     rows = (await refunds(world, kim)).json()["refunds"]
-    for looked_at, first in ((1, rows[:1]), (2, rows[:2]), (3, rows)):
+    for looked_at, first in ((1, rows[:1]), (2, rows[:3]), (4, rows)):
         monkeypatch.setattr(rows_of_lists, "LOOKED_AT", looked_at)
         page = (await refunds(world, kim)).json()
         assert (page["refunds"], page["next"] is None) == (first, first == rows)
         assert [json.loads(line) for line in (await refunds(world, kim, "", LINES)).text.splitlines()] == rows
         due = (await refunds(world, kim, "?state=due", LINES)).text.splitlines()
-        assert [json.loads(line) for line in due] == rows[2:]
+        assert [json.loads(line) for line in due] == rows[1:]
         none = (await refunds(world, kim, "?contract=connect")).json()
         assert (none["refunds"], none["next"] is None) == ([], first == rows)
         assert (await refunds(world, kim, "?contract=connect", LINES)).text == ""
+
+
+async def test_late_money_of_an_order_that_lost_more_is_said_to_be_late_only_as_far_as_it_is(world: World):
+    """What was refunded and then charged back is missing, so money that comes later makes up for it first."""
+    kim, author = await finance(world), await world.person("lee", Role.AUTHOR)
+    order = await world.ticket_order(await world.shopping_client(), paid=True)
+    uid = str(order.order.uid)
+    called_off = {"reason": "Called off", "override": ["payment_recorded"]}
+    assert (await manage(world, author, "POST", f"{uid}/cancel", called_off)).status_code == 200
+    for path in ("refunds", "chargebacks"):
+        gone = await manage(world, kim, "POST", f"{uid}/{path}", GONE | {"amount": 25})
+    assert money(gone) == {"kept": -2500, "refunded": 2500, "charged_back": 2500}
+    for reference, amount, left in (("tx 1", 20, "0.00"), ("tx 2", 6, "1.00"), ("tx 3", 2, None)):
+        late = await manage(
+            world, kim, "POST", f"{uid}/payments", {"reference": reference, "amount": amount, "currency": "EUR"}
+        )
+        assert problem(late) == (409, "late_money")
+        said = late.json()["detail"]
+        assert ("assign or refund it" in said, f"{left} of its {amount}.00 EUR can be refunded" in said) == (
+            left is None,
+            left is not None,
+        )
+    shown = await manage(world, kim, "GET", uid)
+    assert money(shown) == {"refunded": 2500, "charged_back": 2500, "late": 300}
+    too_much = await manage(world, kim, "POST", f"{uid}/refunds", GONE | {"reference": "re 2", "amount": 3.01})
+    assert problem(too_much) == (409, "refund_exceeds_paid")
+    assert (await manage(world, kim, "POST", f"{uid}/refunds", GONE | {"reference": "re 2", "amount": 3})).is_success
 
 
 async def test_late_money_leaves_its_list_when_all_of_it_was_paid_back(world: World):
@@ -274,6 +403,26 @@ async def test_late_money_leaves_its_list_when_all_of_it_was_paid_back(world: Wo
         late = await world.http.get("/manage/v1/late-payments", headers=world.manage_headers(kim))
         left.append([(one["amount_minor"], one["left_minor"]) for one in late.json()["late_payments"]])
     assert left == [[(1000, 950)] * 2, [(1000, 1)] * 2, []]
+
+
+async def test_late_money_that_was_paid_back_leaves_no_empty_page_before_what_is_left(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    kim, shop = await finance(world), await world.shopping_client()
+    for number in range(4):
+        world.clock.forward(minutes=1)
+        order = await world.ticket_order(shop)
+        await pay(world, order.order.id, f"in time {number}", euros(1))
+        await override(world, order.order.id, "payment_recorded")
+        await pay(world, order.order.id, f"late {number}", euros(1000))
+        if number:  # all but the oldest: what was due, and the late money
+            gone = {**GONE, "reference": f"re {number}", "amount": 10.01}
+            assert (await manage(world, kim, "POST", f"{order.order.uid}/refunds", gone)).status_code == 200
+    monkeypatch.setattr(desk_lists, "PAGE", 1)
+    late = (await world.http.get("/manage/v1/late-payments", headers=world.manage_headers(kim))).json()
+    assert [(one["reference"], one["left_minor"]) for one in late["late_payments"]] == [("late 0", 1000)]
+    after = await world.http.get(f"/manage/v1/late-payments?after={late['next']}", headers=world.manage_headers(kim))
+    assert after.json() == {"late_payments": [], "next": None}
 
 
 async def test_what_is_wrong_in_the_query_of_refunds_is_named(world: World):

@@ -76,8 +76,8 @@ async def test_the_lists_show_the_override_and_the_refund_that_is_due(world: Wor
     assert (due["order"], due["amount"], due["currency"]) == (f"shopping-{uid}", 25.0, "EUR")
     assert (due["reason"], due["reference"]) == ("The concert is called off", None)
     made = {"reference": "re 1", "amount": 25, "currency": "EUR", "reason": "sent"}
-    settled = (await manage(world, kim, "POST", f"{uid}/refunds", made)).json()["money"]
-    assert (settled[0]["due_minor"], settled[0]["refunded_minor"]) == (0, 2500)
+    paid_off = (await manage(world, kim, "POST", f"{uid}/refunds", made)).json()["money"]
+    assert (paid_off[0]["due_minor"], paid_off[0]["refunded_minor"]) == (0, 2500)
 
 
 @pytest.mark.parametrize(("named", "left"), [([SOON], [SOON]), ([PAID, SOON], [SOON]), (["x"], ["x"])])
@@ -187,6 +187,12 @@ async def test_strange_overrides_are_refused_with_the_field(world: World):
     for strange in (PAID, [""], [1], ["x" * 65], ["x"] * 21):
         answer = await manage(world, kim, "POST", f"{uid}/cancel", {"reason": "r", "override": strange})
         assert fields(answer)[0].startswith("override"), strange
+    for no_code in ("", " ", "Payment_Recorded", "payment recorded", "x" * 65, "1x"):
+        answer = await manage(world, kim, "POST", f"{uid}/cancel", {"reason": "r", "override": [PAID, no_code]})
+        assert fields(answer) == ["override"]
+        said = answer.json()["detail"]
+        assert f"not {json.dumps(no_code)[:59]}" in said
+        assert "cancellability has the codes that refuse" in said
     answer = await manage(world, kim, "POST", "connect-999/cancel", WHY)
     assert problem(answer) == (404, "not_found")
     assert changed(before, await contents(world)) == set()

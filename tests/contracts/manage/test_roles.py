@@ -27,6 +27,7 @@ ALLOWED: Final = {
     "POST /orders/{id}/payments/{reference}/void": PAYERS,
     "POST /orders/{id}/payments/{reference}/assign": PAYERS,
     "POST /orders/{id}/refunds": PAYERS,
+    "POST /orders/{id}/refunds/{reference}/failed": PAYERS,
     "POST /orders/{id}/chargebacks": PAYERS,
     "POST /orders/{id}/moves": RECORDERS,
     "POST /orders/{id}/appointments": RECORDERS,

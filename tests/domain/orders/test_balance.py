@@ -89,6 +89,24 @@ def test_a_refund_that_failed_is_still_due_and_one_that_was_withdrawn_is_kept():
     assert balances_of([paid(1000)], [withdrawn]) == {"EUR": Balance(recorded=1000, kept=1000)}
 
 
+def test_what_was_paid_off_or_came_back_counts_nowhere_because_another_row_has_its_amount():
+    for state in (RefundState.PAID_OFF, RefundState.RETURNED):
+        assert balances_of([paid(1000)], [corrected(400, REFUND, state)]) == {"EUR": Balance(recorded=1000, kept=1000)}
+        assert not corrected(400, REFUND, state).is_due
+    assert corrected(400, REFUND, RefundState.PAID_OFF).was_owed
+    assert not corrected(400, REFUND, RefundState.RETURNED).was_owed
+
+
+def test_a_void_must_leave_enough_for_what_is_due_beside_a_chargeback():
+    due, taken = corrected(600, REFUND, RefundState.DUE), corrected(400, CHARGEBACK)
+    (enough,) = balances_of([paid(1000)], [due, taken]).values()
+    assert (enough.kept, enough.is_covered, enough.refundable) == (0, True, 600)
+    (short,) = balances_of([paid(999)], [due, taken]).values()
+    assert (short.kept, short.is_covered, short.refundable) == (-1, False, 599)
+    (lost,) = balances_of([paid(999)], [corrected(600, REFUND, RefundState.DONE), taken]).values()
+    assert (lost.kept, lost.is_covered, lost.refundable) == (-1, True, 0)
+
+
 def test_a_chargeback_of_what_was_refunded_is_missing():
     gone = [corrected(1000, REFUND, RefundState.DONE), corrected(1000, CHARGEBACK)]
     (one,) = balances_of([paid(1000)], gone).values()

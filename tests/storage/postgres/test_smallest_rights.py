@@ -81,6 +81,7 @@ def test_every_call_of_every_contract_works_with_the_smallest_rights(rights: Rig
         "listRefusals",
         "voidPayment",
         "recordRefund",
+        "failRefund",
         "addStaff",
         "rotateClient",
         "forgetPerson",

@@ -5,6 +5,7 @@ leaves the same rows as a cancellation that the policy grants. Money that is kep
 due.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,8 +25,9 @@ from countermand.actions.ordering.correct_payments import account_of
 from countermand.actions.ordering.correction_ports import CorrectionWriting
 from countermand.actions.ordering.lock_order import locked
 from countermand.actions.ordering.record_progress import ProgressTransaction, end_order
+from countermand.actions.shown_values import shown
 from countermand.domain.cancelling.decision import Decision, Granted, Refused, decide
-from countermand.domain.cancelling.rules import NEVER_OVERRIDDEN
+from countermand.domain.cancelling.rules import CODE_PATTERN, NEVER_OVERRIDDEN
 from countermand.domain.money import Money
 from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_events import order_cancelled, refund_due
@@ -69,10 +71,16 @@ OverrideOutcome = Cancelled | NotCancelled | OverrideDiffers
 
 
 def check_overridable(codes: Iterable[str]) -> None:
-    """Raise `FieldsError` for codes that nobody can override."""
-    wrong = sorted(NEVER_OVERRIDDEN.intersection(codes))
+    """Raise `FieldsError` for texts that are no codes, and for codes that nobody can override."""
+    named = sorted(set(codes))
+    wrong = [
+        f"override must name codes like payment_recorded, not {shown(code)}; cancellability has the codes that refuse"
+        for code in named
+        if not re.fullmatch(CODE_PATTERN, code)
+    ]
+    wrong += [f"override must not name {code}: nobody can override it" for code in named if code in NEVER_OVERRIDDEN]
     if wrong:
-        raise FieldsError([("override", f"override must not name {code}: nobody can override it") for code in wrong])
+        raise FieldsError([("override", said) for said in wrong])
 
 
 async def override_refusal(

@@ -11,7 +11,9 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from countermand.actions.errors import ConflictError, FieldsError, NotFoundError, UnavailableError
+from countermand.actions.ordering.completion import is_completed_by_move
 from countermand.actions.ordering.correction_ports import CorrectionReading, CorrectionWriting
+from countermand.actions.ordering.end_dues import end_dues
 from countermand.actions.ordering.lock_order import known_total, locked_to_pay
 from countermand.actions.ordering.ports import ExpiryWriting, OrderReading, OrderToPay
 from countermand.actions.ordering.record_progress import PaymentTransaction, check_not_nothing, record_payment
@@ -70,6 +72,15 @@ class Account:
         """Return the account after a payment is voided."""
         payments = [replace(one, voided_at=now) if one is voided else one for one in self.payments]
         return replace(self, payments=payments)
+
+    def made(self, kind: CorrectionKind, reference: str) -> Sequence[Correction]:
+        """The refund that was made, or the chargeback, with a reference: one row, or several of an older version."""
+        return [one for one in self.corrections if one.kind is kind and one.reference == reference and not one.was_owed]
+
+    def with_corrections(self, *changed: Correction) -> "Account":
+        """Return the account after corrections were added or changed."""
+        by_number = {one.number: one for one in (*self.corrections, *changed)}
+        return replace(self, corrections=list(by_number.values()))
 
     def covers(self, total: Money) -> bool:
         """Whether the payments in time add up to the total, whatever was paid back since."""
@@ -150,7 +161,7 @@ async def refund(
 ) -> Order:
     """Record a refund that was made; a repeat of its reference changes nothing.
 
-    It settles what is due first, then it lowers what is kept, and then the late money. Raises `NotFoundError`,
+    It pays off what is due first, then it lowers what is kept, and then the late money. Raises `NotFoundError`,
     `FieldsError` for an amount of 0, or `ConflictError` with `refund_reference_used` or `refund_exceeds_paid`.
     """
     check_not_nothing(money, "nothing was refunded")
@@ -160,13 +171,14 @@ async def refund(
         return order
     balance = account.balance(money.currency)
     if money.minor > balance.refundable:
-        parts = f"kept {written_minor(max(0, balance.kept))}, due {written_minor(balance.due)}"
+        parts = f"kept {written_minor(balance.kept)}, due {written_minor(balance.due)}"
         raise ConflictError(
             "refund_exceeds_paid",
             f"a refund of {money} {money.currency} was not recorded, because only {written_minor(balance.refundable)} "
             f"can be refunded ({parts}, late {written_minor(balance.late)}); send the amount that was paid back",
         )
-    await _settle(tx, order_id, account, replace(made, state=RefundState.DONE, settled_at=now))
+    await end_dues(tx, order_id, account.corrections, money, RefundState.PAID_OFF, now)
+    await tx.insert_correction(order_id, replace(made, state=RefundState.DONE, settled_at=now))
     return await _with_event(tx, actor, order, payment_refunded(reference, money, reason), now)
 
 
@@ -181,8 +193,9 @@ async def charge_back(
 ) -> Order:
     """Record that the payer's bank has taken money back; a repeat of its reference changes nothing.
 
-    Money that was refunded before is then missing: what is kept becomes negative. Raises `NotFoundError`, `FieldsError`
-    for an amount of 0, or `ConflictError` with `chargeback_reference_used` or `chargeback_exceeds_paid`.
+    What is due is withdrawn as far as the bank took it, so that nobody pays it out again. Money that was refunded
+    before is then missing: what is kept becomes negative. Raises `NotFoundError`, `FieldsError` for an amount of 0, or
+    `ConflictError` with `chargeback_reference_used` or `chargeback_exceeds_paid`.
     """
     check_not_nothing(money, "nothing was charged back")
     kind = CorrectionKind.CHARGEBACK
@@ -199,6 +212,7 @@ async def charge_back(
             f"{written_minor(balance.charged_back)}); send the amount that was taken back",
         )
     await tx.insert_correction(order_id, taken)
+    await withdraw_dues(tx, order_id, account.with_corrections(taken), money.currency, now)
     return await _with_event(tx, actor, order, payment_charged_back(reference, money, reason), now)
 
 
@@ -249,7 +263,7 @@ async def _is_repeated(
     Raises `ConflictError` if another amount is, or if the reference is another order's.
     """
     holder = await tx.claim_correction(kind, reference, order_id)
-    same = [one.money for one in account.corrections if one.kind is kind and one.reference == reference]
+    same = [one.money for one in account.made(kind, reference)]
     if holder == order_id and not same:
         return False
     of_currency = all(one.currency == money.currency for one in same)
@@ -259,26 +273,6 @@ async def _is_repeated(
         f"{kind}_reference_used",
         f"the reference {reference} is another {kind}'s; nothing was recorded; use this {kind}'s own reference",
     )
-
-
-async def _settle(tx: CorrectionWriting, order_id: OrderId, account: Account, made: Correction) -> None:
-    """Write a refund that was made: settle what is due with it, the oldest first, and add the rest by itself.
-
-    A due that is settled in part stays due for the other part.
-    """
-    left = made.money.minor
-    for due in account.corrections:
-        if left == 0 or not due.is_due or due.money.currency != made.money.currency:
-            continue
-        if due.money.minor > left:
-            still_due = replace(due.money, minor=due.money.minor - left)
-            await tx.change_refund(order_id, replace(due, money=still_due))
-            break
-        settled = replace(due, state=RefundState.DONE, reference=made.reference, settled_at=made.settled_at)
-        await tx.change_refund(order_id, settled)
-        left -= due.money.minor
-    if left:
-        await tx.insert_correction(order_id, replace(made, money=replace(made.money, minor=left)))
 
 
 async def _void(
@@ -328,7 +322,7 @@ async def _reopened(
 ) -> OrderState | None:
     """Return the state of an order that a payment had completed, and that is not paid without it; else None.
 
-    Raises `ConflictError` with `tickets_given_on`.
+    An order that a move completed stays so. Raises `ConflictError` with `tickets_given_on`.
     """
     order = to_pay.order
     reopened = state_after(order.state, Transition.REOPEN)
@@ -336,6 +330,8 @@ async def _reopened(
         return None
     total = known_total(to_pay)
     if not account.covers(total) or after.covers(total):
+        return None
+    if is_completed_by_move((await tx.history(order.id)).events):
         return None
     view = (await tx.views([order.id]))[order.id]
     if not all(ticket.valid for ticket in view.tickets):
@@ -358,6 +354,16 @@ async def _restart_window(tx: ExpiryWriting, order: Order, now: datetime, window
     await tx.forget_expiry(order.id)
     if (window := windows.get(order.contract)) is not None:
         await tx.expire_at(order.id, now + window)
+
+
+async def withdraw_dues(
+    tx: CorrectionWriting, order_id: OrderId, account: Account, currency: str, now: datetime
+) -> None:
+    """Withdraw what is due as far as a chargeback took the money, so that nobody pays it out again."""
+    missing = -account.balance(currency).kept
+    if missing > 0:
+        money = Money(minor=missing, currency=currency)
+        await end_dues(tx, order_id, account.corrections, money, RefundState.WITHDRAWN, now)
 
 
 async def account_of(tx: CorrectionReading, order_id: OrderId) -> Account:

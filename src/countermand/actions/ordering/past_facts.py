@@ -23,7 +23,7 @@ _Event = OrderEventKind
 _MONEY: Final = frozenset(
     {
         *(_Event.PAYMENT_RECORDED, _Event.LATE_MONEY_RECEIVED, _Event.PAYMENT_VOIDED),
-        *(_Event.REFUND_DUE, _Event.PAYMENT_REFUNDED, _Event.PAYMENT_CHARGED_BACK),
+        *(_Event.REFUND_DUE, _Event.REFUND_FAILED, _Event.PAYMENT_REFUNDED, _Event.PAYMENT_CHARGED_BACK),
     }
 )
 

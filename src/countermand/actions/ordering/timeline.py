@@ -24,6 +24,7 @@ from countermand.domain.orders.order_events import (
     payment_recorded,
     payment_refunded,
     payment_voided,
+    refund_failed,
 )
 from countermand.domain.orders.order_state import OrderState
 from countermand.domain.orders.payment_correction import Correction, CorrectionKind
@@ -49,6 +50,7 @@ _KINDS: Final[Mapping[OrderEventKind | Unknown, EntryKind]] = {
     OrderEventKind.LATE_MONEY_RECEIVED: EntryKind.PAYMENT,
     OrderEventKind.PAYMENT_VOIDED: EntryKind.PAYMENT,
     OrderEventKind.REFUND_DUE: EntryKind.PAYMENT,
+    OrderEventKind.REFUND_FAILED: EntryKind.PAYMENT,
     OrderEventKind.PAYMENT_REFUNDED: EntryKind.PAYMENT,
     OrderEventKind.PAYMENT_CHARGED_BACK: EntryKind.PAYMENT,
     OrderEventKind.APPOINTMENT_SET: EntryKind.APPOINTMENT,
@@ -182,27 +184,38 @@ def _of_payments(history: History) -> Iterator[_Placed]:
         void = voids.get(payment.reference)
         if void is not None and (OrderEventKind.PAYMENT_VOIDED, payment.reference) not in told:
             yield _of_correction(history, void, payment_voided(payment, void.reason))
-    refunds, chargebacks = _sums(history, CorrectionKind.REFUND), _sums(history, CorrectionKind.CHARGEBACK)
-    for one, event in (
-        *((one, payment_refunded(one.reference or "", money, one.reason)) for one, money in refunds),
-        *((one, payment_charged_back(one.reference or "", money, one.reason)) for one, money in chargebacks),
-    ):
+    for one, event in _money_gone(history):
         if (event.kind, one.reference) not in told:
             yield _of_correction(history, one, event)
 
 
-def _sums(history: History, kind: CorrectionKind) -> Iterator[tuple[Correction, Money]]:
-    """Yield the first correction of this kind with each reference, and the sum of all that have it."""
+def _money_gone(history: History) -> Iterator[tuple[Correction, OrderEvent]]:
+    """Yield each refund that was made, each one that failed, and each chargeback, with its event."""
+    refunds = {reference: (one, money) for one, reference, money in _sums(history, CorrectionKind.REFUND)}
+    for reference, (one, money) in refunds.items():
+        yield one, payment_refunded(reference, money, one.reason)
+    for one in history.corrections:
+        if one.was_owed and one.reference in refunds:  # its own amount is what is left to pay back
+            yield one, refund_failed(one.reference, refunds[one.reference][1], one.reason)
+    for one, reference, money in _sums(history, CorrectionKind.CHARGEBACK):
+        yield one, payment_charged_back(reference, money, one.reason)
+
+
+def _sums(history: History, kind: CorrectionKind) -> Iterator[tuple[Correction, str, Money]]:
+    """Yield the last correction of this kind with each reference, the reference, and the sum of all that have it.
+
+    An older version made one refund several rows: those of the dues that it paid off, and then one of its own.
+    """
     found: dict[str, list[Correction]] = {}
     for one in history.corrections:
-        if one.kind is kind and one.reference is not None:
+        if one.kind is kind and one.reference is not None and not one.was_owed:
             found.setdefault(one.reference, []).append(one)
-    for same in found.values():
-        yield same[0], replace(same[0].money, minor=sum(one.money.minor for one in same))
+    for reference, same in found.items():
+        yield same[-1], reference, replace(same[0].money, minor=sum(one.money.minor for one in same))
 
 
 def _of_correction(history: History, one: Correction, event: OrderEvent) -> _Placed:
-    at = one.settled_at or one.recorded_at
+    at = one.recorded_at if one.was_owed else one.settled_at or one.recorded_at
     entry = _event(EntryKind.PAYMENT, event.kind, event.details, at)
     return at, _LAST, replace(entry, who=_named_actor(history, one.actor))
 

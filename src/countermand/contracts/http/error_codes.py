@@ -78,6 +78,8 @@ REFUSALS: Final[Mapping[str, str]] = {
     "staff_exists": "Another person has this id. Choose another id.",
     "staff_disabled": "The person is disabled and gets no token.",
     "key_exists": "The client has, or had, a key with this id.",
+    "policy_differs": "Only on the command line: its settings have another policy than the servers. Nothing was "
+    "cancelled. Give the settings of the servers.",
     # ticket orders
     "product_not_available": "There is no such product, or it or its event is disabled.",
     "multiple_events": "The products are for several events. Place one order for each event.",

@@ -131,6 +131,17 @@ def check_reason(reason: str) -> None:
     check_visible("reason", reason)
 
 
+def check_reference(reference: str) -> None:
+    """Raise `FieldsError` for a reference that nobody can read: without a visible character, or with invisible ones.
+
+    These are line ends, other control characters, marks without width, and blanks other than the space.
+    """
+    check_visible("reference", reference)
+    if not reference.isprintable():
+        said = f"reference must have visible characters and spaces alone, not {shown(reference)}"
+        raise FieldsError([("reference", f"{said}; nothing was recorded; write it as the provider shows it")])
+
+
 def money_in(amount: Decimal | int, currency: str) -> Money:
     """Return the money of a body. Raises `FieldsError` for an amount or a currency that cannot be recorded."""
     try:

@@ -4,6 +4,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from countermand.domain.cancelling.rules import CODE_PATTERN
+
 Overridden = Annotated[
     list[str],
     Meta(
@@ -36,7 +38,7 @@ class CancelGiven(Struct, kw_only=True):
         ),
     ]
     override: Annotated[
-        list[Annotated[str, Meta(min_length=1, max_length=64)]],
+        list[Annotated[str, Meta(extra_json_schema={"pattern": f"^{CODE_PATTERN}$"})]],  # the action checks it
         Meta(
             description=(
                 "The codes of the rules to override: exactly those that refuse, as `cancellability` names them. This "

@@ -25,12 +25,12 @@ from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.query import Query
 from countermand.contracts.http.store import Store
 from countermand.contracts.http.streamed import StreamedAnswer
-from countermand.contracts.manage import csv_rows, list_messages, list_output, money_messages
+from countermand.contracts.manage import csv_rows, list_messages, list_output
 from countermand.contracts.manage.calls import ROOT, instant_asked, operation
 from countermand.contracts.manage.csv_rows import CSV
 from countermand.contracts.manage.filters import client_asked, code_asked, contract_asked, refund_state_asked
 from countermand.domain.client import Permission
-from countermand.domain.orders.payment_correction import RefundState
+from countermand.domain.orders.payment_correction import LISTED_STATES
 
 LINES: Final = "application/x-ndjson"
 PAGE: Final = 100
@@ -163,7 +163,7 @@ async def _part_payments(records: Records, wanted: RowsWanted, at_most: int) -> 
     return ListPage(items=[list_output.part_payment_shown(one) for one in found.items], following=found.following)
 
 
-async def _refunds(records: Records, wanted: RowsWanted, at_most: int) -> ListPage[money_messages.ListedRefund]:
+async def _refunds(records: Records, wanted: RowsWanted, at_most: int) -> ListPage[list_messages.ListedRefund]:
     found = await list_refunds(records.store, wanted, at_most)
     return ListPage(items=[list_output.refund_shown(one) for one in found.items], following=found.following)
 
@@ -207,9 +207,9 @@ LATE_PAYMENTS: Final = DeskList(
     filters=_FILTERS,
 )
 REFUNDS: Final = DeskList(
-    row=money_messages.ListedRefund,
+    row=list_messages.ListedRefund,
     read=_refunds,
-    page=lambda items, following: money_messages.Refunds(refunds=list(items), next=following),
+    page=lambda items, following: list_messages.Refunds(refunds=list(items), next=following),
     filters=("state", *_FILTERS),
 )
 PART_PAYMENTS: Final = DeskList(
@@ -224,7 +224,7 @@ _PARAMETERS: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
     "from": ("Only from this instant on", _INSTANT),
     "until": ("Only before this instant", _INSTANT),
     "code": ("Only refusals with this code", {"type": "string", "examples": ["payment_recorded"]}),
-    "state": ("Only refunds in this state", {"type": "string", "enum": [state.value for state in RefundState]}),
+    "state": ("Only refunds in this state", {"type": "string", "enum": [state.value for state in LISTED_STATES]}),
     "after": ("The `next` of the previous page", {"type": "string"}),
 }
 
@@ -298,7 +298,7 @@ CALLS: Final[tuple[Call, ...]] = (
         "refunds",
         "List refunds that are due, done, failed or withdrawn, up to 100 on each page, newest first",
         _PLACED,
-        money_messages.Refunds,
+        list_messages.Refunds,
         REFUNDS,
     ),
     _list_call(

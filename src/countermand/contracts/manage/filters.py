@@ -1,15 +1,13 @@
 """Reads the filters that several lists of the operator's API have. A wrong value is noted as an error of the query."""
 
 import re
-from typing import Final
 
 from countermand.contracts.http.query import Query
+from countermand.domain.cancelling.rules import CODE_PATTERN
 from countermand.domain.client import COMMAND_LINE, LARGEST_CLIENT_ID, ClientId
 from countermand.domain.contract import CONTRACT_NAME_PATTERN, ContractName
 from countermand.domain.orders.order import order_id_from
-from countermand.domain.orders.payment_correction import RefundState
-
-CODE: Final = "[a-z][a-z0-9_]{0,63}"
+from countermand.domain.orders.payment_correction import LISTED_STATES, RefundState
 
 
 def contract_asked(query: Query) -> ContractName | None:
@@ -28,12 +26,12 @@ def client_asked(query: Query, *, or_command_line: bool = False) -> ClientId | N
 
 def code_asked(query: Query, name: str) -> str | None:
     """Return the code of a rule, or None."""
-    return matching(query, name, CODE, "the code of a rule, like payment_recorded")
+    return matching(query, name, CODE_PATTERN, "the code of a rule, like payment_recorded")
 
 
 def refund_state_asked(query: Query, name: str) -> RefundState | None:
     """Return the state that the refunds must be in, or None."""
-    given = matching(query, name, "|".join(RefundState), f"one of {', '.join(RefundState)}")
+    given = matching(query, name, "|".join(LISTED_STATES), f"one of {', '.join(LISTED_STATES)}")
     return None if given is None else RefundState(given)
 
 

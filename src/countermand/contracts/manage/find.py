@@ -23,7 +23,6 @@ from countermand.contracts.http.query import Query
 from countermand.contracts.manage import search_messages as messages
 from countermand.contracts.manage.calls import ORDERS, instant_asked, operation
 from countermand.contracts.manage.filters import (
-    CODE,
     client_asked,
     code_asked,
     contract_asked,
@@ -31,6 +30,7 @@ from countermand.contracts.manage.filters import (
     number_asked,
 )
 from countermand.contracts.manage.order_ids import order_id_text
+from countermand.domain.cancelling.rules import CODE_PATTERN
 from countermand.domain.client import COMMAND_LINE, LARGEST_CLIENT_ID, ClientId, Permission
 from countermand.domain.contract import CONTRACT_NAME_PATTERN
 from countermand.domain.orders.order import UID_PATTERN, order_id_from
@@ -211,7 +211,7 @@ _PARAMETERS: Final[Sequence[Mapping[str, object]]] = (
         "refused_code",
         "Only orders of which a cancellation was refused with this code. Refusals of older versions count as soon as "
         "a background task has filled their codes",
-        {"type": "string", "pattern": f"^{CODE}$", "examples": ["payment_recorded"]},
+        {"type": "string", "pattern": f"^{CODE_PATTERN}$", "examples": ["payment_recorded"]},
     ),
     _filter(
         "limit",

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from countermand.contracts.http.money import WrittenAmount
+from countermand.contracts.manage import money_messages as money
 from countermand.contracts.manage.actor_texts import Claimed, Person
 from countermand.contracts.manage.cancel_messages import Overridden
 
@@ -131,6 +133,40 @@ class LatePayments(Struct, kw_only=True):
     """A page of late money, newest first."""
 
     late_payments: Annotated[list[LatePayment], Meta(description="Up to 100 payments that came too late")]
+    next: Next
+
+
+class ListedRefund(Struct, kw_only=True):
+    """A refund of the list."""
+
+    id: money.CorrectionId
+    order: OrderIdText
+    contract: ContractText
+    order_reference: Annotated[str, Meta(description="The order's number for people")]
+    amount: Annotated[WrittenAmount, Meta(description="The amount in the currency's unit, with two decimals")]
+    currency: Annotated[str, Meta(description="ISO 4217")]
+    state: Annotated[str, Meta(description="due (it must be made), done, failed (it must be made again) or withdrawn")]
+    reference: Annotated[
+        str | None,
+        Meta(
+            description=(
+                "The provider's own name of the refund that was made or, if it failed, that came back; null if it was "
+                "not made yet"
+            )
+        ),
+    ]
+    reason: Annotated[str, Meta(description="Why")]
+    recorded_at: money.RecordedAt
+    settled_at: money.SettledAt
+    client_id: money.RecorderId
+    staff_id: Person
+    acting_as: Claimed
+
+
+class Refunds(Struct, kw_only=True):
+    """A page of refunds, newest first."""
+
+    refunds: Annotated[list[ListedRefund], Meta(description="Up to 100 refunds")]
     next: Next
 
 

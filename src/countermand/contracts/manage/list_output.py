@@ -5,7 +5,6 @@ from msgspec import Raw
 from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
 from countermand.actions.ordering.desk_lists import ListedDecision, ListedPayment, ListedRefund, PartPaidOrder
 from countermand.contracts.manage import list_messages as messages
-from countermand.contracts.manage import money_messages
 from countermand.contracts.manage.order_ids import id_text, order_id_text
 from countermand.contracts.manage.translate import correction_id
 
@@ -71,10 +70,10 @@ def late_payment_shown(one: ListedPayment) -> messages.LatePayment:
     )
 
 
-def refund_shown(one: ListedRefund) -> money_messages.ListedRefund:
+def refund_shown(one: ListedRefund) -> messages.ListedRefund:
     """Return a refund with its order."""
     order, refund = one.order, one.refund
-    return money_messages.ListedRefund(
+    return messages.ListedRefund(
         id=correction_id(order, refund),
         order=order_id_text(order),
         contract=order.contract,

@@ -7,11 +7,10 @@ from msgspec import Meta, Struct
 
 from countermand.actions.ordering.timeline import EntryKind
 from countermand.contracts.http.answer import JsonObject
-from countermand.contracts.http.body import Number
 from countermand.contracts.manage.actor_texts import Address, Claimed, Person
 from countermand.contracts.manage.appointment_messages import Appointment
 from countermand.contracts.manage.cancel_messages import Overridden, OverriddenThen
-from countermand.contracts.manage.money_messages import Balance, Correction
+from countermand.contracts.manage.money_messages import Balance, Correction, Currency, PositiveAmount
 from countermand.domain.orders.order_state import NO_MOVES, Transition
 
 PROBLEM_JSON: Final = "application/problem+json"
@@ -28,22 +27,16 @@ class PaymentGiven(Struct, kw_only=True):
     reference: Annotated[
         str,
         Meta(
-            description="The provider's own name of the payment. A repeat of it is the same payment",
+            description=(
+                "The provider's own name of the payment: visible characters and spaces. A repeat of it is the same "
+                "payment"
+            ),
             min_length=1,
             max_length=255,
         ),
     ]
-    amount: Annotated[
-        Number,
-        Meta(
-            description="The amount in the currency's unit, with at most two decimals, as 12.50",
-            extra_json_schema={"type": "number", "exclusiveMinimum": 0, "multipleOf": 0.01},
-        ),
-    ]
-    currency: Annotated[
-        str,
-        Meta(description="ISO 4217; it must be the order's currency", pattern=r"^[A-Z]{3}$(?!\n)", examples=["EUR"]),
-    ]
+    amount: PositiveAmount
+    currency: Currency
 
 
 class MoveGiven(Struct, kw_only=True):

@@ -6,28 +6,44 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from countermand.contracts.http.body import Number
-from countermand.contracts.http.money import WrittenAmount
 from countermand.contracts.manage.actor_texts import Address, Claimed, Person
 
 Reason = Annotated[
     str,
     Meta(description="Why, for the record: at least one visible character", min_length=1, max_length=2000),
 ]
-_RefundId = Annotated[str, Meta(description="The id of the void, refund or chargeback: the order's id and a number")]
+PositiveAmount = Annotated[
+    Number,
+    Meta(
+        description="The amount in the currency's unit, with at most two decimals, as 12.50",
+        extra_json_schema={"type": "number", "exclusiveMinimum": 0, "multipleOf": 0.01},
+    ),
+]
+Currency = Annotated[
+    str,
+    Meta(
+        description="ISO 4217. Money in another currency than the order's total is recorded, and pays nothing of it",
+        pattern=r"^[A-Z]{3}$(?!\n)",
+        examples=["EUR"],
+    ),
+]
+CorrectionId = Annotated[str, Meta(description="The id of the void, refund or chargeback: the order's id and a number")]
 _StateText = Annotated[
     str | None,
     Meta(
         description=(
-            "The state of a refund: due (it must be made), done, failed (it must be made again) or withdrawn; null for "
-            "a void and a chargeback"
+            "The state of a refund: due (it must be made), done, failed (it was made and came back, so it must be made "
+            "again) or withdrawn; null for a void and a chargeback. Two states count in no sum: paid_off (it was due "
+            "or had failed, and a refund with a row of its own was made) and returned (it was made and came back, and "
+            "a row of its own has failed)"
         )
     ),
 ]
-_Settled = Annotated[
+SettledAt = Annotated[
     datetime | None, Meta(description="When this service recorded that it was made, in UTC; null if it was not")
 ]
-_Recorded = Annotated[datetime, Meta(description="When this service recorded it, in UTC")]
-_Recorder = Annotated[int, Meta(description="The id of the client that recorded it; 0 for the command line")]
+RecordedAt = Annotated[datetime, Meta(description="When this service recorded it, in UTC")]
+RecorderId = Annotated[int, Meta(description="The id of the client that recorded it; 0 for the command line")]
 
 
 class VoidGiven(Struct, kw_only=True):
@@ -43,23 +59,26 @@ class AssignGiven(Struct, kw_only=True):
     reason: Reason
 
 
+class FailedGiven(Struct, kw_only=True):
+    """Why a refund that was made came back."""
+
+    reason: Reason
+
+
 class _MoneyGone(Struct, kw_only=True):
     reference: Annotated[
         str,
         Meta(
-            description="The provider's own name of it. A repeat with the same amount changes nothing",
+            description=(
+                "The provider's own name of it: visible characters and spaces. A repeat with the same amount changes "
+                "nothing"
+            ),
             min_length=1,
             max_length=255,
         ),
     ]
-    amount: Annotated[
-        Number,
-        Meta(
-            description="The amount in the currency's unit, with at most two decimals, as 12.50",
-            extra_json_schema={"type": "number", "exclusiveMinimum": 0, "multipleOf": 0.01},
-        ),
-    ]
-    currency: Annotated[str, Meta(description="ISO 4217", pattern=r"^[A-Z]{3}$(?!\n)", examples=["EUR"])]
+    amount: PositiveAmount
+    currency: Currency
     reason: Reason
 
 
@@ -89,11 +108,16 @@ class Balance(Struct, kw_only=True):
 class Correction(Struct, kw_only=True):
     """A void of a payment, a refund or a chargeback."""
 
-    id: _RefundId
+    id: CorrectionId
     kind: Annotated[str, Meta(description="void, refund or chargeback")]
     reference: Annotated[
         str | None,
-        Meta(description="The provider's own name of it; null for a void, and for a refund that was not made yet"),
+        Meta(
+            description=(
+                "The provider's own name of it. For a refund that failed, that of the refund that came back. Null for "
+                "a void, and for a refund that was due"
+            )
+        ),
     ]
     payment_reference: Annotated[
         str | None, Meta(description="The reference of the payment that was voided; null for others")
@@ -102,40 +126,9 @@ class Correction(Struct, kw_only=True):
     currency: Annotated[str, Meta(description="ISO 4217")]
     state: _StateText
     reason: Annotated[str, Meta(description="Why")]
-    recorded_at: _Recorded
-    settled_at: _Settled
-    client_id: _Recorder
+    recorded_at: RecordedAt
+    settled_at: SettledAt
+    client_id: RecorderId
     staff_id: Person
     acting_as: Claimed
     address: Address
-
-
-class ListedRefund(Struct, kw_only=True):
-    """A refund of the list."""
-
-    id: _RefundId
-    order: Annotated[str, Meta(description="The order's id, such as connect-54 or shopping- and a uid")]
-    contract: Annotated[str, Meta(description="The contract of the order")]
-    order_reference: Annotated[str, Meta(description="The order's number for people")]
-    amount: Annotated[WrittenAmount, Meta(description="The amount in the currency's unit, with two decimals")]
-    currency: Annotated[str, Meta(description="ISO 4217")]
-    state: Annotated[str, Meta(description="due (it must be made), done, failed (it must be made again) or withdrawn")]
-    reference: Annotated[
-        str | None, Meta(description="The provider's own name of the refund; null if it was not made yet")
-    ]
-    reason: Annotated[str, Meta(description="Why")]
-    recorded_at: _Recorded
-    settled_at: _Settled
-    client_id: _Recorder
-    staff_id: Person
-    acting_as: Claimed
-
-
-class Refunds(Struct, kw_only=True):
-    """A page of refunds, newest first."""
-
-    refunds: Annotated[list[ListedRefund], Meta(description="Up to 100 refunds")]
-    next: Annotated[
-        str | None,
-        Meta(description="The parameter `after` of the next page; null at the end"),
-    ]

@@ -53,15 +53,15 @@ def id_text(contract: ContractName, uid: OrderUid | None, number: OrderId) -> st
     return f"{contract}-{uid or number}"
 
 
-async def order_named(reading: OrdersByName, given: str) -> Order:
-    """Return the order with an id, or with a bare uid.
+async def order_named(reading: OrdersByName, given: str, *, field: str = "id") -> Order:
+    """Return the order with an id, or with a bare uid, which a field has.
 
     Raises `NotFoundError`. Raises `FieldsError` for a bare number, with the ids of the orders that it may mean.
     """
     match = _ID.fullmatch(given)
     is_uid = match is not None and _UID.fullmatch(match["name"]) is not None
     if not is_uid and _DIGITS.fullmatch(given):
-        raise FieldsError([("id", await _said_of_number(reading, given))])
+        raise FieldsError([(field, f"{field} must {await _said_of_number(reading, given)}")])
     if match is None:
         raise NotFoundError(f"there is no order {shown(given)}; {_FORM}")
     name = match["name"]
@@ -74,11 +74,12 @@ async def order_named(reading: OrdersByName, given: str) -> Order:
 
 
 async def _said_of_number(reading: OrdersByName, digits: str) -> str:
+    """Return what an id must do, and what the number may mean."""
     candidates = await _candidates(reading, digits)
     number = digits if len(digits) <= len(str(LARGEST_ORDER_ID)) else shown(digits)
     if not candidates:
-        return f"id must name the contract, like connect-54; {number} is no id, and no order has this number"
-    return f"id must name the contract; {number} may be {' or '.join(candidates)}; give the right id"
+        return f"name the contract, like connect-54; {number} is no id, and no order has this number"
+    return f"name the contract; {number} may be {' or '.join(candidates)}; give the right id"
 
 
 async def _candidates(reading: OrdersByName, digits: str) -> Sequence[str]:

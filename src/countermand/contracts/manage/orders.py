@@ -15,6 +15,7 @@ from countermand.actions.cancelling.override import OverrideDiffers, override_re
 from countermand.actions.cancelling.ports import CancelOrder, PolicyContents
 from countermand.actions.errors import OutcomeUnknownError, UnavailableError
 from countermand.actions.ordering.history import History
+from countermand.actions.ordering.late_money import late_money_sentence
 from countermand.actions.ordering.read_orders import read_history
 from countermand.actions.ordering.record_progress import advance_order, record_payment
 from countermand.actions.ordering.views import OrderView
@@ -34,7 +35,16 @@ from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.query import Query
 from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage import messages
-from countermand.contracts.manage.calls import ORDER, RULES, check_reason, instant_asked, money_in, operation, order_in
+from countermand.contracts.manage.calls import (
+    ORDER,
+    RULES,
+    check_reason,
+    check_reference,
+    instant_asked,
+    money_in,
+    operation,
+    order_in,
+)
 from countermand.contracts.manage.cancel_messages import CancelGiven
 from countermand.contracts.manage.order_ids import order_id_text
 from countermand.contracts.manage.translate import (
@@ -94,8 +104,7 @@ async def _pay(tx: Transaction, context: CallContext[tuple[str, Money]]) -> Answ
     order, now = await order_in(tx, context.request), context.services.clock()
     recorded = await record_payment(tx, context.actor, order.id, *context.body, now)
     if recorded.payment.is_late:
-        said = f"the order is {recorded.order.state}; the payment {recorded.payment.reference} is kept as late money"
-        return problem(409, "late_money", said)
+        return problem(409, "late_money", await late_money_sentence(tx, recorded))
     return json_answer(200 if recorded.repeated else 201, payment_shown(recorded.payment))
 
 
@@ -172,6 +181,7 @@ def _cancellation(given: DecodedBody) -> CancelGiven:
 
 def _payment(given: DecodedBody) -> tuple[str, Money]:
     payment = read(messages.PaymentGiven, given.json)
+    check_reference(payment.reference)
     return payment.reference, money_in(payment.amount, payment.currency)
 
 

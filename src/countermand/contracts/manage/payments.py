@@ -1,13 +1,12 @@
-"""Corrections of payments in the operator's API: void, assign, refund, charge back. All answer with the order."""
+"""Corrections of payments in the operator's API: void, assign, refund, fail, charge back. All answer with the order."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
 
-from countermand.actions.errors import FieldsError
 from countermand.actions.ordering.correct_payments import (
     PaymentWindows,
     assign_late_money,
@@ -15,6 +14,7 @@ from countermand.actions.ordering.correct_payments import (
     refund,
     void_payment,
 )
+from countermand.actions.ordering.fail_refund import fail_refund
 from countermand.contracts.http.answer import Answer
 from countermand.contracts.http.body import read
 from countermand.contracts.http.calls import Call, CallContext, DecodedBody, TransactionCall
@@ -22,7 +22,7 @@ from countermand.contracts.http.openapi import Operation, Reply, parameter
 from countermand.contracts.http.store import Transaction
 from countermand.contracts.manage import messages
 from countermand.contracts.manage import money_messages as money
-from countermand.contracts.manage.calls import ORDER, check_reason, money_in, operation, order_in
+from countermand.contracts.manage.calls import ORDER, check_reason, check_reference, money_in, operation, order_in
 from countermand.contracts.manage.order_ids import order_named
 from countermand.contracts.manage.orders import order_answer_within
 from countermand.domain.actor import Actor
@@ -31,12 +31,15 @@ from countermand.domain.money import Money
 from countermand.domain.orders.order import Order, OrderId
 
 _PAYMENT: Final = ORDER + "/payments/{reference}"
-_REFERENCE: Final = parameter(
-    "reference",
-    "path",
-    "The provider's own name of the payment, percent-encoded",
-    {"type": "string", "minLength": 1, "maxLength": 255, "examples": ["psp-20261121-17"]},
-)
+_MADE: Final = ORDER + "/refunds/{reference}"
+
+
+def _reference(of: str, example: str) -> Mapping[str, object]:
+    schema = {"type": "string", "minLength": 1, "maxLength": 255, "examples": [example]}
+    return parameter("reference", "path", f"The provider's own name of the {of}, percent-encoded", schema)
+
+
+_REFERENCES: Final = {_PAYMENT: _reference("payment", "psp-20261121-17"), _MADE: _reference("refund", "re-20261121-1")}
 _REPLY: Final = {200: Reply(when="The order with its history; a repeat changes nothing", message=messages.Order)}
 
 
@@ -64,6 +67,7 @@ class ManagedPayments:
             TransactionCall(operation=_VOID, body=_void_given, handle=self._void),
             TransactionCall(operation=_ASSIGN, body=_assign_given, handle=self._assign),
             TransactionCall(operation=_REFUND, body=_refund_given, handle=_handler(refund)),
+            TransactionCall(operation=_FAILED, body=_failed_given, handle=_fail),
             TransactionCall(operation=_CHARGEBACK, body=_chargeback_given, handle=_handler(charge_back)),
         )
 
@@ -76,14 +80,19 @@ class ManagedPayments:
 
     async def _assign(self, tx: Transaction, context: CallContext[money.AssignGiven]) -> Answer:
         order, now = await order_in(tx, context.request), context.services.clock()
-        try:
-            other = await order_named(tx, context.body.order)
-        except FieldsError as error:  # it names the parameter of the path
-            raise FieldsError([("order", said) for _, said in error.errors]) from None
         reference = context.request.path_parameters["reference"]
+        check_reference(reference)  # the other order would get it
+        other = await order_named(tx, context.body.order, field="order")
         reason = context.body.reason
         await assign_late_money(tx, context.actor, order.id, reference, other.id, reason, now, windows=self._windows)
         return await order_answer_within(tx, context.services, context.client, order.id)
+
+
+async def _fail(tx: Transaction, context: CallContext[money.FailedGiven]) -> Answer:
+    order, now = await order_in(tx, context.request), context.services.clock()
+    reference = context.request.path_parameters["reference"]
+    await fail_refund(tx, context.actor, order.id, reference, context.body.reason, now)
+    return await order_answer_within(tx, context.services, context.client, order.id)
 
 
 def _handler(go_back: _GoBack) -> Callable[[Transaction, CallContext[_Gone]], Awaitable[Answer]]:
@@ -107,6 +116,12 @@ def _assign_given(given: DecodedBody) -> money.AssignGiven:
     return assigned
 
 
+def _failed_given(given: DecodedBody) -> money.FailedGiven:
+    failed = read(money.FailedGiven, given.json)
+    check_reason(failed.reason)
+    return failed
+
+
 def _refund_given(given: DecodedBody) -> _Gone:
     return _gone(read(money.RefundGiven, given.json))
 
@@ -116,11 +131,12 @@ def _chargeback_given(given: DecodedBody) -> _Gone:
 
 
 def _gone(given: money.RefundGiven | money.ChargebackGiven) -> _Gone:
+    check_reference(given.reference)
     check_reason(given.reason)
     return _Gone(reference=given.reference, money=money_in(given.amount, given.currency), reason=given.reason)
 
 
-def _operation(name: str, path: str, summary: str, request: type[Struct]) -> Operation:
+def _operation(name: str, path: str, summary: str, request: type[Struct], *, conflicts: bool = True) -> Operation:
     return operation(
         name,
         "POST",
@@ -129,7 +145,8 @@ def _operation(name: str, path: str, summary: str, request: type[Struct]) -> Ope
         Permission.MONEY,
         _REPLY,
         request=request,
-        parameters=[_REFERENCE] if path.startswith(_PAYMENT) else (),
+        parameters=[parameter for start, parameter in _REFERENCES.items() if path.startswith(start)],
+        conflicts=conflicts,
     )
 
 
@@ -148,8 +165,15 @@ _ASSIGN: Final = _operation(
 _REFUND: Final = _operation(
     "recordRefund",
     ORDER + "/refunds",
-    "Record a refund that was made. It settles what is due first",
+    "Record a refund that was made. It pays off what is due first",
     money.RefundGiven,
+)
+_FAILED: Final = _operation(
+    "failRefund",
+    _MADE + "/failed",
+    "Record that a refund that was made came back. Its money is owed again",
+    money.FailedGiven,
+    conflicts=False,
 )
 _CHARGEBACK: Final = _operation(
     "recordChargeback",

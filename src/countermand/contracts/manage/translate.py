@@ -82,7 +82,7 @@ ERROR_CODES: Final = error_codes(
         *("client_exists", "client_revoked", "client_without_secret", "key_exists"),
         *("secret_overlap", "no_secret_overlap"),
         *("staff_exists", "staff_disabled"),
-        *("override_differs", "past_unknown", "export_too_large"),
+        *("override_differs", "policy_differs", "past_unknown", "export_too_large"),
     ),
 )
 

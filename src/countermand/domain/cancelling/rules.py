@@ -205,6 +205,8 @@ def nothing_paid() -> Rule:
     )
 
 
+CODE_PATTERN: Final = "[a-z][a-z0-9_]{0,63}"  # of the code with which a rule refuses
+
 # Nobody can override a refusal with one of these codes: the order has ended, or the work on it has gone too far.
 NEVER_OVERRIDDEN: Final = frozenset({"order_not_cancellable", "order_already_cancelled"})
 

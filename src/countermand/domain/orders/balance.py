@@ -30,13 +30,14 @@ class Balance:
 
     @property
     def refundable(self) -> int:
-        """The largest refund that can be made now."""
-        return self.due + max(0, self.kept) + self.late
+        """The largest refund that can be made now. What a chargeback took is not paid out again."""
+        return max(0, self.due + self.kept + self.late)
 
     @property
     def is_covered(self) -> bool:
-        """Whether enough came in for what was refunded or is due, and for what was charged back."""
-        return self.refunded + self.due <= self.stands and self.charged_back <= self.stands
+        """Whether enough came in for what was refunded, for what was charged back, and for what is due beside both."""
+        of_each = self.refunded + self.due <= self.stands and self.charged_back <= self.stands
+        return of_each and (self.due == 0 or self.kept >= 0)
 
 
 def balances_of(payments: Iterable[Payment], corrections: Iterable[Correction]) -> Mapping[str, Balance]:

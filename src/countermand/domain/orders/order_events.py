@@ -28,6 +28,7 @@ class OrderEventKind(StrEnum):
     PAYMENT_REFUNDED = "payment.refunded"
     PAYMENT_CHARGED_BACK = "payment.charged_back"
     REFUND_DUE = "refund.due"
+    REFUND_FAILED = "refund.failed"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,6 +106,11 @@ def refund_due(amounts: Iterable[Money], reason: str | None) -> OrderEvent:
     """The end of an order left money that must be paid back: one amount for each currency."""
     shown = [{"amount_minor": one.minor, "currency": one.currency} for one in amounts]
     return OrderEvent(kind=OrderEventKind.REFUND_DUE, details={"amounts": shown, "reason": reason})
+
+
+def refund_failed(reference: str, money: Money, reason: str) -> OrderEvent:
+    """Money that was paid back came back, and must be paid back again."""
+    return OrderEvent(kind=OrderEventKind.REFUND_FAILED, details={**_money(reference, money), "reason": reason})
 
 
 def _money(reference: str, money: Money) -> dict[str, object]:

@@ -19,14 +19,21 @@ class CorrectionKind(StrEnum):
 
 
 class RefundState(StrEnum):
-    """The state of a refund. Money that is due or whose refund failed must still be paid back."""
+    """The state of a refund. Money that is due or whose refund failed must still be paid back.
+
+    A refund that was made has a row of its own, so a row that is paid off or returned counts in no sum.
+    """
 
     DUE = "due"
     DONE = "done"
-    FAILED = "failed"
-    WITHDRAWN = "withdrawn"  # the order was restored before the money was sent
+    FAILED = "failed"  # a refund was made and came back, so its money is owed again
+    WITHDRAWN = "withdrawn"  # before the money was sent, the payer's bank took it back, or the order was restored
+    PAID_OFF = "paid_off"  # it was due, or had failed, and a refund was made
+    RETURNED = "returned"  # it was made, and the provider or the bank sent it back
 
 
+# The states of the list of refunds: no amount stands there twice.
+LISTED_STATES: Final = (RefundState.DUE, RefundState.DONE, RefundState.FAILED, RefundState.WITHDRAWN)
 # The reason of a refund that is due, if the cancellation gave none.
 CANCELLED_WITHOUT_REASON: Final = "the order was cancelled"
 
@@ -35,8 +42,8 @@ CANCELLED_WITHOUT_REASON: Final = "the order was cancelled"
 class Correction:
     """A void, a refund or a chargeback. `number` counts the corrections of an order.
 
-    A refund that is due has no `reference` until it is made, and a refund that settles several dues is several
-    corrections with its reference. A void has no reference of its own: it names the payment. Only a refund has a state.
+    A refund that was made has the provider's `reference`, and so has what is owed again after it failed. A refund that
+    is due has none. A void has no reference of its own: it names the payment. Only a refund has a state.
     """
 
     number: int
@@ -54,6 +61,12 @@ class Correction:
     def is_known(self) -> bool:
         """Whether this version knows the kind and the state. A node corrects no payments beside others."""
         return not isinstance(self.kind, Unknown) and not isinstance(self.state, Unknown)
+
+    @property
+    def was_owed(self) -> bool:
+        """Whether it says what had to be paid back, and not that money went back."""
+        owed = {RefundState.DUE, RefundState.FAILED, RefundState.WITHDRAWN, RefundState.PAID_OFF}
+        return self.state in owed
 
     @property
     def is_due(self) -> bool:

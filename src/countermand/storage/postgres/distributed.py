@@ -147,8 +147,9 @@ class CancelApart:
                 about = (visit["order_id"], version)
                 details = _visit_details(visit)
                 told.append(_event(about, OrderEventKind.APPOINTMENT_CANCELLED, now, actor, details))
-        if with_price := {c.order_id: c for c, row in won if row["contract"] in self._owing}:
-            told += await self._owe(connection, with_price, by_order, now)
+        paid = ((c, row) for c, row in won if row["first_payment_at"] is not None)
+        if may_keep := {c.order_id: c for c, row in paid if row["contract"] in self._owing}:
+            told += await self._owe(connection, may_keep, by_order, now)
         await connection.execute(_RECORD, *as_columns(records))
         await connection.execute(_APPEND_EVENTS, *as_columns(told))
         if keys:

@@ -27,7 +27,7 @@ from countermand.domain.orders.balance import balances_of
 from countermand.domain.orders.order import Order, OrderUid, order_id_from
 from countermand.domain.orders.order_state import ENDED_UNFULFILLED, TRANSITIONS, OrderState
 from countermand.domain.orders.payment import Payment
-from countermand.domain.orders.payment_correction import Correction, RefundState
+from countermand.domain.orders.payment_correction import LISTED_STATES, Correction
 from countermand.storage.repositories.appointments import task_of
 from countermand.storage.repositories.corrections import TAKES_MONEY, correction_of
 from countermand.storage.repositories.documents import total_of
@@ -104,19 +104,25 @@ class DeskListRows(StatementRunner):
         return ReasonCounts(counts=counts, since=None if left_out is None else instant(left_out["decided_at"] + 1))
 
     async def late_payments_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[ListedPayment]:
-        """See `DeskLists.late_payments_listed`. Reads along an index that has late money alone."""
+        """See `DeskLists.late_payments_listed`. Reads along an index that has late money alone.
+
+        The database leaves out what was paid back, so that a page is not empty because old late money was.
+        """
         it = payments.c
         newest = it.recorded_at, it.order_id, it.reference
         met, bound = await self._looked_at_from_newest(wanted, newest, it.is_late)
-        met += [it.voided_at.is_(None), *_of(wanted, orders.c.contract, orders.c.client_id)]
+        met += [it.voided_at.is_(None), _is_late_money_left(), *_of(wanted, orders.c.contract, orders.c.client_id)]
         late = select(payments).join(orders, it.order_id == orders.c.id).where(*met)
         found = await self.rows(late.order_by(*_descending(newest)).limit(at_most))
         by_number = await self._orders_of(found)
         left = await self._late_left([row["order_id"] for row in found])
         items = [
-            ListedPayment(payment=payment_of(row), order=by_number[row["order_id"]], left_minor=minor)
+            ListedPayment(
+                payment=payment_of(row),
+                order=by_number[row["order_id"]],
+                left_minor=left[row["order_id"], row["currency"]],
+            )
             for row in found
-            if (minor := left.get((row["order_id"], row["currency"]), 0)) or not row["amount_minor"]
         ]
         last = found[-1] if len(found) == at_most else bound
         return ListPage(items=items, following=None if last is None else _written(last, "recorded_at", "reference"))
@@ -127,7 +133,7 @@ class DeskListRows(StatementRunner):
         newest = it.recorded_at, it.order_id, it.number
         found: list[Row] = []
         bounds: list[Row] = []
-        for state in RefundState if wanted.state is None else (wanted.state,):
+        for state in LISTED_STATES if wanted.state is None else (wanted.state,):
             of_state = it.state == state.value, it.state.is_not(None)
             met, bound = await self._looked_at_from_newest(wanted, newest, *of_state)
             met += _of(wanted, orders.c.contract, orders.c.client_id)
@@ -236,6 +242,20 @@ class DeskListRows(StatementRunner):
         last = select(key.label("last")).where(key > after, *also).order_by(key).offset(LOOKED_AT - 1).limit(1)
         row = await self._one(last)
         return None if row is None else int(row["last"])
+
+
+def _is_late_money_left() -> ColumnElement[bool]:
+    """Return the condition that not all late money of a late payment's order is gone, in its currency.
+
+    What leaves an order takes its late money last. An older version recorded payments of 0, which are listed, too.
+    """
+    it, its, that = payments.c, payments.alias("its").c, payment_corrections.c
+    came = select(func.sum(its.amount_minor)).where(its.order_id == it.order_id, its.currency == it.currency)
+    gone = select(func.coalesce(func.sum(that.amount_minor), 0)).where(
+        that.order_id == it.order_id, that.currency == it.currency, TAKES_MONEY
+    )
+    is_left = came.correlate(payments).scalar_subquery() > gone.correlate(payments).scalar_subquery()
+    return (it.amount_minor == 0) | is_left
 
 
 def _descending(columns: Sequence[Column]) -> list[ColumnElement[object]]:

@@ -67,7 +67,7 @@ SELECT o.id, json_extract(b.value, '$[1]'), :now, json_extract(b.value, '$[2]'),
        json_extract(b.value, '$[7]'), json_extract(b.value, '$[8]')
 FROM json_each(:batch) AS b CROSS JOIN orders AS o ON o.id = json_extract(b.value, '$[0]')
 WHERE (json_extract(b.value, '$[3]') OR o.client_id = json_extract(b.value, '$[2]')) AND ({predicate})
-RETURNING order_id, command_id, contract, state, appointment_starts_at, reason
+RETURNING order_id, command_id, contract, state, appointment_starts_at, first_payment_at, reason
 """
 _OWE: Final = f"""
 INSERT INTO payment_corrections (order_id, number, kind, amount_minor, currency, state, reason, recorded_at,
@@ -238,8 +238,8 @@ class SqliteCancellations:
             released = run(_RELEASE_TICKETS, {"ids": _json(with_tickets)}).fetchall()
             given_back = Counter(row["product_uid"] for row in released)
             self._connection.executemany(_GIVE_BACK, sorted((n, uid) for uid, n in given_back.items()))
-        if with_price := [row for row in won if row["contract"] in self._owing]:
-            self._owe(run, {OrderId(row["order_id"]): row["reason"] for row in with_price})
+        if paid := [row for row in won if row["first_payment_at"] is not None and row["contract"] in self._owing]:
+            self._owe(run, {OrderId(row["order_id"]): row["reason"] for row in paid})
 
     def _owe(self, run: _Run, reasons: Mapping[OrderId, str | None]) -> None:
         """Write what must be paid back, as refunds that are due."""

@@ -83,8 +83,9 @@ payment_references = Table(
     sqlite_with_rowid=False,
 )
 
-# Each void of a payment, refund and chargeback. A refund that is due has no reference until it is made, and a refund
-# that settles several dues is several rows with its reference.
+# Each void of a payment, refund and chargeback. A refund that was made has a row of its own, and what was due before it
+# keeps its row, with a state that no sum counts. Nodes from before these states wrote one refund that paid off several
+# dues as several rows with its reference; they correct no payments of an order that has such a state.
 payment_corrections = Table(
     "payment_corrections",
     metadata,
