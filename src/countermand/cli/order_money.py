@@ -46,7 +46,7 @@ _GoBack = Callable[["Transaction", Actor, "OrderId", str, Money, str, "datetime"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Change:
+class Change:
     """A change of an order's money. It returns a sentence if the caller must know of something; else None."""
 
     order_id: str
@@ -78,7 +78,7 @@ def pay_command(
         return f"the order is {state}; the payment {reference} is kept as late money: assign or refund it"
 
     permissions = (Permission.RECORD, Permission.MONEY)
-    _carry_out(settings, _Change(order_id=order_id, staff=staff, permissions=permissions, make=pay), as_json=as_json)
+    carry_out(settings, Change(order_id=order_id, staff=staff, permissions=permissions, make=pay), as_json=as_json)
 
 
 def void_command(
@@ -100,7 +100,7 @@ def void_command(
         await void_payment(tx, actor, number, reference, reason, utc_now(), windows=windows)
 
     permissions = (Permission.MONEY,)
-    _carry_out(settings, _Change(order_id=order_id, staff=staff, permissions=permissions, make=void), as_json=as_json)
+    carry_out(settings, Change(order_id=order_id, staff=staff, permissions=permissions, make=void), as_json=as_json)
 
 
 def refund_command(
@@ -118,7 +118,7 @@ def refund_command(
 
     make = _recording(refund, reference, amount, currency, reason)
     permissions = (Permission.MONEY,)
-    _carry_out(settings, _Change(order_id=order_id, staff=staff, permissions=permissions, make=make), as_json=as_json)
+    carry_out(settings, Change(order_id=order_id, staff=staff, permissions=permissions, make=make), as_json=as_json)
 
 
 def chargeback_command(
@@ -136,7 +136,7 @@ def chargeback_command(
 
     make = _recording(charge_back, reference, amount, currency, reason)
     permissions = (Permission.MONEY,)
-    _carry_out(settings, _Change(order_id=order_id, staff=staff, permissions=permissions, make=make), as_json=as_json)
+    carry_out(settings, Change(order_id=order_id, staff=staff, permissions=permissions, make=make), as_json=as_json)
 
 
 def _recording(go_back: _GoBack, reference: str, amount: str, currency: str, reason: str) -> _Make:
@@ -151,7 +151,7 @@ def _recording(go_back: _GoBack, reference: str, amount: str, currency: str, rea
     return record
 
 
-def _carry_out(settings: "Path | None", change: _Change, *, as_json: bool) -> None:
+def carry_out(settings: "Path | None", change: Change, *, as_json: bool) -> None:
     """Make a change in one transaction, and print the order. Raises `CommandError` for money that came too late."""
     staff_id, read = person_id(change.staff, "--as"), read_settings(settings)
     actor = Actor(COMMAND_LINE, MANAGE, staff_id)

@@ -24,7 +24,13 @@ from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.cancelling.group_commit import GO_AGAIN, GoAgain
 from countermand.actions.cancelling.policies import Policies
-from countermand.actions.cancelling.ports import CancellationStore, CancelOrder, KeptOutcome, RefusalRecord
+from countermand.actions.cancelling.ports import (
+    CancellationStore,
+    CancelOrder,
+    Kept,
+    KeptUndone,
+    RefusalRecord,
+)
 from countermand.actions.errors import (
     HeldError,
     IdempotencyKeyReusedError,
@@ -34,6 +40,7 @@ from countermand.actions.errors import (
     TransientConflictError,
     UnavailableError,
     UnfitDataError,
+    cancellation_undone,
     kept_by_another_version,
 )
 from countermand.actions.idempotency import Fingerprints
@@ -330,13 +337,15 @@ class CancelOrders:
             case Refused() as refused:
                 return NotCancelled(order_id=order.id, refused=refused)
 
-    async def _answer_again(self, command: CancelOrder, kept: KeptOutcome | Fingerprints) -> CancelOutcome | Exception:
+    async def _answer_again(self, command: CancelOrder, kept: Kept) -> CancelOutcome | Exception:
         """Return the stored answer for a repeat of the same request. Another request with the key gets an error."""
         fingerprints = kept if isinstance(kept, Fingerprints) else kept.fingerprints
         if command.idempotency is None or not fingerprints.agree_with(command.idempotency.fingerprints):
             return IdempotencyKeyReusedError()
         if isinstance(kept, Fingerprints):
             return kept_by_another_version()
+        if isinstance(kept, KeptUndone):
+            return cancellation_undone()
         if kept.refusal is None:
             return Cancelled(order_id=kept.order_id)
         try:
