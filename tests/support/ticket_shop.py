@@ -185,7 +185,8 @@ def _check_money(kept: Contents) -> None:
     """What holds of each order's money, summed here by other means than the service's."""
     for order in kept["orders"]:
         paid = [row for row in kept["payments"] if row["order_id"] == order["id"]]
-        gone = [row for row in kept["payment_corrections"] if row["order_id"] == order["id"]]
+        answers = [row for row in kept["payment_corrections"] if row["order_id"] == order["id"]]
+        gone = [row for row in answers if row["state"] != "withdrawn"]
         recorded = sum(row["recorded_minor"] if row["voided_at"] else row["amount_minor"] for row in paid)
         stands = sum(row["amount_minor"] for row in paid)
         sums = {kind: sum(row["amount_minor"] for row in gone if row["kind"] == kind) for kind in _CORRECTIONS}

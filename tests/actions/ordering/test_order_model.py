@@ -244,6 +244,11 @@ class Orders(RuleBasedStateMachine):
             order.version += 1
 
     @rule(order=orders)
+    def the_operator_cancels_the_wrong_order(self, order: Expected) -> None:
+        self.somebody_cancels(order, "operator")
+        self.a_cancellation_is_undone(order)
+
+    @rule(order=orders)
     def a_cancellation_is_undone(self, order: Expected) -> None:
         code, before = self.why_not_undone(order), order.before
         said = None

@@ -148,7 +148,7 @@ def _check_money(account: Account, record: CancellationRecord) -> None:
     since = [
         f"{_SAID[one.kind]} ({one.reference or one.payment_reference})"
         for one in account.corrections
-        if not one.is_due and isinstance(one.kind, CorrectionKind)
+        if not one.is_due and one.state is not RefundState.WITHDRAWN and isinstance(one.kind, CorrectionKind)
         if (one.settled_at or one.recorded_at) >= record.decided_at
     ]
     since += [f"late money came ({one.reference})" for one in account.payments if one.is_late and not one.voided_at]
