@@ -61,7 +61,8 @@ ELSEWHERE = {
     "appointment_tasks": {"slots"},
     "idempotency_keys": {"key"},
     # forgotten with the order
-    "cancellations": {"address", "overridden"},
+    "cancellations": {"address", "overridden", "key"},
+    "undone_cancellations": {"address", "overridden", "key", "undone_address"},
     "payment_corrections": {"reference", "payment_reference", "address"},
     "refusals": {"address", "codes"},
     "outbox": {"address"},

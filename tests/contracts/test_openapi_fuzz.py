@@ -154,6 +154,7 @@ _BODIES = {
     "POST /manage/v1/orders/{id}/payments/{reference}/assign": lambda target: {"order": target["other"], "reason": "r"},
     "POST /manage/v1/orders/{id}/refunds": lambda _: _money_gone(),
     "POST /manage/v1/orders/{id}/chargebacks": lambda _: _money_gone(),
+    "POST /manage/v1/orders/{id}/restore": lambda _: {"reason": "mistaken"},
     "POST /manage/v1/orders/{id}/moves": lambda _: {"move": "accept"},
     "POST /manage/v1/privacy/export": lambda _: {"email": "nobody.at.all@example.com"},
     "POST /manage/v1/privacy/forget": lambda _: {"email": "nobody.at.all@example.com"},
@@ -274,6 +275,8 @@ def _made_anew(label: str, http: httpx.Client, demo: Demo) -> list[dict[str, Any
         return [{"id": f"connect-{order_id}", "task": booking.offer(order_id)} for order_id in new]
     if "{reference}" in label or label.endswith(("/refunds", "/chargebacks")):
         return [_paid_order(http, demo, booking, is_late=label.endswith("/assign")) for _ in several]
+    if label.endswith("/restore"):
+        return [_cancelled_order(http, demo, booking) for _ in several]
     if label.endswith("/{appointment}/state"):
         return [_order_with_visit(http, demo, booking.order()) for _ in several]
     return None
@@ -300,6 +303,14 @@ def _paid_order(http: httpx.Client, demo: Demo, booking: BookingTerms, *, is_lat
     paid = {"reference": reference, "amount": 25, "currency": "EUR"}
     http.post(f"{path}/payments", json=paid, headers=headers)
     return {"id": name, "reference": reference, "other": f"connect-{booking.order()}"}
+
+
+def _cancelled_order(http: httpx.Client, demo: Demo, booking: BookingTerms) -> dict[str, Any]:
+    """An order that the operator has just cancelled."""
+    name = f"connect-{booking.order()}"
+    answer = http.post(f"/manage/v1/orders/{name}/cancel", json={"reason": "r"}, headers=demo.manage_headers())
+    assert answer.is_success
+    return {"id": name}
 
 
 def _money_gone() -> dict[str, Any]:
