@@ -11,7 +11,13 @@ from typing import Final
 from sqlalchemy import Column, ColumnElement, Table, delete, func, select, tuple_
 
 from countermand.storage.store import SqlStore
-from countermand.storage.tables.cancelling import cancellations, idempotency_keys, outbox, refusals, undone_cancellations
+from countermand.storage.tables.cancelling import (
+    cancellations,
+    idempotency_keys,
+    outbox,
+    refusals,
+    undone_cancellations,
+)
 from countermand.storage.tables.clients import signing_keys, used_assertions
 from countermand.storage.tables.columns import micros
 

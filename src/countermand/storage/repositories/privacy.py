@@ -26,7 +26,13 @@ from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.sql_types import Column as AnyColumn
 from countermand.storage.store import SqlStore
 from countermand.storage.tables.appointments import appointment_tasks
-from countermand.storage.tables.cancelling import cancellations, idempotency_keys, outbox, refusals, undone_cancellations
+from countermand.storage.tables.cancelling import (
+    cancellations,
+    idempotency_keys,
+    outbox,
+    refusals,
+    undone_cancellations,
+)
 from countermand.storage.tables.catalogue import events, products
 from countermand.storage.tables.columns import instant, instant_or_none, micros
 from countermand.storage.tables.orders import order_details, order_lines, orders, payment_corrections
