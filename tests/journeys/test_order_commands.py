@@ -434,3 +434,28 @@ async def test_a_text_may_be_as_long_as_over_http_and_no_longer(world: World, ru
         assert (said.code, said.err) == (0, ""), command
     (cancelled,) = await world.rows("cancellations")
     assert (cancelled["order_id"], cancelled["reason"]) == (order, "é" * 2000)
+
+
+async def test_a_cancellation_is_undone_by_a_person_and_only_once(world: World, run: Run):
+    operator = await world.manage_client()
+    await world.person("kim", Role.SUPPORT, client=operator)
+    await world.person("vera", Role.VIEWER, client=operator)
+    placed = await world.ticket_order(await world.shopping_client())
+    name, why = f"shopping-{placed.order.uid}", ("--reason", "the other buyer", "--as")
+    assert_one_sentence(await said(world, run, "restore", name, *why, "kim"), "pending", "no cancellation was undone")
+    assert (await said(world, run, "cancel", name, "--reason", "mistaken", "--as", "kim")).code == 0
+    before = await contents(world)
+    assert_one_sentence(await said(world, run, "restore", name, *why, "vera"), "--as", "vera", "cancel")
+    assert_one_sentence(await said(world, run, "restore", name, "--reason", " ", "--as", "kim"), "--reason")
+    assert not changed(before, await contents(world))
+
+    restored = await said(world, run, "restore", name, *why, "kim")
+
+    assert restored == Said(0, f"{name} is pending; the record names kim\n", "")
+    (undone,) = await world.rows("undone_cancellations", placed.order.id)
+    assert (undone["undone_staff_id"], undone["undone_reason"]) == ("kim", "the other buyer")
+    assert all(ticket["valid"] for ticket in await world.rows("tickets", placed.order.id))
+    again = await said(world, run, "restore", name, *why, "kim", "--json")
+    assert (again.code, json.loads(again.out)["error"]["code"]) == (2, "order_not_cancelled")
+    shown = (await said(world, run, "show", name)).out
+    assert "restored" in shown
