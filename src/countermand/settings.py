@@ -152,6 +152,13 @@ class Settings(BaseSettings):
         3600, ge=1, le=366 * 24 * 3600, description="How long an order can be paid before it expires"
     )
 
+    undo_window_s: float = Field(
+        600, ge=0, le=30 * 24 * 3600, description="How long the operator can undo a cancellation; 0 never"
+    )
+    undo_own_cancellations: bool = Field(
+        False, description="Whether the operator can also undo what a client cancelled itself"
+    )
+
     policies: Mapping[str, list[dict[str, object]]] = Field(
         default_factory=dict, description="By contract: the list of rules that decide, each a name and its parameters"
     )

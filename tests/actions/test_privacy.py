@@ -24,7 +24,13 @@ from countermand.domain.ticketing.consumer import Consumer
 from countermand.storage.repositories import privacy
 from countermand.storage.repositories.privacy import COLUMNS, SqlPrivacy
 from countermand.storage.tables.appointments import appointment_tasks
-from countermand.storage.tables.cancelling import cancellations, idempotency_keys, outbox, refusals
+from countermand.storage.tables.cancelling import (
+    cancellations,
+    idempotency_keys,
+    outbox,
+    refusals,
+    undone_cancellations,
+)
 from countermand.storage.tables.catalogue import products
 from countermand.storage.tables.columns import metadata, micros
 from countermand.storage.tables.orders import order_details, payment_corrections
@@ -61,7 +67,8 @@ ELSEWHERE = {
     "appointment_tasks": {"slots"},
     "idempotency_keys": {"key"},
     # forgotten with the order
-    "cancellations": {"address", "overridden"},
+    "cancellations": {"address", "overridden", "key"},
+    "undone_cancellations": {"address", "overridden", "key", "undone_address"},
     "payment_corrections": {"reference", "payment_reference", "address"},
     "refusals": {"address", "codes"},
     "outbox": {"address"},
@@ -93,6 +100,8 @@ async def everywhere(world: World) -> dict[str, OrderId]:
         row = {"order_id": service, "command_id": "c" * 32, "decided_at": 1, "client_id": partner.client.id}
         row |= {"contract": "connect", "door": "connect", "policy_version": "0" * 16, "state": "submitted"}
         await tx.run(insert(refusals).values(**row, reason=f"{EMAIL} moves out"))
+        undone = {"order_version": 2, "undone_at": 2, "undone_client_id": 0, "undone_reason": f"{EMAIL} stays"}
+        await tx.run(insert(undone_cancellations).values(**row, **undone, reason=f"{EMAIL} moves out"))
         its = (outbox.c.order_id == service) & (outbox.c.order_version == 1)
         await tx.run(update(outbox).where(its).values(details=json.dumps({"contact": EMAIL, "amount": 1250})))
         body = json.dumps({"consumer": {"email": EMAIL}, "total": 12.5})
@@ -162,13 +171,13 @@ async def test_a_person_is_forgotten_everywhere_and_a_repeat_finds_nothing(world
     assert EMAIL not in said
     assert OTHER in said
     tables = {"order_details", "consumers", "cancellations", "refusals", "outbox", "idempotency_keys"}
-    tables |= {"appointment_tasks", "payment_corrections"}
+    tables |= {"appointment_tasks", "payment_corrections", "undone_cancellations"}
     assert changed(before, after) == tables | {"order_search", "privacy_keys", "privacy_requests"}
     for table, rows in before.items():
         if table in tables:
             pairs = zip(rows, after[table], strict=True)
             columns = {name for old, new in pairs for name in old if old[name] != new[name]}
-            assert len(columns) == 1, table
+            assert len(columns) == (2 if table == "undone_cancellations" else 1), table
     (details,) = [row for row in after["order_details"] if row["order_id"] == orders["bought"]]
     kept = json.loads(details["details"])
     assert kept["consumer"] == {"email": MARKER, "first_name": MARKER}

@@ -255,6 +255,12 @@ TABLE: Final = [
         object=telecom("to cancel by us"),
         body=lambda _: {"reason": "r"},
     ),
+    Row(  # it was cancelled just now
+        route=f"POST {MANAGE}/orders/{{id}}/restore",
+        answers=operator(200),
+        object=telecom("to cancel by us"),
+        body=lambda _: {"reason": "r"},
+    ),
     Row(
         route=f"POST {MANAGE}/orders/{{id}}/payments",
         answers=operator(201),

@@ -155,6 +155,7 @@ _BODIES = {
     "POST /manage/v1/orders/{id}/refunds": lambda _: _money_gone(),
     "POST /manage/v1/orders/{id}/refunds/{reference}/failed": lambda _: {"reason": "came back"},
     "POST /manage/v1/orders/{id}/chargebacks": lambda _: _money_gone(),
+    "POST /manage/v1/orders/{id}/restore": lambda _: {"reason": "mistaken"},
     "POST /manage/v1/orders/{id}/moves": lambda _: {"move": "accept"},
     "POST /manage/v1/privacy/export": lambda _: {"email": "nobody.at.all@example.com"},
     "POST /manage/v1/privacy/forget": lambda _: {"email": "nobody.at.all@example.com"},
@@ -276,6 +277,8 @@ def _made_anew(label: str, http: httpx.Client, demo: Demo) -> list[dict[str, Any
     if "{reference}" in label or label.endswith(("/refunds", "/chargebacks")):
         how = {"is_late": label.endswith("/assign"), "is_refunded": label.endswith("/failed")}
         return [_paid_order(http, demo, booking, **how) for _ in several]
+    if label.endswith("/restore"):
+        return [_cancelled_order(http, demo, booking) for _ in several]
     if label.endswith("/{appointment}/state"):
         return [_order_with_visit(http, demo, booking.order()) for _ in several]
     return None
@@ -307,6 +310,14 @@ def _paid_order(
         refund = {**_money_gone(), "reference": reference}
         assert http.post(f"{path}/refunds", json=refund, headers=headers).is_success
     return {"id": name, "reference": reference, "other": f"connect-{booking.order()}"}
+
+
+def _cancelled_order(http: httpx.Client, demo: Demo, booking: BookingTerms) -> dict[str, Any]:
+    """An order that the operator has just cancelled."""
+    name = f"connect-{booking.order()}"
+    answer = http.post(f"/manage/v1/orders/{name}/cancel", json={"reason": "r"}, headers=demo.manage_headers())
+    assert answer.is_success
+    return {"id": name}
 
 
 def _money_gone() -> dict[str, Any]:

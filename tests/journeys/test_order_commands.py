@@ -458,3 +458,28 @@ async def test_an_override_that_could_not_be_read_back_is_not_said_to_be_undone(
             assert (cancelled.code, detail) == (2, f"{name} is cancelled, but could not be read")
         else:
             assert cancelled == Said(0, f"Cancelled {name}; the record names kim\n", "")
+
+
+async def test_a_cancellation_is_undone_by_a_person_and_only_once(world: World, run: Run):
+    operator = await world.manage_client()
+    await world.person("kim", Role.SUPPORT, client=operator)
+    await world.person("vera", Role.VIEWER, client=operator)
+    placed = await world.ticket_order(await world.shopping_client())
+    name, why = f"shopping-{placed.order.uid}", ("--reason", "the other buyer", "--as")
+    assert_one_sentence(await said(world, run, "restore", name, *why, "kim"), "pending", "no cancellation was undone")
+    assert (await said(world, run, "cancel", name, "--reason", "mistaken", "--as", "kim")).code == 0
+    before = await contents(world)
+    assert_one_sentence(await said(world, run, "restore", name, *why, "vera"), "--as", "vera", "cancel")
+    assert_one_sentence(await said(world, run, "restore", name, "--reason", " ", "--as", "kim"), "--reason")
+    assert not changed(before, await contents(world))
+
+    restored = await said(world, run, "restore", name, *why, "kim")
+
+    assert restored == Said(0, f"{name} is pending; the record names kim\n", "")
+    (undone,) = await world.rows("undone_cancellations", placed.order.id)
+    assert (undone["undone_staff_id"], undone["undone_reason"]) == ("kim", "the other buyer")
+    assert all(ticket["valid"] for ticket in await world.rows("tickets", placed.order.id))
+    again = await said(world, run, "restore", name, *why, "kim", "--json")
+    assert (again.code, json.loads(again.out)["error"]["code"]) == (2, "order_not_cancelled")
+    shown = (await said(world, run, "show", name)).out
+    assert "restored" in shown

@@ -25,9 +25,11 @@ NEW = {
     *("staff", "staff_tokens"),  # 9
     *("privacy_keys", "privacy_requests", "policies_in_force"),  # 11
     *("payment_corrections", "correction_references"),  # 12
+    "undone_cancellations",  # 13
 }
 NEW_COLUMNS = {
-    "appointments": {"slot_id", "half_day", "utc_offset_s", "remote_id"},
+    "appointments": {"slot_id", "half_day", "utc_offset_s", "remote_id", "cancelled_from"},
+    "tickets": {"released"},
     "products": {
         *("event_uid", "reference", "min_per_order", "max_per_order", "is_separately_saleable", "is_enabled"),
         *("needs_voucher", "sale_starts_at", "sale_ends_at", "viewing_order", "details", "is_seated"),
@@ -38,8 +40,8 @@ NEW_COLUMNS = {
         *("redirect_url", "redirect_schemes", "more_permissions"),
         *("previous_secret_sha256", "previous_secret_until", "last_used_at"),
     },
-    "idempotency_keys": {"message_fingerprint"},
-    "cancellations": {"overridden", "staff_id", "acting_as", "address"},
+    "idempotency_keys": {"message_fingerprint", "undone_at"},
+    "cancellations": {"overridden", "key", "staff_id", "acting_as", "address"},
     "refusals": {"codes", "staff_id", "acting_as", "address"},
     "outbox": {"staff_id", "acting_as", "channel", "address"},
     "payments": {"recorded_minor", "voided_at"},

@@ -42,6 +42,7 @@ from countermand.storage.retention import (
 )
 from countermand.storage.tables.columns import metadata
 from support.catalogue import a_product, an_event, put
+from support.restores import restore
 from support.shared_world import shared_world
 from support.world import EVERYTHING, NOON, PUBLIC_URL, Caller, World
 
@@ -70,6 +71,7 @@ class Scene:
     paid: list[OrderView] = field(default_factory=list)
     due: list[OrderView] = field(default_factory=list)
     cancelled: list[OrderId] = field(default_factory=list)
+    restored: list[OrderId] = field(default_factory=list)
     refused: list[OrderId] = field(default_factory=list)
     products: list[str] = field(default_factory=list)
     methods: list[str] = field(default_factory=list)
@@ -131,6 +133,9 @@ async def a_scene(world: World) -> Scene:
         scene.due.append(await world.ticket_order(scene.shop))
         scene.methods.append(await world.payment_method())
         scene.cancelled.append(await world.service_order(scene.partner))
+        scene.restored.append(await world.service_order(scene.partner))
+        await world.cancel(scene.operator, scene.restored[-1], on_behalf=True)
+        await restore(world, scene.restored[-1])
         scene.refused.append(await world.service_order(scene.partner, appointment_in=timedelta(hours=1)))
         assert (await scene.cancel(scene.cancelled[-1], f"yes-{len(scene.cancelled)}")).status_code == 200
         assert (await scene.cancel(scene.refused[-1], f"no-{len(scene.refused)}")).status_code == 422
@@ -223,6 +228,7 @@ HOLDS_WORDS = {
     "order_details.details": Spoiled(where=first("telecom"), value=_OTHER_DETAILS),
     "consumers.details": Spoiled(where=lambda scene: {"uid": scene.consumers[0]}, value=_OTHER_CONSUMER),
     "appointments.state": Spoiled(where=first("visited")),
+    "appointments.cancelled_from": Spoiled(where=first("visited")),
     "appointments.half_day": Spoiled(where=first("visited"), value="EV"),
     "slots.half_day": Spoiled(where=lambda _: {"id": "slot-0"}, value="EV"),
     "appointment_tasks.kind": Spoiled(where=lambda _: {"id": A_TASK}),
@@ -239,6 +245,10 @@ HOLDS_WORDS = {
     "cancellations.contract": Spoiled(where=first("cancelled")),
     "cancellations.door": Spoiled(where=first("cancelled")),
     "cancellations.state": Spoiled(where=first("cancelled")),
+    "undone_cancellations.contract": Spoiled(where=first("restored")),
+    "undone_cancellations.door": Spoiled(where=first("restored")),
+    "undone_cancellations.state": Spoiled(where=first("restored")),
+    "undone_cancellations.undone_door": Spoiled(where=first("restored")),
     "refusals.contract": Spoiled(where=first("refused")),
     "refusals.door": Spoiled(where=first("refused")),
     "refusals.state": Spoiled(where=first("refused")),
@@ -278,7 +288,20 @@ FREE = {
     "tickets": {"uid", "product_uid", "code"},
     "voucher_uses": {"code"},
     "consumers": {"uid"},
-    "cancellations": {"command_id", "policy_version", "reason", "overridden", "staff_id", "acting_as", "address"},
+    "cancellations": {
+        "command_id",
+        "policy_version",
+        "reason",
+        "overridden",
+        "key",
+        "staff_id",
+        "acting_as",
+        "address",
+    },
+    "undone_cancellations": {
+        *("command_id", "policy_version", "reason", "overridden", "key", "staff_id", "acting_as", "address"),
+        *("undone_reason", "undone_staff_id", "undone_acting_as", "undone_address"),
+    },
     "refusals": {"command_id", "policy_version", "reason", "codes", "staff_id", "acting_as", "address"},
     "policies": {"version"},
     "policies_in_force": {"contract", "version"},  # found by the names in force

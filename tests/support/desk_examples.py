@@ -65,6 +65,18 @@ async def put_money_right(it: "Recorder", service_order: dict[str, Any]) -> None
     await it.call("manage", "assignPayment", meant | {"order": ended}, id=right, reference="psp-20261121-21")
 
 
+async def undone_a_cancellation(it: "Recorder", service_order: dict[str, Any]) -> None:
+    """An order that is cancelled by mistake and restored, and one that a partner cancelled itself."""
+    orders = [(await it.call("connect", "createOrder", service_order, keep=False)).json()["id"] for _ in range(2)]
+    mistaken, own = (f"connect-{order}" for order in orders)
+    await it.call("manage", "cancelOrder", {"reason": "The customer rang: not wanted"}, id=mistaken, keep=False)
+    sorry = {"reason": "It was another customer"}
+    await it.call("manage", "restoreOrder", sorry, id=mistaken)
+    await it.call("manage", "restoreOrder", sorry, id=mistaken)
+    await it.call("connect", "cancelOrder", {"orderId": orders[1]}, keep=False)
+    await it.call("manage", "restoreOrder", sorry, id=own)
+
+
 async def asked_about_the_past(it: "Recorder", service_order: dict[str, Any]) -> None:
     """An order whose events are not kept any more."""
     order = (await it.call("connect", "createOrder", service_order, keep=False)).json()["id"]

@@ -25,7 +25,7 @@ from countermand.contracts.registry import CONTRACTS
 from countermand.domain.client import Permission
 from countermand.domain.contract import MANAGE
 from countermand.settings import Settings
-from support.desk_examples import asked_about_the_past, looked_at_lists, put_money_right
+from support.desk_examples import asked_about_the_past, looked_at_lists, put_money_right, undone_a_cancellation
 from support.own_tokens import ASSERTION_TYPE, OWN, assertion, own_client
 from support.world import PUBLIC_URL, World, a_world, signing_key
 
@@ -222,6 +222,7 @@ async def recorded(folder: Path, database: Callable[[], Mapping[str, str]] = dic
         await _staff(recorder)
         await asked_about_the_past(recorder, SERVICE_ORDER)
         await put_money_right(recorder, SERVICE_ORDER)
+        await undone_a_cancellation(recorder, SERVICE_ORDER)
         await looked_at_lists(recorder, _order(DAY, 2))
         await _privacy(recorder)
         for name, document in documents.items():

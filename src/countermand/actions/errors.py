@@ -111,6 +111,15 @@ def kept_by_another_version() -> UnavailableError:
     return UnavailableError(f"{said}; nothing was done; send the request again, or to another node")
 
 
+def cancellation_undone() -> ConflictError:
+    """Return the error for a repeat of a cancellation that was undone since."""
+    return ConflictError(
+        "cancellation_undone",
+        "this request cancelled the order, and the operator has undone that since; nothing was cancelled again; send "
+        "the request with another Idempotency-Key to cancel the order",
+    )
+
+
 class UnforeseenDatabaseError(Exception):
     """The database failed in a way that this code does not expect: a table is missing, or a statement is wrong.
 

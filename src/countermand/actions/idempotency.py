@@ -33,11 +33,23 @@ class IdempotencyKey:
     fingerprints: Fingerprints
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptAnswer:
+    """The answer that a key stands for; None if the key is a cancellation's that needed no transaction of its own.
+
+    `is_undone` if the request cancelled an order, and the cancellation was undone since.
+    """
+
+    fingerprints: Fingerprints
+    answer: bytes | None
+    is_undone: bool
+
+
 class KeptAnswers(Protocol):
     """Reads and writes the answers that idempotency keys stand for."""
 
-    async def kept_answer(self, client_id: ClientId, key: str) -> tuple[Fingerprints, bytes | None] | None:
-        """Return a key's fingerprints and its stored answer; the answer is None if the key is a cancellation's."""
+    async def kept_answer(self, client_id: ClientId, key: str) -> KeptAnswer | None:
+        """Return what a key stands for, or None."""
         ...
 
     async def claim_key(self, client_id: ClientId, key: str) -> None:

@@ -15,9 +15,10 @@ from countermand.actions.errors import (
     KeyTakenError,
     TransientConflictError,
     UnavailableError,
+    cancellation_undone,
     kept_by_another_version,
 )
-from countermand.actions.idempotency import Fingerprints, IdempotencyKey, KeptAnswers
+from countermand.actions.idempotency import IdempotencyKey, KeptAnswer, KeptAnswers
 from countermand.actions.ports import Clock, Transactions
 from countermand.domain.client import ClientId
 
@@ -94,10 +95,11 @@ async def _with_retries(
     raise AssertionError("unreachable: the loop returns or raises")
 
 
-def _given_again(kept: tuple[Fingerprints, bytes | None], key: IdempotencyKey, kept_form: KeptForm[Result]) -> Result:
-    fingerprints, answer = kept
-    if not fingerprints.agree_with(key.fingerprints):
+def _given_again(kept: KeptAnswer, key: IdempotencyKey, kept_form: KeptForm[Result]) -> Result:
+    if not kept.fingerprints.agree_with(key.fingerprints):
         raise IdempotencyKeyReusedError
-    if answer is None:  # no cancellation, as it is the same request
+    if kept.is_undone:
+        raise cancellation_undone()
+    if kept.answer is None:  # no cancellation, as it is the same request
         raise kept_by_another_version()
-    return kept_form.decode(answer)
+    return kept_form.decode(kept.answer)

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from countermand.actions.appointments.booking_backends import Calendar, OperatorsSystem
 from countermand.actions.appointments.ports import BookingBackend, BookingTerms
+from countermand.actions.cancelling.restore import UndoTerms
 from countermand.actions.identity.ports import ClientAdministration
 from countermand.actions.identity.staff import StaffAdministration
 from countermand.actions.ordering.correct_payments import PaymentWindows
@@ -39,15 +40,19 @@ def api_modules(
     *,
     issuer: str | None = None,
     texts: PersonalTexts | None = None,
+    undo: UndoTerms | None = None,
 ) -> tuple[ApiModule, ...]:
     """Return all API modules: that of the token endpoint, if the service has one, and then the others by name.
 
-    `issuer` is another issuer whose tokens are accepted. Without `texts`, the calls about persons are only described.
+    `issuer` is another issuer whose tokens are accepted. Without `texts` and `undo`, the calls
+    about persons and the call that undoes a cancellation are only described.
     """
     partners = PartnerTerms(read_key=public_key_of, gives_tokens=endpoint is not None, issuer=issuer)
     modules = [contract.api(deployment) for contract in contracts]
     modules.append(
-        manage.api_module(clients, staff, accesses_of(contracts), partners, texts, windows_of(contracts, deployment))
+        manage.api_module(
+            clients, staff, accesses_of(contracts), partners, texts, windows_of(contracts, deployment), undo
+        )
     )
     own = [] if endpoint is None else [tokens.api_module(endpoint)]
     return (*own, *sorted(modules, key=lambda module: module.name))
@@ -63,6 +68,16 @@ def payment_windows(settings: Settings, contracts: Sequence[Contract]) -> Paymen
     public_url = settings.public_url or ""
     terms = (connect_of(settings), shopping_of(settings, public_url))
     return windows_of(contracts, Deployment(public_url=public_url, terms=terms))
+
+
+def undo_of(settings: Settings, windows: PaymentWindows) -> UndoTerms:
+    """Return which cancellations can be undone, from the settings. `windows` are the contracts' payment windows."""
+    return UndoTerms(
+        window=timedelta(seconds=settings.undo_window_s),
+        clients_own=settings.undo_own_cancellations,
+        payable=windows,
+        bookings=connect_of(settings).booking.desk,
+    )
 
 
 def pages_of(contracts: Sequence[Contract]) -> Mapping[Page, frozenset[ContractName]]:

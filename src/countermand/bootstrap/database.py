@@ -23,6 +23,7 @@ from countermand.storage.retention import (
     IDEMPOTENCY_KEYS,
     REFUSALS,
     RETIRED_KEYS,
+    UNDONE_CANCELLATIONS,
     USED_ASSERTIONS,
     RetentionRule,
 )
@@ -118,5 +119,5 @@ def retention_of(settings: Settings) -> dict[RetentionRule, timedelta]:
         RETIRED_KEYS: _CLOCKS_APART,
     }
     if settings.cancellations_kept_d is not None:
-        kept[CANCELLATIONS] = timedelta(days=settings.cancellations_kept_d)
+        kept[CANCELLATIONS] = kept[UNDONE_CANCELLATIONS] = timedelta(days=settings.cancellations_kept_d)
     return kept

@@ -34,7 +34,15 @@ from countermand.background.retention import forget_old
 from countermand.background.rounds import DATABASE_ERRORS, ended, started
 from countermand.background.search import make_handles
 from countermand.background.totals import fill_totals
-from countermand.bootstrap.api_modules import api_modules, connect_of, loopback_names, pages_of, shopping_of
+from countermand.bootstrap.api_modules import (
+    api_modules,
+    connect_of,
+    loopback_names,
+    pages_of,
+    shopping_of,
+    undo_of,
+    windows_of,
+)
 from countermand.bootstrap.clock import shared_by_all, utc_now
 from countermand.bootstrap.database import OVERTAKEN_CAP, READ_BACK_CAP, READ_BACK_FLIGHTS, Database, retention_of
 from countermand.bootstrap.telemetry import telemetry_for, traced_calls
@@ -192,6 +200,7 @@ def _api_modules(
         own,
         issuer=settings.connect_issuer,
         texts=database.privacy,
+        undo=undo_of(settings, windows_of(database.contracts, deployment)),
     )
 
 

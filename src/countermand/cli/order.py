@@ -28,6 +28,7 @@ from countermand.cli.order_reads import (
     show_command,
     why_command,
 )
+from countermand.cli.order_restore import restore_command
 from countermand.cli.policy_check import check_policy
 from countermand.cli.printing import AsJson, print_json, say
 from countermand.cli.staff import check_permitted, person_id
@@ -68,6 +69,7 @@ order.command("assign")(assign_command)
 order.command("refund")(refund_command)
 order.command("refund-failed")(refund_failed_command)
 order.command("chargeback")(chargeback_command)
+order.command("restore")(restore_command)
 
 
 @order.command("cancel")

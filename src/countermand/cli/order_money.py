@@ -54,7 +54,7 @@ _GoBack = Callable[["Transaction", Actor, "OrderId", str, Money, str, "datetime"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Change:
+class Change:
     """A change of an order's money. It returns a sentence if the caller must know of something; else None."""
 
     order_id: str
@@ -84,7 +84,7 @@ def pay_command(
         return await late_money_sentence(tx, recorded) if recorded.payment.is_late else None
 
     permissions = (Permission.RECORD, Permission.MONEY)
-    _carry_out(settings, _Change(order_id=order_id, staff=staff, permissions=permissions, make=pay), as_json=as_json)
+    carry_out(settings, Change(order_id=order_id, staff=staff, permissions=permissions, make=pay), as_json=as_json)
 
 
 def void_command(
@@ -106,7 +106,7 @@ def void_command(
         await void_payment(tx, actor, number, reference, reason, utc_now(), windows=windows)
 
     permissions = (Permission.MONEY,)
-    _carry_out(settings, _Change(order_id=order_id, staff=staff, permissions=permissions, make=void), as_json=as_json)
+    carry_out(settings, Change(order_id=order_id, staff=staff, permissions=permissions, make=void), as_json=as_json)
 
 
 def assign_command(
@@ -132,7 +132,7 @@ def assign_command(
         await assign_late_money(tx, actor, number, reference, other.id, reason, utc_now(), windows=windows)
 
     permissions = (Permission.MONEY,)
-    _carry_out(settings, _Change(order_id=order_id, staff=staff, permissions=permissions, make=assign), as_json=as_json)
+    carry_out(settings, Change(order_id=order_id, staff=staff, permissions=permissions, make=assign), as_json=as_json)
 
 
 def refund_command(
@@ -150,7 +150,7 @@ def refund_command(
 
     make = _recording(refund, reference, amount, currency, reason)
     permissions = (Permission.MONEY,)
-    _carry_out(settings, _Change(order_id=order_id, staff=staff, permissions=permissions, make=make), as_json=as_json)
+    carry_out(settings, Change(order_id=order_id, staff=staff, permissions=permissions, make=make), as_json=as_json)
 
 
 def refund_failed_command(
@@ -170,7 +170,7 @@ def refund_failed_command(
         await fail_refund(tx, actor, number, reference, reason, utc_now())
 
     permissions = (Permission.MONEY,)
-    _carry_out(settings, _Change(order_id=order_id, staff=staff, permissions=permissions, make=fail), as_json=as_json)
+    carry_out(settings, Change(order_id=order_id, staff=staff, permissions=permissions, make=fail), as_json=as_json)
 
 
 def chargeback_command(
@@ -188,7 +188,7 @@ def chargeback_command(
 
     make = _recording(charge_back, reference, amount, currency, reason)
     permissions = (Permission.MONEY,)
-    _carry_out(settings, _Change(order_id=order_id, staff=staff, permissions=permissions, make=make), as_json=as_json)
+    carry_out(settings, Change(order_id=order_id, staff=staff, permissions=permissions, make=make), as_json=as_json)
 
 
 def _recording(go_back: _GoBack, reference: str, amount: str, currency: str, reason: str) -> _Make:
@@ -203,7 +203,7 @@ def _recording(go_back: _GoBack, reference: str, amount: str, currency: str, rea
     return record
 
 
-def _carry_out(settings: "Path | None", change: _Change, *, as_json: bool) -> None:
+def carry_out(settings: "Path | None", change: Change, *, as_json: bool) -> None:
     """Make a change in one transaction, and print the order. Raises `CommandError` for money that came too late."""
     staff_id, read = person_id(change.staff, "--as"), read_settings(settings)
     actor = Actor(COMMAND_LINE, MANAGE, staff_id)

@@ -11,7 +11,13 @@ from typing import Final
 from sqlalchemy import Column, ColumnElement, Table, delete, func, select, tuple_
 
 from countermand.storage.store import SqlStore
-from countermand.storage.tables.cancelling import cancellations, idempotency_keys, outbox, refusals
+from countermand.storage.tables.cancelling import (
+    cancellations,
+    idempotency_keys,
+    outbox,
+    refusals,
+    undone_cancellations,
+)
 from countermand.storage.tables.clients import signing_keys, used_assertions
 from countermand.storage.tables.columns import micros
 
@@ -42,6 +48,9 @@ USED_ASSERTIONS: Final = RetentionRule(
 )
 RETIRED_KEYS: Final = RetentionRule(name="retired signing keys", table=signing_keys, since=signing_keys.c.retired_at)
 CANCELLATIONS: Final = RetentionRule(name="cancellations", table=cancellations, since=cancellations.c.decided_at)
+UNDONE_CANCELLATIONS: Final = RetentionRule(
+    name="undone cancellations", table=undone_cancellations, since=undone_cancellations.c.decided_at
+)
 
 
 async def forget(store: SqlStore, kept: RetentionRule, before: datetime, *, at_most: int) -> int:

@@ -35,12 +35,24 @@ from countermand.domain.orders.order_state import NO_MOVES, TRANSITIONS, Transit
 from countermand.storage.tables.columns import micros
 from support.money import void
 from support.outside import Outside, outside
+from support.restores import UNDO_WINDOW, restore
 from support.world import Caller, World, a_world
 
 STOCK = 6
 NOTICE = timedelta(hours=26)
 ENDED = {"cancelled", "expired", "failed"}
 HOURS = st.sampled_from([1, 5, 25, 26, 27, 30, 60])
+
+
+@dataclass(frozen=True)
+class Before:
+    """What the model knows of an order from before it was cancelled, and who cancelled it when."""
+
+    state: str
+    visit_at: datetime | None
+    cancelled_at: datetime
+    by_operator: bool
+    voided: int
 
 
 @dataclass
@@ -59,6 +71,8 @@ class Expected:
     money: dict[str, bool] = field(default_factory=dict)  # by reference: whether it came late
     paid: dict[str, datetime] = field(default_factory=dict)  # the payments in time that were not voided
     voided: set[str] = field(default_factory=set)
+    undone: int = 0
+    before: "Before | None" = None  # while the order is cancelled
 
     @property
     def may_be_advanced(self) -> set[str]:
@@ -224,10 +238,45 @@ class Orders(RuleBasedStateMachine):
         assert who != "stranger"
         assert isinstance(outcome, Cancelled if allowed else NotCancelled)
         if allowed:
+            now, by_operator = self.world.clock(), who == "operator"
+            order.before = Before(order.state, order.visit_at, now, by_operator, len(order.voided))
             order.ends("cancelled")
             order.version += 1
 
-    @rule(hours=st.sampled_from([0.5, 1, 4, 24]))
+    @rule(order=orders)
+    def the_operator_cancels_the_wrong_order(self, order: Expected) -> None:
+        self.somebody_cancels(order, "operator")
+        self.a_cancellation_is_undone(order)
+
+    @rule(order=orders)
+    def a_cancellation_is_undone(self, order: Expected) -> None:
+        code, before = self.why_not_undone(order), order.before
+        said = None
+        try:
+            self.run(restore(self.world, order.id, payable={}))
+        except ConflictError as error:
+            said = error.code
+        assert said == code
+        if said is None:
+            assert before is not None
+            order.state, order.visit_at, order.before = before.state, before.visit_at, None
+            order.version, order.undone = order.version + 1, order.undone + 1
+
+    def why_not_undone(self, order: Expected) -> str | None:
+        before = order.before
+        if before is None or order.state != "cancelled":
+            return "order_not_cancelled"
+        if not before.by_operator:
+            return "clients_cancellation"
+        if self.world.clock() >= before.cancelled_at + UNDO_WINDOW:
+            return "undo_window_over"
+        late = any(is_late and reference not in order.voided for reference, is_late in order.money.items())
+        if late or len(order.voided) > before.voided:
+            return "money_moved"
+        sold = sum(e.quantity for e in self.expected.values() if e.product == order.product and e.state not in ENDED)
+        return None if order.product is None or sold + order.quantity <= STOCK else "insufficient_products"
+
+    @rule(hours=st.sampled_from([1 / 7, 1 / 6, 0.5, 1, 4, 24]))
     def time_passes(self, hours: float) -> None:
         self.world.clock.forward(hours=hours)
 
@@ -266,7 +315,10 @@ class Orders(RuleBasedStateMachine):
         facts = [(row["order_id"], row["order_version"], row["kind"]) for row in self.these("outbox")]
         assert len(facts) == len(set(facts))
         told = Counter(order_id for order_id, _, kind in facts if kind == "order.cancelled")
-        assert told == dict.fromkeys(cancelled, 1)
+        undone = Counter({order_id: e.undone for order_id, e in self.expected.items() if e.undone})
+        assert told == undone + Counter(cancelled)
+        assert Counter(row["order_id"] for row in self.these("undone_cancellations")) == undone
+        assert Counter(order_id for order_id, _, kind in facts if kind == "order.restored") == undone
         # every change was told, and none twice: the versions that facts speak of are all there have been
         versions = {(order_id, version) for order_id, version, _ in facts}
         assert versions == {(i, v) for i, e in self.expected.items() for v in range(1, e.version + 1)}

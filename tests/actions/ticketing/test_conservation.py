@@ -19,6 +19,7 @@ from countermand.domain.actor import Actor
 from countermand.domain.orders.order import order_id_of
 from support.money import bounce, pay_back, take_back, void
 from support.overrides import override
+from support.restores import restore
 from support.shopping_calls import cancel
 from support.ticket_shop import Shop, a_shop, check_conservation, euros
 from support.world import PUBLIC_URL, World
@@ -83,6 +84,13 @@ class Override:
 
 
 @dataclass(frozen=True)
+class Restore:
+    """Undo the cancellation of an order."""
+
+    which: int
+
+
+@dataclass(frozen=True)
 class GiveOn:
     """Give so many of an order's tickets on to somebody else."""
 
@@ -95,7 +103,8 @@ class Expire:
     """A node looks at what is due."""
 
 
-Act = Order | Pay | Void | Gone | Bounce | Cancel | Override | GiveOn | Expire
+ChangeOfOne = Pay | Void | Gone | Bounce | Cancel | Override | Restore | GiveOn
+Act = Order | ChangeOfOne | Expire
 
 _which = st.integers(0, 30)
 _acts: st.SearchStrategy[Act] = st.one_of(
@@ -110,6 +119,7 @@ _acts: st.SearchStrategy[Act] = st.one_of(
     st.builds(Bounce, which=_which, refund=st.integers(0, 3)),
     st.builds(Cancel, which=_which),
     st.builds(Override, which=_which),
+    st.builds(Restore, which=_which),
     st.builds(GiveOn, which=_which, tickets=st.integers(1, 3)),
     st.just(Expire()),
 )
@@ -141,9 +151,7 @@ class Story:
         elif self.orders:
             await self._change(act, self.orders[act.which % len(self.orders)])
 
-    async def _change(
-        self, act: Pay | Void | Gone | Bounce | Cancel | Override | GiveOn, order: dict[str, Any]
-    ) -> None:
+    async def _change(self, act: ChangeOfOne, order: dict[str, Any]) -> None:
         match act:
             case Pay():
                 await self._pay(act, order)
@@ -161,6 +169,9 @@ class Story:
                 assert answer.status_code in {200, 403, 409}, answer.text
             case Override():
                 await override(self.shop.world, order_id_of(order["uid"]), "payment_recorded")
+            case Restore():
+                with suppress(ConflictError):  # it is not cancelled, or what it had is gone
+                    await restore(self.shop.world, order_id_of(order["uid"]), clients_own=True)
             case GiveOn():
                 tickets = [one["_links"]["self"]["href"] for one in order["_embedded"]["shop:ticket"]][: act.tickets]
                 answer = await self.shop.post("/orders", {"tickets": tickets, "consumer": {}})

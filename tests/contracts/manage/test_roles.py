@@ -23,6 +23,7 @@ ALLOWED: Final = {
     "GET /orders/{id}": EVERYBODY,
     "GET /orders/{id}/cancellability": EVERYBODY,
     "POST /orders/{id}/cancel": CANCELLERS,
+    "POST /orders/{id}/restore": CANCELLERS,
     "POST /orders/{id}/payments": RECORDERS,
     "POST /orders/{id}/payments/{reference}/void": PAYERS,
     "POST /orders/{id}/payments/{reference}/assign": PAYERS,

@@ -20,11 +20,18 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from countermand.actions.cancelling.batch import Key, first_of_each, key_of, keys_of
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.cancelling.group_commit import GO_AGAIN, GoAgain
 from countermand.actions.cancelling.policies import Policies
-from countermand.actions.cancelling.ports import CancellationStore, CancelOrder, KeptOutcome, RefusalRecord
+from countermand.actions.cancelling.ports import (
+    CancellationStore,
+    CancelOrder,
+    Kept,
+    KeptUndone,
+    RefusalRecord,
+)
 from countermand.actions.errors import (
     HeldError,
     IdempotencyKeyReusedError,
@@ -34,6 +41,7 @@ from countermand.actions.errors import (
     TransientConflictError,
     UnavailableError,
     UnfitDataError,
+    cancellation_undone,
     kept_by_another_version,
 )
 from countermand.actions.idempotency import Fingerprints
@@ -42,7 +50,6 @@ from countermand.actions.ordering.history import History
 from countermand.actions.ordering.views import OrderView
 from countermand.actions.ports import Clock
 from countermand.domain.cancelling.decision import Granted, Refused, decide
-from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderId
 
 log = structlog.get_logger()
@@ -79,7 +86,6 @@ CancelOutcome = Cancelled | NotCancelled
 _Answer = CancelOutcome | Exception | GoAgain
 _NotWritten = UnavailableError | UnfitDataError
 _NOT_WRITTEN = (UnavailableError, UnfitDataError)
-_Key = tuple[ClientId, str]
 _USED_KEYS_AWAITED: Final = 20  # one after another, a tenth of a second each
 
 
@@ -100,7 +106,7 @@ class CancelOrders:
         An exception means that the order was certainly not cancelled, except `OutcomeUnknownError`.
         """
         now = self.clock()
-        first = _first_of_each(batch)
+        first = first_of_each(batch)
         if len(first) < len(batch):
             self.metrics.absorbed(len(batch) - len(first))
         answers = await self._cancel(first, now)
@@ -124,10 +130,10 @@ class CancelOrders:
             # A key of the batch was used before, perhaps in another process. The used keys are known by now, so their
             # commands are left out; the others cannot clash again, unless a key is used at this very moment.
             try:
-                kept = await self.store.kept(_keys(commands))
+                kept = await self.store.kept(keys_of(commands))
             except UnavailableError as error:
                 return {command.command_id: error for command in commands}
-            free = [c for c in commands if _key(c) not in kept]
+            free = [c for c in commands if key_of(c) not in kept]
             vanished = UnavailableError(
                 "another request is using this Idempotency-Key; the order was not cancelled; send the request again"
             )
@@ -140,7 +146,7 @@ class CancelOrders:
             held: dict[CommandId, _Answer] = {command.command_id: error for command in commands}
             # Other transactions hold some of the orders, or what these give back. The batch goes on without them.
             return held | await (
-                self._without_used_keys(commands, now) if skip_held else self._cancel(commands, now, skip_held=True)
+                self._without_usedkeys_of(commands, now) if skip_held else self._cancel(commands, now, skip_held=True)
             )
         except OutcomeUnknownError as error:
             return await self._settle(commands, error)
@@ -167,7 +173,7 @@ class CancelOrders:
             answers |= await self._cancel([command], now)
         return answers
 
-    async def _without_used_keys(self, commands: Sequence[CancelOrder], now: datetime) -> dict[CommandId, _Answer]:
+    async def _without_usedkeys_of(self, commands: Sequence[CancelOrder], now: datetime) -> dict[CommandId, _Answer]:
         """Without what is held, only an `Idempotency-Key` that another transaction is writing can be waited for.
 
         So commands without a key are run together, and the others one at a time, until too many of these were held.
@@ -255,16 +261,16 @@ class CancelOrders:
         A `blocked` command gets an answer if reading is enough for it. Otherwise its order was certainly not cancelled.
         """
         try:
-            kept = await self.store.kept(_keys(rest))
+            kept = await self.store.kept(keys_of(rest))
             orders = await self.store.orders(list({command.order_id for command in rest}))
         except UnavailableError as error:
             return {command.command_id: error for command in rest}
         answers: dict[CommandId, _Answer] = {}
-        refused_here: dict[_Key, CancelOrder] = {}  # by key, the first command of this batch with that key
+        refused_here: dict[Key, CancelOrder] = {}  # by key, the first command of this batch with that key
         refusals: list[RefusalRecord] = []
         for command in rest:
             answer: _Answer
-            key = _key(command)
+            key = key_of(command)
             if key is not None and key in kept:
                 self.metrics.absorbed(1)
                 answer = await self._answer_again(command, kept[key])
@@ -330,13 +336,15 @@ class CancelOrders:
             case Refused() as refused:
                 return NotCancelled(order_id=order.id, refused=refused)
 
-    async def _answer_again(self, command: CancelOrder, kept: KeptOutcome | Fingerprints) -> CancelOutcome | Exception:
+    async def _answer_again(self, command: CancelOrder, kept: Kept) -> CancelOutcome | Exception:
         """Return the stored answer for a repeat of the same request. Another request with the key gets an error."""
         fingerprints = kept if isinstance(kept, Fingerprints) else kept.fingerprints
         if command.idempotency is None or not fingerprints.agree_with(command.idempotency.fingerprints):
             return IdempotencyKeyReusedError()
         if isinstance(kept, Fingerprints):
             return kept_by_another_version()
+        if isinstance(kept, KeptUndone):
+            return cancellation_undone()
         if kept.refusal is None:
             return Cancelled(order_id=kept.order_id)
         try:
@@ -363,36 +371,3 @@ def _refusal(command: CancelOrder, order: Order, answer: NotCancelled, now: date
         facts=order.facts,
         codes=answer.refused.codes,
     )
-
-
-def _first_of_each(batch: Sequence[CancelOrder]) -> list[CancelOrder]:
-    """Return the commands that enter the statement: for each order, the first of each client; for each key, the first.
-
-    The first of each *client*, so that a stranger's attempts on an order never block its owner. An operator's command
-    on behalf matches any order. So if there is one, it enters alone, because no two commands of a statement may match
-    one row.
-    """
-    led_by_operator = {command.order_id for command in batch if command.on_behalf}
-    taken: set[tuple[OrderId, ClientId | None]] = set()
-    keys: set[_Key] = set()
-    first = []
-    for command in batch:
-        if command.order_id in led_by_operator and not command.on_behalf:
-            continue
-        place = (command.order_id, None if command.on_behalf else command.client_id)
-        key = _key(command)
-        if place in taken or key in keys:
-            continue
-        taken.add(place)
-        if key is not None:
-            keys.add(key)
-        first.append(command)
-    return first
-
-
-def _key(command: CancelOrder) -> _Key | None:
-    return None if command.idempotency is None else (command.client_id, command.idempotency.key)
-
-
-def _keys(commands: Sequence[CancelOrder]) -> list[_Key]:
-    return [key for command in commands if (key := _key(command)) is not None]

@@ -130,6 +130,7 @@ async def _cancel(
         facts=order.facts,
         reason=reason,
         overridden=decision.codes,
+        key=None if command.idempotency is None else command.idempotency.key,
     )
     await tx.insert_cancellation(record)
     for number, money in enumerate(account.kept, start=account.next_number):

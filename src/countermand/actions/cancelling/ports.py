@@ -48,7 +48,8 @@ class CancelOrder:
 class CancellationRecord:
     """The decision record of a cancellation. Its primary key is the order's number, so an order has at most one.
 
-    `overridden` has the codes of the broken rules that an operator overrode, in the policy's order.
+    `overridden` has the codes of the broken rules that an operator overrode, in the policy's order. `key` is the
+    Idempotency-Key that has the answer, if the cancellation had a transaction of its own.
     """
 
     order_id: OrderId
@@ -60,6 +61,21 @@ class CancellationRecord:
     facts: OrderFacts
     reason: str | None
     overridden: tuple[str, ...] = ()
+    key: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UndoneCancellation:
+    """The decision record of a cancellation that was undone: who undid it, when and why.
+
+    `order_version` is the order's version after it was restored.
+    """
+
+    record: CancellationRecord
+    order_version: int
+    undone_at: datetime
+    actor: Actor
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +111,17 @@ class KeptOutcome:
     refusal: KeptRefusal | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptUndone:
+    """What an idempotency key stands for once its cancellation was undone."""
+
+    fingerprints: Fingerprints
+
+
+# What an idempotency key stands for. The fingerprints alone are those of a request that is no cancellation.
+Kept = KeptOutcome | KeptUndone | Fingerprints
+
+
 class CancellationStore(Protocol):
     """The set-based statements of the cancellation path. No batch has two commands that could cancel one order."""
 
@@ -113,7 +140,7 @@ class CancellationStore(Protocol):
         ...
 
     async def committed(self, commands: Sequence[CancelOrder]) -> frozenset[CommandId]:
-        """Return those of these commands that have cancelled their order themselves.
+        """Return those of these commands that have cancelled their order themselves, even if that was undone since.
 
         The answer is final: a command that is not among them will never cancel. Raises `OutcomeUnknownError` while it
         still may, and `UnavailableError`.
@@ -124,10 +151,8 @@ class CancellationStore(Protocol):
         """Return the orders with these numbers, in one read."""
         ...
 
-    async def kept(
-        self, keys: Sequence[tuple[ClientId, str]]
-    ) -> Mapping[tuple[ClientId, str], KeptOutcome | Fingerprints]:
-        """Return what these keys stand for: a cancellation's outcome, or another request's fingerprints."""
+    async def kept(self, keys: Sequence[tuple[ClientId, str]]) -> Mapping[tuple[ClientId, str], Kept]:
+        """Return what these keys stand for."""
         ...
 
     async def refuse(self, refusals: Sequence[RefusalRecord]) -> None:
@@ -141,6 +166,14 @@ class CancellationStore(Protocol):
 
 class DecisionWriting(Protocol):
     """Writes decision records. The order is locked."""
+
+    async def cancellation(self, order_id: OrderId) -> CancellationRecord | None:
+        """Return the record of the order's cancellation, or None."""
+        ...
+
+    async def undo_cancellation(self, undone: UndoneCancellation) -> None:
+        """Move the record of a cancellation to those that were undone, and note it at its idempotency keys."""
+        ...
 
     async def insert_cancellation(self, record: CancellationRecord) -> None:
         """Add the record of a cancellation."""

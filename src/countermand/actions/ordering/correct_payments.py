@@ -311,7 +311,7 @@ async def _void(
     await tx.insert_correction(order.id, void)
     had_payment = order.facts.first_payment_at is not None
     if reopened is not None or (order.state is OrderState.PENDING and had_payment and first is None):
-        await _restart_window(tx, order, now, windows)
+        await restart_window(tx, order, now, windows)
     changed = await tx.change_order(order, facts)
     await tx.append_events(changed, actor, events, now)
     return changed
@@ -350,7 +350,8 @@ def _payment_in(account: Account, reference: str) -> Payment:
     return payment
 
 
-async def _restart_window(tx: ExpiryWriting, order: Order, now: datetime, windows: PaymentWindows) -> None:
+async def restart_window(tx: ExpiryWriting, order: Order, now: datetime, windows: PaymentWindows) -> None:
+    """Let an order that is pending again expire as late as a new order."""
     await tx.forget_expiry(order.id)
     if (window := windows.get(order.contract)) is not None:
         await tx.expire_at(order.id, now + window)

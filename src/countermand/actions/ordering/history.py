@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
+from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord, UndoneCancellation
 from countermand.domain.actor import Actor
 from countermand.domain.client import Client, ClientId
 from countermand.domain.known import Unknown
@@ -32,13 +32,15 @@ class OutboxRecord:
 class History:
     """Everything that happened to an order.
 
-    That is its events, its refused cancellations, its cancellation, its payments, and the corrections of its payments.
-    Events are in the order of the order's versions. `clients` has the clients that caused any of it.
+    That is its events, its refused cancellations, its cancellation, those that were undone, its payments, and the
+    corrections of its payments. Events and undone cancellations are in the order of the order's versions. `clients` has
+    the clients that caused any of it.
     """
 
     events: tuple[OutboxRecord, ...]
     refusals: tuple[RefusalRecord, ...]
     cancellation: CancellationRecord | None
+    undone: tuple[UndoneCancellation, ...]
     payments: tuple[Payment, ...]
     corrections: tuple[Correction, ...]
     clients: Mapping[ClientId, Client]
@@ -46,4 +48,10 @@ class History:
     @property
     def decisions(self) -> tuple[CancellationRecord | RefusalRecord, ...]:
         """The records of all asks to cancel the order."""
-        return self.refusals if self.cancellation is None else (*self.refusals, self.cancellation)
+        return (*self.refusals, *self.cancellations)
+
+    @property
+    def cancellations(self) -> tuple[CancellationRecord, ...]:
+        """The records of all cancellations of the order, oldest first."""
+        undone = tuple(one.record for one in self.undone)
+        return undone if self.cancellation is None else (*undone, self.cancellation)

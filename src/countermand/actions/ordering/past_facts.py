@@ -95,12 +95,13 @@ def _forward(view: OrderView, history: History, events: Mapping[int, Sequence[Ou
     """Return the facts after the first versions, up to the first gap, or of all versions.
 
     A version without an event is a gap. Only a transfer of tickets raises the version without an event: if the state
-    of a ticket order fits on both sides, it was the same in between. That does not hold after the void of a payment,
-    because only a void lets such an order return to a state.
+    of a ticket order fits on both sides, it was the same in between. That does not hold after the void of a payment or
+    the undoing of a cancellation, because only these let such an order return to a state.
     """
     order = view.order
     has_void = any(one.voided_at is not None for one in history.payments)
-    may_be_transfers = order.kind is OrderKind.TICKET and not view.appointments and not has_void
+    returns = has_void or bool(history.undone)
+    may_be_transfers = order.kind is OrderKind.TICKET and not view.appointments and not returns
     found: dict[int, OrderFacts] = {}
     facts: OrderFacts | None = None
     first_gap = order.version + 1
@@ -148,7 +149,7 @@ def _after(facts: OrderFacts | None, event: OutboxRecord) -> OrderFacts:
     _check(facts is not None)
     assert facts is not None, "checked"
     match kind:
-        case _Event.ORDER_ADVANCED:
+        case _Event.ORDER_ADVANCED | _Event.ORDER_RESTORED:
             _check(facts.state == details["from"])
             return replace(facts, state=known(OrderState, str(details["to"])))
         case _Event.ORDER_CANCELLED:
@@ -173,9 +174,10 @@ def _after(facts: OrderFacts | None, event: OutboxRecord) -> OrderFacts:
 def _before(facts: OrderFacts, events: Sequence[OutboxRecord], view: OrderView, history: History) -> OrderFacts:
     """Return the facts before the events of one version. Raises `_ContradictionError` if they do not fit."""
     kinds = {event.kind for event in events}
-    if _Event.ORDER_CANCELLED in kinds and history.cancellation is not None:
+    cancelled_at = {event.recorded_at for event in events if event.kind is _Event.ORDER_CANCELLED}
+    if records := [one for one in history.cancellations if one.decided_at in cancelled_at]:
         _check(facts == OrderFacts(state=OrderState.CANCELLED))
-        return _without_payment(history.cancellation.facts)
+        return _without_payment(records[-1].facts)
     for event in events:
         details = event.details
         match event.kind:
@@ -183,6 +185,9 @@ def _before(facts: OrderFacts, events: Sequence[OutboxRecord], view: OrderView, 
                 _check(facts.state == details["to"])
                 _check(details["to"] not in ENDED_UNFULFILLED or _tells_of_visit(event, kinds, view))
                 facts = replace(facts, state=known(OrderState, str(details["from"])))
+            case _Event.ORDER_RESTORED:
+                _check(facts.state == details["to"])
+                facts = replace(facts, state=OrderState.CANCELLED)
             case _Event.APPOINTMENT_SET:
                 _check(facts.appointment_starts_at == _instant(details["starts_at"]))
                 facts = replace(facts, appointment_starts_at=None)

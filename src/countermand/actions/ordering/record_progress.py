@@ -206,7 +206,7 @@ async def end_order(
     """End a locked order unfulfilled, which frees its visit and its tickets. The visit's event joins `events`."""
     changes = replace(order.facts, state=after)
     if (active := await standing(tx, order.id)) is not None:
-        released = replace(active, state=AppointmentState.CANCELLED, cancelled_at=now)
+        released = replace(active, state=AppointmentState.CANCELLED, cancelled_at=now, cancelled_from=active.state)
         await tx.change_appointment(order.id, released)
         events = [*events, appointment_cancelled(released)]
         changes = replace(changes, appointment_starts_at=None)

@@ -20,6 +20,7 @@ from countermand.domain.orders.order_events import (
     OrderEvent,
     OrderEventKind,
     order_cancelled,
+    order_restored,
     payment_charged_back,
     payment_recorded,
     payment_refunded,
@@ -45,6 +46,7 @@ class EntryKind(StrEnum):
 _KINDS: Final[Mapping[OrderEventKind | Unknown, EntryKind]] = {
     OrderEventKind.ORDER_ADVANCED: EntryKind.CHANGED,
     OrderEventKind.ORDER_CANCELLED: EntryKind.CHANGED,
+    OrderEventKind.ORDER_RESTORED: EntryKind.CHANGED,
     OrderEventKind.ORDER_PLACED: EntryKind.PLACED,
     OrderEventKind.PAYMENT_RECORDED: EntryKind.PAYMENT,
     OrderEventKind.LATE_MONEY_RECEIVED: EntryKind.PAYMENT,
@@ -137,11 +139,14 @@ def _is_by_itself(event: OutboxRecord, order: Order) -> bool:
 def _of_asks(history: History, policies: KnownPolicies) -> Iterator[_Placed]:
     for refusal in history.refusals:
         yield refusal.decided_at, _LAST, _ask(history, refusal, refusal.command.actor, policies)
-    record = history.cancellation
-    if record is not None:
-        cancelled = (one.order_version for one in history.events if one.kind is OrderEventKind.ORDER_CANCELLED)
+    versions = {one.recorded_at: one.order_version for one in history.events if _is_cancelled(one)}
+    for record in history.cancellations:
         entry = _ask(history, record, record.actor, policies)
-        yield record.decided_at, next(cancelled, _LAST), entry
+        yield record.decided_at, versions.get(record.decided_at, _LAST), entry
+
+
+def _is_cancelled(event: OutboxRecord) -> bool:
+    return event.kind is OrderEventKind.ORDER_CANCELLED
 
 
 def _ask(
@@ -165,11 +170,18 @@ def _of_other_rows(order: Order, history: History) -> Iterator[_Placed]:
     if OrderEventKind.ORDER_PLACED not in known:
         entry = _event(EntryKind.PLACED, OrderEventKind.ORDER_PLACED, {}, order.created_at)
         yield order.created_at, 0, replace(entry, who=_named_actor(history, Actor(order.client_id)))
-    record = history.cancellation
-    if record is not None and OrderEventKind.ORDER_CANCELLED not in known:
-        event = order_cancelled(record.facts.state, record.reason)
-        entry = _event(EntryKind.CHANGED, event.kind, event.details, record.decided_at)
-        yield record.decided_at, _LAST, replace(entry, who=_named_actor(history, record.actor))
+    told = {event.recorded_at for event in history.events if _is_cancelled(event)}
+    for record in history.cancellations:
+        if record.decided_at not in told:
+            event = order_cancelled(record.facts.state, record.reason)
+            entry = _event(EntryKind.CHANGED, event.kind, event.details, record.decided_at)
+            yield record.decided_at, _LAST, replace(entry, who=_named_actor(history, record.actor))
+    restored = {event.order_version for event in history.events if event.kind is OrderEventKind.ORDER_RESTORED}
+    for undone in history.undone:
+        if undone.order_version not in restored:
+            event = order_restored(undone.record.facts.state, undone.reason)
+            entry = _event(EntryKind.CHANGED, event.kind, event.details, undone.undone_at)
+            yield undone.undone_at, undone.order_version, replace(entry, who=_named_actor(history, undone.actor))
     yield from _of_payments(history)
 
 

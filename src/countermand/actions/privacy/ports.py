@@ -19,6 +19,8 @@ class Place(StrEnum):
     CONSUMERS = "consumers"
     CANCELLATION_REASONS = "cancellation_reasons"
     REFUSAL_REASONS = "refusal_reasons"
+    UNDONE_REASONS = "undone_reasons"  # of cancellations that were undone
+    RESTORE_REASONS = "restore_reasons"  # why they were undone
     CORRECTION_REASONS = "correction_reasons"  # of voids of payments, refunds and chargebacks
     EVENTS = "events"
     APPOINTMENT_TASKS = "appointment_tasks"

@@ -53,6 +53,18 @@ class TicketRelease(Protocol):
         ...
 
 
+class TicketRestoring(Protocol):
+    """Makes tickets valid again that the end of their order made invalid."""
+
+    async def released_tickets(self, order_id: OrderId) -> Sequence[str]:
+        """Return the uids of the tickets that the end of the order made invalid, without those that were given on."""
+        ...
+
+    async def restore_tickets(self, order_id: OrderId) -> None:
+        """Make these tickets valid. Their places are reserved."""
+        ...
+
+
 class TicketDetails(Protocol):
     """Writes the details of ticket orders."""
 

@@ -82,7 +82,7 @@ ERROR_CODES: Final = error_codes(
         *("order_ended", "has_appointment", "appointment_over"),
         *("appointment_request_pending", "appointment_request_cancelled", "slot_not_offered"),
         *("slot_taken", "slot_gone", "slot_over", "appointment_past_no_return"),
-        *("booking_under_way", "cancellation_under_way"),
+        *("booking_under_way", "cancellation_under_way", "cancellation_undone"),
     ),
 )
 _UNEXPECTED_SAID: Final = "There was an unexpected error processing the request"

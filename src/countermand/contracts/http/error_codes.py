@@ -64,6 +64,15 @@ REFUSALS: Final[Mapping[str, str]] = {
     "more_held": "More places of the product are sold than its new total.",
     "override_differs": "The override does not name exactly the rules that refuse, so that nothing was cancelled. The "
     "sentence names both.",
+    "cancellation_undone": "The request cancelled the order, and the operator has undone that. Use another "
+    "Idempotency-Key to cancel the order again.",
+    "order_not_cancelled": "The order is not cancelled, so that no cancellation can be undone.",
+    "clients_cancellation": "A client cancelled the order itself, and the settings do not let the operator undo that.",
+    "undo_window_over": "The time in which the cancellation could be undone is over. The sentence says until when.",
+    "money_moved": "Money came or went since the cancellation, so that it cannot be undone. The sentence names it.",
+    "not_restorable": "What the cancellation ended is not known, so that it cannot be undone.",
+    "visit_elsewhere": "The operator's own system books the visit, so that the cancellation cannot be undone here.",
+    "seat_gone": "Others have the seats by now, or the plan lacks them. The sentence names them.",
     "past_unknown": "The facts or the policy of that past instant are not known. The sentence says what to ask.",
     "export_too_large": "Too much is stored about the person for one answer. Export it on the command line.",
     "seats_held": "Valid tickets hold seats that the new plan lacks, or have no seat at all.",

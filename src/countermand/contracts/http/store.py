@@ -36,6 +36,7 @@ from countermand.actions.ticketing.ports import (
     TicketDetails,
     TicketReading,
     TicketRelease,
+    TicketRestoring,
     TicketWithdrawal,
     VoucherUses,
 )
@@ -82,6 +83,7 @@ class Transaction(
     VoucherUses,
     TicketWithdrawal,
     TicketRelease,
+    TicketRestoring,
     TicketDetails,
     ConsumerWriting,
     SeatPlanWriting,

@@ -26,6 +26,19 @@ OverriddenThen = Annotated[
 ]
 
 
+class RestoreGiven(Struct, kw_only=True):
+    """Why the cancellation is undone."""
+
+    reason: Annotated[
+        str,
+        Meta(
+            description="Why the cancellation is undone, for the record: at least one visible character",
+            min_length=1,
+            max_length=2000,
+        ),
+    ]
+
+
 class CancelGiven(Struct, kw_only=True):
     """The operator's reason for the cancellation."""
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from countermand.actions.cancelling.restore import UndoTerms
 from countermand.actions.identity.ports import ClientAdministration
 from countermand.actions.identity.staff import StaffAdministration
 from countermand.actions.ordering.correct_payments import PaymentWindows
@@ -18,6 +19,7 @@ from countermand.contracts.manage.clients import ManagedClients
 from countermand.contracts.manage.partner_clients import PartnerTerms
 from countermand.contracts.manage.payments import ManagedPayments
 from countermand.contracts.manage.privacy import ManagedPrivacy
+from countermand.contracts.manage.restore import ManagedRestores
 from countermand.contracts.manage.staff import ManagedStaff
 from countermand.contracts.manage.translate import ERROR_CODES
 from countermand.domain.contract import MANAGE
@@ -33,11 +35,12 @@ def api_module(
     partners: PartnerTerms,
     texts: PersonalTexts | None,
     windows: PaymentWindows,
+    undo: UndoTerms | None,
 ) -> ApiModule:
     """Return the operator's calls. `accesses` has the channels that a client may be added to.
 
-    `windows` says how long an order of each contract can be paid after a void reopened it.
-    Without `texts`, the calls about persons are only described.
+    `windows` says how long an order of each contract can be paid after a void reopened it. Without `texts`, the calls
+    about persons are only described; without `undo`, so is the call that undoes a cancellation.
     """
     return ApiModule(
         name=MANAGE,
@@ -47,6 +50,7 @@ def api_module(
         calls=(
             *CALLS,
             *ManagedPayments(windows).calls(),
+            *ManagedRestores(undo).calls(),
             *ManagedClients(clients, accesses, partners).calls(),
             *ManagedPrivacy(texts).calls(),
             *ManagedStaff(staff, clients).calls(),

@@ -83,6 +83,9 @@ ERROR_CODES: Final = error_codes(
         *("secret_overlap", "no_secret_overlap"),
         *("staff_exists", "staff_disabled"),
         *("override_differs", "policy_differs", "past_unknown", "export_too_large"),
+        *("cancellation_undone", "order_not_cancelled", "clients_cancellation", "undo_window_over"),
+        *("money_moved", "not_restorable", "visit_elsewhere", "slot_over", "slot_gone", "slot_taken"),
+        *("voucher_used_up", "insufficient_products", "seat_gone"),
     ),
 )
 

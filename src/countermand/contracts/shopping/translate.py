@@ -68,7 +68,7 @@ _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     KeySetUnavailableError: (503, "UNAVAILABLE"),
 }
 # Business refusals of a new order (types from the vendor's own client; statuses inferred). BAD_REQUEST is the
-# documented type of errors that have no type of their own there; the last three types are ours.
+# documented type of errors that have no type of their own there; the last four types are ours.
 _CONFLICTS: Final[Mapping[str, tuple[int, str]]] = {
     "product_not_available": (404, "PRODUCT_NOT_AVAILABLE"),
     "multiple_events": (400, "MULTIPLE_EVENTS"),
@@ -91,6 +91,7 @@ _CONFLICTS: Final[Mapping[str, tuple[int, str]]] = {
     "voucher_not_applicable": (400, "VOUCHER_NOT_APPLICABLE"),
     "voucher_used_up": (409, "VOUCHER_USED_UP"),
     "tickets_not_transferable": (409, "TICKETS_NOT_TRANSFERABLE"),
+    "cancellation_undone": (409, "CANCELLATION_UNDONE"),
 }
 _NO_ORDER: Final = {"there is no such order": "The order was not found."}  # the published page's sentence
 _ALREADY: Final = "order_already_cancelled"

@@ -51,7 +51,8 @@ class Appointment:
     """A visit agreed for an order. Instants are UTC; an order has at most one active appointment.
 
     A visit that was booked has a slot; a visit that the operator agreed in another way has none. `remote_id` is the
-    visit's name in the system that sends the technician.
+    visit's name in the system that sends the technician. `cancelled_from` is the state before the end of its order
+    cancelled the visit.
     """
 
     id: AppointmentId
@@ -61,6 +62,7 @@ class Appointment:
     cancelled_at: datetime | None = None
     slot: Slot | None = None
     remote_id: str | None = None
+    cancelled_from: AppointmentState | Unknown | None = None
 
     @property
     def is_active(self) -> bool:

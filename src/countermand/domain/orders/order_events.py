@@ -18,6 +18,7 @@ class OrderEventKind(StrEnum):
     ORDER_PLACED = "order.placed"
     ORDER_ADVANCED = "order.advanced"
     ORDER_CANCELLED = "order.cancelled"
+    ORDER_RESTORED = "order.restored"
     APPOINTMENT_SET = "appointment.set"
     APPOINTMENT_MOVED = "appointment.moved"
     APPOINTMENT_ADVANCED = "appointment.advanced"
@@ -55,6 +56,12 @@ def order_advanced(before: OrderState | Unknown, after: OrderState) -> OrderEven
 def order_cancelled(before: OrderState | Unknown, reason: str | None) -> OrderEvent:
     """An order was cancelled."""
     return OrderEvent(kind=OrderEventKind.ORDER_CANCELLED, details={"from": before, "reason": reason})
+
+
+def order_restored(after: OrderState | Unknown, reason: str) -> OrderEvent:
+    """The cancellation of an order was undone."""
+    details: dict[str, object] = {"from": OrderState.CANCELLED, "to": after, "reason": reason}
+    return OrderEvent(kind=OrderEventKind.ORDER_RESTORED, details=details)
 
 
 def appointment_set(appointment: Appointment) -> OrderEvent:

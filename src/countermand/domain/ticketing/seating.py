@@ -28,6 +28,10 @@ class SeatBlock:
     def __len__(self) -> int:
         return self.last - self.first + 1
 
+    def has(self, seat: Seat) -> bool:
+        """Whether the block has this seat."""
+        return (seat.section, seat.row) == (self.section, self.row) and self.first <= seat.number <= self.last
+
     def seats(self) -> Sequence[Seat]:
         """Return the block's seats, by number."""
         return [Seat(section=self.section, row=self.row, number=number) for number in range(self.first, self.last + 1)]

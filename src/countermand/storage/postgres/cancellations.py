@@ -14,9 +14,8 @@ from sqlalchemy.dialects import postgresql
 
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.policies import Policies
-from countermand.actions.cancelling.ports import CancelOrder, KeptOutcome, RefusalRecord
+from countermand.actions.cancelling.ports import CancelOrder, Kept, RefusalRecord
 from countermand.actions.errors import CountermandError, OutcomeUnknownError, UnavailableError
-from countermand.actions.idempotency import Fingerprints
 from countermand.actions.metrics import NULL_METRICS, MetricsHook
 from countermand.actions.ordering.views import OrderView
 from countermand.domain.client import ClientId
@@ -148,9 +147,7 @@ class PostgresCancellations:
                 found = await connection.fetch(self._orders, order_ids)
         return {OrderId(row["id"]): order_of(row, self._kinds) for row in found}
 
-    async def kept(
-        self, keys: Sequence[tuple[ClientId, str]]
-    ) -> Mapping[tuple[ClientId, str], KeptOutcome | Fingerprints]:
+    async def kept(self, keys: Sequence[tuple[ClientId, str]]) -> Mapping[tuple[ClientId, str], Kept]:
         """See `CancellationStore.kept`."""
         if not keys:
             return {}

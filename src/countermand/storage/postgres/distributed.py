@@ -50,11 +50,12 @@ INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, detai
 SELECT * FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::bigint[], $5::integer[], $6::text[], $7::text[],
                      $8::text[], $9::text[], $10::text[])"""
 _RELEASE_APPOINTMENTS: Final = f"""
-UPDATE appointments SET state = '{AppointmentState.CANCELLED}', cancelled_at = $1
+UPDATE appointments SET state = '{AppointmentState.CANCELLED}', cancelled_at = $1, cancelled_from = state
 WHERE order_id = ANY($2::bigint[]) AND state IN ({ACTIVE})
 RETURNING order_id, id, starts_at, ends_at"""
 _RELEASE_TICKETS: Final = """
-UPDATE tickets SET valid = false WHERE order_id = ANY($1::bigint[]) AND valid RETURNING product_uid"""
+UPDATE tickets SET valid = false, released = true WHERE order_id = ANY($1::bigint[]) AND valid
+RETURNING product_uid"""
 _GIVE_BACK: Final = "UPDATE products SET availability = availability + $2 WHERE uid = $1"
 
 _KEPT_AMOUNTS: Final = kept_amounts("unnest($1::bigint[]) AS b (order_id)")

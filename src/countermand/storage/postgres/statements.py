@@ -118,7 +118,8 @@ events AS (
 )"""
 _VISITS: Final = f"""
 visits AS (
-    UPDATE appointments AS a SET state = '{AppointmentState.CANCELLED}', cancelled_at = $1::bigint
+    UPDATE appointments AS a
+    SET state = '{AppointmentState.CANCELLED}', cancelled_at = $1::bigint, cancelled_from = a.state
     FROM cancelled AS c
     WHERE c.appointment_starts_at IS NOT NULL AND a.order_id = c.order_id AND a.state IN ({ACTIVE})
     RETURNING a.order_id, c.version, c.client_id, c.staff_id, c.acting_as, c.door, c.address,
@@ -133,7 +134,7 @@ visits AS (
 # A batch adds up the places that go back to a product, and writes the product once. Products are locked last, by uid.
 _RELEASED: Final = """
 released AS (
-    UPDATE tickets AS t SET valid = false FROM cancelled AS c
+    UPDATE tickets AS t SET valid = false, released = true FROM cancelled AS c
     WHERE {holds_tickets} AND t.order_id = c.order_id AND t.valid
     RETURNING t.product_uid
 ), sums AS (
@@ -234,7 +235,9 @@ SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::integer[], $5::
                      $8::text[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::text[],
                      $15::text[])"""
 COMMITTED: Final = """
-SELECT command_id FROM cancellations WHERE order_id = ANY($1::bigint[]) AND command_id = ANY($2::text[])"""
+SELECT command_id FROM cancellations WHERE order_id = ANY($1::bigint[]) AND command_id = ANY($2::text[])
+UNION ALL
+SELECT command_id FROM undone_cancellations WHERE order_id = ANY($1::bigint[]) AND command_id = ANY($2::text[])"""
 KEPT: Final = """
 SELECT k.* FROM unnest($1::integer[], $2::text[]) AS asked (client_id, key)
 JOIN idempotency_keys AS k ON k.client_id = asked.client_id AND k.key = asked.key"""

@@ -1,16 +1,50 @@
-"""Writes the decision records of cancellations that have a transaction of their own."""
+"""Writes and moves the decision records of cancellations that have a transaction of their own."""
 
-from sqlalchemy import insert
+from sqlalchemy import and_, delete, insert, literal, or_, select, update
 
-from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
-from countermand.storage.repositories.rows import actor_columns, codes_column, facts_columns
+from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord, UndoneCancellation
+from countermand.domain.orders.order import OrderId
+from countermand.storage.repositories.rows import actor_columns, cancellation_of, codes_column, facts_columns
 from countermand.storage.statement_runner import StatementRunner
-from countermand.storage.tables.cancelling import cancellations, refusals
+from countermand.storage.tables.cancelling import cancellations, idempotency_keys, refusals, undone_cancellations
 from countermand.storage.tables.columns import micros
 
 
 class DecisionRows(StatementRunner):
     """Implements `DecisionWriting`."""
+
+    async def cancellation(self, order_id: OrderId) -> CancellationRecord | None:
+        """See `DecisionWriting.cancellation`."""
+        row = await self._one(select(cancellations).where(cancellations.c.order_id == order_id))
+        return None if row is None else cancellation_of(row)
+
+    async def undo_cancellation(self, undone: UndoneCancellation) -> None:
+        """See `DecisionWriting.undo_cancellation`.
+
+        The key of a cancellation by the guarded statement has the instant of the decision, and an index on that.
+        """
+        record = undone.record
+        noted = {
+            "order_version": undone.order_version,
+            "undone_at": micros(undone.undone_at),
+            "undone_reason": undone.reason,
+            **actor_columns(undone.actor, "door", prefix="undone_"),
+        }
+        moved = select(*cancellations.c, *(literal(value) for value in noted.values())).where(
+            cancellations.c.order_id == record.order_id
+        )
+        await self._execute(
+            insert(undone_cancellations).from_select([one.name for one in cancellations.c] + list(noted), moved)
+        )
+        await self._execute(delete(cancellations).where(cancellations.c.order_id == record.order_id))
+        kept = idempotency_keys.c
+        of_batch = and_(kept.created_at == micros(record.decided_at), kept.order_id == record.order_id, kept.cancelled)
+        of_answer = and_(kept.client_id == record.actor.client_id, kept.key == record.key)
+        await self._execute(
+            update(idempotency_keys)
+            .where(of_batch if record.key is None else or_(of_batch, of_answer))
+            .values(order_id=None, cancelled=None, answer=None, undone_at=micros(undone.undone_at))
+        )
 
     async def insert_cancellation(self, record: CancellationRecord) -> None:
         """See `DecisionWriting.insert_cancellation`."""
@@ -23,6 +57,7 @@ class DecisionRows(StatementRunner):
                 policy_version=record.policy_version,
                 reason=record.reason,
                 overridden=codes_column(record.overridden or None),
+                key=record.key,
                 **facts_columns(record.facts),
                 **actor_columns(record.actor, "door"),
             )

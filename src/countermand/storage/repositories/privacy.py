@@ -26,7 +26,13 @@ from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.sql_types import Column as AnyColumn
 from countermand.storage.store import SqlStore
 from countermand.storage.tables.appointments import appointment_tasks
-from countermand.storage.tables.cancelling import cancellations, idempotency_keys, outbox, refusals
+from countermand.storage.tables.cancelling import (
+    cancellations,
+    idempotency_keys,
+    outbox,
+    refusals,
+    undone_cancellations,
+)
 from countermand.storage.tables.catalogue import events, products
 from countermand.storage.tables.columns import instant, instant_or_none, micros
 from countermand.storage.tables.orders import order_details, order_lines, orders, payment_corrections
@@ -42,6 +48,7 @@ _ASKED: Final[Mapping[Table, Column[str]]] = {
     refusals: refusals.c.door,
     outbox: outbox.c.channel,
     payment_corrections: payment_corrections.c.channel,
+    undone_cancellations: undone_cancellations.c.door,
 }
 _ESCAPE: Final = "!"
 
@@ -77,6 +84,18 @@ COLUMNS: Final[Mapping[Place, _Column]] = {
     ),
     Place.REFUSAL_REASONS: _Column(
         text=refusals.c.reason, client_id=refusals.c.client_id, stored_at=refusals.c.decided_at, of_order=True
+    ),
+    Place.UNDONE_REASONS: _Column(
+        text=undone_cancellations.c.reason,
+        client_id=undone_cancellations.c.client_id,
+        stored_at=undone_cancellations.c.decided_at,
+        of_order=True,
+    ),
+    Place.RESTORE_REASONS: _Column(
+        text=undone_cancellations.c.undone_reason,
+        client_id=undone_cancellations.c.undone_client_id,
+        stored_at=undone_cancellations.c.undone_at,
+        of_order=True,
     ),
     Place.CORRECTION_REASONS: _Column(
         text=payment_corrections.c.reason,

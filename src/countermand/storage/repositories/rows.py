@@ -14,9 +14,12 @@ from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.ports import (
     CancellationRecord,
     CancelOrder,
+    Kept,
     KeptOutcome,
     KeptRefusal,
+    KeptUndone,
     RefusalRecord,
+    UndoneCancellation,
 )
 from countermand.actions.idempotency import Fingerprints, IdempotencyKey
 from countermand.actions.ordering.history import OutboxRecord
@@ -138,6 +141,7 @@ def appointment_of(row: Row) -> Appointment:
         cancelled_at=instant_or_none(row["cancelled_at"]),
         slot=slot,
         remote_id=row["remote_id"],
+        cancelled_from=None if row["cancelled_from"] is None else known(AppointmentState, row["cancelled_from"]),
     )
 
 
@@ -155,6 +159,7 @@ def appointment_columns(order_id: OrderId, appointment: Appointment) -> dict[str
         "half_day": None if slot is None else slot.half_day.value,
         "utc_offset_s": None if slot is None else slot.utc_offset // timedelta(seconds=1),
         "remote_id": appointment.remote_id,
+        "cancelled_from": None if appointment.cancelled_from is None else appointment.cancelled_from.value,
     }
 
 
@@ -253,6 +258,18 @@ def cancellation_of(row: Row) -> CancellationRecord:
         facts=facts_of(row),
         reason=row["reason"],
         overridden=() if row["overridden"] is None else tuple(row["overridden"].split()),
+        key=row["key"],
+    )
+
+
+def undone_cancellation_of(row: Row) -> UndoneCancellation:
+    """Return the decision record of a cancellation that was undone from its row."""
+    return UndoneCancellation(
+        record=cancellation_of(row),
+        order_version=row["order_version"],
+        undone_at=instant(row["undone_at"]),
+        actor=actor_of(row, row["undone_door"], prefix="undone_"),
+        reason=row["undone_reason"],
     )
 
 
@@ -279,20 +296,23 @@ def codes_column(codes: Sequence[str] | None) -> str | None:
     return None if codes is None else " ".join(codes)
 
 
-def actor_of(row: Row, channel: str | None) -> Actor:
-    """Return who did what a row records, over this channel. An older node wrote no channel of an event."""
-    over = None if channel is None else Channel(channel)
-    return Actor(ClientId(row["client_id"]), over, row["staff_id"], row["acting_as"], row["address"])
+def actor_of(row: Row, channel: str | None, *, prefix: str = "") -> Actor:
+    """Return who did what a row records, over this channel. An older node wrote no channel of an event.
+
+    The names of the columns begin with `prefix`.
+    """
+    client_id, *who = (row[prefix + name] for name in ("client_id", "staff_id", "acting_as", "address"))
+    return Actor(ClientId(client_id), None if channel is None else Channel(channel), *who)
 
 
-def actor_columns(actor: Actor, channel: str = "channel") -> dict[str, object]:
+def actor_columns(actor: Actor, channel: str = "channel", *, prefix: str = "") -> dict[str, object]:
     """The same as columns. `channel` is the name of the channel's column: `door` in a decision record."""
     return {
-        "client_id": actor.client_id,
-        channel: actor.channel,
-        "staff_id": actor.staff_id,
-        "acting_as": actor.acting_as,
-        "address": actor.address,
+        prefix + "client_id": actor.client_id,
+        prefix + channel: actor.channel,
+        prefix + "staff_id": actor.staff_id,
+        prefix + "acting_as": actor.acting_as,
+        prefix + "address": actor.address,
     }
 
 
@@ -306,9 +326,11 @@ def key_columns(client_id: ClientId, key: IdempotencyKey) -> tuple[ClientId, str
     return client_id, key.key, key.fingerprints.request, key.fingerprints.message
 
 
-def kept_of(row: Row) -> KeptOutcome | Fingerprints:
-    """Return what an idempotency key stands for: a cancellation's outcome, or the fingerprints of any other request."""
+def kept_of(row: Row) -> Kept:
+    """Return what an idempotency key stands for."""
     fingerprints = fingerprints_of(row)
+    if row["undone_at"] is not None:
+        return KeptUndone(fingerprints=fingerprints)
     if row["order_id"] is None:
         return fingerprints
     refusal = None

@@ -159,6 +159,16 @@ class TicketingRows(Filtering):
             .values(valid=False)
         )
 
+    async def released_tickets(self, order_id: OrderId) -> Sequence[str]:
+        """See `TicketRestoring.released_tickets`."""
+        released = select(tickets.c.uid).where(tickets.c.order_id == order_id, tickets.c.released, ~tickets.c.valid)
+        return [row["uid"] for row in await self.rows(released)]
+
+    async def restore_tickets(self, order_id: OrderId) -> None:
+        """See `TicketRestoring.restore_tickets`."""
+        released = tickets.c.order_id == order_id, tickets.c.released
+        await self._execute(update(tickets).where(*released).values(valid=True, released=None))
+
     async def change_details(self, order_id: OrderId, before: TicketOrderDetails, after: TicketOrderDetails) -> None:
         """See `TicketDetails.change_details`."""
         of_order = order_details.c.order_id == order_id

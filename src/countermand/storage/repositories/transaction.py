@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, ColumnElement, func, insert, literal, select,
 from sqlalchemy.exc import InvalidRequestError
 
 from countermand.actions.errors import CountermandError, UnforeseenDatabaseError
-from countermand.actions.idempotency import Fingerprints, IdempotencyKey
+from countermand.actions.idempotency import IdempotencyKey, KeptAnswer
 from countermand.actions.ordering.history import REFUSALS_SHOWN, History
 from countermand.actions.ordering.ports import OrdersWanted
 from countermand.actions.ordering.views import OrderView
@@ -35,7 +35,6 @@ from countermand.storage.repositories.refusals import RefusalRows
 from countermand.storage.repositories.rows import (
     ViewRows,
     actor_columns,
-    cancellation_of,
     client_of,
     facts_columns,
     fingerprints_of,
@@ -43,6 +42,7 @@ from countermand.storage.repositories.rows import (
     orders_named,
     outbox_record_of,
     refusal_of,
+    undone_cancellation_of,
     view_queries,
     written,
 )
@@ -51,7 +51,7 @@ from countermand.storage.repositories.tickets import TicketingRows
 from countermand.storage.repositories.totals import TotalRows
 from countermand.storage.sql_types import Column
 from countermand.storage.tables.appointments import appointment_tasks
-from countermand.storage.tables.cancelling import cancellations, idempotency_keys, outbox, policies, refusals
+from countermand.storage.tables.cancelling import idempotency_keys, outbox, policies, refusals, undone_cancellations
 from countermand.storage.tables.catalogue import products
 from countermand.storage.tables.clients import clients
 from countermand.storage.tables.columns import instant_or_none, micros
@@ -122,17 +122,28 @@ class SqlTransaction(
             .order_by(refusals.c.decided_at.desc())
             .limit(REFUSALS_SHOWN)
         )
-        cancelled = await self._one(select(cancellations).where(cancellations.c.order_id == order_id))
+        cancelled = await self.cancellation(order_id)
+        undone = [
+            undone_cancellation_of(row)
+            for row in await self.rows(
+                select(undone_cancellations)
+                .where(undone_cancellations.c.order_id == order_id)
+                .order_by(undone_cancellations.c.order_version)
+            )
+        ]
         paid = await self.payments_of(order_id)
         corrections = await self.corrections_of(order_id) if paid else ()  # each one answers a payment
-        clients_of = {row["client_id"] for row in (*told, *refused, *([] if cancelled is None else [cancelled]))}
-        clients_of |= {one.actor.client_id for one in corrections}
+        clients_of = {row["client_id"] for row in (*told, *refused)}
+        clients_of |= {one.actor.client_id for one in corrections} | {one.actor.client_id for one in undone}
+        clients_of |= {one.record.actor.client_id for one in undone}
+        clients_of |= set() if cancelled is None else {cancelled.actor.client_id}
         owner = select(orders.c.client_id).where(orders.c.id == order_id).scalar_subquery()
         who = await self.rows(select(clients).where(clients.c.id.in_(clients_of) | (clients.c.id == owner)))
         return History(
             events=tuple(outbox_record_of(row) for row in told),
             refusals=tuple(refusal_of(row) for row in reversed(refused)),
-            cancellation=None if cancelled is None else cancellation_of(cancelled),
+            cancellation=cancelled,
+            undone=tuple(undone),
             payments=tuple(paid),
             corrections=tuple(corrections),
             clients={ClientId(row["id"]): client_of(row) for row in who},
@@ -154,14 +165,18 @@ class SqlTransaction(
         row = await self._one(select(policies.c.content).where(policies.c.version == version))
         return None if row is None else json.loads(row["content"])
 
-    async def kept_answer(self, client_id: ClientId, key: str) -> tuple[Fingerprints, bytes | None] | None:
+    async def kept_answer(self, client_id: ClientId, key: str) -> KeptAnswer | None:
         """See `KeptAnswers.kept_answer`."""
         kept = idempotency_keys.c
-        wanted = select(kept.fingerprint, kept.message_fingerprint, kept.answer)
+        wanted = select(kept.fingerprint, kept.message_fingerprint, kept.answer, kept.undone_at)
         row = await self._one(wanted.where(kept.client_id == client_id, kept.key == key))
         if row is None:
             return None
-        return fingerprints_of(row), None if row["answer"] is None else row["answer"].encode()
+        return KeptAnswer(
+            fingerprints=fingerprints_of(row),
+            answer=None if row["answer"] is None else row["answer"].encode(),
+            is_undone=row["undone_at"] is not None,
+        )
 
     # writing
 
@@ -256,7 +271,7 @@ class SqlTransaction(
         released = await self.rows(
             update(tickets)
             .where(tickets.c.order_id == order_id, tickets.c.valid)
-            .values(valid=False)
+            .values(valid=False, released=True)
             .returning(tickets.c.product_uid)
         )
         uids = [row["product_uid"] for row in released]

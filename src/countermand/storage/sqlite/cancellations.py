@@ -19,9 +19,8 @@ from sqlalchemy.dialects import sqlite
 
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.policies import Policies
-from countermand.actions.cancelling.ports import CancelOrder, KeptOutcome, RefusalRecord
+from countermand.actions.cancelling.ports import CancelOrder, Kept, RefusalRecord
 from countermand.actions.errors import OutcomeUnknownError
-from countermand.actions.idempotency import Fingerprints
 from countermand.actions.metrics import NULL_METRICS, MetricsHook
 from countermand.actions.ordering.views import OrderView
 from countermand.domain.appointments.appointment import (
@@ -90,7 +89,7 @@ SELECT c.order_id, o.version, '{OrderEventKind.ORDER_CANCELLED}', c.decided_at, 
 FROM json_each(:ids) AS b CROSS JOIN cancellations AS c ON c.order_id = b.value JOIN orders AS o ON o.id = b.value
 """
 _RELEASE_APPOINTMENTS: Final = f"""
-UPDATE appointments SET state = '{AppointmentState.CANCELLED}', cancelled_at = :now
+UPDATE appointments SET state = '{AppointmentState.CANCELLED}', cancelled_at = :now, cancelled_from = state
 WHERE order_id IN (SELECT value FROM json_each(:ids)) AND state IN ({_ACTIVE})
 RETURNING order_id, id, starts_at, ends_at
 """
@@ -103,7 +102,7 @@ FROM json_each(:events) AS b CROSS JOIN cancellations AS c ON c.order_id = json_
 JOIN orders AS o ON o.id = c.order_id
 """
 _RELEASE_TICKETS: Final = """
-UPDATE tickets SET valid = 0
+UPDATE tickets SET valid = 0, released = 1
 WHERE order_id IN (SELECT value FROM json_each(:ids)) AND valid
 RETURNING product_uid
 """
@@ -120,6 +119,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _COMMITTED: Final = """
 SELECT command_id FROM cancellations WHERE order_id IN (SELECT value FROM json_each(:ids))
+UNION ALL
+SELECT command_id FROM undone_cancellations WHERE order_id IN (SELECT value FROM json_each(:ids))
 """
 _KEPT: Final = """
 SELECT k.* FROM json_each(:keys) AS b CROSS JOIN idempotency_keys AS k
@@ -195,9 +196,7 @@ class SqliteCancellations:
         found = self._read(self._views["orders"], ids=_json(order_ids))
         return {OrderId(row["id"]): order_of(row, self._kinds) for row in found}
 
-    async def kept(
-        self, keys: Sequence[tuple[ClientId, str]]
-    ) -> Mapping[tuple[ClientId, str], KeptOutcome | Fingerprints]:
+    async def kept(self, keys: Sequence[tuple[ClientId, str]]) -> Mapping[tuple[ClientId, str], Kept]:
         """See `CancellationStore.kept`."""
         found = self._read(_KEPT, keys=_json(keys)) if keys else []
         return {(ClientId(row["client_id"]), row["key"]): kept_of(row) for row in found}

@@ -29,6 +29,26 @@ cancellations = Table(
     Column("address", Text),
     # The codes of the broken rules that an operator overrode, with spaces between. NULL where the policy granted it.
     Column("overridden", Text),
+    # The Idempotency-Key that has the answer, if the cancellation had a transaction of its own and a key.
+    Column("key", String(255)),
+)
+
+# The decision records of the cancellations that were undone, so that the order can be cancelled again.
+undone_cancellations = Table(
+    "undone_cancellations",
+    metadata,
+    Column("order_id", BigInteger, primary_key=True, autoincrement=False),
+    # The order's version after it was restored.
+    Column("order_version", Integer, primary_key=True, autoincrement=False),
+    *(Column(one.name, one.type, nullable=one.nullable) for one in cancellations.columns if not one.primary_key),
+    Column("undone_at", Instant, nullable=False),
+    Column("undone_reason", Text, nullable=False),
+    Column("undone_client_id", Integer, nullable=False),
+    Column("undone_door", Name),
+    Column("undone_staff_id", StaffName),
+    Column("undone_acting_as", StaffName),
+    Column("undone_address", Text),
+    sqlite_with_rowid=False,
 )
 
 # The decision record of a refusal by policy.
@@ -120,6 +140,9 @@ idempotency_keys = Table(
     Column("appointment_starts_at", Instant),
     Column("first_payment_at", Instant),
     Column("message_fingerprint", String(64)),  # NULL in rows of nodes for schema 5 and older
+    # When the cancellation that the key stands for was undone. The row has no outcome then: nodes for schemas before 13
+    # answer that another version keeps it.
+    Column("undone_at", Instant),
     Index("ix_idempotency_keys_created_at", "created_at"),
     sqlite_with_rowid=False,
 )
