@@ -14,6 +14,7 @@ import structlog
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from countermand.actions.cancelling.approvals import APPROVAL_DIFFERS, ApprovalDiffers
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
 from countermand.actions.cancelling.override import OverrideDiffers, OverrideOutcome
 from countermand.actions.cancelling.ports import OVERRIDE_DIFFERS, CancelOrder
@@ -90,7 +91,7 @@ class RequestReport:
     staff: str | None = None
     acting_for: StaffId | None = None
     order: str | None = None
-    decision: OverrideOutcome | None = None  # only for a cancellation
+    decision: OverrideOutcome | ApprovalDiffers | None = None  # only for a cancellation
     outcome = ""
     code = ""
 
@@ -119,6 +120,8 @@ class RequestReport:
                 outcome = CANCELLED
             elif isinstance(self.decision, OverrideDiffers):
                 outcome, code = REFUSED, OVERRIDE_DIFFERS
+            elif isinstance(self.decision, ApprovalDiffers):
+                outcome, code = REFUSED, APPROVAL_DIFFERS
             elif self.decision is not None:
                 outcome, code = REFUSED, codes_of(self.decision.refused)
             else:
@@ -145,7 +148,13 @@ class CallReport(RequestReport):
 
     def services(self) -> Services:
         """Return the services. They report the client and the decision of a cancellation to this object."""
-        return replace(self._services, authenticator=self, cancel=self._cancel, note_outcome=self._note)
+        return replace(
+            self._services,
+            authenticator=self,
+            cancel=self._cancel,
+            note_outcome=self._note,
+            note_order=self._note_order,
+        )
 
     async def client(self, channel: Channel, credential: Credential) -> Client:
         """See `Authenticator.client`."""
@@ -163,8 +172,11 @@ class CallReport(RequestReport):
         self.decision = outcome
         return outcome
 
-    def _note(self, outcome: OverrideOutcome) -> None:
+    def _note(self, outcome: OverrideOutcome | ApprovalDiffers) -> None:
         self.decision = outcome
+
+    def _note_order(self, name: str) -> None:
+        self.order = name
 
     def finish(self, answer: Answer, notices: tuple[tuple[bytes, bytes], ...] = ()) -> Answer:
         """See `RequestReport.finish`. If the call placed an order, the answer's `Location` names the order."""

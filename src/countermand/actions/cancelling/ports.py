@@ -13,6 +13,7 @@ from countermand.domain.cancelling.policy import PolicyVersion
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import Order, OrderFacts, OrderId
+from countermand.domain.staff_id import StaffId
 
 # The code of an override that does not name exactly the rules that refuse.
 OVERRIDE_DIFFERS: Final = "override_differs"
@@ -48,7 +49,8 @@ class CancelOrder:
 class CancellationRecord:
     """The decision record of a cancellation. Its primary key is the order's number, so an order has at most one.
 
-    `overridden` has the codes of the broken rules that an operator overrode, in the policy's order.
+    `overridden` has the codes of the broken rules that an operator overrode, in the policy's order. `approved_by` is
+    the second person, who confirmed what the actor asked for; None if the cancellation needed one person only.
     """
 
     order_id: OrderId
@@ -60,6 +62,7 @@ class CancellationRecord:
     facts: OrderFacts
     reason: str | None
     overridden: tuple[str, ...] = ()
+    approved_by: StaffId | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -165,7 +165,7 @@ def _of_other_rows(order: Order, history: History) -> Iterator[_Placed]:
         yield order.created_at, 0, replace(entry, who=_named_actor(history, Actor(order.client_id)))
     record = history.cancellation
     if record is not None and OrderEventKind.ORDER_CANCELLED not in known:
-        event = order_cancelled(record.facts.state, record.reason)
+        event = order_cancelled(record.facts.state, record.reason, record.approved_by)
         entry = _event(EntryKind.CHANGED, event.kind, event.details, record.decided_at)
         yield record.decided_at, _LAST, replace(entry, who=_named_actor(history, record.actor))
     yield from _of_payments(history)

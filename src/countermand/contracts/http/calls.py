@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from countermand.actions.bulkhead import Bulkhead
+from countermand.actions.cancelling.approvals import ApprovalDiffers
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandIds
 from countermand.actions.cancelling.explain import PolicyArchive
@@ -59,8 +60,10 @@ class Services:
     cancel: Callable[[CancelOrder], Awaitable[CancelOutcome]]
     public_url: str
     refusals_kept: timedelta  # how long a refusal is kept, before a background task deletes it
+    override_needs_two: bool = False  # whether another person has to confirm an override
     # Notes the outcome of a cancellation that did not go through `cancel`, for the request's report.
-    note_outcome: Callable[[OverrideOutcome], None] = lambda _: None
+    note_outcome: Callable[[OverrideOutcome | ApprovalDiffers], None] = lambda _: None
+    note_order: Callable[[str], None] = lambda _: None  # notes the order's id, if the path does not name the order
     bulkhead: Bulkhead | None = None  # None if the store's transactions take turns by themselves
 
 

@@ -1,14 +1,15 @@
 """Reads the filters that several lists of the operator's API have. A wrong value is noted as an error of the query."""
 
 import re
-from typing import Final
+from enum import StrEnum
+from typing import Final, TypeVar
 
 from countermand.contracts.http.query import Query
 from countermand.domain.client import COMMAND_LINE, LARGEST_CLIENT_ID, ClientId
 from countermand.domain.contract import CONTRACT_NAME_PATTERN, ContractName
 from countermand.domain.orders.order import order_id_from
-from countermand.domain.orders.payment_correction import RefundState
 
+State = TypeVar("State", bound=StrEnum)
 CODE: Final = "[a-z][a-z0-9_]{0,63}"
 
 
@@ -31,10 +32,10 @@ def code_asked(query: Query, name: str) -> str | None:
     return matching(query, name, CODE, "the code of a rule, like payment_recorded")
 
 
-def refund_state_asked(query: Query, name: str) -> RefundState | None:
-    """Return the state that the refunds must be in, or None."""
-    given = matching(query, name, "|".join(RefundState), f"one of {', '.join(RefundState)}")
-    return None if given is None else RefundState(given)
+def state_asked(query: Query, name: str, states: type[State]) -> State | None:
+    """Return the state that the rows of a list must be in, or None."""
+    given = matching(query, name, "|".join(states), f"one of {', '.join(states)}")
+    return None if given is None else states(given)
 
 
 def matching(query: Query, name: str, pattern: str, must_be: str) -> str | None:

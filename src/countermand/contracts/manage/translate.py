@@ -83,6 +83,8 @@ ERROR_CODES: Final = error_codes(
         *("secret_overlap", "no_secret_overlap"),
         *("staff_exists", "staff_disabled"),
         *("override_differs", "past_unknown", "export_too_large"),
+        *("approval_needs_person", "approval_same_person", "approval_not_independent", "approval_of_another"),
+        *("approval_expired", "approval_used", "approval_differs"),
     ),
 )
 

@@ -23,6 +23,7 @@ class DecisionRows(StatementRunner):
                 policy_version=record.policy_version,
                 reason=record.reason,
                 overridden=codes_column(record.overridden or None),
+                approved_by=record.approved_by,
                 **facts_columns(record.facts),
                 **actor_columns(record.actor, "door"),
             )

@@ -253,6 +253,7 @@ def cancellation_of(row: Row) -> CancellationRecord:
         facts=facts_of(row),
         reason=row["reason"],
         overridden=() if row["overridden"] is None else tuple(row["overridden"].split()),
+        approved_by=row["approved_by"],
     )
 
 
