@@ -15,6 +15,7 @@ from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.override import (
     Overridable,
     OverrideDiffers,
+    OverrideOutcome,
     OverrideTransaction,
     broken_codes,
     cancel_overridden,
@@ -90,6 +91,10 @@ class ApprovalDiffers:
     def sentence(self) -> str:
         """Everything that differs, and what to do next."""
         return f"{'; '.join(self.sentences.values())}; nothing was cancelled, and the approval has ended; ask again"
+
+
+# What becomes of a request to override a refusal, and of a confirmation.
+TwoPersonsOutcome = OverrideOutcome | Approval | ApprovalDiffers
 
 
 async def ask_to_override(

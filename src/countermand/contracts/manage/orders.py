@@ -7,12 +7,12 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
-from countermand.actions.cancelling.approvals import ask_to_override
+from countermand.actions.cancelling.approvals import TwoPersonsOutcome, ask_to_override
 from countermand.actions.cancelling.cancel_orders import CancelledWithHistory, NotCancelled
 from countermand.actions.cancelling.decide_again import policies_of
 from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.cancelling.explain_past import explain_at
-from countermand.actions.cancelling.override import OverrideDiffers, OverrideOutcome, override_refusal
+from countermand.actions.cancelling.override import OverrideDiffers, override_refusal
 from countermand.actions.cancelling.ports import CancelOrder, PolicyContents
 from countermand.actions.errors import OutcomeUnknownError, UnavailableError
 from countermand.actions.ordering.history import History
@@ -129,14 +129,14 @@ async def _override(tx: Transaction, context: CallContext[CancelGiven]) -> Answe
     services = context.services
     order, now = await order_in(tx, context.request), services.clock()
     command, codes = _command(context, order), tuple(context.body.override)
-    outcome: Approval | OverrideOutcome
+    outcome: TwoPersonsOutcome
     if services.override_needs_two:
         outcome = await ask_to_override(tx, services.policies, command, codes, now)
     else:
         outcome = await override_refusal(tx, services.policies, command, codes, now)
+    services.note_outcome(outcome)
     if isinstance(outcome, Approval):
         return json_answer(202, approval_asked(outcome, order))
-    services.note_outcome(outcome)
     if isinstance(outcome, OverrideDiffers):
         return override_differs_answer(outcome)
     if isinstance(outcome, NotCancelled):
