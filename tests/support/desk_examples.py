@@ -7,7 +7,9 @@ from sqlalchemy import delete
 
 from countermand.domain.instants import written_instant
 from countermand.domain.orders.order import OrderId
+from countermand.domain.staff import Role
 from countermand.storage.tables.cancelling import outbox
+from support.world import World
 
 if TYPE_CHECKING:
     from support.examples import Recorder
@@ -73,3 +75,34 @@ async def asked_about_the_past(it: "Recorder", service_order: dict[str, Any]) ->
         await tx.run(delete(outbox).where(outbox.c.order_id == OrderId(order)))
     for then in (placed + SOON, placed - SOON):
         await it.call("manage", "explainOrder", id=f"connect-{order}", query=f"?at={written_instant(then)}")
+
+
+async def asked_another_person(world: World, it: "Recorder") -> None:
+    """Overrides that wait for a second person, who confirms one; another is withdrawn, and another has changed."""
+    console = await world.manage_client()
+    author, approver = [
+        world.manage_headers(await world.person(name, role, client=console))
+        for name, role in (("kim", Role.AUTHOR), ("lee", Role.APPROVER))
+    ]
+    it.world = world
+    called_off = {"reason": "The event is called off", "override": ["payment_recorded"]}
+    paid = []
+    for _ in range(3):
+        shop = await world.shopping_client()
+        paid.append((await world.ticket_order(shop, paid=True)).order)
+    approvals = []
+    for order in paid:
+        it.headers["manage"] = author
+        answer = await it.call("manage", "cancelOrder", called_off, id=f"shopping-{order.uid}", keep=order is paid[0])
+        approvals.append(answer.json()["approval"])
+    await world.pay(paid[1].id, "psp-20261121-23")
+    await it.call("manage", "confirmApproval", approval=approvals[0])
+    await it.call("manage", "readApproval", approval=approvals[0])
+    await it.call("manage", "listApprovals", query="?state=open")
+    await it.call("manage", "listApprovals", query="?state=due")
+    await it.call("manage", "withdrawApproval", approval=approvals[2])
+    it.headers["manage"] = approver
+    await it.call("manage", "withdrawApproval", approval=approvals[1])
+    await it.call("manage", "confirmApproval", approval=approvals[0])
+    await it.call("manage", "confirmApproval", approval=approvals[1])
+    await it.call("manage", "confirmApproval", approval=approvals[2])

@@ -20,6 +20,7 @@ class Place(StrEnum):
     CANCELLATION_REASONS = "cancellation_reasons"
     REFUSAL_REASONS = "refusal_reasons"
     CORRECTION_REASONS = "correction_reasons"  # of voids of payments, refunds and chargebacks
+    APPROVAL_REASONS = "approval_reasons"
     EVENTS = "events"
     APPOINTMENT_TASKS = "appointment_tasks"
     STORED_ANSWERS = "stored_answers"

@@ -63,8 +63,7 @@ async def _confirm(tx: Transaction, context: CallContext[None]) -> Answer:
     if isinstance(outcome, ApprovalDiffers):
         services.note_outcome(outcome)
         return approval_differs_answer(outcome)
-    if not outcome.repeated:
-        services.note_outcome(Cancelled(order_id=outcome.order_id))
+    services.note_outcome(Cancelled(order_id=outcome.order_id))
     return await order_answer_within(tx, services, context.client, outcome.order_id)
 
 

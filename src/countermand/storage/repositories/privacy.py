@@ -26,7 +26,7 @@ from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.sql_types import Column as AnyColumn
 from countermand.storage.store import SqlStore
 from countermand.storage.tables.appointments import appointment_tasks
-from countermand.storage.tables.cancelling import cancellations, idempotency_keys, outbox, refusals
+from countermand.storage.tables.cancelling import approvals, cancellations, idempotency_keys, outbox, refusals
 from countermand.storage.tables.catalogue import events, products
 from countermand.storage.tables.columns import instant, instant_or_none, micros
 from countermand.storage.tables.orders import order_details, order_lines, orders, payment_corrections
@@ -83,6 +83,9 @@ COLUMNS: Final[Mapping[Place, _Column]] = {
         client_id=payment_corrections.c.client_id,
         stored_at=payment_corrections.c.recorded_at,
         of_order=True,
+    ),
+    Place.APPROVAL_REASONS: _Column(
+        text=approvals.c.reason, client_id=approvals.c.client_id, stored_at=approvals.c.asked_at, of_order=True
     ),
     Place.EVENTS: _Column(
         text=outbox.c.details, client_id=outbox.c.client_id, stored_at=outbox.c.recorded_at, of_order=True
