@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import delete
 
+from countermand.actions.identity.secrets import hash_of, new_secret
+from countermand.domain.contract import MANAGE
 from countermand.domain.instants import written_instant
 from countermand.domain.orders.order import OrderId
 from countermand.domain.staff import Role
 from countermand.storage.tables.cancelling import outbox
-from support.world import World
+from support.world import Caller, World
 
 if TYPE_CHECKING:
     from support.examples import Recorder
@@ -79,30 +81,37 @@ async def asked_about_the_past(it: "Recorder", service_order: dict[str, Any]) ->
 
 async def asked_another_person(world: World, it: "Recorder") -> None:
     """Overrides that wait for a second person, who confirms one; another is withdrawn, and another has changed."""
-    console = await world.manage_client()
+    console = await world.database.clients.add(
+        channel=MANAGE,
+        name="Console",
+        permissions=frozenset(),
+        key="c" * 24,
+        secret_sha256=hash_of(new_secret()),
+        identity=None,
+        now=world.clock(),
+    )
     author, approver = [
-        world.manage_headers(await world.person(name, role, client=console))
+        world.manage_headers(await world.person(name, role, client=Caller(console)))
         for name, role in (("kim", Role.AUTHOR), ("lee", Role.APPROVER))
     ]
-    it.world = world
-    called_off = {"reason": "The event is called off", "override": ["payment_recorded"]}
-    paid = []
-    for _ in range(3):
-        shop = await world.shopping_client()
-        paid.append((await world.ticket_order(shop, paid=True)).order)
-    approvals = []
-    for order in paid:
-        it.headers["manage"] = author
-        answer = await it.call("manage", "cancelOrder", called_off, id=f"shopping-{order.uid}", keep=order is paid[0])
-        approvals.append(answer.json()["approval"])
-    await world.pay(paid[1].id, "psp-20261121-23")
-    await it.call("manage", "confirmApproval", approval=approvals[0])
-    await it.call("manage", "readApproval", approval=approvals[0])
+    it.world, it.headers["manage"] = world, author
+    called_off = {"reason": "The visit is called off", "override": ["appointment_within_notice"]}
+    partner, approvals = await world.connect_client(), []
+    for number in range(3):
+        order = await world.service_order(partner, appointment_in=timedelta(hours=20))
+        await world.pay(order, f"psp-20261121-3{number}")
+        asked = await it.call("manage", "cancelOrder", called_off, id=f"connect-{order}", keep=number == 0)
+        approvals.append(asked.json()["approval"])
+        if number == 1:
+            await world.pay(order, "psp-20261121-40")
+    first, changed, withdrawn = approvals
+    await it.call("manage", "confirmApproval", approval=first)
+    await it.call("manage", "readApproval", approval=first)
+    await it.call("manage", "readApproval", approval=first, query="?state=open")
     await it.call("manage", "listApprovals", query="?state=open")
     await it.call("manage", "listApprovals", query="?state=due")
-    await it.call("manage", "withdrawApproval", approval=approvals[2])
+    await it.call("manage", "withdrawApproval", approval=withdrawn)
     it.headers["manage"] = approver
-    await it.call("manage", "withdrawApproval", approval=approvals[1])
-    await it.call("manage", "confirmApproval", approval=approvals[0])
-    await it.call("manage", "confirmApproval", approval=approvals[1])
-    await it.call("manage", "confirmApproval", approval=approvals[2])
+    await it.call("manage", "withdrawApproval", approval=changed)
+    for approval in (first, changed, withdrawn):
+        await it.call("manage", "confirmApproval", approval=approval)
