@@ -163,6 +163,10 @@ class Settings(BaseSettings):
         default_factory=dict, description="By contract: the list of rules that decide, each a name and its parameters"
     )
 
+    override_needs_two: bool = Field(
+        False, description="Whether an override of the policy waits until another person confirms it"
+    )
+
     batch_cap: int = Field(512, ge=1, le=4096, description="Cancellations in one transaction at most")
     queue_cap: int = Field(10_000, ge=1, description="Cancellations that may wait; beyond it, 503")
     flights: int = Field(1, ge=1, le=256, description="PostgreSQL: batches a process writes at once")
@@ -187,7 +191,9 @@ class Settings(BaseSettings):
     stop_limit_s: int = Field(30, ge=1, description="How long a stop waits for requests under way")
     idempotency_kept_h: int = Field(24, ge=1, le=24 * 366, description="How long an Idempotency-Key is kept")
     delivered_kept_d: int = Field(30, ge=1, le=36_500, description="How long a delivered order event is kept")
-    refusals_kept_d: int = Field(400, ge=1, le=36_500, description="How long a refused cancellation is kept")
+    refusals_kept_d: int = Field(
+        400, ge=1, le=36_500, description="How long a refused cancellation, and an approval, is kept"
+    )
     cancellations_kept_d: int | None = Field(
         None, ge=1, le=36_500, description="How long the record of a cancellation is kept; by default for ever"
     )

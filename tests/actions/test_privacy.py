@@ -25,6 +25,7 @@ from countermand.storage.repositories import privacy
 from countermand.storage.repositories.privacy import COLUMNS, SqlPrivacy
 from countermand.storage.tables.appointments import appointment_tasks
 from countermand.storage.tables.cancelling import (
+    approvals,
     cancellations,
     idempotency_keys,
     outbox,
@@ -69,6 +70,7 @@ ELSEWHERE = {
     # forgotten with the order
     "cancellations": {"address", "overridden", "key"},
     "undone_cancellations": {"address", "overridden", "key", "undone_address"},
+    "approvals": {"address", "codes", "due", "differed"},
     "payment_corrections": {"reference", "payment_reference", "address"},
     "refusals": {"address", "codes"},
     "outbox": {"address"},
@@ -109,6 +111,10 @@ async def everywhere(world: World) -> dict[str, OrderId]:
         key = {"client_id": shop.client.id, "fingerprint": "f", "created_at": micros(NOON)}
         await tx.run(insert(idempotency_keys).values(**key, key="k", answer=answer))
         task = {"order_id": service, "id": 1, "client_id": partner.client.id, "kind": "query", "state": "failed"}
+        asked = {"order_id": service, "id": "a" * 32, "client_id": partner.client.id, "staff_id": "kim"}
+        asked |= {"order_version": 1, "codes": "payment_recorded", "due": '{"amounts": []}', "last_change": 0}
+        asked |= {"asked_at": 1, "state": "open", "reason": f"{EMAIL} moves out"}
+        await tx.run(insert(approvals).values(**asked))
         failure = json.dumps({"code": "unreachable", "message": f"nobody answers at {EMAIL}"})
         await tx.run(insert(appointment_tasks).values(**task, asked_at=1, failure=failure))
         await tx.run(insert(idempotency_keys).values(**key, key="another", answer=answer.replace(EMAIL, OTHER)))
@@ -171,7 +177,7 @@ async def test_a_person_is_forgotten_everywhere_and_a_repeat_finds_nothing(world
     assert EMAIL not in said
     assert OTHER in said
     tables = {"order_details", "consumers", "cancellations", "refusals", "outbox", "idempotency_keys"}
-    tables |= {"appointment_tasks", "payment_corrections", "undone_cancellations"}
+    tables |= {"appointment_tasks", "payment_corrections", "undone_cancellations", "approvals"}
     assert changed(before, after) == tables | {"order_search", "privacy_keys", "privacy_requests"}
     for table, rows in before.items():
         if table in tables:

@@ -247,7 +247,28 @@ TABLE: Final = [
     Row(route=f"GET {MANAGE}/clients", answers=operator(200)),
     *(
         Row(route=f"GET {MANAGE}/{path}", answers=operator(200, reads=200))
-        for path in ("cancellations", "refusals", "refusals/reasons", "late-payments", "part-payments", "refunds")
+        for path in (
+            "cancellations",
+            "refusals",
+            "refusals/reasons",
+            "late-payments",
+            "part-payments",
+            "refunds",
+            "approvals",
+        )
+    ),
+    Row(
+        route=f"GET {MANAGE}/approvals/{{approval}}",
+        answers=operator(404, reads=404),
+        object=lambda _: {"approval": "0" * 32},
+    ),
+    *(
+        Row(  # `test_manage_approvals.py` has persons and approvals
+            route=f"POST {MANAGE}/approvals/{{approval}}/{path}",
+            answers=operator(404),
+            object=lambda _: {"approval": "0" * 32},
+        )
+        for path in ("confirm", "withdraw")
     ),
     Row(
         route=f"POST {MANAGE}/orders/{{id}}/cancel",

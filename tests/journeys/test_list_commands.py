@@ -9,6 +9,7 @@ from io import StringIO
 import pytest
 
 from countermand.contracts.manage import desk_lists
+from support.approvals import asked, withdrawn
 from support.command_line import Run, Said, assert_one_sentence, runner
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, manage
@@ -24,7 +25,7 @@ PATHS = {
     name: name.replace("refusal-reasons", "refusals/reasons")
     for name in (
         *("cancellations", "refusals", "refusal-reasons"),
-        *("late-payments", "refunds", "part-payments", "appointment-tasks"),
+        *("late-payments", "refunds", "approvals", "part-payments", "appointment-tasks"),
     )
 }
 
@@ -59,6 +60,9 @@ async def a_day(world: World) -> Caller:
         money = {"reference": f"part {number}", "amount": 20, "currency": "EUR"}
         assert (await manage(world, operator, "POST", f"{part.order.uid}/payments", money)).status_code == 201
         await pay_back(world, part.order.id, f"re {number}", euros(500))
+        await withdrawn(
+            world, await asked(world, part.order.id, "payment_recorded")
+        )  # it would expire by the real clock
     return operator
 
 

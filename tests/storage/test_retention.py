@@ -9,6 +9,7 @@ from sqlalchemy import text, update
 from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
 from countermand.background import retention
 from countermand.storage.retention import (
+    APPROVALS,
     CANCELLATIONS,
     DELIVERED_ORDER_EVENTS,
     IDEMPOTENCY_KEYS,
@@ -18,19 +19,21 @@ from countermand.storage.retention import (
 )
 from countermand.storage.tables.cancelling import outbox
 from countermand.storage.tables.columns import micros
+from support.approvals import asked
 from support.database_contents import changed, contents
 from support.world import NOON, a_world
 
-ALL = [CANCELLATIONS, DELIVERED_ORDER_EVENTS, IDEMPOTENCY_KEYS, REFUSALS]
+ALL = [APPROVALS, CANCELLATIONS, DELIVERED_ORDER_EVENTS, IDEMPOTENCY_KEYS, REFUSALS]
 
 
 async def an_order_of_each_kind(world):
-    """A cancelled order and a refused one, each under a key, and all their facts delivered at noon."""
+    """A cancelled order and a refused one, each under a key, an approval, and all their facts delivered at noon."""
     owner = await world.connect_client()
     cancelled, refused = await world.service_order(owner), await world.service_order(owner)
     await world.appointment(refused, timedelta(hours=3))
     assert isinstance(await world.cancel(owner, cancelled, key="one"), Cancelled)
     assert isinstance(await world.cancel(owner, refused, key="two"), NotCancelled)
+    await asked(world, refused, "appointment_within_notice")
     await deliver_everything(world)
     return owner, cancelled, refused
 

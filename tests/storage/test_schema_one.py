@@ -26,6 +26,7 @@ NEW = {
     *("privacy_keys", "privacy_requests", "policies_in_force"),  # 11
     *("payment_corrections", "correction_references"),  # 12
     "undone_cancellations",  # 13
+    *("approvals", "staff_changes"),  # 14
 }
 NEW_COLUMNS = {
     "appointments": {"slot_id", "half_day", "utc_offset_s", "remote_id", "cancelled_from"},
@@ -41,7 +42,7 @@ NEW_COLUMNS = {
         *("previous_secret_sha256", "previous_secret_until", "last_used_at"),
     },
     "idempotency_keys": {"message_fingerprint", "undone_at"},
-    "cancellations": {"overridden", "key", "staff_id", "acting_as", "address"},
+    "cancellations": {"overridden", "key", "key_client_id", "approved_by", "staff_id", "acting_as", "address"},
     "refusals": {"codes", "staff_id", "acting_as", "address"},
     "outbox": {"staff_id", "acting_as", "channel", "address"},
     "payments": {"recorded_minor", "voided_at"},

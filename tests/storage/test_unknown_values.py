@@ -6,6 +6,7 @@ orders are cancelled, listed, read, paid, expired and forgotten, and clients cal
 
 import asyncio
 import json
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -23,6 +24,7 @@ from countermand.actions.ordering.views import OrderView
 from countermand.actions.ticketing.consumers import keep_consumer
 from countermand.domain.actor import Actor
 from countermand.domain.appointments.appointment_task import AppointmentTask, TaskId, TaskKind, TaskState
+from countermand.domain.cancelling.approval import Approval, ApprovalId, Terms
 from countermand.domain.client import Permission
 from countermand.domain.contract import MANAGE as CHANNEL_OF_OPERATOR
 from countermand.domain.money import Money
@@ -30,8 +32,10 @@ from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_state import Transition
 from countermand.domain.orders.payment_correction import Correction, CorrectionKind, RefundState
 from countermand.domain.staff import Role
+from countermand.domain.staff_id import StaffId
 from countermand.domain.ticketing.consumer import Consumer
 from countermand.storage.retention import (
+    APPROVALS,
     CANCELLATIONS,
     DELIVERED_ORDER_EVENTS,
     IDEMPOTENCY_KEYS,
@@ -173,6 +177,16 @@ async def a_scene(world: World) -> Scene:
                 state=RefundState.DUE,
             )
             await tx.insert_correction(order.order.id, due)
+            approval = Approval(
+                id=ApprovalId(secrets.token_hex(16)),
+                order_id=order.order.id,
+                terms=Terms(order_version=2, codes=("payment_recorded",), due=(due.money,)),
+                reason="r",
+                asker=Actor(scene.operator.client.id, CHANNEL_OF_OPERATOR, StaffId("kim")),
+                asked_at=NOON,
+                last_change=0,
+            )
+            await tx.insert_approval(approval)
         for order in scene.due:
             await tx.forget_expiry(order.order.id)
             await tx.expire_at(order.order.id, NOON + UNPAID)
@@ -239,6 +253,10 @@ HOLDS_WORDS = {
     "payment_corrections.state": Spoiled(where=first("paid")),
     "payment_corrections.currency": Spoiled(where=first("paid"), value="JPY"),
     "payment_corrections.channel": Spoiled(where=first("paid")),
+    "approvals.channel": Spoiled(where=first("paid")),
+    "approvals.state": Spoiled(where=first("paid")),
+    "approvals.differed": Spoiled(where=first("paid")),
+    "approvals.due": Spoiled(where=first("paid"), value='{"amounts": [{"amount_minor": 1, "currency": "JPY"}]}'),
     "products.currency": Spoiled(where=lambda scene: {"uid": scene.products[0]}, value="JPY"),
     "methods.currency": Spoiled(where=lambda scene: {"uid": scene.methods[0]}, value="JPY"),
     "methods.kind": Spoiled(where=lambda scene: {"uid": scene.methods[0]}),
@@ -289,19 +307,15 @@ FREE = {
     "voucher_uses": {"code"},
     "consumers": {"uid"},
     "cancellations": {
-        "command_id",
-        "policy_version",
-        "reason",
-        "overridden",
-        "key",
-        "staff_id",
-        "acting_as",
-        "address",
+        *("command_id", "policy_version", "reason", "overridden", "staff_id", "acting_as", "address"),
+        *("approved_by", "key"),
     },
     "undone_cancellations": {
-        *("command_id", "policy_version", "reason", "overridden", "key", "staff_id", "acting_as", "address"),
-        *("undone_reason", "undone_staff_id", "undone_acting_as", "undone_address"),
+        *("command_id", "policy_version", "reason", "overridden", "staff_id", "acting_as", "address"),
+        *("approved_by", "key", "undone_reason", "undone_staff_id", "undone_acting_as", "undone_address"),
     },
+    "approvals": {"id", "codes", "reason", "staff_id", "acting_as", "address", "ended_by"},
+    "staff_changes": {"staff_id", "changed_by"},
     "refusals": {"command_id", "policy_version", "reason", "codes", "staff_id", "acting_as", "address"},
     "policies": {"version"},
     "policies_in_force": {"contract", "version"},  # found by the names in force
@@ -356,9 +370,18 @@ async def test_a_word_that_nobody_knows_takes_nothing_from_the_rows_beside_it(wo
     await a_batch_is_cancelled(scene, knows_first=table != "orders")
     await answers_are_given_again(scene, knows_no=column != "policies.content")
     await what_is_due_expires(scene)
-    for kept in (IDEMPOTENCY_KEYS, DELIVERED_ORDER_EVENTS, REFUSALS, USED_ASSERTIONS, RETIRED_KEYS, CANCELLATIONS):
+    for kept in (
+        IDEMPOTENCY_KEYS,
+        DELIVERED_ORDER_EVENTS,
+        REFUSALS,
+        APPROVALS,
+        USED_ASSERTIONS,
+        RETIRED_KEYS,
+        CANCELLATIONS,
+    ):
         await forget(world.database.store, kept, NOON + timedelta(days=1), at_most=1000)
     assert await world.rows("refusals") == []
+    assert await world.rows("approvals") == []
 
 
 async def everybody_still_calls(scene: Scene) -> None:
@@ -405,6 +428,10 @@ async def management_reads_all(scene: Scene) -> None:
     assert A_TASK + 1 in {one["id"] for one in tasks.json()["tasks"]}
     slots = await scene.managed("/calendar/slots")
     assert {one["id"] for one in slots.json()["slots"]} == {"slot-0", "slot-1"}
+    approvals = (await scene.managed("/approvals")).json()["approvals"]
+    assert len(approvals) == len(scene.paid)
+    for one in approvals:
+        assert (await scene.managed(f"/approvals/{one['id']}")).json() == one
     catalogue = await scene.managed("/catalogue")
     assert catalogue.status_code == 200, catalogue.text
 

@@ -5,9 +5,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import delete
 
+from countermand.actions.identity.secrets import hash_of, new_secret
+from countermand.domain.contract import MANAGE
 from countermand.domain.instants import written_instant
 from countermand.domain.orders.order import OrderId
+from countermand.domain.staff import Role
 from countermand.storage.tables.cancelling import outbox
+from support.world import Caller, World
 
 if TYPE_CHECKING:
     from support.examples import Recorder
@@ -88,3 +92,41 @@ async def asked_about_the_past(it: "Recorder", service_order: dict[str, Any]) ->
         await tx.run(delete(outbox).where(outbox.c.order_id == OrderId(order)))
     for then in (placed + SOON, placed - SOON):
         await it.call("manage", "explainOrder", id=f"connect-{order}", query=f"?at={written_instant(then)}")
+
+
+async def asked_another_person(world: World, it: "Recorder") -> None:
+    """Overrides that wait for a second person, who confirms one; another is withdrawn, and another has changed."""
+    console = await world.database.clients.add(
+        channel=MANAGE,
+        name="Console",
+        permissions=frozenset(),
+        key="c" * 24,
+        secret_sha256=hash_of(new_secret()),
+        identity=None,
+        now=world.clock(),
+    )
+    author, approver = [
+        world.manage_headers(await world.person(name, role, client=Caller(console)))
+        for name, role in (("kim", Role.AUTHOR), ("lee", Role.APPROVER))
+    ]
+    it.world, it.headers["manage"] = world, author
+    called_off = {"reason": "The visit is called off", "override": ["appointment_within_notice"]}
+    partner, approvals = await world.connect_client(), []
+    for number in range(3):
+        order = await world.service_order(partner, appointment_in=timedelta(hours=20))
+        await world.pay(order, f"psp-20261121-3{number}")
+        asked = await it.call("manage", "cancelOrder", called_off, id=f"connect-{order}", keep=number == 0)
+        approvals.append(asked.json()["approval"])
+        if number == 1:
+            await world.pay(order, "psp-20261121-40")
+    first, changed, withdrawn = approvals
+    await it.call("manage", "confirmApproval", approval=first)
+    await it.call("manage", "readApproval", approval=first)
+    await it.call("manage", "readApproval", approval=first, query="?state=open")
+    await it.call("manage", "listApprovals", query="?state=open")
+    await it.call("manage", "listApprovals", query="?state=due")
+    await it.call("manage", "withdrawApproval", approval=withdrawn)
+    it.headers["manage"] = approver
+    await it.call("manage", "withdrawApproval", approval=changed)
+    for approval in (first, changed, withdrawn):
+        await it.call("manage", "confirmApproval", approval=approval)

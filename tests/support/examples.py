@@ -25,7 +25,13 @@ from countermand.contracts.registry import CONTRACTS
 from countermand.domain.client import Permission
 from countermand.domain.contract import MANAGE
 from countermand.settings import Settings
-from support.desk_examples import asked_about_the_past, looked_at_lists, put_money_right, undone_a_cancellation
+from support.desk_examples import (
+    asked_about_the_past,
+    asked_another_person,
+    looked_at_lists,
+    put_money_right,
+    undone_a_cancellation,
+)
 from support.own_tokens import ASSERTION_TYPE, OWN, assertion, own_client
 from support.world import PUBLIC_URL, World, a_world, signing_key
 
@@ -230,6 +236,9 @@ async def recorded(folder: Path, database: Callable[[], Mapping[str, str]] = dic
     (folder / "calendar").mkdir()
     async with a_world(folder / "calendar", **database(), appointments="calendar") as world:
         await _booked_slot(world, recorder)
+    (folder / "two persons").mkdir()
+    async with a_world(folder / "two persons", **database(), override_needs_two=True) as world:
+        await asked_another_person(world, recorder)
     return recorder.made
 
 

@@ -115,8 +115,8 @@ def cancellation_undone() -> ConflictError:
     """Return the error for a repeat of a cancellation that was undone since."""
     return ConflictError(
         "cancellation_undone",
-        "this request cancelled the order, and the operator has undone that since; nothing was cancelled again; send "
-        "the request with another Idempotency-Key to cancel the order",
+        "this request cancelled the order, and the operator has undone that since; nothing was cancelled again; to "
+        "cancel the order, send a new request, with another Idempotency-Key",
     )
 
 

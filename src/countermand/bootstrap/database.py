@@ -18,6 +18,7 @@ from countermand.storage.repositories.privacy import SqlPrivacy
 from countermand.storage.repositories.staff import SqlStaff
 from countermand.storage.repositories.tokens import SqlClientKeys, SqlSigningKeys
 from countermand.storage.retention import (
+    APPROVALS,
     CANCELLATIONS,
     DELIVERED_ORDER_EVENTS,
     IDEMPOTENCY_KEYS,
@@ -115,6 +116,7 @@ def retention_of(settings: Settings) -> dict[RetentionRule, timedelta]:
         IDEMPOTENCY_KEYS: timedelta(hours=settings.idempotency_kept_h),
         DELIVERED_ORDER_EVENTS: timedelta(days=settings.delivered_kept_d),
         REFUSALS: timedelta(days=settings.refusals_kept_d),
+        APPROVALS: timedelta(days=settings.refusals_kept_d),
         USED_ASSERTIONS: _CLOCKS_APART,
         RETIRED_KEYS: _CLOCKS_APART,
     }

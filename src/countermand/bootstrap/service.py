@@ -129,6 +129,7 @@ def build(
         cancel=cancelling.submit_and_show_history,
         public_url=public_url,
         refusals_kept=retention_of(settings)[REFUSALS],
+        override_needs_two=settings.override_needs_two,
         bulkhead=_bulkhead(settings),
     )
     ready = _readiness(database, clock_check)

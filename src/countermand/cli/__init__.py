@@ -134,7 +134,7 @@ def prune(
     settings: SettingsFile = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the rows that would be deleted.")] = False,  # noqa: FBT002
 ) -> None:
-    """Delete old rows: idempotency keys, delivered order events, refusals. Cancellations need a setting.
+    """Delete old rows: idempotency keys, delivered order events, refusals, approvals. Cancellations need a setting.
 
     A running server does the same every ten minutes. The settings *_kept_h and *_kept_d say how long rows are kept.
     """

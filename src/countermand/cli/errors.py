@@ -10,6 +10,7 @@ from typer.exceptions import TyperException
 from countermand.actions.errors import CountermandError, FieldsError, OutcomeUnknownError, SchemaError
 
 if TYPE_CHECKING:
+    from countermand.actions.cancelling.approvals import ApprovalDiffers
     from countermand.actions.cancelling.override import OverrideDiffers
     from countermand.contracts.http.answer import Answer
     from countermand.domain.cancelling.decision import Refused
@@ -42,6 +43,14 @@ class OverrideDiffersError(CommandError):
         self.differs = differs
 
 
+class ApprovalDiffersError(CommandError):
+    """Raised if the terms of an approval do not hold any more."""
+
+    def __init__(self, message: str, differs: "ApprovalDiffers") -> None:
+        super().__init__(message)
+        self.differs = differs
+
+
 def option_of(field: str) -> str:
     """Return the option for a parameter of the API: `--placed-from` for `placed_from`."""
     return "--" + field.replace("_", "-")
@@ -67,6 +76,7 @@ def error_as_json(error: Exception) -> str:
 
 
 def _answer(error: Exception) -> "Answer":
+    from countermand.contracts.manage.approval_output import approval_differs_answer
     from countermand.contracts.manage.translate import (
         override_differs_answer,
         problem,
@@ -79,6 +89,8 @@ def _answer(error: Exception) -> "Answer":
             return refusal_answer(refused)
         case OverrideDiffersError(differs=differs):
             return override_differs_answer(differs)
+        case ApprovalDiffersError(differs=differs):
+            return approval_differs_answer(differs)
         case CommandError(status=status, code=code):
             return problem(status, code, str(error))
         case TyperException():  # a wrong option, a missing argument and the like

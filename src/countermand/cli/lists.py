@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Protocol
 
 import typer
 
+from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import CommandError, named_as_options, option_of
 from countermand.cli.option_types import TEXT
@@ -19,10 +20,13 @@ from countermand.domain.money import written_minor
 if TYPE_CHECKING:
     from countermand.actions.cancelling.explain import PolicyArchive
     from countermand.actions.ordering.desk_lists import RowsWanted
+    from countermand.actions.ports import Clock
     from countermand.bootstrap.database import Database
     from countermand.contracts.http.query import Query
     from countermand.contracts.http.store import Store
     from countermand.contracts.manage.desk_lists import Records, ShownPage
+    from countermand.domain.cancelling.approval import ApprovalState
+    from countermand.domain.orders.payment_correction import RefundState
 
 
 class ListName(StrEnum):
@@ -33,6 +37,7 @@ class ListName(StrEnum):
     REFUSAL_REASONS = "refusal-reasons"
     LATE_PAYMENTS = "late-payments"
     REFUNDS = "refunds"
+    APPROVALS = "approvals"
     PART_PAYMENTS = "part-payments"
     APPOINTMENT_TASKS = "appointment-tasks"
 
@@ -48,7 +53,16 @@ class ListFormat(StrEnum):
 
 # What a table shows of a row, and what of it is an amount; the other formats have every field.
 _COLUMNS: Final[Mapping[ListName, Sequence[str]]] = {
-    ListName.CANCELLATIONS: ("order_id", "decided_at", "overridden", "client_id", "staff_id", "channel", "reason"),
+    ListName.CANCELLATIONS: (
+        "order_id",
+        "decided_at",
+        "overridden",
+        "client_id",
+        "staff_id",
+        "approved_by",
+        "channel",
+        "reason",
+    ),
     ListName.REFUSALS: ("order_id", "decided_at", "codes", "client_id", "staff_id", "channel", "reason"),
     ListName.REFUSAL_REASONS: ("code", "count"),
     ListName.LATE_PAYMENTS: (
@@ -56,6 +70,7 @@ _COLUMNS: Final[Mapping[ListName, Sequence[str]]] = {
         "recorded_at",
     ),
     ListName.REFUNDS: ("id", "order_reference", "state", "amount", "currency", "reference", "recorded_at", "reason"),
+    ListName.APPROVALS: ("id", "state", "order_id", "override", "due", "staff_id", "until", "ended_by", "reason"),
     ListName.PART_PAYMENTS: (
         *("order_id", "order_reference", "first_payment_at", "total_minor", "paid_minor", "left_minor", "currency"),
     ),
@@ -70,6 +85,9 @@ class _List(Protocol):
     @property
     def filters(self) -> Sequence[str]: ...
 
+    @property
+    def states(self) -> "Sequence[RefundState | ApprovalState]": ...
+
     async def shown(self, records: "Records", wanted: "RowsWanted") -> "ShownPage": ...
 
     def all_rows(self, records: "Records", wanted: "RowsWanted", media_type: str) -> AsyncGenerator[bytes, None]: ...
@@ -79,6 +97,7 @@ class _List(Protocol):
 class _Records:
     store: "Store"
     archive: "PolicyArchive"
+    clock: "Clock"
 
 
 def _list_name(given: str) -> ListName:
@@ -100,7 +119,12 @@ def list_command(
         str | None, typer.Option(help="refusals: only those with this code, like payment_recorded.", **TEXT)
     ] = None,
     state: Annotated[
-        str | None, typer.Option(help="refunds: only those that are due, done, failed or withdrawn.", **TEXT)
+        str | None,
+        typer.Option(
+            help="refunds: only those that are due, done, failed or withdrawn; approvals: only those that are open, "
+            "confirmed, expired, ended or withdrawn.",
+            **TEXT,
+        ),
     ] = None,
     after: Annotated[str | None, typer.Option(help="The `next` of the previous page.", **TEXT)] = None,
     as_: Annotated[
@@ -133,11 +157,10 @@ def list_command(
 
 async def _print_list(database: "Database", name: ListName, query: "Query", wanted_as: ListFormat) -> None:
     from countermand.actions.cancelling.explain import PolicyArchive
-    from countermand.bootstrap.clock import utc_now
     from countermand.contracts.manage.csv_rows import CSV
     from countermand.contracts.manage.desk_lists import LINES, REASON_FILTERS, reasons_counted, wanted_in
 
-    records = _Records(store=database.store, archive=PolicyArchive(store=database.store))
+    records = _Records(store=database.store, archive=PolicyArchive(store=database.store), clock=utc_now)
     if name is ListName.REFUSAL_REASONS:
         if wanted_as in {ListFormat.CSV, ListFormat.JSONL}:
             raise CommandError(f"--format {wanted_as}: {name} are counts, not rows; give table or json")
@@ -147,7 +170,7 @@ async def _print_list(database: "Database", name: ListName, query: "Query", want
         return
     listed = _list(name)
     _refuse_other_options(name, query, listed.filters)
-    wanted = wanted_in(query)
+    wanted = wanted_in(query, listed.states)
     if wanted_as in {ListFormat.CSV, ListFormat.JSONL}:
         async for piece in listed.all_rows(records, wanted, CSV if wanted_as is ListFormat.CSV else LINES):
             sys.stdout.write(piece.decode())
@@ -174,6 +197,7 @@ def _list(name: ListName) -> _List:
         ListName.REFUSALS: desk_lists.REFUSALS,
         ListName.LATE_PAYMENTS: desk_lists.LATE_PAYMENTS,
         ListName.REFUNDS: desk_lists.REFUNDS,
+        ListName.APPROVALS: desk_lists.APPROVALS,
         ListName.PART_PAYMENTS: desk_lists.PART_PAYMENTS,
         ListName.APPOINTMENT_TASKS: WAITING_TASKS,
     }
@@ -200,7 +224,7 @@ def _cell(column: str, value: object) -> str:
         case None:
             return ""
         case list():
-            return ", ".join(value)
+            return ", ".join(map(str, value))
         case datetime():
             return said(value)
         case int() if column.endswith(_MINOR):

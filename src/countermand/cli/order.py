@@ -6,6 +6,7 @@ import typer
 
 from countermand.actions.errors import OutcomeUnknownError, UnavailableError
 from countermand.bootstrap.clock import utc_now
+from countermand.cli.approvals import confirm_command, say_asked, withdraw_command
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import NotCancelledError, OverrideDiffersError, named_as_options
 from countermand.cli.option_types import check_fields
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from countermand.actions.cancelling.ports import CancelOrder
     from countermand.bootstrap.database import Database
     from countermand.contracts.manage import messages
+    from countermand.domain.cancelling.approval import Approval
     from countermand.settings import Settings
 
 Override = Annotated[
@@ -70,6 +72,8 @@ order.command("refund")(refund_command)
 order.command("refund-failed")(refund_failed_command)
 order.command("chargeback")(chargeback_command)
 order.command("restore")(restore_command)
+order.command("confirm")(confirm_command)
+order.command("withdraw")(withdraw_command)
 
 
 @order.command("cancel")
@@ -83,6 +87,7 @@ def cancel_order(
 ) -> None:
     """Cancel an order on the customer's behalf, under the same policy as everybody. The record names the person.
 
+    If the settings ask for two persons (OVERRIDE_NEEDS_TWO), an override is only asked for: `order confirm` makes it.
     The policy is that of the settings. If the servers have another one, nothing is cancelled: give their settings.
     """
     from countermand.contracts.manage.cancel_messages import CancelGiven
@@ -98,8 +103,9 @@ def cancel_order(
 
 async def _cancel(
     read: "Settings", database: "Database", given: str, reason: str, staff_id: StaffId, codes: list[str]
-) -> "tuple[Order, CancelOutcome | OverrideDiffers, messages.Order | None]":
+) -> "tuple[Order, CancelOutcome | OverrideDiffers | Approval, messages.Order | None]":
     """Return the order, the outcome, and the cancelled order with its history, if it could be read."""
+    from countermand.actions.cancelling.approvals import ask_to_override
     from countermand.actions.cancelling.cancel_orders import Cancelled, CancelledWithHistory
     from countermand.actions.cancelling.command_ids import CommandIds
     from countermand.actions.cancelling.override import override_refusal
@@ -122,8 +128,9 @@ async def _cancel(
         reason=reason,
     )
     if codes:
+        override = ask_to_override if read.override_needs_two else override_refusal
         async with database.store.transaction() as tx:
-            overridden = await override_refusal(tx, database.policies, command, codes, utc_now())
+            overridden = await override(tx, database.policies, command, codes, utc_now())
         if not isinstance(overridden, Cancelled):
             return named, overridden, None
         try:
@@ -152,7 +159,7 @@ async def _cancel_by_policy(read: "Settings", database: "Database", command: "Ca
 
 def _say(
     named: Order,
-    outcome: "CancelOutcome | OverrideDiffers",
+    outcome: "CancelOutcome | OverrideDiffers | Approval",
     staff_id: StaffId,
     shown: "messages.Order | None",
     *,
@@ -164,9 +171,18 @@ def _say(
     """
     from countermand.actions.cancelling.cancel_orders import NotCancelled
     from countermand.actions.cancelling.override import OverrideDiffers
+    from countermand.contracts.manage.approval_output import approval_asked
     from countermand.contracts.manage.order_ids import order_id_text
+    from countermand.domain.cancelling.approval import Approval
 
     name = order_id_text(named)
+    if isinstance(outcome, Approval):
+        asked = approval_asked(outcome, named)
+        if as_json:
+            print_json(asked)
+        else:
+            say_asked(asked)
+        return
     if isinstance(outcome, OverrideDiffers):
         raise OverrideDiffersError(f"{name} was not cancelled: {outcome.sentence}", outcome)
     if isinstance(outcome, NotCancelled):

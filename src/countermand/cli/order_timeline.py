@@ -27,6 +27,7 @@ def _what(entry: "messages.TimelineEntry") -> str:
         return f"{entry.decision}, by a policy that is not known"
     by = f" by {', '.join(entry.codes)}" if entry.codes else ""
     by += f", overriding {', '.join(entry.overridden)}" if entry.overridden else ""
+    by += f", approved by {entry.approved_by}" if entry.approved_by else ""
     return entry.decision + by
 
 

@@ -114,7 +114,7 @@ def change_person(
     if name is not None:
         _check_name(name)
     changed = with_database(
-        read_settings(settings), lambda database: database.staff.change(staff_id, name=name, roles=roles)
+        read_settings(settings), lambda database: database.staff.change(staff_id, name=name, roles=roles, now=utc_now())
     )
     _show(changed, f"Changed {changed.id} ({changed.name}), who may {_may(changed)}", as_json=as_json)
 

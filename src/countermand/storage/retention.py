@@ -1,4 +1,7 @@
-"""Deletes old rows: delivered order events, refusals, idempotency keys, used assertions and retired signing keys.
+"""Deletes old rows.
+
+The rules are about delivered order events, refusals, approvals, idempotency keys, used assertions and retired signing
+keys.
 
 Each call deletes a limited number of rows in a short transaction, so that no request waits long for it. Several nodes
 may do it at the same time.
@@ -12,6 +15,7 @@ from sqlalchemy import Column, ColumnElement, Table, delete, func, select, tuple
 
 from countermand.storage.store import SqlStore
 from countermand.storage.tables.cancelling import (
+    approvals,
     cancellations,
     idempotency_keys,
     outbox,
@@ -43,6 +47,7 @@ IDEMPOTENCY_KEYS: Final = RetentionRule(
 )
 DELIVERED_ORDER_EVENTS: Final = RetentionRule(name="delivered order events", table=outbox, since=outbox.c.delivered_at)
 REFUSALS: Final = RetentionRule(name="refusals", table=refusals, since=refusals.c.decided_at)
+APPROVALS: Final = RetentionRule(name="approvals", table=approvals, since=approvals.c.asked_at)
 USED_ASSERTIONS: Final = RetentionRule(
     name="used assertions", table=used_assertions, since=used_assertions.c.expires_at
 )

@@ -44,7 +44,7 @@ if TYPE_CHECKING:  # imported only if traces are switched on
 
 _NO_ROUTE: Final = "none"
 _UNREADABLE: Final = "the request cannot be read"
-_CANCEL_ORDER: Final = "cancelOrder"
+_CANCEL_ORDERS: Final = frozenset({"cancelOrder", "confirmApproval"})
 
 
 class Cancelling(Protocol):
@@ -141,7 +141,7 @@ def _handler(
     call: Call, module: ApiModule, services: Services, requests: Requests, traces: "TracedCalls | None"
 ) -> HTTPRouteHandler:
     operation = call.operation
-    is_cancel = module.name == MANAGE and operation.name == _CANCEL_ORDER
+    is_cancel = module.name == MANAGE and operation.name in _CANCEL_ORDERS
     names_order = order_parameter(operation.path)
     reports = requests.route(operation.method, operation.path, channel=module.rules.channel, cancels=is_cancel)
 

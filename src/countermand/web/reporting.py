@@ -14,21 +14,23 @@ import structlog
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from countermand.actions.cancelling.approvals import APPROVAL_DIFFERS, ApprovalDiffers, TwoPersonsOutcome
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
-from countermand.actions.cancelling.override import OverrideDiffers, OverrideOutcome
+from countermand.actions.cancelling.override import OverrideDiffers
 from countermand.actions.cancelling.ports import OVERRIDE_DIFFERS, CancelOrder
 from countermand.actions.errors import CountermandError
 from countermand.contracts.http.answer import Answer, headers_of
 from countermand.contracts.http.calls import Services
 from countermand.contracts.http.cancel_endpoint import Credential
 from countermand.contracts.manage.order_ids import ORDER_ID_PATTERN
+from countermand.domain.cancelling.approval import Approval
 from countermand.domain.client import Client
 from countermand.domain.contract import MANAGE, Channel
 from countermand.domain.orders.order import UID_PATTERN
 from countermand.domain.staff_id import StaffId
 from countermand.telemetry.requests import RouteReports
 from countermand.web.framework import FrameworkRequest
-from countermand.web.request_log import CANCELLED, DONE, OUTCOMES, REFUSED, UNAVAILABLE, codes_of, outcome_of
+from countermand.web.request_log import ASKED, CANCELLED, DONE, OUTCOMES, REFUSED, UNAVAILABLE, codes_of, outcome_of
 
 log = structlog.get_logger()
 
@@ -90,7 +92,7 @@ class RequestReport:
     staff: str | None = None
     acting_for: StaffId | None = None
     order: str | None = None
-    decision: OverrideOutcome | None = None  # only for a cancellation
+    decision: TwoPersonsOutcome | None = None  # only for a cancellation
     outcome = ""
     code = ""
 
@@ -117,8 +119,12 @@ class RequestReport:
         if not outcome:
             if isinstance(self.decision, Cancelled):
                 outcome = CANCELLED
+            elif isinstance(self.decision, Approval):
+                outcome = ASKED
             elif isinstance(self.decision, OverrideDiffers):
                 outcome, code = REFUSED, OVERRIDE_DIFFERS
+            elif isinstance(self.decision, ApprovalDiffers):
+                outcome, code = REFUSED, APPROVAL_DIFFERS
             elif self.decision is not None:
                 outcome, code = REFUSED, codes_of(self.decision.refused)
             else:
@@ -145,7 +151,13 @@ class CallReport(RequestReport):
 
     def services(self) -> Services:
         """Return the services. They report the client and the decision of a cancellation to this object."""
-        return replace(self._services, authenticator=self, cancel=self._cancel, note_outcome=self._note)
+        return replace(
+            self._services,
+            authenticator=self,
+            cancel=self._cancel,
+            note_outcome=self._note,
+            note_order=self._note_order,
+        )
 
     async def client(self, channel: Channel, credential: Credential) -> Client:
         """See `Authenticator.client`."""
@@ -163,8 +175,11 @@ class CallReport(RequestReport):
         self.decision = outcome
         return outcome
 
-    def _note(self, outcome: OverrideOutcome) -> None:
+    def _note(self, outcome: TwoPersonsOutcome) -> None:
         self.decision = outcome
+
+    def _note_order(self, name: str) -> None:
+        self.order = name
 
     def finish(self, answer: Answer, notices: tuple[tuple[bytes, bytes], ...] = ()) -> Answer:
         """See `RequestReport.finish`. If the call placed an order, the answer's `Location` names the order."""

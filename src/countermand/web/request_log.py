@@ -8,6 +8,7 @@ from countermand.contracts.http import answer
 from countermand.domain.cancelling.decision import Refused
 
 CANCELLED: Final = "cancelled"
+ASKED: Final = "asked"  # another person has to confirm the override
 REFUSED: Final = "refused"
 DONE: Final = "done"
 UNAVAILABLE: Final = "unavailable"

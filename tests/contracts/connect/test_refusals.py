@@ -206,6 +206,7 @@ async def test_a_cancellation_is_recorded_with_the_facts_and_the_policy_it_was_d
         "staff_id": None,
         "acting_as": None,
         "overridden": None,
+        "approved_by": None,
         "address": "127.0.0.1",
     }
 

@@ -243,7 +243,7 @@ async def test_every_call_refuses_a_parameter_that_it_does_not_have_and_does_not
     await world.person("kim", Role.VIEWER, client=operator)
     order_id = await world.service_order(await world.connect_client())
     named = {"id": f"connect-{order_id}", "appointment": 1, "task": 1, "client": operator.client.id, "staff": "kim"}
-    named["reference"] = "psp-1"
+    named |= {"reference": "psp-1", "approval": "0" * 32}
     document = (await world.http.get("/docs/manage/openapi.json")).json()
     before = await contents(world)
     for template, methods in document["paths"].items():

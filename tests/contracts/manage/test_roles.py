@@ -15,6 +15,7 @@ world = shared_world
 EVERYBODY: Final = frozenset(Role)
 RECORDERS: Final = frozenset({Role.SUPPORT, Role.FINANCE, Role.AUTHOR, Role.ADMIN})
 CANCELLERS: Final = frozenset({Role.SUPPORT, Role.AUTHOR, Role.ADMIN})
+OVERRIDERS: Final = frozenset({Role.AUTHOR, Role.APPROVER, Role.ADMIN})
 ADMINS: Final = frozenset({Role.ADMIN})
 PAYERS: Final = frozenset({Role.FINANCE, Role.AUTHOR, Role.ADMIN})
 # Each call, and the roles that may make it. Nothing that the paths name is there.
@@ -30,6 +31,10 @@ ALLOWED: Final = {
     "POST /orders/{id}/refunds": PAYERS,
     "POST /orders/{id}/refunds/{reference}/failed": PAYERS,
     "POST /orders/{id}/chargebacks": PAYERS,
+    "GET /approvals": EVERYBODY,
+    "GET /approvals/{approval}": EVERYBODY,
+    "POST /approvals/{approval}/confirm": OVERRIDERS,
+    "POST /approvals/{approval}/withdraw": OVERRIDERS,
     "POST /orders/{id}/moves": RECORDERS,
     "POST /orders/{id}/appointments": RECORDERS,
     "PUT /orders/{id}/appointments/{appointment}": RECORDERS,
@@ -72,6 +77,7 @@ _NAMED: Final = {
     "staff": "nobody",
     "key": "k",
     "reference": "r",
+    "approval": "0" * 32,
 }
 
 

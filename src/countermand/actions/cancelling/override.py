@@ -18,14 +18,16 @@ from countermand.actions.cancelling.ports import (
     CancellationRecord,
     CancelOrder,
     DecisionWriting,
+    KeptUnder,
     RefusalRecord,
 )
 from countermand.actions.errors import FieldsError
-from countermand.actions.ordering.correct_payments import account_of
+from countermand.actions.ordering.correct_payments import Account, account_of
 from countermand.actions.ordering.correction_ports import CorrectionWriting
 from countermand.actions.ordering.lock_order import locked
 from countermand.actions.ordering.record_progress import ProgressTransaction, end_order
 from countermand.actions.shown_values import shown
+from countermand.domain.cancelling.approval import Terms
 from countermand.domain.cancelling.decision import Decision, Granted, Refused, decide
 from countermand.domain.cancelling.rules import CODE_PATTERN, NEVER_OVERRIDDEN
 from countermand.domain.money import Money
@@ -38,6 +40,7 @@ from countermand.domain.orders.payment_correction import (
     CorrectionKind,
     RefundState,
 )
+from countermand.domain.staff_id import StaffId
 
 
 class OverrideTransaction(ProgressTransaction, CorrectionWriting, DecisionWriting, Protocol):
@@ -55,7 +58,7 @@ class OverrideDiffers:
     @property
     def broken(self) -> tuple[str, ...]:
         """The codes of the rules that refuse, in the policy's order."""
-        return _broken(self.decision)
+        return broken_codes(self.decision)
 
     @property
     def sentence(self) -> str:
@@ -65,6 +68,20 @@ class OverrideDiffers:
             return f"no rule refuses, but override names {named}; nothing was cancelled; leave override out"
         said = f"the rules that refuse are {broken}, but override names {named}"
         return f"{said}; nothing was cancelled; name exactly the rules that refuse"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overridable:
+    """A locked order with what refuses its cancellation, and with its account."""
+
+    order: Order
+    decision: Refused
+    account: Account
+
+    @property
+    def terms(self) -> Terms:
+        """What a second person is asked to confirm."""
+        return Terms(order_version=self.order.version, codes=self.decision.codes, due=tuple(self.account.kept))
 
 
 OverrideOutcome = Cancelled | NotCancelled | OverrideDiffers
@@ -91,13 +108,23 @@ async def override_refusal(
     If a rule refuses that nobody can override, the outcome is the policy's refusal. Raises `NotFoundError`, and
     `FieldsError` as `check_overridable`.
     """
+    found = await overridable(tx, policies, command, codes, now)
+    if isinstance(found, Overridable):
+        await cancel_overridden(tx, command, found, now, kept_under=command.kept_under)
+        return Cancelled(order_id=found.order.id)
+    return found
+
+
+async def overridable(
+    tx: OverrideTransaction, policies: Policies, command: CancelOrder, codes: Sequence[str], now: datetime
+) -> Overridable | NotCancelled | OverrideDiffers:
+    """Lock the order, and return it with what refuses if `codes` are exactly the codes of that; else as above."""
     check_overridable(codes)
     order = await locked(tx, command.order_id)
     decision = decide(order.facts, policies.of(order), now)
-    broken = _broken(decision)
+    broken = broken_codes(decision)
     if isinstance(decision, Refused) and set(broken) == set(codes):
-        await _cancel(tx, command, order, decision, now)
-        return Cancelled(order_id=order.id)
+        return Overridable(order=order, decision=decision, account=await account_of(tx, order.id))
     refusal = RefusalRecord(
         command=command,
         contract=order.contract,
@@ -112,11 +139,21 @@ async def override_refusal(
     return OverrideDiffers(order_id=order.id, decision=decision, named=tuple(sorted(set(codes))))
 
 
-async def _cancel(
-    tx: OverrideTransaction, command: CancelOrder, order: Order, decision: Refused, now: datetime
+async def cancel_overridden(
+    tx: OverrideTransaction,
+    command: CancelOrder,
+    found: Overridable,
+    now: datetime,
+    *,
+    approved_by: StaffId | None = None,
+    kept_under: KeptUnder | None = None,
 ) -> None:
-    account, reason = await account_of(tx, order.id), command.reason
-    events = [order_cancelled(order.state, reason)]
+    """Cancel a locked order that the policy refuses to cancel.
+
+    `approved_by` is the second person, if there was one. `kept_under` is the key of the request that cancels it.
+    """
+    order, account, reason = found.order, found.account, command.reason
+    events = [order_cancelled(order.state, reason, approved_by)]
     if account.kept:
         events.append(refund_due(account.kept, reason))
     await end_order(tx, command.actor, order, OrderState.CANCELLED, events, now)
@@ -126,11 +163,12 @@ async def _cancel(
         decided_at=now,
         actor=command.actor,
         contract=order.contract,
-        policy_version=decision.policy_version,
+        policy_version=found.decision.policy_version,
         facts=order.facts,
         reason=reason,
-        overridden=decision.codes,
-        key=None if command.idempotency is None else command.idempotency.key,
+        overridden=found.decision.codes,
+        kept_under=kept_under,
+        approved_by=approved_by,
     )
     await tx.insert_cancellation(record)
     for number, money in enumerate(account.kept, start=account.next_number):
@@ -149,5 +187,6 @@ def _due(number: int, money: Money, command: CancelOrder, now: datetime) -> Corr
     )
 
 
-def _broken(decision: Decision) -> tuple[str, ...]:
+def broken_codes(decision: Decision) -> tuple[str, ...]:
+    """Return the codes of the rules that refuse, in the policy's order."""
     return () if isinstance(decision, Granted) else decision.codes

@@ -13,7 +13,9 @@ from countermand.domain.cancelling.policy import PolicyVersion
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import Order, OrderFacts, OrderId
+from countermand.domain.staff_id import StaffId
 
+KeptUnder = tuple[ClientId, str]  # the client and the name of an Idempotency-Key
 # The code of an override that does not name exactly the rules that refuse.
 OVERRIDE_DIFFERS: Final = "override_differs"
 
@@ -38,6 +40,11 @@ class CancelOrder:
         """The client that asks."""
         return self.actor.client_id
 
+    @property
+    def kept_under(self) -> KeptUnder | None:
+        """The client and the name of the command's Idempotency-Key, if it has one."""
+        return None if self.idempotency is None else (self.client_id, self.idempotency.key)
+
     def repeats(self, first: "CancelOrder") -> bool:
         """Return whether this command is the same request as an earlier command with the same key."""
         mine, its = self.idempotency, first.idempotency
@@ -48,8 +55,10 @@ class CancelOrder:
 class CancellationRecord:
     """The decision record of a cancellation. Its primary key is the order's number, so an order has at most one.
 
-    `overridden` has the codes of the broken rules that an operator overrode, in the policy's order. `key` is the
-    Idempotency-Key that has the answer, if the cancellation had a transaction of its own.
+    `overridden` has the codes of the broken rules that an operator overrode, in the policy's order. `approved_by` is
+    the second person, who confirmed what the actor asked for; None if the cancellation needed one person only.
+    `kept_under` is the Idempotency-Key that has the answer, with its client, if the cancellation had a transaction of
+    its own.
     """
 
     order_id: OrderId
@@ -61,7 +70,8 @@ class CancellationRecord:
     facts: OrderFacts
     reason: str | None
     overridden: tuple[str, ...] = ()
-    key: str | None = None
+    approved_by: StaffId | None = None
+    kept_under: KeptUnder | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

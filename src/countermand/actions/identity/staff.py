@@ -44,35 +44,55 @@ class StaffReading(Protocol):
 
 
 class StaffAdministration(StaffReading, Protocol):
-    """Changes people and their tokens."""
+    """Changes people and their tokens. Each change is recorded in its transaction, with the person `by` whom it was.
+
+    `by` is None if nobody is known: for the command line, and for a client's own token.
+    """
 
     async def all(self) -> Sequence[Staff]:
         """Return every person, disabled ones included, sorted by id."""
         ...
 
-    async def add(self, staff_id: StaffId, *, name: str, roles: frozenset[Role], now: datetime) -> Staff:
+    async def add(
+        self, staff_id: StaffId, *, name: str, roles: frozenset[Role], now: datetime, by: StaffId | None = None
+    ) -> Staff:
         """Add a person. Raises `ConflictError` with `staff_exists`."""
         ...
 
-    async def change(self, staff_id: StaffId, *, name: str | None, roles: frozenset[Role] | None) -> Staff:
+    async def change(
+        self,
+        staff_id: StaffId,
+        *,
+        name: str | None,
+        roles: frozenset[Role] | None,
+        now: datetime,
+        by: StaffId | None = None,
+    ) -> Staff:
         """Change a person's name, the roles, or both; None changes nothing. Raises `NotFoundError`."""
         ...
 
-    async def disable(self, staff_id: StaffId, now: datetime) -> Staff:
+    async def disable(self, staff_id: StaffId, now: datetime, by: StaffId | None = None) -> Staff:
         """Let no token of the person count any more. Raises `NotFoundError`."""
         ...
 
-    async def enable(self, staff_id: StaffId, now: datetime) -> Staff:
+    async def enable(self, staff_id: StaffId, now: datetime, by: StaffId | None = None) -> Staff:
         """Let a disabled person get tokens again. Those from before stay stopped. Raises `NotFoundError`."""
         ...
 
     async def add_token(
-        self, staff_id: StaffId, client_id: ClientId, *, key: str, secret_sha256: str, now: datetime
+        self,
+        staff_id: StaffId,
+        client_id: ClientId,
+        *,
+        key: str,
+        secret_sha256: str,
+        now: datetime,
+        by: StaffId | None = None,
     ) -> Staff:
         """Add a token. Raises `NotFoundError`, or `ConflictError` with `staff_disabled`."""
         ...
 
-    async def revoke_token(self, staff_id: StaffId, key: str, now: datetime) -> Staff:
+    async def revoke_token(self, staff_id: StaffId, key: str, now: datetime, by: StaffId | None = None) -> Staff:
         """Let a token of the person count no more. Raises `NotFoundError`."""
         ...
 
@@ -87,7 +107,13 @@ class NewToken:
 
 
 async def make_token(
-    staff: StaffAdministration, clients: ClientAdministration, staff_id: StaffId, client_id: ClientId, now: datetime
+    staff: StaffAdministration,
+    clients: ClientAdministration,
+    staff_id: StaffId,
+    client_id: ClientId,
+    now: datetime,
+    *,
+    by: StaffId | None = None,
 ) -> NewToken:
     """Give a person a token of a client of the management API.
 
@@ -101,5 +127,5 @@ async def make_token(
         said = f"client_id must be a {MANAGE} client that is not revoked, not {client_id}"
         raise FieldsError([("client_id", said)])
     key, secret = new_key(), new_secret()
-    changed = await staff.add_token(staff_id, client_id, key=key, secret_sha256=hash_of(secret), now=now)
+    changed = await staff.add_token(staff_id, client_id, key=key, secret_sha256=hash_of(secret), now=now, by=by)
     return NewToken(staff=changed, key=key, token=f"{STAFF_TOKEN}{key}.{secret}")

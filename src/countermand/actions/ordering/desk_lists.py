@@ -7,6 +7,7 @@ from typing import Generic, Protocol, TypeVar
 
 from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
 from countermand.domain.appointments.appointment_task import AppointmentTask
+from countermand.domain.cancelling.approval import Approval, ApprovalState
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.money import Money
@@ -22,8 +23,8 @@ Record = TypeVar("Record", CancellationRecord, RefusalRecord)
 class RowsWanted:
     """Selects rows: of a contract, of a client, from an instant on and before another.
 
-    `code` is for refusals, and `state` for refunds. `after` is the place of the last row of the page before, as the
-    list gave it.
+    `code` is for refusals, and `state` for refunds and approvals. `after` is the place of the last row of the page
+    before, as the list gave it.
     """
 
     contract: ContractName | None = None
@@ -31,7 +32,7 @@ class RowsWanted:
     since: datetime | None = None
     until: datetime | None = None
     code: str | None = None
-    state: RefundState | None = None
+    state: RefundState | ApprovalState | None = None
     after: str | None = None
 
 
@@ -66,6 +67,14 @@ class ListedRefund:
     """A refund with its order."""
 
     refund: Correction
+    order: Order
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedApproval:
+    """An approval with its order."""
+
+    approval: Approval
     order: Order
 
 
@@ -123,6 +132,13 @@ class DeskLists(Protocol):
 
     async def refunds_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[ListedRefund]:
         """Return refunds, in one state or in every state, newest first. The client is the order's."""
+        ...
+
+    async def approvals_listed(self, wanted: RowsWanted, at_most: int, now: datetime) -> ListPage[ListedApproval]:
+        """Return approvals, in one state or in every state, newest first. The client is the one that asked.
+
+        An open approval has expired if it has at `now`. A page may be short though more follow.
+        """
         ...
 
     async def waiting_tasks_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[AppointmentTask]:

@@ -10,6 +10,7 @@ from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
 from countermand.actions.ordering.desk_lists import (
     DeskLists,
+    ListedApproval,
     ListedDecision,
     ListedPayment,
     ListedRefund,
@@ -67,6 +68,14 @@ async def list_refunds(store: Snapshots[DeskLists], wanted: RowsWanted, at_most:
     """Return refunds: those that are due, made, failed or withdrawn, or all."""
     async with store.snapshot() as reading:
         return await reading.refunds_listed(wanted, at_most)
+
+
+async def list_approvals(
+    store: Snapshots[DeskLists], wanted: RowsWanted, at_most: int, now: datetime
+) -> ListPage[ListedApproval]:
+    """Return approvals: those that are open at `now`, confirmed, expired, ended or withdrawn, or all."""
+    async with store.snapshot() as reading:
+        return await reading.approvals_listed(wanted, at_most, now)
 
 
 async def list_part_payments(store: Snapshots[DeskLists], wanted: RowsWanted, at_most: int) -> ListPage[PartPaidOrder]:

@@ -173,7 +173,7 @@ def _of_other_rows(order: Order, history: History) -> Iterator[_Placed]:
     told = {event.recorded_at for event in history.events if _is_cancelled(event)}
     for record in history.cancellations:
         if record.decided_at not in told:
-            event = order_cancelled(record.facts.state, record.reason)
+            event = order_cancelled(record.facts.state, record.reason, record.approved_by)
             entry = _event(EntryKind.CHANGED, event.kind, event.details, record.decided_at)
             yield record.decided_at, _LAST, replace(entry, who=_named_actor(history, record.actor))
     restored = {event.order_version for event in history.events if event.kind is OrderEventKind.ORDER_RESTORED}

@@ -22,6 +22,7 @@ class Place(StrEnum):
     UNDONE_REASONS = "undone_reasons"  # of cancellations that were undone
     RESTORE_REASONS = "restore_reasons"  # why they were undone
     CORRECTION_REASONS = "correction_reasons"  # of voids of payments, refunds and chargebacks
+    APPROVAL_REASONS = "approval_reasons"
     EVENTS = "events"
     APPOINTMENT_TASKS = "appointment_tasks"
     STORED_ANSWERS = "stored_answers"

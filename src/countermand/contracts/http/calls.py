@@ -11,10 +11,10 @@ from typing import Generic, TypeVar
 import msgspec
 
 from countermand.actions.bulkhead import Bulkhead
+from countermand.actions.cancelling.approvals import TwoPersonsOutcome
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandIds
 from countermand.actions.cancelling.explain import PolicyArchive
-from countermand.actions.cancelling.override import OverrideOutcome
 from countermand.actions.cancelling.policies import Policies
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.idempotency import IdempotencyKey
@@ -59,8 +59,10 @@ class Services:
     cancel: Callable[[CancelOrder], Awaitable[CancelOutcome]]
     public_url: str
     refusals_kept: timedelta  # how long a refusal is kept, before a background task deletes it
+    override_needs_two: bool = False  # whether another person has to confirm an override
     # Notes the outcome of a cancellation that did not go through `cancel`, for the request's report.
-    note_outcome: Callable[[OverrideOutcome], None] = lambda _: None
+    note_outcome: Callable[[TwoPersonsOutcome], None] = lambda _: None
+    note_order: Callable[[str], None] = lambda _: None  # notes the order's id, if the path does not name the order
     bulkhead: Bulkhead | None = None  # None if the store's transactions take turns by themselves
 
 

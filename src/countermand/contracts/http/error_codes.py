@@ -73,6 +73,16 @@ REFUSALS: Final[Mapping[str, str]] = {
     "not_restorable": "What the cancellation ended is not known, so that it cannot be undone.",
     "visit_elsewhere": "The operator's own system books the visit, so that the cancellation cannot be undone here.",
     "seat_gone": "Others have the seats by now, or the plan lacks them. The sentence names them.",
+    "approval_needs_person": "An override needs two persons here, and the token is a client's own, or names a person "
+    "only in Acting-As. Send a person's token.",
+    "approval_same_person": "Another person has to confirm the approval than the one who asked for it.",
+    "approval_not_independent": "The person was added or changed after the approval was asked for: by the person who "
+    "asked, by a person whom that one had changed, or by nobody who is known. Let another person confirm it.",
+    "approval_of_another": "Another person asked for the approval. Only that person can withdraw it.",
+    "approval_expired": "Nobody confirmed the approval within the hour. Ask again.",
+    "approval_used": "The approval was confirmed, withdrawn or ended before, and counts only once. Look at the order.",
+    "approval_differs": "The order's version, the rules that refuse or the amount that becomes due have changed since "
+    "the approval was asked for. The approval has ended, and the sentence says what differs. Ask again.",
     "past_unknown": "The facts or the policy of that past instant are not known. The sentence says what to ask.",
     "export_too_large": "Too much is stored about the person for one answer. Export it on the command line.",
     "seats_held": "Valid tickets hold seats that the new plan lacks, or have no seat at all.",

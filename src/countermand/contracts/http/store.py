@@ -13,6 +13,7 @@ from countermand.actions.appointments.ports import (
     TaskReading,
     TaskWriting,
 )
+from countermand.actions.cancelling.approval_ports import ApprovalReading, ApprovalWriting
 from countermand.actions.cancelling.ports import DecisionWriting, PolicyContents, PolicyUses
 from countermand.actions.catalogue.ports import CatalogueLists, CatalogueWriting, ProductLock, Stock, VoucherReading
 from countermand.actions.idempotency import KeptAnswers
@@ -62,6 +63,7 @@ class Reading(
     PolicyContents,
     PolicyUses,
     DeskLists,
+    ApprovalReading,
     Protocol,
 ):
     """Reads from one consistent state."""
@@ -73,6 +75,7 @@ class Transaction(
     PaymentWriting,
     CorrectionWriting,
     DecisionWriting,
+    ApprovalWriting,
     ExpiryWriting,
     AppointmentWriting,
     TaskWriting,

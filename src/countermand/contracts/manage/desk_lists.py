@@ -13,24 +13,28 @@ from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.ordering.desk_lists import ListPage, RowsWanted
 from countermand.actions.ordering.read_desk_lists import (
     count_reasons,
+    list_approvals,
     list_cancellations,
     list_late_payments,
     list_part_payments,
     list_refunds,
     list_refusals,
 )
+from countermand.actions.ports import Clock
 from countermand.contracts.http.answer import JSON, Answer, json_answer
 from countermand.contracts.http.calls import Call, CallContext, Request, ServiceCall, no_body
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.query import Query
 from countermand.contracts.http.store import Store
 from countermand.contracts.http.streamed import StreamedAnswer
-from countermand.contracts.manage import csv_rows, list_messages, list_output
+from countermand.contracts.manage import approval_messages, csv_rows, list_messages, list_output
+from countermand.contracts.manage.approval_output import approval_shown
 from countermand.contracts.manage.calls import ROOT, instant_asked, operation
 from countermand.contracts.manage.csv_rows import CSV
-from countermand.contracts.manage.filters import client_asked, code_asked, contract_asked, refund_state_asked
+from countermand.contracts.manage.filters import client_asked, code_asked, contract_asked, state_asked
+from countermand.domain.cancelling.approval import ApprovalState
 from countermand.domain.client import Permission
-from countermand.domain.orders.payment_correction import LISTED_STATES
+from countermand.domain.orders.payment_correction import LISTED_STATES, RefundState
 
 LINES: Final = "application/x-ndjson"
 PAGE: Final = 100
@@ -46,6 +50,11 @@ class Records(Protocol):
     @property
     def store(self) -> Store:
         """The orders and what happened to them."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The clock by which an approval expires."""
         ...
 
     @property
@@ -71,10 +80,11 @@ class DeskList(Generic[Message]):
     read: Callable[[Records, RowsWanted, int], Awaitable[ListPage[Message]]]
     page: Callable[[Sequence[Message], str | None], msgspec.Struct]
     filters: Sequence[str]
+    states: Sequence[RefundState | ApprovalState] = LISTED_STATES  # the values of the filter `state`
 
     async def __call__(self, context: CallContext[None]) -> Answer:
         """Answer with a page, or with a stream of all rows from there on."""
-        wanted = wanted_in(Query(context.request.query_string))
+        wanted = wanted_in(Query(context.request.query_string), self.states)
         media_type = media_type_of(context.request)
         if media_type == JSON:
             return json_answer(200, (await self.shown(context.services, wanted)).message)
@@ -117,15 +127,15 @@ def media_type_of(request: Request) -> str:
     return (Accept(accept).best_match([JSON, CSV, LINES]) if accept else None) or JSON
 
 
-def wanted_in(query: Query) -> RowsWanted:
-    """Return the filters of a request. Raises `FieldsError` with every error."""
+def wanted_in(query: Query, states: Sequence[RefundState | ApprovalState] = LISTED_STATES) -> RowsWanted:
+    """Return the filters of a request, of which `state` is one of `states`. Raises `FieldsError` with every error."""
     wanted = RowsWanted(
         contract=contract_asked(query),
         client=client_asked(query, or_command_line=True),
         since=instant_asked(query, "from"),
         until=instant_asked(query, "until"),
         code=code_asked(query, "code"),
-        state=refund_state_asked(query, "state"),
+        state=state_asked(query, "state", states),
         after=query.one("after"),
     )
     query.check()
@@ -166,6 +176,14 @@ async def _part_payments(records: Records, wanted: RowsWanted, at_most: int) -> 
 async def _refunds(records: Records, wanted: RowsWanted, at_most: int) -> ListPage[list_messages.ListedRefund]:
     found = await list_refunds(records.store, wanted, at_most)
     return ListPage(items=[list_output.refund_shown(one) for one in found.items], following=found.following)
+
+
+async def _approvals(records: Records, wanted: RowsWanted, at_most: int) -> ListPage[approval_messages.Approval]:
+    now = records.clock()
+    found = await list_approvals(records.store, wanted, at_most, now)
+    return ListPage(
+        items=[approval_shown(one.approval, one.order, now) for one in found.items], following=found.following
+    )
 
 
 async def _count(context: CallContext[None]) -> Answer:
@@ -212,6 +230,13 @@ REFUNDS: Final = DeskList(
     page=lambda items, following: list_messages.Refunds(refunds=list(items), next=following),
     filters=("state", *_FILTERS),
 )
+APPROVALS: Final = DeskList(
+    row=approval_messages.Approval,
+    read=_approvals,
+    page=lambda items, following: approval_messages.Approvals(approvals=list(items), next=following),
+    filters=("state", *_FILTERS),
+    states=tuple(ApprovalState),
+)
 PART_PAYMENTS: Final = DeskList(
     row=list_messages.PartPayment,
     read=_part_payments,
@@ -224,14 +249,19 @@ _PARAMETERS: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
     "from": ("Only from this instant on", _INSTANT),
     "until": ("Only before this instant", _INSTANT),
     "code": ("Only refusals with this code", {"type": "string", "examples": ["payment_recorded"]}),
-    "state": ("Only refunds in this state", {"type": "string", "enum": [state.value for state in LISTED_STATES]}),
     "after": ("The `next` of the previous page", {"type": "string"}),
 }
 
 
-def list_parameters(filters: Sequence[str], client: str) -> list[dict[str, object]]:
+def list_parameters(
+    filters: Sequence[str], client: str, states: Sequence[RefundState | ApprovalState] = LISTED_STATES
+) -> list[dict[str, object]]:
     """Return the descriptions of a list's parameters. `client` says what the parameter of this name selects."""
-    described: Mapping[str, tuple[str, Mapping[str, object]]] = {**_PARAMETERS, "client": (client, {"type": "integer"})}
+    described: Mapping[str, tuple[str, Mapping[str, object]]] = {
+        **_PARAMETERS,
+        "client": (client, {"type": "integer"}),
+        "state": ("Only those in this state", {"type": "string", "enum": [state.value for state in states]}),
+    }
     return [parameter(name, "query", *described[name], required=False) for name in filters]
 
 
@@ -246,7 +276,7 @@ def _list_call(
             summary,
             Permission.READ,
             {200: Reply(when=f"A page of the list. {STREAMED}", message=message)},
-            parameters=list_parameters(handle.filters, client),
+            parameters=list_parameters(handle.filters, client, handle.states),
         ),
         body=no_body,
         handle=handle,
@@ -300,6 +330,14 @@ CALLS: Final[tuple[Call, ...]] = (
         _PLACED,
         list_messages.Refunds,
         REFUNDS,
+    ),
+    _list_call(
+        "listApprovals",
+        "approvals",
+        "List overrides that another person has to confirm, or had to, up to 100 on each page, newest first",
+        _ASKED,
+        approval_messages.Approvals,
+        APPROVALS,
     ),
     _list_call(
         "listPartPayments",

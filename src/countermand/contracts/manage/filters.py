@@ -1,13 +1,17 @@
 """Reads the filters that several lists of the operator's API have. A wrong value is noted as an error of the query."""
 
 import re
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TypeVar
 
 from countermand.contracts.http.query import Query
 from countermand.domain.cancelling.rules import CODE_PATTERN
 from countermand.domain.client import COMMAND_LINE, LARGEST_CLIENT_ID, ClientId
 from countermand.domain.contract import CONTRACT_NAME_PATTERN, ContractName
 from countermand.domain.orders.order import order_id_from
-from countermand.domain.orders.payment_correction import LISTED_STATES, RefundState
+
+State = TypeVar("State", bound=StrEnum)
 
 
 def contract_asked(query: Query) -> ContractName | None:
@@ -29,10 +33,10 @@ def code_asked(query: Query, name: str) -> str | None:
     return matching(query, name, CODE_PATTERN, "the code of a rule, like payment_recorded")
 
 
-def refund_state_asked(query: Query, name: str) -> RefundState | None:
-    """Return the state that the refunds must be in, or None."""
-    given = matching(query, name, "|".join(LISTED_STATES), f"one of {', '.join(LISTED_STATES)}")
-    return None if given is None else RefundState(given)
+def state_asked(query: Query, name: str, states: Sequence[State]) -> State | None:
+    """Return the state that the rows of a list must be in, or None."""
+    given = matching(query, name, "|".join(states), f"one of {', '.join(states)}")
+    return None if given is None else next(one for one in states if one == given)
 
 
 def matching(query: Query, name: str, pattern: str, must_be: str) -> str | None:

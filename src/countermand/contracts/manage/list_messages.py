@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 from countermand.contracts.http.money import WrittenAmount
 from countermand.contracts.manage import money_messages as money
 from countermand.contracts.manage.actor_texts import Claimed, Person
+from countermand.contracts.manage.approval_messages import ApprovedBy
 from countermand.contracts.manage.cancel_messages import Overridden
 
 _NEXT = "The parameter `after` of the next page; null at the end. A page may be short though more pages follow"
@@ -32,6 +33,7 @@ class ListedCancellation(Struct, kw_only=True):
         datetime | None, Meta(description="The start of the appointment that it cancelled, in UTC; null for none")
     ]
     overridden: Overridden
+    approved_by: ApprovedBy
     reason: Annotated[str | None, Meta(description="The reason that the request gave; null for none")]
     policy_version: Annotated[str, Meta(description="A hash of the policy that decided")]
     command_id: Annotated[str, Meta(description="The id of the cancel request, which log lines have, too")]

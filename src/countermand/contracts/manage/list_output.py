@@ -24,6 +24,7 @@ def cancellation_shown(one: ListedDecision[CancellationRecord]) -> messages.List
         state=record.facts.state.value,
         appointment_starts_at=record.facts.appointment_starts_at,
         overridden=list(record.overridden),
+        approved_by=record.approved_by,
         reason=record.reason,
         policy_version=record.policy_version,
         command_id=record.command_id,

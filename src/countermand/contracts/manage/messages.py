@@ -9,6 +9,7 @@ from countermand.actions.ordering.timeline import EntryKind
 from countermand.contracts.http.answer import JsonObject
 from countermand.contracts.manage.actor_texts import Address, Claimed, Person
 from countermand.contracts.manage.appointment_messages import Appointment
+from countermand.contracts.manage.approval_messages import ApprovedBy
 from countermand.contracts.manage.cancel_messages import Overridden, OverriddenThen
 from countermand.contracts.manage.money_messages import Balance, Correction, Currency, PositiveAmount
 from countermand.domain.orders.order_state import NO_MOVES, Transition
@@ -181,6 +182,7 @@ class DecisionRecord(Struct, kw_only=True):
         ),
     ]
     overridden: Overridden
+    approved_by: ApprovedBy = None
 
 
 class Actor(Struct, kw_only=True):
@@ -243,6 +245,7 @@ class TimelineEntry(Struct, kw_only=True):
         ),
     ] = None
     overridden: OverriddenThen = None
+    approved_by: ApprovedBy = None
     findings: Annotated[
         list[Finding] | None,
         Meta(

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
+from countermand.actions.cancelling.approvals import TwoPersonsOutcome, ask_to_override
 from countermand.actions.cancelling.cancel_orders import CancelledWithHistory, NotCancelled
 from countermand.actions.cancelling.decide_again import policies_of
 from countermand.actions.cancelling.explain import PolicyArchive
@@ -34,7 +35,8 @@ from countermand.contracts.http.execute import in_transaction
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.query import Query
 from countermand.contracts.http.store import Transaction
-from countermand.contracts.manage import messages
+from countermand.contracts.manage import approval_messages, messages
+from countermand.contracts.manage.approval_output import approval_asked
 from countermand.contracts.manage.calls import (
     ORDER,
     RULES,
@@ -55,6 +57,7 @@ from countermand.contracts.manage.translate import (
     problem,
     refusal_answer,
 )
+from countermand.domain.cancelling.approval import Approval
 from countermand.domain.client import Client, Permission
 from countermand.domain.money import Money
 from countermand.domain.orders.order import Order, OrderId
@@ -134,9 +137,15 @@ async def _cancel_order(context: CallContext[CancelGiven]) -> Answer:
 async def _override(tx: Transaction, context: CallContext[CancelGiven]) -> Answer:
     services = context.services
     order, now = await order_in(tx, context.request), services.clock()
-    command = _command(context, order)
-    outcome = await override_refusal(tx, services.policies, command, context.body.override, now)
+    command, codes = _command(context, order), tuple(context.body.override)
+    outcome: TwoPersonsOutcome
+    if services.override_needs_two:
+        outcome = await ask_to_override(tx, services.policies, command, codes, now)
+    else:
+        outcome = await override_refusal(tx, services.policies, command, codes, now)
     services.note_outcome(outcome)
+    if isinstance(outcome, Approval):
+        return json_answer(202, approval_asked(outcome, order))
     if isinstance(outcome, OverrideDiffers):
         return override_differs_answer(outcome)
     if isinstance(outcome, NotCancelled):
@@ -196,7 +205,14 @@ _CANCEL: Final = operation(
     ORDER + "/cancel",
     "Cancel on the customer's behalf, under the same policy or by an override of it. The cancellation is recorded",
     Permission.CANCEL,
-    _ORDER_REPLY,
+    {
+        **_ORDER_REPLY,
+        202: Reply(
+            when="Nothing was cancelled: the settings ask for two persons, and another person has to confirm the "
+            "override",
+            message=approval_messages.ApprovalAsked,
+        ),
+    },
     request=CancelGiven,
 )
 _OVERRIDE: Final = TransactionCall(operation=_CANCEL, body=_cancellation, handle=_override)

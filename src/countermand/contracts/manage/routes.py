@@ -13,7 +13,7 @@ from countermand.contracts.http.api_module import ApiModule
 from countermand.contracts.http.calls import Call
 from countermand.contracts.http.contract import Access
 from countermand.contracts.http.examples import Examples
-from countermand.contracts.manage import appointments, catalogue, desk_lists, find, orders
+from countermand.contracts.manage import appointments, approvals, catalogue, desk_lists, find, orders
 from countermand.contracts.manage.calls import ROOT, RULES
 from countermand.contracts.manage.clients import ManagedClients
 from countermand.contracts.manage.partner_clients import PartnerTerms
@@ -25,7 +25,14 @@ from countermand.contracts.manage.translate import ERROR_CODES
 from countermand.domain.contract import MANAGE
 
 # The calls about clients, staff and corrections of payments are added later: they need more than a call's services.
-CALLS: Final[tuple[Call, ...]] = (*find.CALLS, *orders.CALLS, *desk_lists.CALLS, *appointments.CALLS, *catalogue.CALLS)
+CALLS: Final[tuple[Call, ...]] = (
+    *find.CALLS,
+    *orders.CALLS,
+    *approvals.CALLS,
+    *desk_lists.CALLS,
+    *appointments.CALLS,
+    *catalogue.CALLS,
+)
 
 
 def api_module(

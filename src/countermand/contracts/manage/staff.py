@@ -54,24 +54,30 @@ class ManagedStaff:
     async def _add(self, context: CallContext[messages.StaffGiven]) -> Answer:
         given = context.body
         roles = frozenset(map(Role, given.roles))
-        added = await self._staff.add(StaffId(given.id), name=given.name, roles=roles, now=context.services.clock())
+        now, by = context.services.clock(), context.actor.staff_id
+        added = await self._staff.add(StaffId(given.id), name=given.name, roles=roles, now=now, by=by)
         return json_answer(201, _shown(added))
 
     async def _change(self, context: CallContext[messages.StaffChange]) -> Answer:
         given = context.body
         roles = None if given.roles is None else frozenset(map(Role, given.roles))
-        return json_answer(200, _shown(await self._staff.change(_id(context.request), name=given.name, roles=roles)))
+        now, by = context.services.clock(), context.actor.staff_id
+        changed = await self._staff.change(_id(context.request), name=given.name, roles=roles, now=now, by=by)
+        return json_answer(200, _shown(changed))
 
     async def _disable(self, context: CallContext[None]) -> Answer:
-        return json_answer(200, _shown(await self._staff.disable(_id(context.request), context.services.clock())))
+        now, by = context.services.clock(), context.actor.staff_id
+        return json_answer(200, _shown(await self._staff.disable(_id(context.request), now, by)))
 
     async def _enable(self, context: CallContext[None]) -> Answer:
-        return json_answer(200, _shown(await self._staff.enable(_id(context.request), context.services.clock())))
+        now, by = context.services.clock(), context.actor.staff_id
+        return json_answer(200, _shown(await self._staff.enable(_id(context.request), now, by)))
 
     async def _add_token(self, context: CallContext[messages.StaffTokenGiven]) -> Answer:
         given, now = context.body.client_id, context.services.clock()
         client_id = context.client.id if given is None else ClientId(given)
-        made = await make_token(self._staff, self._clients, _id(context.request), client_id, now)
+        by = context.actor.staff_id
+        made = await make_token(self._staff, self._clients, _id(context.request), client_id, now, by=by)
         return json_answer(201, _with_token(made))
 
     async def _revoke_token(self, context: CallContext[None]) -> Answer:
@@ -79,7 +85,8 @@ class ManagedStaff:
         key, now = request.path_parameters["key"], context.services.clock()
         if not (key.isascii() and key.isprintable()):  # a database would refuse a NUL and a lone surrogate
             raise NotFoundError(f"there is no token {shown(key)}")
-        return json_answer(200, _shown(await self._staff.revoke_token(_id(request), key, now)))
+        by = context.actor.staff_id
+        return json_answer(200, _shown(await self._staff.revoke_token(_id(request), key, now, by)))
 
 
 def staff_as_json(staff: Sequence[Staff]) -> str:

@@ -8,6 +8,7 @@ from countermand.actions.ordering.timeline import NamedActor, TimelineEntry
 from countermand.contracts.http.answer import JsonObject
 from countermand.contracts.manage import messages
 from countermand.domain.cancelling.decision import Decision
+from countermand.domain.staff_id import StaffId
 
 
 def findings_shown(decision: Decision) -> list[messages.Finding]:
@@ -46,6 +47,7 @@ def record_shown(record: CancellationRecord | RefusalRecord, policies: KnownPoli
         reason=asked.reason,
         codes=_codes(record, policies),
         overridden=_overridden(record),
+        approved_by=_approved_by(record),
     )
 
 
@@ -69,6 +71,7 @@ def _entry(one: TimelineEntry, policies: KnownPolicies) -> messages.TimelineEntr
         shown.decision = "refused" if isinstance(record, RefusalRecord) else "cancelled"
         shown.codes = _codes(record, policies)
         shown.overridden = _overridden(record)
+        shown.approved_by = _approved_by(record)
         shown.findings = None if one.decision is None else findings_shown(one.decision)
         shown.policy_version = record.policy_version
         shown.command_id = asked.command_id
@@ -90,6 +93,10 @@ def _named_actor(who: NamedActor) -> messages.Actor:
 
 def _overridden(record: CancellationRecord | RefusalRecord) -> list[str]:
     return [] if isinstance(record, RefusalRecord) else list(record.overridden)
+
+
+def _approved_by(record: CancellationRecord | RefusalRecord) -> StaffId | None:
+    return None if isinstance(record, RefusalRecord) else record.approved_by
 
 
 def _codes(record: CancellationRecord | RefusalRecord, policies: KnownPolicies) -> list[str] | None:

@@ -86,6 +86,8 @@ ERROR_CODES: Final = error_codes(
         *("cancellation_undone", "order_not_cancelled", "clients_cancellation", "undo_window_over"),
         *("money_moved", "not_restorable", "visit_elsewhere", "slot_over", "slot_gone", "slot_taken"),
         *("voucher_used_up", "insufficient_products", "seat_gone"),
+        *("approval_needs_person", "approval_same_person", "approval_not_independent", "approval_of_another"),
+        *("approval_expired", "approval_used", "approval_differs"),
     ),
 )
 

@@ -10,6 +10,7 @@ from countermand.domain.known import Unknown
 from countermand.domain.money import Money
 from countermand.domain.orders.order_state import OrderState
 from countermand.domain.orders.payment import Payment
+from countermand.domain.staff_id import StaffId
 
 
 class OrderEventKind(StrEnum):
@@ -53,9 +54,12 @@ def order_advanced(before: OrderState | Unknown, after: OrderState) -> OrderEven
     return OrderEvent(kind=OrderEventKind.ORDER_ADVANCED, details={"from": before, "to": after})
 
 
-def order_cancelled(before: OrderState | Unknown, reason: str | None) -> OrderEvent:
-    """An order was cancelled."""
-    return OrderEvent(kind=OrderEventKind.ORDER_CANCELLED, details={"from": before, "reason": reason})
+def order_cancelled(before: OrderState | Unknown, reason: str | None, approved_by: StaffId | None = None) -> OrderEvent:
+    """An order was cancelled. `approved_by` is the second person, if the cancellation needed one."""
+    details: dict[str, object] = {"from": before, "reason": reason}
+    if approved_by is not None:
+        details["approved_by"] = approved_by
+    return OrderEvent(kind=OrderEventKind.ORDER_CANCELLED, details=details)
 
 
 def order_restored(after: OrderState | Unknown, reason: str) -> OrderEvent:

@@ -39,10 +39,11 @@ class DecisionRows(StatementRunner):
         await self._execute(delete(cancellations).where(cancellations.c.order_id == record.order_id))
         kept = idempotency_keys.c
         of_batch = and_(kept.created_at == micros(record.decided_at), kept.order_id == record.order_id, kept.cancelled)
-        of_answer = and_(kept.client_id == record.actor.client_id, kept.key == record.key)
+        client_id, key = record.kept_under or (None, None)
+        of_answer = and_(kept.client_id == client_id, kept.key == key)
         await self._execute(
             update(idempotency_keys)
-            .where(of_batch if record.key is None else or_(of_batch, of_answer))
+            .where(of_batch if key is None else or_(of_batch, of_answer))
             .values(order_id=None, cancelled=None, answer=None, undone_at=micros(undone.undone_at))
         )
 
@@ -57,7 +58,9 @@ class DecisionRows(StatementRunner):
                 policy_version=record.policy_version,
                 reason=record.reason,
                 overridden=codes_column(record.overridden or None),
-                key=record.key,
+                key_client_id=None if record.kept_under is None else record.kept_under[0],
+                key=None if record.kept_under is None else record.kept_under[1],
+                approved_by=record.approved_by,
                 **facts_columns(record.facts),
                 **actor_columns(record.actor, "door"),
             )

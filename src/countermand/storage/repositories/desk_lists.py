@@ -5,6 +5,7 @@ So a list without an index for its filters looks at a limited number of rows for
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import ColumnElement, Integer, case, func, or_, select, text, tuple_, union_all
@@ -12,6 +13,7 @@ from sqlalchemy import ColumnElement, Integer, case, func, or_, select, text, tu
 from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
 from countermand.actions.errors import FieldsError
 from countermand.actions.ordering.desk_lists import (
+    ListedApproval,
     ListedDecision,
     ListedPayment,
     ListedRefund,
@@ -23,12 +25,14 @@ from countermand.actions.ordering.desk_lists import (
 )
 from countermand.actions.shown_values import shown
 from countermand.domain.appointments.appointment_task import AppointmentTask, TaskKind
+from countermand.domain.cancelling.approval import ApprovalState
 from countermand.domain.orders.balance import balances_of
 from countermand.domain.orders.order import Order, OrderUid, order_id_from
 from countermand.domain.orders.order_state import ENDED_UNFULFILLED, TRANSITIONS, OrderState
 from countermand.domain.orders.payment import Payment
 from countermand.domain.orders.payment_correction import LISTED_STATES, Correction
 from countermand.storage.repositories.appointments import task_of
+from countermand.storage.repositories.approvals import approval_of, in_state
 from countermand.storage.repositories.corrections import TAKES_MONEY, correction_of
 from countermand.storage.repositories.documents import total_of
 from countermand.storage.repositories.refusals import has_code
@@ -36,7 +40,7 @@ from countermand.storage.repositories.rows import Row, cancellation_of, order_of
 from countermand.storage.sql_types import Column, Query
 from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.appointments import appointment_tasks
-from countermand.storage.tables.cancelling import cancellations, refusals
+from countermand.storage.tables.cancelling import approvals, cancellations, refusals
 from countermand.storage.tables.clients import clients
 from countermand.storage.tables.columns import instant, micros
 from countermand.storage.tables.orders import order_details, orders, payment_corrections, payments
@@ -148,6 +152,21 @@ class DeskListRows(StatementRunner):
         items = [ListedRefund(refund=correction_of(row), order=by_number[row["order_id"]]) for row in found]
         last = found[-1] if len(found) == at_most else bound
         return ListPage(items=items, following=None if last is None else _written(last, "recorded_at", "number"))
+
+    async def approvals_listed(self, wanted: RowsWanted, at_most: int, now: datetime) -> ListPage[ListedApproval]:
+        """See `DeskLists.approvals_listed`. Reads along the index of the instants."""
+        it = approvals.c
+        newest = it.asked_at, it.order_id, it.id
+        met, bound = await self._looked_at_from_newest(wanted, newest)
+        met += _of(wanted, orders.c.contract, it.client_id)
+        if wanted.state is not None:
+            met += in_state(ApprovalState(wanted.state), now)
+        asked = select(approvals).join(orders, it.order_id == orders.c.id).where(*met)
+        found = await self.rows(asked.order_by(*_descending(newest)).limit(at_most))
+        by_number = await self._orders_of(found)
+        items = [ListedApproval(approval=approval_of(row), order=by_number[row["order_id"]]) for row in found]
+        last = found[-1] if len(found) == at_most else bound
+        return ListPage(items=items, following=None if last is None else _written(last, "asked_at", "id"))
 
     async def part_payments_listed(self, wanted: RowsWanted, at_most: int) -> ListPage[PartPaidOrder]:
         """See `DeskLists.part_payments_listed`."""

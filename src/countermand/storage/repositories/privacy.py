@@ -27,6 +27,7 @@ from countermand.storage.sql_types import Column as AnyColumn
 from countermand.storage.store import SqlStore
 from countermand.storage.tables.appointments import appointment_tasks
 from countermand.storage.tables.cancelling import (
+    approvals,
     cancellations,
     idempotency_keys,
     outbox,
@@ -102,6 +103,9 @@ COLUMNS: Final[Mapping[Place, _Column]] = {
         client_id=payment_corrections.c.client_id,
         stored_at=payment_corrections.c.recorded_at,
         of_order=True,
+    ),
+    Place.APPROVAL_REASONS: _Column(
+        text=approvals.c.reason, client_id=approvals.c.client_id, stored_at=approvals.c.asked_at, of_order=True
     ),
     Place.EVENTS: _Column(
         text=outbox.c.details, client_id=outbox.c.client_id, stored_at=outbox.c.recorded_at, of_order=True

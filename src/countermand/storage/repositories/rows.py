@@ -258,7 +258,8 @@ def cancellation_of(row: Row) -> CancellationRecord:
         facts=facts_of(row),
         reason=row["reason"],
         overridden=() if row["overridden"] is None else tuple(row["overridden"].split()),
-        key=row["key"],
+        approved_by=row["approved_by"],
+        kept_under=None if row["key"] is None else (ClientId(row["key_client_id"]), row["key"]),
     )
 
 

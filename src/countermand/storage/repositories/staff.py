@@ -18,7 +18,7 @@ from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.store import SqlStore
 from countermand.storage.tables.clients import clients
 from countermand.storage.tables.columns import instant, instant_or_none, micros
-from countermand.storage.tables.staff import staff, staff_tokens
+from countermand.storage.tables.staff import staff, staff_changes, staff_tokens
 
 
 class SqlStaff:
@@ -72,42 +72,62 @@ class SqlStaff:
         async with self._store.snapshot() as reading:
             return await _found(reading, true())
 
-    async def add(self, staff_id: StaffId, *, name: str, roles: frozenset[Role], now: datetime) -> Staff:
+    async def add(
+        self, staff_id: StaffId, *, name: str, roles: frozenset[Role], now: datetime, by: StaffId | None = None
+    ) -> Staff:
         """See `StaffAdministration.add`."""
         row = {"id": staff_id, "name": name, "roles": _roles_column(roles), "created_at": micros(now)}
         try:
             async with self._store.transaction() as tx:
                 await tx.run(insert(staff).values(row))
+                await tx.run(_noted(staff_id, now, by))
         except TakenError as error:
             if error.constraint != "pk_staff":
                 raise
             raise ConflictError("staff_exists", f"there is a person {staff_id} already; choose another id") from error
         return Staff(id=staff_id, name=name, roles=roles, created_at=now)
 
-    async def change(self, staff_id: StaffId, *, name: str | None, roles: frozenset[Role] | None) -> Staff:
+    async def change(
+        self,
+        staff_id: StaffId,
+        *,
+        name: str | None,
+        roles: frozenset[Role] | None,
+        now: datetime,
+        by: StaffId | None = None,
+    ) -> Staff:
         """See `StaffAdministration.change`."""
         given = {"name": name, "roles": None if roles is None else _roles_column(roles)}
         values = {column: value for column, value in given.items() if value is not None}
         if not values:
             return await self.one(staff_id)
-        return await self._changed(staff_id, update(staff).where(staff.c.id == staff_id).values(values))
+        return await self._changed(staff_id, update(staff).where(staff.c.id == staff_id).values(values), now, by)
 
-    async def disable(self, staff_id: StaffId, now: datetime) -> Staff:
+    async def disable(self, staff_id: StaffId, now: datetime, by: StaffId | None = None) -> Staff:
         """See `StaffAdministration.disable`. The first instant stays."""
         stopped = func.coalesce(staff.c.disabled_at, micros(now))
-        return await self._changed(staff_id, update(staff).where(staff.c.id == staff_id).values(disabled_at=stopped))
+        disabled = update(staff).where(staff.c.id == staff_id).values(disabled_at=stopped)
+        return await self._changed(staff_id, disabled, now, by)
 
-    async def enable(self, staff_id: StaffId, now: datetime) -> Staff:
+    async def enable(self, staff_id: StaffId, now: datetime, by: StaffId | None = None) -> Staff:
         """See `StaffAdministration.enable`. The tokens of a person who is not disabled are left alone."""
         enabled = update(staff).where(staff.c.id == staff_id, staff.c.disabled_at.is_not(None)).values(disabled_at=None)
         tokens = update(staff_tokens).where(staff_tokens.c.staff_id == staff_id, staff_tokens.c.revoked_at.is_(None))
         async with self._store.transaction() as tx:
             if await tx.run(enabled):
                 await tx.run(tokens.values(revoked_at=micros(now)))
+                await tx.run(_noted(staff_id, now, by))
             return await _one(tx, staff_id)
 
     async def add_token(
-        self, staff_id: StaffId, client_id: ClientId, *, key: str, secret_sha256: str, now: datetime
+        self,
+        staff_id: StaffId,
+        client_id: ClientId,
+        *,
+        key: str,
+        secret_sha256: str,
+        now: datetime,
+        by: StaffId | None = None,
     ) -> Staff:
         """See `StaffAdministration.add_token`."""
         row = {
@@ -121,20 +141,30 @@ class SqlStaff:
             if (await _one(tx, staff_id)).disabled_at is not None:
                 raise ConflictError("staff_disabled", f"{staff_id} is disabled and gets no token")
             await tx.run(insert(staff_tokens).values(row))
+            await tx.run(_noted(staff_id, now, by))
             return await _one(tx, staff_id)
 
-    async def revoke_token(self, staff_id: StaffId, key: str, now: datetime) -> Staff:
+    async def revoke_token(self, staff_id: StaffId, key: str, now: datetime, by: StaffId | None = None) -> Staff:
         """See `StaffAdministration.revoke_token`. The first instant stays."""
         is_it = (staff_tokens.c.staff_id == staff_id) & (staff_tokens.c.key == key)
         stopped = func.coalesce(staff_tokens.c.revoked_at, micros(now))
-        return await self._changed(staff_id, update(staff_tokens).where(is_it).values(revoked_at=stopped), token=key)
+        revoked = update(staff_tokens).where(is_it).values(revoked_at=stopped)
+        return await self._changed(staff_id, revoked, now, by, token=key)
 
-    async def _changed(self, staff_id: StaffId, statement: Executable, *, token: str | None = None) -> Staff:
+    async def _changed(
+        self, staff_id: StaffId, statement: Executable, now: datetime, by: StaffId | None, *, token: str | None = None
+    ) -> Staff:
         async with self._store.transaction() as tx:
             if not await tx.run(statement):
                 of_whom = f"no person {staff_id}" if token is None else f"no token {token} of {staff_id}"
                 raise NotFoundError(f"there is {of_whom}")
+            await tx.run(_noted(staff_id, now, by))
             return await _one(tx, staff_id)
+
+
+def _noted(staff_id: StaffId, now: datetime, by: StaffId | None) -> Executable:
+    """Return the statement that records who changed a person. It is in the transaction of the change."""
+    return insert(staff_changes).values(staff_id=staff_id, changed_at=micros(now), changed_by=by)
 
 
 async def _one(reading: SqlTransaction, staff_id: StaffId) -> Staff:

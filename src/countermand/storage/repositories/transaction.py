@@ -23,6 +23,7 @@ from countermand.domain.orders.order_events import OrderEvent
 from countermand.domain.orders.order_kind import kind_of
 from countermand.domain.orders.search_handles import handles_of
 from countermand.storage.repositories.appointments import AppointmentRows
+from countermand.storage.repositories.approvals import ApprovalRows
 from countermand.storage.repositories.catalogue import CatalogueRows
 from countermand.storage.repositories.corrections import CorrectionRows
 from countermand.storage.repositories.decisions import DecisionRows
@@ -62,6 +63,7 @@ from countermand.storage.tables.tickets import tickets
 
 class SqlTransaction(
     AppointmentRows,
+    ApprovalRows,
     CatalogueRows,
     CorrectionRows,
     DecisionRows,

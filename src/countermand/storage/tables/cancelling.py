@@ -2,7 +2,16 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text, text
 
-from countermand.storage.tables.columns import Document, Instant, Name, StaffName, State, Uid, metadata
+from countermand.storage.tables.columns import (
+    Document,
+    Instant,
+    Name,
+    StaffName,
+    State,
+    Uid,
+    belongs_to_order,
+    metadata,
+)
 
 # The tables that the cancellation path writes have no foreign keys: the statement has read the order, and checking the
 # key of a row would cost more than writing the row.
@@ -29,7 +38,10 @@ cancellations = Table(
     Column("address", Text),
     # The codes of the broken rules that an operator overrode, with spaces between. NULL where the policy granted it.
     Column("overridden", Text),
+    # The second person, who confirmed it; NULL if one person sufficed.
+    Column("approved_by", StaffName),
     # The Idempotency-Key that has the answer, if the cancellation had a transaction of its own and a key.
+    Column("key_client_id", Integer),
     Column("key", String(255)),
 )
 
@@ -72,6 +84,33 @@ refusals = Table(
     Column("acting_as", StaffName),
     Column("address", Text),
     Index("ix_refusals_decided_at", "decided_at"),
+    sqlite_with_rowid=False,
+)
+
+# What a person asked another one to confirm: a cancellation by an override. The columns of the client, the person, the
+# claimed person, the channel and the address are those of the person who asked.
+approvals = Table(
+    "approvals",
+    metadata,
+    belongs_to_order(),
+    Column("id", Uid, primary_key=True),
+    Column("order_version", Integer, nullable=False),
+    Column("codes", Text, nullable=False),  # with spaces between
+    Column("due", Document, nullable=False),  # the amounts that become due
+    Column("reason", Text),
+    Column("asked_at", Instant, nullable=False),
+    Column("client_id", Integer, nullable=False),
+    Column("staff_id", StaffName, nullable=False),
+    Column("acting_as", StaffName),
+    Column("channel", Name),
+    Column("address", Text),
+    Column("last_change", Integer, nullable=False),  # the last change of a person before the asking
+    Column("state", State, nullable=False),
+    Column("ended_at", Instant),
+    Column("ended_by", StaffName),
+    Column("differed", Text),  # with spaces between; NULL if the terms held
+    Index("uq_approvals_id", "id", unique=True),
+    Index("ix_approvals_asked_at", "asked_at", "order_id", "id"),
     sqlite_with_rowid=False,
 )
 

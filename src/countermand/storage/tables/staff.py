@@ -1,6 +1,6 @@
 """The tables of the people at the desk, and of their tokens."""
 
-from sqlalchemy import Column, ForeignKey, Index, String, Table, Text
+from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text
 
 from countermand.storage.tables.columns import Document, Instant, StaffName, metadata
 
@@ -26,4 +26,14 @@ staff_tokens = Table(
     Column("created_at", Instant, nullable=False),
     Column("revoked_at", Instant),
     Index("ix_staff_tokens_staff_id", "staff_id"),
+)
+
+# Who added or changed whom, a token of the person included. Nodes for schemas before 14 write no row.
+staff_changes = Table(
+    "staff_changes",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("staff_id", ForeignKey("staff.id"), nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("changed_by", StaffName),  # NULL for a client's own token, and for the command line
 )

@@ -12,6 +12,7 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("tickets", sa.Column("released", sa.Boolean(), nullable=True))
     op.add_column("appointments", sa.Column("cancelled_from", sa.String(length=16), nullable=True))
+    op.add_column("cancellations", sa.Column("key_client_id", sa.Integer(), nullable=True))
     op.add_column("cancellations", sa.Column("key", sa.String(length=255), nullable=True))
     op.add_column("idempotency_keys", sa.Column("undone_at", sa.BigInteger(), nullable=True))
     op.create_table(
@@ -32,6 +33,7 @@ def upgrade() -> None:
         sa.Column("acting_as", sa.String(length=64), nullable=True),
         sa.Column("address", sa.Text(), nullable=True),
         sa.Column("overridden", sa.Text(), nullable=True),
+        sa.Column("key_client_id", sa.Integer(), nullable=True),
         sa.Column("key", sa.String(length=255), nullable=True),
         sa.Column("undone_at", sa.BigInteger(), nullable=False),
         sa.Column("undone_reason", sa.Text(), nullable=False),
