@@ -3,7 +3,7 @@
 from sqlalchemy import insert
 
 from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
-from countermand.storage.repositories.rows import actor_columns, codes_column, facts_columns
+from countermand.storage.repositories.rows import actor_columns, codes_column, decided_facts_columns
 from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.cancelling import cancellations, refusals
 from countermand.storage.tables.columns import micros
@@ -23,7 +23,7 @@ class DecisionRows(StatementRunner):
                 policy_version=record.policy_version,
                 reason=record.reason,
                 overridden=codes_column(record.overridden or None),
-                **facts_columns(record.facts),
+                **decided_facts_columns(record.facts),
                 **actor_columns(record.actor, "door"),
             )
         )
@@ -40,7 +40,7 @@ class DecisionRows(StatementRunner):
                 policy_version=record.policy_version,
                 reason=command.reason,
                 codes=codes_column(record.codes),
-                **facts_columns(record.facts),
+                **decided_facts_columns(record.facts),
                 **actor_columns(command.actor, "door"),
             )
         )

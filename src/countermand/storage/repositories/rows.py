@@ -81,22 +81,37 @@ def _said(value: object) -> str:
     raise TypeError(f"{type(value).__name__} has no JSON form here")
 
 
-def facts_of(row: Row) -> OrderFacts:
-    """Return the facts that decisions look at, from an order's row or from a decision record."""
+def _facts_of(row: Row, *, refunded_in_full: bool) -> OrderFacts:
     return OrderFacts(
         state=known(OrderState, row["state"]),
         appointment_starts_at=instant_or_none(row["appointment_starts_at"]),
         first_payment_at=instant_or_none(row["first_payment_at"]),
+        refunded_in_full=refunded_in_full,
     )
 
 
-def facts_columns(facts: OrderFacts) -> dict[str, object]:
-    """The same as columns, in the tables' order."""
+def decided_facts_of(row: Row) -> OrderFacts:
+    """Return the facts of a decision, from its record. In an older node's record, no order was refunded in full."""
+    return _facts_of(row, refunded_in_full=bool(row["refunded_in_full"]))
+
+
+def decided_facts_columns(facts: OrderFacts) -> dict[str, object]:
+    """The same as columns, in the order in which the statements name them."""
+    return {**_facts_columns(facts), "refunded_in_full": facts.refunded_in_full or None}
+
+
+def _facts_columns(facts: OrderFacts) -> dict[str, object]:
     return {
         "state": facts.state.value,
         "appointment_starts_at": micros_or_none(facts.appointment_starts_at),
         "first_payment_at": micros_or_none(facts.first_payment_at),
     }
+
+
+def changed_columns(facts: OrderFacts, version: int) -> dict[str, object]:
+    """Return the columns of an order's row that a change of the order writes: the facts, and the new version."""
+    refunded_version = version if facts.refunded_in_full else None
+    return {"version": version, **_facts_columns(facts), "refunded_version": refunded_version}
 
 
 def order_of(row: Row, kinds: OrderKinds) -> Order:
@@ -114,7 +129,7 @@ def order_of(row: Row, kinds: OrderKinds) -> Order:
         client_id=ClientId(row["client_id"]),
         version=row["version"],
         created_at=instant(row["created_at"]),
-        facts=facts_of(row),
+        facts=_facts_of(row, refunded_in_full=row["refunded_version"] == row["version"]),
     )
 
 
@@ -250,7 +265,7 @@ def cancellation_of(row: Row) -> CancellationRecord:
         actor=actor_of(row, row["door"]),
         contract=ContractName(row["contract"]),
         policy_version=PolicyVersion(row["policy_version"]),
-        facts=facts_of(row),
+        facts=decided_facts_of(row),
         reason=row["reason"],
         overridden=() if row["overridden"] is None else tuple(row["overridden"].split()),
     )
@@ -269,7 +284,7 @@ def refusal_of(row: Row) -> RefusalRecord:
         contract=ContractName(row["contract"]),
         decided_at=instant(row["decided_at"]),
         policy_version=PolicyVersion(row["policy_version"]),
-        facts=facts_of(row),
+        facts=decided_facts_of(row),
         codes=None if row["codes"] is None else tuple(row["codes"].split()),
     )
 
@@ -315,7 +330,7 @@ def kept_of(row: Row) -> KeptOutcome | Fingerprints:
     if not row["cancelled"]:
         refusal = KeptRefusal(
             policy_version=PolicyVersion(row["policy_version"]),
-            facts=facts_of(row),
+            facts=decided_facts_of(row),
             decided_at=instant(row["created_at"]),
         )
     return KeptOutcome(fingerprints=fingerprints, order_id=OrderId(row["order_id"]), refusal=refusal)

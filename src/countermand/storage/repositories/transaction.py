@@ -36,8 +36,8 @@ from countermand.storage.repositories.rows import (
     ViewRows,
     actor_columns,
     cancellation_of,
+    changed_columns,
     client_of,
-    facts_columns,
     fingerprints_of,
     order_of,
     orders_named,
@@ -199,9 +199,8 @@ class SqlTransaction(
                 id=order.id,
                 contract=order.contract,
                 client_id=order.client_id,
-                version=order.version,
                 created_at=micros(order.created_at),
-                **facts_columns(order.facts),
+                **changed_columns(order.facts, order.version),
             )
         )
         await self._execute(
@@ -245,7 +244,7 @@ class SqlTransaction(
         changed = await self._one(
             update(orders)
             .where(orders.c.id == order.id, orders.c.version == order.version)
-            .values(version=order.version + 1, **facts_columns(facts))
+            .values(changed_columns(facts, order.version + 1))
             .returning(orders.c.version)
         )
         assert changed is not None, "the order was locked, so no other transaction changed it"

@@ -29,6 +29,7 @@ cancellations = Table(
     Column("address", Text),
     # The codes of the broken rules that an operator overrode, with spaces between. NULL where the policy granted it.
     Column("overridden", Text),
+    Column("refunded_in_full", Boolean),  # true, or NULL: it was not, or an older node did not know
 )
 
 # The decision record of a refusal by policy.
@@ -51,6 +52,7 @@ refusals = Table(
     Column("staff_id", StaffName),
     Column("acting_as", StaffName),
     Column("address", Text),
+    Column("refunded_in_full", Boolean),  # true or NULL, as of a cancellation
     Index("ix_refusals_decided_at", "decided_at"),
     sqlite_with_rowid=False,
 )
@@ -120,6 +122,7 @@ idempotency_keys = Table(
     Column("appointment_starts_at", Instant),
     Column("first_payment_at", Instant),
     Column("message_fingerprint", String(64)),  # NULL in rows of nodes for schema 5 and older
+    Column("refunded_in_full", Boolean),  # true or NULL, as of a cancellation
     Index("ix_idempotency_keys_created_at", "created_at"),
     sqlite_with_rowid=False,
 )
