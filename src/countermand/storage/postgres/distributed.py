@@ -31,10 +31,11 @@ from countermand.storage.tables.columns import instant
 
 # Each statement names its orders by number, and the rows that a statement returns go to the next as arrays. A row that
 # was read first is written only if its version is still the same.
+# A policy need not look at the instant `$1`, but PostgreSQL must know the type of every parameter.
 _SEE: Final = """
 SELECT o.id AS order_id, o.version, o.contract, o.client_id, o.state, o.appointment_starts_at, o.first_payment_at,
        CASE WHEN o.refunded_version = o.version THEN true END AS refunded_in_full
-FROM orders AS o WHERE o.id = ANY($2::bigint[]) AND ({predicate})"""
+FROM orders AS o WHERE o.id = ANY($2::bigint[]) AND $1::bigint IS NOT NULL AND ({predicate})"""
 _CANCEL: Final = f"""
 UPDATE orders AS o SET state = '{OrderState.CANCELLED}', appointment_starts_at = NULL, version = o.version + 1,
                        refunded_version = o.refunded_version + 1
