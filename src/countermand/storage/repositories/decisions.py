@@ -3,7 +3,8 @@
 from sqlalchemy import insert
 
 from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
-from countermand.storage.repositories.rows import actor_columns, codes_column, decided_facts_columns
+from countermand.storage.repositories.facts import columns_of_decision
+from countermand.storage.repositories.rows import actor_columns, codes_column
 from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.cancelling import cancellations, refusals
 from countermand.storage.tables.columns import micros
@@ -23,7 +24,7 @@ class DecisionRows(StatementRunner):
                 policy_version=record.policy_version,
                 reason=record.reason,
                 overridden=codes_column(record.overridden or None),
-                **decided_facts_columns(record.facts),
+                **columns_of_decision(record.facts),
                 **actor_columns(record.actor, "door"),
             )
         )
@@ -40,7 +41,7 @@ class DecisionRows(StatementRunner):
                 policy_version=record.policy_version,
                 reason=command.reason,
                 codes=codes_column(record.codes),
-                **decided_facts_columns(record.facts),
+                **columns_of_decision(record.facts),
                 **actor_columns(command.actor, "door"),
             )
         )

@@ -37,14 +37,14 @@ from countermand.domain.contract import MANAGE, Channel, ContractName
 from countermand.domain.instants import written_instant
 from countermand.domain.known import Unknown, known
 from countermand.domain.money import Money
-from countermand.domain.orders.order import Order, OrderFacts, OrderId, OrderUid
+from countermand.domain.orders.order import Order, OrderId, OrderUid
 from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.order_kind import OrderKinds, kind_of
-from countermand.domain.orders.order_state import OrderState
 from countermand.domain.orders.payment import Payment
 from countermand.domain.redirects import Redirects
 from countermand.domain.ticketing.catalogue import Product
 from countermand.storage.repositories.documents import decoded_details
+from countermand.storage.repositories.facts import facts_of_decision, facts_of_order
 from countermand.storage.sql_types import Column, Query
 from countermand.storage.tables.appointments import appointments
 from countermand.storage.tables.catalogue import products
@@ -81,39 +81,6 @@ def _said(value: object) -> str:
     raise TypeError(f"{type(value).__name__} has no JSON form here")
 
 
-def _facts_of(row: Row, *, refunded_in_full: bool) -> OrderFacts:
-    return OrderFacts(
-        state=known(OrderState, row["state"]),
-        appointment_starts_at=instant_or_none(row["appointment_starts_at"]),
-        first_payment_at=instant_or_none(row["first_payment_at"]),
-        refunded_in_full=refunded_in_full,
-    )
-
-
-def decided_facts_of(row: Row) -> OrderFacts:
-    """Return the facts of a decision, from its record. In an older node's record, no order was refunded in full."""
-    return _facts_of(row, refunded_in_full=bool(row["refunded_in_full"]))
-
-
-def decided_facts_columns(facts: OrderFacts) -> dict[str, object]:
-    """The same as columns, in the order in which the statements name them."""
-    return {**_facts_columns(facts), "refunded_in_full": facts.refunded_in_full or None}
-
-
-def _facts_columns(facts: OrderFacts) -> dict[str, object]:
-    return {
-        "state": facts.state.value,
-        "appointment_starts_at": micros_or_none(facts.appointment_starts_at),
-        "first_payment_at": micros_or_none(facts.first_payment_at),
-    }
-
-
-def changed_columns(facts: OrderFacts, version: int) -> dict[str, object]:
-    """Return the columns of an order's row that a change of the order writes: the facts, and the new version."""
-    refunded_version = version if facts.refunded_in_full else None
-    return {"version": version, **_facts_columns(facts), "refunded_version": refunded_version}
-
-
 def order_of(row: Row, kinds: OrderKinds) -> Order:
     """Return an order from its row, joined with the row of its details.
 
@@ -129,7 +96,7 @@ def order_of(row: Row, kinds: OrderKinds) -> Order:
         client_id=ClientId(row["client_id"]),
         version=row["version"],
         created_at=instant(row["created_at"]),
-        facts=_facts_of(row, refunded_in_full=row["refunded_version"] == row["version"]),
+        facts=facts_of_order(row),
     )
 
 
@@ -265,7 +232,7 @@ def cancellation_of(row: Row) -> CancellationRecord:
         actor=actor_of(row, row["door"]),
         contract=ContractName(row["contract"]),
         policy_version=PolicyVersion(row["policy_version"]),
-        facts=decided_facts_of(row),
+        facts=facts_of_decision(row),
         reason=row["reason"],
         overridden=() if row["overridden"] is None else tuple(row["overridden"].split()),
     )
@@ -284,7 +251,7 @@ def refusal_of(row: Row) -> RefusalRecord:
         contract=ContractName(row["contract"]),
         decided_at=instant(row["decided_at"]),
         policy_version=PolicyVersion(row["policy_version"]),
-        facts=decided_facts_of(row),
+        facts=facts_of_decision(row),
         codes=None if row["codes"] is None else tuple(row["codes"].split()),
     )
 
@@ -330,7 +297,7 @@ def kept_of(row: Row) -> KeptOutcome | Fingerprints:
     if not row["cancelled"]:
         refusal = KeptRefusal(
             policy_version=PolicyVersion(row["policy_version"]),
-            facts=decided_facts_of(row),
+            facts=facts_of_decision(row),
             decided_at=instant(row["created_at"]),
         )
     return KeptOutcome(fingerprints=fingerprints, order_id=OrderId(row["order_id"]), refusal=refusal)

@@ -28,6 +28,7 @@ from countermand.storage.repositories.corrections import CorrectionRows
 from countermand.storage.repositories.decisions import DecisionRows
 from countermand.storage.repositories.desk_lists import DeskListRows
 from countermand.storage.repositories.documents import encoded_document, total_columns
+from countermand.storage.repositories.facts import columns_of_order
 from countermand.storage.repositories.handles import findable
 from countermand.storage.repositories.order_search import OrderSearchRows
 from countermand.storage.repositories.payments import PaymentRows
@@ -36,7 +37,6 @@ from countermand.storage.repositories.rows import (
     ViewRows,
     actor_columns,
     cancellation_of,
-    changed_columns,
     client_of,
     fingerprints_of,
     order_of,
@@ -200,7 +200,7 @@ class SqlTransaction(
                 contract=order.contract,
                 client_id=order.client_id,
                 created_at=micros(order.created_at),
-                **changed_columns(order.facts, order.version),
+                **columns_of_order(order.facts, order.version),
             )
         )
         await self._execute(
@@ -244,7 +244,7 @@ class SqlTransaction(
         changed = await self._one(
             update(orders)
             .where(orders.c.id == order.id, orders.c.version == order.version)
-            .values(changed_columns(facts, order.version + 1))
+            .values(columns_of_order(facts, order.version + 1))
             .returning(orders.c.version)
         )
         assert changed is not None, "the order was locked, so no other transaction changed it"

@@ -39,10 +39,10 @@ from countermand.domain.orders.payment_correction import CANCELLED_WITHOUT_REASO
 from countermand.storage.driver import as_unforeseen
 from countermand.storage.due_sql import kept_amounts, numbered, owing
 from countermand.storage.policy_sql import as_text, policies_predicate
+from countermand.storage.repositories.facts import columns_of_decision
 from countermand.storage.repositories.rows import (
     ViewRows,
     codes_column,
-    decided_facts_columns,
     kept_of,
     key_columns,
     order_of,
@@ -210,7 +210,7 @@ class SqliteCancellations:
         rows, keys = [], []
         for refusal in refusals:
             command, at = refusal.command, micros(refusal.decided_at)
-            decided = (refusal.policy_version, *decided_facts_columns(refusal.facts).values())
+            decided = (refusal.policy_version, *columns_of_decision(refusal.facts).values())
             client_id, channel, *who = command.actor
             placed = (client_id, refusal.contract, channel)
             why = (command.reason, codes_column(refusal.codes))
