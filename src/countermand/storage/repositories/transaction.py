@@ -32,6 +32,7 @@ from countermand.storage.repositories.facts import columns_of_order
 from countermand.storage.repositories.handles import findable
 from countermand.storage.repositories.order_search import OrderSearchRows
 from countermand.storage.repositories.payments import PaymentRows
+from countermand.storage.repositories.refunds import RefundRows
 from countermand.storage.repositories.refusals import RefusalRows
 from countermand.storage.repositories.rows import (
     ViewRows,
@@ -68,6 +69,7 @@ class SqlTransaction(
     DeskListRows,
     OrderSearchRows,
     PaymentRows,
+    RefundRows,
     RefusalRows,
     SeatRows,
     TicketingRows,
