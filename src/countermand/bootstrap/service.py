@@ -204,11 +204,18 @@ def _filling(
         partial(telemetry.counts.step_unfinished, step) for step in ("totals", "codes", "handles", "refunds")
     )
     return [
-        started(fill_totals(store, stopping, totals), name="empty totals"),
+        started(_totals_and_refunds(store, stopping, totals, refunds), name="empty totals, refunded orders"),
         started(fill_codes(store, archive, stopping, codes), name="empty codes"),
-        started(mark_refunded(store, stopping, refunds), name="refunded orders"),
         started(make_handles(store, shared_clock, stopping, handles), name="handles of orders"),
     ]
+
+
+async def _totals_and_refunds(
+    store: SqlStore, stopping: asyncio.Event, totals: Callable[[bool], None], refunds: Callable[[bool], None]
+) -> None:
+    """Do one after the other, so that the start of a node takes no further connection. Both end when they are ready."""
+    await fill_totals(store, stopping, totals)
+    await mark_refunded(store, stopping, refunds)
 
 
 def _buyer_pages(
