@@ -133,7 +133,7 @@ def _of_orders(made: str) -> dict[str, str]:
     day = "2030-01-01T08:00:00Z"  # for the history, which the benchmark never reads
     return {
         "orders": "SELECT id, contract, client_id, CASE WHEN starts_at IS NULL THEN 1 ELSE 2 END, state, starts_at,"
-        f" NULL, placed_at FROM {made}",
+        f" NULL, placed_at, NULL FROM {made}",
         "order_details": "SELECT id, uid, '' || i,"
         f" CASE WHEN uid IS NULL THEN {_text(connect)} ELSE {_text(shopping)} END,"
         f" CASE WHEN uid IS NOT NULL THEN {_TOTAL_MINOR} END, CASE WHEN uid IS NOT NULL THEN 'EUR' END FROM {made}",

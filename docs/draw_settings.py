@@ -63,7 +63,16 @@ _PARAMETERS: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
             "what an active appointment that has already begun does: it refuses too, or it is left out of account",
         ),
     ),
-    "nothing_paid": (),
+    "nothing_paid": (
+        (
+            "refunded",
+            "`blocks` (default) or `ignored`",
+            (
+                "what the payments of an order do once they were all refunded or charged back in full: they refuse "
+                "too, or they are left out of account"
+            ),
+        ),
+    ),
 }
 
 _PAGE_OPENING: Final = f"""# Settings
@@ -113,7 +122,7 @@ decision of the past can be explained, whatever the file says today.
 
 _POLICY_EXAMPLE: Final = """\
 # Two days' notice, not one; a visit that has begun does not hold an order back; and nothing is cancelled once the
-# network has taken it up.
+# network has taken it up. A ticket order that was refunded in full can be cancelled.
 [[policies.connect]]
 name = "state_allows"
 only = ["submitted", "accepted", "held"]
@@ -128,10 +137,11 @@ name = "not_already_cancelled"
 
 [[policies.shopping]]
 name = "state_allows"
-only = ["pending"]
+only = ["pending", "completed"]
 
 [[policies.shopping]]
 name = "nothing_paid"
+refunded = "ignored"
 """
 
 

@@ -280,6 +280,10 @@ POLICIES_THAT_DO_NOT_HOLD: dict[str, tuple[Any, str]] = {
         {"connect": [STATE_ALLOWS, {"name": "no_appointment_within", "notice_h": 1, "past_active": "maybe"}]},
         "'maybe'",
     ),
+    "a refund that is neither": (
+        {"shopping": [STATE_ALLOWS, {"name": "nothing_paid", "refunded": "maybe"}]},
+        "refunded must be blocks or ignored, not 'maybe'",
+    ),
     "a parameter nobody knows": ({"shopping": [STATE_ALLOWS, {"name": "nothing_paid", "since_h": 1}]}, "since_h"),
     "a list for a table": ([STATE_ALLOWS], "state_allows"),
     "a rule that is only a name": ({"connect": ["state_allows"]}, "'state_allows'"),

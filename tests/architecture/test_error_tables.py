@@ -5,7 +5,7 @@ import importlib
 import pkgutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -165,10 +165,15 @@ def test_every_channel_has_words_for_errors():
 
 @pytest.mark.parametrize("table", ["orders", "cancellations", "refusals", "idempotency_keys"])
 def test_every_fact_that_decisions_look_at_is_a_column_wherever_decisions_are_kept(table):
-    facts = {fact.value for fact in FactName}
+    kept = {field.name for field in fields(OrderFacts)}
+    paid = OrderFacts(state=OrderState.COMPLETED, first_payment_at=NOW)
 
-    assert facts == {field.name for field in fields(OrderFacts)}
-    assert facts <= set(metadata.tables[table].c.keys())
+    # Each fact is a field, but for one, which two fields give.
+    assert {fact.value for fact in FactName} - kept == {FactName.UNREFUNDED_PAYMENT_AT}
+    assert kept - {fact.value for fact in FactName} == {"refunded_in_full"}
+    assert (paid.unrefunded_payment_at, replace(paid, refunded_in_full=True).unrefunded_payment_at) == (NOW, None)
+    names = {"refunded_in_full": "refunded_version"} if table == "orders" else {}
+    assert {names.get(one, one) for one in kept} <= set(metadata.tables[table].c.keys())
 
 
 # the page

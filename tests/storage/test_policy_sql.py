@@ -34,6 +34,7 @@ from support.postgres import a_database
 DIALECTS: dict[str, Dialect] = {"sqlite": sqlite.dialect(), "postgres": postgresql.dialect()}
 NOW = {name: literal_column(now, BigInteger) for name, now in {"sqlite": ":now", "postgres": "$1::bigint"}.items()}
 DEFAULT = {one.name: policy_of(one.name, one.default_rules) for one in CONTRACTS}
+VERSION, STALE = 3, ("NULL", "2", "1")
 CLIENT = "INSERT INTO clients (id, door, name, permissions, created_at) VALUES (1, 'manage', 'me', '[]', 0)"
 
 
@@ -125,6 +126,38 @@ def test_the_database_and_decide_agree_at_every_limit(database, state, notice_h,
             assert answers == [granted(policy, given, now)]
 
 
+@pytest.mark.parametrize(
+    ("refunded", "version", "refunded_version", "is_granted"),
+    [
+        ("blocks", 3, None, False),
+        ("blocks", 3, 3, False),
+        ("ignored", 3, None, False),
+        ("ignored", 3, 2, False),  # an older node has changed the order since
+        ("ignored", 3, 3, True),
+        ("ignored", 4, 3, False),
+        ("ignored", 1, 3, False),
+    ],
+)
+def test_a_refund_in_full_counts_for_just_the_version_that_it_names(
+    database, refunded, version, refunded_version, is_granted
+):
+    policy = policy_of(SHOPPING.name, [{"name": "state_allows"}, {"name": "nothing_paid", "refunded": refunded}])
+    now = datetime.fromisoformat("2026-11-23T01:00:00Z")
+    paid = OrderFacts(state=OrderState.COMPLETED, first_payment_at=now)
+    with some_orders(database, [(SHOPPING.name, paid)]):
+        written = "NULL" if refunded_version is None else refunded_version
+        database.run(f"UPDATE orders SET version = {version}, refunded_version = {written}")
+        assert database.answers(lambda at: policy_predicate(policy, orders.alias("o"), at), now) == [is_granted]
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_the_default_policies_ask_the_same_of_the_database_as_before_refunds(name):
+    at = NOW[name]
+    asked = [as_text(policy_predicate(DEFAULT[one], orders.alias("o"), at), DIALECTS[name]) for one in DEFAULT]
+    assert [text for text in asked if "refunded" in text] == []
+    assert any(text.endswith("AND o.first_payment_at IS NULL") for text in asked)
+
+
 def test_an_order_of_a_contract_that_has_no_policy_here_is_never_granted(database):
     now = datetime.fromisoformat("2026-11-23T01:00:00Z")
     some = [
@@ -154,10 +187,14 @@ def granted(policy: Policy, facts: OrderFacts, now: datetime) -> bool:
 
 @contextmanager
 def some_orders(database: Asked, given: list[tuple[ContractName, OrderFacts]]) -> Iterator[None]:
-    """Orders with these facts, numbered in this order, in the real table; gone again afterwards."""
+    """Orders with these facts, numbered in this order, in the real table; gone again afterwards.
+
+    An order that was not refunded in full has none of the versions that say so, or an old one, as an older node leaves.
+    """
     rows = ", ".join(
-        f"({number}, '{contract}', 1, 1, '{facts.state}', "
-        f"{_written(facts.appointment_starts_at)}, {_written(facts.first_payment_at)}, 0)"
+        f"({number}, '{contract}', 1, {VERSION}, '{facts.state}', "
+        f"{_written(facts.appointment_starts_at)}, {_written(facts.first_payment_at)}, 0, "
+        f"{VERSION if facts.refunded_in_full else STALE[number % len(STALE)]})"
         for number, (contract, facts) in enumerate(given, start=1)
     )
     database.run("BEGIN")

@@ -41,9 +41,13 @@ NEW_COLUMNS = {
         *("redirect_url", "redirect_schemes", "more_permissions"),
         *("previous_secret_sha256", "previous_secret_until", "last_used_at"),
     },
-    "idempotency_keys": {"message_fingerprint", "undone_at"},
-    "cancellations": {"overridden", "key", "key_client_id", "approved_by", "staff_id", "acting_as", "address"},
-    "refusals": {"codes", "staff_id", "acting_as", "address"},
+    "orders": {"refunded_version"},
+    "idempotency_keys": {"message_fingerprint", "undone_at", "refunded_in_full"},
+    "cancellations": {
+        *("overridden", "key", "key_client_id", "approved_by", "refunded_in_full"),
+        *("staff_id", "acting_as", "address"),
+    },
+    "refusals": {"codes", "staff_id", "acting_as", "address", "refunded_in_full"},
     "outbox": {"staff_id", "acting_as", "channel", "address"},
     "payments": {"recorded_minor", "voided_at"},
 }

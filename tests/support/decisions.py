@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 
 from countermand.domain.cancelling.policy import Policy, policy_of
-from countermand.domain.cancelling.rules import IsNotWithin, PastActive
+from countermand.domain.cancelling.rules import IsNotWithin, PastActive, Refunded
 from countermand.domain.contract import ContractName
 from countermand.domain.known import Unknown
 from countermand.domain.orders.order import OrderFacts
@@ -18,7 +18,11 @@ DEFAULT_RULES = {
         {"name": "state_allows"},
         {"name": "no_appointment_within", "notice_h": 26, "past_active": "blocks"},
     ),
-    SHOPPING: ({"name": "not_already_cancelled"}, {"name": "state_allows"}, {"name": "nothing_paid"}),
+    SHOPPING: (
+        {"name": "not_already_cancelled"},
+        {"name": "state_allows"},
+        {"name": "nothing_paid", "refunded": "blocks"},
+    ),
 }
 
 MICROSECOND = timedelta(microseconds=1)
@@ -32,6 +36,7 @@ facts = st.builds(
     state=st.sampled_from(sorted(CANCELLABLE_STATES)) | st.sampled_from([*OrderState, Unknown("teleported")]),
     appointment_starts_at=st.none() | instants | instants | instants,
     first_payment_at=st.none() | st.none() | instants,
+    refunded_in_full=st.booleans(),
 )
 
 _notices_h = st.sampled_from([0, 1, 25, 26, 27, LONGEST_NOTICE_H]) | st.integers(0, LONGEST_NOTICE_H)
@@ -50,7 +55,9 @@ ENTRIES = {
             "past_active": st.sampled_from([past.value for past in PastActive]),
         }
     ),
-    "nothing_paid": st.just({"name": "nothing_paid"}),
+    "nothing_paid": st.sampled_from([{}, *({"refunded": word.value} for word in Refunded)]).map(
+        lambda parameters: {"name": "nothing_paid"} | parameters
+    ),
 }
 
 

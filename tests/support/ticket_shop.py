@@ -200,6 +200,14 @@ def _check_money(kept: Contents) -> None:
         is_due = any(row["state"] in {"due", "failed"} for row in gone)
         assert not is_due or stands - sums["refund"] - sums["chargeback"] >= 0
         assert len({row["number"] for row in its}) == len(its)
+        _check_refunded(order, paid, gone)
+
+
+def _check_refunded(order: dict[str, Any], paid: list[dict[str, Any]], gone: list[dict[str, Any]]) -> None:
+    """The order's row says whether nothing is left of the payments in time. All of them are in one currency."""
+    stand = [row["amount_minor"] for row in paid if not row["is_late"] and row["voided_at"] is None]
+    back = sum(row["amount_minor"] for row in gone if row["kind"] == "chargeback" or row["state"] == "done")
+    assert (order["refunded_version"] == order["version"]) == (bool(stand) and sum(stand) <= back)
 
 
 async def check_seats(world: World) -> None:

@@ -74,7 +74,7 @@ def test_prometheus_own_tool_accepts_the_rules():
 
 
 async def test_what_waits_is_shown(tmp_path: Path):
-    ready = {f'countermand_steps_unfinished{{step="{step}"}} 0.0' for step in ("totals", "codes", "handles")}
+    ready = {f'countermand_steps_unfinished{{step="{step}"}} 0.0' for step in ("totals", "codes", "handles", "refunds")}
     async with a_world(tmp_path) as world:
         for _ in range(200):
             text = (await world.http.get("/metrics")).text

@@ -29,6 +29,7 @@ from countermand.background.clock import ClockCheck, compare_clocks
 from countermand.background.expiry import expire_unpaid
 from countermand.background.keys import refresh_keys
 from countermand.background.metrics import post_counts
+from countermand.background.refunds import mark_refunded
 from countermand.background.refusal_codes import fill_codes
 from countermand.background.retention import forget_old
 from countermand.background.rounds import DATABASE_ERRORS, ended, started
@@ -209,14 +210,22 @@ def _filling(
     store: SqlStore, archive: PolicyArchive, shared_clock: SharedClock, telemetry: Telemetry, stopping: asyncio.Event
 ) -> list[asyncio.Task[None]]:
     """Start the tasks that fill what nodes of older versions left empty. Each says in the metrics when it is ready."""
-    totals, codes, handles = (
-        partial(telemetry.counts.step_unfinished, step) for step in ("totals", "codes", "handles")
+    totals, codes, handles, refunds = (
+        partial(telemetry.counts.step_unfinished, step) for step in ("totals", "codes", "handles", "refunds")
     )
     return [
-        started(fill_totals(store, stopping, totals), name="empty totals"),
+        started(_totals_and_refunds(store, stopping, totals, refunds), name="empty totals, refunded orders"),
         started(fill_codes(store, archive, stopping, codes), name="empty codes"),
         started(make_handles(store, shared_clock, stopping, handles), name="handles of orders"),
     ]
+
+
+async def _totals_and_refunds(
+    store: SqlStore, stopping: asyncio.Event, totals: Callable[[bool], None], refunds: Callable[[bool], None]
+) -> None:
+    """Do one after the other, so that the start of a node takes no further connection. Both end when they are ready."""
+    await fill_totals(store, stopping, totals)
+    await mark_refunded(store, stopping, refunds)
 
 
 def _buyer_pages(

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import ColumnElement, FromClause, and_, or_
+from sqlalchemy import ColumnElement, FromClause, and_, case, or_
 from sqlalchemy.engine import Dialect
 
 from countermand.domain.cancelling.policy import Policy
-from countermand.domain.cancelling.rules import Comparison, IsAbsent, IsNotWithin, IsOneOf, PastActive
+from countermand.domain.cancelling.rules import Comparison, FactName, IsAbsent, IsNotWithin, IsOneOf, PastActive
 from countermand.storage.sql_types import Column
 
 _MICROSECONDS_AN_HOUR = 3_600_000_000
@@ -33,7 +33,7 @@ def as_text(predicate: ColumnElement[bool], dialect: Dialect) -> str:
 
 
 def _predicate(comparison: Comparison, orders: FromClause, now: Column) -> ColumnElement[bool]:
-    column = orders.c[comparison.fact.value]
+    column = _fact(comparison.fact, orders)
     match comparison:
         case IsOneOf(states=states):
             return column.in_(sorted(state.value for state in states))
@@ -43,3 +43,11 @@ def _predicate(comparison: Comparison, orders: FromClause, now: Column) -> Colum
             later = column > now + notice_h * _MICROSECONDS_AN_HOUR
             begun = [column <= now] if past_active is PastActive.IGNORED else []
             return or_(column.is_(None), later, *begun)
+
+
+def _fact(fact: FactName, orders: FromClause) -> Column:
+    """Return a fact as SQL. `refunded_version` counts only while it is the order's version."""
+    if fact is FactName.UNREFUNDED_PAYMENT_AT:
+        it = orders.c
+        return case((it.refunded_version == it.version, None), else_=it.first_payment_at)
+    return orders.c[fact.value]

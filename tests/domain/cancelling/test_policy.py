@@ -35,7 +35,13 @@ def test_a_policy_without_the_table_of_moves_is_none(contract):
         ([ALLOWS, NOTICE | {"notice_h": "soon"}], ["rule no_appointment_within", "notice_h", "whole", "'soon'"]),
         ([ALLOWS, NOTICE | {"notice_h": 26.5}], ["rule no_appointment_within", "notice_h", "whole", "26.5"]),
         ([ALLOWS, NOTICE | {"notice_h": True}], ["rule no_appointment_within", "notice_h", "whole", "True"]),
-        ([ALLOWS, NOTICE | {"past_active": "maybe"}], ["rule no_appointment_within", "'maybe'"]),
+        ([ALLOWS, NOTICE | {"past_active": "maybe"}], ["rule no_appointment_within", "past_active", "'maybe'"]),
+        (
+            [ALLOWS, {"name": "nothing_paid", "refunded": "maybe"}],
+            ["rule nothing_paid", "refunded must be blocks or ignored, not 'maybe'"],
+        ),
+        ([ALLOWS, {"name": "nothing_paid", "refunded": True}], ["rule nothing_paid", "not True"]),
+        ([ALLOWS, {"name": "nothing_paid", "refunded": ["ignored"]}], ["rule nothing_paid", "not ['ignored']"]),
         ([ALLOWS | {"only": ["activated"]}], ["rule state_allows", "activated", "never be cancelled"]),
         ([ALLOWS | {"only": ["asleep"]}], ["rule state_allows", "'asleep'"]),
     ],
@@ -99,6 +105,8 @@ def test_every_single_change_makes_another_version():
         policy_of(CONNECT, [ALLOWS, NOTICE | {"notice_h": 25}]),
         policy_of(CONNECT, [ALLOWS, NOTICE | {"past_active": "ignored"}]),
         policy_of(CONNECT, [ALLOWS | {"only": ["held"]}, NOTICE]),
+        policy_of(CONNECT, [ALLOWS, NOTICE, {"name": "nothing_paid"}]),
+        policy_of(CONNECT, [ALLOWS, NOTICE, {"name": "nothing_paid", "refunded": "ignored"}]),
     ]
 
     assert len({one.version for one in changed}) == len(changed)
@@ -110,6 +118,23 @@ def test_a_policy_lets_paid_orders_through_unless_a_rule_is_about_payments():
     assert policy_of(CONNECT, [ALLOWS, NOTICE]).lets_paid_through
     assert not policy_of(SHOPPING, [ALLOWS, paid]).lets_paid_through
     assert not policy_from_content(policy_of(SHOPPING, [paid, ALLOWS]).content).lets_paid_through
+    assert not policy_of(SHOPPING, [ALLOWS, paid | {"refunded": "blocks"}]).lets_paid_through
+
+
+def test_a_policy_that_ignores_refunded_payments_lets_those_orders_through():
+    ignoring = policy_of(SHOPPING, [ALLOWS, {"name": "nothing_paid", "refunded": "ignored"}])
+    assert ignoring.lets_paid_through
+    assert policy_from_content(ignoring.content).lets_paid_through
+
+
+def test_the_default_of_refunded_is_the_policy_of_before_it_and_ignored_is_another():
+    paid = {"name": "nothing_paid"}
+    without, blocks, ignored = (
+        policy_of(SHOPPING, [ALLOWS, paid | more]) for more in ({}, {"refunded": "blocks"}, {"refunded": "ignored"})
+    )
+    assert without == blocks
+    assert without.version == "563fac19415b4131"
+    assert ignored.version != without.version
 
 
 def test_a_version_fits_its_column():

@@ -9,6 +9,7 @@ from countermand.domain.cancelling.policy import policy_of
 from countermand.domain.cancelling.rules import (
     RULES,
     PastActive,
+    Refunded,
     Rule,
     examine,
     no_appointment_within,
@@ -178,6 +179,29 @@ def test_any_recorded_payment_blocks_even_one_of_the_future():
 
 
 @pytest.mark.parametrize(
+    ("refunded", "refunded_in_full", "passed"),
+    [("blocks", False, False), ("blocks", True, False), ("ignored", False, False), ("ignored", True, True)],
+)
+def test_a_payment_that_was_refunded_in_full_blocks_unless_it_is_to_be_ignored(refunded, refunded_in_full, passed):
+    rule = nothing_paid(refunded=refunded)
+    paid = OrderFacts(state=OrderState.COMPLETED, first_payment_at=STARTS_AT, refunded_in_full=refunded_in_full)
+
+    finding = examine(rule, paid, STARTS_AT)
+
+    assert (finding.code, finding.passed, finding.turns_at) == ("payment_recorded", passed, None)
+    assert finding.value == (None if passed else "2026-11-23T01:00:00Z")
+    assert examine(rule, OrderFacts(state=OrderState.COMPLETED), STARTS_AT).passed
+
+
+def test_a_rule_that_is_kept_says_which_payments_it_looked_for():
+    kept = [
+        examine(nothing_paid(refunded=refunded), OrderFacts(state=OrderState.PENDING), STARTS_AT).sentence
+        for refunded in Refunded
+    ]
+    assert kept == ["no payment is recorded", "no payment is recorded that was not refunded in full"]
+
+
+@pytest.mark.parametrize(
     ("finding", "sentence"),
     [
         (
@@ -208,6 +232,17 @@ def test_any_recorded_payment_blocks_even_one_of_the_future():
         (
             examine(nothing_paid(), OrderFacts(state=OrderState.COMPLETED, first_payment_at=STARTS_AT), STARTS_AT),
             "a payment was recorded on 2026-11-23T01:00:00Z; refunds are not supported here",
+        ),
+        (
+            examine(
+                nothing_paid(refunded="ignored"),
+                OrderFacts(state=OrderState.COMPLETED, first_payment_at=STARTS_AT),
+                STARTS_AT,
+            ),
+            (
+                "a payment was recorded on 2026-11-23T01:00:00Z and was not refunded in full; once it is, the order "
+                "can be cancelled"
+            ),
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else value.rule,

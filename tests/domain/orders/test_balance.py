@@ -1,7 +1,9 @@
 """The law of an order's money: what was recorded is in exactly one place, by currency and to the cent."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,7 +11,7 @@ from countermand.domain.actor import Actor
 from countermand.domain.client import ClientId
 from countermand.domain.known import Unknown
 from countermand.domain.money import Money
-from countermand.domain.orders.balance import Balance, balances_of
+from countermand.domain.orders.balance import Balance, balances_of, is_refunded_in_full
 from countermand.domain.orders.payment import Payment
 from countermand.domain.orders.payment_correction import Correction, CorrectionKind, RefundState
 
@@ -120,3 +122,60 @@ def test_a_correction_of_a_newer_version_counts_nowhere_and_says_that_it_is_not_
     assert not strange.is_known
     assert not corrected(400, REFUND, Unknown("parked")).is_known
     assert corrected(400, REFUND, RefundState.DUE).is_known
+
+
+_DONE = RefundState.DONE
+
+
+@pytest.mark.parametrize(
+    ("payments", "corrections", "is_refunded"),
+    [
+        ([], [], False),
+        ([paid(10)], [], False),
+        ([paid(10)], [corrected(9, REFUND, _DONE)], False),
+        ([paid(10)], [corrected(10, REFUND, _DONE)], True),
+        ([paid(10)], [corrected(10, CHARGEBACK)], True),
+        ([paid(10)], [corrected(4, REFUND, _DONE), corrected(5, CHARGEBACK)], False),
+        ([paid(10)], [corrected(4, REFUND, _DONE), corrected(6, CHARGEBACK)], True),
+        ([paid(10)], [corrected(10, REFUND, _DONE), corrected(10, CHARGEBACK)], True),
+        ([paid(10)], [corrected(10, REFUND, RefundState.DUE)], False),
+        ([paid(10)], [corrected(10, REFUND, RefundState.FAILED)], False),
+        ([paid(10)], [corrected(10, REFUND, RefundState.WITHDRAWN)], False),
+        ([paid(10)], [corrected(10, REFUND, Unknown("teleported"))], False),
+        ([paid(10)], [corrected(10, Unknown("teleported"))], False),
+        ([paid(10)], [corrected(10, REFUND, _DONE, "USD")], False),
+        ([paid(10), paid(1, "USD")], [corrected(10, REFUND, _DONE)], False),
+        ([paid(10), paid(1, "USD")], [corrected(10, REFUND, _DONE), corrected(1, REFUND, _DONE, "USD")], True),
+        ([paid(10), paid(1)], [corrected(10, REFUND, _DONE)], False),
+        ([paid(10), paid(1, voided=True)], [corrected(10, REFUND, _DONE)], True),
+        ([paid(10), paid(1, late=True)], [corrected(10, REFUND, _DONE)], True),
+        ([paid(10, voided=True)], [], False),
+        ([paid(10, late=True)], [corrected(10, REFUND, _DONE)], False),
+    ],
+)
+def test_an_order_was_refunded_in_full_if_nothing_is_left_of_its_payments_in_time(payments, corrections, is_refunded):
+    assert is_refunded_in_full(payments, corrections) == is_refunded
+
+
+@given(_payments, _corrections)
+def test_nothing_is_kept_of_an_order_that_was_refunded_in_full(payments, corrections):
+    stand = [one for one in payments if one.voided_at is None and not one.is_late]
+    made = [one for one in corrections if not one.is_due]
+    left = {currency: one.kept + one.due for currency, one in balances_of(payments, made).items()}
+    nothing_left = all(left[one.money.currency] <= 0 for one in stand)
+    assert is_refunded_in_full(payments, corrections) == (bool(stand) and nothing_left)
+
+
+def test_an_order_was_refunded_in_full_only_from_the_last_refund_to_the_next_payment():
+    second = timedelta(seconds=1)
+    first, again = paid(10), replace(paid(3), recorded_at=NOON + 5 * second)
+    early = replace(corrected(4, CHARGEBACK), recorded_at=NOON + second)
+    # A refund that was due long before was made then.
+    last = replace(corrected(6, REFUND, _DONE), settled_at=NOON + 3 * second)
+    found = [is_refunded_in_full([first, again], [early, last], NOON + number * second) for number in range(-1, 7)]
+    assert found == [False, False, False, False, True, True, False, False]
+    assert not is_refunded_in_full([first, again], [early, last])
+    void = replace(again, voided_at=NOON + 6 * second)
+    assert [is_refunded_in_full([first, void], [early, last], NOON + at * second) for at in (4, 5, 6)] == [
+        *(True, False, True)
+    ]

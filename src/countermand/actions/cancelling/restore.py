@@ -29,6 +29,7 @@ from countermand.domain.appointments.appointment import Appointment
 from countermand.domain.contract import MANAGE
 from countermand.domain.instants import written_instant
 from countermand.domain.known import Unknown
+from countermand.domain.orders.balance import is_refunded_in_full
 from countermand.domain.orders.order import Order, OrderFacts, OrderId
 from countermand.domain.orders.order_events import OrderEvent, appointment_set, order_restored
 from countermand.domain.orders.order_kind import OrderKind
@@ -99,6 +100,7 @@ async def restore_order(
         state=record.facts.state,
         appointment_starts_at=None if visit is None else visit.starts_at,
         first_payment_at=min((one.recorded_at for one in account.in_time), default=None),
+        refunded_in_full=is_refunded_in_full(account.payments, account.corrections),
     )
     if facts.state is OrderState.PENDING and facts.first_payment_at is None:
         await restart_window(tx, order, now, terms.payable)

@@ -16,11 +16,16 @@ from countermand.actions.ordering.correction_ports import CorrectionReading, Cor
 from countermand.actions.ordering.end_dues import end_dues
 from countermand.actions.ordering.lock_order import known_total, locked_to_pay
 from countermand.actions.ordering.ports import ExpiryWriting, OrderReading, OrderToPay
-from countermand.actions.ordering.record_progress import PaymentTransaction, check_not_nothing, record_payment
+from countermand.actions.ordering.record_progress import (
+    PaymentTransaction,
+    check_not_nothing,
+    is_refunded,
+    record_payment,
+)
 from countermand.domain.actor import Actor
 from countermand.domain.contract import ContractName
 from countermand.domain.money import Money, written_minor
-from countermand.domain.orders.balance import Balance, balances_of
+from countermand.domain.orders.balance import Balance, balances_of, is_refunded_in_full
 from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_events import (
     OrderEvent,
@@ -244,8 +249,9 @@ async def _to_record(
 
 
 async def _with_event(tx: CorrectionTransaction, actor: Actor, order: Order, event: OrderEvent, now: datetime) -> Order:
-    """Raise the version of an order, whose facts stay, with an event. Return the order."""
-    changed = await tx.change_order(order, order.facts)
+    """Raise the version of an order after money went back to the payer, with an event. Return the order."""
+    facts = replace(order.facts, refunded_in_full=await is_refunded(tx, order.id))
+    changed = await tx.change_order(order, facts)
     await tx.append_events(changed, actor, [event], now)
     return changed
 
@@ -293,7 +299,9 @@ async def _void(
             "nothing was voided; record what else was paid back as a refund or a chargeback",
         )
     first = min((one.recorded_at for one in after.in_time), default=None)
-    facts, events = replace(order.facts, first_payment_at=first), [payment_voided(payment, reason)]
+    refunded = is_refunded_in_full(after.payments, after.corrections)
+    facts = replace(order.facts, first_payment_at=first, refunded_in_full=refunded)
+    events = [payment_voided(payment, reason)]
     reopened = await _reopened(tx, to_pay, account, after)
     if reopened is not None:
         facts = replace(facts, state=reopened)

@@ -6,6 +6,7 @@ from datetime import datetime
 from countermand.actions.errors import NotFoundError
 from countermand.actions.ordering.correct_payments import CorrectionTransaction, account_of, withdraw_dues
 from countermand.actions.ordering.lock_order import locked_to_pay
+from countermand.actions.ordering.record_progress import is_refunded
 from countermand.domain.actor import Actor
 from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_events import refund_failed
@@ -45,6 +46,7 @@ async def fail_refund(
         await tx.change_refund(order_id, one)
     await tx.insert_correction(order_id, failed)
     await withdraw_dues(tx, order_id, account.with_corrections(*returned, failed), money.currency, now)
-    changed = await tx.change_order(order, order.facts)
+    facts = replace(order.facts, refunded_in_full=await is_refunded(tx, order_id))
+    changed = await tx.change_order(order, facts)
     await tx.append_events(changed, actor, [refund_failed(reference, money, reason)], now)
     return changed

@@ -14,6 +14,7 @@ from countermand.actions.ordering.history import History, OutboxRecord
 from countermand.actions.ordering.views import OrderView
 from countermand.domain.appointments.appointment import ACTIVE_APPOINTMENT_STATES
 from countermand.domain.known import known
+from countermand.domain.orders.balance import is_refunded_in_full
 from countermand.domain.orders.order import OrderFacts
 from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.order_kind import OrderKind
@@ -36,7 +37,8 @@ class _ContradictionError(Exception):
 class PastFacts:
     """The facts after each version of an order, as far as they are known, and the instants of the versions.
 
-    `by_version` leaves the first payment out; `_first_payment` finds it among the payments, which are never deleted.
+    `by_version` leaves out what became of the money: the payments and their corrections, which are never deleted, say
+    that.
     """
 
     view: OrderView
@@ -54,7 +56,12 @@ class PastFacts:
         facts = candidates[0]
         if facts is None or any(one != facts for one in candidates):
             return None
-        return replace(facts, first_payment_at=self._first_payment(at))
+        money = self.history
+        return replace(
+            facts,
+            first_payment_at=self._first_payment(at),
+            refunded_in_full=is_refunded_in_full(money.payments, money.corrections, at),
+        )
 
     @property
     def known_from(self) -> datetime | None:
@@ -214,7 +221,7 @@ def _tells_of_visit(ended: OutboxRecord, kinds: Collection[object], view: OrderV
 
 
 def _without_payment(facts: OrderFacts) -> OrderFacts:
-    return replace(facts, first_payment_at=None)
+    return replace(facts, first_payment_at=None, refunded_in_full=False)
 
 
 def _instant(written: object) -> datetime:

@@ -20,6 +20,7 @@ from countermand.actions.ticketing.ports import TicketRelease
 from countermand.domain.actor import Actor
 from countermand.domain.appointments.appointment import AppointmentState
 from countermand.domain.money import Money
+from countermand.domain.orders.balance import is_refunded_in_full
 from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_events import (
     OrderEvent,
@@ -170,7 +171,8 @@ async def _record(tx: PaymentTransaction, actor: Actor, order: Order, payment: P
     if not payment.is_late:
         # The clocks of two nodes differ: the payment that was recorded first may have the later instant.
         earliest = min(after.first_payment_at or payment.recorded_at, payment.recorded_at)
-        after = replace(after, first_payment_at=earliest)
+        refunded = after.refunded_in_full and await is_refunded(tx, order.id)
+        after = replace(after, first_payment_at=earliest, refunded_in_full=refunded)
     if left is not None:
         counts = payment.money.minor if payment.money.currency == left.currency else 0
         if counts >= left.minor:
@@ -179,6 +181,11 @@ async def _record(tx: PaymentTransaction, actor: Actor, order: Order, payment: P
     changed = await tx.change_order(order, after)
     await tx.append_events(changed, actor, events, payment.recorded_at)
     return changed
+
+
+async def is_refunded(tx: CorrectionReading, order_id: OrderId) -> bool:
+    """Whether a locked order was refunded in full. What this version does not know counts as not refunded."""
+    return is_refunded_in_full(await tx.payments_of(order_id), await tx.corrections_of(order_id))
 
 
 async def _left_of(tx: PaymentTransaction, to_pay: OrderToPay) -> Money:

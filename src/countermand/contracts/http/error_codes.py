@@ -27,7 +27,10 @@ RULES: Final[Mapping[str, str]] = {
     "order_not_cancellable": "The order is in a state in which it cannot be cancelled.",
     "order_already_cancelled": "The order was cancelled before.",
     "appointment_within_notice": "An active appointment begins too soon. Cancel the appointment first, if you can.",
-    "payment_recorded": "A payment is recorded for the order. Only the operator can cancel it, by an override.",
+    "payment_recorded": (
+        "A payment is recorded for the order. Only the operator can cancel it, by an override. If the message says so, "
+        "the order can be cancelled once it is refunded in full."
+    ),
 }
 # What forbids a request or makes it fail. The code is in the answer, in capitals in the shopping contract.
 REFUSALS: Final[Mapping[str, str]] = {

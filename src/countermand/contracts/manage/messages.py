@@ -80,7 +80,10 @@ class Finding(Struct, kw_only=True):
     fact: Annotated[
         str,
         Meta(
-            description="The fact of the order that the rule looks at: state, appointment_starts_at or first_payment_at"
+            description=(
+                "The fact of the order that the rule looks at: state, appointment_starts_at, first_payment_at or "
+                "unrefunded_payment_at"
+            )
         ),
     ]
     value: Annotated[str | None, Meta(description="The fact as it is, as text; null if there is none")]
@@ -168,6 +171,9 @@ class DecisionRecord(Struct, kw_only=True):
     ]
     first_payment_at: Annotated[
         datetime | None, Meta(description="The time of the first payment before the decision, in UTC; null for none")
+    ]
+    unrefunded_payment_at: Annotated[
+        datetime | None, Meta(description="The same, but null if the order was refunded in full at the decision")
     ]
     reason: Annotated[
         str | None, Meta(description="The reason that the request gave; null if the contract has no reasons")
@@ -296,6 +302,9 @@ class Order(Struct, kw_only=True):
     ]
     first_payment_at: Annotated[
         datetime | None, Meta(description="The time of the first payment, in UTC; null for none")
+    ]
+    unrefunded_payment_at: Annotated[
+        datetime | None, Meta(description="The same, but null if the order was refunded or charged back in full")
     ]
     appointments: Annotated[list[Appointment], Meta(description="The visits, oldest first")]
     tickets: Annotated[list[Ticket], Meta(description="The tickets of a ticket order; empty for a service order")]

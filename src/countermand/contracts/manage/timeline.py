@@ -44,6 +44,7 @@ def record_shown(record: CancellationRecord | RefusalRecord, policies: KnownPoli
         state=record.facts.state.value,
         appointment_starts_at=record.facts.appointment_starts_at,
         first_payment_at=record.facts.first_payment_at,
+        unrefunded_payment_at=record.facts.unrefunded_payment_at,
         reason=asked.reason,
         codes=_codes(record, policies),
         overridden=_overridden(record),

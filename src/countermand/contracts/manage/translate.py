@@ -160,6 +160,7 @@ def order_shown(
         created_at=order.created_at,
         appointment_starts_at=order.facts.appointment_starts_at,
         first_payment_at=order.facts.first_payment_at,
+        unrefunded_payment_at=order.facts.unrefunded_payment_at,
         appointments=[appointment_shown(one) for one in view.appointments],
         tickets=[messages.Ticket(uid=t.uid, product_uid=t.product_uid, valid=view.admits(t)) for t in view.tickets],
         order_token=token,

@@ -42,7 +42,7 @@ CONTRACT: Final = Contract(
     default_rules=(
         {"name": "not_already_cancelled"},
         {"name": "state_allows"},
-        {"name": "nothing_paid"},
+        {"name": "nothing_paid", "refunded": "blocks"},
     ),
     # An operator grants the permission to cancel tickets; no client has it by default.
     default_permissions=frozenset({Permission.CREATE, Permission.READ}),

@@ -10,24 +10,34 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 from countermand.domain.instants import written_instant
 from countermand.domain.known import Unknown
 from countermand.domain.orders.order import OrderFacts
 from countermand.domain.orders.order_state import CANCELLABLE_STATES, OrderState
 
+Word = TypeVar("Word", bound=StrEnum)
+
 
 class FactName(StrEnum):
-    """The facts that a rule may use: the fields of `OrderFacts`, which are columns of the order's row."""
+    """The facts that a rule may use: attributes of `OrderFacts`, which columns of the order's row give."""
 
     STATE = "state"
     APPOINTMENT_STARTS_AT = "appointment_starts_at"
     FIRST_PAYMENT_AT = "first_payment_at"
+    UNREFUNDED_PAYMENT_AT = "unrefunded_payment_at"
 
 
 class PastActive(StrEnum):
     """Says how the rule about appointments treats an active appointment that has already begun."""
+
+    BLOCKS = "blocks"
+    IGNORED = "ignored"
+
+
+class Refunded(StrEnum):
+    """Says how the rule about payments treats an order that was refunded in full."""
 
     BLOCKS = "blocks"
     IGNORED = "ignored"
@@ -183,7 +193,7 @@ def no_appointment_within(*, notice_h: int, past_active: str = "blocks") -> Rule
     """
     if type(notice_h) is not int or not 0 <= notice_h <= 24 * 366:
         raise ValueError(f"notice_h must be a whole number of hours between 0 and 8784, not {notice_h!r}")
-    past = PastActive(past_active)
+    past = _word(PastActive, "past_active", past_active)
     again = ", and again from {turns_at}" if past is PastActive.IGNORED else ""
     return Rule(
         name="no_appointment_within",
@@ -194,11 +204,25 @@ def no_appointment_within(*, notice_h: int, past_active: str = "blocks") -> Rule
     )
 
 
-def nothing_paid() -> Rule:
-    """No payment was ever recorded for the order (documented; that a record is enough: shopping decision 6)."""
+def nothing_paid(*, refunded: str = "blocks") -> Rule:
+    """No payment was ever recorded for the order (documented; that a record is enough: shopping decision 6).
+
+    With `refunded` = `ignored`, payments that were refunded or charged back in full do not refuse (an operator's
+    choice). An order with money left of any payment is refused either way.
+    """
+    name, code = "nothing_paid", "payment_recorded"
+    if _word(Refunded, "refunded", refunded) is Refunded.IGNORED:
+        return Rule(
+            name=name,
+            code=code,
+            comparison=IsAbsent(fact=FactName.UNREFUNDED_PAYMENT_AT),
+            when_kept="no payment is recorded that was not refunded in full",
+            when_broken="a payment was recorded on {value} and was not refunded in full; once it is, the order can be "
+            "cancelled",
+        )
     return Rule(
-        name="nothing_paid",
-        code="payment_recorded",
+        name=name,
+        code=code,
         comparison=IsAbsent(fact=FactName.FIRST_PAYMENT_AT),
         when_kept="no payment is recorded",
         when_broken="a payment was recorded on {value}; refunds are not supported here",
@@ -206,6 +230,15 @@ def nothing_paid() -> Rule:
 
 
 CODE_PATTERN: Final = "[a-z][a-z0-9_]{0,63}"  # of the code with which a rule refuses
+
+
+def _word(words: type[Word], parameter: str, given: str) -> Word:
+    """Return the word that a parameter names. Raises `ValueError` with the words that there are."""
+    try:
+        return words(given)
+    except ValueError:
+        raise ValueError(f"{parameter} must be {' or '.join(words)}, not {given!r}") from None
+
 
 # Nobody can override a refusal with one of these codes: the order has ended, or the work on it has gone too far.
 NEVER_OVERRIDDEN: Final = frozenset({"order_not_cancellable", "order_already_cancelled"})

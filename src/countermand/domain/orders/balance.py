@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from countermand.domain.orders.payment import Payment
 from countermand.domain.orders.payment_correction import Correction, CorrectionKind, RefundState
@@ -72,3 +73,23 @@ def balances_of(payments: Iterable[Payment], corrections: Iterable[Correction]) 
             voided=voided[currency],
         )
     return found
+
+
+def is_refunded_in_full(
+    payments: Iterable[Payment], corrections: Iterable[Correction], at: datetime | None = None
+) -> bool:
+    """Whether payments in time stand, and nothing is left of them in any currency; at an instant, or now.
+
+    Refunds that were made and chargebacks take money away. A refund that is due does not: it must still be made.
+    """
+    left = Counter[str]()
+    for payment in payments:
+        stands = payment.voided_at is None if at is None else payment.stood_at(at)
+        if stands and not payment.is_late:
+            left[payment.money.currency] += payment.money.minor
+    if not left:
+        return False
+    for one in corrections:
+        if one.returned_at is not None and (at is None or one.returned_at <= at):
+            left[one.money.currency] -= one.money.minor
+    return all(minor <= 0 for minor in left.values())

@@ -26,6 +26,12 @@ class OrderFacts:
     state: OrderState | Unknown
     appointment_starts_at: datetime | None = None  # start of the active appointment
     first_payment_at: datetime | None = None  # the first payment that was not voided, even if refunded since
+    refunded_in_full: bool = False  # whether all money of such payments was refunded or charged back
+
+    @property
+    def unrefunded_payment_at(self) -> datetime | None:
+        """The first payment that was not voided; None if the order was refunded in full."""
+        return None if self.refunded_in_full else self.first_payment_at
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

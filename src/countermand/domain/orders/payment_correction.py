@@ -72,3 +72,10 @@ class Correction:
     def is_due(self) -> bool:
         """Whether it is a refund that must still be made."""
         return self.state in {RefundState.DUE, RefundState.FAILED}
+
+    @property
+    def returned_at(self) -> datetime | None:
+        """When money went back to the payer, by a refund that was made or a chargeback; None if it did not."""
+        if self.kind is CorrectionKind.CHARGEBACK:
+            return self.recorded_at
+        return (self.settled_at or self.recorded_at) if self.state is RefundState.DONE else None

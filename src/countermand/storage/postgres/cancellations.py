@@ -26,10 +26,10 @@ from countermand.storage.postgres import statements
 from countermand.storage.postgres.connections import PooledConnection, PostgresAddress, connect
 from countermand.storage.postgres.distributed import CancelApart
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered, our_error
+from countermand.storage.repositories.facts import columns_of_decision
 from countermand.storage.repositories.rows import (
     ViewRows,
     codes_column,
-    facts_columns,
     kept_of,
     key_columns,
     order_of,
@@ -161,7 +161,7 @@ class PostgresCancellations:
         rows, keys = [], []
         for refusal in refusals:
             command, at = refusal.command, micros(refusal.decided_at)
-            decided = (refusal.policy_version, *facts_columns(refusal.facts).values())
+            decided = (refusal.policy_version, *columns_of_decision(refusal.facts).values())
             client_id, channel, *who = command.actor
             placed = (client_id, refusal.contract, channel)
             why = (command.reason, codes_column(refusal.codes))

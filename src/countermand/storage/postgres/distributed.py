@@ -31,19 +31,24 @@ from countermand.storage.tables.columns import instant
 
 # Each statement names its orders by number, and the rows that a statement returns go to the next as arrays. A row that
 # was read first is written only if its version is still the same.
+# A policy need not look at the instant `$1`, but PostgreSQL must know the type of every parameter.
 _SEE: Final = """
-SELECT o.id AS order_id, o.version, o.contract, o.client_id, o.state, o.appointment_starts_at, o.first_payment_at
-FROM orders AS o WHERE o.id = ANY($2::bigint[]) AND ({predicate})"""
+SELECT o.id AS order_id, o.version, o.contract, o.client_id, o.state, o.appointment_starts_at, o.first_payment_at,
+       CASE WHEN o.refunded_version = o.version THEN true END AS refunded_in_full
+FROM orders AS o WHERE o.id = ANY($2::bigint[]) AND $1::bigint IS NOT NULL AND ({predicate})"""
 _CANCEL: Final = f"""
-UPDATE orders AS o SET state = '{OrderState.CANCELLED}', appointment_starts_at = NULL, version = o.version + 1
+UPDATE orders AS o SET state = '{OrderState.CANCELLED}', appointment_starts_at = NULL, version = o.version + 1,
+                       refunded_version = o.refunded_version + 1
 WHERE o.id = ANY($1::bigint[]) AND o.version = ($2::integer[])[array_position($1::bigint[], o.id)]
 RETURNING o.id"""
 _DO_NOT_WAIT: Final = "SET LOCAL lock_timeout = '20ms'"
 _RECORD: Final = """
 INSERT INTO cancellations (order_id, command_id, decided_at, client_id, contract, door, policy_version,
-                           state, appointment_starts_at, first_payment_at, reason, staff_id, acting_as, address)
+                           state, appointment_starts_at, first_payment_at, refunded_in_full, reason, staff_id,
+                           acting_as, address)
 SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::integer[], $5::text[], $6::text[], $7::text[],
-                     $8::text[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::text[])"""
+                     $8::text[], $9::bigint[], $10::bigint[], $11::boolean[], $12::text[], $13::text[], $14::text[],
+                     $15::text[])"""
 _APPEND_EVENTS: Final = """
 INSERT INTO outbox (order_id, order_version, kind, recorded_at, client_id, details, staff_id, acting_as, channel,
                     address)
@@ -133,14 +138,14 @@ class CancelApart:
             policy = self._policies.by_contract[ContractName(row["contract"])]
             client_id, channel, *who = command.actor
             placed = (client_id, row["contract"], channel, policy.version)
-            facts = (row["state"], row["appointment_starts_at"], row["first_payment_at"])
+            facts = (row["state"], row["appointment_starts_at"], row["first_payment_at"], row["refunded_in_full"])
             records.append((command.order_id, command.command_id, now, *placed, *facts, command.reason, *who))
             details = written(order_cancelled(row["state"], command.reason).details)
             about = (command.order_id, row["version"] + 1)
             told.append(_event(about, OrderEventKind.ORDER_CANCELLED, now, command.actor, details))
             if command.idempotency is not None:
                 key = command.idempotency
-                keys.append((*key_columns(command.client_id, key), now, command.order_id, True, *[None] * 4))
+                keys.append((*key_columns(command.client_id, key), now, command.order_id, True, *[None] * 5))
         by_order = {command.order_id: (row["version"] + 1, command.actor) for command, row in won}
         if with_visit := [c.order_id for c, row in won if row["appointment_starts_at"] is not None]:
             for visit in await connection.fetch(_RELEASE_APPOINTMENTS, now, with_visit):

@@ -85,27 +85,34 @@ _NOT_BLOCKED: Final = "AND o.id <> ALL (ARRAY(SELECT blocked.order_id FROM block
 _SEEN: Final = """
 seen AS (
     SELECT o.id AS order_id, o.version, o.contract, o.state, o.appointment_starts_at, o.first_payment_at,
+           CASE WHEN o.refunded_version = o.version THEN true END AS refunded_in_full,
            b.command_id, b.client_id, b.door, b.reason, b.staff_id, b.acting_as, b.address
     FROM {batch} JOIN orders AS o ON o.id = b.order_id
     WHERE (b.on_behalf OR o.client_id = b.client_id) AND ({predicate}) {not_blocked}
     ORDER BY o.id FOR NO KEY UPDATE OF o {held}
 )"""
+# An order that was refunded in full still is, under its new version: see `refunded_version` in tables/orders.py.
 # The statement reads all other tables as they were when the statement began: an appointment that was booked since then
 # would stay active. So an order that changed during the wait (its version differs from that of this snapshot) is not
 # cancelled now, and its command runs again on a fresh snapshot.
 _CANCELLED: Final = f"""
 cancelled AS (
-    UPDATE orders AS o SET state = '{OrderState.CANCELLED}', appointment_starts_at = NULL, version = o.version + 1
+    UPDATE orders AS o
+    SET state = '{OrderState.CANCELLED}', appointment_starts_at = NULL, version = o.version + 1,
+        refunded_version = o.refunded_version + 1
     FROM seen WHERE o.id = seen.order_id AND o.version = seen.version
     RETURNING seen.order_id, o.version, seen.contract, seen.state, seen.appointment_starts_at, seen.first_payment_at,
-              seen.command_id, seen.client_id, seen.door, seen.reason, seen.staff_id, seen.acting_as, seen.address
+              seen.refunded_in_full, seen.command_id, seen.client_id, seen.door, seen.reason, seen.staff_id,
+              seen.acting_as, seen.address
 )"""
 _RECORDED: Final = """
 recorded AS (
     INSERT INTO cancellations (order_id, command_id, decided_at, client_id, contract, door, policy_version,
-                               state, appointment_starts_at, first_payment_at, reason, staff_id, acting_as, address)
+                               state, appointment_starts_at, first_payment_at, refunded_in_full, reason, staff_id,
+                               acting_as, address)
     SELECT c.order_id, c.command_id, $1::bigint, c.client_id, c.contract, c.door, {versions},
-           c.state, c.appointment_starts_at, c.first_payment_at, c.reason, c.staff_id, c.acting_as, c.address
+           c.state, c.appointment_starts_at, c.first_payment_at, c.refunded_in_full, c.reason, c.staff_id,
+           c.acting_as, c.address
     FROM cancelled AS c
 )"""
 _EVENTS: Final = f"""
@@ -225,15 +232,16 @@ def cancel_batch(
 HARDLY_WAIT: Final = "SET LOCAL lock_timeout = '100ms'"
 KEEP: Final = """
 INSERT INTO idempotency_keys (client_id, key, fingerprint, message_fingerprint, created_at, order_id, cancelled,
-                              policy_version, state, appointment_starts_at, first_payment_at)
+                              policy_version, state, appointment_starts_at, first_payment_at, refunded_in_full)
 SELECT * FROM unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::boolean[],
-                     $8::text[], $9::text[], $10::bigint[], $11::bigint[])"""
+                     $8::text[], $9::text[], $10::bigint[], $11::bigint[], $12::boolean[])"""
 REFUSE: Final = """
 INSERT INTO refusals (order_id, command_id, decided_at, client_id, contract, door, policy_version,
-                      state, appointment_starts_at, first_payment_at, reason, codes, staff_id, acting_as, address)
+                      state, appointment_starts_at, first_payment_at, refunded_in_full, reason, codes, staff_id,
+                      acting_as, address)
 SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::integer[], $5::text[], $6::text[], $7::text[],
-                     $8::text[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::text[],
-                     $15::text[])"""
+                     $8::text[], $9::bigint[], $10::bigint[], $11::boolean[], $12::text[], $13::text[], $14::text[],
+                     $15::text[], $16::text[])"""
 COMMITTED: Final = """
 SELECT command_id FROM cancellations WHERE order_id = ANY($1::bigint[]) AND command_id = ANY($2::text[])
 UNION ALL

@@ -4,7 +4,8 @@ from sqlalchemy import and_, delete, insert, literal, or_, select, update
 
 from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord, UndoneCancellation
 from countermand.domain.orders.order import OrderId
-from countermand.storage.repositories.rows import actor_columns, cancellation_of, codes_column, facts_columns
+from countermand.storage.repositories.facts import columns_of_decision
+from countermand.storage.repositories.rows import actor_columns, cancellation_of, codes_column
 from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.cancelling import cancellations, idempotency_keys, refusals, undone_cancellations
 from countermand.storage.tables.columns import micros
@@ -61,7 +62,7 @@ class DecisionRows(StatementRunner):
                 key_client_id=None if record.kept_under is None else record.kept_under[0],
                 key=None if record.kept_under is None else record.kept_under[1],
                 approved_by=record.approved_by,
-                **facts_columns(record.facts),
+                **columns_of_decision(record.facts),
                 **actor_columns(record.actor, "door"),
             )
         )
@@ -78,7 +79,7 @@ class DecisionRows(StatementRunner):
                 policy_version=record.policy_version,
                 reason=command.reason,
                 codes=codes_column(record.codes),
-                **facts_columns(record.facts),
+                **columns_of_decision(record.facts),
                 **actor_columns(command.actor, "door"),
             )
         )

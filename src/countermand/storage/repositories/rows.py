@@ -40,14 +40,14 @@ from countermand.domain.contract import MANAGE, Channel, ContractName
 from countermand.domain.instants import written_instant
 from countermand.domain.known import Unknown, known
 from countermand.domain.money import Money
-from countermand.domain.orders.order import Order, OrderFacts, OrderId, OrderUid
+from countermand.domain.orders.order import Order, OrderId, OrderUid
 from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.order_kind import OrderKinds, kind_of
-from countermand.domain.orders.order_state import OrderState
 from countermand.domain.orders.payment import Payment
 from countermand.domain.redirects import Redirects
 from countermand.domain.ticketing.catalogue import Product
 from countermand.storage.repositories.documents import decoded_details
+from countermand.storage.repositories.facts import facts_of_decision, facts_of_order
 from countermand.storage.sql_types import Column, Query
 from countermand.storage.tables.appointments import appointments
 from countermand.storage.tables.catalogue import products
@@ -84,24 +84,6 @@ def _said(value: object) -> str:
     raise TypeError(f"{type(value).__name__} has no JSON form here")
 
 
-def facts_of(row: Row) -> OrderFacts:
-    """Return the facts that decisions look at, from an order's row or from a decision record."""
-    return OrderFacts(
-        state=known(OrderState, row["state"]),
-        appointment_starts_at=instant_or_none(row["appointment_starts_at"]),
-        first_payment_at=instant_or_none(row["first_payment_at"]),
-    )
-
-
-def facts_columns(facts: OrderFacts) -> dict[str, object]:
-    """The same as columns, in the tables' order."""
-    return {
-        "state": facts.state.value,
-        "appointment_starts_at": micros_or_none(facts.appointment_starts_at),
-        "first_payment_at": micros_or_none(facts.first_payment_at),
-    }
-
-
 def order_of(row: Row, kinds: OrderKinds) -> Order:
     """Return an order from its row, joined with the row of its details.
 
@@ -117,7 +99,7 @@ def order_of(row: Row, kinds: OrderKinds) -> Order:
         client_id=ClientId(row["client_id"]),
         version=row["version"],
         created_at=instant(row["created_at"]),
-        facts=facts_of(row),
+        facts=facts_of_order(row),
     )
 
 
@@ -255,7 +237,7 @@ def cancellation_of(row: Row) -> CancellationRecord:
         actor=actor_of(row, row["door"]),
         contract=ContractName(row["contract"]),
         policy_version=PolicyVersion(row["policy_version"]),
-        facts=facts_of(row),
+        facts=facts_of_decision(row),
         reason=row["reason"],
         overridden=() if row["overridden"] is None else tuple(row["overridden"].split()),
         approved_by=row["approved_by"],
@@ -287,7 +269,7 @@ def refusal_of(row: Row) -> RefusalRecord:
         contract=ContractName(row["contract"]),
         decided_at=instant(row["decided_at"]),
         policy_version=PolicyVersion(row["policy_version"]),
-        facts=facts_of(row),
+        facts=facts_of_decision(row),
         codes=None if row["codes"] is None else tuple(row["codes"].split()),
     )
 
@@ -338,7 +320,7 @@ def kept_of(row: Row) -> Kept:
     if not row["cancelled"]:
         refusal = KeptRefusal(
             policy_version=PolicyVersion(row["policy_version"]),
-            facts=facts_of(row),
+            facts=facts_of_decision(row),
             decided_at=instant(row["created_at"]),
         )
     return KeptOutcome(fingerprints=fingerprints, order_id=OrderId(row["order_id"]), refusal=refusal)

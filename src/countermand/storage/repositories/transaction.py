@@ -29,15 +29,16 @@ from countermand.storage.repositories.corrections import CorrectionRows
 from countermand.storage.repositories.decisions import DecisionRows
 from countermand.storage.repositories.desk_lists import DeskListRows
 from countermand.storage.repositories.documents import encoded_document, total_columns
+from countermand.storage.repositories.facts import columns_of_order
 from countermand.storage.repositories.handles import findable
 from countermand.storage.repositories.order_search import OrderSearchRows
 from countermand.storage.repositories.payments import PaymentRows
+from countermand.storage.repositories.refunds import RefundRows
 from countermand.storage.repositories.refusals import RefusalRows
 from countermand.storage.repositories.rows import (
     ViewRows,
     actor_columns,
     client_of,
-    facts_columns,
     fingerprints_of,
     order_of,
     orders_named,
@@ -70,6 +71,7 @@ class SqlTransaction(
     DeskListRows,
     OrderSearchRows,
     PaymentRows,
+    RefundRows,
     RefusalRows,
     SeatRows,
     TicketingRows,
@@ -216,9 +218,8 @@ class SqlTransaction(
                 id=order.id,
                 contract=order.contract,
                 client_id=order.client_id,
-                version=order.version,
                 created_at=micros(order.created_at),
-                **facts_columns(order.facts),
+                **columns_of_order(order.facts, order.version),
             )
         )
         await self._execute(
@@ -262,7 +263,7 @@ class SqlTransaction(
         changed = await self._one(
             update(orders)
             .where(orders.c.id == order.id, orders.c.version == order.version)
-            .values(version=order.version + 1, **facts_columns(facts))
+            .values(columns_of_order(facts, order.version + 1))
             .returning(orders.c.version)
         )
         assert changed is not None, "the order was locked, so no other transaction changed it"

@@ -38,10 +38,10 @@ from countermand.domain.orders.payment_correction import CANCELLED_WITHOUT_REASO
 from countermand.storage.driver import as_unforeseen
 from countermand.storage.due_sql import kept_amounts, numbered, owing
 from countermand.storage.policy_sql import as_text, policies_predicate
+from countermand.storage.repositories.facts import columns_of_decision
 from countermand.storage.repositories.rows import (
     ViewRows,
     codes_column,
-    facts_columns,
     kept_of,
     key_columns,
     order_of,
@@ -59,11 +59,12 @@ _ACTIVE: Final = ", ".join(f"'{state}'" for state in sorted(ACTIVE_APPOINTMENT_S
 
 _CANCEL: Final = """
 INSERT INTO cancellations (order_id, command_id, decided_at, client_id, contract, door, policy_version,
-                           state, appointment_starts_at, first_payment_at, reason, staff_id, acting_as, address)
+                           state, appointment_starts_at, first_payment_at, refunded_in_full, reason, staff_id,
+                           acting_as, address)
 SELECT o.id, json_extract(b.value, '$[1]'), :now, json_extract(b.value, '$[2]'), o.contract,
        json_extract(b.value, '$[4]'), CASE o.contract {versions} END, o.state, o.appointment_starts_at,
-       o.first_payment_at, json_extract(b.value, '$[5]'), json_extract(b.value, '$[6]'),
-       json_extract(b.value, '$[7]'), json_extract(b.value, '$[8]')
+       o.first_payment_at, CASE WHEN o.refunded_version = o.version THEN true END, json_extract(b.value, '$[5]'),
+       json_extract(b.value, '$[6]'), json_extract(b.value, '$[7]'), json_extract(b.value, '$[8]')
 FROM json_each(:batch) AS b CROSS JOIN orders AS o ON o.id = json_extract(b.value, '$[0]')
 WHERE (json_extract(b.value, '$[3]') OR o.client_id = json_extract(b.value, '$[2]')) AND ({predicate})
 RETURNING order_id, command_id, contract, state, appointment_starts_at, first_payment_at, reason
@@ -78,7 +79,8 @@ FROM json_each(:due) AS b CROSS JOIN cancellations AS c ON c.order_id = json_ext
 """
 _KEPT_AMOUNTS: Final = kept_amounts("(SELECT value AS order_id FROM json_each(:ids)) AS b")
 _CANCEL_ORDERS: Final = f"""
-UPDATE orders SET state = '{OrderState.CANCELLED}', appointment_starts_at = NULL, version = version + 1
+UPDATE orders SET state = '{OrderState.CANCELLED}', appointment_starts_at = NULL, version = version + 1,
+                  refunded_version = refunded_version + 1
 WHERE id IN (SELECT value FROM json_each(:ids))
 """
 _APPEND_CANCELLED: Final = f"""
@@ -109,13 +111,14 @@ RETURNING product_uid
 _GIVE_BACK: Final = "UPDATE products SET availability = availability + ? WHERE uid = ?"
 _KEEP: Final = """
 INSERT INTO idempotency_keys (client_id, key, fingerprint, message_fingerprint, created_at, order_id, cancelled,
-                              policy_version, state, appointment_starts_at, first_payment_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                              policy_version, state, appointment_starts_at, first_payment_at, refunded_in_full)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _REFUSE: Final = """
 INSERT INTO refusals (order_id, command_id, decided_at, client_id, contract, door, policy_version,
-                      state, appointment_starts_at, first_payment_at, reason, codes, staff_id, acting_as, address)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                      state, appointment_starts_at, first_payment_at, refunded_in_full, reason, codes, staff_id,
+                      acting_as, address)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _COMMITTED: Final = """
 SELECT command_id FROM cancellations WHERE order_id IN (SELECT value FROM json_each(:ids))
@@ -206,7 +209,7 @@ class SqliteCancellations:
         rows, keys = [], []
         for refusal in refusals:
             command, at = refusal.command, micros(refusal.decided_at)
-            decided = (refusal.policy_version, *facts_columns(refusal.facts).values())
+            decided = (refusal.policy_version, *columns_of_decision(refusal.facts).values())
             client_id, channel, *who = command.actor
             placed = (client_id, refusal.contract, channel)
             why = (command.reason, codes_column(refusal.codes))
@@ -252,7 +255,7 @@ class SqliteCancellations:
 
     def _keep(self, commands: Sequence[CancelOrder], won: Mapping[str, sqlite3.Row], now: int) -> None:
         keys = [
-            (*key_columns(c.client_id, c.idempotency), now, c.order_id, True, None, None, None, None)
+            (*key_columns(c.client_id, c.idempotency), now, c.order_id, True, *[None] * 5)
             for c in commands
             if c.idempotency is not None and c.command_id in won
         ]

@@ -38,6 +38,7 @@ cancellations = Table(
     Column("address", Text),
     # The codes of the broken rules that an operator overrode, with spaces between. NULL where the policy granted it.
     Column("overridden", Text),
+    Column("refunded_in_full", Boolean),  # true, or NULL: it was not, or an older node did not know
     # The second person, who confirmed it; NULL if one person sufficed.
     Column("approved_by", StaffName),
     # The Idempotency-Key that has the answer, if the cancellation had a transaction of its own and a key.
@@ -83,6 +84,7 @@ refusals = Table(
     Column("staff_id", StaffName),
     Column("acting_as", StaffName),
     Column("address", Text),
+    Column("refunded_in_full", Boolean),  # true or NULL, as of a cancellation
     Index("ix_refusals_decided_at", "decided_at"),
     sqlite_with_rowid=False,
 )
@@ -182,6 +184,7 @@ idempotency_keys = Table(
     # When the cancellation that the key stands for was undone. The row has no outcome then: nodes for schemas before 13
     # answer that another version keeps it.
     Column("undone_at", Instant),
+    Column("refunded_in_full", Boolean),  # true or NULL, as of a cancellation
     Index("ix_idempotency_keys_created_at", "created_at"),
     sqlite_with_rowid=False,
 )

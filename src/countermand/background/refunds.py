@@ -1,0 +1,73 @@
+"""Marks orders that nodes from before schema 15 refunded in full, or changed since, a limited number at a time."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from countermand.actions.ordering.record_progress import is_refunded
+from countermand.background.rounds import DATABASE_ERRORS, SWEEP_PAUSE_S, stops_within
+from countermand.domain.orders.order import OrderId
+from countermand.storage.store import SqlStore
+
+log = structlog.get_logger()
+LOOKED_AT_ONCE: Final = 300
+_AGAIN_AFTER_S: Final = 600.0  # old nodes may have refunded more orders
+_RETRY_AFTER_S: Final = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """The result of one step: the number of the last order that it saw, or None if there was no further order."""
+
+    last: int | None
+    marked: int
+
+
+async def mark_some(store: SqlStore, after: int) -> Step:
+    """Look at the next orders after a number whose money went back, and mark those that were refunded in full.
+
+    Each mark has a transaction of its own, which locks the order's row first, as a payment does.
+    """
+    async with store.snapshot() as reading:
+        seen = await reading.returned_after(after, LOOKED_AT_ONCE)
+        refunded = [one for one, lacks_mark in seen.items() if lacks_mark and await is_refunded(reading, one)]
+    marked = [await _mark(store, order_id) for order_id in refunded]
+    return Step(last=max(seen, default=None), marked=sum(marked))
+
+
+async def _mark(store: SqlStore, order_id: OrderId) -> bool:
+    async with store.transaction() as tx:
+        order = await tx.lock_order(order_id)
+        if order is None or not order.is_known or not await is_refunded(tx, order_id):
+            return False
+        await tx.mark_refunded(order)
+        return True
+
+
+async def mark_refunded(
+    store: SqlStore, stopping: asyncio.Event, report_unfinished: Callable[[bool], None] = lambda _: None
+) -> None:
+    """Go through all orders whose money went back, and repeat that until a whole round marks none.
+
+    Several nodes may do this at the same time. A mark is never wrong: it counts only for the version that it names.
+    """
+    after, marked, pause_s = 0, 0, 0.0
+    report_unfinished(True)
+    while not await stops_within(pause_s, stopping):
+        try:
+            step = await mark_some(store, after)
+        except DATABASE_ERRORS as error:
+            log.warning("refunded orders stay unmarked for now", reason=str(error))
+            pause_s = _RETRY_AFTER_S
+            continue
+        marked += step.marked
+        if step.last is not None:
+            after, pause_s = step.last, SWEEP_PAUSE_S
+        elif marked:
+            after, marked, pause_s = 0, 0, _AGAIN_AFTER_S
+        else:
+            report_unfinished(False)
+            return
