@@ -25,7 +25,7 @@ NEW = {
     *("staff", "staff_tokens"),  # 9
     *("privacy_keys", "privacy_requests", "policies_in_force"),  # 11
     *("payment_corrections", "correction_references"),  # 12
-    "undone_cancellations",  # 13
+    "undone_cancellations",  # 15
     *("approvals", "staff_changes"),  # 14
 }
 NEW_COLUMNS = {

@@ -1,4 +1,4 @@
-"""Marks orders that nodes from before schema 15 refunded in full, or changed since, a limited number at a time."""
+"""Marks orders that nodes from before schema 13 refunded in full, or changed since, a limited number at a time."""
 
 import asyncio
 from collections.abc import Callable

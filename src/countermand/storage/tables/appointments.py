@@ -23,7 +23,7 @@ appointments = Table(
     Column("utc_offset_s", Integer),
     Column("remote_id", String(64)),
     # The state before the end of its order cancelled the visit. NULL for any other visit, and in the rows of nodes for
-    # schemas before 13.
+    # schemas before 15.
     Column("cancelled_from", State),
     # The index allows at most one active appointment per order, whatever the code does.
     Index("uq_appointments_active", "order_id", unique=True, sqlite_where=_active, postgresql_where=_active),

@@ -85,6 +85,9 @@ refusals = Table(
     Column("acting_as", StaffName),
     Column("address", Text),
     Column("refunded_in_full", Boolean),  # true or NULL, as of a cancellation
+    # When the cancellation that the key stands for was undone. The row has no outcome then: nodes for schemas before 15
+    # answer that another version keeps it.
+    Column("undone_at", Instant),
     Index("ix_refusals_decided_at", "decided_at"),
     sqlite_with_rowid=False,
 )
@@ -181,10 +184,10 @@ idempotency_keys = Table(
     Column("appointment_starts_at", Instant),
     Column("first_payment_at", Instant),
     Column("message_fingerprint", String(64)),  # NULL in rows of nodes for schema 5 and older
-    # When the cancellation that the key stands for was undone. The row has no outcome then: nodes for schemas before 13
+    Column("refunded_in_full", Boolean),  # true or NULL, as of a cancellation
+    # When the cancellation that the key stands for was undone. The row has no outcome then: nodes for schemas before 15
     # answer that another version keeps it.
     Column("undone_at", Instant),
-    Column("refunded_in_full", Boolean),  # true or NULL, as of a cancellation
     Index("ix_idempotency_keys_created_at", "created_at"),
     sqlite_with_rowid=False,
 )

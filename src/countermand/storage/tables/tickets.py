@@ -14,7 +14,7 @@ tickets = Table(
     Column("code", String(64), nullable=False),
     Column("valid", Boolean, nullable=False),
     # True if the end of the order made the ticket invalid and freed its place. NULL for a valid ticket, for a ticket
-    # that was given on, and in the rows of nodes for schemas before 13.
+    # that was given on, and in the rows of nodes for schemas before 15.
     Column("released", Boolean),
     # Neither index has a column that a cancellation writes.
     Index("ix_tickets_uid", "uid"),

@@ -45,8 +45,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", name=op.f("pk_staff_changes")),
     )
     # NULL for a cancellation that one person or one client made.
-    for table in ("cancellations", "undone_cancellations"):
-        op.add_column(table, sa.Column("approved_by", sa.String(length=64), nullable=True))
+    op.add_column("cancellations", sa.Column("approved_by", sa.String(length=64), nullable=True))
     # This migration only adds a column and tables, so nodes of schema 2 and newer continue to work. An old node knows
     # no approval: it overrides at once. So the setting is switched on when no old node serves any more.
     op.execute("INSERT INTO schema_notes (number, oldest_code) VALUES (14, 2)")

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0013"
-down_revision = "0012"
+revision = "0015"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
@@ -33,6 +33,8 @@ def upgrade() -> None:
         sa.Column("acting_as", sa.String(length=64), nullable=True),
         sa.Column("address", sa.Text(), nullable=True),
         sa.Column("overridden", sa.Text(), nullable=True),
+        sa.Column("refunded_in_full", sa.Boolean(), nullable=True),
+        sa.Column("approved_by", sa.String(length=64), nullable=True),
         sa.Column("key_client_id", sa.Integer(), nullable=True),
         sa.Column("key", sa.String(length=255), nullable=True),
         sa.Column("undone_at", sa.BigInteger(), nullable=False),
@@ -47,4 +49,4 @@ def upgrade() -> None:
     )
     # This migration only adds columns and a table, so nodes of schema 2 and newer continue to work. What they cancel
     # cannot be undone, because they do not note which tickets and which visit the cancellation ended.
-    op.execute("INSERT INTO schema_notes (number, oldest_code) VALUES (13, 2)")
+    op.execute("INSERT INTO schema_notes (number, oldest_code) VALUES (15, 2)")
