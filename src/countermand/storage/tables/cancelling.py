@@ -85,9 +85,6 @@ refusals = Table(
     Column("acting_as", StaffName),
     Column("address", Text),
     Column("refunded_in_full", Boolean),  # true or NULL, as of a cancellation
-    # When the cancellation that the key stands for was undone. The row has no outcome then: nodes for schemas before 15
-    # answer that another version keeps it.
-    Column("undone_at", Instant),
     Index("ix_refusals_decided_at", "decided_at"),
     sqlite_with_rowid=False,
 )
