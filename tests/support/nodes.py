@@ -187,9 +187,9 @@ async def _made(connection: Any, plain: int, with_visit: int, tickets: int) -> O
     rows = {"orders": orders, "order_details": details, "appointments": visits, "order_lines": lines, "tickets": places}
     async with connection.transaction():
         for table, records in rows.items():
-            # As an older node writes it: without the columns that this version has filled later.
-            columns = ["order_id", "uid", "reference", "details"] if table == "order_details" else None
-            await connection.copy_records_to_table(table, records=records, columns=columns)
+            if records:  # as an older node writes them: without the columns that a table has got since
+                columns = [one.name for one in metadata.tables[table].columns][: len(records[0])]
+                await connection.copy_records_to_table(table, records=records, columns=columns)
         await connection.execute(
             "UPDATE products SET total_availability = availability +"
             " (SELECT count(*) FROM tickets WHERE product_uid = products.uid AND valid)"
