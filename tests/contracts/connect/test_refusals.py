@@ -168,6 +168,7 @@ async def test_a_refusal_is_recorded_with_the_facts_and_the_policy_it_was_decide
         "state": "accepted",
         "appointment_starts_at": micros(NOON + timedelta(hours=25)),
         "first_payment_at": None,
+        "refunded_in_full": None,
         "reason": None,
         "codes": "appointment_within_notice",
         "staff_id": None,
@@ -206,7 +207,10 @@ async def test_a_cancellation_is_recorded_with_the_facts_and_the_policy_it_was_d
         "staff_id": None,
         "acting_as": None,
         "overridden": None,
+        "refunded_in_full": None,
         "approved_by": None,
+        "key_client_id": None,
+        "key": None,
         "address": "127.0.0.1",
     }
 
