@@ -18,7 +18,7 @@ from countermand.actions.cancelling.ports import (
     CancellationRecord,
     CancelOrder,
     DecisionWriting,
-    KeptUnder,
+    OwnedKey,
     RefusalRecord,
 )
 from countermand.actions.errors import FieldsError
@@ -146,7 +146,7 @@ async def cancel_overridden(
     now: datetime,
     *,
     approved_by: StaffId | None = None,
-    kept_under: KeptUnder | None = None,
+    kept_under: OwnedKey | None = None,
 ) -> None:
     """Cancel a locked order that the policy refuses to cancel.
 
