@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from countermand.actions.ordering.record_progress import is_refunded
+from countermand.actions.ordering.account import is_refunded
 from countermand.background.rounds import DATABASE_ERRORS, SWEEP_PAUSE_S, stops_within
 from countermand.domain.orders.order import OrderId
 from countermand.storage.store import SqlStore

@@ -10,7 +10,7 @@ from countermand.actions.appointments.ports import BookingBackend, BookingTerms
 from countermand.actions.cancelling.restore import UndoTerms
 from countermand.actions.identity.ports import ClientAdministration
 from countermand.actions.identity.staff import StaffAdministration
-from countermand.actions.ordering.correct_payments import PaymentWindows
+from countermand.actions.ordering.payment_windows import PaymentWindows
 from countermand.actions.privacy.ports import PersonalTexts
 from countermand.contracts.connect import tokens
 from countermand.contracts.connect.orders import Plan

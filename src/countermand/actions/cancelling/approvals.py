@@ -25,7 +25,7 @@ from countermand.actions.cancelling.policies import Policies
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.errors import ConflictError, NotFoundError, UnavailableError, cancellation_undone
 from countermand.actions.idempotency import IdempotencyKey
-from countermand.actions.ordering.correct_payments import account_of
+from countermand.actions.ordering.account import account_of
 from countermand.actions.ordering.lock_order import locked
 from countermand.domain.actor import Actor
 from countermand.domain.cancelling.approval import (

@@ -22,7 +22,7 @@ from countermand.actions.cancelling.ports import (
     RefusalRecord,
 )
 from countermand.actions.errors import FieldsError
-from countermand.actions.ordering.correct_payments import Account, account_of
+from countermand.actions.ordering.account import Account, account_of
 from countermand.actions.ordering.correction_ports import CorrectionWriting
 from countermand.actions.ordering.lock_order import locked
 from countermand.actions.ordering.record_progress import ProgressTransaction, end_order

@@ -16,9 +16,10 @@ from countermand.actions.appointments.set import check_known_visit
 from countermand.actions.cancelling.ports import CancellationRecord, DecisionWriting, UndoneCancellation
 from countermand.actions.catalogue.ports import CatalogueReading, Stock
 from countermand.actions.errors import ConflictError, UnavailableError
-from countermand.actions.ordering.correct_payments import Account, PaymentWindows, account_of, restart_window
+from countermand.actions.ordering.account import Account, account_of
 from countermand.actions.ordering.correction_ports import CorrectionWriting
 from countermand.actions.ordering.lock_order import locked
+from countermand.actions.ordering.payment_windows import PaymentWindows, restart_window
 from countermand.actions.ordering.ports import ExpiryWriting, OrderChange, OrderReading
 from countermand.actions.ordering.views import OrderView, Ticket
 from countermand.actions.ticketing.ports import TicketRestoring, VoucherUses

@@ -7,7 +7,7 @@ from typing import Final
 from countermand.actions.cancelling.restore import UndoTerms
 from countermand.actions.identity.ports import ClientAdministration
 from countermand.actions.identity.staff import StaffAdministration
-from countermand.actions.ordering.correct_payments import PaymentWindows
+from countermand.actions.ordering.payment_windows import PaymentWindows
 from countermand.actions.privacy.ports import PersonalTexts
 from countermand.contracts.http.api_module import ApiModule
 from countermand.contracts.http.calls import Call
