@@ -55,7 +55,7 @@ _GoBack = Callable[["Transaction", Actor, "OrderId", str, Money, str, "datetime"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """A change of an order's money. It returns a sentence if the caller must know of something; else None."""
+    """A change of an order. `make` returns a sentence if the caller must know of something; else None."""
 
     order_id: str
     staff: str

@@ -41,7 +41,8 @@ class PersonalEntry(Struct, kw_only=True):
         str,
         Meta(
             description="The kind of the place: orders, consumers, cancellation_reasons, refusal_reasons, "
-            "correction_reasons, approval_reasons, events, appointment_tasks or stored_answers"
+            "undone_reasons, restore_reasons, correction_reasons, approval_reasons, events, appointment_tasks or "
+            "stored_answers"
         ),
     ]
     order_id: Annotated[str | None, Meta(description="The id of the order; null if the entry belongs to no order")]
