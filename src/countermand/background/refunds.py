@@ -32,7 +32,7 @@ async def mark_some(store: SqlStore, after: int) -> Step:
     Each mark has a transaction of its own, which locks the order's row first, as a payment does.
     """
     async with store.snapshot() as reading:
-        seen = await reading.returned_after(after, LOOKED_AT_ONCE)
+        seen = await reading.with_money_gone(after, LOOKED_AT_ONCE)
         refunded = [one for one, lacks_mark in seen.items() if lacks_mark and await is_refunded(reading, one)]
     marked = [await _mark(store, order_id) for order_id in refunded]
     return Step(last=max(seen, default=None), marked=sum(marked))
