@@ -24,7 +24,8 @@ from countermand.contracts.manage.staff import ManagedStaff
 from countermand.contracts.manage.translate import ERROR_CODES
 from countermand.domain.contract import MANAGE
 
-# The calls about clients, staff and corrections of payments are added later: they need more than a call's services.
+# The calls about clients, persons, corrections of payments and the undoing of cancellations are added later: they need
+# more than a call's services.
 CALLS: Final[tuple[Call, ...]] = (
     *find.CALLS,
     *orders.CALLS,
