@@ -118,7 +118,10 @@ async def override_refusal(
 async def overridable(
     tx: OverrideTransaction, policies: Policies, command: CancelOrder, codes: Sequence[str], now: datetime
 ) -> Overridable | NotCancelled | OverrideDiffers:
-    """Lock the order, and return it with what refuses if `codes` are exactly the codes of that; else as above."""
+    """Lock the order, and return it if `codes` are exactly those of the rules that refuse; else record the refusal.
+
+    The other outcomes and the exceptions are those of `override_refusal`.
+    """
     check_overridable(codes)
     order = await locked(tx, command.order_id)
     decision = decide(order.facts, policies.of(order), now)
