@@ -21,7 +21,7 @@ _OPENING = """# The states of an order
 *Drawn from the table `TRANSITIONS` in `src/countermand/domain/orders/order_state.py` by `python docs/draw_states.py`. A
 test compares the two, so this page is changed there.*
 
-An order is in one state and changes it by a move. What the table does not have cannot happen: it is refused, and
+An order is in one state and changes it by a move. A move that the table does not have cannot happen: it is refused, and
 nothing changes. Telecom and ticket orders share the table and nothing else: they meet in `cancelled` alone, so each has
 its own diagram. Neither contract publishes its list of states; but for `cancelled`, the words are inferred (see the
 [glossary](glossary.md)).
@@ -32,6 +32,10 @@ take it as a move: it has a call of its own, so that nothing goes around the pol
 
 `reopen` is no move of the management API, either: it happens when the payment that completed an order is voided and
 the other payments do not cover the total.
+
+The undoing of a cancellation stands beside the table: a cancelled order returns to the state that its cancellation
+found, which differs from order to order, and only within the time that the settings give
+([desk.md](desk.md#undo-a-cancellation)).
 """
 
 

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from countermand.actions.errors import UnavailableError
-from countermand.cli import order_money
+from countermand.cli import order_change
 from countermand.domain.orders.order_state import Transition
 from countermand.domain.staff import Role
 from countermand.storage.tables.columns import micros
@@ -200,7 +200,7 @@ async def test_what_was_recorded_but_could_not_be_read_is_not_said_to_be_undone(
 
     await world.person("kim", Role.FINANCE, client=await world.manage_client())
     placed = await world.ticket_order(await world.shopping_client())
-    monkeypatch.setattr(order_money, "order_with_history", unreadable)
+    monkeypatch.setattr(order_change, "order_with_history", unreadable)
     paid = await order(world, run, "pay", f"shopping-{placed.order.uid}", "tx 2", "1", "EUR", "--as", "kim")
     assert_one_sentence(paid, "the change is recorded", placed.order.uid)
     assert "nothing was done" not in paid.err

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from countermand.actions.ordering.record_progress import is_refunded
+from countermand.actions.ordering.account import is_refunded
 from countermand.background.rounds import DATABASE_ERRORS, SWEEP_PAUSE_S, stops_within
 from countermand.domain.orders.order import OrderId
 from countermand.storage.store import SqlStore
@@ -32,7 +32,7 @@ async def mark_some(store: SqlStore, after: int) -> Step:
     Each mark has a transaction of its own, which locks the order's row first, as a payment does.
     """
     async with store.snapshot() as reading:
-        seen = await reading.returned_after(after, LOOKED_AT_ONCE)
+        seen = await reading.with_money_gone(after, LOOKED_AT_ONCE)
         refunded = [one for one, lacks_mark in seen.items() if lacks_mark and await is_refunded(reading, one)]
     marked = [await _mark(store, order_id) for order_id in refunded]
     return Step(last=max(seen, default=None), marked=sum(marked))

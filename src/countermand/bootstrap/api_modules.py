@@ -10,7 +10,7 @@ from countermand.actions.appointments.ports import BookingBackend, BookingTerms
 from countermand.actions.cancelling.restore import UndoTerms
 from countermand.actions.identity.ports import ClientAdministration
 from countermand.actions.identity.staff import StaffAdministration
-from countermand.actions.ordering.correct_payments import PaymentWindows
+from countermand.actions.ordering.payment_windows import PaymentWindows
 from countermand.actions.privacy.ports import PersonalTexts
 from countermand.contracts.connect import tokens
 from countermand.contracts.connect.orders import Plan
@@ -44,8 +44,8 @@ def api_modules(
 ) -> tuple[ApiModule, ...]:
     """Return all API modules: that of the token endpoint, if the service has one, and then the others by name.
 
-    `issuer` is another issuer whose tokens are accepted. Without `texts` and `undo`, the calls
-    about persons and the call that undoes a cancellation are only described.
+    `issuer` is another issuer whose tokens are accepted. Without `texts`, the calls about persons are only
+    described; without `undo`, so is the call that undoes a cancellation.
     """
     partners = PartnerTerms(read_key=public_key_of, gives_tokens=endpoint is not None, issuer=issuer)
     modules = [contract.api(deployment) for contract in contracts]

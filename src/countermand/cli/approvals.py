@@ -9,7 +9,7 @@ from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import ApprovalDiffersError
 from countermand.cli.option_types import TEXT
-from countermand.cli.order_money import AsPerson
+from countermand.cli.order_change import AsPerson
 from countermand.cli.order_reads import order_with_history
 from countermand.cli.policy_check import check_policy
 from countermand.cli.printing import AsJson, print_json, said, say

@@ -10,9 +10,8 @@ from countermand.cli.approvals import confirm_command, say_asked, withdraw_comma
 from countermand.cli.database import SettingsFile, read_settings, with_database
 from countermand.cli.errors import NotCancelledError, OverrideDiffersError, named_as_options
 from countermand.cli.option_types import check_fields
+from countermand.cli.order_change import AsPerson, Reason
 from countermand.cli.order_money import (
-    AsPerson,
-    Reason,
     assign_command,
     chargeback_command,
     pay_command,

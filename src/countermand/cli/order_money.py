@@ -1,37 +1,29 @@
-"""The commands that put an order's money right: record a payment, void it, record a refund or a chargeback."""
+"""The commands that put an order's money right: record a payment, void or assign it, record what went or came back."""
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from countermand.actions.errors import OutcomeUnknownError, UnavailableError
 from countermand.bootstrap.clock import utc_now
-from countermand.cli.database import CONTRACTS_IN_FORCE, SettingsFile, read_settings, with_database
+from countermand.cli.database import CONTRACTS_IN_FORCE, SettingsFile, read_settings
 from countermand.cli.errors import CommandError, named_as_options
 from countermand.cli.option_types import TEXT, check_fields
-from countermand.cli.order_reads import OrderIdGiven, order_given, order_with_history, print_money_gone
-from countermand.cli.printing import AsJson, print_json, say
-from countermand.cli.staff import check_permitted, person_id
+from countermand.cli.order_change import AsPerson, Change, Make, Reason, carry_out
+from countermand.cli.order_reads import OrderIdGiven
+from countermand.cli.printing import AsJson
 from countermand.domain.actor import Actor
-from countermand.domain.client import COMMAND_LINE, Permission
-from countermand.domain.contract import MANAGE
+from countermand.domain.client import Permission
 from countermand.domain.money import Money
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from pathlib import Path
 
-    from countermand.bootstrap.database import Database
     from countermand.contracts.http.store import Transaction
-    from countermand.contracts.manage import messages
     from countermand.domain.orders.order import Order, OrderId
 
-Reason = Annotated[str, typer.Option(help="Why, for the record.", **TEXT)]
-AsPerson = Annotated[str, typer.Option("--as", help="Your id, from `countermand staff list`.", **TEXT)]
 Amount = Annotated[str, typer.Argument(help="The amount, like 12.50.", **TEXT | {"metavar": "AMOUNT"})]
 Currency = Annotated[str, typer.Argument(help="The currency, like EUR.", **TEXT | {"metavar": "CURRENCY"})]
 PaymentReference = Annotated[
@@ -49,18 +41,7 @@ GoneReference = Annotated[
 ]
 _AMOUNT: Final = re.compile(r"[0-9]+(\.[0-9]+)?")  # `Decimal` reads more: 1_0, 1e1, digits of other scripts
 _LONGEST_REFERENCE: Final = 255
-_Make = Callable[["Transaction", Actor, "OrderId"], Awaitable[str | None]]
 _GoBack = Callable[["Transaction", Actor, "OrderId", str, Money, str, "datetime"], Awaitable["Order"]]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
-    """A change of an order's money. It returns a sentence if the caller must know of something; else None."""
-
-    order_id: str
-    staff: str
-    permissions: tuple[Permission, ...]
-    make: _Make
 
 
 def pay_command(
@@ -191,7 +172,7 @@ def chargeback_command(
     carry_out(settings, Change(order_id=order_id, staff=staff, permissions=permissions, make=make), as_json=as_json)
 
 
-def _recording(go_back: _GoBack, reference: str, amount: str, currency: str, reason: str) -> _Make:
+def _recording(go_back: _GoBack, reference: str, amount: str, currency: str, reason: str) -> Make:
     """Return the change that records a refund or a chargeback. Raises for an argument or a reason that is wrong."""
     money = _money(amount, currency)
     _check_reason(reason)
@@ -201,33 +182,6 @@ def _recording(go_back: _GoBack, reference: str, amount: str, currency: str, rea
         await go_back(tx, actor, order_id, reference, money, reason, utc_now())
 
     return record
-
-
-def carry_out(settings: "Path | None", change: Change, *, as_json: bool) -> None:
-    """Make a change in one transaction, and print the order. Raises `CommandError` for money that came too late."""
-    staff_id, read = person_id(change.staff, "--as"), read_settings(settings)
-    actor = Actor(COMMAND_LINE, MANAGE, staff_id)
-
-    async def carry_out(database: "Database") -> "tuple[messages.Order, str | None]":
-        await check_permitted(database, staff_id, *change.permissions)
-        named = await order_given(database, change.order_id)
-        async with database.store.transaction() as tx:
-            said = await change.make(tx, actor, named.id)
-        try:
-            return await order_with_history(read, database, named.id), said
-        except UnavailableError as error:  # the change is committed, so "nothing was done" would be wrong
-            sentence = f"the change is recorded, but {change.order_id} could not be read; a repeat changes nothing"
-            raise OutcomeUnknownError(sentence) from error
-
-    with named_as_options(str.upper):
-        shown, said = with_database(read, carry_out)
-    if said is not None:
-        raise CommandError(said, status=409, code="late_money")
-    if as_json:
-        print_json(shown)
-        return
-    say(f"{shown.id} is {shown.state}; the record names {staff_id}")
-    print_money_gone(shown)
 
 
 def _money(amount: str, currency: str) -> Money:

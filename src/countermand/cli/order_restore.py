@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from countermand.bootstrap.clock import utc_now
 from countermand.cli.database import CONTRACTS_IN_FORCE, SettingsFile, read_settings
 from countermand.cli.option_types import check_fields
-from countermand.cli.order_money import AsPerson, Change, Reason, carry_out
+from countermand.cli.order_change import AsPerson, Change, Reason, carry_out
 from countermand.cli.order_reads import OrderIdGiven
 from countermand.cli.printing import AsJson
 from countermand.domain.client import Permission

@@ -12,7 +12,7 @@ from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_kind import OrderKinds
 from countermand.domain.orders.payment_correction import CorrectionKind, RefundState
-from countermand.storage.repositories.rows import Row
+from countermand.storage.sql_types import Row
 
 _GONE = ", ".join(f"'{state}'" for state in (RefundState.DUE, RefundState.DONE, RefundState.FAILED))
 

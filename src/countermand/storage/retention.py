@@ -1,7 +1,7 @@
 """Deletes old rows.
 
-The rules are about delivered order events, refusals, approvals, idempotency keys, used assertions and retired signing
-keys.
+The rules are about delivered order events, refusals, approvals, cancellations and those that were undone, idempotency
+keys, used assertions and retired signing keys.
 
 Each call deletes a limited number of rows in a short transaction, so that no request waits long for it. Several nodes
 may do it at the same time.

@@ -29,7 +29,7 @@ from countermand.storage.tables.columns import micros
 from countermand.storage.tables.tickets import tickets
 from support.appointments import booked, slot
 from support.database_contents import Contents, changed, contents
-from support.money import WINDOW, assign, balance, euros, pay, pay_back, row_of, take_back, void
+from support.money import WINDOW, assign, balance, bounce, euros, pay, pay_back, row_of, take_back, void
 from support.overrides import AUTHOR, override
 from support.restores import TERMS, UNDO_WINDOW, restore
 from support.shared_world import shared_world
@@ -343,6 +343,29 @@ async def test_what_was_paid_back_before_the_cancellation_does_not_hinder_its_un
     await restore(world, order_id)
     found = await balance(world, order_id)
     assert (found.kept, found.due, found.refunded) == (1500, 0, 1000)
+
+
+async def test_a_refund_from_before_the_cancellation_that_came_back_stays_owed(world: World):
+    order_id = await paid_order(world)
+    await pay_back(world, order_id, "re 1", euros(1000))
+    world.clock.forward(seconds=1)
+    await override(world, order_id, PAID)
+    world.clock.forward(seconds=1)
+    await bounce(world, order_id, "re 1")
+    await restore(world, order_id)
+    found = await balance(world, order_id)
+    assert (found.kept, found.due, found.refunded) == (1500, 1000, 0)
+    states = {row["state"] for row in await world.rows("payment_corrections", order_id)}
+    assert states == {"returned", "withdrawn", "failed"}
+
+
+async def test_a_refund_by_a_node_whose_clock_is_behind_counts_as_sent_since_the_cancellation(world: World):
+    order_id = await paid_order(world)
+    await override(world, order_id, PAID)
+    world.clock.forward(seconds=-1)
+    await pay_back(world, order_id, "re 1", euros(1))
+    world.clock.forward(seconds=2)
+    assert "re 1" in await refused(world, order_id, "money_moved")
 
 
 async def test_late_money_that_was_moved_to_another_order_hinders_as_any_void_does(world: World):

@@ -14,7 +14,7 @@ from countermand.domain.cancelling.approval import (
     Difference,
     StaffChange,
     Terms,
-    puppets_of,
+    not_independent_of,
 )
 from countermand.domain.client import ClientId
 from countermand.domain.known import Unknown
@@ -65,7 +65,7 @@ def test_an_approval_that_is_not_open_never_expires(state):
 
 
 @pytest.mark.parametrize(
-    ("changes", "puppets"),
+    ("changes", "persons"),
     [
         ([], {"kim"}),
         ([("lee", "kim")], {"kim", "lee"}),
@@ -78,7 +78,7 @@ def test_an_approval_that_is_not_open_never_expires(state):
         ([("kim", "ann"), ("ann", "ann")], {"kim"}),
     ],
 )
-def test_whom_the_asker_or_nobody_known_has_changed_and_whom_such_a_person_has_changed_does_not_count(changes, puppets):
+def test_whom_the_asker_or_nobody_known_has_changed_and_whom_such_a_person_has_changed_does_not_count(changes, persons):
     made = [
         StaffChange(
             number=number,
@@ -88,4 +88,4 @@ def test_whom_the_asker_or_nobody_known_has_changed_and_whom_such_a_person_has_c
         )
         for number, (person, by) in enumerate(changes)
     ]
-    assert puppets_of(StaffId("kim"), made) == puppets
+    assert not_independent_of(StaffId("kim"), made) == persons

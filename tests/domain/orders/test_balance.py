@@ -179,3 +179,13 @@ def test_an_order_was_refunded_in_full_only_from_the_last_refund_to_the_next_pay
     assert [is_refunded_in_full([first, void], [early, last], NOON + at * second) for at in (4, 5, 6)] == [
         *(True, False, True)
     ]
+
+
+def test_an_order_whose_refund_came_back_was_refunded_in_full_until_then():
+    second = timedelta(seconds=1)
+    made = replace(corrected(10, REFUND, RefundState.RETURNED), reference="re 1", settled_at=NOON + second)
+    for state in (RefundState.FAILED, RefundState.PAID_OFF, RefundState.WITHDRAWN):
+        owed = replace(corrected(10, REFUND, state), reference="re 1", recorded_at=NOON + 3 * second)
+        found = [is_refunded_in_full([paid(10)], [made, owed], NOON + number * second) for number in range(5)]
+        assert found == [False, True, True, False, False]
+        assert not is_refunded_in_full([paid(10)], [made, owed])

@@ -25,7 +25,7 @@ from countermand.actions.cancelling.policies import Policies
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.errors import ConflictError, NotFoundError, UnavailableError, cancellation_undone
 from countermand.actions.idempotency import IdempotencyKey
-from countermand.actions.ordering.correct_payments import account_of
+from countermand.actions.ordering.account import account_of
 from countermand.actions.ordering.lock_order import locked
 from countermand.domain.actor import Actor
 from countermand.domain.cancelling.approval import (
@@ -35,7 +35,7 @@ from countermand.domain.cancelling.approval import (
     ApprovalState,
     Difference,
     Terms,
-    puppets_of,
+    not_independent_of,
 )
 from countermand.domain.cancelling.decision import Refused, decide
 from countermand.domain.known import Unknown
@@ -252,7 +252,7 @@ async def _check_independent(tx: ApprovalTransaction, approval: Approval, person
             f"{person} asked for the approval {approval.id}, so another person has to confirm it; nothing was done",
         )
     changes = await tx.staff_changes_after(approval.last_change)
-    if person in puppets_of(asker, changes):
+    if person in not_independent_of(asker, changes):
         raise ConflictError(
             "approval_not_independent",
             f"{person} was added or changed after {asker} had asked: by {asker}, by a person whom {asker} had "

@@ -1,12 +1,10 @@
-"""Chooses which commands of a batch enter its statement, and names their idempotency keys."""
+"""Chooses which commands of a batch enter its statement, and lists their idempotency keys."""
 
 from collections.abc import Sequence
 
-from countermand.actions.cancelling.ports import CancelOrder
+from countermand.actions.cancelling.ports import CancelOrder, OwnedKey
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import OrderId
-
-Key = tuple[ClientId, str]
 
 
 def first_of_each(batch: Sequence[CancelOrder]) -> list[CancelOrder]:
@@ -18,13 +16,13 @@ def first_of_each(batch: Sequence[CancelOrder]) -> list[CancelOrder]:
     """
     led_by_operator = {command.order_id for command in batch if command.on_behalf}
     taken: set[tuple[OrderId, ClientId | None]] = set()
-    keys: set[Key] = set()
+    keys: set[OwnedKey] = set()
     first = []
     for command in batch:
         if command.order_id in led_by_operator and not command.on_behalf:
             continue
         place = (command.order_id, None if command.on_behalf else command.client_id)
-        key = key_of(command)
+        key = command.kept_under
         if place in taken or key in keys:
             continue
         taken.add(place)
@@ -34,11 +32,6 @@ def first_of_each(batch: Sequence[CancelOrder]) -> list[CancelOrder]:
     return first
 
 
-def key_of(command: CancelOrder) -> Key | None:
-    """Return the client and the name of a command's Idempotency-Key, if it has one."""
-    return None if command.idempotency is None else (command.client_id, command.idempotency.key)
-
-
-def keys_of(commands: Sequence[CancelOrder]) -> list[Key]:
+def keys_of(commands: Sequence[CancelOrder]) -> list[OwnedKey]:
     """Return the keys of all commands that have one."""
-    return [key for command in commands if (key := key_of(command)) is not None]
+    return [key for command in commands if (key := command.kept_under) is not None]

@@ -20,7 +20,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from countermand.actions.cancelling.batch import Key, first_of_each, key_of, keys_of
+from countermand.actions.cancelling.batch import first_of_each, keys_of
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.cancelling.group_commit import GO_AGAIN, GoAgain
@@ -30,6 +30,7 @@ from countermand.actions.cancelling.ports import (
     CancelOrder,
     Kept,
     KeptUndone,
+    OwnedKey,
     RefusalRecord,
 )
 from countermand.actions.errors import (
@@ -133,7 +134,7 @@ class CancelOrders:
                 kept = await self.store.kept(keys_of(commands))
             except UnavailableError as error:
                 return {command.command_id: error for command in commands}
-            free = [c for c in commands if key_of(c) not in kept]
+            free = [c for c in commands if c.kept_under not in kept]
             vanished = UnavailableError(
                 "another request is using this Idempotency-Key; the order was not cancelled; send the request again"
             )
@@ -146,7 +147,7 @@ class CancelOrders:
             held: dict[CommandId, _Answer] = {command.command_id: error for command in commands}
             # Other transactions hold some of the orders, or what these give back. The batch goes on without them.
             return held | await (
-                self._without_usedkeys_of(commands, now) if skip_held else self._cancel(commands, now, skip_held=True)
+                self._without_used_keys(commands, now) if skip_held else self._cancel(commands, now, skip_held=True)
             )
         except OutcomeUnknownError as error:
             return await self._settle(commands, error)
@@ -173,7 +174,7 @@ class CancelOrders:
             answers |= await self._cancel([command], now)
         return answers
 
-    async def _without_usedkeys_of(self, commands: Sequence[CancelOrder], now: datetime) -> dict[CommandId, _Answer]:
+    async def _without_used_keys(self, commands: Sequence[CancelOrder], now: datetime) -> dict[CommandId, _Answer]:
         """Without what is held, only an `Idempotency-Key` that another transaction is writing can be waited for.
 
         So commands without a key are run together, and the others one at a time, until too many of these were held.
@@ -266,11 +267,11 @@ class CancelOrders:
         except UnavailableError as error:
             return {command.command_id: error for command in rest}
         answers: dict[CommandId, _Answer] = {}
-        refused_here: dict[Key, CancelOrder] = {}  # by key, the first command of this batch with that key
+        refused_here: dict[OwnedKey, CancelOrder] = {}  # by key, the first command of this batch with that key
         refusals: list[RefusalRecord] = []
         for command in rest:
             answer: _Answer
-            key = key_of(command)
+            key = command.kept_under
             if key is not None and key in kept:
                 self.metrics.absorbed(1)
                 answer = await self._answer_again(command, kept[key])

@@ -18,11 +18,11 @@ from countermand.actions.cancelling.ports import (
     CancellationRecord,
     CancelOrder,
     DecisionWriting,
-    KeptUnder,
+    OwnedKey,
     RefusalRecord,
 )
 from countermand.actions.errors import FieldsError
-from countermand.actions.ordering.correct_payments import Account, account_of
+from countermand.actions.ordering.account import Account, account_of
 from countermand.actions.ordering.correction_ports import CorrectionWriting
 from countermand.actions.ordering.lock_order import locked
 from countermand.actions.ordering.record_progress import ProgressTransaction, end_order
@@ -118,7 +118,10 @@ async def override_refusal(
 async def overridable(
     tx: OverrideTransaction, policies: Policies, command: CancelOrder, codes: Sequence[str], now: datetime
 ) -> Overridable | NotCancelled | OverrideDiffers:
-    """Lock the order, and return it with what refuses if `codes` are exactly the codes of that; else as above."""
+    """Lock the order, and return it if `codes` are exactly those of the rules that refuse; else record the refusal.
+
+    The other outcomes and the exceptions are those of `override_refusal`.
+    """
     check_overridable(codes)
     order = await locked(tx, command.order_id)
     decision = decide(order.facts, policies.of(order), now)
@@ -146,7 +149,7 @@ async def cancel_overridden(
     now: datetime,
     *,
     approved_by: StaffId | None = None,
-    kept_under: KeptUnder | None = None,
+    kept_under: OwnedKey | None = None,
 ) -> None:
     """Cancel a locked order that the policy refuses to cancel.
 

@@ -15,7 +15,7 @@ from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import Order, OrderFacts, OrderId
 from countermand.domain.staff_id import StaffId
 
-KeptUnder = tuple[ClientId, str]  # the client and the name of an Idempotency-Key
+OwnedKey = tuple[ClientId, str]  # the client and the name of an Idempotency-Key
 # The code of an override that does not name exactly the rules that refuse.
 OVERRIDE_DIFFERS: Final = "override_differs"
 
@@ -41,7 +41,7 @@ class CancelOrder:
         return self.actor.client_id
 
     @property
-    def kept_under(self) -> KeptUnder | None:
+    def kept_under(self) -> OwnedKey | None:
         """The client and the name of the command's Idempotency-Key, if it has one."""
         return None if self.idempotency is None else (self.client_id, self.idempotency.key)
 
@@ -71,7 +71,7 @@ class CancellationRecord:
     reason: str | None
     overridden: tuple[str, ...] = ()
     approved_by: StaffId | None = None
-    kept_under: KeptUnder | None = None
+    kept_under: OwnedKey | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

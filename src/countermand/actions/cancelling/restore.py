@@ -16,9 +16,10 @@ from countermand.actions.appointments.set import check_known_visit
 from countermand.actions.cancelling.ports import CancellationRecord, DecisionWriting, UndoneCancellation
 from countermand.actions.catalogue.ports import CatalogueReading, Stock
 from countermand.actions.errors import ConflictError, UnavailableError
-from countermand.actions.ordering.correct_payments import Account, PaymentWindows, account_of, restart_window
+from countermand.actions.ordering.account import Account, account_of
 from countermand.actions.ordering.correction_ports import CorrectionWriting
 from countermand.actions.ordering.lock_order import locked
+from countermand.actions.ordering.payment_windows import PaymentWindows, restart_window
 from countermand.actions.ordering.ports import ExpiryWriting, OrderChange, OrderReading
 from countermand.actions.ordering.views import OrderView, Ticket
 from countermand.actions.ticketing.ports import TicketRestoring, VoucherUses
@@ -34,7 +35,7 @@ from countermand.domain.orders.order import Order, OrderFacts, OrderId
 from countermand.domain.orders.order_events import OrderEvent, appointment_set, order_restored
 from countermand.domain.orders.order_kind import OrderKind
 from countermand.domain.orders.order_state import OrderState
-from countermand.domain.orders.payment_correction import CorrectionKind, RefundState
+from countermand.domain.orders.payment_correction import Correction, CorrectionKind, RefundState
 
 _PLACE_A_NEW_ORDER: Final = "the order stays cancelled; place a new order"
 _SAID: Final[Mapping[CorrectionKind | Unknown, str]] = {
@@ -93,8 +94,8 @@ async def restore_order(
     view = (await tx.views([order_id]))[order_id]
     visit = await _take_visit(tx, view, record, terms.bookings, now)
     await _take_tickets(tx, view)
-    for due in account.corrections:
-        if due.is_due and due.recorded_at >= record.decided_at:
+    for due in _owed_by(record, account):
+        if due.is_due:
             await tx.change_refund(order_id, replace(due, state=RefundState.WITHDRAWN, settled_at=now))
     facts = OrderFacts(
         state=record.facts.state,
@@ -145,12 +146,22 @@ async def _undoable(tx: DecisionWriting, order: Order, terms: UndoTerms, now: da
     return record
 
 
+def _owed_by(record: CancellationRecord, account: Account) -> Sequence[Correction]:
+    """Return the refunds that the cancellation made due, without those of earlier refunds that came back."""
+    owed = [one for one in account.corrections if one.was_owed and one.reference is None]
+    return [one for one in owed if one.recorded_at == record.decided_at]
+
+
 def _check_money(account: Account, record: CancellationRecord) -> None:
-    """Raise `ConflictError` with `money_moved` if money came or went since the cancellation."""
+    """Raise `ConflictError` with `money_moved` if money came or went since the cancellation.
+
+    The numbers of corrections say what came after the refunds that it made due, though the clocks of nodes differ.
+    """
+    last = max((one.number for one in _owed_by(record, account)), default=account.next_number)
     since = [
         f"{_SAID[one.kind]} ({one.reference or one.payment_reference})"
         for one in account.corrections
-        if not one.was_owed and (one.settled_at or one.recorded_at) >= record.decided_at
+        if not one.was_owed and (one.number > last or (one.settled_at or one.recorded_at) >= record.decided_at)
     ]
     since += [f"late money came ({one.reference})" for one in account.payments if one.is_late and not one.voided_at]
     if record.facts.first_payment_at is not None and not account.in_time and not since:

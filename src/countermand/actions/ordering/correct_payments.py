@@ -5,27 +5,26 @@ is idempotent by its reference: a repeat changes nothing. Each one raises `Unava
 correction of its payments, that a newer version wrote and this one does not know.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from typing import Protocol
 
-from countermand.actions.errors import ConflictError, FieldsError, NotFoundError, UnavailableError
+from countermand.actions.errors import ConflictError, FieldsError, NotFoundError
+from countermand.actions.ordering.account import Account, account_of, is_refunded
 from countermand.actions.ordering.completion import is_completed_by_move
-from countermand.actions.ordering.correction_ports import CorrectionReading, CorrectionWriting
-from countermand.actions.ordering.end_dues import end_dues
+from countermand.actions.ordering.correction_ports import CorrectionWriting
+from countermand.actions.ordering.end_dues import end_dues, withdraw_dues
 from countermand.actions.ordering.lock_order import known_total, locked_to_pay
+from countermand.actions.ordering.payment_windows import PaymentWindows, restart_window
 from countermand.actions.ordering.ports import ExpiryWriting, OrderReading, OrderToPay
 from countermand.actions.ordering.record_progress import (
     PaymentTransaction,
     check_not_nothing,
-    is_refunded,
     record_payment,
 )
 from countermand.domain.actor import Actor
-from countermand.domain.contract import ContractName
 from countermand.domain.money import Money, written_minor
-from countermand.domain.orders.balance import Balance, balances_of, is_refunded_in_full
+from countermand.domain.orders.balance import is_refunded_in_full
 from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_events import (
     OrderEvent,
@@ -38,58 +37,9 @@ from countermand.domain.orders.order_state import ENDED_UNFULFILLED, OrderState,
 from countermand.domain.orders.payment import Payment
 from countermand.domain.orders.payment_correction import Correction, CorrectionKind, RefundState
 
-# How long a new order of each contract can be paid. An order of another contract does not expire.
-PaymentWindows = Mapping[ContractName, timedelta]
-
 
 class CorrectionTransaction(PaymentTransaction, CorrectionWriting, ExpiryWriting, OrderReading, Protocol):
     """Implemented by a transaction in which payments can be corrected."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Account:
-    """The payments of a locked order, and what answers them."""
-
-    payments: Sequence[Payment]
-    corrections: Sequence[Correction]
-
-    def balance(self, currency: str) -> Balance:
-        """Return the balance in a currency."""
-        return balances_of(self.payments, self.corrections).get(currency, Balance())
-
-    @property
-    def kept(self) -> Sequence[Money]:
-        """What is kept for the order: one amount for each currency in which it is more than nothing, sorted."""
-        balances = balances_of(self.payments, self.corrections)
-        return [Money(minor=one.kept, currency=currency) for currency, one in balances.items() if one.kept > 0]
-
-    @property
-    def next_number(self) -> int:
-        """The number of the order's next correction."""
-        return max((one.number for one in self.corrections), default=0) + 1
-
-    @property
-    def in_time(self) -> Sequence[Payment]:
-        """The payments that happened, and that came before the order had ended."""
-        return [one for one in self.payments if one.voided_at is None and not one.is_late]
-
-    def without(self, voided: Payment, now: datetime) -> "Account":
-        """Return the account after a payment is voided."""
-        payments = [replace(one, voided_at=now) if one is voided else one for one in self.payments]
-        return replace(self, payments=payments)
-
-    def made(self, kind: CorrectionKind, reference: str) -> Sequence[Correction]:
-        """The refund that was made, or the chargeback, with a reference: one row, or several of an older version."""
-        return [one for one in self.corrections if one.kind is kind and one.reference == reference and not one.was_owed]
-
-    def with_corrections(self, *changed: Correction) -> "Account":
-        """Return the account after corrections were added or changed."""
-        by_number = {one.number: one for one in (*self.corrections, *changed)}
-        return replace(self, corrections=list(by_number.values()))
-
-    def covers(self, total: Money) -> bool:
-        """Whether the payments in time add up to the total, whatever was paid back since."""
-        return sum(one.money.minor for one in self.in_time if one.money.currency == total.currency) >= total.minor
 
 
 async def void_payment(
@@ -356,31 +306,3 @@ def _payment_in(account: Account, reference: str) -> Payment:
     if payment is None:
         raise NotFoundError(f"the order has no payment {reference}; nothing was changed; look the reference up")
     return payment
-
-
-async def restart_window(tx: ExpiryWriting, order: Order, now: datetime, windows: PaymentWindows) -> None:
-    """Let an order that is pending again expire as late as a new order."""
-    await tx.forget_expiry(order.id)
-    if (window := windows.get(order.contract)) is not None:
-        await tx.expire_at(order.id, now + window)
-
-
-async def withdraw_dues(
-    tx: CorrectionWriting, order_id: OrderId, account: Account, currency: str, now: datetime
-) -> None:
-    """Withdraw what is due as far as a chargeback took the money, so that nobody pays it out again."""
-    missing = -account.balance(currency).kept
-    if missing > 0:
-        money = Money(minor=missing, currency=currency)
-        await end_dues(tx, order_id, account.corrections, money, RefundState.WITHDRAWN, now)
-
-
-async def account_of(tx: CorrectionReading, order_id: OrderId) -> Account:
-    """Return the account of a locked order. Raises `UnavailableError` for a correction that this version lacks."""
-    account = Account(payments=await tx.payments_of(order_id), corrections=await tx.corrections_of(order_id))
-    if not all(one.is_known for one in account.corrections):
-        raise UnavailableError(
-            "a newer version than this node's corrected the payments of the order; nothing was done; send the request "
-            "again, or to another node"
-        )
-    return account

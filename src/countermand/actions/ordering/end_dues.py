@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
+from countermand.actions.ordering.account import Account
 from countermand.actions.ordering.correction_ports import CorrectionWriting
 from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId
@@ -31,3 +32,13 @@ async def end_dues(
             return
         await tx.change_refund(order_id, replace(due, state=state, settled_at=now))
         left -= due.money.minor
+
+
+async def withdraw_dues(
+    tx: CorrectionWriting, order_id: OrderId, account: Account, currency: str, now: datetime
+) -> None:
+    """Withdraw what is due as far as a chargeback took the money, so that nobody pays it out again."""
+    missing = -account.balance(currency).kept
+    if missing > 0:
+        money = Money(minor=missing, currency=currency)
+        await end_dues(tx, order_id, account.corrections, money, RefundState.WITHDRAWN, now)

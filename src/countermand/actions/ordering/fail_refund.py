@@ -4,9 +4,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from countermand.actions.errors import NotFoundError
-from countermand.actions.ordering.correct_payments import CorrectionTransaction, account_of, withdraw_dues
+from countermand.actions.ordering.account import account_of, is_refunded
+from countermand.actions.ordering.correct_payments import CorrectionTransaction
+from countermand.actions.ordering.end_dues import withdraw_dues
 from countermand.actions.ordering.lock_order import locked_to_pay
-from countermand.actions.ordering.record_progress import is_refunded
 from countermand.domain.actor import Actor
 from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_events import refund_failed

@@ -9,7 +9,7 @@ from countermand.domain.orders.balance import balances_of
 async def late_money_sentence(reading: CorrectionReading, recorded: RecordedPayment) -> str:
     """Return a sentence for who recorded late money: how much of it is here, to be refunded or assigned.
 
-    The rest makes up for what the payer's bank took besides what was refunded, or was paid back itself since.
+    The rest is gone: it was paid back, or it makes up for money that was refunded and also charged back.
     """
     order, payment = recorded.order, recorded.payment
     balances = balances_of(await reading.payments_of(order.id), await reading.corrections_of(order.id))

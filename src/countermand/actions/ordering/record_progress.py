@@ -12,6 +12,7 @@ from typing import Protocol
 from countermand.actions.appointments.ports import AppointmentWriting
 from countermand.actions.appointments.set import standing
 from countermand.actions.errors import ConflictError, FieldsError
+from countermand.actions.ordering.account import is_refunded
 from countermand.actions.ordering.correction_ports import CorrectionReading
 from countermand.actions.ordering.lock_order import known_total, locked, locked_to_pay
 from countermand.actions.ordering.ports import OrderChange, OrderToPay, PaymentReading, PaymentWriting
@@ -20,7 +21,6 @@ from countermand.actions.ticketing.ports import TicketRelease
 from countermand.domain.actor import Actor
 from countermand.domain.appointments.appointment import AppointmentState
 from countermand.domain.money import Money
-from countermand.domain.orders.balance import is_refunded_in_full
 from countermand.domain.orders.order import Order, OrderId
 from countermand.domain.orders.order_events import (
     OrderEvent,
@@ -181,11 +181,6 @@ async def _record(tx: PaymentTransaction, actor: Actor, order: Order, payment: P
     changed = await tx.change_order(order, after)
     await tx.append_events(changed, actor, events, payment.recorded_at)
     return changed
-
-
-async def is_refunded(tx: CorrectionReading, order_id: OrderId) -> bool:
-    """Whether a locked order was refunded in full. What this version does not know counts as not refunded."""
-    return is_refunded_in_full(await tx.payments_of(order_id), await tx.corrections_of(order_id))
 
 
 async def _left_of(tx: PaymentTransaction, to_pay: OrderToPay) -> Money:

@@ -55,7 +55,7 @@ REFUSALS: Final[Mapping[str, str]] = {
     "use_cancel": "This call does not cancel orders. Use the cancel call, where the policy decides.",
     "order_paid": "A payment is recorded for the order, so that it cannot end unfulfilled.",
     "payment_reference_used": "The reference is another payment's. Use this payment's own reference.",
-    "late_money": "The order has ended. The payment is kept as late money, which must be paid back.",
+    "late_money": "The order has ended. The payment is kept as late money, which must be assigned or paid back.",
     "payment_voided": "A payment of this order with this reference was voided. Use the reference of the other payment.",
     "payment_paid_back": "Money of the payment was refunded, is due or was charged back, so that it cannot be voided.",
     "payment_not_late": "The payment came in time. Only late money can be assigned; void the payment instead.",

@@ -1,4 +1,4 @@
-"""What does the body of a cancellation look like, and how is an override shown?"""
+"""What do the bodies of a cancellation and of its undoing look like, and how is an override shown?"""
 
 from typing import Annotated
 
@@ -26,19 +26,6 @@ OverriddenThen = Annotated[
 ]
 
 
-class RestoreGiven(Struct, kw_only=True):
-    """Why the cancellation is undone."""
-
-    reason: Annotated[
-        str,
-        Meta(
-            description="Why the cancellation is undone, for the record: at least one visible character",
-            min_length=1,
-            max_length=2000,
-        ),
-    ]
-
-
 class CancelGiven(Struct, kw_only=True):
     """The operator's reason for the cancellation."""
 
@@ -61,3 +48,16 @@ class CancelGiven(Struct, kw_only=True):
             examples=[["payment_recorded"]],
         ),
     ] = []
+
+
+class RestoreGiven(Struct, kw_only=True):
+    """Why the cancellation is undone."""
+
+    reason: Annotated[
+        str,
+        Meta(
+            description="Why the cancellation is undone, for the record: at least one visible character",
+            min_length=1,
+            max_length=2000,
+        ),
+    ]

@@ -7,14 +7,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from countermand.actions.ordering.correct_payments import (
-    PaymentWindows,
-    assign_late_money,
-    charge_back,
-    refund,
-    void_payment,
-)
+from countermand.actions.ordering.correct_payments import assign_late_money, charge_back, refund, void_payment
 from countermand.actions.ordering.fail_refund import fail_refund
+from countermand.actions.ordering.payment_windows import PaymentWindows
 from countermand.contracts.http.answer import Answer
 from countermand.contracts.http.body import read
 from countermand.contracts.http.calls import Call, CallContext, DecodedBody, TransactionCall

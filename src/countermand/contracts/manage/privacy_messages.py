@@ -5,6 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from countermand.actions.privacy.ports import Place
 from countermand.contracts.http.answer import JsonObject
 
 Email = Annotated[
@@ -39,10 +40,7 @@ class PersonalEntry(Struct, kw_only=True):
 
     place: Annotated[
         str,
-        Meta(
-            description="The kind of the place: orders, consumers, cancellation_reasons, refusal_reasons, "
-            "correction_reasons, approval_reasons, events, appointment_tasks or stored_answers"
-        ),
+        Meta(description=f"The kind of the place: {', '.join(Place)}"),
     ]
     order_id: Annotated[str | None, Meta(description="The id of the order; null if the entry belongs to no order")]
     reference: Annotated[str | None, Meta(description="The order's reference; null if there is no order")]

@@ -7,7 +7,7 @@ from typing import Final
 from countermand.actions.cancelling.restore import UndoTerms
 from countermand.actions.identity.ports import ClientAdministration
 from countermand.actions.identity.staff import StaffAdministration
-from countermand.actions.ordering.correct_payments import PaymentWindows
+from countermand.actions.ordering.payment_windows import PaymentWindows
 from countermand.actions.privacy.ports import PersonalTexts
 from countermand.contracts.http.api_module import ApiModule
 from countermand.contracts.http.calls import Call
@@ -24,7 +24,8 @@ from countermand.contracts.manage.staff import ManagedStaff
 from countermand.contracts.manage.translate import ERROR_CODES
 from countermand.domain.contract import MANAGE
 
-# The calls about clients, staff and corrections of payments are added later: they need more than a call's services.
+# The calls about clients, persons, corrections of payments and the undoing of cancellations are added later: they need
+# more than a call's services.
 CALLS: Final[tuple[Call, ...]] = (
     *find.CALLS,
     *orders.CALLS,

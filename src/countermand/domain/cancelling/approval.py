@@ -98,10 +98,11 @@ class StaffChange:
     changed_by: StaffId | None
 
 
-def puppets_of(asker: StaffId, changes: Iterable[StaffChange]) -> frozenset[StaffId]:
-    """Return the persons whose confirmation does not count for what the asker asks: those whom the changes could serve.
+def not_independent_of(asker: StaffId, changes: Iterable[StaffChange]) -> frozenset[StaffId]:
+    """Return the persons who cannot confirm what the asker asked for, after these changes.
 
-    That is the asker, whom the asker or nobody known has added or changed, and whom such a person has added or changed.
+    The asker cannot. Nor can a person whom the asker or nobody known has added or changed, nor one whom such a person
+    has added or changed in turn.
     """
     since = tuple(changes)
     found: set[StaffId | None] = {None, asker}

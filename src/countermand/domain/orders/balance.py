@@ -1,7 +1,7 @@
 """Where is the money of an order? Each amount that was recorded is in exactly one place."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -89,7 +89,16 @@ def is_refunded_in_full(
             left[payment.money.currency] += payment.money.minor
     if not left:
         return False
-    for one in corrections:
-        if one.returned_at is not None and (at is None or one.returned_at <= at):
-            left[one.money.currency] -= one.money.minor
+    for one in _gone(tuple(corrections), at):
+        left[one.money.currency] -= one.money.minor
     return all(minor <= 0 for minor in left.values())
+
+
+def _gone(corrections: Collection[Correction], at: datetime | None) -> Iterable[Correction]:
+    """Yield the refunds that were made and the chargebacks whose money is away; at an instant, or now."""
+    back_at = {one.reference: one.recorded_at for one in corrections if one.was_owed}
+    for one in corrections:
+        if one.gone_at is None or (at is not None and at < one.gone_at):
+            continue
+        if one.state is not RefundState.RETURNED or (at is not None and at < back_at.get(one.reference, one.gone_at)):
+            yield one

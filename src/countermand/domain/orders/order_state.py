@@ -90,6 +90,7 @@ TRANSITIONS: Final[Mapping[OrderState, Mapping[Transition, OrderState]]] = Mappi
         OrderState.COMPLETED: {Transition.CANCEL: OrderState.CANCELLED, Transition.REOPEN: OrderState.PENDING},
         OrderState.EXPIRED: {},
         OrderState.FAILED: {},
+        # Only an operator who undoes the cancellation leads out of it, to the state that the decision record has.
         OrderState.CANCELLED: {},
     }
 )

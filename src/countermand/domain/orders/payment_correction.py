@@ -74,8 +74,12 @@ class Correction:
         return self.state in {RefundState.DUE, RefundState.FAILED}
 
     @property
-    def returned_at(self) -> datetime | None:
-        """When money went back to the payer, by a refund that was made or a chargeback; None if it did not."""
+    def gone_at(self) -> datetime | None:
+        """When money went to the payer, by a refund that was made or a chargeback; None if it did not.
+
+        The money of a refund that was returned went, too, and came back later.
+        """
         if self.kind is CorrectionKind.CHARGEBACK:
             return self.recorded_at
-        return (self.settled_at or self.recorded_at) if self.state is RefundState.DONE else None
+        was_made = self.state in {RefundState.DONE, RefundState.RETURNED}
+        return (self.settled_at or self.recorded_at) if was_made else None

@@ -26,15 +26,10 @@ from countermand.storage.postgres import statements
 from countermand.storage.postgres.connections import PooledConnection, PostgresAddress, connect
 from countermand.storage.postgres.distributed import CancelApart
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered, our_error
+from countermand.storage.repositories.decisions import codes_column
 from countermand.storage.repositories.facts import columns_of_decision
-from countermand.storage.repositories.rows import (
-    ViewRows,
-    codes_column,
-    kept_of,
-    key_columns,
-    order_of,
-    view_queries,
-)
+from countermand.storage.repositories.idempotency_keys import kept_of, key_columns
+from countermand.storage.repositories.rows import ViewRows, order_of, view_queries
 from countermand.storage.sql_types import Query
 from countermand.storage.tables.columns import micros
 

@@ -26,7 +26,8 @@ from countermand.storage.due_sql import kept_amounts, numbered, owing
 from countermand.storage.postgres.connections import PooledConnection
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered
 from countermand.storage.postgres.statements import ACTIVE, KEEP, as_columns, policy_predicate
-from countermand.storage.repositories.rows import key_columns, written
+from countermand.storage.repositories.idempotency_keys import key_columns
+from countermand.storage.repositories.rows import written
 from countermand.storage.tables.columns import instant
 
 # Each statement names its orders by number, and the rows that a statement returns go to the next as arrays. A row that

@@ -23,8 +23,8 @@ from countermand.domain.known import Unknown, known
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.search_handles import exact_handle
 from countermand.storage.repositories.handles import HandleRows
-from countermand.storage.repositories.rows import Row, appointment_columns, appointment_of, written
-from countermand.storage.sql_types import Query
+from countermand.storage.repositories.rows import appointment_columns, appointment_of, written
+from countermand.storage.sql_types import Query, Row
 from countermand.storage.tables.appointments import appointment_tasks, appointments, slots
 from countermand.storage.tables.columns import instant, instant_or_none, micros, micros_or_none
 

@@ -20,7 +20,9 @@ from countermand.domain.known import known
 from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId
 from countermand.domain.staff_id import StaffId
-from countermand.storage.repositories.rows import Row, actor_columns, actor_of, codes_column, written
+from countermand.storage.repositories.decisions import codes_column
+from countermand.storage.repositories.rows import actor_columns, actor_of, written
+from countermand.storage.sql_types import Row
 from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.cancelling import approvals
 from countermand.storage.tables.columns import instant, instant_or_none, micros, micros_or_none

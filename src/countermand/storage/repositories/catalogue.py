@@ -22,8 +22,8 @@ from countermand.domain.orders.order_state import ENDED_UNFULFILLED
 from countermand.domain.ticketing.catalogue import Event, EventUid, Method, Part, Product, ProductUid, Voucher
 from countermand.domain.ticketing.event_fields import in_newest_form
 from countermand.storage.repositories.filters import EVENTS, PRODUCTS, Filtering
-from countermand.storage.repositories.rows import Row, product_of, written
-from countermand.storage.sql_types import Column
+from countermand.storage.repositories.rows import product_of, written
+from countermand.storage.sql_types import Column, Row
 from countermand.storage.tables.catalogue import events, methods, product_parts, products, vouchers
 from countermand.storage.tables.columns import instant, instant_or_none, micros, micros_or_none
 from countermand.storage.tables.orders import orders

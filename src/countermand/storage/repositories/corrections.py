@@ -11,7 +11,8 @@ from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.payment import Payment
 from countermand.domain.orders.payment_correction import Correction, CorrectionKind, RefundState
-from countermand.storage.repositories.rows import Row, actor_columns, actor_of, payment_of
+from countermand.storage.repositories.rows import actor_columns, actor_of, payment_of
+from countermand.storage.sql_types import Row
 from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.columns import instant, instant_or_none, micros, micros_or_none
 from countermand.storage.tables.orders import correction_references, payment_corrections, payments

@@ -1,14 +1,21 @@
-"""Writes and moves the decision records of cancellations that have a transaction of their own."""
+"""Converts decision records from their rows; writes and moves those that have a transaction of their own."""
+
+from collections.abc import Sequence
 
 from sqlalchemy import and_, delete, insert, literal, or_, select, update
 
-from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord, UndoneCancellation
+from countermand.actions.cancelling.command_ids import CommandId
+from countermand.actions.cancelling.ports import CancellationRecord, CancelOrder, RefusalRecord, UndoneCancellation
+from countermand.domain.cancelling.policy import PolicyVersion
+from countermand.domain.client import ClientId
+from countermand.domain.contract import MANAGE, ContractName
 from countermand.domain.orders.order import OrderId
-from countermand.storage.repositories.facts import columns_of_decision
-from countermand.storage.repositories.rows import actor_columns, cancellation_of, codes_column
+from countermand.storage.repositories.facts import columns_of_decision, facts_of_decision
+from countermand.storage.repositories.rows import actor_columns, actor_of
+from countermand.storage.sql_types import Row
 from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.cancelling import cancellations, idempotency_keys, refusals, undone_cancellations
-from countermand.storage.tables.columns import micros
+from countermand.storage.tables.columns import instant, micros
 
 
 class DecisionRows(StatementRunner):
@@ -83,3 +90,54 @@ class DecisionRows(StatementRunner):
                 **actor_columns(command.actor, "door"),
             )
         )
+
+
+def cancellation_of(row: Row) -> CancellationRecord:
+    """Return the decision record of a cancellation from its row."""
+    return CancellationRecord(
+        order_id=OrderId(row["order_id"]),
+        command_id=CommandId(row["command_id"]),
+        decided_at=instant(row["decided_at"]),
+        actor=actor_of(row, row["door"]),
+        contract=ContractName(row["contract"]),
+        policy_version=PolicyVersion(row["policy_version"]),
+        facts=facts_of_decision(row),
+        reason=row["reason"],
+        overridden=() if row["overridden"] is None else tuple(row["overridden"].split()),
+        approved_by=row["approved_by"],
+        kept_under=None if row["key"] is None else (ClientId(row["key_client_id"]), row["key"]),
+    )
+
+
+def undone_cancellation_of(row: Row) -> UndoneCancellation:
+    """Return the decision record of a cancellation that was undone from its row."""
+    return UndoneCancellation(
+        record=cancellation_of(row),
+        order_version=row["order_version"],
+        undone_at=instant(row["undone_at"]),
+        actor=actor_of(row, row["undone_door"], prefix="undone_"),
+        reason=row["undone_reason"],
+    )
+
+
+def refusal_of(row: Row) -> RefusalRecord:
+    """Return the decision record of a refusal from its row."""
+    return RefusalRecord(
+        command=CancelOrder(
+            command_id=CommandId(row["command_id"]),
+            order_id=OrderId(row["order_id"]),
+            actor=actor_of(row, row["door"]),
+            on_behalf=row["door"] == MANAGE,
+            reason=row["reason"],
+        ),
+        contract=ContractName(row["contract"]),
+        decided_at=instant(row["decided_at"]),
+        policy_version=PolicyVersion(row["policy_version"]),
+        facts=facts_of_decision(row),
+        codes=None if row["codes"] is None else tuple(row["codes"].split()),
+    )
+
+
+def codes_column(codes: Sequence[str] | None) -> str | None:
+    """Return the codes of a refusal as the column has them."""
+    return None if codes is None else " ".join(codes)

@@ -34,10 +34,11 @@ from countermand.domain.orders.payment_correction import LISTED_STATES, Correcti
 from countermand.storage.repositories.appointments import task_of
 from countermand.storage.repositories.approvals import approval_of, in_state
 from countermand.storage.repositories.corrections import TAKES_MONEY, correction_of
+from countermand.storage.repositories.decisions import cancellation_of, refusal_of
 from countermand.storage.repositories.documents import total_of
 from countermand.storage.repositories.refusals import has_code
-from countermand.storage.repositories.rows import Row, cancellation_of, order_of, orders_named, payment_of, refusal_of
-from countermand.storage.sql_types import Column, Query
+from countermand.storage.repositories.rows import order_of, orders_named, payment_of
+from countermand.storage.sql_types import Column, Query, Row
 from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.appointments import appointment_tasks
 from countermand.storage.tables.cancelling import approvals, cancellations, refusals

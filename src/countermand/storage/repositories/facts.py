@@ -1,22 +1,18 @@
 """Converts the facts that decisions look at, from and to the columns of an order's row and of a decision record."""
 
-from typing import TYPE_CHECKING
-
 from countermand.domain.known import known
 from countermand.domain.orders.order import OrderFacts
 from countermand.domain.orders.order_state import OrderState
+from countermand.storage.sql_types import Row
 from countermand.storage.tables.columns import instant_or_none, micros_or_none
 
-if TYPE_CHECKING:
-    from countermand.storage.repositories.rows import Row
 
-
-def facts_of_order(row: "Row") -> OrderFacts:
+def facts_of_order(row: Row) -> OrderFacts:
     """Return the facts of an order. `refunded_version` counts only while it is the order's version."""
     return _facts_of(row, refunded_in_full=row["refunded_version"] == row["version"])
 
 
-def facts_of_decision(row: "Row") -> OrderFacts:
+def facts_of_decision(row: Row) -> OrderFacts:
     """Return the facts of a decision record. In an older node's record, no order was refunded in full."""
     return _facts_of(row, refunded_in_full=bool(row["refunded_in_full"]))
 
@@ -32,7 +28,7 @@ def columns_of_decision(facts: OrderFacts) -> dict[str, object]:
     return {**_columns(facts), "refunded_in_full": facts.refunded_in_full or None}
 
 
-def _facts_of(row: "Row", *, refunded_in_full: bool) -> OrderFacts:
+def _facts_of(row: Row, *, refunded_in_full: bool) -> OrderFacts:
     return OrderFacts(
         state=known(OrderState, row["state"]),
         appointment_starts_at=instant_or_none(row["appointment_starts_at"]),

@@ -9,8 +9,7 @@ from sqlalchemy import JSON, ColumnElement, TableValuedAlias, Text, and_, cast, 
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, JSONPATH
 
 from countermand.actions.catalogue.ports import Condition, FilterValue, Op
-from countermand.storage.repositories.rows import Row
-from countermand.storage.sql_types import Column, Query
+from countermand.storage.sql_types import Column, Query, Row
 from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.catalogue import events, products
 from countermand.storage.tables.columns import micros

@@ -28,8 +28,7 @@ from countermand.domain.orders.order import OrderId, OrderUid
 from countermand.domain.orders.order_kind import kind_of
 from countermand.domain.orders.search_handles import EXACT, Findable, handles_of
 from countermand.storage.repositories.documents import decoded_details
-from countermand.storage.repositories.rows import Row
-from countermand.storage.sql_types import Query
+from countermand.storage.sql_types import Query, Row
 from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.appointments import appointments
 from countermand.storage.tables.columns import instant, micros

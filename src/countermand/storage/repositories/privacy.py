@@ -21,9 +21,9 @@ from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_kind import holding_tickets
 from countermand.domain.privacy import Person
 from countermand.storage.repositories.personal_texts import buyer_is, names_in, parts_about, without_person
-from countermand.storage.repositories.rows import Row
 from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.sql_types import Column as AnyColumn
+from countermand.storage.sql_types import Row
 from countermand.storage.store import SqlStore
 from countermand.storage.tables.appointments import appointment_tasks
 from countermand.storage.tables.cancelling import (

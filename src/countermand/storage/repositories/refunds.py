@@ -13,7 +13,7 @@ from countermand.storage.tables.orders import orders, payment_corrections
 class RefundRows(StatementRunner):
     """Finds and marks orders that were refunded in full."""
 
-    async def returned_after(self, after: int, at_most: int) -> Mapping[OrderId, bool]:
+    async def with_money_gone(self, after: int, at_most: int) -> Mapping[OrderId, bool]:
         """Return the next orders after a number whose money went back, and whether each lacks the mark.
 
         Reads along the primary key of the corrections. Most of the orders without the mark were refunded in part.

@@ -11,7 +11,8 @@ from countermand.actions.cancelling.ports import PolicyUse, RefusalRecord
 from countermand.domain.cancelling.policy import Policy, PolicyVersion
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import OrderId
-from countermand.storage.repositories.rows import Row, codes_column, refusal_of
+from countermand.storage.repositories.decisions import codes_column, refusal_of
+from countermand.storage.sql_types import Row
 from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.cancelling import policies, policies_in_force, refusals
 from countermand.storage.tables.columns import instant, micros

@@ -5,23 +5,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Final
 
 import msgspec
 from sqlalchemy import ColumnElement, select
 
-from countermand.actions.cancelling.command_ids import CommandId
-from countermand.actions.cancelling.ports import (
-    CancellationRecord,
-    CancelOrder,
-    Kept,
-    KeptOutcome,
-    KeptRefusal,
-    KeptUndone,
-    RefusalRecord,
-    UndoneCancellation,
-)
-from countermand.actions.idempotency import Fingerprints, IdempotencyKey
 from countermand.actions.ordering.history import OutboxRecord
 from countermand.actions.ordering.views import Line, OrderView, Ticket
 from countermand.actions.slices import Slices, in_slices
@@ -34,9 +22,8 @@ from countermand.domain.appointments.appointment import (
     Slot,
     SlotId,
 )
-from countermand.domain.cancelling.policy import PolicyVersion
 from countermand.domain.client import Client, ClientId, Permission
-from countermand.domain.contract import MANAGE, Channel, ContractName
+from countermand.domain.contract import Channel, ContractName
 from countermand.domain.instants import written_instant
 from countermand.domain.known import Unknown, known
 from countermand.domain.money import Money
@@ -47,8 +34,8 @@ from countermand.domain.orders.payment import Payment
 from countermand.domain.redirects import Redirects
 from countermand.domain.ticketing.catalogue import Product
 from countermand.storage.repositories.documents import decoded_details
-from countermand.storage.repositories.facts import facts_of_decision, facts_of_order
-from countermand.storage.sql_types import Column, Query
+from countermand.storage.repositories.facts import facts_of_order
+from countermand.storage.sql_types import Column, Query, Row
 from countermand.storage.tables.appointments import appointments
 from countermand.storage.tables.catalogue import products
 from countermand.storage.tables.columns import instant, instant_or_none, micros, micros_or_none
@@ -65,12 +52,6 @@ _OF_EVERY_VERSION: Final = frozenset(
         Permission.ADMINISTER,
     }
 )
-
-
-class Row(Protocol):
-    """A row of either driver; the key is the name of a column."""
-
-    def __getitem__(self, name: str, /) -> Any: ...
 
 
 def written(document: Mapping[str, object]) -> str:
@@ -228,57 +209,6 @@ def outbox_record_of(row: Row) -> OutboxRecord:
     )
 
 
-def cancellation_of(row: Row) -> CancellationRecord:
-    """Return the decision record of a cancellation from its row."""
-    return CancellationRecord(
-        order_id=OrderId(row["order_id"]),
-        command_id=CommandId(row["command_id"]),
-        decided_at=instant(row["decided_at"]),
-        actor=actor_of(row, row["door"]),
-        contract=ContractName(row["contract"]),
-        policy_version=PolicyVersion(row["policy_version"]),
-        facts=facts_of_decision(row),
-        reason=row["reason"],
-        overridden=() if row["overridden"] is None else tuple(row["overridden"].split()),
-        approved_by=row["approved_by"],
-        kept_under=None if row["key"] is None else (ClientId(row["key_client_id"]), row["key"]),
-    )
-
-
-def undone_cancellation_of(row: Row) -> UndoneCancellation:
-    """Return the decision record of a cancellation that was undone from its row."""
-    return UndoneCancellation(
-        record=cancellation_of(row),
-        order_version=row["order_version"],
-        undone_at=instant(row["undone_at"]),
-        actor=actor_of(row, row["undone_door"], prefix="undone_"),
-        reason=row["undone_reason"],
-    )
-
-
-def refusal_of(row: Row) -> RefusalRecord:
-    """Return the decision record of a refusal from its row."""
-    return RefusalRecord(
-        command=CancelOrder(
-            command_id=CommandId(row["command_id"]),
-            order_id=OrderId(row["order_id"]),
-            actor=actor_of(row, row["door"]),
-            on_behalf=row["door"] == MANAGE,
-            reason=row["reason"],
-        ),
-        contract=ContractName(row["contract"]),
-        decided_at=instant(row["decided_at"]),
-        policy_version=PolicyVersion(row["policy_version"]),
-        facts=facts_of_decision(row),
-        codes=None if row["codes"] is None else tuple(row["codes"].split()),
-    )
-
-
-def codes_column(codes: Sequence[str] | None) -> str | None:
-    """Return the codes of a refusal as the column has them."""
-    return None if codes is None else " ".join(codes)
-
-
 def actor_of(row: Row, channel: str | None, *, prefix: str = "") -> Actor:
     """Return who did what a row records, over this channel. An older node wrote no channel of an event.
 
@@ -297,33 +227,6 @@ def actor_columns(actor: Actor, channel: str = "channel", *, prefix: str = "") -
         prefix + "acting_as": actor.acting_as,
         prefix + "address": actor.address,
     }
-
-
-def fingerprints_of(row: Row) -> Fingerprints:
-    """Return the fingerprints of an idempotency key. Nodes for schema 5 and older store no hash of the message."""
-    return Fingerprints(request=row["fingerprint"], message=row["message_fingerprint"])
-
-
-def key_columns(client_id: ClientId, key: IdempotencyKey) -> tuple[ClientId, str, str, str | None]:
-    """Return a key's client, its name and its two fingerprints, in the order of the columns."""
-    return client_id, key.key, key.fingerprints.request, key.fingerprints.message
-
-
-def kept_of(row: Row) -> Kept:
-    """Return what an idempotency key stands for."""
-    fingerprints = fingerprints_of(row)
-    if row["undone_at"] is not None:
-        return KeptUndone(fingerprints=fingerprints)
-    if row["order_id"] is None:
-        return fingerprints
-    refusal = None
-    if not row["cancelled"]:
-        refusal = KeptRefusal(
-            policy_version=PolicyVersion(row["policy_version"]),
-            facts=facts_of_decision(row),
-            decided_at=instant(row["created_at"]),
-        )
-    return KeptOutcome(fingerprints=fingerprints, order_id=OrderId(row["order_id"]), refusal=refusal)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ from countermand.actions.slices import in_slices
 from countermand.actions.ticketing.seat_ports import SeatTaken
 from countermand.domain.orders.order import OrderId
 from countermand.domain.ticketing.seating import Seat, SeatBlock
-from countermand.storage.repositories.rows import Row
+from countermand.storage.sql_types import Row
 from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.catalogue import seats
 from countermand.storage.tables.tickets import tickets

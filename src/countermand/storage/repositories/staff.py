@@ -13,8 +13,9 @@ from countermand.domain.client import ClientId
 from countermand.domain.known import Unknown, known
 from countermand.domain.staff import Role, Staff, StaffToken
 from countermand.domain.staff_id import StaffId
-from countermand.storage.repositories.rows import Row, client_of
+from countermand.storage.repositories.rows import client_of
 from countermand.storage.repositories.transaction import SqlTransaction
+from countermand.storage.sql_types import Row
 from countermand.storage.store import SqlStore
 from countermand.storage.tables.clients import clients
 from countermand.storage.tables.columns import instant, instant_or_none, micros

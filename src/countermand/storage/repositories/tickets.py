@@ -17,7 +17,7 @@ from countermand.domain.orders.order_state import OrderState
 from countermand.domain.ticketing.consumer import Consumer
 from countermand.storage.repositories.documents import changed_document, decoded_consumer, encoded_document
 from countermand.storage.repositories.filters import Field, Filtering, compared
-from countermand.storage.repositories.rows import Row
+from countermand.storage.sql_types import Row
 from countermand.storage.tables.catalogue import products
 from countermand.storage.tables.columns import instant, micros
 from countermand.storage.tables.orders import expiries, order_details, order_lines, orders

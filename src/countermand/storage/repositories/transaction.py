@@ -26,11 +26,12 @@ from countermand.storage.repositories.appointments import AppointmentRows
 from countermand.storage.repositories.approvals import ApprovalRows
 from countermand.storage.repositories.catalogue import CatalogueRows
 from countermand.storage.repositories.corrections import CorrectionRows
-from countermand.storage.repositories.decisions import DecisionRows
+from countermand.storage.repositories.decisions import DecisionRows, refusal_of, undone_cancellation_of
 from countermand.storage.repositories.desk_lists import DeskListRows
 from countermand.storage.repositories.documents import encoded_document, total_columns
 from countermand.storage.repositories.facts import columns_of_order
 from countermand.storage.repositories.handles import findable
+from countermand.storage.repositories.idempotency_keys import fingerprints_of
 from countermand.storage.repositories.order_search import OrderSearchRows
 from countermand.storage.repositories.payments import PaymentRows
 from countermand.storage.repositories.refunds import RefundRows
@@ -39,12 +40,9 @@ from countermand.storage.repositories.rows import (
     ViewRows,
     actor_columns,
     client_of,
-    fingerprints_of,
     order_of,
     orders_named,
     outbox_record_of,
-    refusal_of,
-    undone_cancellation_of,
     view_queries,
     written,
 )

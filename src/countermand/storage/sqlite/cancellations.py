@@ -38,16 +38,10 @@ from countermand.domain.orders.payment_correction import CANCELLED_WITHOUT_REASO
 from countermand.storage.driver import as_unforeseen
 from countermand.storage.due_sql import kept_amounts, numbered, owing
 from countermand.storage.policy_sql import as_text, policies_predicate
+from countermand.storage.repositories.decisions import codes_column
 from countermand.storage.repositories.facts import columns_of_decision
-from countermand.storage.repositories.rows import (
-    ViewRows,
-    codes_column,
-    kept_of,
-    key_columns,
-    order_of,
-    view_queries,
-    written,
-)
+from countermand.storage.repositories.idempotency_keys import kept_of, key_columns
+from countermand.storage.repositories.rows import ViewRows, order_of, view_queries, written
 from countermand.storage.sql_types import Query
 from countermand.storage.sqlite.errors import DRIVER_ERRORS, is_undone, our_error, retry_while_busy, translated
 from countermand.storage.sqlite.file import OpenFile, set_up
