@@ -1,7 +1,7 @@
 """Where is the money of an order? Each amount that was recorded is in exactly one place."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -76,11 +76,12 @@ def balances_of(payments: Iterable[Payment], corrections: Iterable[Correction]) 
 
 
 def is_refunded_in_full(
-    payments: Iterable[Payment], corrections: Iterable[Correction], at: datetime | None = None
+    payments: Iterable[Payment], corrections: Collection[Correction], at: datetime | None = None
 ) -> bool:
     """Whether payments in time stand, and nothing is left of them in any currency; at an instant, or now.
 
-    Refunds that were made and chargebacks take money away. A refund that is due does not: it must still be made.
+    Refunds that were made and chargebacks take money away. A refund that is due does not: it must still be made. A
+    refund that failed took money away until then.
     """
     left = Counter[str]()
     for payment in payments:
@@ -89,7 +90,10 @@ def is_refunded_in_full(
             left[payment.money.currency] += payment.money.minor
     if not left:
         return False
+    failed_at = {one.reference: one.recorded_at for one in corrections if one.was_owed and one.reference is not None}
     for one in corrections:
-        if one.returned_at is not None and (at is None or one.returned_at <= at):
+        if one.state is RefundState.RETURNED and (at is None or failed_at.get(one.reference, at) <= at):
+            continue
+        if one.paid_back_at is not None and (at is None or one.paid_back_at <= at):
             left[one.money.currency] -= one.money.minor
     return all(minor <= 0 for minor in left.values())

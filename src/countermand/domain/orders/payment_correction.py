@@ -74,8 +74,9 @@ class Correction:
         return self.state in {RefundState.DUE, RefundState.FAILED}
 
     @property
-    def returned_at(self) -> datetime | None:
-        """When money went back to the payer, by a refund that was made or a chargeback; None if it did not."""
+    def paid_back_at(self) -> datetime | None:
+        """When money went to the payer, by a refund or a chargeback, even if it came back since; None if it did not."""
         if self.kind is CorrectionKind.CHARGEBACK:
             return self.recorded_at
-        return (self.settled_at or self.recorded_at) if self.state is RefundState.DONE else None
+        was_made = self.state in {RefundState.DONE, RefundState.RETURNED}
+        return (self.settled_at or self.recorded_at) if was_made else None
