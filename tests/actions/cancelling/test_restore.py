@@ -29,7 +29,7 @@ from countermand.storage.tables.columns import micros
 from countermand.storage.tables.tickets import tickets
 from support.appointments import booked, slot
 from support.database_contents import Contents, changed, contents
-from support.money import WINDOW, assign, balance, euros, pay, pay_back, row_of, take_back, void
+from support.money import WINDOW, assign, balance, bounce, euros, pay, pay_back, row_of, take_back, void
 from support.overrides import AUTHOR, override
 from support.restores import TERMS, UNDO_WINDOW, restore
 from support.shared_world import shared_world
@@ -343,6 +343,28 @@ async def test_what_was_paid_back_before_the_cancellation_does_not_hinder_its_un
     await restore(world, order_id)
     found = await balance(world, order_id)
     assert (found.kept, found.due, found.refunded) == (1500, 0, 1000)
+
+
+@pytest.mark.parametrize("fails", ["before", "after"])
+async def test_a_refund_of_before_the_cancellation_that_failed_is_still_owed_after_the_undoing(
+    world: World, fails: str
+):
+    order_id = await paid_order(world)
+    await pay_back(world, order_id, "re 1", euros(1000))
+    world.clock.forward(seconds=1)
+    if fails == "before":
+        await bounce(world, order_id, "re 1")
+    await override(world, order_id, PAID)
+    world.clock.forward(seconds=1)
+    if fails == "after":
+        await bounce(world, order_id, "re 1")
+    assert (await balance(world, order_id)).due == 2500
+    await restore(world, order_id)
+    found = await balance(world, order_id)
+    assert (found.kept, found.due, found.refunded) == (1500, 1000, 0)
+    await pay_back(world, order_id, "re 2", euros(1000))
+    assert (await balance(world, order_id)).kept == 1500
+    await check_conservation(world)
 
 
 async def test_late_money_that_was_moved_to_another_order_hinders_as_any_void_does(world: World):

@@ -94,7 +94,7 @@ async def restore_order(
     visit = await _take_visit(tx, view, record, terms.bookings, now)
     await _take_tickets(tx, view)
     for due in account.corrections:
-        if due.is_due and due.recorded_at >= record.decided_at:
+        if due.state is RefundState.DUE:  # a cancellation wrote it; a refund that failed is owed by itself
             await tx.change_refund(order_id, replace(due, state=RefundState.WITHDRAWN, settled_at=now))
     facts = OrderFacts(
         state=record.facts.state,
