@@ -90,7 +90,7 @@ def is_refunded_in_full(
             left[payment.money.currency] += payment.money.minor
     if not left:
         return False
-    failed_at = {one.reference: one.recorded_at for one in corrections if one.was_owed and one.reference is not None}
+    failed_at = {one.reference: one.recorded_at for one in corrections if one.was_owed}
     for one in corrections:
         if one.state is RefundState.RETURNED and (at is None or failed_at.get(one.reference, at) <= at):
             continue
