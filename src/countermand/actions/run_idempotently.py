@@ -28,9 +28,12 @@ Writing = TypeVar("Writing", bound=KeptAnswers)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeptForm(Generic[Result]):
-    """Encodes a result to the bytes that are stored under an `Idempotency-Key`, and decodes these bytes."""
+    """Encodes a result to the bytes that are stored under an `Idempotency-Key`, and decodes these bytes.
 
-    encode: Callable[[Result], bytes]
+    The bytes are None for a result that is not stored, because a later repeat may need another answer.
+    """
+
+    encode: Callable[[Result], bytes | None]
     decode: Callable[[bytes], Result]
 
 
@@ -89,8 +92,8 @@ async def _with_retries(
                     if (refusal := refuse(error)) is None:
                         raise
                     result = refusal
-                if key is not None:
-                    await tx.keep_answer(client_id, key, kept_form.encode(result), clock())
+                if key is not None and (kept_as := kept_form.encode(result)) is not None:
+                    await tx.keep_answer(client_id, key, kept_as, clock())
                 return result
     raise AssertionError("unreachable: the loop returns or raises")
 

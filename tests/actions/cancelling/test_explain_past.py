@@ -21,13 +21,14 @@ from countermand.actions.errors import ConflictError, NotFoundError
 from countermand.actions.ordering.record_progress import advance_order, record_payment
 from countermand.domain.actor import Actor
 from countermand.domain.appointments.appointment import AppointmentId, AppointmentState
-from countermand.domain.cancelling.decision import Decision
+from countermand.domain.cancelling.decision import Decision, Granted
 from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_state import NO_MOVES, Transition
 from countermand.storage.tables.cancelling import outbox
-from support.money import pay_back, take_back, void
-from support.shared_world import shared_world
+from support.contracts import CONNECT
+from support.money import bounce, euros, pay, pay_back, take_back, void
+from support.shared_world import Services, shared_world
 from support.world import Caller, World
 
 world = shared_world
@@ -179,3 +180,25 @@ async def test_with_events_deleted_the_answer_is_still_the_decision_of_then_or_n
             assert answer in (None, right), (seed, at, gone)
     assert known > 50
     assert unknown > 20
+
+
+@pytest.mark.parametrize("on", ["sqlite", "postgres"])
+async def test_a_refund_that_came_back_counts_for_the_instants_before_that(services_of_the_file: Services, on: str):
+    rules = [{"name": "state_allows"}, {"name": "nothing_paid", "refunded": "ignored"}]
+    world = await services_of_the_file.world(on, policies={CONNECT.name: rules})
+    owner = await world.connect_client()
+    order_id = await world.service_order(owner)
+    life = Life(world, random.Random(0), owner, order_id, is_ticket=False)
+    for change in (
+        pay(world, order_id, "psp 1", euros(100)),
+        pay_back(world, order_id, "re 1", euros(100)),
+        bounce(world, order_id, "re 1"),
+        pay_back(world, order_id, "re 2", euros(100)),
+    ):
+        world.clock.forward(minutes=1)
+        await change
+        world.clock.now += MICROSECOND
+        await life.note()
+    world.clock.forward(minutes=1)
+    assert [isinstance(one, Granted) for one in life.right.values()] == [False, True, False, True]
+    assert [await life.answer(at) for at in life.right] == list(life.right.values())

@@ -326,6 +326,22 @@ async def test_keys_give_the_same_answers_again_and_ask_or_confirm_once(world: W
     assert changed(before, await contents(world)) == set()
 
 
+async def test_no_key_of_a_repeated_confirmation_says_cancelled_after_the_undoing(world: World):
+    kim, lee = await people(world)
+    uid = await paid_uid(world)
+    approval = await asked(world, kim, uid)
+    for key in ("k-1", "k-2", "k-2"):
+        answer = await confirm(world, lee, approval, Idempotency_Key=key)
+        assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
+    assert [row["key"] for row in await world.rows("idempotency_keys") if row["key"].endswith("k-2")] == []
+    assert (await manage(world, kim, "POST", f"{uid}/restore", {"reason": "r"})).status_code == 200
+    before = await contents(world)
+    for key in ("k-1", "k-2", "k-3"):
+        repeated = await confirm(world, lee, approval, Idempotency_Key=key)
+        assert problem(repeated) == (409, "cancellation_undone")
+    assert changed(before, await contents(world)) == {"idempotency_keys"}  # of refusals, which are stored
+
+
 async def test_only_the_person_who_asked_withdraws(world: World):
     kim, lee = await people(world)
     approval = await asked(world, kim, await paid_uid(world))

@@ -181,11 +181,15 @@ def test_an_order_was_refunded_in_full_only_from_the_last_refund_to_the_next_pay
     ]
 
 
-def test_an_order_whose_refund_came_back_was_refunded_in_full_until_then():
+def test_a_refund_that_came_back_counts_from_the_instant_at_which_it_was_made_until_then():
     second = timedelta(seconds=1)
     made = replace(corrected(10, REFUND, RefundState.RETURNED), reference="re 1", settled_at=NOON + second)
-    for state in (RefundState.FAILED, RefundState.PAID_OFF, RefundState.WITHDRAWN):
-        owed = replace(corrected(10, REFUND, state), reference="re 1", recorded_at=NOON + 3 * second)
-        found = [is_refunded_in_full([paid(10)], [made, owed], NOON + number * second) for number in range(5)]
-        assert found == [False, True, True, False, False]
-        assert not is_refunded_in_full([paid(10)], [made, owed])
+    other = replace(corrected(10, REFUND, RefundState.RETURNED), reference="re 2", settled_at=NOON + 5 * second)
+    again = replace(corrected(10, REFUND, RefundState.PAID_OFF), reference="re 1", recorded_at=NOON + 3 * second)
+    found = [is_refunded_in_full([paid(10)], [made, again], NOON + number * second) for number in range(5)]
+    assert found == [False, True, True, False, False]
+    assert not is_refunded_in_full([paid(10)], [made, again])
+    last = replace(again, reference="re 2", recorded_at=NOON + 6 * second)
+    corrections = [made, again, other, last]
+    found = [is_refunded_in_full([paid(10)], corrections, NOON + number * second) for number in range(8)]
+    assert found == [False, True, True, False, False, True, False, False]

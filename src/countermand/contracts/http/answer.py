@@ -67,7 +67,8 @@ class ForbiddenError(CountermandError):
 class Answer(msgspec.Struct, frozen=True):
     """A status, header lines and a body. It is also an ASGI application, which answers every request with itself.
 
-    The body of a long list continues in `more_body`. Such an answer is sent by `web/long_answers.py` only.
+    The body of a long list continues in `more_body`. Such an answer is sent by `web/long_answers.py` only. An answer
+    that is not `storable` is stored under no key.
     A Struct is made in a tenth of the time that a frozen dataclass takes, and each request makes two.
     """
 
@@ -75,10 +76,11 @@ class Answer(msgspec.Struct, frozen=True):
     headers: tuple[tuple[bytes, bytes], ...] = ()
     body: bytes = b""
     more_body: tuple[bytes, ...] = ()
+    storable: bool = True
 
     def with_headers(self, *headers: tuple[bytes, bytes]) -> "Answer":
         """Return the same answer with more header lines."""
-        return Answer(self.status, (*self.headers, *headers), self.body, self.more_body)
+        return Answer(self.status, (*self.headers, *headers), self.body, self.more_body, self.storable)
 
     def sent_headers(self) -> list[tuple[bytes, bytes]]:
         """Return the header lines to send.
@@ -205,8 +207,10 @@ class _Stored(msgspec.Struct):
     body: str
 
 
-def stored(answer: Answer) -> bytes:
-    """Return an answer as bytes to store."""
+def stored(answer: Answer) -> bytes | None:
+    """Return an answer as bytes to store, or None if it must not be stored."""
+    if not answer.storable:
+        return None
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers]
     return msgspec.json.encode(_Stored(answer.status, headers, answer.body.decode()))
 

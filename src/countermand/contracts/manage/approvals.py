@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from msgspec.structs import replace
+
 from countermand.actions.cancelling.approvals import ApprovalDiffers, approval_named, confirm, withdraw
 from countermand.actions.cancelling.cancel_orders import Cancelled
 from countermand.actions.errors import NotFoundError
@@ -66,7 +68,9 @@ async def _confirm(tx: Transaction, context: CallContext[None]) -> Answer:
         services.note_outcome(outcome)
         return approval_differs_answer(outcome)
     services.note_outcome(Cancelled(order_id=outcome.order_id))
-    return await order_answer_within(tx, services, context.client, outcome.order_id)
+    answer = await order_answer_within(tx, services, context.client, outcome.order_id)
+    # The repeat did not cancel the order, so an undoing could not find its key: it would say `cancelled` for ever.
+    return replace(answer, storable=False) if outcome.repeated else answer
 
 
 async def _withdraw(tx: Transaction, context: CallContext[None]) -> Answer:

@@ -76,11 +76,12 @@ def balances_of(payments: Iterable[Payment], corrections: Iterable[Correction]) 
 
 
 def is_refunded_in_full(
-    payments: Iterable[Payment], corrections: Iterable[Correction], at: datetime | None = None
+    payments: Iterable[Payment], corrections: Collection[Correction], at: datetime | None = None
 ) -> bool:
     """Whether payments in time stand, and nothing is left of them in any currency; at an instant, or now.
 
-    Refunds that were made and chargebacks take money away. A refund that is due does not: it must still be made.
+    Refunds that were made and chargebacks take money away. A refund that is due does not: it must still be made. A
+    refund that failed took money away until then.
     """
     left = Counter[str]()
     for payment in payments:
