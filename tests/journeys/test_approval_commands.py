@@ -129,7 +129,7 @@ async def test_what_changed_since_is_said_and_ends_the_approval(world: World, ru
     assert (answer.code, told["status"], told["code"]) == (2, 409, "approval_differs")
     assert [one["field"] for one in told["errors"]] == ["version", "amount"]
     assert {name for name in changed(before, await contents(world)) if not name.startswith("policies")} == {"approvals"}
-    assert (await world.rows("approvals"))[0]["state"] == "ended"
+    assert (await world.rows("approvals"))[0]["state"] == "outdated"
 
 
 async def test_a_person_who_was_added_on_the_command_line_since_does_not_confirm(world: World, run: Run):

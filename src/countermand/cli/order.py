@@ -171,6 +171,7 @@ def _say(
     from countermand.actions.cancelling.cancel_orders import NotCancelled
     from countermand.actions.cancelling.override import OverrideDiffers
     from countermand.contracts.manage.approval_output import approval_asked
+    from countermand.contracts.manage.finding_sentences import sentence_for_operator
     from countermand.contracts.manage.order_ids import order_id_text
     from countermand.domain.cancelling.approval import Approval
 
@@ -185,7 +186,7 @@ def _say(
     if isinstance(outcome, OverrideDiffers):
         raise OverrideDiffersError(f"{name} was not cancelled: {outcome.sentence}", outcome)
     if isinstance(outcome, NotCancelled):
-        why = "; ".join(one.sentence for one in outcome.refused.broken)
+        why = "; ".join(sentence_for_operator(one) for one in outcome.refused.broken)
         raise NotCancelledError(f"{name} was not cancelled: {why}", outcome.refused)
     if not as_json:
         say(f"Cancelled {name}; the record names {staff_id}")

@@ -251,7 +251,7 @@ async def test_a_payment_since_ends_the_approval_which_says_what_differs(world: 
     }
     assert changed(before, await contents(world)) == {"approvals"}
     (row,) = await world.rows("approvals", order_id)
-    assert (row["state"], row["ended_by"], row["differed"]) == ("ended", CONFIRMER, "version amount")
+    assert (row["state"], row["ended_by"], row["differed"]) == ("outdated", CONFIRMER, "version amount")
     assert await refused(world, approval, CONFIRMER) == "approval_used"
     assert isinstance(await confirmed(world, await asked(world, order_id, PAID)), Confirmed)
 

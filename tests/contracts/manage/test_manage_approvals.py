@@ -278,7 +278,7 @@ async def test_a_change_since_is_answered_with_what_differs_and_ends_the_approva
     assert "26.00 EUR would become due, but the approval is for 25.00 EUR" in answer.json()["detail"]
     assert changed(before, await contents(world)) == {"approvals"}
     shown = (await call(world, kim, "GET", f"/{approval}")).json()
-    assert (shown["state"], shown["differed"], shown["ended_by"]) == ("ended", ["version", "amount"], "lee")
+    assert (shown["state"], shown["differed"], shown["ended_by"]) == ("outdated", ["version", "amount"], "lee")
     assert await refused(world, lee, approval) == "approval_used"
     assert (await confirm(world, lee, await asked(world, kim, uid))).status_code == 200
 
@@ -398,7 +398,7 @@ async def test_the_list_has_every_approval_newest_first_and_those_of_each_state(
     everything = (await call(world, kim, "GET")).json()
     assert [one["id"] for one in everything["approvals"]] == list(reversed(ids))
     assert everything["next"] is None
-    states = ("expired", "confirmed", "withdrawn", "ended", "open")
+    states = ("expired", "confirmed", "withdrawn", "outdated", "open")
     for state, approval in zip(states, ids, strict=True):
         (one,) = (await call(world, kim, "GET", f"?state={state}")).json()["approvals"]
         assert (one["id"], one["state"]) == (approval, state)
@@ -431,7 +431,7 @@ async def test_the_list_has_pages_and_is_written_as_csv(world: World, monkeypatc
     rows = list(csv.DictReader(StringIO((await call(world, kim, "GET", Accept="text/csv")).text)))
     assert [row["id"] for row in rows] == list(reversed(ids))
     assert {(row["due"], row["override"], row["staff_id"]) for row in rows} == {("25.00 EUR", PAID, "kim")}
-    assert [row["differed"] for row in rows if row["state"] == "ended"] == ["version amount"]
+    assert [row["differed"] for row in rows if row["state"] == "outdated"] == ["version amount"]
 
 
 async def test_the_metrics_count_what_was_asked_for_refused_and_cancelled(world: World):

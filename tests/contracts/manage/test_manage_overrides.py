@@ -14,6 +14,7 @@ from countermand.domain.staff import PERMISSIONS_OF, Role
 from support.database_contents import changed, contents
 from support.manage_calls import fields, manage, problem
 from support.shared_world import shared_world
+from support.shopping_calls import cancel
 from support.world import Caller, World
 
 world = shared_world
@@ -196,3 +197,17 @@ async def test_strange_overrides_are_refused_with_the_field(world: World):
     answer = await manage(world, kim, "POST", "connect-999/cancel", WHY)
     assert problem(answer) == (404, "not_found")
     assert changed(before, await contents(world)) == set()
+
+
+async def test_an_operator_reads_what_an_override_does_and_a_shop_that_it_cannot_cancel(world: World):
+    kim, shop = await author(world), await world.shopping_client()
+    view = await world.ticket_order(shop, paid=True)
+    path = str(view.order.uid)
+    said = (await manage(world, kim, "POST", f"{path}/cancel", {"reason": "r"})).json()["detail"]
+    assert said.endswith("an override of payment_recorded cancels the order, and what was paid becomes due")
+    explained = (await manage(world, kim, "GET", f"{path}/cancellability")).json()["findings"]
+    (ask,) = [one for one in (await manage(world, kim, "GET", path)).json()["timeline"] if one["kind"] == "ask"]
+    for findings in (explained, ask["findings"]):
+        assert [one["message"] for one in findings if not one["passed"]] == [said]
+    told = (await cancel(world, shop, world.uri(view))).json()["message"]
+    assert told.endswith("refunds are not supported here")

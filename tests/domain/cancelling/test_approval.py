@@ -59,7 +59,9 @@ def test_an_approval_is_open_for_an_hour_and_expires_at_its_end():
     assert APPROVAL.state_at(APPROVAL.expires_at) is ApprovalState.EXPIRED
 
 
-@pytest.mark.parametrize("state", [ApprovalState.CONFIRMED, ApprovalState.WITHDRAWN, ApprovalState.ENDED, Unknown("x")])
+@pytest.mark.parametrize(
+    "state", [ApprovalState.CONFIRMED, ApprovalState.WITHDRAWN, ApprovalState.OUTDATED, Unknown("x")]
+)
 def test_an_approval_that_is_not_open_never_expires(state):
     assert replace(APPROVAL, state=state).state_at(NOON + 2 * APPROVAL_LASTS) == state
 

@@ -57,9 +57,12 @@ def test_what_no_commit_can_have_survived_is_told_from_what_a_crash_might_bring_
     assert is_undone(error_of(code)) is undone
 
 
+AN_ORDER = (
+    "INSERT INTO orders (id, contract, client_id, version, state, created_at) VALUES (1, 'connect', 1, 1, 'held', 1)"
+)
 REAL: dict[str, type[Exception]] = {
     "INSERT INTO schema_notes VALUES (2, 2)": TakenError,
-    "INSERT INTO orders VALUES (1, 'connect', 1, 1, 'held', NULL, NULL, 1)": OrderTakenError,
+    AN_ORDER: OrderTakenError,
     "INSERT INTO idempotency_keys (client_id, key, fingerprint, created_at) VALUES (1, 'k', 'f', 1)": KeyTakenError,
     "INSERT INTO idempotency_keys (client_id, key, fingerprint, created_at) VALUES (1, 'l', NULL, 1)": UnfitDataError,
     "INSERT INTO clients (door, name, permissions, key, created_at) VALUES ('manage', 'n', '[]', 'k', 1)": TakenError,
@@ -80,7 +83,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         connection.execute(
             "INSERT INTO clients (id, door, name, permissions, key, created_at) VALUES (1, 'manage', 'n', '[]', 'k', 1)"
         )
-        connection.execute("INSERT INTO orders VALUES (1, 'connect', 1, 1, 'held', NULL, NULL, 1)")
+        connection.execute(AN_ORDER)
         connection.execute(
             "INSERT INTO idempotency_keys (client_id, key, fingerprint, created_at) VALUES (1, 'k', 'f', 1)"
         )

@@ -149,7 +149,7 @@ async def confirm(
     decision = decide(order.facts, policies.of(order), now)
     found = Terms(order_version=order.version, codes=broken_codes(decision), due=tuple(account.kept))
     if differences := approval.terms.differences(found):
-        ended = replace(approval, state=ApprovalState.ENDED, ended_at=now, ended_by=person, differed=differences)
+        ended = replace(approval, state=ApprovalState.OUTDATED, ended_at=now, ended_by=person, differed=differences)
         await tx.end_approval(ended)
         return ApprovalDiffers(approval=ended, found=found)
     assert isinstance(decision, Refused)

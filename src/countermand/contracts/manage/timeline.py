@@ -7,6 +7,7 @@ from countermand.actions.cancelling.ports import CancellationRecord, RefusalReco
 from countermand.actions.ordering.timeline import NamedActor, TimelineEntry
 from countermand.contracts.http.answer import JsonObject
 from countermand.contracts.manage import messages
+from countermand.contracts.manage.finding_sentences import sentence_for_operator
 from countermand.domain.cancelling.decision import Decision
 from countermand.domain.staff_id import StaffId
 
@@ -20,7 +21,7 @@ def findings_shown(decision: Decision) -> list[messages.Finding]:
             passed=one.passed,
             fact=one.fact.value,
             value=one.value,
-            message=one.sentence,
+            message=sentence_for_operator(one),
             changes_at=one.turns_at,
         )
         for one in decision.findings

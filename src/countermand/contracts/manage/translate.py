@@ -37,6 +37,7 @@ from countermand.contracts.http.answer import (
 )
 from countermand.contracts.http.error_codes import RULES, error_codes, refusals
 from countermand.contracts.manage import appointment_messages, messages, money_messages
+from countermand.contracts.manage.finding_sentences import sentence_for_operator
 from countermand.contracts.manage.order_ids import order_id_text
 from countermand.contracts.manage.timeline import findings_shown, record_shown, timeline_shown
 from countermand.domain.appointments.appointment import Appointment
@@ -123,14 +124,14 @@ def problem_answer(error: Exception) -> Answer:
 
 def refusal_answer(refused: Refused) -> Answer:
     """Return every rule that refused."""
-    wrong = [messages.Wrong(code=one.code, field=None, message=one.sentence) for one in refused.broken]
-    return problem(409, refused.broken[0].code, "; ".join(one.sentence for one in refused.broken), wrong)
+    wrong = [messages.Wrong(code=one.code, field=None, message=sentence_for_operator(one)) for one in refused.broken]
+    return problem(409, refused.broken[0].code, "; ".join(one.message for one in wrong), wrong)
 
 
 def override_differs_answer(differs: OverrideDiffers) -> Answer:
     """Return the rules that refused, and the codes that the request names without need."""
     findings = () if isinstance(differs.decision, Granted) else differs.decision.broken
-    wrong = [messages.Wrong(code=one.code, field=None, message=one.sentence) for one in findings]
+    wrong = [messages.Wrong(code=one.code, field=None, message=sentence_for_operator(one)) for one in findings]
     for code in differs.named:
         if code not in differs.broken:
             said = f"override names {code}, but no rule with this code refuses"

@@ -23,7 +23,7 @@ class ApprovalState(StrEnum):
     OPEN = "open"
     CONFIRMED = "confirmed"
     EXPIRED = "expired"
-    ENDED = "ended"  # what it was asked for had changed when somebody confirmed it
+    OUTDATED = "outdated"  # what it was asked for had changed when somebody confirmed it
     WITHDRAWN = "withdrawn"  # by the person who asked
 
 
