@@ -93,7 +93,7 @@ def void_command(
 def assign_command(
     order_id: OrderIdGiven,
     reference: PaymentReference,
-    to_order: OtherOrder,
+    order: OtherOrder,
     reason: Reason,
     staff: AsPerson,
     as_json: AsJson = False,  # noqa: FBT002 - an option has a default
@@ -109,7 +109,7 @@ def assign_command(
     _check_reference(reference)
 
     async def assign(tx: "Transaction", actor: Actor, number: "OrderId") -> None:
-        other = await order_named(tx, to_order, field="order")
+        other = await order_named(tx, order, field="order")
         await assign_late_money(tx, actor, number, reference, other.id, reason, utc_now(), windows=windows)
 
     permissions = (Permission.MONEY,)
