@@ -19,7 +19,7 @@ from countermand.domain.actor import Actor
 from countermand.domain.cancelling.policy import Policy, PolicyVersion
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderFacts, OrderId
-from countermand.domain.orders.order_events import OrderEvent
+from countermand.domain.orders.order_events import OrderEvent, place_in_version
 from countermand.domain.orders.order_kind import kind_of
 from countermand.domain.orders.search_handles import handles_of
 from countermand.storage.repositories.appointments import AppointmentRows
@@ -117,8 +117,9 @@ class SqlTransaction(
 
     async def history(self, order_id: OrderId) -> History:
         """See `OrderReading.history`."""
-        told = await self.rows(
-            select(outbox).where(outbox.c.order_id == order_id).order_by(outbox.c.order_version, outbox.c.kind)
+        told = sorted(
+            await self.rows(select(outbox).where(outbox.c.order_id == order_id)),
+            key=lambda row: (row["order_version"], place_in_version(row["kind"])),
         )
         refused = await self.rows(
             select(refusals)
