@@ -55,7 +55,9 @@ class Services:
         name = f"{on} {settings}"
         if name not in self._started:
             world = await self.stack.enter_async_context(a_world(self.folders.mktemp("shared"), on, **settings))
-            rows = {metadata.tables[table]: its for table, its in (await contents(world)).items() if its}
+            rows = {
+                metadata.tables[table]: its for table, its in (await contents(world, with_feed=True)).items() if its
+            }
             self._started[name] = _Shared(world=world, at_first=rows)
         return await self._started[name].as_new()
 

@@ -23,9 +23,11 @@ from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.cancelling.read_back import CancelAndShow, ReadBack, ReadBackWithHistory
 from countermand.actions.errors import UnavailableError, UnforeseenDatabaseError
 from countermand.actions.metrics import NULL_METRICS, MetricsHook
+from countermand.actions.ordering.event_feed import EventFeed
 from countermand.actions.ports import Clock, SharedClock
 from countermand.background.client_uses import write_uses
 from countermand.background.clock import ClockCheck, compare_clocks
+from countermand.background.event_feed import number_events
 from countermand.background.expiry import expire_unpaid
 from countermand.background.keys import refresh_keys
 from countermand.background.metrics import post_counts
@@ -84,6 +86,7 @@ class Service:
     database: Database
     commit: GroupCommit[CancelOrder, CancelOutcome]
     cancel: CancelAndShow
+    feed: EventFeed
     ready: Callable[[], Awaitable[str | None]]
 
 
@@ -135,6 +138,7 @@ def build(
     )
     ready = _readiness(database, clock_check)
     deployment = _deployment(settings, public_url, telemetry)
+    feed = EventFeed(database.store, shared_clock)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -152,6 +156,7 @@ def build(
             started(forget_old(database.store, shared_clock, retention_of(settings), stopping), name="old rows"),
             started(expire_unpaid(database.store, shared_clock, stopping), name="unpaid orders"),
             started(compare_clocks(clock_check, stopping), name="clocks"),
+            started(number_events(feed, stopping), name="positions of events"),
             started(write_uses(uses, database.clients, shared_clock, stopping), name="last uses of clients"),
         ]
         if own is not None:
@@ -167,7 +172,7 @@ def build(
 
     application_ = application(
         services,
-        _api_modules(settings, database, deployment, own),
+        _api_modules(settings, database, deployment, own, feed),
         cancelling,
         version=__version__,
         ready=ready,
@@ -180,7 +185,12 @@ def build(
         with_front=with_front,
     )
     return Service(
-        application=application_, database=database, commit=cancelling.commit, cancel=cancelling, ready=ready
+        application=application_,
+        database=database,
+        commit=cancelling.commit,
+        cancel=cancelling,
+        feed=feed,
+        ready=ready,
     )
 
 
@@ -192,7 +202,7 @@ def _deployment(settings: Settings, public_url: str, telemetry: Telemetry) -> De
 
 
 def _api_modules(
-    settings: Settings, database: Database, deployment: Deployment, own: TokenIssuer | None
+    settings: Settings, database: Database, deployment: Deployment, own: TokenIssuer | None, feed: EventFeed
 ) -> tuple[ApiModule, ...]:
     return api_modules(
         database.contracts,
@@ -203,6 +213,7 @@ def _api_modules(
         issuer=settings.connect_issuer,
         texts=database.privacy,
         undo=undo_of(settings, windows_of(database.contracts, deployment)),
+        feed=feed,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Final
 import msgspec
 from msgspec import Meta, Struct, field
 
+from countermand.contracts.http.answer import JsonObject
 from countermand.domain.orders.order_events import OrderEventKind
 
 _State = Annotated[str, Meta(description="A state of the order")]
@@ -154,6 +155,29 @@ DETAILS: Final[Mapping[OrderEventKind, type[EventDetails]]] = {
     OrderEventKind.REFUND_DUE: RefundDue,
     OrderEventKind.REFUND_FAILED: RefundFailed,
 }
+
+
+class Event(Struct, kw_only=True):
+    """An order event, with its place in the feed."""
+
+    position: Annotated[str, Meta(description="The event's place in the feed, for the parameter after")]
+    id: Annotated[str, Meta(description="The event's id: the same each time, and no other event's")]
+    kind: Annotated[str, Meta(description="What happened, such as order.cancelled. New kinds may come")]
+    version: Annotated[int, Meta(description="The order's version after it")]
+    order: Annotated[str, Meta(description="The order's id, such as connect-54")]
+    occurred_at: Annotated[datetime, Meta(description="When it was recorded, in UTC, by the clock of the node")]
+    data: Annotated[
+        JsonObject, Meta(description="More about it; the kind decides which fields there are, see docs/events.md")
+    ]
+
+
+class EventPage(Struct, kw_only=True):
+    """Some events of the feed, in its order."""
+
+    events: Annotated[list[Event], Meta(description="The events after the cursor; empty at the end")]
+    next: Annotated[str, Meta(description="The parameter after of the next request; at the end, the same once more")]
+
+
 _BY_NAME: Final = {kind.value: details for kind, details in DETAILS.items()}
 
 

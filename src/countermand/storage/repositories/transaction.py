@@ -30,6 +30,7 @@ from countermand.storage.repositories.decisions import DecisionRows
 from countermand.storage.repositories.desk_lists import DeskListRows
 from countermand.storage.repositories.documents import encoded_document, total_columns
 from countermand.storage.repositories.facts import columns_of_order
+from countermand.storage.repositories.feed import FeedRows
 from countermand.storage.repositories.handles import findable
 from countermand.storage.repositories.order_search import OrderSearchRows
 from countermand.storage.repositories.payments import PaymentRows
@@ -69,6 +70,7 @@ class SqlTransaction(
     CorrectionRows,
     DecisionRows,
     DeskListRows,
+    FeedRows,
     OrderSearchRows,
     PaymentRows,
     RefundRows,
