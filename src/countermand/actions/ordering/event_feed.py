@@ -191,11 +191,12 @@ async def _position(reading: FeedReading, head: FeedHead, generation: int, posit
     """Return the position of a cursor. Raises `CursorGoneError` if it does not lead on without a gap."""
     if generation != head.generation or position > head.last:
         shared = [head.last, position, *await reading.generations_after(generation)]
+        go_on = _cursor(head, max(min(shared), head.deleted_up_to))
         raise CursorGoneError(
             OTHER_GENERATION,
-            "after is a cursor from before the database was restored; nothing was read; events that were read with it "
-            "may not exist any more; go on at the cursor in next",
-            _cursor(head, max(min(shared), head.deleted_up_to)),
+            "after is a cursor from before the database was restored; nothing was read; events that were read up to it "
+            f"may not exist any more; go on after {go_on}",
+            go_on,
         )
     if position < head.deleted_up_to:
         raise _deleted(_cursor(head, head.deleted_up_to))
@@ -203,8 +204,8 @@ async def _position(reading: FeedReading, head: FeedHead, generation: int, posit
 
 
 def _deleted(go_on: str) -> CursorGoneError:
-    said = "events after this cursor were deleted, because they were older than what is kept; nothing was read; read "
-    return CursorGoneError(EVENTS_DELETED, said + "the orders themselves, and go on at the cursor in next", go_on)
+    said = "events after this cursor were deleted, because they were older than what is kept; nothing was read; read"
+    return CursorGoneError(EVENTS_DELETED, f"{said} the orders themselves, and go on after {go_on}", go_on)
 
 
 def _deleted_first(events: Sequence[NumberedEvent]) -> Sequence[NumberedEvent]:
