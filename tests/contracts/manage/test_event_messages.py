@@ -21,6 +21,7 @@ from countermand.storage.repositories.rows import written
 
 # The digest of each schema, by kind and version. A struct that changes gets a new version, and a digest beside the old.
 KEPT: Final = Path(__file__).with_name("event_schemas.json")
+PAGE: Final = Path(__file__).parents[3] / "docs" / "events.md"
 AT: Final = datetime(2026, 11, 30, 12, 0, 0, 5, tzinfo=UTC)
 VISIT: Final = Appointment(id=AppointmentId(3), state=AppointmentState.CANCELLED, starts_at=AT, ends_at=AT)
 EUROS: Final = Money(minor=1250, currency="EUR")
@@ -70,6 +71,19 @@ def test_a_struct_that_changes_gets_a_new_version():
     now = {kind.value: (str(details.version), digest(details)) for kind, details in DETAILS.items()}
     changed = [kind for kind, (version, is_now) in now.items() if kept.get(kind, {}).get(version) != is_now]
     assert not changed, f"raise the version of {changed}, and add {now} to {KEPT.name}"
+
+
+def test_the_page_has_each_kind_with_its_version_and_fields_in_the_order_of_a_version():
+    rows = [line.split(" | ") for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    shown = [(row[0], row[1], row[3]) for row in rows if row[0].removeprefix("| `").removesuffix("`") in set(DETAILS)]
+    assert shown == [
+        (
+            f"| `{kind}`",
+            str(DETAILS[kind].version),
+            ", ".join(f"`{one.encode_name}`" for one in msgspec.structs.fields(DETAILS[kind])) + " |",
+        )
+        for kind in events.ORDER_WITHIN_A_VERSION
+    ]
 
 
 def test_every_kind_is_written_here():
