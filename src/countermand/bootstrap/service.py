@@ -153,11 +153,8 @@ def build(
             started(post_counts(telemetry, stopping), name="counts"),
             started(refresh_keys(tokens.refresh, settings.key_set_refresh_s, stopping), name="key sets"),
             *_filling(database.store, archive, shared_clock, telemetry, stopping),
-            started(forget_old(database.store, shared_clock, retention_of(settings), stopping), name="old rows"),
-            started(expire_unpaid(database.store, shared_clock, stopping), name="unpaid orders"),
+            *_by_the_shared_clock(settings, database, shared_clock, uses, feed, stopping),
             started(compare_clocks(clock_check, stopping), name="clocks"),
-            started(number_events(feed, stopping), name="positions of events"),
-            started(write_uses(uses, database.clients, shared_clock, stopping), name="last uses of clients"),
         ]
         if own is not None:
             every_s = max(settings.client_refresh_s, _OWN_KEYS_AT_MOST_EVERY_S)
@@ -228,6 +225,23 @@ def _filling(
         started(_totals_and_refunds(store, stopping, totals, refunds), name="empty totals, refunded orders"),
         started(fill_codes(store, archive, stopping, codes), name="empty codes"),
         started(make_handles(store, shared_clock, stopping, handles), name="handles of orders"),
+    ]
+
+
+def _by_the_shared_clock(
+    settings: Settings,
+    database: Database,
+    shared_clock: SharedClock,
+    uses: ClientUses,
+    feed: EventFeed,
+    stopping: asyncio.Event,
+) -> list[asyncio.Task[None]]:
+    """Start the tasks that every node repeats, by the clock of all nodes."""
+    return [
+        started(forget_old(database.store, shared_clock, retention_of(settings), stopping), name="old rows"),
+        started(expire_unpaid(database.store, shared_clock, stopping), name="unpaid orders"),
+        started(number_events(feed, stopping), name="positions of events"),
+        started(write_uses(uses, database.clients, shared_clock, stopping), name="last uses of clients"),
     ]
 
 
