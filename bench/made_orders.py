@@ -139,9 +139,9 @@ def _of_orders(made: str) -> dict[str, str]:
         f" CASE WHEN uid IS NOT NULL THEN {_TOTAL_MINOR} END, CASE WHEN uid IS NOT NULL THEN 'EUR' END FROM {made}",
         "order_lines": f"SELECT id, 1, product_uid, 2, NULL {bought}",
         "appointments": f"SELECT id, i, '{AppointmentState.BOOKED.value}', starts_at, starts_at + 14400000000,"
-        f" NULL, NULL, NULL, NULL, NULL {visits}",
+        f" NULL, NULL, NULL, NULL, NULL, NULL {visits}",
         "tickets": f"SELECT id, number, md5('ticket ' || i || ' ' || number), product_uid,"
-        f" substr(md5('code ' || i || ' ' || number), 1, 20), TRUE"
+        f" substr(md5('code ' || i || ' ' || number), 1, 20), TRUE, NULL"
         f" FROM {made} CROSS JOIN (SELECT 1 AS number UNION ALL SELECT 2) AS numbers WHERE {_TICKETS_CHOSEN}",
         "outbox": f"SELECT id, 1, '{OrderEventKind.ORDER_PLACED.value}', placed_at, client_id,"
         f" CASE WHEN uid IS NULL THEN {_text(opening[CONNECT.name])}"

@@ -2,17 +2,21 @@
 
 import asyncio
 import json
+import random
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select, update
 
 from countermand.actions.errors import CursorGoneError, FieldsError
 from countermand.actions.ordering import event_feed
 from countermand.actions.ordering.event_feed import OVERLAP, EventFeed
-from countermand.actions.ordering.feed_ports import NumberedEvent
+from countermand.actions.ordering.feed_ports import NumberedEvent, OutboxEvent
 from countermand.bootstrap.clock import shared_by_all
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_events import place_in_version
@@ -28,6 +32,7 @@ from support.world import NOON, World
 world = shared_world
 
 A_DAY = timedelta(days=1)
+KINDS = ["order.advanced", "payment.recorded", "appointment.set", "refund.due"]
 ALL = 1000
 
 
@@ -199,16 +204,21 @@ async def test_nothing_is_missed_while_many_write_and_two_read(world: World):
     assert read[0] == read[1] == named(await check_complete(world))
 
 
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
 @asynccontextmanager
 async def _dies_at(statement: int, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[int]]:
-    """Let the connection fail at a statement of the work, counted from 1."""
-    counted = [0]
+    """Let the work of this task end at one of its statements, counted from 1."""
+    counted, own = [0], asyncio.current_task()
     run = SqlTransaction._execute
 
     async def counting(self: SqlTransaction, *given: object, **named: object) -> object:
-        counted[0] += 1
-        if counted[0] == statement:
-            raise KeyboardInterrupt
+        if asyncio.current_task() is own:  # the service's own tasks go on
+            counted[0] += 1
+            if counted[0] == statement:
+                raise KilledError
         return await run(self, *given, **named)
 
     with monkeypatch.context() as patched:
@@ -224,7 +234,7 @@ async def test_after_a_kill_at_any_statement_each_event_is_there_once(world: Wor
         async with _dies_at(statement, monkeypatch) as counted:
             try:
                 await feed_of(world).number()
-            except KeyboardInterrupt:
+            except KilledError:
                 killed += 1
             else:
                 break
@@ -376,3 +386,60 @@ async def test_the_search_begins_where_nothing_older_can_be_without_a_position(w
     async with world.database.store.snapshot() as reading:
         (row,) = await reading.rows(select(event_feed_head.c.complete_until))
     assert row["complete_until"] == micros(NOON - OVERLAP)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 4), st.integers(-100, 100), st.lists(st.sampled_from(KINDS), min_size=1, unique=True))
+    )
+)
+def test_whatever_the_clocks_say_the_events_of_an_order_keep_its_order(changes: list[tuple[int, int, list[str]]]):
+    versions: dict[int, int] = {}
+    events = []
+    for order_id, seconds, kinds in changes:
+        versions[order_id] = versions.get(order_id, 0) + 1
+        for kind in kinds:
+            event = OutboxEvent(
+                order_id=OrderId(order_id),
+                order_version=versions[order_id],
+                kind=kind,
+                recorded_at=NOON + timedelta(seconds=seconds),
+                details={},
+            )
+            events.append(event)
+    placed = event_feed._in_order(events[::-1])
+    assert Counter(map(repr, placed)) == Counter(map(repr, events))
+    for order_id in versions:
+        own = [(one.order_version, place_in_version(one.kind)) for one in placed if one.order_id == order_id]
+        assert own == sorted(own)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_a_reader_that_reads_at_any_moment_has_every_event_once(world: World, seed: int):
+    """Nodes with other clocks write, others give positions, check, or die before they have written them."""
+    chance = random.Random(seed)
+    owner = await world.connect_client()
+    versions = {await world.service_order(owner): 1 for _ in range(4)}
+    feeds = [feed_of(world) for _ in range(2)]
+    read, after = [], None
+    for _ in range(40):
+        step = chance.choice(["write", "write", "write", "number", "check", "read", "read", "wait"])
+        if step == "write":
+            order_id = chance.choice([*versions])
+            versions[order_id] += 1
+            at = world.clock() + timedelta(seconds=chance.randint(-50, 50))
+            async with world.database.store.transaction() as tx:
+                for kind in chance.sample(KINDS, 2):
+                    await write(tx, order_id, versions[order_id], kind, at)
+        elif step == "number":
+            await chance.choice(feeds).number()
+        elif step == "check":
+            await chance.choice(feeds).check()
+        elif step == "wait":
+            world.clock.forward(seconds=chance.choice([1, 60, 1000]))
+        else:
+            page = await chance.choice(feeds).read(after, chance.choice([1, 3, 100]))
+            read += [event for _, event in page.events]
+            after = page.following
+    read += await everything(world, after)
+    assert named(read) == named(await check_complete(world))
