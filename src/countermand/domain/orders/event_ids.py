@@ -1,9 +1,10 @@
 """How is an order event named to its receivers? The same event always has the same id, another event another id."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import Final
+
+import msgspec
 
 _DIGITS: Final = 8
 
@@ -14,8 +15,8 @@ def event_digest(recorded_at: int, details: Mapping[str, object]) -> str:
     Such events exist after a restore from a backup, when a version is used again. `recorded_at` is in microseconds
     since 1970. The form of the JSON does not depend on the database that stored the details.
     """
-    canonical = json.dumps(details, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    return hashlib.sha256(f"{recorded_at} {canonical}".encode()).hexdigest()[:_DIGITS]
+    canonical = msgspec.json.encode(details, order="sorted")
+    return hashlib.sha256(b"%d %s" % (recorded_at, canonical)).hexdigest()[:_DIGITS]
 
 
 def event_id(order: str, version: int, kind: str, digest: str) -> str:

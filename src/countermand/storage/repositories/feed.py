@@ -1,10 +1,10 @@
 """Finds the order events that have no position in the feed, gives them positions, and reads the feed."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+import msgspec
 from sqlalchemy import ColumnElement, delete, exists, func, insert, or_, select, update
 
 from countermand.actions.ordering.feed_ports import FeedHead, NumberedEvent, OutboxEvent, Unnumbered
@@ -103,7 +103,7 @@ class FeedRows(StatementRunner):
                 order_version=row["order_version"],
                 kind=row["kind"],
                 recorded_at=instant(row["recorded_at"]),
-                details=json.loads(row["details"]),
+                details=msgspec.json.decode(row["details"]),
             )
             for row in await self.rows(wanted.where(*met))
         ]
@@ -173,5 +173,5 @@ def _numbered(row: Row) -> NumberedEvent:
         kind=row["kind"],
         digest=row["digest"],
         recorded_at=instant_or_none(row["recorded_at"]),
-        details=None if row["details"] is None else json.loads(row["details"]),
+        details=None if row["details"] is None else msgspec.json.decode(row["details"]),
     )
