@@ -116,7 +116,7 @@ class FeedRows(StatementRunner):
                 "order_id": event.order_id,
                 "order_version": event.order_version,
                 "kind": event.kind,
-                "digest": event_digest(micros(event.recorded_at), event.details),
+                "digest": event_digest(micros(event.recorded_at), msgspec.json.encode(event.details, order="sorted")),
             }
             for position, event in enumerate(events, start=after + 1)
         ]
