@@ -81,6 +81,8 @@ def answered(contract: str, kind: type[CountermandError]) -> str:
     """Status and code; a conflict has its own code, and in the shop its own status, too."""
     module = CONTRACTS[contract]
     status, code = module._STATUS.get(kind, module._UNEXPECTED)  # noqa: SLF001 - the page is of what is inside
+    if kind is errors.CursorGoneError and contract == "manage":
+        return f"{status} `its own`"
     if kind is not errors.ConflictError or contract == "tokens":
         return f"{status} `{code}`"
     return "by its code" if contract == "shopping" else f"{status} `its own`"

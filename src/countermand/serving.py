@@ -76,7 +76,18 @@ class Reached:
 
 
 class _Server(uvicorn.Server):
-    """Stops on SIGINT and SIGTERM and then returns, so that the caller can still close everything."""
+    """Stops on SIGINT and SIGTERM and then returns, so that the caller can still close everything.
+
+    Calls `stopping` before a stop waits for the requests under way.
+    """
+
+    def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -158,7 +169,8 @@ async def _serve(
                 server_header=False,
                 timeout_graceful_shutdown=settings.stop_limit_s,
                 ws="none",
-            )
+            ),
+            stopping=service.feed.stop_waiting,
         )
         # All objects that exist now live until the end, so freeze them: no collection has to look at them again. A
         # request leaves no cycles behind. Collecting as often as Python's default costs a tenth of the throughput.

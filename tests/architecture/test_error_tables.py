@@ -56,12 +56,17 @@ _UNEXPECTED_EVERYWHERE = {
     errors.KeyTakenError,  # settled by the actions: the key's own answer
     errors.SchemaError,  # no server starts with it
 }
+# Only the operator's API has a feed.
+_OF_THE_FEED = {errors.CursorGoneError}
 UNEXPECTED = {
-    "connect": _UNEXPECTED_EVERYWHERE,
-    "shopping": _UNEXPECTED_EVERYWHERE | {errors.ConflictError},  # told apart by its code instead, see below
+    "connect": _UNEXPECTED_EVERYWHERE | _OF_THE_FEED,
+    "shopping": _UNEXPECTED_EVERYWHERE
+    | _OF_THE_FEED
+    | {errors.ConflictError},  # told apart by its code instead, see below
     "manage": _UNEXPECTED_EVERYWHERE,
     # Where there is nothing but a token to ask for, there are no orders, no fields in JSON and no keys of requests.
     "tokens": _UNEXPECTED_EVERYWHERE
+    | _OF_THE_FEED
     | {errors.ConflictError, errors.FieldsError, errors.IdempotencyKeyReusedError, answer.ForbiddenError},
 }
 
@@ -72,6 +77,7 @@ MADE: dict[type[CountermandError], CountermandError] = {
     errors.KeySetUnavailableError: errors.KeySetUnavailableError(),
     errors.IdempotencyKeyReusedError: errors.IdempotencyKeyReusedError(),
     errors.ConflictError: errors.ConflictError("a_code", SECRET),
+    errors.CursorGoneError: errors.CursorGoneError("a_code", SECRET, "1-0"),
     errors.FieldsError: errors.FieldsError([("a_field", SECRET)]),
     answer.MethodNotAllowedError: answer.MethodNotAllowedError("PATCH", ["GET"]),
     answer.BodyTooLargeError: answer.BodyTooLargeError(65536),
@@ -101,7 +107,9 @@ def test_every_error_is_answered_with_its_status_and_explained(name):
         said = SPOKEN[name](MADE.get(kind) or kind(SECRET))
 
         assert said.status == status, kind
-        assert (MADE[kind].code if kind is errors.ConflictError else code) in words(said), kind
+        assert (MADE[kind].code if kind in {errors.ConflictError, errors.CursorGoneError} else code) in words(said), (
+            kind
+        )
         assert _UNEXPECTED_WORDS & words(said) == set(), kind
 
 

@@ -255,6 +255,7 @@ TABLE: Final = [
             "part-payments",
             "refunds",
             "approvals",
+            "events",
         )
     ),
     Row(

@@ -27,6 +27,7 @@ NEW = {
     *("payment_corrections", "correction_references"),  # 12
     "undone_cancellations",  # 15
     *("approvals", "staff_changes"),  # 14
+    *("event_feed", "event_feed_head", "event_feed_generations"),  # 16
 }
 NEW_COLUMNS = {
     "appointments": {"slot_id", "half_day", "utc_offset_s", "remote_id", "cancelled_from"},

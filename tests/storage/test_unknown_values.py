@@ -321,6 +321,7 @@ FREE = {
     "policies_in_force": {"contract", "version"},  # found by the names in force
     "order_search": {"handle"},
     "task_progress": {"name"},
+    "event_feed": {"kind", "digest"},  # shown as they are
     "outbox": {"details", "staff_id", "acting_as", "address"},  # shown as they are
     "staff": {"id", "name"},
     "staff_tokens": {"key", "staff_id", "secret_sha256"},

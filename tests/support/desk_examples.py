@@ -130,3 +130,15 @@ async def asked_another_person(world: World, it: "Recorder") -> None:
     await it.call("manage", "withdrawApproval", approval=changed)
     for approval in (first, changed, withdrawn):
         await it.call("manage", "confirmApproval", approval=approval)
+
+
+async def read_events(it: "Recorder", service_order: dict[str, Any]) -> None:
+    """The events of an order that is paid and cancelled, the end of the feed, and cursors that lead nowhere."""
+    begin = (await it.call("manage", "listEvents", query="?limit=1000", keep=False)).json()["next"]
+    order = (await it.call("connect", "createOrder", service_order, keep=False)).json()["id"]
+    payment = {"reference": "psp-20261121-50", "amount": 25, "currency": "EUR"}
+    await it.call("manage", "recordPayment", payment, id=f"connect-{order}", keep=False)
+    await it.call("manage", "cancelOrder", {"reason": "Ordered twice"}, id=f"connect-{order}", keep=False)
+    await it.call("manage", "listEvents", query=f"?after={begin}")
+    await it.call("manage", "listEvents", query="?after=2-1")
+    await it.call("manage", "listEvents", query="?after=first&limit=0&wait=60")

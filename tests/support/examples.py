@@ -30,6 +30,7 @@ from support.desk_examples import (
     asked_another_person,
     looked_at_lists,
     put_money_right,
+    read_events,
     undone_a_cancellation,
 )
 from support.own_tokens import ASSERTION_TYPE, OWN, assertion, own_client
@@ -229,6 +230,7 @@ async def recorded(folder: Path, database: Callable[[], Mapping[str, str]] = dic
         await asked_about_the_past(recorder, SERVICE_ORDER)
         await put_money_right(recorder, SERVICE_ORDER)
         await undone_a_cancellation(recorder, SERVICE_ORDER)
+        await read_events(recorder, SERVICE_ORDER)
         await looked_at_lists(recorder, _order(DAY, 2))
         await _privacy(recorder)
         for name, document in documents.items():

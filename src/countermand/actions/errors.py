@@ -21,6 +21,15 @@ class ConflictError(CountermandError):
         self.code = code
 
 
+class CursorGoneError(CountermandError):
+    """A cursor of the feed of events does not lead on without a gap. `code` is stable; `go_on` is the next cursor."""
+
+    def __init__(self, code: str, message: str, go_on: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.go_on = go_on
+
+
 class FieldsError(CountermandError):
     """One or more fields of the request are wrong. `errors` lists all of them as (field, sentence) pairs."""
 

@@ -10,6 +10,7 @@ from countermand.actions.appointments.ports import BookingBackend, BookingTerms
 from countermand.actions.cancelling.restore import UndoTerms
 from countermand.actions.identity.ports import ClientAdministration
 from countermand.actions.identity.staff import StaffAdministration
+from countermand.actions.ordering.event_feed import EventFeed
 from countermand.actions.ordering.payment_windows import PaymentWindows
 from countermand.actions.privacy.ports import PersonalTexts
 from countermand.contracts.connect import tokens
@@ -41,17 +42,18 @@ def api_modules(
     issuer: str | None = None,
     texts: PersonalTexts | None = None,
     undo: UndoTerms | None = None,
+    feed: EventFeed | None = None,
 ) -> tuple[ApiModule, ...]:
     """Return all API modules: that of the token endpoint, if the service has one, and then the others by name.
 
-    `issuer` is another issuer whose tokens are accepted. Without `texts`, the calls about persons are only
-    described; without `undo`, so is the call that undoes a cancellation.
+    `issuer` is another issuer whose tokens are accepted. Without `texts`, `undo` and `feed`, the
+    calls about persons, the call that undoes a cancellation, and the call that reads events are only described.
     """
     partners = PartnerTerms(read_key=public_key_of, gives_tokens=endpoint is not None, issuer=issuer)
     modules = [contract.api(deployment) for contract in contracts]
     modules.append(
         manage.api_module(
-            clients, staff, accesses_of(contracts), partners, texts, windows_of(contracts, deployment), undo
+            clients, staff, accesses_of(contracts), partners, texts, windows_of(contracts, deployment), undo, feed
         )
     )
     own = [] if endpoint is None else [tokens.api_module(endpoint)]

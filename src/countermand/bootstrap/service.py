@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -23,18 +22,12 @@ from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.cancelling.read_back import CancelAndShow, ReadBack, ReadBackWithHistory
 from countermand.actions.errors import UnavailableError, UnforeseenDatabaseError
 from countermand.actions.metrics import NULL_METRICS, MetricsHook
+from countermand.actions.ordering.event_feed import EventFeed
 from countermand.actions.ports import Clock, SharedClock
-from countermand.background.client_uses import write_uses
 from countermand.background.clock import ClockCheck, compare_clocks
-from countermand.background.expiry import expire_unpaid
 from countermand.background.keys import refresh_keys
 from countermand.background.metrics import post_counts
-from countermand.background.refunds import mark_refunded
-from countermand.background.refusal_codes import fill_codes
-from countermand.background.retention import forget_old
 from countermand.background.rounds import DATABASE_ERRORS, ended, started
-from countermand.background.search import make_handles
-from countermand.background.totals import fill_totals
 from countermand.bootstrap.api_modules import (
     api_modules,
     connect_of,
@@ -44,6 +37,7 @@ from countermand.bootstrap.api_modules import (
     undo_of,
     windows_of,
 )
+from countermand.bootstrap.background_tasks import by_the_shared_clock, filling
 from countermand.bootstrap.clock import shared_by_all, utc_now
 from countermand.bootstrap.database import OVERTAKEN_CAP, READ_BACK_CAP, READ_BACK_FLIGHTS, Database, retention_of
 from countermand.bootstrap.telemetry import telemetry_for, traced_calls
@@ -84,6 +78,7 @@ class Service:
     database: Database
     commit: GroupCommit[CancelOrder, CancelOutcome]
     cancel: CancelAndShow
+    feed: EventFeed
     ready: Callable[[], Awaitable[str | None]]
 
 
@@ -118,23 +113,13 @@ def build(
     staff = StaffDirectory(database.staff, refresh_s=settings.client_refresh_s)
     cancelling = cancelling_in(settings, database, archive, clock, telemetry.metrics)
     _say_what_waits(telemetry, cancelling, database.store, clock_check, clock)
-    services = Services(
-        store=database.store,
-        policies=database.policies,
-        archive=archive,
-        clock=clock,
-        authenticator=Authentication(
-            tokens, directory, staff, accesses_of(database.contracts), lambda: clock().timestamp(), uses.note
-        ),
-        command_ids=CommandIds(),
-        cancel=cancelling.submit_and_show_history,
-        public_url=public_url,
-        refusals_kept=retention_of(settings)[REFUSALS],
-        override_needs_two=settings.override_needs_two,
-        bulkhead=_bulkhead(settings),
+    authenticator = Authentication(
+        tokens, directory, staff, accesses_of(database.contracts), lambda: clock().timestamp(), uses.note
     )
+    services = _services(settings, database, archive, clock, authenticator, cancelling, public_url)
     ready = _readiness(database, clock_check)
     deployment = _deployment(settings, public_url, telemetry)
+    feed = EventFeed(database.store, shared_clock)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -148,11 +133,9 @@ def build(
         tasks = [
             started(post_counts(telemetry, stopping), name="counts"),
             started(refresh_keys(tokens.refresh, settings.key_set_refresh_s, stopping), name="key sets"),
-            *_filling(database.store, archive, shared_clock, telemetry, stopping),
-            started(forget_old(database.store, shared_clock, retention_of(settings), stopping), name="old rows"),
-            started(expire_unpaid(database.store, shared_clock, stopping), name="unpaid orders"),
+            *filling(database.store, archive, shared_clock, telemetry, stopping),
+            *by_the_shared_clock(settings, database, shared_clock, uses, feed, stopping),
             started(compare_clocks(clock_check, stopping), name="clocks"),
-            started(write_uses(uses, database.clients, shared_clock, stopping), name="last uses of clients"),
         ]
         if own is not None:
             every_s = max(settings.client_refresh_s, _OWN_KEYS_AT_MOST_EVERY_S)
@@ -167,7 +150,7 @@ def build(
 
     application_ = application(
         services,
-        _api_modules(settings, database, deployment, own),
+        _api_modules(settings, database, deployment, own, feed),
         cancelling,
         version=__version__,
         ready=ready,
@@ -180,7 +163,37 @@ def build(
         with_front=with_front,
     )
     return Service(
-        application=application_, database=database, commit=cancelling.commit, cancel=cancelling, ready=ready
+        application=application_,
+        database=database,
+        commit=cancelling.commit,
+        cancel=cancelling,
+        feed=feed,
+        ready=ready,
+    )
+
+
+def _services(
+    settings: Settings,
+    database: Database,
+    archive: PolicyArchive,
+    clock: Clock,
+    authenticator: Authentication,
+    cancelling: CancelAndShow,
+    public_url: str,
+) -> Services:
+    """Return what handlers answer calls with."""
+    return Services(
+        store=database.store,
+        policies=database.policies,
+        archive=archive,
+        clock=clock,
+        authenticator=authenticator,
+        command_ids=CommandIds(),
+        cancel=cancelling.submit_and_show_history,
+        public_url=public_url,
+        refusals_kept=retention_of(settings)[REFUSALS],
+        override_needs_two=settings.override_needs_two,
+        bulkhead=_bulkhead(settings),
     )
 
 
@@ -192,7 +205,7 @@ def _deployment(settings: Settings, public_url: str, telemetry: Telemetry) -> De
 
 
 def _api_modules(
-    settings: Settings, database: Database, deployment: Deployment, own: TokenIssuer | None
+    settings: Settings, database: Database, deployment: Deployment, own: TokenIssuer | None, feed: EventFeed
 ) -> tuple[ApiModule, ...]:
     return api_modules(
         database.contracts,
@@ -203,29 +216,8 @@ def _api_modules(
         issuer=settings.connect_issuer,
         texts=database.privacy,
         undo=undo_of(settings, windows_of(database.contracts, deployment)),
+        feed=feed,
     )
-
-
-def _filling(
-    store: SqlStore, archive: PolicyArchive, shared_clock: SharedClock, telemetry: Telemetry, stopping: asyncio.Event
-) -> list[asyncio.Task[None]]:
-    """Start the tasks that fill what nodes of older versions left empty. Each says in the metrics when it is ready."""
-    totals, codes, handles, refunds = (
-        partial(telemetry.counts.step_unfinished, step) for step in ("totals", "codes", "handles", "refunds")
-    )
-    return [
-        started(_totals_and_refunds(store, stopping, totals, refunds), name="empty totals, refunded orders"),
-        started(fill_codes(store, archive, stopping, codes), name="empty codes"),
-        started(make_handles(store, shared_clock, stopping, handles), name="handles of orders"),
-    ]
-
-
-async def _totals_and_refunds(
-    store: SqlStore, stopping: asyncio.Event, totals: Callable[[bool], None], refunds: Callable[[bool], None]
-) -> None:
-    """Do one after the other, so that the start of a node takes no further connection. Both end when they are ready."""
-    await fill_totals(store, stopping, totals)
-    await mark_refunded(store, stopping, refunds)
 
 
 def _buyer_pages(

@@ -20,6 +20,7 @@ from countermand.cli.clients import client_commands
 from countermand.cli.database import CONTRACTS_IN_FORCE, SettingsFile, read_settings, server_settings, with_database
 from countermand.cli.demo import demo
 from countermand.cli.errors import CommandError, error_as_json
+from countermand.cli.events import events
 from countermand.cli.keys import keys
 from countermand.cli.lists import list_command
 from countermand.cli.option_types import TEXT, check_encoding
@@ -204,6 +205,7 @@ def command_line(contracts: Sequence[Contract] = CONTRACTS) -> typer.Typer:
     app.add_typer(staff, name="staff")
     app.add_typer(order, name="order")
     app.command("list")(list_command)
+    app.add_typer(events, name="events")
     app.add_typer(keys, name="keys")
     app.add_typer(calendar, name="calendar")
     app.add_typer(catalogue, name="catalogue")

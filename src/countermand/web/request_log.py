@@ -26,6 +26,7 @@ OUTCOMES: Final[Mapping[type[Exception], str]] = {
     answer.ForbiddenError: "forbidden",
     errors.NotFoundError: "not_found",
     errors.ConflictError: REFUSED,
+    errors.CursorGoneError: "invalid",
     errors.IdempotencyKeyReusedError: "key_reused",
     errors.UnavailableError: UNAVAILABLE,
     errors.HeldError: UNAVAILABLE,

@@ -31,6 +31,7 @@ ALLOWED: Final = {
     "POST /orders/{id}/refunds": PAYERS,
     "POST /orders/{id}/refunds/{reference}/failed": PAYERS,
     "POST /orders/{id}/chargebacks": PAYERS,
+    "GET /events": EVERYBODY,
     "GET /approvals": EVERYBODY,
     "GET /approvals/{approval}": EVERYBODY,
     "POST /approvals/{approval}/confirm": OVERRIDERS,

@@ -11,12 +11,14 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from sqlalchemy import delete
 
 from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.background import refusal_codes, search, totals
 from countermand.background.refusal_codes import fill_some as fill_codes
 from countermand.bootstrap.database import retention_of
 from countermand.storage.retention import forget
+from countermand.storage.tables.cancelling import outbox
 from support.elsewhere import elsewhere
 from support.examples import recorded
 from support.pages import ROOT, blocks
@@ -100,6 +102,13 @@ async def test_the_background_tasks_work_with_the_smallest_rights(rights: Rights
         await fill_codes(store, PolicyArchive(store=store), refusal_codes.beginning())
         for kept in retention_of(world.settings):
             await forget(store, kept, now, at_most=10)
+        feed = world.service.feed
+        assert (await feed.read(None, 10)).events
+        async with store.transaction() as tx:
+            await tx.run(delete(outbox))
+        assert await feed.forget_deleted(1)
+        await feed.check()
+        await feed.begin_generation()
 
 
 WITH_PERSONS = (

@@ -102,6 +102,9 @@ REFUSALS: Final[Mapping[str, str]] = {
     "key_exists": "The client has, or had, a key with this id.",
     "policy_differs": "Only on the command line: its settings have another policy than the servers. Nothing was "
     "cancelled. Give the settings of the servers.",
+    "feed_of_other_generation": "The cursor is from before the database was restored. Go on at the cursor in `next`.",
+    "feed_events_deleted": "Events after the cursor were deleted, because they were older than what is kept. Go on at "
+    "the cursor in `next`.",
     # ticket orders
     "product_not_available": "There is no such product, or it or its event is disabled.",
     "multiple_events": "The products are for several events. Place one order for each event.",

@@ -374,3 +374,6 @@ class Problem(Struct, kw_only=True, omit_defaults=True):
     errors: Annotated[
         list[Wrong], Meta(description="Every wrong field, or every rule that refused; left out if there is none")
     ] = []
+    next: Annotated[
+        str | None, Meta(description="With 410: the value of after to go on at; left out with every other status")
+    ] = None

@@ -7,6 +7,7 @@ from typing import Final
 from countermand.actions.cancelling.restore import UndoTerms
 from countermand.actions.identity.ports import ClientAdministration
 from countermand.actions.identity.staff import StaffAdministration
+from countermand.actions.ordering.event_feed import EventFeed
 from countermand.actions.ordering.payment_windows import PaymentWindows
 from countermand.actions.privacy.ports import PersonalTexts
 from countermand.contracts.http.api_module import ApiModule
@@ -16,6 +17,7 @@ from countermand.contracts.http.examples import Examples
 from countermand.contracts.manage import appointments, approvals, catalogue, desk_lists, find, orders
 from countermand.contracts.manage.calls import ROOT, RULES
 from countermand.contracts.manage.clients import ManagedClients
+from countermand.contracts.manage.events import ManagedEvents
 from countermand.contracts.manage.partner_clients import PartnerTerms
 from countermand.contracts.manage.payments import ManagedPayments
 from countermand.contracts.manage.privacy import ManagedPrivacy
@@ -44,11 +46,13 @@ def api_module(
     texts: PersonalTexts | None,
     windows: PaymentWindows,
     undo: UndoTerms | None,
+    feed: EventFeed | None,
 ) -> ApiModule:
     """Return the operator's calls. `accesses` has the channels that a client may be added to.
 
     `windows` says how long an order of each contract can be paid after a void reopened it. Without `texts`, the calls
-    about persons are only described; without `undo`, so is the call that undoes a cancellation.
+    about persons are only described; without `undo`, so is the call that undoes a cancellation, and without `feed` that
+    which reads events.
     """
     return ApiModule(
         name=MANAGE,
@@ -62,6 +66,7 @@ def api_module(
             *ManagedClients(clients, accesses, partners).calls(),
             *ManagedPrivacy(texts).calls(),
             *ManagedStaff(staff, clients).calls(),
+            *ManagedEvents(feed).calls(),
         ),
         rules=RULES,
         cancel=None,

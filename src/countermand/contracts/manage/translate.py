@@ -11,6 +11,7 @@ from countermand.actions.cancelling.override import OverrideDiffers
 from countermand.actions.cancelling.ports import OVERRIDE_DIFFERS
 from countermand.actions.errors import (
     ConflictError,
+    CursorGoneError,
     FieldsError,
     HeldError,
     IdempotencyKeyReusedError,
@@ -19,6 +20,7 @@ from countermand.actions.errors import (
     NotFoundError,
     UnavailableError,
 )
+from countermand.actions.ordering.event_feed import EVENTS_DELETED, OTHER_GENERATION
 from countermand.actions.ordering.history import History
 from countermand.actions.ordering.timeline import is_complete, timeline_of
 from countermand.actions.ordering.views import OrderView
@@ -58,6 +60,7 @@ _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     NoSuchPathError: (404, "not_found"),
     MethodNotAllowedError: (405, "method_not_allowed"),
     ConflictError: (409, "conflict"),
+    CursorGoneError: (410, "gone"),
     BodyTooLargeError: (413, "payload_too_large"),
     UnsupportedMediaTypeError: (415, "unsupported_media_type"),
     FieldsError: (422, "invalid_field"),
@@ -71,24 +74,27 @@ _TOKEN_FOR: Final = (Permission.RECORD, Permission.CANCEL)
 ERROR_CODES: Final = error_codes(
     _STATUS,
     _UNEXPECTED,
-    refusals(
-        409,
-        *RULES,
-        *("move_not_allowed", "order_paid", "payment_reference_used", "late_money"),
-        *("payment_voided", "payment_paid_back", "tickets_given_on", "payment_not_late"),
-        *("refund_exceeds_paid", "refund_reference_used"),
-        *("chargeback_exceeds_paid", "chargeback_reference_used"),
-        *("has_appointment", "appointment_over", "order_ended", "already_answered"),
-        *("slot_booked", "more_held", "seats_held"),
-        *("client_exists", "client_revoked", "client_without_secret", "key_exists"),
-        *("secret_overlap", "no_secret_overlap"),
-        *("staff_exists", "staff_disabled"),
-        *("override_differs", "policy_differs", "past_unknown", "export_too_large"),
-        *("cancellation_undone", "order_not_cancelled", "clients_cancellation", "undo_window_over"),
-        *("money_moved", "not_restorable", "visit_elsewhere", "slot_over", "slot_gone", "slot_taken"),
-        *("voucher_used_up", "insufficient_products", "seat_gone"),
-        *("approval_needs_person", "approval_same_person", "approval_not_independent", "approval_of_another"),
-        *("approval_expired", "approval_used", "approval_differs"),
+    (
+        *refusals(
+            409,
+            *RULES,
+            *("move_not_allowed", "order_paid", "payment_reference_used", "late_money"),
+            *("payment_voided", "payment_paid_back", "tickets_given_on", "payment_not_late"),
+            *("refund_exceeds_paid", "refund_reference_used"),
+            *("chargeback_exceeds_paid", "chargeback_reference_used"),
+            *("has_appointment", "appointment_over", "order_ended", "already_answered"),
+            *("slot_booked", "more_held", "seats_held"),
+            *("client_exists", "client_revoked", "client_without_secret", "key_exists"),
+            *("secret_overlap", "no_secret_overlap"),
+            *("staff_exists", "staff_disabled"),
+            *("override_differs", "policy_differs", "past_unknown", "export_too_large"),
+            *("cancellation_undone", "order_not_cancelled", "clients_cancellation", "undo_window_over"),
+            *("money_moved", "not_restorable", "visit_elsewhere", "slot_over", "slot_gone", "slot_taken"),
+            *("voucher_used_up", "insufficient_products", "seat_gone"),
+            *("approval_needs_person", "approval_same_person", "approval_not_independent", "approval_of_another"),
+            *("approval_expired", "approval_used", "approval_differs"),
+        ),
+        *refusals(410, OTHER_GENERATION, EVENTS_DELETED),
     ),
 )
 
@@ -100,10 +106,11 @@ def problem(
     errors: list[messages.Wrong] | None = None,
     *,
     headers: tuple[tuple[bytes, bytes], ...] = (),
+    following: str | None = None,
 ) -> Answer:
     """Return problem details (RFC 9457)."""
     shown = messages.Problem(
-        title=HTTPStatus(status).phrase, status=status, code=code, detail=detail, errors=errors or []
+        title=HTTPStatus(status).phrase, status=status, code=code, detail=detail, errors=errors or [], next=following
     )
     return json_answer(status, shown, headers=headers, media_type=messages.PROBLEM_JSON)
 
@@ -111,15 +118,17 @@ def problem(
 def problem_answer(error: Exception) -> Answer:
     """Return an error as an answer. An error that is not in the table is unexpected: its answer has no details."""
     status, code = _STATUS.get(type(error), _UNEXPECTED)
-    detail, wrong = str(error), []
+    detail, wrong, following = str(error), [], None
     match error:
         case ConflictError(code=own_code):
             code = own_code
+        case CursorGoneError(code=own_code, go_on=go_on):
+            code, following = own_code, go_on
         case FieldsError(errors=fields):
             wrong = [messages.Wrong(code=code, field=field, message=said) for field, said in fields]
         case _ if (status, code) == _UNEXPECTED:
             detail = "There was an unexpected error; the outcome of the request is unknown; send it again to find out"
-    return problem(status, code, detail, wrong, headers=error_headers(error, scheme=BEARER))
+    return problem(status, code, detail, wrong, headers=error_headers(error, scheme=BEARER), following=following)
 
 
 def refusal_answer(refused: Refused) -> Answer:

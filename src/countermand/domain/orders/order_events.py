@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from countermand.domain.appointments.appointment import Appointment, AppointmentState
 from countermand.domain.known import Unknown
@@ -31,6 +32,33 @@ class OrderEventKind(StrEnum):
     PAYMENT_CHARGED_BACK = "payment.charged_back"
     REFUND_DUE = "refund.due"
     REFUND_FAILED = "refund.failed"
+
+
+# The order of the events of one version of an order: what came in stands before what the order became by it, the order
+# before its visits, and what is due because of it last.
+ORDER_WITHIN_A_VERSION: Final = (
+    OrderEventKind.ORDER_PLACED,
+    OrderEventKind.PAYMENT_RECORDED,
+    OrderEventKind.LATE_MONEY_RECEIVED,
+    OrderEventKind.PAYMENT_VOIDED,
+    OrderEventKind.PAYMENT_CHARGED_BACK,
+    OrderEventKind.PAYMENT_REFUNDED,
+    OrderEventKind.REFUND_FAILED,
+    OrderEventKind.ORDER_ADVANCED,
+    OrderEventKind.ORDER_CANCELLED,
+    OrderEventKind.ORDER_RESTORED,
+    OrderEventKind.APPOINTMENT_SET,
+    OrderEventKind.APPOINTMENT_MOVED,
+    OrderEventKind.APPOINTMENT_ADVANCED,
+    OrderEventKind.APPOINTMENT_CANCELLED,
+    OrderEventKind.REFUND_DUE,
+)
+_PLACES: Final = {kind.value: place for place, kind in enumerate(ORDER_WITHIN_A_VERSION)}
+
+
+def place_in_version(kind: str) -> tuple[int, str]:
+    """Return the place of a kind among the events of one version. The kinds of newer versions come last, by name."""
+    return _PLACES.get(kind, len(_PLACES)), kind
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

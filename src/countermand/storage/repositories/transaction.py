@@ -19,7 +19,7 @@ from countermand.domain.actor import Actor
 from countermand.domain.cancelling.policy import Policy, PolicyVersion
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderFacts, OrderId
-from countermand.domain.orders.order_events import OrderEvent
+from countermand.domain.orders.order_events import OrderEvent, place_in_version
 from countermand.domain.orders.order_kind import kind_of
 from countermand.domain.orders.search_handles import handles_of
 from countermand.storage.repositories.appointments import AppointmentRows
@@ -30,6 +30,7 @@ from countermand.storage.repositories.decisions import DecisionRows, refusal_of,
 from countermand.storage.repositories.desk_lists import DeskListRows
 from countermand.storage.repositories.documents import encoded_document, total_columns
 from countermand.storage.repositories.facts import columns_of_order
+from countermand.storage.repositories.feed import FeedRows
 from countermand.storage.repositories.handles import findable
 from countermand.storage.repositories.idempotency_keys import fingerprints_of
 from countermand.storage.repositories.order_search import OrderSearchRows
@@ -67,6 +68,7 @@ class SqlTransaction(
     CorrectionRows,
     DecisionRows,
     DeskListRows,
+    FeedRows,
     OrderSearchRows,
     PaymentRows,
     RefundRows,
@@ -115,8 +117,9 @@ class SqlTransaction(
 
     async def history(self, order_id: OrderId) -> History:
         """See `OrderReading.history`."""
-        told = await self.rows(
-            select(outbox).where(outbox.c.order_id == order_id).order_by(outbox.c.order_version, outbox.c.kind)
+        told = sorted(
+            await self.rows(select(outbox).where(outbox.c.order_id == order_id)),
+            key=lambda row: (row["order_version"], place_in_version(row["kind"])),
         )
         refused = await self.rows(
             select(refusals)
