@@ -17,19 +17,18 @@ world = shared_world
 async def test_nobody_gets_a_position_before_the_first_read(world: World, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(event_feed, "_NUMBER_EVERY_S", 0.0)
     await world.service_order(await world.connect_client())
-    began, asked, stopping = EventFeed.has_begun, [0], asyncio.Event()
+    began, left, stopping = EventFeed.has_begun, [None] * 5, asyncio.Event()
 
     async def counted(self: EventFeed) -> bool:
-        asked[0] += 1
+        left.pop()
+        if not left:
+            stopping.set()
         return await began(self)
 
     monkeypatch.setattr(EventFeed, "has_begun", counted)
-    task = asyncio.create_task(number_events(world.service.feed, stopping))
     async with asyncio.timeout(60):
-        while asked[0] < 5:
-            await asyncio.sleep(0)
-    stopping.set()
-    await task
+        await number_events(world.service.feed, stopping)
+    assert not left
     assert await world.rows("event_feed") == []
 
 
