@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, update
 
+from countermand.actions.cancelling.cancel_orders import Cancelled
 from countermand.actions.errors import UnavailableError
 from countermand.actions.ordering.expire import expire_due
 from countermand.contracts.manage import orders
@@ -13,6 +14,7 @@ from countermand.domain.orders.order_state import Transition
 from countermand.storage.tables.cancelling import outbox, refusals
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, VISIT, manage, problem
+from support.restores import restore
 from support.shared_world import shared_world
 from support.world import NOON, Caller, World
 
@@ -192,3 +194,16 @@ async def test_a_cancellation_whose_reasons_cannot_be_read_is_done_and_its_answe
     answer = await manage(world, operator, "POST", f"{order_id}/cancel", {"reason": "The customer rang"})
     assert problem(answer) == (500, "unexpected")
     assert [row["state"] for row in await world.rows("orders", order_id)] == ["cancelled"]
+
+
+async def test_the_timeline_of_an_order_that_was_cancelled_with_its_visit_is_complete(world: World):
+    operator = await world.manage_client()
+    order_id = await world.service_order(await world.connect_client(), appointment_in=timedelta(hours=30))
+    assert isinstance(await world.cancel(operator, order_id, on_behalf=True), Cancelled)
+    shown = (await manage(world, operator, "GET", str(order_id))).json()
+    assert [one["event"] for one in shown["timeline"]][-2:] == ["order.cancelled", "appointment.cancelled"]
+    assert shown["timeline_is_complete"]
+    await restore(world, order_id)
+    shown = (await manage(world, operator, "GET", str(order_id))).json()
+    assert [one["event"] for one in shown["timeline"]][-2:] == ["order.restored", "appointment.set"]
+    assert shown["timeline_is_complete"]

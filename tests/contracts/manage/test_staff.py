@@ -212,8 +212,8 @@ async def test_records_and_events_say_who_did_it(world: World):
         ["appointment.set", None, owner, None, None],
         ["appointment.cancelled", *kims],
         ["appointment.set", *kims],
-        ["appointment.cancelled", *kims],
         ["order.cancelled", *kims],
+        ["appointment.cancelled", *kims],
     ]
 
 

@@ -161,7 +161,7 @@ def _after(facts: OrderFacts | None, event: OutboxRecord) -> OrderFacts:
             return replace(facts, state=known(OrderState, str(details["to"])))
         case _Event.ORDER_CANCELLED:
             _check(facts.state == details["from"])
-            return OrderFacts(state=OrderState.CANCELLED)
+            return replace(facts, state=OrderState.CANCELLED)  # the visit's own event of this version comes after it
         case _Event.APPOINTMENT_SET:
             _check(facts.appointment_starts_at is None)
             return replace(facts, appointment_starts_at=_instant(details["starts_at"]))
