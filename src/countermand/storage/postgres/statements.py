@@ -97,8 +97,7 @@ seen AS (
 # cancelled now, and its command runs again on a fresh snapshot.
 _CANCELLED: Final = f"""
 cancelled AS (
-    UPDATE orders AS o
-    SET state = '{OrderState.CANCELLED}', appointment_starts_at = NULL, version = o.version + 1,
+    UPDATE orders AS o SET state = '{OrderState.CANCELLED}', appointment_starts_at = NULL, version = o.version + 1,
         refunded_version = o.refunded_version + 1
     FROM seen WHERE o.id = seen.order_id AND o.version = seen.version
     RETURNING seen.order_id, o.version, seen.contract, seen.state, seen.appointment_starts_at, seen.first_payment_at,
