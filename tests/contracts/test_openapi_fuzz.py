@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -66,13 +67,18 @@ _EVERYTHING = [
 
 @pytest.fixture(scope="module")
 def demo_with(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Demo]]:
-    """Gives the demo whose appointments are kept by a calendar or by a remote system; each is started once."""
+    """Gives the demo whose appointments are kept by a calendar or by a remote system; each is started once.
+
+    Where a remote system keeps them, an override needs two persons.
+    """
     with ExitStack() as stack:
 
         @functools.cache
         def started(appointments: str) -> Demo:
             folder = tmp_path_factory.mktemp("fuzz") / "demo"
-            return stack.enter_context(a_demo(folder, environment={"COUNTERMAND_APPOINTMENTS": appointments}))
+            needs_two = "true" if appointments == "remote" else "false"
+            environment = {"COUNTERMAND_APPOINTMENTS": appointments, "COUNTERMAND_OVERRIDE_NEEDS_TWO": needs_two}
+            return stack.enter_context(a_demo(folder, environment=environment))
 
         yield started
 
@@ -252,13 +258,33 @@ def _new_client(http: httpx.Client, demo: Demo) -> int:
     return int(made.json()["client"]["id"])
 
 
-def _new_person(http: httpx.Client, demo: Demo) -> dict[str, Any]:
+def _new_person(http: httpx.Client, demo: Demo, role: str = "viewer") -> dict[str, Any]:
     """A new person with a token."""
     headers, staff_id = demo.manage_headers(), f"kim.{uuid4().hex}"
-    given = {"id": staff_id, "name": "Kim", "roles": ["viewer"]}
+    given = {"id": staff_id, "name": "Kim", "roles": [role]}
     assert http.post("/manage/v1/staff", json=given, headers=headers).status_code == 201
     made = http.post(f"/manage/v1/staff/{staff_id}/tokens", json={}, headers=headers)
-    return {"staff": staff_id, "key": made.json()["key"]}
+    return {"staff": staff_id, "key": made.json()["key"], "token": made.json()["token"]}
+
+
+def _about_people(label: str, http: httpx.Client, demo: Demo, booking: BookingTerms) -> dict[str, Any]:
+    """A person or an approval: the caller can withdraw its own, and confirm that of another person."""
+    if "{approval}" in label:
+        return _asked_override(http, demo, booking, by_caller=not label.endswith("/confirm"))
+    return _new_person(http, demo)
+
+
+def _asked_override(http: httpx.Client, demo: Demo, booking: BookingTerms, *, by_caller: bool) -> dict[str, Any]:
+    """An approval that the person whose token the calls have asked for, or another person."""
+    path = f"/manage/v1/orders/connect-{booking.order()}"
+    starts_at = datetime.now(UTC) + timedelta(hours=2)
+    visit = {"starts_at": starts_at.isoformat(), "ends_at": (starts_at + timedelta(hours=4)).isoformat()}
+    assert http.post(f"{path}/appointments", json=visit, headers=demo.manage_headers()).is_success
+    token = demo.json["manage"]["author_token"] if by_caller else _new_person(http, demo, "author")["token"]
+    wanted = {"reason": "r", "override": ["appointment_within_notice"]}
+    asked = http.post(f"{path}/cancel", json=wanted, headers={"Authorization": f"Bearer {token}"})
+    assert asked.status_code == 202, asked.text
+    return {"approval": asked.json()["approval"]}
 
 
 def _made_anew(label: str, http: httpx.Client, demo: Demo) -> list[dict[str, Any]] | None:
@@ -269,8 +295,8 @@ def _made_anew(label: str, http: httpx.Client, demo: Demo) -> list[dict[str, Any
         return [{"id": _ARRANGED[label](booking)} for _ in several]
     if "{client}" in label:
         return [{"client": _new_client(http, demo)} for _ in several]
-    if "{staff}" in label:
-        return [_new_person(http, demo) for _ in several]
+    if "{staff}" in label or "{approval}" in label:
+        return [_about_people(label, http, demo, booking) for _ in several]
     if "{task}" in label:
         new = [booking.order() for _ in several]
         return [{"id": f"connect-{order_id}", "task": booking.offer(order_id)} for order_id in new]
