@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import update
 
-from countermand.background import refunds
+from countermand.background import order_rounds, refunds
 from countermand.background.refunds import mark_refunded, mark_some
 from countermand.domain.orders.order import OrderId
 from countermand.storage.tables.orders import orders
@@ -22,8 +22,8 @@ LIMIT_S = 120  # only guards against hanging
 @pytest.fixture
 def in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refunds, "LOOKED_AT_ONCE", 2)
-    monkeypatch.setattr(refunds, "SWEEP_PAUSE_S", 0.0)
-    monkeypatch.setattr(refunds, "_AGAIN_AFTER_S", 0.0)
+    monkeypatch.setattr(order_rounds, "SWEEP_PAUSE_S", 0.0)
+    monkeypatch.setattr(order_rounds, "_AGAIN_AFTER_S", 0.0)
 
 
 async def as_older_nodes_left(world: World) -> None:
@@ -75,7 +75,7 @@ async def test_a_round_that_finds_nothing_to_mark_writes_nothing(world: World):
     made = await some_orders(world)
     before = await world.rows("orders")
     step = await mark_some(world.database.store, 0)
-    assert (step.last, step.marked) == (max(made[name] for name in ("refunded", "unknown", "in part")), 0)
+    assert (step.last, step.found) == (max(made[name] for name in ("refunded", "unknown", "in part")), 0)
     assert await world.rows("orders") == before
     assert (await mark_some(world.database.store, int(step.last or 0))).last is None
     assert (await row_of(world, made["refunded"]))["refunded_version"] is not None

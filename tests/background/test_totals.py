@@ -9,7 +9,7 @@ from sqlalchemy import update
 from countermand.actions.cancelling.cancel_orders import Cancelled
 from countermand.actions.catalogue.ports import Condition, Op
 from countermand.actions.errors import UnavailableError
-from countermand.background import totals
+from countermand.background import order_rounds, totals
 from countermand.background.totals import fill_some, fill_totals
 from countermand.domain.orders.order import OrderId
 from countermand.storage.tables.orders import order_details
@@ -29,8 +29,8 @@ EMPTY = (None, None)
 def in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(totals, "LOOKED_AT_ONCE", 7)
     monkeypatch.setattr(totals, "FILLED_AT_ONCE", 3)
-    monkeypatch.setattr(totals, "SWEEP_PAUSE_S", 0.0)
-    monkeypatch.setattr(totals, "_AGAIN_AFTER_S", 0.0)
+    monkeypatch.setattr(order_rounds, "SWEEP_PAUSE_S", 0.0)
+    monkeypatch.setattr(order_rounds, "_AGAIN_AFTER_S", 0.0)
 
 
 async def old_orders(world: World, shop: Caller, number: int) -> list[OrderId]:

@@ -2,28 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
-import structlog
-
 from countermand.actions.ordering.account import is_refunded
-from countermand.background.rounds import DATABASE_ERRORS, SWEEP_PAUSE_S, stops_within
+from countermand.background.order_rounds import Step, go_through_orders
 from countermand.domain.orders.order import OrderId
 from countermand.storage.store import SqlStore
 
-log = structlog.get_logger()
 LOOKED_AT_ONCE: Final = 300
-_AGAIN_AFTER_S: Final = 600.0  # old nodes may have refunded more orders
-_RETRY_AFTER_S: Final = 5.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
-    """The result of one step: the number of the last order that it saw, or None if there was no further order."""
-
-    last: int | None
-    marked: int
 
 
 async def mark_some(store: SqlStore, after: int) -> Step:
@@ -35,7 +21,7 @@ async def mark_some(store: SqlStore, after: int) -> Step:
         seen = await reading.with_money_gone(after, LOOKED_AT_ONCE)
         refunded = [one for one, lacks_mark in seen.items() if lacks_mark and await is_refunded(reading, one)]
     marked = [await _mark(store, order_id) for order_id in refunded]
-    return Step(last=max(seen, default=None), marked=sum(marked))
+    return Step(last=max(seen, default=None), found=sum(marked))
 
 
 async def _mark(store: SqlStore, order_id: OrderId) -> bool:
@@ -54,20 +40,9 @@ async def mark_refunded(
 
     Several nodes may do this at the same time. A mark is never wrong: it counts only for the version that it names.
     """
-    after, marked, pause_s = 0, 0, 0.0
-    report_unfinished(True)
-    while not await stops_within(pause_s, stopping):
-        try:
-            step = await mark_some(store, after)
-        except DATABASE_ERRORS as error:
-            log.warning("refunded orders stay unmarked for now", reason=str(error))
-            pause_s = _RETRY_AFTER_S
-            continue
-        marked += step.marked
-        if step.last is not None:
-            after, pause_s = step.last, SWEEP_PAUSE_S
-        elif marked:
-            after, marked, pause_s = 0, 0, _AGAIN_AFTER_S
-        else:
-            report_unfinished(False)
-            return
+    await go_through_orders(
+        lambda after: mark_some(store, after),
+        stopping,
+        report_unfinished,
+        on_failure="refunded orders stay unmarked for now",
+    )

@@ -2,30 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
-import structlog
-
-from countermand.background.rounds import DATABASE_ERRORS, SWEEP_PAUSE_S, stops_within
+from countermand.background.order_rounds import Step, go_through_orders
 from countermand.storage.store import SqlStore
 
-log = structlog.get_logger()
 LOOKED_AT_ONCE: Final = 1000
 FILLED_AT_ONCE: Final = 300
-_AGAIN_AFTER_S: Final = 600.0  # old nodes may have placed more orders, and other nodes may have failed
-_RETRY_AFTER_S: Final = 5.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
-    """The result of one step: the number of the last order that it saw, or None if there was no further order.
-
-    `found` counts ticket orders with an empty total whose document this version can read.
-    """
-
-    last: int | None
-    found: int
 
 
 async def fill_some(store: SqlStore, after: int) -> Step:
@@ -50,20 +33,6 @@ async def fill_totals(
     Each step commits by itself, and the next round finds the totals that are still empty. So a crash loses nothing, and
     several nodes may do this at the same time.
     """
-    after, found, pause_s = 0, 0, 0.0
-    report_unfinished(True)
-    while not await stops_within(pause_s, stopping):
-        try:
-            step = await fill_some(store, after)
-        except DATABASE_ERRORS as error:
-            log.warning("empty totals stay for now", reason=str(error))
-            pause_s = _RETRY_AFTER_S
-            continue
-        found += step.found
-        if step.last is not None:
-            after, pause_s = step.last, SWEEP_PAUSE_S
-        elif found:
-            after, found, pause_s = 0, 0, _AGAIN_AFTER_S
-        else:
-            report_unfinished(False)
-            return
+    await go_through_orders(
+        lambda after: fill_some(store, after), stopping, report_unfinished, on_failure="empty totals stay for now"
+    )
