@@ -125,7 +125,7 @@ def cancellation_undone() -> ConflictError:
     return ConflictError(
         "cancellation_undone",
         "this request cancelled the order, and the operator has undone that since; nothing was cancelled again; to "
-        "cancel the order, send a new request, with another Idempotency-Key",
+        "cancel the order, send a new request, with another Idempotency-Key, or ask for a new approval",
     )
 
 

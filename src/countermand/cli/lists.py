@@ -122,7 +122,7 @@ def list_command(
         str | None,
         typer.Option(
             help="refunds: only those that are due, done, failed or withdrawn; approvals: only those that are open, "
-            "confirmed, expired, ended or withdrawn.",
+            "confirmed, expired, outdated or withdrawn.",
             **TEXT,
         ),
     ] = None,

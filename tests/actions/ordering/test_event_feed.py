@@ -351,13 +351,15 @@ async def test_a_new_generation_goes_on_where_the_old_cursors_and_the_restored_e
     assert gone.value.go_on == f"{again.split('-')[0]}-2"
 
 
-async def test_a_cursor_behind_the_end_is_of_another_generation(world: World):
+@pytest.mark.parametrize("cursor", ["1-2", "2-0", "2-1", "1-99"])
+async def test_a_cursor_that_this_database_never_gave_leads_to_the_first_event(world: World, cursor: str):
     await world.service_order(await world.connect_client())
     feed = feed_of(world)
     page = await feed.read(None, ALL)
     with pytest.raises(CursorGoneError) as gone:
-        await feed.read("1-2", ALL)
-    assert gone.value.go_on == page.following == "1-1"
+        await feed.read(cursor, ALL)
+    assert (gone.value.code, gone.value.go_on) == ("feed_of_other_generation", "1-0")
+    assert await feed.read(gone.value.go_on, ALL) == page
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,9 @@ async def test_an_operator_reads_what_an_override_does_and_a_shop_that_it_cannot
     view = await world.ticket_order(shop, paid=True)
     path = str(view.order.uid)
     said = (await manage(world, kim, "POST", f"{path}/cancel", {"reason": "r"})).json()["detail"]
-    assert said.endswith("an override of payment_recorded cancels the order, and what was paid becomes due")
+    assert said.endswith(
+        "for an order that can be cancelled otherwise, override payment_recorded, and what was paid becomes due"
+    )
     explained = (await manage(world, kim, "GET", f"{path}/cancellability")).json()["findings"]
     (ask,) = [one for one in (await manage(world, kim, "GET", path)).json()["timeline"] if one["kind"] == "ask"]
     for findings in (explained, ask["findings"]):

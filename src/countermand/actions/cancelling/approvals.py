@@ -38,6 +38,7 @@ from countermand.domain.cancelling.approval import (
     not_independent_of,
 )
 from countermand.domain.cancelling.decision import Refused, decide
+from countermand.domain.cancelling.rules import NEVER_OVERRIDDEN
 from countermand.domain.known import Unknown
 from countermand.domain.money import Money
 from countermand.domain.orders.order import Order, OrderId
@@ -92,7 +93,9 @@ class ApprovalDiffers:
     @property
     def sentence(self) -> str:
         """Everything that differs, and what to do next."""
-        return f"{'; '.join(self.sentences.values())}; nothing was cancelled, and the approval has ended; ask again"
+        can_be_asked = NEVER_OVERRIDDEN.isdisjoint(self.found.codes) and self.found.codes
+        what_next = "ask again" if can_be_asked else "look at the order"
+        return f"{'; '.join(self.sentences.values())}; nothing was cancelled, and the approval has ended; {what_next}"
 
 
 # What becomes of a request to override a refusal, and of a confirmation.
@@ -235,6 +238,13 @@ def _check_open(approval: Approval, now: datetime) -> None:
             "approval_expired",
             f"the approval {approval.id} expired, because nobody confirmed it within {minutes} minutes; nothing was "
             f"done; ask again",
+        )
+    if state is ApprovalState.OUTDATED:
+        differed = ", ".join(approval.differed)
+        raise ConflictError(
+            "approval_used",
+            f"the approval {approval.id} has ended, because this had changed when {approval.ended_by} confirmed it: "
+            f"{differed}; nothing was done; look at the order, and ask again if it is still to be cancelled",
         )
     if state is not ApprovalState.OPEN:
         by = "" if approval.ended_by is None else f" by {approval.ended_by}"

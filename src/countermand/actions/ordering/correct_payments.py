@@ -216,10 +216,18 @@ async def _is_repeated(
 ) -> bool:
     """Claim a reference for the order, and return whether the same amount is recorded under it.
 
-    Raises `ConflictError` if another amount is, or if the reference is another order's.
+    Raises `ConflictError` if another amount is, if the reference is another order's, or if the refund came back: then,
+    its money is owed again, and the next try has a reference of its own.
     """
     holder = await tx.claim_correction(kind, reference, order_id)
-    same = [one.money for one in account.made(kind, reference)]
+    made = account.made(kind, reference)
+    if any(one.state is RefundState.RETURNED for one in made):
+        raise ConflictError(
+            "refund_came_back",
+            f"the refund {reference} came back, so its money is owed again; nothing was recorded; record the next "
+            "refund under its own reference",
+        )
+    same = [one.money for one in made]
     if holder == order_id and not same:
         return False
     of_currency = all(one.currency == money.currency for one in same)

@@ -193,8 +193,19 @@ def _in_order(events: Sequence[OutboxEvent]) -> list[OutboxEvent]:
 
 
 async def _position(reading: FeedReading, head: FeedHead, generation: int, position: int) -> int:
-    """Return the position of a cursor. Raises `CursorGoneError` if it does not lead on without a gap."""
-    if generation != head.generation or position > head.last:
+    """Return the position of a cursor. Raises `CursorGoneError` if it does not lead on without a gap.
+
+    Of a cursor that this database never gave, nothing is known to be shared: its reader begins at the first event.
+    """
+    if generation > head.generation or (generation == head.generation and position > head.last):
+        go_on = _cursor(head, head.deleted_up_to)
+        raise CursorGoneError(
+            OTHER_GENERATION,
+            "after is a cursor that this database never gave: another one did, or this one before it was restored; "
+            f"nothing was read; go on after {go_on}, at the first event that is kept",
+            go_on,
+        )
+    if generation != head.generation:
         shared = [head.last, position, *await reading.generations_after(generation)]
         go_on = _cursor(head, max(min(shared), head.deleted_up_to))
         raise CursorGoneError(

@@ -73,7 +73,7 @@ async def list_refunds(store: Snapshots[DeskLists], wanted: RowsWanted, at_most:
 async def list_approvals(
     store: Snapshots[DeskLists], wanted: RowsWanted, at_most: int, now: datetime
 ) -> ListPage[ListedApproval]:
-    """Return approvals: those that are open at `now`, confirmed, expired, ended or withdrawn, or all."""
+    """Return approvals: those that are open at `now`, confirmed, expired, outdated or withdrawn, or all."""
     async with store.snapshot() as reading:
         return await reading.approvals_listed(wanted, at_most, now)
 

@@ -61,6 +61,7 @@ REFUSALS: Final[Mapping[str, str]] = {
     "payment_not_late": "The payment came in time. Only late money can be assigned; void the payment instead.",
     "refund_exceeds_paid": "The refund is larger than what is kept, due and late. The sentence names the amounts.",
     "refund_reference_used": "The reference is another refund's. Use this refund's own reference.",
+    "refund_came_back": "The refund with this reference came back. Record the next refund under its own reference.",
     "chargeback_exceeds_paid": "The chargeback is larger than what came in. The sentence names the amounts.",
     "chargeback_reference_used": "The reference is another chargeback's. Use this chargeback's own reference.",
     "tickets_given_on": "Tickets of the order were given on, so that the order cannot be pending again.",
@@ -102,7 +103,8 @@ REFUSALS: Final[Mapping[str, str]] = {
     "key_exists": "The client has, or had, a key with this id.",
     "policy_differs": "Only on the command line: its settings have another policy than the servers. Nothing was "
     "cancelled. Give the settings of the servers.",
-    "feed_of_other_generation": "The cursor is from before the database was restored. Go on at the cursor in `next`.",
+    "feed_of_other_generation": "The cursor is from before the database was restored, or of another database. Go on at "
+    "the cursor in `next`.",
     "feed_events_deleted": "Events after the cursor were deleted, because they were older than what is kept. Go on at "
     "the cursor in `next`.",
     # ticket orders

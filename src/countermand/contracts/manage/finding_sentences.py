@@ -11,6 +11,6 @@ def sentence_for_operator(finding: Finding) -> str:
     if finding.passed or finding.fact is not FactName.FIRST_PAYMENT_AT:
         return finding.sentence
     return (
-        f"a payment was recorded on {finding.value}; an override of {finding.code} cancels the order, and what was "
-        "paid becomes due"
+        f"a payment was recorded on {finding.value}; for an order that can be cancelled otherwise, override "
+        f"{finding.code}, and what was paid becomes due"
     )

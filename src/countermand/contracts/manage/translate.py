@@ -80,7 +80,7 @@ ERROR_CODES: Final = error_codes(
             *RULES,
             *("move_not_allowed", "order_paid", "payment_reference_used", "late_money"),
             *("payment_voided", "payment_paid_back", "tickets_given_on", "payment_not_late"),
-            *("refund_exceeds_paid", "refund_reference_used"),
+            *("refund_exceeds_paid", "refund_reference_used", "refund_came_back"),
             *("chargeback_exceeds_paid", "chargeback_reference_used"),
             *("has_appointment", "appointment_over", "order_ended", "already_answered"),
             *("slot_booked", "more_held", "seats_held"),
