@@ -120,7 +120,7 @@ async def test_people_read_a_timeline_with_findings_and_persons(world: World, ru
     findings = [line for line in timeline[ask + 1 :] if line.startswith("    ")]
     assert [line.split(":")[0].strip() for line in findings].count("refused") == 1
     assert len(findings) == 2
-    assert "payment.recorded (reference " in timeline[-1]
+    assert "payment.recorded (amount 25.00 EUR, reference " in timeline[-1]
     assert f"by client {operator.client.id} ({operator.client.name}), over manage" in timeline[-1]
     assert not changed(before, await contents(world))
 
@@ -309,7 +309,7 @@ async def test_a_refusal_is_overridden_by_a_person_who_may(world: World, run: Ru
     assert (due["state"], due["amount_minor"], due["staff_id"]) == ("due", 2500, "kim")
     shown = (await said(world, run, "show", name)).out
     assert "cancelled, overriding payment_recorded; by kim, the command line, over manage; reason: called off" in shown
-    assert "refund.due (amounts 2500 EUR, reason called off)" in shown
+    assert "refund.due (amounts 25.00 EUR, reason called off)" in shown
     assert "refused: a payment was recorded on" in shown
 
 

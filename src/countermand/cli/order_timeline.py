@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from countermand.cli.printing import said
+from countermand.domain.money import written_minor
 
 if TYPE_CHECKING:
     from countermand.contracts.manage import messages
@@ -32,15 +33,26 @@ def _what(entry: "messages.TimelineEntry") -> str:
 
 
 def _details(details: Mapping[str, object]) -> str:
-    written = ", ".join(f"{name} {_value(value)}" for name, value in details.items() if value is not None)
+    written = ", ".join(f"{name} {_value(value)}" for name, value in _of_money(details).items() if value is not None)
     return f" ({written})" if written else ""
+
+
+def _of_money(details: Mapping[str, object]) -> Mapping[str, object]:
+    """Return details with an amount as people write it, instead of its hundredths and its currency."""
+    minor, currency = details.get("amount_minor"), details.get("currency")
+    if not isinstance(minor, int) or currency is None:
+        return details
+    others = {name: value for name, value in details.items() if name not in {"amount_minor", "currency"}}
+    return {"amount": f"{written_minor(minor)} {currency}"} | others
 
 
 def _value(value: object) -> str:
     """Return a value of an event for people: of a list, the values of each object in it."""
     if not isinstance(value, list):
         return str(value)
-    return " and ".join(" ".join(map(str, one.values())) if isinstance(one, dict) else str(one) for one in value)
+    return " and ".join(
+        " ".join(map(str, _of_money(one).values())) if isinstance(one, dict) else str(one) for one in value
+    )
 
 
 def _who(who: "messages.Actor | None") -> str:

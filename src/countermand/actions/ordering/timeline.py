@@ -25,6 +25,7 @@ from countermand.domain.orders.order_events import (
     payment_recorded,
     payment_refunded,
     payment_voided,
+    place_in_version,
     refund_failed,
 )
 from countermand.domain.orders.order_state import OrderState
@@ -60,7 +61,6 @@ _KINDS: Final[Mapping[OrderEventKind | Unknown, EntryKind]] = {
     OrderEventKind.APPOINTMENT_ADVANCED: EntryKind.APPOINTMENT,
     OrderEventKind.APPOINTMENT_CANCELLED: EntryKind.APPOINTMENT,
 }
-_RANK: Final = {kind: rank for rank, kind in enumerate(EntryKind)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,8 +98,13 @@ def timeline_of(order: Order, history: History, policies: KnownPolicies) -> Sequ
     Events are in the order of the order's versions, which the database counts: the clocks of two nodes differ.
     """
     entries = [*_of_events(order, history), *_of_asks(history, policies), *_of_other_rows(order, history)]
-    entries.sort(key=lambda one: (one[0], one[1], _RANK[one[2].kind]))
+    entries.sort(key=lambda one: (one[0], one[1], _place(one[2])))
     return [entry for _, _, entry in entries]
+
+
+def _place(entry: TimelineEntry) -> tuple[int, str]:
+    """Return the place of an entry among those of one version: an ask first, then the events in their stated order."""
+    return (-1, "") if entry.event is None else place_in_version(entry.event.value)
 
 
 def is_complete(view: OrderView, history: History, refusals_since: datetime) -> bool:
