@@ -1,0 +1,1 @@
+"""Delivers order events to the endpoints of subscribers."""

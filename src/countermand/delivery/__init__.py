@@ -1,0 +1,1 @@
+"""Sends events to endpoints: dialects, signatures, checked addresses, HTTP requests, and the relay."""

@@ -1,0 +1,1 @@
+"""Endpoints, attempts to deliver an event to them, and the schedule of these attempts."""
