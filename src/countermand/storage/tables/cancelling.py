@@ -150,6 +150,8 @@ outbox = Table(
     # NULL in older nodes' rows, and if the service did it by itself.
     Column("channel", Name),
     Column("address", Text),
+    # Of the instant and the details as they were written; NULL unless a forgetting replaced the details since.
+    Column("digest", String(8)),
     Index(
         "ix_outbox_undelivered",
         "recorded_at",

@@ -1,0 +1,100 @@
+"""When is an event sent again, when is it given up, and when is an endpoint paused? The schedule and its limits are data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from countermand.domain.delivering.endpoint import Health
+
+# How long after a failed attempt the next one follows. The first attempt is made at once, so there are eleven in all.
+_PAUSES: Final = tuple(
+    timedelta(seconds=pause_s)
+    for pause_s in (5, 30, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
+)
+_JITTER: Final = 0.2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule:
+    """The pauses between the attempts to send an event, and the limits of an endpoint.
+
+    An endpoint is failing after `failing_after` or `failing_attempts` without success, and is paused after
+    `paused_after` without success. Every `other_order_every`th probe is of another order than the oldest, because the
+    receiver may refuse only the oldest event.
+    """
+
+    pauses: Sequence[timedelta] = field(default=_PAUSES)
+    failing_after: timedelta = timedelta(hours=1)
+    failing_attempts: int = 20
+    paused_after: timedelta = timedelta(days=5)
+    longest_retry_after: timedelta = timedelta(hours=1)
+    other_order_every: int = 3
+
+    @property
+    def attempts(self) -> int:
+        """The number of attempts, after which an event is given up if the endpoint is well otherwise."""
+        return len(self.pauses) + 1
+
+    def pause_after(self, attempts: int, chance: float, retry_after_s: float | None = None) -> timedelta:
+        """Return the pause after a number of failed attempts. `chance`, from 0 to 1, places it within ±20 %.
+
+        The receiver can ask for a longer pause, up to an hour. The last pause of the schedule repeats.
+        """
+        pause = self.pauses[min(attempts, len(self.pauses)) - 1] * (1 - _JITTER + 2 * _JITTER * chance)
+        if retry_after_s is None:
+            return pause
+        return max(pause, min(timedelta(seconds=retry_after_s), self.longest_retry_after))
+
+    def is_given_up(self, attempts: int, first_attempt_at: datetime, last_success_at: datetime | None) -> bool:
+        """Return whether an event is given up after a failed attempt.
+
+        While the endpoint has had no success since the first attempt, the endpoint is down, and the event waits.
+        """
+        return attempts >= self.attempts and last_success_at is not None and last_success_at > first_attempt_at
+
+    def is_failing(self, health: Health, now: datetime) -> bool:
+        """Return whether an endpoint counts as failing."""
+        if health.first_failure_at is None:
+            return False
+        return health.failures >= self.failing_attempts or now - health.first_failure_at >= self.failing_after
+
+    def is_paused(self, health: Health, now: datetime) -> bool:
+        """Return whether an endpoint has been without success for so long that it is paused."""
+        return health.first_failure_at is not None and now - health.first_failure_at >= self.paused_after
+
+    def probes_other_order(self, health: Health) -> bool:
+        """Return whether the next probe is of another order than the one with the oldest event."""
+        return health.failures % self.other_order_every == self.other_order_every - 1
+
+
+USUAL_SCHEDULE: Final = Schedule()
+
+
+def after_success(health: Health, now: datetime) -> Health:
+    """Return the health of an endpoint after a success at an instant."""
+    return Health(last_success_at=max(now, health.last_success_at or now))
+
+
+def after_failure(
+    health: Health, order: int, now: datetime, schedule: Schedule, chance: float, retry_after_s: float | None
+) -> Health:
+    """Return the health of an endpoint after a failure. `order` is the number of the order whose event failed.
+
+    If orders of more than one event failed since the last success, only a probe at a time is made, at the pace of the
+    schedule. An endpoint that asked for time gets no attempt meanwhile.
+    """
+    others = health.last_failed_order not in {None, order}
+    health = replace(
+        health,
+        failures=health.failures + 1,
+        failing_orders=max(health.failing_orders, 2 if others else 1),
+        last_failed_order=order,
+        first_failure_at=health.first_failure_at or now,
+    )
+    if health.is_probed:
+        return replace(health, not_before=now + schedule.pause_after(health.failures, chance, retry_after_s))
+    if retry_after_s is not None:
+        pause = min(timedelta(seconds=retry_after_s), schedule.longest_retry_after)
+        return replace(health, not_before=now + pause)
+    return health
