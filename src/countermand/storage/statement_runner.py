@@ -19,7 +19,8 @@ _ROWS_AT_ONCE: Final = 500
 class StatementRunner:
     """Runs statements on one connection, within a transaction.
 
-    `our_error` translates the driver's errors. `kinds` has the kind of orders of each contract in force.
+    `our_error` translates the driver's errors. `kinds` has the kind of orders of each contract in force. `wrote_events`
+    says whether the transaction wrote events that the relay has to hear of.
     """
 
     def __init__(self, connection: AsyncConnection, our_error: OurError, kinds: OrderKinds) -> None:
@@ -27,6 +28,7 @@ class StatementRunner:
         self._our_error = our_error
         self._kinds = kinds
         self._on_postgres = connection.dialect.name == "postgresql"
+        self.wrote_events = False
 
     async def _execute(self, statement: Executable, rows: Sequence[Mapping[str, object]] | None = None) -> Result:
         with translated_driver(self._our_error):

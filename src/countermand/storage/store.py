@@ -1,7 +1,7 @@
 """Reads and transactions for everything but the cancellation path, on either database."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
@@ -20,6 +20,8 @@ class SqlStore(ABC):
 
     def __init__(self, kinds: OrderKinds) -> None:
         self.kinds = kinds
+        # Called after the commit of a transaction that wrote events; bootstrap lets it wake the relay.
+        self.after_events: Callable[[], None] = lambda: None
 
     @abstractmethod
     def snapshot(self) -> AbstractAsyncContextManager[SqlTransaction]:

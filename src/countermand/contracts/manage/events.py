@@ -14,9 +14,8 @@ from countermand.contracts.http.query import Query
 from countermand.contracts.manage import event_messages as messages
 from countermand.contracts.manage.calls import ROOT, operation
 from countermand.contracts.manage.messages import PROBLEM_JSON, Problem
-from countermand.contracts.manage.order_ids import id_text
 from countermand.domain.client import Permission
-from countermand.domain.orders.event_ids import event_id
+from countermand.domain.orders.event_ids import event_id, id_text
 
 PAGE: Final = 100
 LARGEST_PAGE: Final = 1000

@@ -5,8 +5,9 @@ from msgspec import Raw
 from countermand.actions.cancelling.ports import CancellationRecord, RefusalRecord
 from countermand.actions.ordering.desk_lists import ListedDecision, ListedPayment, ListedRefund, PartPaidOrder
 from countermand.contracts.manage import list_messages as messages
-from countermand.contracts.manage.order_ids import id_text, order_id_text
+from countermand.contracts.manage.order_ids import order_id_text
 from countermand.contracts.manage.translate import correction_id
+from countermand.domain.orders.event_ids import id_text
 
 
 def cancellation_shown(one: ListedDecision[CancellationRecord]) -> messages.ListedCancellation:

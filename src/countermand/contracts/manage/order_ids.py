@@ -10,7 +10,8 @@ from typing import Final, Protocol
 
 from countermand.actions.errors import FieldsError, NotFoundError
 from countermand.contracts.http.body import shown
-from countermand.domain.contract import CONTRACT_NAME_PATTERN, ContractName
+from countermand.domain.contract import CONTRACT_NAME_PATTERN
+from countermand.domain.orders.event_ids import id_text
 from countermand.domain.orders.order import (
     LARGEST_ORDER_ID,
     UID_PATTERN,
@@ -46,11 +47,6 @@ class OrdersByName(Protocol):
 def order_id_text(order: Order) -> str:
     """Return the id of an order: its contract, and the uid of a ticket order or the number of a telecom order."""
     return id_text(order.contract, order.uid, order.id)
-
-
-def id_text(contract: ContractName, uid: OrderUid | None, number: OrderId) -> str:
-    """Return the id of an order, of which only these three are known."""
-    return f"{contract}-{uid or number}"
 
 
 async def order_named(reading: OrdersByName, given: str, *, field: str = "id") -> Order:

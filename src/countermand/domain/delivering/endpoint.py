@@ -18,6 +18,7 @@ ENDPOINT_ID_PATTERN: Final = "ep_[0-9a-f]{16}"
 STANDARD: Final = "standard"  # the dialect of an endpoint that names none
 LARGEST_OVERLAP_D: Final = 7
 USUAL_OVERLAP_H: Final = 24
+PROBED_FROM: Final = 5  # failures in a row, each of another order than the one before
 
 
 class EndpointState(StrEnum):
@@ -66,8 +67,8 @@ class Subscription:
 class Health:
     """How the last attempts at an endpoint went.
 
-    `failures` are those since the last success, and `failing_orders` counts up to two: whether they concern more than
-    one order. `not_before` is when the next attempt may begin, while the endpoint is only probed or asked for time.
+    `failures` are those since the last success. `failing_orders` counts those of another order than the failure before.
+    `not_before` is when the next attempt may begin, while the endpoint is only probed or asked for time.
     """
 
     failures: int = 0
@@ -81,7 +82,7 @@ class Health:
     @property
     def is_probed(self) -> bool:
         """Whether one event at a time is tried: several orders failed in a row, so the endpoint itself seems down."""
-        return self.failing_orders > 1
+        return self.failing_orders >= PROBED_FROM
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,11 +1,11 @@
-"""When is an event sent again, when is it given up, and when is an endpoint paused? The schedule and its limits are data."""
+"""When is an event sent again, when is it given up, and when is an endpoint paused? The schedule is data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from countermand.domain.delivering.endpoint import Health
+from countermand.domain.delivering.endpoint import PROBED_FROM, Health
 
 # How long after a failed attempt the next one follows. The first attempt is made at once, so there are eleven in all.
 _PAUSES: Final = tuple(
@@ -20,8 +20,8 @@ class Schedule:
     """The pauses between the attempts to send an event, and the limits of an endpoint.
 
     An endpoint is failing after `failing_after` or `failing_attempts` without success, and is paused after
-    `paused_after` without success. Every `other_order_every`th probe is of another order than the oldest, because the
-    receiver may refuse only the oldest event.
+    `paused_after` without success. Every `newest_every`th probe is the newest event instead of the oldest, because
+    the receiver may refuse only the oldest ones.
     """
 
     pauses: Sequence[timedelta] = field(default=_PAUSES)
@@ -29,7 +29,7 @@ class Schedule:
     failing_attempts: int = 20
     paused_after: timedelta = timedelta(days=5)
     longest_retry_after: timedelta = timedelta(hours=1)
-    other_order_every: int = 3
+    newest_every: int = 3
 
     @property
     def attempts(self) -> int:
@@ -63,9 +63,9 @@ class Schedule:
         """Return whether an endpoint has been without success for so long that it is paused."""
         return health.first_failure_at is not None and now - health.first_failure_at >= self.paused_after
 
-    def probes_other_order(self, health: Health) -> bool:
-        """Return whether the next probe is of another order than the one with the oldest event."""
-        return health.failures % self.other_order_every == self.other_order_every - 1
+    def probes_newest(self, health: Health) -> bool:
+        """Return whether the next probe is the newest event."""
+        return health.failures % self.newest_every == self.newest_every - 1
 
 
 USUAL_SCHEDULE: Final = Schedule()
@@ -81,19 +81,19 @@ def after_failure(
 ) -> Health:
     """Return the health of an endpoint after a failure. `order` is the number of the order whose event failed.
 
-    If orders of more than one event failed since the last success, only a probe at a time is made, at the pace of the
-    schedule. An endpoint that asked for time gets no attempt meanwhile.
+    If events of several orders failed in a row, only one probe at a time is made, at the pace of the schedule. An
+    endpoint that asked for time gets no attempt meanwhile.
     """
-    others = health.last_failed_order not in {None, order}
     health = replace(
         health,
         failures=health.failures + 1,
-        failing_orders=max(health.failing_orders, 2 if others else 1),
+        failing_orders=health.failing_orders + (health.is_probed or health.last_failed_order != order),
         last_failed_order=order,
         first_failure_at=health.first_failure_at or now,
     )
     if health.is_probed:
-        return replace(health, not_before=now + schedule.pause_after(health.failures, chance, retry_after_s))
+        probes = health.failing_orders - PROBED_FROM + 1
+        return replace(health, not_before=now + schedule.pause_after(probes, chance, retry_after_s))
     if retry_after_s is not None:
         pause = min(timedelta(seconds=retry_after_s), schedule.longest_retry_after)
         return replace(health, not_before=now + pause)

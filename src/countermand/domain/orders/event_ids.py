@@ -3,6 +3,9 @@
 import hashlib
 from typing import Final
 
+from countermand.domain.contract import ContractName
+from countermand.domain.orders.order import OrderId, OrderUid
+
 _DIGITS: Final = 8
 
 
@@ -18,3 +21,8 @@ def event_digest(recorded_at: int, details: bytes) -> str:
 def event_id(order: str, version: int, kind: str, digest: str) -> str:
     """Return the id of an event. `order` is the id of the order in the operator's API. An id has no full stop."""
     return f"evt_{order}_{version}_{kind.replace('.', '_')}_{digest}"
+
+
+def id_text(contract: ContractName, uid: OrderUid | None, number: OrderId) -> str:
+    """Return the id of an order in the operator's API, which names the contract and the order."""
+    return f"{contract}-{uid or number}"

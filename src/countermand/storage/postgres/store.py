@@ -48,12 +48,15 @@ class PostgresStore(SqlStore):
     async def transaction(self) -> AsyncIterator[SqlTransaction]:
         """See `Transactions.transaction`."""
         async with _connected(self._engine) as connection:
+            tx = SqlTransaction(connection, our_error, self.kinds)
             try:
-                yield SqlTransaction(connection, our_error, self.kinds)
+                yield tx
             except BaseException:
                 await _rolled_back(connection)
                 raise
             await _committed(connection)
+        if tx.wrote_events:
+            self.after_events()
 
     async def now(self) -> datetime:
         """See `SqlStore.now`."""

@@ -27,8 +27,10 @@ from countermand.storage.repositories.approvals import ApprovalRows
 from countermand.storage.repositories.catalogue import CatalogueRows
 from countermand.storage.repositories.corrections import CorrectionRows
 from countermand.storage.repositories.decisions import DecisionRows, refusal_of, undone_cancellation_of
+from countermand.storage.repositories.deliveries import DeliveryRows
 from countermand.storage.repositories.desk_lists import DeskListRows
 from countermand.storage.repositories.documents import encoded_document, total_columns
+from countermand.storage.repositories.endpoints import EndpointRows
 from countermand.storage.repositories.facts import columns_of_order
 from countermand.storage.repositories.feed import FeedRows
 from countermand.storage.repositories.handles import findable
@@ -67,7 +69,9 @@ class SqlTransaction(
     CatalogueRows,
     CorrectionRows,
     DecisionRows,
+    DeliveryRows,
     DeskListRows,
+    EndpointRows,
     FeedRows,
     OrderSearchRows,
     PaymentRows,
@@ -300,6 +304,7 @@ class SqlTransaction(
             for event in events
         ]
         await self._execute(insert(outbox).values(rows if len(rows) > 1 else rows[0]))
+        self.wrote_events = True
 
     async def claim_key(self, client_id: ClientId, key: str) -> None:
         """See `KeptAnswers.claim_key`. On SQLite, the transaction holds the only write lock anyhow."""

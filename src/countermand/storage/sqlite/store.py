@@ -85,12 +85,15 @@ class SqliteStore(SqlStore):
         async with self._write_lock.for_transaction() as limit_s, _connected(self._writing) as connection:
             with translated_driver(our_error):
                 await retry_while_busy(lambda: shielded(connection.exec_driver_sql("BEGIN IMMEDIATE")), limit_s=limit_s)
+            tx = SqlTransaction(connection, our_error, self.kinds)
             try:
-                yield SqlTransaction(connection, our_error, self.kinds)
+                yield tx
             except BaseException:
                 await _rolled_back(connection)
                 raise
             await _committed(connection)
+        if tx.wrote_events:
+            self.after_events()
 
     async def now(self) -> datetime:
         """See `SqlStore.now`. The machine's clock: a file has none, and all its processes are on one machine."""

@@ -1,0 +1,351 @@
+"""Claims events that may be sent now, and writes what became of the attempts.
+
+A lane has the events of one order for one endpoint, and one of them at a time is claimed: so first arrivals are in the
+order's own order, and an order that is stuck holds up no other. A claim is a lease on the database's clock that is
+longer than an attempt. The lease of a node that died ends, and any node goes on.
+"""
+
+import random
+import secrets
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+import structlog
+
+from countermand.actions.delivering.dialects import Dialects, EventToSend, RenderedEvent, ShownOrder
+from countermand.actions.delivering.ports import (
+    AttemptWriting,
+    ClaimedLane,
+    Delivery,
+    EventKey,
+    LaneEnd,
+    LoggedAttempt,
+    StoredEvent,
+)
+from countermand.actions.delivering.sending import AttemptError, AttemptResult, Sending
+from countermand.actions.ordering.views import OrderView
+from countermand.actions.ports import SharedClock, Snapshots, Transactions
+from countermand.domain.delivering.endpoint import Endpoint, EndpointEventKind, EndpointState, Health
+from countermand.domain.delivering.schedule import USUAL_SCHEDULE, Schedule, after_failure, after_success
+from countermand.domain.orders.event_ids import event_id, id_text
+from countermand.domain.orders.order import OrderId
+
+log = structlog.get_logger()
+
+ATTEMPT_LIMIT: Final = timedelta(seconds=15)
+LEASE: Final = timedelta(seconds=20)
+# Between the claim and the beginning of an attempt; later than that, the lease might end before the attempt.
+CLAIM_HOLDS: Final = timedelta(seconds=4)
+_SUCCESS_NOTED_EVERY: Final = timedelta(seconds=1)
+_SETTLED_LATE: Final = timedelta(hours=1)
+CATCH_UP_PER_S: Final = 500.0
+_NOT_RENDERED: Final = timedelta(minutes=1)
+
+ShowOrder = Callable[[OrderView], ShownOrder | None]
+
+
+class AttemptStore(Snapshots[AttemptWriting], Transactions[AttemptWriting], Protocol):
+    """The database, as attempts need it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClaimedEvent:
+    """An event that this node may send. `following_at` is when the next event of the lane was recorded, if known."""
+
+    sending: Sending
+    delivery: Delivery
+    lease: str
+    claimed_at: datetime
+    following_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EndedAttempt:
+    """A claimed event, with how the attempt ended."""
+
+    claimed: ClaimedEvent
+    result: AttemptResult
+
+
+class Attempts:
+    """Claims events and writes results. `source` is the address of this service, which CloudEvents name."""
+
+    def __init__(
+        self,
+        store: AttemptStore,
+        dialects: Dialects,
+        show_order: ShowOrder,
+        shared_clock: SharedClock,
+        *,
+        source: str,
+        schedule: Schedule = USUAL_SCHEDULE,
+    ) -> None:
+        self._store = store
+        self._dialects = dialects
+        self._show_order = show_order
+        self._shared_clock = shared_clock
+        self._source = source
+        self._schedule = schedule
+
+    async def claim(self, endpoint: Endpoint, at_most: int) -> Sequence[ClaimedEvent]:
+        """Claim up to `at_most` events of as many orders. Each is written as attempted before it is returned."""
+        now = await self._shared_clock()
+        lease = secrets.token_hex(8)
+        async with self._store.transaction() as tx:
+            lanes = await self._lanes(tx, endpoint, now, lease, at_most)
+            if not lanes:
+                return []
+            return await self._events(tx, endpoint, lanes, now, lease)
+
+    async def record(self, ended: Sequence[EndedAttempt]) -> None:
+        """Write what became of attempts, in one transaction."""
+        now = await self._shared_clock()
+        by_endpoint: dict[int, list[EndedAttempt]] = defaultdict(list)
+        for one in ended:
+            by_endpoint[one.claimed.delivery.endpoint].append(one)
+        async with self._store.transaction() as tx:
+            logged: list[LoggedAttempt] = []
+            for _, of_endpoint in sorted(by_endpoint.items()):
+                logged += await self._record(tx, of_endpoint, now)
+            await tx.log_attempts(logged)
+
+    async def _lanes(
+        self, tx: AttemptWriting, endpoint: Endpoint, now: datetime, lease: str, at_most: int
+    ) -> Sequence[ClaimedLane]:
+        until = now + LEASE
+        lanes = await tx.claim_lanes(endpoint.number, now, until, lease, at_most)
+        if lanes or not endpoint.health.is_probed or not await tx.claim_probe(endpoint.number, now, until):
+            return lanes
+        newest = self._schedule.probes_newest(endpoint.health)
+        return await tx.claim_for_probe(endpoint.number, now, until, lease, newest=newest)
+
+    async def _events(
+        self, tx: AttemptWriting, endpoint: Endpoint, lanes: Sequence[ClaimedLane], now: datetime, lease: str
+    ) -> Sequence[ClaimedEvent]:
+        queues: dict[OrderId, list[Delivery]] = defaultdict(list)
+        for one in await tx.deliveries_of(endpoint.number, [lane.order_id for lane in lanes]):
+            queues[one.key.order_id].append(one)
+        heads = {order_id: next((one for one in queue if one.is_pending), None) for order_id, queue in queues.items()}
+        tried = [one for one in heads.values() if one is not None]
+        events = await tx.stored_events([one.key for one in tried])
+        views = await self._views_of(tx, tried)
+        claimed, free = [], []
+        for lane in lanes:
+            head = heads.get(lane.order_id)
+            event = None if head is None else events.get(head.key)
+            if head is None or event is None:  # nothing waits any more
+                free.append(_free(endpoint, lane, lease, now, is_done=True))
+                continue
+            try:
+                claimed.append(self._claimed(endpoint, head, event, queues[lane.order_id], views, now, lease))
+            except Exception:  # of one order, and the endpoint's other orders must not wait for it
+                log.exception("an event cannot be rendered for now", endpoint=endpoint.id, order=lane.order_id)
+                free.append(_free(endpoint, lane, lease, now + _NOT_RENDERED, is_done=False))
+        if free:
+            await tx.end_lanes(free)
+        if claimed:
+            await tx.note_attempts([one.delivery for one in claimed])
+        await _log_cut_off(tx, [one for one in claimed if one.delivery.key.order_id in _cut_off(lanes)], now)
+        return claimed
+
+    async def _views_of(self, tx: AttemptWriting, tried: Sequence[Delivery]) -> Mapping[OrderId, OrderView]:
+        wanted = [one.key.order_id for one in tried if one.body is None and one.key.order_id > 0]
+        return await tx.views(wanted) if wanted else {}
+
+    def _claimed(
+        self,
+        endpoint: Endpoint,
+        head: Delivery,
+        event: StoredEvent,
+        queue: Sequence[Delivery],
+        views: Mapping[OrderId, OrderView],
+        now: datetime,
+        lease: str,
+    ) -> ClaimedEvent:
+        place = queue.index(head)
+        previous = queue[place - 1] if place else None
+        following = next((one for one in queue[place + 1 :] if one.is_pending), None)
+        subject = subject_of(endpoint, event)
+        if head.body is None:
+            rendered = self.render(endpoint, event, head.digest, views.get(head.key.order_id))
+            head = replace(
+                head, body=rendered.body, content_type=rendered.content_type, headers=tuple(rendered.headers)
+            )
+        head = replace(head, attempts=head.attempts + 1, first_attempt_at=head.first_attempt_at or now)
+        assert head.body is not None
+        sending = Sending(
+            endpoint=endpoint,
+            event_id=event_id(subject, head.key.order_version, head.key.kind, head.digest),
+            order_version=head.key.order_version,
+            attempt=head.attempts,
+            previous=None if previous is None else _id_of(subject, previous),
+            body=head.body,
+            content_type=head.content_type,
+            headers=head.headers,
+            now=now,
+        )
+        return ClaimedEvent(
+            sending=sending,
+            delivery=head,
+            lease=lease,
+            claimed_at=now,
+            following_at=None if following is None else following.recorded_at,
+        )
+
+    def render(self, endpoint: Endpoint, event: StoredEvent, digest: str, view: OrderView | None) -> RenderedEvent:
+        """Return an event as the endpoint gets it, with the order as it is now."""
+        dialect = self._dialects.by_name[endpoint.subscription.dialect]
+        key, subject = event.key, subject_of(endpoint, event)
+        to_send = EventToSend(
+            id=event_id(subject, key.order_version, key.kind, digest),
+            kind=key.kind,
+            version=key.order_version,
+            recorded_at=event.recorded_at,
+            details=event.details,
+            order=subject if event.contract is not None else None,
+            contract=event.contract,
+            shown=None if view is None else self._show_order(view),
+            source=self._source,
+        )
+        return dialect.render(to_send, endpoint.subscription)
+
+    async def _record(
+        self, tx: AttemptWriting, ended: Sequence[EndedAttempt], now: datetime
+    ) -> Sequence[LoggedAttempt]:
+        """Write what became of the attempts at one endpoint, and return the rows of the log."""
+        number = ended[0].claimed.delivery.endpoint
+        known = ended[0].claimed.sending.endpoint.health
+        noted_at = known.last_success_at
+        is_quiet = all(one.result.error is None for one in ended) and not known.failures
+        if is_quiet and noted_at is not None and now - noted_at < _SUCCESS_NOTED_EVERY:
+            health = known
+        else:
+            endpoint = await tx.lock_endpoint(number)
+            if endpoint is None:  # it was removed meanwhile
+                return []
+            health = await self._note_health(tx, endpoint, ended, now)
+        outcomes = {id(one): self._outcome(one, health) for one in ended}
+        for state in ("delivered", "given_up"):
+            done = [one.claimed.delivery for one in ended if outcomes[id(one)] == state]
+            if done:
+                await tx.end_deliveries(done, state, now)
+                late = [one.key for one in done if now - one.recorded_at > _SETTLED_LATE]
+                if late:
+                    await tx.renew_settled(late, now)
+        await tx.end_lanes([self._lane_end(one, outcomes[id(one)], now) for one in ended])
+        return [_logged(one, outcomes[id(one)]) for one in ended]
+
+    def _outcome(self, one: EndedAttempt, health: Health) -> str:
+        if one.result.error is None:
+            return "delivered"
+        delivery = one.claimed.delivery
+        assert delivery.first_attempt_at is not None
+        is_over = self._schedule.is_given_up(delivery.attempts, delivery.first_attempt_at, health.last_success_at)
+        return "given_up" if is_over or one.result.aborts else "failed"
+
+    def _lane_end(self, one: EndedAttempt, outcome: str, now: datetime) -> LaneEnd:
+        delivery = one.claimed.delivery
+        is_done = outcome != "failed"
+        pause = self._schedule.pause_after(delivery.attempts, random.random(), one.result.retry_after_s)  # noqa: S311 - no secret
+        return LaneEnd(
+            endpoint=delivery.endpoint,
+            order_id=delivery.key.order_id,
+            lease=one.claimed.lease,
+            is_done=is_done,
+            next_at=now if is_done else now + pause,
+            head_at=(one.claimed.following_at or now) if is_done else delivery.recorded_at,
+        )
+
+    async def _note_health(
+        self, tx: AttemptWriting, endpoint: Endpoint, ended: Sequence[EndedAttempt], now: datetime
+    ) -> Health:
+        """Write how the attempts went. An endpoint that is well again gets all that waits, oldest first."""
+        health = before = endpoint.health
+        for one in ended:
+            if one.result.error is None:
+                health = after_success(health, now)
+            else:
+                order, retry = one.claimed.delivery.key.order_id, one.result.retry_after_s
+                health = after_failure(health, order, now, self._schedule, random.random(), retry)  # noqa: S311 - no secret
+        is_disabled = any(one.result.disables for one in ended)
+        if before.is_probed and not health.failures:
+            await tx.spread_lanes(endpoint.number, now, CATCH_UP_PER_S)
+        if self._schedule.is_failing(health, now) and health.failing_since is None:
+            health = replace(health, failing_since=now)
+            await append_endpoint_event(tx, endpoint, EndpointEventKind.FAILING, "no success", health, now)
+        await tx.write_health(endpoint.number, health)
+        if endpoint.state is EndpointState.ACTIVE and (is_disabled or self._schedule.is_paused(health, now)):
+            why = "the receiver disabled it" if is_disabled else "no success for days"
+            paused = replace(endpoint, state=EndpointState.PAUSED, paused_at=now, paused_because=why)
+            await tx.write_state(paused)
+            await append_endpoint_event(tx, endpoint, EndpointEventKind.PAUSED, why, health, now)
+        return health
+
+
+async def append_endpoint_event(
+    tx: AttemptWriting, endpoint: Endpoint, kind: EndpointEventKind, reason: str, health: Health, now: datetime
+) -> None:
+    """Tell an event about an endpoint."""
+    details = {"endpoint": endpoint.id, "url": endpoint.url, "reason": reason, "since": health.first_failure_at}
+    await tx.append_endpoint_event(endpoint.number, kind.value, details, now)
+
+
+def subject_of(endpoint: Endpoint, event: StoredEvent) -> str:
+    """Return what an event is about, for its id: the order's id, or the id of the endpoint."""
+    if event.contract is not None:
+        return id_text(event.contract, event.uid, event.key.order_id)
+    told = event.details.get("endpoint")
+    return told if isinstance(told, str) else endpoint.id
+
+
+def _id_of(subject: str, delivery: Delivery) -> str:
+    return event_id(subject, delivery.key.order_version, delivery.key.kind, delivery.digest)
+
+
+def _free(endpoint: Endpoint, lane: ClaimedLane, lease: str, next_at: datetime, *, is_done: bool) -> LaneEnd:
+    return LaneEnd(
+        endpoint=endpoint.number,
+        order_id=lane.order_id,
+        lease=lease,
+        is_done=is_done,
+        next_at=next_at,
+        head_at=next_at,
+    )
+
+
+def _cut_off(lanes: Sequence[ClaimedLane]) -> frozenset[OrderId]:
+    return frozenset(lane.order_id for lane in lanes if lane.was_cut_off)
+
+
+async def _log_cut_off(tx: AttemptWriting, claimed: Sequence[ClaimedEvent], now: datetime) -> None:
+    """Log the attempts of which nobody knows how they ended, because their node did not write it."""
+    cut = AttemptResult(error=AttemptError.CUT_OFF, duration_ms=0)
+    rows = []
+    for one in claimed:
+        if one.delivery.attempts > 1:
+            row = _logged(EndedAttempt(claimed=one, result=cut), "failed")
+            rows.append(replace(row, attempt=row.attempt - 1, at=now))
+    if rows:
+        await tx.log_attempts(rows)
+
+
+def _logged(one: EndedAttempt, outcome: str) -> LoggedAttempt:
+    delivery, result = one.claimed.delivery, one.result
+    return LoggedAttempt(
+        number=0,
+        endpoint=delivery.endpoint,
+        key=EventKey(order_id=delivery.key.order_id, order_version=delivery.key.order_version, kind=delivery.key.kind),
+        event_id=one.claimed.sending.event_id,
+        attempt=one.claimed.sending.attempt,
+        at=one.claimed.claimed_at,
+        duration_ms=result.duration_ms,
+        address=result.address,
+        status=result.status,
+        error=None if result.error is None else result.error.value,
+        detail=result.detail,
+        answer=result.answer,
+        outcome=outcome,
+    )

@@ -1,0 +1,380 @@
+"""Hands events of the outbox to endpoints, claims orders whose events are sent, and writes what became of them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    LargeBinary,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+
+from countermand.actions.delivering.ports import ClaimedLane, Delivery, EventKey, LaneEnd, StoredEvent
+from countermand.domain.client import ClientId
+from countermand.domain.contract import ContractName
+from countermand.domain.delivering.endpoint import PROBED_FROM, EndpointNumber, EndpointState
+from countermand.domain.orders.event_ids import event_digest
+from countermand.domain.orders.order import OrderId, OrderUid
+from countermand.storage.sql_types import Row
+from countermand.storage.statement_runner import StatementRunner
+from countermand.storage.tables.cancelling import outbox
+from countermand.storage.tables.columns import instant, instant_or_none, micros, micros_or_none
+from countermand.storage.tables.delivering import deliveries, delivery_head, delivery_lanes, endpoints
+from countermand.storage.tables.orders import order_details, orders
+
+PENDING: Final = "pending"
+DELIVERED: Final = "delivered"
+GIVEN_UP: Final = "given_up"
+_IT: Final = deliveries.c
+_LANE: Final = delivery_lanes.c
+_SENDS: Final = and_(endpoints.c.removed_at.is_(None), endpoints.c.state == EndpointState.ACTIVE.value)
+_OF_EVENT: Final = [
+    outbox.c[name] for name in ("order_id", "order_version", "kind", "recorded_at", "details", "digest")
+]
+
+
+class DeliveryRows(StatementRunner):
+    """Implements `AttemptWriting`, but for what concerns endpoints."""
+
+    async def lock_delivery_head(self) -> datetime:
+        """See `DispatchWriting.lock_delivery_head`."""
+        (row,) = await self.rows(select(delivery_head.c.dispatch_from).with_for_update())
+        return instant(row["dispatch_from"])
+
+    async def write_dispatch_from(self, since: datetime) -> None:
+        """See `DispatchWriting.write_dispatch_from`."""
+        await self._execute(update(delivery_head).values(dispatch_from=micros(since)))
+
+    async def take_undispatched(self, since: datetime, at_most: int, now: datetime) -> Sequence[StoredEvent]:
+        """See `DispatchWriting.take_undispatched`.
+
+        An earlier version of an order commits before a later one. So if the statement sees a version, then it sees and
+        takes all before it, too.
+        """
+        waits = _waits(since)
+        some = select(outbox.c.order_id).where(waits).order_by(outbox.c.recorded_at).limit(at_most)
+        taken = update(outbox).where(waits, outbox.c.order_id.in_(some)).values(delivered_at=micros(now))
+        rows = await self.rows(taken.returning(*_OF_EVENT))
+        owners = await self._owners_of([row["order_id"] for row in rows])
+        return [_event(row, owners.get(row["order_id"])) for row in rows]
+
+    async def pass_over_undispatched(self, since: datetime, at_most: int, now: datetime) -> int:
+        """See `DispatchWriting.pass_over_undispatched`."""
+        key = outbox.c.order_id, outbox.c.order_version, outbox.c.kind
+        some = select(*key).where(_waits(since)).limit(at_most)
+        return await self.run(update(outbox).where(tuple_(*key).in_(some)).values(delivered_at=micros(now)))
+
+    async def add_deliveries(self, added: Sequence[Delivery]) -> None:
+        """See `DispatchWriting.add_deliveries`."""
+        await self._add_rows(added)
+        await self._add_to_lanes(added)
+
+    async def wait_again(self, again: Sequence[Delivery]) -> int:
+        """See `EndpointWriting.wait_again`."""
+        keys = [(one.endpoint, one.key.order_id, one.key.order_version, one.place, one.key.kind) for one in again]
+        it = tuple_(_IT.endpoint, _IT.order_id, _IT.order_version, _IT.place, _IT.kind)
+        known = await self.rows(select(*it.clauses, _IT.state).where(it.in_(keys)).with_for_update())
+        states = {tuple(row[name] for name in _KEY): row["state"] for row in known}
+        ended = [key for key, state in states.items() if state != PENDING]
+        if ended:
+            fresh = {"state": PENDING, "attempts": 0, "first_attempt_at": None, "ended_at": None}
+            await self.run(update(deliveries).where(it.in_(ended)).values(fresh))
+        await self._add_rows([one for one, key in zip(again, keys, strict=True) if key not in states])
+        waits = [one for one, key in zip(again, keys, strict=True) if states.get(key) != PENDING]
+        await self._add_to_lanes(waits)
+        return len(waits)
+
+    async def given_up_again(self, endpoint: EndpointNumber, at_most: int) -> int:
+        """See `EndpointWriting.given_up_again`."""
+        lost = select(deliveries).where(_IT.endpoint == endpoint, _IT.state == GIVEN_UP).limit(at_most)
+        return await self.wait_again([_delivery(row) for row in await self.rows(lost)])
+
+    async def undelivered_again(self, endpoint: EndpointNumber, keys: Sequence[EventKey]) -> int:
+        """See `EndpointWriting.undelivered_again`."""
+        named = tuple_(_IT.order_id, _IT.order_version, _IT.kind)
+        wanted = [(one.order_id, one.order_version, one.kind) for one in keys]
+        found = select(deliveries).where(_IT.endpoint == endpoint, named.in_(wanted), _IT.state != DELIVERED)
+        rows = await self.rows(found)
+        lost = [_delivery(row) for row in rows if row["state"] == GIVEN_UP]
+        if lost:
+            await self.wait_again(lost)
+        return len(rows)
+
+    async def _add_rows(self, added: Sequence[Delivery]) -> None:
+        if added:
+            await self._execute(
+                self._insert(deliveries).on_conflict_do_nothing(),
+                [
+                    {
+                        "endpoint": one.endpoint,
+                        "order_id": one.key.order_id,
+                        "order_version": one.key.order_version,
+                        "place": one.place,
+                        "kind": one.key.kind,
+                        "digest": one.digest,
+                        "recorded_at": micros(one.recorded_at),
+                        "state": PENDING,
+                        "attempts": 0,
+                    }
+                    for one in added
+                ],
+            )
+
+    async def _add_to_lanes(self, added: Sequence[Delivery]) -> None:
+        """Let deliveries wait in their lanes. A new lane is due at once, those with older events first."""
+        counts: Counter[tuple[int, int]] = Counter((one.endpoint, one.key.order_id) for one in added)
+        if not counts:
+            return
+        heads: dict[tuple[int, int], int] = {}
+        for one in added:
+            lane = one.endpoint, one.key.order_id
+            heads[lane] = min(micros(one.recorded_at), heads.get(lane, micros(one.recorded_at)))
+        made = self._insert(delivery_lanes)
+        added_up = made.on_conflict_do_update(
+            index_elements=[_LANE.endpoint, _LANE.order_id],
+            set_={"waiting": _LANE.waiting + made.excluded.waiting},
+        )
+        await self._execute(
+            added_up,
+            [
+                {"endpoint": lane[0], "order_id": lane[1], "waiting": counts[lane], "next_at": head, "head_at": head}
+                for lane, head in sorted(heads.items())
+            ],
+        )
+
+    async def due_endpoints(self, now: datetime) -> Sequence[EndpointNumber]:
+        """See `AttemptWriting.due_endpoints`."""
+        due = exists().where(_LANE.endpoint == endpoints.c.number, _LANE.next_at <= micros(now))
+        found = select(endpoints.c.number).where(_SENDS, _may_begin(now), or_(due, _probed() & _has_lanes()))
+        return [EndpointNumber(row["number"]) for row in await self.rows(found)]
+
+    async def claim_probe(self, endpoint: EndpointNumber, now: datetime, until: datetime) -> bool:
+        """See `AttemptWriting.claim_probe`."""
+        mine = update(endpoints).where(endpoints.c.number == endpoint, _SENDS, _may_begin(now), _probed())
+        return await self.run(mine.values(not_before=micros(until))) > 0
+
+    async def claim_lanes(
+        self, endpoint: EndpointNumber, now: datetime, until: datetime, lease: str, at_most: int
+    ) -> Sequence[ClaimedLane]:
+        """See `AttemptWriting.claim_lanes`."""
+        well = exists().where(endpoints.c.number == endpoint, _SENDS, _may_begin(now), ~_probed())
+        due = select(_LANE.order_id, _LANE.lease).where(_LANE.endpoint == endpoint, _LANE.next_at <= micros(now), well)
+        some = due.order_by(_LANE.next_at).limit(at_most).with_for_update(skip_locked=True, of=delivery_lanes)
+        return await self._claimed(endpoint, await self.rows(some), until, lease)
+
+    async def claim_for_probe(
+        self, endpoint: EndpointNumber, now: datetime, until: datetime, lease: str, *, newest: bool
+    ) -> Sequence[ClaimedLane]:
+        """See `AttemptWriting.claim_for_probe`."""
+        free = or_(_LANE.lease.is_(None), _LANE.next_at <= micros(now))
+        lanes = select(_LANE.order_id, _LANE.lease).where(_LANE.endpoint == endpoint, free)
+        at = (_LANE.head_at.desc(), _LANE.order_id) if newest else (_LANE.head_at, _LANE.order_id)
+        one = lanes.order_by(*at).limit(1).with_for_update(skip_locked=True)
+        return await self._claimed(endpoint, await self.rows(one), until, lease)
+
+    async def _claimed(
+        self, endpoint: EndpointNumber, rows: Sequence[Row], until: datetime, lease: str
+    ) -> Sequence[ClaimedLane]:
+        if not rows:
+            return []
+        held = {row["order_id"]: row["lease"] for row in rows}
+        mine = update(delivery_lanes).where(_LANE.endpoint == endpoint, _LANE.order_id.in_(sorted(held)))
+        taken = mine.values(next_at=micros(until), lease=lease).returning(_LANE.order_id, _LANE.waiting)
+        return [
+            ClaimedLane(
+                order_id=OrderId(row["order_id"]),
+                waiting=row["waiting"],
+                was_cut_off=held[row["order_id"]] is not None,
+            )
+            for row in await self.rows(taken)
+        ]
+
+    async def deliveries_of(self, endpoint: EndpointNumber, of: Sequence[OrderId]) -> Sequence[Delivery]:
+        """See `AttemptWriting.deliveries_of`."""
+        found = select(deliveries).where(_IT.endpoint == endpoint, _IT.order_id.in_(sorted(of)))
+        return [_delivery(row) for row in await self.rows(found.order_by(*deliveries.primary_key.columns))]
+
+    async def stored_events(self, keys: Sequence[EventKey]) -> Mapping[EventKey, StoredEvent]:
+        """See `AttemptWriting.stored_events`."""
+        named = tuple_(outbox.c.order_id, outbox.c.order_version, outbox.c.kind)
+        rows = await self.rows(
+            select(*_OF_EVENT).where(named.in_([(one.order_id, one.order_version, one.kind) for one in keys]))
+        )
+        owners = await self._owners_of([row["order_id"] for row in rows])
+        found = [_event(row, owners.get(row["order_id"])) for row in rows]
+        return {one.key: one for one in found}
+
+    async def note_attempts(self, tried: Sequence[Delivery]) -> None:
+        """See `AttemptWriting.note_attempts`."""
+        is_it = and_(*(column == bindparam(f"key_{column.name}") for column in deliveries.primary_key.columns))
+        noted = (
+            update(deliveries)
+            .where(is_it)
+            .values(
+                attempts=bindparam("new_attempts"),
+                first_attempt_at=bindparam("new_first"),
+                body=bindparam("new_body", type_=LargeBinary),
+                content_type=bindparam("new_type"),
+                headers=bindparam("new_headers"),
+            )
+        )
+        await self._execute(
+            noted,
+            [
+                {
+                    **_named(one),
+                    "new_attempts": one.attempts,
+                    "new_first": micros_or_none(one.first_attempt_at),
+                    "new_body": one.body,
+                    "new_type": one.content_type,
+                    "new_headers": msgspec.json.encode(one.headers).decode(),
+                }
+                for one in tried
+            ],
+        )
+
+    async def end_deliveries(self, ended: Sequence[Delivery], state: str, now: datetime) -> None:
+        """See `AttemptWriting.end_deliveries`."""
+        is_it = and_(*(column == bindparam(f"key_{column.name}") for column in deliveries.primary_key.columns))
+        done = {"state": state, "ended_at": micros(now), "body": None, "headers": None}
+        await self._execute(update(deliveries).where(is_it).values(done), [_named(one) for one in ended])
+
+    async def end_lanes(self, ends: Sequence[LaneEnd]) -> None:
+        """See `AttemptWriting.end_lanes`."""
+        mine = (
+            _LANE.endpoint == bindparam("its_endpoint"),
+            _LANE.order_id == bindparam("its_order"),
+            _LANE.lease == bindparam("its_lease"),
+        )
+        freed = update(delivery_lanes).where(*mine)
+        freed = freed.values(
+            waiting=_LANE.waiting - bindparam("done"),
+            next_at=bindparam("new_next"),
+            head_at=case((bindparam("done") == 1, bindparam("new_head")), else_=_LANE.head_at),
+            lease=None,
+        )
+        in_order = sorted(ends, key=lambda one: (one.endpoint, one.order_id))
+        await self._execute(
+            freed,
+            [
+                {
+                    "its_endpoint": one.endpoint,
+                    "its_order": one.order_id,
+                    "its_lease": one.lease,
+                    "done": int(one.is_done),
+                    "new_next": micros(one.next_at),
+                    "new_head": micros(one.head_at),
+                }
+                for one in in_order
+            ],
+        )
+        done = [(one.endpoint, one.order_id) for one in in_order if one.is_done]
+        if done:
+            empty = tuple_(_LANE.endpoint, _LANE.order_id).in_(done) & (_LANE.waiting <= 0)
+            await self.run(delete(delivery_lanes).where(empty))
+
+    async def renew_settled(self, keys: Sequence[EventKey], now: datetime) -> None:
+        """See `AttemptWriting.renew_settled`."""
+        named = tuple_(outbox.c.order_id, outbox.c.order_version, outbox.c.kind)
+        settled = named.in_([(one.order_id, one.order_version, one.kind) for one in keys])
+        await self.run(update(outbox).where(settled).values(delivered_at=micros(now)))
+
+    async def spread_lanes(self, endpoint: EndpointNumber, now: datetime, rate_per_s: float) -> None:
+        """See `AttemptWriting.spread_lanes`."""
+        apart = max(1, int(timedelta(seconds=1) / timedelta(microseconds=1) / rate_per_s))
+        place = func.row_number().over(order_by=(_LANE.head_at, _LANE.order_id)) - 1
+        free = select(_LANE.order_id, (micros(now) + place * apart).label("at"))
+        free_lanes = free.where(_LANE.endpoint == endpoint, _LANE.lease.is_(None)).subquery()
+        spread = update(delivery_lanes).where(_LANE.endpoint == endpoint, _LANE.order_id == free_lanes.c.order_id)
+        await self.run(spread.values(next_at=free_lanes.c.at))
+
+    async def forget_removed(self, at_most: int) -> int:
+        """See `EndpointWriting.forget_removed`."""
+        gone = select(endpoints.c.number).where(endpoints.c.removed_at.is_not(None))
+        forgotten = 0
+        for table in (delivery_lanes, deliveries):
+            key = list(table.primary_key.columns)
+            some = select(*key).where(table.c.endpoint.in_(gone)).limit(at_most)
+            forgotten += await self.run(delete(table).where(tuple_(*key).in_(some)))
+        return forgotten
+
+    async def _owners_of(self, order_ids: Sequence[int]) -> Mapping[int, Row]:
+        real = sorted({one for one in order_ids if one > 0})
+        if not real:
+            return {}
+        joined = select(orders.c.id, orders.c.contract, orders.c.client_id, order_details.c.uid).join(
+            order_details, order_details.c.order_id == orders.c.id
+        )
+        return {row["id"]: row for row in await self.rows(joined.where(orders.c.id.in_(real)))}
+
+
+_KEY: Final = tuple(column.name for column in deliveries.primary_key.columns)
+
+
+def _waits(since: datetime) -> ColumnElement[bool]:
+    return outbox.c.delivered_at.is_(None) & (outbox.c.recorded_at >= micros(since))
+
+
+def _may_begin(now: datetime) -> ColumnElement[bool]:
+    return or_(endpoints.c.not_before.is_(None), endpoints.c.not_before <= micros(now))
+
+
+def _probed() -> ColumnElement[bool]:
+    return endpoints.c.failing_orders >= PROBED_FROM
+
+
+def _has_lanes() -> ColumnElement[bool]:
+    return exists().where(_LANE.endpoint == endpoints.c.number)
+
+
+def _named(one: Delivery) -> dict[str, object]:
+    return {
+        "key_endpoint": one.endpoint,
+        "key_order_id": one.key.order_id,
+        "key_order_version": one.key.order_version,
+        "key_place": one.place,
+        "key_kind": one.key.kind,
+    }
+
+
+def _event(row: Row, of: Row | None) -> StoredEvent:
+    details = msgspec.json.decode(row["details"])
+    digest = row["digest"] or event_digest(row["recorded_at"], msgspec.json.encode(details, order="sorted"))
+    return StoredEvent(
+        key=EventKey(order_id=OrderId(row["order_id"]), order_version=row["order_version"], kind=row["kind"]),
+        recorded_at=instant(row["recorded_at"]),
+        details=details,
+        digest=digest,
+        contract=None if of is None else ContractName(of["contract"]),
+        uid=None if of is None or of["uid"] is None else OrderUid(of["uid"]),
+        client_id=None if of is None else ClientId(of["client_id"]),
+    )
+
+
+def _delivery(row: Row) -> Delivery:
+    headers = row["headers"]
+    return Delivery(
+        endpoint=EndpointNumber(row["endpoint"]),
+        key=EventKey(order_id=OrderId(row["order_id"]), order_version=row["order_version"], kind=row["kind"]),
+        place=row["place"],
+        digest=row["digest"],
+        recorded_at=instant(row["recorded_at"]),
+        attempts=row["attempts"],
+        first_attempt_at=instant_or_none(row["first_attempt_at"]),
+        is_pending=row["state"] == PENDING,
+        body=row["body"],
+        content_type=row["content_type"] or "",
+        headers=() if headers is None else msgspec.json.decode(headers, type=tuple[tuple[str, str], ...]),
+    )
