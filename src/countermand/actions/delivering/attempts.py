@@ -60,6 +60,7 @@ class ClaimedEvent:
     lease: str
     claimed_at: datetime
     following_at: datetime | None
+    is_probe: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,10 +96,12 @@ class Attempts:
         now = await self._shared_clock()
         lease = secrets.token_hex(8)
         async with self._store.transaction() as tx:
-            lanes = await self._lanes(tx, endpoint, now, lease, at_most)
-            if not lanes:
-                return []
-            return await self._events(tx, endpoint, lanes, now, lease)
+            lanes = await tx.claim_lanes(endpoint.number, now, now + LEASE, lease, at_most)
+            if lanes:
+                return await self._events(tx, endpoint, lanes, now, lease)
+            lanes = await self._probe(tx, endpoint, now, lease)
+            claimed = await self._events(tx, endpoint, lanes, now, lease) if lanes else []
+            return [replace(one, is_probe=True) for one in claimed]
 
     async def record(self, ended: Sequence[EndedAttempt]) -> None:
         """Write what became of attempts, in one transaction."""
@@ -110,15 +113,13 @@ class Attempts:
             logged: list[LoggedAttempt] = []
             for _, of_endpoint in sorted(by_endpoint.items()):
                 logged += await self._record(tx, of_endpoint, now)
-            await tx.log_attempts(logged)
+            if logged:
+                await tx.log_attempts(logged)
 
-    async def _lanes(
-        self, tx: AttemptWriting, endpoint: Endpoint, now: datetime, lease: str, at_most: int
-    ) -> Sequence[ClaimedLane]:
+    async def _probe(self, tx: AttemptWriting, endpoint: Endpoint, now: datetime, lease: str) -> Sequence[ClaimedLane]:
         until = now + LEASE
-        lanes = await tx.claim_lanes(endpoint.number, now, until, lease, at_most)
-        if lanes or not endpoint.health.is_probed or not await tx.claim_probe(endpoint.number, now, until):
-            return lanes
+        if not endpoint.health.is_probed or not await tx.claim_probe(endpoint.number, now, until):
+            return []
         newest = self._schedule.probes_newest(endpoint.health)
         return await tx.claim_for_probe(endpoint.number, now, until, lease, newest=newest)
 
@@ -249,7 +250,8 @@ class Attempts:
     def _lane_end(self, one: EndedAttempt, outcome: str, now: datetime) -> LaneEnd:
         delivery = one.claimed.delivery
         is_done = outcome != "failed"
-        pause = self._schedule.pause_after(delivery.attempts, random.random(), one.result.retry_after_s)  # noqa: S311 - no secret
+        chance = random.random()  # noqa: S311 - no secret
+        pause = self._schedule.pause_after(delivery.attempts, chance, one.result.retry_after_s)
         return LaneEnd(
             endpoint=delivery.endpoint,
             order_id=delivery.key.order_id,
@@ -268,8 +270,15 @@ class Attempts:
             if one.result.error is None:
                 health = after_success(health, now)
             else:
-                order, retry = one.claimed.delivery.key.order_id, one.result.retry_after_s
-                health = after_failure(health, order, now, self._schedule, random.random(), retry)  # noqa: S311 - no secret
+                health = after_failure(
+                    health,
+                    one.claimed.delivery.key.order_id,
+                    now,
+                    self._schedule,
+                    random.random(),  # noqa: S311 - no secret
+                    one.result.retry_after_s,
+                    is_probe=one.claimed.is_probe,
+                )
         is_disabled = any(one.result.disables for one in ended)
         if before.is_probed and not health.failures:
             await tx.spread_lanes(endpoint.number, now, CATCH_UP_PER_S)

@@ -77,24 +77,33 @@ def after_success(health: Health, now: datetime) -> Health:
 
 
 def after_failure(
-    health: Health, order: int, now: datetime, schedule: Schedule, chance: float, retry_after_s: float | None
+    health: Health,
+    order: int,
+    now: datetime,
+    schedule: Schedule,
+    chance: float,
+    retry_after_s: float | None,
+    *,
+    is_probe: bool,
 ) -> Health:
     """Return the health of an endpoint after a failure. `order` is the number of the order whose event failed.
 
-    If events of several orders failed in a row, only one probe at a time is made, at the pace of the schedule. An
-    endpoint that asked for time gets no attempt meanwhile.
+    If events of several orders failed in a row, only one probe at a time is made, at the pace of the schedule; attempts
+    that had begun before do not slow it down. An endpoint that asked for time gets no attempt meanwhile.
     """
+    was_probed = health.is_probed
+    counts = is_probe if was_probed else health.last_failed_order != order
     health = replace(
         health,
         failures=health.failures + 1,
-        failing_orders=health.failing_orders + (health.is_probed or health.last_failed_order != order),
+        failing_orders=health.failing_orders + counts,
         last_failed_order=order,
         first_failure_at=health.first_failure_at or now,
     )
-    if health.is_probed:
+    if health.is_probed and (is_probe or not was_probed):
         probes = health.failing_orders - PROBED_FROM + 1
         return replace(health, not_before=now + schedule.pause_after(probes, chance, retry_after_s))
-    if retry_after_s is not None:
+    if retry_after_s is not None and not health.is_probed:
         pause = min(timedelta(seconds=retry_after_s), schedule.longest_retry_after)
         return replace(health, not_before=now + pause)
     return health

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     LargeBinary,
     and_,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    literal,
     or_,
     select,
     tuple_,
@@ -180,7 +182,7 @@ class DeliveryRows(StatementRunner):
         """See `AttemptWriting.claim_for_probe`."""
         free = or_(_LANE.lease.is_(None), _LANE.next_at <= micros(now))
         lanes = select(_LANE.order_id, _LANE.lease).where(_LANE.endpoint == endpoint, free)
-        at = (_LANE.head_at.desc(), _LANE.order_id) if newest else (_LANE.head_at, _LANE.order_id)
+        at = (_LANE.head_at.desc(), _LANE.order_id.desc()) if newest else (_LANE.head_at, _LANE.order_id)
         one = lanes.order_by(*at).limit(1).with_for_update(skip_locked=True)
         return await self._claimed(endpoint, await self.rows(one), until, lease)
 
@@ -295,7 +297,8 @@ class DeliveryRows(StatementRunner):
         """See `AttemptWriting.spread_lanes`."""
         apart = max(1, int(timedelta(seconds=1) / timedelta(microseconds=1) / rate_per_s))
         place = func.row_number().over(order_by=(_LANE.head_at, _LANE.order_id)) - 1
-        free = select(_LANE.order_id, (micros(now) + place * apart).label("at"))
+        at = literal(micros(now), BigInteger) + place * literal(apart, BigInteger)
+        free = select(_LANE.order_id, at.label("at"))
         free_lanes = free.where(_LANE.endpoint == endpoint, _LANE.lease.is_(None)).subquery()
         spread = update(delivery_lanes).where(_LANE.endpoint == endpoint, _LANE.order_id == free_lanes.c.order_id)
         await self.run(spread.values(next_at=free_lanes.c.at))
