@@ -190,7 +190,19 @@ class Settings(BaseSettings):
     )
     stop_limit_s: int = Field(30, ge=1, description="How long a stop waits for requests under way")
     idempotency_kept_h: int = Field(24, ge=1, le=24 * 366, description="How long an Idempotency-Key is kept")
-    delivered_kept_d: int = Field(30, ge=1, le=36_500, description="How long a delivered order event is kept")
+    deliveries: bool = Field(
+        True, description="Whether this node sends events to endpoints; the others go on without it"
+    )
+    delivered_kept_d: int = Field(
+        30, ge=1, le=36_500, description="How long an order event is kept after every endpoint is done with it"
+    )
+    attempts_kept_d: int = Field(30, ge=1, le=36_500, description="How long an attempt stands in the log of attempts")
+    unheard_kept_d: int | None = Field(
+        None,
+        ge=1,
+        le=36_500,
+        description="How long an order event is kept that no endpoint gets, as there was none; by default for ever",
+    )
     refusals_kept_d: int = Field(
         400, ge=1, le=36_500, description="How long a refused cancellation, and an approval, is kept"
     )

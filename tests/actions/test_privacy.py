@@ -76,6 +76,9 @@ ELSEWHERE = {
     "outbox": {"address"},
     "order_search": {"handle"},
     "privacy_requests": {"counts"},
+    "endpoints": {"kinds", "url", "paused_because"},
+    "deliveries": {"content_type", "headers"},  # dropped when a text of the order is forgotten
+    "delivery_attempts": {"address", "detail"},
 }
 
 
@@ -183,7 +186,7 @@ async def test_a_person_is_forgotten_everywhere_and_a_repeat_finds_nothing(world
         if table in tables:
             pairs = zip(rows, after[table], strict=True)
             columns = {name for old, new in pairs for name in old if old[name] != new[name]}
-            assert len(columns) == (2 if table == "undone_cancellations" else 1), table
+            assert len(columns - {"digest"}) == (2 if table == "undone_cancellations" else 1), table
     (details,) = [row for row in after["order_details"] if row["order_id"] == orders["bought"]]
     kept = json.loads(details["details"])
     assert kept["consumer"] == {"email": MARKER, "first_name": MARKER}

@@ -17,6 +17,7 @@ from sqlalchemy import text
 from countermand import __version__
 from countermand.actions.errors import UnavailableError
 from countermand.domain.client import Permission
+from support.deliveries import Deliveries
 from support.world import World, a_world
 
 CONNECT = "/api/connect/orders/cancel"
@@ -225,8 +226,11 @@ async def test_requests_of_connect_are_counted_by_the_version_they_are_made_in(b
         }
 
 
-async def test_the_outbox_is_as_old_as_its_oldest_fact_that_nobody_was_told(world: World):
+async def test_the_outbox_is_as_old_as_its_oldest_event_that_an_endpoint_waits_for(world: World):
     partner = await world.connect_client()
+    await world.service_order(partner)  # before there is an endpoint
+    world.clock.forward(seconds=90)
+    await Deliveries(world).endpoint()
     before = await sample(world, "countermand_outbox_age_seconds")
     for _ in range(2):
         order = await world.service_order(partner)
@@ -239,6 +243,7 @@ async def test_the_outbox_is_as_old_as_its_oldest_fact_that_nobody_was_told(worl
 
 
 async def test_an_outbox_that_is_gone_fails_no_scrape(world: World):
+    await Deliveries(world).endpoint()
     async with world.database.store.transaction() as tx:
         await tx.run(text("ALTER TABLE outbox RENAME TO elsewhere"))
     page = await world.http.get("/metrics")
@@ -249,6 +254,7 @@ async def test_an_outbox_that_is_gone_fails_no_scrape(world: World):
 
 async def test_a_database_that_hangs_fails_no_scrape_and_is_asked_once(postgres_world: World):
     world = postgres_world
+    await Deliveries(world).endpoint()
     async with locked(world, "outbox", "schema_notes"):
         asked = [asyncio.create_task(world.http.get("/metrics")) for _ in range(5)]
         hanging = await hanging_statements(world)
@@ -278,7 +284,20 @@ async def test_no_number_is_of_a_client_or_an_order(world: World):
 
     page = (await world.http.get("/metrics")).text
     assert set(re.findall(r'([a-z_]+)="', page)) <= {
-        *("code", "door", "le", "method", "outcome", "route", "statement", "status", "step", "version", "why")
+        *(
+            "code",
+            "door",
+            "endpoint",
+            "le",
+            "method",
+            "outcome",
+            "route",
+            "statement",
+            "status",
+            "step",
+            "version",
+            "why",
+        )
     }
     assert [one for one in ("partner", ticket.order.uid, shop.key) if one and one in page] == []
 

@@ -19,12 +19,15 @@ from countermand.storage.repositories.staff import SqlStaff
 from countermand.storage.repositories.tokens import SqlClientKeys, SqlSigningKeys
 from countermand.storage.retention import (
     APPROVALS,
+    ATTEMPTS,
     CANCELLATIONS,
     DELIVERED_ORDER_EVENTS,
+    DELIVERIES,
     IDEMPOTENCY_KEYS,
     REFUSALS,
     RETIRED_KEYS,
     UNDONE_CANCELLATIONS,
+    UNHEARD_ORDER_EVENTS,
     USED_ASSERTIONS,
     RetentionRule,
 )
@@ -115,6 +118,8 @@ def retention_of(settings: Settings) -> dict[RetentionRule, timedelta]:
     kept = {
         IDEMPOTENCY_KEYS: timedelta(hours=settings.idempotency_kept_h),
         DELIVERED_ORDER_EVENTS: timedelta(days=settings.delivered_kept_d),
+        DELIVERIES: timedelta(days=settings.delivered_kept_d),
+        ATTEMPTS: timedelta(days=settings.attempts_kept_d),
         REFUSALS: timedelta(days=settings.refusals_kept_d),
         APPROVALS: timedelta(days=settings.refusals_kept_d),
         USED_ASSERTIONS: _CLOCKS_APART,
@@ -122,4 +127,6 @@ def retention_of(settings: Settings) -> dict[RetentionRule, timedelta]:
     }
     if settings.cancellations_kept_d is not None:
         kept[CANCELLATIONS] = kept[UNDONE_CANCELLATIONS] = timedelta(days=settings.cancellations_kept_d)
+    if settings.unheard_kept_d is not None:
+        kept[UNHEARD_ORDER_EVENTS] = timedelta(days=settings.unheard_kept_d)
     return kept

@@ -1,7 +1,7 @@
 """Joins settings, database and telemetry into a service that is ready to be served."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,6 +45,7 @@ from countermand.contracts.http.api_module import ApiModule
 from countermand.contracts.http.calls import Services
 from countermand.contracts.http.contract import Deployment
 from countermand.contracts.registry import accesses_of
+from countermand.domain.delivering.endpoint import Endpoint, EndpointState
 from countermand.domain.signing_key import CLOCKS_APART
 from countermand.environment import PREFIX
 from countermand.identity.authentication import Authentication, Directory, Issuer, Tokens
@@ -59,6 +60,7 @@ from countermand.storage.retention import REFUSALS
 from countermand.storage.schema import Schema
 from countermand.storage.store import SqlStore
 from countermand.telemetry.assembly import Telemetry
+from countermand.telemetry.deliveries import EndpointGauge
 from countermand.telemetry.single_flight import SingleFlightProbe
 from countermand.web.app import application
 from countermand.web.pages.buyer_pages import BuyerPages
@@ -352,10 +354,24 @@ def _say_what_waits(
         except UnforeseenDatabaseError as error:  # a table is missing, for example: the rest of the scrape must succeed
             raise UnavailableError("what waits cannot be read") from error
 
+    async def endpoints() -> Mapping[str, EndpointGauge]:
+        try:
+            async with store.snapshot() as reading:
+                found, backlogs = await reading.endpoints(), await reading.backlogs()
+        except UnforeseenDatabaseError as error:
+            raise UnavailableError("what waits cannot be read") from error
+        return {one.id: _gauge(one, *backlogs.get(one.number, (0, None, 0))) for one in found}
+
     telemetry.counts.ask(
         queue_depth=lambda: cancelling.waiting,
         oldest_undelivered=SingleFlightProbe(lambda: oldest(SqlTransaction.oldest_undelivered), limit_s=_PROBE_LIMIT_S),
         oldest_task=SingleFlightProbe(lambda: oldest(SqlTransaction.oldest_pending_task), limit_s=_PROBE_LIMIT_S),
+        endpoints=SingleFlightProbe(endpoints, limit_s=_PROBE_LIMIT_S),
         clock_ahead_s=lambda: clock_check.ahead_s,
         now=clock,
     )
+
+
+def _gauge(endpoint: Endpoint, undelivered: int, oldest_at: datetime | None, given_up: int) -> EndpointGauge:
+    is_paused = endpoint.state is EndpointState.PAUSED
+    return EndpointGauge(undelivered=undelivered, oldest_at=oldest_at, given_up=given_up, is_paused=is_paused)

@@ -8,7 +8,7 @@ microsecond (measured).
 import asyncio
 import os
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -19,6 +19,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from countermand.actions.errors import CountermandError
+from countermand.telemetry.deliveries import DeliveryCounts, EndpointGauge, gauges
 from countermand.telemetry.process_metrics import ProcessMetrics
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # several workers have none, so one process has none either
@@ -92,6 +93,7 @@ class Counts:
         self._outbox_age_s: Callable[[], Awaitable[float | None]] | None = None
         self._task_age_s: Callable[[], Awaitable[float | None]] | None = None
         self._clock_ahead_s: Callable[[], float | None] = lambda: None
+        self._of_endpoints: Callable[[], Awaitable[Sequence[Metric]]] | None = None
         self._registry = ours = CollectorRegistry()
         self._postings: list[_Posting] = []
         self._cancellations = Counter(
@@ -148,6 +150,7 @@ class Counts:
         )
         self._connections_closed = _connections_closed(ours)
         self._unfinished = _unfinished(ours)
+        self.deliveries = DeliveryCounts(ours)
         self._workers = Gauge("countermand_workers", "Processes that serve", multiprocess_mode="livesum", registry=ours)
         self._workers.set(1)
         self._process, self._scraping = ProcessMetrics(ours), asyncio.Lock()
@@ -158,13 +161,14 @@ class Counts:
         queue_depth: Callable[[], int],
         oldest_undelivered: Callable[[], Awaitable[datetime | None]],
         oldest_task: Callable[[], Awaitable[datetime | None]],
+        endpoints: Callable[[], Awaitable[Mapping[str, EndpointGauge]]],
         clock_ahead_s: Callable[[], float | None],
         now: Callable[[], datetime],
     ) -> None:
         """Set the functions that give more numbers: `queue_depth` per posting, the others per scrape.
 
-        `oldest_undelivered` and `oldest_task` must have a time limit of their own. If one raises `CountermandError` or
-        `TimeoutError`, the page leaves that metric out and the scrape still succeeds.
+        `oldest_undelivered`, `oldest_task` and `endpoints` must have a time limit of their own. If one raises
+        `CountermandError` or `TimeoutError`, the page leaves that metric out and the scrape still succeeds.
         """
 
         async def age_s(ask: Callable[[], Awaitable[datetime | None]]) -> float | None:
@@ -174,7 +178,13 @@ class Counts:
                 return None
             return 0.0 if oldest is None else max(0.0, (now() - oldest).total_seconds())
 
-        self._queue_depth, self._clock_ahead_s = queue_depth, clock_ahead_s
+        async def of_endpoints() -> Sequence[Metric]:
+            try:
+                return [*gauges(await endpoints(), now())]
+            except (CountermandError, TimeoutError):
+                return []
+
+        self._queue_depth, self._clock_ahead_s, self._of_endpoints = queue_depth, clock_ahead_s, of_endpoints
         self._outbox_age_s, self._task_age_s = partial(age_s, oldest_undelivered), partial(age_s, oldest_task)
 
     def step_unfinished(self, step: str, is_unfinished: bool) -> None:  # noqa: FBT001 - a value to set
@@ -230,7 +240,8 @@ class Counts:
             registry.register(self._registry)
         outbox_age_s = None if self._outbox_age_s is None else await self._outbox_age_s()
         task_age_s = None if self._task_age_s is None else await self._task_age_s()
-        registry.register(_OfThisScrape(self._version, outbox_age_s, task_age_s, self._clock_ahead_s()))
+        of_endpoints = [] if self._of_endpoints is None else await self._of_endpoints()
+        registry.register(_OfThisScrape(self._version, outbox_age_s, task_age_s, self._clock_ahead_s(), of_endpoints))
         try:
             encode, media_type = choose_encoder(accept)
         except (ValueError, TypeError):  # the version in `accept` is not a number
@@ -265,12 +276,18 @@ class _OfThisScrape:
     """Collects the metrics that are the same for all workers, once per scrape."""
 
     def __init__(
-        self, version: str, outbox_age_s: float | None, task_age_s: float | None, clock_ahead_s: float | None
+        self,
+        version: str,
+        outbox_age_s: float | None,
+        task_age_s: float | None,
+        clock_ahead_s: float | None,
+        of_endpoints: Sequence[Metric],
     ) -> None:
         self._version, self._outbox_age_s, self._clock_ahead_s = version, outbox_age_s, clock_ahead_s
-        self._task_age_s = task_age_s
+        self._task_age_s, self._of_endpoints = task_age_s, of_endpoints
 
     def collect(self) -> Iterator[Metric]:
+        yield from self._of_endpoints
         about: Mapping[str, str] = {"version": self._version}
         yield InfoMetricFamily("countermand_build", "What is running", value=dict(about))
         if self._outbox_age_s is not None:

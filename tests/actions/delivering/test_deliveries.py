@@ -10,9 +10,13 @@ from countermand.actions.delivering.attempts import LEASE, EndedAttempt
 from countermand.actions.delivering.endpoints import AttemptsWanted, Redelivery
 from countermand.actions.delivering.sending import AttemptError, AttemptResult
 from countermand.actions.errors import ConflictError, FieldsError, NotFoundError
+from countermand.actions.privacy.ports import Place
 from countermand.domain.delivering.endpoint import EndpointState
 from countermand.domain.delivering.schedule import Schedule
 from countermand.domain.orders.order_state import Transition
+from countermand.domain.privacy import Person
+from countermand.storage.tables.cancelling import outbox
+from countermand.storage.tables.delivering import deliveries, delivery_attempts, endpoints
 from countermand.storage.tables.feed import event_feed_head
 from support.deliveries import FAILURE, SUCCESS, Deliveries, shown
 from support.shared_world import shared_world
@@ -377,3 +381,71 @@ async def test_two_nodes_that_claim_at_once_never_hold_the_same_order(world):
 
     held = [one.delivery.key.order_id for claimed in claims for one in claimed]
     assert len(held) == len(set(held)) == 6
+
+
+async def test_what_only_a_newer_version_can_say_waits_for_a_node_of_that_version(world):
+    out = Deliveries(world)
+    newer, usual = await out.endpoint(), await out.endpoint()
+    await world.service_order(await world.connect_client())
+    async with world.database.store.transaction() as tx:
+        await tx.run(update(endpoints).where(endpoints.c.number == newer.number).values(dialect="of_tomorrow"))
+        await tx.run(update(outbox).values(kind="order.reborn"))
+
+    assert await out.until_done(usual) == await out.until_done(newer) == []
+    assert await states(world) == ["pending", "pending"]
+
+    async with world.database.store.transaction() as tx:
+        await tx.run(update(endpoints).values(dialect="standard"))
+        await tx.run(update(outbox).values(kind="order.placed"))
+        await tx.run(update(deliveries).values(kind="order.placed"))
+    world.clock.forward(minutes=1)
+    assert shown(await out.until_done(newer)) == shown(await out.until_done(usual)) == [(1, "order.placed")]
+
+
+async def test_an_endpoint_in_a_state_of_a_newer_version_gets_nothing_and_keeps_everything(world):
+    out = Deliveries(world)
+    endpoint = await out.endpoint()
+    async with world.database.store.transaction() as tx:
+        await tx.run(update(endpoints).values(state="dreaming"))
+    await world.service_order(await world.connect_client())
+
+    assert await out.until_done(endpoint) == []
+    assert await states(world) == ["pending"]
+    assert (await out.current(endpoint)).state is EndpointState.PAUSED
+
+
+async def test_an_error_that_this_version_does_not_know_is_shown_as_it_is(world):
+    out = Deliveries(world, answer=lambda _: FAILURE)
+    endpoint = await out.endpoint()
+    await out.endpoints.test(endpoint.id, None)
+    async with world.database.store.transaction() as tx:
+        await tx.run(update(delivery_attempts).values(error="eclipse"))
+
+    (attempt,) = await out.endpoints.attempts(None, AttemptsWanted(), 10)
+    assert attempt.error == "eclipse"
+
+
+async def test_a_forgetting_keeps_the_id_of_an_event_and_lets_its_body_be_made_again(world):
+    out = Deliveries(world, answer=lambda _: FAILURE)
+    endpoint = await out.endpoint()
+    shop = await world.shopping_client()
+    view = await world.ticket_order(shop)
+    order = view.order
+    await world.cancel(shop, order.id, reason="ann@example.com asked")
+    first = await out.until_done(endpoint)
+    person = Person(email="ann@example.com")
+    async with world.database.store.snapshot() as reading:
+        key = (order.id, 2, "order.cancelled")
+        assert (await reading.rows(outbox.select().where(outbox.c.kind == key[2])))[0]["digest"] is None
+
+    assert await world.database.privacy.forget(Place.EVENTS, key, person)
+
+    assert [row["body"] for row in await world.rows("deliveries")] == [None, None]
+    out.answer = lambda _: SUCCESS
+    await out.wait_until_due()
+    again = await out.until_done(endpoint)
+    assert again[0].event_id == first[0].event_id
+    async with world.database.store.snapshot() as reading:
+        rows = await reading.rows(deliveries.select().where(deliveries.c.kind == "order.cancelled"))
+        events = await reading.rows(outbox.select().where(outbox.c.kind == "order.cancelled"))
+    assert rows[0]["digest"] == events[0]["digest"]

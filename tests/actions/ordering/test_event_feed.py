@@ -407,6 +407,7 @@ def test_whatever_the_clocks_say_the_events_of_an_order_keep_its_order(changes: 
                 kind=kind,
                 recorded_at=NOON + timedelta(seconds=seconds),
                 details={},
+                digest="",
             )
             events.append(event)
     placed = event_feed._in_order(events[::-1])

@@ -133,24 +133,35 @@ class Attempts:
         tried = [one for one in heads.values() if one is not None]
         events = await tx.stored_events([one.key for one in tried])
         views = await self._views_of(tx, tried)
-        claimed, free = [], []
+        claimed, free, gone = [], [], []
         for lane in lanes:
             head = heads.get(lane.order_id)
             event = None if head is None else events.get(head.key)
-            if head is None or event is None:  # nothing waits any more
+            if head is None or event is None:  # nothing waits, or the event was deleted although it was not delivered
                 free.append(_free(endpoint, lane, lease, now, is_done=True))
+                gone += [] if head is None else [head]
+                continue
+            if not self._is_known(endpoint, head.key.kind):
+                free.append(_free(endpoint, lane, lease, now + _NOT_RENDERED, is_done=False))
                 continue
             try:
                 claimed.append(self._claimed(endpoint, head, event, queues[lane.order_id], views, now, lease))
             except Exception:  # of one order, and the endpoint's other orders must not wait for it
                 log.exception("an event cannot be rendered for now", endpoint=endpoint.id, order=lane.order_id)
                 free.append(_free(endpoint, lane, lease, now + _NOT_RENDERED, is_done=False))
+        if gone:
+            await tx.end_deliveries(gone, "given_up", now)
         if free:
             await tx.end_lanes(free)
         if claimed:
             await tx.note_attempts([one.delivery for one in claimed])
         await _log_cut_off(tx, [one for one in claimed if one.delivery.key.order_id in _cut_off(lanes)], now)
         return claimed
+
+    def _is_known(self, endpoint: Endpoint, kind: str) -> bool:
+        """Return whether this node can render the event. Otherwise a node of a newer version sends it."""
+        dialect = self._dialects.by_name.get(endpoint.subscription.dialect)
+        return dialect is not None and kind in dialect.kinds
 
     async def _views_of(self, tx: AttemptWriting, tried: Sequence[Delivery]) -> Mapping[OrderId, OrderView]:
         wanted = [one.key.order_id for one in tried if one.body is None and one.key.order_id > 0]

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from countermand.actions.delivering.dialects import Dialects
 from countermand.actions.delivering.ports import Delivery, DispatchWriting, EndpointReading, StoredEvent
 from countermand.actions.ports import SharedClock, Snapshots, Transactions
-from countermand.domain.delivering.endpoint import Endpoint, EndpointEventKind
+from countermand.domain.delivering.endpoint import SUBSCRIBABLE_KINDS, Endpoint, EndpointEventKind
 from countermand.domain.orders.order_events import place_in_version
 
 HANDED_OUT_AT_ONCE: Final = 500
@@ -65,22 +65,24 @@ class Dispatch:
     def wants(self, endpoint: Endpoint, event: StoredEvent) -> bool:
         """Return whether an endpoint hears of an event.
 
-        An endpoint never hears of itself, and a partner's endpoint never of other endpoints.
+        An endpoint never hears of itself, and a partner's endpoint never of other endpoints. A dialect or kind of a
+        newer version counts as wanted, because only nodes of that version send it.
         """
-        wanted = endpoint.subscription
+        wanted, kind = endpoint.subscription, event.key.kind
         dialect = self._dialects.by_name.get(wanted.dialect)
-        is_known = (
-            dialect is not None and event.key.kind in dialect.kinds and dialect.says(event.key.kind, event.details)
-        )
-        if not is_known or (wanted.kinds is not None and event.key.kind not in wanted.kinds):
+        is_known = dialect is not None and kind in _KNOWN_KINDS
+        if dialect is not None and is_known and not (kind in dialect.kinds and dialect.says(kind, event.details)):
             return False
-        if event.key.kind in _ABOUT_ENDPOINTS:
+        if wanted.kinds is not None and kind not in wanted.kinds:
+            return False
+        if kind in _ABOUT_ENDPOINTS:
             is_filtered = wanted.contract is not None or wanted.client_id is not None
             return endpoint.owner is None and not is_filtered and event.key.order_id != -endpoint.number
         return wanted.contract in {None, event.contract} and wanted.client_id in {None, event.client_id}
 
 
 _ABOUT_ENDPOINTS: Final = frozenset(kind.value for kind in EndpointEventKind)
+_KNOWN_KINDS: Final = frozenset(SUBSCRIBABLE_KINDS) | _ABOUT_ENDPOINTS
 
 
 def delivery_of(endpoint: Endpoint, event: StoredEvent) -> Delivery:

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from countermand.actions.delivering.sending import AttemptError
 from countermand.domain.client import ClientId
 from countermand.domain.delivering.endpoint import Endpoint, EndpointId, Subscription
+from countermand.domain.known import Unknown
 
 ATTEMPTS_PAGE: Final = 100
 LARGEST_ATTEMPTS_PAGE: Final = 1000
@@ -53,7 +54,7 @@ class Attempt:
     duration_ms: int
     address: str | None
     status: int | None
-    error: AttemptError | None
+    error: AttemptError | Unknown | None
     detail: str | None
     answer: bytes
     outcome: str

@@ -1,5 +1,6 @@
 """Implements `EndpointAdministration`: every change of an endpoint, and sending again."""
 
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -38,8 +39,8 @@ from countermand.domain.delivering.endpoint import (
     EndpointState,
     Health,
     Subscription,
-    new_endpoint_id,
 )
+from countermand.domain.known import known
 from countermand.domain.orders.event_ids import event_digest, event_id, id_text
 from countermand.domain.orders.order import OrderId
 
@@ -105,7 +106,7 @@ class Endpoints:
         now = await self._parts.shared_clock()
         endpoint = Endpoint(
             number=EndpointNumber(0),
-            id=new_endpoint_id(),
+            id=EndpointId(f"ep_{secrets.token_hex(8)}"),
             url=url,
             subscription=subscription,
             owner=owner,
@@ -139,7 +140,7 @@ class Endpoints:
         """See `EndpointAdministration.one`."""
         async with self._store.snapshot() as reading:
             endpoint = _owned(await reading.endpoint(endpoint_id), endpoint_id, owner)
-            undelivered, oldest_at, given_up = await reading.backlog(endpoint.number)
+            undelivered, oldest_at, given_up = (await reading.backlogs()).get(endpoint.number, (0, None, 0))
         return endpoint, Backlog(undelivered=undelivered, oldest_at=oldest_at, given_up=given_up)
 
     async def pause(self, endpoint_id: EndpointId, owner: ClientId | None) -> Endpoint:
@@ -184,6 +185,7 @@ class Endpoints:
         """See `EndpointAdministration.remove`. A background task deletes the endpoint's deliveries."""
         now = await self._parts.shared_clock()
         async with self._store.transaction() as tx:
+            await tx.lock_delivery_head()  # so that no event is being handed to it
             endpoint = await _locked(tx, endpoint_id, owner)
             await tx.write_state(replace(endpoint, removed_at=now))
             await tx.write_secrets(replace(endpoint, secret=b"", previous_secret=None, signing_key=None))
@@ -342,7 +344,7 @@ def _shown(row: LoggedAttempt, endpoint_id: EndpointId, order: str | None) -> At
         duration_ms=row.duration_ms,
         address=row.address,
         status=row.status,
-        error=None if row.error is None else AttemptError(row.error),
+        error=None if row.error is None else known(AttemptError, row.error),
         detail=row.detail,
         answer=row.answer,
         outcome=row.outcome,

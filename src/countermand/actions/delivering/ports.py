@@ -50,11 +50,6 @@ class Delivery:
     content_type: str = ""
     headers: Sequence[tuple[str, str]] = ()
 
-    @property
-    def sort_key(self) -> tuple[int, int, str]:
-        """The place of the delivery among those of its order."""
-        return self.key.order_version, self.place, self.key.kind
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClaimedLane:
@@ -122,8 +117,11 @@ class EndpointReading(Protocol):
         """Return an endpoint, unless it was removed."""
         ...
 
-    async def backlog(self, endpoint: EndpointNumber) -> tuple[int, datetime | None, int]:
-        """Return how many deliveries wait, since when the oldest was recorded, and how many were given up."""
+    async def backlogs(self) -> Mapping[EndpointNumber, tuple[int, datetime | None, int]]:
+        """Return how many deliveries wait, since when the oldest was recorded, and how many were given up.
+
+        An endpoint without any is left out.
+        """
         ...
 
     async def logged(self, wanted: LogQuestion, at_most: int) -> Sequence[LoggedAttempt]:
@@ -159,7 +157,33 @@ class DispatchWriting(EndpointReading, Protocol):
         ...
 
 
-class AttemptWriting(DispatchWriting, Protocol):
+class EndpointChange(Protocol):
+    """Changes what is known of an endpoint, and tells events about it."""
+
+    async def lock_endpoint(self, endpoint: EndpointNumber) -> Endpoint | None:
+        """Lock an endpoint and return it, unless it was removed."""
+        ...
+
+    async def write_health(self, endpoint: EndpointNumber, health: Health) -> None:
+        """Write how the last attempts went."""
+        ...
+
+    async def write_state(self, endpoint: Endpoint) -> None:
+        """Write whether an endpoint is paused, since when and why, and whether it was removed."""
+        ...
+
+    async def next_version(self, endpoint: EndpointNumber) -> int:
+        """Count an event about an endpoint, and return its version."""
+        ...
+
+    async def append_endpoint_event(
+        self, endpoint: EndpointNumber, kind: str, details: Mapping[str, object], now: datetime
+    ) -> None:
+        """Write an event about an endpoint into the outbox."""
+        ...
+
+
+class AttemptWriting(EndpointReading, EndpointChange, Protocol):
     """Claims lanes, and writes what became of attempts."""
 
     async def due_endpoints(self, now: datetime) -> Sequence[EndpointNumber]:
@@ -214,34 +238,12 @@ class AttemptWriting(DispatchWriting, Protocol):
         """Let the time that settled events are kept begin now: they were settled long after their hand-out."""
         ...
 
-    async def lock_endpoint(self, endpoint: EndpointNumber) -> Endpoint | None:
-        """Lock an endpoint and return it, unless it was removed."""
-        ...
-
-    async def write_health(self, endpoint: EndpointNumber, health: Health) -> None:
-        """Write how the last attempts went."""
-        ...
-
-    async def write_state(self, endpoint: Endpoint) -> None:
-        """Write whether an endpoint is paused, since when and why, and whether it was removed."""
-        ...
-
-    async def next_version(self, endpoint: EndpointNumber) -> int:
-        """Count an event about an endpoint, and return its version."""
-        ...
-
-    async def append_endpoint_event(
-        self, endpoint: EndpointNumber, kind: str, details: Mapping[str, object], now: datetime
-    ) -> None:
-        """Write an event about an endpoint into the outbox."""
-        ...
-
     async def spread_lanes(self, endpoint: EndpointNumber, now: datetime, rate_per_s: float) -> None:
         """Let all lanes of an endpoint that are not leased be due, oldest first, at a rate."""
         ...
 
 
-class EndpointWriting(AttemptWriting, Protocol):
+class EndpointWriting(DispatchWriting, AttemptWriting, Protocol):
     """Adds and changes endpoints, and sends again."""
 
     async def add_endpoint(self, endpoint: Endpoint) -> Endpoint:

@@ -27,22 +27,26 @@ class FeedHead:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutboxEvent:
-    """An order event in the outbox."""
+    """An order event in the outbox. `digest` tells it from another one of the same order, version and kind."""
 
     order_id: OrderId
     order_version: int
     kind: str
     recorded_at: datetime
     details: Mapping[str, object]
+    digest: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NumberedEvent:
-    """A position and the digest of its event. `recorded_at` and `details` are None if the event was deleted."""
+    """A position and the digest of its event. `recorded_at` and `details` are None if the event was deleted.
+
+    An event about an endpoint has no contract, and the endpoint's negative number as its order.
+    """
 
     position: int
     order_id: OrderId
-    contract: ContractName
+    contract: ContractName | None
     uid: OrderUid | None
     order_version: int
     kind: str

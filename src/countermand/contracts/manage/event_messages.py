@@ -164,7 +164,9 @@ class Event(Struct, kw_only=True):
     id: Annotated[str, Meta(description="The event's id: the same each time, and no other event's")]
     kind: Annotated[str, Meta(description="What happened, such as order.cancelled. New kinds may come")]
     version: Annotated[int, Meta(description="The order's version after it")]
-    order: Annotated[str, Meta(description="The order's id, such as connect-54")]
+    order: (
+        Annotated[str, Meta(description="The order's id, such as connect-54; null if it is about an endpoint")] | None
+    )
     occurred_at: Annotated[datetime, Meta(description="When it was recorded, in UTC, by the clock of the node")]
     data: Annotated[
         JsonObject, Meta(description="More about it; the kind decides which fields there are, see docs/events.md")

@@ -50,11 +50,12 @@ def page_shown(page: FeedPage) -> messages.EventPage:
 def _event_shown(cursor: str, event: NumberedEvent) -> messages.Event:
     assert event.recorded_at is not None
     assert event.details is not None
-    order = id_text(event.contract, event.uid, event.order_id)
+    order = None if event.contract is None else id_text(event.contract, event.uid, event.order_id)
+    subject = order or str(event.details.get("endpoint"))
     details = messages.details_of(event.kind, event.details)
     return messages.Event(
         position=cursor,
-        id=event_id(order, event.order_version, event.kind, event.digest),
+        id=event_id(subject, event.order_version, event.kind, event.digest),
         kind=event.kind,
         version=event.order_version,
         order=order,

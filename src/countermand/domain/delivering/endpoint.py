@@ -1,6 +1,5 @@
 """Who hears of events? An endpoint is the address of a receiver, with the events that the receiver wants."""
 
-import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -107,8 +106,3 @@ class Endpoint:
     paused_at: datetime | None = None
     paused_because: str | None = None
     removed_at: datetime | None = None
-
-
-def new_endpoint_id() -> EndpointId:
-    """Return an id that no endpoint has."""
-    return EndpointId(f"ep_{secrets.token_hex(8)}")

@@ -27,8 +27,8 @@ from countermand.actions.delivering.ports import ClaimedLane, Delivery, EventKey
 from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.delivering.endpoint import PROBED_FROM, EndpointNumber, EndpointState
-from countermand.domain.orders.event_ids import event_digest
 from countermand.domain.orders.order import OrderId, OrderUid
+from countermand.storage.repositories.feed import digest_of_row
 from countermand.storage.sql_types import Row
 from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.cancelling import outbox
@@ -39,6 +39,9 @@ from countermand.storage.tables.orders import order_details, orders
 PENDING: Final = "pending"
 DELIVERED: Final = "delivered"
 GIVEN_UP: Final = "given_up"
+# States of an endpoint that was removed: its deliveries are there, and are deleted.
+REMOVED: Final = "removed"
+FORGOTTEN: Final = "forgotten"
 _IT: Final = deliveries.c
 _LANE: Final = delivery_lanes.c
 _SENDS: Final = and_(endpoints.c.removed_at.is_(None), endpoints.c.state == EndpointState.ACTIVE.value)
@@ -85,9 +88,11 @@ class DeliveryRows(StatementRunner):
 
     async def wait_again(self, again: Sequence[Delivery]) -> int:
         """See `EndpointWriting.wait_again`."""
-        keys = [(one.endpoint, one.key.order_id, one.key.order_version, one.place, one.key.kind) for one in again]
-        it = tuple_(_IT.endpoint, _IT.order_id, _IT.order_version, _IT.place, _IT.kind)
-        known = await self.rows(select(*it.clauses, _IT.state).where(it.in_(keys)).with_for_update())
+        keys = [(one.key.order_id, one.endpoint, one.key.order_version, one.place, one.key.kind) for one in again]
+        it = tuple_(*deliveries.primary_key.columns)
+        known = await self.rows(
+            select(*deliveries.primary_key.columns, _IT.state).where(it.in_(keys)).with_for_update()
+        )
         states = {tuple(row[name] for name in _KEY): row["state"] for row in known}
         ended = [key for key, state in states.items() if state != PENDING]
         if ended:
@@ -305,12 +310,17 @@ class DeliveryRows(StatementRunner):
 
     async def forget_removed(self, at_most: int) -> int:
         """See `EndpointWriting.forget_removed`."""
-        gone = select(endpoints.c.number).where(endpoints.c.removed_at.is_not(None))
+        gone = endpoints.c.state == REMOVED
+        numbers = [row["number"] for row in await self.rows(select(endpoints.c.number).where(gone))]
+        if not numbers:
+            return 0
         forgotten = 0
         for table in (delivery_lanes, deliveries):
             key = list(table.primary_key.columns)
-            some = select(*key).where(table.c.endpoint.in_(gone)).limit(at_most)
+            some = select(*key).where(table.c.endpoint.in_(numbers)).limit(at_most)
             forgotten += await self.run(delete(table).where(tuple_(*key).in_(some)))
+        if not forgotten:
+            await self.run(update(endpoints).where(endpoints.c.number.in_(numbers)).values(state=FORGOTTEN))
         return forgotten
 
     async def _owners_of(self, order_ids: Sequence[int]) -> Mapping[int, Row]:
@@ -354,12 +364,11 @@ def _named(one: Delivery) -> dict[str, object]:
 
 def _event(row: Row, of: Row | None) -> StoredEvent:
     details = msgspec.json.decode(row["details"])
-    digest = row["digest"] or event_digest(row["recorded_at"], msgspec.json.encode(details, order="sorted"))
     return StoredEvent(
         key=EventKey(order_id=OrderId(row["order_id"]), order_version=row["order_version"], kind=row["kind"]),
         recorded_at=instant(row["recorded_at"]),
         details=details,
-        digest=digest,
+        digest=digest_of_row(row),
         contract=None if of is None else ContractName(of["contract"]),
         uid=None if of is None or of["uid"] is None else OrderUid(of["uid"]),
         client_id=None if of is None else ClientId(of["client_id"]),

@@ -24,7 +24,13 @@ from countermand.storage.sql_types import Row
 from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.cancelling import outbox
 from countermand.storage.tables.columns import instant, instant_or_none, micros, micros_or_none
-from countermand.storage.tables.delivering import deliveries, delivery_attempts, delivery_lanes, endpoints
+from countermand.storage.tables.delivering import (
+    deliveries,
+    delivery_attempts,
+    delivery_head,
+    delivery_lanes,
+    endpoints,
+)
 from countermand.storage.tables.orders import order_details, orders
 
 _IT: Final = endpoints.c
@@ -43,15 +49,35 @@ class EndpointRows(StatementRunner):
         row = await self._one(select(endpoints).where(_KEPT, _IT.id == endpoint_id))
         return None if row is None else _endpoint(row)
 
-    async def backlog(self, endpoint: EndpointNumber) -> tuple[int, datetime | None, int]:
-        """See `EndpointReading.backlog`."""
-        lane = delivery_lanes.c
-        waits = select(func.sum(lane.waiting).label("waiting"), func.min(lane.head_at).label("oldest"))
-        (row,) = await self.rows(waits.where(lane.endpoint == endpoint))
-        ended = deliveries.c
-        lost = select(func.count().label("lost")).where(ended.endpoint == endpoint, ended.state == "given_up")
-        (other,) = await self.rows(lost)
-        return int(row["waiting"] or 0), instant_or_none(row["oldest"]), other["lost"]
+    async def oldest_undelivered(self) -> datetime | None:
+        """Return since when the oldest event waits for an endpoint, or None. Without endpoints, none waits."""
+        row = await self._one(select(func.count().label("some")).select_from(endpoints).where(_KEPT))
+        if row is None or not row["some"]:
+            return None
+        since = select(delivery_head.c.dispatch_from).scalar_subquery()
+        new = select(func.min(outbox.c.recorded_at)).where(
+            outbox.c.delivered_at.is_(None), outbox.c.recorded_at >= since
+        )
+        active = select(_IT.number).where(_KEPT, _IT.state == EndpointState.ACTIVE.value)
+        waits = select(func.min(delivery_lanes.c.head_at)).where(delivery_lanes.c.endpoint.in_(active))
+        (found,) = await self.rows(select(new.scalar_subquery().label("new"), waits.scalar_subquery().label("waits")))
+        return instant_or_none(min((one for one in (found["new"], found["waits"]) if one is not None), default=None))
+
+    async def backlogs(self) -> Mapping[EndpointNumber, tuple[int, datetime | None, int]]:
+        """See `EndpointReading.backlogs`."""
+        lane, ended = delivery_lanes.c, deliveries.c
+        waits = select(lane.endpoint, func.sum(lane.waiting).label("waiting"), func.min(lane.head_at).label("oldest"))
+        lost = select(ended.endpoint, func.count().label("lost")).where(ended.state == "given_up")
+        found = {row["endpoint"]: row for row in await self.rows(waits.group_by(lane.endpoint))}
+        given_up = {row["endpoint"]: row["lost"] for row in await self.rows(lost.group_by(ended.endpoint))}
+        return {
+            EndpointNumber(number): (
+                int(found[number]["waiting"]) if number in found else 0,
+                instant_or_none(found[number]["oldest"]) if number in found else None,
+                given_up.get(number, 0),
+            )
+            for number in found.keys() | given_up.keys()
+        }
 
     async def order_names(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, tuple[ContractName, OrderUid | None]]:
         """See `EndpointReading.order_names`."""
@@ -213,7 +239,7 @@ def _logged(row: Row) -> LoggedAttempt:
 
 def _state_columns(endpoint: Endpoint) -> dict[str, object]:
     return {
-        "state": endpoint.state.value,
+        "state": endpoint.state.value if endpoint.removed_at is None else "removed",
         "paused_at": micros_or_none(endpoint.paused_at),
         "paused_because": endpoint.paused_because,
         "removed_at": micros_or_none(endpoint.removed_at),

@@ -49,8 +49,8 @@ class FeedRows(StatementRunner):
         )
         found = (
             select(*_OF_FEED, outbox.c.recorded_at, outbox.c.details, orders.c.contract, order_details.c.uid)
-            .join(orders, orders.c.id == event_feed.c.order_id)
-            .join(order_details, order_details.c.order_id == event_feed.c.order_id)
+            .outerjoin(orders, orders.c.id == event_feed.c.order_id)  # an event about an endpoint has no order
+            .outerjoin(order_details, order_details.c.order_id == event_feed.c.order_id)
             .outerjoin(outbox, same)
             .where(event_feed.c.position > position)
             .order_by(event_feed.c.position)
@@ -95,7 +95,7 @@ class FeedRows(StatementRunner):
     async def unnumbered_events(self, orders: frozenset[OrderId], began_at: datetime) -> Sequence[OutboxEvent]:
         """See `FeedWriting.unnumbered_events`."""
         it = outbox.c
-        wanted = select(it.order_id, it.order_version, it.kind, it.recorded_at, it.details)
+        wanted = select(it.order_id, it.order_version, it.kind, it.recorded_at, it.details, it.digest)
         met = it.order_id.in_(sorted(orders)), _belongs(began_at), ~_IN_FEED
         return [
             OutboxEvent(
@@ -104,6 +104,7 @@ class FeedRows(StatementRunner):
                 kind=row["kind"],
                 recorded_at=instant(row["recorded_at"]),
                 details=msgspec.json.decode(row["details"]),
+                digest=digest_of_row(row),
             )
             for row in await self.rows(wanted.where(*met))
         ]
@@ -116,7 +117,7 @@ class FeedRows(StatementRunner):
                 "order_id": event.order_id,
                 "order_version": event.order_version,
                 "kind": event.kind,
-                "digest": event_digest(micros(event.recorded_at), msgspec.json.encode(event.details, order="sorted")),
+                "digest": event.digest,
             }
             for position, event in enumerate(events, start=after + 1)
         ]
@@ -148,6 +149,13 @@ class FeedRows(StatementRunner):
         await self._execute(delete(event_feed).where(event_feed.c.position <= up_to))
 
 
+def digest_of_row(row: Row) -> str:
+    """Return the digest of an event: the stored one, if its details were replaced since they were written."""
+    if row["digest"] is not None:
+        return str(row["digest"])
+    return event_digest(row["recorded_at"], msgspec.json.encode(msgspec.json.decode(row["details"]), order="sorted"))
+
+
 def _belongs(began_at: datetime) -> ColumnElement[bool]:
     return or_(outbox.c.delivered_at.is_(None), outbox.c.recorded_at >= micros(began_at))
 
@@ -167,7 +175,7 @@ def _numbered(row: Row) -> NumberedEvent:
     return NumberedEvent(
         position=row["position"],
         order_id=OrderId(row["order_id"]),
-        contract=ContractName(row["contract"]),
+        contract=None if row["contract"] is None else ContractName(row["contract"]),
         uid=None if row["uid"] is None else OrderUid(row["uid"]),
         order_version=row["order_version"],
         kind=row["kind"],

@@ -20,6 +20,7 @@ from countermand.domain.client import ClientId
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_kind import holding_tickets
 from countermand.domain.privacy import Person
+from countermand.storage.repositories.feed import digest_of_row
 from countermand.storage.repositories.personal_texts import buyer_is, names_in, parts_about, without_person
 from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.sql_types import Column as AnyColumn
@@ -36,6 +37,7 @@ from countermand.storage.tables.cancelling import (
 )
 from countermand.storage.tables.catalogue import events, products
 from countermand.storage.tables.columns import instant, instant_or_none, micros
+from countermand.storage.tables.delivering import deliveries
 from countermand.storage.tables.orders import order_details, order_lines, orders, payment_corrections
 from countermand.storage.tables.privacy import privacy_keys, privacy_requests
 from countermand.storage.tables.tickets import consumers
@@ -175,7 +177,12 @@ class SqlPrivacy:
             made = without_person(rows[0]["found"], person) if rows and rows[0]["found"] is not None else None
             if made is None:
                 return False
+            if place is Place.EVENTS:
+                await _keep_digest(tx, is_it)
             await tx.run(update(it.table).where(*is_it).values({it.text.name: made}))
+            if it.of_order:  # what waits to be sent again is made again, from what is stored now
+                of_order = deliveries.c.order_id == key[0]
+                await tx.run(update(deliveries).where(of_order).values(body=None, headers=None))
             if place is Place.ORDERS:
                 order_id = OrderId(rows[0]["order_id"])
                 if _is_bought_by(rows[0], person):
@@ -265,6 +272,12 @@ class SqlPrivacy:
             if error.constraint != "pk_privacy_keys":
                 raise
         return await self._hmac_key(now)
+
+
+async def _keep_digest(tx: SqlTransaction, is_it: Sequence[ColumnElement[bool]]) -> None:
+    """Store the digest of an event before its details are replaced, so that its id stays the same."""
+    (row,) = await tx.rows(select(outbox.c.recorded_at, outbox.c.details, outbox.c.digest).where(*is_it))
+    await tx.run(update(outbox).where(*is_it).values(digest=digest_of_row(row)))
 
 
 def _is_bought_by(row: Row, person: Person) -> bool:

@@ -158,11 +158,6 @@ class SqlTransaction(
             clients={ClientId(row["id"]): client_of(row) for row in who},
         )
 
-    async def oldest_undelivered(self) -> datetime | None:
-        """Return since when the oldest event waits in the outbox, or None."""
-        row = await self._one(select(func.min(outbox.c.recorded_at).label("at")).where(outbox.c.delivered_at.is_(None)))
-        return None if row is None else instant_or_none(row["at"])
-
     async def oldest_pending_task(self) -> datetime | None:
         """Return since when the oldest task about an appointment waits for its answer, or None."""
         waiting = select(func.min(appointment_tasks.c.asked_at).label("at"))

@@ -46,8 +46,8 @@ endpoints = Table(
 deliveries = Table(
     "deliveries",
     metadata,
-    Column("endpoint", Integer, primary_key=True, autoincrement=False),
     Column("order_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("endpoint", Integer, primary_key=True, autoincrement=False),
     Column("order_version", Integer, primary_key=True, autoincrement=False),
     Column("place", Integer, primary_key=True, autoincrement=False),
     Column("kind", String(32), primary_key=True),

@@ -47,8 +47,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "deliveries",
-        sa.Column("endpoint", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("order_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("endpoint", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("order_version", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("place", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),
@@ -61,7 +61,7 @@ def upgrade() -> None:
         sa.Column("body", sa.LargeBinary(), nullable=True),
         sa.Column("content_type", sa.Text(), nullable=True),
         sa.Column("headers", sa.Text(), nullable=True),
-        sa.PrimaryKeyConstraint("endpoint", "order_id", "order_version", "place", "kind", name=op.f("pk_deliveries")),
+        sa.PrimaryKeyConstraint("order_id", "endpoint", "order_version", "place", "kind", name=op.f("pk_deliveries")),
         sqlite_with_rowid=False,
     )
     op.create_index(
