@@ -338,7 +338,7 @@ async def hanging_statements(world: World) -> int:
     try:
         waiting = """
             SELECT count(*) FROM pg_stat_activity
-            WHERE wait_event_type = 'Lock' AND datname = current_database() AND query LIKE 'SELECT min(outbox%'
+            WHERE wait_event_type = 'Lock' AND datname = current_database() AND query LIKE '%min(outbox%'
         """
         async with asyncio.timeout(20):
             while True:

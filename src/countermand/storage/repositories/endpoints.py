@@ -116,16 +116,16 @@ class EndpointRows(StatementRunner):
         return _endpoint(row)
 
     async def lock_endpoint(self, endpoint: EndpointNumber) -> Endpoint | None:
-        """See `AttemptWriting.lock_endpoint`."""
+        """See `EndpointChange.lock_endpoint`."""
         row = await self._one(select(endpoints).where(_KEPT, _IT.number == endpoint).with_for_update())
         return None if row is None else _endpoint(row)
 
     async def write_health(self, endpoint: EndpointNumber, health: Health) -> None:
-        """See `AttemptWriting.write_health`."""
+        """See `EndpointChange.write_health`."""
         await self._execute(update(endpoints).where(_IT.number == endpoint).values(_health_columns(health)))
 
     async def write_state(self, endpoint: Endpoint) -> None:
-        """See `AttemptWriting.write_state`."""
+        """See `EndpointChange.write_state`."""
         await self._execute(update(endpoints).where(_IT.number == endpoint.number).values(_state_columns(endpoint)))
 
     async def write_secrets(self, endpoint: Endpoint) -> None:
@@ -133,7 +133,7 @@ class EndpointRows(StatementRunner):
         await self._execute(update(endpoints).where(_IT.number == endpoint.number).values(_secret_columns(endpoint)))
 
     async def next_version(self, endpoint: EndpointNumber) -> int:
-        """See `AttemptWriting.next_version`."""
+        """See `EndpointChange.next_version`."""
         counted = update(endpoints).where(_IT.number == endpoint).values(version=_IT.version + 1)
         (row,) = await self.rows(counted.returning(_IT.version))
         return int(row["version"])
@@ -141,7 +141,7 @@ class EndpointRows(StatementRunner):
     async def append_endpoint_event(
         self, endpoint: EndpointNumber, kind: str, details: Mapping[str, object], now: datetime
     ) -> None:
-        """See `AttemptWriting.append_endpoint_event`."""
+        """See `EndpointChange.append_endpoint_event`."""
         version = await self.next_version(endpoint)
         await self._execute(
             insert(outbox).values(
