@@ -61,7 +61,7 @@ docs: $(VENV)/.ready-to-run ## draw again the pages that are made from the code
 site: $(VENV)/.ready-to-run ## make a site of all pages of the documentation in build/site; a broken link is an error
 	$(BIN)/python docs/build_site.py build/site
 
-examples: $(VENV)/.ready-to-test ## record again the examples of the OpenAPI documents: what a service is sent, and answers
+examples: $(VENV)/.ready-to-test ## record again the examples of the OpenAPI documents and the events as each dialect says them
 	$(BIN)/python tests/support/record_examples.py
 
 lock: $(VENV)/.ready-to-test ## pin the requirements again (needs uv)

@@ -1,39 +1,28 @@
 """What the contracts of the service declare, and which declarations are refused."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 import pytest
 
-from countermand.actions.ordering.views import OrderView, Ticket
+from countermand.actions.delivering.dialects import ShownOrder
+from countermand.actions.ordering.read_orders import read_order
 from countermand.bootstrap.api_modules import api_modules, connect_of, shopping_of
 from countermand.contracts.http.contract import Contract, Deployment
 from countermand.contracts.registry import CONTRACTS, accesses_of, kinds_of
-from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState
 from countermand.domain.cancelling.policy import policy_of
-from countermand.domain.client import DESK_PERMISSIONS, ClientId, Permission
+from countermand.domain.client import DESK_PERMISSIONS, Permission
 from countermand.domain.contract import ContractName
-from countermand.domain.orders.order import Order, OrderFacts, OrderId, OrderUid
-from countermand.domain.orders.order_details import ServiceOrderDetails, UnknownDetails
+from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_kind import OrderKind
-from countermand.domain.orders.order_state import OrderState
 from countermand.settings import Settings
 from support.contracts import CONNECT, SHOPPING
 from support.decisions import DEFAULT_RULES
+from support.shared_world import shared_world
+from support.world import PUBLIC_URL, World
 
-AT = datetime(2026, 11, 21, 12, 0, 0, 5, tzinfo=UTC)
-ORDER = Order(
-    id=OrderId(7),
-    contract=CONNECT.name,
-    kind=OrderKind.SERVICE,
-    uid=None,
-    reference="7",
-    client_id=ClientId(1),
-    version=1,
-    created_at=AT,
-    facts=OrderFacts(state=OrderState.ACCEPTED),
-)
+world = shared_world
 
 
 def test_the_published_policies_are_the_default():
@@ -98,32 +87,31 @@ def test_a_service_has_the_calls_of_its_contracts_and_the_operators(contracts: l
     assert [module.name for module in modules] == names
 
 
-def test_an_order_of_connect_in_an_event():
-    visit = Appointment(
-        id=AppointmentId(3), state=AppointmentState.BOOKED, starts_at=AT, ends_at=AT + timedelta(hours=4)
-    )
-    told = CONNECT.order_in_event(OrderView(order=ORDER, details=ServiceOrderDetails(), appointments=(visit,)))
-    assert msgspec.to_builtins(told) == {
-        "id": 7,
-        "status": "accepted",
-        "createdOn": "2026-11-21T12:00:00Z",
-        "appointments": [
-            {"id": 3, "status": "booked", "startTime": "2026-11-21T12:00:00Z", "endTime": "2026-11-21T16:00:00Z"}
-        ],
-    }
+async def test_an_order_of_connect_in_an_event_is_what_its_owner_reads(world: World):
+    me = await world.connect_client()
+    order_id = await world.service_order(me, appointment_in=timedelta(hours=40))
+    shown = await shown_order(world, CONNECT, order_id)
+    read = await world.http.get(f"/api/connect/orders/{order_id}", headers=world.connect_headers(me))
+    assert msgspec.json.encode(shown.whole) == read.content
+    assert shown.link == {"id": order_id, "href": f"{PUBLIC_URL}/api/connect/orders/{order_id}"}
+    assert [row["version"] for row in await world.rows("orders", order_id)] == [shown.version]
 
 
-@pytest.mark.parametrize(("state", "gives_entry"), [(OrderState.COMPLETED, True), (OrderState.PENDING, False)])
-def test_an_order_of_shopping_in_an_event(state: OrderState, gives_entry: bool):  # noqa: FBT001
-    order = replace(
-        ORDER, contract=SHOPPING.name, kind=OrderKind.TICKET, uid=OrderUid("1" * 32), facts=OrderFacts(state=state)
-    )
-    tickets = tuple(Ticket(uid=uid, product_uid="p", code="c", valid=uid == "a") for uid in "ab")
-    told = SHOPPING.order_in_event(OrderView(order=order, details=UnknownDetails(), tickets=tickets))
-    assert msgspec.to_builtins(told) == {
-        "uid": "1" * 32,
-        "reference": "7",
-        "status": state.value,
-        "created_date": "2026-11-21T12:00:00Z",
-        "tickets": [{"uid": "a", "valid": gives_entry}, {"uid": "b", "valid": False}],
-    }
+async def test_an_order_of_shopping_in_an_event_is_what_its_owner_reads(world: World):
+    me = await world.shopping_client()
+    order = await world.ticket_order(me)
+    shown = await shown_order(world, SHOPPING, order.order.id)
+    read = await world.http.get(f"/orders/{order.order.uid}", headers={"Authorization": me.basic})
+    assert read.status_code == 200, read.text
+    assert msgspec.json.encode(shown.whole) == read.content
+    assert shown.link == {"_links": {"self": read.json()["_links"]["self"]}}
+    assert [row["version"] for row in await world.rows("orders", order.order.id)] == [shown.version]
+    secret = order.ticket_details.order_token
+    assert secret
+    assert secret.encode() not in msgspec.json.encode(shown.whole)
+
+
+async def shown_order(world: World, contract: Contract, order_id: OrderId) -> ShownOrder:
+    view = await read_order(world.database.store, order_id, contract=contract.name, owner=None)
+    terms = (connect_of(world.settings), shopping_of(world.settings, PUBLIC_URL))
+    return contract.order_in_event(view, Deployment(public_url=PUBLIC_URL, terms=terms))

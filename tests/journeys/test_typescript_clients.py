@@ -17,7 +17,7 @@ COMPILER = ("--noEmit", "--strict", "--skipLibCheck", "--target", "es2022", "--l
 MODULE = ("--module", "esnext", "--moduleResolution", "bundler")
 
 
-@pytest.mark.parametrize("name", ["connect", "shopping"])
+@pytest.mark.parametrize("name", ["connect", "shopping", "manage"])
 def test_a_generated_typescript_client_compiles_and_has_its_orders(name: str, tmp_path: Path):
     document, made = tmp_path / "openapi.json", tmp_path / "client"
     document.write_bytes(msgspec.json.encode(MODULES[name].openapi("http://127.0.0.1:8080", "0")))

@@ -50,7 +50,7 @@ async def test_an_unpaid_order_expires_at_its_limit_and_not_a_microsecond_before
     assert await _look(shop) == 1
     assert (await _status(shop, order), await shop.left()) == ("expired", {uid: 2})
     assert [bool(row["valid"]) for row in await shop.world.rows("tickets")] == [False, False]
-    assert [row["kind"] for row in await shop.world.rows("outbox")] == ["order.placed", "order.advanced"]
+    assert [row["kind"] for row in await shop.world.rows("outbox")] == ["order.placed", "order.expired"]
     assert await _look(shop) == 0
     await check_conservation(shop.world)
     # What it held is there for the next: the places, and the voucher.

@@ -11,6 +11,7 @@ import pytest
 
 from countermand.contracts.manage.event_messages import DETAILS, EventDetails, OrderCancelled, details_of
 from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState
+from countermand.domain.delivering.endpoint import EndpointEventKind
 from countermand.domain.money import Money
 from countermand.domain.orders import order_events as events
 from countermand.domain.orders.order_events import OrderEvent, OrderEventKind
@@ -34,6 +35,7 @@ def payment(*, is_late: bool) -> Payment:
 WRITTEN: Final = [
     events.order_placed(OrderState.SUBMITTED),
     events.order_advanced(OrderState.SUBMITTED, OrderState.HELD),
+    events.order_expired(OrderState.PENDING),
     events.order_cancelled(OrderState.SUBMITTED, None),
     events.order_cancelled(OrderState.SUBMITTED, "moved", StaffId("kim")),
     events.order_restored(OrderState.SUBMITTED, "by mistake"),
@@ -63,7 +65,7 @@ def without_prose(schema: Any) -> Any:
 
 
 def test_every_kind_has_a_struct():
-    assert set(DETAILS) == set(OrderEventKind)
+    assert set(DETAILS) == {*OrderEventKind, *EndpointEventKind}
 
 
 def test_a_struct_that_changes_gets_a_new_version():
@@ -82,7 +84,7 @@ def test_the_page_has_each_kind_with_its_version_and_fields_in_the_order_of_a_ve
             str(DETAILS[kind].version),
             ", ".join(f"`{one.encode_name}`" for one in msgspec.structs.fields(DETAILS[kind])) + " |",
         )
-        for kind in events.ORDER_WITHIN_A_VERSION
+        for kind in (*events.ORDER_WITHIN_A_VERSION, *EndpointEventKind)
     ]
 
 

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from urllib.parse import quote
 
 import httpx
+import pytest
 from sqlalchemy import delete, update
 
 from countermand.actions.appointments.set import cancel_appointment
@@ -211,3 +212,18 @@ async def test_a_transfer_of_tickets_leaves_no_event_and_is_no_gap(world: World)
         assert said["findings"][1]["value"] == state
     await forget_events(world, view.order.id, 2)
     assert problem(await asked(world, operator, view.order.uid, NOON + timedelta(seconds=90))) == (409, "past_unknown")
+
+
+@pytest.mark.parametrize("deleted", [(), (1,)], ids=["forward from the first event", "back from the present"])
+async def test_before_an_order_expired_it_was_pending(world: World, deleted: tuple[int, ...]):
+    shop, operator = await world.shopping_client(), await world.manage_client()
+    view = await world.ticket_order(shop)
+    world.clock.forward(minutes=1)
+    await world.advance(view.order.id, Transition.EXPIRE)
+    world.clock.forward(minutes=1)
+    assert (await world.rows("outbox", view.order.id))[-1]["kind"] == "order.expired"
+    if deleted:
+        await forget_events(world, view.order.id, *deleted)
+    for seconds, state in [(30, "pending"), (90, "expired")]:
+        said = (await asked(world, operator, view.order.uid, NOON + timedelta(seconds=seconds))).json()
+        assert said["findings"][1]["value"] == state

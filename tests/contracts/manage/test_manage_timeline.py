@@ -11,6 +11,7 @@ from countermand.actions.errors import UnavailableError
 from countermand.actions.ordering.expire import expire_due
 from countermand.contracts.manage import orders
 from countermand.domain.orders.order_state import Transition
+from countermand.storage.repositories.rows import written
 from countermand.storage.tables.cancelling import outbox, refusals
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, VISIT, manage, problem
@@ -114,9 +115,31 @@ async def test_an_order_that_expired_was_changed_by_nobody(world: World):
     world.clock.forward(minutes=1)
     await expire_due(world.database.store, world.clock(), at_most=10)
     for order, who in ((by_itself, None), (by_hand, operator.client.id)):
-        last = (await timeline(world, operator, order.order.uid))[-1]
-        assert (last["event"], last["details"]) == ("order.advanced", {"from": "pending", "to": "expired"})
+        shown = (await manage(world, operator, "GET", str(order.order.uid))).json()
+        assert shown["timeline_is_complete"]
+        last = shown["timeline"][-1]
+        assert (last["event"], last["details"]) == ("order.expired", {"from": "pending"})
         assert (last["who"] and last["who"]["client_id"]) == who
+
+
+async def test_an_expiry_that_an_older_version_told_as_a_move_is_one_by_the_service_itself_too(world: World):
+    shop, operator = await world.shopping_client(), await world.manage_client()
+    order = await world.ticket_order(shop)
+    async with world.database.store.transaction() as tx:
+        await tx.forget_expiry(order.order.id)
+        await tx.expire_at(order.order.id, world.clock())
+    world.clock.forward(minutes=1)
+    await expire_due(world.database.store, world.clock(), at_most=10)
+    told = {"kind": "order.advanced", "details": written({"from": "pending", "to": "expired"})}
+    async with world.database.store.transaction() as tx:
+        await tx.run(
+            update(outbox).where(outbox.c.order_id == order.order.id, outbox.c.kind == "order.expired").values(**told)
+        )
+    shown = (await manage(world, operator, "GET", order.order.uid)).json()
+    last = shown["timeline"][-1]
+    assert (last["kind"], last["event"], last["who"]) == ("changed", "order.advanced", None)
+    assert last["details"] == {"from": "pending", "to": "expired"}
+    assert shown["timeline_is_complete"]
 
 
 async def test_a_refusal_of_an_older_node_is_explained_from_its_policy_and_facts(world: World):

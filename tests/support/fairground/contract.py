@@ -8,6 +8,7 @@ from countermand.domain.contract import ContractName, channel_of
 from countermand.domain.orders.order_kind import OrderKind
 
 if TYPE_CHECKING:
+    from countermand.actions.delivering.dialects import ShownOrder
     from countermand.actions.ordering.views import OrderView
     from countermand.contracts.http.api_module import ApiModule
 
@@ -21,8 +22,15 @@ def _api(_: Deployment) -> "ApiModule":
     return api_module()
 
 
-def _order_in_event(view: "OrderView") -> dict[str, str]:
-    return {"ride": view.order.uid or "", "state": view.order.state.value}
+def _order_in_event(view: "OrderView", deployment: Deployment) -> "ShownOrder":
+    from countermand.actions.delivering.dialects import ShownOrder  # noqa: PLC0415 - as in every declaration
+
+    uid = view.order.uid or ""
+    return ShownOrder(
+        version=view.order.version,
+        whole={"ride": uid, "state": view.order.state.value},
+        link={"ride": f"{deployment.public_url}/fairground/v1/rides/{uid}"},
+    )
 
 
 CONTRACT: Final = Contract(

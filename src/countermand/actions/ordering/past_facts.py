@@ -159,9 +159,10 @@ def _after(facts: OrderFacts | None, event: OutboxRecord) -> OrderFacts:
         case _Event.ORDER_ADVANCED | _Event.ORDER_RESTORED:
             _check(facts.state == details["from"])
             return replace(facts, state=known(OrderState, str(details["to"])))
-        case _Event.ORDER_CANCELLED:
+        case _Event.ORDER_CANCELLED | _Event.ORDER_EXPIRED:  # the visit's own event of this version comes after it
             _check(facts.state == details["from"])
-            return replace(facts, state=OrderState.CANCELLED)  # the visit's own event of this version comes after it
+            ended = OrderState.EXPIRED if kind is _Event.ORDER_EXPIRED else OrderState.CANCELLED
+            return replace(facts, state=ended)
         case _Event.APPOINTMENT_SET:
             _check(facts.appointment_starts_at is None)
             return replace(facts, appointment_starts_at=_instant(details["starts_at"]))
@@ -191,6 +192,9 @@ def _before(facts: OrderFacts, events: Sequence[OutboxRecord], view: OrderView, 
             case _Event.ORDER_ADVANCED:
                 _check(facts.state == details["to"])
                 _check(details["to"] not in ENDED_UNFULFILLED or _tells_of_visit(event, kinds, view))
+                facts = replace(facts, state=known(OrderState, str(details["from"])))
+            case _Event.ORDER_EXPIRED:
+                _check(facts.state is OrderState.EXPIRED and _tells_of_visit(event, kinds, view))
                 facts = replace(facts, state=known(OrderState, str(details["from"])))
             case _Event.ORDER_RESTORED:
                 _check(facts.state == details["to"])

@@ -26,6 +26,7 @@ from countermand.domain.orders.order_events import (
     OrderEvent,
     appointment_cancelled,
     order_advanced,
+    order_expired,
     payment_recorded,
 )
 from countermand.domain.orders.order_state import (
@@ -194,7 +195,8 @@ async def _left(reading: PaymentReading, order_id: OrderId, total: Money) -> Mon
 
 
 async def _advance(tx: ProgressTransaction, actor: Actor, order: Order, after: OrderState, now: datetime) -> Order:
-    events = [order_advanced(order.state, after)]
+    expires = after is OrderState.EXPIRED
+    events = [order_expired(order.state) if expires else order_advanced(order.state, after)]
     if after in ENDED_UNFULFILLED:
         return await end_order(tx, actor, order, after, events, now)
     changed = await tx.change_order(order, replace(order.facts, state=after))

@@ -46,6 +46,7 @@ class EntryKind(StrEnum):
 
 _KINDS: Final[Mapping[OrderEventKind | Unknown, EntryKind]] = {
     OrderEventKind.ORDER_ADVANCED: EntryKind.CHANGED,
+    OrderEventKind.ORDER_EXPIRED: EntryKind.CHANGED,
     OrderEventKind.ORDER_CANCELLED: EntryKind.CHANGED,
     OrderEventKind.ORDER_RESTORED: EntryKind.CHANGED,
     OrderEventKind.ORDER_PLACED: EntryKind.PLACED,
@@ -134,11 +135,9 @@ def _of_events(order: Order, history: History) -> Iterator[_Placed]:
 
 def _is_by_itself(event: OutboxRecord, order: Order) -> bool:
     """Return whether the service itself let the order expire. Such an event has the id of the order's own client."""
-    return (
-        event.kind is OrderEventKind.ORDER_ADVANCED
-        and event.details.get("to") == OrderState.EXPIRED
-        and event.actor.client_id == order.client_id
-    )
+    of_older_version = event.kind is OrderEventKind.ORDER_ADVANCED and event.details.get("to") == OrderState.EXPIRED
+    expired = of_older_version or event.kind is OrderEventKind.ORDER_EXPIRED
+    return expired and event.actor.client_id == order.client_id
 
 
 def _of_asks(history: History, policies: KnownPolicies) -> Iterator[_Placed]:

@@ -48,11 +48,11 @@ from countermand.domain.known import Unknown
 from countermand.domain.orders.order import LARGEST_ORDER_ID, OrderId, order_id_from
 
 _REQUESTS: Final = ORDERS + "/appointment-requests"
-_APPOINTMENTS: Final = ORDERS + "/appointments"
+APPOINTMENTS: Final = ORDERS + "/appointments"
 _CANCELLATIONS: Final = ORDERS + "/appointment-cancellations"
 _FOUND_AT: Final[Mapping[TaskKind, str]] = {
     TaskKind.OFFER_SLOTS: _REQUESTS + "/requests/",
-    TaskKind.BOOK: _APPOINTMENTS + "/requests/",
+    TaskKind.BOOK: APPOINTMENTS + "/requests/",
     TaskKind.CANCEL: _CANCELLATIONS + "/requests/",
 }
 
@@ -235,7 +235,7 @@ _WITHDRAW: Final = Operation(
 )
 _BOOK: Final = _asking(
     "bookAppointment",
-    _APPOINTMENTS + "/request",
+    APPOINTMENTS + "/request",
     "Book an appointment",
     "Books one of the offered slots. An order has at most one active appointment.",
     messages.SlotWanted,
@@ -259,7 +259,7 @@ _READ_CANCELLATION: Final = _looking(
 _READ_APPOINTMENT: Final = Operation(
     name="readAppointment",
     method="GET",
-    path=_APPOINTMENTS + "/{id}",
+    path=APPOINTMENTS + "/{id}",
     summary="Read an appointment",
     description="Ours: not part of the published contract.",
     permission=Permission.READ,

@@ -8,8 +8,8 @@ from countermand.domain.contract import ContractName, channel_of
 from countermand.domain.orders.order_kind import OrderKind
 
 if TYPE_CHECKING:
+    from countermand.actions.delivering.dialects import Dialect, ShownOrder
     from countermand.actions.ordering.views import OrderView
-    from countermand.contracts.connect.order_events import OrderInEvent
     from countermand.contracts.http.api_module import ApiModule
 
 NAME: Final = ContractName("connect")
@@ -22,10 +22,16 @@ def _api(deployment: Deployment) -> "ApiModule":
     return api_module(deployment.terms_of(Connect))
 
 
-def _order_in_event(view: "OrderView") -> "OrderInEvent":
+def _order_in_event(view: "OrderView", deployment: Deployment) -> "ShownOrder":
     from countermand.contracts.connect.order_events import order_in_event  # noqa: PLC0415 - msgspec comes with it
 
-    return order_in_event(view)
+    return order_in_event(view, deployment.public_url)
+
+
+def _dialects() -> "tuple[Dialect, ...]":
+    from countermand.contracts.connect.webhooks import DIALECT  # noqa: PLC0415 - msgspec comes with it
+
+    return (DIALECT,)
 
 
 CONTRACT: Final = Contract(
@@ -39,4 +45,5 @@ CONTRACT: Final = Contract(
     default_permissions=frozenset({Permission.CREATE, Permission.READ, Permission.CANCEL}),
     api=_api,
     order_in_event=_order_in_event,
+    dialects=_dialects,
 )

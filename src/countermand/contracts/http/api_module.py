@@ -10,6 +10,7 @@ from countermand.contracts.http.cancel_endpoint import CancelEndpoint
 from countermand.contracts.http.error_codes import ErrorCode, table
 from countermand.contracts.http.examples import Examples
 from countermand.contracts.http.openapi import Operation, document
+from countermand.contracts.http.webhooks import Webhook
 
 # The description of a published contract begins with this.
 NOT_AFFILIATED: Final = "An independent implementation of a published contract, not affiliated with its owner. "
@@ -30,7 +31,7 @@ class ApiModule:
     """The calls below a prefix, the rules that check them, their cancel endpoint, if any, and their description.
 
     `notices` returns, for a request's headers, the header lines that every answer to it gets besides its own. Web pages
-    of `browser_origins`, and no others, may call these calls from a browser.
+    of `browser_origins`, and no others, may call these calls from a browser. `webhooks` are described beside the calls.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ApiModule:
     browser_origins: Sequence[str] = ()
     error_codes: Sequence[ErrorCode] = ()
     examples: Examples = Examples()  # noqa: RUF009 - it cannot change
+    webhooks: Sequence[Webhook] = ()
 
     def openapi(self, public_url: str, version: str) -> dict[str, object]:
         """Return the module's OpenAPI 3.1 document, for clients that use `public_url`."""
@@ -60,6 +62,7 @@ class ApiModule:
             operations=operations,
             security=self.security,
             examples=self.examples,
+            webhooks=self.webhooks,
         )
 
     def _description(self, operations: Sequence[Operation]) -> str:

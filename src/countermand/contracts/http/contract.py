@@ -1,7 +1,7 @@
 """The declaration of a contract: everything that the rest of the service knows about it.
 
-A declaration imports little, so that the command line can name the contracts in its help. Only `Contract.api` and
-`Contract.order_in_event` import the contract's calls and messages, when they are called.
+A declaration imports little, so that the command line can name the contracts in its help. Only the functions
+`api`, `order_in_event` and `dialects` of `Contract` import the contract's calls and messages, when they are called.
 """
 
 import re
@@ -16,8 +16,7 @@ from countermand.domain.contract import CONTRACT_NAME_PATTERN, MANAGE, Channel, 
 from countermand.domain.orders.order_kind import OrderKind
 
 if TYPE_CHECKING:  # modules that need the framework are imported when a service is built
-    import msgspec
-
+    from countermand.actions.delivering.dialects import Dialect, ShownOrder
     from countermand.actions.ordering.views import OrderView
     from countermand.contracts.http.api_module import ApiModule
 
@@ -105,8 +104,9 @@ class Contract:
     `kind` decides which states its orders have and what they release when they end. `default_rules` are the policy,
     unless a setting narrows it. `default_permissions` are those of a client that was added without any, and
     `more_permissions` the others that its calls know. `api` builds the contract's calls. `order_in_event` returns an
-    order as it appears in an event, in the form that the contract's subscribers know. `payment_window` returns how
-    long a new order can be paid; it is None if orders do not expire.
+    order as it appears in an event: whole, as its owner reads it, and as a link. `dialects` returns the contract's own
+    dialects for webhooks. `payment_window` returns how long a new order can be paid; it is None if orders do not
+    expire.
     """
 
     name: ContractName
@@ -115,7 +115,8 @@ class Contract:
     default_rules: Sequence[Mapping[str, object]]
     default_permissions: frozenset[Permission]
     api: "Callable[[Deployment], ApiModule]"
-    order_in_event: "Callable[[OrderView], msgspec.Struct | Mapping[str, object]]"
+    order_in_event: "Callable[[OrderView, Deployment], ShownOrder]"
+    dialects: "Callable[[], Sequence[Dialect]]" = tuple
     pages: frozenset[Page] = frozenset()
     payment_window: "Callable[[Deployment], timedelta] | None" = None
     more_permissions: frozenset[Permission] = frozenset()

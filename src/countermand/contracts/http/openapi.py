@@ -13,6 +13,7 @@ from countermand.contracts.http.answer import JSON
 from countermand.contracts.http.body import Number
 from countermand.contracts.http.examples import REQUEST, CallExamples, Examples, named_in
 from countermand.contracts.http.generators import generators_schema
+from countermand.contracts.http.webhooks import TAG, Webhook, webhooks_described
 from countermand.domain.client import Permission
 from countermand.domain.staff_id import STAFF_ID_PATTERN
 
@@ -116,8 +117,12 @@ def document(
     operations: Sequence[Operation],
     security: Mapping[str, object],
     examples: Examples = Examples(),  # noqa: B008 - it cannot change
+    webhooks: Sequence[Webhook] = (),
 ) -> dict[str, object]:
-    """Return the OpenAPI 3.1 document of some operations, which share one security scheme, or have none."""
+    """Return the OpenAPI 3.1 document of some operations, which share one security scheme, or have none.
+
+    `webhooks` are the events that the service sends by itself.
+    """
     recorded = examples.by_operation(server)
     required: list[dict[str, list[str]]] = [{scheme: []} for scheme in security]
     messages = {one.request for one in operations if one.request is not None}
@@ -132,6 +137,9 @@ def document(
     paths: dict[str, dict[str, object]] = {}
     for one in operations:
         paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, schema_of, required, recorded)
+    sent, of_events = webhooks_described(webhooks, _REFERENCES)
+    assert not components.keys() & of_events.keys(), "an event and a message have the same name"
+    tags = [*(one.tag for one in operations), *([TAG] if webhooks else [])]
     return {
         "openapi": "3.1.0",
         "info": {
@@ -141,9 +149,10 @@ def document(
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": server}],  # a whole address, because programs that read a saved document have no other
-        "tags": [{"name": tag} for tag in dict.fromkeys(one.tag for one in operations)],
+        "tags": [{"name": tag} for tag in dict.fromkeys(tags)],
         "paths": paths,
-        "components": {"schemas": components, "securitySchemes": dict(security)},
+        **({"webhooks": sent} if sent else {}),
+        "components": {"schemas": components | of_events, "securitySchemes": dict(security)},
     }
 
 

@@ -1,4 +1,4 @@
-"""What do the details of each kind of order event say? A struct for each kind, with the version of its shape.
+"""What do the details of each kind of event say? A struct for each kind, with the version of its shape.
 
 A struct that changes gets the next version: a test compares each schema with the digest that is kept for its version.
 Details that an older version wrote decode, too: a field that they lack has a default.
@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from countermand.contracts.http.answer import JsonObject
+from countermand.domain.delivering.endpoint import EndpointEventKind
 from countermand.domain.orders.order_events import OrderEventKind
 
 _State = Annotated[str, Meta(description="A state of the order")]
@@ -33,10 +34,16 @@ class OrderPlaced(EventDetails):
 
 
 class OrderAdvanced(EventDetails):
-    """An order's state changed, other than by a cancellation."""
+    """An order's state changed, other than by a cancellation or an expiry."""
 
     before: _State = field(name="from")
     to: _State
+
+
+class OrderExpired(EventDetails):
+    """An order was not paid in time. Older versions told this as an `order.advanced` to `expired`."""
+
+    before: _State = field(name="from")
 
 
 class OrderCancelled(EventDetails):
@@ -138,9 +145,45 @@ class RefundDue(EventDetails):
     reason: _Reason | None = None
 
 
-DETAILS: Final[Mapping[OrderEventKind, type[EventDetails]]] = {
+class EndpointDetails(EventDetails):
+    """What every event about an endpoint says."""
+
+    endpoint: Annotated[str, Meta(description="The id of the endpoint")]
+    url: Annotated[str, Meta(description="Where its events are sent")]
+
+
+class EndpointFailing(EndpointDetails):
+    """An endpoint has had no success for some time or many attempts."""
+
+    since: Annotated[datetime, Meta(description="When the first of the failed attempts was made")]
+
+
+class EndpointPaused(EndpointDetails):
+    """An endpoint gets nothing more until it is resumed. Its events are kept."""
+
+    reason: Annotated[str, Meta(description="Why it was paused")]
+    since: (
+        Annotated[
+            datetime, Meta(description="When the first of the failed attempts was made, if it was paused for them")
+        ]
+        | None
+    ) = None
+
+
+class EndpointResumed(EndpointDetails):
+    """An endpoint gets events again, and all that was kept for it."""
+
+    since: Annotated[datetime, Meta(description="Since when it was paused")]
+
+
+class EndpointTest(EndpointDetails):
+    """The operator tries an endpoint. No order is concerned."""
+
+
+DETAILS: Final[Mapping[OrderEventKind | EndpointEventKind, type[EventDetails]]] = {
     OrderEventKind.ORDER_PLACED: OrderPlaced,
     OrderEventKind.ORDER_ADVANCED: OrderAdvanced,
+    OrderEventKind.ORDER_EXPIRED: OrderExpired,
     OrderEventKind.ORDER_CANCELLED: OrderCancelled,
     OrderEventKind.ORDER_RESTORED: OrderRestored,
     OrderEventKind.APPOINTMENT_SET: AppointmentSet,
@@ -154,6 +197,10 @@ DETAILS: Final[Mapping[OrderEventKind, type[EventDetails]]] = {
     OrderEventKind.PAYMENT_CHARGED_BACK: PaymentChargedBack,
     OrderEventKind.REFUND_DUE: RefundDue,
     OrderEventKind.REFUND_FAILED: RefundFailed,
+    EndpointEventKind.FAILING: EndpointFailing,
+    EndpointEventKind.PAUSED: EndpointPaused,
+    EndpointEventKind.RESUMED: EndpointResumed,
+    EndpointEventKind.TEST: EndpointTest,
 }
 
 
@@ -192,3 +239,12 @@ def details_of(kind: str, stored: Mapping[str, object]) -> EventDetails | None:
         return msgspec.convert(stored, details)
     except msgspec.ValidationError:
         return None
+
+
+def shown_details(kind: str, stored: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the details of an event for readers of the feed and for receivers: those of newer versions as stored."""
+    details = details_of(kind, stored)
+    if details is None:
+        return stored
+    shown: Mapping[str, object] = msgspec.to_builtins(details)
+    return shown

@@ -2,8 +2,6 @@
 
 from typing import Final
 
-from msgspec import to_builtins
-
 from countermand.actions.ordering.event_feed import EventFeed, FeedPage
 from countermand.actions.ordering.feed_ports import NumberedEvent
 from countermand.contracts.http.answer import Answer, JsonObject, json_answer
@@ -52,7 +50,6 @@ def _event_shown(cursor: str, event: NumberedEvent) -> messages.Event:
     assert event.details is not None
     order = None if event.contract is None else id_text(event.contract, event.uid, event.order_id)
     subject = order or str(event.details.get("endpoint"))
-    details = messages.details_of(event.kind, event.details)
     return messages.Event(
         position=cursor,
         id=event_id(subject, event.order_version, event.kind, event.digest),
@@ -60,7 +57,7 @@ def _event_shown(cursor: str, event: NumberedEvent) -> messages.Event:
         version=event.order_version,
         order=order,
         occurred_at=event.recorded_at,
-        data=JsonObject(event.details if details is None else to_builtins(details)),
+        data=JsonObject(messages.shown_details(event.kind, event.details)),
     )
 
 

@@ -24,6 +24,7 @@ from countermand.contracts.manage.privacy import ManagedPrivacy
 from countermand.contracts.manage.restore import ManagedRestores
 from countermand.contracts.manage.staff import ManagedStaff
 from countermand.contracts.manage.translate import ERROR_CODES
+from countermand.contracts.manage.webhooks import WEBHOOKS
 from countermand.domain.contract import MANAGE
 
 # The calls about clients, persons, corrections of payments and the undoing of cancellations are added later: they need
@@ -73,4 +74,5 @@ def api_module(
         security={"bearer": {"type": "http", "scheme": "bearer"}},
         error_codes=ERROR_CODES,
         examples=Examples(Path(__file__).with_name("examples.json")),
+        webhooks=WEBHOOKS,
     )

@@ -9,9 +9,9 @@ from countermand.domain.contract import ContractName, channel_of
 from countermand.domain.orders.order_kind import OrderKind
 
 if TYPE_CHECKING:
+    from countermand.actions.delivering.dialects import ShownOrder
     from countermand.actions.ordering.views import OrderView
     from countermand.contracts.http.api_module import ApiModule
-    from countermand.contracts.shopping.orders.order_events import OrderInEvent
 
 NAME: Final = ContractName("shopping")
 CHANNEL: Final = channel_of(NAME)
@@ -23,10 +23,11 @@ def _api(deployment: Deployment) -> "ApiModule":
     return api_module(deployment.terms_of(Shopping))
 
 
-def _order_in_event(view: "OrderView") -> "OrderInEvent":
+def _order_in_event(view: "OrderView", deployment: Deployment) -> "ShownOrder":
     from countermand.contracts.shopping.orders.order_events import order_in_event  # noqa: PLC0415 - msgspec comes with it
+    from countermand.contracts.shopping.routes import Shopping  # noqa: PLC0415 - the framework comes with it
 
-    return order_in_event(view)
+    return order_in_event(view, deployment.terms_of(Shopping).addresses)
 
 
 def _payment_window(deployment: Deployment) -> timedelta:

@@ -19,6 +19,7 @@ class OrderEventKind(StrEnum):
 
     ORDER_PLACED = "order.placed"
     ORDER_ADVANCED = "order.advanced"
+    ORDER_EXPIRED = "order.expired"
     ORDER_CANCELLED = "order.cancelled"
     ORDER_RESTORED = "order.restored"
     APPOINTMENT_SET = "appointment.set"
@@ -45,6 +46,7 @@ ORDER_WITHIN_A_VERSION: Final = (
     OrderEventKind.PAYMENT_REFUNDED,
     OrderEventKind.REFUND_FAILED,
     OrderEventKind.ORDER_ADVANCED,
+    OrderEventKind.ORDER_EXPIRED,
     OrderEventKind.ORDER_CANCELLED,
     OrderEventKind.ORDER_RESTORED,
     OrderEventKind.APPOINTMENT_SET,
@@ -78,8 +80,13 @@ def order_placed(state: OrderState | Unknown) -> OrderEvent:
 
 
 def order_advanced(before: OrderState | Unknown, after: OrderState) -> OrderEvent:
-    """An order's state changed, other than by a cancellation."""
+    """An order's state changed, other than by a cancellation or an expiry."""
     return OrderEvent(kind=OrderEventKind.ORDER_ADVANCED, details={"from": before, "to": after})
+
+
+def order_expired(before: OrderState | Unknown) -> OrderEvent:
+    """An order was not paid in time. Nodes of older versions wrote `order.advanced` with `expired` instead."""
+    return OrderEvent(kind=OrderEventKind.ORDER_EXPIRED, details={"from": before})
 
 
 def order_cancelled(before: OrderState | Unknown, reason: str | None, approved_by: StaffId | None = None) -> OrderEvent:

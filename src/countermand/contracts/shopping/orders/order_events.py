@@ -1,39 +1,24 @@
-"""How does an order look in an event for an application of the shopping contract?
+"""How does an order look in an event for an application of the shopping contract? As the application reads it.
 
-Ours: the contract's pages do not say.
+Ours: the contract's pages do not say. What reading an order does not show, such as the order's own token, is not in an
+event, either.
 """
 
-import msgspec
-
+from countermand.actions.delivering.dialects import ShownOrder
 from countermand.actions.ordering.views import OrderView
-from countermand.contracts.shopping.hal import date_time
+from countermand.contracts.http.resource_fields import fields_of
+from countermand.contracts.shopping.addresses import Addresses
+from countermand.contracts.shopping.translate import order_shown
 
 
-class TicketInEvent(msgspec.Struct, kw_only=True):
-    """A ticket of the order, and whether it gives entry."""
+def order_in_event(view: OrderView, addresses: Addresses) -> ShownOrder:
+    """Return the order in HAL, as its owner reads it, and its link `self`.
 
-    uid: str
-    valid: bool
-
-
-class OrderInEvent(msgspec.Struct, kw_only=True):
-    """The order in its current state."""
-
-    uid: str
-    reference: str
-    status: str
-    created_date: str
-    tickets: list[TicketInEvent]
-
-
-def order_in_event(view: OrderView) -> OrderInEvent:
-    """Return the order with its tickets, in the words of the contract's own order."""
-    order = view.order
-    assert order.uid is not None, "every ticket order has a uid"
-    return OrderInEvent(
-        uid=order.uid,
-        reference=order.reference,
-        status=order.state.value,
-        created_date=date_time(order.created_at),
-        tickets=[TicketInEvent(uid=one.uid, valid=view.admits(one)) for one in view.tickets],
+    Raises `UnavailableError` if this version cannot read the order's details.
+    """
+    order = order_shown(view, addresses)
+    return ShownOrder(
+        version=view.order.version,
+        whole=fields_of(order),
+        link={"_links": {"self": {"href": addresses.order(order.uid)}}},
     )
