@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -167,7 +168,7 @@ async def a_sender(
     sender = WebhookSender(
         BOX,
         rules or AddressRules(loopback=True, resolver=to_this_machine),
-        tls_context(ca_file),
+        partial(tls_context, ca_file),
         proxy_url=proxy_url,
         attempt_limit_s=attempt_limit_s,
         connect_limit_s=connect_limit_s,

@@ -3,12 +3,13 @@
 import shlex
 import subprocess
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from countermand.actions.delivering.endpoints import CheckUrl
 from countermand.actions.delivering.sending import Send
 from countermand.delivery.addresses import AddressRules, Listener, listener_at
-from countermand.delivery.connections import tls_context
+from countermand.delivery.connections import check_authorities, tls_context
 from countermand.delivery.forbidden_networks import private_network
 from countermand.delivery.secret_box import SecretBox, keys_of
 from countermand.delivery.webhook import WebhookSender
@@ -49,12 +50,15 @@ def webhooks_of(settings: Settings, public_url: str | None = None) -> Webhooks:
     """
     box = secret_box_of(settings)
     rules = address_rules_of(settings, public_url or settings.public_url)
+    ca_file = settings.webhook_ca_file
     try:
-        tls = tls_context(settings.webhook_ca_file)
+        check_authorities(ca_file)
     except ValueError as error:
-        raise SettingsError(f"{PREFIX}WEBHOOK_CA_FILE {error}, not {str(settings.webhook_ca_file)!r}") from None
+        raise SettingsError(f"{PREFIX}WEBHOOK_CA_FILE {error}, not {str(ca_file)!r}") from None
     proxy = settings.webhook_proxy_url
-    sender = WebhookSender(box, rules, tls, proxy_url=None if proxy is None else proxy.get_secret_value())
+    sender = WebhookSender(
+        box, rules, partial(tls_context, ca_file), proxy_url=None if proxy is None else proxy.get_secret_value()
+    )
     return Webhooks(box=box, rules=rules, sender=sender)
 
 

@@ -67,18 +67,22 @@ def open_session(
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    """Return how receivers are verified: by the authorities of this machine and, if there are, those of a file.
-
-    Raises `ValueError` if the file has none.
-    """
+    """Return how receivers are verified: by the authorities of this machine and, if there are, those of a file."""
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if ca_file is not None:
-        try:
-            context.load_verify_locations(ca_file)
-        except OSError as error:  # an `ssl.SSLError` is one, too
-            raise ValueError(f"must be a file with certificates (PEM): {error.strerror or error}") from None
+        context.load_verify_locations(ca_file)
     return context
+
+
+def check_authorities(ca_file: Path | None) -> None:
+    """Raise `ValueError` if a file has no certificate authorities."""
+    if ca_file is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(ca_file)
+    except OSError as error:  # an `ssl.SSLError` is one, too
+        raise ValueError(f"must be a file with certificates (PEM): {error.strerror or error}") from None
 
 
 class _CheckingResolver(AbstractResolver):

@@ -7,6 +7,7 @@ Nothing that a receiver or a network does raises an error or costs more than the
 import asyncio
 import ssl
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -43,14 +44,15 @@ _DELIVERY: Final = "webhook-delivery"
 class WebhookSender:
     """Sends events over one session, which the first event opens. Close the sender in the end.
 
-    A secret in an endpoint is the text `whsec_…`, and a signing key the text `whsk_…`, both encrypted by `box`.
+    `tls` reads the certificate authorities, which takes a tenth of a second. A secret in an endpoint is the text
+    `whsec_…`, and a signing key the text `whsk_…`, both encrypted by `box`.
     """
 
     def __init__(
         self,
         box: SecretBox,
         rules: AddressRules,
-        tls: ssl.SSLContext,
+        tls: Callable[[], ssl.SSLContext],
         *,
         proxy_url: str | None = None,
         attempt_limit_s: float = ATTEMPT_LIMIT_S,
@@ -60,6 +62,7 @@ class WebhookSender:
         self._proxy_url = proxy_url
         self._attempt_limit_s, self._connect_limit_s = attempt_limit_s, connect_limit_s
         self._session: ClientSession | None = None
+        self._opening = asyncio.Lock()
 
     async def close(self) -> None:
         """Close all connections. An attempt under way ends as broken."""
@@ -121,7 +124,8 @@ class WebhookSender:
         while True:
             call.is_fresh = False
             try:
-                return await self._opened().post(target.url, data=body, headers=headers, allow_redirects=False)
+                session = self._session or await self._opened()
+                return await session.post(target.url, data=body, headers=headers, allow_redirects=False)
             except ClientConnectorError:
                 raise
             except (ServerDisconnectedError, ClientOSError):
@@ -130,12 +134,14 @@ class WebhookSender:
                 if call.is_fresh:
                     raise
 
-    def _opened(self) -> ClientSession:
-        if self._session is None:
-            self._session = open_session(
-                self._rules, self._tls, proxy_url=self._proxy_url, connect_limit_s=self._connect_limit_s
-            )
-        return self._session
+    async def _opened(self) -> ClientSession:
+        async with self._opening:
+            if self._session is None:
+                tls = await asyncio.to_thread(self._tls)
+                self._session = open_session(
+                    self._rules, tls, proxy_url=self._proxy_url, connect_limit_s=self._connect_limit_s
+                )
+            return self._session
 
     def _reason(self, error: Exception) -> tuple[AttemptError, str]:
         """Return why an attempt failed, and a sentence for the operator."""
