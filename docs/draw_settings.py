@@ -15,11 +15,19 @@ from countermand.domain.cancelling.rules import RULES
 from countermand.domain.orders.order_state import CANCELLABLE_STATES
 from countermand.environment import PREFIX
 from countermand.settings import ConnectPlan, Settings
+from countermand.webhook_settings import WebhookSettings
 
 _ROOT: Final = Path(__file__).parent.parent
 PAGE: Final = _ROOT / "docs/settings.md"
 EXAMPLE: Final = _ROOT / "countermand.example.toml"
 
+# Pydantic puts the inherited settings first; the pages put them last.
+_FIELDS: Final[Mapping[str, FieldInfo]] = {
+    name: it
+    for inherited in (False, True)
+    for name, it in Settings.model_fields.items()
+    if (name in WebhookSettings.model_fields) is inherited
+}
 _POLICIES: Final = "policies"  # has a section of its own
 _SECTIONS: Final = {_POLICIES: "see [below](#policies)", "connect_plans": "none, see [below](#plans)"}
 _BOUNDS: Final = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
@@ -43,6 +51,11 @@ _FOR_EXAMPLE: Final = {
     "connect_deprecated_since": "2026-07-01T00:00:00Z",
     "connect_sunset": "2027-07-01T00:00:00Z",
     "cancellations_kept_d": 3650,
+    "webhook_secret_key": "",  # at most one of the three may be set
+    "webhook_secret_key_command": "",
+    "webhook_secret_key_file": "/etc/countermand/webhook.key",
+    "webhook_ca_file": "/etc/countermand/authorities.pem",
+    "webhook_proxy_url": "http://egress.example.com:3128",
     "traces_url": "http://collector.example.com:4318/v1/traces",
 }
 # The parameters of each rule: name, what it may be, what it does.
@@ -147,7 +160,7 @@ refunded = "ignored"
 
 def page() -> str:
     """The text of docs/settings.md."""
-    rows = "".join(_row(name, it) for name, it in Settings.model_fields.items())
+    rows = "".join(_row(name, it) for name, it in _FIELDS.items())
     rules = "".join(_rule(name) for name in RULES)
     defaults = _fenced("toml", "".join(_default_policies()))
     in_one = json.dumps({one.name: [dict(rule) for rule in one.default_rules] for one in CONTRACTS})
@@ -163,12 +176,13 @@ def page() -> str:
 def example() -> str:
     """The text of countermand.example.toml."""
     parts = ["# Every setting at its default; docs/settings.md says more. Written by docs/draw_settings.py.\n"]
-    for name, it in Settings.model_fields.items():
+    for name, it in _FIELDS.items():
         if name == _POLICIES:
             continue
         default = _default_of(it)
-        said = "" if default is not None else "; not set by default: this is an example"
         shown = _FOR_EXAMPLE[name] if default is None else default
+        unset = "; not set by default" if shown == "" else "; not set by default: this is an example"
+        said = unset if default is None else ""
         parts.append(f"\n# {it.description} ({_type(it)}{said}).\n#{name} = {_toml(shown)}\n")
     about = Settings.model_fields[_POLICIES].description
     commented = "".join(f"#{line}" if line.strip() else line for line in _default_policies())

@@ -133,6 +133,7 @@ def test_a_policy_can_be_given_as_json_in_the_environment_or_as_tables_in_the_fi
         ("refusals_kept_d", "36500", "36501"),
         ("cancellations_kept_d", "1", "0"),
         ("cancellations_kept_d", "36500", "36501"),
+        ("webhook_allow_loopback", "True", "perhaps"),
         ("traces_share", "0.0", "-0.1"),
         ("traces_share", "1.0", "1.1"),
         ("traces_url", "http://127.0.0.1:4318/v1/traces", "127.0.0.1:4318"),
@@ -370,6 +371,35 @@ def test_a_file_that_is_not_there_is_refused_in_a_sentence_that_names_it(what: s
     with pytest.raises(SettingsError) as raised:
         read_settings(file)
     assert str(raised.value) == f"there is no settings file {file}"
+
+
+@pytest.mark.parametrize("networks", [["10.2.0.0/16"], ["fd00::/8", "192.168.0.0/16"], []])
+def test_private_networks_may_be_listed(networks: list[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(f"{PREFIX}WEBHOOK_PRIVATE_NETWORKS", json.dumps(networks))
+    assert read_settings().webhook_private_networks == networks
+
+
+@pytest.mark.parametrize("network", ["127.0.0.0/8", "0.0.0.0/0", "10.2.0.1/16", "shop.example"])
+def test_any_other_network_is_refused_and_named(network: str):
+    with pytest.raises(
+        SettingsError, match=f"WEBHOOK_PRIVATE_NETWORKS: must be private networks.*{re.escape(network)}"
+    ):
+        read_settings(webhook_private_networks=["10.0.0.0/8", network])
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"), [("webhook_proxy_url", "socks5://user:hunter2@proxy"), ("webhook_secret_key", "hunter2\n")]
+)
+def test_a_secret_of_webhooks_is_not_repeated_where_it_does_not_hold(
+    name: str, wrong: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(PREFIX + name.upper(), wrong)
+    with pytest.raises(SettingsError, match=f"{PREFIX}{name.upper()}: must") as raised:
+        read_settings()
+    assert "hunter2" not in str(raised.value)
+    monkeypatch.setenv(PREFIX + name.upper(), wrong.replace("socks5", "https").strip())
+    assert "hunter2" in getattr(read_settings(), name).get_secret_value()
+    assert "hunter2" not in repr(read_settings())
 
 
 def test_addresses_lose_their_trailing_slash():

@@ -151,7 +151,8 @@ async def _serve(
     telemetry: Telemetry,
 ) -> None:
     port = listening.getsockname()[1]
-    public_url = public_url_of(settings, port)
+    settings = settings.model_copy(update={"port": port})
+    public_url = public_url_of(settings)
     reached = Reached(url=public_url, host=settings.host, port=port)
     database = await open_database(settings, contracts=contracts, metrics=telemetry.metrics)
     try:
@@ -240,9 +241,9 @@ def bound(host: str, port: int, *, advice: str = "choose another with --port") -
     return listening
 
 
-def public_url_of(settings: Settings, port: int | None = None) -> str:
+def public_url_of(settings: Settings) -> str:
     """Return the address that clients use: the `public_url` setting, or else the address to listen on."""
-    return settings.public_url or _address(settings.host, settings.port if port is None else port)
+    return settings.public_url or _address(settings.host, settings.port)
 
 
 def _address(host: str, port: int) -> str:

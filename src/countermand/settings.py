@@ -34,6 +34,7 @@ from countermand.contracts.registry import CONTRACTS
 from countermand.domain.cancelling.policy import Policy, policy_of
 from countermand.domain.client import OWN_ISSUER
 from countermand.environment import PREFIX, check_text, is_of_a_service, nearest_name, path_of, unknown_variables
+from countermand.webhook_settings import WebhookSettings
 
 SETTINGS_FILE: Final = "settings"  # the variable that names the file, which is an option of the command line
 
@@ -41,6 +42,9 @@ SETTINGS_FILE: Final = "settings"  # the variable that names the file, which is 
 LOOPBACK_ORIGINS: Final = tuple(
     f"{scheme}://{host}:*" for scheme in ("http", "https") for host in ("localhost", "127.0.0.1", "[::1]")
 )
+
+
+_SECRET: Final = ("database_url", "webhook_secret_key", "webhook_proxy_url")
 
 
 class SettingsError(Exception):
@@ -58,7 +62,7 @@ class ConnectPlan(BaseModel):
     speed_up_mbit_s: int | None = Field(None, ge=1)
 
 
-class Settings(BaseSettings):
+class Settings(WebhookSettings):
     """All settings with their defaults. In the environment, each name has the prefix `COUNTERMAND_`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", allow_inf_nan=False)
@@ -313,6 +317,13 @@ class Settings(BaseSettings):
             wanted = f"must begin with https://, or {PREFIX}CONNECT_KEY_SET say where its keys are"
             raise SettingsError(f"{PREFIX}CONNECT_ISSUER {wanted}, not {issuer!r}")
 
+    def check_webhook_key(self) -> None:
+        """Check that there is at most one source of the key. Raises `SettingsError`."""
+        names = ("webhook_secret_key", "webhook_secret_key_file", "webhook_secret_key_command")
+        given = [f"{PREFIX}{name.upper()}" for name in names if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise SettingsError(f"{' and '.join(given)} say the same thing: set one of them, and leave the others out")
+
     def policy(self, contract: Contract) -> Policy:
         """Return the contract's policy in force. Raises `SettingsError` if the setting is no valid policy."""
         try:
@@ -364,6 +375,7 @@ def read_settings(file: Path | None = None, *, contracts: Sequence[Contract] = C
         raise SettingsError("\n".join(_sentence(one, file) for one in error.errors())) from None
     settings.check_policies(contracts)
     settings.check_issuer()
+    settings.check_webhook_key()
     return settings
 
 
@@ -390,5 +402,5 @@ def _sentence(error: Mapping[str, Any], file: Path | None) -> str:
         hint = "docs/settings.md lists them all" if nearest is None else f"did you mean {nearest}?"
         return f"{said} is no setting; {hint}"
     wrong = error["msg"].removeprefix("Value error, ")
-    # The URL can contain a password, so the message does not repeat it.
-    return f"{said}: {wrong}" if error["loc"] == ("database_url",) else f"{said}: {wrong}, not {error['input']!r}"
+    # A URL can contain a password, and a key is a secret, so the message does not repeat them.
+    return f"{said}: {wrong}" if name in _SECRET else f"{said}: {wrong}, not {error['input']!r}"

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from joserfc import jws
 
+from countermand.delivery.secret_box import keys_of
 from support.demo_orders import cancel_service_order, cancel_ticket_order, is_cancelled
 from support.processes import START_LIMIT_S, Demo, a_demo, countermand
 from support.serving import free_port
@@ -269,6 +270,9 @@ def test_fresh_removes_what_the_demo_made_and_nothing_else(tmp_path: Path):
     strangers = {folder / "notes.txt": "mine", folder / "sub" / "demo.json": "mine", folder / "demo.json.bak": "mine"}
     with a_demo(folder) as first:
         before = first.json
+        key = folder / "webhook.key"
+        key_before = key.read_text()
+        assert key.stat().st_mode & 0o777 == 0o600
         first.stop()
     for file, text in strangers.items():
         file.parent.mkdir(exist_ok=True)
@@ -279,6 +283,8 @@ def test_fresh_removes_what_the_demo_made_and_nothing_else(tmp_path: Path):
         secrets = [name for name in before["shopping"] if name.endswith(("key", "secret"))]
         assert all(after["shopping"][name] != before["shopping"][name] for name in secrets)
         assert after["manage"] != before["manage"]
+        assert len(keys_of(key.read_text())) == len(keys_of(key_before)) == 1
+        assert key.read_text() != key_before
         assert after["connect"]["key_id"] != before["connect"]["key_id"]
         with second.client(headers=second.connect_headers()) as http:
             stale = {"Authorization": f"Bearer {before['connect']['access_token']}"}

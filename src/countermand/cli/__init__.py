@@ -28,6 +28,7 @@ from countermand.cli.order import order
 from countermand.cli.printing import say
 from countermand.cli.privacy import privacy
 from countermand.cli.staff import staff
+from countermand.cli.webhook import webhook
 from countermand.cli.whole_help import WholeHelpGroup
 from countermand.contracts.http.contract import Contract
 from countermand.contracts.registry import CONTRACTS
@@ -210,4 +211,5 @@ def command_line(contracts: Sequence[Contract] = CONTRACTS) -> typer.Typer:
     app.add_typer(calendar, name="calendar")
     app.add_typer(catalogue, name="catalogue")
     app.add_typer(privacy, name="privacy")
+    app.add_typer(webhook, name="webhook")
     return app

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from countermand.bootstrap.database import Database
-from countermand.demo.credentials import Credentials, private_file
+from countermand.delivery.secret_box import new_key
+from countermand.demo.credentials import Credentials, private_file, private_text
 from countermand.demo.request_lines import lines_for_people
 from countermand.demo.sample_orders import SampleOrders
 from countermand.demo.welcome import welcome
@@ -17,12 +18,14 @@ from countermand.storage.sqlite.serving_lock import only_server_of
 from countermand.web.pages.sample_credentials import SampleCredential
 
 _DATABASE: Final = "countermand.sqlite3"
+_WEBHOOK_KEY: Final = "webhook.key"
 # The files that --fresh removes: all that the demo makes but the lock, which this process holds.
 _MADE: Final = (
     _DATABASE,
     f"{_DATABASE}-wal",
     f"{_DATABASE}-shm",
     "demo.json",
+    _WEBHOOK_KEY,
     *Credentials.FILES,
 )
 
@@ -45,12 +48,21 @@ def _run(data_dir: Path, host: str, port: int, *, fresh: bool, listening: socket
         _serve(data_dir, folder, host, port, fresh=fresh, listening=listening)
 
 
+def _webhook_key_file(folder: Path) -> Path:
+    """Return the file with the key that encrypts the secrets of endpoints. Make it first if there is none."""
+    file = folder / _WEBHOOK_KEY
+    if not file.exists():
+        private_text(file, new_key() + "\n")
+    return file
+
+
 def _serve(data_dir: Path, folder: Path, host: str, port: int, *, fresh: bool, listening: socket.socket) -> None:
     try:
         if fresh:
             for name in _MADE:
                 (folder / name).unlink(missing_ok=True)
         credentials = Credentials.of(folder)
+        webhook_key = _webhook_key_file(folder)
     except OSError as error:
         raise ServingError(f"{data_dir} cannot be used: {error.strerror or error}") from error
     migrate(folder / _DATABASE)
@@ -63,6 +75,10 @@ def _serve(data_dir: Path, folder: Path, host: str, port: int, *, fresh: bool, l
         connect_key_set="",
         connect_token_endpoint=True,
         sandbox_payments=True,
+        webhook_secret_key="",
+        webhook_secret_key_command="",
+        webhook_secret_key_file=webhook_key,
+        webhook_allow_loopback=True,
         pages_time_zone="Europe/Amsterdam",
     )
     # A developer's page comes from a web server on this machine, at whichever port was free.

@@ -107,6 +107,8 @@ REFUSALS: Final[Mapping[str, str]] = {
     "the cursor in `next`.",
     "feed_events_deleted": "Events after the cursor were deleted, because they were older than what is kept. Go on at "
     "the cursor in `next`.",
+    "webhook_key_missing": "The service has no key to encrypt the secrets of endpoints, so that nothing was done. The "
+    "operator gives every node a key.",
     # ticket orders
     "product_not_available": "There is no such product, or it or its event is disabled.",
     "multiple_events": "The products are for several events. Place one order for each event.",
