@@ -20,6 +20,7 @@ from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.cancelling.group_commit import GroupCommit
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.cancelling.read_back import CancelAndShow, ReadBack, ReadBackWithHistory
+from countermand.actions.delivering.endpoints import EndpointAdministration
 from countermand.actions.errors import UnavailableError, UnforeseenDatabaseError
 from countermand.actions.metrics import NULL_METRICS, MetricsHook
 from countermand.actions.ordering.event_feed import EventFeed
@@ -92,13 +93,14 @@ def build(
     with_front: bool = True,
     telemetry: Telemetry | None = None,
     credentials: Sequence[SampleCredential] = (),
+    endpoints: EndpointAdministration | None = None,
 ) -> Service:
     """Join the parts, for the contracts that the database was opened for.
 
     Without the front, the framework carries the cancel calls, too. `clock` is this node's clock, by default the
     machine's; `shared_clock` is the clock of all nodes, by default the database's. If only `clock` is given, it is
     both. `telemetry` must have the metrics hook that the database was opened with. The pages about the calls have
-    `credentials` filled in.
+    `credentials` filled in. Without `endpoints`, the calls on endpoints are only described.
     """
     if shared_clock is None:
         shared_clock = database.store.now if clock is None else shared_by_all(clock)
@@ -150,7 +152,7 @@ def build(
 
     application_ = application(
         services,
-        _api_modules(settings, database, deployment, own, feed),
+        _api_modules(settings, database, deployment, own, feed, endpoints),
         cancelling,
         version=__version__,
         ready=ready,
@@ -205,7 +207,12 @@ def _deployment(settings: Settings, public_url: str, telemetry: Telemetry) -> De
 
 
 def _api_modules(
-    settings: Settings, database: Database, deployment: Deployment, own: TokenIssuer | None, feed: EventFeed
+    settings: Settings,
+    database: Database,
+    deployment: Deployment,
+    own: TokenIssuer | None,
+    feed: EventFeed,
+    endpoints: EndpointAdministration | None,
 ) -> tuple[ApiModule, ...]:
     return api_modules(
         database.contracts,
@@ -217,6 +224,7 @@ def _api_modules(
         texts=database.privacy,
         undo=undo_of(settings, windows_of(database.contracts, deployment)),
         feed=feed,
+        endpoints=endpoints,
     )
 
 

@@ -21,7 +21,7 @@ from support.world import PUBLIC_URL, World, a_world
 
 sqlite_world = shared_sqlite_world
 
-_PARTS = ("connect", "manage", "shopping")
+_PARTS = ("connect", "manage", "partner", "shopping")
 _METHODS = {"get", "post", "put", "delete"}
 _FOR_ALL = ("/", "/status")
 _PAGES = ("/docs", *(f"/docs/{part}" for part in _PARTS))

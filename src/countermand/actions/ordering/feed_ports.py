@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
+from countermand.domain.delivering.endpoint import EndpointId
 from countermand.domain.orders.order import OrderId, OrderUid
 
 
@@ -38,17 +40,21 @@ class OutboxEvent:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NumberedEvent:
-    """A position and the digest of its event. `recorded_at` and `details` are None if the event was deleted."""
+    """A position and the digest of its event. `recorded_at` and `details` are None if the event was deleted.
+
+    An event about an endpoint has the endpoint's id, and no contract, because it has no order.
+    """
 
     position: int
     order_id: OrderId
-    contract: ContractName
+    contract: ContractName | None
     uid: OrderUid | None
     order_version: int
     kind: str
     digest: str
     recorded_at: datetime | None
     details: Mapping[str, object] | None
+    endpoint_id: EndpointId | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +74,12 @@ class FeedReading(Protocol):
 
     async def numbered_after(self, position: int, at_most: int) -> Sequence[NumberedEvent]:
         """Return the positions after a position, in their order."""
+        ...
+
+    async def numbered_between(
+        self, position: int, up_to: int, of_client: ClientId, at_most: int
+    ) -> Sequence[NumberedEvent]:
+        """Return the first positions after a position and up to another whose orders belong to a client."""
         ...
 
     async def unnumbered_since(self, since: datetime, began_at: datetime, at_most: int) -> Unnumbered:
