@@ -77,7 +77,11 @@ def endpoint_in(request: Request) -> EndpointId:
 
 def rotation_in(given: DecodedBody) -> Rotation:
     """Return how an endpoint gets a new secret. Raises `FieldsError`."""
-    wanted = read(messages.RotationGiven, given.json)
+    return rotation_of(read(messages.RotationGiven, given.json))
+
+
+def rotation_of(wanted: messages.RotationGiven) -> Rotation:
+    """Return how an endpoint gets a new secret. Raises `FieldsError` for an overlap of a secret that is revoked."""
     revokes = wanted.revoke_old_now or False
     if revokes and wanted.overlap_h:
         said = f"overlap_h must be 0 or left out if revoke_old_now is true, not {wanted.overlap_h}; nothing was rotated"
