@@ -4,6 +4,7 @@ It delivers nothing. A test says how the next attempts end, and adds attempts to
 """
 
 import base64
+import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -142,8 +143,11 @@ class MemoryEndpoints:
                 raise FieldsError([("event", "event must be one that the endpoint hears of; nothing was sent")])
             return 1
         if which.after is not None:
-            if which.after == "1-0":
-                raise CursorGoneError("feed_events_deleted", "events after it were deleted; nothing was sent", "1-5")
+            if not re.fullmatch("[0-9]+-[0-9]+", which.after):
+                raise FieldsError([("after", "after must be a position; nothing was sent")])
+            if not which.after.startswith("1-"):
+                said = "after is a cursor from before the database was restored; nothing was sent; go on after 1-5"
+                raise CursorGoneError("feed_of_other_generation", said, "1-5")
             return len({one.event_id for one in own})
         assert which.failed_since is not None
         until = which.failed_until or self.clock()

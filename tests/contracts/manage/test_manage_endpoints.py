@@ -322,8 +322,8 @@ async def test_events_are_sent_again_by_id_by_time_or_by_position(world: World):
     for body, count in again:
         answer = await call(world, operator, "POST", f"/{endpoint}/redeliver", body)
         assert (answer.status_code, answer.json()) == (202, {"events": count}), body
-    gone = await call(world, operator, "POST", f"/{endpoint}/redeliver", {"after": "1-0"})
-    assert problem(gone) == (410, "feed_events_deleted")
+    gone = await call(world, operator, "POST", f"/{endpoint}/redeliver", {"after": "2-1"})
+    assert problem(gone) == (410, "feed_of_other_generation")
     assert gone.json()["next"] == "1-5"
 
 
@@ -340,6 +340,7 @@ async def test_events_are_sent_again_by_id_by_time_or_by_position(world: World):
         ({"event": "evt_of_another"}, ["event"]),
         ({"event": "a.b"}, ["event"]),
         ({"event": ""}, ["event"]),
+        ({"after": "yesterday"}, ["after"]),
     ],
 )
 async def test_what_names_no_events_or_names_them_twice_sends_nothing(world: World, body: Any, named: list[str]):
