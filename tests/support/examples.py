@@ -584,9 +584,10 @@ def _same_each_time(text: str) -> str:
             found["before"] + other(found["hex"], _HEX) + ("" if not found["rest"] else other(found["rest"], _LETTERS))
         )
 
+    text = _DRAWN.sub(replaced, _JWT.sub(_A_JWT, text))
     for drawn, alphabet in ((_ENDPOINT, _HEX), (_TEST_EVENT, _HEX), (_SIGNING_KEY, _LETTERS[:62])):
         text = drawn.sub(lambda found, known=alphabet: other(found[0], known), text)  # type: ignore[misc]
-    return _DRAWN.sub(replaced, _JWT.sub(_A_JWT, text)).replace(PUBLIC_URL, ADDRESS)
+    return text.replace(PUBLIC_URL, ADDRESS)
 
 
 def written(examples: Examples) -> str:
