@@ -74,7 +74,7 @@ def test_a_client_can_have_each_permission_that_a_call_of_its_channel_asks_for_a
         assert access.unknown(asked[access.channel]) is None
 
 
-@pytest.mark.parametrize("name", ["manage", "", "Museum", "a museum", "museum' OR '1", "a" * 17, "7th"])
+@pytest.mark.parametrize("name", ["manage", "partner", "", "Museum", "a museum", "museum' OR '1", "a" * 17, "7th"])
 def test_a_name_that_a_statement_or_a_column_cannot_have_is_refused(name: str):
     with pytest.raises(ValueError, match="a contract's name"):
         replace(CONNECT, name=ContractName(name))

@@ -27,7 +27,7 @@ from countermand.domain.client import Client
 from countermand.domain.contract import ContractName
 from countermand.domain.delivering.endpoint import STANDARD, Subscription
 
-ENDPOINTS_CAP: Final = 20  # of one client
+ENDPOINTS_CAP: Final = 100  # of one client
 _ONE: Final = "/endpoints/{endpoint}"
 
 
