@@ -19,7 +19,14 @@ from countermand.storage.sqlite import errors as sqlite
 
 PAGE = Path(__file__).with_name("errors.md")
 
-CONTRACTS: Final = {"connect": connect, "shopping": shopping, "manage": manage, "tokens": tokens}
+# The statuses and codes of each API, and those of an unexpected error.
+CONTRACTS: Final = {
+    "connect": (connect._STATUS, connect._UNEXPECTED),  # noqa: SLF001 - the page is of what is inside
+    "shopping": (shopping._STATUS, shopping._UNEXPECTED),  # noqa: SLF001
+    "manage": (manage.STATUS, manage.UNEXPECTED),
+    "partner": (manage.STATUS, manage.UNEXPECTED),
+    "tokens": (tokens._STATUS, tokens._UNEXPECTED),  # noqa: SLF001
+}
 _SQLITE_NAMES: Final = (
     *("ERROR", "INTERNAL", "PERM", "ABORT", "BUSY", "LOCKED", "NOMEM", "READONLY", "INTERRUPT", "IOERR", "CORRUPT"),
     *("NOTFOUND", "FULL", "CANTOPEN", "PROTOCOL", "EMPTY", "SCHEMA", "TOOBIG", "CONSTRAINT", "MISMATCH", "MISUSE"),
@@ -79,9 +86,9 @@ def every_error() -> Iterator[type[CountermandError]]:
 
 def answered(contract: str, kind: type[CountermandError]) -> str:
     """Status and code; a conflict has its own code, and in the shop its own status, too."""
-    module = CONTRACTS[contract]
-    status, code = module._STATUS.get(kind, module._UNEXPECTED)  # noqa: SLF001 - the page is of what is inside
-    if kind is errors.CursorGoneError and contract == "manage":
+    table, unexpected = CONTRACTS[contract]
+    status, code = table.get(kind, unexpected)
+    if kind is errors.CursorGoneError and contract in {"manage", "partner"}:
         return f"{status} `its own`"
     if kind is not errors.ConflictError or contract == "tokens":
         return f"{status} `{code}`"

@@ -24,6 +24,7 @@ from countermand.contracts.http import answer
 from countermand.contracts.http.answer import Answer
 from countermand.contracts.manage import translate as manage
 from countermand.contracts.manage.finding_sentences import sentence_for_operator
+from countermand.contracts.partner import calls as partner
 from countermand.contracts.registry import CONTRACTS, accesses_of
 from countermand.contracts.shopping import translate as shopping
 from countermand.domain.cancelling.decision import Refused
@@ -38,11 +39,18 @@ from countermand.storage.tables.columns import metadata
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 SECRET = "a sentence that is for us alone"
 
-TABLES = {"connect": connect._STATUS, "shopping": shopping._STATUS, "manage": manage._STATUS, "tokens": tokens._STATUS}
+TABLES = {
+    "connect": connect._STATUS,
+    "shopping": shopping._STATUS,
+    "manage": manage.STATUS,
+    "partner": manage.STATUS,
+    "tokens": tokens._STATUS,
+}
 SPOKEN: dict[str, Callable[[Exception], Answer]] = {
     "connect": connect.error_answer,
     "shopping": shopping.error_answer,
     "manage": manage.problem_answer,
+    "partner": partner.error_answer,
     "tokens": tokens.error_answer,
 }
 
@@ -56,7 +64,7 @@ _UNEXPECTED_EVERYWHERE = {
     errors.KeyTakenError,  # settled by the actions: the key's own answer
     errors.SchemaError,  # no server starts with it
 }
-# Only the operator's API has a feed.
+# Only the APIs of the operator and of partners have a feed.
 _OF_THE_FEED = {errors.CursorGoneError}
 UNEXPECTED = {
     "connect": _UNEXPECTED_EVERYWHERE | _OF_THE_FEED,
@@ -64,6 +72,7 @@ UNEXPECTED = {
     | _OF_THE_FEED
     | {errors.ConflictError},  # told apart by its code instead, see below
     "manage": _UNEXPECTED_EVERYWHERE,
+    "partner": _UNEXPECTED_EVERYWHERE,
     # Where there is nothing but a token to ask for, there are no orders, no fields in JSON and no keys of requests.
     "tokens": _UNEXPECTED_EVERYWHERE
     | _OF_THE_FEED
@@ -169,7 +178,7 @@ def test_every_state_has_its_row_of_moves():
 
 
 def test_every_channel_has_words_for_errors():
-    assert {access.channel for access in accesses_of(CONTRACTS)} == set(TABLES) - {"tokens"}
+    assert {access.channel for access in accesses_of(CONTRACTS)} == set(TABLES) - {"partner", "tokens"}
 
 
 @pytest.mark.parametrize("table", ["orders", "cancellations", "refusals", "idempotency_keys"])

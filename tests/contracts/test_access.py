@@ -25,6 +25,7 @@ ALL: Final = (*CONTRACTS, FAIRGROUND)
 REALM: Final = "/auth/realms/superloop"
 CONNECT: Final = "/api/connect/orders"
 MANAGE: Final = "/manage/v1"
+PARTNER: Final = "/partner/v1"
 # The callers of what everybody may call: the answer is the same with and without a credential.
 SOME: Final = frozenset({"nothing", "garbage", "partner B", "shop B", "operator"})
 Answers = Mapping[str, int]
@@ -76,6 +77,17 @@ def operator(status: int, *, reads: int = 403) -> Answers:
     return {"operator": status, "operator that reads": reads}
 
 
+def subscribers(status: int) -> Answers:
+    """For the clients of every contract, with the permission."""
+    let_in = ("partner A", "partner B", "shop A", "shop B", "a shop that sees all", "showman A", "showman B")
+    without = ("a partner without permissions", "a shop without permissions")
+    return dict.fromkeys(let_in, status) | dict.fromkeys(without, 403)
+
+
+def endpoint(whose: str) -> Callable[[Things], Mapping[str, object]]:
+    return lambda things: {"endpoint": things.endpoints[whose]}
+
+
 def number(name: str, **more: str) -> Callable[[Things], Mapping[str, object]]:
     return lambda things: {"id": things.numbers[name], **{key: things.numbers[of] for key, of in more.items()}}
 
@@ -123,6 +135,8 @@ _NEW_SLOT: Final = {
     "ends_at": "2026-12-28T12:00:00+11:00",
     "capacity": 1,
 }
+RECEIVER: Final = {"url": "https://receiver.example/events"}
+FAILED: Final = {"failed_since": "2026-11-21T00:00:00Z"}
 PERSON: Final = {"staff": "kim"}
 _OF_ORDER: Final = seen(200, browser=200) | {"token of A's order": 200}
 # The rows that change something come after those that read the same object.
@@ -422,6 +436,48 @@ TABLE: Final = [
         answers=operator(200),
         object=lambda _: PERSON,
         body=lambda _: {"roles": ["viewer"]},
+    ),
+    Row(route=f"GET {MANAGE}/endpoints", answers=operator(200)),
+    Row(route=f"GET {MANAGE}/endpoints/{{endpoint}}", answers=operator(200), object=endpoint("the operator's")),
+    Row(route=f"GET {MANAGE}/endpoints/{{endpoint}}/attempts", answers=operator(200), object=endpoint("partner A's")),
+    Row(route=f"POST {MANAGE}/endpoints", answers=operator(201), body=lambda _: RECEIVER),
+    *(
+        Row(
+            route=f"POST {MANAGE}/endpoints/{{endpoint}}/{path}",
+            answers=operator(200),
+            object=endpoint("the operator's"),
+        )
+        for path in ("pause", "resume", "rotate", "test")
+    ),
+    Row(
+        route=f"POST {MANAGE}/endpoints/{{endpoint}}/redeliver",
+        answers=operator(202),
+        object=endpoint("the operator's"),
+        body=lambda _: FAILED,
+    ),
+    Row(route=f"DELETE {MANAGE}/endpoints/{{endpoint}}", answers=operator(204), object=endpoint("to remove")),
+    Row(route=f"GET {PARTNER}/events", answers=subscribers(200)),
+    Row(route=f"GET {PARTNER}/endpoints", answers=subscribers(200)),
+    Row(route=f"POST {PARTNER}/endpoints", answers=subscribers(201), body=lambda _: RECEIVER),
+    *(
+        Row(
+            route=f"{call} {PARTNER}/endpoints/{{endpoint}}{path}",
+            what=f"of {owner}",
+            answers=subscribers(404) | ({} if owner == "the operator" else {owner: status}),
+            object=endpoint(f"{owner}'s"),
+            body=lambda _, body=body: body,
+        )
+        for owner in ("partner A", "shop A", "the operator")
+        for call, path, status, body in (
+            ("GET", "", 200, None),
+            ("GET", "/attempts", 200, None),
+            ("POST", "/pause", 200, None),
+            ("POST", "/resume", 200, None),
+            ("POST", "/rotate", 200, None),
+            ("POST", "/test", 200, None),
+            ("POST", "/redeliver", 202, FAILED),
+            ("DELETE", "", 204, None),
+        )
     ),
     # Pages for everybody. Those of an order are for whoever knows their address, which nobody can guess.
     everybody("GET /etickets/{token}", object=lambda things: {"token": things.etickets}),

@@ -52,6 +52,8 @@ def test_a_client_can_have_each_permission_that_a_call_of_its_channel_asks_for_a
     for module in api_modules(CONTRACTS, Deployment(public_url="http://shop.test", terms=terms), None, None):
         operations = [call.operation for call in module.calls] + ([module.cancel[1]] if module.cancel else [])
         asked[module.name] = {permission for one in operations for permission in one.permissions}
+    for contract in CONTRACTS:
+        asked[contract.name] |= asked["partner"]  # a client of the contract calls the partners' API
     asked["shopping"].add(Permission.READ_ALL)  # what a read call shows depends on it
     asked["manage"] |= DESK_PERMISSIONS  # act_as is for a header, and roles have some that no call asks for yet
     for access in accesses_of(CONTRACTS):
@@ -61,7 +63,7 @@ def test_a_client_can_have_each_permission_that_a_call_of_its_channel_asks_for_a
         assert access.unknown(asked[access.channel]) is None
 
 
-@pytest.mark.parametrize("name", ["manage", "", "Museum", "a museum", "museum' OR '1", "a" * 17, "7th"])
+@pytest.mark.parametrize("name", ["manage", "partner", "", "Museum", "a museum", "museum' OR '1", "a" * 17, "7th"])
 def test_a_name_that_a_statement_or_a_column_cannot_have_is_refused(name: str):
     with pytest.raises(ValueError, match="a contract's name"):
         replace(CONNECT, name=ContractName(name))
@@ -78,7 +80,8 @@ def test_a_contract_whose_terms_nobody_made_says_so():
 
 
 @pytest.mark.parametrize(
-    ("contracts", "names"), [(CONTRACTS, ["connect", "manage", "shopping"]), ([SHOPPING], ["manage", "shopping"])]
+    ("contracts", "names"),
+    [(CONTRACTS, ["connect", "manage", "partner", "shopping"]), ([SHOPPING], ["manage", "partner", "shopping"])],
 )
 def test_a_service_has_the_calls_of_its_contracts_and_the_operators(contracts: list[Contract], names: list[str]):
     settings = Settings()

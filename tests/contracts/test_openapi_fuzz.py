@@ -54,7 +54,13 @@ _SAME_EVERY_TIME = settings(
 
 
 # With the operator's own system, what clients ask about appointments waits to be answered over the management API.
-_APPOINTMENTS = {"connect": "calendar", "manage": "remote", "shopping": "calendar", "tokens": "calendar"}
+_APPOINTMENTS = {
+    "connect": "calendar",
+    "manage": "remote",
+    "partner": "calendar",
+    "shopping": "calendar",
+    "tokens": "calendar",
+}
 _AT_ONCE = ("connect", GenerationMode.POSITIVE)  # before each commit; the rest takes minutes
 
 
@@ -147,6 +153,7 @@ def _aimed(operation: Any, mode: GenerationMode, target: dict[str, Any]) -> st.S
     return operation.as_strategy(generation_mode=mode, **fixed)
 
 
+_RECEIVER = "http://127.0.0.1:9/events"  # nobody listens there
 _TOKEN = f"POST {TOKEN}"
 _BODIES = {
     _TOKEN: lambda target: form(target["assertion"]),
@@ -180,6 +187,15 @@ _BODIES = {
         "slotId": SLOT["id"],
     },
     "POST /api/connect/orders/appointment-cancellations/request": lambda target: {"appointmentId": target["id"]},
+    **{
+        f"POST /{root}/v1/endpoints{path}": given
+        for root in ("manage", "partner")
+        for path, given in {
+            "": lambda _: {"url": _RECEIVER},
+            "/{endpoint}/rotate": lambda _: {"revoke_old_now": True},
+            "/{endpoint}/redeliver": lambda _: {"failed_since": "2026-11-21T00:00:00Z"},
+        }.items()
+    },
     "PUT /manage/v1/catalogue": lambda _: {"products": [], "methods": []},
     "POST /ordercancellation/": lambda target: {"order": target["uri"], "reason": "because"},
     "POST /ordercancellation": lambda target: {"order": target["uri"], "reason": "because"},
@@ -193,6 +209,7 @@ _BODIES = {
 _QUERIES = {
     "GET /bill": lambda target: {"products": [f"{one['product']},{one['quantity']}" for one in target["products"]]},
     "GET /tickets": lambda target: {"event": target["event"], "code": target["code"]},
+    **{f"GET /{root}/v1/endpoints/{{endpoint}}/attempts": lambda _: {"limit": 2} for root in ("manage", "partner")},
     "GET /events": lambda _: {"title__startswith": "C"},
     "GET /products": lambda _: {"price__gte": "1", "page": 1},
 }
@@ -232,7 +249,7 @@ def _targets(demo: Demo, part: str, label: str) -> list[dict[str, Any]]:
     with demo.client() as http:
         if (made_anew := _made_anew(label, http, demo)) is not None:
             return made_anew
-        if part == "connect":
+        if part in {"connect", "partner"}:
             return [{"id": order_id} for order_id in connect]
         if part == "manage":
             names = [*(f"connect-{order_id}" for order_id in connect), *uids]
@@ -256,6 +273,14 @@ def _new_client(http: httpx.Client, demo: Demo) -> int:
     given = {"contract": "shopping", "name": "one more"}
     made = http.post("/manage/v1/clients", json=given, headers=demo.manage_headers())
     return int(made.json()["client"]["id"])
+
+
+def _new_client_or_endpoint(label: str, http: httpx.Client, demo: Demo) -> dict[str, Any]:
+    if "{client}" in label:
+        return {"client": _new_client(http, demo)}
+    part = "partner" if "/partner/" in label else "manage"
+    made = http.post(f"/{part}/v1/endpoints", json={"url": _RECEIVER}, headers=_credential(demo, part))
+    return {"endpoint": made.json()["id"]}
 
 
 def _new_person(http: httpx.Client, demo: Demo, role: str = "viewer") -> dict[str, Any]:
@@ -293,8 +318,8 @@ def _made_anew(label: str, http: httpx.Client, demo: Demo) -> list[dict[str, Any
     if label in _ARRANGED:
         booking.load_calendar()
         return [{"id": _ARRANGED[label](booking)} for _ in several]
-    if "{client}" in label:
-        return [{"client": _new_client(http, demo)} for _ in several]
+    if "{client}" in label or "{endpoint}" in label:
+        return [_new_client_or_endpoint(label, http, demo) for _ in several]
     if "{staff}" in label or "{approval}" in label:
         return [_about_people(label, http, demo, booking) for _ in several]
     if "{task}" in label:

@@ -48,19 +48,19 @@ async def headers_of(world: World, contract: str) -> dict[str, str]:
     match contract:
         case "connect":
             return world.connect_headers(await world.connect_client())
-        case "shopping":
+        case "shopping" | "partner":
             return world.shopping_headers(await world.shopping_client())
         case _:
             return world.manage_headers(await world.manage_client())
 
 
 async def asked(world: World, path: str, query: list[tuple[str, str]], headers: dict[str, str]) -> httpx.Response:
-    address = path.replace("{id}", "1")
+    address = path.replace("{id}", "1").replace("{endpoint}", f"ep_{'0' * 16}")
     return await world.http.get(address, params=httpx.QueryParams(query), headers=headers)
 
 
 def test_the_calls_have_parameters():
-    assert {of for of, _, _ in PARAMETERS.values()} == {"connect", "shopping", "manage"}
+    assert {of for of, _, _ in PARAMETERS.values()} == {"connect", "shopping", "manage", "partner"}
     assert len(PARAMETERS) > 40
 
 

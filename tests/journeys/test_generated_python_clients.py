@@ -13,7 +13,7 @@ from support.processes import Demo, a_demo
 
 pytestmark = pytest.mark.slow
 
-NAMES = ("connect", "shopping", "manage", "tokens")
+NAMES = ("connect", "shopping", "manage", "partner", "tokens")
 
 
 @pytest.fixture(scope="module")

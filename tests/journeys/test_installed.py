@@ -124,7 +124,7 @@ def test_its_pages_of_the_calls_work_in_a_browser(running: Demo, tmp_path: Path)
     (tmp_path / "profile").mkdir()
     with running.client() as http, a_browser(tmp_path / "profile") as browser:
         assert http.get("/docs").status_code == 200
-        for contract in ("connect", "manage", "shopping", "tokens"):
+        for contract in ("connect", "manage", "partner", "shopping", "tokens"):
             paths = http.get(f"/docs/{contract}/openapi.json").json()["paths"]
             page = browser.new_page()
             page.open(f"{running.base_url}/docs/{contract}")

@@ -15,7 +15,7 @@ from support.processes import Demo, a_demo
 
 pytestmark = pytest.mark.slow
 
-CONTRACTS = ("connect", "manage", "shopping", "tokens")
+CONTRACTS = ("connect", "manage", "partner", "shopping", "tokens")
 CALLS = "[...document.querySelectorAll('.opblock')]"
 
 

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from countermand.actions.identity.secrets import hash_of
 from countermand.actions.identity.staff import STAFF_TOKEN
 from countermand.domain.client import Permission
+from countermand.domain.contract import ContractName
+from countermand.domain.delivering.endpoint import Subscription
 from countermand.domain.staff import Role
 from countermand.identity.browser_tokens import browser_token
 from support.appointments import ASK, BOOK, CALL_OFF, asked, slot
@@ -32,6 +34,7 @@ class Things:
     staff_token: str
     method: str
     code: str
+    endpoints: dict[str, str]
 
 
 async def callers_and_things(world: World) -> tuple[dict[str, Headers], Things]:
@@ -114,7 +117,22 @@ async def _things(world: World, partner: Caller, shop: Shop, showman: Caller) ->
         staff_token=(await world.person("kim", Role.ADMIN)).key.removeprefix(STAFF_TOKEN),
         method=shop.method,
         code=seen["_embedded"]["shop:ticket"][0]["code"],
+        endpoints=await _endpoints(world, {"partner A": partner, "shop A": shop.caller}),
     )
+
+
+async def _endpoints(world: World, owners: dict[str, Caller]) -> dict[str, str]:
+    """An endpoint of each owner, and two of the operator."""
+    operators = Subscription()
+    wanted = {"the operator's": (operators, None), "to remove": (operators, None)} | {
+        f"{name}'s": (
+            Subscription(contract=ContractName(owner.client.channel), client_id=owner.client.id),
+            owner.client.id,
+        )
+        for name, owner in owners.items()
+    }
+    url = "https://receiver.example/events"
+    return {name: (await world.endpoints.add(url, *each)).endpoint.id for name, each in wanted.items()}
 
 
 async def _of_partner(world: World, partner: Caller) -> dict[str, int]:

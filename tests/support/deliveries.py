@@ -10,6 +10,7 @@ from countermand.actions.delivering.dialects import Dialect, Dialects, EventToSe
 from countermand.actions.delivering.dispatch import HANDED_OUT_AT_ONCE, Dispatch
 from countermand.actions.delivering.manage_endpoints import EndpointParts, Endpoints
 from countermand.actions.delivering.sending import AttemptError, AttemptResult, Sending
+from countermand.actions.delivering.subscriptions import Subscriptions
 from countermand.actions.ordering.event_feed import EventFeed
 from countermand.bootstrap.clock import shared_by_all
 from countermand.domain.contract import ContractName
@@ -90,7 +91,9 @@ class Deliveries:
                 store=store,
                 dispatch=self.dispatch,
                 attempts=self.attempts,
-                dialects=DIALECTS,
+                subscriptions=Subscriptions(
+                    dialects=DIALECTS, contracts=["connect", "shopping"], clients=self.world.database.clients
+                ),
                 feed=EventFeed(store, clock),
                 send=self.send,
                 check_url=self.check_url,

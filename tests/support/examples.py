@@ -33,6 +33,7 @@ from support.desk_examples import (
     read_events,
     undone_a_cancellation,
 )
+from support.endpoint_examples import managed_endpoints, own_endpoints
 from support.own_tokens import ASSERTION_TYPE, OWN, assertion, own_client
 from support.world import PUBLIC_URL, World, a_world, signing_key
 
@@ -43,6 +44,7 @@ FILES: Final = {
     "tokens": CONTRACTS_FOLDER / "connect" / "token_examples.json",
     "shopping": CONTRACTS_FOLDER / "shopping" / "examples.json",
     "manage": CONTRACTS_FOLDER / "manage" / "examples.json",
+    "partner": CONTRACTS_FOLDER / "partner" / "examples.json",
 }
 Examples = dict[str, dict[str, dict[str, Any]]]  # by operation, by "request" or status, by name
 EVERY_CALL: Final = "*"  # the errors that are the same for all calls; a call has those of the statuses that it names
@@ -57,7 +59,11 @@ _DRAWN: Final = re.compile(
     r'|(?P<name>"(?:secret|n|kid)": ?"|(?<=[0-9a-f]{24})\.)(?P<text>[\w-]{43,})(?=")'
 )
 
+_ENDPOINT: Final = re.compile(r"(?<=ep_)[0-9a-f]{16}")
+_TEST_EVENT: Final = re.compile(r"(?<=_endpoint_test_)[0-9a-f]{8}")
+_SIGNING_KEY: Final = re.compile(r"(?:(?<=whsec_)|(?<=whpk_))[A-Za-z0-9+/]{42}[A-Za-z0-9+/=]+")
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_HEX: Final = "0123456789abcdef"
 ADDRESS: Final = "{public_url}"  # the service puts its own address there
 
 EVENT, DAY, LOCKER, COMBO, TOUR, FREE = (letter * 32 for letter in "edlbtf")
@@ -231,6 +237,8 @@ async def recorded(folder: Path, database: Callable[[], Mapping[str, str]] = dic
         await put_money_right(recorder, SERVICE_ORDER)
         await undone_a_cancellation(recorder, SERVICE_ORDER)
         await read_events(recorder, SERVICE_ORDER)
+        await managed_endpoints(recorder)
+        await own_endpoints(recorder, SERVICE_ORDER)
         await looked_at_lists(recorder, _order(DAY, 2))
         await _privacy(recorder)
         for name, document in documents.items():
@@ -573,12 +581,13 @@ def _same_each_time(text: str) -> str:
         if found["text"]:
             return found["name"] + other(found["text"][:43], _LETTERS)
         return (
-            found["before"]
-            + other(found["hex"], "0123456789abcdef")
-            + ("" if not found["rest"] else other(found["rest"], _LETTERS))
+            found["before"] + other(found["hex"], _HEX) + ("" if not found["rest"] else other(found["rest"], _LETTERS))
         )
 
-    return _DRAWN.sub(replaced, _JWT.sub(_A_JWT, text)).replace(PUBLIC_URL, ADDRESS)
+    text = _DRAWN.sub(replaced, _JWT.sub(_A_JWT, text))
+    for drawn, alphabet in ((_ENDPOINT, _HEX), (_TEST_EVENT, _HEX), (_SIGNING_KEY, _LETTERS[:62])):
+        text = drawn.sub(lambda found, known=alphabet: other(found[0], known), text)  # type: ignore[misc]
+    return text.replace(PUBLIC_URL, ADDRESS)
 
 
 def written(examples: Examples) -> str:

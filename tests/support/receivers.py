@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from countermand.actions.delivering.endpoints import new_endpoint_id
 from countermand.actions.delivering.sending import Sending
 from countermand.delivery.addresses import AddressRules
 from countermand.delivery.connections import tls_context
@@ -27,7 +28,6 @@ from countermand.domain.delivering.endpoint import (
     EndpointState,
     Health,
     Subscription,
-    new_endpoint_id,
 )
 
 BOX = SecretBox(keys_of(new_key()))

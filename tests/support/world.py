@@ -56,6 +56,7 @@ from countermand.storage.schema import migrate
 from countermand.storage.tables.catalogue import methods, products
 from countermand.storage.tables.columns import metadata
 from support.contracts import CONNECT, SHOPPING
+from support.memory_endpoints import MemoryEndpoints
 from support.postgres import a_database
 
 ISSUER = "http://localhost:10342/auth/realms/superloop"
@@ -112,6 +113,7 @@ class World:
     database: Database
     service: Service
     http: httpx.AsyncClient
+    endpoints: MemoryEndpoints
     _numbers: Any = field(default_factory=itertools.count)
 
     # who calls
@@ -368,6 +370,7 @@ async def _a_world(
             "connect_key_set": str(key_set),
             "client_refresh_s": 0,
             "log_level": "error",
+            "deliveries": False,  # the tests of deliveries take each step themselves
         }
         | settings,
     )
@@ -375,13 +378,16 @@ async def _a_world(
         shutil.copy(migrated(), read.database_path)
     clock = Clock()
     database = await open_database(read, contracts=contracts)
-    service = build(read, database, read.public_url or PUBLIC_URL, clock=clock, with_front=with_front)
+    endpoints = MemoryEndpoints(clock, database.clients, [contract.name for contract in contracts])
+    service = build(
+        read, database, read.public_url or PUBLIC_URL, clock=clock, with_front=with_front, endpoints=endpoints
+    )
     transport = httpx.ASGITransport(service.application, raise_app_exceptions=False)
     async with (
         running(service.application),
         httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL) as http,
     ):
-        yield World(folder, read, clock, database, service, http)
+        yield World(folder, read, clock, database, service, http, endpoints)
     await database.close()
 
 

@@ -12,7 +12,7 @@ from support.own_tokens import CERTS, a_token, an_own_world, bearing, own_client
 from support.world import PUBLIC_URL, World
 
 FOR_ANYBODY = {CERTS, "/auth/realms/superloop/.well-known/openid-configuration"}
-CONTRACTS = ("tokens", "connect", "shopping", "manage")
+CONTRACTS = ("tokens", "connect", "shopping", "manage", "partner")
 
 
 @pytest_asyncio.fixture(params=[True, False], ids=["front", "framework"])
@@ -30,6 +30,7 @@ async def test_every_call_and_every_refusal_says_that_no_cache_may_keep_it(own: 
         "connect": bearing(await a_token(own)),
         "shopping": own.shopping_headers(shop),
         "manage": own.manage_headers(operator),
+        "partner": own.shopping_headers(shop),
     }
     uids = {
         "/orders": str(bought.order.uid),

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from countermand.actions.appointments.booking_backends import Calendar, OperatorsSystem
 from countermand.actions.appointments.ports import BookingBackend, BookingTerms
 from countermand.actions.cancelling.restore import UndoTerms
+from countermand.actions.delivering.endpoints import EndpointAdministration
 from countermand.actions.identity.ports import ClientAdministration
 from countermand.actions.identity.staff import StaffAdministration
 from countermand.actions.ordering.event_feed import EventFeed
@@ -22,6 +23,7 @@ from countermand.contracts.http.api_module import ApiModule
 from countermand.contracts.http.contract import Contract, Deployment, Page
 from countermand.contracts.manage import routes as manage
 from countermand.contracts.manage.partner_clients import PartnerTerms
+from countermand.contracts.partner import routes as partner
 from countermand.contracts.registry import accesses_of
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.routes import Shopping
@@ -43,19 +45,30 @@ def api_modules(
     texts: PersonalTexts | None = None,
     undo: UndoTerms | None = None,
     feed: EventFeed | None = None,
+    endpoints: EndpointAdministration | None = None,
 ) -> tuple[ApiModule, ...]:
     """Return all API modules: that of the token endpoint, if the service has one, and then the others by name.
 
-    `issuer` is another issuer whose tokens are accepted. Without `texts`, `undo` and `feed`, the
-    calls about persons, the call that undoes a cancellation, and the call that reads events are only described.
+    `issuer` is another issuer whose tokens are accepted. Without `texts`, `undo`, `feed` and
+    `endpoints`, the calls about persons, the call that undoes a cancellation, the calls that read events, and those on
+    endpoints are only described.
     """
     partners = PartnerTerms(read_key=public_key_of, gives_tokens=endpoint is not None, issuer=issuer)
     modules = [contract.api(deployment) for contract in contracts]
     modules.append(
         manage.api_module(
-            clients, staff, accesses_of(contracts), partners, texts, windows_of(contracts, deployment), undo, feed
+            clients,
+            staff,
+            accesses_of(contracts),
+            partners,
+            texts,
+            windows_of(contracts, deployment),
+            undo,
+            feed,
+            endpoints,
         )
     )
+    modules.append(partner.api_module(feed, endpoints))
     own = [] if endpoint is None else [tokens.api_module(endpoint)]
     return (*own, *sorted(modules, key=lambda module: module.name))
 

@@ -1,10 +1,9 @@
 """Joins settings, database and telemetry into a service that is ready to be served."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -17,10 +16,10 @@ from countermand.actions.bulkhead import Bulkhead
 from countermand.actions.cancelling.cancel_orders import CancelOrders, CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandIds
 from countermand.actions.cancelling.explain import PolicyArchive
-from countermand.actions.cancelling.group_commit import GroupCommit
+from countermand.actions.cancelling.group_commit import GoAgain, GroupCommit
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.cancelling.read_back import CancelAndShow, ReadBack, ReadBackWithHistory
-from countermand.actions.errors import UnavailableError, UnforeseenDatabaseError
+from countermand.actions.delivering.endpoints import EndpointAdministration
 from countermand.actions.metrics import NULL_METRICS, MetricsHook
 from countermand.actions.ordering.event_feed import EventFeed
 from countermand.actions.ports import Clock, SharedClock
@@ -30,22 +29,22 @@ from countermand.background.metrics import post_counts
 from countermand.background.rounds import DATABASE_ERRORS, ended, started
 from countermand.bootstrap.api_modules import (
     api_modules,
-    connect_of,
     loopback_names,
     pages_of,
-    shopping_of,
     undo_of,
     windows_of,
 )
 from countermand.bootstrap.background_tasks import by_the_shared_clock, filling
 from countermand.bootstrap.clock import shared_by_all, utc_now
 from countermand.bootstrap.database import OVERTAKEN_CAP, READ_BACK_CAP, READ_BACK_FLIGHTS, Database, retention_of
+from countermand.bootstrap.endpoints import Outside, delivering_in, deployment_of
 from countermand.bootstrap.telemetry import telemetry_for, traced_calls
+from countermand.bootstrap.what_waits import PROBE_LIMIT_S, say_what_waits
+from countermand.contracts.connect.routes import Connect
 from countermand.contracts.http.api_module import ApiModule
 from countermand.contracts.http.calls import Services
 from countermand.contracts.http.contract import Deployment
 from countermand.contracts.registry import accesses_of
-from countermand.domain.delivering.endpoint import Endpoint, EndpointState
 from countermand.domain.signing_key import CLOCKS_APART
 from countermand.environment import PREFIX
 from countermand.identity.authentication import Authentication, Directory, Issuer, Tokens
@@ -55,12 +54,10 @@ from countermand.identity.staff_directory import StaffDirectory
 from countermand.identity.token_issuer import TokenIssuer
 from countermand.settings import Settings, SettingsError
 from countermand.storage.repositories.tokens import SqlUsedAssertions
-from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.retention import REFUSALS
 from countermand.storage.schema import Schema
 from countermand.storage.store import SqlStore
 from countermand.telemetry.assembly import Telemetry
-from countermand.telemetry.deliveries import EndpointGauge
 from countermand.telemetry.single_flight import SingleFlightProbe
 from countermand.web.app import application
 from countermand.web.pages.buyer_pages import BuyerPages
@@ -68,7 +65,6 @@ from countermand.web.pages.sample_credentials import SampleCredential
 
 log = structlog.get_logger()
 
-_PROBE_LIMIT_S: Final = 1.5  # so that `/readyz` and `/metrics` answer within two seconds
 _OWN_KEYS_AT_MOST_EVERY_S: Final = 0.1
 
 
@@ -94,13 +90,15 @@ def build(
     with_front: bool = True,
     telemetry: Telemetry | None = None,
     credentials: Sequence[SampleCredential] = (),
+    endpoints: EndpointAdministration | None = None,
+    outside: Outside | None = None,
 ) -> Service:
     """Join the parts, for the contracts that the database was opened for.
 
     Without the front, the framework carries the cancel calls, too. `clock` is this node's clock, by default the
     machine's; `shared_clock` is the clock of all nodes, by default the database's. If only `clock` is given, it is
     both. `telemetry` must have the metrics hook that the database was opened with. The pages about the calls have
-    `credentials` filled in.
+    `credentials` filled in. `endpoints` and `outside` replace what manages endpoints and what sends to them.
     """
     if shared_clock is None:
         shared_clock = database.store.now if clock is None else shared_by_all(clock)
@@ -114,7 +112,7 @@ def build(
     archive = PolicyArchive(store=database.store)
     staff = StaffDirectory(database.staff, refresh_s=settings.client_refresh_s)
     cancelling = cancelling_in(settings, database, archive, clock, telemetry.metrics)
-    _say_what_waits(telemetry, cancelling, database.store, clock_check, clock)
+    say_what_waits(telemetry, cancelling, database.store, clock_check, clock)
     authenticator = Authentication(
         tokens, directory, staff, accesses_of(database.contracts), lambda: clock().timestamp(), uses.note
     )
@@ -122,6 +120,16 @@ def build(
     ready = _readiness(database, clock_check)
     deployment = _deployment(settings, public_url, telemetry)
     feed = EventFeed(database.store, shared_clock)
+    delivering = delivering_in(
+        settings,
+        database,
+        deployment,
+        shared_clock,
+        telemetry.counts.deliveries,
+        lambda: cancelling.waiting > 0,
+        outside,
+    )
+    database.store.after_events = delivering.relay.wake
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -139,6 +147,8 @@ def build(
             *by_the_shared_clock(settings, database, shared_clock, uses, feed, stopping),
             started(compare_clocks(clock_check, stopping), name="clocks"),
         ]
+        if settings.deliveries:
+            tasks.append(started(delivering.relay.run(stopping), name="deliveries"))
         if own is not None:
             every_s = max(settings.client_refresh_s, _OWN_KEYS_AT_MOST_EVERY_S)
             tasks.append(started(refresh_keys(own.key_ring.refresh, every_s, stopping), name="own keys"))
@@ -148,11 +158,12 @@ def build(
             stopping.set()
             await cancelling.close()
             await ended(tasks)
+            await delivering.outside.close()
             await telemetry.close()
 
     application_ = application(
         services,
-        _api_modules(settings, database, deployment, own, feed),
+        _api_modules(settings, database, deployment, own, feed, endpoints or delivering.endpoints),
         cancelling,
         version=__version__,
         ready=ready,
@@ -201,13 +212,18 @@ def _services(
 
 def _deployment(settings: Settings, public_url: str, telemetry: Telemetry) -> Deployment:
     """Return the terms of the contracts. The versions that connect takes are counted from the start."""
-    connect = connect_of(settings)
-    telemetry.counts.count_versions(connect.versions.taken)
-    return Deployment(public_url=public_url, terms=(connect, shopping_of(settings, public_url)))
+    deployment = deployment_of(settings, public_url)
+    telemetry.counts.count_versions(deployment.terms_of(Connect).versions.taken)
+    return deployment
 
 
 def _api_modules(
-    settings: Settings, database: Database, deployment: Deployment, own: TokenIssuer | None, feed: EventFeed
+    settings: Settings,
+    database: Database,
+    deployment: Deployment,
+    own: TokenIssuer | None,
+    feed: EventFeed,
+    endpoints: EndpointAdministration,
 ) -> tuple[ApiModule, ...]:
     return api_modules(
         database.contracts,
@@ -219,6 +235,7 @@ def _api_modules(
         texts=database.privacy,
         undo=undo_of(settings, windows_of(database.contracts, deployment)),
         feed=feed,
+        endpoints=endpoints,
     )
 
 
@@ -258,8 +275,14 @@ def cancelling_in(
         settle_limit_s=settings.settle_limit_s,
         metrics=metrics,
     )
+
+    async def cancel_and_wake(commands: Sequence[CancelOrder]) -> Sequence[CancelOutcome | Exception | GoAgain]:
+        outcomes = await cancel(commands)
+        database.store.after_events()
+        return outcomes
+
     commit: GroupCommit[CancelOrder, CancelOutcome] = GroupCommit(
-        run=cancel,
+        run=cancel_and_wake,
         batch_cap=settings.batch_cap,
         queue_cap=settings.queue_cap,
         queue_limit_s=settings.database_busy_limit_s,
@@ -278,18 +301,18 @@ def cancelling_in(
 
 def _readiness(database: Database, clock_check: ClockCheck) -> Callable[[], Awaitable[str | None]]:
     """Return a function that checks whether the service is ready."""
-    ask_schema = SingleFlightProbe(lambda: _schema(database.store), limit_s=_PROBE_LIMIT_S)
+    ask_schema = SingleFlightProbe(lambda: _schema(database.store), limit_s=PROBE_LIMIT_S)
     # The cancellation path has connections of its own, so it needs a probe of its own.
-    ask_cancellations = SingleFlightProbe(lambda: database.cancellations.orders([]), limit_s=_PROBE_LIMIT_S)
+    ask_cancellations = SingleFlightProbe(lambda: database.cancellations.orders([]), limit_s=PROBE_LIMIT_S)
 
-    ask_clock = SingleFlightProbe(clock_check.off_s, limit_s=_PROBE_LIMIT_S)
+    ask_clock = SingleFlightProbe(clock_check.off_s, limit_s=PROBE_LIMIT_S)
 
     async def ready() -> str | None:
         """Return None, or why the service is not ready. The reason has no secrets, because everybody may read it."""
         try:
             schema, _, off_s = await asyncio.gather(ask_schema(), ask_cancellations(), ask_clock())
         except (*DATABASE_ERRORS, TimeoutError) as error:
-            log.warning("not ready", reason=str(error) or f"no answer from the database within {_PROBE_LIMIT_S:g} s")
+            log.warning("not ready", reason=str(error) or f"no answer from the database within {PROBE_LIMIT_S:g} s")
             return "the database cannot be used"
         if not schema.is_known:
             log.warning("not ready", schema=schema.number, oldest_code=schema.oldest_code)
@@ -340,38 +363,3 @@ async def _schema(store: SqlStore) -> Schema:
         schema = Schema(*await reading.schema())
     store.check_files()
     return schema
-
-
-def _say_what_waits(
-    telemetry: Telemetry, cancelling: CancelAndShow, store: SqlStore, clock_check: ClockCheck, clock: Clock
-) -> None:
-    """Let the metrics ask what waits: cancellations, order events and tasks about appointments."""
-
-    async def oldest(ask: Callable[[SqlTransaction], Awaitable[datetime | None]]) -> datetime | None:
-        try:
-            async with store.snapshot() as reading:
-                return await ask(reading)
-        except UnforeseenDatabaseError as error:  # a table is missing, for example: the rest of the scrape must succeed
-            raise UnavailableError("what waits cannot be read") from error
-
-    async def endpoints() -> Mapping[str, EndpointGauge]:
-        try:
-            async with store.snapshot() as reading:
-                found, backlogs = await reading.endpoints(), await reading.backlogs()
-        except UnforeseenDatabaseError as error:
-            raise UnavailableError("what waits cannot be read") from error
-        return {one.id: _gauge(one, *backlogs.get(one.number, (0, None, 0))) for one in found}
-
-    telemetry.counts.ask(
-        queue_depth=lambda: cancelling.waiting,
-        oldest_undelivered=SingleFlightProbe(lambda: oldest(SqlTransaction.oldest_undelivered), limit_s=_PROBE_LIMIT_S),
-        oldest_task=SingleFlightProbe(lambda: oldest(SqlTransaction.oldest_pending_task), limit_s=_PROBE_LIMIT_S),
-        endpoints=SingleFlightProbe(endpoints, limit_s=_PROBE_LIMIT_S),
-        clock_ahead_s=lambda: clock_check.ahead_s,
-        now=clock,
-    )
-
-
-def _gauge(endpoint: Endpoint, undelivered: int, oldest_at: datetime | None, given_up: int) -> EndpointGauge:
-    is_paused = endpoint.state is EndpointState.PAUSED
-    return EndpointGauge(undelivered=undelivered, oldest_at=oldest_at, given_up=given_up, is_paused=is_paused)

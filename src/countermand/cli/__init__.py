@@ -19,6 +19,7 @@ from countermand.cli.catalogue import catalogue
 from countermand.cli.clients import client_commands
 from countermand.cli.database import CONTRACTS_IN_FORCE, SettingsFile, read_settings, server_settings, with_database
 from countermand.cli.demo import demo
+from countermand.cli.endpoint import endpoint_commands
 from countermand.cli.errors import CommandError, error_as_json
 from countermand.cli.events import events
 from countermand.cli.keys import keys
@@ -207,6 +208,7 @@ def command_line(contracts: Sequence[Contract] = CONTRACTS) -> typer.Typer:
     app.add_typer(order, name="order")
     app.command("list")(list_command)
     app.add_typer(events, name="events")
+    app.add_typer(endpoint_commands, name="endpoint")
     app.add_typer(keys, name="keys")
     app.add_typer(calendar, name="calendar")
     app.add_typer(catalogue, name="catalogue")

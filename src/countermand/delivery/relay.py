@@ -43,6 +43,14 @@ class DeliveryMetrics(Protocol):
         ...
 
 
+class _NullMetrics:
+    def attempt_ended(self, endpoint: str, outcome: str, seconds: float) -> None:
+        """See `DeliveryMetrics.attempt_ended`. Counts nothing."""
+
+
+NULL_DELIVERY_METRICS: Final[DeliveryMetrics] = _NullMetrics()
+
+
 @dataclass(frozen=True, kw_only=True)
 class RelayParts:
     """What the relay works with. `gives_way` returns whether cancellations wait."""

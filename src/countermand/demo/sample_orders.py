@@ -44,7 +44,7 @@ _FEW: Final = 3
 _LISTED: Final = 100
 _BROWSER_TOKEN_LIFE: Final = timedelta(days=365)
 _TOKEN_LIFE: Final = timedelta(hours=24)
-_ALL: Final = frozenset({Permission.CREATE, Permission.READ, Permission.CANCEL})
+_ALL: Final = frozenset({Permission.CREATE, Permission.READ, Permission.CANCEL, Permission.SUBSCRIBE})
 
 
 _EASTERN: Final = timezone(timedelta(hours=10))  # Brisbane's, all year
@@ -168,7 +168,7 @@ class SampleOrders:
         key, secret = self._credentials.keys[name]
         found = await self._database.clients.by_key(key)
         if found is not None:
-            return found[0]
+            return await self._permitted(found[0], permissions)
         return await self._database.clients.add(
             channel=channel,
             name=name,
@@ -196,7 +196,13 @@ class SampleOrders:
             )
         if await self._database.client_keys.live(name, client_key.kid) is None:  # the key's file was removed
             await clients.rotate_key(known.id, client_key, self._now, keep_old=False)
-        return known
+        return await self._permitted(known, _ALL)
+
+    async def _permitted(self, client: Client, permissions: frozenset[Permission]) -> Client:
+        """Return the client with the permissions, which one of an older version's demo may lack."""
+        if client.permissions >= permissions:
+            return client
+        return await self._database.clients.change(client.id, name=None, permissions=permissions)
 
     async def _catalogue(self) -> None:
         async with self._database.store.transaction() as tx:

@@ -21,6 +21,7 @@ OPERATOR: Final = frozenset(
         Permission.RECORD,
         Permission.MONEY,
         Permission.ADMINISTER,
+        Permission.ENDPOINTS,
     }
 )
 # The ids are also the names in the file of the credentials. The author may also do all that the program may.

@@ -35,7 +35,7 @@ class Permission(StrEnum):
     PLAN = "plan"  # change many orders at once
     APPROVE = "approve"  # approve what another person proposed
     ENDPOINTS = "endpoints"  # where events are delivered to
-    SUBSCRIBE = "subscribe"  # read events
+    SUBSCRIBE = "subscribe"  # over a contract: endpoints and the feed, for the events of the client's own orders
     FORGET = "forget"  # find and remove what is stored of a person
     ACT_AS = "act_as"  # say for whom a request is made
 

@@ -12,6 +12,7 @@ Channel = NewType("Channel", str)
 
 CONTRACT_NAME_PATTERN: Final = "[a-z][a-z0-9_]{0,15}"  # fits its column, and needs no quoting in a statement
 MANAGE: Final = Channel("manage")
+PARTNER: Final = Channel("partner")  # what partners of every contract call with the credential of their contract
 
 
 def channel_of(contract: ContractName) -> Channel:

@@ -25,7 +25,7 @@ from countermand.contracts.http.cancel_endpoint import BasicKey, BearerToken, Cr
 from countermand.contracts.http.contract import Access
 from countermand.contracts.http.contract import Authentication as Way
 from countermand.domain.client import BROWSER_PERMISSIONS, Client, ClientId, Permission
-from countermand.domain.contract import Channel
+from countermand.domain.contract import MANAGE, PARTNER, Channel
 from countermand.domain.instants import CLOCK_LEEWAY_S
 from countermand.domain.staff_id import StaffId
 from countermand.identity.browser_tokens import key_named_in, verified
@@ -51,6 +51,9 @@ _CREDENTIAL_OF: Final[Mapping[Way, type[Credential]]] = {
     Way.KEY_SECRET_TOKEN: BearerToken,
     Way.BROWSER_TOKEN: BearerToken,
 }
+
+# The ways of contracts by which a partner calls the partners' API. A browser application's token is none of them.
+_OF_PARTNERS: Final = (Way.ACCESS_TOKEN, Way.KEY_AND_SECRET)
 
 Identity = tuple[str, str]
 
@@ -220,6 +223,8 @@ class Directory:
 class Authentication:
     """Implements `Authenticator`. `accesses` says how the clients of each channel authenticate.
 
+    Over the partners' API, a client of every contract calls with the credential that it has for its contract.
+
     `note_use` is called with each client that was let in. It must be quick, because a request waits for it.
 
     Raises `ValueError` if two ways of one channel use the same type of credential.
@@ -235,11 +240,16 @@ class Authentication:
         note_use: Callable[[ClientId], object] = lambda _: None,
     ) -> None:
         self._ways: dict[tuple[Channel, type[Credential]], Way] = {}
+        self._let_in: dict[tuple[Channel, type[Credential]], set[Channel]] = {}  # the channels of the clients
         for access in accesses:
             for way in access.authentication:
                 known = self._ways.setdefault((access.channel, _CREDENTIAL_OF[way]), way)
                 if known is not way:
                     raise ValueError(f"{access.channel} has two ways to authenticate that take one type of credential")
+                self._let_in.setdefault((access.channel, _CREDENTIAL_OF[way]), set()).add(access.channel)
+                if way in _OF_PARTNERS and access.channel != MANAGE:
+                    self._ways[PARTNER, _CREDENTIAL_OF[way]] = way
+                    self._let_in.setdefault((PARTNER, _CREDENTIAL_OF[way]), set()).add(access.channel)
         self.tokens = tokens
         self._directory = directory
         self._staff = staff
@@ -248,7 +258,8 @@ class Authentication:
 
     async def client(self, channel: Channel, credential: Credential) -> Client:
         """See `Authenticator.client`."""
-        match self._ways.get((channel, type(credential))), credential:
+        asked = channel, type(credential)
+        match self._ways.get(asked), credential:
             case Way.ACCESS_TOKEN, BearerToken(token):
                 client = await self._directory.by_identity(await self.tokens.identity(token))
             case Way.KEY_AND_SECRET, BasicKey(key, secret):
@@ -262,7 +273,7 @@ class Authentication:
                 client = await self._with_secret(key, secret)
             case _:
                 client = None
-        if client is None or client.channel != channel or client.revoked_at is not None:
+        if client is None or client.channel not in self._let_in[asked] or client.revoked_at is not None:
             raise NotAuthenticatedError("the credentials are not valid", scheme=credential.scheme, refused=True)
         self._note_use(client.id)
         return client

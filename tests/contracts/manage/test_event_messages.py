@@ -9,11 +9,15 @@ from typing import Any, Final
 import msgspec
 import pytest
 
+from countermand.actions.ordering.event_feed import FeedPage
+from countermand.actions.ordering.feed_ports import NumberedEvent
 from countermand.contracts.manage.event_messages import DETAILS, EventDetails, OrderCancelled, details_of
+from countermand.contracts.manage.events import page_shown
 from countermand.domain.appointments.appointment import Appointment, AppointmentId, AppointmentState
 from countermand.domain.delivering.endpoint import EndpointEventKind
 from countermand.domain.money import Money
 from countermand.domain.orders import order_events as events
+from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_events import OrderEvent, OrderEventKind
 from countermand.domain.orders.order_state import OrderState
 from countermand.domain.orders.payment import Payment
@@ -119,3 +123,21 @@ def test_details_of_an_older_version_have_defaults():
 )
 def test_what_a_newer_version_wrote_has_no_struct(kind: str, stored: dict[str, object]):
     assert details_of(kind, stored) is None
+
+
+def test_an_event_about_an_endpoint_has_no_order_and_is_named_after_the_endpoint():
+    event = NumberedEvent(
+        position=7,
+        order_id=OrderId(-3),
+        contract=None,
+        uid=None,
+        order_version=2,
+        kind="endpoint.paused",
+        digest="0123abcd",
+        recorded_at=AT,
+        details={"endpoint": "ep_0123456789abcdef", "url": "https://shop.example/", "reason": "it answered 410"},
+    )
+    (shown,) = page_shown(FeedPage(events=[("1-7", event)], following="1-7", is_last=True)).events
+    assert shown.order is None
+    assert shown.id == "evt_ep_0123456789abcdef_2_endpoint_paused_0123abcd"
+    assert (shown.data["endpoint"], shown.data["reason"]) == ("ep_0123456789abcdef", "it answered 410")

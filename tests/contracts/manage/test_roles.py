@@ -18,6 +18,7 @@ CANCELLERS: Final = frozenset({Role.SUPPORT, Role.AUTHOR, Role.ADMIN})
 OVERRIDERS: Final = frozenset({Role.AUTHOR, Role.APPROVER, Role.ADMIN})
 ADMINS: Final = frozenset({Role.ADMIN})
 PAYERS: Final = frozenset({Role.FINANCE, Role.AUTHOR, Role.ADMIN})
+RECEIVERS: Final = frozenset({Role.AUTHOR, Role.ADMIN})
 # Each call, and the roles that may make it. Nothing that the paths name is there.
 ALLOWED: Final = {
     "GET /orders": EVERYBODY,
@@ -32,6 +33,16 @@ ALLOWED: Final = {
     "POST /orders/{id}/refunds/{reference}/failed": PAYERS,
     "POST /orders/{id}/chargebacks": PAYERS,
     "GET /events": EVERYBODY,
+    "GET /endpoints": RECEIVERS,
+    "POST /endpoints": RECEIVERS,
+    "GET /endpoints/{endpoint}": RECEIVERS,
+    "DELETE /endpoints/{endpoint}": RECEIVERS,
+    "GET /endpoints/{endpoint}/attempts": RECEIVERS,
+    "POST /endpoints/{endpoint}/pause": RECEIVERS,
+    "POST /endpoints/{endpoint}/resume": RECEIVERS,
+    "POST /endpoints/{endpoint}/rotate": RECEIVERS,
+    "POST /endpoints/{endpoint}/test": RECEIVERS,
+    "POST /endpoints/{endpoint}/redeliver": RECEIVERS,
     "GET /approvals": EVERYBODY,
     "GET /approvals/{approval}": EVERYBODY,
     "POST /approvals/{approval}/confirm": OVERRIDERS,
@@ -79,6 +90,7 @@ _NAMED: Final = {
     "key": "k",
     "reference": "r",
     "approval": "0" * 32,
+    "endpoint": f"ep_{'0' * 16}",
 }
 
 

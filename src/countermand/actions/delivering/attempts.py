@@ -20,6 +20,7 @@ from countermand.actions.delivering.ports import (
     AttemptWriting,
     ClaimedLane,
     Delivery,
+    EndpointChange,
     EventKey,
     LaneEnd,
     LoggedAttempt,
@@ -295,21 +296,23 @@ class Attempts:
             await tx.spread_lanes(endpoint.number, now, CATCH_UP_PER_S)
         if self._schedule.is_failing(health, now) and health.failing_since is None:
             health = replace(health, failing_since=now)
-            await append_endpoint_event(tx, endpoint, EndpointEventKind.FAILING, "no success", health, now)
+            since = {"since": health.first_failure_at}
+            await append_endpoint_event(tx, endpoint, EndpointEventKind.FAILING, since, now)
         await tx.write_health(endpoint.number, health)
         if endpoint.state is EndpointState.ACTIVE and (is_disabled or self._schedule.is_paused(health, now)):
             why = "the receiver disabled it" if is_disabled else "no success for days"
             paused = replace(endpoint, state=EndpointState.PAUSED, paused_at=now, paused_because=why)
             await tx.write_state(paused)
-            await append_endpoint_event(tx, endpoint, EndpointEventKind.PAUSED, why, health, now)
+            told = {"reason": why, "since": health.first_failure_at}
+            await append_endpoint_event(tx, endpoint, EndpointEventKind.PAUSED, told, now)
         return health
 
 
 async def append_endpoint_event(
-    tx: AttemptWriting, endpoint: Endpoint, kind: EndpointEventKind, reason: str, health: Health, now: datetime
+    tx: EndpointChange, endpoint: Endpoint, kind: EndpointEventKind, more: Mapping[str, object], now: datetime
 ) -> None:
-    """Tell an event about an endpoint."""
-    details = {"endpoint": endpoint.id, "url": endpoint.url, "reason": reason, "since": health.first_failure_at}
+    """Tell an event about an endpoint. `more` has what this kind says beside the endpoint and its URL."""
+    details = {"endpoint": endpoint.id, "url": endpoint.url, **more}
     await tx.append_endpoint_event(endpoint.number, kind.value, details, now)
 
 

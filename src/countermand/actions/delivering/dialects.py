@@ -54,7 +54,8 @@ class Dialect:
     """A dialect. `contract` is the only contract whose events it can say, or None if it can say those of all.
 
     `says` returns whether it has words for an event of a kind with these details; `kinds` are the kinds for which that
-    can be true.
+    can be true. `has_thin` says whether it can link to the order instead of showing it, and `has_structured` whether it
+    has the structured form of CloudEvents.
     """
 
     name: str
@@ -63,6 +64,8 @@ class Dialect:
     says: Callable[[str, Mapping[str, object]], bool]
     render: Callable[[EventToSend, Subscription], RenderedEvent]
     contract: ContractName | None = None
+    has_thin: bool = True
+    has_structured: bool = False
 
 
 class Dialects:

@@ -4,6 +4,7 @@ Whoever may only manage the endpoints of one owner passes the owner's client; ev
 all endpoints. An endpoint of somebody else does not exist for an owner.
 """
 
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -80,6 +81,11 @@ class Redelivery:
     failed_since: datetime | None = None
     failed_until: datetime | None = None
     after: str | None = None
+
+
+def new_endpoint_id() -> EndpointId:
+    """Return an id that no endpoint has."""
+    return EndpointId(f"ep_{secrets.token_hex(8)}")
 
 
 class EndpointAdministration(Protocol):

@@ -1,13 +1,11 @@
 """Implements `EndpointAdministration`: every change of an endpoint, and sending again."""
 
-import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, Protocol
 
 from countermand.actions.delivering.attempts import CATCH_UP_PER_S, Attempts, append_endpoint_event, subject_of
-from countermand.actions.delivering.dialects import Dialects
 from countermand.actions.delivering.dispatch import HANDED_OUT_AT_ONCE, OVERLAP, Dispatch
 from countermand.actions.delivering.endpoints import (
     Attempt,
@@ -16,6 +14,7 @@ from countermand.actions.delivering.endpoints import (
     CheckUrl,
     EndpointSecrets,
     Redelivery,
+    new_endpoint_id,
 )
 from countermand.actions.delivering.ports import (
     EndpointWriting,
@@ -27,7 +26,8 @@ from countermand.actions.delivering.ports import (
 )
 from countermand.actions.delivering.redeliver import Redeliveries, order_id_in
 from countermand.actions.delivering.sending import AttemptError, Send, Sending
-from countermand.actions.errors import ConflictError, FieldsError, NotFoundError
+from countermand.actions.delivering.subscriptions import Subscriptions
+from countermand.actions.errors import ConflictError, NotFoundError
 from countermand.actions.ordering.event_feed import EventFeed
 from countermand.actions.ports import SharedClock, Snapshots, Transactions
 from countermand.domain.client import ClientId
@@ -74,7 +74,7 @@ class EndpointParts:
     store: EndpointStore
     dispatch: Dispatch
     attempts: Attempts
-    dialects: Dialects
+    subscriptions: Subscriptions
     feed: EventFeed
     send: Send
     check_url: CheckUrl
@@ -96,7 +96,7 @@ class Endpoints:
         Before the endpoint is there, everything that is committed is handed to the others, so that the new one hears
         only of what commits later.
         """
-        subscription = self._checked(subscription)
+        subscription = await self._parts.subscriptions.checked(subscription, owner)
         await self._parts.check_url(url)
         shown, secret = self._parts.secrets.new_secret()
         public_key, signing_key = self._parts.secrets.new_signing_key() if subscription.asymmetric else (None, None)
@@ -106,7 +106,7 @@ class Endpoints:
         now = await self._parts.shared_clock()
         endpoint = Endpoint(
             number=EndpointNumber(0),
-            id=EndpointId(f"ep_{secrets.token_hex(8)}"),
+            id=new_endpoint_id(),
             url=url,
             subscription=subscription,
             owner=owner,
@@ -153,7 +153,8 @@ class Endpoints:
             why = "the operator paused it" if owner is None else "its owner paused it"
             endpoint = replace(endpoint, state=EndpointState.PAUSED, paused_at=now, paused_because=why)
             await tx.write_state(endpoint)
-            await append_endpoint_event(tx, endpoint, EndpointEventKind.PAUSED, why, endpoint.health, now)
+            told = {"reason": why, "since": endpoint.health.first_failure_at}
+            await append_endpoint_event(tx, endpoint, EndpointEventKind.PAUSED, told, now)
         await self._parts.changed()
         return endpoint
 
@@ -162,14 +163,14 @@ class Endpoints:
         now = await self._parts.shared_clock()
         async with self._store.transaction() as tx:
             endpoint = await _locked(tx, endpoint_id, owner)
-            was_paused = endpoint.state is EndpointState.PAUSED
+            was_paused, paused_at = endpoint.state is EndpointState.PAUSED, endpoint.paused_at
             health = Health(last_success_at=endpoint.health.last_success_at)
             endpoint = replace(endpoint, state=EndpointState.ACTIVE, paused_at=None, paused_because=None, health=health)
             await tx.write_state(endpoint)
             await tx.write_health(endpoint.number, health)
             if was_paused:
-                why = "the operator resumed it" if owner is None else "its owner resumed it"
-                await append_endpoint_event(tx, endpoint, EndpointEventKind.RESUMED, why, health, now)
+                told = {"since": paused_at or now}
+                await append_endpoint_event(tx, endpoint, EndpointEventKind.RESUMED, told, now)
         more = True
         while more:
             async with self._store.transaction() as tx:
@@ -297,22 +298,6 @@ class Endpoints:
             rows = await reading.logged(question, at_most)
             names = await reading.order_names([one.key.order_id for one in rows])
         return [_shown(one, endpoints[one.endpoint], _name(one, names)) for one in rows]
-
-    def _checked(self, wanted: Subscription) -> Subscription:
-        """Return a subscription with what its dialect implies. Raises `FieldsError`."""
-        dialect = self._parts.dialects.by_name.get(wanted.dialect)
-        if dialect is None:
-            known = ", ".join(sorted(self._parts.dialects.by_name))
-            raise FieldsError([("dialect", f"dialect must be one of {known}, not {wanted.dialect!r}")])
-        strange = sorted((wanted.kinds or frozenset()) - dialect.kinds)
-        if strange:
-            raise FieldsError([("kinds", f"the dialect {dialect.name} has no events of the kind {strange[0]!r}")])
-        if dialect.contract is None:
-            return wanted
-        if wanted.contract not in {None, dialect.contract}:
-            said = f"the dialect {dialect.name} has only orders of the contract {dialect.contract}"
-            raise FieldsError([("contract", f"{said}, not {wanted.contract!r}")])
-        return replace(wanted, contract=dialect.contract)
 
 
 def _owned(endpoint: Endpoint | None, endpoint_id: EndpointId, owner: ClientId | None) -> Endpoint:

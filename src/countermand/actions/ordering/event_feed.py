@@ -28,11 +28,13 @@ from countermand.actions.ordering.feed_ports import (
 )
 from countermand.actions.ports import SharedClock, Snapshots, Transactions
 from countermand.actions.shown_values import shown
+from countermand.domain.client import ClientId
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_events import place_in_version
 
 NUMBERED_AT_ONCE: Final = 500
 CHECKED_AT_ONCE: Final = 5000
+LOOKED_AT_ONCE: Final = 2000  # positions that a read for one client looks at
 # Two nodes' clocks differ by less than two minutes, and most transactions are over within the third.
 OVERLAP: Final = timedelta(minutes=3)
 _LOOK_EVERY_S: Final = 0.5
@@ -47,10 +49,14 @@ class FeedStore(Snapshots[FeedReading], Transactions[FeedWriting], Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FeedPage:
-    """Events of the feed, each with its cursor, and the cursor of the next page."""
+    """Events of the feed, each with its cursor, and the cursor of the next page.
+
+    `is_last` says whether the page reaches the end of the feed. A page for one client may be empty before the end.
+    """
 
     events: Sequence[tuple[str, NumberedEvent]]
     following: str
+    is_last: bool
 
 
 class EventFeed:
@@ -61,15 +67,18 @@ class EventFeed:
         self._shared_clock = shared_clock
         self._stopping = asyncio.Event()
 
-    async def wait(self, after: str | None, at_most: int, seconds: float) -> FeedPage:
-        """Read as `read` does. If there are no events, wait for some, and hold no connection meanwhile."""
+    async def wait(
+        self, after: str | None, at_most: int, seconds: float, of_client: ClientId | None = None
+    ) -> FeedPage:
+        """Read as `read` does. At the end of the feed, wait for events, and hold no connection meanwhile."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         while True:
-            page = await self.read(after, at_most)
+            page = await self.read(after, at_most, of_client)
             left_s = until - loop.time()
-            if page.events or left_s <= 0 or self._stopping.is_set():
+            if page.events or not page.is_last or left_s <= 0 or self._stopping.is_set():
                 return page
+            after = page.following
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), min(_LOOK_EVERY_S, left_s))
 
@@ -77,17 +86,22 @@ class EventFeed:
         """Let all that wait for events answer now, because the service stops."""
         self._stopping.set()
 
-    async def read(self, after: str | None, at_most: int) -> FeedPage:
+    async def read(self, after: str | None, at_most: int, of_client: ClientId | None = None) -> FeedPage:
         """Give positions to what is committed, one batch at most, and return the events after a cursor.
 
-        Without a cursor, the first events that are kept. Raises `FieldsError` for a text that is no cursor, and
-        `CursorGoneError` if events between the cursor and the next event may be missing.
+        Without a cursor, the first events that are kept. With `of_client`, only events of that client's orders, of the
+        next `LOOKED_AT_ONCE` positions. Raises `FieldsError` for a text that is no cursor, and `CursorGoneError` if
+        events between the cursor and the next event may be missing.
         """
         asked = None if after is None else _cursor_in(after)
         await self.number()
         async with self._store.snapshot() as reading:
             head = await reading.feed_head()
             position = head.deleted_up_to if asked is None else await _position(reading, head, *asked)
+            if of_client is not None:
+                up_to = min(head.last, position + LOOKED_AT_ONCE)
+                own = await reading.numbered_between(position, up_to, of_client, at_most)
+                return _page_of_client(head, own, at_most, up_to, is_first=asked is None)
             found = await reading.numbered_after(position, at_most)
             while asked is None and found and len(_deleted_first(found)) == len(found):
                 found = await reading.numbered_after(found[-1].position, at_most)
@@ -95,8 +109,7 @@ class EventFeed:
         if asked is not None and deleted:
             raise _deleted(_cursor(head, deleted[-1].position))
         kept = [*_kept_first(found[len(deleted) :])]
-        last = kept[-1].position if kept else position
-        return FeedPage(events=[(_cursor(head, one.position), one) for one in kept], following=_cursor(head, last))
+        return _page(head, kept, kept[-1].position if kept else position)
 
     async def has_begun(self) -> bool:
         """Return whether the feed was ever read: the first read gives the first positions."""
@@ -163,6 +176,31 @@ class EventFeed:
             await tx.begin_generation(head.generation, head.last)
             await tx.write_feed_head(head)
         return _cursor(head, head.last)
+
+
+def _page(head: FeedHead, events: Sequence[NumberedEvent], last: int) -> FeedPage:
+    return FeedPage(
+        events=[(_cursor(head, one.position), one) for one in events],
+        following=_cursor(head, last),
+        is_last=last >= head.last,
+    )
+
+
+def _page_of_client(
+    head: FeedHead, found: Sequence[NumberedEvent], at_most: int, up_to: int, *, is_first: bool
+) -> FeedPage:
+    """Return the page of a client's events that were found up to a position. Raises `CursorGoneError`.
+
+    The page ends before a deleted event. The first page begins after those.
+    """
+    deleted = _deleted_first(found)
+    if deleted and not is_first:
+        raise _deleted(_cursor(head, deleted[-1].position))
+    rest = found[len(deleted) :]
+    kept = _kept_first(rest)
+    if len(kept) < len(rest):
+        return _page(head, kept, rest[len(kept)].position - 1)
+    return _page(head, kept, found[-1].position if len(found) == at_most else up_to)
 
 
 def _begin(head: FeedHead, now: datetime) -> datetime:

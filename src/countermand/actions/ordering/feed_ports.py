@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import OrderId, OrderUid
 
@@ -72,6 +73,12 @@ class FeedReading(Protocol):
 
     async def numbered_after(self, position: int, at_most: int) -> Sequence[NumberedEvent]:
         """Return the positions after a position, in their order."""
+        ...
+
+    async def numbered_between(
+        self, position: int, up_to: int, of_client: ClientId, at_most: int
+    ) -> Sequence[NumberedEvent]:
+        """Return the first positions after a position and up to another whose orders belong to a client."""
         ...
 
     async def unnumbered_since(self, since: datetime, began_at: datetime, at_most: int) -> Unnumbered:

@@ -43,6 +43,7 @@ CONTRACT: Final = Contract(
         {"name": "no_appointment_within", "notice_h": 26, "past_active": "blocks"},
     ),
     default_permissions=frozenset({Permission.CREATE, Permission.READ, Permission.CANCEL}),
+    more_permissions=frozenset({Permission.SUBSCRIBE}),
     api=_api,
     order_in_event=_order_in_event,
     dialects=_dialects,

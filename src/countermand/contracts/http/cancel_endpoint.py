@@ -46,7 +46,8 @@ class Authenticator(Protocol):
     async def client(self, channel: Channel, credential: Credential) -> Client:
         """Return the client that a credential on a channel belongs to.
 
-        A client that is revoked, or belongs to another channel, is never returned. Raises `NotAuthenticatedError`, or
+        A client that is revoked, or belongs to another channel, is never returned; to the partners' channel belong the
+        clients of all contracts. Raises `NotAuthenticatedError`, or
         `KeySetUnavailableError` if the key set of the token's issuer is not available.
         """
         ...

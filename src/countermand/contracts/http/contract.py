@@ -12,7 +12,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from countermand.domain.client import Permission
-from countermand.domain.contract import CONTRACT_NAME_PATTERN, MANAGE, Channel, ContractName, channel_of
+from countermand.domain.contract import CONTRACT_NAME_PATTERN, MANAGE, PARTNER, Channel, ContractName, channel_of
 from countermand.domain.orders.order_kind import OrderKind
 
 if TYPE_CHECKING:  # modules that need the framework are imported when a service is built
@@ -122,10 +122,10 @@ class Contract:
     more_permissions: frozenset[Permission] = frozenset()
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name) or self.channel == MANAGE:
+        if not _NAME.fullmatch(self.name) or self.channel in {MANAGE, PARTNER}:
             raise ValueError(
                 "a contract's name must be a lower-case letter and up to 15 more, digits and _ among them, "
-                f"and not {MANAGE!r}; {self.name!r} cannot be one"
+                f"and not {MANAGE!r} or {PARTNER!r}; {self.name!r} cannot be one"
             )
 
     @property

@@ -51,6 +51,8 @@ REFUSALS: Final[Mapping[str, str]] = {
     # the operator
     "already_answered": "The task has its answer already.",
     "slot_booked": "The slot has booked visits, so that only its capacity can change.",
+    "overlap_running": "The secret from before the last rotation still signs. Wait for its end, or revoke it now.",
+    "too_many_endpoints": "The client has as many endpoints as it may have. Remove one first.",
     "move_not_allowed": "The order cannot make this transition from its state.",
     "use_cancel": "This call does not cancel orders. Use the cancel call, where the policy decides.",
     "order_paid": "A payment is recorded for the order, so that it cannot end unfulfilled.",

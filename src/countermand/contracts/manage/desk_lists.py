@@ -90,7 +90,7 @@ class DeskList(Generic[Message]):
             return json_answer(200, (await self.shown(context.services, wanted)).message)
         first = await self.read(context.services, wanted, _STREAMED_AT_ONCE)
         pieces = self._pieces(context.services, wanted, first, media_type)
-        return StreamedAnswer(status=200, headers=_stream_headers(media_type), pieces=pieces)
+        return StreamedAnswer(status=200, headers=stream_headers(media_type), pieces=pieces)
 
     async def shown(self, records: Records, wanted: RowsWanted) -> ShownPage:
         """Return a page as the API answers it, with its rows."""
@@ -111,7 +111,7 @@ class DeskList(Generic[Message]):
 
         Rows that are added meanwhile may be there or not; no row is there twice.
         """
-        as_line = csv_rows.row if media_type == CSV else _json_line
+        as_line = csv_rows.row if media_type == CSV else json_line
         if media_type == CSV:
             yield csv_rows.headings(self.row)
         while True:
@@ -142,11 +142,13 @@ def wanted_in(query: Query, states: Sequence[RefundState | ApprovalState] = LIST
     return wanted
 
 
-def _json_line(message: msgspec.Struct) -> bytes:
+def json_line(message: msgspec.Struct) -> bytes:
+    """Return a message as a JSON line."""
     return msgspec.json.encode(message) + b"\n"
 
 
-def _stream_headers(media_type: str) -> tuple[tuple[bytes, bytes], ...]:
+def stream_headers(media_type: str) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the headers of an answer that is streamed."""
     content_type = f"{media_type}; charset=utf-8" if media_type == CSV else media_type
     return ((b"content-type", content_type.encode()), (b"vary", b"accept"))
 

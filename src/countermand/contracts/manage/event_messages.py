@@ -205,15 +205,15 @@ DETAILS: Final[Mapping[OrderEventKind | EndpointEventKind, type[EventDetails]]] 
 
 
 class Event(Struct, kw_only=True):
-    """An order event, with its place in the feed."""
+    """An event, with its place in the feed."""
 
     position: Annotated[str, Meta(description="The event's place in the feed, for the parameter after")]
     id: Annotated[str, Meta(description="The event's id: the same each time, and no other event's")]
     kind: Annotated[str, Meta(description="What happened, such as order.cancelled. New kinds may come")]
     version: Annotated[int, Meta(description="The order's version after it")]
-    order: (
-        Annotated[str, Meta(description="The order's id, such as connect-54; null if it is about an endpoint")] | None
-    )
+    order: Annotated[
+        str | None, Meta(description="The order's id, such as connect-54; null for an event about an endpoint")
+    ]
     occurred_at: Annotated[datetime, Meta(description="When it was recorded, in UTC, by the clock of the node")]
     data: Annotated[
         JsonObject, Meta(description="More about it; the kind decides which fields there are, see docs/events.md")

@@ -5,12 +5,12 @@ from typing import Final
 from countermand.actions.ordering.event_feed import EventFeed, FeedPage
 from countermand.actions.ordering.feed_ports import NumberedEvent
 from countermand.contracts.http.answer import Answer, JsonObject, json_answer
-from countermand.contracts.http.body import shown
-from countermand.contracts.http.calls import Call, CallContext, ServiceCall, no_body
+from countermand.contracts.http.calls import Call, CallContext, Request, ServiceCall, no_body
 from countermand.contracts.http.openapi import Reply, parameter
 from countermand.contracts.http.query import Query
 from countermand.contracts.manage import event_messages as messages
 from countermand.contracts.manage.calls import ROOT, operation
+from countermand.contracts.manage.filters import whole_asked
 from countermand.contracts.manage.messages import PROBLEM_JSON, Problem
 from countermand.domain.client import Permission
 from countermand.domain.orders.event_ids import event_id, id_text
@@ -32,12 +32,18 @@ class ManagedEvents:
 
     async def _list(self, context: CallContext[None]) -> Answer:
         assert self._feed is not None
-        query = Query(context.request.query_string)
-        after = query.one("after")
-        at_most = _whole(query, "limit", 1, LARGEST_PAGE, PAGE)
-        wait_s = _whole(query, "wait", 0, _LONGEST_WAIT_S, 0)
-        query.check()
+        after, at_most, wait_s = feed_asked(context.request)
         return json_answer(200, page_shown(await self._feed.wait(after, at_most, wait_s)))
+
+
+def feed_asked(request: Request) -> tuple[str | None, int, int]:
+    """Return the cursor, how many events an answer has at most, and how many seconds it waits. Raises `FieldsError`."""
+    query = Query(request.query_string)
+    after = query.one("after")
+    at_most = whole_asked(query, "limit", 1, LARGEST_PAGE, PAGE)
+    wait_s = whole_asked(query, "wait", 0, _LONGEST_WAIT_S, 0)
+    query.check()
+    return after, at_most, wait_s
 
 
 def page_shown(page: FeedPage) -> messages.EventPage:
@@ -61,17 +67,30 @@ def _event_shown(cursor: str, event: NumberedEvent) -> messages.Event:
     )
 
 
-def _whole(query: Query, name: str, least: int, most: int, otherwise: int) -> int:
-    """Return a parameter that is a whole number. A wrong value is noted as an error."""
-    given = query.one(name)
-    if given is None:
-        return otherwise
-    if given.isascii() and given.isdigit() and len(given) <= len(str(most)) and least <= int(given) <= most:
-        return int(given)
-    query.errors.append((name, f"{name} must be a whole number from {least} to {most}, not {shown(given)}"))
-    return otherwise
-
-
+FEED_PARAMETERS: Final = (
+    parameter(
+        "after",
+        "query",
+        "A position, or next of an earlier answer: the answer begins after it. Without it, the answer begins at "
+        "the first event that is kept",
+        {"type": "string"},
+        required=False,
+    ),
+    parameter(
+        "limit",
+        "query",
+        f"How many events the answer has at most, by default {PAGE}",
+        {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE},
+        required=False,
+    ),
+    parameter(
+        "wait",
+        "query",
+        "If there are no events yet, how many seconds the answer waits for the first one, by default 0",
+        {"type": "integer", "minimum": 0, "maximum": _LONGEST_WAIT_S},
+        required=False,
+    ),
+)
 _LIST_EVENTS: Final = operation(
     "listEvents",
     "GET",
@@ -86,28 +105,5 @@ _LIST_EVENTS: Final = operation(
             media_type=PROBLEM_JSON,
         ),
     },
-    parameters=(
-        parameter(
-            "after",
-            "query",
-            "A position, or next of an earlier answer: the answer begins after it. Without it, the answer begins at "
-            "the first event that is kept",
-            {"type": "string"},
-            required=False,
-        ),
-        parameter(
-            "limit",
-            "query",
-            f"How many events the answer has at most, by default {PAGE}",
-            {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE},
-            required=False,
-        ),
-        parameter(
-            "wait",
-            "query",
-            "If there are no events yet, how many seconds the answer waits for the first one, by default 0",
-            {"type": "integer", "minimum": 0, "maximum": _LONGEST_WAIT_S},
-            required=False,
-        ),
-    ),
+    parameters=FEED_PARAMETERS,
 )

@@ -56,3 +56,14 @@ def number_asked(query: Query, name: str, largest: int) -> int | None:
         return number
     query.wrong(name, f"a whole number between 1 and {largest}", given)
     return None
+
+
+def whole_asked(query: Query, name: str, least: int, most: int, otherwise: int) -> int:
+    """Return a parameter that is a whole number; `otherwise` if it is not there."""
+    given = query.one(name)
+    if given is None:
+        return otherwise
+    if given.isascii() and given.isdigit() and len(given) <= len(str(most)) and least <= int(given) <= most:
+        return int(given)
+    query.wrong(name, f"a whole number from {least} to {most}", given)
+    return otherwise

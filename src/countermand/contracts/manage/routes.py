@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from countermand.actions.cancelling.restore import UndoTerms
+from countermand.actions.delivering.endpoints import EndpointAdministration
 from countermand.actions.identity.ports import ClientAdministration
 from countermand.actions.identity.staff import StaffAdministration
 from countermand.actions.ordering.event_feed import EventFeed
@@ -17,6 +18,7 @@ from countermand.contracts.http.examples import Examples
 from countermand.contracts.manage import appointments, approvals, catalogue, desk_lists, find, orders
 from countermand.contracts.manage.calls import ROOT, RULES
 from countermand.contracts.manage.clients import ManagedClients
+from countermand.contracts.manage.endpoints import ManagedEndpoints
 from countermand.contracts.manage.events import ManagedEvents
 from countermand.contracts.manage.partner_clients import PartnerTerms
 from countermand.contracts.manage.payments import ManagedPayments
@@ -48,12 +50,13 @@ def api_module(
     windows: PaymentWindows,
     undo: UndoTerms | None,
     feed: EventFeed | None,
+    endpoints: EndpointAdministration | None,
 ) -> ApiModule:
     """Return the operator's calls. `accesses` has the channels that a client may be added to.
 
     `windows` says how long an order of each contract can be paid after a void reopened it. Without `texts`, the calls
-    about persons are only described; without `undo`, so is the call that undoes a cancellation, and without `feed` that
-    which reads events.
+    about persons are only described; without `undo`, so is the call that undoes a cancellation, without `feed` that
+    which reads events, and without `endpoints` those on endpoints.
     """
     return ApiModule(
         name=MANAGE,
@@ -68,6 +71,7 @@ def api_module(
             *ManagedPrivacy(texts).calls(),
             *ManagedStaff(staff, clients).calls(),
             *ManagedEvents(feed).calls(),
+            *ManagedEndpoints(endpoints).calls(),
         ),
         rules=RULES,
         cancel=None,

@@ -52,7 +52,7 @@ from countermand.domain.orders.order_details import TicketOrderDetails
 from countermand.domain.orders.payment import Payment
 from countermand.domain.orders.payment_correction import Correction
 
-_STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
+STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     MalformedRequestError: (400, "bad_request"),
     NotAuthenticatedError: (401, "unauthorized"),
     ForbiddenError: (403, "forbidden"),
@@ -69,11 +69,11 @@ _STATUS: Final[dict[type[Exception], tuple[int, str]]] = {
     HeldError: (503, "unavailable"),
     KeySetUnavailableError: (503, "unavailable"),
 }
-_UNEXPECTED: Final = (500, "unexpected")
+UNEXPECTED: Final = (500, "unexpected")
 _TOKEN_FOR: Final = (Permission.RECORD, Permission.CANCEL)
 ERROR_CODES: Final = error_codes(
-    _STATUS,
-    _UNEXPECTED,
+    STATUS,
+    UNEXPECTED,
     (
         *refusals(
             409,
@@ -86,7 +86,7 @@ ERROR_CODES: Final = error_codes(
             *("slot_booked", "more_held", "seats_held"),
             *("client_exists", "client_revoked", "client_without_secret", "key_exists"),
             *("secret_overlap", "no_secret_overlap"),
-            *("staff_exists", "staff_disabled"),
+            *("staff_exists", "staff_disabled", "overlap_running"),
             *("override_differs", "policy_differs", "past_unknown", "export_too_large"),
             *("cancellation_undone", "order_not_cancelled", "clients_cancellation", "undo_window_over"),
             *("money_moved", "not_restorable", "visit_elsewhere", "slot_over", "slot_gone", "slot_taken"),
@@ -117,7 +117,7 @@ def problem(
 
 def problem_answer(error: Exception) -> Answer:
     """Return an error as an answer. An error that is not in the table is unexpected: its answer has no details."""
-    status, code = _STATUS.get(type(error), _UNEXPECTED)
+    status, code = STATUS.get(type(error), UNEXPECTED)
     detail, wrong, following = str(error), [], None
     match error:
         case ConflictError(code=own_code):
@@ -126,7 +126,7 @@ def problem_answer(error: Exception) -> Answer:
             code, following = own_code, go_on
         case FieldsError(errors=fields):
             wrong = [messages.Wrong(code=code, field=field, message=said) for field, said in fields]
-        case _ if (status, code) == _UNEXPECTED:
+        case _ if (status, code) == UNEXPECTED:
             detail = "There was an unexpected error; the outcome of the request is unknown; send it again to find out"
     return problem(status, code, detail, wrong, headers=error_headers(error, scheme=BEARER), following=following)
 

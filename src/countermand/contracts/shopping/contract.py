@@ -47,7 +47,7 @@ CONTRACT: Final = Contract(
     ),
     # An operator grants the permission to cancel tickets; no client has it by default.
     default_permissions=frozenset({Permission.CREATE, Permission.READ}),
-    more_permissions=frozenset({Permission.CANCEL, Permission.READ_ALL}),
+    more_permissions=frozenset({Permission.CANCEL, Permission.READ_ALL, Permission.SUBSCRIBE}),
     api=_api,
     order_in_event=_order_in_event,
     pages=frozenset({Page.PAYMENT, Page.ETICKETS}),

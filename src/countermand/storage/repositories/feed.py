@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import ColumnElement, delete, exists, func, insert, or_, select, update
 
 from countermand.actions.ordering.feed_ports import FeedHead, NumberedEvent, OutboxEvent, Unnumbered
+from countermand.domain.client import ClientId
 from countermand.domain.contract import ContractName
 from countermand.domain.orders.event_ids import event_digest
 from countermand.domain.orders.order import OrderId, OrderUid
@@ -42,6 +43,16 @@ class FeedRows(StatementRunner):
 
     async def numbered_after(self, position: int, at_most: int) -> Sequence[NumberedEvent]:
         """See `FeedReading.numbered_after`."""
+        return await self._numbered(at_most, event_feed.c.position > position)
+
+    async def numbered_between(
+        self, position: int, up_to: int, of_client: ClientId, at_most: int
+    ) -> Sequence[NumberedEvent]:
+        """See `FeedReading.numbered_between`. An event about an endpoint has no order, so it belongs to no client."""
+        it = event_feed.c.position
+        return await self._numbered(at_most, it > position, it <= up_to, orders.c.client_id == of_client)
+
+    async def _numbered(self, at_most: int, *met: ColumnElement[bool]) -> Sequence[NumberedEvent]:
         same = (
             (outbox.c.order_id == event_feed.c.order_id)
             & (outbox.c.order_version == event_feed.c.order_version)
@@ -52,7 +63,7 @@ class FeedRows(StatementRunner):
             .outerjoin(orders, orders.c.id == event_feed.c.order_id)  # an event about an endpoint has no order
             .outerjoin(order_details, order_details.c.order_id == event_feed.c.order_id)
             .outerjoin(outbox, same)
-            .where(event_feed.c.position > position)
+            .where(*met)
             .order_by(event_feed.c.position)
             .limit(at_most)
         )

@@ -1,0 +1,25 @@
+"""Makes the secrets of endpoints, and encrypts them for the database."""
+
+from countermand.delivery.secret_box import SecretBox
+from countermand.delivery.signing import new_secret, new_signing_key, public_key_of
+
+
+class BoxedSecrets:
+    """Implements `SecretMaking`."""
+
+    def __init__(self, box: SecretBox) -> None:
+        self._box = box
+
+    def new_secret(self) -> tuple[str, bytes]:
+        """See `SecretMaking.new_secret`."""
+        made = new_secret()
+        return made, self._box.encrypt(made.encode())
+
+    def new_signing_key(self) -> tuple[str, bytes]:
+        """See `SecretMaking.new_signing_key`."""
+        made = new_signing_key()
+        return public_key_of(made), self._box.encrypt(made.encode())
+
+    def public_key(self, signing_key: bytes) -> str:
+        """See `SecretMaking.public_key`."""
+        return public_key_of(self._box.decrypt(signing_key).decode())

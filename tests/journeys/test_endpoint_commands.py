@@ -1,0 +1,166 @@
+"""The command line for endpoints: what it prints, where the secret stands, and what it refuses."""
+
+import asyncio
+import json
+from datetime import timedelta
+
+import pytest
+
+from countermand.actions.delivering.sending import AttemptError
+from countermand.bootstrap import endpoints
+from support.command_line import Run, Said, assert_one_sentence, runner
+from support.memory_endpoints import MemoryEndpoints
+from support.serving import database_of
+from support.shared_world import shared_world
+from support.world import NOON, World
+
+world = shared_world
+
+URL = "https://receiver.example/events"
+NOBODYS = f"ep_{'0' * 16}"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], world: World) -> Run:
+    """Runs commands on the endpoints of the world."""
+
+    def those_of_the_world(_: object, database: object, __: str) -> MemoryEndpoints:
+        found = world.endpoints
+        return MemoryEndpoints(
+            found.clock,
+            database.clients,
+            found.contracts,
+            found.known,
+            found.log,
+            found.answers,  # type: ignore[attr-defined]
+        )
+
+    monkeypatch.setattr(endpoints, "endpoints_of", those_of_the_world)
+    return runner(monkeypatch, capsys)
+
+
+async def command(run: Run, world: World, *arguments: str) -> Said:
+    return await asyncio.to_thread(run, "endpoint", *arguments, **database_of(world))
+
+
+async def an_endpoint(run: Run, world: World, *options: str) -> str:
+    added = await command(run, world, "add", URL, *options, "--json")
+    assert added.code == 0, added
+    return str(json.loads(added.out)["id"])
+
+
+async def test_an_endpoint_is_added_with_its_secret_on_standard_output_alone(run: Run, world: World):
+    added = await command(run, world, "add", URL, "--kind", "order.cancelled", "--kind", "order.placed", "--asymmetric")
+    assert added.code == 0
+    sentence, secret, key = added.out.splitlines()
+    (endpoint,) = world.endpoints.known
+    assert sentence == f"Added {endpoint}, which hears of order.cancelled order.placed"
+    assert secret.startswith("secret: whsec_")
+    assert key.startswith("public key: whpk_")
+    assert "not shown again" in added.err
+    assert "whsec_" not in added.err
+    as_json = await command(run, world, "add", URL, "--dialect", "connect", "--json")
+    made = json.loads(as_json.out)
+    assert (made["dialect"], made["contract"], made["public_key"]) == ("connect", "connect", None)
+    assert made["secret"].startswith("whsec_")
+    for words in (("list",), ("list", "--json"), ("show", endpoint), ("show", endpoint, "--json")):
+        said = await command(run, world, *words)
+        assert said.code == 0
+        assert endpoint in said.out
+        assert "whsec_" not in said.out + said.err
+
+
+async def test_what_is_printed_as_json_is_what_the_api_answers(run: Run, world: World):
+    operator = world.manage_headers(await world.manage_client())
+    endpoint = await an_endpoint(run, world)
+    world.endpoints.attempt(NOBODYS, "evt_0", "order.placed", "connect-1")  # type: ignore[arg-type]
+    world.endpoints.attempt(endpoint, "evt_1", "order.placed", "connect-1")  # type: ignore[arg-type]
+    for words, path in (
+        (("list",), ""),
+        (("show", endpoint), f"/{endpoint}"),
+        (("attempts", endpoint, "--kind", "order.placed"), f"/{endpoint}/attempts?kind=order.placed"),
+    ):
+        said = await command(run, world, *words, "--json")
+        answer = await world.http.get(f"/manage/v1/endpoints{path}", headers=operator)
+        assert json.loads(said.out) == answer.json(), words
+
+
+async def test_an_endpoint_is_paused_resumed_rotated_and_removed(run: Run, world: World):
+    endpoint = await an_endpoint(run, world)
+    paused = await command(run, world, "pause", endpoint)
+    assert paused == Said(0, f"Paused {endpoint}; its events are kept until it is resumed\n", "")
+    assert "paused" in (await command(run, world, "list")).out
+    resumed = await command(run, world, "resume", endpoint)
+    assert resumed == Said(0, f"Resumed {endpoint}; running servers send what it did not get\n", "")
+    rotated = await command(run, world, "rotate", endpoint, "--overlap-h", "1")
+    assert "the old secret signs, too, until 2026-11-21 13:00:00Z" in rotated.out
+    assert_one_sentence(await command(run, world, "rotate", endpoint), "nothing was rotated")
+    revoked = await command(run, world, "rotate", endpoint, "--revoke-old-now")
+    assert "no older secret signs any more" in revoked.out
+    secrets = {said.out.split("whsec_")[1] for said in (rotated, revoked)}
+    assert len(secrets) == 2
+    assert await command(run, world, "remove", endpoint) == Said(0, f"Removed {endpoint}\n", "")
+    for verb in ("show", "pause", "resume", "rotate", "remove", "test", "attempts"):
+        assert_one_sentence(await command(run, world, verb, endpoint), "there is no endpoint")
+    assert_one_sentence(await command(run, world, "redeliver", endpoint, "--event", "evt_1"), "there is no endpoint")
+
+
+async def test_a_test_says_how_it_ended_and_fails_if_the_attempt_failed(run: Run, world: World):
+    endpoint = await an_endpoint(run, world)
+    good = await command(run, world, "test", endpoint)
+    assert good.code == 0
+    assert good.out.endswith(f"to {endpoint} in 12 ms: status 204\n")
+    world.endpoints.answers[:] = [(AttemptError.STATUS, 500, b"oh \x1b[31mno\xff"), (AttemptError.TIMEOUT, None, b"")]
+    bad = await command(run, world, "test", endpoint)
+    assert (bad.code, bad.err) == (1, "")
+    assert bad.out.endswith("status 500; it failed: status; oh \\x1b[31mno\\xff\n")
+    slow = await command(run, world, "test", endpoint, "--json")
+    assert (slow.code, json.loads(slow.out)["error"]) == (1, "timeout")
+
+
+async def test_attempts_are_listed_and_events_sent_again(run: Run, world: World):
+    endpoint = await an_endpoint(run, world)
+    world.endpoints.answers[:] = [(AttemptError.STATUS, 503, b"")]
+    for number in range(3):
+        world.endpoints.attempt(endpoint, f"evt_{number}", "order.placed", "connect-7")  # type: ignore[arg-type]
+    listed = await command(run, world, "attempts", endpoint, "--limit", "2")
+    assert "evt_2" in listed.out
+    assert "evt_0" not in listed.out
+    assert "--before 2" in listed.err
+    rest = await command(run, world, "attempts", endpoint, "--before", "2")
+    assert (rest.err, "503" in rest.out, "connect-7" in rest.out) == ("", True, True)
+    world.clock.forward(minutes=1)
+    again = await command(run, world, "redeliver", endpoint, "--failed-since", NOON.isoformat())
+    assert again == Said(0, f"Running servers send 1 events to {endpoint} again\n", "")
+    later = (NOON + timedelta(seconds=30)).isoformat()
+    none = await command(run, world, "redeliver", endpoint, "--failed-since", later)
+    assert none == Said(0, f"No event is sent to {endpoint} again\n", "")
+    as_json = await command(run, world, "redeliver", endpoint, "--after", "1-5", "--json")
+    assert json.loads(as_json.out) == {"events": 3}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (("add", "http://receiver.example"), "URL must begin with https"),
+        (("add", URL, "--dialect", "morse"), "--dialect must be one of cloudevents, connect, standard"),
+        (("add", URL, "--kind", "order.eaten"), "--kind must be some of"),
+        (("add", URL, "--contract", "museum"), "--contract must be one of"),
+        (("add", URL, "--client", "999"), "there is no client 999"),
+        (("add", URL, "--dialect", "connect", "--thin"), "--thin must be false"),
+        (("add", URL, "--structured"), "--structured must be false"),
+        (("show", "ep_1"), "there is no endpoint"),
+        (("rotate", NOBODYS, "--overlap-h", "1", "--revoke-old-now"), "--overlap-h must be 0"),
+        (("attempts", NOBODYS, "--outcome", "late"), "--outcome must be one of"),
+        (("attempts", NOBODYS, "--limit", "0"), "--limit must be"),
+        (("redeliver", NOBODYS), "--event is missing"),
+        (("redeliver", NOBODYS, "--failed-since", "yesterday"), "--failed-since"),
+        (("redeliver", NOBODYS, "--event", "evt_1", "--after", "1-5"), "--after must stand alone"),
+    ],
+)
+async def test_a_wrong_option_is_named_and_nothing_is_done(
+    run: Run, world: World, arguments: tuple[str, ...], names: str
+):
+    assert_one_sentence(await command(run, world, *arguments), names)
+    assert not world.endpoints.known
+    assert not world.endpoints.log
