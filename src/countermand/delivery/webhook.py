@@ -71,7 +71,10 @@ class WebhookSender:
             await session.close()
 
     async def send(self, sending: Sending) -> AttemptResult:
-        """Send an event within the time limit. Never raises for what a receiver or a network does."""
+        """Send an event within the time limit. Never raises for what a receiver or a network does.
+
+        Raises `ValueError`, and sends nothing, if a header of the dialect has a control character: that is a bug.
+        """
         began = time.perf_counter()
         call = Call()
         told = CALL.set(call)
