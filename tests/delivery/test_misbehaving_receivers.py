@@ -1,13 +1,14 @@
 """Receivers that answer garbage, endlessly, slowly or not at all: an attempt fails in its time, and harms no other."""
 
 import asyncio
+import random
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from countermand.actions.delivering.sending import AttemptError
+from countermand.actions.delivering.sending import AttemptError, AttemptResult
 from countermand.delivery.addresses import AddressRules, UnknownNameError
 from support.receivers import Answer, a_receiver, a_sender, a_sending, says, status
 
@@ -134,6 +135,37 @@ async def test_an_attempt_ends_in_its_time_as_the_head_says_and_a_good_endpoint_
         assert all((one.detail or "").isprintable() and len(one.detail or "") < 400 for one in results)
         assert (await sender.send(a_sending(good.url()))).error is None
     assert sum(written) < MOST_BYTES
+
+
+async def test_the_detail_of_garbage_does_not_repeat_it():
+    for answer in (b"S3cr3t of another service\r\n", OK + b"S3cr3t\r\n\r\n", OK + b"content-length: S3cr3t\r\n\r\n"):
+        async with a_receiver(then_ends(answer)) as receiver, a_sender() as sender:
+            result = await sender.send(a_sending(receiver.url()))
+            assert result.error is AttemptError.BROKEN
+            assert "the answer is not HTTP: " in (result.detail or "")
+            assert "S3cr3t" not in f"{result.detail}{result.answer!r}"
+
+
+async def test_no_answer_that_chance_makes_of_a_good_one_raises():
+    chance = random.Random(16)
+    good = (
+        OK + b"content-length: 5\r\nretry-after: 5\r\nwebhook-delivery: disable\r\n\r\nhello",
+        CHUNKED + b"5\r\nhello\r\n0\r\n\r\n",
+        b"HTTP/1.1 503 No\r\nset-cookie: a\r\nretry-after: Sun, 06 Nov 1994 08:49:37 GMT\r\ncontent-length: 0\r\n\r\n",
+    )
+
+    async def attempt() -> AttemptResult:
+        answer = bytearray(chance.choice(good))
+        for _ in range(chance.randint(0, 5)):
+            at = chance.randrange(len(answer))
+            answer[at : at + chance.randint(0, 4)] = chance.randbytes(chance.randint(0, 3))
+        async with a_receiver(then_ends(bytes(answer))) as receiver:
+            return await sender.send(a_sending(receiver.url()))
+
+    async with a_sender(attempt_limit_s=LIMIT_S) as sender:
+        results = [one for _ in range(30) for one in await asyncio.gather(*(attempt() for _ in range(20)))]
+    assert {None, AttemptError.BROKEN, AttemptError.STATUS} <= {one.error for one in results}
+    assert all((one.detail or "").isprintable() for one in results)
 
 
 async def test_a_receiver_that_takes_no_bytes_is_a_timeout():

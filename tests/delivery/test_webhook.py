@@ -77,6 +77,16 @@ async def test_a_header_of_the_dialect_never_replaces_one_about_the_delivery():
     assert request.headers["countermand-attempt"] == "1"
 
 
+async def test_a_header_of_the_dialect_cannot_add_another_one():
+    async with a_receiver(status(204)) as receiver, a_sender() as sender:
+        for text in ("a\r\nwebhook-id: another", "a\nb", "a\x00b"):
+            with pytest.raises(ValueError, match="control character"):
+                await sender.send(a_sending(receiver.url(), headers=[("ce-subject", text)]))
+        assert (await sender.send(a_sending(receiver.url(), headers=[("ce-subject", "Zoë")]))).error is None
+        (request,) = receiver.requests
+        assert request.headers["ce-subject"] == "Zoë"
+
+
 async def test_the_signature_is_that_of_the_endpoints_secret():
     request = await sent(secret=sealed(NEW))
     assert fits(request, NEW)

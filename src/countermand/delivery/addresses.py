@@ -33,7 +33,15 @@ _SHOWN: Final = 100  # characters of a wrong URL in a sentence
 
 
 class RefusedAddressError(OSError):
-    """The rules forbid this URL or address. The message is a sentence."""
+    """The rules forbid this URL or address. The message is a sentence.
+
+    `found` is the address that a name resolved to. The sentence leaves it out, because a subscriber may read it, and
+    must not learn the addresses of names inside the operator's network.
+    """
+
+    def __init__(self, sentence: str, found: str | None = None) -> None:
+        super().__init__(sentence)
+        self.found = found
 
 
 class UnknownNameError(OSError):
@@ -130,9 +138,12 @@ class AddressRules:
         if not found:
             raise UnknownNameError(f"the name {host!r} has no address")
         for one in found:
-            self._check(ip_address(one), port, f"{shown}, whose name resolves to {one},")
+            try:
+                self._check(ip_address(one), port, f"{shown}, by an address of its name,")
+            except RefusedAddressError as error:
+                raise RefusedAddressError(str(error), one) from None
             if _is_local(host) and not ip_address(one).is_loopback:  # it may be called without TLS
-                raise RefusedAddressError(f"url must not have the name {host!r} where it resolves to {one}")
+                raise RefusedAddressError(f"url must not have the name {host!r}, which is not this machine here", one)
         return list(dict.fromkeys(found))
 
     def check_address(self, host: str, port: int) -> None:

@@ -20,6 +20,7 @@ from aiohttp import (
     ClientOSError,
     ClientProxyConnectionError,
     ClientResponse,
+    ClientResponseError,
     ClientSession,
     ConnectionTimeoutError,
     ServerDisconnectedError,
@@ -71,7 +72,10 @@ class WebhookSender:
             await session.close()
 
     async def send(self, sending: Sending) -> AttemptResult:
-        """Send an event within the time limit. Never raises for what a receiver or a network does."""
+        """Send an event within the time limit. Never raises for what a receiver or a network does.
+
+        Raises `ValueError`, and sends nothing, if a header of the dialect has a control character: that is a bug.
+        """
         began = time.perf_counter()
         call = Call()
         told = CALL.set(call)
@@ -81,7 +85,7 @@ class WebhookSender:
         except UnreadableSecretError as error:
             result = _failed(AttemptError.SECRET, str(error), call, began)
         except RefusedAddressError as error:
-            result = _failed(AttemptError.REFUSED_ADDRESS, str(error), call, began)
+            result = _failed(*_refusal(error), call, began)
         except (ClientError, TimeoutError, OSError) as error:
             result = _failed(*self._reason(error), call, began)
         finally:
@@ -143,12 +147,12 @@ class WebhookSender:
                 )
             return self._session
 
-    def _reason(self, error: Exception) -> tuple[AttemptError, str]:
+    def _reason(self, error: Exception) -> tuple[AttemptError, str]:  # noqa: PLR0911 - a table
         """Return why an attempt failed, and a sentence for the operator."""
         cause: BaseException = error.os_error if isinstance(error, ClientConnectorError) else error
         match cause:
             case RefusedAddressError():
-                return AttemptError.REFUSED_ADDRESS, str(cause)
+                return _refusal(cause)
             case UnknownNameError():
                 return AttemptError.NAME, str(cause)
             case ConnectionTimeoutError():
@@ -159,11 +163,13 @@ class WebhookSender:
                 return AttemptError.TLS, f"no TLS connection: {cause}"
             case ClientHttpProxyError():
                 return AttemptError.CONNECT, f"the proxy refused the connection: {cause.status} {cause.message}"
+            case ClientResponseError():  # the first line alone: the others repeat what came
+                wrong = cause.message.partition("\n")[0].rstrip(": ")
+                return AttemptError.BROKEN, f"the answer is not HTTP: {wrong}"
         if isinstance(error, ClientConnectorError):
             where = "no connection to the proxy" if isinstance(error, ClientProxyConnectionError) else "no connection"
             return AttemptError.CONNECT, f"{where}: {cause}"
-        said = str(cause) or type(cause).__name__
-        return AttemptError.BROKEN, f"the connection broke, or the answer is not HTTP: {said}"
+        return AttemptError.BROKEN, f"the connection broke: {str(cause) or type(cause).__name__}"
 
 
 async def _result(
@@ -217,6 +223,11 @@ def _retry_after_s(text: str, now: datetime) -> float | None:
         except (ValueError, TypeError, OverflowError):  # also a date without a time zone
             return None
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S)
+
+
+def _refusal(error: RefusedAddressError) -> tuple[AttemptError, str]:
+    found = "" if error.found is None else f": {error.found}"
+    return AttemptError.REFUSED_ADDRESS, f"{error}{found}"
 
 
 def _failed(error: AttemptError, detail: str, call: Call, began: float) -> AttemptResult:
