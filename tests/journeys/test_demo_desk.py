@@ -41,9 +41,23 @@ def test_each_person_of_the_demo_may_do_what_the_roles_permit_and_an_older_folde
                 for one in as_person(http, manage["token"], "GET", "/clients").json()["clients"]
                 if one["contract"] == "manage"
             )
-            assert operator["permissions"] == ["administer", "cancel", "money", "read", "read_all", "record"]
+            assert operator["permissions"] == [
+                "administer",
+                "cancel",
+                "endpoints",
+                "money",
+                "read",
+                "read_all",
+                "record",
+            ]
             author = next(set(one["permissions"]) for one in listed if one["id"] == "author")
             assert author >= {*operator["permissions"], "override", "endpoints", "subscribe", "plan"} - {"read_all"}
+            shop = second.json["shopping"]
+            token = {"Authorization": f"Bearer {second.json['connect']['access_token']}"}
+            of_connect = http.get("/partner/v1/events", headers=token)
+            of_shopping = http.get("/partner/v1/events", auth=(shop["key"], shop["secret"]))
+            for answer, contract in ((of_connect, "connect"), (of_shopping, "shopping")):
+                assert {one["order"].split("-")[0] for one in answer.raise_for_status().json()["events"]} == {contract}
 
 
 def made_by_an_older_version(folder: Path, database: Path) -> None:
