@@ -308,6 +308,11 @@ class DeliveryRows(StatementRunner):
         spread = update(delivery_lanes).where(_LANE.endpoint == endpoint, _LANE.order_id == free_lanes.c.order_id)
         await self.run(spread.values(next_at=free_lanes.c.at))
 
+    async def has_removed_endpoints(self) -> bool:
+        """Return whether there may be deliveries of removed endpoints."""
+        (row,) = await self.rows(select(exists().where(endpoints.c.state == REMOVED).label("some")))
+        return bool(row["some"])
+
     async def forget_removed(self, at_most: int) -> int:
         """See `EndpointWriting.forget_removed`."""
         gone = endpoints.c.state == REMOVED
