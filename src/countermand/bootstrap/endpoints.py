@@ -17,6 +17,7 @@ from countermand.bootstrap.database import Database
 from countermand.bootstrap.events_out import dialects_of, order_shower
 from countermand.bootstrap.webhooks import webhooks_of
 from countermand.contracts.http.contract import Deployment
+from countermand.contracts.manage.event_messages import shown_details
 from countermand.delivery.relay import NULL_DELIVERY_METRICS, DeliveryMetrics, Relay, RelayParts
 from countermand.delivery.secret_making import BoxedSecrets
 from countermand.settings import Settings
@@ -73,6 +74,7 @@ def delivering_in(
         order_shower(database.contracts, deployment),
         shared_clock,
         source=deployment.public_url,
+        show_details=shown_details,
     )
     relay = Relay(
         RelayParts(

@@ -16,7 +16,7 @@ from countermand.actions.bulkhead import Bulkhead
 from countermand.actions.cancelling.cancel_orders import CancelOrders, CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandIds
 from countermand.actions.cancelling.explain import PolicyArchive
-from countermand.actions.cancelling.group_commit import GoAgain, GroupCommit
+from countermand.actions.cancelling.group_commit import GroupCommit
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.cancelling.read_back import CancelAndShow, ReadBack, ReadBackWithHistory
 from countermand.actions.delivering.endpoints import EndpointAdministration
@@ -37,7 +37,7 @@ from countermand.bootstrap.api_modules import (
 from countermand.bootstrap.background_tasks import by_the_shared_clock, filling
 from countermand.bootstrap.clock import shared_by_all, utc_now
 from countermand.bootstrap.database import OVERTAKEN_CAP, READ_BACK_CAP, READ_BACK_FLIGHTS, Database, retention_of
-from countermand.bootstrap.endpoints import Outside, delivering_in, deployment_of
+from countermand.bootstrap.endpoints import Delivering, Outside, delivering_in, deployment_of
 from countermand.bootstrap.telemetry import telemetry_for, traced_calls
 from countermand.bootstrap.what_waits import PROBE_LIMIT_S, say_what_waits
 from countermand.contracts.connect.routes import Connect
@@ -77,6 +77,7 @@ class Service:
     commit: GroupCommit[CancelOrder, CancelOutcome]
     cancel: CancelAndShow
     feed: EventFeed
+    endpoints: EndpointAdministration
     ready: Callable[[], Awaitable[str | None]]
 
 
@@ -90,7 +91,6 @@ def build(
     with_front: bool = True,
     telemetry: Telemetry | None = None,
     credentials: Sequence[SampleCredential] = (),
-    endpoints: EndpointAdministration | None = None,
     outside: Outside | None = None,
 ) -> Service:
     """Join the parts, for the contracts that the database was opened for.
@@ -98,7 +98,7 @@ def build(
     Without the front, the framework carries the cancel calls, too. `clock` is this node's clock, by default the
     machine's; `shared_clock` is the clock of all nodes, by default the database's. If only `clock` is given, it is
     both. `telemetry` must have the metrics hook that the database was opened with. The pages about the calls have
-    `credentials` filled in. `endpoints` and `outside` replace what manages endpoints and what sends to them.
+    `credentials` filled in. `outside` replaces what sends to endpoints.
     """
     if shared_clock is None:
         shared_clock = database.store.now if clock is None else shared_by_all(clock)
@@ -120,16 +120,7 @@ def build(
     ready = _readiness(database, clock_check)
     deployment = _deployment(settings, public_url, telemetry)
     feed = EventFeed(database.store, shared_clock)
-    delivering = delivering_in(
-        settings,
-        database,
-        deployment,
-        shared_clock,
-        telemetry.counts.deliveries,
-        lambda: cancelling.waiting > 0,
-        outside,
-    )
-    database.store.after_events = delivering.relay.wake
+    delivering = _delivering(settings, database, deployment, shared_clock, telemetry, cancelling, outside)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -163,7 +154,7 @@ def build(
 
     application_ = application(
         services,
-        _api_modules(settings, database, deployment, own, feed, endpoints or delivering.endpoints),
+        _api_modules(settings, database, deployment, own, feed, delivering.endpoints),
         cancelling,
         version=__version__,
         ready=ready,
@@ -181,8 +172,25 @@ def build(
         commit=cancelling.commit,
         cancel=cancelling,
         feed=feed,
+        endpoints=delivering.endpoints,
         ready=ready,
     )
+
+
+def _delivering(
+    settings: Settings,
+    database: Database,
+    deployment: Deployment,
+    shared_clock: SharedClock,
+    telemetry: Telemetry,
+    cancelling: CancelAndShow,
+    outside: Outside | None,
+) -> Delivering:
+    """Return what delivers events. The relay is woken after each commit that wrote events."""
+    counts = telemetry.counts.deliveries
+    made = delivering_in(settings, database, deployment, shared_clock, counts, lambda: cancelling.waiting > 0, outside)
+    database.store.after_events = made.relay.wake
+    return made
 
 
 def _services(
@@ -274,15 +282,10 @@ def cancelling_in(
         clock=clock,
         settle_limit_s=settings.settle_limit_s,
         metrics=metrics,
+        after_events=lambda: database.store.after_events(),  # noqa: PLW0108 - it is set later
     )
-
-    async def cancel_and_wake(commands: Sequence[CancelOrder]) -> Sequence[CancelOutcome | Exception | GoAgain]:
-        outcomes = await cancel(commands)
-        database.store.after_events()
-        return outcomes
-
     commit: GroupCommit[CancelOrder, CancelOutcome] = GroupCommit(
-        run=cancel_and_wake,
+        run=cancel,
         batch_cap=settings.batch_cap,
         queue_cap=settings.queue_cap,
         queue_limit_s=settings.database_busy_limit_s,

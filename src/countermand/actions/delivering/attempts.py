@@ -27,6 +27,7 @@ from countermand.actions.delivering.ports import (
     StoredEvent,
 )
 from countermand.actions.delivering.sending import AttemptError, AttemptResult, Sending
+from countermand.actions.errors import UnavailableError
 from countermand.actions.ordering.views import OrderView
 from countermand.actions.ports import SharedClock, Snapshots, Transactions
 from countermand.domain.delivering.endpoint import Endpoint, EndpointEventKind, EndpointState, Health
@@ -46,6 +47,8 @@ CATCH_UP_PER_S: Final = 500.0
 _NOT_RENDERED: Final = timedelta(minutes=1)
 
 ShowOrder = Callable[[OrderView], ShownOrder | None]
+# Returns the details of a kind of event as they are shown, for the details as they are stored.
+ShowDetails = Callable[[str, Mapping[str, object]], Mapping[str, object]]
 
 
 class AttemptStore(Snapshots[AttemptWriting], Transactions[AttemptWriting], Protocol):
@@ -73,7 +76,11 @@ class EndedAttempt:
 
 
 class Attempts:
-    """Claims events and writes results. `source` is the address of this service, which CloudEvents name."""
+    """Claims events and writes results. `source` is the address of this service, which CloudEvents name.
+
+    `show_order` returns an order as its contract shows it in events; it raises `UnavailableError` for an order that
+    this version cannot read.
+    """
 
     def __init__(
         self,
@@ -83,6 +90,7 @@ class Attempts:
         shared_clock: SharedClock,
         *,
         source: str,
+        show_details: ShowDetails = lambda _, stored: stored,
         schedule: Schedule = USUAL_SCHEDULE,
     ) -> None:
         self._store = store
@@ -90,6 +98,7 @@ class Attempts:
         self._show_order = show_order
         self._shared_clock = shared_clock
         self._source = source
+        self._show_details = show_details
         self._schedule = schedule
 
     async def claim(self, endpoint: Endpoint, at_most: int) -> Sequence[ClaimedEvent]:
@@ -147,6 +156,9 @@ class Attempts:
                 continue
             try:
                 claimed.append(self._claimed(endpoint, head, event, queues[lane.order_id], views, now, lease))
+            except UnavailableError as error:  # a newer version wrote the order, and a node of that version sends it
+                log.warning("an event is left to other nodes", endpoint=endpoint.id, reason=str(error))
+                free.append(_free(endpoint, lane, lease, now + _NOT_RENDERED, is_done=False))
             except Exception:  # of one order, and the endpoint's other orders must not wait for it
                 log.exception("an event cannot be rendered for now", endpoint=endpoint.id, order=lane.order_id)
                 free.append(_free(endpoint, lane, lease, now + _NOT_RENDERED, is_done=False))
@@ -217,7 +229,7 @@ class Attempts:
             kind=key.kind,
             version=key.order_version,
             recorded_at=event.recorded_at,
-            details=event.details,
+            details=self._show_details(key.kind, event.details),
             order=subject if event.contract is not None else None,
             contract=event.contract,
             shown=None if view is None else self._show_order(view),
