@@ -19,6 +19,7 @@ from countermand.bootstrap.webhooks import webhooks_of
 from countermand.contracts.http.contract import Deployment
 from countermand.delivery.relay import NULL_DELIVERY_METRICS, DeliveryMetrics, Relay, RelayParts
 from countermand.delivery.secret_making import BoxedSecrets
+from countermand.domain.delivering.schedule import USUAL_SCHEDULE, Schedule
 from countermand.settings import Settings
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def delivering_in(
     metrics: DeliveryMetrics,
     gives_way: Callable[[], bool],
     outside: Outside | None = None,
+    schedule: Schedule = USUAL_SCHEDULE,
 ) -> Delivering:
     """Join what delivers the events of a database. `outside` is, by default, what really sends."""
     outside = outside or outside_of(webhooks_of(settings, deployment.public_url))
@@ -73,6 +75,7 @@ def delivering_in(
         order_shower(database.contracts, deployment),
         shared_clock,
         source=deployment.public_url,
+        schedule=schedule,
     )
     relay = Relay(
         RelayParts(

@@ -45,6 +45,7 @@ from countermand.contracts.http.api_module import ApiModule
 from countermand.contracts.http.calls import Services
 from countermand.contracts.http.contract import Deployment
 from countermand.contracts.registry import accesses_of
+from countermand.domain.delivering.schedule import USUAL_SCHEDULE, Schedule
 from countermand.domain.signing_key import CLOCKS_APART
 from countermand.environment import PREFIX
 from countermand.identity.authentication import Authentication, Directory, Issuer, Tokens
@@ -92,13 +93,15 @@ def build(
     credentials: Sequence[SampleCredential] = (),
     endpoints: EndpointAdministration | None = None,
     outside: Outside | None = None,
+    schedule: Schedule = USUAL_SCHEDULE,
 ) -> Service:
     """Join the parts, for the contracts that the database was opened for.
 
     Without the front, the framework carries the cancel calls, too. `clock` is this node's clock, by default the
     machine's; `shared_clock` is the clock of all nodes, by default the database's. If only `clock` is given, it is
     both. `telemetry` must have the metrics hook that the database was opened with. The pages about the calls have
-    `credentials` filled in. `endpoints` and `outside` replace what manages endpoints and what sends to them.
+    `credentials` filled in. `endpoints` and `outside` replace what manages endpoints and what sends to them, by
+    `schedule`.
     """
     if shared_clock is None:
         shared_clock = database.store.now if clock is None else shared_by_all(clock)
@@ -128,6 +131,7 @@ def build(
         telemetry.counts.deliveries,
         lambda: cancelling.waiting > 0,
         outside,
+        schedule,
     )
     database.store.after_events = delivering.relay.wake
 
