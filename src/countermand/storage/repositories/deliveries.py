@@ -81,10 +81,10 @@ class DeliveryRows(StatementRunner):
         some = select(*key).where(_waits(since)).limit(at_most)
         return await self.run(update(outbox).where(tuple_(*key).in_(some)).values(delivered_at=micros(now)))
 
-    async def add_deliveries(self, added: Sequence[Delivery]) -> None:
+    async def add_deliveries(self, added: Sequence[Delivery], now: datetime) -> None:
         """See `DispatchWriting.add_deliveries`."""
         await self._add_rows(added)
-        await self._add_to_lanes(added)
+        await self._add_to_lanes(added, now)
 
     async def wait_again(self, again: Sequence[Delivery]) -> int:
         """See `EndpointWriting.wait_again`."""
@@ -139,15 +139,19 @@ class DeliveryRows(StatementRunner):
                 ],
             )
 
-    async def _add_to_lanes(self, added: Sequence[Delivery]) -> None:
-        """Let deliveries wait in their lanes. A new lane is due at once, those with older events first."""
+    async def _add_to_lanes(self, added: Sequence[Delivery], now: datetime | None = None) -> None:
+        """Let deliveries wait in their lanes. A new lane is due at once, those with older events first.
+
+        The clock of the node that recorded an event may be ahead of the database's: with `now`, no lane waits for that.
+        """
         counts: Counter[tuple[int, int]] = Counter((one.endpoint, one.key.order_id) for one in added)
         if not counts:
             return
         heads: dict[tuple[int, int], int] = {}
         for one in added:
-            lane = one.endpoint, one.key.order_id
-            heads[lane] = min(micros(one.recorded_at), heads.get(lane, micros(one.recorded_at)))
+            lane, at = (one.endpoint, one.key.order_id), micros(one.recorded_at)
+            heads[lane] = min(at, heads.get(lane, at))
+        latest = max(heads.values()) if now is None else micros(now)
         made = self._insert(delivery_lanes)
         added_up = made.on_conflict_do_update(
             index_elements=[_LANE.endpoint, _LANE.order_id],
@@ -156,8 +160,9 @@ class DeliveryRows(StatementRunner):
         await self._execute(
             added_up,
             [
-                {"endpoint": lane[0], "order_id": lane[1], "waiting": counts[lane], "next_at": head, "head_at": head}
+                {"endpoint": lane[0], "order_id": lane[1], "waiting": counts[lane], "next_at": due, "head_at": head}
                 for lane, head in sorted(heads.items())
+                for due in [min(head, latest)]
             ],
         )
 
@@ -305,7 +310,9 @@ class DeliveryRows(StatementRunner):
         at = literal(micros(now), BigInteger) + place * literal(apart, BigInteger)
         free = select(_LANE.order_id, at.label("at"))
         free_lanes = free.where(_LANE.endpoint == endpoint, _LANE.lease.is_(None)).subquery()
-        spread = update(delivery_lanes).where(_LANE.endpoint == endpoint, _LANE.order_id == free_lanes.c.order_id)
+        # `lease` again: of a lane that is claimed meanwhile, PostgreSQL reads the new row here, not in the subquery.
+        it = _LANE.endpoint == endpoint, _LANE.order_id == free_lanes.c.order_id, _LANE.lease.is_(None)
+        spread = update(delivery_lanes).where(*it)
         await self.run(spread.values(next_at=free_lanes.c.at))
 
     async def has_removed_endpoints(self) -> bool:
