@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from countermand.actions.delivering.sending import AttemptError, AttemptResult, Sending
 from countermand.actions.errors import UnavailableError
@@ -113,7 +115,7 @@ async def test_a_result_is_kept_while_the_database_is_away(world: World, monkeyp
         await until(lambda: len(tried) == 2)
 
         async with asyncio.timeout(60):
-            while not await world.rows("delivery_attempts"):
+            while not await world.rows("delivery_attempts"):  # noqa: ASYNC110 - the row is in the database
                 await asyncio.sleep(0.01)
     assert len(world.outside.sent) == 1
 
@@ -154,3 +156,54 @@ async def test_a_paused_endpoint_gets_nothing_until_it_is_resumed(world: World):
         world.outside.answers.clear()
         await world.endpoints.resume(name, None)
         await until(lambda: len(world.outside.sent) == 1)
+
+
+async def test_a_bug_in_sending_is_a_failed_attempt_of_one_event(world: World):
+    await an_endpoint(world)
+    arrived = []
+
+    async def send(sending: Sending) -> AttemptResult:
+        if "connect-1_" in sending.event_id:
+            raise ValueError("a header with a line break")
+        arrived.append(sending.event_id)
+        return SUCCESS
+
+    world.outside.send = send  # type: ignore[method-assign]
+    with capture_logs() as lines:
+        async with relaying(world):
+            me = await world.connect_client()
+            for _ in range(2):
+                await world.service_order(me)
+            await until(lambda: arrived)
+    del world.outside.send
+    errors = {row["order_id"]: row["error"] for row in await world.rows("delivery_attempts")}
+    assert errors == {1: "fault", 2: None}
+    assert [line["event"] for line in lines if line["log_level"] == "error"] == ["an event could not be sent"]
+
+
+async def test_a_result_that_the_database_refuses_takes_no_other_with_it(world: World):
+    await an_endpoint(world)
+    release = asyncio.Event()
+
+    async def send(sending: Sending) -> AttemptResult:
+        await release.wait()
+        detail = "\x00" if "connect-1_" in sending.event_id else "fine"
+        return replace(SUCCESS, detail=detail, status=None if detail == "fine" else 2**70)
+
+    world.outside.send = send  # type: ignore[method-assign]
+    with capture_logs() as lines:
+        async with relaying(world):
+            me = await world.connect_client()
+            for _ in range(3):
+                await world.service_order(me)
+            await asyncio.sleep(0.3)
+            release.set()
+            async with asyncio.timeout(60):
+                while len(await world.rows("delivery_attempts")) < 2:  # noqa: ASYNC110 - the rows are in the database
+                    await asyncio.sleep(0.01)
+    del world.outside.send
+    assert [row["order_id"] for row in await world.rows("delivery_attempts")] == [2, 3]
+    states = {row["order_id"]: row["state"] for row in await world.rows("deliveries")}
+    assert states == {1: "pending", 2: "delivered", 3: "delivered"}
+    refused = [line for line in lines if line["event"] == "the result of an attempt cannot be written"]
+    assert len(refused) == 1

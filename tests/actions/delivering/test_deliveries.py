@@ -472,3 +472,21 @@ async def test_an_owner_who_may_not_subscribe_any_more_gets_nothing_and_loses_no
             update(clients).where(clients.c.id == me.client.id).values({name: before[0][name] for name in gone})
         )
     assert shown(await out.until_done(endpoint)) == [(1, "order.placed")]
+
+
+async def test_a_late_failure_does_not_undo_what_another_node_delivered_meanwhile(world):
+    aborted = AttemptResult(error=AttemptError.STATUS, duration_ms=1, status=422, aborts=True)
+    out = Deliveries(world)
+    endpoint = await out.endpoint()
+    order_id = await world.service_order(await world.connect_client())
+    await out.hand_out()
+    (late,) = await out.attempts.claim(endpoint, 10)
+    world.clock.now += LEASE
+    await out.until_done(endpoint)
+
+    await out.attempts.record([EndedAttempt(claimed=late, result=aborted)])
+
+    assert await states(world) == ["delivered"]
+    await world.advance(order_id, Transition.ACCEPT)
+    assert shown(await out.until_done(endpoint)) == [(2, "order.advanced")]
+    assert await world.rows("delivery_lanes") == []

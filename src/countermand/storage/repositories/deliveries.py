@@ -260,6 +260,8 @@ class DeliveryRows(StatementRunner):
     async def end_deliveries(self, ended: Sequence[Delivery], state: str, now: datetime) -> None:
         """See `AttemptWriting.end_deliveries`."""
         is_it = and_(*(column == bindparam(f"key_{column.name}") for column in deliveries.primary_key.columns))
+        if state != DELIVERED:  # another node, which took the lane over, may have delivered it meanwhile
+            is_it &= _IT.state == PENDING
         done = {"state": state, "ended_at": micros(now), "body": None, "headers": None}
         await self._execute(update(deliveries).where(is_it).values(done), [_named(one) for one in ended])
 
