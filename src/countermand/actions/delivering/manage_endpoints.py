@@ -17,6 +17,7 @@ from countermand.actions.delivering.endpoints import (
     new_endpoint_id,
 )
 from countermand.actions.delivering.ports import (
+    EndpointReading,
     EndpointWriting,
     EventKey,
     LoggedAttempt,
@@ -285,7 +286,7 @@ class Endpoints:
                 endpoint = _owned(await reading.endpoint(wanted.endpoint_id), wanted.endpoint_id, owner)
                 endpoints = {endpoint.number: endpoint.id}
             order_id = None
-            if wanted.order is not None and (order_id := order_id_in(wanted.order)) is None:
+            if wanted.order is not None and (order_id := await _order_named(reading, wanted.order)) is None:
                 return []
             question = LogQuestion(
                 endpoints=sorted(endpoints),
@@ -309,6 +310,16 @@ def _owned(endpoint: Endpoint | None, endpoint_id: EndpointId, owner: ClientId |
 async def _locked(tx: EndpointWriting, endpoint_id: EndpointId, owner: ClientId | None) -> Endpoint:
     found = _owned(await tx.endpoint(endpoint_id), endpoint_id, owner)
     return _owned(await tx.lock_endpoint(found.number), endpoint_id, owner)
+
+
+async def _order_named(reading: EndpointReading, given: str) -> OrderId | None:
+    """Return the number of the order with an id. The number alone could be that of another contract's order."""
+    order_id = order_id_in(given)
+    found = None if order_id is None else (await reading.order_names([order_id])).get(order_id)
+    if order_id is None or found is None:
+        return None
+    contract, uid = found
+    return order_id if given in {id_text(contract, uid, order_id), uid} else None
 
 
 def _name(row: LoggedAttempt, names: OrderNames) -> str | None:

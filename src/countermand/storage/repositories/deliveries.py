@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -298,15 +298,17 @@ class DeliveryRows(StatementRunner):
         settled = named.in_([(one.order_id, one.order_version, one.kind) for one in keys])
         await self.run(update(outbox).where(settled).values(delivered_at=micros(now)))
 
-    async def spread_lanes(self, endpoint: EndpointNumber, now: datetime, rate_per_s: float) -> None:
+    async def spread_lanes(
+        self, endpoint: EndpointNumber, now: datetime, rate_per_s: float, orders: Sequence[OrderId] | None = None
+    ) -> None:
         """See `AttemptWriting.spread_lanes`."""
-        apart = max(1, int(timedelta(seconds=1) / timedelta(microseconds=1) / rate_per_s))
+        apart = max(1, int(1_000_000 / rate_per_s))
         place = func.row_number().over(order_by=(_LANE.head_at, _LANE.order_id)) - 1
         at = literal(micros(now), BigInteger) + place * literal(apart, BigInteger)
-        free = select(_LANE.order_id, at.label("at"))
-        free_lanes = free.where(_LANE.endpoint == endpoint, _LANE.lease.is_(None)).subquery()
-        spread = update(delivery_lanes).where(_LANE.endpoint == endpoint, _LANE.order_id == free_lanes.c.order_id)
-        await self.run(spread.values(next_at=free_lanes.c.at))
+        free = select(_LANE.order_id, at.label("at")).where(_LANE.endpoint == endpoint, _LANE.lease.is_(None))
+        lanes = (free if orders is None else free.where(_LANE.order_id.in_(orders))).subquery()
+        spread = update(delivery_lanes).where(_LANE.endpoint == endpoint, _LANE.order_id == lanes.c.order_id)
+        await self.run(spread.values(next_at=lanes.c.at))
 
     async def has_removed_endpoints(self) -> bool:
         """Return whether there may be deliveries of removed endpoints."""
