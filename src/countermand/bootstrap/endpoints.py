@@ -20,6 +20,7 @@ from countermand.contracts.http.contract import Deployment
 from countermand.contracts.manage.event_messages import shown_details
 from countermand.delivery.relay import NULL_DELIVERY_METRICS, DeliveryMetrics, Relay, RelayParts
 from countermand.delivery.secret_making import BoxedSecrets
+from countermand.domain.delivering.schedule import USUAL_SCHEDULE, Schedule
 from countermand.settings import Settings
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def delivering_in(
     metrics: DeliveryMetrics,
     gives_way: Callable[[], bool],
     outside: Outside | None = None,
+    schedule: Schedule = USUAL_SCHEDULE,
 ) -> Delivering:
     """Join what delivers the events of a database. `outside` is, by default, what really sends."""
     outside = outside or outside_of(webhooks_of(settings, deployment.public_url))
@@ -75,6 +77,7 @@ def delivering_in(
         shared_clock,
         source=deployment.public_url,
         show_details=shown_details,
+        schedule=schedule,
     )
     relay = Relay(
         RelayParts(

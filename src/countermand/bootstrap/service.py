@@ -45,6 +45,7 @@ from countermand.contracts.http.api_module import ApiModule
 from countermand.contracts.http.calls import Services
 from countermand.contracts.http.contract import Deployment
 from countermand.contracts.registry import accesses_of
+from countermand.domain.delivering.schedule import USUAL_SCHEDULE, Schedule
 from countermand.domain.signing_key import CLOCKS_APART
 from countermand.environment import PREFIX
 from countermand.identity.authentication import Authentication, Directory, Issuer, Tokens
@@ -92,13 +93,14 @@ def build(
     telemetry: Telemetry | None = None,
     credentials: Sequence[SampleCredential] = (),
     outside: Outside | None = None,
+    schedule: Schedule = USUAL_SCHEDULE,
 ) -> Service:
     """Join the parts, for the contracts that the database was opened for.
 
     Without the front, the framework carries the cancel calls, too. `clock` is this node's clock, by default the
     machine's; `shared_clock` is the clock of all nodes, by default the database's. If only `clock` is given, it is
     both. `telemetry` must have the metrics hook that the database was opened with. The pages about the calls have
-    `credentials` filled in. `outside` replaces what sends to endpoints.
+    `credentials` filled in. `outside` replaces what sends to endpoints, by `schedule`.
     """
     if shared_clock is None:
         shared_clock = database.store.now if clock is None else shared_by_all(clock)
@@ -120,7 +122,7 @@ def build(
     ready = _readiness(database, clock_check)
     deployment = _deployment(settings, public_url, telemetry)
     feed = EventFeed(database.store, shared_clock)
-    delivering = _delivering(settings, database, deployment, shared_clock, telemetry, cancelling, outside)
+    delivering = _delivering(settings, database, deployment, shared_clock, telemetry, cancelling, outside, schedule)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -185,10 +187,13 @@ def _delivering(
     telemetry: Telemetry,
     cancelling: CancelAndShow,
     outside: Outside | None,
+    schedule: Schedule,
 ) -> Delivering:
     """Return what delivers events. The relay is woken after each commit that wrote events."""
     counts = telemetry.counts.deliveries
-    made = delivering_in(settings, database, deployment, shared_clock, counts, lambda: cancelling.waiting > 0, outside)
+    made = delivering_in(
+        settings, database, deployment, shared_clock, counts, lambda: cancelling.waiting > 0, outside, schedule
+    )
     database.store.after_events = made.relay.wake
     return made
 

@@ -190,12 +190,14 @@ class Relay:
             if not batch:
                 continue
             try:
-                await self._parts.attempts.record(batch)
+                again = await self._parts.attempts.record(batch)
             except _DATABASE_ERRORS as error:
                 log.warning("results of attempts are not written for now", reason=str(error))
                 await asyncio.sleep(_FAILED_AGAIN_S)
                 self._ended.set()
                 continue
+            if again is not None:
+                asyncio.get_running_loop().call_later(again.total_seconds(), self._due.set)
             del self._to_record[: len(batch)]
             self._due.set()
             (self._ended if self._to_record else self._all_recorded).set()

@@ -102,7 +102,12 @@ class Attempts:
         self._schedule = schedule
 
     async def claim(self, endpoint: Endpoint, at_most: int) -> Sequence[ClaimedEvent]:
-        """Claim up to `at_most` events of as many orders. Each is written as attempted before it is returned."""
+        """Claim up to `at_most` events of as many orders. Each is written as attempted before it is returned.
+
+        Nothing is claimed for an endpoint whose owner may not subscribe any more.
+        """
+        if not endpoint.is_permitted:
+            return []
         now = await self._shared_clock()
         lease = secrets.token_hex(8)
         async with self._store.transaction() as tx:
@@ -113,18 +118,20 @@ class Attempts:
             claimed = await self._events(tx, endpoint, lanes, now, lease) if lanes else []
             return [replace(one, is_probe=True) for one in claimed]
 
-    async def record(self, ended: Sequence[EndedAttempt]) -> None:
-        """Write what became of attempts, in one transaction."""
+    async def record(self, ended: Sequence[EndedAttempt]) -> timedelta | None:
+        """Write what became of attempts, in one transaction. Return when the first of them is made again, if any is."""
         now = await self._shared_clock()
         by_endpoint: dict[int, list[EndedAttempt]] = defaultdict(list)
         for one in ended:
             by_endpoint[one.claimed.delivery.endpoint].append(one)
         async with self._store.transaction() as tx:
             logged: list[LoggedAttempt] = []
+            again: list[datetime] = []
             for _, of_endpoint in sorted(by_endpoint.items()):
-                logged += await self._record(tx, of_endpoint, now)
+                logged += await self._record(tx, of_endpoint, again, now)
             if logged:
                 await tx.log_attempts(logged)
+        return min(again) - now if again else None
 
     async def _probe(self, tx: AttemptWriting, endpoint: Endpoint, now: datetime, lease: str) -> Sequence[ClaimedLane]:
         until = now + LEASE
@@ -238,9 +245,12 @@ class Attempts:
         return dialect.render(to_send, endpoint.subscription)
 
     async def _record(
-        self, tx: AttemptWriting, ended: Sequence[EndedAttempt], now: datetime
+        self, tx: AttemptWriting, ended: Sequence[EndedAttempt], again: list[datetime], now: datetime
     ) -> Sequence[LoggedAttempt]:
-        """Write what became of the attempts at one endpoint, and return the rows of the log."""
+        """Write what became of the attempts at one endpoint, and return the rows of the log.
+
+        `again` gets the instants of the next attempts.
+        """
         number = ended[0].claimed.delivery.endpoint
         known = ended[0].claimed.sending.endpoint.health
         noted_at = known.last_success_at
@@ -260,7 +270,11 @@ class Attempts:
                 late = [one.key for one in done if now - one.recorded_at > _SETTLED_LATE]
                 if late:
                     await tx.renew_settled(late, now)
-        await tx.end_lanes([self._lane_end(one, outcomes[id(one)], now) for one in ended])
+        ends = [self._lane_end(one, outcomes[id(one)], now) for one in ended]
+        await tx.end_lanes(ends)
+        again += [one.next_at for one in ends if not one.is_done]
+        if health.not_before is not None:
+            again.append(health.not_before)
         return [_logged(one, outcomes[id(one)]) for one in ended]
 
     def _outcome(self, one: EndedAttempt, health: Health) -> str:

@@ -46,7 +46,7 @@ class Dispatch:
         added = [
             delivery_of(endpoint, event) for event in events for endpoint in endpoints if self.wants(endpoint, event)
         ]
-        await tx.add_deliveries(added)
+        await tx.add_deliveries(added, now)
         return len(events)
 
     async def everything(self, *, with_endpoints: bool) -> None:

@@ -39,9 +39,6 @@ from countermand.storage.tables.orders import order_details, orders
 PENDING: Final = "pending"
 DELIVERED: Final = "delivered"
 GIVEN_UP: Final = "given_up"
-# States of an endpoint that was removed: its deliveries are there, and are deleted.
-REMOVED: Final = "removed"
-FORGOTTEN: Final = "forgotten"
 _IT: Final = deliveries.c
 _LANE: Final = delivery_lanes.c
 _SENDS: Final = and_(endpoints.c.removed_at.is_(None), endpoints.c.state == EndpointState.ACTIVE.value)
@@ -81,10 +78,10 @@ class DeliveryRows(StatementRunner):
         some = select(*key).where(_waits(since)).limit(at_most)
         return await self.run(update(outbox).where(tuple_(*key).in_(some)).values(delivered_at=micros(now)))
 
-    async def add_deliveries(self, added: Sequence[Delivery]) -> None:
+    async def add_deliveries(self, added: Sequence[Delivery], now: datetime) -> None:
         """See `DispatchWriting.add_deliveries`."""
         await self._add_rows(added)
-        await self._add_to_lanes(added)
+        await self._add_to_lanes(added, now)
 
     async def wait_again(self, again: Sequence[Delivery]) -> int:
         """See `EndpointWriting.wait_again`."""
@@ -139,15 +136,19 @@ class DeliveryRows(StatementRunner):
                 ],
             )
 
-    async def _add_to_lanes(self, added: Sequence[Delivery]) -> None:
-        """Let deliveries wait in their lanes. A new lane is due at once, those with older events first."""
+    async def _add_to_lanes(self, added: Sequence[Delivery], now: datetime | None = None) -> None:
+        """Let deliveries wait in their lanes. A new lane is due at once, those with older events first.
+
+        The clock of the node that recorded an event may be ahead of the database's: with `now`, no lane waits for that.
+        """
         counts: Counter[tuple[int, int]] = Counter((one.endpoint, one.key.order_id) for one in added)
         if not counts:
             return
         heads: dict[tuple[int, int], int] = {}
         for one in added:
-            lane = one.endpoint, one.key.order_id
-            heads[lane] = min(micros(one.recorded_at), heads.get(lane, micros(one.recorded_at)))
+            lane, at = (one.endpoint, one.key.order_id), micros(one.recorded_at)
+            heads[lane] = min(at, heads.get(lane, at))
+        latest = max(heads.values()) if now is None else micros(now)
         made = self._insert(delivery_lanes)
         added_up = made.on_conflict_do_update(
             index_elements=[_LANE.endpoint, _LANE.order_id],
@@ -156,8 +157,9 @@ class DeliveryRows(StatementRunner):
         await self._execute(
             added_up,
             [
-                {"endpoint": lane[0], "order_id": lane[1], "waiting": counts[lane], "next_at": head, "head_at": head}
+                {"endpoint": lane[0], "order_id": lane[1], "waiting": counts[lane], "next_at": due, "head_at": head}
                 for lane, head in sorted(heads.items())
+                for due in [min(head, latest)]
             ],
         )
 
@@ -307,28 +309,9 @@ class DeliveryRows(StatementRunner):
         at = literal(micros(now), BigInteger) + place * literal(apart, BigInteger)
         free = select(_LANE.order_id, at.label("at")).where(_LANE.endpoint == endpoint, _LANE.lease.is_(None))
         lanes = (free if orders is None else free.where(_LANE.order_id.in_(orders))).subquery()
-        spread = update(delivery_lanes).where(_LANE.endpoint == endpoint, _LANE.order_id == lanes.c.order_id)
-        await self.run(spread.values(next_at=lanes.c.at))
-
-    async def has_removed_endpoints(self) -> bool:
-        """Return whether there may be deliveries of removed endpoints."""
-        (row,) = await self.rows(select(exists().where(endpoints.c.state == REMOVED).label("some")))
-        return bool(row["some"])
-
-    async def forget_removed(self, at_most: int) -> int:
-        """See `EndpointWriting.forget_removed`."""
-        gone = endpoints.c.state == REMOVED
-        numbers = [row["number"] for row in await self.rows(select(endpoints.c.number).where(gone))]
-        if not numbers:
-            return 0
-        forgotten = 0
-        for table in (delivery_lanes, deliveries):
-            key = list(table.primary_key.columns)
-            some = select(*key).where(table.c.endpoint.in_(numbers)).limit(at_most)
-            forgotten += await self.run(delete(table).where(tuple_(*key).in_(some)))
-        if not forgotten:
-            await self.run(update(endpoints).where(endpoints.c.number.in_(numbers)).values(state=FORGOTTEN))
-        return forgotten
+        # `lease` again: of a lane that is claimed meanwhile, PostgreSQL reads the new row here, not in the subquery.
+        it = _LANE.endpoint == endpoint, _LANE.order_id == lanes.c.order_id, _LANE.lease.is_(None)
+        await self.run(update(delivery_lanes).where(*it).values(next_at=lanes.c.at))
 
     async def _owners_of(self, order_ids: Sequence[int]) -> Mapping[int, Row]:
         real = sorted({one for one in order_ids if one > 0})

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import delete, exists, func, insert, select, tuple_, update
 
 from countermand.actions.delivering.ports import EventKey, LoggedAttempt, LogQuestion
-from countermand.domain.client import ClientId
+from countermand.domain.client import ClientId, Permission
 from countermand.domain.contract import ContractName
 from countermand.domain.delivering.endpoint import (
     Endpoint,
@@ -19,10 +19,11 @@ from countermand.domain.delivering.endpoint import (
     Subscription,
 )
 from countermand.domain.orders.order import OrderId, OrderUid
-from countermand.storage.repositories.rows import written
-from countermand.storage.sql_types import Row
+from countermand.storage.repositories.rows import permissions_of, written
+from countermand.storage.sql_types import Query, Row
 from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.cancelling import outbox
+from countermand.storage.tables.clients import clients
 from countermand.storage.tables.columns import instant, instant_or_none, micros, micros_or_none
 from countermand.storage.tables.delivering import (
     deliveries,
@@ -33,6 +34,9 @@ from countermand.storage.tables.delivering import (
 )
 from countermand.storage.tables.orders import order_details, orders
 
+# States of an endpoint that was removed: its deliveries are there, and are deleted.
+REMOVED: Final = "removed"
+FORGOTTEN: Final = "forgotten"
 _IT: Final = endpoints.c
 _KEPT: Final = _IT.removed_at.is_(None)
 
@@ -42,11 +46,11 @@ class EndpointRows(StatementRunner):
 
     async def endpoints(self) -> Sequence[Endpoint]:
         """See `EndpointReading.endpoints`."""
-        return [_endpoint(row) for row in await self.rows(select(endpoints).where(_KEPT).order_by(_IT.number))]
+        return [_endpoint(row) for row in await self.rows(_with_owners().order_by(_IT.number))]
 
     async def endpoint(self, endpoint_id: EndpointId) -> Endpoint | None:
         """See `EndpointReading.endpoint`."""
-        row = await self._one(select(endpoints).where(_KEPT, _IT.id == endpoint_id))
+        row = await self._one(_with_owners().where(_IT.id == endpoint_id))
         return None if row is None else _endpoint(row)
 
     async def oldest_undelivered(self) -> datetime | None:
@@ -92,9 +96,8 @@ class EndpointRows(StatementRunner):
     async def add_endpoint(self, endpoint: Endpoint) -> Endpoint:
         """See `EndpointWriting.add_endpoint`."""
         wanted = endpoint.subscription
-        (row,) = await self.rows(
-            insert(endpoints)
-            .values(
+        await self._execute(
+            insert(endpoints).values(
                 id=endpoint.id,
                 url=endpoint.url,
                 dialect=wanted.dialect,
@@ -111,13 +114,14 @@ class EndpointRows(StatementRunner):
                 **_secret_columns(endpoint),
                 **_health_columns(endpoint.health),
             )
-            .returning(endpoints)
         )
-        return _endpoint(row)
+        added = await self.endpoint(endpoint.id)
+        assert added is not None
+        return added
 
     async def lock_endpoint(self, endpoint: EndpointNumber) -> Endpoint | None:
         """See `EndpointChange.lock_endpoint`."""
-        row = await self._one(select(endpoints).where(_KEPT, _IT.number == endpoint).with_for_update())
+        row = await self._one(_with_owners().where(_IT.number == endpoint).with_for_update(of=endpoints))
         return None if row is None else _endpoint(row)
 
     async def write_health(self, endpoint: EndpointNumber, health: Health) -> None:
@@ -127,6 +131,26 @@ class EndpointRows(StatementRunner):
     async def write_state(self, endpoint: Endpoint) -> None:
         """See `EndpointChange.write_state`."""
         await self._execute(update(endpoints).where(_IT.number == endpoint.number).values(_state_columns(endpoint)))
+
+    async def has_removed_endpoints(self) -> bool:
+        """Return whether there may be deliveries of removed endpoints."""
+        (row,) = await self.rows(select(exists().where(endpoints.c.state == REMOVED).label("some")))
+        return bool(row["some"])
+
+    async def forget_removed(self, at_most: int) -> int:
+        """See `EndpointWriting.forget_removed`."""
+        gone = endpoints.c.state == REMOVED
+        numbers = [row["number"] for row in await self.rows(select(endpoints.c.number).where(gone))]
+        if not numbers:
+            return 0
+        forgotten = 0
+        for table in (delivery_lanes, deliveries):
+            key = list(table.primary_key.columns)
+            some = select(*key).where(table.c.endpoint.in_(numbers)).limit(at_most)
+            forgotten += await self.run(delete(table).where(tuple_(*key).in_(some)))
+        if not forgotten:
+            await self.run(update(endpoints).where(endpoints.c.number.in_(numbers)).values(state=FORGOTTEN))
+        return forgotten
 
     async def write_secrets(self, endpoint: Endpoint) -> None:
         """See `EndpointWriting.write_secrets`."""
@@ -239,7 +263,7 @@ def _logged(row: Row) -> LoggedAttempt:
 
 def _state_columns(endpoint: Endpoint) -> dict[str, object]:
     return {
-        "state": endpoint.state.value if endpoint.removed_at is None else "removed",
+        "state": endpoint.state.value if endpoint.removed_at is None else REMOVED,
         "paused_at": micros_or_none(endpoint.paused_at),
         "paused_because": endpoint.paused_because,
         "removed_at": micros_or_none(endpoint.removed_at),
@@ -267,6 +291,19 @@ def _health_columns(health: Health) -> dict[str, object]:
     }
 
 
+def _with_owners() -> Query:
+    """Return the query for the endpoints that were not removed, with the permissions of their owners."""
+    its = clients.c
+    of_owner = its.revoked_at.label("owner_revoked_at"), its.permissions, its.more_permissions
+    return select(endpoints, *of_owner).outerjoin(clients, its.id == _IT.owner_id).where(_KEPT)
+
+
+def _may_subscribe(row: Row) -> bool:
+    if row["owner_id"] is None:
+        return True
+    return row["owner_revoked_at"] is None and Permission.SUBSCRIBE in permissions_of(row)
+
+
 def _endpoint(row: Row) -> Endpoint:
     kinds, contract, client_id, owner = row["kinds"], row["contract"], row["client_id"], row["owner_id"]
     return Endpoint(
@@ -283,6 +320,7 @@ def _endpoint(row: Row) -> Endpoint:
             asymmetric=row["asymmetric"],
         ),
         owner=None if owner is None else ClientId(owner),
+        is_permitted=_may_subscribe(row),
         created_at=instant(row["created_at"]),
         # A state of a newer version: nothing is sent, and everything is kept.
         state=EndpointState.ACTIVE if row["state"] == EndpointState.ACTIVE.value else EndpointState.PAUSED,
