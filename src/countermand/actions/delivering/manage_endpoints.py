@@ -208,6 +208,8 @@ class Endpoints:
                     f"the secret was rotated already, and the one before it works until {until.isoformat()}; nothing "
                     "was changed; wait until then, or revoke the old secret now",
                 )
+            # Before the new secret is written: an error after that would lose it.
+            key = None if endpoint.signing_key is None else self._parts.secrets.public_key(endpoint.signing_key)
             has_overlap = not revoke_old_now and overlap > timedelta(0)
             endpoint = replace(
                 endpoint,
@@ -217,7 +219,6 @@ class Endpoints:
             )
             await tx.write_secrets(endpoint)
         await self._parts.changed()
-        key = None if endpoint.signing_key is None else self._parts.secrets.public_key(endpoint.signing_key)
         return EndpointSecrets(endpoint=endpoint, secret=shown, public_key=key)
 
     async def test(self, endpoint_id: EndpointId, owner: ClientId | None) -> Attempt:
