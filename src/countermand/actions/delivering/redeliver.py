@@ -94,7 +94,8 @@ class Redeliveries:
             said = f"after must be a position of the feed, not {shown(after)}; nothing was sent"
             raise FieldsError([("after", said)]) from None
         except CursorGoneError as error:
-            raise CursorGoneError(error.code, f"{error}; nothing was sent", error.go_on) from None
+            said = str(error).replace("nothing was read", "nothing was sent")
+            raise CursorGoneError(error.code, said, error.go_on) from None
 
     async def _page_after(self, after: str) -> FeedPage:
         while True:
