@@ -14,13 +14,15 @@ from countermand.actions.delivering.subscriptions import Subscriptions
 from countermand.actions.ordering.event_feed import EventFeed
 from countermand.bootstrap.clock import shared_by_all
 from countermand.domain.contract import ContractName
-from countermand.domain.delivering.endpoint import SUBSCRIBABLE_KINDS, Endpoint, Subscription
+from countermand.domain.delivering.endpoint import SUBSCRIBABLE_KINDS, Endpoint, EndpointId, Subscription
 from countermand.domain.delivering.schedule import USUAL_SCHEDULE, Schedule
 from countermand.storage.tables.delivering import delivery_lanes, endpoints
 from support.world import World
 
 SUCCESS = AttemptResult(error=None, duration_ms=1, status=200)
 FAILURE = AttemptResult(error=AttemptError.STATUS, duration_ms=1, status=500)
+
+_CLAIMED_AT_ONCE = 1000
 
 Answer = Callable[[Sending], AttemptResult]
 
@@ -155,3 +157,24 @@ class Deliveries:
 def shown(sent: Sequence[Sending]) -> list[tuple[int, str]]:
     """Version and kind of each event that was sent."""
     return [(one.order_version, dict(one.headers)["x-kind"]) for one in sent]
+
+
+async def send_due(world: World, endpoint_id: str) -> Sequence[Sending]:
+    """Hand out events, and send what is due now to an endpoint, as the relay of the world's service does.
+
+    Returns what was sent. The answers are those of the world's receivers.
+    """
+    administration = world.service.endpoints
+    assert isinstance(administration, Endpoints)
+    dispatch, attempts = administration._parts.dispatch, administration._parts.attempts
+    await dispatch.everything(with_endpoints=True)
+    sent: list[Sending] = []
+    while True:
+        endpoint, _ = await administration.one(EndpointId(endpoint_id), None)
+        claimed = await attempts.claim(endpoint, _CLAIMED_AT_ONCE)
+        if not claimed:
+            return sent
+        sent += [one.sending for one in claimed]
+        await attempts.record(
+            [EndedAttempt(claimed=one, result=await world.outside.send(one.sending)) for one in claimed]
+        )
