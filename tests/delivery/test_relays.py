@@ -6,13 +6,20 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
+import pytest
 import pytest_asyncio
 from sqlalchemy import update
 
+from countermand.actions.delivering.attempts import LEASE
 from countermand.actions.ordering.place_service_orders import place_service_order
+from countermand.bootstrap.clock import shared_by_all
+from countermand.delivery import relay as relays
+from countermand.delivery.relay import NULL_DELIVERY_METRICS, Relay, RelayParts
 from countermand.domain.orders.order_state import Transition
 from countermand.storage.tables.feed import event_feed_head
 from support.contracts import CONNECT
+from support.deliveries import Deliveries
+from support.postgres import a_connection, until_waiting
 from support.receivers import Receiver, a_receiver, status
 from support.relays import (
     DETAILS,
@@ -117,6 +124,45 @@ async def test_what_others_commit_does_not_wait_for_a_transaction_that_stays_ope
     assert (await feed.read(rest.following, 100)).events == []
     again = [one.order_id for _, one in (await feed.read(begin, 100)).events]
     assert again == [before, *meanwhile, before, late, late]
+
+
+async def test_an_attempt_does_not_begin_if_the_claim_took_so_long_that_the_lease_may_end_before_the_attempt(
+    postgres_world: World, monkeypatch: pytest.MonkeyPatch
+):
+    """Another node may have the event by then."""
+    out = Deliveries(postgres_world)
+    await out.endpoint()
+    order_id = await postgres_world.service_order(await postgres_world.connect_client())
+    await out.hand_out()
+    parts = RelayParts(
+        dispatch=out.dispatch,
+        attempts=out.attempts,
+        endpoints=postgres_world.database.store,
+        send=out.send,
+        shared_clock=shared_by_all(postgres_world.clock),
+        metrics=NULL_DELIVERY_METRICS,
+        gives_way=lambda: False,
+    )
+    relay, stopping = Relay(parts), asyncio.Event()
+    await relay.read_endpoints()
+    monkeypatch.setattr(relays, "CLAIM_HOLDS", timedelta(seconds=0.2))
+
+    async with a_connection(postgres_world) as holding, a_connection(postgres_world) as watching:
+        async with holding.transaction():
+            await holding.execute("SELECT order_id FROM deliveries WHERE order_id = $1 FOR UPDATE", order_id)
+            claiming = asyncio.create_task(relay._claim_all(stopping))
+            await until_waiting(watching)
+            await asyncio.sleep(0.3)
+        await claiming
+    await asyncio.gather(*relay._attempts)
+    assert out.sent == []
+    assert [row["attempts"] for row in await postgres_world.rows("deliveries")] == [1]
+
+    postgres_world.clock.now += LEASE
+    monkeypatch.undo()
+    await relay._claim_all(stopping)
+    await asyncio.gather(*relay._attempts)
+    assert [(one.order_version, one.attempt) for one in out.sent] == [(1, 2)]
 
 
 async def test_a_late_writer_is_not_missed_by_an_endpoint_that_was_added_while_it_wrote(
