@@ -37,7 +37,7 @@ from countermand.bootstrap.api_modules import (
 from countermand.bootstrap.background_tasks import by_the_shared_clock, filling
 from countermand.bootstrap.clock import shared_by_all, utc_now
 from countermand.bootstrap.database import OVERTAKEN_CAP, READ_BACK_CAP, READ_BACK_FLIGHTS, Database, retention_of
-from countermand.bootstrap.endpoints import Outside, delivering_in, deployment_of
+from countermand.bootstrap.endpoints import Delivering, Outside, delivering_in, deployment_of
 from countermand.bootstrap.telemetry import telemetry_for, traced_calls
 from countermand.bootstrap.what_waits import PROBE_LIMIT_S, say_what_waits
 from countermand.contracts.connect.routes import Connect
@@ -123,17 +123,7 @@ def build(
     ready = _readiness(database, clock_check)
     deployment = _deployment(settings, public_url, telemetry)
     feed = EventFeed(database.store, shared_clock)
-    delivering = delivering_in(
-        settings,
-        database,
-        deployment,
-        shared_clock,
-        telemetry.counts.deliveries,
-        lambda: cancelling.waiting > 0,
-        outside,
-        schedule,
-    )
-    database.store.after_events = delivering.relay.wake
+    delivering = _delivering(settings, database, deployment, shared_clock, telemetry, cancelling, outside, schedule)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -187,6 +177,31 @@ def build(
         feed=feed,
         ready=ready,
     )
+
+
+def _delivering(
+    settings: Settings,
+    database: Database,
+    deployment: Deployment,
+    shared_clock: SharedClock,
+    telemetry: Telemetry,
+    cancelling: CancelAndShow,
+    outside: Outside | None,
+    schedule: Schedule,
+) -> Delivering:
+    """Return what delivers events. Its relay hears of each commit in this process, and gives way to cancellations."""
+    delivering = delivering_in(
+        settings,
+        database,
+        deployment,
+        shared_clock,
+        telemetry.counts.deliveries,
+        lambda: cancelling.waiting > 0,
+        outside,
+        schedule,
+    )
+    database.store.after_events = delivering.relay.wake
+    return delivering
 
 
 def _services(
