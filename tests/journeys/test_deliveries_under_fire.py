@@ -35,14 +35,14 @@ NEVER_S = 3600
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("database", "kills"), [("sqlite", 4), ("postgres", 6)])
+@pytest.mark.parametrize(("database", "kills"), [("sqlite", 4), ("postgres", 3)])
 async def test_under_kill_9_every_event_reaches_every_endpoint_in_order_and_no_repeat_is_unexplained(
     tmp_path: Path, database: str, kills: int
 ):
-    found = await under_fire(Plan(database=database, events=2_500, kills=kills, slow_ms=20), tmp_path, log.info)
+    found = await under_fire(Plan(database=database, events=2_000, kills=kills, slow_ms=20), tmp_path, log.info)
 
     assert {name: one.faults() for name, one in found.items()} == {name: {} for name in ENDPOINTS}
-    assert all(one.events >= 2_500 for one in found.values())
+    assert all(one.events >= 2_000 for one in found.values())
     assert found["failing"].refused > 0
     assert found["dead"].without_answer > 0
 
