@@ -14,7 +14,13 @@ from countermand.actions.delivering.subscriptions import Subscriptions
 from countermand.actions.ordering.event_feed import EventFeed
 from countermand.bootstrap.clock import shared_by_all
 from countermand.domain.contract import ContractName
-from countermand.domain.delivering.endpoint import SUBSCRIBABLE_KINDS, Endpoint, EndpointId, Subscription
+from countermand.domain.delivering.endpoint import (
+    PROBED_FROM,
+    SUBSCRIBABLE_KINDS,
+    Endpoint,
+    EndpointId,
+    Subscription,
+)
 from countermand.domain.delivering.schedule import USUAL_SCHEDULE, Schedule
 from countermand.storage.tables.delivering import delivery_lanes, endpoints
 from support.world import World
@@ -148,7 +154,7 @@ class Deliveries:
         async with self.world.database.store.snapshot() as reading:
             lanes = await reading.rows(delivery_lanes.select())
             known = await reading.rows(endpoints.select())
-        probed = [row["not_before"] for row in known if row["not_before"] and row["failing_orders"] >= 5]
+        probed = [row["not_before"] for row in known if row["not_before"] and row["failing_orders"] >= PROBED_FROM]
         at = min(probed or [row["next_at"] for row in lanes])
         epoch = self.world.clock.now - timedelta(microseconds=int(self.world.clock.now.timestamp() * 1_000_000))
         self.world.clock.now = max(self.world.clock.now, epoch + timedelta(microseconds=at))

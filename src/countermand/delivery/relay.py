@@ -156,13 +156,13 @@ class Relay:
             free = limit - self._in_flight[number]
             # Few large claims cost less than many small ones; the next attempt to end asks again.
             if free >= max(1, limit // 2) or (free > 0 and not self._in_flight[number]):
+                until = asyncio.get_running_loop().time() + CLAIM_HOLDS.total_seconds()  # a claim may take long
                 try:
-                    self._begin(await self._parts.attempts.claim(endpoint, free))
+                    self._begin(await self._parts.attempts.claim(endpoint, free), until)
                 except _DATABASE_ERRORS as error:  # of one endpoint: the others go on
                     log.warning("events are not sent to an endpoint for now", endpoint=endpoint.id, reason=str(error))
 
-    def _begin(self, claimed: Sequence[ClaimedEvent]) -> None:
-        until = asyncio.get_running_loop().time() + CLAIM_HOLDS.total_seconds()
+    def _begin(self, claimed: Sequence[ClaimedEvent], until: float) -> None:
         for one in claimed:
             self._in_flight[one.delivery.endpoint] += 1
             task = asyncio.create_task(self._attempt(one, until), name="attempt")

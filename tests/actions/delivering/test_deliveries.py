@@ -11,7 +11,7 @@ from countermand.actions.delivering.endpoints import AttemptsWanted, Redelivery
 from countermand.actions.delivering.sending import AttemptError, AttemptResult
 from countermand.actions.errors import ConflictError, FieldsError, NotFoundError
 from countermand.actions.privacy.ports import Place
-from countermand.domain.delivering.endpoint import EndpointState, Subscription
+from countermand.domain.delivering.endpoint import PROBED_FROM, EndpointState, Subscription
 from countermand.domain.delivering.schedule import Schedule
 from countermand.domain.orders.order_state import Transition
 from countermand.domain.privacy import Person
@@ -175,7 +175,7 @@ async def test_an_endpoint_that_is_down_gets_one_probe_at_a_time_and_all_the_res
     out = Deliveries(world, answer=lambda _: FAILURE)
     endpoint = await out.endpoint()
     me = await world.connect_client()
-    orders = [await world.service_order(me) for _ in range(8)]
+    orders = [await world.service_order(me) for _ in range(PROBED_FROM)]
     assert len(await out.once(endpoint)) == len(orders)
 
     for probes in range(3):
