@@ -1,14 +1,14 @@
 """Joins what delivers events: storage, dialects, the rules about addresses, the sender, and the relay."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from countermand.actions.delivering.attempts import Attempts
 from countermand.actions.delivering.dispatch import Dispatch
 from countermand.actions.delivering.endpoints import CheckUrl, EndpointAdministration
 from countermand.actions.delivering.manage_endpoints import EndpointParts, Endpoints, SecretMaking
-from countermand.actions.delivering.sending import Send
+from countermand.actions.delivering.sending import AttemptResult, Send, Sending
 from countermand.actions.delivering.subscriptions import Subscriptions
 from countermand.actions.ordering.event_feed import EventFeed
 from countermand.actions.ports import SharedClock
@@ -111,6 +111,20 @@ def deployment_of(settings: Settings, public_url: str) -> Deployment:
 def endpoints_of(settings: Settings, database: Database, public_url: str) -> EndpointAdministration:
     """Return what manages the endpoints, for a command. `public_url` is the address of the service."""
     deployment = deployment_of(settings, public_url)
+    outside = outside_of(webhooks_of(settings, public_url))
+
+    async def send_and_close(sending: Sending) -> AttemptResult:
+        try:
+            return await outside.send(sending)
+        finally:
+            await outside.close()  # a command sends one event at most
+
     return delivering_in(
-        settings, database, deployment, database.store.now, NULL_DELIVERY_METRICS, lambda: False
+        settings,
+        database,
+        deployment,
+        database.store.now,
+        NULL_DELIVERY_METRICS,
+        lambda: False,
+        replace(outside, send=send_and_close),
     ).endpoints
