@@ -24,7 +24,7 @@ _FENCE = re.compile(r"```(\w*)$")
 _STATUS = re.compile(r"`(\d{3})`")
 _ELLIPSIS = "…"
 _IN_THE_BACKGROUND = re.compile(r"(?m)^countermand webhook listen .*&$")
-_PORT = "9000"  # where receivers of our pages listen; a test takes a free port
+_PORT = re.compile(r"\b9000\b")  # where receivers of our pages listen; a test takes a free port
 _SHOWN_LIMIT_S = 120
 
 # What a page can say of the answers: the statuses in backticks in the paragraph before a block are those of its last
@@ -152,7 +152,7 @@ class Pasting:
                 assert answers, f"{block}: nothing tells what came of it"
 
     def _run_alone(self, block: Block, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        return self._run(block.text, environment)
+        return self._run(on_a_free_port(block.text), environment)
 
     def _run(self, text: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
         shell = shutil.which(self.shell)
@@ -172,7 +172,7 @@ class Pasting:
         """Run a block in a process group of its own, wait until it has printed what its page shows, and end it."""
         shell = shutil.which(self.shell)
         assert shell, self.shell
-        text = block.text.replace(_PORT, str(free_port()))
+        text = on_a_free_port(block.text)
         out, err = self.folder / "out", self.folder / "err"
         with out.open("wb") as to_out, err.open("wb") as to_err:
             process = subprocess.Popen(
@@ -250,6 +250,11 @@ def assert_shown(shown: Any, answer: Any, where: str) -> None:
                 assert shown == answer, f"{where}: {answer}"
         case _:
             assert type(shown) is type(answer), f"{where}: {answer}"
+
+
+def on_a_free_port(text: str) -> str:
+    """A block with another port for its receiver."""
+    return _PORT.sub(str(free_port()), text)
 
 
 def _is_printed(block: Block, printed: str) -> bool:
