@@ -33,6 +33,7 @@ from countermand.domain.delivering.endpoint import Endpoint, EndpointEventKind, 
 from countermand.domain.delivering.schedule import USUAL_SCHEDULE, Schedule, after_failure, after_success
 from countermand.domain.orders.event_ids import event_id, id_text
 from countermand.domain.orders.order import OrderId
+from countermand.domain.orders.order_events import without_people
 
 log = structlog.get_logger()
 
@@ -217,7 +218,7 @@ class Attempts:
             kind=key.kind,
             version=key.order_version,
             recorded_at=event.recorded_at,
-            details=event.details,
+            details=event.details if endpoint.owner is None else without_people(event.details),
             order=subject if event.contract is not None else None,
             contract=event.contract,
             shown=None if view is None else self._show_order(view),
