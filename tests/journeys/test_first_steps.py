@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from support.demo_orders import cancel_service_order
-from support.processes import Demo, forked
+from support.processes import Demo, finished, forked
 
 LIMIT_S = 120  # the machine may be busy; nothing here asserts a time
 
@@ -24,13 +24,13 @@ def test_three_commands_bring_a_cancellation_to_a_receiver(demo: Demo):
     settings = exported(demo)
     first, second = demo.json["connect"]["orders"]["cancellable"][:2]
     with a_listener(settings) as (url, lines), demo.client() as http:
-        code, out, err = ran("endpoint", "add", url, settings=settings)
+        code, out, err = finished("endpoint", "add", url, environment=settings)
         assert (code, "shown again" in err) == (0, True)
         endpoint, secret = out.split()[1].rstrip(","), out.split()[-1]
         assert secret.startswith("whsec_")
         assert [cancel_service_order(http, demo, one).status_code for one in (first, first, second)] == [200, 422, 200]
         heard = {next(lines), next(lines)}  # nothing is promised between orders
-        code, out, err = ran("endpoint", "test", endpoint, settings=settings)
+        code, out, err = finished("endpoint", "test", endpoint, environment=settings)
         assert (code, out.startswith("Delivered evt_"), err) == (0, True, "")
         last = next(lines)
     assert {line.split("; evt_")[0] for line in heard} == {
@@ -38,24 +38,15 @@ def test_three_commands_bring_a_cancellation_to_a_receiver(demo: Demo):
     }
     assert all(line.endswith("signature unchecked; answered 204\n") for line in heard)
     assert last.startswith("endpoint.test, version 1; ")  # so the refused cancellation brought no event
-    assert ran("endpoint", "remove", endpoint, settings=settings)[0] == 0
+    assert finished("endpoint", "remove", endpoint, environment=settings)[0] == 0
 
 
 def exported(demo: Demo) -> dict[str, str]:
     """The settings that a terminal has after `countermand demo --env`."""
-    code, out, err = ran("demo", "--env", "--data-dir", str(demo.folder), settings={})
+    code, out, err = finished("demo", "--env", "--data-dir", str(demo.folder), environment={})
     assert (code, err) == (0, "")
     words = (shlex.split(line)[1].partition("=") for line in out.splitlines())
     return {name: value for name, _, value in words if name.startswith("COUNTERMAND_")}
-
-
-def ran(*arguments: str, settings: dict[str, str]) -> tuple[int, str, str]:
-    process = forked(*arguments, environment=settings)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    with process.stdout, process.stderr:
-        out, err = process.stdout.read(), process.stderr.read()
-    return process.wait(LIMIT_S), out, err
 
 
 @contextmanager

@@ -42,7 +42,9 @@ async def exposed(world: World) -> set[str]:
         {sample.name for family in families for sample in family.samples}
         | {f"{family.name}_{part}" for family in families if family.type == "histogram" for part in ("bucket", "count")}
         | {f"{family.name}_total" for family in families if family.type == "counter"}
-        | {family.name for family in families if family.type == "gauge"}  # those of endpoints have no sample without one
+        | {
+            family.name for family in families if family.type == "gauge"
+        }  # those of endpoints have no sample without one
     )
 
 
