@@ -34,7 +34,8 @@ Answer = Callable[[Sending], AttemptResult]
 
 
 def rendered(event: EventToSend, _: Subscription) -> RenderedEvent:
-    body = {"id": event.id, "order": event.order, "shown": None if event.shown is None else event.shown.version}
+    body = {"id": event.id, "order": event.order, "details": dict(event.details)}
+    body |= {"shown": None if event.shown is None else event.shown.version}
     return RenderedEvent(
         body=json.dumps(body).encode(), content_type="application/json", headers=[("x-kind", event.kind)]
     )

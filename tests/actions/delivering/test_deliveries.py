@@ -1,6 +1,7 @@
 """Events reach every endpoint that wants them, in the order's own order, and nothing is lost or sent beside another."""
 
 import asyncio
+import json
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from countermand.actions.delivering.endpoints import AttemptsWanted, Redelivery
 from countermand.actions.delivering.sending import AttemptError, AttemptResult
 from countermand.actions.errors import ConflictError, FieldsError, NotFoundError
 from countermand.actions.privacy.ports import Place
+from countermand.domain.contract import ContractName
 from countermand.domain.delivering.endpoint import PROBED_FROM, EndpointState, Subscription
 from countermand.domain.delivering.schedule import Schedule
 from countermand.domain.orders.order_state import Transition
@@ -338,6 +340,23 @@ async def test_an_owner_manages_only_endpoints_of_its_own(world):
         with pytest.raises(NotFoundError):
             await refused(endpoint.id, me)
     assert (await out.current(endpoint)).state is EndpointState.ACTIVE
+
+
+async def test_a_partner_does_not_learn_which_person_of_the_operator_approved_a_cancellation(world):
+    out = Deliveries(world)
+    me = await world.connect_client()
+    wanted = Subscription(contract=ContractName("connect"), client_id=me.client.id)
+    own = (await out.endpoints.add("https://example.com/own", wanted, me.client.id)).endpoint
+    operators = await out.endpoint()
+    await world.service_order(me)
+    async with world.database.store.transaction() as tx:
+        await tx.run(update(outbox).values(details='{"from": "submitted", "approved_by": "kim"}'))
+
+    (to_partner,), (to_operator,) = await out.until_done(own), await out.until_done(operators)
+
+    assert json.loads(to_partner.body)["details"] == {"from": "submitted"}
+    assert json.loads(to_operator.body)["details"] == {"from": "submitted", "approved_by": "kim"}
+    assert to_partner.event_id == to_operator.event_id
 
 
 async def test_a_second_rotation_waits_for_the_overlap_unless_the_old_secret_is_revoked(world):
