@@ -52,7 +52,6 @@ _FOR_EXAMPLE: Final = {
     "connect_sunset": "2027-07-01T00:00:00Z",
     "unheard_kept_d": 365,
     "cancellations_kept_d": 3650,
-    "unheard_kept_d": 365,
     "webhook_secret_key": "",  # at most one of the three may be set
     "webhook_secret_key_command": "",
     "webhook_secret_key_file": "/etc/countermand/webhook.key",
