@@ -99,14 +99,19 @@ class Receiver:
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self._http = httpx.Client(base_url=self.url, timeout=60)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
 
     def count(self) -> int:
         """Return how many events came."""
-        return int(httpx.get(f"{self.url}/count").text)
+        return int(self._http.get("/count").text)
 
     def seen(self) -> dict[str, Any]:
         """Return what came, and let the receiver begin anew."""
-        found: dict[str, Any] = json.loads(httpx.get(f"{self.url}/seen", timeout=60).content)
+        found: dict[str, Any] = json.loads(self._http.get("/seen").content)
         return found
 
 
@@ -116,7 +121,8 @@ def receiving() -> Iterator[Receiver]:
     with subprocess.Popen([sys.executable, _HERE / "receiver.py"], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            yield Receiver(int(process.stdout.readline()))
+            with closing(Receiver(int(process.stdout.readline()))) as receiver:
+                yield receiver
         finally:
             process.terminate()
 
@@ -259,7 +265,8 @@ class Measuring:
 
     def _settings(self) -> Settings:
         given: Mapping[str, str] = {**self.database.settings(), **self._kind().settings}
-        return read_settings(None, **{name.removeprefix(PREFIX).lower(): value for name, value in given.items()})
+        named: dict[str, Any] = {name.removeprefix(PREFIX).lower(): value for name, value in given.items()}
+        return read_settings(None, **named)
 
     def _until_seen(self, expected: int) -> None:
         ends_at = time.monotonic() + _PATIENCE_S

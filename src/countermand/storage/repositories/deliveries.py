@@ -1,7 +1,7 @@
 """Hands events of the outbox to endpoints, claims orders whose events are sent, and writes what became of them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -9,9 +9,7 @@ import msgspec
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    LargeBinary,
     and_,
-    bindparam,
     case,
     delete,
     exists,
@@ -29,8 +27,8 @@ from countermand.domain.contract import ContractName
 from countermand.domain.delivering.endpoint import PROBED_FROM, EndpointNumber, EndpointState
 from countermand.domain.orders.order import OrderId, OrderUid
 from countermand.storage.repositories.feed import digest_of_row
-from countermand.storage.sql_types import Row
-from countermand.storage.statement_runner import StatementRunner
+from countermand.storage.repositories.many_rows import ManyRows
+from countermand.storage.sql_types import Column, Row
 from countermand.storage.tables.cancelling import outbox
 from countermand.storage.tables.columns import instant, instant_or_none, micros, micros_or_none
 from countermand.storage.tables.delivering import deliveries, delivery_head, delivery_lanes, endpoints
@@ -50,7 +48,7 @@ _OF_EVENT: Final = [
 ]
 
 
-class DeliveryRows(StatementRunner):
+class DeliveryRows(ManyRows):
     """Implements `AttemptWriting`, but for what concerns endpoints."""
 
     async def lock_delivery_head(self) -> datetime:
@@ -70,7 +68,11 @@ class DeliveryRows(StatementRunner):
         """
         waits = _waits(since)
         some = select(outbox.c.order_id).where(waits).order_by(outbox.c.recorded_at).limit(at_most)
-        taken = update(outbox).where(waits, outbox.c.order_id.in_(some)).values(delivered_at=micros(now))
+        # A statement of its own: together with the update, PostgreSQL reads the whole table.
+        found = sorted({row["order_id"] for row in await self.rows(some)})
+        if not found:
+            return []
+        taken = update(outbox).where(waits, self._among(outbox.c.order_id, found)).values(delivered_at=micros(now))
         rows = await self.rows(taken.returning(*_OF_EVENT))
         owners = await self._owners_of([row["order_id"] for row in rows])
         return [_event(row, owners.get(row["order_id"])) for row in rows]
@@ -121,8 +123,8 @@ class DeliveryRows(StatementRunner):
 
     async def _add_rows(self, added: Sequence[Delivery]) -> None:
         if added:
-            await self._execute(
-                self._insert(deliveries).on_conflict_do_nothing(),
+            await self._insert_rows(
+                deliveries,
                 [
                     {
                         "endpoint": one.endpoint,
@@ -137,6 +139,7 @@ class DeliveryRows(StatementRunner):
                     }
                     for one in added
                 ],
+                lambda made: made.on_conflict_do_nothing(),
             )
 
     async def _add_to_lanes(self, added: Sequence[Delivery]) -> None:
@@ -148,17 +151,16 @@ class DeliveryRows(StatementRunner):
         for one in added:
             lane = one.endpoint, one.key.order_id
             heads[lane] = min(micros(one.recorded_at), heads.get(lane, micros(one.recorded_at)))
-        made = self._insert(delivery_lanes)
-        added_up = made.on_conflict_do_update(
-            index_elements=[_LANE.endpoint, _LANE.order_id],
-            set_={"waiting": _LANE.waiting + made.excluded.waiting},
-        )
-        await self._execute(
-            added_up,
+        await self._insert_rows(
+            delivery_lanes,
             [
                 {"endpoint": lane[0], "order_id": lane[1], "waiting": counts[lane], "next_at": head, "head_at": head}
                 for lane, head in sorted(heads.items())
             ],
+            lambda made: made.on_conflict_do_update(
+                index_elements=[_LANE.endpoint, _LANE.order_id],
+                set_={"waiting": _LANE.waiting + made.excluded.waiting},
+            ),
         )
 
     async def due_endpoints(self, now: datetime) -> Sequence[EndpointNumber]:
@@ -197,7 +199,8 @@ class DeliveryRows(StatementRunner):
         if not rows:
             return []
         held = {row["order_id"]: row["lease"] for row in rows}
-        mine = update(delivery_lanes).where(_LANE.endpoint == endpoint, _LANE.order_id.in_(sorted(held)))
+        its = self._among(_LANE.order_id, sorted(held))
+        mine = update(delivery_lanes).where(_LANE.endpoint == endpoint, its)
         taken = mine.values(next_at=micros(until), lease=lease).returning(_LANE.order_id, _LANE.waiting)
         return [
             ClaimedLane(
@@ -210,71 +213,66 @@ class DeliveryRows(StatementRunner):
 
     async def deliveries_of(self, endpoint: EndpointNumber, of: Sequence[OrderId]) -> Sequence[Delivery]:
         """See `AttemptWriting.deliveries_of`."""
-        found = select(deliveries).where(_IT.endpoint == endpoint, _IT.order_id.in_(sorted(of)))
+        found = select(deliveries).where(_IT.endpoint == endpoint, self._among(_IT.order_id, sorted(of)))
         return [_delivery(row) for row in await self.rows(found.order_by(*deliveries.primary_key.columns))]
 
     async def stored_events(self, keys: Sequence[EventKey]) -> Mapping[EventKey, StoredEvent]:
         """See `AttemptWriting.stored_events`."""
-        named = tuple_(outbox.c.order_id, outbox.c.order_version, outbox.c.kind)
-        rows = await self.rows(
-            select(*_OF_EVENT).where(named.in_([(one.order_id, one.order_version, one.kind) for one in keys]))
-        )
+        if not keys:
+            return {}
+        named = [outbox.c.order_id, outbox.c.order_version, outbox.c.kind]
+        it = self._rows_among(named, [(one.order_id, one.order_version, one.kind) for one in keys])
+        rows = await self.rows(select(*_OF_EVENT).where(it))
         owners = await self._owners_of([row["order_id"] for row in rows])
         found = [_event(row, owners.get(row["order_id"])) for row in rows]
         return {one.key: one for one in found}
 
     async def note_attempts(self, tried: Sequence[Delivery]) -> None:
         """See `AttemptWriting.note_attempts`."""
-        is_it = and_(*(column == bindparam(f"key_{column.name}") for column in deliveries.primary_key.columns))
-        noted = (
-            update(deliveries)
-            .where(is_it)
-            .values(
-                attempts=bindparam("new_attempts"),
-                first_attempt_at=bindparam("new_first"),
-                body=bindparam("new_body", type_=LargeBinary),
-                content_type=bindparam("new_type"),
-                headers=bindparam("new_headers"),
-            )
-        )
-        await self._execute(
-            noted,
+        new = {name: _IT[name] for name in ("attempts", "first_attempt_at", "body", "content_type", "headers")}
+        await self._for_each(
+            lambda given: update(deliveries).where(_is_it(given)).values({name: given(f"new_{name}") for name in new}),
             [
                 {
                     **_named(one),
                     "new_attempts": one.attempts,
-                    "new_first": micros_or_none(one.first_attempt_at),
+                    "new_first_attempt_at": micros_or_none(one.first_attempt_at),
                     "new_body": one.body,
-                    "new_type": one.content_type,
+                    "new_content_type": one.content_type,
                     "new_headers": msgspec.json.encode(one.headers).decode(),
                 }
                 for one in tried
             ],
+            _KEY_TYPES | {f"new_{name}": column for name, column in new.items()},
         )
 
     async def end_deliveries(self, ended: Sequence[Delivery], state: str, now: datetime) -> None:
         """See `AttemptWriting.end_deliveries`."""
-        is_it = and_(*(column == bindparam(f"key_{column.name}") for column in deliveries.primary_key.columns))
         done = {"state": state, "ended_at": micros(now), "body": None, "headers": None}
-        await self._execute(update(deliveries).where(is_it).values(done), [_named(one) for one in ended])
+        await self._for_each(
+            lambda given: update(deliveries).where(_is_it(given)).values(done),
+            [_named(one) for one in ended],
+            _KEY_TYPES,
+        )
 
     async def end_lanes(self, ends: Sequence[LaneEnd]) -> None:
         """See `AttemptWriting.end_lanes`."""
-        mine = (
-            _LANE.endpoint == bindparam("its_endpoint"),
-            _LANE.order_id == bindparam("its_order"),
-            _LANE.lease == bindparam("its_lease"),
-        )
-        freed = update(delivery_lanes).where(*mine)
-        freed = freed.values(
-            waiting=_LANE.waiting - bindparam("done"),
-            next_at=bindparam("new_next"),
-            head_at=case((bindparam("done") == 1, bindparam("new_head")), else_=_LANE.head_at),
-            lease=None,
-        )
         in_order = sorted(ends, key=lambda one: (one.endpoint, one.order_id))
-        await self._execute(
-            freed,
+        await self._for_each(
+            lambda given: (
+                update(delivery_lanes)
+                .where(
+                    _LANE.endpoint == given("its_endpoint"),
+                    _LANE.order_id == given("its_order"),
+                    _LANE.lease == given("its_lease"),
+                )
+                .values(
+                    waiting=_LANE.waiting - given("done"),
+                    next_at=given("new_next"),
+                    head_at=case((given("done") == 1, given("new_head")), else_=_LANE.head_at),
+                    lease=None,
+                )
+            ),
             [
                 {
                     "its_endpoint": one.endpoint,
@@ -286,10 +284,11 @@ class DeliveryRows(StatementRunner):
                 }
                 for one in in_order
             ],
+            _LANE_TYPES,
         )
         done = [(one.endpoint, one.order_id) for one in in_order if one.is_done]
         if done:
-            empty = tuple_(_LANE.endpoint, _LANE.order_id).in_(done) & (_LANE.waiting <= 0)
+            empty = self._rows_among([_LANE.endpoint, _LANE.order_id], done) & (_LANE.waiting <= 0)
             await self.run(delete(delivery_lanes).where(empty))
 
     async def renew_settled(self, keys: Sequence[EventKey], now: datetime) -> None:
@@ -330,10 +329,23 @@ class DeliveryRows(StatementRunner):
         joined = select(orders.c.id, orders.c.contract, orders.c.client_id, order_details.c.uid).join(
             order_details, order_details.c.order_id == orders.c.id
         )
-        return {row["id"]: row for row in await self.rows(joined.where(orders.c.id.in_(real)))}
+        return {row["id"]: row for row in await self.rows(joined.where(self._among(orders.c.id, real)))}
 
 
 _KEY: Final = tuple(column.name for column in deliveries.primary_key.columns)
+_KEY_TYPES: Final = {f"key_{name}": _IT[name] for name in _KEY}
+_LANE_TYPES: Final = {
+    "its_endpoint": _LANE.endpoint,
+    "its_order": _LANE.order_id,
+    "its_lease": _LANE.lease,
+    "done": _LANE.waiting,
+    "new_next": _LANE.next_at,
+    "new_head": _LANE.head_at,
+}
+
+
+def _is_it(given: Callable[[str], Column]) -> ColumnElement[bool]:
+    return and_(*(_IT[name] == given(f"key_{name}") for name in _KEY))
 
 
 def _waits(since: datetime) -> ColumnElement[bool]:
