@@ -19,6 +19,7 @@ from countermand.bootstrap.webhooks import webhooks_of
 from countermand.contracts.http.contract import Deployment
 from countermand.delivery.relay import NULL_DELIVERY_METRICS, DeliveryMetrics, Relay, RelayParts
 from countermand.delivery.secret_making import BoxedSecrets
+from countermand.delivery.steady_clock import SteadyClock
 from countermand.settings import Settings
 
 if TYPE_CHECKING:
@@ -60,10 +61,15 @@ def delivering_in(
     deployment: Deployment,
     shared_clock: SharedClock,
     metrics: DeliveryMetrics,
-    gives_way: Callable[[], bool],
+    cancelling_share: Callable[[], float],
     outside: Outside | None = None,
 ) -> Delivering:
-    """Join what delivers the events of a database. `outside` is, by default, what really sends."""
+    """Join what delivers the events of a database. `outside` is, by default, what really sends.
+
+    `cancelling_share` returns which share of the recent time cancellations were under way.
+    """
+    if shared_clock == database.store.now:
+        shared_clock = SteadyClock(shared_clock)
     outside = outside or outside_of(webhooks_of(settings, deployment.public_url))
     dialects = dialects_of(database.contracts)
     dispatch = Dispatch(database.store, dialects, shared_clock)
@@ -82,7 +88,7 @@ def delivering_in(
             send=outside.send,
             shared_clock=shared_clock,
             metrics=metrics,
-            gives_way=gives_way,
+            cancelling_share=cancelling_share,
         )
     )
     names = [contract.name for contract in database.contracts]
@@ -112,5 +118,5 @@ def endpoints_of(settings: Settings, database: Database, public_url: str) -> End
     """Return what manages the endpoints, for a command. `public_url` is the address of the service."""
     deployment = deployment_of(settings, public_url)
     return delivering_in(
-        settings, database, deployment, database.store.now, NULL_DELIVERY_METRICS, lambda: False
+        settings, database, deployment, database.store.now, NULL_DELIVERY_METRICS, lambda: 0.0
     ).endpoints

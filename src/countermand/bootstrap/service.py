@@ -17,6 +17,7 @@ from countermand.actions.cancelling.cancel_orders import CancelOrders, CancelOut
 from countermand.actions.cancelling.command_ids import CommandIds
 from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.cancelling.group_commit import GoAgain, GroupCommit
+from countermand.actions.cancelling.load import CancellingLoad
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.cancelling.read_back import CancelAndShow, ReadBack, ReadBackWithHistory
 from countermand.actions.delivering.endpoints import EndpointAdministration
@@ -111,7 +112,8 @@ def build(
     directory = Directory(database.clients, refresh_s=settings.client_refresh_s)
     archive = PolicyArchive(store=database.store)
     staff = StaffDirectory(database.staff, refresh_s=settings.client_refresh_s)
-    cancelling = cancelling_in(settings, database, archive, clock, telemetry.metrics)
+    load = CancellingLoad()
+    cancelling = cancelling_in(settings, database, archive, clock, telemetry.metrics, load)
     say_what_waits(telemetry, cancelling, database.store, clock_check, clock)
     authenticator = Authentication(
         tokens, directory, staff, accesses_of(database.contracts), lambda: clock().timestamp(), uses.note
@@ -126,7 +128,7 @@ def build(
         deployment,
         shared_clock,
         telemetry.counts.deliveries,
-        lambda: cancelling.waiting > 0,
+        load.share,
         outside,
     )
     database.store.after_events = delivering.relay.wake
@@ -265,8 +267,10 @@ def cancelling_in(
     archive: PolicyArchive,
     clock: Clock,
     metrics: MetricsHook = NULL_METRICS,
+    load: CancellingLoad | None = None,
 ) -> CancelAndShow:
     """Return the group commit of cancellations, with the batches that read cancelled orders back."""
+    load = load or CancellingLoad()
     cancel = CancelOrders(
         store=database.cancellations,
         policies=database.policies,
@@ -277,7 +281,11 @@ def cancelling_in(
     )
 
     async def cancel_and_wake(commands: Sequence[CancelOrder]) -> Sequence[CancelOutcome | Exception | GoAgain]:
-        outcomes = await cancel(commands)
+        load.begin()
+        try:
+            outcomes = await cancel(commands)
+        finally:
+            load.end()
         database.store.after_events()
         return outcomes
 

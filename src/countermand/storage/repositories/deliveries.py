@@ -22,19 +22,16 @@ from sqlalchemy import (
 )
 
 from countermand.actions.delivering.ports import ClaimedLane, Delivery, EventKey, LaneEnd, StoredEvent
-from countermand.domain.client import ClientId
-from countermand.domain.contract import ContractName
 from countermand.domain.delivering.endpoint import PROBED_FROM, EndpointNumber, EndpointState
-from countermand.domain.orders.order import OrderId, OrderUid
-from countermand.storage.repositories.feed import digest_of_row
+from countermand.domain.orders.order import OrderId
+from countermand.storage.repositories.delivery_rows import PENDING, delivery_of, event_of, named
 from countermand.storage.repositories.many_rows import ManyRows
 from countermand.storage.sql_types import Column, Row
 from countermand.storage.tables.cancelling import outbox
-from countermand.storage.tables.columns import instant, instant_or_none, micros, micros_or_none
+from countermand.storage.tables.columns import instant, micros, micros_or_none
 from countermand.storage.tables.delivering import deliveries, delivery_head, delivery_lanes, endpoints
 from countermand.storage.tables.orders import order_details, orders
 
-PENDING: Final = "pending"
 DELIVERED: Final = "delivered"
 GIVEN_UP: Final = "given_up"
 # States of an endpoint that was removed: its deliveries are there, and are deleted.
@@ -75,7 +72,7 @@ class DeliveryRows(ManyRows):
         taken = update(outbox).where(waits, self._among(outbox.c.order_id, found)).values(delivered_at=micros(now))
         rows = await self.rows(taken.returning(*_OF_EVENT))
         owners = await self._owners_of([row["order_id"] for row in rows])
-        return [_event(row, owners.get(row["order_id"])) for row in rows]
+        return [event_of(row, owners.get(row["order_id"])) for row in rows]
 
     async def pass_over_undispatched(self, since: datetime, at_most: int, now: datetime) -> int:
         """See `DispatchWriting.pass_over_undispatched`."""
@@ -108,7 +105,7 @@ class DeliveryRows(ManyRows):
     async def given_up_again(self, endpoint: EndpointNumber, at_most: int) -> int:
         """See `EndpointWriting.given_up_again`."""
         lost = select(deliveries).where(_IT.endpoint == endpoint, _IT.state == GIVEN_UP).limit(at_most)
-        return await self.wait_again([_delivery(row) for row in await self.rows(lost)])
+        return await self.wait_again([delivery_of(row) for row in await self.rows(lost)])
 
     async def undelivered_again(self, endpoint: EndpointNumber, keys: Sequence[EventKey]) -> int:
         """See `EndpointWriting.undelivered_again`."""
@@ -116,7 +113,7 @@ class DeliveryRows(ManyRows):
         wanted = [(one.order_id, one.order_version, one.kind) for one in keys]
         found = select(deliveries).where(_IT.endpoint == endpoint, named.in_(wanted), _IT.state != DELIVERED)
         rows = await self.rows(found)
-        lost = [_delivery(row) for row in rows if row["state"] == GIVEN_UP]
+        lost = [delivery_of(row) for row in rows if row["state"] == GIVEN_UP]
         if lost:
             await self.wait_again(lost)
         return len(rows)
@@ -214,7 +211,7 @@ class DeliveryRows(ManyRows):
     async def deliveries_of(self, endpoint: EndpointNumber, of: Sequence[OrderId]) -> Sequence[Delivery]:
         """See `AttemptWriting.deliveries_of`."""
         found = select(deliveries).where(_IT.endpoint == endpoint, self._among(_IT.order_id, sorted(of)))
-        return [_delivery(row) for row in await self.rows(found.order_by(*deliveries.primary_key.columns))]
+        return [delivery_of(row) for row in await self.rows(found.order_by(*deliveries.primary_key.columns))]
 
     async def stored_events(self, keys: Sequence[EventKey]) -> Mapping[EventKey, StoredEvent]:
         """See `AttemptWriting.stored_events`."""
@@ -224,7 +221,7 @@ class DeliveryRows(ManyRows):
         it = self._rows_among(named, [(one.order_id, one.order_version, one.kind) for one in keys])
         rows = await self.rows(select(*_OF_EVENT).where(it))
         owners = await self._owners_of([row["order_id"] for row in rows])
-        found = [_event(row, owners.get(row["order_id"])) for row in rows]
+        found = [event_of(row, owners.get(row["order_id"])) for row in rows]
         return {one.key: one for one in found}
 
     async def note_attempts(self, tried: Sequence[Delivery]) -> None:
@@ -234,7 +231,7 @@ class DeliveryRows(ManyRows):
             lambda given: update(deliveries).where(_is_it(given)).values({name: given(f"new_{name}") for name in new}),
             [
                 {
-                    **_named(one),
+                    **named(one),
                     "new_attempts": one.attempts,
                     "new_first_attempt_at": micros_or_none(one.first_attempt_at),
                     "new_body": one.body,
@@ -251,7 +248,7 @@ class DeliveryRows(ManyRows):
         done = {"state": state, "ended_at": micros(now), "body": None, "headers": None}
         await self._for_each(
             lambda given: update(deliveries).where(_is_it(given)).values(done),
-            [_named(one) for one in ended],
+            [named(one) for one in ended],
             _KEY_TYPES,
         )
 
@@ -362,43 +359,3 @@ def _probed() -> ColumnElement[bool]:
 
 def _has_lanes() -> ColumnElement[bool]:
     return exists().where(_LANE.endpoint == endpoints.c.number)
-
-
-def _named(one: Delivery) -> dict[str, object]:
-    return {
-        "key_endpoint": one.endpoint,
-        "key_order_id": one.key.order_id,
-        "key_order_version": one.key.order_version,
-        "key_place": one.place,
-        "key_kind": one.key.kind,
-    }
-
-
-def _event(row: Row, of: Row | None) -> StoredEvent:
-    details = msgspec.json.decode(row["details"])
-    return StoredEvent(
-        key=EventKey(order_id=OrderId(row["order_id"]), order_version=row["order_version"], kind=row["kind"]),
-        recorded_at=instant(row["recorded_at"]),
-        details=details,
-        digest=digest_of_row(row),
-        contract=None if of is None else ContractName(of["contract"]),
-        uid=None if of is None or of["uid"] is None else OrderUid(of["uid"]),
-        client_id=None if of is None else ClientId(of["client_id"]),
-    )
-
-
-def _delivery(row: Row) -> Delivery:
-    headers = row["headers"]
-    return Delivery(
-        endpoint=EndpointNumber(row["endpoint"]),
-        key=EventKey(order_id=OrderId(row["order_id"]), order_version=row["order_version"], kind=row["kind"]),
-        place=row["place"],
-        digest=row["digest"],
-        recorded_at=instant(row["recorded_at"]),
-        attempts=row["attempts"],
-        first_attempt_at=instant_or_none(row["first_attempt_at"]),
-        is_pending=row["state"] == PENDING,
-        body=row["body"],
-        content_type=row["content_type"] or "",
-        headers=() if headers is None else msgspec.json.decode(headers, type=tuple[tuple[str, str], ...]),
-    )
