@@ -344,7 +344,7 @@ class LargestInputs:
         documents = [
             Largest(route=f"GET /docs/{name}/openapi.json", what="the first time", path=f"/docs/{name}/openapi.json",
                     once=True)
-            for name in ("connect", "shopping", "manage", "tokens")
+            for name in ("connect", "shopping", "manage", "partner", "tokens")
         ]  # fmt: skip
         return [
             Largest(route="GET /etickets/{token}", what="100 tickets, the first time", path=etickets, once=True),

@@ -51,6 +51,7 @@ _FOR_EXAMPLE: Final = {
     "connect_deprecated_since": "2026-07-01T00:00:00Z",
     "connect_sunset": "2027-07-01T00:00:00Z",
     "cancellations_kept_d": 3650,
+    "unheard_kept_d": 365,
     "webhook_secret_key": "",  # at most one of the three may be set
     "webhook_secret_key_command": "",
     "webhook_secret_key_file": "/etc/countermand/webhook.key",

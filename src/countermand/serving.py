@@ -23,6 +23,7 @@ from countermand.bootstrap.service import build
 from countermand.bootstrap.telemetry import telemetry_for
 from countermand.contracts.http.contract import Contract
 from countermand.contracts.registry import CONTRACTS
+from countermand.domain.delivering.schedule import USUAL_SCHEDULE, Schedule
 from countermand.environment import service_variables
 from countermand.settings import Settings, misspelled_variables
 from countermand.storage.sqlite.serving_lock import only_server_of
@@ -121,13 +122,15 @@ def serve(
     slot: WorkerSlot | None = None,
     render: Render | None = None,
     is_locked: bool = False,
+    schedule: Schedule = USUAL_SCHEDULE,
 ) -> None:
     """Serve `contracts` until a signal comes.
 
     `prepare` runs before the first answer, gets the clients' address, and returns credentials to show on the pages
     about the calls; `announce` runs once this process is ready. `listening` is a socket from `bound`; without it, the
     settings give the address. `slot` is given for one worker of several. `render` makes the text of the requests'
-    lines. `is_locked` says that the caller is the only server of the SQLite file already.
+    lines. `is_locked` says that the caller is the only server of the SQLite file already. `schedule` says when an event
+    is sent again.
 
     Raises `ServingError`, `ServedElsewhereError` if another process serves that file, and `SchemaError`, each with what
     to do.
@@ -138,7 +141,7 @@ def serve(
     lock = only_server_of(settings.database_path) if takes_lock else nullcontext()
     with listening, lock, asyncio.Runner(loop_factory=new_event_loop) as runner:
         telemetry = telemetry_for(settings, worker=None if slot is None else slot.worker, render=render)
-        runner.run(_serve(settings, contracts, listening, prepare, announce, slot, telemetry))
+        runner.run(_serve(settings, contracts, listening, prepare, announce, slot, telemetry, schedule))
 
 
 async def _serve(
@@ -149,6 +152,7 @@ async def _serve(
     announce: Callable[[Reached], None],
     slot: WorkerSlot | None,
     telemetry: Telemetry,
+    schedule: Schedule,
 ) -> None:
     port = listening.getsockname()[1]
     settings = settings.model_copy(update={"port": port})
@@ -157,7 +161,7 @@ async def _serve(
     database = await open_database(settings, contracts=contracts, metrics=telemetry.metrics)
     try:
         credentials = () if prepare is None else await prepare(settings, database, public_url)
-        service = build(settings, database, public_url, telemetry=telemetry, credentials=credentials)
+        service = build(settings, database, public_url, telemetry=telemetry, credentials=credentials, schedule=schedule)
         connections = Connections(_limits(settings), telemetry.counts, new_id=telemetry.requests.new_id)
         server = _Server(
             uvicorn.Config(

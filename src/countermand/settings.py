@@ -317,13 +317,6 @@ class Settings(WebhookSettings):
             wanted = f"must begin with https://, or {PREFIX}CONNECT_KEY_SET say where its keys are"
             raise SettingsError(f"{PREFIX}CONNECT_ISSUER {wanted}, not {issuer!r}")
 
-    def check_webhook_key(self) -> None:
-        """Check that there is at most one source of the key. Raises `SettingsError`."""
-        names = ("webhook_secret_key", "webhook_secret_key_file", "webhook_secret_key_command")
-        given = [f"{PREFIX}{name.upper()}" for name in names if getattr(self, name) is not None]
-        if len(given) > 1:
-            raise SettingsError(f"{' and '.join(given)} say the same thing: set one of them, and leave the others out")
-
     def policy(self, contract: Contract) -> Policy:
         """Return the contract's policy in force. Raises `SettingsError` if the setting is no valid policy."""
         try:
@@ -375,7 +368,8 @@ def read_settings(file: Path | None = None, *, contracts: Sequence[Contract] = C
         raise SettingsError("\n".join(_sentence(one, file) for one in error.errors())) from None
     settings.check_policies(contracts)
     settings.check_issuer()
-    settings.check_webhook_key()
+    if (twice := settings.sources_of_the_key()) is not None:
+        raise SettingsError(twice)
     return settings
 
 

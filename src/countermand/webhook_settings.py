@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
 from countermand.delivery.forbidden_networks import private_network
-from countermand.environment import path_of
+from countermand.environment import PREFIX, path_of
 
 _PROXIES: Final = ("http://", "https://")
 
@@ -68,3 +68,11 @@ class WebhookSettings(BaseSettings):
         if url and not url.startswith(_PROXIES):
             raise ValueError("must begin with http:// or https://")
         return value if url else None
+
+    def sources_of_the_key(self) -> str | None:
+        """Return a sentence if the key has more than one source, or None."""
+        names = ("webhook_secret_key", "webhook_secret_key_file", "webhook_secret_key_command")
+        given = [f"{PREFIX}{name.upper()}" for name in names if getattr(self, name) is not None]
+        if len(given) <= 1:
+            return None
+        return f"{' and '.join(given)} say the same thing: set one of them, and leave the others out"

@@ -8,12 +8,16 @@ from sqlalchemy import text, update
 
 from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
 from countermand.background import retention
+from countermand.bootstrap.database import retention_of
 from countermand.storage.retention import (
     APPROVALS,
+    ATTEMPTS,
     CANCELLATIONS,
     DELIVERED_ORDER_EVENTS,
+    DELIVERIES,
     IDEMPOTENCY_KEYS,
     REFUSALS,
+    UNHEARD_ORDER_EVENTS,
     count_old,
     forget,
 )
@@ -21,6 +25,7 @@ from countermand.storage.tables.cancelling import outbox
 from countermand.storage.tables.columns import micros
 from support.approvals import asked
 from support.database_contents import changed, contents
+from support.deliveries import Deliveries
 from support.world import NOON, a_world
 
 ALL = [APPROVALS, CANCELLATIONS, DELIVERED_ORDER_EVENTS, IDEMPOTENCY_KEYS, REFUSALS]
@@ -123,3 +128,61 @@ async def test_a_node_goes_on_forgetting_the_rest_where_one_table_is_gone_and_st
         async with asyncio.timeout(10):
             while await world.rows("refusals"):  # noqa: ASYNC110 - it has nobody to tell
                 await asyncio.sleep(0.01)
+
+
+async def test_an_event_stays_until_every_endpoint_is_done_with_it(world):
+    out = Deliveries(world)
+    quick, slow = await out.endpoint(), await out.endpoint()
+    owner = await world.connect_client()
+    await world.service_order(owner)
+    await out.until_done(quick)
+    store, far = world.database.store, NOON + timedelta(days=400)
+
+    assert await forget(store, DELIVERED_ORDER_EVENTS, far, at_most=1000) == 0
+    assert await forget(store, DELIVERIES, far, at_most=1000) == 1
+    await out.until_done(slow)
+    assert await forget(store, DELIVERED_ORDER_EVENTS, far, at_most=1000) == 1
+    assert await forget(store, ATTEMPTS, far, at_most=1000) == 2
+
+
+async def test_what_a_removed_endpoint_did_not_get_keeps_no_event(world):
+    out = Deliveries(world)
+    endpoint = await out.endpoint()
+    await world.service_order(await world.connect_client())
+    await out.hand_out()
+    store, far = world.database.store, NOON + timedelta(days=400)
+    assert await forget(store, DELIVERED_ORDER_EVENTS, far, at_most=1000) == 0
+
+    await out.endpoints.remove(endpoint.id, None)
+    async with store.transaction() as tx:
+        while await tx.forget_removed(1):
+            pass
+    assert await forget(store, DELIVERED_ORDER_EVENTS, far, at_most=1000) == 1
+
+
+async def test_an_event_that_is_delivered_late_is_kept_from_then_on(world):
+    out = Deliveries(world)
+    endpoint = await out.endpoint()
+    await world.service_order(await world.connect_client())
+    await out.hand_out()
+    world.clock.forward(days=40)
+    await out.until_done(endpoint)
+
+    store = world.database.store
+    assert await forget(store, DELIVERED_ORDER_EVENTS, world.clock.now, at_most=1000) == 0
+    assert await forget(store, DELIVERED_ORDER_EVENTS, world.clock.now + timedelta(microseconds=1), at_most=1000) == 1
+
+
+async def test_events_that_no_endpoint_gets_go_only_by_the_operators_word_and_those_that_wait_never(world):
+    out = Deliveries(world)
+    owner = await world.connect_client()
+    await world.service_order(owner)
+    world.clock.forward(days=1)
+    await out.endpoint()
+    await world.service_order(owner)
+    store, far = world.database.store, NOON + timedelta(days=400)
+
+    assert UNHEARD_ORDER_EVENTS not in retention_of(world.settings)
+    assert await forget(store, DELIVERED_ORDER_EVENTS, far, at_most=1000) == 0
+    assert await forget(store, UNHEARD_ORDER_EVENTS, far, at_most=1000) == 1
+    assert [row["recorded_at"] for row in await world.rows("outbox")] == [micros(world.clock.now)]

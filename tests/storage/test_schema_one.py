@@ -28,6 +28,7 @@ NEW = {
     "undone_cancellations",  # 15
     *("approvals", "staff_changes"),  # 14
     *("event_feed", "event_feed_head", "event_feed_generations"),  # 16
+    *("endpoints", "deliveries", "delivery_lanes", "delivery_attempts", "delivery_head"),  # 17
 }
 NEW_COLUMNS = {
     "appointments": {"slot_id", "half_day", "utc_offset_s", "remote_id", "cancelled_from"},
@@ -49,7 +50,7 @@ NEW_COLUMNS = {
         *("staff_id", "acting_as", "address"),
     },
     "refusals": {"codes", "staff_id", "acting_as", "address", "refunded_in_full"},
-    "outbox": {"staff_id", "acting_as", "channel", "address"},
+    "outbox": {"staff_id", "acting_as", "channel", "address", "digest"},
     "payments": {"recorded_minor", "voided_at"},
 }
 # The first schema's tables with a row or more each, parents first.

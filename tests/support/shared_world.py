@@ -44,7 +44,7 @@ class _Shared:
                 await tx.run(text(_OTHER_NUMBERS))
         self.world.clock.now = NOON
         self.world.http.cookies.clear()
-        self.world.endpoints.forget()
+        self.world.outside.forget()
         return self.world
 
 

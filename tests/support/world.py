@@ -28,6 +28,7 @@ from countermand.actions.appointments.set import set_appointment
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.ports import CancelOrder
+from countermand.actions.delivering.endpoints import EndpointAdministration
 from countermand.actions.idempotency import Fingerprints, IdempotencyKey
 from countermand.actions.identity.secrets import hash_of
 from countermand.actions.identity.staff import make_token
@@ -56,7 +57,7 @@ from countermand.storage.schema import migrate
 from countermand.storage.tables.catalogue import methods, products
 from countermand.storage.tables.columns import metadata
 from support.contracts import CONNECT, SHOPPING
-from support.memory_endpoints import MemoryEndpoints
+from support.outside_world import OutsideWorld
 from support.postgres import a_database
 
 ISSUER = "http://localhost:10342/auth/realms/superloop"
@@ -113,8 +114,12 @@ class World:
     database: Database
     service: Service
     http: httpx.AsyncClient
-    endpoints: MemoryEndpoints
+    outside: OutsideWorld
     _numbers: Any = field(default_factory=itertools.count)
+
+    @property
+    def endpoints(self) -> EndpointAdministration:
+        return self.service.endpoints
 
     # who calls
 
@@ -378,16 +383,16 @@ async def _a_world(
         shutil.copy(migrated(), read.database_path)
     clock = Clock()
     database = await open_database(read, contracts=contracts)
-    endpoints = MemoryEndpoints(clock, database.clients, [contract.name for contract in contracts])
+    outside = OutsideWorld()
     service = build(
-        read, database, read.public_url or PUBLIC_URL, clock=clock, with_front=with_front, endpoints=endpoints
+        read, database, read.public_url or PUBLIC_URL, clock=clock, with_front=with_front, outside=outside.joined()
     )
     transport = httpx.ASGITransport(service.application, raise_app_exceptions=False)
     async with (
         running(service.application),
         httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL) as http,
     ):
-        yield World(folder, read, clock, database, service, http, endpoints)
+        yield World(folder, read, clock, database, service, http, outside)
     await database.close()
 
 

@@ -276,7 +276,7 @@ async def test_it_says_what_is_running(world: World):
 
 
 async def test_no_number_is_of_a_client_or_an_order(world: World):
-    partner, shop = await world.connect_client("a partner's name"), await world.shopping_client()
+    partner, shop = await world.connect_client("acme"), await world.shopping_client()
     order, ticket = await world.service_order(partner), await world.ticket_order(shop)
     await world.http.post(CONNECT, headers=world.connect_headers(partner), json={"orderId": order})
     asked = {"order": world.uri(ticket), "reason": "The buyer asked"}
@@ -299,7 +299,7 @@ async def test_no_number_is_of_a_client_or_an_order(world: World):
             "why",
         )
     }
-    assert [one for one in ("partner", ticket.order.uid, shop.key) if one and one in page] == []
+    assert [one for one in ("acme", ticket.order.uid, shop.key) if one and one in page] == []
 
 
 def labels(**named: str) -> Labels:

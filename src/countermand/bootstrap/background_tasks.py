@@ -8,6 +8,7 @@ from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.ordering.event_feed import EventFeed
 from countermand.actions.ports import SharedClock
 from countermand.background.client_uses import write_uses
+from countermand.background.endpoints import forget_removed_endpoints
 from countermand.background.event_feed import number_events
 from countermand.background.expiry import expire_unpaid
 from countermand.background.refunds import mark_refunded
@@ -50,6 +51,7 @@ def by_the_shared_clock(
         started(forget_old(database.store, shared_clock, retention_of(settings), stopping), name="old rows"),
         started(expire_unpaid(database.store, shared_clock, stopping), name="unpaid orders"),
         started(number_events(feed, stopping), name="positions of events"),
+        started(forget_removed_endpoints(database.store, stopping), name="deliveries of removed endpoints"),
         started(write_uses(uses, database.clients, shared_clock, stopping), name="last uses of clients"),
     ]
 

@@ -17,9 +17,11 @@ from countermand.bootstrap.database import Database
 from countermand.bootstrap.events_out import dialects_of, order_shower
 from countermand.bootstrap.webhooks import webhooks_of
 from countermand.contracts.http.contract import Deployment
+from countermand.contracts.manage.event_messages import shown_details
 from countermand.delivery.relay import NULL_DELIVERY_METRICS, DeliveryMetrics, Relay, RelayParts
 from countermand.delivery.secret_making import BoxedSecrets
 from countermand.delivery.steady_clock import SteadyClock
+from countermand.domain.delivering.schedule import USUAL_SCHEDULE, Schedule
 from countermand.settings import Settings
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ def delivering_in(
     metrics: DeliveryMetrics,
     cancelling_share: Callable[[], float],
     outside: Outside | None = None,
+    schedule: Schedule = USUAL_SCHEDULE,
 ) -> Delivering:
     """Join what delivers the events of a database. `outside` is, by default, what really sends.
 
@@ -79,6 +82,8 @@ def delivering_in(
         order_shower(database.contracts, deployment),
         shared_clock,
         source=deployment.public_url,
+        show_details=shown_details,
+        schedule=schedule,
     )
     relay = Relay(
         RelayParts(

@@ -16,7 +16,7 @@ from countermand.actions.bulkhead import Bulkhead
 from countermand.actions.cancelling.cancel_orders import CancelOrders, CancelOutcome
 from countermand.actions.cancelling.command_ids import CommandIds
 from countermand.actions.cancelling.explain import PolicyArchive
-from countermand.actions.cancelling.group_commit import GoAgain, GroupCommit
+from countermand.actions.cancelling.group_commit import GroupCommit
 from countermand.actions.cancelling.load import CancellingLoad
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.cancelling.read_back import CancelAndShow, ReadBack, ReadBackWithHistory
@@ -38,7 +38,7 @@ from countermand.bootstrap.api_modules import (
 from countermand.bootstrap.background_tasks import by_the_shared_clock, filling
 from countermand.bootstrap.clock import shared_by_all, utc_now
 from countermand.bootstrap.database import OVERTAKEN_CAP, READ_BACK_CAP, READ_BACK_FLIGHTS, Database, retention_of
-from countermand.bootstrap.endpoints import Outside, delivering_in, deployment_of
+from countermand.bootstrap.endpoints import Delivering, Outside, delivering_in, deployment_of
 from countermand.bootstrap.telemetry import telemetry_for, traced_calls
 from countermand.bootstrap.what_waits import PROBE_LIMIT_S, say_what_waits
 from countermand.contracts.connect.routes import Connect
@@ -46,6 +46,7 @@ from countermand.contracts.http.api_module import ApiModule
 from countermand.contracts.http.calls import Services
 from countermand.contracts.http.contract import Deployment
 from countermand.contracts.registry import accesses_of
+from countermand.domain.delivering.schedule import USUAL_SCHEDULE, Schedule
 from countermand.domain.signing_key import CLOCKS_APART
 from countermand.environment import PREFIX
 from countermand.identity.authentication import Authentication, Directory, Issuer, Tokens
@@ -78,6 +79,7 @@ class Service:
     commit: GroupCommit[CancelOrder, CancelOutcome]
     cancel: CancelAndShow
     feed: EventFeed
+    endpoints: EndpointAdministration
     ready: Callable[[], Awaitable[str | None]]
 
 
@@ -91,15 +93,15 @@ def build(
     with_front: bool = True,
     telemetry: Telemetry | None = None,
     credentials: Sequence[SampleCredential] = (),
-    endpoints: EndpointAdministration | None = None,
     outside: Outside | None = None,
+    schedule: Schedule = USUAL_SCHEDULE,
 ) -> Service:
     """Join the parts, for the contracts that the database was opened for.
 
     Without the front, the framework carries the cancel calls, too. `clock` is this node's clock, by default the
     machine's; `shared_clock` is the clock of all nodes, by default the database's. If only `clock` is given, it is
     both. `telemetry` must have the metrics hook that the database was opened with. The pages about the calls have
-    `credentials` filled in. `endpoints` and `outside` replace what manages endpoints and what sends to them.
+    `credentials` filled in. `outside` replaces what sends to endpoints, by `schedule`.
     """
     if shared_clock is None:
         shared_clock = database.store.now if clock is None else shared_by_all(clock)
@@ -112,8 +114,7 @@ def build(
     directory = Directory(database.clients, refresh_s=settings.client_refresh_s)
     archive = PolicyArchive(store=database.store)
     staff = StaffDirectory(database.staff, refresh_s=settings.client_refresh_s)
-    load = CancellingLoad()
-    cancelling = cancelling_in(settings, database, archive, clock, telemetry.metrics, load)
+    cancelling = cancelling_in(settings, database, archive, clock, telemetry.metrics)
     say_what_waits(telemetry, cancelling, database.store, clock_check, clock)
     authenticator = Authentication(
         tokens, directory, staff, accesses_of(database.contracts), lambda: clock().timestamp(), uses.note
@@ -122,16 +123,7 @@ def build(
     ready = _readiness(database, clock_check)
     deployment = _deployment(settings, public_url, telemetry)
     feed = EventFeed(database.store, shared_clock)
-    delivering = delivering_in(
-        settings,
-        database,
-        deployment,
-        shared_clock,
-        telemetry.counts.deliveries,
-        load.share,
-        outside,
-    )
-    database.store.after_events = delivering.relay.wake
+    delivering = _delivering(settings, database, deployment, shared_clock, telemetry, cancelling, outside, schedule)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -165,7 +157,7 @@ def build(
 
     application_ = application(
         services,
-        _api_modules(settings, database, deployment, own, feed, endpoints or delivering.endpoints),
+        _api_modules(settings, database, deployment, own, feed, delivering.endpoints),
         cancelling,
         version=__version__,
         ready=ready,
@@ -183,8 +175,26 @@ def build(
         commit=cancelling.commit,
         cancel=cancelling,
         feed=feed,
+        endpoints=delivering.endpoints,
         ready=ready,
     )
+
+
+def _delivering(
+    settings: Settings,
+    database: Database,
+    deployment: Deployment,
+    shared_clock: SharedClock,
+    telemetry: Telemetry,
+    cancelling: CancelAndShow,
+    outside: Outside | None,
+    schedule: Schedule,
+) -> Delivering:
+    """Return what delivers events. The relay is woken after each commit that wrote events."""
+    counts = telemetry.counts.deliveries
+    made = delivering_in(settings, database, deployment, shared_clock, counts, cancelling.load.share, outside, schedule)
+    database.store.after_events = made.relay.wake
+    return made
 
 
 def _services(
@@ -267,10 +277,8 @@ def cancelling_in(
     archive: PolicyArchive,
     clock: Clock,
     metrics: MetricsHook = NULL_METRICS,
-    load: CancellingLoad | None = None,
 ) -> CancelAndShow:
     """Return the group commit of cancellations, with the batches that read cancelled orders back."""
-    load = load or CancellingLoad()
     cancel = CancelOrders(
         store=database.cancellations,
         policies=database.policies,
@@ -278,19 +286,11 @@ def cancelling_in(
         clock=clock,
         settle_limit_s=settings.settle_limit_s,
         metrics=metrics,
+        after_events=lambda: database.store.after_events(),  # noqa: PLW0108 - it is set later
     )
-
-    async def cancel_and_wake(commands: Sequence[CancelOrder]) -> Sequence[CancelOutcome | Exception | GoAgain]:
-        load.begin()
-        try:
-            outcomes = await cancel(commands)
-        finally:
-            load.end()
-        database.store.after_events()
-        return outcomes
-
+    load = CancellingLoad()
     commit: GroupCommit[CancelOrder, CancelOutcome] = GroupCommit(
-        run=cancel_and_wake,
+        run=load.counted(cancel),
         batch_cap=settings.batch_cap,
         queue_cap=settings.queue_cap,
         queue_limit_s=settings.database_busy_limit_s,
@@ -304,6 +304,7 @@ def cancelling_in(
         commit=commit,
         read_back=GroupCommit(run=read_back, batch_cap=READ_BACK_CAP, flights=READ_BACK_FLIGHTS),
         read_back_with_history=ReadBackWithHistory(store=database.store, limit_s=settings.settle_limit_s),
+        load=load,
     )
 
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final, Protocol
 
 import structlog
@@ -20,8 +21,8 @@ from countermand.actions.delivering.attempts import CLAIM_HOLDS, Attempts
 from countermand.actions.delivering.claimed import ClaimedEvent, EndedAttempt
 from countermand.actions.delivering.dispatch import HANDED_OUT_AT_ONCE, Dispatch
 from countermand.actions.delivering.ports import AttemptWriting
-from countermand.actions.delivering.sending import Send
-from countermand.actions.errors import CountermandError, UnforeseenDatabaseError
+from countermand.actions.delivering.sending import AttemptError, AttemptResult, Send, Sending
+from countermand.actions.errors import CountermandError, UnfitDataError, UnforeseenDatabaseError
 from countermand.actions.ports import SharedClock, Snapshots
 from countermand.domain.delivering.endpoint import Endpoint, EndpointNumber
 
@@ -191,7 +192,10 @@ class Relay:
             free = limit - self._in_flight[number]
             # The next attempt to end asks again.
             if not stopping.is_set() and (free >= limit // 2 or (free > 0 and not self._in_flight[number])):
-                await self._claim(endpoint, free)
+                try:
+                    await self._claim(endpoint, free)
+                except _DATABASE_ERRORS as error:  # of one endpoint: the others go on
+                    log.warning("events are not sent to an endpoint for now", endpoint=endpoint.id, reason=str(error))
 
     def _claimed_at_once(self, number: EndpointNumber) -> int:
         pace = self._pace.setdefault(number, Pace())
@@ -226,7 +230,7 @@ class Relay:
                 if asyncio.get_running_loop().time() > until:
                     self._unsent.append(claimed)
                     return
-                result = await self._parts.send(claimed.sending)
+                result = await self._sent(claimed.sending)
             self._pace.setdefault(number, Pace()).count()
             outcome = "delivered" if result.error is None else "failed"
             self._parts.metrics.attempt_ended(claimed.sending.endpoint.id, outcome, result.duration_ms / 1000)
@@ -235,6 +239,14 @@ class Relay:
             self._ended.set()
         finally:
             self._in_flight[number] -= 1
+
+    async def _sent(self, sending: Sending) -> AttemptResult:
+        """Send an event. A bug of this service is a failed attempt of this event, and holds up no other."""
+        try:
+            return await self._parts.send(sending)
+        except Exception:
+            log.exception("an event could not be sent", endpoint=sending.endpoint.id, event_id=sending.event_id)
+            return AttemptResult(error=AttemptError.FAULT, duration_ms=0)
 
     async def _recording(self) -> None:
         """Write results in batches, also when the database was away: a result that is lost is sent again."""
@@ -246,15 +258,32 @@ class Relay:
             if not batch:
                 continue
             try:
-                await self._parts.attempts.record(batch)
+                again = await self._recorded(batch)
             except _DATABASE_ERRORS as error:
                 log.warning("results of attempts are not written for now", reason=str(error))
                 await asyncio.sleep(_FAILED_AGAIN_S)
                 self._ended.set()
                 continue
+            if again is not None:
+                asyncio.get_running_loop().call_later(again.total_seconds(), self._due.set)
             del self._to_record[: len(batch)]
             self._due.set()
             (self._ended if self._to_record else self._all_recorded).set()
+
+    async def _recorded(self, batch: Sequence[EndedAttempt]) -> timedelta | None:
+        """Write a batch. If the database refuses a value, write one result after the other, and drop the refused ones.
+
+        An event whose result was dropped is sent again when its lease ends.
+        """
+        try:
+            return await self._parts.attempts.record(batch)
+        except UnfitDataError as error:
+            if len(batch) == 1:
+                event_id = batch[0].claimed.sending.event_id
+                log.exception("the result of an attempt cannot be written", event_id=event_id, reason=str(error))
+                return None
+        again = [await self._recorded([one]) for one in batch]
+        return min((one for one in again if one is not None), default=None)
 
 
 class Pace:

@@ -1,6 +1,7 @@
 """Makes the secrets of endpoints, and encrypts them for the database."""
 
-from countermand.delivery.secret_box import SecretBox
+from countermand.actions.errors import ConflictError
+from countermand.delivery.secret_box import SecretBox, UnreadableSecretError
 from countermand.delivery.signing import new_secret, new_signing_key, public_key_of
 
 
@@ -22,4 +23,7 @@ class BoxedSecrets:
 
     def public_key(self, signing_key: bytes) -> str:
         """See `SecretMaking.public_key`."""
-        return public_key_of(self._box.decrypt(signing_key).decode())
+        try:
+            return public_key_of(self._box.decrypt(signing_key).decode())
+        except UnreadableSecretError as error:
+            raise ConflictError("webhook_secret_unreadable", str(error)) from None

@@ -12,11 +12,12 @@ from countermand.actions.delivering.endpoints import AttemptsWanted, Redelivery
 from countermand.actions.delivering.sending import AttemptError, AttemptResult
 from countermand.actions.errors import ConflictError, FieldsError, NotFoundError
 from countermand.actions.privacy.ports import Place
-from countermand.domain.delivering.endpoint import EndpointState
+from countermand.domain.delivering.endpoint import EndpointState, Subscription
 from countermand.domain.delivering.schedule import Schedule
 from countermand.domain.orders.order_state import Transition
 from countermand.domain.privacy import Person
 from countermand.storage.tables.cancelling import outbox
+from countermand.storage.tables.clients import clients
 from countermand.storage.tables.delivering import deliveries, delivery_attempts, endpoints
 from countermand.storage.tables.feed import event_feed_head
 from support.deliveries import FAILURE, SUCCESS, Deliveries, shown
@@ -450,3 +451,43 @@ async def test_a_forgetting_keeps_the_id_of_an_event_and_lets_its_body_be_made_a
         rows = await reading.rows(deliveries.select().where(deliveries.c.kind == "order.cancelled"))
         events = await reading.rows(outbox.select().where(outbox.c.kind == "order.cancelled"))
     assert rows[0]["digest"] == events[0]["digest"]
+
+
+@pytest.mark.parametrize("taken", ["the permission", "the client"])
+async def test_an_owner_who_may_not_subscribe_any_more_gets_nothing_and_loses_nothing(world, taken):
+    out = Deliveries(world)
+    me = await world.connect_client()
+    wanted = Subscription(contract="connect", client_id=me.client.id)
+    endpoint = (await out.endpoints.add("https://example.com/hook", wanted, me.client.id)).endpoint
+    others = await out.endpoint()
+    await world.service_order(me)
+    gone = {"revoked_at": 1} if taken == "the client" else {"more_permissions": None}
+    async with world.database.store.transaction() as tx:
+        before = await tx.rows(clients.select().where(clients.c.id == me.client.id))
+        await tx.run(update(clients).where(clients.c.id == me.client.id).values(gone))
+
+    assert await out.until_done(endpoint) == []
+    assert len(await out.until_done(others)) == 1
+    async with world.database.store.transaction() as tx:
+        await tx.run(
+            update(clients).where(clients.c.id == me.client.id).values({name: before[0][name] for name in gone})
+        )
+    assert shown(await out.until_done(endpoint)) == [(1, "order.placed")]
+
+
+async def test_a_late_failure_does_not_undo_what_another_node_delivered_meanwhile(world):
+    aborted = AttemptResult(error=AttemptError.STATUS, duration_ms=1, status=422, aborts=True)
+    out = Deliveries(world)
+    endpoint = await out.endpoint()
+    order_id = await world.service_order(await world.connect_client())
+    await out.hand_out()
+    (late,) = await out.attempts.claim(endpoint, 10)
+    world.clock.now += LEASE
+    await out.until_done(endpoint)
+
+    await out.attempts.record([EndedAttempt(claimed=late, result=aborted)])
+
+    assert await states(world) == ["delivered"]
+    await world.advance(order_id, Transition.ACCEPT)
+    assert shown(await out.until_done(endpoint)) == [(2, "order.advanced")]
+    assert await world.rows("delivery_lanes") == []

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from countermand.domain.client import Permission
+from countermand.domain.delivering.endpoint import Subscription
 from countermand.domain.staff import Role
 from support.database_contents import changed, contents
 from support.manage_calls import PAYMENT, ROOT, VISIT, fields, manage, problem
@@ -243,7 +244,7 @@ async def test_every_call_refuses_a_parameter_that_it_does_not_have_and_does_not
     await world.person("kim", Role.VIEWER, client=operator)
     order_id = await world.service_order(await world.connect_client())
     named = {"id": f"connect-{order_id}", "appointment": 1, "task": 1, "client": operator.client.id, "staff": "kim"}
-    named |= {"reference": "psp-1", "approval": "0" * 32}
+    named |= {"reference": "psp-1", "approval": "0" * 32, "endpoint": f"ep_{'0' * 16}"}
     document = (await world.http.get("/docs/manage/openapi.json")).json()
     before = await contents(world)
     for template, methods in document["paths"].items():
@@ -261,10 +262,13 @@ async def test_every_call_refuses_a_parameter_that_it_does_not_have_and_does_not
 async def test_a_call_whose_answer_has_a_secret_refuses_an_idempotency_key_and_stores_none(world: World):
     operator, shop = await world.manage_client(), await world.shopping_client()
     await world.person("kim", Role.VIEWER, client=operator)
+    endpoint = await world.endpoints.add("https://receiver.example", Subscription(), None)
     calls: dict[str, dict[str, Any]] = {
         "/clients": {"contract": "shopping", "name": "Shop"},
         f"/clients/{shop.client.id}/rotate": {},
         "/staff/kim/tokens": {},
+        "/endpoints": {"url": "https://receiver.example"},
+        f"/endpoints/{endpoint.endpoint.id}/rotate": {},
     }
     paths = (await world.http.get("/docs/manage/openapi.json")).json()["paths"]
     of_secrets = [path for path, methods in paths.items() if "has a secret" in str(methods.get("post"))]

@@ -225,3 +225,16 @@ async def test_an_answer_with_a_secret_is_not_stored_so_a_key_is_refused(world: 
         answer = await call(world, headers, "POST", "", {"url": URL}, Idempotency_Key="k")
         assert fields(answer) == ["Idempotency-Key"]
     assert not world.endpoints.known
+
+
+async def test_the_operator_grants_the_permission_to_clients_of_each_contract_and_can_take_it_back(world: World):
+    operator = world.manage_headers(await world.manage_client())
+    for caller, headers in (
+        (telecom := await world.connect_client(permissions=frozenset()), of_connect(world, telecom)),
+        (shop := await world.shopping_client(permissions=frozenset()), of_shopping(world, shop)),
+    ):
+        for permissions, status in ((["read", "subscribe"], 200), (["read"], 403)):
+            path = f"/manage/v1/clients/{caller.client.id}/change"
+            changed = await world.http.post(path, json={"permissions": permissions}, headers=operator)
+            assert changed.status_code == 200, changed.text
+            assert (await call(world, headers, "GET")).status_code == status

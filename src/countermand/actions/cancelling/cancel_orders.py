@@ -92,7 +92,10 @@ _USED_KEYS_AWAITED: Final = 20  # one after another, a tenth of a second each
 
 @dataclass(frozen=True, kw_only=True)
 class CancelOrders:
-    """Runs batches of commands. `settle_limit_s` bounds the search for the outcome of a commit that was cut off."""
+    """Runs batches of commands. `settle_limit_s` bounds the search for the outcome of a commit that was cut off.
+
+    `after_events` is called after each batch, which may have committed events.
+    """
 
     store: CancellationStore
     policies: Policies
@@ -100,6 +103,7 @@ class CancelOrders:
     clock: Clock
     settle_limit_s: float = 10.0
     metrics: MetricsHook = NULL_METRICS
+    after_events: Callable[[], None] = lambda: None
 
     async def __call__(self, batch: Sequence[CancelOrder]) -> list[_Answer]:
         """Return one answer for each command, in order: an outcome, an exception, or GO_AGAIN.
@@ -111,6 +115,7 @@ class CancelOrders:
         if len(first) < len(batch):
             self.metrics.absorbed(len(batch) - len(first))
         answers = await self._cancel(first, now)
+        self.after_events()
         # A command that could not be written may still have an answer: a stored one, or that there is no such order.
         blocked = {one: answer for one, answer in answers.items() if isinstance(answer, _NOT_WRITTEN)}
         rest = [c for c in batch if c.command_id not in answers or c.command_id in blocked]

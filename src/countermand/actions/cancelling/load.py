@@ -2,14 +2,17 @@
 
 import math
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
+
+Command = TypeVar("Command")
+Outcomes = TypeVar("Outcomes")
 
 _RECENT_S: Final = 0.5
 
 
 class CancellingLoad:
-    """Is told when a batch begins and ends. Older time counts less and less."""
+    """Knows when batches begin and end. Older time counts less and less."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -17,15 +20,21 @@ class CancellingLoad:
         self._under_way = 0
         self._share = 0.0
 
-    def begin(self) -> None:
-        """Say that a batch begins."""
-        self._count()
-        self._under_way += 1
+    def counted(
+        self, run: Callable[[Sequence[Command]], Awaitable[Outcomes]]
+    ) -> Callable[[Sequence[Command]], Awaitable[Outcomes]]:
+        """Return a function that runs a batch, and counts how long that takes."""
 
-    def end(self) -> None:
-        """Say that a batch ended."""
-        self._count()
-        self._under_way -= 1
+        async def counted_run(batch: Sequence[Command]) -> Outcomes:
+            self._count()
+            self._under_way += 1
+            try:
+                return await run(batch)
+            finally:
+                self._count()
+                self._under_way -= 1
+
+        return counted_run
 
     def share(self) -> float:
         """Return the share, from 0 to 1."""

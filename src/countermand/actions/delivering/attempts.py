@@ -27,6 +27,7 @@ from countermand.actions.delivering.ports import (
     StoredEvent,
 )
 from countermand.actions.delivering.sending import Sending
+from countermand.actions.errors import UnavailableError
 from countermand.actions.ordering.views import OrderView
 from countermand.actions.ports import SharedClock, Snapshots, Transactions
 from countermand.domain.delivering.endpoint import Endpoint, EndpointEventKind, EndpointState, Health
@@ -46,6 +47,8 @@ CATCH_UP_PER_S: Final = 500.0
 _NOT_RENDERED: Final = timedelta(minutes=1)
 
 ShowOrder = Callable[[OrderView], ShownOrder | None]
+# Returns the details of a kind of event as they are shown, for the details as they are stored.
+ShowDetails = Callable[[str, Mapping[str, object]], Mapping[str, object]]
 
 
 class AttemptStore(Snapshots[AttemptWriting], Transactions[AttemptWriting], Protocol):
@@ -53,7 +56,11 @@ class AttemptStore(Snapshots[AttemptWriting], Transactions[AttemptWriting], Prot
 
 
 class Attempts:
-    """Claims events and writes results. `source` is the address of this service, which CloudEvents name."""
+    """Claims events and writes results. `source` is the address of this service, which CloudEvents name.
+
+    `show_order` returns an order as its contract shows it in events; it raises `UnavailableError` for an order that
+    this version cannot read.
+    """
 
     def __init__(
         self,
@@ -63,6 +70,7 @@ class Attempts:
         shared_clock: SharedClock,
         *,
         source: str,
+        show_details: ShowDetails = lambda _, stored: stored,
         schedule: Schedule = USUAL_SCHEDULE,
     ) -> None:
         self._store = store
@@ -70,10 +78,16 @@ class Attempts:
         self._show_order = show_order
         self._shared_clock = shared_clock
         self._source = source
+        self._show_details = show_details
         self._schedule = schedule
 
     async def claim(self, endpoint: Endpoint, at_most: int) -> Sequence[ClaimedEvent]:
-        """Claim up to `at_most` events of as many orders. Each is written as attempted before it is returned."""
+        """Claim up to `at_most` events of as many orders. Each is written as attempted before it is returned.
+
+        Nothing is claimed for an endpoint whose owner may not subscribe any more.
+        """
+        if not endpoint.is_permitted:
+            return []
         now = await self._shared_clock()
         lease = secrets.token_hex(8)
         async with self._store.transaction() as tx:
@@ -84,18 +98,20 @@ class Attempts:
             claimed = await self._events(tx, endpoint, lanes, now, lease) if lanes else []
             return [replace(one, is_probe=True) for one in claimed]
 
-    async def record(self, ended: Sequence[EndedAttempt]) -> None:
-        """Write what became of attempts, in one transaction."""
+    async def record(self, ended: Sequence[EndedAttempt]) -> timedelta | None:
+        """Write what became of attempts, in one transaction. Return when the first of them is made again, if any is."""
         now = await self._shared_clock()
         by_endpoint: dict[int, list[EndedAttempt]] = defaultdict(list)
         for one in ended:
             by_endpoint[one.claimed.delivery.endpoint].append(one)
         async with self._store.transaction() as tx:
             logged: list[LoggedAttempt] = []
+            again: list[datetime] = []
             for _, of_endpoint in sorted(by_endpoint.items()):
-                logged += await self._record(tx, of_endpoint, now)
+                logged += await self._record(tx, of_endpoint, again, now)
             if logged:
                 await tx.log_attempts(logged)
+        return min(again) - now if again else None
 
     async def give_back(self, claimed: Sequence[ClaimedEvent]) -> None:
         """Undo a claim of events that were not sent: the attempt does not count, and any node may send them."""
@@ -137,6 +153,9 @@ class Attempts:
                 continue
             try:
                 claimed.append(self._claimed(endpoint, head, event, queues[lane.order_id], views, now, lease))
+            except UnavailableError as error:  # a newer version wrote the order, and a node of that version sends it
+                log.warning("an event is left to other nodes", endpoint=endpoint.id, reason=str(error))
+                free.append(_free(endpoint, lane, lease, now + _NOT_RENDERED, is_done=False))
             except Exception:  # of one order, and the endpoint's other orders must not wait for it
                 log.exception("an event cannot be rendered for now", endpoint=endpoint.id, order=lane.order_id)
                 free.append(_free(endpoint, lane, lease, now + _NOT_RENDERED, is_done=False))
@@ -207,7 +226,7 @@ class Attempts:
             kind=key.kind,
             version=key.order_version,
             recorded_at=event.recorded_at,
-            details=event.details,
+            details=self._show_details(key.kind, event.details),
             order=subject if event.contract is not None else None,
             contract=event.contract,
             shown=None if view is None else self._show_order(view),
@@ -216,9 +235,12 @@ class Attempts:
         return dialect.render(to_send, endpoint.subscription)
 
     async def _record(
-        self, tx: AttemptWriting, ended: Sequence[EndedAttempt], now: datetime
+        self, tx: AttemptWriting, ended: Sequence[EndedAttempt], again: list[datetime], now: datetime
     ) -> Sequence[LoggedAttempt]:
-        """Write what became of the attempts at one endpoint, and return the rows of the log."""
+        """Write what became of the attempts at one endpoint, and return the rows of the log.
+
+        `again` gets the instants of the next attempts.
+        """
         number = ended[0].claimed.delivery.endpoint
         known = ended[0].claimed.sending.endpoint.health
         noted_at = known.last_success_at
@@ -238,7 +260,11 @@ class Attempts:
                 late = [one.key for one in done if now - one.recorded_at > _SETTLED_LATE]
                 if late:
                     await tx.renew_settled(late, now)
-        await tx.end_lanes([self._lane_end(one, outcomes[id(one)], now) for one in ended])
+        ends = [self._lane_end(one, outcomes[id(one)], now) for one in ended]
+        await tx.end_lanes(ends)
+        again += [one.next_at for one in ends if not one.is_done]
+        if health.not_before is not None:
+            again.append(health.not_before)
         return [log_row(one, outcomes[id(one)]) for one in ended]
 
     def _outcome(self, one: EndedAttempt, health: Health) -> str:

@@ -46,7 +46,7 @@ class Dispatch:
         added = [
             delivery_of(endpoint, event) for event in events for endpoint in endpoints if self.wants(endpoint, event)
         ]
-        await tx.add_deliveries(added)
+        await tx.add_deliveries(added, now)
         return len(events)
 
     async def everything(self, *, with_endpoints: bool) -> None:
@@ -55,12 +55,12 @@ class Dispatch:
             while await self() >= HANDED_OUT_AT_ONCE:
                 pass
             return
-        more = True
-        while more:
+        passed_over = HANDED_OUT_AT_ONCE
+        while passed_over >= HANDED_OUT_AT_ONCE:
             now = await self._shared_clock()
             async with self._store.transaction() as tx:
                 await tx.lock_delivery_head()
-                more = await tx.pass_over_undispatched(now - OVERLAP, HANDED_OUT_AT_ONCE, now) > 0
+                passed_over = await tx.pass_over_undispatched(now - OVERLAP, HANDED_OUT_AT_ONCE, now)
 
     def wants(self, endpoint: Endpoint, event: StoredEvent) -> bool:
         """Return whether an endpoint hears of an event.

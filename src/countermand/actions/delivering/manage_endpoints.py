@@ -125,7 +125,7 @@ class Endpoints:
             else:
                 since = max(since, now - OVERLAP)
                 await tx.write_dispatch_from(since)
-                while await tx.pass_over_undispatched(since, HANDED_OUT_AT_ONCE, now):
+                while await tx.pass_over_undispatched(since, HANDED_OUT_AT_ONCE, now) >= HANDED_OUT_AT_ONCE:
                     pass
             endpoint = await tx.add_endpoint(endpoint)
         await self._parts.changed()

@@ -148,8 +148,11 @@ class DispatchWriting(EndpointReading, Protocol):
         """Mark events that nobody was handed yet, and return them with all such events of the same orders."""
         ...
 
-    async def add_deliveries(self, deliveries: Sequence[Delivery]) -> None:
-        """Add deliveries, and their lanes. Nothing changes for a delivery that is there and waits."""
+    async def add_deliveries(self, deliveries: Sequence[Delivery], now: datetime) -> None:
+        """Add deliveries, and their lanes, which are due now, whatever clock the events were recorded by.
+
+        Nothing changes for a delivery that is there and waits.
+        """
         ...
 
     async def pass_over_undispatched(self, since: datetime, at_most: int, now: datetime) -> int:

@@ -68,10 +68,10 @@ class Redeliveries:
 
     async def _again_after(self, endpoint: Endpoint, after: str) -> int:
         count = 0
+        while await self._feed.number():  # so that the end of the feed is the end of what is committed
+            pass
         while True:
             page = await self._feed.read(after, _AT_ONCE)
-            if not page.events:
-                return count
             keys = [
                 EventKey(order_id=one.order_id, order_version=one.order_version, kind=one.kind)
                 for _, one in page.events
@@ -81,6 +81,8 @@ class Redeliveries:
                 again = [one for one in found.values() if self._dispatch.wants(endpoint, one)]
                 await tx.wait_again([delivery_of(endpoint, one) for one in again])
             count += len(again)
+            if page.is_last:
+                return count
             after = page.following
 
     async def _again_failed(self, endpoint: Endpoint, which: Redelivery) -> int:

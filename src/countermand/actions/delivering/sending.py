@@ -19,6 +19,7 @@ class AttemptError(StrEnum):
     BROKEN = "broken"  # the connection ended, or what came is not HTTP
     STATUS = "status"  # an answer that is no success; a redirect is none
     CUT_OFF = "cut_off"  # the node ended during the attempt
+    FAULT = "fault"  # this service failed; its log says why
     SECRET = "secret"  # noqa: S105 - no key of this node decrypts the endpoint's secret, so nothing was sent
 
 

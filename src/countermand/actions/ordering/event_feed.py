@@ -109,7 +109,9 @@ class EventFeed:
         if asked is not None and deleted:
             raise _deleted(_cursor(head, deleted[-1].position))
         kept = [*_kept_first(found[len(deleted) :])]
-        return _page(head, kept, kept[-1].position if kept else position)
+        if not kept:  # whatever the head says, so that a reader at the end waits
+            return FeedPage(events=(), following=_cursor(head, position), is_last=True)
+        return _page(head, kept, kept[-1].position)
 
     async def has_begun(self) -> bool:
         """Return whether the feed was ever read: the first read gives the first positions."""

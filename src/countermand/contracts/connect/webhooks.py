@@ -84,4 +84,5 @@ DIALECT: Final = Dialect(
     says=_says,
     render=_render,
     contract=NAME,
+    has_thin=False,
 )

@@ -111,6 +111,8 @@ REFUSALS: Final[Mapping[str, str]] = {
     "the cursor in `next`.",
     "webhook_key_missing": "The service has no key to encrypt the secrets of endpoints, so that nothing was done. The "
     "operator gives every node a key.",
+    "webhook_secret_unreadable": "No key of the node decrypts what the database keeps of the endpoint. The operator "
+    "gives the node the key that encrypted it.",
     # ticket orders
     "product_not_available": "There is no such product, or it or its event is disabled.",
     "multiple_events": "The products are for several events. Place one order for each event.",

@@ -57,4 +57,5 @@ CLOUDEVENTS: Final = Dialect(
     kinds=KINDS,
     says=says,
     render=_render,
+    has_structured=True,
 )

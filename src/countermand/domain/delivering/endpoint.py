@@ -88,6 +88,8 @@ class Health:
 class Endpoint:
     """An endpoint. `owner` is the partner that added it over its own credential, or None if the operator did.
 
+    `is_permitted` says whether the owner may still subscribe: if not, nothing is sent, and everything is kept.
+
     `secret` and the others are encrypted (`delivery/secret_box.py`), and never leave the service.
     """
 
@@ -106,3 +108,4 @@ class Endpoint:
     paused_at: datetime | None = None
     paused_because: str | None = None
     removed_at: datetime | None = None
+    is_permitted: bool = True

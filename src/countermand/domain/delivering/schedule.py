@@ -12,7 +12,7 @@ _PAUSES: Final = tuple(
     timedelta(seconds=pause_s)
     for pause_s in (5, 30, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
 )
-_JITTER: Final = 0.2
+_JITTER: Final = 0.19  # the time that an attempt needs to begin brings it up to a fifth
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,6 +17,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
     tuple_,
     update,
 )
@@ -80,10 +81,10 @@ class DeliveryRows(ManyRows):
         some = select(*key).where(_waits(since)).limit(at_most)
         return await self.run(update(outbox).where(tuple_(*key).in_(some)).values(delivered_at=micros(now)))
 
-    async def add_deliveries(self, added: Sequence[Delivery]) -> None:
+    async def add_deliveries(self, added: Sequence[Delivery], now: datetime) -> None:
         """See `DispatchWriting.add_deliveries`."""
         await self._add_rows(added)
-        await self._add_to_lanes(added)
+        await self._add_to_lanes(added, now)
 
     async def wait_again(self, again: Sequence[Delivery]) -> int:
         """See `EndpointWriting.wait_again`."""
@@ -139,20 +140,25 @@ class DeliveryRows(ManyRows):
                 lambda made: made.on_conflict_do_nothing(),
             )
 
-    async def _add_to_lanes(self, added: Sequence[Delivery]) -> None:
-        """Let deliveries wait in their lanes. A new lane is due at once, those with older events first."""
+    async def _add_to_lanes(self, added: Sequence[Delivery], now: datetime | None = None) -> None:
+        """Let deliveries wait in their lanes. A new lane is due at once, those with older events first.
+
+        The clock of the node that recorded an event may be ahead of the database's: with `now`, no lane waits for that.
+        """
         counts: Counter[tuple[int, int]] = Counter((one.endpoint, one.key.order_id) for one in added)
         if not counts:
             return
         heads: dict[tuple[int, int], int] = {}
         for one in added:
-            lane = one.endpoint, one.key.order_id
-            heads[lane] = min(micros(one.recorded_at), heads.get(lane, micros(one.recorded_at)))
+            lane, at = (one.endpoint, one.key.order_id), micros(one.recorded_at)
+            heads[lane] = min(at, heads.get(lane, at))
+        latest = max(heads.values()) if now is None else micros(now)
         await self._insert_rows(
             delivery_lanes,
             [
-                {"endpoint": lane[0], "order_id": lane[1], "waiting": counts[lane], "next_at": head, "head_at": head}
+                {"endpoint": lane[0], "order_id": lane[1], "waiting": counts[lane], "next_at": due, "head_at": head}
                 for lane, head in sorted(heads.items())
+                for due in [min(head, latest)]
             ],
             lambda made: made.on_conflict_do_update(
                 index_elements=[_LANE.endpoint, _LANE.order_id],
@@ -246,8 +252,10 @@ class DeliveryRows(ManyRows):
     async def end_deliveries(self, ended: Sequence[Delivery], state: str, now: datetime) -> None:
         """See `AttemptWriting.end_deliveries`."""
         done = {"state": state, "ended_at": micros(now), "body": None, "headers": None}
+        # Another node, which took the lane over, may have delivered it meanwhile.
+        may_end = true() if state == DELIVERED else _IT.state == PENDING
         await self._for_each(
-            lambda given: update(deliveries).where(_is_it(given)).values(done),
+            lambda given: update(deliveries).where(_is_it(given), may_end).values(done),
             [named(one) for one in ended],
             _KEY_TYPES,
         )
@@ -301,8 +309,15 @@ class DeliveryRows(ManyRows):
         at = literal(micros(now), BigInteger) + place * literal(apart, BigInteger)
         free = select(_LANE.order_id, at.label("at"))
         free_lanes = free.where(_LANE.endpoint == endpoint, _LANE.lease.is_(None)).subquery()
-        spread = update(delivery_lanes).where(_LANE.endpoint == endpoint, _LANE.order_id == free_lanes.c.order_id)
+        # `lease` again: of a lane that is claimed meanwhile, PostgreSQL reads the new row here, not in the subquery.
+        it = _LANE.endpoint == endpoint, _LANE.order_id == free_lanes.c.order_id, _LANE.lease.is_(None)
+        spread = update(delivery_lanes).where(*it)
         await self.run(spread.values(next_at=free_lanes.c.at))
+
+    async def has_removed_endpoints(self) -> bool:
+        """Return whether there may be deliveries of removed endpoints."""
+        (row,) = await self.rows(select(exists().where(endpoints.c.state == REMOVED).label("some")))
+        return bool(row["some"])
 
     async def forget_removed(self, at_most: int) -> int:
         """See `EndpointWriting.forget_removed`."""

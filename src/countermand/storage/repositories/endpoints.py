@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import func, insert, select, update
 
 from countermand.actions.delivering.ports import EventKey, LoggedAttempt, LogQuestion
-from countermand.domain.client import ClientId
+from countermand.domain.client import ClientId, Permission
 from countermand.domain.contract import ContractName
 from countermand.domain.delivering.endpoint import (
     Endpoint,
@@ -20,9 +20,10 @@ from countermand.domain.delivering.endpoint import (
 )
 from countermand.domain.orders.order import OrderId, OrderUid
 from countermand.storage.repositories.many_rows import ManyRows
-from countermand.storage.repositories.rows import written
-from countermand.storage.sql_types import Row
+from countermand.storage.repositories.rows import permissions_of, written
+from countermand.storage.sql_types import Query, Row
 from countermand.storage.tables.cancelling import outbox
+from countermand.storage.tables.clients import clients
 from countermand.storage.tables.columns import instant, instant_or_none, micros, micros_or_none
 from countermand.storage.tables.delivering import (
     deliveries,
@@ -42,11 +43,11 @@ class EndpointRows(ManyRows):
 
     async def endpoints(self) -> Sequence[Endpoint]:
         """See `EndpointReading.endpoints`."""
-        return [_endpoint(row) for row in await self.rows(select(endpoints).where(_KEPT).order_by(_IT.number))]
+        return [_endpoint(row) for row in await self.rows(_with_owners().order_by(_IT.number))]
 
     async def endpoint(self, endpoint_id: EndpointId) -> Endpoint | None:
         """See `EndpointReading.endpoint`."""
-        row = await self._one(select(endpoints).where(_KEPT, _IT.id == endpoint_id))
+        row = await self._one(_with_owners().where(_IT.id == endpoint_id))
         return None if row is None else _endpoint(row)
 
     async def oldest_undelivered(self) -> datetime | None:
@@ -92,9 +93,8 @@ class EndpointRows(ManyRows):
     async def add_endpoint(self, endpoint: Endpoint) -> Endpoint:
         """See `EndpointWriting.add_endpoint`."""
         wanted = endpoint.subscription
-        (row,) = await self.rows(
-            insert(endpoints)
-            .values(
+        await self._execute(
+            insert(endpoints).values(
                 id=endpoint.id,
                 url=endpoint.url,
                 dialect=wanted.dialect,
@@ -111,13 +111,14 @@ class EndpointRows(ManyRows):
                 **_secret_columns(endpoint),
                 **_health_columns(endpoint.health),
             )
-            .returning(endpoints)
         )
-        return _endpoint(row)
+        added = await self.endpoint(endpoint.id)
+        assert added is not None
+        return added
 
     async def lock_endpoint(self, endpoint: EndpointNumber) -> Endpoint | None:
         """See `EndpointChange.lock_endpoint`."""
-        row = await self._one(select(endpoints).where(_KEPT, _IT.number == endpoint).with_for_update())
+        row = await self._one(_with_owners().where(_IT.number == endpoint).with_for_update(of=endpoints))
         return None if row is None else _endpoint(row)
 
     async def write_health(self, endpoint: EndpointNumber, health: Health) -> None:
@@ -267,6 +268,19 @@ def _health_columns(health: Health) -> dict[str, object]:
     }
 
 
+def _with_owners() -> Query:
+    """Return the query for the endpoints that were not removed, with the permissions of their owners."""
+    its = clients.c
+    of_owner = its.revoked_at.label("owner_revoked_at"), its.permissions, its.more_permissions
+    return select(endpoints, *of_owner).outerjoin(clients, its.id == _IT.owner_id).where(_KEPT)
+
+
+def _may_subscribe(row: Row) -> bool:
+    if row["owner_id"] is None:
+        return True
+    return row["owner_revoked_at"] is None and Permission.SUBSCRIBE in permissions_of(row)
+
+
 def _endpoint(row: Row) -> Endpoint:
     kinds, contract, client_id, owner = row["kinds"], row["contract"], row["client_id"], row["owner_id"]
     return Endpoint(
@@ -283,6 +297,7 @@ def _endpoint(row: Row) -> Endpoint:
             asymmetric=row["asymmetric"],
         ),
         owner=None if owner is None else ClientId(owner),
+        is_permitted=_may_subscribe(row),
         created_at=instant(row["created_at"]),
         # A state of a newer version: nothing is sent, and everything is kept.
         state=EndpointState.ACTIVE if row["state"] == EndpointState.ACTIVE.value else EndpointState.PAUSED,

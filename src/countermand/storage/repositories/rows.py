@@ -167,7 +167,7 @@ def client_of(row: Row) -> Client:
         id=ClientId(row["id"]),
         channel=Channel(row["door"]),
         name=row["name"],
-        permissions=_permissions_of(row),
+        permissions=permissions_of(row),
         key=row["key"],
         identity=None if row["issuer"] is None else (row["issuer"], row["subject"]),
         created_at=instant(row["created_at"]),
@@ -178,7 +178,8 @@ def client_of(row: Row) -> Client:
     )
 
 
-def _permissions_of(row: Row) -> frozenset[Permission | Unknown]:
+def permissions_of(row: Row) -> frozenset[Permission | Unknown]:
+    """Return the permissions in the row of a client."""
     more = row["more_permissions"]
     named = msgspec.json.decode(row["permissions"]) + ([] if more is None else msgspec.json.decode(more))
     return frozenset(known(Permission, one) for one in named)
