@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from databases import POSTGRES_SETTINGS, OrdersDatabase, PostgresOrders, SqliteOrders
-from delivery_runs import RATE, DeliveryError, GivingWay, Measuring, Soon, Throughput, receiving
+from delivery_runs import RATE, WARM_UP_S, DeliveryError, GivingWay, Measuring, Soon, Throughput, receiving
 from driving import LoadError, generators
 from machine import in_words, surroundings
 from own_postgres import OwnPostgres, PostgresError
@@ -83,7 +83,7 @@ def _all_rounds(given: argparse.Namespace, measuring: Sequence[Measuring]) -> It
 
 @contextmanager
 def _databases(given: argparse.Namespace, work: Path) -> Iterator[Sequence[OrdersDatabase]]:
-    a_round = given.events + 2 * RATE * given.seconds + 2 * _CANCELS_A_SECOND * given.seconds
+    a_round = given.events + 2 * RATE * given.seconds + 2 * _CANCELS_A_SECOND * (given.seconds + WARM_UP_S)
     orders = a_round * given.rounds
     print(f"Making {orders:,} orders ...", flush=True)
     sample = make_sample(work, orders=orders, seed=1)
@@ -143,6 +143,13 @@ _FIGURES: Final[Sequence[tuple[str, str, type[Run], str, Any]]] = (
         GivingWay,
         ".2f",
         lambda run: run.with_two_a_second / run.alone_a_second,
+    ),
+    (
+        "… by CPU: of a cancellation without endpoints over that with two",
+        "≥ 0.8",
+        GivingWay,
+        ".2f",
+        lambda run: None if run.alone_cpu_us is None else run.alone_cpu_us / run.with_two_cpu_us,
     ),
     ("deliveries under that load, a second", "", GivingWay, ",.0f", lambda run: run.delivered_meanwhile_a_second),
     ("backlog when the load ended, deliveries", "", GivingWay, ",.0f", lambda run: run.backlog),

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import json
+import resource
 import sqlite3
 import statistics
 import subprocess
@@ -41,6 +42,7 @@ _HERE: Final = Path(__file__).parent
 CONNECTIONS: Final = 64
 RATE: Final = 200  # cancellations a second, where the time from the commit to the first byte is measured
 AT_ONCE: Final = 64  # sends at a time, in the bare loop as in the relay
+WARM_UP_S: Final = 2
 _LOOK_AGAIN_S: Final = 0.1
 _PATIENCE_S: Final = 300
 _PUBLIC: Final = "http://bench.example"
@@ -83,21 +85,34 @@ class Soon:
 
 @dataclass(frozen=True, kw_only=True)
 class GivingWay:
-    """Cancellations a second without endpoints, and with two; and how the backlog was caught up after the load."""
+    """Cancellations a second without endpoints, and with two; and how the backlog was caught up after the load.
+
+    The CPU is that of server, database, load and receiver for each cancellation: other work on the machine changes it
+    less than the cancellations a second.
+    """
 
     database: str
     round: int
     alone_a_second: float
     with_two_a_second: float
+    alone_cpu_us: float | None
+    with_two_cpu_us: float | None
     delivered_meanwhile_a_second: float
     backlog: int  # deliveries, when the load ended
     caught_up_s: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Cancelled:
+    a_second: float = 0.0
+    cpu_us: float | None = None
+
+
 class Receiver:
     """Talks to the process of the receiver."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, pid: int) -> None:
+        self.pid = pid
         self.url = f"http://127.0.0.1:{port}"
         self._http = httpx.Client(base_url=self.url, timeout=60)
 
@@ -121,7 +136,7 @@ def receiving() -> Iterator[Receiver]:
     with subprocess.Popen([sys.executable, _HERE / "receiver.py"], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            with closing(Receiver(int(process.stdout.readline()))) as receiver:
+            with closing(Receiver(int(process.stdout.readline()), process.pid)) as receiver:
                 yield receiver
         finally:
             process.terminate()
@@ -197,7 +212,7 @@ class Measuring:
 
     def giving_way(self, number: int) -> GivingWay:
         """Cancel without endpoints and with two, in turns; afterwards wait until everything is delivered."""
-        alone = with_two = 0.0
+        alone = with_two = _Cancelled()
         found: dict[str, Any] = {}
         for has_two in (False, True) if number % 2 else (True, False):
             if not has_two:
@@ -220,9 +235,11 @@ class Measuring:
         return GivingWay(
             database=self.database.dialect,
             round=number,
-            alone_a_second=alone,
-            with_two_a_second=with_two,
-            delivered_meanwhile_a_second=found["meanwhile"] / self.seconds,
+            alone_a_second=alone.a_second,
+            with_two_a_second=with_two.a_second,
+            alone_cpu_us=alone.cpu_us,
+            with_two_cpu_us=with_two.cpu_us,
+            delivered_meanwhile_a_second=found["meanwhile"] / (WARM_UP_S + self.seconds),
             backlog=found["backlog"],
             caught_up_s=found["caught_up_s"],
         )
@@ -231,18 +248,27 @@ class Measuring:
         own = {"webhook_secret_key": self.key, "webhook_allow_loopback": "true", "deliveries": str(deliveries)}
         return dataclasses.replace(BATCHED, settings={PREFIX + name.upper(): value for name, value in own.items()})
 
-    def _cancel(self, kind: Kind, *, seconds: int = _PATIENCE_S, stop_after: int = 0, after: Any = None) -> float:
-        """Cancel over HTTP, and return the cancellations a second. `after` is called before the server stops."""
+    def _cancel(
+        self, kind: Kind, *, seconds: int = _PATIENCE_S, stop_after: int = 0, after: Any = None
+    ) -> "_Cancelled":
+        """Cancel over HTTP. `after` is called before the server stops."""
         turns = self.database.sample.turns[MIXED]
         first = self.database.used_until(turns)
         asking = Asking(generator=self.generator, credentials=self.credentials, connections=CONNECTIONS)
         self.database.settle()
         with running(kind, self.credentials, self.database) as server:
+            if not stop_after:
+                first = drive(asking, turns, server.port, first=first, seconds=WARM_UP_S).used
+            pids = [server.pid, self.receiver.pid, *self.database.pids()]
+            before, load_before = cpu_s(pids), resource.getrusage(resource.RUSAGE_CHILDREN)
             load = drive(asking, turns, server.port, first=first, seconds=seconds, stop_after=stop_after)
+            used, load_after = cpu_s(pids), resource.getrusage(resource.RUSAGE_CHILDREN)
+            load_s = load_after.ru_utime + load_after.ru_stime - load_before.ru_utime - load_before.ru_stime
             if after is not None:
                 after(server.pid)
         self.database.used(turns, load.used)
-        return load.cancels_a_second
+        cpu_us = None if used is None or before is None else (used - before + load_s) / load.cancelled * 1e6
+        return _Cancelled(a_second=load.cancels_a_second, cpu_us=cpu_us)
 
     def _no_endpoints(self) -> None:
         for table in _OF_DELIVERY:

@@ -9,8 +9,8 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Protocol
@@ -91,6 +91,7 @@ class Relay:
         self._pace: dict[EndpointNumber, Pace] = {}
         self._has_more: set[EndpointNumber] = set()  # whose last claim brought as many events as it might
         self._looked_at_s = 0.0
+        self._turn = asyncio.Lock()
         self._unsent: list[ClaimedEvent] = []
         self._attempts: set[asyncio.Task[None]] = set()
         self._to_record: list[EndedAttempt] = []
@@ -139,9 +140,9 @@ class Relay:
 
     async def _dispatching(self, stopping: asyncio.Event) -> None:
         while await _woken(self._to_dispatch, stopping):
-            began_s = time.monotonic()
             try:
-                handed_out = await self._parts.dispatch() if self._endpoints else 0
+                async with self._in_turn(stopping):
+                    handed_out = await self._parts.dispatch() if self._endpoints else 0
             except _DATABASE_ERRORS as error:
                 log.warning("events are not handed to endpoints for now", reason=str(error))
                 await _passed(_FAILED_AGAIN_S, stopping)
@@ -150,29 +151,34 @@ class Relay:
                 self._due.set()
             if handed_out >= HANDED_OUT_AT_ONCE:
                 self._to_dispatch.set()
-            await self._give_way(began_s, stopping)
 
     async def _sending(self, stopping: asyncio.Event) -> None:
         while await _woken(self._due, stopping):
-            began_s = time.monotonic()
             try:
-                await self._claim_all(stopping)
-                await self._give_back()
+                async with self._in_turn(stopping):
+                    await self._claim_all(stopping)
+                    await self._give_back()
+                    if self._attempts and self._gives_way():
+                        await asyncio.wait(self._attempts, timeout=_ENDS_WITHIN_S)
             except _DATABASE_ERRORS as error:
                 log.warning("events are not sent for now", reason=str(error))
                 await _passed(_FAILED_AGAIN_S, stopping)
-            if self._attempts and self._gives_way():
-                await asyncio.wait(self._attempts, timeout=_ENDS_WITHIN_S)
-            await self._give_way(began_s, stopping)
 
     def _gives_way(self) -> float:
         """Return how many times as long as it worked the relay pauses."""
         beyond = (self._parts.cancelling_share() - _GIVES_WAY_FROM) / (1 - _GIVES_WAY_FROM)
         return max(0.0, beyond) * _GIVES_WAY_TIMES
 
-    async def _give_way(self, began_s: float, stopping: asyncio.Event) -> None:
-        if times := self._gives_way():
-            await _passed(min(times * (time.monotonic() - began_s), _LONGEST_PAUSE_S), stopping)
+    @asynccontextmanager
+    async def _in_turn(self, stopping: asyncio.Event) -> AsyncIterator[None]:
+        """Run a piece of work. While the relay gives way, one piece runs at a time, and a pause follows it."""
+        if not self._gives_way():
+            yield
+            return
+        async with self._turn:
+            began_s = time.monotonic()
+            yield
+            await _passed(min(self._gives_way() * (time.monotonic() - began_s), _LONGEST_PAUSE_S), stopping)
 
     async def _claim_all(self, stopping: asyncio.Event) -> None:
         if not self._endpoints:
