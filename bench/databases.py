@@ -53,6 +53,10 @@ class OrdersDatabase(ABC):
             first = 0
         return first
 
+    def used_until(self, turns: Turns) -> int:
+        """Return the first unused turn."""
+        return self._used.get(turns.name, 0)
+
     def used(self, turns: Turns, until: int) -> None:
         """Remember that every turn before `until` may have been used."""
         self._used[turns.name] = max(until, self._used.get(turns.name, 0))

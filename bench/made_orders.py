@@ -145,10 +145,10 @@ def _of_orders(made: str) -> dict[str, str]:
         f" FROM {made} CROSS JOIN (SELECT 1 AS number UNION ALL SELECT 2) AS numbers WHERE {_TICKETS_CHOSEN}",
         "outbox": f"SELECT id, 1, '{OrderEventKind.ORDER_PLACED.value}', placed_at, client_id,"
         f" CASE WHEN uid IS NULL THEN {_text(opening[CONNECT.name])}"
-        f" ELSE {_text(opening[SHOPPING.name])} END, placed_at + 1000000, NULL, NULL, contract, NULL FROM {made}"
+        f" ELSE {_text(opening[SHOPPING.name])} END, placed_at + 1000000, NULL, NULL, contract, NULL, NULL FROM {made}"
         f" UNION ALL SELECT id, 2, '{OrderEventKind.APPOINTMENT_SET.value}', placed_at + 1000000, client_id,"
         f" {_text(visit.replace('<from>', day).replace('<to>', day))}, placed_at + 2000000, NULL, NULL,"
-        f" NULL, NULL {visits}",
+        f" NULL, NULL, NULL {visits}",
         "products": f"SELECT uid, {_text(_name('Day ticket'))}, 1250, 150, 'EUR', {_LEFT}, {_LEFT} + sold,"
         " NULL, '', 1, NULL, TRUE, TRUE, FALSE, FALSE, NULL, NULL, 0, '{}'"
         " FROM (SELECT product_uid AS uid, count(*) AS sold FROM tickets GROUP BY product_uid) AS sales",

@@ -33,7 +33,7 @@ async def relaying(world: World, *, woken: bool = True) -> AsyncIterator[Relay]:
         deployment_of(world.settings, PUBLIC_URL),
         shared_by_all(world.clock),
         NULL_DELIVERY_METRICS,
-        lambda: False,
+        lambda: 0.0,
         world.outside.joined(),
     )
     stopping = asyncio.Event()

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from countermand.actions.delivering.attempts import Attempts, EndedAttempt
+from countermand.actions.delivering.attempts import Attempts
+from countermand.actions.delivering.claimed import EndedAttempt
 from countermand.actions.delivering.dialects import Dialect, Dialects, EventToSend, RenderedEvent, ShownOrder
 from countermand.actions.delivering.dispatch import HANDED_OUT_AT_ONCE, Dispatch
 from countermand.actions.delivering.manage_endpoints import EndpointParts, Endpoints

@@ -21,6 +21,7 @@ from countermand.contracts.http.contract import Deployment
 from countermand.contracts.manage.event_messages import shown_details
 from countermand.delivery.relay import NULL_DELIVERY_METRICS, DeliveryMetrics, Relay, RelayParts
 from countermand.delivery.secret_making import BoxedSecrets
+from countermand.delivery.steady_clock import SteadyClock
 from countermand.domain.delivering.schedule import USUAL_SCHEDULE, Schedule
 from countermand.settings import Settings
 
@@ -63,11 +64,16 @@ def delivering_in(
     deployment: Deployment,
     shared_clock: SharedClock,
     metrics: DeliveryMetrics,
-    gives_way: Callable[[], bool],
+    cancelling_share: Callable[[], float],
     outside: Outside | None = None,
     schedule: Schedule = USUAL_SCHEDULE,
 ) -> Delivering:
-    """Join what delivers the events of a database. `outside` is, by default, what really sends."""
+    """Join what delivers the events of a database. `outside` is, by default, what really sends.
+
+    `cancelling_share` returns which share of the recent time cancellations were under way.
+    """
+    if shared_clock == database.store.now:
+        shared_clock = SteadyClock(shared_clock)
     outside = outside or outside_of(webhooks_of(settings, deployment.public_url))
     dialects = dialects_of(database.contracts)
     dispatch = Dispatch(database.store, dialects, shared_clock)
@@ -88,7 +94,7 @@ def delivering_in(
             send=outside.send,
             shared_clock=shared_clock,
             metrics=metrics,
-            gives_way=gives_way,
+            cancelling_share=cancelling_share,
         )
     )
     names = [contract.name for contract in database.contracts]
@@ -120,7 +126,7 @@ async def endpoints_of(
 ) -> AsyncIterator[EndpointAdministration]:
     """Give a command what manages the endpoints. `public_url` is the address of the service."""
     deployment = deployment_of(settings, public_url)
-    made = delivering_in(settings, database, deployment, database.store.now, NULL_DELIVERY_METRICS, lambda: False)
+    made = delivering_in(settings, database, deployment, database.store.now, NULL_DELIVERY_METRICS, lambda: 0.0)
     try:
         yield made.endpoints
     finally:

@@ -191,9 +191,7 @@ def _delivering(
 ) -> Delivering:
     """Return what delivers events. The relay is woken after each commit that wrote events."""
     counts = telemetry.counts.deliveries
-    made = delivering_in(
-        settings, database, deployment, shared_clock, counts, lambda: cancelling.waiting > 0, outside, schedule
-    )
+    made = delivering_in(settings, database, deployment, shared_clock, counts, cancelling.load.share, outside, schedule)
     database.store.after_events = made.relay.wake
     return made
 
@@ -304,6 +302,7 @@ def cancelling_in(
         commit=commit,
         read_back=GroupCommit(run=read_back, batch_cap=READ_BACK_CAP, flights=READ_BACK_FLIGHTS),
         read_back_with_history=ReadBackWithHistory(store=database.store, limit_s=settings.settle_limit_s),
+        load=cancel.load,
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
@@ -29,6 +30,7 @@ LONGEST_URL: Final = 2000
 _LONGEST_NAME: Final = 253
 _RESOLVE_LIMIT_S: Final = 2.5  # less than the limit to connect, so that an attempt names the cause
 _RESOLVERS: Final = 16  # threads: a slow name server of one name holds up few others
+_KEPT_URLS: Final = 1024
 _SHOWN: Final = 100  # characters of a wrong URL in a sentence
 
 
@@ -178,6 +180,7 @@ def _addresses_of(host: str, port: int) -> Sequence[str]:
     return [str(address[0]) for *_, address in found]
 
 
+@lru_cache(maxsize=_KEPT_URLS)
 def _parsed(text: str, shown: str) -> URL:
     if len(text) > LONGEST_URL:
         raise RefusedAddressError(f"url must have at most {LONGEST_URL} characters, and {shown} has {len(text)}")

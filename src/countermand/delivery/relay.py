@@ -1,21 +1,24 @@
 """The relay of a node: hands out events, sends them to their endpoints, and writes what became of them.
 
 Every node has one, and the nodes share the work by leases in the database. The relay is woken when this process has
-committed an event; a poll finds what other processes wrote, and what is due by the schedule. While many cancellations
-wait, the relay gives way: it pauses between its batches, and sends little at a time.
+committed an event; a poll finds what other processes wrote, and what is due by the schedule. While cancellations are
+under way most of the time, the relay gives way: it pauses after each batch, in proportion to the time that it took.
 """
 
 import asyncio
+import math
+import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Protocol
 
 import structlog
 
-from countermand.actions.delivering.attempts import CLAIM_HOLDS, Attempts, ClaimedEvent, EndedAttempt
+from countermand.actions.delivering.attempts import CLAIM_HOLDS, Attempts
+from countermand.actions.delivering.claimed import ClaimedEvent, EndedAttempt
 from countermand.actions.delivering.dispatch import HANDED_OUT_AT_ONCE, Dispatch
 from countermand.actions.delivering.ports import AttemptWriting
 from countermand.actions.delivering.sending import AttemptError, AttemptResult, Send, Sending
@@ -27,9 +30,19 @@ log = structlog.get_logger()
 
 POLL_S: Final = 1.0
 _AT_ONCE: Final = 64  # attempts at one endpoint at a time
-_AT_ONCE_GIVING_WAY: Final = 8
-_GIVES_WAY_S: Final = 0.1
-_RECORDED_AT_ONCE: Final = 200
+# A fast endpoint's events are claimed ahead, up to what it takes in so many seconds: few large claims cost less than
+# many small ones.
+_AHEAD_S: Final = 0.25
+_MOST_CLAIMED: Final = 256
+# Above this share of the time with cancellations under way, the relay pauses; at a share of 1, it pauses so many times
+# as long as it worked.
+_GIVES_WAY_FROM: Final = 0.5
+_GIVES_WAY_TIMES: Final = 8.0
+_LONGEST_PAUSE_S: Final = 1.0
+_ENDS_WITHIN_S: Final = 0.2
+_PACE_S: Final = 0.5
+_LOOK_EVERYWHERE_S: Final = 0.05
+_RECORDED_AT_ONCE: Final = 500
 _RECORD_AFTER_S: Final = 0.005
 _FAILED_AGAIN_S: Final = 1.0
 _LAST_RESULTS_S: Final = 5.0
@@ -54,7 +67,7 @@ NULL_DELIVERY_METRICS: Final[DeliveryMetrics] = _NullMetrics()
 
 @dataclass(frozen=True, kw_only=True)
 class RelayParts:
-    """What the relay works with. `gives_way` returns whether cancellations wait."""
+    """What the relay works with. `cancelling_share` returns which share of the time cancellations are under way."""
 
     dispatch: Dispatch
     attempts: Attempts
@@ -62,7 +75,7 @@ class RelayParts:
     send: Send
     shared_clock: SharedClock
     metrics: DeliveryMetrics
-    gives_way: Callable[[], bool]
+    cancelling_share: Callable[[], float]
     at_once: int = _AT_ONCE
 
 
@@ -73,7 +86,13 @@ class Relay:
         self._parts = parts
         self._endpoints: dict[EndpointNumber, Endpoint] = {}
         self._to_dispatch, self._due, self._ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self._in_flight: Counter[EndpointNumber] = Counter()
+        self._in_flight: Counter[EndpointNumber] = Counter()  # claimed and not ended
+        self._sending_to: dict[EndpointNumber, asyncio.Semaphore] = {}
+        self._pace: dict[EndpointNumber, Pace] = {}
+        self._has_more: set[EndpointNumber] = set()  # whose last claim brought as many events as it might
+        self._looked_at_s = 0.0
+        self._turn = asyncio.Lock()
+        self._unsent: list[ClaimedEvent] = []
         self._attempts: set[asyncio.Task[None]] = set()
         self._to_record: list[EndedAttempt] = []
         self._all_recorded = asyncio.Event()
@@ -122,7 +141,8 @@ class Relay:
     async def _dispatching(self, stopping: asyncio.Event) -> None:
         while await _woken(self._to_dispatch, stopping):
             try:
-                handed_out = await self._parts.dispatch() if self._endpoints else 0
+                async with self._in_turn(stopping):
+                    handed_out = await self._parts.dispatch() if self._endpoints else 0
             except _DATABASE_ERRORS as error:
                 log.warning("events are not handed to endpoints for now", reason=str(error))
                 await _passed(_FAILED_AGAIN_S, stopping)
@@ -131,36 +151,75 @@ class Relay:
                 self._due.set()
             if handed_out >= HANDED_OUT_AT_ONCE:
                 self._to_dispatch.set()
-            if self._parts.gives_way():
-                await _passed(_GIVES_WAY_S, stopping)
 
     async def _sending(self, stopping: asyncio.Event) -> None:
         while await _woken(self._due, stopping):
             try:
-                await self._claim_all(stopping)
+                async with self._in_turn(stopping):
+                    await self._claim_all(stopping)
+                    await self._give_back()
+                    if self._attempts and self._gives_way():
+                        await asyncio.wait(self._attempts, timeout=_ENDS_WITHIN_S)
             except _DATABASE_ERRORS as error:
                 log.warning("events are not sent for now", reason=str(error))
                 await _passed(_FAILED_AGAIN_S, stopping)
 
+    def _gives_way(self) -> float:
+        """Return how many times as long as it worked the relay pauses."""
+        beyond = (self._parts.cancelling_share() - _GIVES_WAY_FROM) / (1 - _GIVES_WAY_FROM)
+        return max(0.0, beyond) * _GIVES_WAY_TIMES
+
+    @asynccontextmanager
+    async def _in_turn(self, stopping: asyncio.Event) -> AsyncIterator[None]:
+        """Run a piece of work. While the relay gives way, one piece runs at a time, and a pause follows it."""
+        if not self._gives_way():
+            yield
+            return
+        async with self._turn:
+            began_s = time.monotonic()
+            yield
+            await _passed(min(self._gives_way() * (time.monotonic() - began_s), _LONGEST_PAUSE_S), stopping)
+
     async def _claim_all(self, stopping: asyncio.Event) -> None:
         if not self._endpoints:
             return
-        now = await self._parts.shared_clock()
-        async with self._parts.endpoints.snapshot() as reading:
-            due = await reading.due_endpoints(now)
-        for number in due:
+        due = set(self._has_more)
+        if not due or time.monotonic() - self._looked_at_s >= _LOOK_EVERYWHERE_S:
+            now = await self._parts.shared_clock()
+            async with self._parts.endpoints.snapshot() as reading:
+                due |= set(await reading.due_endpoints(now))
+            self._looked_at_s = time.monotonic()
+        for number in sorted(due):
             endpoint = self._endpoints.get(number)
-            if endpoint is None or stopping.is_set():
+            if endpoint is None:
+                self._has_more.discard(number)
                 continue
-            limit = _AT_ONCE_GIVING_WAY if self._parts.gives_way() else self._parts.at_once
+            limit = self._claimed_at_once(number)
             free = limit - self._in_flight[number]
-            # Few large claims cost less than many small ones; the next attempt to end asks again.
-            if free >= max(1, limit // 2) or (free > 0 and not self._in_flight[number]):
-                until = asyncio.get_running_loop().time() + CLAIM_HOLDS.total_seconds()  # a claim may take long
+            # The next attempt to end asks again.
+            if not stopping.is_set() and (free >= limit // 2 or (free > 0 and not self._in_flight[number])):
                 try:
-                    self._begin(await self._parts.attempts.claim(endpoint, free), until)
+                    await self._claim(endpoint, free)
                 except _DATABASE_ERRORS as error:  # of one endpoint: the others go on
                     log.warning("events are not sent to an endpoint for now", endpoint=endpoint.id, reason=str(error))
+
+    def _claimed_at_once(self, number: EndpointNumber) -> int:
+        pace = self._pace.setdefault(number, Pace())
+        return max(self._parts.at_once, min(_MOST_CLAIMED, round(pace.a_second() * _AHEAD_S)))
+
+    async def _claim(self, endpoint: Endpoint, free: int) -> None:
+        until = asyncio.get_running_loop().time() + CLAIM_HOLDS.total_seconds()
+        self._has_more.discard(endpoint.number)
+        claimed = await self._parts.attempts.claim(endpoint, free)
+        if len(claimed) == free:
+            self._has_more.add(endpoint.number)
+        self._begin(claimed, until)
+
+    async def _give_back(self) -> None:
+        """Let other nodes, or this one later, send what was claimed and not sent in time."""
+        if self._unsent:
+            unsent, self._unsent = self._unsent, []
+            await self._parts.attempts.give_back(unsent)
 
     def _begin(self, claimed: Sequence[ClaimedEvent], until: float) -> None:
         for one in claimed:
@@ -170,12 +229,15 @@ class Relay:
             task.add_done_callback(self._attempts.discard)
 
     async def _attempt(self, claimed: ClaimedEvent, until: float) -> None:
-        """Make an attempt, if the lease is still long enough. Otherwise its end lets any node go on."""
+        """Make an attempt, if the lease is still long enough then. Otherwise give the event back."""
         number = claimed.delivery.endpoint
         try:
-            if asyncio.get_running_loop().time() > until:
-                return
-            result = await self._sent(claimed.sending)
+            async with self._sending_to.setdefault(number, asyncio.Semaphore(self._parts.at_once)):
+                if asyncio.get_running_loop().time() > until:
+                    self._unsent.append(claimed)
+                    return
+                result = await self._sent(claimed.sending)
+            self._pace.setdefault(number, Pace()).count()
             outcome = "delivered" if result.error is None else "failed"
             self._parts.metrics.attempt_ended(claimed.sending.endpoint.id, outcome, result.duration_ms / 1000)
             self._to_record.append(EndedAttempt(claimed=claimed, result=result))
@@ -228,6 +290,30 @@ class Relay:
                 return None
         again = [await self._recorded([one]) for one in batch]
         return min((one for one in again if one is not None), default=None)
+
+
+class Pace:
+    """Measures how many attempts at an endpoint end in a second, lately."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._at_s = clock()
+        self._a_second = 0.0
+
+    def count(self) -> None:
+        """Count an attempt that ended."""
+        self._fade()
+        self._a_second += 1 / _PACE_S
+
+    def a_second(self) -> float:
+        """Return the attempts a second."""
+        self._fade()
+        return self._a_second
+
+    def _fade(self) -> None:
+        now_s = self._clock()
+        self._a_second *= math.exp((self._at_s - now_s) / _PACE_S)
+        self._at_s = now_s
 
 
 async def _woken(event: asyncio.Event, stopping: asyncio.Event) -> bool:

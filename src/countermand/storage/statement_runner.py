@@ -1,9 +1,9 @@
 """Runs the statements of one transaction. It translates the driver's errors, and never leaves a statement half run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import Executable, Table
+from sqlalchemy import ColumnElement, Executable, Table, any_, bindparam, func, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from countermand.actions.slices import Slices
 from countermand.domain.orders.order_kind import OrderKinds
 from countermand.storage.driver import OurError, shielded, translated_driver
-from countermand.storage.sql_types import Result
+from countermand.storage.sql_types import Column, Result
 
 _ROWS_AT_ONCE: Final = 500
 
@@ -37,6 +37,27 @@ class StatementRunner:
     def _insert(self, into: Table) -> "postgresql.Insert | sqlite.Insert":
         """Return an insert that can say what to do on a conflict. Each database has its own syntax for that."""
         return postgresql.insert(into) if self._on_postgres else sqlite.insert(into)
+
+    def _among(self, column: Column, values: Collection[object]) -> ColumnElement[bool]:
+        """Return the condition that a column has one of many values.
+
+        On PostgreSQL the values are one array, so that the statement's text is the same for any number of values, and
+        a connection prepares it once.
+        """
+        if self._on_postgres:
+            return column == any_(bindparam(None, list(values), type_=postgresql.ARRAY(column.type)))
+        return column.in_(values)
+
+    def _rows_among(self, columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> ColumnElement[bool]:
+        """Return the condition that some columns together have one of many rows of values; see `_among`."""
+        if not self._on_postgres:
+            return tuple_(*columns).in_(rows)
+        arrays = [
+            bindparam(None, [row[place] for row in rows], type_=postgresql.ARRAY(column.type))
+            for place, column in enumerate(columns)
+        ]
+        names = [f"c{place}" for place in range(len(columns))]
+        return tuple_(*columns).in_(select(func.unnest(*arrays).table_valued(*names).render_derived()))
 
     async def _one(self, statement: Executable) -> RowMapping | None:
         return (await self._execute(statement)).mappings().one_or_none()

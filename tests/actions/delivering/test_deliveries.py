@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from countermand.actions.delivering.attempts import LEASE, EndedAttempt
+from countermand.actions.delivering.attempts import LEASE
+from countermand.actions.delivering.claimed import EndedAttempt
 from countermand.actions.delivering.endpoints import AttemptsWanted, Redelivery
 from countermand.actions.delivering.sending import AttemptError, AttemptResult
 from countermand.actions.errors import ConflictError, FieldsError, NotFoundError

@@ -7,7 +7,7 @@ view.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import structlog
@@ -15,6 +15,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelledWithHistory, CancelOutcome
 from countermand.actions.cancelling.group_commit import GroupCommit
+from countermand.actions.cancelling.load import CancellingLoad
 from countermand.actions.cancelling.ports import CancellationStore, CancelOrder
 from countermand.actions.errors import CountermandError, NotFoundError, UnavailableError
 from countermand.actions.ordering.ports import OrderReading
@@ -64,11 +65,15 @@ class ReadBackWithHistory:
 
 @dataclass(frozen=True, kw_only=True)
 class CancelAndShow:
-    """Puts commands and orders into batches. Each method waits for the outcome, and raises as `GroupCommit.submit`."""
+    """Puts commands and orders into batches. Each method waits for the outcome, and raises as `GroupCommit.submit`.
+
+    `load` measures how long the batches of commands take.
+    """
 
     commit: GroupCommit[CancelOrder, CancelOutcome]
     read_back: GroupCommit[OrderId, OrderView]
     read_back_with_history: Callable[[OrderId], Awaitable[CancelledWithHistory]]
+    load: CancellingLoad = field(default_factory=CancellingLoad)
 
     @property
     def waiting(self) -> int:

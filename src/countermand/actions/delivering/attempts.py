@@ -9,24 +9,24 @@ import random
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 import structlog
 
+from countermand.actions.delivering.claimed import ClaimedEvent, EndedAttempt, log_cut_off, log_row
 from countermand.actions.delivering.dialects import Dialects, EventToSend, RenderedEvent, ShownOrder
 from countermand.actions.delivering.ports import (
     AttemptWriting,
     ClaimedLane,
     Delivery,
     EndpointChange,
-    EventKey,
     LaneEnd,
     LoggedAttempt,
     StoredEvent,
 )
-from countermand.actions.delivering.sending import AttemptError, AttemptResult, Sending
+from countermand.actions.delivering.sending import Sending
 from countermand.actions.errors import UnavailableError
 from countermand.actions.ordering.views import OrderView
 from countermand.actions.ports import SharedClock, Snapshots, Transactions
@@ -42,7 +42,7 @@ ATTEMPT_LIMIT: Final = timedelta(seconds=15)
 LEASE: Final = timedelta(seconds=20)
 # Between the claim and the beginning of an attempt; later than that, the lease might end before the attempt.
 CLAIM_HOLDS: Final = timedelta(seconds=4)
-_SUCCESS_NOTED_EVERY: Final = timedelta(seconds=1)
+_SUCCESS_NOTED_EVERY: Final = timedelta(seconds=2)  # longer than until a node reads the endpoint again
 _SETTLED_LATE: Final = timedelta(hours=1)
 CATCH_UP_PER_S: Final = 500.0
 _NOT_RENDERED: Final = timedelta(minutes=1)
@@ -54,26 +54,6 @@ ShowDetails = Callable[[str, Mapping[str, object]], Mapping[str, object]]
 
 class AttemptStore(Snapshots[AttemptWriting], Transactions[AttemptWriting], Protocol):
     """The database, as attempts need it."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClaimedEvent:
-    """An event that this node may send. `following_at` is when the next event of the lane was recorded, if known."""
-
-    sending: Sending
-    delivery: Delivery
-    lease: str
-    claimed_at: datetime
-    following_at: datetime | None
-    is_probe: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EndedAttempt:
-    """A claimed event, with how the attempt ended."""
-
-    claimed: ClaimedEvent
-    result: AttemptResult
 
 
 class Attempts:
@@ -134,6 +114,16 @@ class Attempts:
                 await tx.log_attempts(logged)
         return min(again) - now if again else None
 
+    async def give_back(self, claimed: Sequence[ClaimedEvent]) -> None:
+        """Undo a claim of events that were not sent: the attempt does not count, and any node may send them."""
+        now = await self._shared_clock()
+        unsent = [one for one in claimed if now - one.claimed_at < LEASE]
+        if not unsent:
+            return
+        async with self._store.transaction() as tx:
+            await tx.note_attempts([_not_attempted(one.delivery) for one in unsent])
+            await tx.end_lanes([_free_again(one, now) for one in unsent])
+
     async def _probe(self, tx: AttemptWriting, endpoint: Endpoint, now: datetime, lease: str) -> Sequence[ClaimedLane]:
         until = now + LEASE
         if not endpoint.health.is_probed or not await tx.claim_probe(endpoint.number, now, until):
@@ -176,7 +166,7 @@ class Attempts:
             await tx.end_lanes(free)
         if claimed:
             await tx.note_attempts([one.delivery for one in claimed])
-        await _log_cut_off(tx, [one for one in claimed if one.delivery.key.order_id in _cut_off(lanes)], now)
+        await log_cut_off(tx, [one for one in claimed if one.delivery.key.order_id in _cut_off(lanes)], now)
         return claimed
 
     def _is_known(self, endpoint: Endpoint, kind: str) -> bool:
@@ -277,7 +267,7 @@ class Attempts:
         again += [one.next_at for one in ends if not one.is_done]
         if health.not_before is not None:
             again.append(health.not_before)
-        return [_logged(one, outcomes[id(one)]) for one in ended]
+        return [log_row(one, outcomes[id(one)]) for one in ended]
 
     def _outcome(self, one: EndedAttempt, health: Health) -> str:
         if one.result.error is None:
@@ -367,36 +357,21 @@ def _free(endpoint: Endpoint, lane: ClaimedLane, lease: str, next_at: datetime, 
     )
 
 
+def _free_again(one: ClaimedEvent, now: datetime) -> LaneEnd:
+    return LaneEnd(
+        endpoint=one.delivery.endpoint,
+        order_id=one.delivery.key.order_id,
+        lease=one.lease,
+        is_done=False,
+        next_at=now,
+        head_at=one.delivery.recorded_at,
+    )
+
+
+def _not_attempted(delivery: Delivery) -> Delivery:
+    attempts = delivery.attempts - 1
+    return replace(delivery, attempts=attempts, first_attempt_at=delivery.first_attempt_at if attempts else None)
+
+
 def _cut_off(lanes: Sequence[ClaimedLane]) -> frozenset[OrderId]:
     return frozenset(lane.order_id for lane in lanes if lane.was_cut_off)
-
-
-async def _log_cut_off(tx: AttemptWriting, claimed: Sequence[ClaimedEvent], now: datetime) -> None:
-    """Log the attempts of which nobody knows how they ended, because their node did not write it."""
-    cut = AttemptResult(error=AttemptError.CUT_OFF, duration_ms=0)
-    rows = []
-    for one in claimed:
-        if one.delivery.attempts > 1:
-            row = _logged(EndedAttempt(claimed=one, result=cut), "failed")
-            rows.append(replace(row, attempt=row.attempt - 1, at=now))
-    if rows:
-        await tx.log_attempts(rows)
-
-
-def _logged(one: EndedAttempt, outcome: str) -> LoggedAttempt:
-    delivery, result = one.claimed.delivery, one.result
-    return LoggedAttempt(
-        number=0,
-        endpoint=delivery.endpoint,
-        key=EventKey(order_id=delivery.key.order_id, order_version=delivery.key.order_version, kind=delivery.key.kind),
-        event_id=one.claimed.sending.event_id,
-        attempt=one.claimed.sending.attempt,
-        at=one.claimed.claimed_at,
-        duration_ms=result.duration_ms,
-        address=result.address,
-        status=result.status,
-        error=None if result.error is None else result.error.value,
-        detail=result.detail,
-        answer=result.answer,
-        outcome=outcome,
-    )

@@ -1,7 +1,7 @@
 """Hands events of the outbox to endpoints, claims orders whose events are sent, and writes what became of them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -9,9 +9,7 @@ import msgspec
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    LargeBinary,
     and_,
-    bindparam,
     case,
     delete,
     exists,
@@ -19,24 +17,22 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
     tuple_,
     update,
 )
 
 from countermand.actions.delivering.ports import ClaimedLane, Delivery, EventKey, LaneEnd, StoredEvent
-from countermand.domain.client import ClientId
-from countermand.domain.contract import ContractName
 from countermand.domain.delivering.endpoint import PROBED_FROM, EndpointNumber, EndpointState
-from countermand.domain.orders.order import OrderId, OrderUid
-from countermand.storage.repositories.feed import digest_of_row
-from countermand.storage.sql_types import Row
-from countermand.storage.statement_runner import StatementRunner
+from countermand.domain.orders.order import OrderId
+from countermand.storage.repositories.delivery_rows import PENDING, delivery_of, event_of, named
+from countermand.storage.repositories.many_rows import ManyRows
+from countermand.storage.sql_types import Column, Row
 from countermand.storage.tables.cancelling import outbox
-from countermand.storage.tables.columns import instant, instant_or_none, micros, micros_or_none
+from countermand.storage.tables.columns import instant, micros, micros_or_none
 from countermand.storage.tables.delivering import deliveries, delivery_head, delivery_lanes, endpoints
 from countermand.storage.tables.orders import order_details, orders
 
-PENDING: Final = "pending"
 DELIVERED: Final = "delivered"
 GIVEN_UP: Final = "given_up"
 _IT: Final = deliveries.c
@@ -47,7 +43,7 @@ _OF_EVENT: Final = [
 ]
 
 
-class DeliveryRows(StatementRunner):
+class DeliveryRows(ManyRows):
     """Implements `AttemptWriting`, but for what concerns endpoints."""
 
     async def lock_delivery_head(self) -> datetime:
@@ -67,10 +63,14 @@ class DeliveryRows(StatementRunner):
         """
         waits = _waits(since)
         some = select(outbox.c.order_id).where(waits).order_by(outbox.c.recorded_at).limit(at_most)
-        taken = update(outbox).where(waits, outbox.c.order_id.in_(some)).values(delivered_at=micros(now))
+        # A statement of its own: together with the update, PostgreSQL reads the whole table.
+        found = sorted({row["order_id"] for row in await self.rows(some)})
+        if not found:
+            return []
+        taken = update(outbox).where(waits, self._among(outbox.c.order_id, found)).values(delivered_at=micros(now))
         rows = await self.rows(taken.returning(*_OF_EVENT))
         owners = await self._owners_of([row["order_id"] for row in rows])
-        return [_event(row, owners.get(row["order_id"])) for row in rows]
+        return [event_of(row, owners.get(row["order_id"])) for row in rows]
 
     async def pass_over_undispatched(self, since: datetime, at_most: int, now: datetime) -> int:
         """See `DispatchWriting.pass_over_undispatched`."""
@@ -103,7 +103,7 @@ class DeliveryRows(StatementRunner):
     async def given_up_again(self, endpoint: EndpointNumber, at_most: int) -> int:
         """See `EndpointWriting.given_up_again`."""
         lost = select(deliveries).where(_IT.endpoint == endpoint, _IT.state == GIVEN_UP).limit(at_most)
-        return await self.wait_again([_delivery(row) for row in await self.rows(lost)])
+        return await self.wait_again([delivery_of(row) for row in await self.rows(lost)])
 
     async def undelivered_again(self, endpoint: EndpointNumber, keys: Sequence[EventKey]) -> int:
         """See `EndpointWriting.undelivered_again`."""
@@ -111,15 +111,15 @@ class DeliveryRows(StatementRunner):
         wanted = [(one.order_id, one.order_version, one.kind) for one in keys]
         found = select(deliveries).where(_IT.endpoint == endpoint, named.in_(wanted), _IT.state != DELIVERED)
         rows = await self.rows(found)
-        lost = [_delivery(row) for row in rows if row["state"] == GIVEN_UP]
+        lost = [delivery_of(row) for row in rows if row["state"] == GIVEN_UP]
         if lost:
             await self.wait_again(lost)
         return len(rows)
 
     async def _add_rows(self, added: Sequence[Delivery]) -> None:
         if added:
-            await self._execute(
-                self._insert(deliveries).on_conflict_do_nothing(),
+            await self._insert_rows(
+                deliveries,
                 [
                     {
                         "endpoint": one.endpoint,
@@ -134,6 +134,7 @@ class DeliveryRows(StatementRunner):
                     }
                     for one in added
                 ],
+                lambda made: made.on_conflict_do_nothing(),
             )
 
     async def _add_to_lanes(self, added: Sequence[Delivery], now: datetime | None = None) -> None:
@@ -149,18 +150,17 @@ class DeliveryRows(StatementRunner):
             lane, at = (one.endpoint, one.key.order_id), micros(one.recorded_at)
             heads[lane] = min(at, heads.get(lane, at))
         latest = max(heads.values()) if now is None else micros(now)
-        made = self._insert(delivery_lanes)
-        added_up = made.on_conflict_do_update(
-            index_elements=[_LANE.endpoint, _LANE.order_id],
-            set_={"waiting": _LANE.waiting + made.excluded.waiting},
-        )
-        await self._execute(
-            added_up,
+        await self._insert_rows(
+            delivery_lanes,
             [
                 {"endpoint": lane[0], "order_id": lane[1], "waiting": counts[lane], "next_at": due, "head_at": head}
                 for lane, head in sorted(heads.items())
                 for due in [min(head, latest)]
             ],
+            lambda made: made.on_conflict_do_update(
+                index_elements=[_LANE.endpoint, _LANE.order_id],
+                set_={"waiting": _LANE.waiting + made.excluded.waiting},
+            ),
         )
 
     async def due_endpoints(self, now: datetime) -> Sequence[EndpointNumber]:
@@ -199,7 +199,8 @@ class DeliveryRows(StatementRunner):
         if not rows:
             return []
         held = {row["order_id"]: row["lease"] for row in rows}
-        mine = update(delivery_lanes).where(_LANE.endpoint == endpoint, _LANE.order_id.in_(sorted(held)))
+        its = self._among(_LANE.order_id, sorted(held))
+        mine = update(delivery_lanes).where(_LANE.endpoint == endpoint, its)
         taken = mine.values(next_at=micros(until), lease=lease).returning(_LANE.order_id, _LANE.waiting)
         return [
             ClaimedLane(
@@ -212,73 +213,68 @@ class DeliveryRows(StatementRunner):
 
     async def deliveries_of(self, endpoint: EndpointNumber, of: Sequence[OrderId]) -> Sequence[Delivery]:
         """See `AttemptWriting.deliveries_of`."""
-        found = select(deliveries).where(_IT.endpoint == endpoint, _IT.order_id.in_(sorted(of)))
-        return [_delivery(row) for row in await self.rows(found.order_by(*deliveries.primary_key.columns))]
+        found = select(deliveries).where(_IT.endpoint == endpoint, self._among(_IT.order_id, sorted(of)))
+        return [delivery_of(row) for row in await self.rows(found.order_by(*deliveries.primary_key.columns))]
 
     async def stored_events(self, keys: Sequence[EventKey]) -> Mapping[EventKey, StoredEvent]:
         """See `AttemptWriting.stored_events`."""
-        named = tuple_(outbox.c.order_id, outbox.c.order_version, outbox.c.kind)
-        rows = await self.rows(
-            select(*_OF_EVENT).where(named.in_([(one.order_id, one.order_version, one.kind) for one in keys]))
-        )
+        if not keys:
+            return {}
+        named = [outbox.c.order_id, outbox.c.order_version, outbox.c.kind]
+        it = self._rows_among(named, [(one.order_id, one.order_version, one.kind) for one in keys])
+        rows = await self.rows(select(*_OF_EVENT).where(it))
         owners = await self._owners_of([row["order_id"] for row in rows])
-        found = [_event(row, owners.get(row["order_id"])) for row in rows]
+        found = [event_of(row, owners.get(row["order_id"])) for row in rows]
         return {one.key: one for one in found}
 
     async def note_attempts(self, tried: Sequence[Delivery]) -> None:
         """See `AttemptWriting.note_attempts`."""
-        is_it = and_(*(column == bindparam(f"key_{column.name}") for column in deliveries.primary_key.columns))
-        noted = (
-            update(deliveries)
-            .where(is_it)
-            .values(
-                attempts=bindparam("new_attempts"),
-                first_attempt_at=bindparam("new_first"),
-                body=bindparam("new_body", type_=LargeBinary),
-                content_type=bindparam("new_type"),
-                headers=bindparam("new_headers"),
-            )
-        )
-        await self._execute(
-            noted,
+        new = {name: _IT[name] for name in ("attempts", "first_attempt_at", "body", "content_type", "headers")}
+        await self._for_each(
+            lambda given: update(deliveries).where(_is_it(given)).values({name: given(f"new_{name}") for name in new}),
             [
                 {
-                    **_named(one),
+                    **named(one),
                     "new_attempts": one.attempts,
-                    "new_first": micros_or_none(one.first_attempt_at),
+                    "new_first_attempt_at": micros_or_none(one.first_attempt_at),
                     "new_body": one.body,
-                    "new_type": one.content_type,
+                    "new_content_type": one.content_type,
                     "new_headers": msgspec.json.encode(one.headers).decode(),
                 }
                 for one in tried
             ],
+            _KEY_TYPES | {f"new_{name}": column for name, column in new.items()},
         )
 
     async def end_deliveries(self, ended: Sequence[Delivery], state: str, now: datetime) -> None:
         """See `AttemptWriting.end_deliveries`."""
-        is_it = and_(*(column == bindparam(f"key_{column.name}") for column in deliveries.primary_key.columns))
-        if state != DELIVERED:  # another node, which took the lane over, may have delivered it meanwhile
-            is_it &= _IT.state == PENDING
         done = {"state": state, "ended_at": micros(now), "body": None, "headers": None}
-        await self._execute(update(deliveries).where(is_it).values(done), [_named(one) for one in ended])
+        # Another node, which took the lane over, may have delivered it meanwhile.
+        may_end = true() if state == DELIVERED else _IT.state == PENDING
+        await self._for_each(
+            lambda given: update(deliveries).where(_is_it(given), may_end).values(done),
+            [named(one) for one in ended],
+            _KEY_TYPES,
+        )
 
     async def end_lanes(self, ends: Sequence[LaneEnd]) -> None:
         """See `AttemptWriting.end_lanes`."""
-        mine = (
-            _LANE.endpoint == bindparam("its_endpoint"),
-            _LANE.order_id == bindparam("its_order"),
-            _LANE.lease == bindparam("its_lease"),
-        )
-        freed = update(delivery_lanes).where(*mine)
-        freed = freed.values(
-            waiting=_LANE.waiting - bindparam("done"),
-            next_at=bindparam("new_next"),
-            head_at=case((bindparam("done") == 1, bindparam("new_head")), else_=_LANE.head_at),
-            lease=None,
-        )
         in_order = sorted(ends, key=lambda one: (one.endpoint, one.order_id))
-        await self._execute(
-            freed,
+        await self._for_each(
+            lambda given: (
+                update(delivery_lanes)
+                .where(
+                    _LANE.endpoint == given("its_endpoint"),
+                    _LANE.order_id == given("its_order"),
+                    _LANE.lease == given("its_lease"),
+                )
+                .values(
+                    waiting=_LANE.waiting - given("done"),
+                    next_at=given("new_next"),
+                    head_at=case((given("done") == 1, given("new_head")), else_=_LANE.head_at),
+                    lease=None,
+                )
+            ),
             [
                 {
                     "its_endpoint": one.endpoint,
@@ -290,10 +286,11 @@ class DeliveryRows(StatementRunner):
                 }
                 for one in in_order
             ],
+            _LANE_TYPES,
         )
         done = [(one.endpoint, one.order_id) for one in in_order if one.is_done]
         if done:
-            empty = tuple_(_LANE.endpoint, _LANE.order_id).in_(done) & (_LANE.waiting <= 0)
+            empty = self._rows_among([_LANE.endpoint, _LANE.order_id], done) & (_LANE.waiting <= 0)
             await self.run(delete(delivery_lanes).where(empty))
 
     async def renew_settled(self, keys: Sequence[EventKey], now: datetime) -> None:
@@ -322,10 +319,23 @@ class DeliveryRows(StatementRunner):
         joined = select(orders.c.id, orders.c.contract, orders.c.client_id, order_details.c.uid).join(
             order_details, order_details.c.order_id == orders.c.id
         )
-        return {row["id"]: row for row in await self.rows(joined.where(orders.c.id.in_(real)))}
+        return {row["id"]: row for row in await self.rows(joined.where(self._among(orders.c.id, real)))}
 
 
 _KEY: Final = tuple(column.name for column in deliveries.primary_key.columns)
+_KEY_TYPES: Final = {f"key_{name}": _IT[name] for name in _KEY}
+_LANE_TYPES: Final = {
+    "its_endpoint": _LANE.endpoint,
+    "its_order": _LANE.order_id,
+    "its_lease": _LANE.lease,
+    "done": _LANE.waiting,
+    "new_next": _LANE.next_at,
+    "new_head": _LANE.head_at,
+}
+
+
+def _is_it(given: Callable[[str], Column]) -> ColumnElement[bool]:
+    return and_(*(_IT[name] == given(f"key_{name}") for name in _KEY))
 
 
 def _waits(since: datetime) -> ColumnElement[bool]:
@@ -342,43 +352,3 @@ def _probed() -> ColumnElement[bool]:
 
 def _has_lanes() -> ColumnElement[bool]:
     return exists().where(_LANE.endpoint == endpoints.c.number)
-
-
-def _named(one: Delivery) -> dict[str, object]:
-    return {
-        "key_endpoint": one.endpoint,
-        "key_order_id": one.key.order_id,
-        "key_order_version": one.key.order_version,
-        "key_place": one.place,
-        "key_kind": one.key.kind,
-    }
-
-
-def _event(row: Row, of: Row | None) -> StoredEvent:
-    details = msgspec.json.decode(row["details"])
-    return StoredEvent(
-        key=EventKey(order_id=OrderId(row["order_id"]), order_version=row["order_version"], kind=row["kind"]),
-        recorded_at=instant(row["recorded_at"]),
-        details=details,
-        digest=digest_of_row(row),
-        contract=None if of is None else ContractName(of["contract"]),
-        uid=None if of is None or of["uid"] is None else OrderUid(of["uid"]),
-        client_id=None if of is None else ClientId(of["client_id"]),
-    )
-
-
-def _delivery(row: Row) -> Delivery:
-    headers = row["headers"]
-    return Delivery(
-        endpoint=EndpointNumber(row["endpoint"]),
-        key=EventKey(order_id=OrderId(row["order_id"]), order_version=row["order_version"], kind=row["kind"]),
-        place=row["place"],
-        digest=row["digest"],
-        recorded_at=instant(row["recorded_at"]),
-        attempts=row["attempts"],
-        first_attempt_at=instant_or_none(row["first_attempt_at"]),
-        is_pending=row["state"] == PENDING,
-        body=row["body"],
-        content_type=row["content_type"] or "",
-        headers=() if headers is None else msgspec.json.decode(headers, type=tuple[tuple[str, str], ...]),
-    )

@@ -19,9 +19,9 @@ from countermand.domain.delivering.endpoint import (
     Subscription,
 )
 from countermand.domain.orders.order import OrderId, OrderUid
+from countermand.storage.repositories.many_rows import ManyRows
 from countermand.storage.repositories.rows import permissions_of, written
 from countermand.storage.sql_types import Query, Row
-from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.cancelling import outbox
 from countermand.storage.tables.clients import clients
 from countermand.storage.tables.columns import instant, instant_or_none, micros, micros_or_none
@@ -41,7 +41,7 @@ _IT: Final = endpoints.c
 _KEPT: Final = _IT.removed_at.is_(None)
 
 
-class EndpointRows(StatementRunner):
+class EndpointRows(ManyRows):
     """Implements `EndpointReading`, and the writes to endpoints and to the log of attempts."""
 
     async def endpoints(self) -> Sequence[Endpoint]:
@@ -201,7 +201,7 @@ class EndpointRows(StatementRunner):
             for one in attempts
         ]
         if len(rows) > 1:
-            await self._execute(insert(delivery_attempts), rows)
+            await self._insert_rows(delivery_attempts, rows)
             return []
         made = await self.rows(insert(delivery_attempts).values(rows[0]).returning(delivery_attempts.c.number))
         return [row["number"] for row in made]

@@ -97,7 +97,7 @@ class SqlTransaction(
 
     async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
         """See `OrderReading.views`."""
-        queries = view_queries(lambda column: column.in_(order_ids))
+        queries = view_queries(lambda column: self._among(column, order_ids))
         return await ViewRows(**{name: await self.rows(query) for name, query in queries.items()}).views(self._kinds)
 
     async def orders_of(self, client_id: ClientId, wanted: OrdersWanted, at_most: int) -> Sequence[OrderId]:
