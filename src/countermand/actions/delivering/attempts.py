@@ -369,8 +369,10 @@ def _free_again(one: ClaimedEvent, now: datetime) -> LaneEnd:
 
 
 def _not_attempted(delivery: Delivery) -> Delivery:
-    attempts = delivery.attempts - 1
-    return replace(delivery, attempts=attempts, first_attempt_at=delivery.first_attempt_at if attempts else None)
+    """Return a delivery as it was before the claim. What nobody was sent yet is made again by the next claim."""
+    if delivery.attempts > 1:
+        return replace(delivery, attempts=delivery.attempts - 1)
+    return replace(delivery, attempts=0, first_attempt_at=None, body=None, content_type="", headers=())
 
 
 def _cut_off(lanes: Sequence[ClaimedLane]) -> frozenset[OrderId]:
