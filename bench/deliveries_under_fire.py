@@ -19,7 +19,7 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -29,6 +29,7 @@ from sqlalchemy import text
 from countermand.actions.errors import CountermandError, UnforeseenDatabaseError
 from countermand.bootstrap.database import Database, address_of, open_database
 from countermand.delivery.secret_box import new_key
+from countermand.domain.delivering.schedule import USUAL_SCHEDULE
 from countermand.settings import read_settings
 from countermand.storage.schema import migrate
 from fire_checks import FedEvent, Findings, Tried, checked
@@ -329,7 +330,8 @@ async def drained(plan: Plan, folder: Path, say: Say, *, with_dead: bool) -> Dra
 
 
 def dead_cost(plan: Plan, rounds: int, say: Say) -> None:
-    """Measure pairs of runs, with and without the dead endpoint, in turns, and print the ratios."""
+    """Measure pairs of runs by the usual schedule, with and without the dead endpoint, in turns. Print the ratios."""
+    plan = replace(plan, pauses_s=[pause.total_seconds() for pause in USUAL_SCHEDULE.pauses])
     walls, cpus = [], []
     for number in range(rounds):
         took: dict[bool, Drained] = {}
