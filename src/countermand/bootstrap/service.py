@@ -17,7 +17,6 @@ from countermand.actions.cancelling.cancel_orders import CancelOrders, CancelOut
 from countermand.actions.cancelling.command_ids import CommandIds
 from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.cancelling.group_commit import GroupCommit
-from countermand.actions.cancelling.load import CancellingLoad
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.cancelling.read_back import CancelAndShow, ReadBack, ReadBackWithHistory
 from countermand.actions.delivering.endpoints import EndpointAdministration
@@ -288,9 +287,8 @@ def cancelling_in(
         metrics=metrics,
         after_events=lambda: database.store.after_events(),  # noqa: PLW0108 - it is set later
     )
-    load = CancellingLoad()
     commit: GroupCommit[CancelOrder, CancelOutcome] = GroupCommit(
-        run=load.counted(cancel),
+        run=cancel,
         batch_cap=settings.batch_cap,
         queue_cap=settings.queue_cap,
         queue_limit_s=settings.database_busy_limit_s,
@@ -304,7 +302,7 @@ def cancelling_in(
         commit=commit,
         read_back=GroupCommit(run=read_back, batch_cap=READ_BACK_CAP, flights=READ_BACK_FLIGHTS),
         read_back_with_history=ReadBackWithHistory(store=database.store, limit_s=settings.settle_limit_s),
-        load=load,
+        load=cancel.load,
     )
 
 

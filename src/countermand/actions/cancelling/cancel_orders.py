@@ -7,7 +7,7 @@ over them, so that the answer can say why, and the refusals are recorded before 
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -24,6 +24,7 @@ from countermand.actions.cancelling.batch import first_of_each, keys_of
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.explain import PolicyArchive
 from countermand.actions.cancelling.group_commit import GO_AGAIN, GoAgain
+from countermand.actions.cancelling.load import CancellingLoad
 from countermand.actions.cancelling.policies import Policies
 from countermand.actions.cancelling.ports import (
     CancellationStore,
@@ -94,7 +95,7 @@ _USED_KEYS_AWAITED: Final = 20  # one after another, a tenth of a second each
 class CancelOrders:
     """Runs batches of commands. `settle_limit_s` bounds the search for the outcome of a commit that was cut off.
 
-    `after_events` is called after each batch, which may have committed events.
+    `after_events` is called after each batch, which may have committed events. `load` counts the batches.
     """
 
     store: CancellationStore
@@ -104,12 +105,17 @@ class CancelOrders:
     settle_limit_s: float = 10.0
     metrics: MetricsHook = NULL_METRICS
     after_events: Callable[[], None] = lambda: None
+    load: CancellingLoad = field(default_factory=CancellingLoad)
 
     async def __call__(self, batch: Sequence[CancelOrder]) -> list[_Answer]:
         """Return one answer for each command, in order: an outcome, an exception, or GO_AGAIN.
 
         An exception means that the order was certainly not cancelled, except `OutcomeUnknownError`.
         """
+        with self.load.under_way():
+            return await self._answered(batch)
+
+    async def _answered(self, batch: Sequence[CancelOrder]) -> list[_Answer]:
         now = self.clock()
         first = first_of_each(batch)
         if len(first) < len(batch):

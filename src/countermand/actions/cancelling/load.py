@@ -2,11 +2,9 @@
 
 import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, TypeVar
-
-Command = TypeVar("Command")
-Outcomes = TypeVar("Outcomes")
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
 
 _RECENT_S: Final = 0.5
 
@@ -20,21 +18,16 @@ class CancellingLoad:
         self._under_way = 0
         self._share = 0.0
 
-    def counted(
-        self, run: Callable[[Sequence[Command]], Awaitable[Outcomes]]
-    ) -> Callable[[Sequence[Command]], Awaitable[Outcomes]]:
-        """Return a function that runs a batch, and counts how long that takes."""
-
-        async def counted_run(batch: Sequence[Command]) -> Outcomes:
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Count a batch while it is under way."""
+        self._count()
+        self._under_way += 1
+        try:
+            yield
+        finally:
             self._count()
-            self._under_way += 1
-            try:
-                return await run(batch)
-            finally:
-                self._count()
-                self._under_way -= 1
-
-        return counted_run
+            self._under_way -= 1
 
     def share(self) -> float:
         """Return the share, from 0 to 1."""
