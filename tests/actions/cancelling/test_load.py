@@ -1,4 +1,4 @@
-"""The load is the share of the recent time in which batches of cancellations were under way."""
+"""The load is how many cancellations were under way at a time, lately and on average."""
 
 from contextlib import suppress
 
@@ -23,38 +23,38 @@ def test_nothing_under_way_is_no_load(time: Time):
     load = CancellingLoad(time)
     time.now_s += 60
 
-    assert load.share() == 0
+    assert load.average() == 0
 
 
-def test_batches_all_the_time_are_a_full_load_and_fade_after_their_end(time: Time):
+def test_a_batch_under_way_counts_with_its_commands_and_fades_after_its_end(time: Time):
     load = CancellingLoad(time)
-    with load.under_way():
+    with load.under_way(9):
         time.now_s += 60
-        assert load.share() == pytest.approx(1)
-    assert load.share() == pytest.approx(1)
+        assert load.average() == pytest.approx(9)
+    assert load.average() == pytest.approx(9)
 
     time.now_s += 60
 
-    assert load.share() == pytest.approx(0)
+    assert load.average() == pytest.approx(0)
 
 
-def test_batches_half_of_the_time_are_half_a_load(time: Time):
+def test_batches_half_of_the_time_count_half(time: Time):
     load = CancellingLoad(time)
     for _ in range(1000):
-        with load.under_way():
+        with load.under_way(8):
             time.now_s += 0.005
         time.now_s += 0.005
 
-    assert load.share() == pytest.approx(0.5, abs=0.01)
+    assert load.average() == pytest.approx(4, abs=0.1)
 
 
-def test_batches_at_the_same_time_count_once_and_a_batch_that_fails_ends(time: Time):
+def test_batches_at_the_same_time_add_up_and_a_batch_that_fails_ends(time: Time):
     load = CancellingLoad(time)
-    with suppress(RuntimeError), load.under_way(), load.under_way():
+    with suppress(RuntimeError), load.under_way(3), load.under_way(4):
         time.now_s += 60
         raise RuntimeError
-    assert load.share() == pytest.approx(1)
+    assert load.average() == pytest.approx(7)
 
     time.now_s += 60
 
-    assert load.share() == pytest.approx(0)
+    assert load.average() == pytest.approx(0)

@@ -112,7 +112,7 @@ class CancelOrders:
 
         An exception means that the order was certainly not cancelled, except `OutcomeUnknownError`.
         """
-        with self.load.under_way():
+        with self.load.under_way(len(batch)):
             return await self._answered(batch)
 
     async def _answered(self, batch: Sequence[CancelOrder]) -> list[_Answer]:
