@@ -232,6 +232,7 @@ async def under_fire(plan: Plan, folder: Path, say: Say) -> dict[str, Findings]:
         await writing
         fire.look()
         say(f"everything was delivered after {time.monotonic() - began:.0f} s; killed: {dict(fire.killed)}")
+        assert not any("Traceback" in node.log for node in fire.nodes), "a node logged an error that is a bug"
         return await _found(fire, begin)
 
 

@@ -284,8 +284,8 @@ class Measuring:
         settings = self._settings()
         database = await open_database(settings)
         try:
-            endpoints = endpoints_of(settings, database, _PUBLIC)
-            return [(await endpoints.add(self.receiver.url + path, Subscription(), None)).secret for path in paths]
+            async with endpoints_of(settings, database, _PUBLIC) as endpoints:
+                return [(await endpoints.add(self.receiver.url + path, Subscription(), None)).secret for path in paths]
         finally:
             await database.close()
 
@@ -335,7 +335,8 @@ class Measuring:
         """Send as many signed events as `count` with the product's client, and nothing else. Return wall and CPU."""
         settings = self._settings()
         database = await open_database(settings)
-        (endpoint,) = await endpoints_of(settings, database, _PUBLIC).all(None)
+        async with endpoints_of(settings, database, _PUBLIC) as endpoints:
+            (endpoint,) = await endpoints.all(None)
         await database.close()
         webhooks = webhooks_of(settings)
         numbers = iter(range(count))

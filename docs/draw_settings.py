@@ -50,8 +50,8 @@ _FOR_EXAMPLE: Final = {
     "connect_audience": "countermand",
     "connect_deprecated_since": "2026-07-01T00:00:00Z",
     "connect_sunset": "2027-07-01T00:00:00Z",
-    "cancellations_kept_d": 3650,
     "unheard_kept_d": 365,
+    "cancellations_kept_d": 3650,
     "webhook_secret_key": "",  # at most one of the three may be set
     "webhook_secret_key_command": "",
     "webhook_secret_key_file": "/etc/countermand/webhook.key",

@@ -7,14 +7,15 @@ from support.pages import ROOT, Block, blocks, pages
 
 PASTED = ROOT / "tests" / "journeys" / "test_pages_as_pasted.py"
 # Languages of blocks. `sh` is run as pasted; `console` cannot be run here.
-LANGUAGES = {"", "sh", "console", "json", "text", "csv", "toml", "ini", "nginx", "haproxy", "sql", "python", "mermaid"}
+LANGUAGES = {"", "sh", "console", "json", "text", "csv", "toml", "ini", "nginx", "haproxy", "sql", "mermaid"}
+LANGUAGES |= {"python", "javascript", "php"}
 # What keeps a block from working in another shell, on another port, in another folder, or without an edit.
 STUMBLES = {
     "a comment: zsh takes it for a command": r"(?m)(^|\s)#(\s|$)",
     "a shell function": r"\(\)\s*\{|\bfunction\b",
     "a change of the folder": r"(?m)(^|[;&|(]\s*)(cd|pushd)\s",
     "something to fill in": r"<[a-z][a-z ]*>",
-    "an address that another port changes": r"127\.0\.0\.1|localhost",
+    "an address that another port changes": r"127\.0\.0\.1(?!:9000/)|localhost",  # at 9000 a receiver listens
     "the demo's folder": r"\.countermand\b",
     "a history expansion of bash": r'"[^"\n]*![^"\n]*"',
 }
@@ -73,7 +74,7 @@ def test_a_page_that_needs_the_demos_variables_says_first_how_to_get_them():
 
 
 def test_the_readme_fits_on_a_few_screens():
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 140
 
 
 def test_every_link_to_a_file_or_a_heading_leads_somewhere():

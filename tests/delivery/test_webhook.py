@@ -102,6 +102,14 @@ async def test_the_old_secret_signs_until_the_overlap_ends(seconds: int, *, old_
     assert len(request.headers["webhook-signature"].split()) == 1 + old_fits
 
 
+async def test_an_old_secret_that_no_key_decrypts_keeps_nothing_from_being_signed_with_the_new_one():
+    foreign = SecretBox(keys_of(new_key())).encrypt(OLD.encode())
+    until = NOW + timedelta(seconds=1)
+    request = await sent(secret=sealed(NEW), previous_secret=foreign, previous_secret_until=until, now=NOW)
+    assert fits(request, NEW)
+    assert len(request.headers["webhook-signature"].split()) == 1
+
+
 async def test_an_endpoint_with_a_signing_key_gets_both_kinds_of_signatures():
     request = await sent(secret=sealed(NEW), signing_key=sealed(KEY))
     assert [one.partition(",")[0] for one in request.headers["webhook-signature"].split()] == ["v1", "v1a"]
@@ -164,9 +172,13 @@ async def test_the_status_and_the_headers_say_how_the_attempt_ended(
         ("3600", 3600),
         ("3601", 3600),
         ("9" * 4000, 3600),
-        (format_datetime(NOW.replace(microsecond=0) + timedelta(seconds=90), usegmt=True), 90),
-        (format_datetime(NOW + timedelta(days=9), usegmt=True), 3600),
-        (format_datetime(NOW - timedelta(days=9), usegmt=True), 0),
+        pytest.param(
+            format_datetime(NOW.replace(microsecond=0) + timedelta(seconds=90), usegmt=True),
+            90,
+            id="in a minute and a half",
+        ),
+        pytest.param(format_datetime(NOW + timedelta(days=9), usegmt=True), 3600, id="in nine days"),
+        pytest.param(format_datetime(NOW - timedelta(days=9), usegmt=True), 0, id="nine days ago"),
         ("Sun, 06 Nov 1994 08:49:37", None),
         ("-1", None),
         ("1.5", None),

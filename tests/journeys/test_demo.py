@@ -28,6 +28,7 @@ SECRET_FILES = (
     "connect.headers",
     "shopping.headers",
     "manage.headers",
+    "webhook.key",
 )
 SHAPE: dict[str, Any] = {
     "base_url": str,

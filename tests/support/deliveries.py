@@ -15,7 +15,13 @@ from countermand.actions.delivering.subscriptions import Subscriptions
 from countermand.actions.ordering.event_feed import EventFeed
 from countermand.bootstrap.clock import shared_by_all
 from countermand.domain.contract import ContractName
-from countermand.domain.delivering.endpoint import SUBSCRIBABLE_KINDS, Endpoint, Subscription
+from countermand.domain.delivering.endpoint import (
+    PROBED_FROM,
+    SUBSCRIBABLE_KINDS,
+    Endpoint,
+    EndpointId,
+    Subscription,
+)
 from countermand.domain.delivering.schedule import USUAL_SCHEDULE, Schedule
 from countermand.storage.tables.delivering import delivery_lanes, endpoints
 from support.world import World
@@ -23,11 +29,14 @@ from support.world import World
 SUCCESS = AttemptResult(error=None, duration_ms=1, status=200)
 FAILURE = AttemptResult(error=AttemptError.STATUS, duration_ms=1, status=500)
 
+_CLAIMED_AT_ONCE = 1000
+
 Answer = Callable[[Sending], AttemptResult]
 
 
 def rendered(event: EventToSend, _: Subscription) -> RenderedEvent:
-    body = {"id": event.id, "order": event.order, "shown": None if event.shown is None else event.shown.version}
+    body = {"id": event.id, "order": event.order, "details": dict(event.details)}
+    body |= {"shown": None if event.shown is None else event.shown.version}
     return RenderedEvent(
         body=json.dumps(body).encode(), content_type="application/json", headers=[("x-kind", event.kind)]
     )
@@ -147,7 +156,7 @@ class Deliveries:
         async with self.world.database.store.snapshot() as reading:
             lanes = await reading.rows(delivery_lanes.select())
             known = await reading.rows(endpoints.select())
-        probed = [row["not_before"] for row in known if row["not_before"] and row["failing_orders"] >= 5]
+        probed = [row["not_before"] for row in known if row["not_before"] and row["failing_orders"] >= PROBED_FROM]
         at = min(probed or [row["next_at"] for row in lanes])
         epoch = self.world.clock.now - timedelta(microseconds=int(self.world.clock.now.timestamp() * 1_000_000))
         self.world.clock.now = max(self.world.clock.now, epoch + timedelta(microseconds=at))
@@ -156,3 +165,24 @@ class Deliveries:
 def shown(sent: Sequence[Sending]) -> list[tuple[int, str]]:
     """Version and kind of each event that was sent."""
     return [(one.order_version, dict(one.headers)["x-kind"]) for one in sent]
+
+
+async def send_due(world: World, endpoint_id: str) -> Sequence[Sending]:
+    """Hand out events, and send what is due now to an endpoint, as the relay of the world's service does.
+
+    Returns what was sent. The answers are those of the world's receivers.
+    """
+    administration = world.service.endpoints
+    assert isinstance(administration, Endpoints)
+    dispatch, attempts = administration._parts.dispatch, administration._parts.attempts
+    await dispatch.everything(with_endpoints=True)
+    sent: list[Sending] = []
+    while True:
+        endpoint, _ = await administration.one(EndpointId(endpoint_id), None)
+        claimed = await attempts.claim(endpoint, _CLAIMED_AT_ONCE)
+        if not claimed:
+            return sent
+        sent += [one.sending for one in claimed]
+        await attempts.record(
+            [EndedAttempt(claimed=one, result=await world.outside.send(one.sending)) for one in claimed]
+        )

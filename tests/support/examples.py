@@ -237,7 +237,7 @@ async def recorded(folder: Path, database: Callable[[], Mapping[str, str]] = dic
         await put_money_right(recorder, SERVICE_ORDER)
         await undone_a_cancellation(recorder, SERVICE_ORDER)
         await read_events(recorder, SERVICE_ORDER)
-        await managed_endpoints(recorder)
+        await managed_endpoints(recorder, SERVICE_ORDER)
         await own_endpoints(recorder, SERVICE_ORDER)
         await looked_at_lists(recorder, _order(DAY, 2))
         await _privacy(recorder)

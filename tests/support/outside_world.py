@@ -35,10 +35,11 @@ class OutsideWorld:
 
     answers: list[AttemptResult] = field(default_factory=list)
     sent: list[Sending] = field(default_factory=list)
-    box: SecretBox = field(default_factory=lambda: SecretBox(keys_of(new_key())))
+    key: str = field(default_factory=new_key)  # that secrets are encrypted with
 
     def __post_init__(self) -> None:
         self.rules = AddressRules(resolver=resolved)
+        self.box = SecretBox(keys_of(self.key))
 
     def forget(self) -> None:
         """Be as at the beginning."""

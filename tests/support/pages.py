@@ -5,11 +5,16 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from support.serving import free_port
 
 ROOT = Path(__file__).parents[2]
 STARTS_WITH = "demo --env"  # in the block of a page that must be pasted before the page's other blocks
@@ -18,10 +23,14 @@ _LEFT_OUT = (".venv", "node_modules", ".git", ".old-versions", ".pytest_cache")
 _FENCE = re.compile(r"```(\w*)$")
 _STATUS = re.compile(r"`(\d{3})`")
 _ELLIPSIS = "…"
+_IN_THE_BACKGROUND = re.compile(r"(?m)^countermand webhook listen .*&$")
+_PORT = re.compile(r"\b9000\b")  # where receivers of our pages listen; a test takes a free port
+_SHOWN_LIMIT_S = 120
 
 # What a page can say of the answers: the statuses in backticks in the paragraph before a block are those of its last
 # requests, in order. Every other request succeeds. A `json` block right after it shows the last answer, and a `text`
-# block shows the output.
+# block shows the output. A block may leave a listener running: then its output is shown sooner or later, and the
+# listener is ended.
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,10 @@ class Block:
     @property
     def is_the_start(self) -> bool:
         return STARTS_WITH in self.text
+
+    @property
+    def leaves_a_listener(self) -> bool:
+        return bool(_IN_THE_BACKGROUND.search(self.text))
 
     @property
     def statuses(self) -> list[int]:
@@ -119,7 +132,9 @@ class Pasting:
         exchanges.mkdir(exist_ok=True)
         for old in exchanges.iterdir():
             old.unlink()
-        done = self._run(block.text, environment | {"EXCHANGES": str(exchanges)})
+        environment = environment | {"EXCHANGES": str(exchanges)}
+        run = self._run_with_a_listener if block.leaves_a_listener else self._run_alone
+        done = run(block, environment)
         said = f"{block}: {done.stdout}{done.stderr}"
         assert done.returncode == 0, said
         assert not re.search(r"not found|no matches|parse error", done.stderr), said
@@ -136,6 +151,9 @@ class Pasting:
             case _:
                 assert answers, f"{block}: nothing tells what came of it"
 
+    def _run_alone(self, block: Block, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        return self._run(on_a_free_port(block.text), environment)
+
     def _run(self, text: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
         shell = shutil.which(self.shell)
         assert shell, self.shell
@@ -149,6 +167,34 @@ class Pasting:
             timeout=300,
             check=False,
         )
+
+    def _run_with_a_listener(self, block: Block, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        """Run a block in a process group of its own, wait until it has printed what its page shows, and end it."""
+        shell = shutil.which(self.shell)
+        assert shell, self.shell
+        text = on_a_free_port(block.text)
+        out, err = self.folder / "out", self.folder / "err"
+        with out.open("wb") as to_out, err.open("wb") as to_err:
+            process = subprocess.Popen(
+                [shell, "-c", f"set -eu -o pipefail\n{text}"],
+                cwd=self.folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=to_out,
+                stderr=to_err,
+                start_new_session=True,
+            )
+            try:
+                process.wait(300)
+                ends_at = time.monotonic() + _SHOWN_LIMIT_S
+                while (
+                    process.returncode == 0 and time.monotonic() < ends_at and not _is_printed(block, out.read_text())
+                ):
+                    time.sleep(0.1)
+            finally:
+                with suppress(ProcessLookupError):  # the block ended the listener itself
+                    os.killpg(process.pid, signal.SIGTERM)
+        return subprocess.CompletedProcess(process.args, process.returncode, out.read_text(), err.read_text())
 
     def _programs(self) -> Path:
         programs = self.folder / "programs"
@@ -204,6 +250,20 @@ def assert_shown(shown: Any, answer: Any, where: str) -> None:
                 assert shown == answer, f"{where}: {answer}"
         case _:
             assert type(shown) is type(answer), f"{where}: {answer}"
+
+
+def on_a_free_port(text: str) -> str:
+    """A block with another port for its receiver."""
+    return _PORT.sub(str(free_port()), text)
+
+
+def _is_printed(block: Block, printed: str) -> bool:
+    shown = block.follower
+    try:
+        assert_printed("" if shown is None or shown.language != "text" else shown.text, printed, str(block))
+    except AssertionError:
+        return False
+    return True
 
 
 def assert_printed(shown: str, printed: str, where: str) -> None:

@@ -86,6 +86,16 @@ def forked(*arguments: str, environment: dict[str, str] | None = None, stderr: T
     return Forked(list(arguments), _clean() | (environment or {}), stderr)
 
 
+def finished(*arguments: str, environment: dict[str, str]) -> tuple[int, str, str]:
+    """Run a command to its end: the exit code, and what it printed on standard output and standard error."""
+    process = forked(*arguments, environment=environment)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process.stdout, process.stderr:
+        out, err = process.stdout.read(), process.stderr.read()
+    return process.wait(STOP_LIMIT_S), out, err
+
+
 def _clean() -> dict[str, str]:
     """Our environment without settings; what is compiled may be kept, or each process would compile it again."""
     left_out = ("COUNTERMAND_", "PYTHONDONTWRITEBYTECODE")

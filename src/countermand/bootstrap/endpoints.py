@@ -1,6 +1,7 @@
 """Joins what delivers events: storage, dialects, the rules about addresses, the sender, and the relay."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -119,9 +120,14 @@ def deployment_of(settings: Settings, public_url: str) -> Deployment:
     return Deployment(public_url=public_url, terms=(connect_of(settings), shopping_of(settings, public_url)))
 
 
-def endpoints_of(settings: Settings, database: Database, public_url: str) -> EndpointAdministration:
-    """Return what manages the endpoints, for a command. `public_url` is the address of the service."""
+@asynccontextmanager
+async def endpoints_of(
+    settings: Settings, database: Database, public_url: str
+) -> AsyncIterator[EndpointAdministration]:
+    """Give a command what manages the endpoints. `public_url` is the address of the service."""
     deployment = deployment_of(settings, public_url)
-    return delivering_in(
-        settings, database, deployment, database.store.now, NULL_DELIVERY_METRICS, lambda: 0.0
-    ).endpoints
+    made = delivering_in(settings, database, deployment, database.store.now, NULL_DELIVERY_METRICS, lambda: 0.0)
+    try:
+        yield made.endpoints
+    finally:
+        await made.outside.close()

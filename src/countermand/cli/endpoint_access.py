@@ -11,6 +11,7 @@ from countermand.domain.delivering.endpoint import EndpointId
 
 if TYPE_CHECKING:
     from countermand.actions.delivering.endpoints import EndpointAdministration
+    from countermand.bootstrap.database import Database
 
 Given = TypeVar("Given")
 
@@ -33,4 +34,9 @@ def with_endpoints(file: Path | None, do: "Callable[[EndpointAdministration], Aw
     from countermand.serving import public_url_of
 
     read = read_settings(file)
-    return with_database(read, lambda database: do(endpoints.endpoints_of(read, database, public_url_of(read))))
+
+    async def run(database: "Database") -> Given:
+        async with endpoints.endpoints_of(read, database, public_url_of(read)) as administration:
+            return await do(administration)
+
+    return with_database(read, run)

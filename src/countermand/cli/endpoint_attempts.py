@@ -108,7 +108,8 @@ def redeliver_events(
     if as_json:
         print_json(Redelivered(events=count))
     else:
-        say(f"Running servers send {count} events to {named} again" if count else f"No event is sent to {named} again")
+        events = "1 event" if count == 1 else f"{count} events"
+        say(f"Running servers send {events} to {named} again" if count else f"No event is sent to {named} again")
 
 
 def _sentence(attempt: "Attempt") -> str:

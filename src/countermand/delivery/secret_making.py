@@ -25,5 +25,9 @@ class BoxedSecrets:
         """See `SecretMaking.public_key`."""
         try:
             return public_key_of(self._box.decrypt(signing_key).decode())
-        except UnreadableSecretError as error:
-            raise ConflictError("webhook_secret_unreadable", str(error)) from None
+        except UnreadableSecretError:
+            raise ConflictError(
+                "webhook_secret_unreadable",
+                "no key of this node decrypts the signing key of this endpoint; nothing was changed; add the key that "
+                "encrypted it after the present one in COUNTERMAND_WEBHOOK_SECRET_KEY, or add the endpoint again",
+            ) from None

@@ -97,7 +97,8 @@ class WebhookSender:
         secrets = [self._box.decrypt(endpoint.secret).decode()]
         until = endpoint.previous_secret_until
         if endpoint.previous_secret is not None and until is not None and sending.now < until:
-            secrets.append(self._box.decrypt(endpoint.previous_secret).decode())
+            with suppress(UnreadableSecretError):  # lost with its key: the rotation was to mend that
+                secrets.append(self._box.decrypt(endpoint.previous_secret).decode())
         key = None if endpoint.signing_key is None else self._box.decrypt(endpoint.signing_key).decode()
         headers = dict(sending.headers)
         headers |= {

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
-from countermand.demo.credentials import CONNECT_HEADERS, MANAGE_HEADERS, SHOPPING_HEADERS
+from countermand.demo.credentials import CONNECT_HEADERS, DATABASE, MANAGE_HEADERS, SHOPPING_HEADERS, WEBHOOK_KEY
 from countermand.demo.fresh_ids import KINDS, fresh_id
 from countermand.demo.running_demo import RunningDemo
 
@@ -29,6 +30,7 @@ def _variables(demo: RunningDemo) -> Iterator[tuple[str, str]]:
     yield "CONNECT_URL", f"{base_url}/api/connect"
     yield "SHOPPING_URL", base_url
     yield "MANAGE_URL", f"{base_url}/manage/v1"
+    yield from _settings(demo)
     for channel, file in _HEADERS.items():
         yield f"{channel}_HEADERS", str(demo.folder / file)
     for path, value in demo.leaves.items():
@@ -38,6 +40,15 @@ def _variables(demo: RunningDemo) -> Iterator[tuple[str, str]]:
         contract, _, name = kind.partition(".")
         if contract != "product":  # a product is not used up: the demo's own are among the parts of demo.json
             yield f"{contract}_ORDER_{name}".upper(), str(fresh_id(demo, kind))
+
+
+def _settings(demo: RunningDemo) -> Iterator[tuple[str, str]]:
+    """Give the settings with which the operator's commands work on the demo, as on a service."""
+    yield "COUNTERMAND_DATABASE_PATH", str(demo.folder / DATABASE)
+    yield "COUNTERMAND_DATABASE_URL", ""  # so that no command changes another database
+    yield "COUNTERMAND_PORT", str(urlsplit(demo.made.base_url).port)
+    yield "COUNTERMAND_WEBHOOK_SECRET_KEY_FILE", str(demo.folder / WEBHOOK_KEY)
+    yield "COUNTERMAND_WEBHOOK_ALLOW_LOOPBACK", "true"
 
 
 def _name(path: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from countermand.bootstrap.database import Database
 from countermand.delivery.secret_box import new_key
-from countermand.demo.credentials import Credentials, private_file, private_text
+from countermand.demo.credentials import DATABASE, WEBHOOK_KEY, Credentials, private_file, private_text
 from countermand.demo.request_lines import lines_for_people
 from countermand.demo.sample_orders import SampleOrders
 from countermand.demo.welcome import welcome
@@ -17,15 +17,13 @@ from countermand.storage.schema import migrate
 from countermand.storage.sqlite.serving_lock import only_server_of
 from countermand.web.pages.sample_credentials import SampleCredential
 
-_DATABASE: Final = "countermand.sqlite3"
-_WEBHOOK_KEY: Final = "webhook.key"
 # The files that --fresh removes: all that the demo makes but the lock, which this process holds.
 _MADE: Final = (
-    _DATABASE,
-    f"{_DATABASE}-wal",
-    f"{_DATABASE}-shm",
+    DATABASE,
+    f"{DATABASE}-wal",
+    f"{DATABASE}-shm",
     "demo.json",
-    _WEBHOOK_KEY,
+    WEBHOOK_KEY,
     *Credentials.FILES,
 )
 
@@ -44,13 +42,13 @@ def _run(data_dir: Path, host: str, port: int, *, fresh: bool, listening: socket
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ServingError(f"{data_dir} cannot be used: {error.strerror or error}") from error
-    with only_server_of(folder / _DATABASE):  # before a file of another demo in this folder is removed
+    with only_server_of(folder / DATABASE):  # before a file of another demo in this folder is removed
         _serve(data_dir, folder, host, port, fresh=fresh, listening=listening)
 
 
 def _webhook_key_file(folder: Path) -> Path:
     """Return the file with the key that encrypts the secrets of endpoints. Make it first if there is none."""
-    file = folder / _WEBHOOK_KEY
+    file = folder / WEBHOOK_KEY
     if not file.exists():
         private_text(file, new_key() + "\n")
     return file
@@ -65,9 +63,9 @@ def _serve(data_dir: Path, folder: Path, host: str, port: int, *, fresh: bool, l
         webhook_key = _webhook_key_file(folder)
     except OSError as error:
         raise ServingError(f"{data_dir} cannot be used: {error.strerror or error}") from error
-    migrate(folder / _DATABASE)
+    migrate(folder / DATABASE)
     settings = read_settings(
-        database_path=folder / _DATABASE,
+        database_path=folder / DATABASE,
         database_url="",  # overrides the environment, because the demo writes only to its folder
         host=host,
         port=port,

@@ -293,7 +293,7 @@ class _OfThisScrape:
         if self._outbox_age_s is not None:
             yield GaugeMetricFamily(
                 "countermand_outbox_age_seconds",
-                "How long the oldest undelivered fact waits; 0 without one, absent while the database cannot be asked",
+                "How long the oldest event waits for an endpoint that is not paused; 0 if none waits",
                 value=self._outbox_age_s,
             )
         if self._task_age_s is not None:

@@ -1,6 +1,7 @@
 """Events reach every endpoint that wants them, in the order's own order, and nothing is lost or sent beside another."""
 
 import asyncio
+import json
 from datetime import timedelta
 
 import pytest
@@ -12,14 +13,14 @@ from countermand.actions.delivering.endpoints import AttemptsWanted, Redelivery
 from countermand.actions.delivering.sending import AttemptError, AttemptResult
 from countermand.actions.errors import ConflictError, FieldsError, NotFoundError
 from countermand.actions.privacy.ports import Place
-from countermand.domain.delivering.endpoint import EndpointState, Subscription
+from countermand.domain.contract import ContractName
+from countermand.domain.delivering.endpoint import PROBED_FROM, EndpointState, Subscription
 from countermand.domain.delivering.schedule import Schedule
 from countermand.domain.orders.order_state import Transition
 from countermand.domain.privacy import Person
 from countermand.storage.tables.cancelling import outbox
 from countermand.storage.tables.clients import clients
 from countermand.storage.tables.delivering import deliveries, delivery_attempts, endpoints
-from countermand.storage.tables.feed import event_feed_head
 from support.deliveries import FAILURE, SUCCESS, Deliveries, shown
 from support.shared_world import shared_world
 from support.world import World
@@ -177,7 +178,7 @@ async def test_an_endpoint_that_is_down_gets_one_probe_at_a_time_and_all_the_res
     out = Deliveries(world, answer=lambda _: FAILURE)
     endpoint = await out.endpoint()
     me = await world.connect_client()
-    orders = [await world.service_order(me) for _ in range(8)]
+    orders = [await world.service_order(me) for _ in range(PROBED_FROM)]
     assert len(await out.once(endpoint)) == len(orders)
 
     for probes in range(3):
@@ -269,8 +270,6 @@ async def test_redelivery_sends_one_event_or_all_after_a_position_under_the_same
     out = Deliveries(world)
     me = await world.connect_client()
     order_id = await world.service_order(me)
-    async with world.database.store.transaction() as tx:  # the test's clock is behind the migration
-        await tx.run(update(event_feed_head).values(began_at=0))
     feed = out.endpoints._parts.feed
     start = (await feed.read(None, 1)).following
     endpoint = await out.endpoint()
@@ -342,6 +341,23 @@ async def test_an_owner_manages_only_endpoints_of_its_own(world):
         with pytest.raises(NotFoundError):
             await refused(endpoint.id, me)
     assert (await out.current(endpoint)).state is EndpointState.ACTIVE
+
+
+async def test_a_partner_does_not_learn_which_person_of_the_operator_approved_a_cancellation(world):
+    out = Deliveries(world)
+    me = await world.connect_client()
+    wanted = Subscription(contract=ContractName("connect"), client_id=me.client.id)
+    own = (await out.endpoints.add("https://example.com/own", wanted, me.client.id)).endpoint
+    operators = await out.endpoint()
+    await world.service_order(me)
+    async with world.database.store.transaction() as tx:
+        await tx.run(update(outbox).values(details='{"from": "submitted", "approved_by": "kim"}'))
+
+    (to_partner,), (to_operator,) = await out.until_done(own), await out.until_done(operators)
+
+    assert json.loads(to_partner.body)["details"] == {"from": "submitted"}
+    assert json.loads(to_operator.body)["details"] == {"from": "submitted", "approved_by": "kim"}
+    assert to_partner.event_id == to_operator.event_id
 
 
 async def test_a_second_rotation_waits_for_the_overlap_unless_the_old_secret_is_revoked(world):
@@ -491,3 +507,39 @@ async def test_a_late_failure_does_not_undo_what_another_node_delivered_meanwhil
     await world.advance(order_id, Transition.ACCEPT)
     assert shown(await out.until_done(endpoint)) == [(2, "order.advanced")]
     assert await world.rows("delivery_lanes") == []
+
+
+async def test_what_was_claimed_and_not_sent_is_given_back_as_if_it_had_not_been_claimed(world):
+    out = Deliveries(world)
+    endpoint = await out.endpoint()
+    order_id = await world.service_order(await world.connect_client())
+    await out.hand_out()
+    before = await world.rows("deliveries")
+    claimed = await out.attempts.claim(endpoint, 10)
+    assert (await world.rows("deliveries"))[0]["body"] is not None
+
+    await out.attempts.give_back(claimed)
+
+    (row,) = await world.rows("deliveries")
+    empty = {"content_type": "", "headers": "[]"}
+    assert row | empty == before[0] | empty
+    await world.advance(order_id, Transition.ACCEPT)
+    assert [(one.order_version, one.attempt) for one in await out.until_done(endpoint)] == [(1, 1), (2, 1)]
+    assert {row["error"] for row in await world.rows("delivery_attempts")} == {None}
+
+
+async def test_what_is_given_back_too_late_stays_with_the_node_that_took_it_over(world):
+    out = Deliveries(world)
+    endpoint = await out.endpoint()
+    await world.service_order(await world.connect_client())
+    await out.hand_out()
+    late = await out.attempts.claim(endpoint, 10)
+    world.clock.now += LEASE
+    (held,) = await out.attempts.claim(endpoint, 10)
+
+    await out.attempts.give_back(late)
+
+    assert await out.attempts.claim(endpoint, 10) == []
+    assert [row["attempts"] for row in await world.rows("deliveries")] == [2]
+    await out.attempts.record([EndedAttempt(claimed=held, result=SUCCESS)])
+    assert await states(world) == ["delivered"]

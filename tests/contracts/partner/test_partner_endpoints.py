@@ -14,7 +14,10 @@ from countermand.contracts.partner.endpoints import ENDPOINTS_CAP
 from countermand.domain.client import Client, Permission
 from countermand.domain.staff import Role
 from countermand.identity.browser_tokens import browser_token
+from support.database_contents import changed, contents
+from support.deliveries import send_due
 from support.manage_calls import fields, problem
+from support.outside_world import ADDRESS, failure
 from support.shared_world import shared_world
 from support.world import Caller, World
 
@@ -59,7 +62,7 @@ async def test_a_partner_of_each_contract_adds_an_endpoint_that_hears_of_its_own
         assert new.pop("secret").startswith("whsec_")
         assert new.pop("public_key") is None
         assert not {"owner", "client", "contract"} & new.keys()
-        kept = world.endpoints.known[new["id"]]
+        kept, _ = await world.endpoints.one(new["id"], None)
         assert kept.owner == caller.client.id == kept.subscription.client_id
         assert kept.subscription.contract == caller.client.channel
         assert (await call(world, headers, "GET")).json() == {"endpoints": [new]}
@@ -71,11 +74,13 @@ async def test_a_partner_of_each_contract_adds_an_endpoint_that_hears_of_its_own
 
 async def test_an_endpoint_of_somebody_else_does_not_exist_for_a_partner(world: World):
     operator = await world.manage_client()
-    (_, telecom), (_, shop) = await partners(world)
+    (telecom_caller, telecom), (_, shop) = await partners(world)
     neighbour = await world.connect_client("neighbour")
     own = await an_endpoint(world, telecom)
     others = await world.http.post("/manage/v1/endpoints", json={"url": URL}, headers=world.manage_headers(operator))
-    before = dict(world.endpoints.known)
+    await world.service_order(telecom_caller)
+    (sent,) = await send_due(world, own["id"])
+    before = await contents(world)
     for headers, named in (
         (shop, own["id"]),
         (of_connect(world, neighbour), own["id"]),
@@ -88,10 +93,10 @@ async def test_an_endpoint_of_somebody_else_does_not_exist_for_a_partner(world: 
             *(("POST", f"/{what}") for what in ("pause", "resume", "rotate", "test")),
         ):
             assert problem(await call(world, headers, method, f"/{named}{path}")) == (404, "not_found"), path
-        answer = await call(world, headers, "POST", f"/{named}/redeliver", {"event": "evt_1"})
+        answer = await call(world, headers, "POST", f"/{named}/redeliver", {"event": sent.event_id})
         assert problem(answer) == (404, "not_found")
-    assert world.endpoints.known == before
-    assert not world.endpoints.log
+    assert not changed(before, await contents(world))
+    assert world.outside.sent == [sent]
     assert (await call(world, of_connect(world, neighbour), "GET")).json() == {"endpoints": []}
 
 
@@ -115,21 +120,46 @@ async def test_a_partner_pauses_resumes_rotates_tests_and_removes_its_endpoint(w
 async def test_a_partner_never_sees_what_a_receiver_answered_or_which_address_was_called(world: World):
     _, (_, headers) = await partners(world)
     new = await an_endpoint(world, headers)
-    world.endpoints.answers = [(AttemptError.STATUS, 500, b"the metadata of a machine")] * 2
+    world.outside.answers = [failure(AttemptError.STATUS, 500, b"the metadata of a machine")]
     tested = await call(world, headers, "POST", f"/{new['id']}/test")
     listed = await call(world, headers, "GET", f"/{new['id']}/attempts")
     as_text = await call(world, headers, "GET", f"/{new['id']}/attempts", Accept="text/csv")
     assert listed.json() == {"attempts": [tested.json()], "next": None} == as_text.json()
     assert (tested.json()["status"], tested.json()["error"]) == (500, "status")
     for answer in (tested, listed, as_text):
-        assert not [hidden for hidden in ("metadata", "203.0.113.9", "it failed") if hidden in answer.text]
+        assert not [hidden for hidden in ("metadata", ADDRESS, "it failed") if hidden in answer.text]
         assert not {"answer", "address", "detail"} & tested.json().keys()
+
+
+async def test_a_partner_gets_the_events_of_its_own_orders_and_can_have_no_other_sent_again(world: World):
+    (one, connect), (shop, shopping) = await partners(world)
+    of_one, of_shop = [(await an_endpoint(world, headers))["id"] for headers in (connect, shopping)]
+    own = await world.service_order(one)
+    await world.service_order(await world.connect_client("neighbour"))
+    bought = (await world.ticket_order(shop)).order
+    (told,) = await send_due(world, of_one)
+    (sold,) = await send_due(world, of_shop)
+    assert told.event_id.startswith(f"evt_connect-{own}_1_order_placed_")
+    assert sold.event_id.startswith(f"evt_shopping-{bought.uid}_1_order_placed_")
+    for headers, endpoint, event, status in (
+        (connect, of_one, told, 202),
+        (connect, of_one, sold, 422),
+        (shopping, of_shop, told, 422),
+    ):
+        answer = await call(world, headers, "POST", f"/{endpoint}/redeliver", {"event": event.event_id})
+        assert answer.status_code == status
+    everything = await call(world, shopping, "POST", f"/{of_shop}/redeliver", {"after": "1-0"})
+    assert (everything.status_code, everything.json()) == (202, {"events": 1})
+    assert [one.event_id for one in await send_due(world, of_one)] == [told.event_id]
+    assert [one.event_id for one in await send_due(world, of_shop)] == [sold.event_id]
+    listed = (await call(world, connect, "GET", f"/{of_one}/attempts")).json()["attempts"]
+    assert {attempt["order"] for attempt in listed} == {f"connect-{own}"}
 
 
 async def test_a_partner_cannot_ask_for_the_orders_of_others_or_for_events_about_endpoints(world: World):
     (telecom, connect), (shop, shopping) = await partners(world)
     given = {"client": shop.client.id, "contract": "shopping", "owner": shop.client.id}
-    kept = world.endpoints.known[(await an_endpoint(world, connect, **given))["id"]]
+    kept, _ = await world.endpoints.one((await an_endpoint(world, connect, **given))["id"], None)
     assert (kept.owner, kept.subscription.client_id) == (telecom.client.id, telecom.client.id)
     assert kept.subscription.contract == "connect"
     for body, named in (
@@ -148,7 +178,7 @@ async def test_a_client_has_no_more_endpoints_than_it_may_have(world: World):
     (_, headers), (_, shop) = await partners(world)
     added = [await an_endpoint(world, headers) for _ in range(ENDPOINTS_CAP)]
     assert problem(await call(world, headers, "POST", "", {"url": URL})) == (409, "too_many_endpoints")
-    assert len(world.endpoints.known) == ENDPOINTS_CAP
+    assert len(await world.rows("endpoints")) == ENDPOINTS_CAP
     await an_endpoint(world, shop)
     assert (await call(world, headers, "DELETE", f"/{added[0]['id']}")).status_code == 204
     await an_endpoint(world, headers)
@@ -163,7 +193,7 @@ async def test_only_the_permission_to_subscribe_lets_a_partner_in(world: World):
         for headers in (of_connect(world, telecom), of_shopping(world, shop)):
             for path in ("endpoints", "events"):
                 assert (await world.http.get(f"/partner/v1/{path}", headers=headers)).status_code == status
-    assert not world.endpoints.known
+    assert await world.rows("endpoints") == []
 
 
 async def test_no_credential_but_that_of_a_contract_lets_anybody_in(world: World):
@@ -224,7 +254,7 @@ async def test_an_answer_with_a_secret_is_not_stored_so_a_key_is_refused(world: 
     for _, headers in await partners(world):
         answer = await call(world, headers, "POST", "", {"url": URL}, Idempotency_Key="k")
         assert fields(answer) == ["Idempotency-Key"]
-    assert not world.endpoints.known
+    assert await world.rows("endpoints") == []
 
 
 async def test_the_operator_grants_the_permission_to_clients_of_each_contract_and_can_take_it_back(world: World):

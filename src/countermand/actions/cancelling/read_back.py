@@ -67,7 +67,7 @@ class ReadBackWithHistory:
 class CancelAndShow:
     """Puts commands and orders into batches. Each method waits for the outcome, and raises as `GroupCommit.submit`.
 
-    `load` counts the batches of commands.
+    `load` measures how long the batches of commands take.
     """
 
     commit: GroupCommit[CancelOrder, CancelOutcome]

@@ -34,6 +34,7 @@ from countermand.domain.delivering.endpoint import Endpoint, EndpointEventKind, 
 from countermand.domain.delivering.schedule import USUAL_SCHEDULE, Schedule, after_failure, after_success
 from countermand.domain.orders.event_ids import event_id, id_text
 from countermand.domain.orders.order import OrderId
+from countermand.domain.orders.order_events import without_people
 
 log = structlog.get_logger()
 
@@ -221,12 +222,13 @@ class Attempts:
         """Return an event as the endpoint gets it, with the order as it is now."""
         dialect = self._dialects.by_name[endpoint.subscription.dialect]
         key, subject = event.key, subject_of(endpoint, event)
+        details = self._show_details(key.kind, event.details)
         to_send = EventToSend(
             id=event_id(subject, key.order_version, key.kind, digest),
             kind=key.kind,
             version=key.order_version,
             recorded_at=event.recorded_at,
-            details=self._show_details(key.kind, event.details),
+            details=details if endpoint.owner is None else without_people(details),
             order=subject if event.contract is not None else None,
             contract=event.contract,
             shown=None if view is None else self._show_order(view),
@@ -367,8 +369,10 @@ def _free_again(one: ClaimedEvent, now: datetime) -> LaneEnd:
 
 
 def _not_attempted(delivery: Delivery) -> Delivery:
-    attempts = delivery.attempts - 1
-    return replace(delivery, attempts=attempts, first_attempt_at=delivery.first_attempt_at if attempts else None)
+    """Return a delivery as it was before the claim. What nobody was sent yet is made again by the next claim."""
+    if delivery.attempts > 1:
+        return replace(delivery, attempts=delivery.attempts - 1)
+    return replace(delivery, attempts=0, first_attempt_at=None, body=None, content_type="", headers=())
 
 
 def _cut_off(lanes: Sequence[ClaimedLane]) -> frozenset[OrderId]:

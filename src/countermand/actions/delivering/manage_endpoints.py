@@ -17,6 +17,7 @@ from countermand.actions.delivering.endpoints import (
     new_endpoint_id,
 )
 from countermand.actions.delivering.ports import (
+    EndpointReading,
     EndpointWriting,
     EventKey,
     LoggedAttempt,
@@ -207,6 +208,8 @@ class Endpoints:
                     f"the secret was rotated already, and the one before it works until {until.isoformat()}; nothing "
                     "was changed; wait until then, or revoke the old secret now",
                 )
+            # Before the new secret is written: an error after that would lose it.
+            key = None if endpoint.signing_key is None else self._parts.secrets.public_key(endpoint.signing_key)
             has_overlap = not revoke_old_now and overlap > timedelta(0)
             endpoint = replace(
                 endpoint,
@@ -216,7 +219,6 @@ class Endpoints:
             )
             await tx.write_secrets(endpoint)
         await self._parts.changed()
-        key = None if endpoint.signing_key is None else self._parts.secrets.public_key(endpoint.signing_key)
         return EndpointSecrets(endpoint=endpoint, secret=shown, public_key=key)
 
     async def test(self, endpoint_id: EndpointId, owner: ClientId | None) -> Attempt:
@@ -285,7 +287,7 @@ class Endpoints:
                 endpoint = _owned(await reading.endpoint(wanted.endpoint_id), wanted.endpoint_id, owner)
                 endpoints = {endpoint.number: endpoint.id}
             order_id = None
-            if wanted.order is not None and (order_id := order_id_in(wanted.order)) is None:
+            if wanted.order is not None and (order_id := await _order_named(reading, wanted.order)) is None:
                 return []
             question = LogQuestion(
                 endpoints=sorted(endpoints),
@@ -309,6 +311,16 @@ def _owned(endpoint: Endpoint | None, endpoint_id: EndpointId, owner: ClientId |
 async def _locked(tx: EndpointWriting, endpoint_id: EndpointId, owner: ClientId | None) -> Endpoint:
     found = _owned(await tx.endpoint(endpoint_id), endpoint_id, owner)
     return _owned(await tx.lock_endpoint(found.number), endpoint_id, owner)
+
+
+async def _order_named(reading: EndpointReading, given: str) -> OrderId | None:
+    """Return the number of the order with an id. The number alone could be that of another contract's order."""
+    order_id = order_id_in(given)
+    found = None if order_id is None else (await reading.order_names([order_id])).get(order_id)
+    if order_id is None or found is None:
+        return None
+    contract, uid = found
+    return order_id if given in {id_text(contract, uid, order_id), uid} else None
 
 
 def _name(row: LoggedAttempt, names: OrderNames) -> str | None:

@@ -241,8 +241,10 @@ class AttemptWriting(EndpointReading, EndpointChange, Protocol):
         """Let the time that settled events are kept begin now: they were settled long after their hand-out."""
         ...
 
-    async def spread_lanes(self, endpoint: EndpointNumber, now: datetime, rate_per_s: float) -> None:
-        """Let all lanes of an endpoint that are not leased be due, oldest first, at a rate."""
+    async def spread_lanes(
+        self, endpoint: EndpointNumber, now: datetime, rate_per_s: float, orders: Sequence[OrderId] | None = None
+    ) -> None:
+        """Let the lanes of an endpoint that are not leased be due, oldest first, at a rate: all, or those of orders."""
         ...
 
 

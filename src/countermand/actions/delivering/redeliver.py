@@ -1,16 +1,20 @@
 """Sends events again, under the same ids: one, all that failed between two instants, or all after a position."""
 
 import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
-from countermand.actions.delivering.attempts import CATCH_UP_PER_S
+from countermand.actions.delivering.attempts import CATCH_UP_PER_S, subject_of
 from countermand.actions.delivering.dispatch import Dispatch, delivery_of
 from countermand.actions.delivering.endpoints import Redelivery
-from countermand.actions.delivering.ports import EndpointWriting, EventKey
-from countermand.actions.errors import FieldsError
-from countermand.actions.ordering.event_feed import EventFeed
+from countermand.actions.delivering.ports import EndpointWriting, EventKey, StoredEvent
+from countermand.actions.errors import CursorGoneError, FieldsError
+from countermand.actions.ordering.event_feed import EventFeed, FeedPage
 from countermand.actions.ports import SharedClock, Transactions
+from countermand.actions.shown_values import shown
 from countermand.domain.delivering.endpoint import SUBSCRIBABLE_KINDS, Endpoint, EndpointId
+from countermand.domain.orders.event_ids import event_id
 from countermand.domain.orders.order import UID_PATTERN, OrderId, order_id_from, order_id_of
 
 _AT_ONCE: Final = 500
@@ -45,33 +49,34 @@ class Redeliveries:
 
     async def _again_one(self, endpoint: Endpoint, given: str) -> int:
         unknown = FieldsError([("event", f"the endpoint hears of no event {given[:160]!r}; nothing was sent")])
+        now = await self._shared_clock()
         async with self._store.transaction() as tx:
-            key, digest = await self._key_in(tx, given)
+            key = await self._key_in(tx, given)
             event = None if key is None else (await tx.stored_events([key])).get(key)
-            if event is None or event.digest != digest or not self._dispatch.wants(endpoint, event):
+            if event is None or _id_of(endpoint, event) != given or not self._dispatch.wants(endpoint, event):
                 raise unknown
-            await tx.wait_again([delivery_of(endpoint, event)])
+            await _let_wait(tx, endpoint, [event], now)
         return 1
 
-    async def _key_in(self, tx: EndpointWriting, given: str) -> tuple[EventKey | None, str]:
+    async def _key_in(self, tx: EndpointWriting, given: str) -> EventKey | None:
         match = _EVENT_ID.fullmatch(given)
         if match is None or match["kind"] not in _KINDS:
-            return None, ""
+            return None
         order_id = order_id_in(match["subject"])
         if match["subject"].startswith("ep_"):
             about = await tx.endpoint(EndpointId(match["subject"]))
             order_id = None if about is None else OrderId(-about.number)
         if order_id is None:
-            return None, ""
-        key = EventKey(order_id=order_id, order_version=int(match["version"]), kind=_KINDS[match["kind"]])
-        return key, match["digest"]
+            return None
+        return EventKey(order_id=order_id, order_version=int(match["version"]), kind=_KINDS[match["kind"]])
 
     async def _again_after(self, endpoint: Endpoint, after: str) -> int:
-        count = 0
+        """Let all events after a position wait. Later gaps are passed over, so that an error means that none waits."""
+        now = await self._shared_clock()
         while await self._feed.number():  # so that the end of the feed is the end of what is committed
             pass
-        while True:
-            page = await self._feed.read(after, _AT_ONCE)
+        page, count = await self._first_page(after), 0
+        while page.events:
             keys = [
                 EventKey(order_id=one.order_id, order_version=one.order_version, kind=one.kind)
                 for _, one in page.events
@@ -79,11 +84,29 @@ class Redeliveries:
             async with self._store.transaction() as tx:
                 found = await tx.stored_events(keys)
                 again = [one for one in found.values() if self._dispatch.wants(endpoint, one)]
-                await tx.wait_again([delivery_of(endpoint, one) for one in again])
+                await _let_wait(tx, endpoint, again, now + _caught_up_after(count))
             count += len(again)
             if page.is_last:
-                return count
-            after = page.following
+                break
+            page = await self._page_after(page.following)
+        return count
+
+    async def _first_page(self, after: str) -> FeedPage:
+        try:
+            return await self._feed.read(after, _AT_ONCE)
+        except FieldsError:
+            said = f"after must be a position of the feed, not {shown(after)}; nothing was sent"
+            raise FieldsError([("after", said)]) from None
+        except CursorGoneError as error:
+            said = str(error).replace("nothing was read", "nothing was sent")
+            raise CursorGoneError(error.code, said, error.go_on) from None
+
+    async def _page_after(self, after: str) -> FeedPage:
+        while True:
+            try:
+                return await self._feed.read(after, _AT_ONCE)
+            except CursorGoneError as error:
+                after = error.go_on
 
     async def _again_failed(self, endpoint: Endpoint, which: Redelivery) -> int:
         now = await self._shared_clock()
@@ -94,10 +117,31 @@ class Redeliveries:
                 await tx.lock_endpoint(endpoint.number)
                 failed = await tx.failed_between(endpoint.number, since, until, after, _AT_ONCE)
                 if not failed:
-                    await tx.spread_lanes(endpoint.number, now, CATCH_UP_PER_S)
                     return count
-                count += await tx.undelivered_again(endpoint.number, list(dict.fromkeys(key for _, key in failed)))
+                keys = list(dict.fromkeys(key for _, key in failed))
+                again = await tx.undelivered_again(endpoint.number, keys)
+                if again:
+                    at, orders = now + _caught_up_after(count), sorted({key.order_id for key in keys})
+                    await tx.spread_lanes(endpoint.number, at, CATCH_UP_PER_S, orders)
+                count += again
                 after = failed[-1][0]
+
+
+async def _let_wait(tx: EndpointWriting, endpoint: Endpoint, events: Sequence[StoredEvent], at: datetime) -> None:
+    """Let events wait, and be due from an instant on, also those whose next attempt would be later."""
+    if not events:
+        return
+    await tx.lock_endpoint(endpoint.number)
+    await tx.wait_again([delivery_of(endpoint, one) for one in events])
+    await tx.spread_lanes(endpoint.number, at, CATCH_UP_PER_S, sorted({one.key.order_id for one in events}))
+
+
+def _caught_up_after(count: int) -> timedelta:
+    return timedelta(seconds=count / CATCH_UP_PER_S)
+
+
+def _id_of(endpoint: Endpoint, event: StoredEvent) -> str:
+    return event_id(subject_of(endpoint, event), event.key.order_version, event.key.kind, event.digest)
 
 
 def order_id_in(name: str) -> OrderId | None:

@@ -104,7 +104,8 @@ def redelivery_of(wanted: messages.RedeliveryGiven) -> Redelivery:
         missing = "is missing" if not ways else "must stand alone"
         raise FieldsError([(name, f"{name} {missing}: {_NO_WAY}") for name in ways or named])
     if wanted.event is not None and not re.fullmatch(_EVENT_ID, wanted.event):
-        raise FieldsError([("event", f"event must be the id of an event, not {shown(wanted.event)}")])
+        said = f"event must be the id of an event, not {shown(wanted.event)}; nothing was sent"
+        raise FieldsError([("event", said)])
     if since is None:
         if until is not None:
             said = "failed_until must come with failed_since, which says when the time begins; nothing was sent"

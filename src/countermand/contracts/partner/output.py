@@ -10,8 +10,7 @@ from countermand.contracts.manage.event_messages import EventPage
 from countermand.contracts.manage.events import page_shown
 from countermand.contracts.partner import messages
 from countermand.domain.delivering.endpoint import Endpoint
-
-_OF_THE_OPERATOR = "approved_by"  # names a person who works for the operator
+from countermand.domain.orders.order_events import without_people
 
 
 def endpoint_shown(one: Endpoint) -> messages.OwnEndpoint:
@@ -38,8 +37,5 @@ def attempt_shown(one: Attempt) -> messages.OwnAttempt:
 def own_page_shown(page: FeedPage) -> EventPage:
     """Return a page of the feed without the operator's people."""
     shown = page_shown(page)
-    events = [
-        replace(one, data=JsonObject({name: value for name, value in one.data.items() if name != _OF_THE_OPERATOR}))
-        for one in shown.events
-    ]
+    events = [replace(one, data=JsonObject(without_people(one.data))) for one in shown.events]
     return EventPage(events=events, next=shown.next)

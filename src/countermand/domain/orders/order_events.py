@@ -1,6 +1,6 @@
 """What do others learn of an order? Each change is an event; the outbox holds the events until they are delivered."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,6 +12,8 @@ from countermand.domain.money import Money
 from countermand.domain.orders.order_state import OrderState
 from countermand.domain.orders.payment import Payment
 from countermand.domain.staff_id import StaffId
+
+_APPROVED_BY: Final = "approved_by"
 
 
 class OrderEventKind(StrEnum):
@@ -89,11 +91,16 @@ def order_expired(before: OrderState | Unknown) -> OrderEvent:
     return OrderEvent(kind=OrderEventKind.ORDER_EXPIRED, details={"from": before})
 
 
+def without_people(details: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the details of an event as a partner may see them: they name no person who works for the operator."""
+    return {name: value for name, value in details.items() if name != _APPROVED_BY}
+
+
 def order_cancelled(before: OrderState | Unknown, reason: str | None, approved_by: StaffId | None = None) -> OrderEvent:
     """An order was cancelled. `approved_by` is the second person, if the cancellation needed one."""
     details: dict[str, object] = {"from": before, "reason": reason}
     if approved_by is not None:
-        details["approved_by"] = approved_by
+        details[_APPROVED_BY] = approved_by
     return OrderEvent(kind=OrderEventKind.ORDER_CANCELLED, details=details)
 
 

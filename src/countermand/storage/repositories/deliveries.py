@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -35,9 +35,6 @@ from countermand.storage.tables.orders import order_details, orders
 
 DELIVERED: Final = "delivered"
 GIVEN_UP: Final = "given_up"
-# States of an endpoint that was removed: its deliveries are there, and are deleted.
-REMOVED: Final = "removed"
-FORGOTTEN: Final = "forgotten"
 _IT: Final = deliveries.c
 _LANE: Final = delivery_lanes.c
 _SENDS: Final = and_(endpoints.c.removed_at.is_(None), endpoints.c.state == EndpointState.ACTIVE.value)
@@ -302,37 +299,18 @@ class DeliveryRows(ManyRows):
         settled = named.in_([(one.order_id, one.order_version, one.kind) for one in keys])
         await self.run(update(outbox).where(settled).values(delivered_at=micros(now)))
 
-    async def spread_lanes(self, endpoint: EndpointNumber, now: datetime, rate_per_s: float) -> None:
+    async def spread_lanes(
+        self, endpoint: EndpointNumber, now: datetime, rate_per_s: float, orders: Sequence[OrderId] | None = None
+    ) -> None:
         """See `AttemptWriting.spread_lanes`."""
-        apart = max(1, int(timedelta(seconds=1) / timedelta(microseconds=1) / rate_per_s))
+        apart = max(1, int(1_000_000 / rate_per_s))
         place = func.row_number().over(order_by=(_LANE.head_at, _LANE.order_id)) - 1
         at = literal(micros(now), BigInteger) + place * literal(apart, BigInteger)
-        free = select(_LANE.order_id, at.label("at"))
-        free_lanes = free.where(_LANE.endpoint == endpoint, _LANE.lease.is_(None)).subquery()
+        free = select(_LANE.order_id, at.label("at")).where(_LANE.endpoint == endpoint, _LANE.lease.is_(None))
+        lanes = (free if orders is None else free.where(_LANE.order_id.in_(orders))).subquery()
         # `lease` again: of a lane that is claimed meanwhile, PostgreSQL reads the new row here, not in the subquery.
-        it = _LANE.endpoint == endpoint, _LANE.order_id == free_lanes.c.order_id, _LANE.lease.is_(None)
-        spread = update(delivery_lanes).where(*it)
-        await self.run(spread.values(next_at=free_lanes.c.at))
-
-    async def has_removed_endpoints(self) -> bool:
-        """Return whether there may be deliveries of removed endpoints."""
-        (row,) = await self.rows(select(exists().where(endpoints.c.state == REMOVED).label("some")))
-        return bool(row["some"])
-
-    async def forget_removed(self, at_most: int) -> int:
-        """See `EndpointWriting.forget_removed`."""
-        gone = endpoints.c.state == REMOVED
-        numbers = [row["number"] for row in await self.rows(select(endpoints.c.number).where(gone))]
-        if not numbers:
-            return 0
-        forgotten = 0
-        for table in (delivery_lanes, deliveries):
-            key = list(table.primary_key.columns)
-            some = select(*key).where(table.c.endpoint.in_(numbers)).limit(at_most)
-            forgotten += await self.run(delete(table).where(tuple_(*key).in_(some)))
-        if not forgotten:
-            await self.run(update(endpoints).where(endpoints.c.number.in_(numbers)).values(state=FORGOTTEN))
-        return forgotten
+        it = _LANE.endpoint == endpoint, _LANE.order_id == lanes.c.order_id, _LANE.lease.is_(None)
+        await self.run(update(delivery_lanes).where(*it).values(next_at=lanes.c.at))
 
     async def _owners_of(self, order_ids: Sequence[int]) -> Mapping[int, Row]:
         real = sorted({one for one in order_ids if one > 0})

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import delete, exists, func, insert, select, tuple_, update
 
 from countermand.actions.delivering.ports import EventKey, LoggedAttempt, LogQuestion
 from countermand.domain.client import ClientId, Permission
@@ -34,6 +34,9 @@ from countermand.storage.tables.delivering import (
 )
 from countermand.storage.tables.orders import order_details, orders
 
+# States of an endpoint that was removed: its deliveries are there, and are deleted.
+REMOVED: Final = "removed"
+FORGOTTEN: Final = "forgotten"
 _IT: Final = endpoints.c
 _KEPT: Final = _IT.removed_at.is_(None)
 
@@ -128,6 +131,26 @@ class EndpointRows(ManyRows):
     async def write_state(self, endpoint: Endpoint) -> None:
         """See `EndpointChange.write_state`."""
         await self._execute(update(endpoints).where(_IT.number == endpoint.number).values(_state_columns(endpoint)))
+
+    async def has_removed_endpoints(self) -> bool:
+        """Return whether there may be deliveries of removed endpoints."""
+        (row,) = await self.rows(select(exists().where(endpoints.c.state == REMOVED).label("some")))
+        return bool(row["some"])
+
+    async def forget_removed(self, at_most: int) -> int:
+        """See `EndpointWriting.forget_removed`."""
+        gone = endpoints.c.state == REMOVED
+        numbers = [row["number"] for row in await self.rows(select(endpoints.c.number).where(gone))]
+        if not numbers:
+            return 0
+        forgotten = 0
+        for table in (delivery_lanes, deliveries):
+            key = list(table.primary_key.columns)
+            some = select(*key).where(table.c.endpoint.in_(numbers)).limit(at_most)
+            forgotten += await self.run(delete(table).where(tuple_(*key).in_(some)))
+        if not forgotten:
+            await self.run(update(endpoints).where(endpoints.c.number.in_(numbers)).values(state=FORGOTTEN))
+        return forgotten
 
     async def write_secrets(self, endpoint: Endpoint) -> None:
         """See `EndpointWriting.write_secrets`."""
@@ -240,7 +263,7 @@ def _logged(row: Row) -> LoggedAttempt:
 
 def _state_columns(endpoint: Endpoint) -> dict[str, object]:
     return {
-        "state": endpoint.state.value if endpoint.removed_at is None else "removed",
+        "state": endpoint.state.value if endpoint.removed_at is None else REMOVED,
         "paused_at": micros_or_none(endpoint.paused_at),
         "paused_because": endpoint.paused_because,
         "removed_at": micros_or_none(endpoint.removed_at),

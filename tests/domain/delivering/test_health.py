@@ -1,0 +1,42 @@
+import random
+from datetime import UTC, datetime
+
+import pytest
+
+from countermand.domain.delivering.endpoint import PROBED_FROM, Health
+from countermand.domain.delivering.schedule import USUAL_SCHEDULE, after_failure, after_success
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def failed(health: Health, order: int, *, is_probe: bool = False) -> Health:
+    return after_failure(health, order, NOW, USUAL_SCHEDULE, 0.5, None, is_probe=is_probe)
+
+
+@pytest.mark.parametrize("refused", [0.1, 0.5])
+def test_a_receiver_that_refuses_up_to_half_of_the_events_is_not_taken_for_one_that_is_down(refused: float):
+    """With probes at the pace of the schedule alone, its backlog would grow for ever."""
+    chance = random.Random(4711)
+    health = Health()
+    for order in range(50_000):
+        health = failed(health, order) if chance.random() < refused else after_success(health, NOW)
+        assert not health.is_probed
+
+
+def test_an_endpoint_is_probed_after_failures_of_many_orders_in_a_row_and_no_longer_after_a_success():
+    health = Health()
+    for order in range(PROBED_FROM):
+        assert not health.is_probed
+        assert health.not_before is None
+        health = failed(health, order)
+    assert health.is_probed
+    assert health.not_before == NOW + USUAL_SCHEDULE.pauses[0]
+    assert not after_success(health, NOW).is_probed
+
+
+def test_failures_of_one_order_alone_do_not_make_an_endpoint_probed():
+    health = Health()
+    for _ in range(3 * PROBED_FROM):
+        health = failed(health, 7)
+    assert not health.is_probed
+    assert health.failures == 3 * PROBED_FROM
