@@ -14,7 +14,7 @@ CHECK  := $(BIN)/python -m pytest --numprocesses $(shell getconf _NPROCESSORS_ON
 # processes, each of which would compile all of the source again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help run setup browser check test-file test test-slow lint bench bench-loop lock docs site examples vendor clean
+.PHONY: help run setup browser check test-file test test-slow lint bench bench-loop bench-deliveries lock docs site examples vendor clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -51,6 +51,9 @@ bench: $(VENV)/.ready-to-test ## measure the cancellation path; results go to be
 
 bench-loop: $(VENV)/.ready-to-test ## list how long each route holds the event loop with its largest input (BENCH=--write keeps it)
 	$(BIN)/python bench/loop.py $(BENCH)
+
+bench-deliveries: $(VENV)/.ready-to-test ## measure the delivery of events, and what it costs cancellations (BENCH=--quick for a look)
+	$(BIN)/python bench/deliveries.py $(BENCH)
 
 docs: $(VENV)/.ready-to-run ## draw again the pages that are made from the code
 	$(BIN)/python docs/draw_states.py

@@ -64,13 +64,13 @@ def delivering_in(
     deployment: Deployment,
     shared_clock: SharedClock,
     metrics: DeliveryMetrics,
-    cancelling_share: Callable[[], float],
+    cancelling: Callable[[], float],
     outside: Outside | None = None,
     schedule: Schedule = USUAL_SCHEDULE,
 ) -> Delivering:
     """Join what delivers the events of a database. `outside` is, by default, what really sends.
 
-    `cancelling_share` returns which share of the recent time cancellations were under way.
+    `cancelling` returns how many cancellations are under way at a time, on average.
     """
     if shared_clock == database.store.now:
         shared_clock = SteadyClock(shared_clock)
@@ -94,7 +94,7 @@ def delivering_in(
             send=outside.send,
             shared_clock=shared_clock,
             metrics=metrics,
-            cancelling_share=cancelling_share,
+            cancelling=cancelling,
         )
     )
     names = [contract.name for contract in database.contracts]

@@ -191,7 +191,7 @@ def _delivering(
 ) -> Delivering:
     """Return what delivers events. The relay is woken after each commit that wrote events."""
     counts = telemetry.counts.deliveries
-    made = delivering_in(settings, database, deployment, shared_clock, counts, cancelling.load.share, outside, schedule)
+    made = delivering_in(settings, database, deployment, shared_clock, counts, cancelling.at_a_time, outside, schedule)
     database.store.after_events = made.relay.wake
     return made
 

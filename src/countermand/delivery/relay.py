@@ -1,8 +1,8 @@
 """The relay of a node: hands out events, sends them to their endpoints, and writes what became of them.
 
 Every node has one, and the nodes share the work by leases in the database. The relay is woken when this process has
-committed an event; a poll finds what other processes wrote, and what is due by the schedule. While cancellations are
-under way most of the time, the relay gives way: it pauses after each batch, in proportion to the time that it took.
+committed an event; a poll finds what other processes wrote, and what is due by the schedule. While many
+cancellations are under way, the relay gives way: it pauses after each batch, in proportion to the time that it took.
 """
 
 import asyncio
@@ -34,11 +34,13 @@ _AT_ONCE: Final = 64  # attempts at one endpoint at a time
 # many small ones.
 _AHEAD_S: Final = 0.25
 _MOST_CLAIMED: Final = 256
-# Above this share of the time with cancellations under way, the relay pauses; at a share of 1, it pauses so many times
-# as long as it worked.
-_GIVES_WAY_FROM: Final = 0.5
-_GIVES_WAY_TIMES: Final = 8.0
-_LONGEST_PAUSE_S: Final = 1.0
+# With more cancellations under way at a time than this, the relay pauses, and with all of so many it pauses so many
+# times as long as it worked. Two hundred cancellations a second are one or two at a time.
+_GIVES_WAY_FROM: Final = 3.0
+_GIVES_WAY_WHOLLY: Final = 10.0
+_GIVES_WAY_TIMES: Final = 16.0
+_FEW_ENDPOINTS: Final = 2  # so many are claimed without asking whether they are due
+_LONGEST_PAUSE_S: Final = 2.0
 _ENDS_WITHIN_S: Final = 0.2
 _PACE_S: Final = 0.5
 _LOOK_EVERYWHERE_S: Final = 0.05
@@ -67,7 +69,7 @@ NULL_DELIVERY_METRICS: Final[DeliveryMetrics] = _NullMetrics()
 
 @dataclass(frozen=True, kw_only=True)
 class RelayParts:
-    """What the relay works with. `cancelling_share` returns which share of the time cancellations are under way."""
+    """What the relay works with. `cancelling` returns how many cancellations are under way, on average."""
 
     dispatch: Dispatch
     attempts: Attempts
@@ -75,7 +77,7 @@ class RelayParts:
     send: Send
     shared_clock: SharedClock
     metrics: DeliveryMetrics
-    cancelling_share: Callable[[], float]
+    cancelling: Callable[[], float]
     at_once: int = _AT_ONCE
 
 
@@ -148,6 +150,8 @@ class Relay:
                 await _passed(_FAILED_AGAIN_S, stopping)
                 continue
             if handed_out:
+                if len(self._endpoints) <= _FEW_ENDPOINTS:
+                    self._has_more |= self._endpoints.keys()
                 self._due.set()
             if handed_out >= HANDED_OUT_AT_ONCE:
                 self._to_dispatch.set()
@@ -166,8 +170,8 @@ class Relay:
 
     def _gives_way(self) -> float:
         """Return how many times as long as it worked the relay pauses."""
-        beyond = (self._parts.cancelling_share() - _GIVES_WAY_FROM) / (1 - _GIVES_WAY_FROM)
-        return max(0.0, beyond) * _GIVES_WAY_TIMES
+        beyond = (self._parts.cancelling() - _GIVES_WAY_FROM) / (_GIVES_WAY_WHOLLY - _GIVES_WAY_FROM)
+        return min(max(0.0, beyond), 1.0) * _GIVES_WAY_TIMES
 
     @asynccontextmanager
     async def _in_turn(self, stopping: asyncio.Event) -> AsyncIterator[None]:

@@ -507,39 +507,3 @@ async def test_a_late_failure_does_not_undo_what_another_node_delivered_meanwhil
     await world.advance(order_id, Transition.ACCEPT)
     assert shown(await out.until_done(endpoint)) == [(2, "order.advanced")]
     assert await world.rows("delivery_lanes") == []
-
-
-async def test_what_was_claimed_and_not_sent_is_given_back_as_if_it_had_not_been_claimed(world):
-    out = Deliveries(world)
-    endpoint = await out.endpoint()
-    order_id = await world.service_order(await world.connect_client())
-    await out.hand_out()
-    before = await world.rows("deliveries")
-    claimed = await out.attempts.claim(endpoint, 10)
-    assert (await world.rows("deliveries"))[0]["body"] is not None
-
-    await out.attempts.give_back(claimed)
-
-    (row,) = await world.rows("deliveries")
-    empty = {"content_type": "", "headers": "[]"}
-    assert row | empty == before[0] | empty
-    await world.advance(order_id, Transition.ACCEPT)
-    assert [(one.order_version, one.attempt) for one in await out.until_done(endpoint)] == [(1, 1), (2, 1)]
-    assert {row["error"] for row in await world.rows("delivery_attempts")} == {None}
-
-
-async def test_what_is_given_back_too_late_stays_with_the_node_that_took_it_over(world):
-    out = Deliveries(world)
-    endpoint = await out.endpoint()
-    await world.service_order(await world.connect_client())
-    await out.hand_out()
-    late = await out.attempts.claim(endpoint, 10)
-    world.clock.now += LEASE
-    (held,) = await out.attempts.claim(endpoint, 10)
-
-    await out.attempts.give_back(late)
-
-    assert await out.attempts.claim(endpoint, 10) == []
-    assert [row["attempts"] for row in await world.rows("deliveries")] == [2]
-    await out.attempts.record([EndedAttempt(claimed=held, result=SUCCESS)])
-    assert await states(world) == ["delivered"]

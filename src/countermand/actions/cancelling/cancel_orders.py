@@ -95,7 +95,7 @@ _USED_KEYS_AWAITED: Final = 20  # one after another, a tenth of a second each
 class CancelOrders:
     """Runs batches of commands. `settle_limit_s` bounds the search for the outcome of a commit that was cut off.
 
-    `after_events` is called after each batch, which may have committed events. `load` measures how long batches take.
+    `after_events` is called after each batch, which may have committed events. `load` counts the batches.
     """
 
     store: CancellationStore
@@ -112,10 +112,10 @@ class CancelOrders:
 
         An exception means that the order was certainly not cancelled, except `OutcomeUnknownError`.
         """
-        with self.load.batch():
-            return await self._answers(batch)
+        with self.load.under_way(len(batch)):
+            return await self._answered(batch)
 
-    async def _answers(self, batch: Sequence[CancelOrder]) -> list[_Answer]:
+    async def _answered(self, batch: Sequence[CancelOrder]) -> list[_Answer]:
         now = self.clock()
         first = first_of_each(batch)
         if len(first) < len(batch):

@@ -1,4 +1,4 @@
-"""Measures which share of the recent time batches of cancellations were under way, for work that gives way to them."""
+"""Measures how many cancellations are under way at a time, on average, for work that gives way to them."""
 
 import math
 import time
@@ -16,26 +16,26 @@ class CancellingLoad:
         self._clock = clock
         self._at_s = clock()
         self._under_way = 0
-        self._share = 0.0
+        self._average = 0.0
 
     @contextmanager
-    def batch(self) -> Iterator[None]:
-        """Return a context that surrounds a batch."""
+    def under_way(self, commands: int) -> Iterator[None]:
+        """Count the commands of a batch while it is under way."""
         self._count()
-        self._under_way += 1
+        self._under_way += commands
         try:
             yield
         finally:
             self._count()
-            self._under_way -= 1
+            self._under_way -= commands
 
-    def share(self) -> float:
-        """Return the share, from 0 to 1."""
+    def average(self) -> float:
+        """Return how many commands were under way at a time in the last half second or so."""
         self._count()
-        return self._share
+        return self._average
 
     def _count(self) -> None:
         now_s = self._clock()
         older = math.exp((self._at_s - now_s) / _RECENT_S)
-        self._share = self._share * older + (1 - older) * (self._under_way > 0)
+        self._average = self._average * older + (1 - older) * self._under_way
         self._at_s = now_s

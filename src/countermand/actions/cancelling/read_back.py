@@ -80,6 +80,10 @@ class CancelAndShow:
         """The number of cancellations that wait for their batch."""
         return self.commit.waiting
 
+    def at_a_time(self) -> float:
+        """Return how many cancellations wait now, or were under way lately, on average."""
+        return self.commit.waiting + self.load.average()
+
     def submit(self, command: CancelOrder) -> Awaitable[CancelOutcome]:
         """Cancel, and return the outcome without a view."""
         return self.commit.submit(command)
