@@ -19,7 +19,7 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -29,6 +29,7 @@ from sqlalchemy import text
 from countermand.actions.errors import CountermandError, UnforeseenDatabaseError
 from countermand.bootstrap.database import Database, address_of, open_database
 from countermand.delivery.secret_box import new_key
+from countermand.domain.delivering.schedule import USUAL_SCHEDULE
 from countermand.settings import read_settings
 from countermand.storage.schema import migrate
 from fire_checks import FedEvent, Findings, Tried, checked
@@ -36,6 +37,7 @@ from fire_orders import EVENTS_OF_A_CANCELLATION, EVENTS_OF_A_COPY, FIRST, Templ
 from fire_processes import Node, ReceiverProcess
 from fire_receiver import ALIVE, SECRETS, Arrival, Journal
 from own_postgres import OwnPostgres
+from processes import cpu_s
 
 ENDPOINTS: Final = ("good", "slow", "failing", "dead")
 PAUSES_S: Final = (0.5, *[1.0] * 39)  # so many that half of the time is no reason to give up
@@ -300,8 +302,16 @@ async def _found(fire: Fire, begin: str) -> dict[str, Findings]:
     return found
 
 
-async def drained_s(plan: Plan, folder: Path, say: Say, *, with_dead: bool) -> float:
-    """Return how long the good endpoint takes for all events, which are written before the nodes start."""
+@dataclass(frozen=True, kw_only=True)
+class Drained:
+    """How long the good endpoint took for all events, and the processor time of nodes and PostgreSQL meanwhile."""
+
+    wall_s: float
+    cpu_s: float
+
+
+async def drained(plan: Plan, folder: Path, say: Say, *, with_dead: bool) -> Drained:
+    """Write all events before the nodes start, and return what it took until the good endpoint had them."""
     async with Fire(plan, folder, say) as fire:
         await fire.start_nodes()
         await fire.add_endpoints(("good", "dead") if with_dead else ("good",))
@@ -309,24 +319,36 @@ async def drained_s(plan: Plan, folder: Path, say: Say, *, with_dead: bool) -> f
             await asyncio.to_thread(node.kill)
         await fire.write_orders(cancel=False)
         await fire.start_nodes()
-        began = time.monotonic()
+        pids = [node.pid for node in fire.nodes]
+        if fire.server is not None and fire.server.pid is not None:
+            pids.append(fire.server.pid)
+        began, cpu_began = time.monotonic(), cpu_s(pids) or 0.0
         while len(fire.accepted["good"]) < fire.written:
             await asyncio.sleep(0.02)
             fire.look()
-        return time.monotonic() - began
+        return Drained(wall_s=time.monotonic() - began, cpu_s=(cpu_s(pids) or 0.0) - cpu_began)
 
 
 def dead_cost(plan: Plan, rounds: int, say: Say) -> None:
-    """Measure pairs of runs, with and without the dead endpoint, in turns, and print the ratios."""
-    ratios = []
+    """Measure pairs of runs by the usual schedule, with and without the dead endpoint, in turns. Print the ratios."""
+    plan = replace(plan, pauses_s=[pause.total_seconds() for pause in USUAL_SCHEDULE.pauses])
+    walls, cpus = [], []
     for number in range(rounds):
-        took = {}
+        took: dict[bool, Drained] = {}
         for with_dead in (False, True) if number % 2 else (True, False):
             with tempfile.TemporaryDirectory() as folder:
-                took[with_dead] = asyncio.run(drained_s(plan, Path(folder), say, with_dead=with_dead))
-        ratios.append(took[True] / took[False])
-        say(f"round {number + 1}: alone {took[False]:.2f} s, beside a dead one {took[True]:.2f} s: {ratios[-1]:.3f}")
-    say(f"the good endpoint's time beside a dead one over its time alone: median {statistics.median(ratios):.3f}")
+                took[with_dead] = asyncio.run(drained(plan, Path(folder), say, with_dead=with_dead))
+        alone, beside = took[False], took[True]
+        walls.append(beside.wall_s / alone.wall_s)
+        cpus.append(beside.cpu_s / alone.cpu_s)
+        say(
+            f"round {number + 1}: alone {alone.wall_s:.2f} s (CPU {alone.cpu_s:.2f} s), beside a dead one "
+            f"{beside.wall_s:.2f} s (CPU {beside.cpu_s:.2f} s): {walls[-1]:.3f} (CPU {cpus[-1]:.3f})"
+        )
+    say(
+        "the good endpoint beside a dead one over the good endpoint alone: "
+        f"time, median {statistics.median(walls):.3f}; CPU, median {statistics.median(cpus):.3f}"
+    )
 
 
 def main() -> int:

@@ -81,6 +81,12 @@ class Killable:
             process.stdout.close()
 
     @property
+    def pid(self) -> int:
+        """The process id, while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """What the process logged, since its first start."""
         return self.log_file.read_text() if self.log_file.exists() else ""

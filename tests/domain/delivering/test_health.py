@@ -1,5 +1,5 @@
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -40,3 +40,15 @@ def test_failures_of_one_order_alone_do_not_make_an_endpoint_probed():
         health = failed(health, 7)
     assert not health.is_probed
     assert health.failures == 3 * PROBED_FROM
+
+
+@pytest.mark.parametrize(
+    ("since", "is_probed"), [(timedelta(seconds=2) - timedelta(microseconds=1), False), (timedelta(seconds=2), True)]
+)
+def test_an_endpoint_that_took_an_event_lately_is_not_down(since: timedelta, is_probed):
+    health = Health(last_success_at=NOW - since)
+    for order in range(PROBED_FROM):
+        health = failed(health, order)
+    assert health.is_probed is is_probed
+    later = after_failure(health, 99, NOW + since, USUAL_SCHEDULE, 0.5, None, is_probe=False)
+    assert later.is_probed

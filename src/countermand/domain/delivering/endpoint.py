@@ -17,9 +17,7 @@ ENDPOINT_ID_PATTERN: Final = "ep_[0-9a-f]{16}"
 STANDARD: Final = "standard"  # the dialect of an endpoint that names none
 LARGEST_OVERLAP_D: Final = 7
 USUAL_OVERLAP_H: Final = 24
-# Failures in a row, each of another order than the one before. A receiver that refuses half of what it gets has 20 such
-# failures once in two million attempts, so it is never taken for a receiver that is down, and gets only probes.
-PROBED_FROM: Final = 20
+PROBED_FROM: Final = 5  # failures in a row, each of another order than the one before
 
 
 class EndpointState(StrEnum):

@@ -12,6 +12,7 @@ _PAUSES: Final = tuple(
     timedelta(seconds=pause_s)
     for pause_s in (5, 30, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
 )
+_LATELY: Final = timedelta(seconds=2)
 _JITTER: Final = 0.19  # the time that an attempt needs to begin brings it up to a fifth
 
 
@@ -88,15 +89,19 @@ def after_failure(
 ) -> Health:
     """Return the health of an endpoint after a failure. `order` is the number of the order whose event failed.
 
-    If events of several orders failed in a row, only one probe at a time is made, at the pace of the schedule; attempts
-    that had begun before do not slow it down. An endpoint that asked for time gets no attempt meanwhile.
+    If events of several orders failed in a row, and none succeeded lately, only one probe at a time is made, at the
+    pace of the schedule; attempts that had begun before do not slow it down. An endpoint that asked for time gets no
+    attempt meanwhile.
     """
     was_probed = health.is_probed
     counts = is_probe if was_probed else health.last_failed_order != order
+    failing_orders = health.failing_orders + counts
+    if health.last_success_at is not None and now - health.last_success_at < _LATELY:
+        failing_orders = min(failing_orders, PROBED_FROM - 1)  # it refuses some events, and takes others
     health = replace(
         health,
         failures=health.failures + 1,
-        failing_orders=health.failing_orders + counts,
+        failing_orders=failing_orders,
         last_failed_order=order,
         first_failure_at=health.first_failure_at or now,
     )
