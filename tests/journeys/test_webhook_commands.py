@@ -145,7 +145,7 @@ async def a_listener(*arguments: str) -> AsyncIterator[Listening]:
         ready = (await asyncio.wait_for(stream.readline(), timeout=60)).decode()
         assert ready.startswith("Listening at http://127.0.0.1:"), ready
         yield Listening(process, ready.split()[-1])
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)  # SIGINT is ignored where a script runs the tests beside itself
         out, err = await asyncio.wait_for(process.communicate(), timeout=60)
         assert (process.returncode, out, err) == (0, b"", b"")
     finally:

@@ -106,6 +106,8 @@ def listen(
     With --secret, the signature is verified, and a request with a wrong one is answered 401. An event that came before
     is named, and so is one that should have come before. To practise failures, let the receiver fail, hang or be gone.
     """
+    import signal
+
     from countermand.cli.webhook_listener import Conduct, Listener
     from countermand.delivery.signing import secret_bytes
 
@@ -122,6 +124,7 @@ def listen(
     except OSError as error:
         raise CommandError(f"--port {port} cannot be used: {error.strerror}; choose another") from None
     with listener:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill %1` is as Ctrl-C
         say(f"Listening at {listener.url}", err=as_json)
         try:
             listener.serve_forever()

@@ -38,9 +38,9 @@ _MOST_CLAIMED: Final = 256
 # times as long as it worked. Two hundred cancellations a second are one or two at a time.
 _GIVES_WAY_FROM: Final = 3.0
 _GIVES_WAY_WHOLLY: Final = 10.0
-_GIVES_WAY_TIMES: Final = 16.0
+_GIVES_WAY_TIMES: Final = 5.0
 _FEW_ENDPOINTS: Final = 2  # so many are claimed without asking whether they are due
-_LONGEST_PAUSE_S: Final = 2.0
+_LONGEST_PAUSE_S: Final = 1.0
 _ENDS_WITHIN_S: Final = 0.2
 _PACE_S: Final = 0.5
 _LOOK_EVERYWHERE_S: Final = 0.05
