@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -441,6 +442,24 @@ async def test_an_error_that_this_version_does_not_know_is_shown_as_it_is(world)
 
     (attempt,) = await out.endpoints.attempts(None, AttemptsWanted(), 10)
     assert attempt.error == "eclipse"
+
+
+async def test_a_forgetting_drops_what_receivers_answered_to_events_of_the_order_and_no_other_answer(world):
+    """A receiver may answer with what it got."""
+    out = Deliveries(world, answer=lambda one: replace(FAILURE, answer=one.body))
+    endpoint = await out.endpoint()
+    shop = await world.shopping_client()
+    forgotten, other = (await world.ticket_order(shop)).order.id, (await world.ticket_order(shop)).order.id
+    await world.cancel(shop, forgotten, reason="ann@example.com asked")
+    await world.cancel(shop, other, reason="bob@example.com asked")
+    await out.until_done(endpoint)
+    person = Person(email="ann@example.com")
+
+    assert await world.database.privacy.forget(Place.EVENTS, (forgotten, 2, "order.cancelled"), person)
+
+    answers = {row["order_id"]: row["answer"] for row in await world.rows("delivery_attempts")}
+    assert answers[forgotten] is None
+    assert answers[other] is not None
 
 
 async def test_a_forgetting_keeps_the_id_of_an_event_and_lets_its_body_be_made_again(world):
