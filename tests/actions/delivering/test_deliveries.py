@@ -11,6 +11,7 @@ from sqlalchemy import update
 from countermand.actions.delivering.attempts import LEASE
 from countermand.actions.delivering.claimed import EndedAttempt
 from countermand.actions.delivering.endpoints import AttemptsWanted, Redelivery
+from countermand.actions.delivering.redeliver import Redeliveries
 from countermand.actions.delivering.sending import AttemptError, AttemptResult
 from countermand.actions.errors import ConflictError, FieldsError, NotFoundError
 from countermand.actions.privacy.ports import Place
@@ -323,6 +324,34 @@ async def test_a_removed_endpoint_gets_nothing_and_does_not_exist_any_more(world
     async with world.database.store.transaction() as tx:
         while await tx.forget_removed(1):
             pass
+    assert await world.rows("deliveries") == [] == await world.rows("delivery_lanes")
+
+
+@pytest.mark.parametrize("way", ["event", "failed", "after"])
+async def test_sending_again_to_an_endpoint_that_is_removed_meanwhile_leaves_nothing_behind(world, way):
+    """What waits for a removed endpoint keeps its event for ever, once the endpoint is forgotten."""
+    out = Deliveries(world, answer=lambda _: FAILURE)
+    endpoint = await out.endpoint()
+    await world.service_order(await world.connect_client())
+    (sent,) = await out.once(endpoint)
+    parts = out.endpoints._parts
+    page = await parts.feed.read(None, 10)
+    now = world.clock()
+    which = {
+        "event": Redelivery(event=sent.event_id),
+        "failed": Redelivery(failed_since=now, failed_until=now + timedelta(minutes=1)),
+        "after": Redelivery(after=page.events[0][0].partition("-")[0] + "-0"),
+    }
+    await out.endpoints.remove(endpoint.id, None)
+    async with world.database.store.transaction() as tx:
+        while await tx.forget_removed(10):
+            pass
+
+    with pytest.raises(NotFoundError):
+        await Redeliveries(world.database.store, out.dispatch, parts.feed, parts.shared_clock).send(
+            endpoint, which[way]
+        )
+
     assert await world.rows("deliveries") == [] == await world.rows("delivery_lanes")
 
 
