@@ -104,7 +104,8 @@ async def test_what_a_node_was_sending_when_it_was_killed_is_sent_by_another_nod
 async def _add_endpoint(shop: Shop, url: str, settings: dict[str, object]) -> None:
     read = read_settings(None, database_url=shop.url, **settings)
     database = await open_database(read)
-    await endpoints_of(read, database, PUBLIC_URL).add(url, Subscription(), None)
+    async with endpoints_of(read, database, PUBLIC_URL) as endpoints:
+        await endpoints.add(url, Subscription(), None)
     await database.close()
 
 

@@ -93,8 +93,8 @@ async def a_relay_node(settings: Settings, ahead: timedelta = timedelta()) -> As
 
 async def add_endpoint(node: RelayNode, receiver: Receiver) -> str:
     """Let a receiver hear of what is written from now on; gives the endpoint's id."""
-    endpoints = endpoints_of(node.settings, node.database, PUBLIC_URL)
-    return (await endpoints.add(receiver.url(), Subscription(), None)).endpoint.id
+    async with endpoints_of(node.settings, node.database, PUBLIC_URL) as endpoints:
+        return (await endpoints.add(receiver.url(), Subscription(), None)).endpoint.id
 
 
 async def until_arrived(receiver: Receiver, number: int) -> None:
