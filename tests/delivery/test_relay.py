@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import delete, insert
 from structlog.testing import capture_logs
 
 from countermand.actions.delivering.sending import AttemptError, AttemptResult, Sending
@@ -15,6 +16,8 @@ from countermand.bootstrap.endpoints import delivering_in, deployment_of
 from countermand.delivery.relay import NULL_DELIVERY_METRICS, Relay
 from countermand.domain.delivering.endpoint import Subscription
 from countermand.domain.orders.order_state import Transition
+from countermand.storage.tables.cancelling import outbox
+from countermand.storage.tables.columns import micros
 from support.outside_world import SUCCESS, failure
 from support.shared_world import shared_world
 from support.world import PUBLIC_URL, World
@@ -207,3 +210,39 @@ async def test_a_result_that_the_database_refuses_takes_no_other_with_it(world: 
     assert states == {1: "pending", 2: "delivered", 3: "delivered"}
     refused = [line for line in lines if line["event"] == "the result of an attempt cannot be written"]
     assert len(refused) == 1
+
+
+async def test_a_row_that_nobody_can_read_ends_neither_the_sending_nor_the_writing_of_results(world: World):
+    """Otherwise what was sent would be sent again and again, and only a new start of the node would end that."""
+    going, goes_on = asyncio.Event(), asyncio.Event()
+    send = world.outside.send
+
+    async def hanging(sending: Sending) -> AttemptResult:
+        going.set()
+        await goes_on.wait()
+        return await send(sending)
+
+    world.outside.send = hanging  # type: ignore[method-assign]
+    me = await world.connect_client()
+    await an_endpoint(world)
+    with capture_logs() as logged:
+        async with relaying(world):
+            order_id = await world.service_order(me)
+            await asyncio.wait_for(going.wait(), 60)
+            broken = outbox.c.order_version == 99
+            row = {"order_id": order_id, "order_version": 99, "kind": "order.advanced", "client_id": 1}
+            async with world.database.store.transaction() as tx:
+                await tx.run(insert(outbox).values(row | {"recorded_at": micros(world.clock()), "details": '{"x'}))
+            await until(lambda: any(one["log_level"] == "error" for one in logged))
+            goes_on.set()
+            async with asyncio.timeout(60):
+                while not await world.rows("delivery_attempts"):  # noqa: ASYNC110 - the rows are in the database
+                    await asyncio.sleep(0.01)
+            async with world.database.store.transaction() as tx:
+                await tx.run(delete(outbox).where(broken))
+            other = await world.service_order(me)
+            await until(lambda: len(world.outside.sent) == 2)
+
+    del world.outside.send
+    assert subjects(world) == [(f"connect-{order_id}", 1), (f"connect-{other}", 1)]
+    assert [one["outcome"] for one in await world.rows("delivery_attempts")] == ["delivered", "delivered"]

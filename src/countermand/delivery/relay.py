@@ -129,7 +129,7 @@ class Relay:
     async def _reading(self, stopping: asyncio.Event) -> None:
         """Read the endpoints again and again: others add, pause, rotate and remove them."""
         while not stopping.is_set():
-            with suppress(*_DATABASE_ERRORS):
+            async with _survived("endpoints are not read for now", stopping):
                 await self.read_endpoints()
             self._due.set()
             self.wake()
@@ -142,13 +142,9 @@ class Relay:
 
     async def _dispatching(self, stopping: asyncio.Event) -> None:
         while await _woken(self._to_dispatch, stopping):
-            try:
-                async with self._in_turn(stopping):
-                    handed_out = await self._parts.dispatch() if self._endpoints else 0
-            except _DATABASE_ERRORS as error:
-                log.warning("events are not handed to endpoints for now", reason=str(error))
-                await _passed(_FAILED_AGAIN_S, stopping)
-                continue
+            handed_out = 0
+            async with _survived("events are not handed to endpoints for now", stopping), self._in_turn(stopping):
+                handed_out = await self._parts.dispatch() if self._endpoints else 0
             if handed_out:
                 if len(self._endpoints) <= _FEW_ENDPOINTS:
                     self._has_more |= self._endpoints.keys()
@@ -158,15 +154,11 @@ class Relay:
 
     async def _sending(self, stopping: asyncio.Event) -> None:
         while await _woken(self._due, stopping):
-            try:
-                async with self._in_turn(stopping):
-                    await self._claim_all(stopping)
-                    await self._give_back()
-                    if self._attempts and self._gives_way():
-                        await asyncio.wait(self._attempts, timeout=_ENDS_WITHIN_S)
-            except _DATABASE_ERRORS as error:
-                log.warning("events are not sent for now", reason=str(error))
-                await _passed(_FAILED_AGAIN_S, stopping)
+            async with _survived("events are not sent for now", stopping), self._in_turn(stopping):
+                await self._claim_all(stopping)
+                await self._give_back()
+                if self._attempts and self._gives_way():
+                    await asyncio.wait(self._attempts, timeout=_ENDS_WITHIN_S)
 
     def _gives_way(self) -> float:
         """Return how many times as long as it worked the relay pauses."""
@@ -206,6 +198,8 @@ class Relay:
                     await self._claim(endpoint, free)
                 except _DATABASE_ERRORS as error:  # of one endpoint: the others go on
                     log.warning("events are not sent to an endpoint for now", endpoint=endpoint.id, reason=str(error))
+                except Exception:
+                    log.exception("events are not sent to an endpoint for now", endpoint=endpoint.id)
 
     def _claimed_at_once(self, number: EndpointNumber) -> int:
         pace = self._pace.setdefault(number, Pace())
@@ -281,13 +275,16 @@ class Relay:
             (self._ended if self._to_record else self._all_recorded).set()
 
     async def _recorded(self, batch: Sequence[EndedAttempt]) -> timedelta | None:
-        """Write a batch. If the database refuses a value, write one result after the other, and drop the refused ones.
+        """Write a batch. If a result cannot be written, write one after the other, and drop those that cannot.
 
-        An event whose result was dropped is sent again when its lease ends.
+        The database may refuse a value, or this service may have a bug. An event whose result was dropped is sent again
+        when its lease ends.
         """
         try:
             return await self._parts.attempts.record(batch)
-        except UnfitDataError as error:
+        except Exception as error:
+            if isinstance(error, _DATABASE_ERRORS) and not isinstance(error, UnfitDataError):
+                raise
             if len(batch) == 1:
                 event_id = batch[0].claimed.sending.event_id
                 log.exception("the result of an attempt cannot be written", event_id=event_id, reason=str(error))
@@ -325,6 +322,20 @@ async def _woken(event: asyncio.Event, stopping: asyncio.Event) -> bool:
     await event.wait()
     event.clear()
     return not stopping.is_set()
+
+
+@asynccontextmanager
+async def _survived(what: str, stopping: asyncio.Event) -> AsyncIterator[None]:
+    """Log an error of the database, or a bug, and let the loop go on: the other loops need it, and would not end."""
+    try:
+        yield
+    except _DATABASE_ERRORS as error:
+        log.warning(what, reason=str(error))
+    except Exception:
+        log.exception(what)
+    else:
+        return
+    await _passed(_FAILED_AGAIN_S, stopping)
 
 
 async def _passed(seconds: float, stopping: asyncio.Event) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import ColumnElement, Executable, Table, any_, bindparam, func, select, tuple_
+from sqlalchemy import ColumnElement, Executable, Table, and_, any_, bindparam, func, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -48,10 +48,18 @@ class StatementRunner:
             return column == any_(bindparam(None, list(values), type_=postgresql.ARRAY(column.type)))
         return column.in_(values)
 
-    def _rows_among(self, columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> ColumnElement[bool]:
-        """Return the condition that some columns together have one of many rows of values; see `_among`."""
+    def _rows_among(
+        self, columns: Sequence[Column], rows: Sequence[Sequence[object]], by: int = 1
+    ) -> ColumnElement[bool]:
+        """Return the condition that some columns together have one of many rows of values; see `_among`.
+
+        For two rows or more, SQLite reads the whole table, unless it gets the values of the first `by` columns, which
+        begin an index, once more on their own.
+        """
         if not self._on_postgres:
-            return tuple_(*columns).in_(rows)
+            values = [list(dict.fromkeys(row[place] for row in rows)) for place in range(by)]
+            near = [column.in_(few) for column, few in zip(columns, values, strict=False)]
+            return and_(*near, tuple_(*columns).in_(rows))
         arrays = [
             bindparam(None, [row[place] for row in rows], type_=postgresql.ARRAY(column.type))
             for place, column in enumerate(columns)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy import update
 from countermand.actions.delivering.attempts import LEASE
 from countermand.actions.delivering.claimed import EndedAttempt
 from countermand.actions.delivering.endpoints import AttemptsWanted, Redelivery
+from countermand.actions.delivering.redeliver import Redeliveries
 from countermand.actions.delivering.sending import AttemptError, AttemptResult
 from countermand.actions.errors import ConflictError, FieldsError, NotFoundError
 from countermand.actions.privacy.ports import Place
@@ -325,6 +327,34 @@ async def test_a_removed_endpoint_gets_nothing_and_does_not_exist_any_more(world
     assert await world.rows("deliveries") == [] == await world.rows("delivery_lanes")
 
 
+@pytest.mark.parametrize("way", ["event", "failed", "after"])
+async def test_sending_again_to_an_endpoint_that_is_removed_meanwhile_leaves_nothing_behind(world, way):
+    """What waits for a removed endpoint keeps its event for ever, once the endpoint is forgotten."""
+    out = Deliveries(world, answer=lambda _: FAILURE)
+    endpoint = await out.endpoint()
+    await world.service_order(await world.connect_client())
+    (sent,) = await out.once(endpoint)
+    parts = out.endpoints._parts
+    page = await parts.feed.read(None, 10)
+    now = world.clock()
+    which = {
+        "event": Redelivery(event=sent.event_id),
+        "failed": Redelivery(failed_since=now, failed_until=now + timedelta(minutes=1)),
+        "after": Redelivery(after=page.events[0][0].partition("-")[0] + "-0"),
+    }
+    await out.endpoints.remove(endpoint.id, None)
+    async with world.database.store.transaction() as tx:
+        while await tx.forget_removed(10):
+            pass
+
+    with pytest.raises(NotFoundError):
+        await Redeliveries(world.database.store, out.dispatch, parts.feed, parts.shared_clock).send(
+            endpoint, which[way]
+        )
+
+    assert await world.rows("deliveries") == [] == await world.rows("delivery_lanes")
+
+
 async def test_an_owner_manages_only_endpoints_of_its_own(world):
     out = Deliveries(world)
     me = (await world.connect_client()).client.id
@@ -441,6 +471,24 @@ async def test_an_error_that_this_version_does_not_know_is_shown_as_it_is(world)
 
     (attempt,) = await out.endpoints.attempts(None, AttemptsWanted(), 10)
     assert attempt.error == "eclipse"
+
+
+async def test_a_forgetting_drops_what_receivers_answered_to_events_of_the_order_and_no_other_answer(world):
+    """A receiver may answer with what it got."""
+    out = Deliveries(world, answer=lambda one: replace(FAILURE, answer=one.body))
+    endpoint = await out.endpoint()
+    shop = await world.shopping_client()
+    forgotten, other = (await world.ticket_order(shop)).order.id, (await world.ticket_order(shop)).order.id
+    await world.cancel(shop, forgotten, reason="ann@example.com asked")
+    await world.cancel(shop, other, reason="bob@example.com asked")
+    await out.until_done(endpoint)
+    person = Person(email="ann@example.com")
+
+    assert await world.database.privacy.forget(Place.EVENTS, (forgotten, 2, "order.cancelled"), person)
+
+    answers = {row["order_id"]: row["answer"] for row in await world.rows("delivery_attempts")}
+    assert answers[forgotten] is None
+    assert answers[other] is not None
 
 
 async def test_a_forgetting_keeps_the_id_of_an_event_and_lets_its_body_be_made_again(world):

@@ -9,8 +9,8 @@ from countermand.domain.delivering.schedule import USUAL_SCHEDULE, after_failure
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
-def failed(health: Health, order: int, *, is_probe: bool = False) -> Health:
-    return after_failure(health, order, NOW, USUAL_SCHEDULE, 0.5, None, is_probe=is_probe)
+def failed(health: Health, order: int, *, is_probe: bool = False, asks_for_s: float | None = None) -> Health:
+    return after_failure(health, order, NOW, USUAL_SCHEDULE, 0.5, asks_for_s, is_probe=is_probe)
 
 
 @pytest.mark.parametrize("refused", [0.1, 0.5])
@@ -52,3 +52,34 @@ def test_an_endpoint_that_took_an_event_lately_is_not_down(since: timedelta, is_
     assert health.is_probed is is_probed
     later = after_failure(health, 99, NOW + since, USUAL_SCHEDULE, 0.5, None, is_probe=False)
     assert later.is_probed
+
+
+def test_the_success_of_an_attempt_under_way_does_not_shorten_the_time_that_the_receiver_asked_for():
+    health = after_success(failed(Health(), 1, asks_for_s=30), NOW)
+    assert health.not_before == NOW + timedelta(seconds=30)
+    assert (health.failures, health.failing_orders) == (0, 0)
+
+    assert after_success(health, NOW + timedelta(seconds=29)).not_before == NOW + timedelta(seconds=30)
+    assert after_success(health, NOW + timedelta(seconds=30)).not_before is None
+
+
+def test_a_later_answer_that_asks_for_less_time_does_not_shorten_it():
+    health = failed(failed(Health(), 1, asks_for_s=30), 2, asks_for_s=2)
+    assert health.not_before == NOW + timedelta(seconds=30)
+    assert failed(health, 3, asks_for_s=31).not_before == NOW + timedelta(seconds=31)
+
+
+def test_an_endpoint_that_asked_for_time_is_not_probed_before_it_has_passed():
+    health = failed(Health(), 0, asks_for_s=3600)
+    for order in range(1, PROBED_FROM):
+        health = failed(health, order)
+    assert health.is_probed
+    assert health.not_before == NOW + timedelta(hours=1)
+
+
+def test_the_success_of_a_probe_ends_the_pause():
+    health = Health()
+    for order in range(PROBED_FROM):
+        health = failed(health, order, asks_for_s=3600)
+    assert health.not_before == NOW + timedelta(hours=1)
+    assert after_success(health, NOW).not_before is None

@@ -141,7 +141,8 @@ class Endpoints:
         """See `EndpointAdministration.one`."""
         async with self._store.snapshot() as reading:
             endpoint = _owned(await reading.endpoint(endpoint_id), endpoint_id, owner)
-            undelivered, oldest_at, given_up = (await reading.backlogs()).get(endpoint.number, (0, None, 0))
+            backlogs = await reading.backlogs(endpoint.number)
+        undelivered, oldest_at, given_up = backlogs.get(endpoint.number, (0, None, 0))
         return endpoint, Backlog(undelivered=undelivered, oldest_at=oldest_at, given_up=given_up)
 
     async def pause(self, endpoint_id: EndpointId, owner: ClientId | None) -> Endpoint:

@@ -117,10 +117,12 @@ class EndpointReading(Protocol):
         """Return an endpoint, unless it was removed."""
         ...
 
-    async def backlogs(self) -> Mapping[EndpointNumber, tuple[int, datetime | None, int]]:
+    async def backlogs(
+        self, of: EndpointNumber | None = None
+    ) -> Mapping[EndpointNumber, tuple[int, datetime | None, int]]:
         """Return how many deliveries wait, since when the oldest was recorded, and how many were given up.
 
-        An endpoint without any is left out.
+        An endpoint without any is left out, and so is every endpoint but `of`, if it is named.
         """
         ...
 

@@ -9,7 +9,7 @@ from countermand.actions.delivering.attempts import CATCH_UP_PER_S, subject_of
 from countermand.actions.delivering.dispatch import Dispatch, delivery_of
 from countermand.actions.delivering.endpoints import Redelivery
 from countermand.actions.delivering.ports import EndpointWriting, EventKey, StoredEvent
-from countermand.actions.errors import CursorGoneError, FieldsError
+from countermand.actions.errors import CursorGoneError, FieldsError, NotFoundError
 from countermand.actions.ordering.event_feed import EventFeed, FeedPage
 from countermand.actions.ports import SharedClock, Transactions
 from countermand.actions.shown_values import shown
@@ -114,7 +114,7 @@ class Redeliveries:
         count, after = 0, 0
         while True:
             async with self._store.transaction() as tx:
-                await tx.lock_endpoint(endpoint.number)
+                await _locked(tx, endpoint)
                 failed = await tx.failed_between(endpoint.number, since, until, after, _AT_ONCE)
                 if not failed:
                     return count
@@ -131,9 +131,15 @@ async def _let_wait(tx: EndpointWriting, endpoint: Endpoint, events: Sequence[St
     """Let events wait, and be due from an instant on, also those whose next attempt would be later."""
     if not events:
         return
-    await tx.lock_endpoint(endpoint.number)
+    await _locked(tx, endpoint)
     await tx.wait_again([delivery_of(endpoint, one) for one in events])
     await tx.spread_lanes(endpoint.number, at, CATCH_UP_PER_S, sorted({one.key.order_id for one in events}))
+
+
+async def _locked(tx: EndpointWriting, endpoint: Endpoint) -> None:
+    """Lock an endpoint. Raises `NotFoundError` if it was removed meanwhile: nobody would delete what waits for it."""
+    if await tx.lock_endpoint(endpoint.number) is None:
+        raise NotFoundError(f"there is no endpoint {endpoint.id} any more")
 
 
 def _caught_up_after(count: int) -> timedelta:

@@ -73,8 +73,13 @@ USUAL_SCHEDULE: Final = Schedule()
 
 
 def after_success(health: Health, now: datetime) -> Health:
-    """Return the health of an endpoint after a success at an instant."""
-    return Health(last_success_at=max(now, health.last_success_at or now))
+    """Return the health of an endpoint after a success at an instant.
+
+    An attempt that had begun before does not shorten the time that the receiver asked for. A probe's success ends the
+    pause of a probed endpoint.
+    """
+    asked = None if health.is_probed or (health.not_before or now) <= now else health.not_before
+    return Health(last_success_at=max(now, health.last_success_at or now), not_before=asked)
 
 
 def after_failure(
@@ -107,8 +112,10 @@ def after_failure(
     )
     if health.is_probed and (is_probe or not was_probed):
         probes = health.failing_orders - PROBED_FROM + 1
-        return replace(health, not_before=now + schedule.pause_after(probes, chance, retry_after_s))
+        begins = now + schedule.pause_after(probes, chance, retry_after_s)
+        # Of an endpoint that is probed already, `not_before` was the lease of this probe.
+        return replace(health, not_before=begins if was_probed else max(begins, health.not_before or begins))
     if retry_after_s is not None and not health.is_probed:
         pause = min(timedelta(seconds=retry_after_s), schedule.longest_retry_after)
-        return replace(health, not_before=now + pause)
+        return replace(health, not_before=max(now + pause, health.not_before or now))
     return health

@@ -85,16 +85,18 @@ class DeliveryRows(ManyRows):
 
     async def wait_again(self, again: Sequence[Delivery]) -> int:
         """See `EndpointWriting.wait_again`."""
+        if not again:
+            return 0
         keys = [(one.key.order_id, one.endpoint, one.key.order_version, one.place, one.key.kind) for one in again]
-        it = tuple_(*deliveries.primary_key.columns)
+        columns = list(deliveries.primary_key.columns)
         known = await self.rows(
-            select(*deliveries.primary_key.columns, _IT.state).where(it.in_(keys)).with_for_update()
+            select(*columns, _IT.state).where(self._rows_among(columns, keys, by=2)).with_for_update()
         )
         states = {tuple(row[name] for name in _KEY): row["state"] for row in known}
         ended = [key for key, state in states.items() if state != PENDING]
         if ended:
             fresh = {"state": PENDING, "attempts": 0, "first_attempt_at": None, "ended_at": None}
-            await self.run(update(deliveries).where(it.in_(ended)).values(fresh))
+            await self.run(update(deliveries).where(self._rows_among(columns, ended, by=2)).values(fresh))
         await self._add_rows([one for one, key in zip(again, keys, strict=True) if key not in states])
         waits = [one for one, key in zip(again, keys, strict=True) if states.get(key) != PENDING]
         await self._add_to_lanes(waits)
@@ -107,9 +109,10 @@ class DeliveryRows(ManyRows):
 
     async def undelivered_again(self, endpoint: EndpointNumber, keys: Sequence[EventKey]) -> int:
         """See `EndpointWriting.undelivered_again`."""
-        named = tuple_(_IT.order_id, _IT.order_version, _IT.kind)
+        columns = _IT.order_id, _IT.order_version, _IT.kind
         wanted = [(one.order_id, one.order_version, one.kind) for one in keys]
-        found = select(deliveries).where(_IT.endpoint == endpoint, named.in_(wanted), _IT.state != DELIVERED)
+        its = self._rows_among(columns, wanted)
+        found = select(deliveries).where(_IT.endpoint == endpoint, its, _IT.state != DELIVERED)
         rows = await self.rows(found)
         lost = [delivery_of(row) for row in rows if row["state"] == GIVEN_UP]
         if lost:
@@ -290,13 +293,13 @@ class DeliveryRows(ManyRows):
         )
         done = [(one.endpoint, one.order_id) for one in in_order if one.is_done]
         if done:
-            empty = self._rows_among([_LANE.endpoint, _LANE.order_id], done) & (_LANE.waiting <= 0)
+            empty = self._rows_among([_LANE.endpoint, _LANE.order_id], done, by=2) & (_LANE.waiting <= 0)
             await self.run(delete(delivery_lanes).where(empty))
 
     async def renew_settled(self, keys: Sequence[EventKey], now: datetime) -> None:
         """See `AttemptWriting.renew_settled`."""
-        named = tuple_(outbox.c.order_id, outbox.c.order_version, outbox.c.kind)
-        settled = named.in_([(one.order_id, one.order_version, one.kind) for one in keys])
+        columns = outbox.c.order_id, outbox.c.order_version, outbox.c.kind
+        settled = self._rows_among(columns, [(one.order_id, one.order_version, one.kind) for one in keys])
         await self.run(update(outbox).where(settled).values(delivered_at=micros(now)))
 
     async def spread_lanes(

@@ -67,11 +67,15 @@ class EndpointRows(ManyRows):
         (found,) = await self.rows(select(new.scalar_subquery().label("new"), waits.scalar_subquery().label("waits")))
         return instant_or_none(min((one for one in (found["new"], found["waits"]) if one is not None), default=None))
 
-    async def backlogs(self) -> Mapping[EndpointNumber, tuple[int, datetime | None, int]]:
+    async def backlogs(
+        self, of: EndpointNumber | None = None
+    ) -> Mapping[EndpointNumber, tuple[int, datetime | None, int]]:
         """See `EndpointReading.backlogs`."""
         lane, ended = delivery_lanes.c, deliveries.c
         waits = select(lane.endpoint, func.sum(lane.waiting).label("waiting"), func.min(lane.head_at).label("oldest"))
         lost = select(ended.endpoint, func.count().label("lost")).where(ended.state == "given_up")
+        if of is not None:
+            waits, lost = waits.where(lane.endpoint == of), lost.where(ended.endpoint == of)
         found = {row["endpoint"]: row for row in await self.rows(waits.group_by(lane.endpoint))}
         given_up = {row["endpoint"]: row["lost"] for row in await self.rows(lost.group_by(ended.endpoint))}
         return {

@@ -37,7 +37,7 @@ from countermand.storage.tables.cancelling import (
 )
 from countermand.storage.tables.catalogue import events, products
 from countermand.storage.tables.columns import instant, instant_or_none, micros
-from countermand.storage.tables.delivering import deliveries
+from countermand.storage.tables.delivering import deliveries, delivery_attempts
 from countermand.storage.tables.orders import order_details, order_lines, orders, payment_corrections
 from countermand.storage.tables.privacy import privacy_keys, privacy_requests
 from countermand.storage.tables.tickets import consumers
@@ -180,9 +180,10 @@ class SqlPrivacy:
             if place is Place.EVENTS:
                 await _keep_digest(tx, is_it)
             await tx.run(update(it.table).where(*is_it).values({it.text.name: made}))
-            if it.of_order:  # what waits to be sent again is made again, from what is stored now
-                of_order = deliveries.c.order_id == key[0]
+            if it.of_order:  # what waits to be sent again is made again, and receivers may have answered what they got
+                of_order, asked = deliveries.c.order_id == key[0], delivery_attempts.c.order_id == key[0]
                 await tx.run(update(deliveries).where(of_order).values(body=None, headers=None))
+                await tx.run(update(delivery_attempts).where(asked).values(answer=None))
             if place is Place.ORDERS:
                 order_id = OrderId(rows[0]["order_id"])
                 if _is_bought_by(rows[0], person):
