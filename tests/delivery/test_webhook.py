@@ -15,13 +15,13 @@ from countermand.delivery.secret_box import SecretBox, keys_of, new_key
 from countermand.delivery.signing import SignedRequest, new_secret, new_signing_key, public_key_of, why_unfit
 from support.receivers import BODY, BOX, Authority, Received, a_receiver, a_sender, a_sending, says, status
 
-NOW = datetime.now(UTC)
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 OLD, NEW, KEY = new_secret(), new_secret(), new_signing_key()
 
 
 async def sent(**changed: object) -> Received:
     async with a_receiver(status(204)) as receiver, a_sender() as sender:
-        result = await sender.send(a_sending(receiver.url(), **changed))
+        result = await sender.send(a_sending(receiver.url(), **{"now": NOW} | changed))
         assert (result.error, result.status, result.address) == (None, 204, "127.0.0.1")
         (request,) = receiver.requests
         return request
