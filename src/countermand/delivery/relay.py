@@ -36,8 +36,8 @@ _AHEAD_S: Final = 0.25
 _MOST_CLAIMED: Final = 256
 # With more cancellations under way at a time than this, the relay pauses, and with all of so many it pauses so many
 # times as long as it worked. Two hundred cancellations a second are one or two at a time.
-_GIVES_WAY_FROM: Final = 3.0
-_GIVES_WAY_WHOLLY: Final = 10.0
+_GIVES_WAY_FROM: Final = 5.0
+_GIVES_WAY_WHOLLY: Final = 16.0
 _GIVES_WAY_TIMES: Final = 5.0
 _FEW_ENDPOINTS: Final = 2  # so many are claimed without asking whether they are due
 _LONGEST_PAUSE_S: Final = 1.0

@@ -22,7 +22,7 @@ from countermand.storage.sqlite.file import why_unusable
 
 # Migrations are numbered 0001, 0002, … They expand first and contract later, so a version works with a range: with
 # every schema from OLDEST_SCHEMA up, and with newer ones as long as these say that they work with NEWEST_SCHEMA.
-OLDEST_SCHEMA: Final = 16
+OLDEST_SCHEMA: Final = 17
 NEWEST_SCHEMA: Final = 17
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _SQLITE_NEEDED: Final = (3, 35, 0)  # for RETURNING; nearly every build also has JSON built in
