@@ -158,9 +158,10 @@ def assert_it_kept_to_itself(page: Page, demo: Demo) -> None:
 
 
 def calls_of(demo: Demo, name: str) -> list[tuple[str, str]]:
-    """(method, path) of every call in a contract's document, in its order."""
+    """(method, path) of every call in a contract's document, in its order; for a webhook the kind instead of a path."""
     document = httpx.get(f"{demo.base_url}/docs/{name}/openapi.json", trust_env=False).json()
-    calls = [(method.upper(), path) for path, methods in document["paths"].items() for method in methods]
+    described = [*document["paths"].items(), *document.get("webhooks", {}).items()]
+    calls = [(method.upper(), path) for path, methods in described for method in methods]
     assert calls
     return calls
 
