@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from countermand.actions.delivering.attempts import ATTEMPT_LIMIT, CLAIM_HOLDS, LEASE
+from countermand.actions.delivering.attempts import CLAIM_HOLDS, LEASE
 from countermand.bootstrap.database import open_database
 from countermand.bootstrap.endpoints import endpoints_of
 from countermand.delivery.relay import POLL_S
 from countermand.delivery.secret_box import new_key
+from countermand.delivery.webhook import ATTEMPT_LIMIT_S
 from countermand.domain.delivering.endpoint import Subscription
 from countermand.settings import read_settings
 from deliveries_under_fire import ENDPOINTS, Plan, under_fire
@@ -60,7 +61,7 @@ def shop(server: OwnPostgres, tmp_path: Path) -> Iterator[Shop]:
 
 
 def test_a_lease_ends_in_time_for_the_work_of_a_dead_node_to_go_on():
-    assert ATTEMPT_LIMIT + CLAIM_HOLDS < LEASE
+    assert ATTEMPT_LIMIT_S + CLAIM_HOLDS.total_seconds() < LEASE.total_seconds()
     assert LEASE.total_seconds() + POLL_S < DEAD_NODE_S
 
 

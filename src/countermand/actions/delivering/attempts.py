@@ -38,8 +38,7 @@ from countermand.domain.orders.order_events import without_people
 
 log = structlog.get_logger()
 
-ATTEMPT_LIMIT: Final = timedelta(seconds=15)
-LEASE: Final = timedelta(seconds=20)
+LEASE: Final = timedelta(seconds=20)  # longer than an attempt, which has 15 s
 # Between the claim and the beginning of an attempt; later than that, the lease might end before the attempt.
 CLAIM_HOLDS: Final = timedelta(seconds=4)
 _SUCCESS_NOTED_EVERY: Final = timedelta(seconds=2)  # longer than until a node reads the endpoint again
