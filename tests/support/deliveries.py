@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from countermand.actions.delivering.attempts import Attempts
-from countermand.actions.delivering.claimed import EndedAttempt
+from countermand.actions.delivering.claimed import ClaimedEvent, EndedAttempt
 from countermand.actions.delivering.dialects import Dialect, Dialects, EventToSend, RenderedEvent, ShownOrder
 from countermand.actions.delivering.dispatch import HANDED_OUT_AT_ONCE, Dispatch
 from countermand.actions.delivering.manage_endpoints import EndpointParts, Endpoints
+from countermand.actions.delivering.preparing import Preparing
 from countermand.actions.delivering.sending import AttemptError, AttemptResult, Sending
 from countermand.actions.delivering.subscriptions import Subscriptions
 from countermand.actions.ordering.event_feed import EventFeed
@@ -87,20 +88,18 @@ class Deliveries:
 
     def __post_init__(self) -> None:
         store, clock = self.world.database.store, shared_by_all(self.world.clock)
-        self.dispatch = Dispatch(store, DIALECTS, clock)
-        self.attempts = Attempts(
-            store,
+        preparing = Preparing(
             DIALECTS,
             lambda view: ShownOrder(version=view.order.version, whole={}, link={}),
-            clock,
             source="http://shop.test",
-            schedule=self.schedule,
         )
+        self.dispatch = Dispatch(store, DIALECTS, preparing, clock)
+        self.attempts = Attempts(store, preparing, clock, schedule=self.schedule)
         self.endpoints = Endpoints(
             EndpointParts(
                 store=store,
                 dispatch=self.dispatch,
-                attempts=self.attempts,
+                preparing=preparing,
                 subscriptions=Subscriptions(
                     dialects=DIALECTS, contracts=["connect", "shopping"], clients=self.world.database.clients
                 ),
@@ -132,13 +131,17 @@ class Deliveries:
         return found
 
     async def hand_out(self) -> None:
-        while await self.dispatch() >= HANDED_OUT_AT_ONCE:
+        while (await self.dispatch()).events >= HANDED_OUT_AT_ONCE:
             pass
 
     async def once(self, endpoint: Endpoint, at_most: int = 100) -> Sequence[Sending]:
-        """Hand out, and send what is due now to an endpoint. Returns what was sent."""
-        await self.hand_out()
-        claimed = await self.attempts.claim(await self.current(endpoint), at_most)
+        """Hand out, and send what is due now to an endpoint, as a relay does. Returns what was sent."""
+        claimed, is_more = list[ClaimedEvent](), True
+        while is_more:
+            handed_out = await self.dispatch({endpoint.number: at_most - len(claimed)})
+            claimed += handed_out.claimed
+            is_more = handed_out.events >= HANDED_OUT_AT_ONCE
+        claimed += await self.attempts.claim(await self.current(endpoint), at_most - len(claimed))
         ended = [EndedAttempt(claimed=one, result=await self.send(one.sending)) for one in claimed]
         if ended:
             await self.attempts.record(ended)
@@ -174,8 +177,9 @@ async def send_due(world: World, endpoint_id: str) -> Sequence[Sending]:
     """
     administration = world.service.endpoints
     assert isinstance(administration, Endpoints)
-    dispatch, attempts = administration._parts.dispatch, administration._parts.attempts
-    await dispatch.everything(with_endpoints=True)
+    parts = administration._parts
+    attempts = Attempts(world.database.store, parts.preparing, parts.shared_clock)
+    await parts.dispatch.everything(with_endpoints=True)
     sent: list[Sending] = []
     while True:
         endpoint, _ = await administration.one(EndpointId(endpoint_id), None)

@@ -9,6 +9,7 @@ from countermand.actions.delivering.attempts import Attempts
 from countermand.actions.delivering.dispatch import Dispatch
 from countermand.actions.delivering.endpoints import CheckUrl, EndpointAdministration
 from countermand.actions.delivering.manage_endpoints import EndpointParts, Endpoints, SecretMaking
+from countermand.actions.delivering.preparing import Preparing
 from countermand.actions.delivering.sending import Send
 from countermand.actions.delivering.subscriptions import Subscriptions
 from countermand.actions.ordering.event_feed import EventFeed
@@ -76,16 +77,14 @@ def delivering_in(
         shared_clock = SteadyClock(shared_clock)
     outside = outside or outside_of(webhooks_of(settings, deployment.public_url))
     dialects = dialects_of(database.contracts)
-    dispatch = Dispatch(database.store, dialects, shared_clock)
-    attempts = Attempts(
-        database.store,
+    preparing = Preparing(
         dialects,
         order_shower(database.contracts, deployment),
-        shared_clock,
         source=deployment.public_url,
         show_details=shown_details,
-        schedule=schedule,
     )
+    dispatch = Dispatch(database.store, dialects, preparing, shared_clock)
+    attempts = Attempts(database.store, preparing, shared_clock, schedule=schedule)
     relay = Relay(
         RelayParts(
             dispatch=dispatch,
@@ -102,7 +101,7 @@ def delivering_in(
         EndpointParts(
             store=database.store,
             dispatch=dispatch,
-            attempts=attempts,
+            preparing=preparing,
             subscriptions=Subscriptions(dialects=dialects, contracts=names, clients=database.clients),
             feed=EventFeed(database.store, shared_clock),
             send=outside.send,

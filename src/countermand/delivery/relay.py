@@ -9,7 +9,7 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,7 +19,7 @@ import structlog
 
 from countermand.actions.delivering.attempts import CLAIM_HOLDS, Attempts
 from countermand.actions.delivering.claimed import ClaimedEvent, EndedAttempt
-from countermand.actions.delivering.dispatch import HANDED_OUT_AT_ONCE, Dispatch
+from countermand.actions.delivering.dispatch import HANDED_OUT_AT_ONCE, Dispatch, HandedOut
 from countermand.actions.delivering.ports import AttemptWriting
 from countermand.actions.delivering.sending import AttemptError, AttemptResult, Send, Sending
 from countermand.actions.errors import CountermandError, UnfitDataError, UnforeseenDatabaseError
@@ -92,6 +92,7 @@ class Relay:
         self._sending_to: dict[EndpointNumber, asyncio.Semaphore] = {}
         self._pace: dict[EndpointNumber, Pace] = {}
         self._has_more: set[EndpointNumber] = set()  # whose last claim brought as many events as it might
+        self._just_got: set[EndpointNumber] = set()  # to whom events were handed that wait
         self._looked_at_s = 0.0
         self._turn = asyncio.Lock()
         self._unsent: list[ClaimedEvent] = []
@@ -142,15 +143,26 @@ class Relay:
 
     async def _dispatching(self, stopping: asyncio.Event) -> None:
         while await _woken(self._to_dispatch, stopping):
-            handed_out = 0
+            handed_out = HandedOut()
             async with _survived("events are not handed to endpoints for now", stopping), self._in_turn(stopping):
-                handed_out = await self._parts.dispatch() if self._endpoints else 0
-            if handed_out:
+                if self._endpoints:
+                    until = _claim_holds_until()
+                    handed_out = await self._parts.dispatch(self._places())
+                    self._begin(handed_out.claimed, until)
+            if handed_out.waiting:
                 if len(self._endpoints) <= _FEW_ENDPOINTS:
-                    self._has_more |= self._endpoints.keys()
+                    self._just_got |= self._endpoints.keys()
                 self._due.set()
-            if handed_out >= HANDED_OUT_AT_ONCE:
+            if handed_out.events >= HANDED_OUT_AT_ONCE:
                 self._to_dispatch.set()
+
+    def _places(self) -> Mapping[EndpointNumber, int]:
+        """Return how many events can be sent to each endpoint at once. Those that wait in a backlog go first."""
+        return {
+            number: max(0, self._claimed_at_once(number) - self._in_flight[number])
+            for number in self._endpoints
+            if number not in self._has_more
+        }
 
     async def _sending(self, stopping: asyncio.Event) -> None:
         while await _woken(self._due, stopping):
@@ -179,7 +191,7 @@ class Relay:
     async def _claim_all(self, stopping: asyncio.Event) -> None:
         if not self._endpoints:
             return
-        due = set(self._has_more)
+        due = self._has_more | self._just_got
         if not due or time.monotonic() - self._looked_at_s >= _LOOK_EVERYWHERE_S:
             now = await self._parts.shared_clock()
             async with self._parts.endpoints.snapshot() as reading:
@@ -189,6 +201,7 @@ class Relay:
             endpoint = self._endpoints.get(number)
             if endpoint is None:
                 self._has_more.discard(number)
+                self._just_got.discard(number)
                 continue
             limit = self._claimed_at_once(number)
             free = limit - self._in_flight[number]
@@ -206,8 +219,9 @@ class Relay:
         return max(self._parts.at_once, min(_MOST_CLAIMED, round(pace.a_second() * _AHEAD_S)))
 
     async def _claim(self, endpoint: Endpoint, free: int) -> None:
-        until = asyncio.get_running_loop().time() + CLAIM_HOLDS.total_seconds()
+        until = _claim_holds_until()
         self._has_more.discard(endpoint.number)
+        self._just_got.discard(endpoint.number)
         claimed = await self._parts.attempts.claim(endpoint, free)
         if len(claimed) == free:
             self._has_more.add(endpoint.number)
@@ -315,6 +329,11 @@ class Pace:
         now_s = self._clock()
         self._a_second *= math.exp((self._at_s - now_s) / _PACE_S)
         self._at_s = now_s
+
+
+def _claim_holds_until() -> float:
+    """Return until when, on the loop's clock, an attempt may begin under a claim that is made now."""
+    return asyncio.get_running_loop().time() + CLAIM_HOLDS.total_seconds()
 
 
 async def _woken(event: asyncio.Event, stopping: asyncio.Event) -> bool:

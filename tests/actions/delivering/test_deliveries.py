@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from countermand.actions.delivering.attempts import LEASE
 from countermand.actions.delivering.claimed import EndedAttempt
+from countermand.actions.delivering.dispatch import HandedOut
 from countermand.actions.delivering.endpoints import AttemptsWanted, Redelivery
 from countermand.actions.delivering.redeliver import Redeliveries
 from countermand.actions.delivering.sending import AttemptError, AttemptResult
@@ -57,7 +58,7 @@ async def test_without_an_endpoint_nothing_is_read_or_marked(world):
     out = Deliveries(world)
     await world.service_order(await world.connect_client())
 
-    assert await out.dispatch() == 0
+    assert await out.dispatch() == HandedOut()
     assert {row["delivered_at"] for row in await world.rows("outbox")} == {None}
 
 

@@ -6,17 +6,23 @@ longer than an attempt. The lease of a node that died ends, and any node goes on
 """
 
 import random
-import secrets
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 import structlog
 
-from countermand.actions.delivering.claimed import ClaimedEvent, EndedAttempt, log_cut_off, log_row
-from countermand.actions.delivering.dialects import Dialects, EventToSend, RenderedEvent, ShownOrder
+from countermand.actions.delivering.claimed import (
+    LEASE,
+    Claim,
+    ClaimedEvent,
+    EndedAttempt,
+    log_cut_off,
+    log_row,
+    new_claim,
+)
 from countermand.actions.delivering.ports import (
     AttemptWriting,
     ClaimedLane,
@@ -24,21 +30,17 @@ from countermand.actions.delivering.ports import (
     EndpointChange,
     LaneEnd,
     LoggedAttempt,
-    StoredEvent,
 )
-from countermand.actions.delivering.sending import Sending
+from countermand.actions.delivering.preparing import Preparing
 from countermand.actions.errors import UnavailableError
 from countermand.actions.ordering.views import OrderView
 from countermand.actions.ports import SharedClock, Snapshots, Transactions
 from countermand.domain.delivering.endpoint import Endpoint, EndpointEventKind, EndpointState, Health
 from countermand.domain.delivering.schedule import USUAL_SCHEDULE, Schedule, after_failure, after_success
-from countermand.domain.orders.event_ids import event_id, id_text
 from countermand.domain.orders.order import OrderId
-from countermand.domain.orders.order_events import without_people
 
 log = structlog.get_logger()
 
-LEASE: Final = timedelta(seconds=20)  # longer than an attempt, which has 15 s
 # Between the claim and the beginning of an attempt; later than that, the lease might end before the attempt.
 CLAIM_HOLDS: Final = timedelta(seconds=4)
 _SUCCESS_NOTED_EVERY: Final = timedelta(seconds=2)  # longer than until a node reads the endpoint again
@@ -46,39 +48,25 @@ _SETTLED_LATE: Final = timedelta(hours=1)
 CATCH_UP_PER_S: Final = 500.0
 _NOT_RENDERED: Final = timedelta(minutes=1)
 
-ShowOrder = Callable[[OrderView], ShownOrder | None]
-# Returns the details of a kind of event as they are shown, for the details as they are stored.
-ShowDetails = Callable[[str, Mapping[str, object]], Mapping[str, object]]
-
 
 class AttemptStore(Snapshots[AttemptWriting], Transactions[AttemptWriting], Protocol):
     """The database, as attempts need it."""
 
 
 class Attempts:
-    """Claims events and writes results. `source` is the address of this service, which CloudEvents name.
-
-    `show_order` returns an order as its contract shows it in events; it raises `UnavailableError` for an order that
-    this version cannot read.
-    """
+    """Claims events and writes results."""
 
     def __init__(
         self,
         store: AttemptStore,
-        dialects: Dialects,
-        show_order: ShowOrder,
+        preparing: Preparing,
         shared_clock: SharedClock,
         *,
-        source: str,
-        show_details: ShowDetails = lambda _, stored: stored,
         schedule: Schedule = USUAL_SCHEDULE,
     ) -> None:
         self._store = store
-        self._dialects = dialects
-        self._show_order = show_order
+        self._preparing = preparing
         self._shared_clock = shared_clock
-        self._source = source
-        self._show_details = show_details
         self._schedule = schedule
 
     async def claim(self, endpoint: Endpoint, at_most: int) -> Sequence[ClaimedEvent]:
@@ -88,14 +76,13 @@ class Attempts:
         """
         if not endpoint.is_permitted:
             return []
-        now = await self._shared_clock()
-        lease = secrets.token_hex(8)
+        claim = new_claim(await self._shared_clock())
         async with self._store.transaction() as tx:
-            lanes = await tx.claim_lanes(endpoint.number, now, now + LEASE, lease, at_most)
+            lanes = await tx.claim_lanes(endpoint.number, claim.at, claim.until, claim.lease, at_most)
             if lanes:
-                return await self._events(tx, endpoint, lanes, now, lease)
-            lanes = await self._probe(tx, endpoint, now, lease)
-            claimed = await self._events(tx, endpoint, lanes, now, lease) if lanes else []
+                return await self._events(tx, endpoint, lanes, claim)
+            lanes = await self._probe(tx, endpoint, claim)
+            claimed = await self._events(tx, endpoint, lanes, claim) if lanes else []
             return [replace(one, is_probe=True) for one in claimed]
 
     async def record(self, ended: Sequence[EndedAttempt]) -> timedelta | None:
@@ -123,16 +110,16 @@ class Attempts:
             await tx.note_attempts([_not_attempted(one.delivery) for one in unsent])
             await tx.end_lanes([_free_again(one, now) for one in unsent])
 
-    async def _probe(self, tx: AttemptWriting, endpoint: Endpoint, now: datetime, lease: str) -> Sequence[ClaimedLane]:
-        until = now + LEASE
-        if not endpoint.health.is_probed or not await tx.claim_probe(endpoint.number, now, until):
+    async def _probe(self, tx: AttemptWriting, endpoint: Endpoint, claim: Claim) -> Sequence[ClaimedLane]:
+        if not endpoint.health.is_probed or not await tx.claim_probe(endpoint.number, claim.at, claim.until):
             return []
         newest = self._schedule.probes_newest(endpoint.health)
-        return await tx.claim_for_probe(endpoint.number, now, until, lease, newest=newest)
+        return await tx.claim_for_probe(endpoint.number, claim.at, claim.until, claim.lease, newest=newest)
 
     async def _events(
-        self, tx: AttemptWriting, endpoint: Endpoint, lanes: Sequence[ClaimedLane], now: datetime, lease: str
+        self, tx: AttemptWriting, endpoint: Endpoint, lanes: Sequence[ClaimedLane], claim: Claim
     ) -> Sequence[ClaimedEvent]:
+        now, lease = claim.at, claim.lease
         queues: dict[OrderId, list[Delivery]] = defaultdict(list)
         for one in await tx.deliveries_of(endpoint.number, [lane.order_id for lane in lanes]):
             queues[one.key.order_id].append(one)
@@ -148,11 +135,12 @@ class Attempts:
                 free.append(_free(endpoint, lane, lease, now, is_done=True))
                 gone += [] if head is None else [head]
                 continue
-            if not self._is_known(endpoint, head.key.kind):
+            if not self._preparing.knows(endpoint, head.key.kind):
                 free.append(_free(endpoint, lane, lease, now + _NOT_RENDERED, is_done=False))
                 continue
             try:
-                claimed.append(self._claimed(endpoint, head, event, queues[lane.order_id], views, now, lease))
+                queue, view = queues[lane.order_id], views.get(lane.order_id)
+                claimed.append(self._preparing.attempt(endpoint, queue, head, event, view, claim))
             except UnavailableError as error:  # a newer version wrote the order, and a node of that version sends it
                 log.warning("an event is left to other nodes", endpoint=endpoint.id, reason=str(error))
                 free.append(_free(endpoint, lane, lease, now + _NOT_RENDERED, is_done=False))
@@ -168,72 +156,9 @@ class Attempts:
         await log_cut_off(tx, [one for one in claimed if one.delivery.key.order_id in _cut_off(lanes)], now)
         return claimed
 
-    def _is_known(self, endpoint: Endpoint, kind: str) -> bool:
-        """Return whether this node can render the event. Otherwise a node of a newer version sends it."""
-        dialect = self._dialects.by_name.get(endpoint.subscription.dialect)
-        return dialect is not None and kind in dialect.kinds
-
     async def _views_of(self, tx: AttemptWriting, tried: Sequence[Delivery]) -> Mapping[OrderId, OrderView]:
         wanted = [one.key.order_id for one in tried if one.body is None and one.key.order_id > 0]
         return await tx.views(wanted) if wanted else {}
-
-    def _claimed(
-        self,
-        endpoint: Endpoint,
-        head: Delivery,
-        event: StoredEvent,
-        queue: Sequence[Delivery],
-        views: Mapping[OrderId, OrderView],
-        now: datetime,
-        lease: str,
-    ) -> ClaimedEvent:
-        place = queue.index(head)
-        previous = queue[place - 1] if place else None
-        following = next((one for one in queue[place + 1 :] if one.is_pending), None)
-        subject = subject_of(endpoint, event)
-        if head.body is None:
-            rendered = self.render(endpoint, event, head.digest, views.get(head.key.order_id))
-            head = replace(
-                head, body=rendered.body, content_type=rendered.content_type, headers=tuple(rendered.headers)
-            )
-        head = replace(head, attempts=head.attempts + 1, first_attempt_at=head.first_attempt_at or now)
-        assert head.body is not None
-        sending = Sending(
-            endpoint=endpoint,
-            event_id=event_id(subject, head.key.order_version, head.key.kind, head.digest),
-            order_version=head.key.order_version,
-            attempt=head.attempts,
-            previous=None if previous is None else _id_of(subject, previous),
-            body=head.body,
-            content_type=head.content_type,
-            headers=head.headers,
-            now=now,
-        )
-        return ClaimedEvent(
-            sending=sending,
-            delivery=head,
-            lease=lease,
-            claimed_at=now,
-            following_at=None if following is None else following.recorded_at,
-        )
-
-    def render(self, endpoint: Endpoint, event: StoredEvent, digest: str, view: OrderView | None) -> RenderedEvent:
-        """Return an event as the endpoint gets it, with the order as it is now."""
-        dialect = self._dialects.by_name[endpoint.subscription.dialect]
-        key, subject = event.key, subject_of(endpoint, event)
-        details = self._show_details(key.kind, event.details)
-        to_send = EventToSend(
-            id=event_id(subject, key.order_version, key.kind, digest),
-            kind=key.kind,
-            version=key.order_version,
-            recorded_at=event.recorded_at,
-            details=details if endpoint.owner is None else without_people(details),
-            order=subject if event.contract is not None else None,
-            contract=event.contract,
-            shown=None if view is None else self._show_order(view),
-            source=self._source,
-        )
-        return dialect.render(to_send, endpoint.subscription)
 
     async def _record(
         self, tx: AttemptWriting, ended: Sequence[EndedAttempt], again: list[datetime], now: datetime
@@ -331,18 +256,6 @@ async def append_endpoint_event(
     """Tell an event about an endpoint. `more` has what this kind says beside the endpoint and its URL."""
     details = {"endpoint": endpoint.id, "url": endpoint.url, **more}
     await tx.append_endpoint_event(endpoint.number, kind.value, details, now)
-
-
-def subject_of(endpoint: Endpoint, event: StoredEvent) -> str:
-    """Return what an event is about, for its id: the order's id, or the id of the endpoint."""
-    if event.contract is not None:
-        return id_text(event.contract, event.uid, event.key.order_id)
-    told = event.details.get("endpoint")
-    return told if isinstance(told, str) else endpoint.id
-
-
-def _id_of(subject: str, delivery: Delivery) -> str:
-    return event_id(subject, delivery.key.order_version, delivery.key.kind, delivery.digest)
 
 
 def _free(endpoint: Endpoint, lane: ClaimedLane, lease: str, next_at: datetime, *, is_done: bool) -> LaneEnd:

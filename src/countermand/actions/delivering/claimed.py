@@ -1,11 +1,33 @@
-"""What a node may send, how an attempt ended, and the rows about it in the log of attempts."""
+"""What a node may send and until when, how an attempt ended, and the rows about it in the log of attempts."""
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from countermand.actions.delivering.ports import AttemptWriting, Delivery, EventKey, LoggedAttempt
 from countermand.actions.delivering.sending import AttemptError, AttemptResult, Sending
+
+LEASE: Final = timedelta(seconds=20)  # longer than an attempt, which has 15 s
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """A lease on lanes, from an instant of the database's clock on. `lease` names the holder."""
+
+    lease: str
+    at: datetime
+
+    @property
+    def until(self) -> datetime:
+        """When the lease ends, and any node may go on."""
+        return self.at + LEASE
+
+
+def new_claim(at: datetime) -> Claim:
+    """Return a claim with a lease that nobody else has."""
+    return Claim(lease=secrets.token_hex(8), at=at)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, Protocol
 
-from countermand.actions.delivering.attempts import CATCH_UP_PER_S, Attempts, append_endpoint_event, subject_of
+from countermand.actions.delivering.attempts import CATCH_UP_PER_S, append_endpoint_event
 from countermand.actions.delivering.dispatch import HANDED_OUT_AT_ONCE, OVERLAP, Dispatch
 from countermand.actions.delivering.endpoints import (
     Attempt,
@@ -25,6 +25,7 @@ from countermand.actions.delivering.ports import (
     OrderNames,
     StoredEvent,
 )
+from countermand.actions.delivering.preparing import Preparing, subject_of
 from countermand.actions.delivering.redeliver import Redeliveries, order_id_in
 from countermand.actions.delivering.sending import AttemptError, Send, Sending
 from countermand.actions.delivering.subscriptions import Subscriptions
@@ -74,7 +75,7 @@ class EndpointParts:
 
     store: EndpointStore
     dispatch: Dispatch
-    attempts: Attempts
+    preparing: Preparing
     subscriptions: Subscriptions
     feed: EventFeed
     send: Send
@@ -176,6 +177,7 @@ class Endpoints:
         more = True
         while more:
             async with self._store.transaction() as tx:
+                await tx.lock_delivery_head()
                 await tx.lock_endpoint(endpoint.number)
                 more = await tx.given_up_again(endpoint.number, _AT_ONCE) > 0
         async with self._store.transaction() as tx:
@@ -238,7 +240,7 @@ class Endpoints:
             uid=None,
             client_id=None,
         )
-        rendered = self._parts.attempts.render(endpoint, event, event.digest, None)
+        rendered = self._parts.preparing.render(endpoint, event, event.digest, None)
         sending = Sending(
             endpoint=endpoint,
             event_id=event_id(subject_of(endpoint, event), version, event.key.kind, event.digest),

@@ -1,6 +1,6 @@
 """What delivery needs of a database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -103,7 +103,13 @@ class LogQuestion:
     before: int | None = None
 
 
+LaneKey = tuple[EndpointNumber, OrderId]
 OrderNames = Mapping[OrderId, tuple[ContractName, OrderUid | None]]  # what the ids of orders are made of
+
+
+def lane_of(delivery: Delivery) -> LaneKey:
+    """Return the key of the lane that a delivery waits in."""
+    return delivery.endpoint, delivery.key.order_id
 
 
 class EndpointReading(Protocol):
@@ -150,11 +156,28 @@ class DispatchWriting(EndpointReading, Protocol):
         """Mark events that nobody was handed yet, and return them with all such events of the same orders."""
         ...
 
-    async def add_deliveries(self, deliveries: Sequence[Delivery], now: datetime) -> None:
+    async def add_deliveries(
+        self,
+        deliveries: Sequence[Delivery],
+        now: datetime,
+        attempted: Sequence[Delivery] = (),
+        until: datetime | None = None,
+        lease: str | None = None,
+    ) -> Collection[LaneKey]:
         """Add deliveries, and their lanes, which are due now, whatever clock the events were recorded by.
 
-        Nothing changes for a delivery that is there and waits.
+        Nothing changes for a delivery that is there and waits. `attempted` has some of them as the claim of a first
+        attempt leaves them: if the lane of such a delivery is new, then it is leased until then. Returns the lanes that
+        were leased; the other deliveries are added without an attempt. The head must be locked.
         """
+        ...
+
+    async def deliveries_of(self, endpoint: EndpointNumber, orders: Sequence[OrderId]) -> Sequence[Delivery]:
+        """Return all deliveries of some orders to an endpoint, in their order."""
+        ...
+
+    async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
+        """Return orders with all that is shown of them."""
         ...
 
     async def pass_over_undispatched(self, since: datetime, at_most: int, now: datetime) -> int:
@@ -262,7 +285,7 @@ class EndpointWriting(DispatchWriting, AttemptWriting, Protocol):
         ...
 
     async def given_up_again(self, endpoint: EndpointNumber, at_most: int) -> int:
-        """Let some deliveries that were given up wait again. Return how many."""
+        """Let some deliveries that were given up wait again. Return how many. The head must be locked: `wait_again`."""
         ...
 
     async def failed_between(
@@ -272,11 +295,17 @@ class EndpointWriting(DispatchWriting, AttemptWriting, Protocol):
         ...
 
     async def wait_again(self, deliveries: Sequence[Delivery]) -> int:
-        """Let deliveries wait from now on, whether they are there or not. Return how many did not wait before."""
+        """Let deliveries wait from now on, whether they are there or not. Return how many did not wait before.
+
+        The head must be locked, so that nobody hands out the same events meanwhile, and locked before the endpoint.
+        """
         ...
 
     async def undelivered_again(self, endpoint: EndpointNumber, keys: Sequence[EventKey]) -> int:
-        """Let those of some deliveries that were given up wait again. Return how many wait now."""
+        """Let those of some deliveries that were given up wait again. Return how many wait now.
+
+        The head must be locked: see `wait_again`.
+        """
         ...
 
     async def forget_removed(self, at_most: int) -> int:

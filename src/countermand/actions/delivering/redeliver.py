@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from countermand.actions.delivering.attempts import CATCH_UP_PER_S, subject_of
+from countermand.actions.delivering.attempts import CATCH_UP_PER_S
 from countermand.actions.delivering.dispatch import Dispatch, delivery_of
 from countermand.actions.delivering.endpoints import Redelivery
 from countermand.actions.delivering.ports import EndpointWriting, EventKey, StoredEvent
+from countermand.actions.delivering.preparing import subject_of
 from countermand.actions.errors import CursorGoneError, FieldsError, NotFoundError
 from countermand.actions.ordering.event_feed import EventFeed, FeedPage
 from countermand.actions.ports import SharedClock, Transactions
@@ -137,7 +138,11 @@ async def _let_wait(tx: EndpointWriting, endpoint: Endpoint, events: Sequence[St
 
 
 async def _locked(tx: EndpointWriting, endpoint: Endpoint) -> None:
-    """Lock an endpoint. Raises `NotFoundError` if it was removed meanwhile: nobody would delete what waits for it."""
+    """Lock the head, and an endpoint.
+
+    Raises `NotFoundError` if it was removed meanwhile: nobody would delete what waits for it.
+    """
+    await tx.lock_delivery_head()
     if await tx.lock_endpoint(endpoint.number) is None:
         raise NotFoundError(f"there is no endpoint {endpoint.id} any more")
 

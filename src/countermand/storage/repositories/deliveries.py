@@ -1,15 +1,16 @@
 """Hands events of the outbox to endpoints, claims orders whose events are sent, and writes what became of them."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-import msgspec
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Update,
     and_,
+    any_,
     case,
     delete,
     exists,
@@ -22,14 +23,21 @@ from sqlalchemy import (
     update,
 )
 
-from countermand.actions.delivering.ports import ClaimedLane, Delivery, EventKey, LaneEnd, StoredEvent
+from countermand.actions.delivering.ports import ClaimedLane, Delivery, EventKey, LaneEnd, LaneKey, StoredEvent, lane_of
 from countermand.domain.delivering.endpoint import PROBED_FROM, EndpointNumber, EndpointState
 from countermand.domain.orders.order import OrderId
-from countermand.storage.repositories.delivery_rows import PENDING, delivery_of, event_of, named
+from countermand.storage.repositories.delivery_rows import (
+    OF_ATTEMPTS,
+    PENDING,
+    attempt_of,
+    delivery_of,
+    event_of,
+    named,
+)
 from countermand.storage.repositories.many_rows import ManyRows
 from countermand.storage.sql_types import Column, Row
 from countermand.storage.tables.cancelling import outbox
-from countermand.storage.tables.columns import instant, micros, micros_or_none
+from countermand.storage.tables.columns import instant, micros
 from countermand.storage.tables.delivering import deliveries, delivery_head, delivery_lanes, endpoints
 from countermand.storage.tables.orders import order_details, orders
 
@@ -61,13 +69,7 @@ class DeliveryRows(ManyRows):
         An earlier version of an order commits before a later one. So if the statement sees a version, then it sees and
         takes all before it, too.
         """
-        waits = _waits(since)
-        some = select(outbox.c.order_id).where(waits).order_by(outbox.c.recorded_at).limit(at_most)
-        # A statement of its own: together with the update, PostgreSQL reads the whole table.
-        found = sorted({row["order_id"] for row in await self.rows(some)})
-        if not found:
-            return []
-        taken = update(outbox).where(waits, self._among(outbox.c.order_id, found)).values(delivered_at=micros(now))
+        taken = taking(since, at_most, now, on_postgres=self._on_postgres)
         rows = await self.rows(taken.returning(*_OF_EVENT))
         owners = await self._owners_of([row["order_id"] for row in rows])
         return [event_of(row, owners.get(row["order_id"])) for row in rows]
@@ -78,10 +80,19 @@ class DeliveryRows(ManyRows):
         some = select(*key).where(_waits(since)).limit(at_most)
         return await self.run(update(outbox).where(tuple_(*key).in_(some)).values(delivered_at=micros(now)))
 
-    async def add_deliveries(self, added: Sequence[Delivery], now: datetime) -> None:
+    async def add_deliveries(
+        self,
+        added: Sequence[Delivery],
+        now: datetime,
+        attempted: Sequence[Delivery] = (),
+        until: datetime | None = None,
+        lease: str | None = None,
+    ) -> Collection[LaneKey]:
         """See `DispatchWriting.add_deliveries`."""
-        await self._add_rows(added)
-        await self._add_to_lanes(added, now)
+        leased = await self._add_to_lanes(added, now, {lane_of(one) for one in attempted}, until, lease)
+        at_once = {(one.endpoint, one.key): one for one in attempted if lane_of(one) in leased}
+        await self._add_rows([at_once.get((one.endpoint, one.key), one) for one in added])
+        return leased
 
     async def wait_again(self, again: Sequence[Delivery]) -> int:
         """See `EndpointWriting.wait_again`."""
@@ -133,38 +144,54 @@ class DeliveryRows(ManyRows):
                         "digest": one.digest,
                         "recorded_at": micros(one.recorded_at),
                         "state": PENDING,
-                        "attempts": 0,
+                        **attempt_of(one),
                     }
                     for one in added
                 ],
                 lambda made: made.on_conflict_do_nothing(),
             )
 
-    async def _add_to_lanes(self, added: Sequence[Delivery], now: datetime | None = None) -> None:
+    async def _add_to_lanes(
+        self,
+        added: Sequence[Delivery],
+        now: datetime | None = None,
+        taken: Collection[LaneKey] = (),
+        until: datetime | None = None,
+        lease: str | None = None,
+    ) -> Collection[LaneKey]:
         """Let deliveries wait in their lanes. A new lane is due at once, those with older events first.
 
         The clock of the node that recorded an event may be ahead of the database's: with `now`, no lane waits for that.
+        Of the lanes that are `taken`, the new ones are leased, and returned.
         """
-        counts: Counter[tuple[int, int]] = Counter((one.endpoint, one.key.order_id) for one in added)
+        counts: Counter[LaneKey] = Counter(lane_of(one) for one in added)
         if not counts:
-            return
-        heads: dict[tuple[int, int], int] = {}
+            return ()
+        heads: dict[LaneKey, int] = {}
         for one in added:
-            lane, at = (one.endpoint, one.key.order_id), micros(one.recorded_at)
+            lane, at = lane_of(one), micros(one.recorded_at)
             heads[lane] = min(at, heads.get(lane, at))
         latest = max(heads.values()) if now is None else micros(now)
-        await self._insert_rows(
+        rows = await self._insert_rows(
             delivery_lanes,
             [
-                {"endpoint": lane[0], "order_id": lane[1], "waiting": counts[lane], "next_at": due, "head_at": head}
+                {
+                    "endpoint": lane[0],
+                    "order_id": lane[1],
+                    "waiting": counts[lane],
+                    "next_at": micros(until) if until and lane in taken else min(head, latest),
+                    "head_at": head,
+                    "lease": lease if lane in taken else None,
+                }
                 for lane, head in sorted(heads.items())
-                for due in [min(head, latest)]
             ],
             lambda made: made.on_conflict_do_update(
                 index_elements=[_LANE.endpoint, _LANE.order_id],
                 set_={"waiting": _LANE.waiting + made.excluded.waiting},
-            ),
+            ).returning(_LANE.endpoint, _LANE.order_id, _LANE.lease),
         )
+        ours = [row for row in rows if lease is not None and row["lease"] == lease]
+        return {(EndpointNumber(row["endpoint"]), OrderId(row["order_id"])) for row in ours}
 
     async def due_endpoints(self, now: datetime) -> Sequence[EndpointNumber]:
         """See `AttemptWriting.due_endpoints`."""
@@ -232,17 +259,13 @@ class DeliveryRows(ManyRows):
 
     async def note_attempts(self, tried: Sequence[Delivery]) -> None:
         """See `AttemptWriting.note_attempts`."""
-        new = {name: _IT[name] for name in ("attempts", "first_attempt_at", "body", "content_type", "headers")}
+        new = {name: _IT[name] for name in OF_ATTEMPTS}
         await self._for_each(
             lambda given: update(deliveries).where(_is_it(given)).values({name: given(f"new_{name}") for name in new}),
             [
                 {
                     **named(one),
-                    "new_attempts": one.attempts,
-                    "new_first_attempt_at": micros_or_none(one.first_attempt_at),
-                    "new_body": one.body,
-                    "new_content_type": one.content_type,
-                    "new_headers": msgspec.json.encode(one.headers).decode(),
+                    **{f"new_{name}": value for name, value in attempt_of(one).items()},
                 }
                 for one in tried
             ],
@@ -263,14 +286,28 @@ class DeliveryRows(ManyRows):
     async def end_lanes(self, ends: Sequence[LaneEnd]) -> None:
         """See `AttemptWriting.end_lanes`."""
         in_order = sorted(ends, key=lambda one: (one.endpoint, one.order_id))
+        rows = [
+            {
+                "its_endpoint": one.endpoint,
+                "its_order": one.order_id,
+                "its_lease": one.lease,
+                "done": int(one.is_done),
+                "new_next": micros(one.next_at),
+                "new_head": micros(one.head_at),
+            }
+            for one in in_order
+        ]
+        emptied = await self._for_each(
+            lambda given: delete(delivery_lanes).where(_is_lane(given), _LANE.waiting <= given("done")),
+            [{name: row[name] for name in _ENDED_TYPES} for row in rows if row["done"]],
+            _ENDED_TYPES,
+        )
+        if emptied == len(rows):
+            return
         await self._for_each(
             lambda given: (
                 update(delivery_lanes)
-                .where(
-                    _LANE.endpoint == given("its_endpoint"),
-                    _LANE.order_id == given("its_order"),
-                    _LANE.lease == given("its_lease"),
-                )
+                .where(_is_lane(given))
                 .values(
                     waiting=_LANE.waiting - given("done"),
                     next_at=given("new_next"),
@@ -278,23 +315,9 @@ class DeliveryRows(ManyRows):
                     lease=None,
                 )
             ),
-            [
-                {
-                    "its_endpoint": one.endpoint,
-                    "its_order": one.order_id,
-                    "its_lease": one.lease,
-                    "done": int(one.is_done),
-                    "new_next": micros(one.next_at),
-                    "new_head": micros(one.head_at),
-                }
-                for one in in_order
-            ],
+            rows,
             _LANE_TYPES,
         )
-        done = [(one.endpoint, one.order_id) for one in in_order if one.is_done]
-        if done:
-            empty = self._rows_among([_LANE.endpoint, _LANE.order_id], done, by=2) & (_LANE.waiting <= 0)
-            await self.run(delete(delivery_lanes).where(empty))
 
     async def renew_settled(self, keys: Sequence[EventKey], now: datetime) -> None:
         """See `AttemptWriting.renew_settled`."""
@@ -327,18 +350,35 @@ class DeliveryRows(ManyRows):
 
 _KEY: Final = tuple(column.name for column in deliveries.primary_key.columns)
 _KEY_TYPES: Final = {f"key_{name}": _IT[name] for name in _KEY}
-_LANE_TYPES: Final = {
+_ENDED_TYPES: Final = {
     "its_endpoint": _LANE.endpoint,
     "its_order": _LANE.order_id,
     "its_lease": _LANE.lease,
     "done": _LANE.waiting,
-    "new_next": _LANE.next_at,
-    "new_head": _LANE.head_at,
 }
+_LANE_TYPES: Final = _ENDED_TYPES | {"new_next": _LANE.next_at, "new_head": _LANE.head_at}
+
+
+def _is_lane(given: Callable[[str], Column]) -> ColumnElement[bool]:
+    return and_(
+        _LANE.endpoint == given("its_endpoint"),
+        _LANE.order_id == given("its_order"),
+        _LANE.lease == given("its_lease"),
+    )
 
 
 def _is_it(given: Callable[[str], Column]) -> ColumnElement[bool]:
     return and_(*(_IT[name] == given(f"key_{name}") for name in _KEY))
+
+
+def taking(since: datetime, at_most: int, now: datetime, *, on_postgres: bool) -> Update:
+    """Return the statement that marks all events of the orders with the oldest events that nobody was handed yet."""
+    waits = _waits(since)
+    some = select(outbox.c.order_id).where(waits).order_by(outbox.c.recorded_at).limit(at_most)
+    # PostgreSQL reads along the key for an array. For a subquery without one, it reads the whole table.
+    along = any_(func.array(some.scalar_subquery()))
+    it = outbox.c.order_id == along if on_postgres else outbox.c.order_id.in_(some)
+    return update(outbox).where(waits, it).values(delivered_at=micros(now))
 
 
 def _waits(since: datetime) -> ColumnElement[bool]:

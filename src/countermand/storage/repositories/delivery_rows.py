@@ -11,9 +11,10 @@ from countermand.domain.delivering.endpoint import EndpointNumber
 from countermand.domain.orders.order import OrderId, OrderUid
 from countermand.storage.repositories.feed import digest_of_row
 from countermand.storage.sql_types import Row
-from countermand.storage.tables.columns import instant, instant_or_none
+from countermand.storage.tables.columns import instant, instant_or_none, micros_or_none
 
 PENDING: Final = "pending"
+OF_ATTEMPTS: Final = "attempts", "first_attempt_at", "body", "content_type", "headers"
 
 
 def named(one: Delivery) -> dict[str, object]:
@@ -25,6 +26,13 @@ def named(one: Delivery) -> dict[str, object]:
         "key_place": one.place,
         "key_kind": one.key.kind,
     }
+
+
+def attempt_of(one: Delivery) -> dict[str, object]:
+    """Return what the attempts at a delivery left in its row."""
+    headers = None if one.body is None else msgspec.json.encode(one.headers).decode()
+    values = one.attempts, micros_or_none(one.first_attempt_at), one.body, one.content_type or None, headers
+    return dict(zip(OF_ATTEMPTS, values, strict=True))
 
 
 def event_of(row: Row, of: Row | None) -> StoredEvent:

@@ -6,7 +6,7 @@ from typing import Final
 from sqlalchemy import Executable, Table, TableValuedAlias, bindparam, column, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from countermand.storage.sql_types import Column
+from countermand.storage.sql_types import Column, Row
 from countermand.storage.statement_runner import StatementRunner
 
 _GIVEN: Final = "given"
@@ -20,31 +20,36 @@ class ManyRows(StatementRunner):
         statement: Callable[[Callable[[str], Column]], Executable],
         rows: Sequence[Mapping[str, object]],
         types: Mapping[str, Column],
-    ) -> None:
-        """Run an update for each row. `statement` gets a function that returns the value with a name.
+    ) -> int:
+        """Run an update or a delete for each row, and return how many rows of the table it changed.
 
-        `types` has, for each name in the rows, a column of the same type.
+        `statement` gets a function that returns the value with a name. `types` has, for each name in the rows, a column
+        of the same type.
         """
+        if not rows:
+            return 0
         if self._on_postgres:
             given = _table_of(rows, types).c
-            await self._execute(statement(lambda name: given[name]))
+            result = await self._execute(statement(lambda name: given[name]))
         else:
-            await self._execute(statement(lambda name: bindparam(name, type_=types[name].type)), rows)
+            result = await self._execute(statement(lambda name: bindparam(name, type_=types[name].type)), rows)
+        return result.rowcount
 
     async def _insert_rows(
         self,
         into: Table,
         rows: Sequence[Mapping[str, object]],
         then: Callable[["postgresql.Insert | sqlite.Insert"], Executable] = lambda insert: insert,
-    ) -> None:
-        """Insert rows, which have the same columns. `then` says what to do on a conflict."""
+    ) -> Sequence[Row]:
+        """Insert rows, which have the same columns. `then` says what to do on a conflict, and what is returned."""
         insert = self._insert(into)
         if self._on_postgres:
             names = list(rows[0])
             given = _table_of(rows, {name: into.c[name] for name in names})
-            await self._execute(then(insert.from_select(names, select(given))))
+            result = await self._execute(then(insert.from_select(names, select(given))))
         else:
-            await self._execute(then(insert), rows)
+            result = await self._execute(then(insert), rows)
+        return result.mappings().all() if result.returns_rows else ()
 
 
 def _table_of(rows: Sequence[Mapping[str, object]], types: Mapping[str, Column]) -> TableValuedAlias:

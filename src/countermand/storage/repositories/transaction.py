@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import BigInteger, ColumnElement, func, insert, literal, select, text, tuple_, update
 from sqlalchemy.exc import InvalidRequestError
 
@@ -43,6 +44,7 @@ from countermand.storage.repositories.rows import (
     ViewRows,
     actor_columns,
     client_of,
+    in_one_statement,
     order_of,
     orders_named,
     outbox_record_of,
@@ -96,9 +98,14 @@ class SqlTransaction(
         return {OrderId(row["id"]): order_of(row, self._kinds) for row in found}
 
     async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
-        """See `OrderReading.views`."""
+        """See `OrderReading.views`. On PostgreSQL it is one statement, so it takes one round trip."""
         queries = view_queries(lambda column: self._among(column, order_ids))
-        return await ViewRows(**{name: await self.rows(query) for name, query in queries.items()}).views(self._kinds)
+        if self._on_postgres:
+            found = await self.rows(in_one_statement(queries))
+            rows = {row["name"]: msgspec.json.decode(row["rows"]) for row in found}
+        else:
+            rows = {name: await self.rows(query) for name, query in queries.items()}
+        return await ViewRows(**rows).views(self._kinds)
 
     async def orders_of(self, client_id: ClientId, wanted: OrdersWanted, at_most: int) -> Sequence[OrderId]:
         """See `OrderLists.orders_of`. Along one index, which has them in this order."""
