@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from countermand.actions.delivering.sending import AttemptError
 from countermand.actions.ports import SharedClock
@@ -18,7 +19,9 @@ from countermand.bootstrap.webhooks import webhooks_of
 from countermand.contracts.http.contract import Deployment
 from countermand.delivery.relay import DeliveryMetrics
 from countermand.delivery.secret_box import new_key
+from countermand.domain.client import Permission
 from countermand.settings import Settings
+from countermand.storage.tables.delivering import endpoints as endpoint_rows
 from support.command_line import Run, Said, assert_one_sentence, runner
 from support.deliveries import send_due
 from support.outside_world import failure
@@ -85,6 +88,15 @@ async def test_an_endpoint_is_added_with_its_secret_on_standard_output_alone(run
         assert said.code == 0
         assert endpoint in said.out
         assert "whsec_" not in said.out + said.err
+
+
+async def test_the_list_says_whose_owner_may_not_subscribe_any_more(run: Run, world: World):
+    me = await world.connect_client(permissions=frozenset(Permission) - {Permission.SUBSCRIBE})
+    endpoint = await an_endpoint(run, world)
+    async with world.database.store.transaction() as tx:
+        await tx.run(update(endpoint_rows).values(owner_id=me.client.id))
+    for words in (("list",), ("show", endpoint)):
+        assert "active, its owner may not subscribe" in (await command(run, world, *words)).out
 
 
 async def test_what_is_printed_as_json_is_what_the_api_answers(run: Run, world: World):

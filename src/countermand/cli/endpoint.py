@@ -202,7 +202,10 @@ def _hears_of(one: Endpoint) -> str:
 
 
 def _state(one: Endpoint) -> str:
-    return f"{one.state.value}, failing" if one.health.failing_since is not None else one.state.value
+    said = [one.state.value]
+    said += ["failing"] if one.health.failing_since is not None else []
+    said += [] if one.is_permitted else ["its owner may not subscribe"]
+    return ", ".join(said)
 
 
 def _described(one: Endpoint, backlog: "Backlog") -> list[str]:

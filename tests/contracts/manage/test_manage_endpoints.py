@@ -53,6 +53,7 @@ async def test_an_endpoint_is_added_and_its_secret_is_shown_then_and_never_again
         "contract": None,
         "client": None,
         "owner": None,
+        "permitted": True,
     }
     listed = await call(world, operator, "GET")
     shown = await call(world, operator, "GET", f"/{new['id']}")

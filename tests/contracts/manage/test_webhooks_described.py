@@ -1,4 +1,4 @@
-"""The document of the operator's API describes each event as the dialect `standard` sends it."""
+"""The documents of the operator's and the partners' API describe each event as the dialect `standard` sends it."""
 
 import json
 from typing import Any, Final
@@ -9,16 +9,19 @@ from jsonschema import Draft202012Validator
 
 from architecture.test_openapi import MODULES
 from countermand.domain.delivering.endpoint import EndpointEventKind
-from countermand.domain.orders.order_events import OrderEventKind
+from countermand.domain.orders.order_events import OrderEventKind, without_people
 from support.golden_events import EVENTS, FORMS, rendered
 
 DOCUMENT: Final = msgspec.json.decode(msgspec.json.encode(MODULES["manage"].openapi("http://shop.test", "0")))
 WEBHOOKS: Final = DOCUMENT["webhooks"]
 
 
-def problems(kind: str, body: Any) -> list[str]:
-    schema = WEBHOOKS[kind]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    checked = Draft202012Validator({**schema, "components": DOCUMENT["components"]})
+OF_PARTNERS: Final = msgspec.json.decode(msgspec.json.encode(MODULES["partner"].openapi("http://shop.test", "0")))
+
+
+def problems(kind: str, body: Any, document: dict[str, Any] = DOCUMENT) -> list[str]:
+    schema = document["webhooks"][kind]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    checked = Draft202012Validator({**schema, "components": document["components"]})
     return [error.message for error in checked.iter_errors(body)]
 
 
@@ -28,11 +31,18 @@ def body_of(name: str, form: str = "standard-whole") -> Any:
     return json.loads(found.body)
 
 
-def test_there_is_one_for_each_kind_and_only_the_operators_document_has_them():
+def test_there_is_one_for_each_kind_and_partners_see_those_of_orders():
     assert list(WEBHOOKS) == [*OrderEventKind, *EndpointEventKind]
-    assert [name for name, module in MODULES.items() if "webhooks" in module.openapi("http://shop.test", "0")] == [
-        "manage"
-    ]
+    assert list(OF_PARTNERS["webhooks"]) == [*OrderEventKind]
+    others = MODULES.keys() - {"manage", "partner"}
+    assert not any("webhooks" in MODULES[name].openapi("http://shop.test", "0") for name in others)
+
+
+@pytest.mark.parametrize("name", [name for name, event in EVENTS.items() if event.order is not None])
+def test_what_is_sent_to_a_partner_names_no_person_and_fits_the_partners_document(name: str):
+    body = body_of(name)
+    body["data"]["details"] = dict(without_people(body["data"]["details"]))
+    assert problems(EVENTS[name].kind, body, OF_PARTNERS) == []
 
 
 @pytest.mark.parametrize("form", ["standard-whole", "standard-thin"])

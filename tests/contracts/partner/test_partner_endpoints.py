@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from countermand.actions.delivering.sending import AttemptError
 from countermand.actions.identity.secrets import hash_of
@@ -14,6 +15,7 @@ from countermand.contracts.partner.endpoints import ENDPOINTS_CAP
 from countermand.domain.client import Client, Permission
 from countermand.domain.staff import Role
 from countermand.identity.browser_tokens import browser_token
+from countermand.storage.tables.clients import clients
 from support.database_contents import changed, contents
 from support.deliveries import send_due
 from support.manage_calls import fields, problem
@@ -70,6 +72,25 @@ async def test_a_partner_of_each_contract_adds_an_endpoint_that_hears_of_its_own
         assert shown == new | {"backlog": shown["backlog"]}
         seen = await world.http.get(f"/manage/v1/endpoints/{new['id']}", headers=world.manage_headers(operator))
         assert seen.json()["owner"] == seen.json()["client"] == caller.client.id
+
+
+@pytest.mark.parametrize("taken", ["the permission", "the client"])
+async def test_the_operator_sees_that_an_endpoints_owner_may_not_subscribe_any_more(world: World, taken: str):
+    operator = world.manage_headers(await world.manage_client())
+    ((telecom, headers), _) = await partners(world)
+    new = await an_endpoint(world, headers)
+    url = f"/manage/v1/endpoints/{new['id']}"
+    seen = (await world.http.get(url, headers=operator)).json()
+    assert (seen["state"], seen["permitted"]) == ("active", True)
+    gone = {"revoked_at": 1} if taken == "the client" else {"more_permissions": None}
+    async with world.database.store.transaction() as tx:
+        await tx.run(update(clients).where(clients.c.id == telecom.client.id).values(gone))
+
+    seen = (await world.http.get(url, headers=operator)).json()
+    listed = (await world.http.get("/manage/v1/endpoints", headers=operator)).json()["endpoints"]
+
+    assert (seen["state"], seen["permitted"]) == ("active", False)
+    assert [one["permitted"] for one in listed] == [False]
 
 
 async def test_an_endpoint_of_somebody_else_does_not_exist_for_a_partner(world: World):

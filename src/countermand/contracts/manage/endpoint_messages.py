@@ -143,6 +143,15 @@ class Endpoint(EndpointFields, kw_only=True):
     owner: Annotated[
         int | None, Meta(description="The id of the client that added it for itself; null if the operator did")
     ]
+    permitted: Annotated[
+        bool,
+        Meta(
+            description=(
+                "False if its owner may not subscribe any more: nothing is sent, and everything is kept, until the "
+                "owner may again"
+            )
+        ),
+    ]
 
 
 class EndpointList(Struct, kw_only=True):

@@ -41,7 +41,11 @@ def endpoint_shown(one: Endpoint) -> messages.Endpoint:
     """Return an endpoint, as the operator sees it."""
     wanted = one.subscription
     return messages.Endpoint(
-        **asdict(endpoint_fields(one)), contract=wanted.contract, client=wanted.client_id, owner=one.owner
+        **asdict(endpoint_fields(one)),
+        contract=wanted.contract,
+        client=wanted.client_id,
+        owner=one.owner,
+        permitted=one.is_permitted,
     )
 
 

@@ -6,6 +6,7 @@ from countermand.actions.delivering.endpoints import EndpointAdministration
 from countermand.actions.ordering.event_feed import EventFeed
 from countermand.contracts.http.api_module import ApiModule
 from countermand.contracts.http.examples import Examples
+from countermand.contracts.manage.webhooks import WEBHOOKS
 from countermand.contracts.partner.calls import ERROR_CODES, ROOT, RULES
 from countermand.contracts.partner.endpoints import OwnEndpoints
 from countermand.contracts.partner.events import OwnEvents
@@ -22,6 +23,7 @@ def api_module(feed: EventFeed | None, endpoints: EndpointAdministration | None)
         ),
         prefix=ROOT,
         calls=(*OwnEndpoints(endpoints).calls(), *OwnEvents(feed).calls()),
+        webhooks=tuple(one for one in WEBHOOKS if one.has_order),  # a partner hears of its own orders alone
         rules=RULES,
         cancel=None,
         security={
