@@ -16,12 +16,14 @@ from pathlib import Path
 import pytest
 import structlog
 
-from countermand.actions.errors import ConflictError, NotFoundError
+from countermand.actions.errors import ConflictError, NotFoundError, UnavailableError
 from countermand.actions.identity.secrets import hash_of
 from countermand.contracts.http.cancel_endpoint import BasicKey
 from countermand.contracts.registry import CONTRACTS, accesses_of
 from countermand.identity import authentication as auth
-from countermand.identity.authentication import Authentication, Directory, Tokens
+from countermand.identity import client_directory
+from countermand.identity.authentication import Authentication, Tokens
+from countermand.identity.client_directory import Directory
 from countermand.identity.staff_directory import StaffDirectory
 from countermand.serving import set_up_logging
 from support.contracts import SHOPPING
@@ -105,21 +107,14 @@ async def test_a_wrong_secret_makes_a_node_read_the_client_again_only_now_and_th
     async with _with_refresh(tmp_path, 60) as (world, asked):
         me = await world.shopping_client()
         assert await asked(me) == me.client.id
-        read = []
-        by_key = world.database.clients.by_key
-
-        async def counted(key: str):
-            read.append(key)
-            return await by_key(key)
-
-        monkeypatch.setattr(world.database.clients, "by_key", counted)
+        read = _lookups_of(world, monkeypatch)
         for _ in range(10):
             assert await asked(Caller(me.client, me.key, "wrong")) is None
-        assert read == [me.key]
+        assert read == [{me.key}]
         now[0] += 1
         new = await _rotated(world, me)
         assert [await asked(one) for one in (new, me)] == [me.client.id, None]
-        assert read == [me.key] * 2
+        assert read == [{me.key}] * 2
 
 
 async def test_revoking_counts_at_once_where_clients_are_read_every_time(world: World):
@@ -199,19 +194,12 @@ async def test_all_clients_are_read_again_in_one_query(tmp_path: Path, monkeypat
 
 
 async def test_who_guesses_makes_nobody_known_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(auth, "_UNKNOWN_CAP", 3)
+    monkeypatch.setattr(client_directory, "_UNKNOWN_CAP", 3)
     async with a_world(tmp_path) as world:
         directory = Directory(world.database.clients, refresh_s=60)
         me = await world.shopping_client()
         await directory.by_key(me.key)
-        looked_up = []
-        by_key = world.database.clients.by_key
-
-        async def counted(key: str):
-            looked_up.append(key)
-            return await by_key(key)
-
-        monkeypatch.setattr(world.database.clients, "by_key", counted)
+        looked_up = _lookups_of(world, monkeypatch)
         for number in range(10):
             assert await directory.by_key(f"guess {number}") is None
             assert await directory.by_identity((ISSUER, f"guess {number}")) is None
@@ -219,13 +207,103 @@ async def test_who_guesses_makes_nobody_known_forgotten(tmp_path: Path, monkeypa
         known = await directory.by_key(me.key)
         assert known is not None
         assert known[0] == me.client
-        assert me.key not in looked_up
+        assert {me.key} not in looked_up
+
+
+async def test_clients_that_are_unknown_at_the_same_time_are_looked_up_in_one_query(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    directory = Directory(world.database.clients, refresh_s=60)
+    shops = [await world.shopping_client() for _ in range(3)]
+    partners = [await world.connect_client(name) for name in ("one", "two")]
+    looked_up = _lookups_of(world, monkeypatch)
+    identities = [partner.client.identity or ("", "") for partner in partners]
+    names = [*(shop.key for shop in shops), *identities]
+    found = await asyncio.gather(
+        *(directory.by_key(shop.key) for shop in shops * 2),
+        directory.by_key("guess"),
+        *(directory.by_identity(identity) for identity in [*identities, (ISSUER, "guess"), ("another", "one")]),
+    )
+    assert [known[0] for known in found[:6] if isinstance(known, tuple)] == [shop.client for shop in shops * 2]
+    assert found[6:] == [None, *(partner.client for partner in partners), None, None]
+    assert looked_up == [{*names, "guess", (ISSUER, "guess"), ("another", "one")}]
+    assert await directory.by_key(shops[0].key) == found[0]
+    assert len(looked_up) == 1
+
+
+async def test_clients_that_call_while_a_query_runs_are_the_next_query(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    async with a_world(tmp_path) as world:
+        directory = Directory(world.database.clients, refresh_s=60)
+        shops = [await world.shopping_client() for _ in range(4)]
+        looked_up = _lookups_of(world, monkeypatch)
+        has_read, goes_on = _answering_late(world, monkeypatch)
+        first = asyncio.create_task(directory.by_key(shops[0].key))
+        await has_read.wait()
+        others = [asyncio.create_task(directory.by_key(shop.key)) for shop in shops[1:]]
+        await asyncio.sleep(0)
+        others[0].cancel()  # a caller that goes away takes no other caller's answer with it
+        await asyncio.sleep(0)
+        assert len(looked_up) == 1
+        goes_on.set()
+        assert await first == await world.database.clients.by_key(shops[0].key)
+        assert [known[0] for known in await asyncio.gather(*others[1:]) if known] == [one.client for one in shops[2:]]
+        assert looked_up[1] == {shop.key for shop in shops[1:]}
+
+
+async def test_a_secret_that_is_rotated_while_a_query_runs_works_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with _with_refresh(tmp_path, 60) as (world, asked):
+        me, other = await world.shopping_client(), await world.shopping_client()
+        assert await asked(me) == me.client.id
+        has_read, goes_on = _answering_late(world, monkeypatch)
+        others = asyncio.create_task(asked(other))
+        await has_read.wait()
+        new = await _rotated(world, me)
+        mine = asyncio.create_task(asked(new))
+        await asyncio.sleep(0)
+        goes_on.set()
+        assert await asyncio.gather(others, mine) == [other.client.id, me.client.id]
+
+
+async def test_a_query_that_fails_fails_for_those_that_wait_for_it_and_for_nobody_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    directory = Directory(world.database.clients, refresh_s=60)
+    shops = [await world.shopping_client() for _ in range(2)]
+
+    async def unavailable(_names):
+        raise UnavailableError("the database is away")
+
+    with monkeypatch.context() as away:
+        away.setattr(world.database.clients, "named", unavailable)
+        failed = await asyncio.gather(*(directory.by_key(shop.key) for shop in shops), return_exceptions=True)
+    assert [str(error) for error in failed] == ["the database is away"] * 2
+    assert await directory.by_key(shops[0].key) == await world.database.clients.by_key(shops[0].key)
+
+
+async def test_a_name_that_no_database_can_store_hides_no_other_client(world: World):
+    directory = Directory(world.database.clients, refresh_s=60)
+    me = await world.connect_client()
+    impossible = [(ISSUER, "\0"), (ISSUER, "\ud800"), ("\ud800", "x")]
+    mine = me.client.identity or ("", "")
+    found = await asyncio.gather(*(directory.by_identity(name) for name in [*impossible, mine]))
+    assert found == [None, None, None, me.client]
+
+
+async def test_any_number_of_clients_are_looked_up_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(client_directory, "_NAMES_AT_ONCE", 2)
+    async with a_world(tmp_path) as world:
+        directory = Directory(world.database.clients, refresh_s=60)
+        shops = [await world.shopping_client() for _ in range(5)]
+        found = await asyncio.gather(*(directory.by_key(shop.key) for shop in shops))
+        assert [known[0] for known in found if known] == [shop.client for shop in shops]
 
 
 async def test_known_clients_are_remembered_up_to_a_bound_and_each_still_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(auth, "_REMEMBERED_CAP", 3)
+    monkeypatch.setattr(client_directory, "_REMEMBERED_CAP", 3)
     async with _with_refresh(tmp_path, 60) as (world, asked):
         callers = [await world.shopping_client() for _ in range(5)]
         for _ in range(2):
@@ -315,6 +393,34 @@ def _logged(world: World, log_format: str, monkeypatch: pytest.MonkeyPatch) -> I
         yield log
     finally:
         structlog.configure(**as_before)
+
+
+def _lookups_of(world: World, monkeypatch: pytest.MonkeyPatch) -> list[set[str | tuple[str, str]]]:
+    """The names that each look-up of clients has from now on."""
+    looked_up = []
+    named = world.database.clients.named
+
+    async def noted(names):
+        looked_up.append(set(names))
+        return await named(names)
+
+    monkeypatch.setattr(world.database.clients, "named", noted)
+    return looked_up
+
+
+def _answering_late(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
+    """Look-ups set the first event once they have read, and give their answers once the second one is set."""
+    has_read, goes_on = asyncio.Event(), asyncio.Event()
+    named = world.database.clients.named
+
+    async def late(names):
+        found = await named(names)
+        has_read.set()
+        await goes_on.wait()
+        return found
+
+    monkeypatch.setattr(world.database.clients, "named", late)
+    return has_read, goes_on
 
 
 @asynccontextmanager

@@ -48,7 +48,8 @@ from countermand.contracts.registry import accesses_of
 from countermand.domain.delivering.schedule import USUAL_SCHEDULE, Schedule
 from countermand.domain.signing_key import CLOCKS_APART
 from countermand.environment import PREFIX
-from countermand.identity.authentication import Authentication, Directory, Issuer, Tokens
+from countermand.identity.authentication import Authentication, Issuer, Tokens
+from countermand.identity.client_directory import Directory
 from countermand.identity.client_uses import ClientUses
 from countermand.identity.key_sets import KeyRing, discovered, source_at
 from countermand.identity.staff_directory import StaffDirectory

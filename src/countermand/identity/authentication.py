@@ -1,7 +1,7 @@
 """Finds the client behind a request's credential, and refuses clients that are revoked.
 
 Verified tokens are remembered by their hash, so that a client's next request costs only a look-up and a check of `exp`.
-Clients are remembered, too, and read again every few seconds, all in one query. A revocation takes effect that soon.
+`client_directory.py` remembers the clients.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from countermand.actions.errors import NotAuthenticatedError
-from countermand.actions.identity.ports import Clients, SecretHashes
+from countermand.actions.identity.ports import Identity
 from countermand.actions.identity.secrets import hash_of
 from countermand.actions.identity.staff import STAFF_TOKEN
 from countermand.contracts.http.answer import ForbiddenError
@@ -29,18 +29,16 @@ from countermand.domain.contract import MANAGE, PARTNER, Channel
 from countermand.domain.instants import CLOCK_LEEWAY_S
 from countermand.domain.staff_id import StaffId
 from countermand.identity.browser_tokens import key_named_in, verified
+from countermand.identity.client_directory import Directory, make_room
 from countermand.identity.key_sets import KeyRing
 from countermand.identity.staff_directory import StaffDirectory
 from countermand.identity.unverified_jwt import UNREADABLE, unverified
 
-Key = TypeVar("Key")
 Known = TypeVar("Known")
 
 _REMEMBERED_CAP: Final = 10_000
 _LONGEST_TOKEN: Final = 8 * 1024
 _LONGEST_KEY: Final = 64  # the width of the column
-_UNKNOWN_CAP: Final = 1_000
-_READ_AGAIN_EVERY_S: Final = 0.25  # how often wrong secrets for one key make a node read the database, at most
 
 _ACCESS_TOKEN: Final = frozenset({"at+jwt", "application/at+jwt"})
 
@@ -54,8 +52,6 @@ _CREDENTIAL_OF: Final[Mapping[Way, type[Credential]]] = {
 
 # The ways of contracts by which a partner calls the partners' API. A browser application's token is none of them.
 _OF_PARTNERS: Final = (Way.ACCESS_TOKEN, Way.KEY_AND_SECRET)
-
-Identity = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +90,7 @@ class Tokens:
         remembered = self._remembered.get(digest)
         if remembered is None:
             remembered = await self._verified(token)
-            _make_room(self._remembered, _REMEMBERED_CAP)
+            make_room(self._remembered, _REMEMBERED_CAP)
             self._remembered[digest] = remembered
         expires_at_s, identity = remembered
         if expires_at_s <= self._now_s() - CLOCK_LEEWAY_S:
@@ -141,83 +137,6 @@ class Tokens:
         if not isinstance(subject, str) or not subject:
             raise _token_refused(f"the bearer token has no {issuer.claim}")
         return float(expires_at_s), (issuer.known_as or issuer.name, subject)
-
-
-class Directory:
-    """Remembers the clients that called recently. A change of a client takes effect within `refresh_s` seconds."""
-
-    def __init__(self, clients: Clients, *, refresh_s: float) -> None:
-        self._clients = clients
-        self._refresh_s = refresh_s
-        self._by_key: dict[str, tuple[Client, SecretHashes]] = {}
-        self._read_again_at: dict[str, float] = {}
-        self._by_identity: dict[Identity, Client] = {}
-        self._unknown: dict[str | Identity, None] = {}
-        self._refreshed_at = time.monotonic()
-        self._refreshing: asyncio.Task[None] | None = None
-
-    async def by_key(self, key: str) -> tuple[Client, SecretHashes] | None:
-        """Return the client with this key, and the hashes of its secrets; None for an unknown key."""
-        await self._refresh_if_old()
-        if key in self._unknown:
-            return None
-        if key not in self._by_key:
-            found = await self._clients.by_key(key)
-            if found is None:
-                self._remember_unknown(key)
-                return None
-            _make_room(self._by_key, _REMEMBERED_CAP)
-            self._by_key[key] = found
-        return self._by_key.get(key)
-
-    async def by_key_again(self, key: str) -> tuple[Client, SecretHashes] | None:
-        """Read a known key again, as its secret may just have been rotated. Return None if that was done just now."""
-        now_s = time.monotonic()
-        if now_s - self._read_again_at.get(key, -_READ_AGAIN_EVERY_S) < _READ_AGAIN_EVERY_S:
-            return None
-        _make_room(self._read_again_at, _REMEMBERED_CAP)
-        self._read_again_at[key] = now_s
-        found = await self._clients.by_key(key)
-        if found is not None and key in self._by_key:
-            self._by_key[key] = found
-        return found
-
-    async def by_identity(self, identity: Identity) -> Client | None:
-        """Return the client with this identity in its tokens; None for an unknown identity."""
-        await self._refresh_if_old()
-        if identity in self._unknown:
-            return None
-        if identity not in self._by_identity:
-            found = await self._clients.by_identity(*identity)
-            if found is None:
-                self._remember_unknown(identity)
-                return None
-            _make_room(self._by_identity, _REMEMBERED_CAP)
-            self._by_identity[identity] = found
-        return self._by_identity.get(identity)
-
-    def _remember_unknown(self, name: str | Identity) -> None:
-        """Remember an unknown key or identity, apart from the known ones, so that strangers cannot displace those."""
-        _make_room(self._unknown, _UNKNOWN_CAP)
-        self._unknown[name] = None
-
-    async def _refresh_if_old(self) -> None:
-        if time.monotonic() - self._refreshed_at < self._refresh_s:
-            return
-        if self._refreshing is None:
-            self._refreshing = asyncio.create_task(self._refresh(), name="clients")
-            self._refreshing.add_done_callback(lambda _: setattr(self, "_refreshing", None))
-        await asyncio.shield(self._refreshing)
-
-    async def _refresh(self) -> None:
-        """Read the remembered clients again in one query, and forget the unknown keys and identities."""
-        ids = {client.id for client, _ in self._by_key.values()}
-        ids |= {client.id for client in self._by_identity.values()}
-        current = await self._clients.current(sorted(ids)) if ids else []
-        self._by_key = {client.key: (client, hashes) for client, hashes in current if client.key and hashes}
-        self._by_identity = {client.identity: client for client, _ in current if client.identity}
-        self._unknown, self._read_again_at = {}, {}
-        self._refreshed_at = time.monotonic()
 
 
 class Authentication:
@@ -354,8 +273,3 @@ def _is_access_token(header: Mapping[str, object], claims: Mapping[str, object])
 def _is_instant(value: object) -> TypeGuard[float]:
     """Whether a claim can be seconds since 1970."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1 << 53
-
-
-def _make_room(remembered: dict[Key, Known], cap: int) -> None:
-    if len(remembered) >= cap:
-        del remembered[next(iter(remembered))]

@@ -1,6 +1,6 @@
 """Protocols that the token issuer needs, and `storage` implements."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -9,6 +9,8 @@ from countermand.domain.client import Client, ClientId, Permission
 from countermand.domain.contract import Channel
 from countermand.domain.redirects import Redirects
 from countermand.domain.signing_key import SigningKey
+
+Identity = tuple[str, str]  # the issuer of a client's tokens, and the claim that names the client
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,14 +71,13 @@ class SigningKeys(Protocol):
 
 
 class Clients(Protocol):
-    """The clients, as `identity/authentication.py` and `countermand client` need them."""
+    """The clients, as `identity/client_directory.py` needs them. Revoked clients are among them."""
 
-    async def by_key(self, key: str) -> tuple[Client, SecretHashes] | None:
-        """The client with this key, and the hashes of its secrets. Revoked ones, too."""
-        ...
+    async def named(self, names: Collection[str | Identity]) -> Sequence[tuple[Client, SecretHashes | None]]:
+        """The clients with these keys or identities, with the hashes of their secrets, in one query.
 
-    async def by_identity(self, issuer: str, subject: str) -> Client | None:
-        """The client whose tokens come from `issuer` and name `subject`. Revoked ones, too."""
+        An identity is the issuer of a client's tokens, and how these name the client.
+        """
         ...
 
     async def current(self, ids: Sequence[ClientId]) -> Sequence[tuple[Client, SecretHashes | None]]:

@@ -1,15 +1,14 @@
 """Reads and writes clients. The database never holds a secret, only its SHA-256."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Executable, case, func, insert, literal, or_, select, true, update
 from sqlalchemy.engine import RowMapping
-from sqlalchemy.sql.elements import ColumnElement
 
 from countermand.actions.errors import ConflictError, NotFoundError, TakenError, UnfitDataError
-from countermand.actions.identity.ports import ClientKey, SecretHashes
+from countermand.actions.identity.ports import ClientKey, Identity, SecretHashes
 from countermand.domain.client import OWN_ISSUER, Client, ClientId, Permission
 from countermand.domain.contract import MANAGE, Channel
 from countermand.domain.instants import written_instant
@@ -33,15 +32,29 @@ class SqlClients:
         self._store = store
 
     async def by_key(self, key: str) -> tuple[Client, SecretHashes] | None:
-        """See `Clients.by_key`."""
-        row = await self._row(clients.c.key == key)
-        hashes = None if row is None else _hashes_of(row)
-        return None if row is None or hashes is None else (client_of(row), hashes)
+        """Return the client with this key, revoked or not, and the hashes of its secrets; None without a secret."""
+        found = [(client, hashes) for client, hashes in await self.named([key]) if hashes is not None]
+        return found[0] if found else None
 
     async def by_identity(self, issuer: str, subject: str) -> Client | None:
-        """See `Clients.by_identity`."""
-        row = await self._row((clients.c.issuer == issuer) & (clients.c.subject == subject))
-        return None if row is None else client_of(row)
+        """Return the client whose tokens come from `issuer` and name `subject`, revoked or not."""
+        found = await self.named([(issuer, subject)])
+        return found[0][0] if found else None
+
+    async def named(self, names: Collection[str | Identity]) -> Sequence[tuple[Client, SecretHashes | None]]:
+        """See `Clients.named`."""
+        it = clients.c
+        by_issuer: dict[str, list[str]] = {}
+        for issuer, subject in (name for name in names if not isinstance(name, str)):
+            by_issuer.setdefault(issuer, []).append(subject)
+        has_key = it.key.in_([name for name in names if isinstance(name, str)])
+        has_identity = [(it.issuer == issuer) & it.subject.in_(subjects) for issuer, subjects in by_issuer.items()]
+        try:
+            async with self._store.snapshot() as reading:
+                rows = await reading.rows(select(clients).where(or_(has_key, *has_identity)))
+        except UnfitDataError:  # a name (for example with a NUL) cannot be stored, so no row has it
+            return [found for name in names for found in await self.named([name])] if len(names) > 1 else []
+        return [(client_of(row), _hashes_of(row)) for row in rows]
 
     async def current(self, ids: Sequence[ClientId]) -> Sequence[tuple[Client, SecretHashes | None]]:
         """See `Clients.current`."""
@@ -196,14 +209,6 @@ class SqlClients:
             await tx.run(update(clients).where(it.id.in_(uses), is_due, newer).values(last_used_at=at))
             rows = await tx.rows(stored)
         return {ClientId(row["id"]): instant(row["last_used_at"]) for row in rows}
-
-    async def _row(self, condition: ColumnElement[bool]) -> RowMapping | None:
-        try:
-            async with self._store.snapshot() as reading:
-                rows = await reading.rows(select(clients).where(condition))
-        except UnfitDataError:  # the value (for example with a NUL) cannot be stored, so no row has it
-            return None
-        return rows[0] if rows else None
 
     async def _changed(self, client_id: ClientId, values: Mapping[str, object]) -> Client:
         """Change columns of a client. Without any, return the client. Raises `NotFoundError`."""
