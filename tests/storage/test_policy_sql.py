@@ -24,7 +24,7 @@ from countermand.domain.orders.order import OrderFacts
 from countermand.domain.orders.order_state import OrderState
 from countermand.storage.policy_sql import as_text, policies_predicate, policy_predicate
 from countermand.storage.schema import migrate
-from countermand.storage.sqlite.cancellations import connect
+from countermand.storage.sqlite.file import connect
 from countermand.storage.tables.columns import micros
 from countermand.storage.tables.orders import orders
 from support.contracts import CONNECT, SHOPPING

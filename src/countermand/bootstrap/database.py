@@ -33,6 +33,7 @@ from countermand.storage.retention import (
 )
 from countermand.storage.schema import DatabaseAddress, check_schema
 from countermand.storage.sqlite.cancellations import SqliteCancellations
+from countermand.storage.sqlite.checkpoints import Checkpoints
 from countermand.storage.sqlite.store import SqliteStore
 from countermand.storage.sqlite.write_lock import WriteLock
 from countermand.storage.store import SqlStore
@@ -98,8 +99,9 @@ async def open_database(
         await cancellations.open()
     else:
         write_lock = WriteLock(limit_s=busy_limit_s)  # the process's only lock around everything that writes
-        store = SqliteStore(address, kinds, write_lock, busy_limit_s=busy_limit_s)
-        cancellations = SqliteCancellations(address, policies, kinds, write_lock, metrics=metrics)
+        checkpoints = Checkpoints(address, write_lock)
+        store = SqliteStore(address, kinds, write_lock, checkpoints, busy_limit_s=busy_limit_s)
+        cancellations = SqliteCancellations(address, policies, kinds, write_lock, checkpoints, metrics=metrics)
     return Database(
         contracts=contracts,
         store=store,

@@ -190,13 +190,13 @@ async def test_a_page_that_finds_no_room_within_the_file_is_no_different(sqlite_
 
 
 async def test_each_connection_is_set_to_what_we_rely_on(sqlite_world: World):
-    asked = ("locking_mode", "journal_mode", "synchronous", "foreign_keys", "mmap_size")
+    asked = ("locking_mode", "journal_mode", "synchronous", "foreign_keys", "mmap_size", "wal_autocheckpoint")
     store, cancelling = sqlite_world.database.store, sqlite_world.database.cancellations._connection
     found = {"cancelling": [cancelling.execute(f"PRAGMA {name}").fetchone()[0] for name in asked]}
     for who, engine in (("writing", store._writing), ("reading", store._reading)):
         async with engine.connect() as connection:
             found[who] = [(await connection.exec_driver_sql(f"PRAGMA {name}")).scalar() for name in asked]
-    assert [found[who] for who in ("cancelling", "writing", "reading")] == [["normal", "wal", 2, 1, 0]] * 3
+    assert [found[who] for who in ("cancelling", "writing", "reading")] == [["normal", "wal", 2, 1, 0, 0]] * 3
 
 
 def test_a_file_whose_texts_are_in_utf_16_is_refused_and_left_as_it_is(run: Run, tmp_path: Path):

@@ -16,8 +16,8 @@ from countermand.actions.errors import (
     UnforeseenDatabaseError,
 )
 from countermand.storage.schema import migrate
-from countermand.storage.sqlite.cancellations import connect
 from countermand.storage.sqlite.errors import MEANINGS, is_undone, our_error
+from countermand.storage.sqlite.file import connect
 
 PRIMARY = range(1, 29)  # 0 is no error, and 100 and 101 are none
 

@@ -43,8 +43,9 @@ from countermand.storage.repositories.facts import columns_of_decision
 from countermand.storage.repositories.idempotency_keys import kept_of, key_columns
 from countermand.storage.repositories.rows import ViewRows, order_of, view_queries, written
 from countermand.storage.sql_types import Query
+from countermand.storage.sqlite.checkpoints import Checkpoints
 from countermand.storage.sqlite.errors import DRIVER_ERRORS, is_undone, our_error, retry_while_busy, translated
-from countermand.storage.sqlite.file import OpenFile, set_up
+from countermand.storage.sqlite.file import OpenFile, connect
 from countermand.storage.sqlite.write_lock import WriteLock
 from countermand.storage.tables.columns import instant, micros
 from countermand.storage.tables.orders import orders
@@ -128,7 +129,10 @@ _Run = Callable[..., sqlite3.Cursor]
 
 
 class SqliteCancellations:
-    """Implements `CancellationStore`. `write_lock` is the process's only lock around everything that writes."""
+    """Implements `CancellationStore`.
+
+    `write_lock` is the process's only lock around everything that writes, and `checkpoints` are all its checkpoints.
+    """
 
     def __init__(
         self,
@@ -136,6 +140,7 @@ class SqliteCancellations:
         policies: Policies,
         kinds: OrderKinds,
         write_lock: WriteLock,
+        checkpoints: Checkpoints,
         *,
         metrics: MetricsHook = NULL_METRICS,
     ) -> None:
@@ -145,6 +150,7 @@ class SqliteCancellations:
         self._connection = connect(path)
         self._file = OpenFile(path)
         self._write_lock = write_lock
+        self._checkpoints = checkpoints
         in_force = policies.by_contract
         self._owing = owing(in_force.values(), kinds)
         versions = " ".join(f"WHEN '{contract}' THEN '{policy.version}'" for contract, policy in in_force.items())
@@ -269,6 +275,7 @@ class SqliteCancellations:
         async with self._write_lock.for_batch() as limit_s:  # the limit is for the whole wait, our own lock's included
             with translated():
                 await retry_while_busy(self._begin, limit_s=limit_s)
+            before = self._connection.total_changes
             try:
                 with translated():
                     yield self._connection.execute
@@ -277,6 +284,7 @@ class SqliteCancellations:
                     self._connection.rollback()
                 raise
             self._commit()
+            self._checkpoints.committed(self._connection.total_changes - before)
 
     async def _begin(self) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
@@ -296,16 +304,6 @@ class SqliteCancellations:
 
 def _json(batch: Sequence[object]) -> str:
     return msgspec.json.encode(batch).decode()
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """Return a connection with all options set. It begins no transaction by itself."""
-    with translated():
-        # mode=rw: only a migration creates a missing file.
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=0)
-        connection.row_factory = sqlite3.Row
-        set_up(connection)
-    return connection
 
 
 def _visit(row: sqlite3.Row) -> tuple[int, str]:

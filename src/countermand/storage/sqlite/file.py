@@ -1,6 +1,7 @@
-"""Sets the options of every SQLite connection, and checks that the database file can be opened and stays the same."""
+"""Opens SQLite connections and sets their options; checks that the database file can be opened and stays the same."""
 
 import os
+import sqlite3
 from contextlib import suppress
 from os import stat_result
 from os.path import samestat
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from countermand.actions.errors import UnavailableError
+from countermand.storage.sqlite.errors import translated
 
 # Builds of SQLite have different defaults for these options, so each connection sets them all.
 PRAGMAS: Final = (
@@ -19,10 +21,7 @@ PRAGMAS: Final = (
     "mmap_size = 0",  # a disk error is then an error of the statement and does not end the process
     # SQLite would otherwise write a statement's undo data to a file: as many pages again as to the write-ahead log.
     "temp_store = MEMORY",
-    # A checkpoint comes after 64 MB instead of 4: pages that many cancellations touch are written back once for all of
-    # them (a third more cancellations a second, measured). A checkpoint blocks the event loop for some 70 ms; with a
-    # thread for it that became 55 ms and nothing else got better (measured), so there is no thread.
-    "wal_autocheckpoint = 16000",
+    "wal_autocheckpoint = 0",  # `checkpoints.py` runs the checkpoints, in a thread
     "cache_size = -65536",  # 64 MiB keep the pages of recent orders in memory
 )
 # SQLite does not complain if it cannot set an option: some file systems, for example, allow no write-ahead log.
@@ -46,6 +45,16 @@ def set_up(connection: _Connection) -> None:
         if found != wanted:
             raise UnavailableError(f"SQLite keeps {name} = {found} on this file, and {wanted} is needed")
     connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()  # the first read opens the files beside it
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Return a connection with all options set. It begins no transaction by itself."""
+    with translated():
+        # mode=rw: only a migration creates a missing file.
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=0)
+        connection.row_factory = sqlite3.Row
+        set_up(connection)
+    return connection
 
 
 def why_unusable(path: Path) -> str | None:

@@ -16,6 +16,7 @@ from countermand.actions.errors import OutcomeUnknownError
 from countermand.domain.orders.order_kind import OrderKinds
 from countermand.storage.driver import as_unforeseen, shielded, translated_driver
 from countermand.storage.repositories.transaction import SqlTransaction
+from countermand.storage.sqlite.checkpoints import Checkpoints
 from countermand.storage.sqlite.errors import DRIVER_ERRORS, is_undone, our_error, retry_while_busy
 from countermand.storage.sqlite.file import OpenFile, set_up
 from countermand.storage.sqlite.write_lock import WriteLock
@@ -53,10 +54,14 @@ def engine_for(
 class SqliteStore(SqlStore):
     """Implements `SqlStore`. `busy_limit_s` limits the wait for a reader's connection, `write_lock` a writer's wait.
 
+    `checkpoints` are all those of the process; the store closes them.
+
     Writers have a connection of their own, so that a writer with the write lock never waits for readers' connections.
     """
 
-    def __init__(self, path: Path, kinds: OrderKinds, write_lock: WriteLock, *, busy_limit_s: float) -> None:
+    def __init__(
+        self, path: Path, kinds: OrderKinds, write_lock: WriteLock, checkpoints: Checkpoints, *, busy_limit_s: float
+    ) -> None:
         super().__init__(kinds)
         self._file = OpenFile(path)
         self._reading = engine_for(
@@ -64,6 +69,7 @@ class SqliteStore(SqlStore):
         )
         self._writing = engine_for(path, connections=1, busy_limit_s=busy_limit_s, connected=self._file.connected)
         self._write_lock = write_lock
+        self._checkpoints = checkpoints
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[SqlTransaction]:
@@ -85,6 +91,7 @@ class SqliteStore(SqlStore):
         async with self._write_lock.for_transaction() as limit_s, _connected(self._writing) as connection:
             with translated_driver(our_error):
                 await retry_while_busy(lambda: shielded(connection.exec_driver_sql("BEGIN IMMEDIATE")), limit_s=limit_s)
+            before = await _changes(connection)
             tx = SqlTransaction(connection, our_error, self.kinds)
             try:
                 yield tx
@@ -92,6 +99,7 @@ class SqliteStore(SqlStore):
                 await _rolled_back(connection)
                 raise
             await _committed(connection)
+            self._checkpoints.committed(await _changes(connection) - before)
         if tx.wrote_events:
             self.after_events()
 
@@ -104,13 +112,12 @@ class SqliteStore(SqlStore):
         self._file.check_all()
 
     async def empty_log(self) -> None:
-        """See `SqlStore.empty_log`. SQLite waits for nobody here: it leaves the rest of a log that is in use."""
-        async with self._write_lock.for_transaction(), _connected(self._writing) as connection:
-            with translated_driver(our_error):
-                await shielded(connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)"))
+        """See `SqlStore.empty_log`."""
+        await self._checkpoints.empty_log()
 
     async def close(self) -> None:
         """See `SqlStore.close`."""
+        await self._checkpoints.close()
         await self._reading.dispose()
         await self._writing.dispose()
 
@@ -124,6 +131,12 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     finally:
         with as_unforeseen(DRIVER_ERRORS):
             await shielded(connection.close())
+
+
+async def _changes(connection: AsyncConnection) -> int:
+    """Return how many rows the connection has changed since it was opened."""
+    raw = await connection.get_raw_connection()
+    return 0 if raw.driver_connection is None else int(raw.driver_connection.total_changes)
 
 
 async def _committed(connection: AsyncConnection) -> None:
