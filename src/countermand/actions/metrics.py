@@ -9,7 +9,7 @@ class MetricsHook(Protocol):
     """Receives the events that metrics count. No method raises, waits, or takes more than a microsecond."""
 
     def batch(self, commands: Sequence[object]) -> AbstractContextManager[object]:
-        """Return a context that surrounds the writing of a batch, from its first statement to its last answer."""
+        """Return a context that surrounds the writing of a batch, from its first statement to its last outcome."""
         ...
 
     def statement(self, name: str) -> AbstractContextManager[object]:

@@ -38,6 +38,7 @@ from countermand.storage.sqlite.store import SqliteStore
 from countermand.storage.sqlite.write_lock import WriteLock
 from countermand.storage.store import SqlStore
 
+GROUPS_FROM: Final = 32  # with fewer callers, two groups cancel less a second: by a fifth with eight (measured)
 OVERTAKEN_CAP: Final = 4  # slow batches beside the current one, each with a connection of its own
 READ_BACK_FLIGHTS: Final = 2
 READ_BACK_CAP: Final = 64  # orders read at once: each may have a hundred tickets

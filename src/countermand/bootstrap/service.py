@@ -36,7 +36,14 @@ from countermand.bootstrap.api_modules import (
 )
 from countermand.bootstrap.background_tasks import by_the_shared_clock, filling
 from countermand.bootstrap.clock import shared_by_all, utc_now
-from countermand.bootstrap.database import OVERTAKEN_CAP, READ_BACK_CAP, READ_BACK_FLIGHTS, Database, retention_of
+from countermand.bootstrap.database import (
+    GROUPS_FROM,
+    OVERTAKEN_CAP,
+    READ_BACK_CAP,
+    READ_BACK_FLIGHTS,
+    Database,
+    retention_of,
+)
 from countermand.bootstrap.endpoints import Delivering, Outside, delivering_in, deployment_of
 from countermand.bootstrap.telemetry import telemetry_for, traced_calls
 from countermand.bootstrap.what_waits import PROBE_LIMIT_S, say_what_waits
@@ -296,6 +303,7 @@ def cancelling_in(
         flights=settings.flights,
         slow_s=settings.slow_batch_s,
         overtaken_cap=0 if settings.is_sqlite else OVERTAKEN_CAP,  # on SQLite all flights wait for one lock
+        groups_from=None if settings.is_sqlite else GROUPS_FROM,  # SQLite works on the event loop, where callers wait
         metrics=metrics,
     )
     read_back = ReadBack(store=database.cancellations, limit_s=settings.settle_limit_s)
