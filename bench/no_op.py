@@ -13,6 +13,7 @@ from countermand import serving
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.cancelling.read_back import CancelAndShow
+from countermand.actions.ordering.ticket_order_rows import TicketOrderRows
 from countermand.actions.ordering.views import OrderView
 from countermand.bootstrap.database import Database
 from countermand.bootstrap.service import Service, build
@@ -24,7 +25,7 @@ class _AtOnce:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._shown: list[OrderView] = []
+        self._shown: list[OrderView | TicketOrderRows] = []
 
     async def submit(self, command: CancelOrder) -> CancelOutcome:
         return Cancelled(order_id=command.order_id)
@@ -32,7 +33,7 @@ class _AtOnce:
     async def submit_and_show(self, command: CancelOrder) -> CancelOutcome:
         if not self._shown:
             self._shown.extend((await self._database.cancellations.views([command.order_id])).values())
-        return Cancelled(order_id=command.order_id, view=self._shown[0])
+        return Cancelled(order_id=command.order_id, shown=self._shown[0])
 
 
 def _build_without_store(settings: Settings, database: Database, *parts: Any, **more: Any) -> Service:

@@ -60,7 +60,7 @@ class Shop:
         """Another product of the event; gives its uid."""
         made = Product(
             uid=secrets.token_hex(16),
-            name={"en": "Ticket"},
+            name=more.pop("name", {"en": "Ticket"}),
             price=more.pop("price", euros(price_minor)),
             service_costs=euros(more.pop("service_costs_minor", 0)),
             availability=stock,

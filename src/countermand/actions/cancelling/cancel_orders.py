@@ -49,6 +49,7 @@ from countermand.actions.errors import (
 from countermand.actions.idempotency import Fingerprints
 from countermand.actions.metrics import NULL_METRICS, MetricsHook
 from countermand.actions.ordering.history import History
+from countermand.actions.ordering.ticket_order_rows import TicketOrderRows
 from countermand.actions.ordering.views import OrderView
 from countermand.actions.ports import Clock
 from countermand.domain.cancelling.decision import Granted, Refused, decide
@@ -61,19 +62,29 @@ log = structlog.get_logger()
 class Cancelled:
     """The order is cancelled, and the cancellation is committed.
 
-    `view` is the order's new state, if it was read back.
+    `shown` is the order's new state, if it was read back: as a view or, for most ticket orders, as rows.
     """
 
     order_id: OrderId
-    view: OrderView | None = None
+    shown: OrderView | TicketOrderRows | None = None
+
+    @property
+    def view(self) -> OrderView | None:
+        """The order's new state as a view, if it was read back."""
+        return self.shown.view if isinstance(self.shown, TicketOrderRows) else self.shown
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CancelledWithHistory(Cancelled):
     """The order is cancelled, and the cancellation is committed. It has the order's new state and its whole history."""
 
-    view: OrderView
+    shown: OrderView
     history: History
+
+    @property
+    def view(self) -> OrderView:
+        """The order's new state."""
+        return self.shown
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

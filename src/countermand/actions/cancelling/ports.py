@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.idempotency import Fingerprints, IdempotencyKey
+from countermand.actions.ordering.ticket_order_rows import TicketOrderRows
 from countermand.actions.ordering.views import OrderView
 from countermand.domain.actor import Actor
 from countermand.domain.cancelling.policy import PolicyVersion
@@ -169,8 +170,11 @@ class CancellationStore(Protocol):
         """Record refusals, and their idempotency keys, in one transaction. Raises as `cancel` does."""
         ...
 
-    async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
-        """Return the orders with everything that a contract shows of them, in one set of reads."""
+    async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView | TicketOrderRows]:
+        """Return the orders with everything that a contract shows of them, in one set of reads.
+
+        Ticket orders are returned as rows, unless rows cannot show them.
+        """
         ...
 
 

@@ -7,7 +7,7 @@ view.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import structlog
@@ -20,6 +20,7 @@ from countermand.actions.cancelling.ports import CancellationStore, CancelOrder
 from countermand.actions.errors import CountermandError, NotFoundError, UnavailableError
 from countermand.actions.ordering.ports import OrderReading
 from countermand.actions.ordering.read_orders import read_history
+from countermand.actions.ordering.ticket_order_rows import TicketOrderRows
 from countermand.actions.ordering.views import OrderView
 from countermand.actions.ordering.visibility import is_shown
 from countermand.actions.ports import Snapshots
@@ -37,7 +38,7 @@ class ReadBack:
     store: CancellationStore
     limit_s: float = 10.0
 
-    async def __call__(self, order_ids: Sequence[OrderId]) -> Sequence[OrderView | Exception]:
+    async def __call__(self, order_ids: Sequence[OrderId]) -> Sequence[OrderView | TicketOrderRows | Exception]:
         """Return a view, or an exception, for each order."""
         try:
             views = await self._read(list(set(order_ids)))
@@ -46,7 +47,7 @@ class ReadBack:
         gone = NotFoundError("there is no such order")
         return [views.get(order_id, gone) for order_id in order_ids]
 
-    async def _read(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
+    async def _read(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView | TicketOrderRows]:
         return await _read_when_available(lambda: self.store.views(order_ids), self.limit_s)
 
 
@@ -60,7 +61,7 @@ class ReadBackWithHistory:
     async def __call__(self, order_id: OrderId) -> CancelledWithHistory:
         """Return the outcome with the order's view and history. Raises the errors of `actions/errors.py`."""
         view, history = await _read_when_available(lambda: read_history(self.store, order_id), self.limit_s)
-        return CancelledWithHistory(order_id=order_id, view=view, history=history)
+        return CancelledWithHistory(order_id=order_id, shown=view, history=history)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,7 @@ class CancelAndShow:
     """
 
     commit: GroupCommit[CancelOrder, CancelOutcome]
-    read_back: GroupCommit[OrderId, OrderView]
+    read_back: GroupCommit[OrderId, OrderView | TicketOrderRows]
     read_back_with_history: Callable[[OrderId], Awaitable[CancelledWithHistory]]
     load: CancellingLoad = field(default_factory=CancellingLoad)
 
@@ -89,15 +90,17 @@ class CancelAndShow:
         return self.commit.submit(command)
 
     async def submit_and_show(self, command: CancelOrder) -> CancelOutcome:
-        """Cancel, and return the outcome with the order's `view` after the commit, if the order can be read."""
+        """Cancel, and return the outcome with the order `shown` after the commit, if the order can be read."""
         outcome = await self.commit.submit(command)
         if not isinstance(outcome, Cancelled):
             return outcome
         try:
-            view = await self.read_back.submit(outcome.order_id)
+            shown = await self.read_back.submit(outcome.order_id)
         except CountermandError as error:
             return _unseen(outcome, error)
-        return replace(outcome, view=view) if is_shown(view) else outcome
+        if isinstance(shown, TicketOrderRows) or is_shown(shown):
+            return Cancelled(order_id=outcome.order_id, shown=shown)
+        return outcome
 
     async def submit_and_show_history(self, command: CancelOrder) -> CancelOutcome:
         """Cancel, and return `CancelledWithHistory`, if the order can be read."""

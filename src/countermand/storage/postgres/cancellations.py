@@ -17,6 +17,7 @@ from countermand.actions.cancelling.policies import Policies
 from countermand.actions.cancelling.ports import CancelOrder, Kept, RefusalRecord
 from countermand.actions.errors import CountermandError, OutcomeUnknownError, UnavailableError
 from countermand.actions.metrics import NULL_METRICS, MetricsHook
+from countermand.actions.ordering.ticket_order_rows import TicketOrderRows
 from countermand.actions.ordering.views import OrderView
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderId
@@ -26,6 +27,7 @@ from countermand.storage.postgres import statements
 from countermand.storage.postgres.connections import PooledConnection, PostgresAddress, connect
 from countermand.storage.postgres.distributed import CancelApart
 from countermand.storage.postgres.errors import DRIVER_ERRORS, is_unanswered, our_error
+from countermand.storage.postgres.ticket_rows import read_ticket_orders, ticket_orders
 from countermand.storage.repositories.decisions import codes_column
 from countermand.storage.repositories.facts import columns_of_decision
 from countermand.storage.repositories.idempotency_keys import kept_of, key_columns
@@ -81,6 +83,7 @@ class PostgresCancellations:
             f"SELECT '{name}', coalesce(json_agg(r), '[]')::text FROM ({_text(query)}) AS r"
             for name, query in views.items()
         )
+        self._ticket_orders = read_ticket_orders(kinds)
         held_limit_s = min(_HELD_LIMIT_S, address.busy_limit_s)
         pool: dict[str, Any] = {
             "connect": connect,
@@ -179,8 +182,19 @@ class PostgresCancellations:
                     raise OutcomeUnknownError("the database went away while it recorded refusals") from error
                 raise our_error(error) or error from error
 
-    async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
-        """See `CancellationStore.views`. It is one statement, so it takes one round trip and sees one snapshot."""
+    async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView | TicketOrderRows]:
+        """See `CancellationStore.views`. Each kind of order takes one statement, which sees one snapshot."""
+        async with self._reading() as connection:
+            with self._metrics.statement("views"):
+                found = ticket_orders(await connection.fetch(self._ticket_orders, order_ids))
+        views: dict[OrderId, OrderView | TicketOrderRows] = {
+            OrderId(rows.order_id): rows for rows in found.values() if rows is not None
+        }
+        if rest := [order_id for order_id in order_ids if order_id not in views]:
+            views |= await self._whole_views(rest)
+        return views
+
+    async def _whole_views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
         async with self._reading() as connection:
             with self._metrics.statement("views"):
                 found = await connection.fetch(self._views, order_ids)

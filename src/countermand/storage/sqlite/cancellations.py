@@ -22,6 +22,7 @@ from countermand.actions.cancelling.policies import Policies
 from countermand.actions.cancelling.ports import CancelOrder, Kept, RefusalRecord
 from countermand.actions.errors import OutcomeUnknownError
 from countermand.actions.metrics import NULL_METRICS, MetricsHook
+from countermand.actions.ordering.ticket_order_rows import TicketOrderRows
 from countermand.actions.ordering.views import OrderView
 from countermand.domain.appointments.appointment import (
     ACTIVE_APPOINTMENT_STATES,
@@ -46,6 +47,7 @@ from countermand.storage.sql_types import Query
 from countermand.storage.sqlite.checkpoints import Checkpoints
 from countermand.storage.sqlite.errors import DRIVER_ERRORS, is_undone, our_error, retry_while_busy, translated
 from countermand.storage.sqlite.file import OpenFile, connect
+from countermand.storage.sqlite.ticket_rows import TicketRowReads
 from countermand.storage.sqlite.write_lock import WriteLock
 from countermand.storage.tables.columns import instant, micros
 from countermand.storage.tables.orders import orders
@@ -158,6 +160,7 @@ class SqliteCancellations:
         self._cancel = _CANCEL.format(versions=versions, predicate=as_text(predicate, sqlite.dialect()))
         member: Query = select(literal_column("value")).select_from(func.json_each(text(":ids")))
         self._views = {name: _text(query) for name, query in view_queries(lambda column: column.in_(member)).items()}
+        self._ticket_orders = TicketRowReads(kinds)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -221,8 +224,17 @@ class SqliteCancellations:
             self._connection.executemany(_REFUSE, rows)
             self._insert_keys(keys)
 
-    async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
+    async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView | TicketOrderRows]:
         """See `CancellationStore.views`."""
+        with translated():
+            views: dict[OrderId, OrderView | TicketOrderRows] = {
+                **self._ticket_orders(self._connection, _json(order_ids))
+            }
+        if rest := [order_id for order_id in order_ids if order_id not in views]:
+            views |= await self._whole_views(rest)
+        return views
+
+    async def _whole_views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
         ids = _json(order_ids)
         rows = ViewRows(**{name: self._read(query, ids=ids) for name, query in self._views.items()})
         return await rows.views(self._kinds)

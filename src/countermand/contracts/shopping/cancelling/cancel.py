@@ -11,6 +11,7 @@ from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcom
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.errors import FieldsError, OutcomeUnknownError
+from countermand.actions.ordering.ticket_order_rows import TicketOrderRows
 from countermand.contracts.http.answer import HAL, Answer, ForbiddenError, MethodNotAllowedError, check_media_type
 from countermand.contracts.http.body import decode, read, shown
 from countermand.contracts.http.cancel_endpoint import Credential
@@ -20,12 +21,14 @@ from countermand.contracts.shopping.access import credential_of
 from countermand.contracts.shopping.addresses import Addresses
 from countermand.contracts.shopping.contract import CHANNEL
 from countermand.contracts.shopping.messages import CancelRequest
+from countermand.contracts.shopping.order_rows import OrderBodies
 from countermand.contracts.shopping.translate import error_answer, order_answer, refusal_answer
 from countermand.domain.actor import Actor
 from countermand.domain.client import Client, Permission
 from countermand.domain.orders.order import order_id_of
 
 PATH: Final = "/ordercancellation"
+_HAL: Final = ((b"content-type", HAL.encode()),)
 
 
 class ShoppingCancel:
@@ -37,6 +40,7 @@ class ShoppingCancel:
 
     def __init__(self, addresses: Addresses) -> None:
         self._addresses = addresses
+        self._bodies = OrderBodies(addresses)
 
     def check_transport(self, method: str, headers: Mapping[bytes, bytes]) -> None:
         """Accept only POST (documented). The error for 415 is ours (shopping decision 22)."""
@@ -89,9 +93,11 @@ class ShoppingCancel:
         """Return 200 with the whole order (inferred, shopping decision 1), or the documented refusals."""
         if not isinstance(outcome, Cancelled):
             return refusal_answer(outcome.refused)
-        if outcome.view is None:  # cancelled, but it could not be read back: a repeat gets 409
+        if isinstance(outcome.shown, TicketOrderRows):
+            return Answer(200, _HAL, self._bodies.body(outcome.shown))
+        if outcome.shown is None:  # cancelled, but it could not be read back: a repeat gets 409
             raise OutcomeUnknownError("the order is cancelled, but could not be read")
-        return order_answer(200, outcome.view, self._addresses)
+        return order_answer(200, outcome.shown, self._addresses)
 
     def error(self, error: Exception) -> Answer:
         """See `CancelEndpoint.error`."""
