@@ -62,7 +62,7 @@ log = structlog.get_logger()
 class Cancelled:
     """The order is cancelled, and the cancellation is committed.
 
-    `shown` is the order's new state, if it was read back: as a view or, for most ticket orders, as rows.
+    `shown` is the order's new state, if it is known: as a view or, for most ticket orders, as rows.
     """
 
     order_id: OrderId
@@ -70,7 +70,7 @@ class Cancelled:
 
     @property
     def view(self) -> OrderView | None:
-        """The order's new state as a view, if it was read back."""
+        """The order's new state as a view, if it is known."""
         return self.shown.view if isinstance(self.shown, TicketOrderRows) else self.shown
 
 
@@ -97,6 +97,7 @@ class NotCancelled:
 
 CancelOutcome = Cancelled | NotCancelled
 _Answer = CancelOutcome | Exception | GoAgain
+_Done = Mapping[CommandId, TicketOrderRows | None]  # what `CancellationStore.cancel` returns
 _NotWritten = UnavailableError | UnfitDataError
 _NOT_WRITTEN = (UnavailableError, UnfitDataError)
 _USED_KEYS_AWAITED: Final = 20  # one after another, a tenth of a second each
@@ -176,7 +177,7 @@ class CancelOrders:
         except UnavailableError as error:
             return {command.command_id: error for command in commands}
         return {
-            command.command_id: Cancelled(order_id=command.order_id)
+            command.command_id: Cancelled(order_id=command.order_id, shown=cancelled[command.command_id])
             for command in commands
             if command.command_id in cancelled
         }
@@ -216,7 +217,7 @@ class CancelOrders:
                 answers |= answer
         return answers
 
-    async def _with_retries(self, run: Callable[[], Awaitable[frozenset[CommandId]]]) -> frozenset[CommandId]:
+    async def _with_retries(self, run: Callable[[], Awaitable[_Done]]) -> _Done:
         """Run the whole batch again after a deadlock or a serialisation failure undid it: three times, with jitter."""
         with suppress(TransientConflictError):
             return await run()  # the usual case; the retry loop below costs more than a small batch

@@ -26,6 +26,7 @@ class CancelOrder:
     """A command to cancel an order. With `on_behalf`, an operator can cancel an order that another client placed.
 
     `order_name` is the order's id in log lines, such as connect-54: its number can be longer than a JSON reader holds.
+    With `wants_order`, the store returns a cancelled ticket order if it can do so at no further cost.
     """
 
     command_id: CommandId
@@ -35,6 +36,7 @@ class CancelOrder:
     reason: str | None = None
     idempotency: IdempotencyKey | None = None
     order_name: str = ""
+    wants_order: bool = False
 
     @property
     def client_id(self) -> ClientId:
@@ -138,8 +140,10 @@ class CancellationStore(Protocol):
 
     async def cancel(
         self, commands: Sequence[CancelOrder], now: datetime, *, skip_held: bool = False
-    ) -> frozenset[CommandId]:
+    ) -> Mapping[CommandId, TicketOrderRows | None]:
         """Cancel, in one transaction, what the policies allow at `now`; return the commands that did it.
+
+        With each command stands the order as of this commit, or None if the order has to be read to be known.
 
         It waits for orders that another transaction holds, or, with `skip_held`, leaves them unchanged.
 

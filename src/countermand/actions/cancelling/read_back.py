@@ -1,5 +1,6 @@
 """Cancels orders and, for callers that show the order, reads the order back afterwards.
 
+On PostgreSQL, the statement that cancels a ticket order nearly always returns the order, and then nothing is read back.
 Orders are read back in batches of their own, beside the next batch of cancellations, so callers that show nothing do
 not wait for them. An order that is read back is cancelled already: if the read fails, the outcome stays, without a
 view.
@@ -92,7 +93,7 @@ class CancelAndShow:
     async def submit_and_show(self, command: CancelOrder) -> CancelOutcome:
         """Cancel, and return the outcome with the order `shown` after the commit, if the order can be read."""
         outcome = await self.commit.submit(command)
-        if not isinstance(outcome, Cancelled):
+        if not isinstance(outcome, Cancelled) or outcome.shown is not None:
             return outcome
         try:
             shown = await self.read_back.submit(outcome.order_id)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+from itertools import product
 from typing import Any, Final, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -73,9 +74,10 @@ class PostgresCancellations:
         self._cancel_batch = CancelApart(policies, kinds, metrics) if distributed else self._at_once
         in_force = policies.by_contract.values()
         self._statements = {
-            (with_keys, skip_held): statements.cancel_batch(in_force, kinds, with_keys=with_keys, skip_held=skip_held)
-            for with_keys in (False, True)
-            for skip_held in (False, True)
+            (with_keys, skip_held, with_orders): statements.cancel_batch(
+                in_force, kinds, with_keys=with_keys, skip_held=skip_held, with_orders=with_orders
+            )
+            for with_keys, skip_held, with_orders in product((False, True), repeat=3)
         }
         views = view_queries(lambda column: column == any_(literal_column("$1::bigint[]")))
         self._orders = _text(views["orders"])
@@ -110,10 +112,10 @@ class PostgresCancellations:
 
     async def cancel(
         self, commands: Sequence[CancelOrder], now: datetime, *, skip_held: bool = False
-    ) -> frozenset[CommandId]:
+    ) -> Mapping[CommandId, TicketOrderRows | None]:
         """See `CancellationStore.cancel`."""
         if not commands:
-            return frozenset()
+            return {}
         async with self._connection() as connection:
             backend = self._backends[connection.get_server_pid()]
             try:
@@ -206,7 +208,7 @@ class PostgresCancellations:
         commands: Sequence[CancelOrder],
         now: int,
         skip_held: bool,  # noqa: FBT001
-    ) -> frozenset[CommandId]:
+    ) -> Mapping[CommandId, TicketOrderRows | None]:
         batch = [
             (c.order_id, c.command_id, client_id, c.on_behalf, channel, c.reason, staff_id, acting_as, address)
             for c in commands
@@ -219,14 +221,17 @@ class PostgresCancellations:
         ]
         with self._metrics.statement("cancel"):
             arguments = (now, *statements.as_columns(batch), *statements.as_columns(keys))
-            statement = self._statements[bool(keys), skip_held]
+            with_orders = any(command.wants_order for command in commands)
+            statement = self._statements[bool(keys), skip_held, with_orders]
             if not skip_held:
                 found = await connection.fetch(statement, *arguments)
             else:
                 async with connection.transaction():
                     await connection.execute(statements.HARDLY_WAIT)
                     found = await connection.fetch(statement, *arguments)
-        return frozenset(CommandId(row[0]) for row in found)
+        if with_orders:
+            return {CommandId(command_id): rows for command_id, rows in ticket_orders(found).items()}
+        return dict.fromkeys([CommandId(row[0]) for row in found])
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[PooledConnection]:

@@ -91,10 +91,10 @@ class CancelApart:
         commands: Sequence[CancelOrder],
         now: int,
         skip_held: bool,  # noqa: FBT001
-    ) -> frozenset[CommandId]:
+    ) -> Mapping[CommandId, None]:
         """Cancel the batch. It locks rows in the usual order: orders, appointments, tickets, products, each by key."""
         if not skip_held:
-            return await self._part(connection, commands, now)
+            return dict.fromkeys(await self._part(connection, commands, now))
         cancelled: frozenset[CommandId] = frozenset()
         for command in commands:  # SKIP LOCKED does not work over shards, so each order is tried with a short wait
             try:
@@ -105,7 +105,7 @@ class CancelApart:
                 if not cancelled or is_unanswered(error):
                     raise
                 break  # the orders before it are committed, so no error may say that nothing was done
-        return cancelled
+        return dict.fromkeys(cancelled)
 
     async def _part(
         self, connection: PooledConnection, commands: Sequence[CancelOrder], now: int, first: str | None = None

@@ -17,6 +17,7 @@ from countermand.domain.orders.order_state import OrderState
 from countermand.domain.orders.payment_correction import CANCELLED_WITHOUT_REASON, CorrectionKind, RefundState
 from countermand.storage import due_sql
 from countermand.storage.policy_sql import as_text, policies_predicate
+from countermand.storage.postgres.ticket_rows import RETURNING_PRODUCTS, cancelled_orders
 from countermand.storage.tables.orders import orders
 
 ACTIVE: Final = ", ".join(f"'{state}'" for state in sorted(ACTIVE_APPOINTMENT_STATES))
@@ -102,7 +103,7 @@ cancelled AS (
     FROM seen WHERE o.id = seen.order_id AND o.version = seen.version
     RETURNING seen.order_id, o.version, seen.contract, seen.state, seen.appointment_starts_at, seen.first_payment_at,
               seen.refunded_in_full, seen.command_id, seen.client_id, seen.door, seen.reason, seen.staff_id,
-              seen.acting_as, seen.address
+              seen.acting_as, seen.address, o.client_id AS owner_id, o.created_at
 )"""
 _RECORDED: Final = """
 recorded AS (
@@ -150,6 +151,7 @@ released AS (
     ORDER BY p.uid FOR NO KEY UPDATE OF p
 ), given_back AS (
     UPDATE products AS p SET availability = p.availability + held.places FROM held WHERE p.uid = held.uid
+    {returning}
 )"""
 # What is kept for the cancelled orders becomes due.
 _DUE: Final = f"""
@@ -197,14 +199,21 @@ def holds_tickets(kinds: OrderKinds) -> str:
 
 
 def cancel_batch(
-    policies: Iterable[Policy], kinds: OrderKinds, *, batch: str = _BATCH, with_keys: bool, skip_held: bool = False
+    policies: Iterable[Policy],
+    kinds: OrderKinds,
+    *,
+    batch: str = _BATCH,
+    with_keys: bool,
+    skip_held: bool = False,
+    with_orders: bool = False,
 ) -> str:
     """Return the statement that cancels a whole batch, and returns the ids of the commands that cancelled an order.
 
     `kinds` has the kind of each contract's orders, which says what is released. With `skip_held`, the statement skips
-    orders that another transaction has locked, or whose product it has locked, instead of waiting for them. `batch` is
-    the SQL of the commands: a relation `b` with the columns order_id, command_id, client_id, on_behalf, door, reason,
-    staff_id, acting_as, address.
+    orders that another transaction has locked, or whose product it has locked, instead of waiting for them. With
+    `with_orders`, it also returns the cancelled ticket orders, in the form of `ticket_rows.py`. `batch` is the SQL of
+    the commands: a relation `b` with the columns order_id, command_id, client_id, on_behalf, door, reason, staff_id,
+    acting_as, address.
     """
     policies = list(policies)
     owing = ", ".join(f"'{contract}'" for contract in sorted(due_sql.owing(policies, kinds)))
@@ -220,11 +229,12 @@ def cancel_batch(
         _RECORDED.format(versions=policy_versions(policies)),
         _EVENTS,
         _VISITS,
-        _RELEASED.format(holds_tickets=holds_tickets(kinds)),
+        _RELEASED.format(holds_tickets=holds_tickets(kinds), returning=RETURNING_PRODUCTS if with_orders else ""),
         *([_DUE.format(kept_amounts=due_sql.kept_amounts(_PAID.format(owing=owing)))] if owing else []),
         *([_KEPT] if with_keys else []),
     ]
-    return f"WITH {', '.join(parts)}\nSELECT c.command_id FROM cancelled AS c"
+    result = cancelled_orders(holds_tickets(kinds)) if with_orders else "SELECT c.command_id FROM cancelled AS c"
+    return f"WITH {', '.join(parts)}\n{result}"
 
 
 # For a statement that waits for hardly anything: what it would wait for has kept the batch long enough already.

@@ -12,6 +12,7 @@ import msgspec
 
 from countermand.actions.ordering.ticket_order_rows import LineRow, ProductRow, TicketOrderRows, TicketRow
 from countermand.domain.orders.order_kind import OrderKinds, holding_tickets
+from countermand.domain.orders.order_state import OrderState
 from countermand.storage.repositories.ticket_rows import (
     LINE_COLUMNS,
     ORDER_COLUMNS,
@@ -66,6 +67,26 @@ def read_ticket_orders(kinds: OrderKinds) -> str:
     SELECT * FROM products
     WHERE uid IN (SELECT l.product_uid FROM order_lines AS l WHERE l.order_id = ANY($1::bigint[]))
 )""",
+    )
+
+
+# The products as they are after this statement: their rows stay locked until it is committed.
+RETURNING_PRODUCTS: Final = f"RETURNING {', '.join(f'p.{name}' for name in PRODUCT_COLUMNS)}"
+
+
+def cancelled_orders(holds_tickets: str) -> str:
+    """Return the end of the statement that cancels a batch: its key is the command's id.
+
+    `holds_tickets` is the predicate on a row `c` that says whether its order holds tickets. The statement returns the
+    products to which it gave places back; an order with another product has to be read. Lines and tickets are those of
+    the statement's beginning, and cannot have changed since, because the order still has the version of that moment.
+    """
+    return _SELECT.format(
+        key="c.command_id",
+        state=f"'{OrderState.CANCELLED}'",
+        tickets=_arrays("t", TICKET_COLUMNS, valid="false"),
+        orders=f"cancelled AS c LEFT JOIN order_details AS d ON {holds_tickets} AND d.order_id = c.order_id",
+        products="given_back",
     )
 
 

@@ -172,10 +172,10 @@ class SqliteCancellations:
         now: datetime,
         *,
         skip_held: bool = False,  # noqa: ARG002 - on SQLite a writer locks the whole database, so all others wait
-    ) -> frozenset[CommandId]:
+    ) -> Mapping[CommandId, None]:
         """See `CancellationStore.cancel`. The guarded statement inserts the cancellations; the others follow them."""
         if not commands:
-            return frozenset()
+            return {}
         batch = _json(
             [
                 [c.order_id, c.command_id, client_id, c.on_behalf, channel, c.reason, *who]
@@ -189,7 +189,7 @@ class SqliteCancellations:
                 if won:
                     self._finish(run, won, micros(now))
                     self._keep(commands, {row["command_id"]: row for row in won}, micros(now))
-        return frozenset(CommandId(row["command_id"]) for row in won)
+        return dict.fromkeys([CommandId(row["command_id"]) for row in won])
 
     async def committed(self, commands: Sequence[CancelOrder]) -> frozenset[CommandId]:
         """See `CancellationStore.committed`."""

@@ -83,6 +83,7 @@ class ShoppingCancel:
             actor=Actor(client.id, CHANNEL, address=address),
             reason=request.reason,
             idempotency=idempotency_key(key, "POST", PATH, query, body, json),
+            wants_order=True,
         )
 
     def notices(self, headers: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:  # noqa: ARG002
