@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter, deque
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 from sample import LINE_BYTES
 
@@ -25,6 +25,14 @@ else:
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _CONTENT_LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _TICK_S: Final = 0.002
+
+
+class Source(Protocol):
+    """Gives requests, one after the other."""
+
+    def next(self) -> bytes:
+        """Return the next request's bytes."""
+        ...
 
 
 class Requests:
@@ -88,13 +96,13 @@ class Tally:
     def since_last_told(self) -> dict[str, float]:
         """Return the numbers since the last call of this method."""
         took_s, self.told = self.took_s[self.told :], len(self.took_s)
-        return {"answers": len(took_s), **_percentiles(took_s)}
+        return {"answers": len(took_s), **percentiles(took_s)}
 
 
 class Caller(asyncio.Protocol):
     """Runs one connection: sends a request, and after its answer the next one; without a pace, at once."""
 
-    def __init__(self, requests: Requests, tally: Tally, pace: "Pace | None") -> None:
+    def __init__(self, requests: Source, tally: Tally, pace: "Pace | None") -> None:
         self._requests = requests
         self._tally = tally
         self._pace = pace
@@ -188,7 +196,7 @@ async def _run(given: argparse.Namespace, requests: Requests) -> dict[str, objec
         "statuses": dict(tally.statuses),
         "broken": tally.broken,
         "duration_s": tally.ended_at - began,
-        **_percentiles(tally.took_s),
+        **percentiles(tally.took_s),
     }
 
 
@@ -198,7 +206,8 @@ async def _tell(tally: Tally, every_s: float) -> None:
         print(json.dumps(tally.since_last_told()), flush=True)
 
 
-def _percentiles(took_s: list[float]) -> dict[str, float]:
+def percentiles(took_s: list[float]) -> dict[str, float]:
+    """Return the median and the 99th percentile in milliseconds, by name."""
     ascending = sorted(took_s) or [0.0]
     middle, high = ascending[len(ascending) // 2], ascending[len(ascending) * 99 // 100]
     return {"p50_ms": middle * 1000, "p99_ms": high * 1000}
