@@ -11,6 +11,7 @@ from types import FunctionType, ModuleType
 
 import countermand.actions
 from countermand.contracts.http.store import Transaction
+from countermand.storage.direct import Direct
 from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.store import SqlStore
 
@@ -47,7 +48,7 @@ def test_everything_a_transaction_can_do_is_named_by_an_action():
 
 def test_what_a_method_of_storage_refers_to_is_a_method_of_that_protocol():
     """Of the methods that implement a protocol, the docstring names the protocol and the method."""
-    known = {**protocols(), "SqlStore": SqlStore}
+    known = {**protocols(), "SqlStore": SqlStore, "Direct": Direct}
     referred = [
         (path.name, protocol, method)
         for path in STORAGE.rglob("*.py")

@@ -5,10 +5,9 @@ Rows are read by the column's name.
 
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, CompoundSelect, CursorResult, Select
+from sqlalchemy import ColumnElement, CursorResult, Select
 
 Query = Select[Any]
-Queries = CompoundSelect[Any]  # several in one statement
 Column = ColumnElement[Any]
 Result = CursorResult[Any]
 

@@ -1,7 +1,7 @@
 """Runs the statements of one transaction. It translates the driver's errors, and never leaves a statement half run."""
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from collections.abc import Collection, Coroutine, Mapping, Sequence
+from typing import Final, TypeVar
 
 from sqlalchemy import ColumnElement, Executable, Table, and_, any_, bindparam, func, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
@@ -10,8 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from countermand.actions.slices import Slices
 from countermand.domain.orders.order_kind import OrderKinds
+from countermand.storage.direct import Direct
 from countermand.storage.driver import OurError, shielded, translated_driver
 from countermand.storage.sql_types import Column, Result
+
+Found = TypeVar("Found")
 
 _ROWS_AT_ONCE: Final = 500
 
@@ -19,12 +22,14 @@ _ROWS_AT_ONCE: Final = 500
 class StatementRunner:
     """Runs statements on one connection, within a transaction.
 
-    `our_error` translates the driver's errors. `kinds` has the kind of orders of each contract in force. `wrote_events`
-    says whether the transaction wrote events that the relay has to hear of.
+    `direct` runs the statements that count on the same connection, without the toolkit. `our_error` translates the
+    driver's errors. `kinds` has the kind of orders of each contract in force. `wrote_events` says whether the
+    transaction wrote events that the relay has to hear of.
     """
 
-    def __init__(self, connection: AsyncConnection, our_error: OurError, kinds: OrderKinds) -> None:
+    def __init__(self, connection: AsyncConnection, direct: Direct, our_error: OurError, kinds: OrderKinds) -> None:
         self._connection = connection
+        self._direct = direct
         self._our_error = our_error
         self._kinds = kinds
         self._on_postgres = connection.dialect.name == "postgresql"
@@ -32,7 +37,16 @@ class StatementRunner:
 
     async def _execute(self, statement: Executable, rows: Sequence[Mapping[str, object]] | None = None) -> Result:
         with translated_driver(self._our_error):
-            return await shielded(self._connection.execute(statement, rows))
+            return await shielded(self._through_toolkit(statement, rows))
+
+    async def _through_toolkit(self, statement: Executable, rows: Sequence[Mapping[str, object]] | None) -> Result:
+        await self._direct.begin()
+        return await self._connection.execute(statement, rows)
+
+    async def _at_once(self, statement: Coroutine[object, object, Found]) -> Found:
+        """Run a statement of `direct`, and return what it found."""
+        with translated_driver(self._our_error):
+            return await shielded(statement)
 
     def _insert(self, into: Table) -> "postgresql.Insert | sqlite.Insert":
         """Return an insert that can say what to do on a conflict. Each database has its own syntax for that."""

@@ -10,6 +10,7 @@ from sqlalchemy import event, text
 from countermand.actions.cancelling.cancel_orders import Cancelled
 from countermand.actions.errors import UnavailableError
 from countermand.storage.postgres.connections import APPLICATION, PostgresAddress
+from countermand.storage.postgres.store import PostgresStore
 from countermand.storage.schema import migrate
 from own_postgres import OwnPostgres
 from support.elsewhere import elsewhere
@@ -91,7 +92,11 @@ async def test_when_even_a_new_connection_ends_before_it_is_used_one_hears_503_a
     postgres_world: World,
 ):
     """As while a server falls over and over."""
-    engine = postgres_world.database.store._engine.sync_engine
+    store = postgres_world.database.store
+    assert isinstance(store, PostgresStore)
+    for lent in store._lending._idle:
+        lent.driver.terminate()
+    engine = store._engine.sync_engine
     ends = [0]
 
     def end(connection: Any, *_: object) -> None:

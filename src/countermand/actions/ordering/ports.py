@@ -42,7 +42,15 @@ class OrdersWanted:
     has_payment: bool | None = None
 
 
-class OrderReading(Protocol):
+class OrderViews(Protocol):
+    """Reads orders as contracts show them. A database is one, too: then all orders are as of one instant."""
+
+    async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
+        """Return orders with everything that a contract shows of them; numbers without an order are left out."""
+        ...
+
+
+class OrderReading(OrderViews, Protocol):
     """Reads orders by number."""
 
     async def order(self, order_id: OrderId) -> Order | None:
@@ -51,10 +59,6 @@ class OrderReading(Protocol):
 
     async def orders(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, Order]:
         """Return orders as their rows have them; numbers without an order are left out."""
-        ...
-
-    async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
-        """Return orders with everything that a contract shows of them; numbers without an order are left out."""
         ...
 
     async def history(self, order_id: OrderId) -> History:

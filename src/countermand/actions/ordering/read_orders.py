@@ -8,7 +8,7 @@ from countermand.actions.appointments.ports import AppointmentReading
 from countermand.actions.catalogue.ports import Condition, Page
 from countermand.actions.errors import NotFoundError
 from countermand.actions.ordering.history import History
-from countermand.actions.ordering.ports import OrderLists, OrderReading, OrdersWanted
+from countermand.actions.ordering.ports import OrderLists, OrderReading, OrdersWanted, OrderViews
 from countermand.actions.ordering.views import OrderView
 from countermand.actions.ordering.visibility import is_shown, is_visible
 from countermand.actions.ports import Snapshots
@@ -23,14 +23,13 @@ class AppointmentOrders(AppointmentReading, OrderReading, Protocol):
 
 
 async def read_order(
-    store: Snapshots[OrderReading], order_id: OrderId, *, contract: ContractName, owner: ClientId | None
+    store: OrderViews, order_id: OrderId, *, contract: ContractName, owner: ClientId | None
 ) -> OrderView:
     """Return an order of the contract: one of `owner`, or, without an `owner`, one of any client.
 
     Raises `NotFoundError`, also for an order of another client or of another contract.
     """
-    async with store.snapshot() as reading:
-        view = (await reading.views([order_id])).get(order_id)
+    view = (await store.views([order_id])).get(order_id)
     if view is None or not is_visible(view, contract, owner):
         raise NotFoundError("there is no such order")
     return view

@@ -25,6 +25,7 @@ from countermand.actions.ordering.ports import (
     OrderChange,
     OrderInsertion,
     OrderLists,
+    OrderViews,
     PaymentReading,
     PaymentWriting,
 )
@@ -99,5 +100,5 @@ class Transaction(
     """Reads and writes that commit together or not at all."""
 
 
-class Store(Snapshots[Reading], Transactions[Transaction], Protocol):
+class Store(Snapshots[Reading], Transactions[Transaction], OrderViews, Protocol):
     """The database, as the calls need it."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Text, cast, func, literal, select, text, union_all
+from sqlalchemy import ColumnElement, select
 
 from countermand.actions.ordering.history import OutboxRecord
 from countermand.actions.ordering.views import Line, OrderView, Ticket
@@ -35,7 +35,7 @@ from countermand.domain.redirects import Redirects
 from countermand.domain.ticketing.catalogue import Product
 from countermand.storage.repositories.documents import decoded_details
 from countermand.storage.repositories.facts import facts_of_order
-from countermand.storage.sql_types import Column, Queries, Query, Row
+from countermand.storage.sql_types import Column, Query, Row
 from countermand.storage.tables.appointments import appointments
 from countermand.storage.tables.catalogue import products
 from countermand.storage.tables.columns import instant, instant_or_none, micros, micros_or_none
@@ -284,18 +284,6 @@ def view_queries(member: Callable[[Column], ColumnElement[bool]]) -> dict[str, Q
         "tickets": select(tickets).where(member(tickets.c.order_id)).order_by(tickets.c.order_id, tickets.c.number),
         "products": select(*(products.c[name] for name in _SHOWN_OF_PRODUCTS)).where(products.c.uid.in_(of_lines)),
     }
-
-
-def in_one_statement(queries: Mapping[str, Query]) -> Queries:
-    """The same reads in one statement of PostgreSQL: a row for each query, with its name and its rows as JSON text."""
-    return union_all(
-        *(
-            select(
-                literal(name).label("name"), func.coalesce(cast(func.json_agg(text("r")), Text), "[]").label("rows")
-            ).select_from(query.subquery("r"))
-            for name, query in queries.items()
-        )
-    )
 
 
 def orders_named() -> Query:

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 
-import msgspec
 from sqlalchemy import BigInteger, ColumnElement, func, insert, literal, select, text, tuple_, update
 from sqlalchemy.exc import InvalidRequestError
 
@@ -41,14 +40,11 @@ from countermand.storage.repositories.payments import PaymentRows
 from countermand.storage.repositories.refunds import RefundRows
 from countermand.storage.repositories.refusals import RefusalRows
 from countermand.storage.repositories.rows import (
-    ViewRows,
     actor_columns,
     client_of,
-    in_one_statement,
     order_of,
     orders_named,
     outbox_record_of,
-    view_queries,
     written,
 )
 from countermand.storage.repositories.seats import SeatRows
@@ -98,14 +94,8 @@ class SqlTransaction(
         return {OrderId(row["id"]): order_of(row, self._kinds) for row in found}
 
     async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
-        """See `OrderReading.views`. On PostgreSQL it is one statement, so it takes one round trip."""
-        queries = view_queries(lambda column: self._among(column, order_ids))
-        if self._on_postgres:
-            found = await self.rows(in_one_statement(queries))
-            rows = {row["name"]: msgspec.json.decode(row["rows"]) for row in found}
-        else:
-            rows = {name: await self.rows(query) for name, query in queries.items()}
-        return await ViewRows(**rows).views(self._kinds)
+        """See `OrderViews.views`."""
+        return await (await self._at_once(self._direct.view_rows(order_ids))).views(self._kinds)
 
     async def orders_of(self, client_id: ClientId, wanted: OrdersWanted, at_most: int) -> Sequence[OrderId]:
         """See `OrderLists.orders_of`. Along one index, which has them in this order."""

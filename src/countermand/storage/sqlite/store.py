@@ -3,7 +3,8 @@
 All writes of a process take one lock (`write_lock.py`) and `BEGIN IMMEDIATE`, including the batches of cancellations.
 """
 
-from collections.abc import AsyncIterator, Callable
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +14,15 @@ from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from countermand.actions.errors import OutcomeUnknownError
+from countermand.actions.ordering.views import OrderView
+from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_kind import OrderKinds
 from countermand.storage.driver import as_unforeseen, shielded, translated_driver
 from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.sqlite.checkpoints import Checkpoints
-from countermand.storage.sqlite.errors import DRIVER_ERRORS, is_undone, our_error, retry_while_busy
-from countermand.storage.sqlite.file import OpenFile, set_up
+from countermand.storage.sqlite.direct import SqliteDirect, view_rows
+from countermand.storage.sqlite.errors import DRIVER_ERRORS, is_undone, our_error, retry_while_busy, translated
+from countermand.storage.sqlite.file import OpenFile, connect, set_up
 from countermand.storage.sqlite.write_lock import WriteLock
 from countermand.storage.store import SqlStore
 
@@ -63,6 +67,7 @@ class SqliteStore(SqlStore):
         self, path: Path, kinds: OrderKinds, write_lock: WriteLock, checkpoints: Checkpoints, *, busy_limit_s: float
     ) -> None:
         super().__init__(kinds)
+        self._path = path
         self._file = OpenFile(path)
         self._reading = engine_for(
             path, connections=_READERS, busy_limit_s=busy_limit_s, connected=self._file.connected
@@ -70,6 +75,7 @@ class SqliteStore(SqlStore):
         self._writing = engine_for(path, connections=1, busy_limit_s=busy_limit_s, connected=self._file.connected)
         self._write_lock = write_lock
         self._checkpoints = checkpoints
+        self._looking: sqlite3.Connection | None = None  # for what is read on the event loop
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[SqlTransaction]:
@@ -79,7 +85,7 @@ class SqliteStore(SqlStore):
             with translated_driver(our_error):
                 await shielded(connection.exec_driver_sql("BEGIN"))
             try:
-                yield SqlTransaction(connection, our_error, self.kinds)
+                yield SqlTransaction(connection, await SqliteDirect.of(connection), our_error, self.kinds)
             finally:
                 await _rolled_back(connection)
 
@@ -92,8 +98,8 @@ class SqliteStore(SqlStore):
             with translated_driver(our_error):
                 await retry_while_busy(lambda: shielded(connection.exec_driver_sql("BEGIN IMMEDIATE")), limit_s=limit_s)
             before = await _changes(connection)
-            tx = SqlTransaction(connection, our_error, self.kinds)
             try:
+                tx = SqlTransaction(connection, await SqliteDirect.of(connection), our_error, self.kinds)
                 yield tx
             except BaseException:
                 await _rolled_back(connection)
@@ -102,6 +108,20 @@ class SqliteStore(SqlStore):
             self._checkpoints.committed(await _changes(connection) - before)
         if tx.wrote_events:
             self.after_events()
+
+    async def views(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, OrderView]:
+        """See `SqlStore.views`. A thread would take longer than these statements."""
+        self._file.check()
+        with translated():
+            if self._looking is None:
+                self._looking = connect(self._path)
+                self._file.connected()
+            self._looking.execute("BEGIN")
+            try:
+                rows = view_rows(self._looking, order_ids)
+            finally:
+                self._looking.execute("ROLLBACK")
+        return await rows.views(self.kinds)
 
     async def now(self) -> datetime:
         """See `SqlStore.now`. The machine's clock: a file has none, and all its processes are on one machine."""
@@ -118,6 +138,8 @@ class SqliteStore(SqlStore):
     async def close(self) -> None:
         """See `SqlStore.close`."""
         await self._checkpoints.close()
+        if self._looking is not None:
+            self._looking.close()
         await self._reading.dispose()
         await self._writing.dispose()
 

@@ -1,0 +1,49 @@
+"""How many round trips to PostgreSQL the calls take that count, once their statements are prepared."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from support.round_trips import round_trips
+from support.ticket_shop import a_shop
+from support.world import PUBLIC_URL, World, a_world
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest_asyncio.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """A service that remembers its clients, as every service does."""
+    async with a_world(tmp_path, "postgres", client_refresh_s=60) as world:
+        yield world
+
+
+async def test_to_read_an_order_of_a_service_takes_one(world: World):
+    me = await world.connect_client()
+    order_id = await world.service_order(me)
+
+    async def read() -> httpx.Response:
+        return await world.http.get(f"/api/connect/orders/{order_id}", headers=world.connect_headers(me))
+
+    assert (await read()).status_code == 200
+    with round_trips(world) as sent:
+        assert (await read()).json()["id"] == order_id
+    assert len(sent) == 1, sent
+
+
+@pytest.mark.parametrize("owned_by", ["client", "token"])
+async def test_to_read_an_order_of_tickets_takes_one(world: World, owned_by: str):
+    shop = await a_shop(world)
+    order = (await shop.order({await shop.product(): 2})).json()
+    path = f"/orders/{order['uid']}"
+    (row,) = [row for row in await world.rows("order_details") if row["uid"] == order["uid"]]
+    token = row["details"].partition('"order_token":"')[2].partition('"')[0]
+    headers = {"Authorization": shop.caller.basic} if owned_by == "client" else {"Order-Token": token}
+    assert (await world.http.get(path, headers=headers)).status_code == 200
+    with round_trips(world) as sent:
+        assert (await world.http.get(path, headers=headers)).json() == order
+    assert len(sent) == 1, sent
+    assert order["_links"]["self"]["href"] == PUBLIC_URL + path
