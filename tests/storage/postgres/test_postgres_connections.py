@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event, text
 
 from countermand.actions.cancelling.cancel_orders import Cancelled
-from countermand.actions.errors import UnavailableError
+from countermand.actions.errors import UnavailableError, UnforeseenDatabaseError
 from countermand.storage.postgres.connections import APPLICATION, PostgresAddress
 from countermand.storage.postgres.store import PostgresStore
 from countermand.storage.schema import migrate
@@ -57,6 +57,22 @@ async def test_a_reader_has_one_view_of_everything_and_cannot_write(postgres_wor
 
     with pytest.raises(UnavailableError):
         await writes()
+
+
+async def test_a_transaction_whose_failed_statement_was_passed_over_is_not_taken_for_committed(postgres_world: World):
+    """PostgreSQL answers such a COMMIT without an error, and rolls back."""
+    store = postgres_world.database.store
+    before = await postgres_world.rows("counters")
+
+    async def passes_over_an_error() -> None:
+        async with store.transaction() as tx:
+            await tx.run(text("DELETE FROM counters"))
+            with pytest.raises(UnforeseenDatabaseError):
+                await tx.run(text("SELECT no_such_column"))
+
+    with pytest.raises(UnavailableError, match="nothing was done"):
+        await passes_over_an_error()
+    assert await postgres_world.rows("counters") == before
 
 
 async def test_a_transaction_that_was_left_open_is_ended_and_holds_nothing_for_ever(tmp_path: Path):

@@ -73,9 +73,10 @@ class Lending:
 
     async def close(self) -> None:
         """Close the idle connections, and the engine."""
-        while self._idle:
-            await _dropped(self._idle.pop())
-        await self._engine.dispose()
+        with as_unforeseen((*DRIVER_ERRORS, DBAPIError)):
+            while self._idle:
+                await shielded(self._idle.pop().toolkit.close())
+            await self._engine.dispose()
 
     async def _wait_for_room(self) -> None:
         if not self._room.locked():
