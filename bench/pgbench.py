@@ -82,7 +82,7 @@ def statement(turns: Turns) -> str:
             details=statements.order_cancelled_details("c"),
         )
     else:
-        text = statements.cancel_batch(policies, kinds_of(CONTRACTS), batch=batch, with_keys=False)
+        text = statements.cancel_batch(policies, kinds_of(CONTRACTS), batch=batch)
     # Even within a text, pgbench takes a colon before a letter for one of its variables.
     texts = re.sub(r"'[^']*'", lambda found: re.sub(r":(?=\w)", "' || chr(58) || '", found[0]), text)
     return texts.replace("$1", ":now")

@@ -14,7 +14,7 @@ from countermand.contracts.registry import CONTRACTS, kinds_of
 from countermand.domain.cancelling.policy import Policy, policy_of
 from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId
-from countermand.storage.postgres.statements import cancel_batch, policy_predicate
+from countermand.storage.postgres.statements import BATCH_FORMS, BatchForm, cancel_batch, policy_predicate
 from countermand.storage.sqlite.cancellations import SqliteCancellations
 from countermand.storage.tables.columns import metadata
 from support.contracts import SHOPPING
@@ -124,12 +124,11 @@ def policies(**rules: list[dict[str, object]]) -> list[Policy]:
     return [policy_of(one.name, rules.get(one.name, list(one.default_rules))) for one in CONTRACTS]
 
 
-@pytest.mark.parametrize("with_keys", [False, True])
-@pytest.mark.parametrize("skip_held", [False, True])
-def test_the_statement_of_the_default_policies_has_no_part_about_money(with_keys: bool, skip_held: bool):  # noqa: FBT001
+@pytest.mark.parametrize("form", BATCH_FORMS, ids=str)
+def test_the_statement_of_the_default_policies_has_no_part_about_money(form: BatchForm):
     default, lax = policies(), policies(**{SHOPPING.name: LETS_PAID_THROUGH})
-    kinds, how = kinds_of(CONTRACTS), {"with_keys": with_keys, "skip_held": skip_held}
-    usual, with_due = cancel_batch(default, kinds, **how), cancel_batch(lax, kinds, **how)
+    kinds = kinds_of(CONTRACTS)
+    usual, with_due = cancel_batch(default, kinds, form), cancel_batch(lax, kinds, form)
     assert "payment_corrections" not in usual
     part = re.search(r", \ndue AS \(.*?AS c ON c\.order_id = a\.order_id\n\)", with_due, re.DOTALL)
     assert part is not None

@@ -10,7 +10,7 @@ from countermand.storage.tables.columns import micros
 from support.world import Caller, World
 
 _PRICED = '{"currency": "EUR", "product_total_minor": 2500, "service_costs_minor": 0, "grand_total_minor": 2500}'
-_numbers = itertools.count(1_000_000)
+_numbers = itertools.count((1 << 62) + 1_000_000)  # a number that only a ticket order has
 
 
 async def many_ticket_orders(

@@ -15,6 +15,7 @@ OrderId = NewType("OrderId", int)
 OrderUid = NewType("OrderUid", str)
 
 LARGEST_ORDER_ID: Final = 2**63 - 1
+_FIRST_OF_UIDS: Final = 2**62
 # New uids are 32 hexadecimal characters; uids of the documented form are accepted, too (shopping decision 23).
 UID_PATTERN: Final = "[0-9a-z]{32}"
 
@@ -77,4 +78,9 @@ def order_id_of(uid: str) -> OrderId:
     from the small ones of telecom orders, which count up. If two uids ever share a number, the second order's creation
     fails on the key; a repeat makes another uid.
     """
-    return OrderId(int.from_bytes(hashlib.sha256(uid.encode()).digest()[:8]) >> 2 | 1 << 62)
+    return OrderId(int.from_bytes(hashlib.sha256(uid.encode()).digest()[:8]) >> 2 | _FIRST_OF_UIDS)
+
+
+def may_have_uid(order_id: OrderId) -> bool:
+    """Return whether `order_id_of` can have made this number, as it makes the number of every ticket order."""
+    return order_id >= _FIRST_OF_UIDS

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from itertools import product
 from typing import Any, Final, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -73,12 +72,7 @@ class PostgresCancellations:
         self._cut_off: WeakKeyDictionary[CancelOrder, _Backend] = WeakKeyDictionary()  # while a caller waits for it
         self._cancel_batch = CancelApart(policies, kinds, metrics) if distributed else self._at_once
         in_force = policies.by_contract.values()
-        self._statements = {
-            (with_keys, skip_held, with_orders): statements.cancel_batch(
-                in_force, kinds, with_keys=with_keys, skip_held=skip_held, with_orders=with_orders
-            )
-            for with_keys, skip_held, with_orders in product((False, True), repeat=3)
-        }
+        self._statements = {form: statements.cancel_batch(in_force, kinds, form) for form in statements.BATCH_FORMS}
         views = view_queries(lambda column: column == any_(literal_column("$1::bigint[]")))
         self._orders = _text(views["orders"])
         self._views = " UNION ALL ".join(
@@ -221,15 +215,15 @@ class PostgresCancellations:
         ]
         with self._metrics.statement("cancel"):
             arguments = (now, *statements.as_columns(batch), *statements.as_columns(keys))
-            with_orders = any(command.wants_order for command in commands)
-            statement = self._statements[bool(keys), skip_held, with_orders]
+            form = statements.form_for(commands, skip_held=skip_held)
+            statement = self._statements[form]
             if not skip_held:
                 found = await connection.fetch(statement, *arguments)
             else:
                 async with connection.transaction():
                     await connection.execute(statements.HARDLY_WAIT)
                     found = await connection.fetch(statement, *arguments)
-        if with_orders:
+        if form.with_orders:
             return {CommandId(command_id): rows for command_id, rows in ticket_orders(found).items()}
         return dict.fromkeys([CommandId(row[0]) for row in found])
 

@@ -3,14 +3,17 @@
 In the statement of a batch, `$1` is the instant of the decision. Every list of rows is sent as arrays, one per column.
 """
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from itertools import product
+from typing import Final, NamedTuple
 
 from sqlalchemy import BigInteger, literal_column
 from sqlalchemy.dialects import postgresql
 
+from countermand.actions.cancelling.ports import CancelOrder
 from countermand.domain.appointments.appointment import ACTIVE_APPOINTMENT_STATES, AppointmentState
 from countermand.domain.cancelling.policy import Policy
+from countermand.domain.orders.order import may_have_uid
 from countermand.domain.orders.order_events import OrderEventKind
 from countermand.domain.orders.order_kind import OrderKinds, holding_tickets
 from countermand.domain.orders.order_state import OrderState
@@ -89,7 +92,7 @@ seen AS (
            CASE WHEN o.refunded_version = o.version THEN true END AS refunded_in_full,
            b.command_id, b.client_id, b.door, b.reason, b.staff_id, b.acting_as, b.address
     FROM {batch} JOIN orders AS o ON o.id = b.order_id
-    WHERE (b.on_behalf OR o.client_id = b.client_id) AND ({predicate}) {not_blocked}
+    WHERE (b.on_behalf OR o.client_id = b.client_id) AND ({predicate}) {unless}
     ORDER BY o.id FOR NO KEY UPDATE OF o {held}
 )"""
 # An order that was refunded in full still is, under its new version: see `refunded_version` in tables/orders.py.
@@ -192,49 +195,88 @@ _BATCH: Final = """unnest($2::bigint[], $3::text[], $4::integer[], $5::boolean[]
         AS b (order_id, command_id, client_id, on_behalf, door, reason, staff_id, acting_as, address)"""
 
 
-def holds_tickets(kinds: OrderKinds) -> str:
-    """Return a predicate on the contract of a row `c` that says whether its order holds tickets."""
+def holds_tickets(kinds: OrderKinds, row: str = "c") -> str:
+    """Return a predicate on the contract of a row that says whether its order holds tickets."""
     names = ", ".join(f"'{contract}'" for contract in sorted(holding_tickets(kinds)))
-    return f"c.contract IN ({names})" if names else "false"
+    return f"{row}.contract IN ({names})" if names else "false"
+
+
+class BatchForm(NamedTuple):
+    """A form of the statement of a batch. It leaves out what its batches cannot need.
+
+    `with_keys` writes idempotency keys. `skip_held` skips orders that another transaction has locked, or whose product
+    it has locked, instead of waiting for them. Without `with_tickets`, the statement cancels no order that holds
+    tickets, and has no part that releases any. `with_orders` returns the cancelled ticket orders as well, in the form
+    of `ticket_rows.py`.
+    """
+
+    with_keys: bool = False
+    skip_held: bool = False
+    with_tickets: bool = True
+    with_orders: bool = False
+
+
+_WHOLE: Final = BatchForm()
+# Each is prepared when a connection needs it first. The form that skips looks at tickets anyway.
+BATCH_FORMS: Final = [
+    BatchForm(with_keys, skip_held, with_tickets, with_orders)
+    for with_keys, skip_held, with_tickets, with_orders in product((False, True), repeat=4)
+    if with_tickets or not (skip_held or with_orders)
+]
+
+
+def form_for(commands: Sequence[CancelOrder], *, skip_held: bool) -> BatchForm:
+    """Return the form for a batch. Numbers tell which orders may hold tickets; their contracts are not known yet."""
+    with_tickets = skip_held or any(may_have_uid(command.order_id) for command in commands)
+    return BatchForm(
+        with_keys=any(command.idempotency is not None for command in commands),
+        skip_held=skip_held,
+        with_tickets=with_tickets,
+        with_orders=with_tickets and any(command.wants_order for command in commands),
+    )
 
 
 def cancel_batch(
-    policies: Iterable[Policy],
-    kinds: OrderKinds,
-    *,
-    batch: str = _BATCH,
-    with_keys: bool,
-    skip_held: bool = False,
-    with_orders: bool = False,
+    policies: Iterable[Policy], kinds: OrderKinds, form: BatchForm = _WHOLE, *, batch: str = _BATCH
 ) -> str:
     """Return the statement that cancels a whole batch, and returns the ids of the commands that cancelled an order.
 
-    `kinds` has the kind of each contract's orders, which says what is released. With `skip_held`, the statement skips
-    orders that another transaction has locked, or whose product it has locked, instead of waiting for them. With
-    `with_orders`, it also returns the cancelled ticket orders, in the form of `ticket_rows.py`. `batch` is the SQL of
-    the commands: a relation `b` with the columns order_id, command_id, client_id, on_behalf, door, reason, staff_id,
-    acting_as, address.
+    `kinds` has the kind of each contract's orders, which says what is released. `batch` is the SQL of the commands: a
+    relation `b` with the columns order_id, command_id, client_id, on_behalf, door, reason, staff_id, acting_as,
+    address.
     """
     policies = list(policies)
     owing = ", ".join(f"'{contract}'" for contract in sorted(due_sql.owing(policies, kinds)))
     parts = [
-        *([_BLOCKED.format(batch=batch)] if skip_held else []),
+        *([_BLOCKED.format(batch=batch)] if form.skip_held else []),
         _SEEN.format(
             batch=batch,
             predicate=policy_predicate(policies),
-            not_blocked=_NOT_BLOCKED if skip_held else "",
-            held="SKIP LOCKED" if skip_held else "",
+            unless=_unless(kinds, form),
+            held="SKIP LOCKED" if form.skip_held else "",
         ),
         _CANCELLED,
         _RECORDED.format(versions=policy_versions(policies)),
         _EVENTS,
         _VISITS,
-        _RELEASED.format(holds_tickets=holds_tickets(kinds), returning=RETURNING_PRODUCTS if with_orders else ""),
+        *([_released(kinds, form)] if form.with_tickets else []),
         *([_DUE.format(kept_amounts=due_sql.kept_amounts(_PAID.format(owing=owing)))] if owing else []),
-        *([_KEPT] if with_keys else []),
+        *([_KEPT] if form.with_keys else []),
     ]
-    result = cancelled_orders(holds_tickets(kinds)) if with_orders else "SELECT c.command_id FROM cancelled AS c"
+    result = cancelled_orders(holds_tickets(kinds)) if form.with_orders else "SELECT c.command_id FROM cancelled AS c"
     return f"WITH {', '.join(parts)}\n{result}"
+
+
+def _unless(kinds: OrderKinds, form: BatchForm) -> str:
+    if form.skip_held:
+        return _NOT_BLOCKED
+    # The number of a ticket order shows that it may be one. If a number ever did not, its order would not be cancelled.
+    return "" if form.with_tickets else f"AND NOT {holds_tickets(kinds, 'o')}"
+
+
+def _released(kinds: OrderKinds, form: BatchForm) -> str:
+    returning = RETURNING_PRODUCTS if form.with_orders else ""
+    return _RELEASED.format(holds_tickets=holds_tickets(kinds), returning=returning)
 
 
 # For a statement that waits for hardly anything: what it would wait for has kept the batch long enough already.
