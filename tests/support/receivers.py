@@ -162,7 +162,7 @@ async def a_sender(
     *,
     proxy_url: str | None = None,
     attempt_limit_s: float = 15,
-    connect_limit_s: float = 3,
+    connect_limit_s: float = 15,  # a busy machine may take longer for a handshake than the 3 s of the product
 ) -> AsyncIterator[WebhookSender]:
     """Open a sender that may call this machine, and close it after the block."""
     sender = WebhookSender(
