@@ -11,8 +11,9 @@ from sqlalchemy import insert, text
 from countermand.actions.cancelling.cancel_orders import Cancelled
 from countermand.actions.errors import KeyTakenError, UnavailableError, UnfitDataError
 from countermand.actions.idempotency import Fingerprints, IdempotencyKey
+from countermand.actions.ordering.new_order import NewOrder
 from countermand.actions.ordering.place_service_orders import place_service_order
-from countermand.contracts.http.store import Transaction
+from countermand.domain.actor import Actor
 from countermand.domain.appointments.appointment import (
     ACTIVE_APPOINTMENT_STATES,
     Appointment,
@@ -100,7 +101,7 @@ async def test_an_order_whose_number_is_taken_clashes(world: World):
         view = (await reading.views([order_id]))[order_id]
     with pytest.raises(UnfitDataError):
         async with world.database.store.transaction() as tx:
-            await tx.insert_order(view)
+            await tx.insert_order(NewOrder(view=view, actor=Actor(me.client.id), events=[], now=world.clock()))
     assert len(await world.rows("orders")) == len(await world.rows("order_details")) == 1
 
 
@@ -190,23 +191,6 @@ async def test_a_transaction_left_by_an_exception_leaves_nothing(world: World, e
         assert await world.rows(table) == []
     # PostgreSQL's sequences leave numbers out: nobody waits for one.
     assert await world.service_order(me) == (1 if world.settings.is_sqlite else 2)
-
-
-async def test_a_part_left_by_an_exception_is_undone_by_itself(world: World):
-    me = await world.connect_client()
-
-    async def places_and_fails(tx: Transaction) -> None:
-        async with tx.part():
-            await place_service_order(tx, me.client.id, ServiceOrderDetails(), world.clock(), contract=CONNECT.name)
-            raise ValueError("no")
-
-    async with world.database.store.transaction() as tx:
-        kept = (
-            await place_service_order(tx, me.client.id, ServiceOrderDetails(), world.clock(), contract=CONNECT.name)
-        ).order.id
-        with pytest.raises(ValueError, match="no"):
-            await places_and_fails(tx)
-    assert [row["id"] for row in await world.rows("orders")] == [kept]
 
 
 async def test_a_snapshot_sees_nothing_of_what_is_committed_after_it_began(world: World):

@@ -10,8 +10,10 @@ import httpx
 import msgspec
 from sqlalchemy import insert
 
+from countermand.actions.ordering.new_order import NewOrder
 from countermand.actions.ordering.views import Line, OrderView, Ticket
 from countermand.bootstrap.service import build
+from countermand.domain.actor import Actor
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderFacts, OrderUid, order_id_of
 from countermand.domain.orders.order_details import TicketOrderDetails
@@ -78,9 +80,9 @@ async def seed_printed_order(world: World, owner: ClientId) -> None:
                     total_availability=STOCK,
                 )
             )
-        await tx.insert_order(
-            OrderView(order=order, details=msgspec.convert(_DETAILS, TicketOrderDetails), lines=lines, tickets=tickets)
-        )
+        details = msgspec.convert(_DETAILS, TicketOrderDetails)
+        view = OrderView(order=order, details=details, lines=lines, tickets=tickets)
+        await tx.insert_order(NewOrder(view=view, actor=Actor(owner), events=[], now=order.created_at))
 
 
 def _said(english: str) -> dict[str, str]:

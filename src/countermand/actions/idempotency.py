@@ -1,6 +1,5 @@
 """The key of a request that a client may send again, and the protocol that stores its answer."""
 
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -58,8 +57,4 @@ class KeptAnswers(Protocol):
 
     async def keep_answer(self, client_id: ClientId, key: IdempotencyKey, answer: bytes, now: datetime) -> None:
         """Store the answer that a key stands for. Raises `KeyTakenError` if the key is in use."""
-        ...
-
-    def part(self) -> AbstractAsyncContextManager[None]:
-        """Begin a part of the transaction. An exception that leaves the block undoes the part alone."""
         ...

@@ -4,7 +4,7 @@ An action names what it needs of a transaction as a protocol, and takes a store 
 knows all that a transaction can do.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -42,4 +42,8 @@ class NumberSource(Protocol):
 
     async def next_number(self, counter: str) -> int:
         """Count up, and return the number. The counters are `order`, `service`, `appointment`, `task`, `reference`."""
+        ...
+
+    async def next_numbers(self, *counters: str) -> Sequence[int]:
+        """Count up each of these counters, and return their numbers."""
         ...

@@ -3,11 +3,11 @@
 Cancellations do not come here: their guarded statement writes their keys itself.
 """
 
+import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
-
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from countermand.actions.errors import (
     ConflictError,
@@ -72,30 +72,60 @@ async def _with_retries(
     refuse: Callable[[ConflictError], Result | None],
     kept_form: KeptForm[Result],
 ) -> Result:
-    async for attempt in AsyncRetrying(
-        # A cancellation and a node of an older version claim no key: a clash with their keys is found at the end.
-        retry=retry_if_exception_type((KeyTakenError, TransientConflictError)),
-        stop=stop_after_attempt(3),
-        wait=wait_random_exponential(multiplier=0.01, max=0.2),
-        reraise=True,
-    ):
-        with attempt:
-            async with store.transaction() as tx:
-                if key is not None:
-                    await tx.claim_key(client_id, key.key)
-                    if (kept := await tx.kept_answer(client_id, key.key)) is not None:
-                        return _given_again(kept, key, kept_form)
-                try:
-                    async with tx.part():
-                        result = await do(tx)
-                except ConflictError as error:
-                    if (refusal := refuse(error)) is None:
-                        raise
-                    result = refusal
-                if key is not None and (kept_as := kept_form.encode(result)) is not None:
-                    await tx.keep_answer(client_id, key, kept_as, clock())
-                return result
+    # A cancellation and a node of an older version claim no key: a clash with their keys is found at the end.
+    for longest_s in (0.01, 0.02, None):  # a library for this costs more than a statement, and nearly nothing clashes
+        try:
+            return await _once(store, clock, client_id, key, do, refuse, kept_form)
+        except (KeyTakenError, TransientConflictError):
+            if longest_s is None:
+                raise
+        await asyncio.sleep(random.uniform(0, longest_s))  # noqa: S311 - it only spreads repeats
     raise AssertionError("unreachable: the loop returns or raises")
+
+
+async def _once(
+    store: Transactions[Writing],
+    clock: Clock,
+    client_id: ClientId,
+    key: IdempotencyKey | None,
+    do: Callable[[Writing], Awaitable[Result]],
+    refuse: Callable[[ConflictError], Result | None],
+    kept_form: KeptForm[Result],
+) -> Result:
+    """Run the request; a refusal ends its transaction, and is stored by another one.
+
+    A savepoint would cost each success two round trips. Between the two transactions another request under the key may
+    be carried out: then it came first, and its result is that of this request, too.
+    """
+    refusal: Result | None = None
+    try:
+        async with store.transaction() as tx:
+            if key is not None and (kept := await _claimed(tx, client_id, key.key)) is not None:
+                return _given_again(kept, key, kept_form)
+            try:
+                result = await do(tx)
+            except ConflictError as error:
+                refusal = refuse(error)
+                raise
+            if key is not None and (kept_as := kept_form.encode(result)) is not None:
+                await tx.keep_answer(client_id, key, kept_as, clock())
+            return result
+    except ConflictError:
+        if refusal is None:
+            raise
+    if key is None or (kept_as := kept_form.encode(refusal)) is None:
+        return refusal
+    async with store.transaction() as tx:
+        if (kept := await _claimed(tx, client_id, key.key)) is not None:
+            return _given_again(kept, key, kept_form)
+        await tx.keep_answer(client_id, key, kept_as, clock())
+    return refusal
+
+
+async def _claimed(tx: KeptAnswers, client_id: ClientId, key: str) -> KeptAnswer | None:
+    """Claim a key, and return what it stands for already."""
+    await tx.claim_key(client_id, key)
+    return await tx.kept_answer(client_id, key)
 
 
 def _given_again(kept: KeptAnswer, key: IdempotencyKey, kept_form: KeptForm[Result]) -> Result:

@@ -7,6 +7,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from support.connect_calls import SERVICE_ORDER
 from support.round_trips import round_trips
 from support.ticket_shop import a_shop
 from support.world import PUBLIC_URL, World, a_world
@@ -47,3 +48,56 @@ async def test_to_read_an_order_of_tickets_takes_one(world: World, owned_by: str
         assert (await world.http.get(path, headers=headers)).json() == order
     assert len(sent) == 1, sent
     assert order["_links"]["self"]["href"] == PUBLIC_URL + path
+
+
+@pytest.mark.parametrize(("key", "at_most"), [(False, 4), (True, 6)], ids=["without a key", "with a key"])
+async def test_to_create_an_order_of_a_service_takes_four_and_a_key_two_more(
+    world: World,
+    key: bool,  # noqa: FBT001
+    at_most: int,
+):
+    me = await world.connect_client()
+
+    async def create(number: int) -> httpx.Response:
+        more = {"Idempotency_Key": f"k{number}"} if key else {}
+        headers = world.connect_headers(me, **more)
+        return await world.http.post("/api/connect/orders/create", json=SERVICE_ORDER, headers=headers)
+
+    assert (await create(1)).status_code == 201
+    with round_trips(world) as sent:
+        assert (await create(2)).status_code == 201
+    assert len(sent) == at_most, sent
+    assert len(await world.rows("orders")) == 2
+
+
+@pytest.mark.parametrize("products", [1, 50])
+@pytest.mark.parametrize(("key", "at_most"), [(False, 5), (True, 6)], ids=["without a key", "with a key"])
+async def test_to_order_tickets_takes_six_at_most_however_many_products(
+    world: World,
+    products: int,
+    key: bool,  # noqa: FBT001
+    at_most: int,
+):
+    shop = await a_shop(world)
+    wanted = dict.fromkeys([await shop.product() for _ in range(products)], 2)
+
+    async def order(number: int) -> httpx.Response:
+        more = {"Idempotency_Key": f"k{number}"} if key else {}
+        return await shop.post("/orders", shop.body(wanted), **more)
+
+    assert (await order(1)).status_code == 201
+    with round_trips(world) as sent:
+        assert (await order(2)).status_code == 201
+    assert len(sent) <= at_most, sent
+    assert set((await shop.left()).values()) == {96}
+
+
+async def test_a_refused_order_of_tickets_takes_four_and_leaves_nothing(world: World):
+    shop = await a_shop(world)
+    uid = await shop.product(stock=2)
+    assert (await shop.order({uid: 2})).status_code == 201
+    assert (await shop.order({uid: 1})).status_code == 409
+    with round_trips(world) as sent:
+        assert (await shop.order({uid: 1})).status_code == 409
+    assert len(sent) <= 5, sent
+    assert len(await world.rows("orders")) == 1

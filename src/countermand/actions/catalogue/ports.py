@@ -1,7 +1,7 @@
 """Protocols of the catalogue that the actions need, and `storage` implements."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
@@ -48,10 +48,27 @@ class Page(Generic[Item]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reserved:
-    """The result of reserving products: the products with too little stock, and those with numbered seats."""
+    """The result of reserving products: the products with too little stock, and those with numbered seats, by uid.
+
+    `left` has all other products as an order shows them, each with what is left of it.
+    """
 
     short: Sequence[str]
     seated: frozenset[str]
+    left: Mapping[str, Product] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Offer:
+    """What the catalogue says about what a buyer named, without the texts that are only shown.
+
+    `products` are the named ones and their parts, `events` those of the named products.
+    """
+
+    products: Mapping[str, Product]
+    events: Mapping[str, Event]
+    vouchers: Mapping[str, Voucher]
+    methods: Mapping[str, Method]
 
 
 class Section(StrEnum):
@@ -62,6 +79,26 @@ class Section(StrEnum):
     PRODUCTS = "products"
     COMBOS = "combos"
     VOUCHERS = "vouchers"
+
+
+class OfferReading(Protocol):
+    """Reads what the rules of an order look at."""
+
+    async def offer(
+        self, product_uids: Sequence[str], voucher_codes: Sequence[str], method_uids: Sequence[str]
+    ) -> Offer:
+        """Return these items of the catalogue, as of one instant; unknown names are left out."""
+        ...
+
+
+class NumberedOffers(Protocol):
+    """Reads the same for a new order, which also needs a number."""
+
+    async def offer_and_number(
+        self, counter: str, product_uids: Sequence[str], voucher_codes: Sequence[str], method_uids: Sequence[str]
+    ) -> tuple[Offer, int]:
+        """Return the offer, and the counter's next number (`NumberSource.next_number`), which takes no further trip."""
+        ...
 
 
 class CatalogueReading(Protocol):

@@ -29,8 +29,8 @@ async def place_service_order(
     contract: ContractName,
 ) -> OrderView:
     """Place a telecom order over a contract, with its service, and return it. Counters give both their numbers."""
-    order_id = OrderId(await tx.next_number("order"))
-    details = structs.replace(details, service_id=await tx.next_number("service"))
+    order_number, service_number = await tx.next_numbers("order", "service")
+    order_id, details = OrderId(order_number), structs.replace(details, service_id=service_number)
     order = Order(
         id=order_id,
         contract=contract,
@@ -42,4 +42,6 @@ async def place_service_order(
         created_at=now,
         facts=OrderFacts(state=OrderKind.SERVICE.opening_state),
     )
-    return await insert_with_event(tx, OrderView(order=order, details=details), now)
+    view = OrderView(order=order, details=details)
+    await insert_with_event(tx, view, now)
+    return view

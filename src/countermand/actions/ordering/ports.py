@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from countermand.actions.catalogue.ports import Condition, Page
+from countermand.actions.catalogue.ports import Condition, Page, Reserved
 from countermand.actions.ordering.history import History
+from countermand.actions.ordering.new_order import NewOrder
 from countermand.actions.ordering.views import OrderView
 from countermand.domain.actor import Actor
 from countermand.domain.client import ClientId
@@ -108,8 +109,11 @@ class OrderEventWriting(Protocol):
 class OrderInsertion(OrderEventWriting, Protocol):
     """Writes new orders."""
 
-    async def insert_order(self, view: OrderView) -> None:
-        """Add an order with its details, lines and tickets. Raises `OrderTakenError` if its number is taken."""
+    async def insert_order(self, new: NewOrder) -> Reserved:
+        """Add an order with everything that belongs to it, and take its places off the stock: products last, by uid.
+
+        Raises `OrderTakenError` if its number is taken. If some product is short, the caller has to undo everything.
+        """
         ...
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from msgspec import structs
 
-from countermand.actions.catalogue.ports import CatalogueReading, VoucherReading
+from countermand.actions.catalogue.ports import CatalogueReading, OfferReading, VoucherReading
 from countermand.actions.ordering.views import Line
 from countermand.actions.ticketing.consumers import seen_consumer
 from countermand.actions.ticketing.ports import ConsumerReading
@@ -31,7 +31,7 @@ class Billed:
     methods: Sequence[Method]
 
 
-class BillReading(CatalogueReading, VoucherReading, ConsumerReading, FreeSeats, Protocol):
+class BillReading(CatalogueReading, OfferReading, VoucherReading, ConsumerReading, FreeSeats, Protocol):
     """Reads what the bill of an order for tickets depends on."""
 
 

@@ -2,16 +2,16 @@
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
 from msgspec import UNSET, structs
 
-from countermand.actions.catalogue.ports import CatalogueReading, Stock
+from countermand.actions.catalogue.ports import NumberedOffers, Offer
 from countermand.actions.ordering.insert_order import insert_with_event
-from countermand.actions.ordering.ports import ExpiryWriting, OrderInsertion, OrderReading
+from countermand.actions.ordering.ports import OrderInsertion
 from countermand.actions.ordering.views import OrderView, Ticket
-from countermand.actions.ports import NumberSource
 from countermand.actions.ticketing.ports import VoucherUses
 from countermand.actions.ticketing.rules import Basket, TicketOrder, basket_of, check_buyer, check_uses, insufficient
 from countermand.actions.ticketing.seat import SeatingTransaction, seat_tickets
@@ -27,13 +27,9 @@ from countermand.domain.ticketing.consumer import Consumer
 
 class PlacingTransaction(
     OrderInsertion,
-    OrderReading,
-    NumberSource,
-    CatalogueReading,
+    NumberedOffers,
     VoucherUses,
-    Stock,
     SeatingTransaction,
-    ExpiryWriting,
     Protocol,
 ):
     """Implemented by a transaction in which an order for tickets can be placed."""
@@ -55,31 +51,46 @@ async def place_ticket_order(
     is for an order that already has a uid elsewhere. Raises `ConflictError` with the codes of `basket_of` and
     `check_buyer`, `voucher_used_up`, `insufficient_products`, `insufficient_consecutive_seats`.
     """
-    basket = await basket_of(tx, wanted, now)
+    reading = _WithReference(tx)
+    basket = await basket_of(reading, wanted, now)
     check_buyer(basket, wanted)
     is_free = basket.bill.grand_total_minor == 0
-    order = await new_ticket_order(tx, client_id, now, contract=contract, is_completed=is_free, uid=uid)
+    order = new_ticket_order(reading.reference, client_id, now, contract=contract, is_completed=is_free, uid=uid)
     tickets = tuple(new_ticket(line.product_uid) for line in basket.lines for _ in range(line.quantity))
     details = _details(basket, tickets, wanted, order)
     view = OrderView(order=order, details=details, lines=basket.lines, tickets=tickets)
-    await insert_with_event(tx, view, now)
-    if not is_free and expires_at is not None:
-        await tx.expire_at(order.id, expires_at)
+    codes = [voucher.code for voucher in basket.vouchers]
     # Every transaction locks vouchers here, and products last, so that no two wait for each other.
-    if basket.vouchers:
-        codes = [voucher.code for voucher in basket.vouchers]
+    if codes:
         await tx.lock_vouchers(codes)
         await check_uses(tx, basket.vouchers)
-        await tx.use_vouchers(order.id, codes)
-    reserved = await tx.reserve(basket.quantities)
+    reserved = await insert_with_event(
+        tx, view, now, expires_at=None if is_free else expires_at, vouchers=codes, places=basket.quantities
+    )
     if reserved.short:
         raise insufficient(reserved.short[0])
-    await seat_tickets(tx, view, reserved.seated, together=wanted.consecutive_seats)
-    return (await tx.views([order.id]))[order.id]
+    products = tuple({line.product_uid: reserved.left[line.product_uid] for line in basket.lines}.values())
+    view = replace(view, products=products)
+    return await seat_tickets(tx, view, reserved.seated, together=wanted.consecutive_seats)
 
 
-async def new_ticket_order(
-    tx: NumberSource,
+class _WithReference:
+    """Reads an offer, and with it the number by which the order will be known."""
+
+    def __init__(self, tx: NumberedOffers) -> None:
+        self._tx = tx
+        self.reference = 0
+
+    async def offer(
+        self, product_uids: Sequence[str], voucher_codes: Sequence[str], method_uids: Sequence[str]
+    ) -> Offer:
+        """See `OfferReading.offer`."""
+        offer, self.reference = await self._tx.offer_and_number("reference", product_uids, voucher_codes, method_uids)
+        return offer
+
+
+def new_ticket_order(
+    reference: int,
     client_id: ClientId,
     now: datetime,
     *,
@@ -87,14 +98,14 @@ async def new_ticket_order(
     is_completed: bool,
     uid: OrderUid | None = None,
 ) -> Order:
-    """Return a ticket order with its number and its reference. It is not in the database yet."""
+    """Return a ticket order with this reference. It is not in the database yet."""
     made = uid or OrderUid(secrets.token_hex(16))
     return Order(
         id=order_id_of(made),
         contract=contract,
         kind=OrderKind.TICKET,
         uid=made,
-        reference=str(await tx.next_number("reference")),
+        reference=str(reference),
         client_id=client_id,
         version=1,
         created_at=now,

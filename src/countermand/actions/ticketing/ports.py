@@ -74,14 +74,10 @@ class TicketDetails(Protocol):
 
 
 class VoucherUses(VoucherReading, Protocol):
-    """Writes which orders use vouchers."""
+    """Locks vouchers before an order uses them."""
 
     async def lock_vouchers(self, codes: Sequence[str]) -> None:
         """Lock vouchers, by code, so that no other transaction counts their uses meanwhile."""
-        ...
-
-    async def use_vouchers(self, order_id: OrderId, codes: Sequence[str]) -> None:
-        """Record which vouchers an order uses, after `lock_vouchers`."""
         ...
 
 

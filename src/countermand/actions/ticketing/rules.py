@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from countermand.actions.catalogue.ports import CatalogueReading, VoucherReading
+from countermand.actions.catalogue.ports import Offer, OfferReading, VoucherReading
 from countermand.actions.errors import ConflictError
 from countermand.actions.ordering.views import Line
 from countermand.domain.money import Money
@@ -67,7 +67,7 @@ class Basket:
         return quantities
 
 
-async def basket_of(reading: CatalogueReading, wanted: TicketOrder, now: datetime) -> Basket:
+async def basket_of(reading: OfferReading, wanted: TicketOrder, now: datetime) -> Basket:
     """Read the catalogue, apply every rule that bills and orders share, and return the basket.
 
     Raises `ConflictError` with the codes `product_not_available`, `multiple_events`, `not_on_sale`,
@@ -77,14 +77,15 @@ async def basket_of(reading: CatalogueReading, wanted: TicketOrder, now: datetim
     chosen: Counter[str] = Counter()
     for line in wanted.lines:
         chosen[line.product_uid] += line.quantity
-    products = dict(await reading.products(list(chosen)))
+    method_uids = [uid for uid in (wanted.payment_method_uid, wanted.shipping_method_uid) if uid]
+    offer = await reading.offer(list(chosen), wanted.vouchers, method_uids)
+    products = offer.products
     _available(chosen, products, wanted.only_event)
     parts = {part.product_uid for uid in chosen for part in products[uid].parts}
-    products |= await reading.products(sorted(parts - products.keys()))
     if unknown := parts - products.keys():
         raise ConflictError("product_not_available", f"there is no product {min(unknown)}, a part of what was chosen")
-    event = await _event(reading, [products[uid] for uid in chosen])
-    vouchers = await _vouchers(reading, wanted.vouchers, [products[uid] for uid in chosen])
+    event = _event(offer, [products[uid] for uid in chosen])
+    vouchers = _vouchers(offer, wanted.vouchers, [products[uid] for uid in chosen])
     for uid in chosen:
         _on_sale(products[uid], event, vouchers, now)
     if not any(products[uid].is_separately_saleable for uid in chosen):
@@ -94,10 +95,9 @@ async def basket_of(reading: CatalogueReading, wanted: TicketOrder, now: datetim
     _limits(chosen, products, event)
     lines = _with_parts(wanted.lines, products)
     _cap(lines)
-    methods = await reading.methods([uid for uid in (wanted.payment_method_uid, wanted.shipping_method_uid) if uid])
     country = wanted.consumer.country or None
-    payment = _method(methods, wanted.payment_method_uid, "payment", country)
-    shipping = _method(methods, wanted.shipping_method_uid, "shipping", country)
+    payment = _method(offer.methods, wanted.payment_method_uid, "payment", country)
+    shipping = _method(offer.methods, wanted.shipping_method_uid, "shipping", country)
     return Basket(
         lines=lines,
         products=products,
@@ -149,7 +149,7 @@ def _available(chosen: Mapping[str, int], products: Mapping[str, Product], only_
         raise ConflictError("product_not_available", f"there is no product {min(unknown)}")
 
 
-async def _event(reading: CatalogueReading, chosen: Sequence[Product]) -> Event | None:
+def _event(offer: Offer, chosen: Sequence[Product]) -> Event | None:
     """Return the event of all products; None for products from before there were events."""
     uids = {product.event_uid for product in chosen if product.event_uid is not None}
     if len(uids) > 1:
@@ -157,17 +157,15 @@ async def _event(reading: CatalogueReading, chosen: Sequence[Product]) -> Event 
     if not uids:
         return None
     (uid,) = uids
-    event = await reading.event(uid)
+    event = offer.events.get(uid)
     if event is None or not event.is_enabled:
         raise ConflictError("product_not_available", f"the event {uid} is not for sale")
     return event
 
 
-async def _vouchers(reading: CatalogueReading, codes: Sequence[str], chosen: Sequence[Product]) -> tuple[Voucher, ...]:
+def _vouchers(offer: Offer, codes: Sequence[str], chosen: Sequence[Product]) -> tuple[Voucher, ...]:
     """Return the vouchers by code. A voucher that does not exist and one for other products get the same error."""
-    if not codes:
-        return ()
-    known = await reading.vouchers(codes)
+    known = offer.vouchers
     for code in codes:
         if code not in known or not any(known[code].is_for(product) for product in chosen):
             raise ConflictError("voucher_not_applicable", f"the voucher {code} is for none of these products")

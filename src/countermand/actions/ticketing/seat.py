@@ -5,6 +5,7 @@ The page says only that seats must be side by side. Inferred: the seats of one l
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import Protocol
 
 from msgspec import structs
@@ -51,8 +52,13 @@ async def seats_of_lines(
     return found
 
 
-async def seat_tickets(tx: SeatingTransaction, view: OrderView, seated: AbstractSet[str], *, together: bool) -> None:
-    """Give an order's tickets their seats, after their places were taken. Raises as `seats_of_lines` does."""
+async def seat_tickets(
+    tx: SeatingTransaction, view: OrderView, seated: AbstractSet[str], *, together: bool
+) -> OrderView:
+    """Give an order's tickets their seats, after their places were taken, and return the order with its seats.
+
+    Raises as `seats_of_lines` does.
+    """
     by_line = await seats_of_lines(tx, view.lines, seated, together=together)
     tickets = iter(view.tickets)
     seats: dict[str, Seat] = {}
@@ -60,10 +66,13 @@ async def seat_tickets(tx: SeatingTransaction, view: OrderView, seated: Abstract
         of_line = [next(tickets) for _ in range(line.quantity)]
         if place in by_line:
             seats.update(zip((one.uid for one in of_line), by_line[place], strict=True))
-    if seats:
-        await take(tx, view.order.id, view.tickets, seats)
-        before = view.ticket_details
-        await tx.change_details(view.order.id, before, structs.replace(before, seats=seats))
+    if not seats:
+        return view
+    await take(tx, view.order.id, view.tickets, seats)
+    before = view.ticket_details
+    after = structs.replace(before, seats=seats)
+    await tx.change_details(view.order.id, before, after)
+    return replace(view, details=after)
 
 
 async def take(tx: SeatAssignment, order_id: OrderId, tickets: Sequence[Ticket], seats: Mapping[str, Seat]) -> None:

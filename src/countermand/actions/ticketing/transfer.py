@@ -86,7 +86,8 @@ async def transfer_tickets(
     before = await locked(tx, await transferable(tx, client_id, wanted.ticket_uids))
     view = (await tx.views([before.id]))[before.id]
     old = _valid(view, wanted.ticket_uids)
-    order = await new_ticket_order(tx, client_id, now, contract=before.contract, is_completed=True)
+    reference = await tx.next_number("reference")
+    order = new_ticket_order(reference, client_id, now, contract=before.contract, is_completed=True)
     prices = prices_of_tickets(view)
     kinds: dict[tuple[str, LinePrice | None], list[Ticket]] = {}
     for ticket in old:

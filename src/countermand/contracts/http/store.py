@@ -15,7 +15,15 @@ from countermand.actions.appointments.ports import (
 )
 from countermand.actions.cancelling.approval_ports import ApprovalReading, ApprovalWriting
 from countermand.actions.cancelling.ports import DecisionWriting, PolicyContents, PolicyUses
-from countermand.actions.catalogue.ports import CatalogueLists, CatalogueWriting, ProductLock, Stock, VoucherReading
+from countermand.actions.catalogue.ports import (
+    CatalogueLists,
+    CatalogueWriting,
+    NumberedOffers,
+    OfferReading,
+    ProductLock,
+    Stock,
+    VoucherReading,
+)
 from countermand.actions.idempotency import KeptAnswers
 from countermand.actions.ordering.correction_ports import CorrectionReading, CorrectionWriting
 from countermand.actions.ordering.desk_lists import DeskLists
@@ -55,6 +63,7 @@ class Reading(
     TaskReading,
     CalendarReading,
     CatalogueLists,
+    OfferReading,
     VoucherReading,
     TicketReading,
     ConsumerReading,
@@ -93,6 +102,7 @@ class Transaction(
     SeatPlanWriting,
     SeatAssignment,
     NumberSource,
+    NumberedOffers,
     KeptAnswers,
     Reading,
     Protocol,

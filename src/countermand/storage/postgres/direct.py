@@ -4,12 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import ColumnElement, any_, literal_column
+from sqlalchemy import ColumnElement, any_, func, literal_column, select
 from sqlalchemy.dialects import postgresql
 
 from countermand.storage.postgres.lending import DriverConnection
+from countermand.storage.postgres.new_orders import insert_new
+from countermand.storage.repositories.new_orders import NewRows
+from countermand.storage.repositories.offers import OfferNames, OfferRows, offer_queries
 from countermand.storage.repositories.rows import ViewRows, view_queries
-from countermand.storage.sql_types import Column, Query
+from countermand.storage.sql_types import Column, Query, Row
 
 # More orders are read with a statement for each table, because the driver converts rows piece by piece as they arrive,
 # and one long text all at once.
@@ -38,6 +41,19 @@ _VIEWS_AT_ONCE: Final = _at_once(_VIEWS)
 _VIEW_AT_ONCE: Final = _at_once(_views(lambda column: column == literal_column("$1::bigint")))
 
 
+_NUMBER: Final = "number"
+_OFFER: Final = _at_once(
+    {
+        name: _text(query)
+        for name, query in offer_queries(
+            *(select(func.unnest(literal_column(f"${place}::text[]"))) for place in (1, 2, 3))
+        ).items()
+    }
+)
+# PostgreSQL would plan statements with arrays each time, because it does not know the number of their elements.
+_PLANNED: Final = "SET LOCAL plan_cache_mode = force_generic_plan"
+
+
 async def view_rows_at_once(connection: DriverConnection, order_ids: Sequence[int]) -> ViewRows:
     """Return the rows of a few orders with one statement, which sees one state."""
     if len(order_ids) == 1:
@@ -57,13 +73,56 @@ class PostgresDirect:
 
     async def begin(self) -> None:
         """See `Direct.begin`."""
+        await self._begin()
+
+    async def _begin(self, *first: str) -> None:
+        """Begin the transaction, unless it has begun, and run the first statements in the same round trip."""
         if not self.has_begun:
             self.has_begun = True
-            await self._connection.execute(self._begins)
+            first = (self._begins, *first)
+        if first:
+            await self._connection.execute("; ".join(first))
+
+    async def _begin_planned(self) -> None:
+        """Begin the transaction, unless it has begun, with plans that do not depend on the number of elements."""
+        if not self.has_begun:
+            await self._begin(_PLANNED)
+
+    async def claim(self, number: int) -> None:
+        """See `Direct.claim`."""
+        planned = () if self.has_begun else (_PLANNED,)
+        await self._begin(*planned, f"SELECT pg_advisory_xact_lock({number:d})")
+
+    async def rows(self, statement: str, *arguments: object) -> Sequence[Row]:
+        """See `Direct.rows`."""
+        await self._begin_planned()
+        return await self._connection.fetch(statement, *arguments)
+
+    async def next_numbers(self, counters: Sequence[str]) -> Sequence[int]:
+        """See `Direct.next_numbers`. These are sequences: nobody waits, and a number may be left out."""
+        chosen = ", ".join(f"nextval('{counter}_number')" for counter in counters)
+        row = await self._connection.fetchrow(f"SELECT {chosen}")
+        assert row is not None, "a sequence has a next number"
+        return tuple(row)
+
+    async def offer_rows(self, named: OfferNames, counter: str | None = None) -> tuple[OfferRows, int | None]:
+        """See `Direct.offer_rows`. It is one statement, so it sees one state."""
+        await self._begin_planned()
+        counting = "" if counter is None else f" UNION ALL SELECT '{_NUMBER}', nextval('{counter}_number')::text"
+        rows = await self._connection.fetch(_OFFER + counting, *named)
+        found: dict[str, str] = {row[0]: row[1] for row in rows}
+        number = found.pop(_NUMBER, None)
+        offered = OfferRows(**{name: msgspec.json.decode(text) for name, text in found.items()})
+        return offered, None if number is None else int(number)
+
+    async def insert_new(self, new: NewRows) -> Sequence[Row]:
+        """See `Direct.insert_new`."""
+        await self._begin_planned()
+        return await insert_new(self._connection, new)
 
     async def view_rows(self, order_ids: Sequence[int]) -> ViewRows:
         """See `Direct.view_rows`. Within a snapshot, or where all orders are locked, several statements agree."""
-        await self.begin()
+        await self._begin_planned()
         if len(order_ids) <= _ORDERS_AT_ONCE:
             return await view_rows_at_once(self._connection, order_ids)
         return ViewRows(**{name: await self._connection.fetch(text, order_ids) for name, text in _VIEWS.items()})

@@ -58,12 +58,12 @@ class CatalogueRows(Filtering):
     async def event(self, uid: str) -> Event | None:
         """See `CatalogueReading.event`."""
         row = await self._one(select(events).where(events.c.uid == uid))
-        return None if row is None else _event_of(row)
+        return None if row is None else event_of(row)
 
     async def events_named(self, uids: Sequence[str]) -> Mapping[str, Event]:
         """See `CatalogueReading.events_named`."""
         rows = await self.rows(select(events).where(events.c.uid.in_(uids)))
-        return {row["uid"]: _event_of(row) async for row in in_slices(rows)}
+        return {row["uid"]: event_of(row) async for row in in_slices(rows)}
 
     async def sold_out_events(self, uids: Sequence[str]) -> frozenset[str]:
         """See `CatalogueLists.sold_out_events`."""
@@ -79,7 +79,7 @@ class CatalogueRows(Filtering):
         """See `CatalogueLists.events`."""
         found = select(events).where(events.c.is_enabled, *self._met(EVENTS, conditions))
         rows, total = await self._page(found.order_by(events.c.sale_starts_at, events.c.uid), offset, at_most)
-        return Page(items=[_event_of(row) async for row in in_slices(rows)], total=total)
+        return Page(items=[event_of(row) async for row in in_slices(rows)], total=total)
 
     async def products(self, uids: Sequence[str]) -> Mapping[str, Product]:
         """See `CatalogueReading.products`."""
@@ -122,12 +122,12 @@ class CatalogueRows(Filtering):
         found = select(methods).order_by(methods.c.kind, methods.c.uid)
         if uids is not None:
             found = found.where(methods.c.uid.in_(uids))
-        return {row["uid"]: _method_of(row) for row in await self.rows(found)}
+        return {row["uid"]: method_of(row) for row in await self.rows(found)}
 
     async def vouchers(self, codes: Sequence[str]) -> Mapping[str, Voucher]:
         """See `CatalogueReading.vouchers`."""
         rows = await self.rows(select(vouchers).where(vouchers.c.code.in_(codes)))
-        return {row["code"]: _voucher_of(row) for row in rows}
+        return {row["code"]: voucher_of(row) for row in rows}
 
     async def voucher_uses(self, code: str) -> int:
         """See `VoucherReading.voucher_uses`."""
@@ -224,10 +224,11 @@ class CatalogueRows(Filtering):
             select(product_parts).where(product_parts.c.combo_uid.in_(uids)).order_by(product_parts.c.part_uid)
         ):
             parts[row["combo_uid"]].append(Part(product_uid=ProductUid(row["part_uid"]), quantity=row["quantity"]))
-        return [_whole_product_of(row, tuple(parts[row["uid"]])) async for row in in_slices(rows)]
+        return [whole_product_of(row, tuple(parts[row["uid"]])) async for row in in_slices(rows)]
 
 
-def _event_of(row: Row) -> Event:
+def event_of(row: Row) -> Event:
+    """Return an event from its row."""
     return Event(
         uid=EventUid(row["uid"]),
         reference=row["reference"],
@@ -261,7 +262,7 @@ def _event_columns(event: Event) -> dict[str, object]:
     }
 
 
-def _whole_product_of(row: Row, parts: tuple[Part, ...]) -> Product:
+def whole_product_of(row: Row, parts: tuple[Part, ...]) -> Product:
     """Return a product with all fields of the catalogue; an order's products have fewer (`rows.product_of`)."""
     shown = product_of(row)
     return Product(
@@ -317,7 +318,8 @@ class _MethodDetails(msgspec.Struct):
     pickup_location: str | None = None
 
 
-def _method_of(row: Row) -> Method:
+def method_of(row: Row) -> Method:
+    """Return a method from its row."""
     more = msgspec.json.decode(row["details"], type=_MethodDetails)
     return Method(
         uid=row["uid"],
@@ -348,7 +350,8 @@ def _method_columns(method: Method) -> dict[str, object]:
     }
 
 
-def _voucher_of(row: Row) -> Voucher:
+def voucher_of(row: Row) -> Voucher:
+    """Return a voucher from its row."""
     return Voucher(
         code=row["code"],
         event_uid=EventUid(row["event_uid"]),

@@ -138,7 +138,7 @@ def payment_of(row: Row) -> Payment:
     )
 
 
-_SHOWN_OF_PRODUCTS: Final = (
+SHOWN_OF_PRODUCTS: Final = (
     "uid",
     "name",
     "price_minor",
@@ -282,7 +282,7 @@ def view_queries(member: Callable[[Column], ColumnElement[bool]]) -> dict[str, Q
         .where(member(order_lines.c.order_id))
         .order_by(order_lines.c.order_id, order_lines.c.line),
         "tickets": select(tickets).where(member(tickets.c.order_id)).order_by(tickets.c.order_id, tickets.c.number),
-        "products": select(*(products.c[name] for name in _SHOWN_OF_PRODUCTS)).where(products.c.uid.in_(of_lines)),
+        "products": select(*(products.c[name] for name in SHOWN_OF_PRODUCTS)).where(products.c.uid.in_(of_lines)),
     }
 
 

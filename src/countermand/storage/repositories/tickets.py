@@ -21,7 +21,7 @@ from countermand.storage.sql_types import Row
 from countermand.storage.tables.catalogue import products
 from countermand.storage.tables.columns import instant, micros
 from countermand.storage.tables.orders import expiries, order_details, order_lines, orders
-from countermand.storage.tables.tickets import consumers, tickets, voucher_uses
+from countermand.storage.tables.tickets import consumers, tickets
 
 _EVENT: Final = "event"
 _TOTAL: Final = "total"
@@ -135,10 +135,6 @@ class TicketingRows(Filtering):
                 details=document,
             )
         )
-
-    async def use_vouchers(self, order_id: OrderId, codes: Sequence[str]) -> None:
-        """See `VoucherUses.use_vouchers`."""
-        await self._execute(insert(voucher_uses), [{"order_id": order_id, "code": code} for code in codes])
 
     async def expire_at(self, order_id: OrderId, expires_at: datetime) -> None:
         """See `ExpiryWriting.expire_at`."""

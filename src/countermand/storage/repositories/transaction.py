@@ -2,17 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import BigInteger, ColumnElement, func, insert, literal, select, text, tuple_, update
-from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy import ColumnElement, func, insert, select, text, tuple_, update
 
-from countermand.actions.errors import CountermandError, UnforeseenDatabaseError
+from countermand.actions.catalogue.ports import Offer, Reserved
 from countermand.actions.idempotency import IdempotencyKey, KeptAnswer
 from countermand.actions.ordering.history import REFUSALS_SHOWN, History
+from countermand.actions.ordering.new_order import NewOrder
 from countermand.actions.ordering.ports import OrdersWanted
 from countermand.actions.ordering.views import OrderView
 from countermand.domain.actor import Actor
@@ -20,8 +20,6 @@ from countermand.domain.cancelling.policy import Policy, PolicyVersion
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderFacts, OrderId
 from countermand.domain.orders.order_events import OrderEvent, place_in_version
-from countermand.domain.orders.order_kind import kind_of
-from countermand.domain.orders.search_handles import handles_of
 from countermand.storage.repositories.appointments import AppointmentRows
 from countermand.storage.repositories.approvals import ApprovalRows
 from countermand.storage.repositories.catalogue import CatalogueRows
@@ -29,12 +27,12 @@ from countermand.storage.repositories.corrections import CorrectionRows
 from countermand.storage.repositories.decisions import DecisionRows, refusal_of, undone_cancellation_of
 from countermand.storage.repositories.deliveries import DeliveryRows
 from countermand.storage.repositories.desk_lists import DeskListRows
-from countermand.storage.repositories.documents import encoded_document, total_columns
 from countermand.storage.repositories.endpoints import EndpointRows
 from countermand.storage.repositories.facts import columns_of_order
 from countermand.storage.repositories.feed import FeedRows
-from countermand.storage.repositories.handles import findable
 from countermand.storage.repositories.idempotency_keys import fingerprints_of
+from countermand.storage.repositories.new_orders import reserved_of, rows_of
+from countermand.storage.repositories.offers import OfferNames
 from countermand.storage.repositories.order_search import OrderSearchRows
 from countermand.storage.repositories.payments import PaymentRows
 from countermand.storage.repositories.refunds import RefundRows
@@ -52,13 +50,21 @@ from countermand.storage.repositories.tickets import TicketingRows
 from countermand.storage.repositories.totals import TotalRows
 from countermand.storage.sql_types import Column
 from countermand.storage.tables.appointments import appointment_tasks
-from countermand.storage.tables.cancelling import idempotency_keys, outbox, policies, refusals, undone_cancellations
+from countermand.storage.tables.cancelling import outbox, policies, refusals, undone_cancellations
 from countermand.storage.tables.catalogue import products
 from countermand.storage.tables.clients import clients
 from countermand.storage.tables.columns import instant_or_none, micros
-from countermand.storage.tables.orders import order_details, order_lines, orders
-from countermand.storage.tables.schema import NEWEST_NOTE, counters
+from countermand.storage.tables.orders import orders
+from countermand.storage.tables.schema import NEWEST_NOTE
 from countermand.storage.tables.tickets import tickets
+
+_KEPT_ANSWER: Final = """
+SELECT fingerprint, message_fingerprint, answer, undone_at FROM idempotency_keys WHERE client_id = $1 AND key = $2
+"""
+_KEEP_ANSWER: Final = """
+INSERT INTO idempotency_keys (client_id, key, fingerprint, message_fingerprint, created_at, answer)
+VALUES ($1, $2, $3, $4, $5, $6)
+"""
 
 
 class SqlTransaction(
@@ -168,9 +174,7 @@ class SqlTransaction(
 
     async def kept_answer(self, client_id: ClientId, key: str) -> KeptAnswer | None:
         """See `KeptAnswers.kept_answer`."""
-        kept = idempotency_keys.c
-        wanted = select(kept.fingerprint, kept.message_fingerprint, kept.answer, kept.undone_at)
-        row = await self._one(wanted.where(kept.client_id == client_id, kept.key == key))
+        (row,) = await self._at_once(self._direct.rows(_KEPT_ANSWER, client_id, key)) or (None,)
         if row is None:
             return None
         return KeptAnswer(
@@ -188,72 +192,36 @@ class SqlTransaction(
         return None if row is None else order_of(row, self._kinds)
 
     async def next_number(self, counter: str) -> int:
-        """See `NumberSource.next_number`. On PostgreSQL a sequence: nobody waits, and a number may be left out."""
-        if self._on_postgres:
-            row = await self._one(select(func.nextval(f"{counter}_number").label("last")))
-            assert row is not None
-            return int(row["last"])
-        counted = (
-            update(counters)
-            .where(counters.c.name == counter)
-            .values(last=counters.c.last + 1)
-            .returning(counters.c.last)
-        )
-        row = await self._one(counted)
-        if row is not None:
-            return int(row["last"])
-        await self._execute(insert(counters).values(name=counter, last=1))
-        return 1
+        """See `NumberSource.next_number`."""
+        (number,) = await self.next_numbers(counter)
+        return number
 
-    async def insert_order(self, view: OrderView) -> None:
+    async def next_numbers(self, *counters: str) -> Sequence[int]:
+        """See `NumberSource.next_numbers`."""
+        return await self._at_once(self._direct.next_numbers(counters))
+
+    async def offer(
+        self, product_uids: Sequence[str], voucher_codes: Sequence[str], method_uids: Sequence[str]
+    ) -> Offer:
+        """See `OfferReading.offer`."""
+        rows, _ = await self._at_once(self._direct.offer_rows(OfferNames(product_uids, voucher_codes, method_uids)))
+        return rows.offer()
+
+    async def offer_and_number(
+        self, counter: str, product_uids: Sequence[str], voucher_codes: Sequence[str], method_uids: Sequence[str]
+    ) -> tuple[Offer, int]:
+        """See `NumberedOffers.offer_and_number`."""
+        named = OfferNames(product_uids, voucher_codes, method_uids)
+        rows, number = await self._at_once(self._direct.offer_rows(named, counter))
+        assert number is not None, "the counter was counted up"
+        return rows.offer(), number
+
+    async def insert_order(self, new: NewOrder) -> Reserved:
         """See `OrderInsertion.insert_order`."""
-        order = view.order
-        # With another kind, the end of the order would not release what the order holds.
-        assert order.kind == kind_of(order.contract, self._kinds), f"{order.contract} has no {order.kind} orders"
-        await self._execute(
-            insert(orders).values(
-                id=order.id,
-                contract=order.contract,
-                client_id=order.client_id,
-                created_at=micros(order.created_at),
-                **columns_of_order(order.facts, order.version),
-            )
-        )
-        await self._execute(
-            insert(order_details).values(
-                order_id=order.id,
-                uid=order.uid,
-                reference=order.reference,
-                details=encoded_document(view.details),
-                **total_columns(view.details),
-            )
-        )
-        lines = [
-            {
-                "order_id": order.id,
-                "line": number,
-                "product_uid": line.product_uid,
-                "quantity": line.quantity,
-                "parent_uid": line.parent_uid,
-            }
-            for number, line in enumerate(view.lines, start=1)
-        ]
-        made = [
-            {
-                "order_id": order.id,
-                "number": number,
-                "uid": ticket.uid,
-                "product_uid": ticket.product_uid,
-                "code": ticket.code,
-                "valid": ticket.valid,
-            }
-            for number, ticket in enumerate(view.tickets, start=1)
-        ]
-        if lines:
-            await self._execute(insert(order_lines), lines)
-        if made:
-            await self._execute(insert(tickets), made)
-        await self.add_handles((handle, order.id) for handle in handles_of(findable(view)))
+        rows = rows_of(new, self._kinds)
+        taken = await self._at_once(self._direct.insert_new(rows))
+        self.wrote_events |= bool(new.events)
+        return reserved_of(taken, rows.places)
 
     async def change_order(self, order: Order, facts: OrderFacts) -> Order:
         """See `OrderChange.change_order`."""
@@ -299,24 +267,14 @@ class SqlTransaction(
         self.wrote_events = True
 
     async def claim_key(self, client_id: ClientId, key: str) -> None:
-        """See `KeptAnswers.claim_key`. On SQLite, the transaction holds the only write lock anyhow."""
-        if self._on_postgres:
-            named = hashlib.sha256(f"countermand idempotency key {client_id} {key}".encode()).digest()
-            number = int.from_bytes(named[:8], signed=True)
-            await self._execute(select(func.pg_advisory_xact_lock(literal(number, BigInteger))))
+        """See `KeptAnswers.claim_key`."""
+        named = hashlib.sha256(f"countermand idempotency key {client_id} {key}".encode()).digest()
+        await self._at_once(self._direct.claim(int.from_bytes(named[:8], signed=True)))
 
     async def keep_answer(self, client_id: ClientId, key: IdempotencyKey, answer: bytes, now: datetime) -> None:
         """See `KeptAnswers.keep_answer`."""
-        await self._execute(
-            insert(idempotency_keys).values(
-                client_id=client_id,
-                key=key.key,
-                fingerprint=key.fingerprints.request,
-                message_fingerprint=key.fingerprints.message,
-                created_at=micros(now),
-                answer=answer.decode(),
-            )
-        )
+        given = (client_id, key.key, key.fingerprints.request, key.fingerprints.message, micros(now), answer.decode())
+        await self._at_once(self._direct.rows(_KEEP_ANSWER, *given))
 
     async def known_policies(self) -> frozenset[PolicyVersion]:
         """Return the versions of all policies that were ever in force."""
@@ -332,20 +290,6 @@ class SqlTransaction(
                 first_used_at=micros(now),
             )
         )
-
-    @asynccontextmanager
-    async def part(self) -> AsyncIterator[None]:
-        """See `KeptAnswers.part`."""
-        await self._execute(text("SAVEPOINT part"))
-        try:
-            yield
-        except BaseException:
-            # If the disk failed or the connection is gone, the whole transaction is undone, and the part with it.
-            with suppress(InvalidRequestError, CountermandError, UnforeseenDatabaseError):
-                await self._execute(text("ROLLBACK TO part"))
-                await self._execute(text("RELEASE part"))
-            raise
-        await self._execute(text("RELEASE part"))
 
     async def schema(self) -> tuple[int, int]:
         """Return the number of the database's schema, and of the oldest code that works with it."""

@@ -9,8 +9,11 @@ from sqlalchemy import func, literal_column, select, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from countermand.storage.repositories.new_orders import NewRows
+from countermand.storage.repositories.offers import OfferNames, OfferRows, offer_queries
 from countermand.storage.repositories.rows import ViewRows, view_queries
-from countermand.storage.sql_types import Query
+from countermand.storage.sql_types import Query, Row
+from countermand.storage.sqlite.new_orders import insert_new
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -24,6 +27,25 @@ def _text(query: Query) -> str:
 
 _MEMBER: Final[Query] = select(literal_column("value")).select_from(func.json_each(text(":ids")))
 _VIEWS: Final = {name: _text(query) for name, query in view_queries(lambda column: column.in_(_MEMBER)).items()}
+
+
+_OFFER: Final = {
+    name: _text(query)
+    for name, query in offer_queries(
+        *(
+            select(literal_column("value")).select_from(func.json_each(text(f":{names}")))
+            for names in OfferNames._fields
+        )
+    ).items()
+}
+_COUNT: Final = """
+INSERT INTO counters (name, last) VALUES (:name, 1) ON CONFLICT (name) DO UPDATE SET last = last + 1 RETURNING last
+"""
+
+
+def _next_number(connection: sqlite3.Connection, counter: str) -> int:
+    (row,) = rows_of(connection, _COUNT, {"name": counter})
+    return int(row["last"])
 
 
 def view_rows(connection: sqlite3.Connection, order_ids: Sequence[int]) -> ViewRows:
@@ -54,6 +76,32 @@ class SqliteDirect:
 
     async def begin(self) -> None:
         """See `Direct.begin`. The store has begun the transaction."""
+
+    async def claim(self, number: int) -> None:
+        """See `Direct.claim`. The transaction holds the only write lock anyhow."""
+
+    async def rows(self, statement: str, *arguments: object) -> Sequence[Row]:
+        """See `Direct.rows`."""
+        given = {str(number): one for number, one in enumerate(arguments, start=1)}
+        return await self._run(lambda connection: rows_of(connection, statement, given))
+
+    async def next_numbers(self, counters: Sequence[str]) -> Sequence[int]:
+        """See `Direct.next_numbers`."""
+        return await self._run(lambda connection: [_next_number(connection, counter) for counter in counters])
+
+    async def offer_rows(self, named: OfferNames, counter: str | None = None) -> tuple[OfferRows, int | None]:
+        """See `Direct.offer_rows`."""
+        given = {name: msgspec.json.encode(names).decode() for name, names in named._asdict().items()}
+
+        def step(connection: sqlite3.Connection) -> tuple[OfferRows, int | None]:
+            found = {name: rows_of(connection, statement, given) for name, statement in _OFFER.items()}
+            return OfferRows(**found), None if counter is None else _next_number(connection, counter)
+
+        return await self._run(step)
+
+    async def insert_new(self, new: NewRows) -> Sequence[Row]:
+        """See `Direct.insert_new`."""
+        return await self._run(lambda connection: insert_new(connection, new))
 
     async def view_rows(self, order_ids: Sequence[int]) -> ViewRows:
         """See `Direct.view_rows`."""
