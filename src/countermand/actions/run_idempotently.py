@@ -3,11 +3,12 @@
 Cancellations do not come here: their guarded statement writes their keys itself.
 """
 
-import asyncio
-import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from countermand.actions.errors import (
     ConflictError,
@@ -73,13 +74,18 @@ async def _with_retries(
     kept_form: KeptForm[Result],
 ) -> Result:
     # A cancellation and a node of an older version claim no key: a clash with their keys is found at the end.
-    for longest_s in (0.01, 0.02, None):  # a library for this costs more than a statement, and nearly nothing clashes
-        try:
+    with suppress(KeyTakenError, TransientConflictError):
+        return await _once(
+            store, clock, client_id, key, do, refuse, kept_form
+        )  # the retries cost more than a statement
+    async for attempt in AsyncRetrying(
+        retry=retry_if_exception_type((KeyTakenError, TransientConflictError)),
+        stop=stop_after_attempt(2),
+        wait=wait_random_exponential(multiplier=0.01, max=0.2),
+        reraise=True,
+    ):
+        with attempt:
             return await _once(store, clock, client_id, key, do, refuse, kept_form)
-        except (KeyTakenError, TransientConflictError):
-            if longest_s is None:
-                raise
-        await asyncio.sleep(random.uniform(0, longest_s))  # noqa: S311 - it only spreads repeats
     raise AssertionError("unreachable: the loop returns or raises")
 
 
