@@ -3,11 +3,11 @@
 import asyncio
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from msgspec import structs
 
 from countermand.actions.cancelling.cancel_orders import Cancelled
 from countermand.contracts.registry import CONTRACTS, kinds_of
@@ -81,7 +81,7 @@ async def cancelled_rows(world: World, *, by_override: bool) -> dict[str, list[d
             assert isinstance(outcome, Cancelled)
     else:
         batch = [
-            replace(world.command(shop, order_id, reason=REASONS[name], on_behalf=True), actor=AUTHOR)
+            structs.replace(world.command(shop, order_id, reason=REASONS[name], on_behalf=True), actor=AUTHOR)
             for name, order_id in orders.items()
         ]
         assert [type(one) for one in await world.service.commit.run(batch)] == [Cancelled] * len(batch)

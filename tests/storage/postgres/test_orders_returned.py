@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -140,7 +139,7 @@ async def test_a_distributed_database_reads_the_order_back(tmp_path: Path):
 
 
 def command(shop: Shop, order_id: OrderId) -> CancelOrder:
-    return replace(shop.world.command(shop.caller, order_id), wants_order=True)
+    return shop.world.command(shop.caller, order_id, wants_order=True)
 
 
 async def submitted(shop: Shop, order_id: OrderId) -> Cancelled:

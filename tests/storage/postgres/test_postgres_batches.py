@@ -3,13 +3,13 @@
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+from msgspec import structs
 
 from countermand.actions.cancelling.cancel_orders import Cancelled, NotCancelled
 from countermand.actions.cancelling.ports import CancelOrder
@@ -124,7 +124,7 @@ async def test_a_plan_made_while_the_tables_were_empty_reads_none_of_them_whole_
             commands = [world.command(shop, order_id, key=f"{order_id}") for order_id in chosen[:10]]
             commands += [world.command(shop, order_id) for order_id in chosen[10:]]
             commands += [world.command(shop, OrderId(9)), world.command(me, chosen[0])]
-            commands = [replace(command, wants_order=shown) for command in commands]
+            commands = [structs.replace(command, wants_order=shown) for command in commands]
             answers = await world.service.commit.run(commands)
             assert [type(answer) for answer in answers].count(Cancelled) == 20
             async with the_session(world) as session:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Final
 
 import structlog
+from msgspec import Struct
 from tenacity import (
     AsyncRetrying,
     retry_if_exception_type,
@@ -58,8 +59,7 @@ from countermand.domain.orders.order import Order, OrderId
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cancelled:
+class Cancelled(Struct, frozen=True, kw_only=True):
     """The order is cancelled, and the cancellation is committed.
 
     `shown` is the order's new state, if it is known: as a view or, for most ticket orders, as rows.
@@ -74,8 +74,7 @@ class Cancelled:
         return self.shown.view if isinstance(self.shown, TicketOrderRows) else self.shown
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CancelledWithHistory(Cancelled):
+class CancelledWithHistory(Cancelled, frozen=True, kw_only=True):
     """The order is cancelled, and the cancellation is committed. It has the order's new state and its whole history."""
 
     shown: OrderView

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
+from msgspec import Struct
+
 from countermand.actions.cancelling.command_ids import CommandId
 from countermand.actions.idempotency import Fingerprints, IdempotencyKey
 from countermand.actions.ordering.ticket_order_rows import TicketOrderRows
@@ -21,12 +23,12 @@ OwnedKey = tuple[ClientId, str]  # the client and the name of an Idempotency-Key
 OVERRIDE_DIFFERS: Final = "override_differs"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, weakref_slot=True)
-class CancelOrder:
+class CancelOrder(Struct, frozen=True, kw_only=True, weakref=True):
     """A command to cancel an order. With `on_behalf`, an operator can cancel an order that another client placed.
 
     `order_name` is the order's id in log lines, such as connect-54: its number can be longer than a JSON reader holds.
-    With `wants_order`, the store returns a cancelled ticket order if it can do so at no further cost.
+    With `wants_order`, the store returns a cancelled ticket order if that takes no further statement.
+    A Struct is made in a fifth of the time that a frozen dataclass takes.
     """
 
     command_id: CommandId

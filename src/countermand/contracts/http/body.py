@@ -22,6 +22,7 @@ from countermand.contracts.http.encodings import is_latin_1, what_it_is
 from countermand.contracts.http.given_values import in_words, is_secret, prepared
 
 BODY_CAP_BYTES: Final = 64 * 1024
+WHITE_SPACE: Final = rb"[ \t\r\n]*"  # that of JSON, as a regular expression
 _DIGITS_CAP: Final = 400  # digits of a number; no order needs a longer number, and reading one is slow
 _DEPTH_CAP: Final = 64
 _ERRORS_CAP: Final = 60  # errors in one answer; no message has more fields
