@@ -8,12 +8,16 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import update
 
+from countermand.actions import slices
 from countermand.actions.cancelling.cancel_orders import Cancelled
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.ordering.ticket_order_rows import TicketOrderRows
+from countermand.contracts.registry import CONTRACTS, kinds_of
 from countermand.domain.orders.order import OrderId, order_id_of
+from countermand.storage.postgres.ticket_rows import read_ticket_orders, ticket_orders
 from countermand.storage.tables.catalogue import products
 from countermand.storage.tables.orders import order_details
+from support.postgres import a_connection
 from support.shared_world import shared_postgres_world
 from support.shopping_calls import cancel
 from support.ticket_orders import ORDERS, placed, plain, seated
@@ -119,6 +123,43 @@ async def test_a_document_of_a_newer_version_is_not_returned_and_its_order_is_ca
 
     assert await submitted(shop, order_id) == Cancelled(order_id=order_id)
     assert [row["state"] for row in await shop.world.rows("orders", order_id)] == ["cancelled"]
+
+
+async def test_a_name_that_nobody_can_read_takes_no_cancellation_back(shop: Shop):
+    product, other = await shop.product(), await shop.product()
+    unreadable, readable = [order_id_of(await placed(shop, {uid: 1})) for uid in (product, other)]
+    async with shop.world.database.store.transaction() as tx:
+        await tx.run(update(products).where(products.c.uid == product).values(name="no JSON"))
+
+    outcomes = await shop.world.service.commit.run([command(shop, unreadable), command(shop, readable)])
+
+    assert outcomes[0] == Cancelled(order_id=unreadable)
+    assert outcomes[1].shown == await read_back(shop, readable)
+    assert [row["state"] for row in await shop.world.rows("orders")] == ["cancelled", "cancelled"]
+
+
+async def test_a_large_batch_lets_the_event_loop_take_turns_while_its_orders_are_converted(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+):
+    product = await shop.product(stock=100)
+    ids = [order_id_of(await placed(shop, {product: 1})) for _ in range(20)]
+    async with a_connection(shop.world) as connection:
+        rows = await connection.fetch(read_ticket_orders(kinds_of(CONTRACTS)), ids)
+    monkeypatch.setattr(slices, "SLICE_S", 0)  # every pause ends a slice
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    counting = asyncio.create_task(count())
+    converted = await ticket_orders(rows)
+    counting.cancel()
+
+    assert {one.order_id for one in converted.values()} == set(ids)
+    assert turns >= len(ids) - 1
 
 
 async def test_who_does_not_want_the_order_does_not_get_it(shop: Shop):

@@ -182,9 +182,9 @@ class PostgresCancellations:
         """See `CancellationStore.views`. Each kind of order takes one statement, which sees one snapshot."""
         async with self._reading() as connection:
             with self._metrics.statement("views"):
-                found = ticket_orders(await connection.fetch(self._ticket_orders, order_ids))
+                found = await connection.fetch(self._ticket_orders, order_ids)
         views: dict[OrderId, OrderView | TicketOrderRows] = {
-            OrderId(rows.order_id): rows for rows in found.values() if rows is not None
+            OrderId(rows.order_id): rows for rows in (await ticket_orders(found)).values() if rows is not None
         }
         if rest := [order_id for order_id in order_ids if order_id not in views]:
             views |= await self._whole_views(rest)
@@ -224,7 +224,7 @@ class PostgresCancellations:
                     await connection.execute(statements.HARDLY_WAIT)
                     found = await connection.fetch(statement, *arguments)
         if form.with_orders:
-            return {CommandId(command_id): rows for command_id, rows in ticket_orders(found).items()}
+            return {CommandId(command_id): rows for command_id, rows in (await ticket_orders(found)).items()}
         return dict.fromkeys([CommandId(row[0]) for row in found])
 
     @asynccontextmanager

@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 
 from countermand.actions.ordering.ticket_order_rows import LineRow, ProductRow, TicketOrderRows, TicketRow
+from countermand.actions.slices import Slices
 from countermand.domain.orders.order_kind import OrderKinds, holding_tickets
 from countermand.domain.orders.order_state import OrderState
 from countermand.storage.repositories.ticket_rows import (
@@ -90,13 +91,13 @@ def cancelled_orders(holds_tickets: str) -> str:
     )
 
 
-def ticket_orders(found: Iterable[asyncpg.Record]) -> dict[str, TicketOrderRows | None]:
-    """Return, by key, the orders that a statement of this module returned.
+async def ticket_orders(found: Iterable[asyncpg.Record]) -> dict[str, TicketOrderRows | None]:
+    """Return, by key, the orders that a statement of this module returned. Many orders are converted in slices.
 
     None stands for an order of another kind, and for an order that rows cannot show.
     """
     made: dict[str, TicketOrderRows | None] = {}
-    products: Mapping[str, ProductRow] = {}
+    products: Mapping[str, ProductRow | None] = {}
     rows = []
     for row in found:
         key, lines, tickets = row[0], row[-2], row[-1]
@@ -106,8 +107,10 @@ def ticket_orders(found: Iterable[asyncpg.Record]) -> dict[str, TicketOrderRows 
             made[key] = None
         else:
             rows.append((key, row[1:-2], lines, tickets))
+    slices = Slices()
     for key, columns, lines, tickets in rows:
         made[key] = ticket_order(columns, _LINES.decode(lines), _TICKETS.decode(tickets), products)
+        await slices.pause()
     return made
 
 

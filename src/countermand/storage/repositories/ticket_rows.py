@@ -26,7 +26,7 @@ OrderColumns = tuple[int, str, int, int, str, int | None, bool | int | None, int
 
 
 def ticket_order(
-    columns: OrderColumns, lines: list[LineRow], tickets: list[TicketRow], products: Mapping[str, ProductRow]
+    columns: OrderColumns, lines: list[LineRow], tickets: list[TicketRow], products: Mapping[str, ProductRow | None]
 ) -> TicketOrderRows | None:
     """Return a ticket order with those of the `products`, by uid, that its lines name.
 
@@ -56,10 +56,17 @@ def ticket_order(
     )
 
 
-def product(columns: ProductColumns) -> ProductRow:
-    """Return a product from its columns."""
+def product(columns: ProductColumns) -> ProductRow | None:
+    """Return a product from its columns, or None if its name cannot be read.
+
+    A cancellation is committed before its order is shown, so nothing that cannot be shown may raise an error here.
+    """
     uid, name, price_minor, service_costs_minor, currency, availability, total_availability = columns
-    return ProductRow(uid, _named(name), price_minor, service_costs_minor, currency, availability, total_availability)
+    try:
+        named = _named(name)
+    except msgspec.DecodeError:
+        return None
+    return ProductRow(uid, named, price_minor, service_costs_minor, currency, availability, total_availability)
 
 
 @lru_cache(maxsize=_NAMES_CAP)
@@ -68,7 +75,7 @@ def _named(text: str) -> I18n:
     return name
 
 
-def _of_lines(lines: Sequence[LineRow], products: Mapping[str, ProductRow]) -> list[ProductRow] | None:
+def _of_lines(lines: Sequence[LineRow], products: Mapping[str, ProductRow | None]) -> list[ProductRow] | None:
     found = {line.product_uid: products.get(line.product_uid) for line in lines}
     made = [product for product in found.values() if product is not None]
     return made if len(made) == len(found) else None
