@@ -161,6 +161,34 @@ async def test_when_a_batch_fails_the_outcome_of_all_of_it_is_unknown_and_the_ne
     assert await asyncio.gather(*later) == ["later done"]
 
 
+async def test_a_waiter_without_a_task_is_told_its_outcome_and_one_that_fails_harms_nobody():
+    told: list[object] = []
+
+    class Told:
+        def done(self) -> bool:
+            return False
+
+        def set_result(self, outcome: str, /) -> None:
+            told.append(outcome)
+            if outcome.startswith("bad"):
+                raise RuntimeError("a bug")
+
+        def set_exception(self, error: Exception, /) -> None:
+            told.append(error)
+
+    refusal = ConflictError("ended", "the order has ended")
+    commit = GroupCommit(run=Writing(answers={"refused": refusal}))
+    for command in ("bad", "refused", "good"):
+        commit.enqueue(command, Told())
+    assert told == []
+    assert await commit.submit("last") == "last done"
+    assert told == ["bad done", refusal, "good done"]
+    await commit.close()
+    with pytest.raises(UnavailableError):
+        commit.enqueue("too late", Told())
+    assert len(told) == 3
+
+
 async def test_closing_finishes_what_was_taken_and_refuses_what_comes_after():
     writing = Writing(held=True, again={"in flight": 1, "queued": 2})
     commit = GroupCommit(run=writing, batch_cap=1)

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
 
@@ -24,6 +24,7 @@ from countermand.actions.metrics import NULL_METRICS, MetricsHook
 
 Command = TypeVar("Command")
 Outcome = TypeVar("Outcome")
+_Given_contra = TypeVar("_Given_contra", contravariant=True)
 
 log = structlog.get_logger()
 
@@ -39,10 +40,26 @@ class GoAgain:
 GO_AGAIN: Final = GoAgain()
 
 
+class Waiter(Protocol[_Given_contra]):
+    """Waits for an outcome. A future is one; the others are told without a task, and raise nothing."""
+
+    def done(self) -> bool:
+        """Return whether nothing is waited for any more."""
+        ...
+
+    def set_result(self, outcome: _Given_contra, /) -> None:
+        """Take the outcome."""
+        ...
+
+    def set_exception(self, error: Exception, /) -> None:
+        """Take the error that there is instead of an outcome."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class _Waiting(Generic[Command, Outcome]):
     command: Command
-    answer: "asyncio.Future[Outcome]"
+    answer: Waiter[Outcome]
     since_s: float  # by the event loop's clock
     rounds: int = 0
 
@@ -87,6 +104,15 @@ class GroupCommit(Generic[Command, Outcome]):
 
         A caller that goes away does not undo its command: in flight, the command is carried out like any other.
         """
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.enqueue(command, answer)
+        return await answer
+
+    def enqueue(self, command: Command, answer: Waiter[Outcome]) -> None:
+        """Do as `submit`, but tell the outcome to `answer`, later, instead of returning it.
+
+        Raises `UnavailableError`, as `submit` does.
+        """
         if self._closing:
             raise UnavailableError("this node is stopping; the order was not cancelled; send the request again")
         if len(self._queue) >= self.queue_cap:
@@ -94,13 +120,12 @@ class GroupCommit(Generic[Command, Outcome]):
             said = f"{self.queue_cap} cancellations are waiting already"
             raise UnavailableError(f"{said}; the order was not cancelled; send the request again")
         loop = asyncio.get_running_loop()
-        waiting: _Waiting[Command, Outcome] = _Waiting(command, loop.create_future(), loop.time())
+        waiting: _Waiting[Command, Outcome] = _Waiting(command, answer, loop.time())
         self._queue.append(waiting)
         if self._expiry is None:
             self._expiry = loop.call_later(self.queue_limit_s, self._expire)
         if len(self._flying) < self.flights:
             self._take_off()
-        return await waiting.answer
 
     async def close(self) -> None:
         """Take no more commands, and finish those that were taken."""
@@ -241,12 +266,19 @@ class GroupCommit(Generic[Command, Outcome]):
     async def _answer(self, answers: Sequence[tuple[_Waiting[Command, Outcome], Outcome | Exception]]) -> None:
         for number, (waiting, outcome) in enumerate(answers, start=1):
             if not waiting.answer.done():
-                if isinstance(outcome, Exception):
-                    waiting.answer.set_exception(outcome)
-                else:
-                    waiting.answer.set_result(outcome)
+                _tell(waiting.answer, outcome)
             if number % _ANSWERS_AT_ONCE == 0:
                 await asyncio.sleep(0)
+
+
+def _tell(answer: Waiter[Outcome], outcome: Outcome | Exception) -> None:
+    try:
+        if isinstance(outcome, Exception):
+            answer.set_exception(outcome)
+        else:
+            answer.set_result(outcome)
+    except Exception:  # a bug of one waiter must not leave the others without an answer
+        log.exception("an outcome could not be told")
 
 
 def _kept_changing() -> UnavailableError:

@@ -6,6 +6,7 @@ not wait for them. An order that is read back is cancelled already: if the read 
 view.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelledWithHistory, CancelOutcome
-from countermand.actions.cancelling.group_commit import GroupCommit
+from countermand.actions.cancelling.group_commit import GroupCommit, Waiter
 from countermand.actions.cancelling.load import CancellingLoad
 from countermand.actions.cancelling.ports import CancellationStore, CancelOrder
 from countermand.actions.errors import CountermandError, NotFoundError, UnavailableError
@@ -90,18 +91,19 @@ class CancelAndShow:
         """Cancel, and return the outcome without a view."""
         return self.commit.submit(command)
 
+    def enqueue(self, command: CancelOrder, answer: Waiter[CancelOutcome]) -> None:
+        """Do as `submit`, but tell the outcome to `answer` instead of returning it. Raises as `GroupCommit.enqueue`."""
+        self.commit.enqueue(command, answer)
+
     async def submit_and_show(self, command: CancelOrder) -> CancelOutcome:
         """Cancel, and return the outcome with the order `shown` after the commit, if the order can be read."""
-        outcome = await self.commit.submit(command)
-        if not isinstance(outcome, Cancelled) or outcome.shown is not None:
-            return outcome
-        try:
-            shown = await self.read_back.submit(outcome.order_id)
-        except CountermandError as error:
-            return _unseen(outcome, error)
-        if isinstance(shown, TicketOrderRows) or is_shown(shown):
-            return Cancelled(order_id=outcome.order_id, shown=shown)
-        return outcome
+        answer: asyncio.Future[CancelOutcome] = asyncio.get_running_loop().create_future()
+        self.enqueue_and_show(command, answer)
+        return await answer
+
+    def enqueue_and_show(self, command: CancelOrder, answer: Waiter[CancelOutcome]) -> None:
+        """Do as `submit_and_show`, but tell the outcome to `answer`. Raises as `GroupCommit.enqueue`."""
+        self.commit.enqueue(command, _ReadsBack(self.read_back, answer))
 
     async def submit_and_show_history(self, command: CancelOrder) -> CancelOutcome:
         """Cancel, and return `CancelledWithHistory`, if the order can be read."""
@@ -117,6 +119,52 @@ class CancelAndShow:
         """Accept no more commands, and finish those that were accepted."""
         await self.commit.close()
         await self.read_back.close()
+
+
+@dataclass(slots=True)
+class _ReadsBack:
+    """Waits for the outcome of a cancellation. It has a cancelled order read, unless the outcome shows it already."""
+
+    read_back: GroupCommit[OrderId, OrderView | TicketOrderRows]
+    answer: Waiter[CancelOutcome]
+
+    def done(self) -> bool:
+        return self.answer.done()
+
+    def set_exception(self, error: Exception, /) -> None:
+        self.answer.set_exception(error)
+
+    def set_result(self, outcome: CancelOutcome, /) -> None:
+        if not isinstance(outcome, Cancelled) or outcome.shown is not None:
+            self.answer.set_result(outcome)
+            return
+        try:
+            self.read_back.enqueue(outcome.order_id, _Shows(outcome, self.answer))
+        except CountermandError as error:
+            self.answer.set_result(_unseen(outcome, error))
+
+
+@dataclass(slots=True)
+class _Shows:
+    """Waits for the rows or the view of an order that is cancelled already, so an order that cannot be read is no error."""
+
+    outcome: Cancelled
+    answer: Waiter[CancelOutcome]
+
+    def done(self) -> bool:
+        return self.answer.done()
+
+    def set_exception(self, error: Exception, /) -> None:
+        if isinstance(error, CountermandError):
+            self.answer.set_result(_unseen(self.outcome, error))
+        else:
+            self.answer.set_exception(error)
+
+    def set_result(self, order: OrderView | TicketOrderRows, /) -> None:
+        if isinstance(order, TicketOrderRows) or is_shown(order):
+            self.answer.set_result(Cancelled(order_id=self.outcome.order_id, shown=order))
+        else:
+            self.answer.set_result(self.outcome)
 
 
 def _unseen(outcome: Cancelled, error: CountermandError) -> Cancelled:
