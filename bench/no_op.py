@@ -6,11 +6,13 @@ answer shows the order, it shows the first order that was requested, which is re
 in the product, because it answers 200 and does nothing.
 """
 
+import asyncio
 from typing import Any
 from unittest.mock import patch
 
 from countermand import serving
 from countermand.actions.cancelling.cancel_orders import Cancelled, CancelOutcome
+from countermand.actions.cancelling.group_commit import Waiter
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.actions.cancelling.read_back import CancelAndShow
 from countermand.actions.ordering.ticket_order_rows import TicketOrderRows
@@ -20,12 +22,29 @@ from countermand.bootstrap.service import Service, build
 from countermand.settings import Settings, read_settings
 
 
+def answer_later(answer: Waiter[CancelOutcome], outcome: CancelOutcome) -> None:
+    """Tell an outcome in the next turn of the event loop: never within the parser, as the product."""
+    asyncio.get_running_loop().call_soon(answer.set_result, outcome)
+
+
 class _AtOnce:
     """The ways into the batches, without batches."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._shown: list[OrderView | TicketOrderRows] = []
+
+    def enqueue(self, command: CancelOrder, answer: Waiter[CancelOutcome]) -> None:
+        answer_later(answer, Cancelled(order_id=command.order_id))
+
+    def enqueue_and_show(self, command: CancelOrder, answer: Waiter[CancelOutcome]) -> None:
+        if self._shown:
+            answer_later(answer, Cancelled(order_id=command.order_id, view=self._shown[0]))
+        else:
+            self._first = asyncio.create_task(self._show_first(command, answer))
+
+    async def _show_first(self, command: CancelOrder, answer: Waiter[CancelOutcome]) -> None:
+        answer.set_result(await self.submit_and_show(command))
 
     async def submit(self, command: CancelOrder) -> CancelOutcome:
         return Cancelled(order_id=command.order_id)
@@ -39,7 +58,8 @@ class _AtOnce:
 def _build_without_store(settings: Settings, database: Database, *parts: Any, **more: Any) -> Service:
     at_once = _AtOnce(database)
     # The service takes these ways, bound, when it is built.
-    with patch.multiple(CancelAndShow, submit=at_once.submit, submit_and_show=at_once.submit_and_show):
+    ways = ("submit", "submit_and_show", "enqueue", "enqueue_and_show")
+    with patch.multiple(CancelAndShow, **{name: getattr(at_once, name) for name in ways}):
         return build(settings, database, *parts, **more)
 
 

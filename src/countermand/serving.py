@@ -30,7 +30,6 @@ from countermand.storage.sqlite.serving_lock import only_server_of
 from countermand.telemetry.assembly import Telemetry
 from countermand.telemetry.request_lines import Render
 from countermand.web.http_connections import ConnectionLimits, Connections, cap_below_descriptors
-from countermand.web.http_protocol import HttpProtocol
 from countermand.web.pages.sample_credentials import SampleCredential
 
 if sys.platform != "win32":
@@ -167,7 +166,7 @@ async def _serve(
             uvicorn.Config(
                 service.application,
                 access_log=False,
-                http=cast("type[asyncio.Protocol]", partial(HttpProtocol, connections)),
+                http=cast("type[asyncio.Protocol]", partial(service.protocol, connections)),
                 lifespan="on",
                 log_config=None,
                 proxy_headers=False,  # the program needs no client address; its own addresses come from the settings

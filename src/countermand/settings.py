@@ -171,12 +171,11 @@ class Settings(WebhookSettings):
         False, description="Whether an override of the policy waits until another person confirms it"
     )
 
+    short_cut: bool = Field(True, description="Whether usual cancellations are answered within the HTTP protocol")
     batch_cap: int = Field(512, ge=1, le=4096, description="Cancellations in one transaction at most")
     queue_cap: int = Field(10_000, ge=1, description="Cancellations that may wait; beyond it, 503")
     flights: int = Field(1, ge=1, le=256, description="PostgreSQL: batches a process writes at once")
-    slow_batch_s: float = Field(
-        0.25, gt=0, description="PostgreSQL: after how long the next batch no longer waits for one under way"
-    )
+    slow_batch_s: float = Field(0.25, gt=0, description="PostgreSQL: after how long the next batch overtakes this one")
     database_connect_limit_s: float = Field(3, gt=0, description="PostgreSQL: how long to try to reach the server")
     database_busy_limit_s: float = Field(
         5, gt=0, description="How long to wait in the queue, for a connection, or for what another has locked"

@@ -34,9 +34,9 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         yield made
 
 
-@pytest.fixture(scope="module")
-def server(world: World) -> Iterator[Served]:
-    with a_server(world, log_format="json", log_level="debug") as running:
+@pytest.fixture(scope="module", params=[True, False], ids=["short cut", "no short cut"])
+def server(world: World, request: pytest.FixtureRequest) -> Iterator[Served]:
+    with a_server(world, log_format="json", log_level="debug", short_cut=request.param) as running:
         yield running
 
 

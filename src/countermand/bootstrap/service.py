@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -69,8 +70,11 @@ from countermand.storage.store import SqlStore
 from countermand.telemetry.assembly import Telemetry
 from countermand.telemetry.single_flight import SingleFlightProbe
 from countermand.web.app import application
+from countermand.web.front import Front
+from countermand.web.http_protocol import HttpProtocol
 from countermand.web.pages.buyer_pages import BuyerPages
 from countermand.web.pages.sample_credentials import SampleCredential
+from countermand.web.short_cut import ShortCutProtocol
 
 log = structlog.get_logger()
 
@@ -82,6 +86,7 @@ class Service:
     """A service, joined and ready to be served."""
 
     application: ASGIApp
+    protocol: Callable[..., HttpProtocol]  # makes that of a connection, from `Connections` and what uvicorn gives
     database: Database
     commit: GroupCommit[CancelOrder, CancelOutcome]
     cancel: CancelAndShow
@@ -178,6 +183,7 @@ def build(
     )
     return Service(
         application=application_,
+        protocol=_protocol(settings, application_, authenticator, telemetry),
         database=database,
         commit=cancelling.commit,
         cancel=cancelling,
@@ -313,6 +319,14 @@ def cancelling_in(
         read_back_with_history=ReadBackWithHistory(store=database.store, limit_s=settings.settle_limit_s),
         load=cancel.load,
     )
+
+
+def _protocol(
+    settings: Settings, application_: ASGIApp, authenticator: Authentication, telemetry: Telemetry
+) -> Callable[..., HttpProtocol]:
+    if not settings.short_cut or telemetry.tracing is not None or not isinstance(application_, Front):
+        return HttpProtocol
+    return partial(ShortCutProtocol, application_.by_path, authenticator.known_client)
 
 
 def _readiness(database: Database, clock_check: ClockCheck) -> Callable[[], Awaitable[str | None]]:

@@ -78,15 +78,18 @@ class Tokens:
         self._remembered: dict[bytes, tuple[float, Identity]] = {}
         self._changes = 0
 
+    def known(self, token: str) -> Identity | None:
+        """Return the (issuer, claim) of a token that was verified before and is still valid; None for all others."""
+        self._forget_if_keys_changed()
+        expires_at_s, identity = self._remembered.get(_digest(token), (float("-inf"), None))
+        return identity if expires_at_s > self._now_s() - CLOCK_LEEWAY_S else None
+
     async def identity(self, token: str) -> Identity:
         """Return the (issuer, claim) of a valid token. Raises `NotAuthenticatedError` or `KeySetUnavailableError`."""
-        changes = sum(issuer.keys.changes for issuer in self._issuers.values())
-        if changes != self._changes:  # a key was added or removed, so all tokens are verified again
-            self._remembered.clear()
-            self._changes = changes
+        self._forget_if_keys_changed()
         if len(token) > _LONGEST_TOKEN:
             raise _token_refused("the bearer token is too long")
-        digest = hashlib.sha256(token.encode()).digest()
+        digest = _digest(token)
         remembered = self._remembered.get(digest)
         if remembered is None:
             remembered = await self._verified(token)
@@ -99,6 +102,12 @@ class Tokens:
             said = f"exp passed {ago_s} s ago by the clock of this server"
             raise _token_refused(f"the bearer token has expired: {said}")
         return identity
+
+    def _forget_if_keys_changed(self) -> None:
+        changes = sum(issuer.keys.changes for issuer in self._issuers.values())
+        if changes != self._changes:  # a key was added or removed, so all tokens are verified again
+            self._remembered.clear()
+            self._changes = changes
 
     async def refresh(self) -> None:
         """Read every issuer's key set again."""
@@ -175,6 +184,25 @@ class Authentication:
         self._now_s = now_s
         self._note_use = note_use
 
+    def known_client(self, channel: Channel, credential: Credential) -> Client | None:
+        """Return the client that `client` would return, if that is known without waiting; otherwise None.
+
+        A client that calls with the secret from before a rotation, from a browser, or as a person is not known.
+        """
+        asked = channel, type(credential)
+        way, client = self._ways.get(asked), None
+        if way is Way.ACCESS_TOKEN and isinstance(credential, BearerToken):
+            identity = self.tokens.known(credential.token)
+            client = None if identity is None else self._directory.known_by_identity(identity)
+        elif way is Way.KEY_AND_SECRET and isinstance(credential, BasicKey):
+            found = self._directory.known_by_key(credential.key)
+            if found is not None and hmac.compare_digest(hash_of(credential.secret), found[1].current):
+                client = found[0]
+        if client is None or client.channel not in self._let_in[asked] or client.revoked_at is not None:
+            return None
+        self._note_use(client.id)
+        return client
+
     async def client(self, channel: Channel, credential: Credential) -> Client:
         """See `Authenticator.client`."""
         asked = channel, type(credential)
@@ -245,6 +273,10 @@ class Authentication:
                 if (proof := proves(one)) is not None:
                     return client, proof
         return None
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
 
 
 def _token_refused(why: str) -> NotAuthenticatedError:

@@ -39,6 +39,14 @@ class Directory:
         self._refreshed_at = time.monotonic()
         self._refreshing: asyncio.Task[None] | None = None
 
+    def known_by_key(self, key: str) -> tuple[Client, SecretHashes] | None:
+        """Return the client with this key, if it is remembered and need not be read again."""
+        return None if self._is_old() else self._by_key.get(key)
+
+    def known_by_identity(self, identity: Identity) -> Client | None:
+        """Return the client with this identity, if it is remembered and need not be read again."""
+        return None if self._is_old() else self._by_identity.get(identity)
+
     async def by_key(self, key: str) -> tuple[Client, SecretHashes] | None:
         """Return the client with this key, and the hashes of its secrets; None for an unknown key."""
         await self._refresh_if_old()
@@ -88,8 +96,11 @@ class Directory:
         make_room(self._unknown, _UNKNOWN_CAP)
         self._unknown[name] = None
 
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._refreshed_at >= self._refresh_s
+
     async def _refresh_if_old(self) -> None:
-        if time.monotonic() - self._refreshed_at < self._refresh_s:
+        if not self._is_old():
             return
         if self._refreshing is None:
             self._refreshing = asyncio.create_task(self._refresh(), name="clients")

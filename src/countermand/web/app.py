@@ -13,6 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from countermand.actions.cancelling.cancel_orders import CancelOutcome
+from countermand.actions.cancelling.group_commit import Waiter
 from countermand.actions.cancelling.ports import CancelOrder
 from countermand.contracts.http.accept import prefers_page
 from countermand.contracts.http.answer import Answer, MalformedRequestError, MethodNotAllowedError, NoSuchPathError
@@ -59,6 +60,14 @@ class Cancelling(Protocol):
 
     def submit_and_show(self, command: CancelOrder) -> Awaitable[CancelOutcome]:
         """Cancel the order. The outcome of a cancelled order has the order's view, unless the view cannot be read."""
+        ...
+
+    def enqueue(self, command: CancelOrder, answer: Waiter[CancelOutcome]) -> None:
+        """Do as `submit`, but tell the outcome to `answer`. Raises `UnavailableError`."""
+        ...
+
+    def enqueue_and_show(self, command: CancelOrder, answer: Waiter[CancelOutcome]) -> None:
+        """Do as `submit_and_show`, but tell the outcome to `answer`. Raises `UnavailableError`."""
         ...
 
 
@@ -131,6 +140,7 @@ def _cancel_call(
         authenticator=services.authenticator,
         command_ids=services.command_ids,
         cancel=cancel if traces is None else traces.waiting(cancel),
+        enqueue=cancelling.enqueue_and_show if endpoint.shows_order else cancelling.enqueue,
         reports=requests.route("POST", operation.path, channel=endpoint.channel, cancels=True),
         reports_of_other_methods=requests.route(OTHER_METHOD, operation.path, channel=endpoint.channel, cancels=True),
     )

@@ -150,14 +150,17 @@ class HttpProtocol(HttpToolsProtocol):
         if len(self.headers) > FIELDS_CAP:
             raise _TooManyFieldsError
         cycle, before = self._new_cycle(), self.cycle  # raises if the address is invalid
-        self._incoming, self.waiting_since_s = Waiting.BODY, self._connections.now_s
-        self.cycle = cycle
-        self.headers = []  # the scope keeps the old list; fields after the body are trailers, not headers
+        self._receive_body_of(cycle)
         if before is None or before.response_complete:  # type: ignore[redundant-expr] # the first has none before
             self._start_asgi_task(cycle, self.app)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.app))
+
+    def _receive_body_of(self, cycle: RequestResponseCycle) -> None:
+        self._incoming, self.waiting_since_s = Waiting.BODY, self._connections.now_s
+        self.cycle = cycle
+        self.headers = []  # the scope keeps the old list; fields after the body are trailers, not headers
 
     def on_message_begin(self) -> None:
         """Note that a head begins."""

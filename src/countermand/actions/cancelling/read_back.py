@@ -146,7 +146,7 @@ class _ReadsBack:
 
 @dataclass(slots=True)
 class _Shows:
-    """Waits for the rows or the view of an order that is cancelled already, so an order that cannot be read is no error."""
+    """Waits for an order that is cancelled already, so an order that cannot be read is no error."""
 
     outcome: Cancelled
     answer: Waiter[CancelOutcome]

@@ -95,12 +95,16 @@ class Answer(msgspec.Struct, frozen=True):
             headers.append(_NOT_STORED)
         return headers
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
-        """Send the answer with a Content-Length. Without that header, the server would send an empty body in chunks."""
+    def framed_headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the header lines to send, with the Content-Length if the answer has a body."""
         headers = self.sent_headers()
         if self.status != _NO_CONTENT:  # a 204 has no body, and must not have a length
             headers.append((b"content-length", b"%d" % len(self.body)))
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        return headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
+        """Send the answer with a Content-Length. Without that header, the server would send an empty body in chunks."""
+        await send({"type": "http.response.start", "status": self.status, "headers": self.framed_headers()})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
 
 
