@@ -29,7 +29,9 @@ _Given_contra = TypeVar("_Given_contra", contravariant=True)
 log = structlog.get_logger()
 
 _IDLE_TURNS: Final = 3
-_TURNS_TO_TAKE_OFF: Final = 4  # of the event loop, from the start of a flight until its statement has left
+_TURNS_TO_TAKE_OFF: Final = (
+    2  # of the event loop: in the first, the flight runs its statement, which is sent at its end
+)
 _ANSWERS_AT_ONCE: Final = 64  # then the event loop reads and writes: an answer takes some 25 µs
 
 
