@@ -39,7 +39,7 @@ class _AtOnce:
 
     def enqueue_and_show(self, command: CancelOrder, answer: Waiter[CancelOutcome]) -> None:
         if self._shown:
-            answer_later(answer, Cancelled(order_id=command.order_id, view=self._shown[0]))
+            answer_later(answer, Cancelled(order_id=command.order_id, shown=self._shown[0]))
         else:
             self._first = asyncio.create_task(self._show_first(command, answer))
 
