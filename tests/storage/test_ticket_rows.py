@@ -9,9 +9,11 @@ from sqlalchemy import update
 
 from countermand.actions.ordering.ticket_order_rows import TicketOrderRows
 from countermand.actions.ordering.views import OrderView
+from countermand.bootstrap.database import open_database
 from countermand.domain.orders.order import OrderId, order_id_of
 from countermand.domain.orders.order_details import UnknownDetails
 from countermand.storage.tables.orders import order_details
+from support.contracts import CONNECT
 from support.shared_world import shared_world
 from support.shopping_calls import cancel
 from support.ticket_orders import ORDERS, placed, plain
@@ -69,6 +71,23 @@ async def test_a_service_order_is_read_as_a_view(world: World):
     partner = await world.connect_client()
 
     assert isinstance(await _shown(world, await world.service_order(partner)), OrderView)
+
+
+async def test_a_node_without_a_contract_of_tickets_cancels_and_reads_its_own_orders(world: World):
+    partner, shop = await world.connect_client(), await world.shopping_client()
+    service, bought = await world.service_order(partner), (await world.ticket_order(shop)).order.id
+    commands = [world.command(partner, service), world.command(shop, bought, wants_order=True)]
+    database = await open_database(world.settings, contracts=[CONNECT])
+    try:
+        cancelled = await database.cancellations.cancel(commands, world.clock())
+        views = await database.cancellations.views([service, bought])
+    finally:
+        await database.close()
+
+    assert cancelled == {commands[0].command_id: None}
+    assert (views[service].order.state, views[bought].order.state) == ("cancelled", "pending")
+    assert isinstance(views[bought], OrderView)
+    assert not views[bought].order.is_known
 
 
 async def test_orders_that_are_read_together_have_their_own_lines_tickets_and_products(shop: Shop):

@@ -15,12 +15,12 @@ from countermand.domain.appointments.appointment import ACTIVE_APPOINTMENT_STATE
 from countermand.domain.cancelling.policy import Policy
 from countermand.domain.orders.order import may_have_uid
 from countermand.domain.orders.order_events import OrderEventKind
-from countermand.domain.orders.order_kind import OrderKinds, holding_tickets
+from countermand.domain.orders.order_kind import OrderKinds
 from countermand.domain.orders.order_state import OrderState
 from countermand.domain.orders.payment_correction import CANCELLED_WITHOUT_REASON, CorrectionKind, RefundState
 from countermand.storage import due_sql
 from countermand.storage.policy_sql import as_text, policies_predicate
-from countermand.storage.postgres.ticket_rows import RETURNING_PRODUCTS, cancelled_orders
+from countermand.storage.postgres.ticket_rows import RETURNING_PRODUCTS, cancelled_orders, holds_tickets
 from countermand.storage.tables.orders import orders
 
 ACTIVE: Final = ", ".join(f"'{state}'" for state in sorted(ACTIVE_APPOINTMENT_STATES))
@@ -195,12 +195,6 @@ _BATCH: Final = """unnest($2::bigint[], $3::text[], $4::integer[], $5::boolean[]
         AS b (order_id, command_id, client_id, on_behalf, door, reason, staff_id, acting_as, address)"""
 
 
-def holds_tickets(kinds: OrderKinds, row: str = "c") -> str:
-    """Return a predicate on the contract of a row that says whether its order holds tickets."""
-    names = ", ".join(f"'{contract}'" for contract in sorted(holding_tickets(kinds)))
-    return f"{row}.contract IN ({names})" if names else "false"
-
-
 class BatchForm(NamedTuple):
     """A form of the statement of a batch. It leaves out what its batches cannot need.
 
@@ -263,7 +257,7 @@ def cancel_batch(
         *([_DUE.format(kept_amounts=due_sql.kept_amounts(_PAID.format(owing=owing)))] if owing else []),
         *([_KEPT] if form.with_keys else []),
     ]
-    result = cancelled_orders(holds_tickets(kinds)) if form.with_orders else "SELECT c.command_id FROM cancelled AS c"
+    result = cancelled_orders(kinds) if form.with_orders else "SELECT c.command_id FROM cancelled AS c"
     return f"WITH {', '.join(parts)}\n{result}"
 
 

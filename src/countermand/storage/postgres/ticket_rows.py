@@ -53,6 +53,12 @@ SELECT NULL, {nothing}, coalesce(json_agg({products}), '[]')::text FROM {{produc
 )
 
 
+def holds_tickets(kinds: OrderKinds, row: str = "c") -> str:
+    """Return a predicate on the contract of a row that says whether its order holds tickets."""
+    names = ", ".join(f"'{contract}'" for contract in sorted(holding_tickets(kinds)))
+    return f"{row}.contract IN ({names})" if names else "false"
+
+
 def read_ticket_orders(kinds: OrderKinds) -> str:
     """Return the statement that reads the ticket orders with the numbers `$1`. Its key is that number, as text."""
     return _SELECT.format(
@@ -62,7 +68,7 @@ def read_ticket_orders(kinds: OrderKinds) -> str:
         orders=f"""(
     SELECT o.id AS order_id, o.contract, o.client_id AS owner_id, o.version, o.state, o.first_payment_at,
            o.refunded_version = o.version AS refunded_in_full, o.created_at
-    FROM orders AS o WHERE o.id = ANY($1::bigint[]) AND o.contract IN ({_contracts(kinds)})
+    FROM orders AS o WHERE o.id = ANY($1::bigint[]) AND {holds_tickets(kinds, "o")}
 ) AS c JOIN order_details AS d ON d.order_id = c.order_id""",
         products="""(
     SELECT * FROM products
@@ -75,18 +81,18 @@ def read_ticket_orders(kinds: OrderKinds) -> str:
 RETURNING_PRODUCTS: Final = f"RETURNING {', '.join(f'p.{name}' for name in PRODUCT_COLUMNS)}"
 
 
-def cancelled_orders(holds_tickets: str) -> str:
+def cancelled_orders(kinds: OrderKinds) -> str:
     """Return the end of the statement that cancels a batch: its key is the command's id.
 
-    `holds_tickets` is the predicate on a row `c` that says whether its order holds tickets. The statement returns the
-    products to which it gave places back; an order with another product has to be read. Lines and tickets are those of
-    the statement's beginning, and cannot have changed since, because the order still has the version of that moment.
+    The statement returns the products to which it gave places back; an order with another product has to be read. Lines
+    and tickets are those of the statement's beginning, and cannot have changed since, because the order still has the
+    version of that moment.
     """
     return _SELECT.format(
         key="c.command_id",
         state=f"'{OrderState.CANCELLED}'",
         tickets=_arrays("t", TICKET_COLUMNS, valid="false"),
-        orders=f"cancelled AS c LEFT JOIN order_details AS d ON {holds_tickets} AND d.order_id = c.order_id",
+        orders=f"cancelled AS c LEFT JOIN order_details AS d ON {holds_tickets(kinds)} AND d.order_id = c.order_id",
         products="given_back",
     )
 
@@ -112,7 +118,3 @@ async def ticket_orders(found: Iterable[asyncpg.Record]) -> dict[str, TicketOrde
         made[key] = ticket_order(columns, _LINES.decode(lines), _TICKETS.decode(tickets), products)
         await slices.pause()
     return made
-
-
-def _contracts(kinds: OrderKinds) -> str:
-    return ", ".join(f"'{contract}'" for contract in sorted(holding_tickets(kinds)))
