@@ -1,4 +1,4 @@
-"""Measures new orders: of a telecom service, and of tickets for one product and for fifty.
+"""Measures new orders: of a telecom service, and of tickets for one product and for fifty; bills, and payments.
 
 On PostgreSQL, pgbench does the same writes as an order of a telecom service, in one statement for each order.
 `--against <folder>` measures another checkout in turns with this one, as in `reads.py`.
@@ -10,16 +10,19 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from hashlib import md5
 from pathlib import Path
 from typing import Any, Final
 
 from beside import NOW, Ask, Measure, Place, Result, measured, options, places, table, write
+from countermand.actions.identity.secrets import hash_of
 from databases import PostgresOrders, SqliteOrders
 from made_orders import PRODUCTS
 from reads import CONNECT_ORDERS, VERSION, authorizations
-from sample import CONNECT_CLIENTS, SHOPPING_CLIENTS
+from sample import CONNECT_CLIENTS, KINDS, SHOPPING_CLIENTS, WITH_TICKETS, uid_of
 
 ORDERS: Final = 30_000
 CONNECT: Final = "connect: a new order"
@@ -27,10 +30,16 @@ _CONNECTIONS: Final = 64
 _CLIENTS: Final = 32  # of pgbench; more clients make it slower
 _METHOD: Final = "6d1b2c0f8a7e4d5c9b3a1f0e2d4c6b8a"
 _STOCK: Final = 10**9
+_OPERATOR: Final = "operator"
+_PAYMENTS: Final = 8000
 _PREPARED: Final = (
     (
         "INSERT INTO methods (uid, kind, name, costs_minor, currency, details)"
         f" VALUES ('{_METHOD}', 'payment', '{{\"en\":\"iDeal\"}}', 100, 'EUR', '{{}}')"
+    ),
+    (
+        "INSERT INTO clients (id, door, name, permissions, key, secret_sha256, created_at)"
+        f" VALUES (1000, 'manage', '{_OPERATOR}', '[\"record\"]', '{_OPERATOR}', '{hash_of(_OPERATOR)}', 0)"
     ),
     f"UPDATE products SET availability = {_STOCK}, total_availability = {_STOCK}",
 )
@@ -113,8 +122,13 @@ def measures(place: Place) -> list[Measure]:
             for number, body in enumerate(bodies)
         ]
 
+    def bill(base: str) -> list[Ask]:
+        return [replace(one, path="/bill") for one in tickets(base, PRODUCTS)]
+
     return [
         Measure(name=CONNECT, requests=service, status=201, connections=_CONNECTIONS),
+        Measure(name="shopping: a bill of 50 products", requests=bill),
+        Measure(name="manage: a payment", requests=lambda _: payments(place), status=201),
         Measure(name="shopping: a new order, 1 product", requests=lambda base: tickets(base, 1), status=201),
         Measure(
             name="shopping: a new order, 50 products",
@@ -122,6 +136,21 @@ def measures(place: Place) -> list[Measure]:
             status=201,
             connections=8,
         ),
+    ]
+
+
+def payments(place: Place) -> list[Ask]:
+    """Return payments of a cent, each with a reference that is new."""
+    bought = range(WITH_TICKETS, place.sample.orders, KINDS)
+    prefix = time.time_ns()
+    return [
+        Ask(
+            method="POST",
+            path=f"/manage/v1/orders/{uid_of(bought[number % len(bought)])}/payments",
+            authorization=f"Bearer {_OPERATOR}.{_OPERATOR}",
+            body={"reference": f"{prefix}-{number}", "amount": 0.01, "currency": "EUR"},
+        )
+        for number in range(_PAYMENTS)
     ]
 
 

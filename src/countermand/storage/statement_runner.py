@@ -12,7 +12,8 @@ from countermand.actions.slices import Slices
 from countermand.domain.orders.order_kind import OrderKinds
 from countermand.storage.direct import Direct
 from countermand.storage.driver import OurError, shielded, translated_driver
-from countermand.storage.sql_types import Column, Result
+from countermand.storage.prepared import Prepared
+from countermand.storage.sql_types import Column, Result, Row
 
 Found = TypeVar("Found")
 
@@ -47,6 +48,17 @@ class StatementRunner:
         """Run a statement of `direct`, and return what it found."""
         with translated_driver(self._our_error):
             return await shielded(statement)
+
+    async def _prepared(self, statement: Prepared, given: Mapping[str, object]) -> Sequence[Row]:
+        """Run a statement that was compiled before, with these arguments, and return its rows."""
+        text = statement.postgres if self._on_postgres else statement.sqlite
+        return await self._at_once(self._direct.rows(text.text, *text.arguments(given)))
+
+    async def _prepared_one(self, statement: Prepared, given: Mapping[str, object]) -> Row | None:
+        """Run the same, and return its only row, or None."""
+        rows = await self._prepared(statement, given)
+        assert len(rows) <= 1, "the condition names one row"
+        return rows[0] if rows else None
 
     def _insert(self, into: Table) -> "postgresql.Insert | sqlite.Insert":
         """Return an insert that can say what to do on a conflict. Each database has its own syntax for that."""

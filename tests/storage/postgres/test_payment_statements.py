@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import update
 
 from countermand.actions.errors import ConflictError
 from countermand.actions.ordering.record_progress import pay_in_sandbox, record_payment
@@ -13,32 +12,23 @@ from countermand.domain.actor import Actor
 from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_state import Transition
-from countermand.storage.postgres.store import PostgresStore
 from countermand.storage.tables.orders import order_details
+from support.round_trips import round_trips
 from support.shared_world import shared_postgres_world
 from support.world import World
 
 world = shared_postgres_world
 
 TOTAL_MINOR = 2500
-_OF_TRANSACTIONS = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK")
 
 
 @contextmanager
 def statements_of(world: World) -> Iterator[list[str]]:
     """The statements that run meanwhile, each as often as the server runs it."""
-    assert isinstance(world.database.store, PostgresStore)
-    engine, ran = world.database.store._engine.sync_engine, []
-
-    def note(_connection: Any, _cursor: Any, statement: str, given: Any, _context: Any, executemany: bool) -> None:  # noqa: FBT001
-        if not statement.startswith(_OF_TRANSACTIONS):
-            ran.extend([statement] * (len(given) if executemany else 1))
-
-    event.listen(engine, "before_cursor_execute", note)
-    try:
+    ran: list[str] = []
+    with round_trips(world) as sent:
         yield ran
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
+    ran += [one for one in sent if one.startswith("bind_execute")]
 
 
 async def pay(world: World, order_id: OrderId, minor: int, reference: str = "psp-1") -> bool:

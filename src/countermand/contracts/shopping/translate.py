@@ -4,7 +4,6 @@ This module builds every answer of the contract.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Final, cast
 
 from msgspec import UNSET, Raw
@@ -179,7 +178,7 @@ def order_shown(view: OrderView, addresses: Addresses) -> messages.Order:
         external_reference=given.external_reference,
         redirect_url=given.redirect_url or UNSET,
         embedded={
-            "shop:product": [product_shown(product, addresses) for product in _as_sold(view)],
+            "shop:product": [product_shown(product, addresses, price) for product, price in _as_sold(view)],
             "shop:ticket": [_ticket(view, ticket, addresses) for ticket in view.tickets],
         },
     )
@@ -202,13 +201,12 @@ def selections(lines: Sequence[Line], addresses: Addresses) -> list[messages.Sel
     ]
 
 
-def _as_sold(view: OrderView) -> list[Product]:
+def _as_sold(view: OrderView) -> list[tuple[Product, Money]]:
     """Return the products, each with its price of the moment when the order was placed."""
     then = {line.product_uid: price.price_minor for line, price in prices_of_lines(view) if price is not None}
     currency = view.ticket_details.currency
     return [
-        replace(one, price=Money(minor=then[one.uid], currency=currency)) if one.uid in then else one
-        for one in view.products
+        (one, Money(minor=then[one.uid], currency=currency) if one.uid in then else one.price) for one in view.products
     ]
 
 
@@ -277,13 +275,13 @@ def _external(given: KeptPurchase) -> messages.ExternalPurchase:
     )
 
 
-def product_shown(product: Product, addresses: Addresses) -> messages.Product:
-    """Return a product as an order embeds it."""
+def product_shown(product: Product, addresses: Addresses, price: Money) -> messages.Product:
+    """Return a product as an order embeds it, with the price that the order has for it."""
     return messages.Product(
         links={"self": {"href": addresses.product(product.uid)}},
         uid=product.uid,
         name=dict(product.name),
-        price=amount(product.price.minor, product.price.currency),
+        price=amount(price.minor, price.currency),
         availability=product.availability,
         total_availability=product.total_availability,
     )

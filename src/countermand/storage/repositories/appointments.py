@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, and_, cast, func, insert, select, update
+from sqlalchemy import BigInteger, ColumnElement, String, and_, cast, func, insert, literal_column, select, update
 
 from countermand.actions.appointments.ports import OpenSlot
 from countermand.domain.appointments.appointment import (
@@ -22,17 +22,40 @@ from countermand.domain.client import ClientId
 from countermand.domain.known import Unknown, known
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.search_handles import exact_handle
-from countermand.storage.repositories.handles import HandleRows
+from countermand.storage.prepared import Prepared, argument
+from countermand.storage.repositories.handles import HandleRows, with_handle
 from countermand.storage.repositories.rows import appointment_columns, appointment_of, written
-from countermand.storage.sql_types import Query, Row
+from countermand.storage.sql_types import Column, Query, Row
 from countermand.storage.tables.appointments import appointment_tasks, appointments, slots
 from countermand.storage.tables.columns import instant, instant_or_none, micros, micros_or_none
 
-_ACTIVE: Final = [state.value for state in sorted(ACTIVE_APPOINTMENT_STATES)]
+# Within the text of a statement: a plan for any value could not use an index of some values alone.
+_ACTIVE_TEXTS: Final[list[Column]] = [literal_column(f"'{state}'") for state in sorted(ACTIVE_APPOINTMENT_STATES)]
+_PENDING_TEXT: Final[Column] = literal_column(f"'{TaskState.PENDING}'")
 _OVER: Final = [state.value for state in AppointmentState if state not in ACTIVE_APPOINTMENT_STATES]
 _LONGEST_OFFSET: Final = timedelta(hours=14)
 _SECOND: Final = timedelta(seconds=1)
 _MICROSECOND: Final = timedelta(microseconds=1)
+
+
+_OF_ORDER: Final = argument("of_order", BigInteger)
+_OF_SLOT: Final = argument("of_slot", String)
+_INSERT: Final = with_handle(appointments, [column.name for column in appointments.c])
+_NOT_OVER: Final = Prepared(
+    select(appointments).where(appointments.c.order_id == _OF_ORDER, appointments.c.state.not_in(_OVER))
+)
+_TASK: Final = Prepared(select(appointment_tasks).where(appointment_tasks.c.id == argument("of_task", BigInteger)))
+_PENDING: Final = Prepared(
+    select(appointment_tasks)
+    .where(
+        appointment_tasks.c.order_id == _OF_ORDER,
+        appointment_tasks.c.kind == argument("of_kind", String),
+        appointment_tasks.c.state == _PENDING_TEXT,
+    )
+    .order_by(appointment_tasks.c.id)
+    .limit(1)
+)
+_INSERT_TASK: Final = Prepared(insert(appointment_tasks), [column.name for column in appointment_tasks.c])
 
 
 class AppointmentRows(HandleRows):
@@ -40,8 +63,8 @@ class AppointmentRows(HandleRows):
 
     async def insert_appointment(self, order_id: OrderId, appointment: Appointment) -> None:
         """See `AppointmentWriting.insert_appointment`."""
-        row = insert(appointments).values(appointment_columns(order_id, appointment))
-        await self.insert_with_handle(row, exact_handle(str(appointment.id)), order_id)
+        columns = appointment_columns(order_id, appointment)
+        await self.insert_with_handle(_INSERT, columns, exact_handle(str(appointment.id)))
 
     async def change_appointment(self, order_id: OrderId, appointment: Appointment) -> None:
         """See `AppointmentWriting.change_appointment`."""
@@ -60,8 +83,7 @@ class AppointmentRows(HandleRows):
 
     async def active_appointment(self, order_id: OrderId) -> Appointment | None:
         """See `AppointmentReading.active_appointment`."""
-        not_over = appointments.c.order_id == order_id, appointments.c.state.not_in(_OVER)
-        found = [appointment_of(row) for row in await self.rows(select(appointments).where(*not_over))]
+        found = [appointment_of(row) for row in await self._prepared(_NOT_OVER, {"of_order": order_id})]
         return max(found, key=lambda one: isinstance(one.state, Unknown), default=None)
 
     async def order_of_appointment(self, appointment_id: AppointmentId) -> OrderId | None:
@@ -73,24 +95,17 @@ class AppointmentRows(HandleRows):
 
     async def task(self, task_id: TaskId) -> AppointmentTask | None:
         """See `TaskReading.task`."""
-        row = await self._one(select(appointment_tasks).where(appointment_tasks.c.id == task_id))
+        row = await self._prepared_one(_TASK, {"of_task": task_id})
         return None if row is None else task_of(row)
 
     async def pending_task(self, order_id: OrderId, kind: TaskKind) -> AppointmentTask | None:
         """See `TaskReading.pending_task`."""
-        asked = appointment_tasks.c
-        oldest = (
-            select(appointment_tasks)
-            .where(asked.order_id == order_id, asked.kind == kind.value, asked.state == TaskState.PENDING.value)
-            .order_by(asked.id)
-            .limit(1)
-        )
-        row = await self._one(oldest)
+        row = await self._prepared_one(_PENDING, {"of_order": order_id, "of_kind": kind.value})
         return None if row is None else task_of(row)
 
     async def insert_task(self, task: AppointmentTask) -> None:
         """See `TaskWriting.insert_task`."""
-        await self._execute(insert(appointment_tasks).values(_task_columns(task)))
+        await self._prepared(_INSERT_TASK, _task_columns(task))
 
     async def change_task(self, task: AppointmentTask) -> None:
         """See `TaskWriting.change_task`."""
@@ -125,8 +140,8 @@ class AppointmentRows(HandleRows):
 
     async def lock_slot(self, slot_id: SlotId) -> OpenSlot | None:
         """See `SlotLock.lock_slot`. A second statement counts, so that it sees what others committed."""
-        await self._execute(select(slots.c.id).where(slots.c.id == slot_id).with_for_update())
-        row = await self._one(_with_load().where(slots.c.id == slot_id))
+        await self._prepared(_LOCK_SLOT, {"of_slot": slot_id})
+        row = await self._prepared_one(_SLOT, {"of_slot": slot_id})
         return None if row is None else _open_slot_of(row)
 
     async def slots(self, after: tuple[datetime, SlotId] | None, at_most: int) -> Sequence[OpenSlot]:
@@ -153,7 +168,7 @@ def _load() -> ColumnElement[int]:
     return (
         select(func.count())
         .select_from(appointments)
-        .where(appointments.c.slot_id == slots.c.id, appointments.c.state.in_(_ACTIVE))
+        .where(appointments.c.slot_id == slots.c.id, appointments.c.state.in_(_ACTIVE_TEXTS))
         .correlate(slots)
         .scalar_subquery()
     )
@@ -161,6 +176,11 @@ def _load() -> ColumnElement[int]:
 
 def _with_load() -> Query:
     return select(slots, _load().label("booked"))
+
+
+# Compiled once, because every booking runs them.
+_LOCK_SLOT: Final = Prepared(select(slots.c.id).where(slots.c.id == _OF_SLOT).with_for_update())
+_SLOT: Final = Prepared(_with_load().where(slots.c.id == _OF_SLOT))
 
 
 def _open_slot_of(row: Row) -> OpenSlot:

@@ -8,17 +8,19 @@ from typing import Final
 
 from sqlalchemy import (
     BigInteger,
-    Insert,
+    Table,
     Text,
     bindparam,
     delete,
     exists,
+    insert,
     literal,
     select,
     text,
     tuple_,
     update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from countermand.actions.ordering.search_ports import OfTime
@@ -27,6 +29,7 @@ from countermand.domain.contract import ContractName
 from countermand.domain.orders.order import OrderId, OrderUid
 from countermand.domain.orders.order_kind import kind_of
 from countermand.domain.orders.search_handles import EXACT, Findable, handles_of
+from countermand.storage.prepared import Prepared, argument
 from countermand.storage.repositories.documents import decoded_details
 from countermand.storage.sql_types import Query, Row
 from countermand.storage.statement_runner import StatementRunner
@@ -48,6 +51,17 @@ _ADD_ON_SQLITE: Final = text(
 )
 
 
+_ADDED: Final = {"handle": argument("handle", Text), "order_id": argument("handle_of", BigInteger)}
+_ADD_HANDLE: Final = Prepared(sqlite.insert(order_search).values(_ADDED).on_conflict_do_nothing())
+
+
+def with_handle(into: Table, columns: Sequence[str]) -> Prepared:
+    """Return a statement that inserts a row of an order, and on PostgreSQL also a handle of the order."""
+    handle = postgresql.insert(order_search).values(_ADDED).on_conflict_do_nothing().cte("with_handle")
+    values = {name: argument(name, into.c[name].type) for name in columns}
+    return Prepared(insert(into).values(values).add_cte(handle), on_sqlite=insert(into).values(values))
+
+
 class HandleRows(StatementRunner):
     """Adds, makes and deletes handles."""
 
@@ -60,14 +74,13 @@ class HandleRows(StatementRunner):
             handles, order_ids = zip(*added, strict=True)
             await self._execute(_ADD_ON_POSTGRES.bindparams(handles=list(handles), order_ids=list(order_ids)))
 
-    async def insert_with_handle(self, row: Insert, handle: str, order_id: OrderId) -> None:
-        """Insert a row, and a handle of its order: on PostgreSQL with one statement."""
+    async def insert_with_handle(self, row: Prepared, columns: Mapping[str, object], handle: str) -> None:
+        """Insert the row of an order, and a handle of the order. `row` is made by `with_handle`."""
         if self._on_postgres:
-            added = self._insert(order_search).values(handle=handle, order_id=order_id).on_conflict_do_nothing()
-            await self._execute(row.add_cte(added.cte("with_handle")))
+            await self._prepared(row, {**columns, "handle": handle, "handle_of": columns["order_id"]})
         else:
-            await self._execute(row)
-            await self.add_handles([(handle, order_id)])
+            await self._prepared(row, columns)
+            await self._prepared(_ADD_HANDLE, {"handle": handle, "handle_of": columns["order_id"]})
 
     async def renew_handles(self, order_ids: Sequence[OrderId]) -> None:
         """Delete the handles of orders, and make those anew that their rows still say.

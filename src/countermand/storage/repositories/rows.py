@@ -293,6 +293,11 @@ def orders_named() -> Query:
     )
 
 
+def order_named(order_id: ColumnElement[int]) -> Query:
+    """One order with what it is called."""
+    return orders_named().where(orders.c.id == order_id)
+
+
 async def _grouped(rows: Sequence[Row]) -> dict[int, list[Row]]:
     grouped: dict[int, list[Row]] = defaultdict(list)
     async for row in in_slices(rows):

@@ -5,9 +5,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import Final
 
-from sqlalchemy import ColumnElement, func, insert, select, text, tuple_, update
+from sqlalchemy import BigInteger, ColumnElement, Integer, func, insert, select, text, tuple_, update
 
 from countermand.actions.catalogue.ports import Offer, Reserved
 from countermand.actions.idempotency import IdempotencyKey, KeptAnswer
@@ -20,6 +21,7 @@ from countermand.domain.cancelling.policy import Policy, PolicyVersion
 from countermand.domain.client import ClientId
 from countermand.domain.orders.order import Order, OrderFacts, OrderId
 from countermand.domain.orders.order_events import OrderEvent, place_in_version
+from countermand.storage.prepared import Prepared, argument
 from countermand.storage.repositories.appointments import AppointmentRows
 from countermand.storage.repositories.approvals import ApprovalRows
 from countermand.storage.repositories.catalogue import CatalogueRows
@@ -40,6 +42,7 @@ from countermand.storage.repositories.refusals import RefusalRows
 from countermand.storage.repositories.rows import (
     actor_columns,
     client_of,
+    order_named,
     order_of,
     orders_named,
     outbox_record_of,
@@ -65,6 +68,26 @@ _KEEP_ANSWER: Final = """
 INSERT INTO idempotency_keys (client_id, key, fingerprint, message_fingerprint, created_at, answer)
 VALUES ($1, $2, $3, $4, $5, $6)
 """
+_OF_ORDER: Final = argument("of_order", BigInteger)
+_ORDER: Final = Prepared(order_named(_OF_ORDER))
+_LOCKED_ORDER: Final = Prepared(order_named(_OF_ORDER).with_for_update(key_share=True, of=orders))
+_CHANGE_ORDER: Final = Prepared(
+    update(orders)
+    .where(orders.c.id == _OF_ORDER, orders.c.version == argument("of_version", Integer))
+    .returning(orders.c.version),
+    ("version", "state", "appointment_starts_at", "first_payment_at", "refunded_version"),
+)
+_OF_EVENT: Final = (
+    *("order_id", "order_version", "kind", "recorded_at", "details"),
+    *("client_id", "channel", "staff_id", "acting_as", "address"),
+)
+
+
+@cache
+def _append(events: int) -> Prepared:
+    """Return the statement that puts so many events into the outbox."""
+    rows = [{name: argument(f"{name}_{number}", outbox.c[name].type) for name in _OF_EVENT} for number in range(events)]
+    return Prepared(insert(outbox).values(rows))
 
 
 class SqlTransaction(
@@ -91,7 +114,7 @@ class SqlTransaction(
 
     async def order(self, order_id: OrderId) -> Order | None:
         """See `OrderReading.order`."""
-        row = await self._one(orders_named().where(orders.c.id == order_id))
+        row = await self._prepared_one(_ORDER, {"of_order": order_id})
         return None if row is None else order_of(row, self._kinds)
 
     async def orders(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, Order]:
@@ -187,8 +210,7 @@ class SqlTransaction(
 
     async def lock_order(self, order_id: OrderId) -> Order | None:
         """See `OrderLock.lock_order`. SQLite knows no row locks: there the transaction holds the one write lock."""
-        locked = orders_named().where(orders.c.id == order_id).with_for_update(key_share=True, of=orders)
-        row = await self._one(locked)
+        row = await self._prepared_one(_LOCKED_ORDER, {"of_order": order_id})
         return None if row is None else order_of(row, self._kinds)
 
     async def next_number(self, counter: str) -> int:
@@ -225,12 +247,8 @@ class SqlTransaction(
 
     async def change_order(self, order: Order, facts: OrderFacts) -> Order:
         """See `OrderChange.change_order`."""
-        changed = await self._one(
-            update(orders)
-            .where(orders.c.id == order.id, orders.c.version == order.version)
-            .values(columns_of_order(facts, order.version + 1))
-            .returning(orders.c.version)
-        )
+        of_order = {"of_order": order.id, "of_version": order.version}
+        changed = await self._prepared_one(_CHANGE_ORDER, of_order | columns_of_order(facts, order.version + 1))
         assert changed is not None, "the order was locked, so no other transaction changed it"
         return replace(order, version=order.version + 1, facts=facts)
 
@@ -252,8 +270,9 @@ class SqlTransaction(
 
     async def append_events(self, order: Order, actor: Actor, events: Sequence[OrderEvent], now: datetime) -> None:
         """See `OrderEventWriting.append_events`."""
-        rows = [
-            {
+        given: dict[str, object] = {}
+        for number, event in enumerate(events):
+            row = {
                 "order_id": order.id,
                 "order_version": order.version,
                 "kind": event.kind.value,
@@ -261,9 +280,8 @@ class SqlTransaction(
                 "details": written(event.details),
                 **actor_columns(actor),
             }
-            for event in events
-        ]
-        await self._execute(insert(outbox).values(rows if len(rows) > 1 else rows[0]))
+            given |= {f"{name}_{number}": value for name, value in row.items()}
+        await self._prepared(_append(len(events)), given)
         self.wrote_events = True
 
     async def claim_key(self, client_id: ClientId, key: str) -> None:

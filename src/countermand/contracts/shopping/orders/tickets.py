@@ -114,7 +114,7 @@ def _shown(view: TicketView, addresses: Addresses) -> WholeTicket:
     seat = seat_of(view.order, ticket)
     is_paid = order.state is OrderState.COMPLETED
     buyer = (details.consumer or Consumer()).without("ip")
-    product = product_shown(view.product, addresses)
+    product = product_shown(view.product, addresses, view.product.price)
     embedded: EmbeddedInTicket = {"shop:product": product}
     if view.event is not None:
         embedded = {"shop:event": event_shown(view.event, addresses), "shop:product": product}
