@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert, text
 
 from countermand.actions.cancelling.cancel_orders import Cancelled
-from countermand.actions.errors import KeyTakenError, UnavailableError, UnfitDataError
+from countermand.actions.errors import KeyTakenError, OrderTakenError, UnavailableError, UnfitDataError
 from countermand.actions.idempotency import Fingerprints, IdempotencyKey
 from countermand.actions.ordering.new_order import NewOrder
 from countermand.actions.ordering.place_service_orders import place_service_order
@@ -23,9 +23,11 @@ from countermand.domain.appointments.appointment import (
 from countermand.domain.money import Money
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_details import ServiceOrderDetails
+from countermand.domain.orders.order_events import order_placed
 from countermand.domain.orders.payment import Payment
 from countermand.storage.tables.columns import metadata
 from support.contracts import CONNECT
+from support.database_contents import changed, contents
 from support.outside import BROKEN_CONSTRAINTS, outside
 from support.races import column
 from support.shared_world import shared_world
@@ -99,10 +101,28 @@ async def test_an_order_whose_number_is_taken_clashes(world: World):
     order_id = await world.service_order(me)
     async with world.database.store.snapshot() as reading:
         view = (await reading.views([order_id]))[order_id]
-    with pytest.raises(UnfitDataError):
+    with pytest.raises(OrderTakenError):
         async with world.database.store.transaction() as tx:
             await tx.insert_order(NewOrder(view=view, actor=Actor(me.client.id), events=[], now=world.clock()))
     assert len(await world.rows("orders")) == len(await world.rows("order_details")) == 1
+
+
+async def test_an_order_of_tickets_whose_number_is_taken_clashes_and_takes_nothing(world: World):
+    shop = await world.shopping_client()
+    view = await world.ticket_order(shop, quantity=2)
+    before = await contents(world)
+    new = NewOrder(
+        view=view,
+        actor=Actor(shop.client.id),
+        events=[order_placed(view.order.state)],
+        now=world.clock(),
+        expires_at=world.clock(),
+        places={view.lines[0].product_uid: 2},
+    )
+    with pytest.raises(OrderTakenError):
+        async with world.database.store.transaction() as tx:
+            await tx.insert_order(new)
+    assert not changed(before, await contents(world))
 
 
 async def test_a_payment_reference_belongs_to_the_order_that_claimed_it_first(world: World):

@@ -129,6 +129,11 @@ def cancellation_undone() -> ConflictError:
     )
 
 
+def number_taken() -> UnavailableError:
+    """Return the error for a new order whose number another order has."""
+    return UnavailableError("the number made for the order is taken; the order was not placed; send the request again")
+
+
 class UnforeseenDatabaseError(Exception):
     """The database failed in a way that this code does not expect: a table is missing, or a statement is wrong.
 

@@ -14,10 +14,12 @@ from countermand.actions.errors import (
     ConflictError,
     IdempotencyKeyReusedError,
     KeyTakenError,
+    OrderTakenError,
     TransientConflictError,
     UnavailableError,
     cancellation_undone,
     kept_by_another_version,
+    number_taken,
 )
 from countermand.actions.idempotency import IdempotencyKey, KeptAnswer, KeptAnswers
 from countermand.actions.ports import Clock, Transactions
@@ -58,6 +60,8 @@ async def run_idempotently(
     """
     try:
         return await _with_retries(store, clock, client_id, key, do, refuse, kept_form)
+    except OrderTakenError as error:  # a new order may be written no sooner than at the commit
+        raise number_taken() from error
     except (KeyTakenError, TransientConflictError) as error:
         raise UnavailableError(
             "the request conflicted with other requests three times and was not carried out; send it again"

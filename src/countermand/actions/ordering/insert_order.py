@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from countermand.actions.catalogue.ports import Reserved
-from countermand.actions.errors import OrderTakenError, UnavailableError
+from countermand.actions.errors import OrderTakenError, number_taken
 from countermand.actions.ordering.new_order import NewOrder
 from countermand.actions.ordering.ports import OrderInsertion
 from countermand.actions.ordering.views import OrderView
@@ -24,7 +24,7 @@ async def insert_with_event(
 ) -> Reserved:
     """Add an order and its event, and take its places off the stock. For the rest, see `NewOrder`.
 
-    Raises `UnavailableError` if the order's number is taken.
+    Raises `UnavailableError` if the order's number is taken; or the commit raises `OrderTakenError`.
     """
     new = NewOrder(
         view=view,
@@ -38,6 +38,4 @@ async def insert_with_event(
     try:
         return await tx.insert_order(new)
     except OrderTakenError as error:
-        raise UnavailableError(
-            "the number made for the order is taken; the order was not placed; send the request again"
-        ) from error
+        raise number_taken() from error

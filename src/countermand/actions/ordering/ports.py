@@ -112,7 +112,8 @@ class OrderInsertion(OrderEventWriting, Protocol):
     async def insert_order(self, new: NewOrder) -> Reserved:
         """Add an order with everything that belongs to it, and take its places off the stock: products last, by uid.
 
-        Raises `OrderTakenError` if its number is taken. If some product is short, the caller has to undo everything.
+        Raises `OrderTakenError` if its number is taken, or lets the commit raise it. If some product is short, the
+        caller has to undo everything.
         """
         ...
 

@@ -7,6 +7,7 @@ import msgspec
 from sqlalchemy import ColumnElement, any_, func, literal_column, select
 from sqlalchemy.dialects import postgresql
 
+from countermand.actions.errors import UnavailableError
 from countermand.storage.postgres.lending import DriverConnection
 from countermand.storage.postgres.new_orders import insert_new
 from countermand.storage.repositories.new_orders import NewRows
@@ -41,6 +42,8 @@ _VIEWS_AT_ONCE: Final = _at_once(_VIEWS)
 _VIEW_AT_ONCE: Final = _at_once(_views(lambda column: column == literal_column("$1::bigint")))
 
 
+_ROLLED_BACK: Final = "ROLLBACK"  # PostgreSQL's answer, without an error, to a COMMIT after a failed statement
+_COMMITS: Final = "COMMIT;"
 _NUMBER: Final = "number"
 _OFFER: Final = _at_once(
     {
@@ -64,11 +67,16 @@ async def view_rows_at_once(connection: DriverConnection, order_ids: Sequence[in
 
 
 class PostgresDirect:
-    """Implements `Direct`. `begins` is the statement that begins the transaction."""
+    """Implements `Direct`. `begins` is the statement that begins the transaction.
+
+    A new order that takes nothing off the stock waits for the next statement. If the commit comes first, the order is a
+    transaction by itself, with no round trip to begin it and none to commit it.
+    """
 
     def __init__(self, connection: DriverConnection, begins: str) -> None:
         self._connection = connection
         self._begins = begins
+        self._waiting: NewRows | None = None
         self.has_begun = False
 
     async def begin(self) -> None:
@@ -82,6 +90,19 @@ class PostgresDirect:
             first = (self._begins, *first)
         if first:
             await self._connection.execute("; ".join(first))
+        if (waiting := self._waiting) is not None:
+            self._waiting = None
+            await insert_new(self._connection, waiting)
+
+    async def commit(self) -> None:
+        """Commit the transaction, if there was any statement. Raises `UnavailableError` if a statement of it failed."""
+        if self.has_begun:
+            if await self._connection.execute(_COMMITS) == _ROLLED_BACK:
+                raise UnavailableError(
+                    "a statement of the transaction failed; nothing was done; send the request again"
+                )
+        elif self._waiting is not None:
+            await insert_new(self._connection, self._waiting)
 
     async def _begin_planned(self) -> None:
         """Begin the transaction, unless it has begun, with plans that do not depend on the number of elements."""
@@ -117,6 +138,9 @@ class PostgresDirect:
 
     async def insert_new(self, new: NewRows) -> Sequence[Row]:
         """See `Direct.insert_new`."""
+        if not (self.has_begun or self._waiting or new.places):
+            self._waiting = new
+            return ()
         await self._begin_planned()
         return await insert_new(self._connection, new)
 

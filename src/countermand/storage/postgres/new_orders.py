@@ -55,6 +55,7 @@ def _rows(new: NewRows) -> Mapping[str, Sequence[Columns]]:
 def _statement(order: tuple[str, ...], tables: tuple[tuple[str, tuple[str, ...]], ...], *, takes_places: bool) -> str:
     """Return the statement for an order with these columns, and rows of these tables with these columns.
 
+    PostgreSQL runs what the end selects from before everything else, so an order whose number is taken fails by that.
     The arguments are the order's number, and then those of each part in turn: a row's values for the order itself, an
     array for each column of another table, the handles, the products, their places.
     """
@@ -64,16 +65,16 @@ def _statement(order: tuple[str, ...], tables: tuple[tuple[str, tuple[str, ...]]
         return f"${next(numbers)}::{of}"
 
     values = ", ".join(given(_TYPES["orders"][name]) for name in order)
-    parts = [f"ordered AS (INSERT INTO orders ({', '.join(order)}) VALUES ({values}))"]
+    parts = [f"ordered AS (INSERT INTO orders ({', '.join(order)}) VALUES ({values}) RETURNING id)"]
     for table, columns in tables:
         arrays = ", ".join(given(_TYPES[table][name] + "[]") for name in columns)
         source = f"SELECT $1::bigint, r.* FROM unnest({arrays}) AS r"
         parts.append(f"{table}_made AS (INSERT INTO {table} (order_id, {', '.join(columns)}) {source})")
     parts.append(_HANDLES.format(handles=given("text[]")))
     if not takes_places:
-        return f"WITH {', '.join(parts)} SELECT 1 WHERE false"
+        return f"WITH {', '.join(parts)} SELECT id FROM ordered"
     parts.append(_TAKEN.format(uids=given("text[]"), places=given("integer[]")))
-    return f"WITH {', '.join(parts)} SELECT * FROM taken"
+    return f"WITH {', '.join(parts)} SELECT taken.* FROM ordered CROSS JOIN taken"
 
 
 async def insert_new(connection: DriverConnection, new: NewRows) -> Sequence[Row]:
@@ -87,4 +88,5 @@ async def insert_new(connection: DriverConnection, new: NewRows) -> Sequence[Row
     arguments.append(new.handles)
     if new.places:
         arguments += zip(*new.places, strict=True)
-    return await connection.fetch(statement, *arguments)
+    found = await connection.fetch(statement, *arguments)
+    return found if new.places else ()

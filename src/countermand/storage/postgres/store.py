@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from countermand.actions.errors import OutcomeUnknownError, UnavailableError
+from countermand.actions.errors import OutcomeUnknownError
 from countermand.actions.ordering.views import OrderView
 from countermand.domain.orders.order import OrderId
 from countermand.domain.orders.order_kind import OrderKinds
@@ -22,7 +22,6 @@ from countermand.storage.store import SqlStore
 
 _BEGINS: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _BEGINS_SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_COMMITS: Final = "COMMIT;"
 _ROLLS_BACK: Final = "ROLLBACK"
 
 
@@ -92,15 +91,12 @@ class PostgresStore(SqlStore):
 
 
 async def _committed(lent: Lent, direct: PostgresDirect) -> None:
-    if direct.has_begun:
-        try:
-            done = await shielded(lent.driver.execute(_COMMITS))
-        except DRIVER_ERRORS as error:
-            if is_unanswered(error):
-                raise OutcomeUnknownError("the database went away while it committed") from error
-            raise our_error(error) or error from error
-        if done == _ROLLS_BACK:  # PostgreSQL answers so, without an error, if a statement failed before
-            raise UnavailableError("a statement of the transaction failed; nothing was done; send the request again")
+    try:
+        await shielded(direct.commit())
+    except DRIVER_ERRORS as error:
+        if is_unanswered(error):
+            raise OutcomeUnknownError("the database went away while it committed") from error
+        raise our_error(error) or error from error
     lent.is_idle = True
 
 
