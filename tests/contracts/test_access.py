@@ -559,7 +559,7 @@ async def _is_wrong(world: World, row: Row, caller: str, headers: Headers, thing
 def _routes(world: World) -> set[str]:
     """Method and path of every route of the front and of the framework, pages included."""
     app: Any = world.service.application
-    of_front = {f"POST {path}" for path in app._hot}
+    of_front = {f"POST {path}" for path in app.by_path}
     while not isinstance(app, Litestar):
         app = getattr(app, "_rest", None) or app._app
     return of_front | {
