@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec import structs
 
 from countermand.actions.cancelling.cancel_orders import NotCancelled
 from countermand.actions.errors import IdempotencyKeyReusedError
@@ -213,7 +214,7 @@ async def test_two_spellings_of_a_message_in_one_batch_are_one_refusal(both_worl
     order_id = await world.service_order(me, appointment_in=timedelta(hours=1))
     sent = [("one", "the message"), ("other", "the message"), ("one", "another message")]
     commands = [
-        replace(
+        structs.replace(
             world.command(me, order_id),
             idempotency=IdempotencyKey(key="k", fingerprints=Fingerprints(request=request, message=message)),
         )

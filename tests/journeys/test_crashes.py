@@ -29,7 +29,7 @@ class Prepared:
     @property
     def middle(self) -> int:
         """The number of answers after which something happens: early enough for others to be under way."""
-        return len(self.cancellable) * 35 // 100
+        return len(self.cancellable) * 15 // 100
 
 
 @pytest.fixture(scope="module", params=HUNDREDS, ids="{}00 orders".format)

@@ -17,7 +17,6 @@ from countermand.actions.ordering.expire import expire_order
 from countermand.domain.cancelling.approval import Approval, ApprovalId, Difference
 from countermand.domain.orders.order import OrderId
 from countermand.domain.staff_id import StaffId
-from countermand.storage.statement_runner import StatementRunner
 from countermand.storage.tables.cancelling import approvals
 from countermand.storage.tables.columns import micros
 from support.approvals import ASKER, CONFIRMER, added, as_person, ask, asked, changed_by, confirmed, withdrawn
@@ -25,6 +24,7 @@ from support.database_contents import changed, contents
 from support.money import balance, euros, pay, row_of, void
 from support.overrides import override
 from support.shared_world import shared_world
+from support.statements import before_each_statement
 from support.world import NOON, World
 
 world = shared_world
@@ -384,25 +384,21 @@ async def test_a_confirmation_beside_a_payment_a_void_an_override_or_an_expiry_h
             assert len(cancelled) == ((await row_of(world, order_id))["state"] == "cancelled"), rival
 
 
-async def test_a_confirmation_that_is_cut_off_after_any_statement_leaves_nothing(
-    world: World, monkeypatch: pytest.MonkeyPatch
-):
+async def test_a_confirmation_that_is_cut_off_after_any_statement_leaves_nothing(world: World):
     approval = await asked(world, await paid_order(world), PAID)
     before = await contents(world)
-    real, left = StatementRunner._execute, [0]
+    left = [0]
 
-    async def cut_off(self: StatementRunner, *statement: Any) -> Any:
+    def cut_off() -> None:
         if left[0] == 0:
             raise RuntimeError("cut off")
         left[0] -= 1
-        return await real(self, *statement)
 
     statements = 0
     while True:
         statements += 1
         left[0] = statements
-        with monkeypatch.context() as patched:
-            patched.setattr(StatementRunner, "_execute", cut_off)
+        with before_each_statement(cut_off):
             try:
                 outcome = await confirmed(world, approval)
             except RuntimeError:

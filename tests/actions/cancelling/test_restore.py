@@ -33,6 +33,7 @@ from support.money import WINDOW, assign, balance, bounce, euros, pay, pay_back,
 from support.overrides import AUTHOR, override
 from support.restores import TERMS, UNDO_WINDOW, restore
 from support.shared_world import shared_world
+from support.statements import before_each_statement
 from support.ticket_shop import a_shop, check_conservation, check_seats
 from support.world import NOON, Caller, World
 
@@ -465,19 +466,9 @@ async def test_a_failure_between_any_two_statements_changes_nothing(world: World
     statements, fails_at = 0, 0
 
     async def restore_until_it_fails() -> None:
-        async with world.database.store.transaction() as tx:
-            run = tx.run
-
-            async def counted(*asked: Any, **how: Any) -> Any:
-                nonlocal statements
-                statements += 1
-                if statements == fails_at:
-                    raise RuntimeError
-                return await run(*asked, **how)
-
-            for name in ("run", "_execute", "rows"):
-                setattr(tx, name, _counted(getattr(tx, name), count))
-            await restore_order(tx, AUTHOR, order_id, "oops", world.clock(), terms=TERMS)
+        with before_each_statement(count):
+            async with world.database.store.transaction() as tx:
+                await restore_order(tx, AUTHOR, order_id, "oops", world.clock(), terms=TERMS)
 
     def count() -> None:
         nonlocal statements
@@ -495,14 +486,6 @@ async def test_a_failure_between_any_two_statements_changes_nothing(world: World
         break
     assert fails_at > 15
     assert (await row_of(world, order_id))["state"] == "completed"
-
-
-def _counted(real: Any, count: Any) -> Any:
-    async def call(*asked: Any, **how: Any) -> Any:
-        count()
-        return await real(*asked, **how)
-
-    return call
 
 
 async def test_of_several_restores_at_once_one_restores(world: World):

@@ -63,7 +63,7 @@ async def test_spreading_lanes_leaves_alone_a_lane_that_a_node_claims_meanwhile(
 
         spreading = asyncio.create_task(spread())
         await until_waiting(watching)
-        await claiming._connection.commit()
+        await claiming._direct.commit()
         await spreading
     async with world.database.store.transaction() as tx:
         assert await tx.claim_lanes(endpoint.number, now, until, "another's", 10) == []

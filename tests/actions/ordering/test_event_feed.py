@@ -4,8 +4,8 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import pytest
@@ -27,6 +27,7 @@ from countermand.storage.tables.feed import event_feed as positions
 from countermand.storage.tables.feed import event_feed_head
 from support.money import euros, pay
 from support.shared_world import shared_world
+from support.statements import before_each_statement
 from support.world import NOON, World
 
 world = shared_world
@@ -208,30 +209,27 @@ class KilledError(Exception):
     """Stands for the end of the process."""
 
 
-@asynccontextmanager
-async def _dies_at(statement: int, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[int]]:
+@contextmanager
+def _dies_at(statement: int) -> Iterator[list[int]]:
     """Let the work of this task end at one of its statements, counted from 1."""
     counted, own = [0], asyncio.current_task()
-    run = SqlTransaction._execute
 
-    async def counting(self: SqlTransaction, *given: object, **named: object) -> object:
+    def count() -> None:
         if asyncio.current_task() is own:  # the service's own tasks go on
             counted[0] += 1
             if counted[0] == statement:
                 raise KilledError
-        return await run(self, *given, **named)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(SqlTransaction, "_execute", counting)
+    with before_each_statement(count):
         yield counted
 
 
-async def test_after_a_kill_at_any_statement_each_event_is_there_once(world: World, monkeypatch: pytest.MonkeyPatch):
+async def test_after_a_kill_at_any_statement_each_event_is_there_once(world: World):
     owner = await world.connect_client()
     killed = 0
     for statement in range(1, 20):
         await world.service_order(owner)
-        async with _dies_at(statement, monkeypatch) as counted:
+        with _dies_at(statement) as counted:
             try:
                 await feed_of(world).number()
             except KilledError:

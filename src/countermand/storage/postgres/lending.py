@@ -73,10 +73,14 @@ class Lending:
 
     async def close(self) -> None:
         """Close the idle connections, and the engine."""
-        with as_unforeseen((*DRIVER_ERRORS, DBAPIError)):
-            while self._idle:
-                await shielded(self._idle.pop().toolkit.close())
-            await self._engine.dispose()
+        while self._idle:
+            lent = self._idle.pop()
+            if not await self._works(lent):
+                await _dropped(lent)
+                continue
+            with suppress(*DRIVER_ERRORS, DBAPIError):
+                await shielded(lent.toolkit.close())
+        await self._engine.dispose()
 
     async def _wait_for_room(self) -> None:
         if not self._room.locked():

@@ -97,8 +97,8 @@ class SqliteStore(SqlStore):
         async with self._write_lock.for_transaction() as limit_s, _connected(self._writing) as connection:
             with translated_driver(our_error):
                 await retry_while_busy(lambda: shielded(connection.exec_driver_sql("BEGIN IMMEDIATE")), limit_s=limit_s)
-            before = await _changes(connection)
             try:
+                before = await _changes(connection)
                 tx = SqlTransaction(connection, await SqliteDirect.of(connection), our_error, self.kinds)
                 yield tx
             except BaseException:
