@@ -117,10 +117,18 @@ async def test_nothing_is_missed_if_clocks_are_50_seconds_apart(world: World, of
     await check_complete(world)
 
 
-async def test_a_transaction_that_stayed_open_for_hours_is_found_by_the_check_of_the_whole_outbox(world: World):
+async def test_a_transaction_that_stayed_open_for_hours_is_found_by_the_check_of_the_whole_outbox(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
     owner = await world.connect_client()
     order_id, other = await world.service_order(owner), await world.service_order(owner)
-    feed = feed_of(world)
+    feed, check = feed_of(world), EventFeed.check
+
+    async def only_ours(asked: EventFeed) -> None:  # the node's own task would find it, sooner or later
+        if asked is feed:
+            await check(asked)
+
+    monkeypatch.setattr(EventFeed, "check", only_ours)
     await everything(world)
     for hours in range(1, 4):  # the search moves on
         world.clock.forward(hours=1)
