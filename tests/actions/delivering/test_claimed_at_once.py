@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text, update
-from sqlalchemy.dialects import postgresql
 
 from countermand.actions.delivering.attempts import LEASE
 from countermand.actions.delivering.claimed import ClaimedEvent, EndedAttempt
@@ -16,7 +15,8 @@ from countermand.actions.delivering.redeliver import Redeliveries
 from countermand.actions.errors import UnavailableError
 from countermand.domain.delivering.endpoint import PROBED_FROM, Endpoint
 from countermand.domain.orders.order_state import Transition
-from countermand.storage.repositories.deliveries import taking
+from countermand.storage.repositories.dispatch_statements import TAKE
+from countermand.storage.tables.columns import micros
 from countermand.storage.tables.delivering import deliveries, endpoints
 from support.deliveries import FAILURE, SUCCESS, Deliveries
 from support.postgres import a_connection, until_waiting
@@ -247,9 +247,9 @@ async def test_events_are_taken_along_an_index_however_many_the_outbox_has(postg
         )
         await tx.run(text(made))
         await tx.run(text("ANALYZE outbox"))
-        statement = taking(since, 500, world.clock(), on_postgres=True)
-        sql = str(statement.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}))
-        plan = "\n".join(str(row["QUERY PLAN"]) for row in await tx.rows(text(f"EXPLAIN {sql}")))
+        taken = {"since": micros(since), "at_most": 500, "now": micros(world.clock())}
+        rows = await tx._direct.rows(f"EXPLAIN {TAKE.postgres.text}", *TAKE.postgres.arguments(taken))
+        plan = "\n".join(str(row["QUERY PLAN"]) for row in rows)
     assert "Seq Scan" not in plan, plan
     if not handed_out:  # each of 50,000 events waits, and none is read but those of the orders that are taken
         assert "pk_outbox" in plan, plan

@@ -5,12 +5,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+import msgspec
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Update,
     and_,
-    any_,
     case,
     delete,
     exists,
@@ -34,21 +33,18 @@ from countermand.storage.repositories.delivery_rows import (
     event_of,
     named,
 )
+from countermand.storage.repositories.dispatch_statements import HEAD, OF_EVENT, OF_ORDERS, OWNERS, TAKE, waiting
 from countermand.storage.repositories.many_rows import ManyRows
 from countermand.storage.sql_types import Column, Row
 from countermand.storage.tables.cancelling import outbox
 from countermand.storage.tables.columns import instant, micros
 from countermand.storage.tables.delivering import deliveries, delivery_head, delivery_lanes, endpoints
-from countermand.storage.tables.orders import order_details, orders
 
 DELIVERED: Final = "delivered"
 GIVEN_UP: Final = "given_up"
 _IT: Final = deliveries.c
 _LANE: Final = delivery_lanes.c
 _SENDS: Final = and_(endpoints.c.removed_at.is_(None), endpoints.c.state == EndpointState.ACTIVE.value)
-_OF_EVENT: Final = [
-    outbox.c[name] for name in ("order_id", "order_version", "kind", "recorded_at", "details", "digest")
-]
 
 
 class DeliveryRows(ManyRows):
@@ -56,7 +52,7 @@ class DeliveryRows(ManyRows):
 
     async def lock_delivery_head(self) -> datetime:
         """See `DispatchWriting.lock_delivery_head`."""
-        (row,) = await self.rows(select(delivery_head.c.dispatch_from).with_for_update())
+        (row,) = await self._prepared(HEAD, {})
         return instant(row["dispatch_from"])
 
     async def write_dispatch_from(self, since: datetime) -> None:
@@ -69,15 +65,14 @@ class DeliveryRows(ManyRows):
         An earlier version of an order commits before a later one. So if the statement sees a version, then it sees and
         takes all before it, too.
         """
-        taken = taking(since, at_most, now, on_postgres=self._on_postgres)
-        rows = await self.rows(taken.returning(*_OF_EVENT))
+        rows = await self._prepared(TAKE, {"since": micros(since), "at_most": at_most, "now": micros(now)})
         owners = await self._owners_of([row["order_id"] for row in rows])
         return [event_of(row, owners.get(row["order_id"])) for row in rows]
 
     async def pass_over_undispatched(self, since: datetime, at_most: int, now: datetime) -> int:
         """See `DispatchWriting.pass_over_undispatched`."""
         key = outbox.c.order_id, outbox.c.order_version, outbox.c.kind
-        some = select(*key).where(_waits(since)).limit(at_most)
+        some = select(*key).where(waiting(micros(since))).limit(at_most)
         return await self.run(update(outbox).where(tuple_(*key).in_(some)).values(delivered_at=micros(now)))
 
     async def add_deliveries(
@@ -243,8 +238,8 @@ class DeliveryRows(ManyRows):
 
     async def deliveries_of(self, endpoint: EndpointNumber, of: Sequence[OrderId]) -> Sequence[Delivery]:
         """See `AttemptWriting.deliveries_of`."""
-        found = select(deliveries).where(_IT.endpoint == endpoint, self._among(_IT.order_id, sorted(of)))
-        return [delivery_of(row) for row in await self.rows(found.order_by(*deliveries.primary_key.columns))]
+        rows = await self._prepared(OF_ORDERS, {"of_endpoint": endpoint, "ids": self._ids(of)})
+        return [delivery_of(row) for row in rows]
 
     async def stored_events(self, keys: Sequence[EventKey]) -> Mapping[EventKey, StoredEvent]:
         """See `AttemptWriting.stored_events`."""
@@ -252,7 +247,7 @@ class DeliveryRows(ManyRows):
             return {}
         named = [outbox.c.order_id, outbox.c.order_version, outbox.c.kind]
         it = self._rows_among(named, [(one.order_id, one.order_version, one.kind) for one in keys])
-        rows = await self.rows(select(*_OF_EVENT).where(it))
+        rows = await self.rows(select(*OF_EVENT).where(it))
         owners = await self._owners_of([row["order_id"] for row in rows])
         found = [event_of(row, owners.get(row["order_id"])) for row in rows]
         return {one.key: one for one in found}
@@ -342,10 +337,11 @@ class DeliveryRows(ManyRows):
         real = sorted({one for one in order_ids if one > 0})
         if not real:
             return {}
-        joined = select(orders.c.id, orders.c.contract, orders.c.client_id, order_details.c.uid).join(
-            order_details, order_details.c.order_id == orders.c.id
-        )
-        return {row["id"]: row for row in await self.rows(joined.where(self._among(orders.c.id, real)))}
+        return {row["id"]: row for row in await self._prepared(OWNERS, {"ids": self._ids(real)})}
+
+    def _ids(self, order_ids: Collection[int]) -> object:
+        """Return the numbers of orders as the argument of a prepared statement."""
+        return sorted(order_ids) if self._on_postgres else msgspec.json.encode(sorted(order_ids)).decode()
 
 
 _KEY: Final = tuple(column.name for column in deliveries.primary_key.columns)
@@ -369,20 +365,6 @@ def _is_lane(given: Callable[[str], Column]) -> ColumnElement[bool]:
 
 def _is_it(given: Callable[[str], Column]) -> ColumnElement[bool]:
     return and_(*(_IT[name] == given(f"key_{name}") for name in _KEY))
-
-
-def taking(since: datetime, at_most: int, now: datetime, *, on_postgres: bool) -> Update:
-    """Return the statement that marks all events of the orders with the oldest events that nobody was handed yet."""
-    waits = _waits(since)
-    some = select(outbox.c.order_id).where(waits).order_by(outbox.c.recorded_at).limit(at_most)
-    # PostgreSQL reads along the key for an array. For a subquery without one, it reads the whole table.
-    along = any_(func.array(some.scalar_subquery()))
-    it = outbox.c.order_id == along if on_postgres else outbox.c.order_id.in_(some)
-    return update(outbox).where(waits, it).values(delivered_at=micros(now))
-
-
-def _waits(since: datetime) -> ColumnElement[bool]:
-    return outbox.c.delivered_at.is_(None) & (outbox.c.recorded_at >= micros(since))
 
 
 def _may_begin(now: datetime) -> ColumnElement[bool]:
