@@ -13,7 +13,7 @@ from support.crashes import answered_with, cancel_all, place_orders
 from support.processes import Demo, a_demo
 from support.races import column, count
 
-HUNDREDS = [3, pytest.param(20, marks=pytest.mark.slow)]  # of orders, to be cancelled
+HUNDREDS = [10, pytest.param(20, marks=pytest.mark.slow)]  # of orders, to be cancelled
 OF_A_HUNDRED = ((95, None), (5, 30), (2, 25))  # orders, and the hours until their visits: those of the last are refused
 
 

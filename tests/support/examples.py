@@ -16,6 +16,7 @@ import httpx
 
 from countermand.actions import errors
 from countermand.actions.identity.secrets import hash_of, new_key, new_secret
+from countermand.bootstrap import background_tasks
 from countermand.bootstrap.api_modules import api_modules, connect_of, shopping_of
 from countermand.contracts.connect import tokens
 from countermand.contracts.http import answer
@@ -207,6 +208,11 @@ def code_of(error: Mapping[str, Any]) -> str:
     return str(error.get("type") or error.get("code") or error["error"])
 
 
+async def _number_nothing(*_: object) -> None:
+    """In place of the background task, which would give positions at moments that depend on the machine."""
+
+
+@patch.object(background_tasks, "number_events", _number_nothing)
 async def recorded(folder: Path, database: Callable[[], Mapping[str, str]] = dict) -> dict[str, Examples]:
     """Every example of every document. `database` gives the settings of a new database, by default SQLite's."""
     async with a_world(folder, **OWN, **database(), appointments="remote") as world:

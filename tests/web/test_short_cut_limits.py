@@ -11,8 +11,10 @@ import pytest_asyncio
 
 from countermand.actions.identity.secrets import hash_of
 from countermand.contracts.connect.cancel import ConnectCancel
+from countermand.web import short_cut
 from countermand.web.http_connections import Waiting
 from countermand.web.http_protocol import HttpProtocol
+from countermand.web.reporting import RequestReport
 from support.short_cut_beside import Both, as_if_read_long_ago, both_ways, post, said, without_ids
 from support.world import Caller, a_world
 
@@ -172,6 +174,32 @@ async def test_a_bug_is_answered_with_500_and_ends_the_connection(both: Both, mo
     assert wire.written.endswith(b"the request failed unexpectedly")
     assert b"connection: close" in wire.written
     assert wire.ending
+
+
+async def test_a_bug_is_answered_even_if_the_log_is_full(both: Both, monkeypatch: pytest.MonkeyPatch):
+    protocol, wire = both.short.connected()
+    protocol.data_received(post(both))
+    with monkeypatch.context() as broken:
+        broken.setattr(ConnectCancel, "error", impossible)
+        broken.setattr(ConnectCancel, "answer", impossible)
+        broken.setattr(RequestReport, "finish", impossible)
+        broken.setattr(short_cut.log, "exception", impossible, raising=False)
+        await said(protocol, wire)
+    assert wire.written.startswith(b"HTTP/1.1 500 ")
+    assert wire.ending
+
+
+async def test_an_unforeseen_error_about_the_client_is_left_to_the_servers_own_code(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+):
+    protocol, wire = both.short.connected()
+    both.taken.clear()
+    with monkeypatch.context() as broken:
+        broken.setattr(protocol, "_known_client", impossible)
+        protocol.data_received(post(both))
+        await said(protocol, wire)
+    assert wire.written.startswith(b"HTTP/1.1 200 ")
+    assert both.taken == []
 
 
 def impossible(*_: object) -> Any:

@@ -10,6 +10,7 @@ pipelines, shutdown and lost connections works for it, too.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeVar, cast
 
 import structlog
@@ -90,18 +91,20 @@ class TakenRequest:
         self.message_event = _NOTHING_WAITS
 
     def client(self, known_client: KnownClient) -> Client | None:
-        """Return the client that sent the request, if it is known without waiting."""
+        """Return the client that sent the request, if it is known without waiting, and begin the request's report."""
         endpoint = self._call.endpoint
         try:
-            return known_client(endpoint.channel, endpoint.credential(self._headers))
-        except CountermandError:  # the server's own code says so
+            client = known_client(endpoint.channel, endpoint.credential(self._headers))
+            self._report = RequestReport(self._call.reports, self.scope)
+        except Exception:  # noqa: BLE001 - whatever it is, the server's own code says so
             return None
+        return client
 
     def begin(self, client: Client, later: Callable[..., object]) -> None:
         """Begin the cancellation. `later` calls a function in another turn: an answer never comes within the parser."""
-        self._report = report = RequestReport(self._call.reports, self.scope)
+        assert self._report is not None, "the report begins with the client"
         try:
-            self._call.enqueue(self._call.command(report, client, self.scope, self.body), self)
+            self._call.enqueue(self._call.command(self._report, client, self.scope, self.body), self)
         except Exception as error:  # noqa: BLE001 - the report logs an unforeseen error
             later(self.set_exception, error)
 
@@ -121,10 +124,12 @@ class TakenRequest:
         assert self._report is not None, "an outcome comes after the beginning"
         try:
             answer = made_of(self._report, told)
-        except Exception:
-            log.exception("a request could not be answered")  # as uvicorn does for an application that raises
-            answer = self._report.finish(_FAILED)
-            self.keep_alive = False
+        except Exception:  # as uvicorn does for an application that raises; the log may be what fails
+            with suppress(Exception):
+                log.exception("a request could not be answered")
+            answer, self.keep_alive = _FAILED, False
+            with suppress(Exception):
+                answer = self._report.finish(_FAILED)
         if not self.disconnected:
             self._answers(self, answer)
 

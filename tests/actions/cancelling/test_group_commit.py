@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from countermand.actions.cancelling import group_commit
 from countermand.actions.cancelling.group_commit import GO_AGAIN, GroupCommit
 from countermand.actions.errors import ConflictError, OutcomeUnknownError, UnavailableError
 
@@ -182,11 +183,52 @@ async def test_a_waiter_without_a_task_is_told_its_outcome_and_one_that_fails_ha
         commit.enqueue(command, Told())
     assert told == []
     assert await commit.submit("last") == "last done"
-    assert told == ["bad done", refusal, "good done"]
+    assert [told[0], *told[2:]] == ["bad done", refusal, "good done"]
+    assert isinstance(told[1], OutcomeUnknownError)  # what failed to hear its outcome hears that nobody knows it
     await commit.close()
     with pytest.raises(UnavailableError):
         commit.enqueue("too late", Told())
-    assert len(told) == 3
+    assert len(told) == 4
+
+
+class _Fails:
+    """A waiter that cannot be told anything, as if the log were full."""
+
+    def done(self) -> bool:
+        return False
+
+    def set_result(self, _: str, /) -> None:
+        raise OSError(28, "No space left on device")
+
+    def set_exception(self, _: Exception, /) -> None:
+        raise OSError(28, "No space left on device")
+
+
+async def test_a_log_that_cannot_be_written_leaves_nobody_without_an_answer(monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(group_commit.log, "exception", full, raising=False)
+    commit = GroupCommit(run=Writing())
+    commit.enqueue("bad", _Fails())
+    assert await asyncio.gather(*await submitted(commit, "a", "b")) == ["a done", "b done"]
+    assert await commit.submit("next") == "next done"
+
+
+async def test_a_waiter_that_fails_keeps_nobody_from_hearing_that_it_waited_too_long():
+    writing = Writing(held=True)
+    commit = GroupCommit(run=writing, queue_limit_s=0.05)
+    first = await submitted(commit, "first")
+    commit.enqueue("bad", _Fails())
+    late = await submitted(commit, "late")
+    (outcome,) = await asyncio.gather(*late, return_exceptions=True)
+    assert isinstance(outcome, UnavailableError)
+    later = await submitted(commit, "later")
+    (outcome,) = await asyncio.gather(*later, return_exceptions=True)
+    assert isinstance(outcome, UnavailableError)
+    writing.let_go()
+    assert await asyncio.gather(*first) == ["first done"]
+    assert writing.batches == [["first"]]
 
 
 async def test_closing_finishes_what_was_taken_and_refuses_what_comes_after():

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text, update
@@ -16,6 +17,7 @@ from countermand.actions.errors import UnavailableError
 from countermand.domain.delivering.endpoint import PROBED_FROM, Endpoint
 from countermand.domain.orders.order_state import Transition
 from countermand.storage.repositories.dispatch_statements import TAKE
+from countermand.storage.repositories.transaction import SqlTransaction
 from countermand.storage.tables.columns import micros
 from countermand.storage.tables.delivering import deliveries, endpoints
 from support.deliveries import FAILURE, SUCCESS, Deliveries
@@ -193,6 +195,39 @@ async def test_an_order_that_cannot_be_shown_waits_and_holds_up_no_other(world: 
     monkeypatch.undo()
     rest = await out.attempts.claim(await out.current(endpoint), PLACES)
     assert sorted(one.delivery.key.order_id for one in rest) == sorted([odd, broken])
+
+
+async def test_an_order_that_cannot_be_read_stops_no_hand_out(world: World, monkeypatch: pytest.MonkeyPatch):
+    out = Deliveries(world)
+    endpoint = await out.endpoint()
+    order_id = await world.service_order(await world.connect_client())
+
+    async def views(*_: object) -> Any:
+        raise KeyError("a product that is gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(SqlTransaction, "views", views)
+        handed = await handed_out(out, endpoint)
+    assert (handed.events, list(handed.claimed), handed.waiting) == (1, [], 1)
+
+    (later,) = await out.attempts.claim(await out.current(endpoint), PLACES)
+    assert later.delivery.key.order_id == order_id
+
+
+async def test_an_error_of_the_database_undoes_the_hand_out(world: World, monkeypatch: pytest.MonkeyPatch):
+    out = Deliveries(world)
+    endpoint = await out.endpoint()
+    await world.service_order(await world.connect_client())
+
+    async def views(*_: object) -> Any:
+        raise UnavailableError("the database went away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(SqlTransaction, "views", views)
+        with pytest.raises(UnavailableError):
+            await handed_out(out, endpoint)
+    assert await world.rows("deliveries") == []
+    assert len((await handed_out(out, endpoint)).claimed) == 1
 
 
 async def test_what_a_later_error_undoes_is_neither_handed_out_nor_claimed(world: World, monkeypatch):

@@ -1,5 +1,6 @@
 """What every connection to PostgreSQL promises: a limit on every wait, and nobody's durability turned off."""
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,30 @@ async def test_a_transaction_whose_failed_statement_was_passed_over_is_not_taken
     with pytest.raises(UnavailableError, match="nothing was done"):
         await passes_over_an_error()
     assert await postgres_world.rows("counters") == before
+
+
+async def test_a_user_who_no_longer_waits_for_a_silent_server_leaves_no_connection_behind(
+    postgres_world: World, monkeypatch: pytest.MonkeyPatch
+):
+    lending = postgres_world.database.store._lending
+    async with postgres_world.database.store.transaction() as tx:
+        await tx.rows(text("SELECT 1"))
+    lent = list(lending._idle)
+    assert lent
+
+    async def silent(_: object) -> bool:
+        await asyncio.sleep(60)
+        return True
+
+    with monkeypatch.context() as waiting:
+        waiting.setattr(lending, "_works", silent)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1), lending.connection():
+                pass
+    assert all(one.driver.is_closed() for one in lent)
+    assert not set(lending._idle) & set(lent)
+    async with postgres_world.database.store.transaction() as tx:
+        assert len(await tx.rows(text("SELECT 1"))) == 1
 
 
 async def test_a_transaction_that_was_left_open_is_ended_and_holds_nothing_for_ever(tmp_path: Path):

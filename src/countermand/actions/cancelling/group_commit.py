@@ -210,11 +210,8 @@ class GroupCommit(Generic[Command, Outcome]):
             waiting = self._queue.popleft()
             if not waiting.answer.done():
                 self.metrics.turned_away()
-                waiting.answer.set_exception(
-                    UnavailableError(
-                        "the database is too slow; the cancellation was not started; send the request again"
-                    )
-                )
+                late = "the database is too slow; the cancellation was not started; send the request again"
+                _tell(waiting.answer, UnavailableError(late))
         self._expiry = None
         if self._queue:
             self._expiry = loop.call_at(self._queue[0].since_s + self.queue_limit_s, self._expire)
@@ -279,8 +276,12 @@ def _tell(answer: Waiter[Outcome], outcome: Outcome | Exception) -> None:
             answer.set_exception(outcome)
         else:
             answer.set_result(outcome)
-    except Exception:  # a bug of one waiter must not leave the others without an answer
-        log.exception("an outcome could not be told")
+    except Exception:  # a bug of one waiter, or a log that cannot be written, must leave nobody without an answer
+        with suppress(Exception):
+            log.exception("an outcome could not be told")
+        with suppress(Exception):
+            if not answer.done():
+                answer.set_exception(OutcomeUnknownError("the outcome could not be told"))
 
 
 def _kept_changing() -> UnavailableError:

@@ -168,7 +168,8 @@ class _Shows:
 
 
 def _unseen(outcome: Cancelled, error: CountermandError) -> Cancelled:
-    log.warning("a cancelled order could not be read back", order_id=str(outcome.order_id), reason=str(error))
+    with suppress(Exception):  # a log that cannot be written must not take the outcome from its caller
+        log.warning("a cancelled order could not be read back", order_id=str(outcome.order_id), reason=str(error))
     return outcome
 
 

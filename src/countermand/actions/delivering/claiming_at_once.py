@@ -14,8 +14,9 @@ import structlog
 from countermand.actions.delivering.claimed import Claim, ClaimedEvent, new_claim
 from countermand.actions.delivering.ports import Delivery, DispatchWriting, StoredEvent, lane_of
 from countermand.actions.delivering.preparing import Preparing
-from countermand.actions.errors import UnavailableError
+from countermand.actions.errors import CountermandError, UnavailableError, UnforeseenDatabaseError
 from countermand.actions.ordering.views import OrderView
+from countermand.actions.slices import Slices
 from countermand.domain.delivering.endpoint import Endpoint, EndpointState
 from countermand.domain.orders.order import OrderId
 
@@ -78,9 +79,18 @@ class ClaimingAtOnce:
         """Render the events. One that cannot be rendered waits in its lane; whoever claims it later says why."""
         by_key = {one.key: one for one in events}
         orders = sorted({one.head.key.order_id for one in candidates if one.head.key.order_id > 0})
-        views: Mapping[OrderId, OrderView] = await tx.views(orders) if orders else {}
+        views: Mapping[OrderId, OrderView] = {}
+        try:
+            views = await tx.views(orders) if orders else {}
+        except (CountermandError, UnforeseenDatabaseError):
+            raise
+        except Exception:  # of one order; whoever claims it later says of which, and no hand-out may stop at it
+            log.exception("no event is sent at once for now")
+            return []
         prepared: list[ClaimedEvent] = []
+        slices = Slices()
         for one in candidates:
+            await slices.pause()
             event, view = by_key[one.head.key], views.get(one.head.key.order_id)
             try:
                 prepared.append(self._preparing.attempt(one.endpoint, one.queue, one.head, event, view, claim))

@@ -18,6 +18,7 @@ from countermand.storage.sql_types import Column, Query, Row
 # More orders are read with a statement for each table, because the driver converts rows piece by piece as they arrive,
 # and one long text all at once.
 _ORDERS_AT_ONCE: Final = 8
+_ORDERS_IN_TURN: Final = 32  # of a transaction that is no snapshot: one statement for so many
 
 
 def _text(query: Query) -> str:
@@ -67,15 +68,16 @@ async def view_rows_at_once(connection: DriverConnection, order_ids: Sequence[in
 
 
 class PostgresDirect:
-    """Implements `Direct`. `begins` is the statement that begins the transaction.
+    """Implements `Direct`. `begins` is the statement that begins the transaction; all statements of a snapshot agree.
 
     A new order that takes nothing off the stock waits for the next statement. If the commit comes first, the order is a
     transaction by itself, with no round trip to begin it and none to commit it.
     """
 
-    def __init__(self, connection: DriverConnection, begins: str) -> None:
+    def __init__(self, connection: DriverConnection, begins: str, *, is_snapshot: bool) -> None:
         self._connection = connection
         self._begins = begins
+        self._is_snapshot = is_snapshot
         self._waiting: NewRows | None = None
         self.has_begun = False
 
@@ -145,8 +147,12 @@ class PostgresDirect:
         return await insert_new(self._connection, new)
 
     async def view_rows(self, order_ids: Sequence[int]) -> ViewRows:
-        """See `Direct.view_rows`. Within a snapshot, or where all orders are locked, several statements agree."""
+        """See `Direct.view_rows`. In no snapshot, one statement reads all rows of an order, so that they agree."""
         await self._begin_planned()
         if len(order_ids) <= _ORDERS_AT_ONCE:
             return await view_rows_at_once(self._connection, order_ids)
-        return ViewRows(**{name: await self._connection.fetch(text, order_ids) for name, text in _VIEWS.items()})
+        if self._is_snapshot:
+            return ViewRows(**{name: await self._connection.fetch(text, order_ids) for name, text in _VIEWS.items()})
+        parts = [order_ids[first : first + _ORDERS_IN_TURN] for first in range(0, len(order_ids), _ORDERS_IN_TURN)]
+        found = [await view_rows_at_once(self._connection, part) for part in parts]
+        return ViewRows(**{name: [row for one in found for row in getattr(one, name)] for name in _VIEWS})

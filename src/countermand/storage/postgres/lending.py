@@ -96,11 +96,13 @@ class Lending:
         while self._idle:
             lent = self._idle.pop()
             lent.is_idle = False
-            if await self._works(lent):
-                return lent
-            await _dropped(lent)
-            while self._idle:  # the other connections are as old
-                await _dropped(self._idle.pop())
+            try:
+                if await self._works(lent):
+                    return lent
+            except BaseException:  # the user waits no longer for a server that does not answer
+                await self._drop(lent)
+                raise
+            await self._drop(lent)
         for _ in range(_ATTEMPTS):
             with translated_driver(our_error):
                 lent = await _connected(self._engine)
@@ -108,6 +110,12 @@ class Lending:
                 return lent
             await _dropped(lent)
         raise UnavailableError("no connection to the database stays")
+
+    async def _drop(self, lent: Lent) -> None:
+        """End a connection, and the idle ones, which are as old."""
+        await _dropped(lent)
+        while self._idle:
+            await _dropped(self._idle.pop())
 
     async def _works(self, lent: Lent) -> bool:
         if lent.driver.is_closed():

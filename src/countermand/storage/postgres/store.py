@@ -36,6 +36,7 @@ class PostgresStore(SqlStore):
             isolation_level="AUTOCOMMIT",  # the driver begins and ends transactions, not the toolkit
             pool_size=connections,
             max_overflow=0,
+            pool_timeout=address.busy_limit_s,
             hide_parameters=True,  # a logged error must not contain people's names
         )
         self._lending = Lending(
@@ -49,7 +50,7 @@ class PostgresStore(SqlStore):
     async def snapshot(self) -> AsyncIterator[SqlTransaction]:
         """See `Snapshots.snapshot`. All tables are read as of the first statement."""
         async with self._lending.connection() as lent:
-            direct = PostgresDirect(lent.driver, _BEGINS_SNAPSHOT)
+            direct = PostgresDirect(lent.driver, _BEGINS_SNAPSHOT, is_snapshot=True)
             try:
                 yield SqlTransaction(lent.toolkit, direct, our_error, self.kinds)
             finally:
@@ -59,7 +60,7 @@ class PostgresStore(SqlStore):
     async def transaction(self) -> AsyncIterator[SqlTransaction]:
         """See `Transactions.transaction`. The first statement begins it."""
         async with self._lending.connection() as lent:
-            direct = PostgresDirect(lent.driver, _BEGINS)
+            direct = PostgresDirect(lent.driver, _BEGINS, is_snapshot=False)
             tx = SqlTransaction(lent.toolkit, direct, our_error, self.kinds)
             try:
                 yield tx

@@ -120,7 +120,8 @@ class SqliteStore(SqlStore):
             try:
                 rows = view_rows(self._looking, order_ids)
             finally:
-                self._looking.execute("ROLLBACK")
+                if self._looking.in_transaction:  # an error of the disk may have ended it
+                    self._looking.execute("ROLLBACK")
         return await rows.views(self.kinds)
 
     async def now(self) -> datetime:
