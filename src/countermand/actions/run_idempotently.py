@@ -59,7 +59,7 @@ async def run_idempotently(
     request conflicted with other requests each time.
     """
     try:
-        return await _with_retries(store, clock, client_id, key, do, refuse, kept_form)
+        return await _with_retries(lambda: _once(store, clock, client_id, key, do, refuse, kept_form))
     except OrderTakenError as error:  # a new order may be written no sooner than at the commit
         raise number_taken() from error
     except (KeyTakenError, TransientConflictError) as error:
@@ -68,20 +68,10 @@ async def run_idempotently(
         ) from error
 
 
-async def _with_retries(
-    store: Transactions[Writing],
-    clock: Clock,
-    client_id: ClientId,
-    key: IdempotencyKey | None,
-    do: Callable[[Writing], Awaitable[Result]],
-    refuse: Callable[[ConflictError], Result | None],
-    kept_form: KeptForm[Result],
-) -> Result:
+async def _with_retries(run: Callable[[], Awaitable[Result]]) -> Result:
     # A cancellation and a node of an older version claim no key: a clash with their keys is found at the end.
     with suppress(KeyTakenError, TransientConflictError):
-        return await _once(
-            store, clock, client_id, key, do, refuse, kept_form
-        )  # the retries cost more than a statement
+        return await run()  # nearly always enough; the retries cost more than a statement
     async for attempt in AsyncRetrying(
         retry=retry_if_exception_type((KeyTakenError, TransientConflictError)),
         stop=stop_after_attempt(2),
@@ -89,7 +79,7 @@ async def _with_retries(
         reraise=True,
     ):
         with attempt:
-            return await _once(store, clock, client_id, key, do, refuse, kept_form)
+            return await run()
     raise AssertionError("unreachable: the loop returns or raises")
 
 
